@@ -1,0 +1,68 @@
+# `make demo` and `make test` do all of their set-up; a second run finds it done and works offline.
+
+# Python 3.11 if there is one that starts (a pyenv shim may not), else whatever python3 is.
+PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
+PYTEST_FLAGS ?= -n auto --dist worksteal
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq
+# Only what a lock names and hashes, and only wheels: installing runs no package's own code.
+PIP_LOCKED := $(PIP) --require-hashes --no-deps --only-binary=:all:
+UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --universal \
+	--generate-hashes --upgrade --custom-compile-command 'make lock'
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint lock package clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## send Microsoft's two examples to the local connector and show what it kept
+	@$(BIN)/irmexport demo
+
+test: $(VENV)/.dev ## run all tests, the core's on Python 3.9 and 3.13 too
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+lint: $(VENV)/.dev ## check style, format and types
+	@$(BIN)/ruff check --output-format concise
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+package: $(VENV)/.dev ## build the wheel into dist/, byte for byte the same from the same commit
+	@$(BIN)/python package.py
+
+lock: $(VENV)/.dev ## renew requirements/*.txt to the newest releases, with hashes
+	@$(UV_LOCK) --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
+	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
+	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt requirements/build.in -o requirements/build.txt
+	@$(UV_LOCK) --python-version 3.9 --fork-strategy fewest --excludes requirements/core-py39.excludes \
+		requirements/core-py39.in -o requirements/core-py39.txt
+	@$(UV_LOCK) --python-version 3.9 --fork-strategy fewest --excludes requirements/core-py39.excludes \
+		-c requirements/core-py39.txt requirements/core-tests-py39.in -o requirements/core-tests-py39.txt
+	@git --no-pager diff --stat -- requirements
+
+clean: ## remove everything that make made
+	@rm -rf $(VENV) .cache .hypothesis build dist
+	@find common tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "irmexport needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing)." >&2; \
+		echo "Install Python 3.11, or name yours: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "First run: making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV) || { \
+		echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.python requirements/build.txt requirements/runtime.txt pyproject.toml
+	@echo "Installing requirements/runtime.txt and irmexport into $(VENV)"
+	@$(PIP_LOCKED) -r requirements/build.txt -r requirements/runtime.txt
+	@$(PIP) --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	@echo "Installing requirements/dev.txt into $(VENV)"
+	@$(PIP_LOCKED) -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""One subcommand a file; ``irmcli.main`` lists them."""

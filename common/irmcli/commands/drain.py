@@ -1,0 +1,45 @@
+"""`irmexport drain`: send what waits in the outbox."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from irmcore import connection as connections
+from irmcore.errors import IrmError
+
+from irmcli import delivered
+from irmcli.desks import desk_of
+from irmcli.exits import CONFIGURATION, code_of
+from irmcli.say import Say
+from irmcli.settings import Settings
+
+
+@click.command("drain")
+@click.argument("connector", default="", required=False)
+@click.option("--seconds", type=click.FloatRange(min=1), help="Begin no upload after this long.")
+@click.pass_context
+def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
+    """Send what waits, of all connectors or of CONNECTOR. For cron and systemd: it never asks."""
+    say, settings = Say.of(ctx), Settings.of(ctx)
+    desk = desk_of(settings)
+    results, codes = {}, [0]
+    for box in desk.choose(connector):
+        name = Path(box.path).name
+        until = box.clock.monotonic() + seconds if seconds else None
+        say.line(name, "bold")
+        try:
+            service = connections.service(connections.load(box), settings.environment)
+            report, code = delivered.drain(say, box, service, until=until)
+        except IrmError as error:
+            # One connector's trouble does not keep the others from sending.
+            say.error(error) if not say.as_json else None
+            results[name] = {"error": str(error)}
+            codes.append(code_of(error))
+            continue
+        if not report.sent and not report.waiting and not code:
+            say.line("nothing to send")
+        results[name] = delivered.document(report)
+        codes.append(code)
+    say.document(results)
+    ctx.exit(max(codes, key=lambda code: (code != CONFIGURATION, code)) or max(codes))

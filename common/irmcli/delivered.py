@@ -1,0 +1,64 @@
+"""How a delivery is shown: `Upload Successful` as Microsoft's script says it, then what waits and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from irmcore import gate as gates
+from irmcore.advice import advice
+from irmcore.clock import iso
+from irmcore.delivery import Report, Sender, Service, load_gate
+from irmcore.outbox import Batch, Box, Manifest
+
+from irmcli.exits import code_of_drain
+from irmcli.say import Say
+
+_SAID = {
+    "retry": "will be tried again",
+    "pause": "not accepted; the connector is paused",
+    "hold": "HELD: nobody knows whether it was accepted",
+    "dead": "refused by the service",
+    "split": "too large; sent as two halves",
+}
+
+
+class Teller:
+    """Tells each outcome as it happens."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+
+    def __call__(self, event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None:
+        name = f"{batch.id[:12]} ({manifest.rows:,} rows)"
+        if event == "sent":
+            request = f", request id {detail['request_id']}" if detail["request_id"] else ""
+            self._say.line(f"Upload Successful: {name}, HTTP {detail['status']}{request}", "green")
+        elif event == "history-lost":
+            self._say.warn(f"{name}: its history could not be written; its state was")
+        elif event in _SAID:
+            self._say.line(f"{name} {_SAID[event]}: {detail['code']}", "yellow")
+            if detail.get("reply"):
+                self._say.line(f"  the service says: {detail['reply'][:300]}")
+
+
+def drain(say: Say, box: Box, service: Service, *, until: float | None = None) -> tuple[Report, int]:
+    """Send what may be sent of one connector, tell it, and give the exit code it means."""
+    report = Sender(box, service, listener=Teller(say)).drain(until=until)
+    gate, _ = load_gate(box)
+    paused = gate.mode != gates.OPEN
+    if report.trouble:
+        say.line(f"  {report.advice or advice(report.trouble)}", "yellow")
+    if report.waiting:
+        when = f"; next try {iso(report.due)}" if report.due else ""
+        state = (
+            f"the connector is {'paused' if gate.mode == gates.PAUSED else 'held back'}, " if paused else ""
+        )
+        say.line(f"{state}{report.waiting:,} waiting{when}")
+    return report, code_of_drain(report, paused=paused)
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report as plain values."""
+    return asdict(report)

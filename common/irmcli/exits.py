@@ -1,0 +1,31 @@
+"""The exit codes of `irmexport`, as its help and docs state them."""
+
+from __future__ import annotations
+
+from irmcore.delivery import Report
+from irmcore.errors import (
+    ConfigurationError,
+    IrmError,
+    OperatorError,
+    TooManyRefused,
+)
+
+DONE = 0
+FAILED = 1
+CONFIGURATION = 2
+ROWS_REFUSED = 3
+NEEDS_PERSON = 4
+
+
+def code_of(error: IrmError) -> int:
+    """The exit code of an error."""
+    if isinstance(error, (ConfigurationError, OperatorError)):
+        return CONFIGURATION
+    return ROWS_REFUSED if isinstance(error, TooManyRefused) else FAILED
+
+
+def code_of_drain(report: Report, *, paused: bool) -> int:
+    """The exit code of a delivery: 4 if a person is needed, 1 if something waits for another try."""
+    if paused or report.held or report.dead or report.quarantined:
+        return NEEDS_PERSON
+    return FAILED if report.waiting else DONE

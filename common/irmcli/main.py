@@ -1,0 +1,90 @@
+"""`irmexport`: the list of subcommands, the common options, and errors as exit codes."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module, metadata
+from typing import Any
+
+import click
+from irmcore import __version__
+from irmcore.errors import IrmError
+
+from irmcli.exits import CONFIGURATION, FAILED, code_of
+from irmcli.say import Say
+from irmcli.settings import Settings
+
+#: name → module under irmcli.commands, in the order of a first use. A module is imported when it runs.
+COMMANDS = {
+    "check": "check",
+    "send": "send",
+    "drain": "drain",
+    "status": "status",
+    "show": "show",
+    "emulator": "emulator",
+    "demo": "demo",
+}
+#: Other distributions add subcommands through this entry point group.
+ENTRY_POINTS = "irmexport.commands"
+
+
+class Commands(click.Group):
+    """The subcommands, each imported only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS, *(point.name for point in metadata.entry_points(group=ENTRY_POINTS))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            module = import_module(f"irmcli.commands.{COMMANDS[cmd_name]}")
+            command: click.Command = module.command
+            return command
+        for point in metadata.entry_points(group=ENTRY_POINTS, name=cmd_name):
+            joined: click.Command = point.load()
+            return joined
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = [name for name in self.list_commands(ctx) if name[:2] == args[0][:2]]
+            if near:
+                raise click.UsageError(f"{error.message} Did you mean {near[0]}?", ctx) from None
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except IrmError as error:
+            Say.of(ctx).error(error)
+            ctx.exit(code_of(error))
+        except BrokenPipeError:
+            # Whoever read our output has enough of it (`| head`): no error of ours.
+            sys.stderr.close()
+            ctx.exit(FAILED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="irmexport")
+@click.option(
+    "--outbox",
+    envvar="IRMEXPORT_OUTBOX",
+    type=click.Path(file_okay=False),
+    help="Where batches are kept until they have a receipt.  [IRMEXPORT_OUTBOX]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+@click.pass_context
+def main(ctx: click.Context, outbox: str | None, as_json: bool) -> None:
+    """Send detections to Microsoft Purview Insider Risk Management.
+
+    Exit codes: 0 done, 1 failed or waiting for another try, 2 usage or configuration, 3 rows refused,
+    4 held, paused or given up: a person is needed.
+    """
+    ctx.obj = Say(as_json=as_json)
+    ctx.meta["irmexport.settings"] = Settings.read(outbox)
+
+
+__all__ = ["CONFIGURATION", "main"]

@@ -1,0 +1,35 @@
+"""Options that several subcommands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from irmcli.source import FORMATS
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+profile: Decorator = click.option(
+    "-p",
+    "--profile",
+    "profile_name",
+    required=True,
+    help="A profile: a path, or the name of one of your own or a shipped one.",
+)
+form: Decorator = click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="auto",
+    show_default=True,
+    help="How FILE is written; auto looks at its first character.",
+)
+emulator: Decorator = click.option(
+    "--emulator",
+    "emulator_dir",
+    type=click.Path(file_okay=False),
+    help="Send to the local stand-in that runs with this directory, instead of Microsoft.",
+)
+file: Decorator = click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))

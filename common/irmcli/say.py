@@ -1,0 +1,114 @@
+"""How the command line speaks: tables and colour on a terminal, plain lines elsewhere, or one JSON document.
+
+Texts that come from outside (file names, a service's reply) are shown without control characters.
+Messages go to standard error, results to standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from irmcore.errors import IrmError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+
+def clean(value: object) -> str:
+    """``value`` as text of printable characters; what would move a terminal's cursor is escaped."""
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class Say:
+    """The output of one command."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._out = Console(highlight=False, soft_wrap=True)
+        self.rich = self._out.is_terminal and not as_json
+
+    @staticmethod
+    def of(ctx: click.Context) -> Say:
+        say: Say = ctx.obj
+        return say
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """A line of the result; none in JSON mode."""
+        if self.as_json:
+            return
+        if self.rich:
+            self._out.print(Text(clean(text), style=style))
+        else:
+            click.echo(clean(text))
+
+    def raw(self, data: bytes) -> None:
+        """Bytes as they are, for files and pipes."""
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A table; columns whose cells are all numbers stand to the right."""
+        if self.as_json or not rows:
+            return
+        cells = [[clean(cell) for cell in row] for row in rows]
+        numeric = [all(isinstance(row[i], (int, float)) for row in rows) for i in range(len(columns))]
+        if self.rich:
+            table = Table(title=Text(title, style="bold"), title_justify="left")
+            for name, right in zip(columns, numeric, strict=True):
+                table.add_column(name, justify="right" if right else "left", overflow="fold")
+            for row in cells:
+                table.add_row(*(Text(cell) for cell in row))
+            Console(highlight=False).print(table)
+            return
+        click.echo(clean(title))
+        widths = [max(len(row[i]) for row in [list(columns), *cells]) for i in range(len(columns))]
+        for row in [list(columns), *cells]:
+            padded = (
+                cell.rjust(width) if right else cell.ljust(width)
+                for cell, width, right in zip(row, widths, numeric, strict=True)
+            )
+            click.echo("  " + "  ".join(padded).rstrip())
+
+    def document(self, document: Mapping[str, Any] | Sequence[Any]) -> None:
+        """The JSON document; nothing in text mode."""
+        if self.as_json:
+            click.echo(json.dumps(document, indent=2, sort_keys=True, default=str))
+
+    def warn(self, text: str) -> None:
+        """A message that is not part of the result."""
+        click.echo(click.style("warning: ", fg="yellow") + clean(text), err=True)
+
+    def error(self, error: IrmError) -> None:
+        """What happened, where, and the next step."""
+        if self.as_json:
+            document = {"error": error.what, "where": error.where, "next_step": error.next_step}
+            click.echo(json.dumps({**document, "kind": type(error).__name__}, indent=2))
+            return
+        place = f"{clean(error.where)}: " if error.where else ""
+        click.echo(click.style("error: ", fg="red") + place + clean(error.what) + ".", err=True)
+        click.echo(f"  {clean(error.next_step)}", err=True)
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[int], None] | None]:
+        """A counter of rows on a terminal; nothing elsewhere."""
+        if not self.rich:
+            yield None
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,} rows"),
+        )
+        with Progress(*columns, TimeElapsedColumn(), transient=True) as bar:
+            task = bar.add_task(what, total=None)
+            yield lambda rows: bar.update(task, completed=rows)

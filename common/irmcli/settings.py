@@ -1,0 +1,84 @@
+"""What the command line takes from its surroundings, read once: directories, environment, who runs it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import platformdirs
+from irmcore import profile as profiles
+from irmcore.errors import ConfigurationError
+from irmcore.outbox import Origin
+from irmcore.profile import Profile
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The outbox directory, the directory of the user's own profiles, and the environment."""
+
+    outbox: Path
+    profiles: Path
+    environment: Mapping[str, str]
+
+    @staticmethod
+    def read(outbox: str | None) -> Settings:
+        environment = dict(os.environ)
+        state = platformdirs.user_state_path("irmexport")
+        own = platformdirs.user_config_path("irmexport") / "profiles"
+        return Settings(
+            outbox=Path(outbox) if outbox else state / "outbox",
+            profiles=Path(environment.get("IRMEXPORT_PROFILES", own)),
+            environment=environment,
+        )
+
+    @staticmethod
+    def of(ctx: click.Context) -> Settings:
+        settings: Settings = ctx.meta["irmexport.settings"]
+        return settings
+
+    def outbox_ready(self) -> str:
+        """The outbox directory, made with mode 0700 if need be. Raises ConfigurationError."""
+        try:
+            self.outbox.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mode = self.outbox.stat().st_mode
+        except OSError as error:
+            raise ConfigurationError(
+                f"the outbox directory cannot be made ({error.strerror})",
+                where=str(self.outbox),
+                next_step="Give another one with --outbox, or the rights to make this one.",
+            ) from None
+        if os.name == "posix" and mode & 0o077:
+            raise ConfigurationError(
+                f"the outbox directory may be read by others (mode {mode & 0o777:04o})",
+                where=str(self.outbox),
+                next_step=f"It holds data about people: chmod 700 {self.outbox}",
+            )
+        return str(self.outbox.absolute())
+
+    def profile(self, name: str) -> Profile:
+        """The profile at a path, of the user's own directory, or shipped. Raises ProfileError."""
+        if name.endswith((".yaml", ".yml")) or os.sep in name:
+            return profiles.read(name)
+        own = self.profiles / f"{name}.yaml"
+        if own.is_file():
+            return profiles.read(str(own))
+        if name in profiles.shipped_names():
+            return profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)")
+        raise ConfigurationError(
+            f"there is no profile `{name}`",
+            where=str(self.profiles),
+            next_step=f"Give a path, or one of: {', '.join(profiles.shipped_names())}.",
+        )
+
+    def origin(self, details: Mapping[str, str]) -> Origin:
+        """Who runs this command, for the audit record."""
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):
+            user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
+        return Origin(user=user, host=socket.gethostname(), app="cli", details=dict(details))

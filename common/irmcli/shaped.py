@@ -1,0 +1,53 @@
+"""How the outcome of shaping is shown: the counts, and the refused rows by reason with what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from irmcore.intake import Accepted
+from irmcore.reasons import REASONS
+
+from irmcli.say import Say
+
+
+def document(done: Accepted) -> dict[str, Any]:
+    """The outcome as plain values."""
+    return {
+        "counts": done.counts.as_dict(),
+        "changed": done.changed,
+        "batches": list(done.batches),
+        "batch_rows": list(done.sizes),
+        "rejects": done.rejects,
+        "reasons": [
+            {"column": column, "reason": code, "rows": rows}
+            for (column, code), rows in sorted(done.reasons.items())
+        ],
+    }
+
+
+def show(say: Say, done: Accepted, *, dry: bool) -> None:
+    """The outcome for a person."""
+    counts = done.counts
+    parts = [f"{counts.shaped:,} shaped"]
+    if counts.merged:
+        parts.append(f"{counts.merged:,} merged (identical, or folded into the greatest)")
+    if counts.skipped:
+        parts.append(f"{counts.skipped:,} skipped (accepted before)")
+    if counts.rejected:
+        parts.append(f"{counts.rejected:,} refused")
+    say.line(f"{counts.read:,} rows read: {', '.join(parts)}")
+    if done.sizes:
+        verb = "would be" if dry else "in"
+        say.line(
+            f"{len(done.sizes):,} {'batch' if len(done.sizes) == 1 else 'batches'} {verb} "
+            f"{'sent' if dry else 'the outbox'}"
+        )
+    rows = [
+        (code, column or "(row)", count, REASONS[code].advice)
+        for (column, code), count in sorted(done.reasons.items(), key=lambda item: -item[1])
+    ]
+    say.table("Refused rows", ("reason", "column", "rows", "what to do"), rows)
+    if done.rejects:
+        say.line(f"Each refused row with its line: {done.rejects}")
+    if done.warning:
+        say.warn(done.warning)

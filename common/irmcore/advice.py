@@ -1,0 +1,64 @@
+"""What to check, for each code that a batch, a gate or a token can carry. One line each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_HOSTS = "check that the firewall allows the upload host (commercial: webhook.ingestion.office.com)"
+
+ADVICE: Mapping[str, str] = {
+    "http-400": "The service refuses the file: compare the profile's columns and source values with the "
+    "connector's sample file. Then `irmexport resolve BATCH --withdraw` and send the rows again.",
+    "http-401": "The service does not accept the token: check `app_id`, `tenant_id` and `cloud`.",
+    "http-403": "The app may not upload to this job: the connector must have been created with this `app_id`, "
+    "in this tenant; check `job_id` and `cloud`.",
+    "http-404": "The service does not know the job: copy `job_id` from the wizard's Finish page; check `cloud`.",
+    "http-407": "The proxy asks for a sign-in: allow this machine to pass without one, or set another `proxy`.",
+    "http-413": "A single row is too large for the service: shorten its texts where they are made.",
+    "http-415": "The service refuses the form of the upload: report this, it is a fault of irmexport.",
+    "http-422": "The service refuses the file's content: compare columns and types with the sample file.",
+    "http-429": "The service asks to slow down; irmexport waits as long as it says.",
+    "http-500": "The service failed; irmexport tries again, at most once an hour.",
+    "http-502": "A gateway lost the answer, so the outcome is in doubt: see the connector's log in the portal.",
+    "http-503": "The service is busy or being serviced; irmexport tries again.",
+    "http-504": "A gateway lost the answer, so the outcome is in doubt: see the connector's log in the portal.",
+    "dns": "The upload host's name cannot be resolved: check DNS, or set `proxy` if this network has one.",
+    "refused": f"Nothing answers at the upload host: {_HOSTS}.",
+    "reset": f"The connection was cut: {_HOSTS}, and whether a proxy or inspection cuts it.",
+    "timeout": f"No answer in time: {_HOSTS}; on a slow line raise `deadline`.",
+    "tls": "The upload host's certificate is not trusted: if TLS is inspected here, set `ca_file` to the "
+    "inspecting authority's PEM file.",
+    "proxy": "The proxy refuses the connection: check `proxy` and that it allows CONNECT to the upload host.",
+    "protocol": "What answers does not speak HTTP as it should: check `proxy` and what inspects the traffic.",
+    "credential": "The client secret cannot be read from where the profile says.",
+    "crash": "The process ended during an attempt, before the body was complete; it is sent again.",
+    "damaged": "A file on disk is not what was written: check the disk; see `irmexport show BATCH`.",
+    "unknown-format": "A later version of irmexport wrote this batch: run that version.",
+    "resolved": "A person resolved it; see `irmexport audit`.",
+    "requeued": "A person put it back into the queue.",
+}
+
+_IN_DOUBT = (
+    "Nobody knows whether the service kept the rows. Look at the connector's log in the portal (RecordsSaved), "
+    "then `irmexport resolve BATCH --sent` or `--resend`."
+)
+_REDIRECT = (
+    "The service answers with a redirect, which is not followed as it would carry the token elsewhere: "
+    "check `cloud` and what stands between (a sign-in page of a proxy?)."
+)
+
+
+def advice(code: str) -> str:
+    """What to check for ``code``; an empty text for the code of a success."""
+    code = code.split(" ", 1)[0]
+    if code.endswith("-after-commit"):
+        return _IN_DOUBT
+    if code in ADVICE:
+        return ADVICE[code]
+    if code.startswith("token-"):
+        return "No token could be had from Microsoft Entra ID: `irmexport doctor` says more."
+    if code.startswith("http-3"):
+        return _REDIRECT
+    if code.startswith("http-4"):
+        return ADVICE["http-400"]
+    return _IN_DOUBT if code.startswith("http-5") else ""

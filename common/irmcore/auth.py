@@ -1,0 +1,129 @@
+"""Tokens from Microsoft Entra ID by client credentials, through MSAL.
+
+One token serves until it expires (MSAL's own cache, in memory alone); ``refresh`` drops it, once,
+after a 401. Errors carry Entra's code (AADSTS…) and what to check, never the secret or the token.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Callable, Protocol
+
+import msal
+
+from irmcore.credentials import Secret
+
+
+class TokenTrouble(Exception):
+    """No token. ``code`` is token-…; ``wait``: it may pass by itself; ``advice`` is for the operator."""
+
+    def __init__(self, code: str, advice: str, *, wait: bool) -> None:
+        super().__init__(f"{code}: {advice}")
+        self.code = code
+        self.advice = advice
+        self.wait = wait
+
+
+class TokenSource(Protocol):
+    """Bearer tokens for one destination."""
+
+    def token(self) -> str: ...
+
+    def refresh(self) -> None: ...
+
+
+#: Entra's error codes that an administrator can act on. Source: Microsoft Entra authentication and
+#: authorization error codes (learn.microsoft.com, reference-error-codes).
+_ADVICE: Mapping[str, str] = {
+    "AADSTS7000215": "The client secret is wrong: use the secret's value, not its ID.",
+    "AADSTS7000222": "The client secret has expired: create a new one and put it where `credential` says.",
+    "AADSTS700016": "The tenant does not know this application: check `app_id` and `tenant_id`.",
+    "AADSTS90002": "There is no such tenant in this cloud: check `tenant_id` and `cloud`.",
+    "AADSTS900023": "`tenant_id` is not a tenant: copy the directory ID from Entra's overview.",
+    "AADSTS500011": "The tenant does not know the connector's application: check `resource_app_id`, and that "
+    "the connector has been created in this tenant.",
+    "AADSTS7000112": "The application is disabled: enable it under Enterprise applications.",
+    "AADSTS53003": "Conditional access blocks this application: allow this machine's address.",
+}
+_CODE = re.compile(r"AADSTS\d+")
+#: Entra's words for what passes by itself.
+_PASSING = {"temporarily_unavailable", "server_error", "service_unavailable"}
+
+
+class MsalTokens:
+    """Client credentials through MSAL's ConfidentialClientApplication."""
+
+    def __init__(
+        self,
+        *,
+        login: str,
+        tenant_id: str,
+        app_id: str,
+        secret: Callable[[], Secret],
+        resource: str,
+        http: Any,
+        known_login: bool,
+    ) -> None:
+        """``login`` is https://host; ``secret`` is asked each time a client is made.
+
+        ``http`` is a requests session (MSAL's own would let REQUESTS_CA_BUNDLE decide whom to trust);
+        ``known_login`` is False for an emulator, which Microsoft's instance discovery does not know.
+        """
+        self._authority = f"{login}/{tenant_id}"
+        self._app_id = app_id
+        self._secret = secret
+        self._scopes = [f"https://microsoft.onmicrosoft.com/{resource}/.default"]
+        self._http = http
+        self._known_login = known_login
+        self._client: Any = None
+
+    def refresh(self) -> None:
+        """Forget the token and the client, so that a rotated secret is read anew."""
+        self._client = None
+
+    def token(self) -> str:
+        """A token that is good now. Raises TokenTrouble, CredentialError."""
+        client = self._client
+        secret = self._secret() if client is None else None
+        try:
+            if secret is not None:
+                client = msal.ConfidentialClientApplication(
+                    self._app_id,
+                    client_credential=secret.reveal(),
+                    authority=self._authority,
+                    instance_discovery=None if self._known_login else False,
+                    http_client=self._http,
+                )
+            self._client = client
+            found = client.acquire_token_for_client(scopes=self._scopes)
+        except Exception as error:  # noqa: BLE001
+            # MSAL lets through whatever its HTTP client and its JSON parser raise: each is a failed
+            # request for a token, told apart by the class, as messages may quote the reply.
+            self._client = None
+            raise _passing(type(error).__name__) from None
+        if not isinstance(found, dict) or not isinstance(found.get("access_token"), str):
+            self._client = None
+            raise _refused(found if isinstance(found, dict) else {})
+        return str(found["access_token"])
+
+
+def _passing(name: str) -> TokenTrouble:
+    if name == "ProxyError":
+        advice = "The proxy refuses the way to the login host: check `proxy` and its rules."
+    elif name in ("SSLError", "SSLCertVerificationError"):
+        advice = "The login host's certificate is not trusted: is TLS inspected here? Set `ca_file`."
+    elif name == "MsalServiceError":
+        advice = "Microsoft Entra ID answered with an error of its own; this passes."
+    else:
+        advice = "The login host cannot be reached: check DNS, firewall and `proxy`."
+    return TokenTrouble(f"token-{name.lower()}", advice, wait=True)
+
+
+def _refused(found: Mapping[str, Any]) -> TokenTrouble:
+    described = str(found.get("error_description", ""))
+    match = _CODE.search(described)
+    code = match.group() if match else str(found.get("error", "no-token"))[:40]
+    wait = found.get("error") in _PASSING or not found.get("error")
+    advice = _ADVICE.get(code, "Microsoft Entra ID gave no token: look the code up in its error reference.")
+    return TokenTrouble(f"token-{code}", advice, wait=wait)

@@ -1,0 +1,36 @@
+"""Time as a seam: what is scheduled asks a clock, so that tests can run a week in a second."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall-clock seconds since 1970 (UTC), monotonic seconds, and waiting."""
+
+    def now(self) -> float: ...
+
+    def monotonic(self) -> float: ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def iso(seconds: float) -> str:
+    """``seconds`` since 1970 as ``2026-01-02T03:04:05.678Z``, for manifests and messages."""
+    moment = datetime.datetime.fromtimestamp(seconds, tz=datetime.timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

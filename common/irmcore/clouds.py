@@ -1,0 +1,60 @@
+"""The clouds of the connector: where uploads go and where tokens come from.
+
+Source: microsoft/m365-compliance-connector-sample-scripts, ``sample_script.ps1`` and its
+government variants. Nothing is sent to a host outside this table but a loopback emulator.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from irmcore.errors import AddressRefused
+
+#: The connector's own application in Entra ID, which the token is for. It changed once (until
+#: March 2025: 4e476d41-2395-42be-89ff-34cb9186a1ac), so a profile can name another.
+RESOURCE_APP_ID = "86dfdabb-5089-4a0c-880a-cfa5a790c5b1"
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Base addresses, ``https://host`` without a path, of one cloud or one emulator."""
+
+    upload: str
+    login: str
+
+
+CLOUDS: Mapping[str, Endpoints] = {
+    "commercial": Endpoints("https://webhook.ingestion.office.com", "https://login.microsoftonline.com"),
+    "gcc": Endpoints("https://webhook-gcc.ingestion.office365.us", "https://login.microsoftonline.com"),
+    "gcc-high": Endpoints(
+        "https://webhook-itarl4.ingestion.office365.us", "https://login.microsoftonline.us"
+    ),
+    "dod": Endpoints("https://webhook-itarl5.ingestion.apps.mil", "https://login.microsoftonline.us"),
+}
+
+
+def emulator_endpoints(url: str) -> Endpoints:
+    """The endpoints of an emulator at ``url``.
+
+    Raises AddressRefused unless it is ``https`` on a loopback address or ``localhost``.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        port = parts.port
+    except ValueError:
+        loopback, port = False, None
+    plain = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
+    if parts.scheme != "https" or not loopback or not plain:
+        raise AddressRefused(
+            "an emulator must be at https:// on this machine's loopback",
+            where=host or "--emulator",
+            next_step="Give an address as `irmexport emulator` prints it, e.g. https://127.0.0.1:8443",
+        )
+    shown = f"[{host}]" if ":" in host else host
+    base = f"https://{shown}" + (f":{port}" if port else "")
+    return Endpoints(upload=base, login=base)

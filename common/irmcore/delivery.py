@@ -1,0 +1,460 @@
+"""Outbox → receipt: one sender a connector, one attempt at a time, every step durable before the next.
+
+    READY ─▶ INTENT ─▶ (body) ─▶ COMMIT ─▶ (tail) ─▶ reply ─▶ SENT | RETRY | HELD | DEAD | SPLIT
+
+What it promises: a batch with a receipt is never sent again; a batch whose outcome nobody knows is
+held (or sent again, if its destination says so) and never resolved silently; one batch never blocks
+another. What it decides on is in ``replies`` (a batch) and ``gate`` (the connector), both pure.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Callable, Optional, Protocol
+
+from irmcore import gate as gates
+from irmcore.auth import TokenSource, TokenTrouble
+from irmcore.errors import BatchDamaged, CredentialError, OutboxBusy, UnknownFormat
+from irmcore.gate import Gate
+from irmcore.ledger import RECORD_BYTES
+from irmcore.outbox import Batch, Box, Draft, Manifest, slots, states
+from irmcore.replies import Action, Decision, Failure, Outcome, decide
+from irmcore.transport import Transport, Upload
+
+#: Default retention: payloads after a receipt, and the record of a batch with its row keys.
+PAYLOAD_SECONDS = 7 * 86_400.0
+BATCH_SECONDS = 400 * 86_400.0
+
+#: Halves a payload of a content type that was too large, or None if it cannot be halved.
+Splitter = Callable[[bytes], Optional[tuple[tuple[bytes, int], tuple[bytes, int]]]]
+
+
+@dataclass(frozen=True)
+class Service:
+    """How batches of one kind of destination are sent.
+
+    ``url`` makes the address of a destination's uploads; ``setup`` fingerprints the configuration (never
+    the secret); ``deadline`` in seconds for one upload; ``splitters`` by content type.
+    """
+
+    url: Callable[[Mapping[str, str]], str]
+    transport: Transport
+    tokens: TokenSource
+    setup: str
+    deadline: float
+    splitters: Mapping[str, Splitter] = field(default_factory=dict)
+
+
+class Listener(Protocol):
+    """Told what happens to each batch: event is start, or an Action's value."""
+
+    def __call__(self, event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None: ...
+
+
+@dataclass
+class Report:
+    """What one drain did. ``due`` is when something may be sent next (seconds since 1970), or None."""
+
+    sent: int = 0
+    rows_sent: int = 0
+    retrying: int = 0
+    held: int = 0
+    dead: int = 0
+    split: int = 0
+    quarantined: int = 0
+    waiting: int = 0
+    trouble: str = ""
+    advice: str = ""
+    due: float | None = None
+
+
+def _silent(event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None:
+    return
+
+
+class Sender:
+    """Drains one connector's outbox."""
+
+    def __init__(
+        self,
+        box: Box,
+        service: Service,
+        *,
+        listener: Listener = _silent,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._box = box
+        self._clock = box.clock
+        self._service = service
+        self._listener = listener
+        self._jitter = jitter
+        self._gate = Gate()
+        self._gate_number = -1
+
+    def drain(self, *, until: float | None = None) -> Report:
+        """Send what may be sent now. ``until``: monotonic seconds after which no attempt begins.
+
+        Raises OutboxBusy if another sender of this connector is alive, UnknownFormat, OSError.
+        """
+        self._box.check_format()
+        lock = self._box.sender_lock()
+        if lock is None:
+            raise OutboxBusy(
+                "another process is sending for this connector",
+                where=self._box.path,
+                next_step="It will send these batches too; see `irmexport status`.",
+            )
+        try:
+            self._gate = self._load_gate()
+            report = Report()
+            self._work(self._recover(report), report, until)
+            return report
+        finally:
+            lock.release()
+
+    # -- after a crash ------------------------------------------------------------------
+
+    def _recover(self, report: Report) -> list[Batch]:
+        """Bring every batch that an earlier process left half way into a state of rest."""
+        queue = []
+        for batch in self._box.waiting():
+            if batch.unknown:
+                report.waiting += 1  # a later version's: left untouched
+                report.trouble = report.trouble or "unknown-format"
+            elif batch.state is not None and batch.state.name in states.ENDED:
+                self._finish(batch)
+            elif batch.damaged or batch.state is None:
+                self._set_aside(batch, "a state slot is damaged", report)
+            elif batch.state.name == states.SPLIT:
+                queue.extend(self._halve(batch, report))
+            elif batch.state.name == states.INTENT:
+                # The body was short of its length when the process ended: not accepted.
+                queue.append(self._box.change(batch, name=states.RETRY, reason="crash", not_before=0.0))
+            elif batch.state.name == states.COMMIT:
+                queue.extend(self._in_doubt(batch, report))
+            elif batch.state.name in (states.READY, states.RETRY):
+                queue.append(batch)
+        return queue
+
+    def _in_doubt(self, batch: Batch, report: Report) -> list[Batch]:
+        """A batch whose process ended after COMMIT: the same rule as for a lost reply."""
+        try:
+            manifest = self._box.manifest(batch)
+        except BatchDamaged as error:
+            self._set_aside(batch, error.what, report)
+            return []
+        attempts = batch.state.attempts if batch.state else 1
+        decision = decide(
+            Failure("crash", committed=True),
+            attempt=max(attempts, 1),
+            refreshed=True,
+            in_doubt=manifest.destination.in_doubt,
+            jitter=self._jitter(),
+        )
+        after = self._settle(batch, manifest, decision, Failure("crash", committed=True), report)
+        return [after] if decision.action is Action.RETRY else []
+
+    # -- the queue ----------------------------------------------------------------------
+
+    def _work(self, queue: list[Batch], report: Report, until: float | None) -> None:
+        later: list[float] = []
+        for position, batch in enumerate(queue):
+            now = self._clock.now()
+            if until is not None and self._clock.monotonic() >= until:
+                report.waiting += len(queue) - position
+                report.due = now
+                return
+            if not gates.may_send(self._gate, now, self._service.setup):
+                report.waiting += len(queue) - position
+                report.due = gates.next_probe(self._gate, now)
+                report.trouble = report.trouble or self._gate.reason
+                return
+            due = self._due(batch, now)
+            if due > now:
+                report.waiting += 1
+                later.append(due)
+                continue
+            stopped = self._attempt(batch, report)
+            if stopped:
+                report.waiting += len(queue) - position - 1
+                return
+        if later:
+            report.due = min(later)
+
+    def _due(self, batch: Batch, now: float) -> float:
+        """When a batch may go. A clock that was set back does not put it off beyond an hour."""
+        not_before = batch.state.not_before if batch.state else 0.0
+        return not_before if not_before - now <= 3600.0 else now
+
+    def _attempt(self, batch: Batch, report: Report) -> bool:
+        """Try one batch. Gives True if the connector as a whole must stop for now."""
+        try:
+            manifest = self._box.manifest(batch)
+            payload = self._box.payload(batch, manifest)
+        except BatchDamaged as error:
+            self._set_aside(batch, error.what, report)
+            return False
+        except UnknownFormat:
+            report.waiting += 1
+            report.trouble = report.trouble or "unknown-format"
+            return False
+        self._listener("start", batch, manifest, {})
+        refreshed = False
+        while True:
+            token = self._token(report)
+            if token is None:
+                report.waiting += 1
+                return True
+            batch, outcome = self._post(batch, manifest, payload, token)
+            decision = decide(
+                outcome,
+                attempt=batch.state.attempts if batch.state else 1,
+                refreshed=refreshed,
+                in_doubt=manifest.destination.in_doubt,
+                jitter=self._jitter(),
+            )
+            if decision.action is not Action.REFRESH:
+                break
+            refreshed = True
+            self._service.tokens.refresh()
+            # A 401 is a definite no: should the next token fail, nothing is in doubt.
+            batch = self._box.change(batch, name=states.RETRY, reason=decision.code)
+        if decision.action is Action.DEAD and gates.is_probe(self._gate, self._service.setup):
+            # The connector is paused because batch after batch was refused: this one is not given up.
+            decision = Decision(Action.RETRY, decision.code)
+        self._move_gate(decision)
+        batch = self._settle(batch, manifest, decision, outcome, report)
+        if decision.action is Action.SPLIT:
+            for half in self._halve(batch, report):
+                if self._attempt(half, report):
+                    return True
+        return decision.action is Action.PAUSE
+
+    def _token(self, report: Report) -> str | None:
+        """A token, or None with the reason in the report; no batch is touched."""
+        try:
+            return self._service.tokens.token()
+        except TokenTrouble as trouble:
+            action = Action.RETRY if trouble.wait else Action.PAUSE
+            report.trouble, report.advice = trouble.code, trouble.advice
+            now = self._clock.now()
+            if action is Action.PAUSE:
+                self._move_gate(Decision(action, trouble.code))
+                report.due = gates.next_probe(self._gate, now)
+            else:
+                report.due = now + 60.0
+            return None
+        except CredentialError as error:
+            self._move_gate(Decision(Action.PAUSE, "credential"))
+            report.trouble, report.advice = "credential", str(error)
+            report.due = gates.next_probe(self._gate, self._clock.now())
+            return None
+
+    def _post(self, batch: Batch, manifest: Manifest, payload: bytes, token: str) -> tuple[Batch, Outcome]:
+        """One attempt: INTENT durable, the body but its tail, COMMIT durable, the tail, the answer."""
+        attempts = (batch.state.attempts if batch.state else 0) + 1
+        batch = self._box.change(batch, name=states.INTENT, attempts=attempts, reason="", not_before=0.0)
+        current = [batch]
+
+        def commit() -> None:
+            current[0] = self._box.change(current[0], name=states.COMMIT)
+
+        upload = Upload(
+            url=self._service.url(manifest.destination.address),
+            token=token,
+            file_name=f"irmexport-{manifest.id[:16]}.csv",
+            content_type=manifest.content_type,
+            content=io.BytesIO(payload),
+            length=len(payload),
+            deadline=self._service.deadline,
+        )
+        outcome = self._service.transport.post(upload, commit)
+        return current[0], outcome
+
+    # -- what is written after an answer -------------------------------------------------------
+
+    def _settle(
+        self, batch: Batch, manifest: Manifest, decision: Decision, outcome: Outcome, report: Report
+    ) -> Batch:
+        """Write the state that ``decision`` means, then the history, then tell."""
+        now = self._clock.now()
+        status = 0 if isinstance(outcome, Failure) else outcome.status
+        request_id = "" if isinstance(outcome, Failure) else outcome.request_id
+        text = "" if isinstance(outcome, Failure) else outcome.text
+        name = _STATE_AFTER[decision.action]
+        reason = decision.code + (" flagged" if decision.flagged else "")
+        batch = self._box.change(
+            batch,
+            name=name,
+            reason=reason,
+            status=status,
+            request_id=request_id,
+            not_before=now + decision.wait if name == states.RETRY and decision.wait else 0.0,
+        )
+        detail: dict[str, Any] = {
+            "event": decision.action.value,
+            "code": decision.code,
+            "status": status,
+            "request_id": request_id,
+            "attempt": batch.state.attempts if batch.state else 0,
+        }
+        if decision.action not in (Action.SENT, Action.RETRY):
+            detail["reply"] = text[:1000]
+        self._note(batch, detail)
+        self._count(decision, manifest, report)
+        self._listener(decision.action.value, batch, manifest, detail)
+        if name == states.SENT:
+            self._finish(batch)
+        return batch
+
+    def _count(self, decision: Decision, manifest: Manifest, report: Report) -> None:
+        if decision.action is Action.SENT:
+            report.sent += 1
+            report.rows_sent += manifest.rows
+        elif decision.action is Action.HOLD:
+            report.held += 1
+            report.trouble = report.trouble or decision.code
+        elif decision.action is Action.DEAD:
+            report.dead += 1
+            report.trouble = report.trouble or decision.code
+        elif decision.action is Action.SPLIT:
+            report.split += 1
+        else:
+            report.retrying += 1
+            report.waiting += 1
+            report.trouble = report.trouble or decision.code
+            if decision.wait:
+                at = self._clock.now() + decision.wait
+                report.due = at if report.due is None else min(report.due, at)
+
+    def _note(self, batch: Batch, event: dict[str, Any]) -> None:
+        """The history is written after the state, which alone counts; a full disk costs only the line."""
+        try:
+            self._box.note(batch, event)
+        except OSError:
+            self._listener("history-lost", batch, self._box.manifest(batch), {})
+
+    def _finish(self, batch: Batch) -> None:
+        try:
+            self._box.finish(batch)
+        except OSError:
+            return  # the state says SENT; the next sender moves it
+
+    def _set_aside(self, batch: Batch, why: str, report: Report) -> None:
+        report.quarantined += 1
+        report.trouble = report.trouble or "damaged"
+        try:
+            self._box.note(batch, {"event": "quarantined", "reply": why})
+            self._box.set_aside(batch)
+        except OSError:
+            return  # it stays where it is and is refused again by the next sender
+
+    def _halve(self, batch: Batch, report: Report) -> list[Batch]:
+        """The halves of a SPLIT batch, accepted (again, if a crash came between), then it is done."""
+        try:
+            manifest = self._box.manifest(batch)
+            payload = self._box.payload(batch, manifest)
+        except BatchDamaged as error:
+            self._set_aside(batch, error.what, report)
+            return []
+        splitter = self._service.splitters.get(manifest.content_type)
+        halves = splitter(payload) if splitter else None
+        if halves is None:
+            dead = self._box.change(batch, name=states.DEAD, reason="http-413")
+            self._note(dead, {"event": "dead", "code": "http-413", "reply": "one row is too large"})
+            report.dead += 1
+            report.trouble = report.trouble or "http-413"
+            return []
+        found = self._accept_halves(batch, manifest, halves)
+        self._finish(batch)
+        return found
+
+    def _accept_halves(
+        self,
+        batch: Batch,
+        manifest: Manifest,
+        halves: tuple[tuple[bytes, int], tuple[bytes, int]],
+    ) -> list[Batch]:
+        staging = self._box.stage(f"split-{batch.id[:32]}")
+        keys = self._box.rowkeys(batch)
+        try:
+            for payload, rows in halves:
+                part, keys = keys[: rows * RECORD_BYTES], keys[rows * RECORD_BYTES :]
+                kept = partial(_as_they_are, part)
+                staging.add(Draft(payload, manifest.content_type, manifest.destination, rows, kept))
+
+            def describe(name: str, draft: Draft, part: int, sums: dict[str, Any]) -> Manifest:
+                return Manifest(
+                    **{
+                        **vars(manifest),
+                        "id": name,
+                        "rows": draft.rows,
+                        "part": part + 1,
+                        "parts": 2,
+                        "profile": {**manifest.profile, "split_from": batch.id},
+                        **sums,
+                    }
+                )
+
+            staging.prepare(describe)
+            names = staging.accept()
+        finally:
+            staging.close()
+        return [found for found in map(self._box.reload, names) if found.place == "ready"]
+
+    # -- the gate -----------------------------------------------------------------------
+
+    def _load_gate(self) -> Gate:
+        found, number = load_gate(self._box)
+        self._gate_number = number
+        return found
+
+    def _move_gate(self, decision: Decision) -> None:
+        moved = gates.after(self._gate, decision, self._clock.now(), self._service.setup)
+        if moved != self._gate:
+            self._gate_number = store_gate(self._box, moved, self._gate_number)
+            self._gate = moved
+
+
+def _as_they_are(rowkeys: bytes, _: bytes) -> bytes:
+    """A half's row keys name the whole batch, as the ledger does."""
+    return rowkeys
+
+
+_STATE_AFTER = {
+    Action.SENT: states.SENT,
+    Action.RETRY: states.RETRY,
+    Action.PAUSE: states.RETRY,
+    Action.REFRESH: states.RETRY,
+    Action.HOLD: states.HELD,
+    Action.DEAD: states.DEAD,
+    Action.SPLIT: states.SPLIT,
+}
+
+
+def load_gate(box: Box) -> tuple[Gate, int]:
+    """The connector's gate and its slot number; an open one if none was stored or it cannot be read."""
+    data = box.read_file("gate")
+    if data is None:
+        return Gate(), -1
+    found = slots.decode(data, f"{box.path}/gate")
+    try:
+        return (Gate.of(found.record) if found.record is not None else Gate()), found.number
+    except (KeyError, TypeError):
+        return Gate(), found.number
+
+
+def store_gate(box: Box, gate: Gate, number: int) -> int:
+    """Write the gate after slot ``number``, durably; gives the new number. The file is reserved once."""
+    if box.read_file("gate") is None:
+        box.replace_file("gate", slots.blank_file(Gate().as_record()))
+        number = 0
+    slots.write(box.disk, f"{box.path}/gate", gate.as_record(), number + 1)
+    return number + 1
+
+
+__all__ = ["Report", "Sender", "Service", "load_gate", "store_gate"]

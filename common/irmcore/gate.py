@@ -1,0 +1,89 @@
+"""Whether a connector may send now: the breaker, the pauses and their probes. Pure.
+
+- Two results in doubt in a row open the breaker, so an outage of hours holds two batches, not the queue.
+- 401 (after a refresh), 403, 404, 407 and redirects pause the connector; so do three refusals (400,
+  415, 422) in a row: a wrong column must not kill the queue.
+- A closed gate lets one batch through as a probe, after 5 minutes and then half as often, up to once
+  an hour. A success opens it; so do a changed configuration and ``irmexport resume``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from irmcore.replies import Action, Decision
+
+FIRST_PROBE = 300.0
+LAST_PROBE = 3600.0
+DOUBTS = 2
+REFUSALS = 3
+
+OPEN = "open"
+BREAKER = "breaker"  # the outcome of uploads is in doubt
+PAUSED = "paused"  # something must be put right
+
+
+@dataclass(frozen=True)
+class Gate:
+    """``reason`` is the code of the decision that closed it; times in seconds since 1970.
+
+    ``setup`` fingerprints the configuration that the gate was closed under.
+    """
+
+    mode: str = OPEN
+    reason: str = ""
+    since: float = 0.0
+    probe_at: float = 0.0
+    delay: float = 0.0
+    doubts: int = 0
+    refusals: int = 0
+    setup: str = ""
+
+    def as_record(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def of(record: Mapping[str, Any]) -> Gate:
+        """The gate of a stored record. Raises KeyError, TypeError for a record that is none."""
+        return Gate(**{name: record[name] for name in Gate.__dataclass_fields__})
+
+
+def may_send(gate: Gate, now: float, setup: str) -> bool:
+    """Whether a batch may go now, be it as a probe."""
+    return gate.mode == OPEN or gate.setup != setup or now >= next_probe(gate, now)
+
+
+def next_probe(gate: Gate, now: float) -> float:
+    """When the next probe is due. A clock that was set back does not put it off beyond its delay."""
+    return min(gate.probe_at, now + gate.delay)
+
+
+def is_probe(gate: Gate, setup: str) -> bool:
+    """Whether a batch that goes now is a probe: one refused as a probe is not given up."""
+    return gate.mode != OPEN and gate.setup == setup
+
+
+def after(gate: Gate, decision: Decision, now: float, setup: str) -> Gate:
+    """The gate after a batch ended with ``decision``."""
+    if gate.setup != setup:
+        gate = Gate(setup=setup)
+    if decision.action is Action.SENT or decision.action is Action.SPLIT:
+        return Gate(setup=setup)
+    if decision.action is Action.PAUSE:
+        return _close(gate, PAUSED, decision.code, now)
+    if decision.doubt:
+        gate = replace(gate, doubts=gate.doubts + 1)
+        return _close(gate, BREAKER, decision.code, now) if gate.doubts >= DOUBTS else gate
+    if decision.action is Action.DEAD:
+        gate = replace(gate, doubts=0, refusals=gate.refusals + 1)
+        return _close(gate, PAUSED, decision.code, now) if gate.refusals >= REFUSALS else gate
+    # A retry says nothing new of a closed gate but that the probe failed.
+    return _close(gate, gate.mode, gate.reason, now) if gate.mode != OPEN else gate
+
+
+def _close(gate: Gate, mode: str, reason: str, now: float) -> Gate:
+    delay = min(gate.delay * 2, LAST_PROBE) if gate.mode != OPEN else FIRST_PROBE
+    since = gate.since if gate.mode != OPEN else now
+    return replace(gate, mode=mode, reason=reason, since=since, delay=delay, probe_at=now + delay)

@@ -1,0 +1,506 @@
+"""Rows → outbox: shape, skip what was accepted before, spread, batch, and accept all or nothing.
+
+A run holds the connector's intake lock, so that two runs never accept the same row. What it
+promises: when ``accept`` returns, every row is in a batch that survives a crash, or was merged,
+skipped or refused, and the counts say so. When it raises, no row of the run was accepted.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import secrets
+import time as _time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Callable
+
+from irmcore import __version__
+from irmcore import ledger as ledgers
+from irmcore.clock import iso
+from irmcore.counts import Counts
+from irmcore.disk import Lock
+from irmcore.errors import IrmError, OutboxBusy, OutboxFull, TooManyRefused
+from irmcore.ledger import DAY_MICROSECONDS, Ledger, RowKey
+from irmcore.outbox import Box, Destination, Draft, Manifest, Origin, Staging, states
+from irmcore.profile import Profile
+from irmcore.shaping import rejects, times
+from irmcore.shaping.batches import Batcher
+from irmcore.shaping.collisions import greatest
+from irmcore.shaping.readers import Table
+from irmcore.shaping.rejects import Reject
+from irmcore.shaping.rows import RowRefused, ShapedRow, Shaper
+from irmcore.shaping.spreading import Slots, places
+
+CONTENT_TYPE = "text/csv"
+
+#: How often ``progress`` is told, in rows.
+TICK = 2_000
+
+#: How long a run waits for another one of the same connector, in seconds.
+PATIENCE = 300.0
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What became of a run. ``reasons`` counts refusals by (column, reason code).
+
+    ``batches`` are ids; ``rejects`` is the path of the reject file, if any row was refused. Of a dry
+    run, ``run`` and ``batches`` are empty and ``sizes`` says what would have been sent.
+    """
+
+    run: str
+    batches: tuple[str, ...]
+    sizes: tuple[int, ...]
+    counts: Counts
+    reasons: Mapping[tuple[str, str], int]
+    changed: int
+    rejects: str | None
+    warning: str = ""
+
+
+#: Told how many rows have been read so far.
+Progress = Callable[[int], None]
+
+
+def accept(
+    table: Table,
+    profile: Profile,
+    box: Box,
+    origin: Origin,
+    *,
+    where: Destination,
+    name: str = "input",
+    max_refused: int | None = None,
+    progress: Progress | None = None,
+    patience: float = PATIENCE,
+) -> Accepted:
+    """Shape ``table`` and put it into ``box``, which is made if need be.
+
+    Raises InputError, TooManyRefused, OutboxBusy, OutboxFull, UnknownFormat: each before anything
+    was accepted.
+    """
+    try:
+        box.create()
+        lock = _locked(box, patience)
+        run = _Run(profile, box, origin, where, max_refused=max_refused, progress=progress)
+        try:
+            return run.run(table, name)
+        except OSError as error:
+            raise _disk_trouble(error, box.path, in_part=run.accepting) from error
+        finally:
+            lock.release()
+    except OSError as error:
+        raise _disk_trouble(error, box.path, in_part=False) from error
+
+
+def rehearse(
+    table: Table,
+    profile: Profile,
+    box: Box | None,
+    *,
+    name: str = "input",
+    on_reject: Callable[[Reject, tuple[str, ...]], None] | None = None,
+    on_row: Callable[[tuple[str, ...]], None] | None = None,
+    progress: Progress | None = None,
+) -> Accepted:
+    """Do all that ``accept`` does but write: a dry run. Without a ``box`` nothing counts as sent.
+
+    ``on_row`` is given each row as it would go out, ``on_reject`` each refused one.
+    """
+    known = Ledger(box.disk, f"{box.path}/ledger") if box is not None and box.exists() else None
+    pipeline = Pipeline(profile, known)
+    sizes = [filled.rows for filled in pipeline.batches(table, name, progress, on_reject, on_row)]
+    return Accepted("", (), tuple(sizes), pipeline.counts(), dict(pipeline.reasons), pipeline.changed, None)
+
+
+def _locked(box: Box, patience: float) -> Lock:
+    end = box.clock.monotonic() + patience
+    while True:
+        lock = box.intake_lock()
+        if lock is not None:
+            return lock
+        if box.clock.monotonic() >= end:
+            raise OutboxBusy(
+                "another process is handing rows to this connector",
+                where=box.path,
+                next_step="Wait until it is done, then run this again; nothing was accepted.",
+            )
+        box.clock.sleep(0.05)
+
+
+def _disk_trouble(error: OSError, path: str, *, in_part: bool) -> IrmError:
+    """An error of the file system as the operator's next step.
+
+    ``in_part``: it came while batches were being accepted, so some may be; rows that are will be
+    skipped by the next run.
+    """
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what, step = "the disk (or its quota) is full", "Free some space and run this again."
+    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        what, step = (
+            "the outbox cannot be written",
+            "Give it to the user who runs this (mode 0700).",
+        )
+    else:
+        name = errno.errorcode.get(error.errno or 0, "unknown")
+        what, step = (
+            f"the disk answered with an error ({name})",
+            "Check the disk, then run this again.",
+        )
+    said = "this run may have been accepted in part" if in_part else "nothing of it was accepted"
+    if in_part:
+        step += " Rows that were accepted will be skipped."
+    return OutboxFull(f"{what}; {said}", where=path, next_step=step)
+
+
+class Filled:
+    """A batch before it has an id: payload, rows, and their keys, which will name the id."""
+
+    def __init__(self, payload: bytes, keys: list[tuple[bytes, bytes, int, int]]) -> None:
+        self.payload = payload
+        self.rows = len(keys)
+        self._keys = keys
+
+    def rowkeys(self, batch: bytes) -> bytes:
+        short = batch[:8]
+        return ledgers.pack(RowKey(k, subject, slot, short, day) for k, subject, slot, day in self._keys)
+
+
+class Pipeline:
+    """Rows in, batches out, with what each row's end was. Used once."""
+
+    def __init__(self, profile: Profile, known: Ledger | None) -> None:
+        self._profile = profile
+        self._known = known
+        self._batcher = Batcher(profile)
+        self._slots = Slots()
+        self._new_keys: set[bytes] = set()
+        self._new_slots: set[int] = set()
+        self._keys: list[tuple[bytes, bytes, int, int]] = []
+        self._time_at = [column.role for column in profile.columns].index("time")
+        self._read = self._merged = self._skipped = self._shaped = self._rejected = 0
+        self.changed = 0
+        self.reasons: Counter[tuple[str, str]] = Counter()
+
+    def counts(self) -> Counts:
+        return Counts(self._read, self._shaped, self._merged, self._skipped, self._rejected)
+
+    def batches(
+        self,
+        table: Table,
+        name: str,
+        progress: Progress | None = None,
+        on_reject: Callable[[Reject, tuple[str, ...]], None] | None = None,
+        on_row: Callable[[tuple[str, ...]], None] | None = None,
+    ) -> Iterator[Filled]:
+        """The batches of ``table``, each as soon as it is full. Raises InputError."""
+        self._header, self._on_reject = table.header, on_reject
+        self._progress = progress
+        rows = self._shaped_rows(table, Shaper(self._profile, table.header, name=name))
+        if self._profile.collisions.policy == "keep-greatest":
+            rows = self._greatest(rows)
+        batcher = self._batcher
+        for number, values, row in rows:
+            line = self._line(number, values, row, on_row)
+            if line is None:
+                continue
+            if not batcher.fits(line):
+                yield self._take()
+            batcher.add(line)
+            self._shaped += 1
+            self._keys.append(self._pending)
+        if len(batcher):
+            yield self._take()
+
+    def _shaped_rows(self, table: Table, shaper: Shaper) -> Iterator[tuple[int, tuple[str, ...], ShapedRow]]:
+        for number, values, refused in table.rows:
+            self._read += 1
+            if self._progress is not None and self._read % TICK == 0:
+                self._progress(self._read)
+            if refused is not None:
+                self._refuse(number, "", refused, values)
+                continue
+            try:
+                row = shaper.shape(values)
+            except RowRefused as error:
+                self._refuse(number, error.column, error.code, values)
+                continue
+            yield number, values, row
+
+    def _greatest(
+        self, rows: Iterator[tuple[int, tuple[str, ...], ShapedRow]]
+    ) -> Iterator[tuple[int, tuple[str, ...], ShapedRow]]:
+        threshold = [column.role for column in self._profile.columns].index("threshold")
+        kept, merged = greatest(rows, threshold)
+        self._merged += merged
+        yield from kept
+
+    def _refuse(self, number: int, column: str, code: str, values: tuple[str, ...]) -> None:
+        self._rejected += 1
+        self.reasons[column, code] += 1
+        if self._on_reject is not None:
+            self._on_reject(Reject(number, column, code, values), self._header)
+
+    def _line(
+        self,
+        number: int,
+        values: tuple[str, ...],
+        row: ShapedRow,
+        on_row: Callable[[tuple[str, ...]], None] | None,
+    ) -> bytes | None:
+        """The CSV line of a row that is to be sent; its key is in ``_pending``."""
+        day_number = row.time // DAY_MICROSECONDS
+        day = self._known.day(day_number) if self._known is not None else None
+        if day is not None and row.key in day.keys:
+            self._skipped += 1
+            return None
+        if row.key in self._new_keys:
+            self._merged += 1
+            return None
+        if day is not None and row.subject in day.subjects:
+            if self._profile.on_change == "skip":
+                self._skipped += 1
+                self.changed += 1
+                return None
+            self.changed += 1
+        taken = day.slots if day is not None else ()
+        placed = self._place(row, taken)
+        if placed is None:
+            spreads = self._profile.collisions.policy == "spread"
+            self._refuse(number, "", "no-free-slot" if spreads else "collision", values)
+            return None
+        time, slot = placed
+        fields = list(row.fields)
+        fields[self._time_at] = times.canonical(time)
+        line = self._batcher.encode(fields)
+        if line is None:
+            self._refuse(number, "", "row-too-large", values)
+            return None
+        self._new_keys.add(row.key)
+        self._new_slots.add(slot)
+        self._pending = (row.key, row.subject, slot, day_number)
+        if on_row is not None:
+            on_row(tuple(fields))
+        return line
+
+    def _place(self, row: ShapedRow, taken: Any) -> tuple[int, int] | None:
+        """The time (µs) and the slot of a row, or None if the policy leaves it none."""
+        policy = self._profile.collisions.policy
+        slot_of, new = self._slots.slot, self._new_slots
+        if policy == "spread":
+            for time in places(row.time, row.key, self._profile.collisions.step):
+                slot = slot_of(row.user, time)
+                if slot not in new and slot not in taken:
+                    return time, slot
+            return None
+        slot = slot_of(row.user, row.time)
+        if policy == "keep-greatest" and slot not in new:
+            return row.time, slot  # within the run each pair is unique; a later run's row replaces
+        return None if slot in new or slot in taken else (row.time, slot)
+
+    def _take(self) -> Filled:
+        filled = Filled(self._batcher.take(), self._keys)
+        self._keys = []
+        return filled
+
+
+class _Run:
+    """One accepted run, step by step; each step says what is durable after it."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        box: Box,
+        origin: Origin,
+        where: Destination,
+        *,
+        max_refused: int | None,
+        progress: Progress | None,
+    ) -> None:
+        self._profile = profile
+        self._box = box
+        self._origin = origin
+        self._where = where
+        self._max_refused = max_refused
+        self._progress = progress
+        self.accepting = False
+        self._started = box.clock.now()
+        stamp = _time.strftime("%Y%m%dT%H%M%SZ", _time.gmtime(self._started))
+        self._id = f"{stamp}-{secrets.token_hex(4)}"
+
+    def run(self, table: Table, name: str) -> Accepted:
+        box = self._box
+        box.sweep()
+        known = open_ledger(box)
+        staging = box.stage(self._id)
+        try:
+            return self._accept(table, name, known, staging)
+        finally:
+            staging.close()
+
+    def _accept(self, table: Table, name: str, known: Ledger, staging: Staging) -> Accepted:
+        pipeline = Pipeline(self._profile, known)
+        refused = _RejectFile(staging)
+        sizes: list[int] = []
+        for filled in pipeline.batches(table, name, self._progress, refused.add):
+            draft = Draft(filled.payload, CONTENT_TYPE, self._where, filled.rows, filled.rowkeys)
+            staging.add(draft)
+            sizes.append(filled.rows)
+        counts = pipeline.counts()
+        path = refused.keep()
+        if self._max_refused is not None and counts.rejected > self._max_refused:
+            raise TooManyRefused(
+                f"{counts.rejected} of {counts.read} rows were refused, "
+                f"more than the {self._max_refused} allowed; nothing was accepted",
+                where=path,
+                next_step="Correct the rows that the reject file lists, then run this again.",
+            )
+        ids, warning = self._commit(staging, counts, known)
+        reasons = dict(pipeline.reasons)
+        done = Accepted(self._id, tuple(ids), tuple(sizes), counts, reasons, pipeline.changed, path, warning)
+        return self._recorded(done)
+
+    def _commit(self, staging: Staging, counts: Counts, known: Ledger) -> tuple[list[str], str]:
+        names = staging.ids()
+        if not names:
+            return [], ""
+        profile = {"name": self._profile.name, "sha256": self._profile.fingerprint}
+
+        def describe(name: str, draft: Draft, part: int, sums: dict[str, Any]) -> Manifest:
+            return Manifest(
+                id=name,
+                destination=draft.destination,
+                content_type=draft.content_type,
+                rows=draft.rows,
+                run=self._id,
+                part=part + 1,
+                parts=len(names),
+                accepted=self._started,
+                origin=self._origin,
+                profile=profile,
+                counts=counts,
+                tool=f"irmexport {__version__}",
+                **sums,
+            )
+
+        staging.prepare(describe)
+        known.announce(self._id, names)
+        self.accepting = True
+        staging.accept()  # from here on the run is accepted, whatever happens
+        try:
+            for rows in _in_parts(self._box, names):
+                known.merge(rows)
+            known.settle(self._id)
+        except OSError as error:
+            # The announcement stands, so the next run merges these batches before it looks.
+            return names, f"the row ledger will be completed by the next run ({error.strerror})"
+        return names, ""
+
+    def _recorded(self, done: Accepted) -> Accepted:
+        """``done``, after the run's own record was written: also of runs with nothing new to send."""
+        record = {
+            "run": self._id,
+            "at": iso(self._started),
+            "profile": self._profile.name,
+            "profile_sha256": self._profile.fingerprint,
+            "origin": asdict(self._origin),
+            "counts": done.counts.as_dict(),
+            "changed": done.changed,
+            "batches": list(done.batches),
+            "rejects": done.rejects,
+            "tool": f"irmexport {__version__}",
+        }
+        target = f"{self._box.path}/runs/{self._id}.json"
+        try:
+            self._box.disk.create(target, json.dumps(record, indent=1).encode("ascii") + b"\n")
+            self._box.disk.sync(target)
+            self._box.disk.sync_dir(f"{self._box.path}/runs")
+        except OSError as error:
+            return replace(done, warning=f"the run's record could not be written ({error.strerror})")
+        return done
+
+
+#: Rows merged into the ledger at a time: a bound on memory, and few syncs for each event date.
+MERGE_ROWS = 100_000
+
+
+def _in_parts(box: Box, names: list[str]) -> Iterator[list[RowKey]]:
+    """The row keys of accepted batches, some batches at a time."""
+    part: list[RowKey] = []
+    for name in names:
+        part.extend(_rowkeys(box, name))
+        if len(part) >= MERGE_ROWS:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+class _RejectFile:
+    """The run's reject file, made with the first refused row."""
+
+    def __init__(self, staging: Staging) -> None:
+        self._staging = staging
+        self._lines: list[bytes] = []
+        self._any = False
+
+    def add(self, reject: Reject, header: tuple[str, ...]) -> None:
+        if not self._any:
+            self._lines.append(rejects.header_line())
+            self._any = True
+        self._lines.append(rejects.line(reject, header))
+        if len(self._lines) >= TICK:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._lines:
+            self._staging.write("rejects.csv", b"".join(self._lines))
+            self._lines = []
+
+    def keep(self) -> str | None:
+        """Make the file durable and give its path, if there is one."""
+        self._flush()
+        return self._staging.keep("rejects.csv", "rejects") if self._any else None
+
+
+def open_ledger(box: Box) -> Ledger:
+    """The connector's ledger, with the runs that did not end merged. The caller holds the intake lock."""
+    known = _ledger(box)
+    if not box.disk.exists(f"{box.path}/ledger"):
+        known.create()
+    if not known.complete():
+        return rebuild(box)
+    for run, names in known.announced().items():
+        for name in names:
+            known.redo(_rowkeys(box, name))
+        known.settle(run)
+    return known
+
+
+def _ledger(box: Box) -> Ledger:
+    return Ledger(box.disk, f"{box.path}/ledger", repair=lambda: rebuild(box))
+
+
+def rebuild(box: Box) -> Ledger:
+    """The ledger made anew from the batches. The caller holds the intake lock."""
+    known = _ledger(box)
+    known.rebuild(lambda: (_rowkeys(box, batch.id) for batch in box.everything()))
+    for run in known.announced():
+        known.settle(run)
+    return known
+
+
+def _rowkeys(box: Box, name: str) -> list[RowKey]:
+    """The row keys of a batch; none if it never was accepted, was withdrawn, or they are damaged."""
+    if box.place_of(name) is None:
+        return []
+    batch = box.reload(name)
+    state = batch.state.name if batch.state is not None else ""
+    if state == states.WITHDRAWN or (state == states.SPLIT and batch.place == "done"):
+        return []  # withdrawn: given back; split: its halves have them
+    try:
+        return list(ledgers.unpack(box.rowkeys(batch)))
+    except ledgers.Damaged:
+        return []

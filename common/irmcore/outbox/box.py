@@ -1,0 +1,407 @@
+"""One connector's directory: batches staged, accepted, changed in state, set aside, cleaned up.
+
+MUST hold (docs/delivery.md has the proofs):
+
+- a batch is accepted when its directory has been renamed into ``ready/`` and ``ready/`` is synced;
+  everything in it was synced before;
+- after that, a change of state is one write into space that was reserved at acceptance;
+- a move (``done/``, ``quarantine/``) never carries meaning: it may fail, be lost or be repeated;
+- what irmexport did not write is never touched, and never stops the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Callable
+
+from irmcore.clock import Clock
+from irmcore.disk import Disk, Lock
+from irmcore.errors import BatchDamaged, OperatorError, OutboxFull, UnknownFormat
+from irmcore.outbox import manifest as manifests
+from irmcore.outbox import slots, states
+from irmcore.outbox.manifest import Destination, Manifest
+from irmcore.outbox.states import State
+
+_FORMAT = b"irmexport outbox 1\n"
+_ID = re.compile(r"[0-9a-f]{64}")
+_PREFIX = re.compile(r"[0-9a-f]{4,64}")
+_TMP = "tmp"  # of the connector's own directory
+_DIRECTORIES = (_TMP, "ready", "done", "quarantine", "runs", "rejects")
+
+#: The most batches that may wait; then new work is refused.
+MAX_WAITING = 200_000
+#: Bytes that stay free on the disk after new work is accepted, for states and receipts.
+MIN_FREE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A batch before it is accepted: opaque payload, its rows, and the row keys that go with it."""
+
+    payload: bytes
+    content_type: str
+    destination: Destination
+    rows: int
+    rowkeys: Callable[[bytes], bytes]  # from the batch id's bytes to the file
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch where it stands. ``state`` is None if none of its slots can be read.
+
+    ``unknown``: a later version of irmexport wrote its state; it is not touched.
+    """
+
+    id: str
+    path: str
+    place: str  # ready, done or quarantine
+    state: State | None
+    number: int
+    damaged: bool
+    unknown: bool = False
+
+
+class Box:
+    """The directory of one connector."""
+
+    def __init__(self, disk: Disk, clock: Clock, path: str) -> None:
+        self.disk = disk
+        self.clock = clock
+        self.path = path
+
+    # -- the directory ------------------------------------------------------------------
+
+    def exists(self) -> bool:
+        return self.disk.exists(f"{self.path}/FORMAT")
+
+    def create(self) -> None:
+        """Make what is missing of the directory. Raises UnknownFormat if a later version made it."""
+        if self.exists():
+            self.check_format()
+            return
+        parent = self.path.rsplit("/", 1)[0]
+        self._make_dir(self.path)
+        self.disk.sync_dir(parent)
+        for name in _DIRECTORIES:
+            self._make_dir(f"{self.path}/{name}")
+        self.disk.create(f"{self.path}/FORMAT", _FORMAT)
+        self.disk.sync(f"{self.path}/FORMAT")
+        self.disk.sync_dir(self.path)
+
+    def check_format(self) -> None:
+        """Raises UnknownFormat unless this version wrote the directory; nothing is touched."""
+        if self.disk.read(f"{self.path}/FORMAT") != _FORMAT:
+            raise UnknownFormat(
+                "this outbox was written in a format that this version does not know",
+                where=self.path,
+                next_step="Use the irmexport version that wrote it, or a later one.",
+            )
+
+    def _make_dir(self, path: str) -> None:
+        try:
+            self.disk.make_dir(path)
+        except FileExistsError:
+            return
+
+    def sender_lock(self) -> Lock | None:
+        """The lock of the one sender, or None if another process has it."""
+        return self.disk.try_lock(f"{self.path}/sender.lock")
+
+    def intake_lock(self) -> Lock | None:
+        """The lock of whoever accepts rows, or None if another process has it."""
+        return self.disk.try_lock(f"{self.path}/intake.lock")
+
+    # -- settings and gate, beside the batches -----------------------------------------------
+
+    def replace_file(self, name: str, data: bytes) -> None:
+        """Put ``data`` in place of the file ``name`` as a whole, durably."""
+        temporary = f"{self.path}/{_TMP}/{name}.new"
+        if self.disk.exists(temporary):
+            self.disk.remove(temporary)
+        self.disk.create(temporary, data)
+        self.disk.sync(temporary)
+        self.disk.rename(temporary, f"{self.path}/{name}")
+        self.disk.sync_dir(self.path)
+
+    def read_file(self, name: str) -> bytes | None:
+        path = f"{self.path}/{name}"
+        return self.disk.read(path) if self.disk.exists(path) else None
+
+    # -- batches ------------------------------------------------------------------------
+
+    def waiting(self) -> list[Batch]:
+        """All batches in ``ready/``, the oldest first; foreign names are passed over."""
+        found = [self._load(name, "ready") for name in self._ids("ready")]
+        return sorted(found, key=lambda batch: (batch.state.order if batch.state else 0, batch.id))
+
+    def quarantined(self) -> list[Batch]:
+        return [self._load(name, "quarantine") for name in self._ids("quarantine")]
+
+    def done(self) -> Iterator[Batch]:
+        for shard in self.disk.names(f"{self.path}/done"):
+            for name in self._ids(f"done/{shard}"):
+                yield self._load(name, f"done/{shard}")
+
+    def everything(self) -> Iterator[Batch]:
+        yield from self.waiting()
+        yield from self.quarantined()
+        yield from self.done()
+
+    def _ids(self, place: str) -> list[str]:
+        return [n for n in self.disk.names(f"{self.path}/{place}") if _ID.fullmatch(n)]
+
+    def _load(self, name: str, place: str) -> Batch:
+        path = f"{self.path}/{place}/{name}"
+        try:
+            found = slots.decode(self.disk.read(f"{path}/state"), f"{path}/state")
+            state = State.of(found.record) if found.record is not None else None
+            number, damaged = found.number, found.damaged or state is None
+        except UnknownFormat:
+            return Batch(name, path, place.split("/", 1)[0], None, -1, damaged=False, unknown=True)
+        except (FileNotFoundError, NotADirectoryError, KeyError, TypeError):
+            state, number, damaged = None, -1, True
+        return Batch(name, path, place.split("/", 1)[0], state, number, damaged)
+
+    def place_of(self, name: str) -> str | None:
+        """Where the batch of this id stands, or None."""
+        for place in ("ready", "quarantine", f"done/{name[:2]}"):
+            if self.disk.exists(f"{self.path}/{place}/{name}"):
+                return place
+        return None
+
+    def reload(self, name: str) -> Batch:
+        """The batch of this id as it is now. Raises OperatorError if there is none."""
+        place = self.place_of(name)
+        if place is None:
+            raise OperatorError(
+                f"there is no batch {name[:12]}",
+                where=self.path,
+                next_step="See `irmexport status`.",
+            )
+        return self._load(name, place)
+
+    def match(self, prefix: str) -> list[str]:
+        """The ids that begin with ``prefix`` (at least four hexadecimal digits)."""
+        if not _PREFIX.fullmatch(prefix):
+            return []
+        places = ("ready", "quarantine", f"done/{prefix[:2]}")
+        return sorted({n for p in places for n in self._ids(p) if n.startswith(prefix)})
+
+    def manifest(self, batch: Batch) -> Manifest:
+        """Raises BatchDamaged, UnknownFormat."""
+        path = f"{batch.path}/manifest.json"
+        try:
+            found = manifests.decode(self.disk.read(path), path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise BatchDamaged(
+                "the manifest is missing", where=path, next_step="The batch is set aside."
+            ) from None
+        if found.id != batch.id:
+            raise BatchDamaged(
+                "the manifest is of another batch", where=path, next_step="The batch is set aside."
+            )
+        return found
+
+    def payload(self, batch: Batch, manifest: Manifest) -> bytes:
+        """The payload, proven to be what was accepted. Raises BatchDamaged."""
+        path = f"{batch.path}/payload"
+        try:
+            data = self.disk.read(path)
+        except (FileNotFoundError, NotADirectoryError):
+            data = b""
+        if manifests.batch_id(manifest.destination, manifest.content_type, data) != batch.id:
+            raise BatchDamaged(
+                "the payload is not what was accepted (its hash differs)",
+                where=path,
+                next_step="The batch is set aside; send its rows again from where they came.",
+            )
+        return data
+
+    def rowkeys(self, batch: Batch) -> bytes:
+        """The batch's ``rowkeys`` file; empty if it has none."""
+        path = f"{batch.path}/rowkeys"
+        return self.disk.read(path) if self.disk.exists(path) else b""
+
+    def change(self, batch: Batch, **changes: Any) -> Batch:
+        """Write a new state, durably, and give the batch with it. Raises OSError."""
+        if batch.state is None:
+            raise BatchDamaged(
+                "no state of this batch can be read", where=batch.path, next_step="It is set aside."
+            )
+        state = replace(batch.state, at=self.clock.now(), **changes)
+        slots.write(self.disk, f"{batch.path}/state", state.as_record(), batch.number + 1)
+        return replace(batch, state=state, number=batch.number + 1)
+
+    def note(self, batch: Batch, event: dict[str, Any]) -> None:
+        """Add a line to the batch's history (``attempts.jsonl``). Raises OSError."""
+        line = json.dumps({"at": self.clock.now(), **event}, sort_keys=True) + "\n"
+        self.disk.append(f"{batch.path}/attempts.jsonl", line.encode("ascii"))
+
+    def history(self, batch: Batch) -> list[dict[str, Any]]:
+        """What ``note`` wrote, oldest first; a line cut off by a crash is left out."""
+        path = f"{batch.path}/attempts.jsonl"
+        if not self.disk.exists(path):
+            return []
+        events = []
+        for line in self.disk.read(path).split(b"\n"):
+            try:
+                events.append(json.loads(line))
+            except ValueError:
+                continue
+        return events
+
+    def finish(self, batch: Batch) -> None:
+        """Move a batch that needs nothing more to ``done/``. Raises OSError, which harms nothing."""
+        shard = f"{self.path}/done/{batch.id[:2]}"
+        if not self.disk.exists(shard):
+            self._make_dir(shard)
+        self.disk.rename(batch.path, f"{shard}/{batch.id}")
+
+    def set_aside(self, batch: Batch) -> None:
+        """Move a batch that failed its checks to ``quarantine/``. Raises OSError, which harms nothing."""
+        self.disk.rename(batch.path, f"{self.path}/quarantine/{batch.id}")
+
+    def bring_back(self, batch: Batch) -> Batch:
+        """Move a batch from ``quarantine/`` to ``ready/`` again, durably."""
+        self.disk.rename(batch.path, f"{self.path}/ready/{batch.id}")
+        self.disk.sync_dir(f"{self.path}/ready")
+        return self.reload(batch.id)
+
+    def clean_up(self, *, payload_seconds: float, batch_seconds: float) -> tuple[int, int]:
+        """Remove payloads and batches of ``done/`` that are older than their retention time.
+
+        Gives how many of each. Only batches that need nothing more are touched.
+        """
+        payloads = batches = 0
+        now = self.clock.now()
+        for batch in self.done():
+            if batch.state is None or batch.state.name not in (*states.ENDED, states.SPLIT):
+                continue
+            age = now - batch.state.at
+            if age > batch_seconds:
+                self.disk.remove_tree(batch.path)
+                batches += 1
+            elif age > payload_seconds and self.disk.exists(f"{batch.path}/payload"):
+                self.disk.remove(f"{batch.path}/payload")
+                payloads += 1
+        return payloads, batches
+
+    # -- staging ------------------------------------------------------------------------
+
+    def stage(self, run: str) -> Staging:
+        """Begin a run. Raises OutboxFull if the outbox or the disk is."""
+        waiting = len(self._ids("ready"))
+        if waiting >= MAX_WAITING:
+            raise OutboxFull(
+                f"{waiting} batches are waiting, which is the limit",
+                where=self.path,
+                next_step="Run `irmexport status` to see why they wait.",
+            )
+        return Staging(self, run)
+
+    def sweep(self) -> None:
+        """Remove what runs that died have left under ``tmp/``."""
+        tmp = f"{self.path}/{_TMP}"
+        # A run takes its lock before it makes its directory, so each directory here has a lock file.
+        for name in self.disk.names(tmp):
+            run, _, suffix = name.rpartition(".")
+            lock = self.disk.try_lock(f"{tmp}/{name}") if suffix == "lock" else None
+            if lock is not None:
+                self.disk.remove_tree(f"{tmp}/{run}")
+                self.disk.remove(f"{tmp}/{name}")
+                lock.release()
+
+
+class Staging:
+    """The batches of one run, under ``tmp/<run>/``: all accepted by ``commit``, or none."""
+
+    def __init__(self, box: Box, run: str) -> None:
+        self.run = run
+        self._box = box
+        self._disk = box.disk
+        self._path = f"{box.path}/{_TMP}/{run}"
+        # The lock comes before the directory: who finds a directory without a live lock may sweep it.
+        lock = self._disk.try_lock(f"{self._path}.lock")
+        if lock is None:  # run ids are random
+            raise AssertionError("a run id was used twice")
+        self._lock = lock
+        self._disk.make_dir(self._path)
+        self._drafts: list[tuple[str, Draft, dict[str, Any]]] = []
+
+    def write(self, name: str, data: bytes) -> None:
+        """Add to a file of the run that is not a batch (its reject file)."""
+        self._disk.append(f"{self._path}/{name}", data)
+
+    def add(self, draft: Draft) -> str:
+        """Write a batch, not accepted yet, and give its id."""
+        name = manifests.batch_id(draft.destination, draft.content_type, draft.payload)
+        if self._disk.free_bytes(self._path) < MIN_FREE_BYTES + 2 * len(draft.payload):
+            raise OutboxFull(
+                "the disk is almost full",
+                where=self._box.path,
+                next_step="Free some space; nothing of this run was accepted.",
+            )
+        path = f"{self._path}/{name}"
+        self._disk.make_dir(path)
+        self._disk.create(f"{path}/payload", draft.payload)
+        keys = draft.rowkeys(bytes.fromhex(name))
+        self._disk.create(f"{path}/rowkeys", keys)
+        kept = replace(draft, payload=b"", rowkeys=lambda _: b"")
+        self._drafts.append((name, kept, _sums(draft.payload, keys)))
+        return name
+
+    def ids(self) -> list[str]:
+        return [name for name, _, _ in self._drafts]
+
+    def keep(self, name: str, place: str) -> str:
+        """Move a file of the run to ``place``/<run>.<suffix>, durably, and give its path."""
+        suffix = name.rsplit(".", 1)[1]
+        target = f"{self._box.path}/{place}/{self.run}.{suffix}"
+        self._disk.sync(f"{self._path}/{name}")
+        self._disk.rename(f"{self._path}/{name}", target)
+        self._disk.sync_dir(f"{self._box.path}/{place}")
+        return target
+
+    def prepare(self, describe: Callable[[str, Draft, int, dict[str, Any]], Manifest]) -> None:
+        """Write manifests and states, and sync all of every batch: one rename short of accepted."""
+        order = int(self._box.clock.now() * 1e9)
+        for part, (name, draft, sums) in enumerate(self._drafts):
+            path = f"{self._path}/{name}"
+            manifest = describe(name, draft, part, sums)
+            first = State(states.READY, self._box.clock.now(), order + part)
+            self._disk.create(f"{path}/manifest.json", manifests.encode(manifest))
+            self._disk.create(f"{path}/state", slots.blank_file(first.as_record()))
+            for file in ("payload", "rowkeys", "manifest.json", "state"):
+                self._disk.sync(f"{path}/{file}")
+            self._disk.sync_dir(path)
+
+    def accept(self) -> list[str]:
+        """Rename all batches into ``ready/``; a batch that is there already is left as it is."""
+        ready = f"{self._box.path}/ready"
+        for name in self.ids():
+            if self._box.place_of(name) is None:
+                self._disk.rename(f"{self._path}/{name}", f"{ready}/{name}")
+        self._disk.sync_dir(ready)
+        return self.ids()
+
+    def close(self) -> None:
+        """Remove what is left of the run under ``tmp/``, or leave it to the next run's sweep."""
+        try:
+            self._disk.remove_tree(self._path)
+            self._disk.remove(f"{self._path}.lock")
+        except OSError:
+            return  # the run ended as it did; only rubbish stays
+        finally:
+            self._lock.release()
+
+
+def _sums(payload: bytes, rowkeys: bytes) -> dict[str, Any]:
+    return {
+        "payload_sha256": hashlib.sha256(payload).hexdigest(),
+        "payload_bytes": len(payload),
+        "rowkeys_sha256": hashlib.sha256(rowkeys).hexdigest(),
+    }

@@ -1,0 +1,117 @@
+"""A batch's manifest: what it is, where it goes, who sent it on whose authority. Written once.
+
+The attempts and decisions that follow stand beside it in ``attempts.jsonl``; together they are the
+audit record. The manifest holds no value of a row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from irmcore.counts import Counts
+from irmcore.errors import BatchDamaged, UnknownFormat
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a batch goes: the ``kind`` of service, and its address as plain texts.
+
+    ``in_doubt`` is hold or resend; it is a policy, not part of the address, so it does not enter a
+    batch's id.
+    """
+
+    kind: str
+    address: Mapping[str, str]
+    in_doubt: str
+
+    def identity(self) -> bytes:
+        return json.dumps([self.kind, dict(self.address)], sort_keys=True).encode("ascii")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who made a run, and from what: user, host, app (cli, splunk, …) and the app's own details.
+
+    ``details`` are texts such as file name, search name, sid, aggregation and window.
+    """
+
+    user: str
+    host: str
+    app: str
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The manifest of a batch; ``counts`` are those of its whole run, ``rows`` its own."""
+
+    id: str
+    destination: Destination
+    content_type: str
+    payload_sha256: str
+    payload_bytes: int
+    rows: int
+    rowkeys_sha256: str
+    run: str
+    part: int
+    parts: int
+    accepted: float
+    origin: Origin
+    profile: Mapping[str, str]
+    counts: Counts
+    tool: str
+
+
+def batch_id(destination: Destination, content_type: str, payload: bytes) -> str:
+    """SHA-256 of format, destination, content type and payload: the same batch has the same id."""
+    digest = hashlib.sha256(b"irmexport-batch-%d\0" % FORMAT)
+    for part in (destination.identity(), content_type.encode("ascii"), payload):
+        digest.update(b"%d\0" % len(part))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The manifest as JSON text, with a check over all of it."""
+    body: dict[str, Any] = {"format": FORMAT, **asdict(manifest)}
+    body["check"] = _check(body)
+    return json.dumps(body, indent=1, sort_keys=True).encode("ascii") + b"\n"
+
+
+def decode(data: bytes, where: str) -> Manifest:
+    """Raises BatchDamaged for anything but what ``encode`` wrote, UnknownFormat for a later version."""
+    try:
+        body = json.loads(data)
+        version, check = body.pop("format"), body.pop("check")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise _damaged(where) from None
+    if check != _check({"format": version, **body}):
+        raise _damaged(where)
+    if version != FORMAT:
+        raise UnknownFormat(
+            f"this batch has format {version}; this version knows {FORMAT}",
+            where=where,
+            next_step="Use the irmexport version that wrote it, or a later one.",
+        )
+    body["destination"] = Destination(**body["destination"])
+    body["origin"] = Origin(**body["origin"])
+    body["counts"] = Counts(**body["counts"])
+    return Manifest(**body)
+
+
+def _check(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode("ascii")).hexdigest()
+
+
+def _damaged(where: str) -> BatchDamaged:
+    return BatchDamaged(
+        "the manifest is not what irmexport wrote",
+        where=where,
+        next_step="The batch is set aside; `irmexport show` says what is left of it.",
+    )

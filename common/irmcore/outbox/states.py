@@ -1,0 +1,61 @@
+"""The states of a batch, and what is known at each change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+READY = "READY"  # accepted, may be sent
+INTENT = "INTENT"  # an attempt began; the body is not complete on the wire, so a resend is safe
+COMMIT = "COMMIT"  # the last bytes may have left; without a reply the outcome is in doubt
+RETRY = "RETRY"  # definitely not accepted; again after `not_before`
+HELD = "HELD"  # in doubt: a person decides
+DEAD = "DEAD"  # refused by the service; a person decides
+SPLIT = "SPLIT"  # too large: replaced by its halves
+SENT = "SENT"  # a receipt, or a person's word
+WITHDRAWN = "WITHDRAWN"  # given up by a person; its rows may be accepted anew
+
+#: What the sender works on.
+LIVE = (READY, INTENT, COMMIT, RETRY, SPLIT)
+#: What waits for a person.
+WAITING = (HELD, DEAD)
+#: What needs nothing more, and moves to `done/`.
+ENDED = (SENT, WITHDRAWN)
+
+_TEXT = 64
+
+
+@dataclass(frozen=True)
+class State:
+    """A batch's state. Times in seconds since 1970.
+
+    ``order`` keeps the queue first in, first out; ``reason`` is a reply code such as ``http-403`` or
+    a word such as ``resolved``; ``request_id`` is the service's, for its support.
+    """
+
+    name: str
+    at: float
+    order: int
+    attempts: int = 0
+    not_before: float = 0.0
+    reason: str = ""
+    status: int = 0
+    request_id: str = ""
+
+    def as_record(self) -> dict[str, Any]:
+        record = asdict(self)
+        record["reason"] = _short(self.reason)
+        record["request_id"] = _short(self.request_id)
+        return record
+
+    @staticmethod
+    def of(record: Mapping[str, Any]) -> State:
+        """The state of a slot's record. Raises KeyError, TypeError for a record that is none."""
+        names = State.__dataclass_fields__
+        return State(**{name: record[name] for name in names})
+
+
+def _short(text: str) -> str:
+    """Printable ASCII that fits a slot."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text)[:_TEXT]

@@ -1,0 +1,95 @@
+"""What a valid profile is, as frozen values. Nothing here reads or checks; see ``load``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+#: A GUID that a shipped profile has where the administrator's own goes.
+PLACEHOLDER = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True)
+class CredentialRef:
+    """Where the client secret is: ``kind`` env or file, ``name`` a variable or a path."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Connector:
+    """Which connector the rows go to, and how. GUIDs are lower case; ``deadline`` in seconds."""
+
+    job_id: str
+    tenant_id: str
+    app_id: str
+    cloud: str
+    credential: CredentialRef
+    resource_app_id: str
+    proxy: str | None
+    ca_file: str | None
+    deadline: int
+    in_doubt: str
+
+    def placeholders(self) -> tuple[str, ...]:
+        """The keys that still have the placeholder of a shipped profile."""
+        keys = ("job_id", "tenant_id", "app_id")
+        return tuple(key for key in keys if getattr(self, key) == PLACEHOLDER)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the connector's file; ``field`` is its name in the input."""
+
+    header: str
+    field: str
+    type: str
+    role: str
+    required: bool
+    format: str
+    allowed: tuple[str, ...]
+    mapping: Mapping[str, str]
+    otherwise: str | None
+    related_values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Collisions:
+    """The policy for rows of the same user and time; ``step`` in µs."""
+
+    policy: str
+    step: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The size of one upload: rows without the header, bytes of CSV with it."""
+
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A validated profile. ``fingerprint`` is the SHA-256 of its text, for the audit record."""
+
+    name: str
+    description: str
+    kind: str
+    connector: Connector
+    columns: tuple[Column, ...]
+    ragged: str
+    zone: str | None
+    collisions: Collisions
+    on_change: str
+    limits: Limits
+    fingerprint: str
+
+    def at(self, connector: Connector) -> Profile:
+        """The same profile with another connector: an emulator's in place of the tenant's."""
+        return replace(self, connector=connector)
+
+    def column(self, role: str) -> Column | None:
+        """The first column of ``role``, if there is one."""
+        return next((column for column in self.columns if column.role == role), None)

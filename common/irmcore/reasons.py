@@ -1,0 +1,216 @@
+"""Why a row is refused: a closed list of reason codes, each with its meaning and an advice.
+
+Promised: a :class:`Refused` carries a code and nothing else, so no value of a row can reach a
+message, a log or a traceback by way of it. Line and column are added by whoever read the row.
+Codes are stable: they are written to reject files, and people filter on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+class Refused(Exception):
+    """A value or a row cannot go to the connector; ``code`` is a key of :data:`REASONS`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What a code means, and one sentence that says what to do about it."""
+
+    code: str
+    meaning: str
+    advice: str
+
+
+_ROWS = (
+    Reason(
+        "ragged-long",
+        "The row has more fields than the header.",
+        "Put quotes around every field that contains a comma.",
+    ),
+    Reason(
+        "ragged-short",
+        "The row has fewer fields than the header.",
+        "Write every field of the row, an empty one too, and check that the file is complete.",
+    ),
+    Reason(
+        "malformed-quoting",
+        "A quote is opened and not closed, or stands where none may be.",
+        "Quote the whole field and double each quote inside it.",
+    ),
+    Reason(
+        "invalid-json",
+        "The line is not JSON.",
+        "Write one complete JSON object on each line.",
+    ),
+    Reason(
+        "not-an-object",
+        "The line is JSON, but not an object.",
+        "Write each row as a JSON object with the column names as keys.",
+    ),
+    Reason(
+        "duplicate-key",
+        "The JSON object has the same key twice.",
+        "Give each key of the object another name, or drop one of the two.",
+    ),
+    Reason(
+        "not-a-scalar",
+        "The JSON value is a list or an object.",
+        "Expand the list or pick one member of the object in the query.",
+    ),
+    Reason(
+        "missing-value",
+        "A column that must have a value is empty or absent.",
+        "Fill the column in the query, or give it a default in the profile.",
+    ),
+    Reason(
+        "value-not-allowed",
+        "The value is not one of those the profile allows for this column.",
+        "Correct the value in the query, or add it to the column's allowed values in the profile.",
+    ),
+    Reason(
+        "source-not-related",
+        "The value of the Source column is not one of the connector's related values.",
+        "Use a value exactly as entered under 'Related values in source column' in Purview, "
+        "letter case included.",
+    ),
+    Reason(
+        "collision",
+        "Another row has the same user and the same time; the connector would drop one silently.",
+        "Aggregate the rows of a user and time into one, or set another collision rule in the profile.",
+    ),
+    Reason(
+        "no-free-slot",
+        "The rows of this user around this time leave no free time to spread this row to.",
+        "Aggregate the rows of a user and time into fewer rows.",
+    ),
+    Reason(
+        "row-too-large",
+        "The row alone is larger than a batch may be.",
+        "Shorten the long text columns of the row in the query.",
+    ),
+)
+
+_TEXTS = (
+    Reason(
+        "nul-character",
+        "The value contains a NUL character.",
+        "Remove the NUL characters, and check that the file is saved as UTF-8.",
+    ),
+    Reason(
+        "control-character",
+        "The value contains a control character other than TAB, LF and CR LF.",
+        "Remove the control characters in the query.",
+    ),
+    Reason(
+        "invalid-utf8",
+        "The value contains bytes that are not UTF-8.",
+        "Save the file as UTF-8.",
+    ),
+)
+
+_TIMES = (
+    Reason(
+        "time-malformed",
+        "The value is not a time in the form the profile expects.",
+        "Write the time in ISO 8601 with an offset, as in 2023-04-24T05:52:56.962686Z.",
+    ),
+    Reason(
+        "time-no-such-date",
+        "The calendar has no such day.",
+        "Correct the month, the week or the day at its origin.",
+    ),
+    Reason(
+        "time-without-zone",
+        "The time has no UTC offset, and the profile names no time zone.",
+        "Add Z or an offset to the time, or name its time zone in the profile.",
+    ),
+    Reason(
+        "time-in-dst-gap",
+        "The local time was skipped when the clocks went forward.",
+        "Export the time in UTC or with its offset.",
+    ),
+    Reason(
+        "time-ambiguous",
+        "The local time happened twice when the clocks went back.",
+        "Export the time in UTC or with its offset.",
+    ),
+    Reason(
+        "time-epoch-milliseconds",
+        "The value looks like milliseconds since 1970.",
+        "Set the form epoch_ms for this column in the profile.",
+    ),
+    Reason(
+        "time-ambiguous-digits",
+        "The value is a run of digits that may mean more than one time.",
+        "Write the time in ISO 8601, or set the form epoch or epoch_ms for this column in the profile.",
+    ),
+    Reason(
+        "time-leap-second",
+        "The time has the second 60, which the connector cannot hold.",
+        "Write the second as 59 or as 00 of the next minute.",
+    ),
+    Reason(
+        "time-out-of-range",
+        "The time is before 1970-01-01 or not before 9999-12-31 in UTC.",
+        "Correct the time, or leave out rows that have a placeholder for it.",
+    ),
+)
+
+_UPNS = (
+    Reason(
+        "upn-malformed",
+        "The value is not a user principal name.",
+        "Write one user principal name, a name and a domain joined by @, without display name.",
+    ),
+    Reason(
+        "upn-down-level-name",
+        "The value is a Windows name, a domain and a user joined by a backslash.",
+        "Look up the user principal name of the account in the query.",
+    ),
+    Reason(
+        "upn-without-domain",
+        "The value is a bare name without @ and a domain.",
+        "Look up the user principal name of the account, or append its domain in the query.",
+    ),
+    Reason(
+        "upn-not-ascii",
+        "The value contains an accent or another character that no user principal name has.",
+        "Copy the user principal name from Microsoft Entra instead of the mail address or the display name.",
+    ),
+    Reason(
+        "upn-too-long",
+        "The name has more than 64 characters or the domain more than 48.",
+        "Copy the user principal name from Microsoft Entra.",
+    ),
+)
+
+_NUMBERS = (
+    Reason(
+        "number-malformed",
+        "The value is not a decimal number.",
+        "Write plain digits 0 to 9, with a point before the fraction, or leave the row out.",
+    ),
+    Reason(
+        "number-grouped",
+        "The number has a thousands separator or a decimal comma.",
+        "Write the number without thousands separators and with a decimal point.",
+    ),
+    Reason(
+        "number-out-of-range",
+        "The number has more digits than a double gives back, or is too large or too small for one.",
+        "Round or scale the number in the query: 15 significant digits, and below 10^15.",
+    ),
+)
+
+#: Every reason there is, by its code.
+REASONS: Mapping[str, Reason] = MappingProxyType(
+    {reason.code: reason for group in (_ROWS, _TEXTS, _TIMES, _UPNS, _NUMBERS) for reason in group}
+)

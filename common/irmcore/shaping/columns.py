@@ -1,0 +1,96 @@
+"""A profile's column → a function from one input text to the canonical text.
+
+The types are a table: a new type is a new line in ``_CONVERTERS`` beside its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Callable, TypeVar
+
+from irmcore.profile.model import Column
+from irmcore.reasons import Refused
+from irmcore.shaping import numbers, text, times, upn
+
+Convert = Callable[[str], str]
+
+#: Distinct values of a column that are remembered; then the memory starts anew.
+MEMORY = 20_000
+
+
+Value = TypeVar("Value")
+
+
+class Memo(dict[str, Value]):
+    """A dictionary that converts what it does not know yet; it never grows over ``MEMORY``."""
+
+    def __init__(self, convert: Callable[[str], Value]) -> None:
+        super().__init__()
+        self._convert = convert
+
+    def __missing__(self, key: str) -> Value:
+        value = self._convert(key)
+        if len(self) >= MEMORY:
+            self.clear()
+        self[key] = value
+        return value
+
+
+def _user(column: Column, zone: str | None) -> Convert:
+    return upn.canonical
+
+
+def _number(column: Column, zone: str | None) -> Convert:
+    return numbers.canonical
+
+
+def _datetime(column: Column, zone: str | None) -> Convert:
+    tz = times.zone_named(zone) if zone else None
+    form = column.format
+    return lambda value: times.canonical(times.parse(value, zone=tz, form=form))
+
+
+def _string(column: Column, zone: str | None) -> Convert:
+    if column.related_values:
+        return _domain(column.related_values, column, "source-not-related")
+    if column.allowed:
+        return _domain(column.allowed, column, "value-not-allowed")
+    return text.canonical
+
+
+_CONVERTERS: Mapping[str, Callable[[Column, str | None], Convert]] = {
+    "user": _user,
+    "number": _number,
+    "datetime": _datetime,
+    "string": _string,
+}
+
+
+def _domain(values: tuple[str, ...], column: Column, reason: str) -> Convert:
+    known = {value: value for value in values}
+    known.update(column.mapping)
+    otherwise = column.otherwise
+
+    def convert(value: str) -> str:
+        found = known.get(value, otherwise)
+        if found is None:
+            raise Refused(reason)
+        return found
+
+    return convert
+
+
+def converter(column: Column, zone: str | None) -> Convert:
+    """The conversion of ``column``, empty values included. What it returns raises Refused."""
+    convert = _CONVERTERS[column.type](column, zone)
+    required = column.required
+
+    def checked(value: str) -> str:
+        if value == "":
+            if required:
+                raise Refused("missing-value")
+            return ""
+        return convert(value)
+
+    # Free text is as good as never the same twice; everything else repeats.
+    return checked if convert is text.canonical else Memo(checked).__getitem__

@@ -1,0 +1,226 @@
+"""Bytes or mappings → rows of text, in the order and at the line they stood.
+
+Promises: every row of the input comes out exactly once, as values or as a reason code, with its line;
+a single bad row costs only itself; what makes rows undividable (UTF-16, an unclosed quote, a wrong
+header) raises InputError. Streams: holds one row at a time. Knows nothing of what the values mean.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import (
+    Any,
+    NamedTuple,
+)
+
+from irmcore.errors import InputError
+
+#: A field longer than this cannot be part of an upload; it is most often a quote that never closes.
+MAX_FIELD_CHARACTERS = 4 * 1024 * 1024
+
+#: What a NUL becomes on the way in (Python 3.9's csv stops at a NUL). It is the surrogate escape of
+#: the byte 0, which decoding never yields, so `text.canonical` can name it.
+NUL_MARK = "\udc00"
+
+
+class SourceRow(NamedTuple):
+    """A row as read: its first line (from 1), its values by position, or why it has none."""
+
+    line: int
+    values: tuple[str, ...]
+    refused: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The header and the rows of an input; ``rows`` can be walked once."""
+
+    header: tuple[str, ...]
+    rows: Iterator[SourceRow]
+
+
+def decompressed(stream: io.BufferedReader, name: str) -> io.BufferedReader:
+    """``stream``, or what it unpacks to if it is gzip (by its first two bytes)."""
+    if stream.peek(2)[:2] != b"\x1f\x8b":
+        return stream
+    return io.BufferedReader(_Unpacked(stream, name))
+
+
+class _Unpacked(io.RawIOBase):
+    """A gzip stream whose faults (cut off, damaged) are an InputError with a next step."""
+
+    def __init__(self, packed: io.BufferedReader, name: str) -> None:
+        self._file = gzip.GzipFile(fileobj=packed, mode="rb")
+        self._name = name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            return self._file.readinto(buffer)
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise InputError(
+                "the gzip file is cut off or damaged",
+                where=self._name,
+                next_step="Make the file again; nothing of it was accepted.",
+            ) from None
+
+
+def looks_like_json(stream: io.BufferedReader) -> bool:
+    """Whether the first character of a buffered stream is ``{``."""
+    return stream.peek(64)[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+
+
+def csv_table(stream: io.BufferedReader, *, name: str, ragged: str = "refuse") -> Table:
+    """The table of an RFC 4180 CSV file, UTF-8 with or without BOM; ``ragged`` as in the profile.
+
+    Raises InputError for an empty file, UTF-16, a repeated header or a quote that never closes.
+    """
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    reader = csv.reader(_without_nul(text), strict=True)
+    try:
+        header = next((tuple(row) for row in reader if row), ())
+    except csv.Error:
+        raise _bad_header(name, "the header line cannot be read as CSV") from None
+    if not header:
+        raise InputError("the file is empty", where=name, next_step="Give a CSV file with a header line.")
+    if any(NUL_MARK in cell or "\udcff" in cell or "\udcfe" in cell for cell in header):
+        raise InputError(
+            "the file is not UTF-8; it looks like UTF-16",
+            where=name,
+            next_step="Save it as 'CSV UTF-8' and send that.",
+        )
+    repeated = sorted({cell for cell in header if header.count(cell) > 1})
+    if repeated:
+        raise _bad_header(name, f"the header names {', '.join(repeated)} more than once")
+    return Table(header, _csv_rows(reader, len(header), name=name, ragged=ragged))
+
+
+def _bad_header(name: str, what: str) -> InputError:
+    return InputError(what, where=f"{name}:1", next_step="Correct the first line of the file.")
+
+
+def _without_nul(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield line.replace("\0", NUL_MARK) if "\0" in line else line
+
+
+def _csv_rows(reader: Any, width: int, *, name: str, ragged: str) -> Iterator[SourceRow]:
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            # Text of the csv module, which never quotes the row.
+            if "unexpected end of data" in str(error) or "field larger" in str(error):
+                raise InputError(
+                    "a quote is opened here and never closed, so the rows after it cannot be told apart",
+                    where=f"{name}:{line}",
+                    next_step='Close the quote, or double it ("") if it is part of the value.',
+                ) from None
+            yield SourceRow(line, (), "malformed-quoting")
+            continue
+        if len(row) == width:
+            yield SourceRow(line, tuple(row))
+        elif not row:
+            continue
+        elif len(row) < width:
+            yield SourceRow(line, tuple(row), "ragged-short")
+        elif ragged == "join-last":
+            yield SourceRow(line, (*row[: width - 1], ",".join(row[width - 1 :])))
+        else:
+            yield SourceRow(line, tuple(row), "ragged-long")
+
+
+def json_lines_table(stream: io.BufferedReader, fields: Sequence[str], *, name: str) -> Table:
+    """The table of a JSON-lines file: one object a line; ``fields`` are the columns wanted.
+
+    A field that is absent or null is empty. Raises InputError for UTF-16.
+    """
+    if stream.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(
+            "the file is not UTF-8; it looks like UTF-16", where=name, next_step="Save it as UTF-8."
+        )
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="\n")
+    return Table(tuple(fields), _json_rows(text, tuple(fields)))
+
+
+class _DuplicateKey(ValueError):
+    pass
+
+
+class _NotJson(ValueError):
+    pass
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Any:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        raise _DuplicateKey
+    return mapping
+
+
+def _constant(_: str) -> Any:
+    raise _NotJson  # NaN and Infinity are Python's, not JSON's
+
+
+def _json_rows(lines: Iterable[str], fields: tuple[str, ...]) -> Iterator[SourceRow]:
+    # Numbers keep the text they were written with: no float stands between input and output.
+    decoder = json.JSONDecoder(
+        object_pairs_hook=_object, parse_float=str, parse_int=str, parse_constant=_constant
+    )
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = decoder.decode(line.strip())
+        except _DuplicateKey:
+            yield SourceRow(number, (), "duplicate-key")
+        except (ValueError, RecursionError):
+            yield SourceRow(number, (), "invalid-json")
+        else:
+            yield _mapped(number, record, fields)
+
+
+def mappings_table(rows: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> Table:
+    """The table of dictionaries, as Splunk's and Azure's libraries give them."""
+    wanted = tuple(fields)
+    return Table(wanted, (_mapped(n, row, wanted) for n, row in enumerate(rows, start=1)))
+
+
+def _mapped(number: int, record: Any, fields: tuple[str, ...]) -> SourceRow:
+    if not isinstance(record, Mapping):
+        return SourceRow(number, (), "not-an-object")
+    values = []
+    for field in fields:
+        value = _scalar(record.get(field))
+        if value is None:
+            return SourceRow(number, (), "not-a-scalar")
+        values.append(value)
+    return SourceRow(number, tuple(values))
+
+
+def _scalar(value: Any) -> str | None:
+    """The text of a scalar, or None for anything else."""
+    if isinstance(value, str):
+        return value.replace("\0", NUL_MARK) if "\0" in value else value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    if isinstance(value, (int, float)) or type(value).__name__ in ("Decimal", "UUID"):
+        return str(value)
+    return None

@@ -1,0 +1,264 @@
+"""Event times: any ISO 8601 or epoch text to microseconds since 1970 in UTC, and back.
+
+Promised: exact integers, never a float; digits beyond the microsecond are cut off, never rounded,
+so a time never moves into the next second. Only the digits 0-9 count, whatever the locale.
+Not done: no guess. A time without offset needs a zone, a local time that a DST change skipped or
+repeated is refused, and so is every form a person would write (``4/24/2023 5:52 AM``).
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from datetime import date, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+from typing import Optional
+from zoneinfo import ZoneInfo
+
+from irmcore.reasons import Refused
+
+#: The values of ``form``; ``auto`` tells ISO 8601 and epoch seconds apart by the count of digits.
+FORMS = ("auto", "iso8601", "epoch", "epoch_ms")
+
+_SECOND = 1_000_000
+_MINUTE = 60 * _SECOND
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+#: The first microsecond that is refused. Above it lie "never" markers, and spreading has no room.
+_END = (date(9999, 12, 31).toordinal() - _EPOCH_ORDINAL) * _DAY
+_END_SECOND = _END // _SECOND
+#: No time is longer. The limit keeps the arithmetic on a hostile fraction small.
+_LONGEST = 64
+
+# How ``auto`` tells runs of digits apart: 1973 to 5138 in seconds, 2001 to 2286 in milliseconds,
+# and the basic forms of an ordinal and a calendar date.
+_SECONDS_DIGITS = range(9, 12)
+_MILLISECONDS_DIGITS = 13
+_DATE_DIGITS = (7, 8)
+# Units of epoch times, as the power of ten that makes them microseconds.
+_SECONDS = 6
+_MILLISECONDS = 3
+
+# The form nearly all rows have, with only values that need no further check but the calendar's.
+_COMMON = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])"
+    r"(?:\.([0-9]{1,9}))?(?:Z|\+00:00|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))"
+).fullmatch
+
+# A look-up takes half the time of int().
+_TWO_DIGITS = {f"{number:02d}": number for number in range(60)}
+#: ``mm:ss`` of each second of an hour, for writing.
+_SECOND_TEXTS = tuple(f"{minute}:{second}" for minute in _TWO_DIGITS for second in _TWO_DIGITS)
+
+_FRACTION = r"(?:[.,](?P<fraction>[0-9]+))?"
+# U+2212 is the minus sign that ISO 8601 prefers. An offset may be basic behind an extended time:
+# strftime's %z writes it so.
+_OFFSET = (
+    r"(?P<offset>[Zz]|(?P<sign>[+\-\u2212])"
+    r"(?P<offset_hour>[01][0-9]|2[0-3])(?::?(?P<offset_minute>[0-5][0-9]))?)?"
+)
+_EXTENDED = re.compile(
+    r"(?P<year>[0-9]{4})-(?:(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
+    r"|W(?P<week>[0-9]{2})-(?P<weekday>[0-9])|(?P<ordinal>[0-9]{3}))"
+    r"(?:[Tt ](?P<hour>[01][0-9]|2[0-4])(?::(?P<minute>[0-5][0-9])(?::(?P<second>[0-5][0-9]|60))?)?"
+    + _FRACTION
+    + _OFFSET
+    + r")?"
+).fullmatch
+_BASIC = re.compile(
+    r"(?P<year>[0-9]{4})(?:(?P<month>[0-9]{2})(?P<day>[0-9]{2})"
+    r"|W(?P<week>[0-9]{2})(?P<weekday>[0-9])|(?P<ordinal>[0-9]{3}))"
+    r"(?:[Tt ](?P<hour>[01][0-9]|2[0-4])(?:(?P<minute>[0-5][0-9])(?P<second>[0-5][0-9]|60)?)?"
+    + _FRACTION
+    + _OFFSET
+    + r")?"
+).fullmatch
+_COUNT = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?").fullmatch
+
+_Parts = dict[str, Optional[str]]
+
+
+def parse(text: str, *, zone: tzinfo | None, form: str = "auto") -> int:
+    """Microseconds since 1970-01-01T00:00:00Z, or Refused.
+
+    ``zone`` is where times without an offset were written down; None refuses them. ``form`` is one
+    of FORMS. A date alone is its midnight. Spaces around the time do not count.
+    """
+    if form in {"auto", "iso8601"}:
+        common = _COMMON(text)
+        if common is not None:
+            day, hour, minute, second, fraction, sign, offset_hour, offset_minute = common.groups()
+            seconds = (
+                _calendar_day(day) * 86_400
+                + _TWO_DIGITS[hour] * 3_600
+                + _TWO_DIGITS[minute] * 60
+                + _TWO_DIGITS[second]
+            )
+            if sign is not None:
+                offset = _TWO_DIGITS[offset_hour] * 3_600 + _TWO_DIGITS[offset_minute] * 60
+                seconds += offset if sign == "-" else -offset
+            if not 0 <= seconds < _END_SECOND:
+                raise Refused("time-out-of-range")
+            if fraction is None:
+                return seconds * _SECOND
+            return seconds * _SECOND + int(fraction[:6].ljust(6, "0"))
+    return _uncommon(text.strip(" "), zone, form)
+
+
+def canonical(microseconds: int) -> str:
+    """``yyyy-mm-ddThh:mm:ss.nnnnnn+00:00``, the form of Microsoft's page, of what parse gave."""
+    second, below = divmod(microseconds, _SECOND)
+    hour, second = divmod(second, 3_600)
+    return f"{_hour_text(hour)}:{_SECOND_TEXTS[second]}.{below:06d}+00:00"
+
+
+def zone_named(name: str) -> tzinfo:
+    """The time zone of an IANA name; ``UTC`` needs no time zone data.
+
+    Raises LookupError if there is none of that name.
+    """
+    if name == "UTC":
+        return timezone.utc
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, OSError):  # zoneinfo raises OSError on the name of a folder
+        raise LookupError(
+            f"{name!a} is not a known IANA time zone, such as Europe/Berlin, "
+            "or this machine has no time zone data"
+        ) from None
+
+
+def _uncommon(text: str, zone: tzinfo | None, form: str) -> int:
+    """Every form that the fast path of parse has left over."""
+    if form not in FORMS:
+        raise ValueError(f"form must be one of {', '.join(FORMS)}")
+    if len(text) > _LONGEST:
+        raise Refused("time-malformed")
+    if form == "epoch":
+        return _epoch(text, _SECONDS)
+    if form == "epoch_ms":
+        return _epoch(text, _MILLISECONDS)
+    count = _COUNT(text) if form == "auto" else None
+    if count is not None:
+        _, whole, fraction = count.groups()
+        if len(whole) in _SECONDS_DIGITS:
+            return _epoch(text, _SECONDS)
+        if len(whole) == _MILLISECONDS_DIGITS:
+            raise Refused("time-epoch-milliseconds")
+        if fraction is not None or len(whole) not in _DATE_DIGITS:
+            raise Refused("time-ambiguous-digits")
+    return _iso8601(text, zone)
+
+
+def _in_range(microseconds: int) -> int:
+    if not 0 <= microseconds < _END:
+        raise Refused("time-out-of-range")
+    return microseconds
+
+
+def _epoch(text: str, power: int) -> int:
+    """A count of units of ten to ``power`` microseconds."""
+    count = _COUNT(text)
+    if count is None:
+        raise Refused("time-malformed")
+    sign, whole, fraction = count.groups()
+    # So many digits of seconds would be later than the year 9999.
+    if power == _SECONDS and len(whole) == _MILLISECONDS_DIGITS:
+        raise Refused("time-epoch-milliseconds")
+    if sign and text.strip("-0."):
+        raise Refused("time-out-of-range")
+    return _in_range(int(whole + (fraction or "")[:power].ljust(power, "0")))
+
+
+def _iso8601(text: str, zone: tzinfo | None) -> int:
+    match = _EXTENDED(text) or _BASIC(text)
+    if match is None:
+        raise Refused("time-malformed")
+    part = match.groupdict()
+    local = _day_number(part) * _DAY + _time_of_day(part)
+    offset = part["offset"]
+    if offset is None:
+        if zone is None:
+            raise Refused("time-without-zone")
+        return _in_range(local - _offset_at(local, zone))
+    if offset not in {"Z", "z"}:
+        east = int(part["offset_hour"]) * _HOUR + int(part["offset_minute"] or 0) * _MINUTE
+        local -= east if part["sign"] == "+" else -east
+    return _in_range(local)
+
+
+def _time_of_day(part: _Parts) -> int:
+    """Microseconds since midnight; 24:00:00 is the midnight that ends the day."""
+    hour, minute, second = (int(part[name] or 0) for name in ("hour", "minute", "second"))
+    fraction = part["fraction"] or "0"
+    if part["hour"] == "24" and (minute or second or fraction.strip("0")):
+        raise Refused("time-malformed")
+    if part["second"] == "60":
+        raise Refused("time-leap-second")
+    if part["second"] is not None:
+        last = _SECOND
+    elif part["minute"] is not None:
+        last = _MINUTE
+    else:
+        last = _HOUR
+    below: int = int(fraction) * last // 10 ** len(fraction)
+    return hour * _HOUR + minute * _MINUTE + second * _SECOND + below
+
+
+def _day_number(part: _Parts) -> int:
+    """Days since 1970-01-01."""
+    year = int(part["year"] or 0)
+    if part["month"] is not None:
+        return _day_of_month(year, int(part["month"]), int(part["day"] or 0))
+    first = _day_of_month(year, 1, 1)
+    after = _day_of_month(year, 12, 31) + 1
+    if part["ordinal"] is not None:
+        number = first + int(part["ordinal"]) - 1
+        if not first <= number < after:
+            raise Refused("time-no-such-date")
+        return number
+    week, weekday = int(part["week"] or 0), int(part["weekday"] or 0)
+    # Week 1 has January 4th in it; 1970-01-01 was a Thursday. A week is of the year that has its
+    # Thursday, so there is a week 53 only if that Thursday is before New Year.
+    fourth = first + 3
+    monday = fourth - (fourth + 3) % 7 + (week - 1) * 7
+    if week < 1 or weekday not in range(1, 8) or monday + 3 >= after:
+        raise Refused("time-no-such-date")
+    return monday + weekday - 1
+
+
+@lru_cache(maxsize=4096)
+def _calendar_day(text: str) -> int:
+    return _day_of_month(int(text[:4]), int(text[5:7]), int(text[8:]))
+
+
+def _day_of_month(year: int, month: int, day: int) -> int:
+    if year == 0:  # ISO 8601 has a year 0 and datetime has not; the calendar repeats in 400 years
+        return _day_of_month(400, month, day) - 146_097
+    if month not in range(1, 13) or not 1 <= day <= monthrange(year, month)[1]:
+        raise Refused("time-no-such-date")
+    return date(year, month, day).toordinal() - _EPOCH_ORDINAL
+
+
+def _offset_at(local: int, zone: tzinfo) -> int:
+    """Microseconds that ``zone`` is ahead of UTC at a local time which happened exactly once."""
+    if not -_DAY <= local < _END + _DAY:  # far enough out for any offset, and datetime holds it
+        raise Refused("time-out-of-range")
+    wall = (_EPOCH + timedelta(seconds=local // _SECOND)).replace(tzinfo=zone)
+    # PEP 495: around a change, fold=0 asks for the offset before it and fold=1 for the one after.
+    before, after = wall.utcoffset(), wall.replace(fold=1).utcoffset()
+    if before is None or after is None:
+        raise ValueError("zone gives no UTC offset")
+    if before < after:
+        raise Refused("time-in-dst-gap")
+    if before > after:
+        raise Refused("time-ambiguous")
+    return before // timedelta(microseconds=1)
+
+
+@lru_cache(maxsize=4096)
+def _hour_text(hour: int) -> str:
+    day, hour = divmod(hour, 24)
+    return f"{date.fromordinal(day + _EPOCH_ORDINAL).isoformat()}T{hour:02d}"

@@ -1,0 +1,94 @@
+"""The control path's JSON: faults set over HTTP, by rehearsals and tests in another process.
+
+Promised: a body is read whole or refused whole, unknown fields with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+
+from irmemulator.faults import Fault, Faults, Pending
+
+
+def set_faults(faults: Faults, text: bytes) -> None:
+    """Add the faults of a control path's body.
+
+    Raises:
+        ValueError: The body is not what `pending_from_json` takes; nothing was added.
+    """
+    for pending in pending_from_json(text):
+        if pending.count is None:
+            faults.until_cleared(pending.fault)
+        else:
+            faults.next(pending.fault, pending.count)
+
+
+def faults_to_json(faults: Faults) -> dict[str, object]:
+    """What still waits, in the form that `pending_from_json` takes, and how many were served."""
+    pending = [{**each.fault.to_json(), "count": each.count} for each in faults.pending]
+    return {"pending": pending, "taken": faults.taken}
+
+
+def pending_from_json(text: bytes) -> tuple[Pending, ...]:
+    """Read the control path's body: one JSON object, or a list of them.
+
+    An object has the fields of `Fault` (`headers` as an object) and `count`: a number, 1 when
+    absent, or null for "until cleared".
+
+    Raises:
+        ValueError: It is not that; the message says what to change.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("the body is not JSON") from error
+    items = content if isinstance(content, list) else [content]
+    return tuple(_pending(item) for item in items)
+
+
+def _pending(item: object) -> Pending:
+    if not isinstance(item, dict):
+        raise ValueError("a fault must be a JSON object")  # noqa: TRY004 - bad input, all of one kind
+    given = dict(item)
+    count = given.pop("count", 1)
+    if count is not None and (type(count) is not int or count < 1):
+        raise ValueError("count must be a whole number from 1, or null for 'until cleared'")
+    known = {field.name: str(field.type) for field in fields(Fault)}
+    for name, value in given.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"a fault has no field of that name{hint}")
+        if not _fits(known[name], value):
+            raise ValueError(f"the value of {name} has the wrong type")
+    if "headers" in given:
+        given["headers"] = tuple(_headers(given["headers"]))
+    return Pending(Fault(**given), count)
+
+
+def _headers(value: object) -> Iterator[tuple[str, str]]:
+    if not isinstance(value, Mapping):
+        raise ValueError("headers must be a JSON object")  # noqa: TRY004 - as above
+    for name, text in value.items():
+        if not isinstance(text, str):
+            raise ValueError("the value of a header must be a text")  # noqa: TRY004 - as above
+        yield name, text
+
+
+def _fits(declared: str, value: object) -> bool:
+    """Whether a JSON value is of a field's declared type; `headers` is looked at later."""
+    options = declared.split(" | ")
+    if value is None:
+        return "None" in options
+    if isinstance(value, bool):
+        return "bool" in options
+    if isinstance(value, int):
+        return "int" in options or "float" in options
+    if isinstance(value, float):
+        return "float" in options
+    if isinstance(value, str):
+        return "str" in options or "Endpoint" in options
+    return declared.startswith("tuple")

@@ -1,0 +1,296 @@
+"""Faults on demand: what should go wrong with the next requests, and in which order.
+
+Promised: a fault that exists is one that can be carried out; a fault is used up by the request it
+spoils, in the order given, also between threads. This module decides; `server` carries out.
+Not promised: that a client sees the fault in one fixed way. After an RST, what the client's
+system had not handed over yet is lost, so the client may see it while writing or while reading.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import deque
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Literal, get_args
+
+from irmemulator.reply import Reply, html_reply, json_reply
+
+Endpoint = Literal["upload", "token", "discovery"]
+
+_WAYS = (
+    "status",
+    "early_status",
+    "reset_after_bytes",
+    "reset_before_last_byte",
+    "reset_after_last_byte",
+    "close_without_reply",
+    "html_200",
+    "token_without_access_token",
+)
+_WITH_TEXT = ("status", "early_status")
+_KEEP_ALLOWED = ("status", "reset_after_last_byte", "close_without_reply")
+_LOWEST_STATUS, _HIGHEST_STATUS = 200, 599
+_LONGEST_DELAY_S = 3_600.0
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HTML = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Emulated page</body></html>"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong with one request.
+
+    At most one of the ways (`status` … `token_without_access_token`) is set. `delay` and `drip`
+    go alone, and then only slow down the true reply, or together with a way that has a reply.
+
+    Args:
+        on: The endpoint it waits for: "upload", "token" or "discovery".
+        status: Reply with this status (200-599) after the body was read.
+        early_status: Reply with this status before the body is read, then close.
+        body: The body for `status` and `early_status`; None: a short JSON object.
+        headers: More headers for `status` and `early_status`.
+        retry_after: Retry-After: seconds, a text to send as it is, or an aware datetime, which is
+            sent as an HTTP-date.
+        location: Location, for a 3xx.
+        delay: Seconds to wait before the reply (or the reset, or the close), after the records
+            were kept.
+        drip: Seconds between two bytes of the reply.
+        reset_after_bytes: Reset the connection (RST) after this many bytes of the body were read.
+        reset_before_last_byte: Reset when all of the body but its last byte was read.
+        reset_after_last_byte: Read all of the body, keep its records, and reset without a reply:
+            the client is in doubt.
+        close_without_reply: Read all of the body, then close the connection in order.
+        html_200: Reply 200 with a page, as a proxy's sign-in does; nothing is kept.
+        token_without_access_token: Reply 200 with JSON that has no token; for "token" only.
+        keep: Whether the records are kept although the fault's reply says otherwise, or nothing.
+            None: kept with `reset_after_last_byte`, otherwise not. May be set with that, with
+            `status` and with `close_without_reply`.
+        linger: Seconds for which, after `early_status`, the rest of the body is read and thrown
+            away before the close, so that the reply is not lost to an RST. 0: close at once.
+
+    Raises:
+        ValueError: The parts do not go together, or a value is out of its range.
+    """
+
+    on: Endpoint = "upload"
+    status: int | None = None
+    early_status: int | None = None
+    body: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    retry_after: int | str | datetime | None = None
+    location: str | None = None
+    delay: float = 0.0
+    drip: float = 0.0
+    reset_after_bytes: int | None = None
+    reset_before_last_byte: bool = False
+    reset_after_last_byte: bool = False
+    close_without_reply: bool = False
+    html_200: bool = False
+    token_without_access_token: bool = False
+    keep: bool | None = None
+    linger: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be carried out."""
+        if self.on not in get_args(Endpoint):
+            raise ValueError(f"Fault.on must be one of {', '.join(get_args(Endpoint))}")
+        chosen = self._chosen
+        if len(chosen) > 1:
+            raise ValueError(f"Fault: only one of {', '.join(chosen)} is possible at a time")
+        if not chosen and not self.delay and not self.drip:
+            raise ValueError("Fault: nothing would go wrong")
+        if self.token_without_access_token and self.on != "token":
+            raise ValueError("Fault.token_without_access_token goes with on='token' only")
+        if self.drip and self._replies_nothing:
+            raise ValueError("Fault.drip needs a reply")
+        if self.keep is not None and self.way not in _KEEP_ALLOWED:
+            raise ValueError(f"Fault.keep goes with {', '.join(_KEEP_ALLOWED)} only")
+        self._check_ranges()
+        self._check_texts()
+
+    def _check_ranges(self) -> None:
+        for name in _WITH_TEXT:
+            status = getattr(self, name)
+            if status is not None and not _LOWEST_STATUS <= status <= _HIGHEST_STATUS:
+                raise ValueError(f"Fault.{name} must be from 200 to 599")
+        for name in ("delay", "drip", "linger"):
+            if not 0 <= getattr(self, name) <= _LONGEST_DELAY_S:
+                raise ValueError(f"Fault.{name} must be from 0 to {_LONGEST_DELAY_S:.0f} seconds")
+        if self.reset_after_bytes is not None and self.reset_after_bytes < 0:
+            raise ValueError("Fault.reset_after_bytes must not be negative")
+
+    def _check_texts(self) -> None:
+        extra = self.body is not None or self.headers or self.location is not None
+        if (extra or self.retry_after is not None) and self.way not in _WITH_TEXT:
+            raise ValueError("Fault: body, headers, retry_after and location need status or early_status")
+        if isinstance(self.retry_after, datetime) and self.retry_after.tzinfo is None:
+            raise ValueError("Fault.retry_after: a datetime must be aware of its zone")
+        for name, text in self._extra_headers():
+            # isprintable also refuses CR and LF, which would begin a header of their own.
+            if not _HEADER_NAME.fullmatch(name) or not (text.isprintable() and text.isascii()):
+                raise ValueError("Fault: headers must be printable ASCII")
+        if self.body is not None:
+            self.body.encode()  # a lone surrogate is a ValueError here and not in a worker
+
+    @property
+    def _chosen(self) -> tuple[str, ...]:
+        # By identity: reset_after_bytes=0 is set, although it equals False.
+        values = ((name, getattr(self, name)) for name in _WAYS)
+        return tuple(name for name, value in values if value is not None and value is not False)
+
+    @property
+    def _replies_nothing(self) -> bool:
+        return self.way is not None and ("reset" in self.way or self.way == "close_without_reply")
+
+    @property
+    def way(self) -> str | None:
+        """The name of what goes wrong; None for a fault that is only slow."""
+        chosen = self._chosen
+        return chosen[0] if chosen else None
+
+    @property
+    def label(self) -> str:
+        """The fault in one word, for the record of an upload."""
+        return self.way or ("delay" if self.delay else "drip")
+
+    @property
+    def keeps_records(self) -> bool:
+        """Whether the records of a spoiled upload are kept all the same."""
+        if self.way is None:
+            return True
+        return self.reset_after_last_byte if self.keep is None else self.keep
+
+    @property
+    def replied_status(self) -> int | None:
+        """The status of the fault's own reply; None when it has none."""
+        reply = self.reply()
+        return None if reply is None else reply.status
+
+    def stops_after(self, content_length: int) -> int | None:
+        """After how many bytes of a body to reset; None: not while the body is being read."""
+        if self.reset_after_bytes is not None:
+            return min(self.reset_after_bytes, content_length)
+        return max(content_length - 1, 0) if self.reset_before_last_byte else None
+
+    def reply(self) -> Reply | None:
+        """The reply to send in place of the true one; None when there is no such reply."""
+        status = self.early_status if self.status is None else self.status
+        if status is not None:
+            if self.body is not None:
+                kind = ("Content-Type", "text/plain; charset=utf-8")
+                plain = Reply(status, (kind,), self.body.encode())
+            else:
+                text = f"emulated fault: status {status}"
+                plain = json_reply(status, {"error": "emulated", "error_description": text})
+            return _replace_headers(plain, self._extra_headers())
+        if self.html_200:
+            return html_reply(200, _HTML)
+        if self.token_without_access_token:
+            return json_reply(200, {"token_type": "Bearer", "expires_in": 3599})
+        return None
+
+    def _extra_headers(self) -> tuple[tuple[str, str], ...]:
+        extra = list(self.headers)
+        if isinstance(self.retry_after, datetime):
+            moment = self.retry_after.astimezone(UTC)
+            extra.append(("Retry-After", format_datetime(moment, usegmt=True)))
+        elif self.retry_after is not None:
+            extra.append(("Retry-After", str(self.retry_after)))
+        if self.location is not None:
+            extra.append(("Location", self.location))
+        return tuple(extra)
+
+    def to_json(self) -> dict[str, object]:
+        """The fault as the control path takes it: only what differs from a plain one."""
+        plain = {field.name: field.default for field in fields(self)}
+        given = {name: value for name, value in asdict(self).items() if value != plain[name]}
+        if isinstance(self.retry_after, datetime):
+            given["retry_after"] = format_datetime(self.retry_after.astimezone(UTC), usegmt=True)
+        if self.headers:
+            given["headers"] = dict(self.headers)
+        return {"on": self.on, **given}
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A fault that waits, and for how many requests; None: until it is cleared."""
+
+    fault: Fault
+    count: int | None
+
+
+class Faults:
+    """The faults that wait for their requests. Safe between threads.
+
+    Those given with `next` go first, in order; one given with `until_cleared` takes every other
+    request of its endpoint.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing going wrong."""
+        self._queue: deque[Pending] = deque()
+        self._standing: dict[Endpoint, Fault] = {}
+        self._taken = 0
+        self._lock = threading.Lock()
+
+    def next(self, fault: Fault, count: int = 1) -> None:
+        """Spoil the next `count` requests to the fault's endpoint, after those already waiting.
+
+        Raises:
+            ValueError: `count` is less than 1.
+        """
+        if count < 1:
+            raise ValueError("count must be at least 1")
+        with self._lock:
+            self._queue.append(Pending(fault, count))
+
+    def until_cleared(self, fault: Fault) -> None:
+        """Spoil all requests to the fault's endpoint; it takes the place of an earlier one."""
+        with self._lock:
+            self._standing[fault.on] = fault
+
+    def clear(self, on: Endpoint | None = None) -> None:
+        """Forget the faults of one endpoint, or all of them."""
+        with self._lock:
+            self._queue = deque(p for p in self._queue if on is not None and p.fault.on != on)
+            for endpoint in [on] if on is not None else list(self._standing):
+                self._standing.pop(endpoint, None)
+
+    def take(self, on: Endpoint) -> Fault | None:
+        """The fault for a request that has just come, used up by it; None: all goes well."""
+        with self._lock:
+            for position, pending in enumerate(self._queue):
+                if pending.fault.on != on:
+                    continue
+                left = (pending.count or 1) - 1
+                if left:
+                    self._queue[position] = Pending(pending.fault, left)
+                else:
+                    del self._queue[position]
+                self._taken += 1
+                return pending.fault
+            standing = self._standing.get(on)
+            self._taken += standing is not None
+            return standing
+
+    @property
+    def pending(self) -> tuple[Pending, ...]:
+        """What still waits."""
+        with self._lock:
+            standing = (Pending(fault, None) for fault in self._standing.values())
+            return (*self._queue, *standing)
+
+    @property
+    def taken(self) -> int:
+        """How many requests were spoiled so far."""
+        with self._lock:
+            return self._taken
+
+
+def _replace_headers(reply: Reply, extra: tuple[tuple[str, str], ...]) -> Reply:
+    """The reply with more headers; one of the same name goes."""
+    names = {name.lower() for name, _ in extra}
+    kept = tuple(header for header in reply.headers if header[0].lower() not in names)
+    return Reply(reply.status, kept + extra, reply.body)

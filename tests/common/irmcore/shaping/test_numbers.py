@@ -1,0 +1,172 @@
+"""Numbers: their plain decimal, or the reason why they are refused."""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from irmcore.reasons import REASONS, Refused
+from irmcore.shaping.numbers import canonical
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", "0"),
+        ("6", "6"),
+        ("10", "10"),
+        ("007", "7"),
+        ("000", "0"),
+        ("+7", "7"),
+        ("-7", "-7"),
+        ("-0", "0"),
+        ("-0.000", "0"),
+        ("0e999999", "0"),
+        ("10.000000", "10"),
+        ("67.50", "67.5"),
+        ("-0.10", "-0.1"),
+        ("0.1", "0.1"),
+        ("0.10000000000000000000", "0.1"),
+        ("00012.3400", "12.34"),
+        ("1e3", "1000"),
+        ("1E+3", "1000"),
+        ("1.5e1", "15"),
+        ("1.25e1", "12.5"),
+        ("1200e-1", "120"),
+        ("12e-1", "1.2"),
+        ("12e-2", "0.12"),
+        ("1e-7", "0.0000001"),
+        ("-1.5e-3", "-0.0015"),
+        ("1e0003", "1000"),
+        ("1e-0", "1"),
+        ("  42 ", "42"),
+        ("1.000", "1"),
+        ("999999999999999", "999999999999999"),
+        ("000000000000000000042", "42"),
+        ("-999999999999999.000", "-999999999999999"),
+        ("0.123456789012345", "0.123456789012345"),
+        ("0.30000000000000004", "0.30000000000000004"),
+        ("3.3333333333333335", "3.3333333333333335"),
+        ("1e14", "100000000000000"),
+        ("1e-307", "0." + "0" * 306 + "1"),
+        ("1" + "0" * 400 + "e-400", "1"),
+    ],
+)
+def test_a_number(text: str, expected: str) -> None:
+    """A number keeps its value and gets its shortest plain form."""
+    assert canonical(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "number-malformed"),
+        (" ", "number-malformed"),
+        ("-", "number-malformed"),
+        (".", "number-malformed"),
+        (".5", "number-malformed"),
+        ("5.", "number-malformed"),
+        ("1e", "number-malformed"),
+        ("e3", "number-malformed"),
+        ("1e3.5", "number-malformed"),
+        ("--1", "number-malformed"),
+        ("+ 1", "number-malformed"),
+        ("1-", "number-malformed"),
+        ("(1)", "number-malformed"),
+        ("1.2.3", "number-malformed"),
+        ("10.0.0.1", "number-malformed"),
+        ("1 2", "number-malformed"),
+        ("NaN", "number-malformed"),
+        ("nan", "number-malformed"),
+        ("inf", "number-malformed"),
+        ("-Infinity", "number-malformed"),
+        ("0x10", "number-malformed"),
+        ("0b1", "number-malformed"),
+        ("1_000", "number-malformed"),
+        ("67%", "number-malformed"),
+        ("$5", "number-malformed"),
+        ("5k", "number-malformed"),
+        ("five", "number-malformed"),
+        ("true", "number-malformed"),
+        ("null", "number-malformed"),
+        ("5\n", "number-malformed"),
+        ("\t5", "number-malformed"),
+        ("\u00a05", "number-malformed"),
+        ("5\0", "number-malformed"),
+        ("\u0665", "number-malformed"),
+        ("1\u0660", "number-malformed"),
+        ("\uff11", "number-malformed"),
+        ("\u00b2", "number-malformed"),
+        ("\u00bd", "number-malformed"),
+        ("\u22125", "number-malformed"),
+        ("\u0661\u066c\u0660\u0660\u0660", "number-malformed"),
+        ("1,000", "number-grouped"),
+        ("-1,000.50", "number-grouped"),
+        ("1,00,000", "number-grouped"),
+        ("1,5", "number-grouped"),
+        ("1.000,5", "number-grouped"),
+        ("1.000.000", "number-grouped"),
+        ("1 000", "number-grouped"),
+        ("1'000", "number-grouped"),
+        ("1\u2019000", "number-grouped"),
+        ("1\u00a0000,5", "number-grouped"),
+        ("1\u202f000\u202f000", "number-grouped"),
+        ("1e309", "number-out-of-range"),
+        ("-1e309", "number-out-of-range"),
+        ("1e15", "number-out-of-range"),
+        ("1000000000000000", "number-out-of-range"),
+        ("1234567890123456", "number-out-of-range"),
+        ("0.300000000000000041", "number-out-of-range"),
+        ("1e-308", "number-out-of-range"),
+        ("1e-400", "number-out-of-range"),
+        ("1e99999", "number-out-of-range"),
+        ("1e" + "9" * 5000, "number-out-of-range"),
+        ("9" * 5000, "number-out-of-range"),
+    ],
+)
+def test_a_number_that_is_refused(text: str, expected: str) -> None:
+    """What is no number, or no double gives back, is refused with the reason that helps most."""
+    with pytest.raises(Refused) as caught:
+        canonical(text)
+    assert caught.value.code == expected
+
+
+NUMBERS = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["", "+", "-"]),
+    st.text("0123456789", min_size=1, max_size=16),
+    st.just("") | st.text("0123456789", min_size=1, max_size=8).map(".{}".format),
+    st.just("") | st.integers(-320, 320).map("e{}".format),
+)
+
+
+@given(NUMBERS)
+def test_a_number_keeps_its_value(text: str) -> None:
+    """What passes is the same decimal, is plain, stays as it is, and comes back from a double."""
+    value = Decimal(text).normalize(Context(prec=400))
+    try:
+        number = canonical(text)
+    except Refused as refused:
+        if refused.code != "number-out-of-range":
+            raise
+        assert len(value.as_tuple().digits) > 15 or not -307 <= value.adjusted() <= 14
+        return
+    assert Decimal(number) == value
+    assert number == f"{value:f}" or value == 0
+    assert canonical(number) == number
+    assert Decimal(repr(float(number))) == value
+
+
+@given(st.text(st.characters()) | st.text("0123456789+-eE.,'_ \u0663\u00a0"))
+def test_any_text_is_a_number_or_refused(text: str) -> None:
+    """No text ends in anything but a plain number, which stays as it is, or a known reason."""
+    try:
+        number = canonical(text)
+    except Refused as refused:
+        if refused.code not in REASONS:
+            raise
+        return
+    assert set(number) <= set("-.0123456789")
+    assert canonical(number) == number

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from threading import Thread
+from typing import Any
+
+import pytest
+from irmemulator import Fault, Faults
+from irmemulator.faults import Endpoint
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "nothing would go wrong"),
+        ({"on": "records", "status": 500}, "on must be one of"),
+        ({"status": 199}, "from 200 to 599"),
+        ({"status": 0}, "from 200 to 599"),
+        ({"early_status": 600}, "from 200 to 599"),
+        ({"status": 500, "reset_after_last_byte": True}, "only one of"),
+        ({"status": 500, "early_status": 500}, "only one of"),
+        ({"delay": -1}, "delay must be"),
+        ({"delay": float("nan")}, "delay must be"),
+        ({"drip": 4000}, "drip must be"),
+        ({"drip": 1, "close_without_reply": True}, "drip needs a reply"),
+        ({"drip": 1, "reset_after_bytes": 0}, "drip needs a reply"),
+        ({"reset_after_bytes": -1}, "must not be negative"),
+        ({"token_without_access_token": True}, "on='token' only"),
+        ({"body": "x", "delay": 1}, "need status or early_status"),
+        ({"retry_after": 1, "html_200": True}, "need status or early_status"),
+        ({"location": "https://x", "delay": 1}, "need status or early_status"),
+        ({"status": 429, "retry_after": datetime(2026, 1, 1)}, "aware"),  # noqa: DTZ001 - the case
+        ({"status": 302, "location": "https://x\r\nSet-Cookie: a"}, "printable"),
+        ({"status": 500, "headers": (("A: b", "c"),)}, "printable"),
+        ({"status": 500, "headers": (("", "c"),)}, "printable"),
+        ({"status": 500, "headers": (("A", "ä"),)}, "printable"),
+        ({"status": 500, "body": "\ud800"}, "surrogates"),
+        ({"delay": 1, "keep": True}, "keep goes with"),
+        ({"reset_before_last_byte": True, "keep": True}, "keep goes with"),
+    ],
+)
+def test_faults_refused(fields: dict[str, Any], words: str) -> None:
+    """A fault that could not be carried out does not come to be."""
+    with pytest.raises(ValueError, match=words):
+        Fault(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "keeps"),
+    [
+        ({"status": 504}, False),
+        ({"status": 504, "keep": True}, True),
+        ({"reset_after_last_byte": True}, True),
+        ({"reset_after_last_byte": True, "keep": False}, False),
+        ({"close_without_reply": True}, False),
+        ({"close_without_reply": True, "keep": True}, True),
+        ({"reset_before_last_byte": True}, False),
+        ({"early_status": 401}, False),
+        ({"html_200": True}, False),
+        ({"delay": 1}, True),
+        ({"drip": 1}, True),
+    ],
+)
+def test_what_a_fault_keeps(fields: dict[str, Any], keeps: bool) -> None:  # noqa: FBT001 - expected
+    """Records are kept if the true reply comes, or after the last byte, or when told so."""
+    assert Fault(**fields).keeps_records is keeps
+
+
+@pytest.mark.parametrize(
+    ("fields", "length", "stops"),
+    [
+        ({"reset_after_bytes": 0}, 100, 0),
+        ({"reset_after_bytes": 10}, 100, 10),
+        ({"reset_after_bytes": 200}, 100, 100),
+        ({"reset_before_last_byte": True}, 100, 99),
+        ({"reset_before_last_byte": True}, 0, 0),
+        ({"reset_after_last_byte": True}, 100, None),
+    ],
+)
+def test_where_a_fault_stops(fields: dict[str, Any], length: int, stops: int | None) -> None:
+    """A reset in the body comes after the bytes it says."""
+    assert Fault(**fields).stops_after(length) == stops
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "header"),
+    [
+        (30, "30"),
+        (-1, "-1"),
+        ("soon", "soon"),
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "Fri, 02 Jan 2026 03:04:05 GMT"),
+        (
+            datetime(2026, 1, 2, 4, 4, 5, tzinfo=timezone(timedelta(hours=1))),
+            "Fri, 02 Jan 2026 03:04:05 GMT",
+        ),
+    ],
+)
+def test_retry_after(retry_after: Any, header: str) -> None:
+    """Retry-After is seconds, an HTTP-date, or any text at all."""
+    reply = Fault(status=429, retry_after=retry_after).reply()
+    assert reply is not None
+    assert dict(reply.headers)["Retry-After"] == header
+
+
+def test_a_faults_headers_take_the_place_of_others() -> None:
+    """A header of the fault's replaces the reply's own of that name."""
+    reply = Fault(status=503, body="<p>", headers=(("content-type", "text/html"),)).reply()
+    assert reply is not None
+    assert reply.headers == (("content-type", "text/html"),)
+    assert reply.body == b"<p>"
+
+
+def statuses(faults: Faults, on: Endpoint, requests: int) -> list[int | None]:
+    """The statuses of the faults that so many requests take."""
+    taken = [faults.take(on) for _ in range(requests)]
+    return [None if fault is None else fault.status for fault in taken]
+
+
+def test_faults_are_taken_in_order() -> None:
+    """Faults spoil the next requests of their endpoint, in order, and no more."""
+    faults = Faults()
+    faults.next(Fault(status=500), 2)
+    faults.next(Fault(on="token", status=429))
+    faults.next(Fault(status=503))
+    assert statuses(faults, "upload", 5) == [500, 500, 503, None, None]
+    assert statuses(faults, "token", 2) == [429, None]
+    assert (faults.pending, faults.taken) == ((), 4)
+
+
+def test_a_standing_fault_waits_behind_the_others() -> None:
+    """A fault until cleared spoils what the counted ones leave."""
+    faults = Faults()
+    faults.until_cleared(Fault(status=500))
+    faults.next(Fault(status=429))
+    assert statuses(faults, "upload", 3) == [429, 500, 500]
+    faults.until_cleared(Fault(status=502))
+    assert statuses(faults, "upload", 1) == [502]
+    assert [(pending.fault.status, pending.count) for pending in faults.pending] == [(502, None)]
+
+
+def test_faults_are_cleared() -> None:
+    """Clearing takes the faults of one endpoint, or all."""
+    faults = Faults()
+    for fault in (Fault(status=500), Fault(on="token", status=500)):
+        faults.next(fault)
+        faults.until_cleared(fault)
+    faults.clear("upload")
+    assert {pending.fault.on for pending in faults.pending} == {"token"}
+    faults.clear()
+    assert faults.pending == ()
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_a_count_is_at_least_one(count: int) -> None:
+    """A fault for no request is refused."""
+    with pytest.raises(ValueError, match="at least 1"):
+        Faults().next(Fault(status=500), count)
+
+
+def test_threads_share_no_fault() -> None:
+    """Each counted fault spoils exactly one request, also when many come at once."""
+    faults = Faults()
+    taken: list[Fault | None] = []
+    faults.next(Fault(status=500), 500)
+    workers = [
+        Thread(target=lambda: taken.extend(faults.take("upload") for _ in range(200))) for _ in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sum(fault is not None for fault in taken) == 500

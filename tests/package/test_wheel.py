@@ -1,0 +1,81 @@
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PACKAGES = ("irmcore", "irmcli", "irmemulator")
+SOURCES = ("package.py", "pyproject.toml", "README.md", "LICENSE", ".gitignore")
+COMMIT_TIME = "1700000000"
+
+
+def built_from(tree: Path, into: Path) -> Path:
+    """The wheel that package.py makes from that tree."""
+    made = subprocess.run(
+        [sys.executable, tree / "package.py", "--into", into],
+        env=os.environ | {"SOURCE_DATE_EPOCH": COMMIT_TIME},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    (wheel,) = into.iterdir()
+    assert re.search(rf"^{hashlib.sha256(wheel.read_bytes()).hexdigest()}  ", made.stdout)
+    assert wheel.name in made.stdout
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree."""
+    return built_from(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+def test_the_same_tree_gives_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+    """A copy elsewhere, with other file times and modes, builds byte for byte the same wheel."""
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "common", copy / "common", copy_function=shutil.copyfile)
+    for name in SOURCES:
+        shutil.copyfile(ROOT / name, copy / name)
+    for file in copy.rglob("*"):
+        if file.is_file():
+            file.chmod(0o600)
+            os.utime(file, (1, 1_000_000_000))
+    again = built_from(copy, tmp_path / "dist")
+    assert again.name == wheel.name
+    assert again.read_bytes() == wheel.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site-packages of a fresh venv with nothing but the wheel."""
+    venv = tmp_path_factory.mktemp("venv")
+    python = venv / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    pip = (python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+    subprocess.run([*pip, "--no-deps", "--no-index", wheel], check=True)
+    assert (venv / "bin" / "irmexport").exists()
+    return Path(sysconfig.get_path("purelib", vars={"base": str(venv), "platbase": str(venv)}))
+
+
+def test_an_installed_wheel_has_every_file_of_the_source(installed: Path) -> None:
+    """Code, shipped profiles and the schema arrive as they are in the tree, and nothing else."""
+
+    def files(top: Path) -> dict[str, bytes]:
+        return {
+            str(file.relative_to(top)): file.read_bytes()
+            for package in PACKAGES
+            for file in (top / package).rglob("*")
+            if file.is_file() and file.suffix != ".pyc"
+        }
+
+    source = files(ROOT / "common")
+    assert files(installed) == source
+    kinds = {Path(name).suffix for name in source}
+    assert {".py", ".yaml", ".json"} <= kinds, "profiles or the schema are missing"

@@ -1,0 +1,283 @@
+"""Imports point down only: ARCHITECTURE.md's table of floors, held for every module of ours."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = ("common", "sentinel", "splunk_app")
+
+# A part is a module or a package; what lies inside a package stands on the package's floor.
+FLOORS = {
+    "irmcli": 4,
+    "irmsentinel": 3,
+    "irmcore.intake": 2,
+    "irmcore.delivery": 2,
+    "irmcore.connection": 2,
+    "irmcore.desk": 2,
+    "irmcore.profile": 1,
+    "irmcore.shaping": 1,
+    "irmcore.ledger": 1,
+    "irmcore.outbox": 1,
+    "irmcore.credentials": 1,
+    "irmcore.auth": 1,
+    "irmcore.transport": 1,
+    "irmcore.replies": 1,
+    "irmcore.gate": 1,
+    "irmcore.clouds": 1,
+    "irmcore.reasons": 0,
+    "irmcore.clock": 0,
+    "irmcore.disk": 0,
+    "irmcore.counts": 0,
+    "irmcore.advice": 0,
+    "irmcore.errors": 0,
+}
+# The only imports that do not point down but sideways, each one way.
+SAME_FLOOR = {
+    ("irmcore.shaping", "irmcore.profile"),
+    ("irmcore.profile", "irmcore.clouds"),
+    ("irmcore.transport", "irmcore.replies"),
+    ("irmcore.gate", "irmcore.replies"),
+    ("irmcore.auth", "irmcore.credentials"),
+    ("irmcore.connection", "irmcore.delivery"),
+    ("irmcore.desk", "irmcore.delivery"),
+    ("irmcore.desk", "irmcore.intake"),
+}
+BELOW = "irmcore"  # irmcore/__init__.py: imports nothing of ours, anyone may import it
+BESIDE = "irmemulator"  # imports nothing of ours; only entry points import it
+HOSTS = 3
+
+OURS = {part.partition(".")[0] for part in FLOORS} | {BESIDE}
+
+# The parts that may import a package that is not Python's own. The core may import no others.
+PACKAGES = {
+    "requests": {"irmcore.transport", "irmcore.auth"},
+    "urllib3": {"irmcore.transport", "irmcore.auth"},
+    "msal": {"irmcore.auth"},
+    "yaml": {"irmcore.profile"},
+    "fastjsonschema": {"irmcore.profile"},
+}
+
+
+def part_of(module: str) -> str | None:
+    """The part a module belongs to, None if it is on no floor."""
+    if module == BELOW or module.startswith(f"{BELOW}.__"):  # __version__
+        return BELOW
+    name = module
+    while name and name not in FLOORS and name != BESIDE:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def where(part: str) -> str:
+    """How messages name a part."""
+    place = {BELOW: "below all", BESIDE: "beside"}.get(part)
+    return f"{part} ({place or f'floor {FLOORS[part]}'})"
+
+
+def imports_of(source: str, module: str, *, is_package: bool) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything that a module's source imports, wherever it does."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = module.split(".")
+            start = above[: len(above) - node.level + is_package] if node.level else []
+            base = ".".join([*start, *filter(None, [node.module])])
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            function = ast.unparse(node.func)
+            if function in {"__import__", "import_module", "importlib.import_module"}:
+                yield node.lineno, str(node.args[0].value)
+
+
+def foreign_violation(importer: str, top: str) -> str | None:
+    """Why a part may not import a package that is not ours, None if it may."""
+    if top in PACKAGES:
+        allowed = PACKAGES[top]
+        return None if importer in allowed else f"only {', '.join(sorted(allowed))} may"
+    core = importer == BELOW or importer.startswith(f"{BELOW}.")
+    return "the core may not" if core and top not in sys.stdlib_module_names else None
+
+
+def own_violation(importer: str, target: str) -> str | None:
+    """Why a part of ours may not import another, None if it may."""
+    if target == importer or (importer, target) in SAME_FLOOR:
+        return None
+    if importer in {BELOW, BESIDE}:
+        return "it may import nothing"
+    if target == BELOW:
+        return None
+    floor = HOSTS if target == BESIDE else FLOORS[target]
+    return None if floor < FLOORS[importer] else "not below it"
+
+
+def violation(importer: str, imported: str) -> str | None:
+    """What a message says about an import, None if it is fine."""
+    top = imported.partition(".")[0]
+    if top not in OURS:
+        why = foreign_violation(importer, top)
+        return why and f"{where(importer)} imports {top}: {why}"
+    target = part_of(imported)
+    if target is None:
+        return f"{where(importer)} imports {imported}: that is on no floor"
+    why = own_violation(importer, target)
+    return why and f"{where(importer)} imports {where(target)}: {why}"
+
+
+def violations(source: str, module: str, *, path: str, is_package: bool = False) -> list[str]:
+    """All that is wrong with a module, each with file and line."""
+    importer = part_of(module)
+    if importer is None:
+        return [f"{path}:1: {module} is on no floor: add it to ARCHITECTURE.md and FLOORS"]
+    wrong = {
+        (line, why)
+        for line, imported in imports_of(source, module, is_package=is_package)
+        if (why := violation(importer, imported))
+    }
+    return [f"{path}:{line}: {why}" for line, why in sorted(wrong)]
+
+
+def our_modules() -> list[tuple[Path, str]]:
+    """Every Python file of ours, with the name it is imported by."""
+    found = []
+    for top in SOURCES:
+        for file in sorted((ROOT / top).rglob("*.py")):
+            names = file.relative_to(ROOT / top).with_suffix("").parts
+            found.append((file, ".".join(names[:-1] if names[-1] == "__init__" else names)))
+    return found
+
+
+def test_imports_point_down_only() -> None:
+    """No module imports from its own floor or from a higher one."""
+    modules = our_modules()
+    assert modules, "no module was found"
+    wrong = [
+        line
+        for file, module in modules
+        for line in violations(
+            file.read_text(encoding="utf-8"),
+            module,
+            path=str(file.relative_to(ROOT)),
+            is_package=file.name == "__init__.py",
+        )
+    ]
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_the_table_in_the_document_is_this_one() -> None:
+    """ARCHITECTURE.md shows the floors that are held here."""
+    document = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    section = document.split("## Floors", 1)[1].split("\n## ", 1)[0]
+    in_document = {
+        part: int(floor)
+        for floor, parts in re.findall(r"^\| (\d) [a-z ]+\| (.+) \|$", section, re.MULTILINE)
+        for part in re.findall(r"`([a-z.]+)`", parts)
+    }
+    assert in_document == FLOORS
+
+
+BAD = """
+from irmcore import errors, transport
+import irmcore.shaping.rows
+from . import pool
+from ..delivery import send
+
+def late():
+    import requests
+    import irmcli.main
+    import importlib
+    importlib.import_module("irmcore.desk")
+"""
+
+EXAMPLES = {
+    "every kind of import": (
+        "irmcore.outbox.store",
+        BAD,
+        [
+            "it.py:2: irmcore.outbox (floor 1) imports irmcore.transport (floor 1): not below it",
+            "it.py:3: irmcore.outbox (floor 1) imports irmcore.shaping (floor 1): not below it",
+            "it.py:5: irmcore.outbox (floor 1) imports irmcore.delivery (floor 2): not below it",
+            ("it.py:8: irmcore.outbox (floor 1) imports requests: only irmcore.auth, irmcore.transport may"),
+            "it.py:9: irmcore.outbox (floor 1) imports irmcli (floor 4): not below it",
+            "it.py:11: irmcore.outbox (floor 1) imports irmcore.desk (floor 2): not below it",
+        ],
+    ),
+    "down, sideways inside the part, and Python's own": (
+        "irmcore.shaping.rows",
+        (
+            "import csv, irmcore\nfrom irmcore import __version__, counts\nfrom . import times\n"
+            "from irmcore.profile.model import Profile\nfrom irmcore.shaping.upn import Upn\n"
+        ),
+        [],
+    ),
+    "the exception holds one way only": (
+        "irmcore.profile.read",
+        "from irmcore.shaping import rows\nimport yaml\n",
+        ["it.py:1: irmcore.profile (floor 1) imports irmcore.shaping (floor 1): not below it"],
+    ),
+    "values do not import each other": (
+        "irmcore.counts",
+        "from irmcore.errors import IrmError\n",
+        ["it.py:1: irmcore.counts (floor 0) imports irmcore.errors (floor 0): not below it"],
+    ),
+    "a host, a foreign package, our command line": (
+        "irmcore.desk",
+        "import splunklib.client\nfrom azure.identity import X\nimport rich, click, irmemulator\n",
+        [
+            "it.py:1: irmcore.desk (floor 2) imports splunklib: the core may not",
+            "it.py:2: irmcore.desk (floor 2) imports azure: the core may not",
+            "it.py:3: irmcore.desk (floor 2) imports click: the core may not",
+            "it.py:3: irmcore.desk (floor 2) imports irmemulator (beside): not below it",
+            "it.py:3: irmcore.desk (floor 2) imports rich: the core may not",
+        ],
+    ),
+    "the emulator": (
+        "irmemulator.server",
+        "from irmcore import clock\nfrom irmemulator.rules import Rules\nimport trustme\n",
+        ["it.py:1: irmemulator (beside) imports irmcore.clock (floor 0): it may import nothing"],
+    ),
+    "the command line": (
+        "irmcli.demo",
+        "import click, irmemulator\nfrom irmcore import delivery, errors\nimport yaml\n",
+        ["it.py:3: irmcli (floor 4) imports yaml: only irmcore.profile may"],
+    ),
+    "a module on no floor": (
+        "irmcore.utils",
+        "",
+        ["it.py:1: irmcore.utils is on no floor: add it to ARCHITECTURE.md and FLOORS"],
+    ),
+    "an import of a module on no floor": (
+        "irmcore.desk",
+        "from irmcore import utils\n",
+        ["it.py:1: irmcore.desk (floor 2) imports irmcore.utils: that is on no floor"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("module", "source", "expected"), EXAMPLES.values(), ids=EXAMPLES.keys())
+def test_the_check_names_file_line_and_both_floors(module: str, source: str, expected: list[str]) -> None:
+    """A source that imports upwards is found out, whichever way it imports."""
+    assert violations(source, module, path="it.py") == expected
+
+
+def test_a_package_resolves_its_own_relative_imports() -> None:
+    """In an __init__.py one dot is the package itself."""
+    source = "from . import store\nfrom .. import desk\n"
+    assert violations(source, "irmcore.outbox", path="__init__.py", is_package=True) == [
+        "__init__.py:2: irmcore.outbox (floor 1) imports irmcore.desk (floor 2): not below it"
+    ]
+
+
+@pytest.mark.parametrize("module", ["irmcore.intake", "irmcore.shaping"])
+def test_who_only_shapes_and_enqueues_loads_no_network_library(module: str) -> None:
+    """Splunk's search command never pays for requests and msal, not even through another module."""
+    heavy = ("requests", "urllib3", "msal", "cryptography")
+    ask = f"import sys, {module}; print(*(m for m in {heavy!r} if m in sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import click
 import platformdirs
+from irmcore import connection as connections
+from irmcore import credentials
 from irmcore import profile as profiles
+from irmcore.connection import Connection
+from irmcore.delivery import Service
 from irmcore.errors import ConfigurationError
 from irmcore.outbox import Origin
 from irmcore.profile import Profile
@@ -59,6 +63,16 @@ class Settings:
                 next_step=f"It holds data about people: chmod 700 {self.outbox}",
             )
         return str(self.outbox.absolute())
+
+    def service(self, connection: Connection) -> Service:
+        """How a connection's batches are sent; the secret is read when a token is first needed.
+
+        Raises ConfigurationError.
+        """
+        place = connection.connector.credential
+        return connections.service(
+            connection, lambda: credentials.read(place.kind, place.name, self.environment)
+        )
 
     def profile(self, name: str) -> Profile:
         """The profile at a path, of the user's own directory, or shipped. Raises ProfileError."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from irmcore import __version__, credentials
+from irmcore import __version__
 from irmcore.auth import MsalTokens
 from irmcore.clouds import CLOUDS, Endpoints, emulator_endpoints
+from irmcore.credentials import Secret
 from irmcore.delivery import Service
 from irmcore.errors import ConfigurationError, DamageError
 from irmcore.outbox import Box, Destination
@@ -80,8 +81,8 @@ def load(box: Box) -> Connection:
         ) from None
 
 
-def service(connection: Connection, environment: Mapping[str, str]) -> Service:
-    """The service of a connection. The secret is read from ``environment`` or file when first needed.
+def service(connection: Connection, secret: Callable[[], Secret]) -> Service:
+    """The service of a connection; ``secret`` is asked for the client secret when a token is first needed.
 
     Raises ConfigurationError for settings that were never filled in.
     """
@@ -99,7 +100,7 @@ def service(connection: Connection, environment: Mapping[str, str]) -> Service:
         login=endpoints.login,
         tenant_id=connector.tenant_id,
         app_id=connector.app_id,
-        secret=lambda: credentials.read(connector.credential.kind, connector.credential.name, environment),
+        secret=secret,
         resource=connector.resource_app_id,
         http=http,
         known_login=connection.emulator is None,

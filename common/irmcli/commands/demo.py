@@ -102,7 +102,7 @@ def _example(
         )
     connections.save(box, connection)
     shaped.show(say, done, dry=False)
-    report, _ = delivered.drain(say, box, connections.service(connection, settings.environment))
+    report, _ = delivered.drain(say, box, settings.service(connection))
     job = connection.connector.job_id
     kept = [dict(record.fields) for record in running.records(job)]
     say.table(

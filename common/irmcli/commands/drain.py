@@ -29,7 +29,7 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
         until = box.clock.monotonic() + seconds if seconds else None
         say.line(name, "bold")
         try:
-            service = connections.service(connections.load(box), settings.environment)
+            service = settings.service(connections.load(box))
             report, code = delivered.drain(say, box, service, until=until)
         except IrmError as error:
             # One connector's trouble does not keep the others from sending.

@@ -50,7 +50,7 @@ def command(
     if dry_run:
         ctx.exit(_rehearse(say, settings, profile, connection, file=file, form=form))
     # Before any row is taken: settings that cannot work are told now, not after the shaping.
-    service = connections.service(connection, settings.environment)
+    service = settings.service(connection)
     box = box_of(settings, connection)
     details = {"file": "-" if file == "-" else str(Path(file).absolute())}
     with source.table(file, profile, form) as table, say.progress("shaping") as progress:

@@ -26,6 +26,7 @@ from typing import (
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from irmcore.replies import Failure, Outcome, Reply, retry_after
@@ -254,6 +255,11 @@ class TokenHttp:
             return exchange.session.request(
                 method, url, timeout=exchange.timeout, allow_redirects=False, **kwargs
             )
+
+
+def default_ca_file() -> str:
+    """The file of the certificate authorities that are trusted unless a profile names another."""
+    return str(DEFAULT_CA_BUNDLE_PATH)
 
 
 class HttpsTransport:

@@ -64,9 +64,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except IrmError as error:
-            # A --json behind the subcommand is known to its own context only.
-            asked = "--json" in sys.argv[1:]
-            Say(as_json=asked or Say.of(ctx).as_json).error(error)
+            Say.of(ctx).error(error)
             ctx.exit(code_of(error))
         except BrokenPipeError:
             # Whoever read our output has enough of it (`| head`): no error of ours.
@@ -77,9 +75,9 @@ class Commands(click.Group):
 def with_json(command: click.Command) -> click.Command:
     """``command`` with a --json of its own, so that it may stand behind the subcommand too."""
 
-    def turn_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
+    def turn_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         if value:
-            ctx.obj = Say(as_json=True)
+            ctx.obj = ctx.find_root().obj = Say(as_json=True)
 
     if isinstance(command, click.Group):
         for inner in command.commands.values():

@@ -46,8 +46,12 @@ sarad@contoso.com,Dropbox - Shared a folder outside the company,critical,2,2023-
 """
 
 
-def play(say: Say, settings: Settings, place: Path) -> bool:
-    """All acts, in a new outbox under ``place``. Gives whether each ended as it must."""
+#: What an act came to: a line that says it, and whether it is what must be.
+Verdict = tuple[str, bool]
+
+
+def play(say: Say, settings: Settings, place: Path) -> list[Verdict]:
+    """All acts, in a new outbox under ``place``, and what each came to."""
     chosen = [profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)") for name in EXPECTED]
     with rehearsal.emulator(place / "emulator", chosen, Options(), lifetime=_LIFETIME) as running:
         rehearsal.announce(place / "emulator", running)
@@ -55,10 +59,7 @@ def play(say: Say, settings: Settings, place: Path) -> bool:
         stage = _Stage(say, settings, place, running)
         results = [stage.example(profile) for profile in chosen]
         ended = stage.doubt(chosen[1])
-    say.document(results)
-    say.line()
-    verdicts = [*(_verdict(say, result) for result in results), ended]
-    return all(verdicts)
+    return [*map(_verdict, results), ended]
 
 
 class _Stage:
@@ -94,7 +95,7 @@ class _Stage:
             "rows": kept,
         }
 
-    def doubt(self, profile: Profile) -> bool:
+    def doubt(self, profile: Profile) -> Verdict:
         """The connection breaks after the last byte: held, explained, and ended by a person."""
         say, running = self._say, self._running
         say.line()
@@ -116,7 +117,8 @@ class _Stage:
             say.line(
                 f"{item.id[:12]} is {ended.state.name if ended.state else 'unreadable'}; never sent again"
             )
-        return report.held == 1 and saved == 1 and not desk.overview(box).needs_person
+        good = report.held == 1 and saved == 1 and not desk.overview(box).needs_person
+        return f"in doubt: {report.held} held, {len(overview.items)} explained, resolved by a person", good
 
     def _send(self, profile: Profile, file: Path) -> tuple[Connection, Report]:
         """What `irmexport send` does."""
@@ -139,14 +141,12 @@ class _Stage:
         return connection, report
 
 
-def _verdict(say: Say, result: dict[str, object]) -> bool:
+def _verdict(result: dict[str, object]) -> Verdict:
     """Whether what was sent, kept and expected is the same."""
     sent, kept, expected = result["sent"], result["kept"], result["expected"]
-    if sent == kept == expected and result["right"]:
-        say.line(f"{result['profile']}: sent {sent} = kept {kept} = expected {expected}", "green")
-        return True
-    say.line(f"{result['profile']}: sent {sent}, kept {kept}, expected {expected}: NOT THE SAME", "red")
-    return False
+    good = sent == kept == expected and bool(result["right"])
+    relation = f"sent {sent} = kept {kept} = expected {expected}"
+    return f"{result['profile']}: {relation if good else relation.replace(' =', ',') + ': WRONG'}", good
 
 
 def _facts(profile: Profile, kept: Sequence[dict[str, str]]) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from irmcli.exits import DONE, FAILED
 from irmcli.say import Say
 from irmcli.settings import Settings
 
-#: Other distributions and the hosts add acts through this entry point group: (say, directory) -> bool.
+#: Other distributions and the hosts add acts through this entry point group: (say, directory) -> verdicts.
 ENTRY_POINTS = "irmexport.demo"
 
 
@@ -30,8 +30,12 @@ def command(ctx: click.Context, directory: Path | None) -> None:
     with tempfile.TemporaryDirectory(prefix="irmexport-demo-") as temporary:
         place = directory or Path(temporary)
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        good = acts.play(say, replace(settings, outbox=place / "outbox"), place)
+        verdicts = acts.play(say, replace(settings, outbox=place / "outbox"), place)
         for point in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
-            act: Callable[[Say, Path], bool] = point.load()
-            good = act(say, place) and good
-    ctx.exit(DONE if good else FAILED)
+            act: Callable[[Say, Path], list[acts.Verdict]] = point.load()
+            verdicts.extend(act(say, place))
+    say.line()
+    for text, good in verdicts:
+        say.line(text, "green" if good else "red")
+    say.document([{"act": text, "good": good} for text, good in verdicts])
+    ctx.exit(DONE if all(good for _, good in verdicts) else FAILED)

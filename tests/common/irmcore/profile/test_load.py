@@ -496,17 +496,6 @@ FORM = (
             "values as entered in the wizard under 'Related values in source column'; exact, no commas."
         ),
     ),
-    (
-        "    role: threshold",
-        (
-            "    role: information\n  - header: bytes\n    type: number\ncollisions:\n  policy: "
-            "keep-greatest\nx:"
-        ),
-        (
-            "p.yaml:21: the profile has no key `x`. Known here: schema, name, description, kind, "
-            "connector, input, columns, collisions, on_change, limits."
-        ),
-    ),
 )
 
 # What only we refuse, as no schema can say it.

@@ -8,8 +8,8 @@ from irmcore.delivery import Report
 from irmcore.errors import (
     ConfigurationError,
     IrmError,
-    OutboxFull,
     OperatorError,
+    OutboxFull,
     TooManyRefused,
 )
 

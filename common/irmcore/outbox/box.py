@@ -371,11 +371,11 @@ class Box:
                 continue
             age = now - batch.state.at
             if age > batch_seconds:
-                # The state goes last: what a crash leaves half removed is still known to be old.
-                for name in ("payload", "rowkeys", "manifest.json", "attempts.jsonl"):
-                    if self.disk.exists(f"{batch.path}/{name}"):
-                        self.disk.remove(f"{batch.path}/{name}")
-                self.disk.remove_tree(batch.path)
+                # Out of the way as a whole: what a crash leaves of it is swept.
+                rubbish = f"{self.path}/{_TMP}/{batch.id}"
+                self.disk.remove_tree(rubbish)
+                self.disk.rename(batch.path, rubbish)
+                self.disk.remove_tree(rubbish)
                 batches += 1
             elif age > payload_seconds and self.disk.exists(f"{batch.path}/payload"):
                 self.disk.remove(f"{batch.path}/payload")

@@ -1,0 +1,160 @@
+"""Runs: staged, accepted once, swept when they died; and what clean-up removes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from irmcore.errors import OutboxBusy, OutboxFull
+from irmcore.outbox import Box, Staging
+
+from tests.common.irmcore.outbox.boxes import DAY, PATH, TMP, accept, described, draft, make
+from tests.fakes.clock import FakeClock
+from tests.fakes.connector import Connector, row
+from tests.fakes.powerloss import PowerLossDisk
+
+
+def test_nothing_is_accepted_before_the_commit() -> None:
+    """Staged batches, also prepared ones, are not in the queue; a run that is closed leaves nothing."""
+    box = make()
+    staging = box.stage("run")
+    staging.add(draft(b"a"))
+    staging.prepare(described)
+    assert box.waiting() == []
+    staging.close()
+    assert (box.waiting(), box.disk.names(f"{PATH}/{TMP}")) == ([], [])
+
+
+def test_the_same_batch_twice_is_one() -> None:
+    """A batch that stands already, wherever, is left as it is."""
+    box = make()
+    (batch,) = accept(box, b"a")
+    box.change(batch, name="HELD")
+    assert [b.state.name for b in accept(box, b"a", run="again") if b.state] == ["HELD"]
+    box.finish(box.change(box.reload(batch.id), name="SENT"))
+    assert [b.place for b in accept(box, b"a", run="third")] == ["done"]
+    assert len(list(box.everything())) == 1
+
+
+def test_clean_up_keeps_to_the_retention() -> None:
+    """Payloads go after their time and whole batches after theirs; nothing that waits is touched."""
+    box = make()
+    waiting, held, old = accept(box, b"a", b"b", b"c")
+    box.change(held, name="HELD")
+    box.finish(box.change(old, name="SENT"))
+    keep = {"payload_seconds": 7 * DAY, "batch_seconds": 400 * DAY}
+    box.clock.sleep(7 * DAY)
+    assert box.clean_up(**keep) == (0, 0)
+    box.clock.sleep(1.0)
+    assert box.clean_up(**keep) == (1, 0)
+    assert box.clean_up(**keep) == (0, 0)
+    names = box.disk.names(box.reload(old.id).path)
+    assert names == ["manifest.json", "rowkeys", "state"]
+    box.clock.sleep(400 * DAY)
+    assert box.clean_up(**keep) == (0, 1)
+    assert [batch.id for batch in box.everything()] == [waiting.id, held.id]
+
+
+def test_a_clean_up_cut_off_is_finished_by_the_next() -> None:
+    """A clean-up that was killed at any operation leaves nothing behind that stays for ever."""
+    number = 0
+    while True:
+        box = make()
+        (batch,) = accept(box, b"a")
+        box.note(batch, {"event": "x"})
+        box.finish(box.change(batch, name="SENT"))
+        disk = box.disk
+        assert isinstance(disk, PowerLossDisk)
+        box.clock.sleep(2.0)
+        number += 1
+        disk.fail_at[disk.operations + number] = 5
+        try:
+            box.clean_up(payload_seconds=1.0, batch_seconds=1.0)
+        except OSError:
+            box.sweep()
+            box.clean_up(payload_seconds=1.0, batch_seconds=1.0)
+            assert disk.names(f"{PATH}/done/{batch.id[:2]}") == disk.names(f"{PATH}/{TMP}") == []
+        else:
+            break
+    assert number > 4
+
+
+def test_dead_runs_are_swept_and_live_ones_are_not() -> None:
+    """A sweep takes what a dead run staged, with or without its lock, and nothing of a live one."""
+    box = make()
+    live = box.stage("live")
+    live.add(draft(b"a"))
+    dead = box.stage("dead")
+    dead.add(draft(b"b"))
+    other = Box(box.disk, box.clock, PATH)
+    other.sweep()
+    assert box.disk.names(f"{PATH}/{TMP}") == ["dead", "dead.lock", "live", "live.lock"]
+    release(dead)
+    box.disk.make_dir(f"{PATH}/{TMP}/lockless")
+    box.disk.create(f"{PATH}/{TMP}/dirless.lock", b"")
+    other.sweep()
+    assert box.disk.names(f"{PATH}/{TMP}") == ["live", "live.lock"]
+    live.prepare(described)
+    assert len(live.accept()) == 1
+
+
+def release(staging: Staging) -> None:
+    """End a run as the death of its process does: the lock goes, all else stays."""
+    staging._lock.release()  # noqa: SLF001 - the kernel does this
+
+
+def test_a_run_takes_over_what_a_dead_one_of_its_name_left() -> None:
+    """A split that was cut off is staged again under the same name; a live one of that name is not."""
+    box = make()
+    dead = box.stage("split-1")
+    dead.add(draft(b"a"))
+    with pytest.raises(OutboxBusy):
+        box.stage("split-1")
+    release(dead)
+    again = box.stage("split-1")
+    assert again.add(draft(b"a")) == dead.ids()[0]
+
+
+def test_a_full_disk_refuses_new_work() -> None:
+    """New work is refused before the disk is so full that a receipt finds no room."""
+    box = make()
+    staging = box.stage("run")
+    box.disk.full = True  # type: ignore[attr-defined]
+    with pytest.raises(OutboxFull, match="almost full"):
+        staging.add(draft(b"a"))
+
+
+def test_a_withdrawn_batch_comes_again() -> None:
+    """Rows that were given up and are accepted anew are queued, with the history of the first time."""
+    disk = PowerLossDisk()
+    disk.make_dir("/outbox")
+    connector = Connector(disk, FakeClock())
+    (name,) = connector.accept([row(1)]).batches
+    box = connector.box
+    batch = box.change(box.reload(name), name="WITHDRAWN")
+    box.note(batch, {"event": "withdrawn"})
+    box.finish(batch)
+    disk.remove_tree(f"{PATH}/ledger")
+    assert connector.accept([row(1)]).batches == (name,)
+    again = box.reload(name)
+    assert (again.place, again.state.name if again.state else "") == ("ready", "READY")
+    assert [event["event"] for event in box.history(again)] == ["withdrawn"]
+    box.finish(box.change(again, name="SENT"))
+    assert connector.states() == {name: "done SENT"}
+
+
+def test_the_ledger_is_made_anew_when_it_is_gone() -> None:
+    """A ledger that was removed is rebuilt from the batches: no row is taken twice."""
+    disk = PowerLossDisk()
+    disk.make_dir("/outbox")
+    connector = Connector(disk, FakeClock())
+    connector.accept([row(1), row(2), row(3)])
+    disk.remove_tree(f"{PATH}/ledger")
+    assert connector.accept([row(2), row(3), row(4)]).counts.as_dict() == {
+        "read": 3,
+        "shaped": 1,
+        "merged": 0,
+        "skipped": 2,
+        "rejected": 0,
+    }
+    assert json.loads(disk.read(f"{PATH}/runs/{disk.names(f'{PATH}/runs')[0]}"))["counts"]["read"] == 3

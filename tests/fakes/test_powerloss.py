@@ -1,0 +1,189 @@
+"""The model of a disk: what survives a power loss, and how it fails. What every Disk does: test_disk.py."""
+
+from __future__ import annotations
+
+import errno
+import io
+
+import pytest
+from irmcore.replies import Failure, Reply
+from irmcore.transport import Upload
+
+from tests.fakes.medium import LOST, SECTOR_BYTES, WHOLE, ZEROS, Link, Write, survivals, ways
+from tests.fakes.powerloss import Careless, Killed, PowerLossDisk
+from tests.fakes.transport import FakeTransport
+
+
+def found(disk: PowerLossDisk) -> set[tuple[tuple[str, bytes | None], ...]]:
+    """All trees that a power loss may leave."""
+    return {tuple(after.medium.tree()) for after in disk.after_power_loss(1000)}
+
+
+def test_what_was_synced_survives() -> None:
+    """Data after sync and names after sync_dir are there after any power loss."""
+    disk = PowerLossDisk()
+    disk.create("/a", b"data")
+    disk.sync("/a")
+    disk.sync_dir("/")
+    assert found(disk) == {(("/a", b"data"),)}
+
+
+def test_data_and_names_are_lost_apart() -> None:
+    """A file whose name alone was synced may be there empty; one whose data alone was may be gone."""
+    disk = PowerLossDisk()
+    disk.create("/a", b"data")
+    disk.sync_dir("/")
+    assert found(disk) == {(("/a", b""),), (("/a", b"data"),), (("/a", b"\0\0\0\0"),)}
+    disk = PowerLossDisk()
+    disk.create("/a", b"data")
+    disk.sync("/a")
+    assert found(disk) == {(), (("/a", b"data"),)}
+
+
+def test_writes_are_lost_in_any_combination() -> None:
+    """Of two writes that were not synced each may survive without the other."""
+    disk = PowerLossDisk()
+    disk.create("/a", b"....")
+    disk = disk.settled()
+    disk.write_at("/a", 0, b"1")
+    disk.write_at("/a", 2, b"2")
+    assert found(disk) == {(("/a", text),) for text in (b"....", b"1...", b"..2.", b"1.2.")}
+
+
+def test_a_write_is_torn_at_its_sectors() -> None:
+    """Any number of the sectors of a write may have arrived, from its beginning."""
+    write = Write(1, SECTOR_BYTES - 10, b"x" * (2 * SECTOR_BYTES))
+    assert ways(write) == [WHOLE, LOST, 10, 10 + SECTOR_BYTES, ZEROS]
+    disk = PowerLossDisk()
+    disk.create("/a", b"." * 1024)
+    disk = disk.settled()
+    disk.write_at("/a", 0, b"x" * 1024)
+    assert found(disk) == {(("/a", b"x" * size + b"." * (1024 - size)),) for size in (0, 512, 1024)}
+
+
+def test_a_rename_is_there_or_not() -> None:
+    """A file that is moved between directories has one name or the other, never both and never none."""
+    disk = PowerLossDisk()
+    disk.make_dir("/from")
+    disk.make_dir("/to")
+    disk = disk.settled()
+    disk.create("/from/a", b"x")
+    disk.sync("/from/a")
+    disk.sync_dir("/from")
+    disk.rename("/from/a", "/to/a")
+    names = {tuple(path for path, data in tree if data is not None) for tree in found(disk)}
+    assert names == {("/from/a",), ("/to/a",)}
+    disk.sync_dir("/to")
+    assert len(found(disk)) == 1
+
+
+def test_a_directory_lost_takes_all_with_it() -> None:
+    """What lies in a directory whose own name was not synced may be gone, however it was synced itself."""
+    disk = PowerLossDisk()
+    disk.make_dir("/d")
+    disk.create("/d/a", b"x")
+    disk.sync("/d/a")
+    disk.sync_dir("/d")
+    assert () in found(disk)
+    disk.sync_dir("/")
+    assert found(disk) == {(("/d", None), ("/d/a", b"x"))}
+
+
+def test_a_failed_sync_is_never_made_good() -> None:
+    """After a sync that failed the same data may be lost, also after a later sync that did not."""
+    disk = PowerLossDisk()
+    disk.create("/a", b"")
+    disk = disk.settled()
+    disk.append("/a", b"x")
+    disk.fail_at[disk.operations + 1] = errno.EIO
+    with pytest.raises(OSError, match="Input/output"):
+        disk.sync("/a")
+    disk.sync("/a")
+    assert (("/a", b""),) in found(disk)
+    assert disk.read("/a") == b"x"
+
+
+def test_a_killed_process_does_nothing_more() -> None:
+    """A kill comes before its operation; after it nothing works, and the next process finds locks free."""
+    disk = PowerLossDisk()
+    assert disk.try_lock("/lock") is not None
+    disk.kill_at = disk.operations + 2
+    with pytest.raises(Killed):
+        disk.create("/a", b"never written")
+    for act in (lambda: disk.read("/a"), lambda: disk.sync_dir("/"), lambda: disk.exists("/a")):
+        with pytest.raises(Killed):
+            act()
+    after = disk.fork()
+    assert after.read("/a") == b""
+    assert after.try_lock("/lock") is not None
+
+
+def test_a_full_disk_takes_writes_in_place() -> None:
+    """Without space files neither grow nor move, but what is reserved can be written and synced."""
+    disk = PowerLossDisk()
+    disk.create("/a", b"....")
+    disk.full = True
+    disk.write_at("/a", 1, b"in")
+    disk.sync("/a")
+    assert (disk.read("/a"), disk.free_bytes("/")) == (b".in.", 0)
+    for act in (
+        lambda: disk.create("/b", b""),
+        lambda: disk.append("/a", b"x"),
+        lambda: disk.write_at("/a", 3, b"xy"),
+        lambda: disk.make_dir("/d"),
+        lambda: disk.rename("/a", "/c"),
+    ):
+        with pytest.raises(OSError, match="No space"):
+            act()
+    disk.full, disk.read_only = False, True
+    with pytest.raises(OSError, match="Read-only"):
+        disk.write_at("/a", 0, b"x")
+
+
+def test_a_large_window_is_sampled() -> None:
+    """Few combinations are all tried; of many, each single loss and survival is, and the rest at random."""
+    few = [Link(0, "a", 1), Link(0, "b", 2)]
+    assert sorted(survivals(few, 10, 1)) == [(WHOLE, WHOLE), (WHOLE, LOST), (LOST, WHOLE), (LOST, LOST)]
+    many = [Link(0, str(number), number) for number in range(20)]
+    sample = list(survivals(many, 100, 1))
+    assert len(sample) == 100
+    assert {combination.count(LOST) for combination in sample} >= {0, 1, 19, 20}
+    assert sample == list(survivals(many, 100, 1))
+
+
+def test_a_careless_disk_skips_one_site() -> None:
+    """The syncs of one caller for one name are left out, and all sites are noted."""
+    sites: set[str] = set()
+    disk = Careless(PowerLossDisk().medium, "caller: a", sites, lambda _: "")
+
+    def caller() -> None:
+        for name in ("/a", "/b"):
+            disk.create(name, b"x")
+            disk.sync(name)
+
+    caller()
+    disk.sync_dir("/")
+    assert sites >= {"caller: a", "caller: b"}
+    assert {dict(tree)["/a"] for tree in found(disk)} == {b"x", b"", b"\0"}
+    assert {dict(tree)["/b"] for tree in found(disk)} == {b"x"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "committed", "whole", "kept"),
+    [
+        (Reply(200), True, True, True),
+        (Reply(503), True, True, False),
+        (Failure("reset", committed=True), True, True, True),
+        (Failure("reset", committed=False), False, False, False),
+    ],
+)
+def test_the_fake_service(answer: Reply | Failure, *, committed: bool, whole: bool, kept: bool) -> None:
+    """The tail is read after COMMIT alone, and what is kept is what a real service might have kept."""
+    told: list[str] = []
+    service = FakeTransport(answer, wire=told.append)
+    content = b"a,b\r\n" * 100
+    upload = Upload("https://x.test", "t", "a.csv", "text/csv", io.BytesIO(content), len(content), 1.0)
+    assert service.post(upload, lambda: told.append("commit")) is answer
+    assert told == (["body", "commit", "tail"] if committed else ["body"])
+    assert (service.posts[0].whole, service.posts[0].kept) == (whole, kept)
+    assert service.kept == ([content] if kept else [])

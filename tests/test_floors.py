@@ -47,6 +47,7 @@ SAME_FLOOR = {
     ("irmcore.auth", "irmcore.credentials"),
     ("irmcore.connection", "irmcore.delivery"),
     ("irmcore.probes", "irmcore.connection"),
+    ("irmcore.desk", "irmcore.connection"),
     ("irmcore.desk", "irmcore.delivery"),
     ("irmcore.desk", "irmcore.intake"),
 }

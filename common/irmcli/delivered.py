@@ -10,7 +10,7 @@ from irmcore import gate as gates
 from irmcore.advice import advice
 from irmcore.clock import iso
 from irmcore.delivery import Report, Sender, Service, load_gate
-from irmcore.outbox import Batch, Box, Manifest
+from irmcore.outbox import Batch, Box, Manifest, states
 
 from irmcli.exits import code_of_drain
 from irmcli.say import Say, count
@@ -34,6 +34,7 @@ class Teller:
         name = f"{batch.id[:12]} ({count(manifest.rows, 'row')})"
         if event == "sent":
             request = f", request id {detail['request_id']}" if detail["request_id"] else ""
+            request += f" ({detail['flagged']})" if detail.get("flagged") else ""
             self._say.line(f"Upload Successful: {name}, HTTP {detail['status']}{request}", "green")
         elif event == "history-lost":
             self._say.warn(f"{name}: its history could not be written; its state was")
@@ -57,6 +58,17 @@ def drain(say: Say, box: Box, service: Service, *, until: float | None = None) -
         )
         say.line(f"{state}{count(report.waiting, 'batch')} waiting{when}")
     return report, code_of_drain(report, paused=paused)
+
+
+def waiting_for_a_person(say: Say, box: Box) -> int:
+    """How many batches wait for a person, and where to look; told at every drain until it is done."""
+    held = [b for b in box.waiting() if b.state is not None and b.state.name in states.WAITING]
+    number = len(held) + len(box.quarantined())
+    if number:
+        say.line(
+            f"{count(number, 'batch')} {'waits' if number == 1 else 'wait'} for a person: irmexport status"
+        )
+    return number
 
 
 def document(report: Report) -> dict[str, Any]:

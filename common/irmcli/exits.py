@@ -43,7 +43,12 @@ def disk_trouble(error: OSError) -> IrmError:
 
 
 def code_of_drain(report: Report, *, paused: bool) -> int:
-    """The exit code of a delivery: 4 if a person is needed, 1 if something waits for another try."""
+    """The exit code of a delivery: 4 if a person is needed, 1 if something waits for another try.
+
+    A credential that cannot be read is a matter of configuration: 2.
+    """
+    if report.trouble == "credential":
+        return CONFIGURATION
     if paused or report.held or report.dead or report.quarantined:
         return NEEDS_PERSON
     return FAILED if report.waiting else DONE

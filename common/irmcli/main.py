@@ -10,7 +10,7 @@ import click
 from irmcore import __version__
 from irmcore.errors import IrmError
 
-from irmcli.exits import CONFIGURATION, FAILED, code_of, disk_trouble
+from irmcli.exits import FAILED, code_of, disk_trouble
 from irmcli.say import Say
 from irmcli.settings import Settings
 
@@ -117,6 +117,3 @@ def main(ctx: click.Context, outbox: str | None, as_json: bool) -> None:
     """
     ctx.obj = Say(as_json=as_json)
     ctx.meta["irmexport.settings"] = Settings.read(outbox)
-
-
-__all__ = ["CONFIGURATION", "main"]

@@ -33,3 +33,14 @@ emulator: Decorator = click.option(
     help="Send to the local stand-in that runs with this directory, instead of Microsoft.",
 )
 file: Decorator = click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
+
+
+def _not_empty(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("say how you know: it stands in the audit")
+    return value
+
+
+why: Decorator = click.option(
+    "--why", required=True, callback=_not_empty, help="For the audit: how you know, or what was put right."
+)

@@ -7,6 +7,7 @@ Messages go to standard error, results to standard output.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ class Say:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
+        self._broken = False
         self._out = Console(highlight=False, soft_wrap=True)
         self.rich = self._out.is_terminal and not as_json
 
@@ -52,9 +54,21 @@ class Say:
         if self.as_json:
             return
         if self.rich:
-            self._out.print(Text(clean(text), style=style))
+            self._try(lambda: self._out.print(Text(clean(text), style=style)))
         else:
-            click.echo(clean(text))
+            self._try(lambda: click.echo(clean(text)))
+
+    def _try(self, write: Callable[[], object]) -> None:
+        """Write, unless the reader has gone or its disk is full: that must not stop a delivery."""
+        if self._broken:
+            return
+        try:
+            write()
+            sys.stdout.flush()
+        except OSError:
+            self._broken = True
+            # What Python still has in its buffer must not fail again at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def raw(self, data: bytes) -> None:
         """Bytes as they are, for files and pipes."""
@@ -74,21 +88,22 @@ class Say:
                 table.add_column(name, justify="right" if right else "left", overflow="fold")
             for row in cells:
                 table.add_row(*(Text(cell) for cell in row))
-            Console(highlight=False).print(table)
+            self._try(lambda: Console(highlight=False).print(table))
             return
-        click.echo(clean(title))
+        self.line(title)
         widths = [max(len(row[i]) for row in [list(columns), *cells]) for i in range(len(columns))]
         for row in [list(columns), *cells]:
             padded = (
                 cell.rjust(width) if right else cell.ljust(width)
                 for cell, width, right in zip(row, widths, numeric, strict=True)
             )
-            click.echo("  " + "  ".join(padded).rstrip())
+            self.line("  " + "  ".join(padded).rstrip())
 
     def document(self, document: Mapping[str, Any] | Sequence[Any]) -> None:
         """The JSON document; nothing in text mode."""
         if self.as_json:
-            click.echo(json.dumps(document, indent=2, sort_keys=True, default=str))
+            text = json.dumps(document, indent=2, sort_keys=True, default=str)
+            self._try(lambda: click.echo(text))
 
     def warn(self, text: str) -> None:
         """A message that is not part of the result."""
@@ -98,7 +113,7 @@ class Say:
         """What happened, where, and the next step."""
         if self.as_json:
             document = {"error": error.what, "where": error.where, "next_step": error.next_step}
-            click.echo(json.dumps({**document, "kind": type(error).__name__}, indent=2))
+            self.document({**document, "kind": type(error).__name__})
             return
         place = f"{clean(error.where)}: " if error.where else ""
         click.echo(click.style("error: ", fg="red") + place + clean(error.what) + ".", err=True)

@@ -15,14 +15,15 @@ ADVICE: Mapping[str, str] = {
     "http-404": "The service does not know the job: copy `job_id` from the wizard's Finish page; check `cloud`.",
     "http-407": "The proxy asks for a sign-in: allow this machine to pass without one, or set another `proxy`.",
     "http-408": "The service waited too long for the upload; irmexport tries again: see whether the line is slow.",
-    "http-413": "A single row is too large for the service: shorten its texts where they are made.",
-    "http-415": "The service refuses the form of the upload: report this, it is a fault of irmexport.",
-    "http-422": "The service refuses the file's content: compare columns and types with the sample file.",
+    "http-413": "A single row is too large for the service: shorten its texts where they are made. `irmexport resolve BATCH --withdraw` gives the batch up.",
+    "html-answer": "A web page answered in place of the service, so nobody knows whether it has the rows: does a "
+    "proxy show a sign-in page here? Look at the connector's log in the portal, then `irmexport resolve BATCH`.",
+    "http-415": "The service refuses the form of the upload: report this, it is a fault of irmexport. `irmexport requeue BATCH` sends it again.",
+    "http-422": "The service refuses the file's content: compare columns and types with the sample file. "
+    "Then `irmexport resolve BATCH --withdraw` and send the rows again.",
     "http-429": "The service asks to slow down; irmexport waits as long as it says.",
     "http-500": "The service failed; irmexport tries again, at most once an hour.",
-    "http-502": "A gateway lost the answer, so the outcome is in doubt: see the connector's log in the portal.",
     "http-503": "The service is busy or being serviced; irmexport tries again.",
-    "http-504": "A gateway lost the answer, so the outcome is in doubt: see the connector's log in the portal.",
     "dns": "The upload host's name cannot be resolved: check DNS, or set `proxy` if this network has one.",
     "refused": f"Nothing answers at the upload host: {_HOSTS}.",
     "reset": f"The connection was cut: {_HOSTS}, and whether a proxy or inspection cuts it.",
@@ -33,10 +34,25 @@ ADVICE: Mapping[str, str] = {
     "protocol": "What answers does not speak HTTP as it should: check `proxy` and what inspects the traffic.",
     "credential": "The client secret cannot be read from where the profile says.",
     "crash": "The process ended during an attempt, before the body was complete; it is sent again.",
-    "damaged": "A file on disk is not what was written: check the disk; see `irmexport show BATCH`.",
+    "damaged": "A file on disk is not what was written: check the disk; see `irmexport show BATCH`. `irmexport resolve BATCH "
+    "--withdraw` lets its rows be sent again from where they came.",
     "unknown-format": "A later version of irmexport wrote this batch: run that version.",
     "resolved": "A person resolved it; see `irmexport audit`.",
     "requeued": "A person put it back into the queue.",
+}
+
+#: Entra's error codes that an administrator can act on. Source: Microsoft Entra authentication and
+#: authorization error codes (learn.microsoft.com, reference-error-codes).
+ENTRA: Mapping[str, str] = {
+    "AADSTS7000215": "The client secret is wrong: use the secret's value, not its ID.",
+    "AADSTS7000222": "The client secret has expired: create a new one and put it where `credential` says.",
+    "AADSTS700016": "The tenant does not know this application: check `app_id` and `tenant_id`.",
+    "AADSTS90002": "There is no such tenant in this cloud: check `tenant_id` and `cloud`.",
+    "AADSTS900023": "`tenant_id` is not a tenant: copy the directory ID from Entra's overview.",
+    "AADSTS500011": "The tenant does not know the connector's application: check `resource_app_id`, and that "
+    "the connector has been created in this tenant.",
+    "AADSTS7000112": "The application is disabled: enable it under Enterprise applications.",
+    "AADSTS53003": "Conditional access blocks this application: allow this machine's address.",
 }
 
 _IN_DOUBT = (
@@ -48,18 +64,23 @@ _REDIRECT = (
     "check `cloud` and what stands between (a sign-in page of a proxy?)."
 )
 
+#: How a code begins or ends that has no advice of its own.
+_FAMILIES = (
+    ("-after-commit", _IN_DOUBT),
+    ("token-", "No token could be had from Microsoft Entra ID: `irmexport doctor` says more."),
+    ("http-3", _REDIRECT),
+    ("http-4", ADVICE["http-400"]),
+    ("http-5", _IN_DOUBT),
+)
+
 
 def advice(code: str) -> str:
     """What to check for ``code``; an empty text for the code of a success."""
     code = code.split(" ", 1)[0]
-    if code.endswith("-after-commit"):
-        return _IN_DOUBT
-    if code in ADVICE:
-        return ADVICE[code]
-    if code.startswith("token-"):
-        return "No token could be had from Microsoft Entra ID: `irmexport doctor` says more."
-    if code.startswith("http-3"):
-        return _REDIRECT
-    if code.startswith("http-4"):
-        return ADVICE["http-400"]
-    return _IN_DOUBT if code.startswith("http-5") else ""
+    known = ADVICE.get(code) or ENTRA.get(code.replace("token-", "", 1))
+    if known is not None:
+        return known
+    for beginning, text in _FAMILIES:
+        if code.startswith(beginning) or code.endswith(beginning):
+            return text
+    return ""

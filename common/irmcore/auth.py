@@ -13,6 +13,7 @@ from typing import Any, Callable, Protocol
 
 import msal
 
+from irmcore.advice import ENTRA
 from irmcore.credentials import Secret
 
 
@@ -39,22 +40,9 @@ _MSAL_LOG = logging.getLogger("msal")
 _MSAL_LOG.addHandler(logging.NullHandler())
 _MSAL_LOG.propagate = False
 
-#: Entra's error codes that an administrator can act on. Source: Microsoft Entra authentication and
-#: authorization error codes (learn.microsoft.com, reference-error-codes).
-_ADVICE: Mapping[str, str] = {
-    "AADSTS7000215": "The client secret is wrong: use the secret's value, not its ID.",
-    "AADSTS7000222": "The client secret has expired: create a new one and put it where `credential` says.",
-    "AADSTS700016": "The tenant does not know this application: check `app_id` and `tenant_id`.",
-    "AADSTS90002": "There is no such tenant in this cloud: check `tenant_id` and `cloud`.",
-    "AADSTS900023": "`tenant_id` is not a tenant: copy the directory ID from Entra's overview.",
-    "AADSTS500011": "The tenant does not know the connector's application: check `resource_app_id`, and that "
-    "the connector has been created in this tenant.",
-    "AADSTS7000112": "The application is disabled: enable it under Enterprise applications.",
-    "AADSTS53003": "Conditional access blocks this application: allow this machine's address.",
-}
 _CODE = re.compile(r"AADSTS\d+")
-#: Entra's words for what passes by itself.
-_PASSING = {"temporarily_unavailable", "server_error", "service_unavailable"}
+#: OAuth's words for a request that is wrong and will stay so; anything else may pass (RFC 6749, 5.2).
+_FINAL = {"invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "invalid_resource"}
 
 
 class MsalTokens:
@@ -107,19 +95,20 @@ class MsalTokens:
             # MSAL lets through whatever its HTTP client and its JSON parser raise: each is a failed
             # request for a token, told apart by the class, as messages may quote the reply.
             self._client = None
-            raise _passing(type(error).__name__) from None
+            raise _passing(error) from None
         if not isinstance(found, dict) or not isinstance(found.get("access_token"), str):
             self._client = None
             raise _refused(found if isinstance(found, dict) else {})
         return str(found["access_token"])
 
 
-def _passing(name: str) -> TokenTrouble:
+def _passing(error: Exception) -> TokenTrouble:
+    name = type(error).__name__
     if name == "ProxyError":
         advice = "The proxy refuses the way to the login host: check `proxy` and its rules."
     elif name in ("SSLError", "SSLCertVerificationError"):
         advice = "The login host's certificate is not trusted: is TLS inspected here? Set `ca_file`."
-    elif name == "ValueError":
+    elif isinstance(error, ValueError):
         # An unknown tenant (MSAL hides Entra's code for it), or a page where JSON should be.
         advice = (
             "The login host does not answer as Entra ID does for a tenant: check `tenant_id` and `cloud`, "
@@ -136,6 +125,6 @@ def _refused(found: Mapping[str, Any]) -> TokenTrouble:
     described = str(found.get("error_description", ""))
     match = _CODE.search(described)
     code = match.group() if match else str(found.get("error", "no-token"))[:40]
-    wait = found.get("error") in _PASSING or not found.get("error")
-    advice = _ADVICE.get(code, "Microsoft Entra ID gave no token: look the code up in its error reference.")
+    wait = str(found.get("error", "")) not in _FINAL and code not in ENTRA
+    advice = ENTRA.get(code, "Microsoft Entra ID gave no token: look the code up in its error reference.")
     return TokenTrouble(f"token-{code}", advice, wait=wait)

@@ -54,9 +54,9 @@ def destination(connection: Connection) -> Destination:
 
 
 def box_name(connection: Connection) -> str:
-    """The directory name of a connector's outbox: profile, job, and whether it is an emulator's."""
-    name = f"{connection.profile}-{connection.connector.job_id[:8]}"
-    return f"{name}-emulator" if connection.emulator is not None else name
+    """The directory name of a connector's outbox: its job, whatever the profile is called."""
+    kind = "emulator" if connection.emulator is not None else "purview"
+    return f"{kind}-{connection.connector.job_id}"
 
 
 def save(box: Box, connection: Connection) -> None:

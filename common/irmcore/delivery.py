@@ -256,9 +256,9 @@ class Sender:
                 report.due = now + 60.0
             return None
         except CredentialError as error:
-            self._move_gate(Decision(Action.PAUSE, "credential"))
+            # Nothing was sent for it, so nothing needs to pause: the next drain reads it anew.
             report.trouble, report.advice = "credential", str(error)
-            report.due = gates.next_probe(self._gate, self._clock.now())
+            report.due = self._clock.now()
             return None
 
     def _post(self, batch: Batch, manifest: Manifest, payload: bytes, token: str) -> tuple[Batch, Outcome]:
@@ -309,6 +309,8 @@ class Sender:
             "request_id": request_id,
             "attempt": batch.state.attempts if batch.state else 0,
         }
+        if decision.flagged:
+            detail["flagged"] = "accepted, perhaps in part"
         if decision.action not in (Action.SENT, Action.RETRY):
             detail["reply"] = without_values(text, self._payload(batch))[:1000] if text else ""
         self._note(batch, detail)

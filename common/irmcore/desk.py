@@ -17,6 +17,7 @@ from irmcore import gate as gates
 from irmcore import intake
 from irmcore.advice import advice
 from irmcore.clock import Clock, iso
+from irmcore.connection import FILE
 from irmcore.delivery import BATCH_SECONDS, PAYLOAD_SECONDS, load_gate, store_gate
 from irmcore.disk import Disk
 from irmcore.errors import BatchDamaged, DamageError, OperatorError, OutboxBusy, UnknownFormat
@@ -47,6 +48,7 @@ class Overview:
     """
 
     name: str
+    title: str
     path: str
     mode: str
     reason: str
@@ -82,20 +84,25 @@ class Desk:
         return [box for box in found if box.exists()]
 
     def choose(self, prefix: str) -> list[Box]:
-        """The outboxes whose name is ``prefix`` or begins with it; all of them for "".
+        """The outboxes of the profile ``prefix``, or whose name begins with it; all of them for "".
 
         Raises OperatorError if there is none.
         """
+        exact = [box for box in self.boxes() if prefix in (_name(box), _profile(box))]
         found = [box for box in self.boxes() if _name(box).startswith(prefix)]
-        exact = [box for box in found if _name(box) == prefix]
-        if prefix and not found:
-            names = ", ".join(_name(box) for box in self.boxes()) or "none"
+        if prefix and not exact and not found:
+            names = ", ".join(self.title(box) for box in self.boxes()) or "none"
             raise OperatorError(
                 f"there is no connector `{prefix}` in this outbox",
                 where=self._root,
                 next_step=f"There are: {names}.",
             )
         return exact or found
+
+    def title(self, box: Box) -> str:
+        """How a person knows a connector: the profile that fed it last, and the outbox's name."""
+        profile = _profile(box)
+        return f"{profile} ({_name(box)})" if profile else _name(box)
 
     def find(self, prefix: str) -> tuple[Box, Batch]:
         """The one batch whose id begins with ``prefix``. Raises OperatorError."""
@@ -138,6 +145,7 @@ class Desk:
         closed = gate.mode != gates.OPEN
         return Overview(
             name=_name(box),
+            title=self.title(box),
             path=box.path,
             mode=gate.mode,
             reason=gate.reason if closed else "",
@@ -267,15 +275,17 @@ class Desk:
         ]
 
     def resolve(self, box: Box, name: str, outcome: str, *, who: str, why: str) -> Batch:
-        """End a HELD batch: ``sent`` (the service has it), ``resend``, or ``withdraw`` (also a DEAD one).
+        """End a HELD batch: ``sent`` (the service has it), ``resend``, or ``withdraw``.
+
+        What is dead, set aside or still queued may be withdrawn too.
 
         Raises OperatorError if the batch is in another state, OutboxBusy while it is being sent.
         """
         with self._at_rest(box):
             batch = box.reload(name)
-            self._demand(batch, (states.HELD,) if outcome != "withdraw" else states.WAITING)
             if outcome == "withdraw":
                 return self._withdraw(box, batch, who, why)
+            self._demand(batch, (states.HELD,))
             target = states.SENT if outcome == "sent" else states.READY
             batch = box.change(batch, name=target, reason="resolved", not_before=0.0)
             box.note(batch, {"event": f"resolved-{outcome}", "by": who, "why": why})
@@ -285,6 +295,8 @@ class Desk:
 
     def _withdraw(self, box: Box, batch: Batch, who: str, why: str) -> Batch:
         """Give a batch up, so that its rows are new to the next run."""
+        if batch.place != "quarantine":
+            self._demand(batch, (*states.WAITING, states.READY, states.RETRY))
         lock = box.intake_lock()
         if lock is None:
             raise OutboxBusy(
@@ -297,7 +309,7 @@ class Desk:
             known = intake.open_ledger(box)
             # Announced, so that the ledger lets the rows go also if this ends half way.
             known.announce(batch.id, [batch.id])
-            batch = box.change(batch, name=states.WITHDRAWN, reason="withdrawn")
+            batch = box.give_up(batch)
             box.note(batch, {"event": "withdrawn", "by": who, "why": why})
             known.forget(rows)
             known.settle(batch.id)
@@ -383,6 +395,14 @@ def _rows(box: Box, batch: Batch) -> int:
         return box.manifest(batch).rows
     except DamageError:
         return 0
+
+
+def _profile(box: Box) -> str:
+    """The name of the profile whose settings stand beside the outbox, or "" if none can be read."""
+    try:
+        return str(json.loads(box.read_file(FILE) or b"{}").get("profile", ""))
+    except (ValueError, AttributeError):
+        return ""
 
 
 def _name(box: Box) -> str:

@@ -21,12 +21,16 @@ FIRST_WAIT = 5.0
 
 @dataclass(frozen=True)
 class Reply:
-    """An HTTP answer. ``text`` is the beginning of its body, for the operator; ``wait`` in seconds."""
+    """An HTTP answer. ``text`` is the beginning of its body, for the operator; ``wait`` in seconds.
+
+    ``page``: the body is HTML, which the service never answers: a proxy's sign-in page does.
+    """
 
     status: int
     request_id: str = ""
     text: str = ""
     wait: float | None = None
+    page: bool = False
     committed: bool = True
 
 
@@ -106,6 +110,9 @@ def decide(outcome: Outcome, *, attempt: int, refreshed: bool, in_doubt: str, ji
             return Decision(Action.PAUSE, "http-407")
         return Decision(Action.RETRY, outcome.kind, wait)
     code = f"http-{outcome.status}"
+    if 200 <= outcome.status < 300 and outcome.page:
+        hold = Action.RETRY if in_doubt == "resend" else Action.HOLD
+        return Decision(hold, "html-answer", wait, doubt=True)
     if 200 <= outcome.status < 300:
         return Decision(Action.SENT, code, flagged=outcome.status == 207)
     action = _action(outcome.status)

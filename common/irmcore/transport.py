@@ -308,13 +308,20 @@ class HttpsTransport:
             allow_redirects=False,
             stream=True,
         )
+        text = _beginning(response)
         return Reply(
             status=response.status_code,
             request_id=_request_id(response.headers),
-            text=_beginning(response),
+            text=text,
+            page=_is_page(response.headers.get("Content-Type", ""), text),
             wait=retry_after(response.headers.get("Retry-After"), time.time()),
             committed=body.committed,
         )
+
+
+def _is_page(content_type: str, text: str) -> bool:
+    """Whether an answer is HTML, by its type or by how it begins."""
+    return "html" in content_type.lower() or text.lstrip().lower().startswith(("<!doctype html", "<html"))
 
 
 def _request_id(headers: Mapping[str, str]) -> str:

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -204,6 +206,8 @@ def test_a_held_batch_is_resolved(rig: Rig, irmexport: Run, word: str, state: st
     assert told["by"]
     again = irmexport("send", rows(rig, row(1)), "{at}").stdout
     assert ("1 shaped" if word == "--withdraw" else "1 skipped") in again
+    assert len(rig.emulator.uploads) == uploads + (word == "--withdraw"), "what is withdrawn goes anew"
+    assert irmexport("status").exit_code == 0
 
 
 def test_many_held_batches_are_resolved_at_once(rig: Rig, irmexport: Run) -> None:
@@ -298,3 +302,100 @@ def test_a_disk_that_refuses_is_explained(rig: Rig, irmexport: Run) -> None:
     result = irmexport("drain")
     assert result.exit_code == 1
     assert "the file system answered with an error (Is a directory)" in result.stderr
+
+
+def test_a_damaged_batch_is_withdrawn_and_its_rows_go_again(rig: Rig, irmexport: Run) -> None:
+    """What a disk has damaged is set aside, explained, and its rows can be sent from where they came."""
+    irmexport("send", rows(rig, row(1)), "{at}", "--queue-only")
+    (payload,) = (rig.directory / "outbox").glob("*/ready/*/payload")
+    payload.write_bytes(b"something else")
+    assert irmexport("drain").exit_code == 4
+    status = irmexport("status")
+    assert "QUARANTINED" in status.stdout
+    assert "--withdraw" in status.stdout
+    name = payload.parent.name[:12]
+    assert irmexport("requeue", name, "--why", "x").exit_code == 1, "its hash is wrong"
+    assert irmexport("resolve", name, "--withdraw", "--why", "the disk was replaced").exit_code == 0
+    assert "Upload Successful" in irmexport("send", rows(rig, row(1)), "{at}").stdout
+    assert rig.kept() == ["user1@contoso.com"]
+
+
+def test_a_queued_mistake_is_called_back(rig: Rig, irmexport: Run) -> None:
+    """A batch that still waits can be withdrawn, and is not sent."""
+    found = document(irmexport("send", rows(rig, row(1)), "{at}", "--queue-only", "--json"))
+    irmexport("resolve", found["batches"][0][:12], "--withdraw", "--why", "the wrong file")
+    assert "nothing to send" in irmexport("drain").stdout
+    assert rig.emulator.uploads == ()
+
+
+def test_drain_tells_of_what_is_held_until_it_is_resolved(rig: Rig, irmexport: Run) -> None:
+    """A drain with nothing to send still exits with 4 while a batch waits for a person."""
+    rig.emulator.faults.next(Fault(status=504))
+    irmexport("send", rows(rig, row(1)), "{at}")
+    drained = irmexport("drain")
+    assert drained.exit_code == 4
+    assert "1 batch waits for a person: irmexport status" in drained.stdout
+
+
+def test_a_credential_is_read_anew_at_each_drain(rig: Rig, irmexport: Run) -> None:
+    """A missing secret exits with 2 and pauses nothing: put there, the next drain sends."""
+    secret = rig.directory / "emulator" / "secret"
+    text = secret.read_text()
+    secret.unlink()
+    sent = irmexport("send", rows(rig, row(1)), "{at}")
+    assert sent.exit_code == 2
+    assert "the credential file cannot be read" in sent.stdout
+    secret.write_text(text)
+    secret.chmod(0o644)
+    assert "chmod 600" in irmexport("drain").stdout
+    secret.chmod(0o600)
+    assert irmexport("drain").exit_code == 0
+
+
+def test_another_name_for_a_profile_is_the_same_connector(rig: Rig, irmexport: Run) -> None:
+    """Rows are known by their job: a renamed profile sends nothing again."""
+    irmexport("send", rows(rig, row(1)), "{at}")
+    connector = rig.connection.connector
+    text = irmexport("profile", "show", "salesforce-dropbox").stdout
+    for key in ("job_id", "tenant_id", "app_id"):
+        nil = "00000000-0000-0000-0000-000000000000"
+        text = text.replace(f"{key}: {nil}", f"{key}: {getattr(connector, key)}")
+    renamed = rig.directory / "renamed.yaml"
+    renamed.write_text(text.replace("name: salesforce-dropbox", "name: renamed"))
+    result = irmexport(
+        "send", rows(rig, row(1)), "-p", str(renamed), "--emulator", str(rig.directory / "emulator")
+    )
+    assert "1 skipped" in result.stdout
+    assert irmexport("status", "renamed").stdout.startswith("renamed (emulator-")
+
+
+def test_a_reader_that_has_gone_does_not_stop_a_delivery(rig: Rig) -> None:
+    """With a closed or full standard output the batch is sent all the same."""
+    for number, end in ((1, "| true"), (2, "> /dev/full")):
+        command = (
+            f"{sys.executable} -m irmcli --outbox {rig.directory}/outbox send {rows(rig, row(number))} "
+            f"-p salesforce-dropbox --emulator {rig.directory}/emulator {end}"
+        )
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert "Traceback" not in done.stderr
+    assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--port", "99999"), "0<=x<=65535"),
+        (("--lifetime", "-5"), "1<=x<=604800"),
+        (("--port", "{taken}"), "cannot be used (Address already in use)"),
+    ],
+)
+def test_an_emulator_that_cannot_start_says_why(
+    rig: Rig, irmexport: Run, args: tuple[str, str], said: str
+) -> None:
+    """A port or a lifetime that cannot be is explained: exit 2."""
+    taken = rig.emulator.url.rsplit(":", 1)[1]
+    result = irmexport("emulator", *(arg.replace("{taken}", taken) for arg in args))
+    assert result.exit_code == 2
+    assert said in result.stderr

@@ -71,6 +71,7 @@ def test_one_token_serves_all_uploads(tmp_path: Path) -> None:
         (Fault(reset_after_last_byte=True), "HELD", "reset-after-commit", "open"),
         (Fault(reset_after_last_byte=True, keep=False), "HELD", "reset-after-commit", "open"),
         (Fault(close_without_reply=True), "HELD", "reset-after-commit", "open"),
+        (Fault(html_200=True), "HELD", "html-answer", "open"),
     ],
     ids=lambda value: getattr(value, "label", None) or str(value),
 )

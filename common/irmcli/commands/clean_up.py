@@ -17,7 +17,7 @@ _DAY = 86_400.0
     type=click.FloatRange(min=0),
     default=7.0,
     show_default=True,
-    help="Days after its receipt that a batch keeps its rows.",
+    help="Days after its receipt that a batch keeps its rows; also of reject files.",
 )
 @click.option(
     "--record-days",
@@ -28,7 +28,10 @@ _DAY = 86_400.0
 )
 @click.pass_context
 def command(ctx: click.Context, *, payload_days: float, record_days: float) -> None:
-    """Remove the rows of batches long sent, and records older than 400 days. For a daily job."""
+    """Remove the rows of batches long sent, reject files as old, and records older than 400 days.
+
+    For a daily job.
+    """
     say, settings = Say.of(ctx), Settings.of(ctx)
     payloads, batches = desk_of(settings).clean_up(payload_days * _DAY, record_days * _DAY)
     say.line(f"Removed the rows of {payloads:,} batches, and the records of {batches:,}.")

@@ -10,7 +10,7 @@ from irmcore.errors import IrmError
 
 from irmcli import delivered
 from irmcli.desks import desk_of
-from irmcli.exits import code_of, disk_trouble, worst
+from irmcli.exits import NEEDS_PERSON, code_of, disk_trouble, worst
 from irmcli.say import Say
 from irmcli.settings import Settings
 
@@ -28,7 +28,7 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
     for box in desk.choose(connector):
         name = Path(box.path).name
         until = box.clock.monotonic() + seconds if seconds else None
-        say.line(name, "bold")
+        say.line(desk.title(box), "bold")
         try:
             service = settings.service(connections.load(box))
             report, code = delivered.drain(say, box, service, until=until)
@@ -42,6 +42,8 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
             continue
         if not report.sent and not report.waiting and not code:
             say.line("nothing to send")
+        if delivered.waiting_for_a_person(say, box):
+            code = NEEDS_PERSON
         results[name] = delivered.document(report)
         codes.append(code)
     say.document(results)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 from irmcore import profile as profiles
+from irmcore.errors import ConfigurationError
 from irmemulator import Options
 
 from irmcli import rehearsal
@@ -23,8 +24,16 @@ from irmcli.settings import Settings
     help="Where its address, CA, made-up secret and the records it keeps are put.",
 )
 @click.option("-p", "--profile", "names", multiple=True, help="A profile it has a job for; all shipped ones.")
-@click.option("--port", default=8443, show_default=True, help="0: any free port.")
-@click.option("--lifetime", default=3600.0, show_default=True, help="Seconds after which it ends.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8443, show_default=True, help="0: any free port."
+)
+@click.option(
+    "--lifetime",
+    type=click.FloatRange(1, 7 * 86_400),
+    default=3600.0,
+    show_default=True,
+    help="Seconds after which it ends.",
+)
 @click.option(
     "--time-precision",
     type=click.Choice(["us", "ms", "s"]),
@@ -55,12 +64,21 @@ def command(
         time_precision=time_precision,  # type: ignore[arg-type]
         refuse_unknown_source_values=refuse_unknown_source_values,
     )
-    with rehearsal.emulator(directory, chosen, options, port=port, lifetime=lifetime) as running:
-        rehearsal.announce(directory, running)
-        say.line(f"A stand-in of the Purview connector, not Microsoft's service: {running.url}/")
-        for profile in chosen:
-            say.line(f"  irmexport send FILE --profile {profile.name} --emulator {directory}")
+    made = rehearsal.emulator(directory, chosen, options, port=port, lifetime=lifetime)
+    try:
+        made.start()
+    except OSError as error:
+        raise ConfigurationError(
+            f"port {port} cannot be used ({error.strerror})",
+            next_step="Give another one with --port; 0 takes any free one.",
+        ) from None
+    with contextlib.ExitStack() as ending:
+        ending.callback(made.stop)
+        rehearsal.announce(directory, made)
+        say.line(f"A stand-in of the Purview connector, not Microsoft's service: {made.url}/")
+        for name in names or profiles.shipped_names():
+            say.line(f"  irmexport send FILE --profile {name} --emulator {directory}")
         say.line(f"It ends after {lifetime:,.0f} s, or with Ctrl-C.")
-        say.document({"url": running.url, "directory": str(directory)})
+        say.document({"url": made.url, "directory": str(directory)})
         with contextlib.suppress(KeyboardInterrupt):
-            running.wait()
+            made.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 from irmcore import profile as profiles
+from irmcore.errors import ProfileError
 
 from irmcli.say import Say
 from irmcli.settings import Settings
@@ -20,17 +21,33 @@ def list_profiles(ctx: click.Context) -> None:
     """List your own profiles and the shipped ones."""
     say, settings = Say.of(ctx), Settings.of(ctx)
     own = sorted(path.stem for path in settings.profiles.glob("*.yaml"))
-    rows = [(name, "your own", settings.profile(name).description) for name in own]
+    rows = [(name, "your own", _described(settings, name)) for name in own]
     shipped = [name for name in profiles.shipped_names() if name not in own]
     rows += [(name, "shipped", settings.profile(name).description) for name in shipped]
     say.table("Profiles", ("name", "where", "what its rows are"), rows)
     say.document([{"name": name, "where": where, "description": text} for name, where, text in rows])
 
 
+def _described(settings: Settings, name: str) -> str:
+    try:
+        return settings.profile(name).description
+    except ProfileError as error:
+        return f"cannot be used: {error.what}"
+
+
 @command.command("show")
 @click.argument("name")
-def show(name: str) -> None:
-    """Print the shipped profile NAME: irmexport profile show NAME > my-profile.yaml"""
-    if name not in profiles.shipped_names():
+@click.pass_context
+def show(ctx: click.Context, name: str) -> None:
+    """Print the profile NAME, your own or a shipped one: irmexport profile show NAME > my-profile.yaml"""
+    say, settings = Say.of(ctx), Settings.of(ctx)
+    own = settings.profiles / f"{name}.yaml"
+    if own.is_file():
+        text = own.read_text(encoding="utf-8")
+    elif name in profiles.shipped_names():
+        text = profiles.shipped_text(name)
+    else:
         raise click.BadParameter(f"shipped are: {', '.join(profiles.shipped_names())}")
-    click.echo(profiles.shipped_text(name), nl=False)
+    if not say.as_json:
+        click.echo(text, nl=False)
+    say.document({"name": name, "text": text})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from irmcli import options
 from irmcli.desks import desk_of
 from irmcli.say import Say
 from irmcli.settings import Settings
@@ -11,7 +12,7 @@ from irmcli.settings import Settings
 
 @click.command("requeue")
 @click.argument("batches", nargs=-1, required=True, metavar="BATCH...")
-@click.option("--why", required=True, help="For the audit: what was put right.")
+@options.why
 @click.pass_context
 def command(ctx: click.Context, *, batches: tuple[str, ...], why: str) -> None:
     """Send dead or quarantined batches again, as they are, after their hashes were proven."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from irmcore.outbox import Batch, Box
 
-from irmcli import moments
+from irmcli import moments, options
 from irmcli.desks import desk_of
 from irmcli.say import Say
 from irmcli.settings import Settings
@@ -26,7 +26,7 @@ from irmcli.settings import Settings
     flag_value="withdraw",
     help="Give the batch up (held or dead): its rows are new to the next send.",
 )
-@click.option("--why", required=True, help="For the audit: how you know.")
+@options.why
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -22,5 +22,7 @@ def command(ctx: click.Context, connector: str) -> None:
     for box in desk.choose(connector):
         name = Path(box.path).name
         results[name] = desk.resume(box)
-        say.line(f"{name}: {'resumed; `irmexport drain` sends' if results[name] else 'was not paused'}")
+        say.line(
+            f"{desk.title(box)}: {'resumed; `irmexport drain` sends' if results[name] else 'was not paused'}"
+        )
     say.document(results)

@@ -32,7 +32,7 @@ def command(ctx: click.Context, connector: str) -> None:
 
 
 def _show(say: Say, overview: Overview) -> None:
-    say.line(overview.name, "bold")
+    say.line(overview.title, "bold")
     if overview.trouble:
         say.line(f"  {overview.trouble}", "red")
         return

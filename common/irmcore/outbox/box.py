@@ -15,6 +15,7 @@ import hashlib
 import json
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Callable
@@ -38,6 +39,7 @@ _FORMAT = b"irmexport outbox 1\n"
 _ID = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
+_RUN_FILE = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]+\.(?:csv|json)")
 _TMP = "tmp"  # of the connector's own directory
 _LOCK = ".lock"
 _DIRECTORIES = (_TMP, "ready", "done", "quarantine", "runs", "rejects")
@@ -284,6 +286,20 @@ class Box:
         """Make the state durable that was read: a process may have died between its write and its sync."""
         self.disk.sync(f"{batch.path}/state")
 
+    def give_up(self, batch: Batch) -> Batch:
+        """Write the state WITHDRAWN, durably, also over one of which nothing can be read."""
+        if batch.state is not None and not batch.damaged:
+            return self.change(batch, name=states.WITHDRAWN, reason="withdrawn")
+        now = self.clock.now()
+        state = State(states.WITHDRAWN, now, int(now * 1e9), reason="withdrawn")
+        path = f"{batch.path}/state"
+        if self.disk.exists(path):
+            self.disk.remove(path)
+        self.disk.create(path, slots.blank_file(state.as_record()))
+        self.disk.sync(path)
+        self.disk.sync_dir(batch.path)
+        return replace(batch, state=state, number=0, damaged=False)
+
     def note(self, batch: Batch, event: dict[str, Any]) -> None:
         """Add a line to the batch's history (``attempts.jsonl``), durably. Raises OSError."""
         path = f"{batch.path}/attempts.jsonl"
@@ -359,6 +375,14 @@ class Box:
         self.disk.sync_dir(f"{self.path}/ready")
         return self.reload(batch.id)
 
+    def _clean_records(self, rejects_before: float, runs_before: float) -> None:
+        """Remove reject files (they hold rows) and run records; a run's id begins with its time."""
+        for place, before in (("rejects", rejects_before), ("runs", runs_before)):
+            oldest = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(max(before, 0.0)))
+            for name in self.disk.names(f"{self.path}/{place}"):
+                if _RUN_FILE.fullmatch(name) and name < oldest:
+                    self.disk.remove(f"{self.path}/{place}/{name}")
+
     def clean_up(self, *, payload_seconds: float, batch_seconds: float) -> tuple[int, int]:
         """Remove payloads and batches of ``done/`` that are older than their retention time.
 
@@ -366,6 +390,7 @@ class Box:
         """
         payloads = batches = 0
         now = self.clock.now()
+        self._clean_records(now - payload_seconds, now - batch_seconds)
         for batch in self.done():
             if batch.state is None or batch.state.name not in (*states.ENDED, states.SPLIT):
                 continue

@@ -95,15 +95,17 @@ def csv_table(stream: io.BufferedReader, *, name: str, ragged: str = "refuse") -
         raise InputError("the file is empty", where=name, next_step="Give a CSV file with a header line.")
     if any(NUL_MARK in cell or "\udcff" in cell or "\udcfe" in cell for cell in header):
         raise InputError(
-            "the file is not UTF-8; it looks like UTF-16",
+            "the file is not UTF-8 text (it may be UTF-16, or no CSV at all)",
             where=name,
             next_step="Save it as 'CSV UTF-8' and send that.",
         )
     if any("\udc80" <= character <= "\udcff" for cell in header for character in cell):
         raise _bad_header(name, "the header line is not UTF-8")
-    repeated = sorted({cell for cell in header if header.count(cell) > 1})
-    if repeated:
-        raise _bad_header(name, f"the header names {', '.join(repeated)} more than once")
+    first = {cell: header.index(cell) + 1 for cell in header}
+    for number, cell in enumerate(header, start=1):
+        if first[cell] != number:
+            # By number, not by name: of a file without a header this is the first row.
+            raise _bad_header(name, f"columns {first[cell]} and {number} of the header have the same name")
     return Table(header, _csv_rows(reader, len(header), name=name, ragged=ragged))
 
 
@@ -129,7 +131,8 @@ def _csv_rows(reader: Any, width: int, *, name: str, ragged: str) -> Iterator[So
             spans = reader.line_num > line
             if spans or "unexpected end of data" in str(error) or "field larger" in str(error):
                 raise InputError(
-                    "a quote is opened here and never closed, so the rows after it cannot be told apart",
+                    "a value begins here that does not end (a quote that is never closed, or over "
+                    "4 MiB), so the rows after it cannot be told apart",
                     where=f"{name}:{line}",
                     next_step='Close the quote, or double it ("") if it is part of the value.',
                 ) from None

@@ -9,6 +9,7 @@ rows give the same input to the hash.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Callable, NamedTuple
@@ -20,6 +21,8 @@ from irmcore.shaping import times
 from irmcore.shaping.columns import Memo, converter
 
 SEPARATOR = "\x1f"
+
+_NAME = re.compile(r"[A-Za-z_][\w .-]{0,63}", re.ASCII)
 
 
 class ShapedRow(NamedTuple):
@@ -98,7 +101,9 @@ def _positions(profile: Profile, header: Sequence[str], name: str) -> list[int]:
     index = {field: i for i, field in enumerate(header)}
     missing = [column.field for column in profile.columns if column.field not in index]
     if missing:
-        near = difflib.get_close_matches(missing[0], header, n=1)
+        # A first line that is no header holds values of a row: only what looks like a name is shown.
+        names = [field for field in header if _NAME.fullmatch(field)]
+        near = difflib.get_close_matches(missing[0], names, n=1)
         hint = f" The nearest one there is `{near[0]}`." if near else ""
         raise InputError(
             f"the header has no {', '.join(f'`{field}`' for field in missing)}",

@@ -615,6 +615,64 @@ def test_a_wrong_profile_is_told_where_what_and_what_next(old: str, new: str, sa
     assert message(changed(old, new)) == said
 
 
+def listed(count: int) -> str:
+    """A YAML list of so many texts."""
+    return "[" + ", ".join(f"v{number}" for number in range(count)) + "]"
+
+
+def mapped(count: int) -> str:
+    """A YAML mapping of so many texts to an allowed value."""
+    return "{" + ", ".join(f"k{number}: Low" for number in range(count)) + "}"
+
+
+# what stands in TEXT | what stands there instead | the last value that passes | the first that does not
+LIMITS = (
+    ("name: demo", "name: {}", "a" * 48, "a" * 49),
+    ("name: demo", "name: a{}", "-a", "-"),
+    ("description: What the tests send.", "description: {}", "a" * 300, "a" * 301),
+    ("name: demo", "name: demo\nlimits: {{rows: {}}}", "1", "0"),
+    ("name: demo", "name: demo\nlimits: {{rows: {}}}", "5000", "5001"),
+    ("name: demo", "name: demo\nlimits: {{bytes: {}}}", "10000", "9999"),
+    ("name: demo", "name: demo\nlimits: {{bytes: {}}}", "1000000", "1000001"),
+    ("  credential: {", "  deadline: {}\n  credential: {{", "10", "9"),
+    ("  credential: {", "  deadline: {}\n  credential: {{", "1800", "1801"),
+    ("{env: IRMEXPORT_SECRET}", "{{env: {}}}", "A" * 128, "A" * 129),
+    ("{env: IRMEXPORT_SECRET}", "{{env: {}}}", "_1", "1_"),
+    ("{env: IRMEXPORT_SECRET}", "{{file: '{}'}}", "/s", "s"),
+    ("{env: IRMEXPORT_SECRET}", "{{file: '{}'}}", "~/s", "./s"),
+    ("{env: IRMEXPORT_SECRET}", "{{file: '{}'}}", "C:\\s", "C:s"),
+    ("header: user", "header: {}", "a" * 128, "a" * 129),
+    ("header: user", "header: user\n    field: {}", "a" * 256, "a" * 257),
+    ("allowed: [Low, High]", "allowed: [Low, '{}']", " ", ""),
+    ("related_values: [Salesforce, Dropbox]", "related_values: ['{}']", "a b", " a"),
+    ("related_values: [Salesforce, Dropbox]", "related_values: ['{}']", "a", "a "),
+    ("related_values: [Salesforce, Dropbox]", "related_values: {}", listed(200), listed(201)),
+    (
+        "allowed: [Low, High]\n    map: {low: Low}",
+        "allowed: {}",
+        listed(1000),
+        listed(1001),
+    ),
+    ("map: {low: Low}", "map: {}", mapped(1000), mapped(1001)),
+)
+
+
+@pytest.mark.parametrize(("old", "new", "last", "over"), LIMITS)
+def test_a_limit(old: str, new: str, last: str, over: str) -> None:
+    """A value at its limit passes, and one beyond it does not."""
+    parse(changed(old, new.format(last)), "p.yaml")
+    with pytest.raises(ProfileError):
+        parse(changed(old, new.format(over)), "p.yaml")
+
+
+def test_the_number_of_columns() -> None:
+    """A profile has at most 100 columns."""
+    further = [f"  - {{header: h{number}, type: string}}\n" for number in range(96)]
+    assert len(parse(TEXT + "".join(further[:95]), "p.yaml").columns) == 100
+    with pytest.raises(ProfileError):
+        parse(TEXT + "".join(further), "p.yaml")
+
+
 def test_keep_greatest_needs_one_threshold() -> None:
     """``keep-greatest`` is refused where it is said, unless there is exactly one threshold column."""
     keep = "collisions:\n  policy: keep-greatest\n"

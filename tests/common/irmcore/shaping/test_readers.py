@@ -105,10 +105,14 @@ def test_a_bad_row_costs_only_itself(ragged: str, data: bytes, rows: list[Source
     assert list(from_csv(data, ragged).rows) == rows
 
 
-UTF16 = "in.csv: the file is not UTF-8; it looks like UTF-16. Save it as 'CSV UTF-8' and send that."
+UTF16 = (
+    "in.csv: the file is not UTF-8 text (it may be UTF-16, or no CSV at all). "
+    "Save it as 'CSV UTF-8' and send that."
+)
 HEADER = "Correct the first line of the file."
 UNCLOSED = (
-    "a quote is opened here and never closed, so the rows after it cannot be told apart. "
+    "a value begins here that does not end (a quote that is never closed, or over 4 MiB), "
+    "so the rows after it cannot be told apart. "
     'Close the quote, or double it ("") if it is part of the value.'
 )
 
@@ -125,7 +129,7 @@ UNCLOSED = (
         ("a,b\n1,2\n".encode("utf-16-be"), UTF16),
         (b"a\0,b\n1,2\n", UTF16),
         (b"pr\xe9nom,b\n1,2\n", f"in.csv:1: the header line is not UTF-8. {HEADER}"),
-        (b"a,b,a,c,b\n1,2,3,4,5\n", f"in.csv:1: the header names a, b more than once. {HEADER}"),
+        (b"a,b,a,c,b\n1,2,3,4,5\n", f"in.csv:1: columns 1 and 3 of the header have the same name. {HEADER}"),
         (b'"a"x,b\n1,2\n', f"in.csv:1: the header line cannot be read as CSV. {HEADER}"),
         (b'"a,b\n1,2\n', f"in.csv:1: the header line cannot be read as CSV. {HEADER}"),
     ],
@@ -263,6 +267,7 @@ def test_json_is_told_by_its_first_character(data: bytes, expected: bool) -> Non
         (b'{"b": "y", "a": "x", "c": {"d": [1]}}', ("x", "y")),
         (b'\xef\xbb\xbf{"a": "x"}', ("x", "")),
         (b' {"a": null}\r', ("", "")),
+        (b'{"a":\r"x"}', ("x", "")),
         (b'{"a": true, "b": false}', ("true", "false")),
         (b'{"a": 1.50, "b": -0}', ("1.50", "-0")),
         (b'{"a": 1E400, "b": 1e-400}', ("1E400", "1e-400")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from irmcore.gate import BREAKER, OPEN, PAUSED, Gate, after, is_probe, may_send, next_probe
 from irmcore.replies import Action, Decision
@@ -117,6 +117,8 @@ def test_a_clock_set_forward_lets_a_probe_through() -> None:
 
 
 @given(st.floats(0, 4e9), st.sampled_from((300.0, 600.0, 1200.0, 2400.0, 3600.0)))
+@example(651.592972722763, 600.0)
+@example(2147482792.4820707, 3600.0)
 def test_a_gate_that_was_just_closed_is_closed(now: float, delay: float) -> None:
     """No rounding of floats lets a batch through at the moment of closing."""
     gate = Gate(PAUSED, "http-403", since=now, probe_at=now + delay, delay=delay, setup="s")

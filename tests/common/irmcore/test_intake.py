@@ -543,6 +543,13 @@ def test_the_lock_is_given_back(box: Box) -> None:
     lock.release()
 
 
+def test_nothing_is_left_behind(box: Box) -> None:
+    """After a run there is no staged file, no announcement that the next one would merge, no warning."""
+    assert accept(box, BAD).warning == ""
+    assert list(Path(box.path, "tmp").iterdir()) == []
+    assert list(Path(box.path, "ledger", "pending").iterdir()) == []
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
 def test_the_modes_of_files(umask: int, box: Box) -> None:
     """Every file is 0600 and every directory 0700, whatever the umask."""

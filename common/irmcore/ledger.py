@@ -95,11 +95,22 @@ class Day:
 class Ledger:
     """The ledger of one connector, under ``path``. Writers hold the connector's intake lock."""
 
-    def __init__(self, disk: Disk, path: str, *, repair: Callable[[], object] | None = None) -> None:
-        """``repair`` rebuilds the files from the batches; without it damage is an error."""
+    def __init__(
+        self,
+        disk: Disk,
+        path: str,
+        *,
+        repair: Callable[[], object] | None = None,
+        memory: int = MEMORY,
+    ) -> None:
+        """``repair`` rebuilds the files from the batches; without it damage is an error.
+
+        ``memory``: keys of event dates that are kept, but always one date.
+        """
         self._disk = disk
         self._path = path
         self._repair = repair
+        self._memory = memory
         self._days: OrderedDict[int, Day] = OrderedDict()
 
     # -- reading ------------------------------------------------------------------------
@@ -121,7 +132,7 @@ class Ledger:
             self._repair()
             day = self._load(number)
         self._days[number] = day
-        while len(self._days) > 1 and sum(len(d.keys) for d in self._days.values()) > MEMORY:
+        while len(self._days) > 1 and sum(len(d.keys) for d in self._days.values()) > self._memory:
             self._days.popitem(last=False)
         return day
 
@@ -262,6 +273,7 @@ class Ledger:
         self._days.clear()
         self._disk.rename(f"{self._path}/new/days", f"{self._path}/days")
         self._disk.sync_dir(self._path)
+        self._disk.remove_tree(f"{self._path}/new")
         return count
 
 

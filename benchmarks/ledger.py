@@ -1,0 +1,67 @@
+"""What the row ledger costs: merge, look-up, redo, forget and rebuild of N keys on this disk.
+
+python benchmarks/ledger.py [KEYS [DAYS]]
+"""
+
+from __future__ import annotations
+
+import resource
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from irmcore.disk import PosixDisk
+from irmcore.ledger import Ledger, RowKey
+
+FIRST_DAY = 20_000
+BATCH_ROWS = 5_000
+
+
+def batches(keys: int, days: int) -> Iterator[list[RowKey]]:
+    """Batches of 5,000 rows; each has rows of two neighbouring event dates."""
+    per_day = -(-keys // days)
+    for start in range(0, keys, BATCH_ROWS):
+        name = secrets.token_bytes(8)
+        yield [
+            RowKey(
+                secrets.token_bytes(16), secrets.token_bytes(8), number, name, FIRST_DAY + number // per_day
+            )
+            for number in range(start, min(start + BATCH_ROWS, keys))
+        ]
+
+
+def timed(what: str, act: Callable[[], Any]) -> Any:
+    """Run ``act`` and say how long it took, and the most memory used so far."""
+    begin = time.perf_counter()
+    found = act()
+    seconds = time.perf_counter() - begin
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"{what:<44} {seconds:8.3f} s   {memory:5d} MB")
+    return found
+
+
+def main(keys: int, days: int) -> None:
+    """Measure, on a directory beside the caller."""
+    disk = PosixDisk()
+    with tempfile.TemporaryDirectory(dir=".") as directory:
+        path = f"{directory}/ledger"
+        ledger = Ledger(disk, path)
+        ledger.create()
+        ledger.rebuild(lambda: iter(()))
+        rows = timed(f"make {keys} keys (not the ledger)", lambda: list(batches(keys, days)))
+        timed(f"merge, {len(rows)} batches of {BATCH_ROWS}", lambda: [ledger.merge(group) for group in rows])
+        reader = Ledger(disk, path)
+        timed(f"read {days} dates", lambda: [reader.day(FIRST_DAY + day) for day in range(days)])
+        flat = [row for group in rows for row in group]
+        timed(f"look {keys} keys up", lambda: sum(row.key in reader.day(row.day).keys for row in flat[::-1]))
+        timed("merge one more batch", lambda: ledger.merge(next(batches(BATCH_ROWS, 1))))
+        timed("redo one batch", lambda: ledger.redo(rows[-1]))
+        timed("forget one batch", lambda: ledger.forget(rows[-1]))
+        timed("rebuild all", lambda: ledger.rebuild(lambda: iter(rows)))
+
+
+if __name__ == "__main__":
+    main(int((sys.argv[1:] or ["1000000"])[0]), int((sys.argv[2:] or ["30"])[0]))

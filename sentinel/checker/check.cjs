@@ -4,8 +4,7 @@
 //       texts: [{id, database, text}]}
 // out: {id: {diagnostics: [{code, severity, message, start, length}], columns: [[name, type]]}}
 //
-// Beyond what the binder says, it reports comparisons across types (XT1): the binder lets `RecordType_d == "40"` pass,
-// and Kusto then answers with nothing.
+// Beyond what the binder says, it reports comparisons across types (XT1): the binder lets `RecordType_d == "40"` pass.
 "use strict";
 const fs = require("fs");
 const path = require("path");
@@ -66,7 +65,7 @@ function* acrossTypes(root) {
           code: "XT1",
           severity: "Error",
           message: `'${operator}' compares ${node.Left.ResultType.Name} with ${right.ResultType.Name}: ` +
-            "convert one side; Kusto would silently find nothing",
+            "convert one side; Kusto compares values of one type only",
           start: right.TextStart,
           length: right.Width,
         };

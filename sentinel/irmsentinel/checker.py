@@ -80,9 +80,7 @@ def check(content: Content, node: Path, modules: Path) -> list[Finding]:
         "texts": [{"id": str(i), "database": t.database, "text": t.text} for i, t in enumerate(texts)],
     }
     answers = _ask(node, content.root / SCRIPT, request)
-    found = {
-        finding for i, text in enumerate(texts) for finding in _findings(text, answers[str(i)])
-    }
+    found = {finding for i, text in enumerate(texts) for finding in _findings(text, answers[str(i)])}
     artefacts = (*content.artefacts, *content.twins)
     for artefact in artefacts:
         found |= {
@@ -95,7 +93,7 @@ def check(content: Content, node: Path, modules: Path) -> list[Finding]:
 def _databases(content: Content, known: Sequence[Table]) -> dict[str, Any]:
     functions = [_function(artefact) for artefact in content.functions]
     twins = [_function(artefact) for artefact in content.on_this_machine()]
-    bare = {need for artefact in content.artefacts for need in artefact.needs}
+    bare = {need for artefact in content.artefacts if not artefact.shape for need in artefact.needs}
     databases = {
         shape or "our shape": {"tables": _declared(known, shape), "functions": functions}
         for shape in {table.shape for table in known}
@@ -126,7 +124,7 @@ def _packed(known: Sequence[Table]) -> list[dict[str, str]]:
 def _texts(content: Content, known: Sequence[Table]) -> Iterator[_Text]:
     shapes = sorted({table.shape or "our shape" for table in known})
     for artefact in content.artefacts:
-        for database in (*shapes, BARE):
+        for database in [artefact.shape] if artefact.shape else [*shapes, BARE]:
             yield _text(artefact, database)
     for twin in content.twins:
         yield _text(twin, LOCAL)

@@ -30,6 +30,7 @@ FIELDS = {
     "parameters": "makes it a function",
     "returns": "the columns it gives, with types",
     "needs": "tables that must be there; every other one may be missing",
+    "shape": "the one shape of the tables that it is for",
     "local twin": "why the local engine runs parsers/twins/ instead",
     "allows": "codes of the checker that are right here, and why",
 }
@@ -64,6 +65,7 @@ class Artefact:
     returns: tuple[Column, ...]
     needs: tuple[str, ...]
     allows: tuple[str, ...]
+    shape: str | None
     has_twin: bool
     body: str
     first_line: int
@@ -150,6 +152,7 @@ def read(path: Path) -> Artefact:
         returns=tuple(Column(name, kind) for name, _, kind in _pairs(fields["returns"])),
         needs=tuple(_items(fields.get("needs", ""))),
         allows=tuple(re.findall(r"\b[A-Z]{2,3}\d+\b", fields.get("allows", ""))),
+        shape=fields.get("shape"),
         has_twin="local twin" in fields,
         body="\n".join(lines[header:]).strip("\n"),
         first_line=header + 1 + _leading_blank(lines[header:]),

@@ -60,6 +60,8 @@ class Engine:
         self._connection = duckdb_kql.connect()
         self._connection.execute("SET TimeZone = 'UTC'")
         self._sealed = False
+        self._tables: list[str] = []
+        self._within: tuple[datetime, datetime] | None = None
 
     def __enter__(self) -> Engine:
         return self
@@ -74,7 +76,11 @@ class Engine:
         columns = ", ".join(f"'{c.name}': '{_TO_DUCKDB[c.type]}'" for c in table.columns)
         read = f"read_json(?, format='newline_delimited', columns={{{columns}}})"
         try:
-            self._connection.execute(f'CREATE TABLE "{table.name}" AS SELECT * FROM {read}', [str(file)])  # noqa: S608 — names are from tables/
+            # Names are from tables/; the value goes as a parameter.
+            self._connection.execute(
+                f'CREATE TABLE "{table.name}__rows" AS SELECT * FROM {read}', [str(file)]
+            )
+            self._show(table.name, None)
             if table.name.endswith("_CL"):
                 packed = f'SELECT "TimeGenerated", to_json(t) AS "Record" FROM "{table.name}" AS t'  # noqa: S608
                 self._connection.execute(f'CREATE VIEW "{table.name}__packed" AS {packed}')
@@ -84,6 +90,15 @@ class Engine:
                 where=str(file),
                 next_step="Compare the values with the types in tables/.",
             ) from None
+        self._tables.append(table.name)
+
+    def _show(self, table: str, within: tuple[datetime, datetime] | None) -> None:
+        """Let queries see a table's rows: all, or those of a time span."""
+        view = f'CREATE OR REPLACE VIEW "{table}" AS SELECT * FROM "{table}__rows"'  # noqa: S608 — as in load
+        if within is not None:
+            start, end = (moment.astimezone(UTC).replace(tzinfo=None).isoformat() for moment in within)
+            view += f""" WHERE "TimeGenerated" >= '{start}' AND "TimeGenerated" < '{end}'"""
+        self._connection.execute(view)
 
     def insert(self, table: Table, rows: Iterable[Row]) -> None:
         """Take rows that are already here. Raises DataError."""
@@ -92,8 +107,14 @@ class Engine:
             file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
             self.load(table, file)
 
-    def run(self, kql: str, *, now: datetime) -> Result:
-        """The result of a query. Raises DataError if the engine lacks something or the query is wrong."""
+    def run(self, kql: str, *, now: datetime, within: tuple[datetime, datetime] | None = None) -> Result:
+        """The result of a query. Raises DataError if the engine lacks something or the query is wrong.
+
+        `within`: what Log Analytics calls the timespan: every table shows only the rows of it.
+        """
+        for table in self._tables if within != self._within else ():
+            self._show(table, within)
+        self._within = within
         if not self._sealed:
             self._connection.execute("SET enable_external_access = false")
             self._sealed = True
@@ -161,7 +182,7 @@ def _rows_of(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise DataError(
                     "a line is no JSON object",
                     where=f"{file}:{number}",
-                    next_step="Write one row a line: {\"TimeGenerated\": …}",
+                    next_step='Write one row a line: {"TimeGenerated": …}',
                 )
             yield number, row
 

@@ -14,7 +14,10 @@ from irmsentinel.content import Artefact
 #: code → what is looked for, what is said.
 RULES = {
     "HR1": (r"\bjoin\s+(?!kind\s*=)", "a join without kind= drops rows (innerunique): say which kind"),
-    "HR2": (r"\b(?:isnull|isnotnull)\s*\(\s*tostring\b", "a string is never null in Kusto: isempty/isnotempty"),
+    "HR2": (
+        r"\b(?:isnull|isnotnull)\s*\(\s*tostring\b",
+        "a string is never null in Kusto: isempty/isnotempty",
+    ),
     "HR3": (r"\bsummarize\s+\([^)]*\)\s*=", "several names for one aggregate: the local engine ignores them"),
     "HR4": (r"\bmake_(?:set|list)\s*\([^()]*,", "a size is ignored locally: use array_slice"),
     "HR5": (r"\bbin\s*\([^,]+,\s*(?!1h\b|1d\b)[^)]+\)", "bin of 1h or 1d only: other steps differ locally"),

@@ -57,7 +57,10 @@ def run(case: Case) -> list[list[Any]]:
         for name, rows in case.tables.items():
             table, _, shape = name.partition(".")
             engine.insert(known[table][shape], [{k: plain(v) for k, v in row.items()} for row in rows])
-        result = engine.run(case.call, now=case.now)
+        query = next(
+            (a.body for a in loaded.artefacts if a.name == case.call and not a.is_function), case.call
+        )
+        result = engine.run(query, now=case.now)
     at = [next(i for i, column in enumerate(result.columns) if column.name == name) for name in case.columns]
     return [[plain(row[i]) for i in at] for row in result.rows]
 

@@ -14,7 +14,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint kql lock package clean
+.PHONY: help demo test lint kql docs lock package clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ lint: $(VENV)/.dev ## check style, format and types
 
 kql: $(VENV)/.kql ## check all KQL with Microsoft's parser and the house's rules
 	@$(BIN)/python -m irmsentinel.check_command --modules $(VENV)/kql
+
+docs: $(VENV)/.dev ## write the pages of docs/ that are made from the code
+	@$(BIN)/python docs/write.py
 
 package: $(VENV)/.dev ## build the wheel into dist/, byte for byte the same from the same commit
 	@$(BIN)/python package.py

@@ -20,6 +20,7 @@ FLOORS = {
     "irmcore.delivery": 2,
     "irmcore.connection": 2,
     "irmcore.desk": 2,
+    "irmcore.probes": 2,
     "irmcore.profile": 1,
     "irmcore.shaping": 1,
     "irmcore.ledger": 1,
@@ -45,6 +46,7 @@ SAME_FLOOR = {
     ("irmcore.gate", "irmcore.replies"),
     ("irmcore.auth", "irmcore.credentials"),
     ("irmcore.connection", "irmcore.delivery"),
+    ("irmcore.probes", "irmcore.connection"),
     ("irmcore.desk", "irmcore.delivery"),
     ("irmcore.desk", "irmcore.intake"),
 }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from irmcore.delivery import Report
 from irmcore.errors import (
     ConfigurationError,
     IrmError,
     OperatorError,
+    OutboxFull,
     TooManyRefused,
 )
 
@@ -22,6 +25,21 @@ def code_of(error: IrmError) -> int:
     if isinstance(error, (ConfigurationError, OperatorError)):
         return CONFIGURATION
     return ROWS_REFUSED if isinstance(error, TooManyRefused) else FAILED
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The code of several outcomes together: a person being needed outweighs all."""
+    order = (DONE, ROWS_REFUSED, FAILED, CONFIGURATION, NEEDS_PERSON)
+    return max(codes, key=order.index, default=DONE)
+
+
+def disk_trouble(error: OSError) -> IrmError:
+    """An error of the file system that no other rule explains, in our words."""
+    return OutboxFull(
+        f"the file system answered with an error ({error.strerror or type(error).__name__})",
+        where=str(error.filename) if error.filename else None,
+        next_step="Look at the disk (space, rights, health), then run this again: what was accepted is kept.",
+    )
 
 
 def code_of_drain(report: Report, *, paused: bool) -> int:

@@ -14,7 +14,7 @@ from irmcore.outbox import Box
 from irmcore.profile import Profile
 
 from irmcli import delivered, options, rehearsal, shaped, source
-from irmcli.exits import DONE, ROWS_REFUSED
+from irmcli.exits import DONE, ROWS_REFUSED, worst
 from irmcli.say import Say
 from irmcli.settings import Settings
 
@@ -52,6 +52,8 @@ def command(
     # Before any row is taken: settings that cannot work are told now, not after the shaping.
     service = settings.service(connection)
     box = box_of(settings, connection)
+    box.create()
+    connections.save(box, connection)  # before any row: whatever happens then, a drain knows where to
     details = {"file": "-" if file == "-" else str(Path(file).absolute())}
     with source.table(file, profile, form) as table, say.progress("shaping") as progress:
         done = intake.accept(
@@ -64,14 +66,13 @@ def command(
             max_refused=max_refused,
             progress=progress,
         )
-    connections.save(box, connection)
     shaped.show(say, done, dry=False)
     result = {**shaped.document(done), "connector": Path(box.path).name}
     code = ROWS_REFUSED if done.counts.rejected else DONE
     if not queue_only:
         report, drained = delivered.drain(say, box, service)
         result["delivery"] = delivered.document(report)
-        code = drained or code
+        code = worst((code, drained))
     say.document(result)
     ctx.exit(code)
 

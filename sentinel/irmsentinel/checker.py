@@ -198,7 +198,8 @@ def _difference(promised: list[list[str]], given: list[list[str]]) -> str:
     extra = [pair for pair in text(given) if pair not in text(promised)]
     if not missing and not extra:
         return f"`returns` has another order than the query: {', '.join(text(given))}"
-    return f"`returns` promises {', '.join(missing) or 'no more'}; the query gives {', '.join(extra) or 'no more'}"
+    promises, gives = ", ".join(missing) or "no more", ", ".join(extra) or "no more"
+    return f"`returns` promises {promises}; the query gives {gives}"
 
 
 def _line_of_returns(artefact: Artefact) -> int:

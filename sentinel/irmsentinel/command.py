@@ -10,9 +10,8 @@ from typing import Any
 import click
 from irmcore.errors import ConfigurationError
 
-from irmsentinel import arm, calls, content, local, samples, voice
-from irmsentinel.engine import Result
-from irmsentinel.standin import Options, StandIn, cell
+from irmsentinel import arm, calls, content, extra, samples, voice
+from irmsentinel.result import Result, cell
 
 _A_WORKSPACE = "00000000-0000-0000-0000-00000000c0de"
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -77,6 +76,8 @@ def query(
     loaded = content.load()
     kql = calls.text(loaded.named(name), _values(params))
     if folder:
+        with extra.needed():
+            from irmsentinel import local
         engine, now = local.opened(loaded, folder)
         with engine:
             result = engine.run(kql, now=now)
@@ -93,6 +94,9 @@ def query(
 @click.pass_context
 def emulator_(ctx: click.Context, directory: Path, folder: Path, port: int, lifetime: float) -> None:
     """Run a local stand-in of the Log Analytics query API over HTTPS, on this machine only."""
+    with extra.needed():
+        from irmsentinel import local
+        from irmsentinel.standin import Options, StandIn
     say = voice.of(ctx)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine, now = local.opened(content.load(), folder)
@@ -163,10 +167,10 @@ def _values(params: tuple[str, ...]) -> dict[str, str]:
 
 
 def _remote(workspace: str | None, cloud: str, emulator: Path | None, kql: str) -> Result:
-    # Azure's packages are loaded only here: a local query does without.
-    from azure.identity import ClientSecretCredential, DefaultAzureCredential
+    with extra.needed():
+        from azure.identity import ClientSecretCredential, DefaultAzureCredential
 
-    from irmsentinel.workspace import HOSTS, Workspace
+        from irmsentinel.workspace import HOSTS, Workspace
 
     if emulator is None:
         if cloud not in HOSTS:

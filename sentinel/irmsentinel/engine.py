@@ -14,10 +14,9 @@ import json
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import duckdb
@@ -25,6 +24,7 @@ import duckdb_kql
 from irmcore.errors import DataError
 
 from irmsentinel.content import Artefact, Column
+from irmsentinel.result import Result
 from irmsentinel.tables import Table, fitting
 
 _TO_DUCKDB = {
@@ -43,14 +43,6 @@ _WORD = re.compile(r"\w+")
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Result:
-    """Columns with Kusto's types, and rows in their order."""
-
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Any, ...], ...]
-
-
 class Engine:
     """Tables in memory, and KQL over them. For one thread."""
 
@@ -63,7 +55,7 @@ class Engine:
         self._tables: list[str] = []
         self._within: tuple[datetime, datetime] | None = None
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,7 +74,7 @@ class Engine:
             )
             self._show(table.name, None)
             if table.name.endswith("_CL"):
-                packed = f'SELECT "TimeGenerated", to_json(t) AS "Record" FROM "{table.name}" AS t'  # noqa: S608
+                packed = f'SELECT "TimeGenerated", to_json(t) AS "Record" FROM "{table.name}" AS t'
                 self._connection.execute(f'CREATE VIEW "{table.name}__packed" AS {packed}')
         except duckdb.Error as error:
             raise DataError(
@@ -94,7 +86,7 @@ class Engine:
 
     def _show(self, table: str, within: tuple[datetime, datetime] | None) -> None:
         """Let queries see a table's rows: all, or those of a time span."""
-        view = f'CREATE OR REPLACE VIEW "{table}" AS SELECT * FROM "{table}__rows"'  # noqa: S608 — as in load
+        view = f'CREATE OR REPLACE VIEW "{table}" AS SELECT * FROM "{table}__rows"'
         if within is not None:
             start, end = (moment.astimezone(UTC).replace(tzinfo=None).isoformat() for moment in within)
             view += f""" WHERE "TimeGenerated" >= '{start}' AND "TimeGenerated" < '{end}'"""
@@ -132,7 +124,7 @@ class Engine:
         except (duckdb.Error, duckdb_kql.KqlError) as error:
             raise DataError(
                 f"the local engine cannot run it: {_first_line(error)}",
-                next_step="docs/kql.md has the subset that runs here; `make kql` says if it is right for Azure.",
+                next_step="docs/kql.md has the subset that runs here; `make kql` checks it for Azure.",
             ) from None
         columns = tuple(map(Column, answer.columns, types))
         return Result(columns, tuple(tuple(map(_value, row, types)) for row in rows))

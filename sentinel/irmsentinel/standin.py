@@ -9,7 +9,6 @@ Not promised: anything a live workspace was needed to find out, the engine's sub
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import secrets
@@ -21,13 +20,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs
 
 import trustme
 from irmcore.errors import DataError
 
-from irmsentinel.engine import Engine, Result
+from irmsentinel.engine import Engine
+from irmsentinel.result import Result, cell
 
 _QUERY = re.compile(r"/(?:v1/)?workspaces/([^/]+)/query")
 _TOKEN = re.compile(r"/([^/]+)/oauth2/v2\.0/token")
@@ -73,7 +73,7 @@ class StandIn:
     def url(self) -> str:
         return f"https://localhost:{self._server.server_address[1]}"
 
-    def __enter__(self) -> StandIn:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -154,28 +154,6 @@ def answer(result: Result, max_rows: int) -> dict[str, Any]:
     detail = {"code": "QueryExecutionResultSizeLimitExceeded", "message": "Result size limit was passed"}
     partial = {"code": "PartialError", "message": "There were some errors", "details": [detail]}
     return {"tables": [table], "error": partial}
-
-
-def cell(value: Any, kind: str) -> Any:
-    """A value as Azure's JSON has it."""
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, timedelta):
-        return _timespan_text(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if kind == "dynamic" and value is not None and not isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    return value
-
-
-def _timespan_text(value: timedelta) -> str:
-    sign = "-" if value < timedelta(0) else ""
-    size = abs(value)
-    clock = f"{size.seconds // 3600:02}:{size.seconds // 60 % 60:02}:{size.seconds % 60:02}"
-    days = f"{size.days}." if size.days else ""
-    fraction = f".{size.microseconds * 10:07}" if size.microseconds else ""
-    return f"{sign}{days}{clock}{fraction}"
 
 
 def timespan(text: str, now: datetime) -> tuple[datetime, datetime]:

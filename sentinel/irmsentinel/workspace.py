@@ -17,7 +17,7 @@ from azure.monitor.query import LogsQueryClient, LogsQueryPartialResult
 from irmcore.errors import AddressRefused, ConfigurationError, DataError, WaitError
 
 from irmsentinel.content import Column
-from irmsentinel.engine import Result
+from irmsentinel.result import Result
 
 #: Where Log Analytics answers queries: the public cloud, the United States' and China's.
 HOSTS = {
@@ -67,7 +67,7 @@ class Workspace:
             raise ConfigurationError(
                 "the sign-in was refused",
                 where=self._where,
-                next_step="Sign in (az login), or set AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET.",
+                next_step="Run az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.",
             ) from None
         except HttpResponseError as error:
             raise self._refused(error) from None
@@ -81,7 +81,7 @@ class Workspace:
             raise DataError(
                 "the answer is only a part",
                 where=self._where,
-                next_step="Ask for a shorter time (starttime, endtime); 500,000 rows or 100 MB are the limit.",
+                next_step="Ask for a shorter time (starttime, endtime): 500,000 rows or 100 MB are the limit.",
             )
         table = answer.tables[0]
         kinds = [str(kind) for kind in table.columns_types]

@@ -38,6 +38,13 @@ _TO_DUCKDB = {
     "guid": "UUID",
 }
 _TO_KUSTO = {duck: kusto for kusto, duck in _TO_DUCKDB.items()} | {"INTERVAL": "timespan", "HUGEINT": "long"}
+_SAYS_NO_VALUES = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.NotImplementedException,
+    duckdb.ParserException,
+    duckdb.PermissionException,
+)
 _WORD = re.compile(r"\w+")
 
 Row = Mapping[str, Any]
@@ -78,7 +85,7 @@ class Engine:
                 self._connection.execute(f'CREATE VIEW "{table.name}__packed" AS {packed}')
         except duckdb.Error as error:
             raise DataError(
-                f"the rows cannot be read as {table.name} ({_first_line(error)})",
+                f"the rows cannot be read as {table.name} ({_reason(error)})",
                 where=str(file),
                 next_step="Compare the values with the types in tables/.",
             ) from None
@@ -123,7 +130,7 @@ class Engine:
             rows = answer.fetchall()
         except (duckdb.Error, duckdb_kql.KqlError) as error:
             raise DataError(
-                f"the local engine cannot run it: {_first_line(error)}",
+                f"the local engine cannot run it: {_reason(error)}",
                 next_step="docs/kql.md has the subset that runs here; `make kql` checks it for Azure.",
             ) from None
         columns = tuple(map(Column, answer.columns, types))
@@ -219,7 +226,9 @@ def _value(value: Any, kind: str) -> Any:
     return value
 
 
-def _first_line(error: Exception) -> str:
-    """What went wrong, without the query's SQL or a row's values."""
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return re.sub(r'\s*Input: ".*"', "", text)
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line; DuckDB's words only where they hold no value of a row."""
+    if isinstance(error, duckdb.Error) and not isinstance(error, _SAYS_NO_VALUES):
+        return type(error).__name__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -170,7 +170,7 @@ def timespan(text: str, now: datetime) -> tuple[datetime, datetime]:
 
 def _duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
-    if match is None:
+    if match is None or not any(match.groups()):
         raise ValueError("no ISO 8601 duration")
     days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)

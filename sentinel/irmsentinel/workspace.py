@@ -63,12 +63,6 @@ class Workspace:
             answer = self._client.query_workspace(
                 self._id, kql, timespan=timespan, server_timeout=_SERVER_TIMEOUT_S
             )
-        except ClientAuthenticationError:
-            raise ConfigurationError(
-                "the sign-in was refused",
-                where=self._where,
-                next_step="Run az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.",
-            ) from None
         except HttpResponseError as error:
             raise self._refused(error) from None
         except AzureError as error:
@@ -81,7 +75,7 @@ class Workspace:
             raise DataError(
                 "the answer is only a part",
                 where=self._where,
-                next_step="Ask for a shorter time (starttime, endtime): 500,000 rows or 100 MB are the limit.",
+                next_step="Ask for a shorter time (starttime, endtime): the limit is 500,000 rows.",
             )
         table = answer.tables[0]
         kinds = [str(kind) for kind in table.columns_types]
@@ -91,6 +85,13 @@ class Workspace:
     def _refused(self, error: HttpResponseError) -> ConfigurationError | DataError | WaitError:
         status = error.status_code or 0
         code = _innermost(error)
+        # The client turns the credential's error into one of its own, without a status.
+        if isinstance(error.__context__, ClientAuthenticationError) or not status:
+            return ConfigurationError(
+                "the sign-in was refused",
+                where=self._where,
+                next_step="Run az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.",
+            )
         if status in _FORBIDDEN:
             return ConfigurationError(
                 f"the workspace may not be read (HTTP {status}, {code})",

@@ -21,7 +21,7 @@ from irmcore import ledger as ledgers
 from irmcore.clock import iso
 from irmcore.counts import Counts
 from irmcore.disk import Lock
-from irmcore.errors import IrmError, OutboxBusy, OutboxFull, TooManyRefused
+from irmcore.errors import DamageError, IrmError, OutboxBusy, OutboxFull, TooManyRefused
 from irmcore.ledger import DAY_MICROSECONDS, Ledger, RowKey
 from irmcore.outbox import Box, Destination, Draft, Manifest, Origin, Staging, states
 from irmcore.profile import Profile
@@ -107,11 +107,19 @@ def rehearse(
 ) -> Accepted:
     """Do all that ``accept`` does but write: a dry run. Without a ``box`` nothing counts as sent.
 
+    Raises InputError, and DamageError where ``accept`` would repair the row ledger.
     ``on_row`` is given each row as it would go out, ``on_reject`` each refused one.
     """
     known = Ledger(box.disk, f"{box.path}/ledger") if box is not None and box.exists() else None
     pipeline = Pipeline(profile, known)
-    sizes = [filled.rows for filled in pipeline.batches(table, name, progress, on_reject, on_row)]
+    try:
+        sizes = [filled.rows for filled in pipeline.batches(table, name, progress, on_reject, on_row)]
+    except ledgers.Damaged:
+        raise DamageError(
+            "a file of the row ledger is damaged, so a dry run cannot tell what is new",
+            where=f"{box.path}/ledger" if box is not None else None,
+            next_step="Send rows: that makes the ledger anew from the batches.",
+        ) from None
     return Accepted("", (), tuple(sizes), pipeline.counts(), dict(pipeline.reasons), pipeline.changed, None)
 
 

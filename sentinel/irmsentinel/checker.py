@@ -1,0 +1,237 @@
+"""All KQL against Microsoft's own parser and binder, and against the house's rules.
+
+Promised: every artefact is bound against every shape of the tables and against a workspace that has
+only the tables it ``needs``; function bodies are bound on their own (the binder does not look into
+stored functions); the columns are the ones the header promises; each finding has file, line, column.
+Not promised: that Azure runs it. Nothing here was run on a live workspace.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from irmcore.errors import ConfigurationError
+
+from irmsentinel import content as contents
+from irmsentinel import house_rules, tables
+from irmsentinel.content import Artefact, Content
+from irmsentinel.tables import Table
+
+SCRIPT = Path("checker") / "check.cjs"
+LIBRARY = Path("node_modules") / "@kusto" / "language-service-next"
+BARE = "bare workspace"
+LOCAL = "local engine"
+#: Something of each type, to call a function with.
+ANY = {
+    "datetime": "datetime(2026-11-20)",
+    "timespan": "1d",
+    "string": "''",
+    "bool": "true",
+    "int": "int(1)",
+    "long": "1",
+    "real": "1.0",
+    "dynamic": "dynamic([])",
+}
+_TIMEOUT_S = 300
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """What is wrong, where."""
+
+    path: str
+    line: int
+    column: int
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}: {self.code} {self.message}"
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A text to bind, and where its artefact's body begins in it."""
+
+    artefact: Artefact
+    database: str
+    text: str
+    offset: int
+
+
+def check(content: Content, node: Path, modules: Path) -> list[Finding]:
+    """All findings, in the order of files and lines.
+
+    `node`: the interpreter; `modules`: the folder in which the parser was installed. Raises
+    ConfigurationError if either is missing.
+    """
+    known = tables.load(content.root / "tables")
+    texts = list(_texts(content, known))
+    request = {
+        "library": str(modules / LIBRARY),
+        "databases": _databases(content, known),
+        "texts": [{"id": str(i), "database": t.database, "text": t.text} for i, t in enumerate(texts)],
+    }
+    answers = _ask(node, content.root / SCRIPT, request)
+    found = {finding for i, text in enumerate(texts) for finding in _findings(text, answers[str(i)])}
+    artefacts = (*content.artefacts, *content.twins)
+    for artefact in artefacts:
+        found |= {
+            Finding(_shown(artefact), *_place(artefact.body, artefact.first_line, start), code, message)
+            for start, code, message in house_rules.broken(artefact)
+        }
+    return sorted(_without_allowed(found, artefacts))
+
+
+def _databases(content: Content, known: Sequence[Table]) -> dict[str, Any]:
+    functions = [_function(artefact) for artefact in content.functions]
+    twins = [_function(artefact) for artefact in content.on_this_machine()]
+    bare = {need for artefact in content.artefacts if not artefact.shape for need in artefact.needs}
+    databases = {
+        shape or "our shape": {"tables": _declared(known, shape), "functions": functions}
+        for shape in {table.shape for table in known}
+    }
+    local = [*_declared(known, ""), *_packed(known)]
+    return {
+        **databases,
+        BARE: {"tables": [t for t in _declared(known, "") if t["name"] in bare], "functions": functions},
+        LOCAL: {"tables": local, "functions": twins},
+    }
+
+
+def _function(artefact: Artefact) -> dict[str, str]:
+    return {"name": artefact.name, "parameters": artefact.signature, "body": artefact.body}
+
+
+def _declared(known: Sequence[Table], shape: str) -> list[dict[str, str]]:
+    by_name = tables.shapes(known)
+    chosen = (shapes.get(shape, shapes[""]) for shapes in by_name.values())
+    return [{"name": table.name, "columns": table.declaration} for table in chosen]
+
+
+def _packed(known: Sequence[Table]) -> list[dict[str, str]]:
+    columns = "TimeGenerated:datetime, Record:dynamic"
+    return [{"name": f"{name}__packed", "columns": columns} for name in {t.name for t in known}]
+
+
+def _texts(content: Content, known: Sequence[Table]) -> Iterator[_Text]:
+    shapes = sorted({table.shape or "our shape" for table in known})
+    for artefact in content.artefacts:
+        for database in [artefact.shape] if artefact.shape else [*shapes, BARE]:
+            yield _text(artefact, database)
+    for twin in content.twins:
+        yield _text(twin, LOCAL)
+
+
+def _text(artefact: Artefact, database: str) -> _Text:
+    if artefact.parameters is None:
+        return _Text(artefact, database, artefact.body, 0)
+    start = f"let it = ({artefact.signature}) {{ "
+    arguments = ", ".join(ANY[p.type] for p in artefact.parameters)
+    return _Text(artefact, database, f"{start}{artefact.body}\n}};\nit({arguments})", len(start))
+
+
+def _ask(node: Path, script: Path, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    for path, what in ((Path(request["library"]), "Microsoft's KQL parser"), (node, "Node")):
+        if not path.exists():
+            raise ConfigurationError(
+                f"{what} is not installed", where=str(path), next_step="`make kql` installs it."
+            )
+    answer = subprocess.run(  # noqa: S603 — our own script, run by the installed interpreter
+        [str(node), str(script)],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT_S,
+        check=False,
+        env={"PATH": os.environ.get("PATH", "")},
+    )
+    if answer.returncode:
+        raise ConfigurationError(
+            f"the parser ended with code {answer.returncode}",
+            where=str(script),
+            next_step=f"Its last words: {answer.stderr.strip()[-400:]}",
+        )
+    results: Mapping[str, Any] = json.loads(answer.stdout)
+    return results
+
+
+def _findings(text: _Text, answer: Mapping[str, Any]) -> Iterator[Finding]:
+    artefact, path = text.artefact, _shown(text.artefact)
+    for said in answer["diagnostics"]:
+        if said["severity"] not in {"Error", "Warning"} or _is_a_table_that_may_be_missing(said):
+            continue
+        start = min(max(said["start"] - text.offset, 0), len(artefact.body))
+        place = _place(artefact.body, artefact.first_line, start)
+        message = said["message"]
+        if text.database == BARE and said["code"] in {"KS142", "KS204"}:
+            message += " (in a workspace that has only the tables of `needs`: guard it, or name it there)"
+        yield Finding(path, *place, said["code"], message)
+    promised = [[column.name, column.type] for column in artefact.returns]
+    if text.database == BARE and answer["columns"] is not None:
+        # A leg of a missing table has no types here; the other databases hold the types.
+        known = {column.name: column.type for column in artefact.returns}
+        answer = {"columns": [[n, known.get(n, t) if t == "unknown" else t] for n, t in answer["columns"]]}
+    if answer["columns"] is None:
+        yield Finding(path, artefact.first_line, 1, "OC2", "the query gives no table")
+    elif answer["columns"] != promised:
+        yield Finding(path, _line_of_returns(artefact), 1, "OC1", _difference(promised, answer["columns"]))
+
+
+def _is_a_table_that_may_be_missing(said: Mapping[str, Any]) -> bool:
+    """KS205: a leg of `union isfuzzy=true` that this workspace does not have; that is what it is for."""
+    return bool(said["code"] == "KS205")
+
+
+def _difference(promised: list[list[str]], given: list[list[str]]) -> str:
+    def text(pairs: list[list[str]]) -> list[str]:
+        return [f"{name}:{kind}" for name, kind in pairs]
+
+    missing = [pair for pair in text(promised) if pair not in text(given)]
+    extra = [pair for pair in text(given) if pair not in text(promised)]
+    if not missing and not extra:
+        return f"`returns` has another order than the query: {', '.join(text(given))}"
+    promises, gives = ", ".join(missing) or "no more", ", ".join(extra) or "no more"
+    return f"`returns` promises {promises}; the query gives {gives}"
+
+
+def _line_of_returns(artefact: Artefact) -> int:
+    lines = artefact.text.splitlines()
+    return next(i for i, line in enumerate(lines, start=1) if line.startswith("// returns:"))
+
+
+def _place(body: str, first_line: int, start: int) -> tuple[int, int]:
+    """Line and column in the file of a place in the body."""
+    before = body[:start]
+    return first_line + before.count("\n"), start - (before.rfind("\n") + 1) + 1
+
+
+def _shown(artefact: Artefact) -> str:
+    """The path as a reader in the repository's top folder knows it."""
+    top = contents.root().parent
+    return str(artefact.path.relative_to(top)) if artefact.path.is_relative_to(top) else str(artefact.path)
+
+
+def _without_allowed(found: set[Finding], artefacts: Sequence[Artefact]) -> Iterator[Finding]:
+    allowed = {(_shown(artefact), code): artefact for artefact in artefacts for code in artefact.allows}
+    met = {(finding.path, finding.code) for finding in found}
+    for finding in found:
+        if (finding.path, finding.code) not in allowed:
+            yield finding
+    for (path, code), artefact in allowed.items():
+        if (path, code) not in met:
+            line = next(i for i, text in enumerate(artefact.text.splitlines(), 1) if "allows:" in text)
+            yield Finding(path, line, 1, "HR9", f"`allows` names {code}, which is not found: take it out")
+
+
+def code_of(message: str) -> str:
+    """The code in a printed finding."""
+    match = re.search(r": ([A-Z]{2,3}\d+) ", message)
+    return match[1] if match else ""

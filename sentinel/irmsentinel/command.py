@@ -1,0 +1,199 @@
+"""`irmexport sentinel …`: the subcommands that join the command line through its entry point."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from irmcore.errors import ConfigurationError
+
+from irmsentinel import arm, calls, content, extra, samples, voice
+from irmsentinel.result import Result, cell
+
+_A_WORKSPACE = "00000000-0000-0000-0000-00000000c0de"
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group("sentinel")
+def command() -> None:
+    """IRM alerts in Microsoft Sentinel: queries, sample tables, functions to deploy."""
+
+
+@command.command("list")
+@click.pass_context
+def list_(ctx: click.Context) -> None:
+    """List the functions and queries."""
+    say, loaded = voice.of(ctx), content.load()
+    rows = [(a.name, a.signature if a.is_function else "(a query)", a.summary) for a in loaded.artefacts]
+    for name, signature, summary in rows:
+        say.line(f"{name}({signature})" if signature != "(a query)" else name, "bold")
+        say.line(f"  {summary}")
+    say.document([{"name": n, "parameters": s, "summary": about} for n, s, about in rows])
+
+
+@command.command("samples")
+@click.argument("directory", type=_FOLDER)
+@click.option("--seed", default=1, show_default=True, help="The same seed, the same rows.")
+@click.option("--people", default=50, show_default=True, help="People without alerts around the story.")
+@click.pass_context
+def samples_(ctx: click.Context, directory: Path, seed: int, people: int) -> None:
+    """Write made-up sample tables into DIRECTORY, for `query --local`."""
+    say = voice.of(ctx)
+    written = samples.write(content.root(), directory, seed=seed, people=people)
+    say.table("Made-up tables", ("table", "rows"), list(written.items()))
+    say.line(f"Next: irmexport sentinel query IRMAlerts --local {directory}")
+    say.document(written)
+
+
+@command.command("query")
+@click.argument("name")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="starttime=ago(7d); repeatable.")
+@click.option("--local", "folder", type=_FOLDER, help="Run on this machine, on the folder's TABLE.jsonl.")
+@click.option(
+    "--workspace", help="Run on this Log Analytics workspace (its id); the functions must be there."
+)
+@click.option("--cloud", default="public", show_default=True, help="public, us-government or china.")
+@click.option("--emulator", type=_FOLDER, help="With the local stand-in of the query API that runs there.")
+@click.option("--columns", help="Only these columns, separated by commas.")
+@click.pass_context
+def query(
+    ctx: click.Context,
+    *,
+    name: str,
+    params: tuple[str, ...],
+    folder: Path | None,
+    workspace: str | None,
+    cloud: str,
+    emulator: Path | None,
+    columns: str | None,
+) -> None:
+    """Run the query or function NAME and print its table."""
+    if sum(map(bool, (folder, workspace, emulator))) != 1:
+        raise click.UsageError("Say where: --local DIR, --workspace ID or --emulator DIR.")
+    loaded = content.load()
+    kql = calls.text(loaded.named(name), _values(params))
+    if folder:
+        with extra.needed():
+            from irmsentinel import local
+        engine, now = local.opened(loaded, folder)
+        with engine:
+            result = engine.run(kql, now=now)
+    else:
+        result = _remote(workspace, cloud, emulator, kql)
+    show(voice.of(ctx), name, chosen(in_order(result), columns))
+
+
+@command.command("emulator")
+@click.option("--directory", type=_FOLDER, default=Path("irmexport-log-analytics"), show_default=True)
+@click.option("--local", "folder", type=_FOLDER, required=True, help="The tables that it answers from.")
+@click.option("--port", default=0, help="0: any free port.")
+@click.option("--lifetime", default=3600.0, show_default=True, help="Seconds after which it ends.")
+@click.pass_context
+def emulator_(ctx: click.Context, directory: Path, folder: Path, port: int, lifetime: float) -> None:
+    """Run a local stand-in of the Log Analytics query API over HTTPS, on this machine only."""
+    with extra.needed():
+        from irmsentinel import local
+        from irmsentinel.standin import Options, StandIn
+    say = voice.of(ctx)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine, now = local.opened(content.load(), folder)
+    with engine, StandIn(engine, Options(_A_WORKSPACE, now), directory, port=port) as running:
+        running.announce(directory)
+        say.line(f"A stand-in of the Log Analytics query API, not Microsoft's service: {running.url}/v1")
+        say.line(f"  irmexport sentinel query IRMAlerts --emulator {directory}")
+        say.line(f"It ends after {lifetime:,.0f} s, or with Ctrl-C.")
+        try:
+            time.sleep(lifetime)
+        except KeyboardInterrupt:
+            return
+
+
+@command.command("template")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@click.pass_context
+def template(ctx: click.Context, file: Path) -> None:
+    """Write the ARM template that deploys the functions to FILE (- for standard output)."""
+    text = json.dumps(arm.template(content.load()), indent=2) + "\n"
+    if str(file) == "-":
+        click.echo(text, nl=False)
+        return
+    file.write_text(text, encoding="utf-8")
+    voice.of(ctx).line(f"az deployment group create -g GROUP -f {file} -p workspace=NAME")
+
+
+def in_order(result: Result) -> Result:
+    """The rows by TimeGenerated, where there is one: a function gives them in no order."""
+    at = next((i for i, column in enumerate(result.columns) if column.name == "TimeGenerated"), None)
+    if at is None:
+        return result
+    return Result(result.columns, tuple(sorted(result.rows, key=lambda row: (str(row[at]), repr(row)))))
+
+
+def chosen(result: Result, columns: str | None) -> Result:
+    """Only these columns, in this order. Raises ConfigurationError for an unknown one."""
+    if columns is None:
+        return result
+    at = {column.name: i for i, column in enumerate(result.columns)}
+    names = [name.strip() for name in columns.split(",")]
+    for name in names:
+        if name not in at:
+            raise ConfigurationError(
+                f"the result has no column `{name}`", where="--columns", next_step=f"It has: {', '.join(at)}."
+            )
+    picked = [at[name] for name in names]
+    kept = tuple(result.columns[i] for i in picked)
+    return Result(kept, tuple(tuple(row[i] for i in picked) for row in result.rows))
+
+
+def show(say: voice.Voice, title: str, result: Result) -> None:
+    """A result as a table, or as JSON objects."""
+    names = [column.name for column in result.columns]
+    kinds = [column.type for column in result.columns]
+    rows: list[list[Any]] = [list(map(cell, row, kinds)) for row in result.rows]
+    say.table(f"{title}: {len(rows):,} rows", names, [["" if c is None else c for c in row] for row in rows])
+    if not rows:
+        say.line(f"{title}: no rows")
+    say.document([dict(zip(names, row, strict=True)) for row in rows])
+
+
+def _values(params: tuple[str, ...]) -> dict[str, str]:
+    pairs = [param.partition("=") for param in params]
+    if not all(equals for _, equals, _ in pairs):
+        raise click.UsageError("Write --param NAME=VALUE.")
+    return {name: value for name, _, value in pairs}
+
+
+def _remote(workspace: str | None, cloud: str, emulator: Path | None, kql: str) -> Result:
+    with extra.needed():
+        from azure.identity import ClientSecretCredential, DefaultAzureCredential
+
+        from irmsentinel.workspace import HOSTS, Workspace
+
+    if emulator is None:
+        if cloud not in HOSTS:
+            raise ConfigurationError(
+                f"there is no cloud `{cloud}`", where="--cloud", next_step=f"There are: {', '.join(HOSTS)}."
+            )
+        credential = DefaultAzureCredential()
+        return Workspace(str(workspace), credential, HOSTS[cloud]).run(kql, timespan=None)
+    try:
+        at = json.loads((emulator / "api.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ConfigurationError(
+            "no stand-in has announced itself here",
+            where=str(emulator),
+            next_step=f"Start one: irmexport sentinel emulator --directory {emulator} --local DIR",
+        ) from None
+    made_up = ClientSecretCredential(
+        at["tenant_id"],
+        at["app_id"],
+        at["secret"],
+        authority=at["url"],
+        disable_instance_discovery=True,
+        connection_verify=at["ca_file"],
+    )
+    there = Workspace(at["workspace_id"], made_up, f"{at['url']}/v1", at["ca_file"])
+    return there.run(kql, timespan=None)

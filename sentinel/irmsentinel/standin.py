@@ -1,0 +1,229 @@
+"""A local stand-in of the Log Analytics query API, for Microsoft's own client to talk to. Loopback only.
+
+Promised, as Azure does it: the token endpoint, ``POST /v1/workspaces/{id}/query``, the timespan applied
+to every table, dynamic values as text, NaN as "NaN", errors in Azure's nested form, a partial result
+with HTTP 200 where the row limit is passed; over TLS with a throw-away CA.
+Not promised: anything a live workspace was needed to find out, the engine's subset aside (docs/kql.md).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import ssl
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import parse_qs
+
+import trustme
+from irmcore.errors import DataError
+
+from irmsentinel.engine import Engine
+from irmsentinel.result import Result, cell
+
+_QUERY = re.compile(r"/(?:v1/)?workspaces/([^/]+)/query")
+_TOKEN = re.compile(r"/([^/]+)/oauth2/v2\.0/token")
+_DISCOVERY = re.compile(r"/([^/]+)/v2\.0/\.well-known/openid-configuration")
+_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+_MOST_BYTES = 1_000_000
+_HANG_S = 30
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the stand-in knows: a workspace, an application, its clock, its limit."""
+
+    workspace_id: str
+    now: datetime
+    tenant_id: str = "contoso"
+    app_id: str = "irmexport"
+    max_rows: int = 500_000
+
+
+class StandIn:
+    """The running stand-in; a context manager."""
+
+    def __init__(self, engine: Engine, options: Options, directory: Path, *, port: int = 0) -> None:
+        """`directory` gets the CA; the made-up secret is `secret`."""
+        self.secret = secrets.token_urlsafe(24)
+        self.options = options
+        self.ca_file = directory / "ca.pem"
+        authority = trustme.CA(organization_name="irmexport, for tests only")
+        authority.cert_pem.write_to_path(str(self.ca_file))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+        state = _State(engine, options, self.secret)
+        handler = type("Handler", (_Handler,), {"state": state})
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def announce(self, directory: Path) -> None:
+        """Write how it is reached, for `--emulator DIRECTORY`; only its owner may read it."""
+        description = {
+            "url": self.url,
+            "ca_file": str(self.ca_file.absolute()),
+            "workspace_id": self.options.workspace_id,
+            "tenant_id": self.options.tenant_id,
+            "app_id": self.options.app_id,
+            "secret": self.secret,
+        }
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with os.fdopen(os.open(directory / "api.json", flags, 0o600), "w") as file:
+            json.dump(description, file)
+
+
+class _State:
+    """What all connections share."""
+
+    def __init__(self, engine: Engine, options: Options, secret: str) -> None:
+        self.options = options
+        self._engine = engine
+        self._secret = secret
+        self._token = secrets.token_urlsafe(24)
+        self._lock = threading.Lock()  # an engine is for one thread at a time
+
+    def token(self, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+        if form.get("client_id") != self.options.app_id or form.get("client_secret") != self._secret:
+            said = "AADSTS7000215: Invalid client secret provided."
+            return 401, {"error": "invalid_client", "error_description": said, "error_codes": [7000215]}
+        return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": self._token}
+
+    def query(self, workspace: str, authorization: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        if authorization != f"Bearer {self._token}":
+            return 401, error(
+                "InvalidTokenError", "The provided authentication is not valid for this resource"
+            )
+        if workspace != self.options.workspace_id:
+            return 404, error("WorkspaceNotFoundError", "The workspace could not be found")
+        try:
+            asked = json.loads(body)
+            kql, span = str(asked["query"]), asked.get("timespan")
+            within = timespan(span, self.options.now) if span else None
+        except (ValueError, KeyError, TypeError):
+            return 400, error("BadArgumentError", "The request had some invalid properties")
+        try:
+            with self._lock:
+                result = self._engine.run(kql, now=self.options.now, within=within)
+        except DataError as wrong:
+            inner = {"code": "SemanticError", "message": wrong.what}
+            return 400, error("BadArgumentError", "The request had some invalid properties", inner)
+        return 200, answer(result, self.options.max_rows)
+
+
+def error(code: str, message: str, inner: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """An error in Azure's form."""
+    said = {"code": code, "message": message, "correlationId": str(uuid.uuid4())}
+    return {"error": {**said, **({"innererror": inner} if inner else {})}}
+
+
+def answer(result: Result, max_rows: int) -> dict[str, Any]:
+    """A result in Azure's form; beyond the row limit a partial one."""
+    kinds = [column.type for column in result.columns]
+    table = {
+        "name": "PrimaryResult",
+        "columns": [{"name": column.name, "type": column.type} for column in result.columns],
+        "rows": [list(map(cell, row, kinds)) for row in result.rows[:max_rows]],
+    }
+    if len(result.rows) <= max_rows:
+        return {"tables": [table]}
+    detail = {"code": "QueryExecutionResultSizeLimitExceeded", "message": "Result size limit was passed"}
+    partial = {"code": "PartialError", "message": "There were some errors", "details": [detail]}
+    return {"tables": [table], "error": partial}
+
+
+def timespan(text: str, now: datetime) -> tuple[datetime, datetime]:
+    """Start and end of an ISO 8601 duration or interval. Raises ValueError."""
+    first, slash, second = text.partition("/")
+    if not slash:
+        return now - _duration(first), now
+    if second.startswith("P"):
+        return datetime.fromisoformat(first), datetime.fromisoformat(first) + _duration(second)
+    if first.startswith("P"):
+        return datetime.fromisoformat(second) - _duration(first), datetime.fromisoformat(second)
+    return datetime.fromisoformat(first), datetime.fromisoformat(second)
+
+
+def _duration(text: str) -> timedelta:
+    match = _DURATION.fullmatch(text)
+    if match is None or not any(match.groups()):
+        raise ValueError("no ISO 8601 duration")
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    state: _State
+    protocol_version = "HTTP/1.1"
+    timeout = _HANG_S
+
+    def do_GET(self) -> None:
+        match = _DISCOVERY.fullmatch(self.path)
+        if match is None:
+            self._send(404, error("PathNotFoundError", "The requested path does not exist"))
+            return
+        root = f"https://{self.headers.get('Host', 'localhost')}/{match[1]}"
+        self._send(
+            200,
+            {
+                "issuer": f"{root}/v2.0",
+                "authorization_endpoint": f"{root}/oauth2/v2.0/authorize",
+                "token_endpoint": f"{root}/oauth2/v2.0/token",
+            },
+        )
+
+    def do_POST(self) -> None:
+        size = int(self.headers.get("Content-Length") or 0)
+        if not 0 <= size <= _MOST_BYTES:
+            self.close_connection = True
+            self._send(413, error("BadArgumentError", "The request is too large"))
+            return
+        body = self.rfile.read(size)
+        if _TOKEN.fullmatch(self.path):
+            self._send(*self.state.token(_form(body)))
+        elif match := _QUERY.fullmatch(self.path):
+            self._send(*self.state.query(match[1], self.headers.get("Authorization", ""), body))
+        else:
+            self._send(404, error("PathNotFoundError", "The requested path does not exist"))
+
+    def _send(self, status: int, document: Mapping[str, Any]) -> None:
+        content = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — http.server's name
+        """Nothing: a request line is nobody's business."""
+
+
+def _form(body: bytes) -> dict[str, str]:
+    fields = parse_qs(body.decode("ascii", "replace"), max_num_fields=50)
+    return {name: values[0] for name, values in fields.items()}

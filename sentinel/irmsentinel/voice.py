@@ -1,0 +1,24 @@
+"""How the command line lets its subcommands speak; the command line has the real one (irmcli.say)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import click
+
+
+class Voice(Protocol):
+    """Results on standard output: lines and tables, or one JSON document."""
+
+    def line(self, text: str = "", style: str = "") -> None: ...
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None: ...
+
+    def document(self, document: Mapping[str, Any] | Sequence[Any]) -> None: ...
+
+
+def of(ctx: click.Context) -> Voice:
+    """The voice of the command that runs."""
+    voice: Voice = ctx.obj
+    return voice

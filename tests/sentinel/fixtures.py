@@ -1,0 +1,73 @@
+"""A fixture: YAML beside the artefact's mirror, with tables, a call and the rows that must come out.
+
+A table is named as in KQL; ``NAME.SHAPE`` takes another of its shapes. A table that a case does not name
+is missing. ``columns`` picks and orders the columns that are compared; rows are literal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from irmsentinel import content, tables
+from irmsentinel.engine import Engine
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of a fixture file."""
+
+    file: Path
+    what: str
+    now: datetime
+    tables: dict[str, list[dict[str, Any]]]
+    call: str
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+def cases() -> Iterator[Case]:
+    """Every case of every fixture file."""
+    for file in sorted(HERE.glob("*/*.yaml")):
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for case in document["cases"]:
+            given = {**document, **case}
+            yield Case(
+                file=file,
+                what=case["what"],
+                now=given["now"].astimezone(UTC),
+                tables={**document.get("tables", {}), **case.get("tables", {})},
+                call=given["call"],
+                columns=given["columns"],
+                rows=case["rows"],
+            )
+
+
+def run(case: Case) -> list[list[Any]]:
+    """The chosen columns of what the local engine gives, in its order."""
+    loaded = content.load()
+    known = tables.shapes(tables.load(loaded.root / "tables"))
+    with Engine(loaded.on_this_machine()) as engine:
+        for name, rows in case.tables.items():
+            table, _, shape = name.partition(".")
+            engine.insert(known[table][shape], [{k: plain(v) for k, v in row.items()} for row in rows])
+        query = next(
+            (a.body for a in loaded.artefacts if a.name == case.call and not a.is_function), case.call
+        )
+        result = engine.run(query, now=case.now)
+    at = [next(i for i, column in enumerate(result.columns) if column.name == name) for name in case.columns]
+    return [[plain(row[i]) for i in at] for row in result.rows]
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: times as text in UTC."""
+    if isinstance(value, datetime):
+        moment = value.astimezone(UTC)
+        return moment.isoformat().replace("+00:00", "Z")
+    return value

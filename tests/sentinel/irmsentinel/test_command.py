@@ -1,0 +1,114 @@
+"""`irmexport sentinel …` as a user types it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+IRMEXPORT = Path(sys.executable).with_name("irmexport")
+
+
+def irmexport(*arguments: object, code: int = 0) -> str:
+    """What a command prints; it must end with that code."""
+    done = subprocess.run(
+        [IRMEXPORT, *map(str, arguments)], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sample tables."""
+    folder = tmp_path_factory.mktemp("samples") / "tables"
+    irmexport("sentinel", "samples", folder, "--people", 2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def emulator(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The stand-in of the query API, in a process of its own."""
+    directory = tmp_path_factory.mktemp("api")
+    command = [
+        IRMEXPORT,
+        "sentinel",
+        "emulator",
+        "--directory",
+        directory,
+        "--local",
+        tables,
+        "--lifetime",
+        "90",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"PYTHONUNBUFFERED": "1"})
+    assert process.stdout is not None
+    assert "not Microsoft's service" in process.stdout.readline()
+    yield directory
+    process.terminate()
+    process.communicate(timeout=30)
+
+
+def rows(*arguments: object) -> list[dict[str, Any]]:
+    """The rows of a query, as its JSON has them."""
+    found: list[dict[str, Any]] = json.loads(irmexport("--json", "sentinel", "query", *arguments))
+    return found
+
+
+def test_here_and_through_microsofts_client_a_query_gives_the_same(tables: Path, emulator: Path) -> None:
+    """The stand-in serves over HTTPS what the engine gives."""
+    for call in (["IRMAlerts"], ["IRMUserTimeline", "--param", "user=SaraD@contoso.com"]):
+        here = rows(*call, "--local", tables)
+        there = rows(*call, "--emulator", emulator)
+        assert len(here) == len(there) > 0
+        for one, other in zip(here, there, strict=True):
+            assert one.keys() == other.keys()
+            assert {k: v for k, v in one.items() if k != "RawData"} == {
+                k: v for k, v in other.items() if k != "RawData"
+            }
+
+
+def test_only_the_columns_that_are_asked_for(tables: Path) -> None:
+    """In their order, on one line a row."""
+    printed = irmexport("sentinel", "query", "IRMAlerts", "--local", tables, "--columns", "AlertId,IsOpen")
+    assert printed.splitlines()[:3] == ["IRMAlerts: 2 rows", "  AlertId  IsOpen", "  alert-1    True"]
+
+
+def test_what_is_wrong_is_said_with_the_next_step(tables: Path, tmp_path: Path) -> None:
+    """Exit code 1 for data, 2 for a setting."""
+    query = ("sentinel", "query")
+    assert "Did you mean IRMAlerts?" in irmexport(*query, "IRMAlert", "--local", tables, code=1)
+    assert "Did you mean starttime?" in irmexport(
+        *query, "IRMAlerts", "--local", tables, "--param", "start=now()", code=2
+    )
+    assert "Say where" in irmexport(*query, "IRMAlerts", code=2)
+    assert "Start one" in irmexport(*query, "IRMAlerts", "--emulator", tmp_path, code=2)
+    assert "It has: TimeGenerated" in irmexport(
+        *query, "IRMAlerts", "--local", tables, "--columns", "Nope", code=2
+    )
+    assert "irmexport sentinel samples" in irmexport(*query, "IRMAlerts", "--local", tmp_path, code=1)
+
+
+def test_the_template_and_the_list_are_written(tmp_path: Path) -> None:
+    """The template holds what the list names as functions."""
+    irmexport("sentinel", "template", tmp_path / "functions.json")
+    template = json.loads((tmp_path / "functions.json").read_text())
+    listed = json.loads(irmexport("--json", "sentinel", "list"))
+    functions = {entry["name"] for entry in listed if entry["parameters"] != "(a query)"}
+    assert {r["properties"]["functionAlias"] for r in template["resources"]} == functions
+
+
+def test_help_loads_neither_duckdb_nor_azure() -> None:
+    """The command line stays quick for who only sends."""
+    ask = (
+        "import sys; from irmcli.main import main\n"
+        "main(['sentinel', '--help'], standalone_mode=False)\n"
+        "print([m for m in ('duckdb', 'azure.core', 'trustme') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", ask], capture_output=True, text=True, check=True, timeout=100
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

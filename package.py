@@ -1,19 +1,39 @@
-"""Builds dist/: the wheel. The same commit gives the same bytes.
+"""Builds dist/: the wheel, and the Splunk app with its list of materials. The same commit gives the same bytes.
 
-File times inside are the last commit's (or SOURCE_DATE_EPOCH, where that is set), modes are
-normalised, and nothing is fetched: the build backend is the one that `make` installed from
-requirements/build.txt.
+File times inside are the last commit's (or SOURCE_DATE_EPOCH, where that is set) and modes are
+normalised. The wheel's build fetches nothing. The app's lib/ is fetched as requirements/splunk-lib.txt
+hashes it, once for each lock; later builds find it in .cache/.
 """
 
 import argparse
+import gzip
 import hashlib
+import io
+import json
 import os
+import re
+import shutil
 import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+import venv
 from pathlib import Path
 
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).resolve().parent
+APP = "irmexport"
+LOCK = ROOT / "requirements" / "splunk-lib.txt"
+BUILD_LOCK = ROOT / "requirements" / "splunk-build.txt"
+# lib/ is resolved for the older of Splunk's two Pythons; what is installed runs on both.
+LIB_PYTHON = "3.9"
+# On PyPI as source alone. Its archive is checked against the lock and built by the locked setuptools.
+SOURCE_ONLY = "splunk-sdk"
+# Compiled parts (each of these packages has a pure one beside them), scripts and pip's own notes.
+LEFT_OUT = ("*.so", "*.pyd", "bin", "__pycache__", "RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+NATIVE = ("cryptography", "cffi", "pycparser", "_cffi_backend")
 
 
 def commit_time() -> str | None:
@@ -26,21 +46,162 @@ def commit_time() -> str | None:
     return asked.stdout.strip() or None
 
 
+def version() -> str:
+    """The project's version, which the app has too."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return str(project["version"])
+
+
 def build_wheel(into: Path) -> Path:
     """The wheel, written into that folder."""
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(into), versions=["standard"])
     return Path(wheel)
 
 
+def locked() -> dict[str, str]:
+    """Package and version of everything in lib/ but irmcore."""
+    found = re.findall(r"^([a-z0-9.-]+)==([^ ;]+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
+    return dict(found)
+
+
+def pip(python: Path | str, *arguments: str | Path) -> None:
+    """pip with only what a lock names and hashes; what it says is shown when it fails."""
+    command = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", "-qq"]
+    command += ["install", "--require-hashes", "--no-deps", *map(str, arguments)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        sys.exit(f"{' '.join(command)}\n{ran.stdout}{ran.stderr}")
+
+
+def libraries() -> Path:
+    """The packages of lib/, pure Python, in a folder of .cache/ named by their lock."""
+    recipe = LOCK.read_bytes() + BUILD_LOCK.read_bytes() + Path(__file__).read_bytes()
+    kept = ROOT / ".cache" / "splunk-lib" / hashlib.sha256(recipe).hexdigest()[:16]
+    if kept.is_dir():
+        return kept
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent) as temporary:
+        target = Path(temporary) / "lib"
+        source_lock = Path(temporary) / "source.txt"
+        wheel_lock = Path(temporary) / "wheels.txt"
+        entries = re.split(r"\n(?=[a-z0-9])", LOCK.read_text(encoding="utf-8"))
+        source_lock.write_text("\n".join(e for e in entries if e.startswith(f"{SOURCE_ONLY}==")) + "\n")
+        wheel_lock.write_text(
+            "\n".join(
+                # `python_full_version < '3.11'` is asked of the Python that runs pip: this one is for 3.9.
+                re.sub(r" ; python_full_version < '3\.11'", "", e)
+                for e in entries
+                if re.match(r"[a-z0-9.-]+==", e) and not e.startswith(f"{SOURCE_ONLY}==")
+            )
+            + "\n"
+        )
+        wheels = ("--only-binary=:all:", "--platform=manylinux_2_28_x86_64", "--platform=manylinux2014_x86_64")
+        pip(
+            *(sys.executable, "--target", target, "--no-compile", *wheels),
+            *(f"--python-version={LIB_PYTHON}", "--implementation=cp", "-r", wheel_lock),
+        )
+        builder = Path(temporary) / "builder"
+        venv.create(builder, with_pip=True)
+        python = builder / "bin" / "python"
+        pip(python, "--only-binary=:all:", "-r", BUILD_LOCK)
+        pip(
+            *(python, "--no-build-isolation", "--target", Path(temporary) / "sdk", "--no-compile"),
+            *("--no-binary", SOURCE_ONLY, "-r", source_lock),
+        )
+        shutil.copytree(Path(temporary) / "sdk", target, dirs_exist_ok=True)
+        for pattern in LEFT_OUT:
+            for found in list(target.rglob(pattern)):
+                shutil.rmtree(found) if found.is_dir() else found.unlink()
+        refuse_native(target)
+        try:
+            target.rename(kept)
+        except OSError:
+            if not kept.is_dir():  # another build was first
+                raise
+    return kept
+
+
+def refuse_native(folder: Path) -> None:
+    """Stop if anything compiled, or anything that needs it, is left."""
+    for file in folder.rglob("*"):
+        if file.is_file() and file.read_bytes()[:4] in (b"\x7fELF", b"\xcf\xfa\xed\xfe"):
+            sys.exit(f"{file} is compiled code: add it to LEFT_OUT, or leave its package out.")
+        if file.name in NATIVE:
+            sys.exit(f"{file} needs compiled code: add it to requirements/core-py39.excludes.")
+
+
+def lay_app(into: Path) -> Path:
+    """The app as it will be installed, in a new folder of that one."""
+    app = into / APP
+    shutil.rmtree(app, ignore_errors=True)
+    unwanted = shutil.ignore_patterns("__pycache__", "*.pyc", "local", "local.meta", ".*")
+    shutil.copytree(ROOT / "splunk_app", app, ignore=unwanted)
+    shutil.copytree(libraries(), app / "lib")
+    shutil.copytree(ROOT / "common" / "irmcore", app / "lib" / "irmcore", ignore=unwanted)
+    shutil.copyfile(ROOT / "LICENSE", app / "LICENSE")
+    for name, text in (("default/app.conf", f"version = {version()}\n"), ("app.manifest", f'"{version()}"')):
+        if text not in (app / name).read_text(encoding="utf-8"):
+            sys.exit(f"splunk_app/{name} does not have the version of pyproject.toml, {version()}.")
+    return app
+
+
+def pack(app: Path, archive: Path, time: int) -> None:
+    """The app as a tarball that does not depend on who packs it where."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for file in sorted([app, *app.rglob("*")]):
+            entry = tar.gettarinfo(str(file), str(file.relative_to(app.parent)))
+            entry.uid = entry.gid = 0
+            entry.uname = entry.gname = ""
+            entry.mtime = time
+            entry.mode = 0o755 if entry.isdir() else 0o644
+            with file.open("rb") if entry.isfile() else io.BytesIO() as content:
+                tar.addfile(entry, content if entry.isfile() else None)
+    with archive.open("wb") as packed, gzip.GzipFile("", "wb", 9, packed, mtime=time) as file:
+        file.write(raw.getvalue())
+
+
+def materials() -> dict[str, object]:
+    """What the app is made of, as CycloneDX 1.5."""
+
+    def component(name: str, number: str) -> dict[str, str]:
+        purl = f"pkg:pypi/{name}@{number}"
+        return {"type": "library", "bom-ref": purl, "name": name, "version": number, "purl": purl}
+
+    own = {"type": "application", "bom-ref": APP, "name": APP, "version": version()}
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": {"component": own},
+        "components": [component(name, number) for name, number in sorted(locked().items())],
+    }
+
+
+def build_app(into: Path) -> list[Path]:
+    """The Splunk app and its list of materials, written into that folder."""
+    into.mkdir(parents=True, exist_ok=True)
+    archive = into / f"{APP}-{version()}.spl"
+    with tempfile.TemporaryDirectory() as temporary:
+        pack(lay_app(Path(temporary)), archive, int(os.environ.get("SOURCE_DATE_EPOCH", "0")))
+    listed = into / f"{APP}-{version()}.spl.cdx.json"
+    listed.write_text(json.dumps(materials(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return [archive, listed]
+
+
 def main() -> None:
     """Build, and print each file's SHA-256 and path as sha256sum does."""
-    arguments = argparse.ArgumentParser(description="Build the wheel, byte for byte reproducibly.")
+    arguments = argparse.ArgumentParser(description="Build dist/, byte for byte reproducibly.")
     arguments.add_argument("--into", type=Path, default=ROOT / "dist", help="default: dist/")
-    into = arguments.parse_args().into.resolve()
+    arguments.add_argument("--only", choices=("wheel", "splunk"), help="default: all")
+    asked = arguments.parse_args()
+    into = asked.into.resolve()
     if "SOURCE_DATE_EPOCH" not in os.environ and (time := commit_time()):
         os.environ["SOURCE_DATE_EPOCH"] = time
-    wheel = build_wheel(into)
-    print(f"{hashlib.sha256(wheel.read_bytes()).hexdigest()}  {wheel}")
+    built = [build_wheel(into)] if asked.only != "splunk" else []
+    built += build_app(into) if asked.only != "wheel" else []
+    for file in built:
+        print(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Builds dist/: the wheel, and the Splunk app with its list of materials. The same commit gives the same bytes.
+"""Builds dist/: the wheel, and the Splunk app with its list of materials. The same commit, the same bytes.
 
 File times inside are the last commit's (or SOURCE_DATE_EPOCH, where that is set) and modes are
 normalised. The wheel's build fetches nothing. The app's lib/ is fetched as requirements/splunk-lib.txt
@@ -65,7 +65,7 @@ def locked() -> dict[str, str]:
 
 
 def pip(python: Path | str, *arguments: str | Path) -> None:
-    """pip with only what a lock names and hashes; what it says is shown when it fails."""
+    """Run pip with only what a lock names and hashes; what it says is shown when it fails."""
     command = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", "-qq"]
     command += ["install", "--require-hashes", "--no-deps", *map(str, arguments)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -95,20 +95,18 @@ def libraries() -> Path:
             )
             + "\n"
         )
-        wheels = ("--only-binary=:all:", "--platform=manylinux_2_28_x86_64", "--platform=manylinux2014_x86_64")
-        pip(
-            *(sys.executable, "--target", target, "--no-compile", *wheels),
-            *(f"--python-version={LIB_PYTHON}", "--implementation=cp", "-r", wheel_lock),
-        )
+        platforms = ("manylinux_2_28_x86_64", "manylinux2014_x86_64")
+        wheels = ("--only-binary=:all:", *(f"--platform={platform}" for platform in platforms))
+        target_python = (f"--python-version={LIB_PYTHON}", "--implementation=cp")
+        pip(sys.executable, "--target", target, "--no-compile", *wheels, *target_python, "-r", wheel_lock)
         builder = Path(temporary) / "builder"
         venv.create(builder, with_pip=True)
         python = builder / "bin" / "python"
         pip(python, "--only-binary=:all:", "-r", BUILD_LOCK)
-        pip(
-            *(python, "--no-build-isolation", "--target", Path(temporary) / "sdk", "--no-compile"),
-            *("--no-binary", SOURCE_ONLY, "-r", source_lock),
-        )
-        shutil.copytree(Path(temporary) / "sdk", target, dirs_exist_ok=True)
+        sdk = Path(temporary) / "sdk"
+        from_source = ("--no-build-isolation", "--no-binary", SOURCE_ONLY)
+        pip(python, "--target", sdk, "--no-compile", *from_source, "-r", source_lock)
+        shutil.copytree(sdk, target, dirs_exist_ok=True)
         for pattern in LEFT_OUT:
             for found in list(target.rglob(pattern)):
                 shutil.rmtree(found) if found.is_dir() else found.unlink()
@@ -157,8 +155,8 @@ def pack(app: Path, archive: Path, time: int) -> None:
             entry.mode = 0o755 if entry.isdir() else 0o644
             with file.open("rb") if entry.isfile() else io.BytesIO() as content:
                 tar.addfile(entry, content if entry.isfile() else None)
-    with archive.open("wb") as packed, gzip.GzipFile("", "wb", 9, packed, mtime=time) as file:
-        file.write(raw.getvalue())
+    with archive.open("wb") as packed, gzip.GzipFile("", "wb", 9, packed, mtime=time) as compressed:
+        compressed.write(raw.getvalue())
 
 
 def materials() -> dict[str, object]:

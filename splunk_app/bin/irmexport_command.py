@@ -5,11 +5,11 @@ import os
 import sys
 
 
-def refuse_old_python():
+def refuse_old_python() -> None:
     """One clear error in the search, in reply to getinfo."""
     head = sys.stdin.buffer.readline().split(b",")
     sys.stdin.buffer.read(int(head[1]))
-    what = "irmexport needs Python 3.9 or newer: use Splunk 9.3 or newer, or set python.version = python3.9 there."
+    what = "irmexport needs Python 3.9 or newer: use Splunk 9.3 or newer, or set python.version = python3.9."
     reply = {"finished": True, "inspector": {"messages": [["ERROR", what]]}}
     body = json.dumps(reply).encode("ascii")
     sys.stdout.buffer.write(b"chunked 1.0,%d,0\n" % len(body) + body)

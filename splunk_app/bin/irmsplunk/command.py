@@ -55,11 +55,12 @@ class IrmExport(EventingCommand):  # type: ignore[misc]
     def _protocol_v2_option_parser(self, arg: str) -> list[str]:
         name, equals, value = arg.partition("=")
         if not equals or name in _NOT_OFFERED:
-            raise ConfigurationError(
-                "an argument is not one of this command's options",
-                where="| irmexport",
-                next_step="They are profile, dryrun, wait, output, maxrejects, allowpartial and fields.",
+            # Not raised: of any other exception the SDK loses the message.
+            self.write_error(
+                "irmexport: an argument is not one of this command's options: profile, dryrun, wait, output, "
+                "maxrejects, allowpartial, fields."
             )
+            raise SystemExit(1)
         return [name, value]
 
     def _report_unexpected_error(self) -> None:
@@ -67,6 +68,7 @@ class IrmExport(EventingCommand):  # type: ignore[misc]
         error = sys.exc_info()[1]
         if error is not None:
             self._record_writer.write_message("ERROR", "{}", said_of(error))
+            sys.stderr.write(f"{said_of(error)}\n")
 
     def _execute(self, ifile: Any, process: Any) -> None:
         output: BinaryIO = getattr(self._record_writer.ofile, "buffer", self._record_writer.ofile)
@@ -120,7 +122,7 @@ class Talk:
             spool.close()
 
     def _echo(self, spool: Spool, length: int, *, finished: bool, messages: list[tuple[str, str]]) -> None:
-        metadata = frames.metadata(finished, messages)
+        metadata = frames.metadata(messages, finished=finished)
         if self._options.output == "rows" or self._search.preview:
             frames.write(self._replies, metadata, length, spool.last())
         else:
@@ -140,14 +142,14 @@ class Talk:
             self._log("failed", level=ERROR, error=code, what=getattr(error, "what", ""))
             frames.write(
                 self._replies,
-                frames.metadata(True, [(ERROR, said_of(error))]),
+                frames.metadata([(ERROR, said_of(error))], finished=True),
                 *self._rows_of(error),
             )
             raise SystemExit(1) from None
         if self._options.output == "rows":
             self._echo(spool, length, finished=True, messages=messages)
         else:
-            frames.write(self._replies, frames.metadata(True, messages), len(body), [body])
+            frames.write(self._replies, frames.metadata(messages, finished=True), len(body), [body])
 
     def _why_not(self) -> tuple[str, str] | None:
         """Why nothing is queued though the results ended, as a message; silence in a preview."""
@@ -190,7 +192,7 @@ class Talk:
             except TooManyRefused as error:
                 self._refused = handover.refused_rows(error.where) if keep else b""
                 raise
-            self._log("queued", run=handed.run, batches=len(handed.batches), **handed.counts.as_dict())
+            self._log("queued", run=handed.run, batches=len(handed.batches), counts=handed.counts.as_dict())
             standing = (
                 handover.wait(handed, float(options.wait)) if handed.batches else Standing("nothing to send")
             )

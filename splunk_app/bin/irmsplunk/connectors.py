@@ -165,4 +165,5 @@ def stanzas(splunkd: Splunkd) -> dict[str, Mapping[str, Any]]:
 
 
 def is_off(content: Mapping[str, Any]) -> bool:
+    """Whether a stanza is disabled, in any of the ways a conf file says so."""
     return str(content.get("disabled", "0")).lower() in ("1", "true", "t", "yes")

@@ -1,4 +1,4 @@
-"""The chunked protocol's frames: read to their full length or refused, written one a request.
+r"""The chunked protocol's frames: read to their full length or refused, written one a request.
 
     chunked 1.0,<metadata bytes>,<body bytes>\n<metadata><body>
 
@@ -67,12 +67,11 @@ def write(stream: BinaryIO, metadata: Mapping[str, Any], length: int = 0, body: 
     text = json.dumps(metadata).encode("ascii")
     stream.write(b"chunked 1.0,%d,%d\n" % (len(text), length))
     stream.write(text)
-    for piece in body:
-        stream.write(piece)
+    stream.writelines(body)
     stream.flush()
 
 
-def metadata(finished: bool, messages: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:  # noqa: FBT001
+def metadata(messages: Iterable[tuple[str, str]], *, finished: bool) -> dict[str, Any]:
     """A reply's metadata; each message is a level (INFO, WARN, ERROR) and a text."""
     said = [list(message) for message in messages]
     found: dict[str, Any] = {"finished": finished}

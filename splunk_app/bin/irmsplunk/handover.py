@@ -133,9 +133,7 @@ class Handover:
     def sender_alive(self) -> bool:
         return heartbeat.alive(self._root, self._clock.now())
 
-    def wait(
-        self, handed: Handed, seconds: float, on_look: Callable[[], None] = lambda: None
-    ) -> Standing:
+    def wait(self, handed: Handed, seconds: float, on_look: Callable[[], None] = lambda: None) -> Standing:
         """Look until every batch has an end, something needs a person, or the time is over."""
         end = self._clock.monotonic() + seconds
         while True:

@@ -24,7 +24,8 @@ class Places:
         home = environment.get("SPLUNK_HOME", "")
         if not home:
             raise ConfigurationError(
-                "SPLUNK_HOME is not set", next_step="This runs inside Splunk; start it by `splunk cmd python`."
+                "SPLUNK_HOME is not set",
+                next_step="This runs inside Splunk; start it by `splunk cmd python`.",
             )
         data = environment.get("SPLUNK_DB") or os.path.join(home, "var", "lib", "splunk")
         return Places(

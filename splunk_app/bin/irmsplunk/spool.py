@@ -25,7 +25,7 @@ class Spool:
     """An unnamed file in the search's own dispatch directory; it goes with the process."""
 
     def __init__(self, directory: str | None) -> None:
-        self._file: BinaryIO = tempfile.TemporaryFile(dir=directory)  # type: ignore[assignment]  # noqa: SIM115
+        self._file: BinaryIO = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
         self._parts: list[tuple[int, int]] = []
         self._end = 0
 
@@ -104,9 +104,7 @@ class _Layout:
 
     def read(self, number: int, row: list[str]) -> SourceRow:
         if len(row) != self._width:
-            return SourceRow(
-                number, tuple(row), "ragged-short" if len(row) < self._width else "ragged-long"
-            )
+            return SourceRow(number, tuple(row), "ragged-short" if len(row) < self._width else "ragged-long")
         values = (
             tuple(row[: self._take])
             if self._straight

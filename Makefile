@@ -14,7 +14,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint lock package clean
+.PHONY: help demo test lint docs lock package clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/ruff check --output-format concise
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+
+docs: $(VENV)/.dev ## write the pages of docs/ that are made from the code
+	@$(BIN)/python docs/write.py
 
 package: $(VENV)/.dev ## build the wheel into dist/, byte for byte the same from the same commit
 	@$(BIN)/python package.py

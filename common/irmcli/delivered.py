@@ -13,7 +13,7 @@ from irmcore.delivery import Report, Sender, Service, load_gate
 from irmcore.outbox import Batch, Box, Manifest
 
 from irmcli.exits import code_of_drain
-from irmcli.say import Say
+from irmcli.say import Say, count
 
 _SAID = {
     "retry": "will be tried again",
@@ -31,7 +31,7 @@ class Teller:
         self._say = say
 
     def __call__(self, event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None:
-        name = f"{batch.id[:12]} ({manifest.rows:,} rows)"
+        name = f"{batch.id[:12]} ({count(manifest.rows, 'row')})"
         if event == "sent":
             request = f", request id {detail['request_id']}" if detail["request_id"] else ""
             self._say.line(f"Upload Successful: {name}, HTTP {detail['status']}{request}", "green")
@@ -55,7 +55,7 @@ def drain(say: Say, box: Box, service: Service, *, until: float | None = None) -
         state = (
             f"the connector is {'paused' if gate.mode == gates.PAUSED else 'held back'}, " if paused else ""
         )
-        say.line(f"{state}{report.waiting:,} waiting{when}")
+        say.line(f"{state}{count(report.waiting, 'batch')} waiting{when}")
     return report, code_of_drain(report, paused=paused)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from irmcore.delivery import Report
 from irmcore.errors import (
     ConfigurationError,
@@ -22,6 +24,12 @@ def code_of(error: IrmError) -> int:
     if isinstance(error, (ConfigurationError, OperatorError)):
         return CONFIGURATION
     return ROWS_REFUSED if isinstance(error, TooManyRefused) else FAILED
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The code of several outcomes together: a person being needed outweighs all."""
+    order = (DONE, ROWS_REFUSED, FAILED, CONFIGURATION, NEEDS_PERSON)
+    return max(codes, key=order.index, default=DONE)
 
 
 def code_of_drain(report: Report, *, paused: bool) -> int:

@@ -16,11 +16,19 @@ from irmcli.settings import Settings
 
 #: name → module under irmcli.commands, in the order of a first use. A module is imported when it runs.
 COMMANDS = {
+    "profile": "profile",
     "check": "check",
     "send": "send",
     "drain": "drain",
     "status": "status",
     "show": "show",
+    "resolve": "resolve",
+    "requeue": "requeue",
+    "resume": "resume",
+    "export-rejects": "export_rejects",
+    "audit": "audit",
+    "doctor": "doctor",
+    "clean-up": "clean_up",
     "emulator": "emulator",
     "demo": "demo",
 }
@@ -35,14 +43,12 @@ class Commands(click.Group):
         return [*COMMANDS, *(point.name for point in metadata.entry_points(group=ENTRY_POINTS))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        command: click.Command | None = None
         if cmd_name in COMMANDS:
-            module = import_module(f"irmcli.commands.{COMMANDS[cmd_name]}")
-            command: click.Command = module.command
-            return command
+            command = import_module(f"irmcli.commands.{COMMANDS[cmd_name]}").command
         for point in metadata.entry_points(group=ENTRY_POINTS, name=cmd_name):
-            joined: click.Command = point.load()
-            return joined
-        return None
+            command = point.load()
+        return with_json(command) if command is not None else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -65,6 +71,29 @@ class Commands(click.Group):
             # Whoever read our output has enough of it (`| head`): no error of ours.
             sys.stderr.close()
             ctx.exit(FAILED)
+
+
+def with_json(command: click.Command) -> click.Command:
+    """``command`` with a --json of its own, so that it may stand behind the subcommand too."""
+
+    def turn_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.obj = ctx.find_root().obj = Say(as_json=True)
+
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            with_json(inner)
+    elif all(param.name != "as_json" for param in command.params):
+        option = click.Option(
+            ["--json", "as_json"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=turn_on,
+            help="Print one JSON document instead of text.",
+        )
+        command.params.append(option)
+    return command
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,7 +7,7 @@ from typing import Any
 from irmcore.intake import Accepted
 from irmcore.reasons import REASONS
 
-from irmcli.say import Say
+from irmcli.say import Say, count
 
 
 def document(done: Accepted) -> dict[str, Any]:
@@ -35,16 +35,12 @@ def show(say: Say, done: Accepted, *, dry: bool) -> None:
         parts.append(f"{counts.skipped:,} skipped (accepted before)")
     if counts.rejected:
         parts.append(f"{counts.rejected:,} refused")
-    say.line(f"{counts.read:,} rows read: {', '.join(parts)}")
+    say.line(f"{count(counts.read, 'row')} read: {', '.join(parts)}")
     if done.sizes:
-        verb = "would be" if dry else "in"
-        say.line(
-            f"{len(done.sizes):,} {'batch' if len(done.sizes) == 1 else 'batches'} {verb} "
-            f"{'sent' if dry else 'the outbox'}"
-        )
+        say.line(f"{count(len(done.sizes), 'batch')} {'would be sent' if dry else 'in the outbox'}")
     rows = [
-        (code, column or "(row)", count, REASONS[code].advice)
-        for (column, code), count in sorted(done.reasons.items(), key=lambda item: -item[1])
+        (code, column or "(row)", number, REASONS[code].advice)
+        for (column, code), number in sorted(done.reasons.items(), key=lambda item: -item[1])
     ]
     say.table("Refused rows", ("reason", "column", "rows", "what to do"), rows)
     if done.rejects:

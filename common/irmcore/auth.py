@@ -6,6 +6,7 @@ after a 401. Errors carry Entra's code (AADSTS…) and what to check, never the 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any, Callable, Protocol
@@ -32,6 +33,11 @@ class TokenSource(Protocol):
 
     def refresh(self) -> None: ...
 
+
+# MSAL's loggers quote what an endpoint answered; without a handler Python prints that to standard error.
+_MSAL_LOG = logging.getLogger("msal")
+_MSAL_LOG.addHandler(logging.NullHandler())
+_MSAL_LOG.propagate = False
 
 #: Entra's error codes that an administrator can act on. Source: Microsoft Entra authentication and
 #: authorization error codes (learn.microsoft.com, reference-error-codes).
@@ -113,6 +119,12 @@ def _passing(name: str) -> TokenTrouble:
         advice = "The proxy refuses the way to the login host: check `proxy` and its rules."
     elif name in ("SSLError", "SSLCertVerificationError"):
         advice = "The login host's certificate is not trusted: is TLS inspected here? Set `ca_file`."
+    elif name == "ValueError":
+        # An unknown tenant (MSAL hides Entra's code for it), or a page where JSON should be.
+        advice = (
+            "The login host does not answer as Entra ID does for a tenant: check `tenant_id` and `cloud`, "
+            "and whether a proxy's sign-in page answers in its place."
+        )
     elif name == "MsalServiceError":
         advice = "Microsoft Entra ID answered with an error of its own; this passes."
     else:

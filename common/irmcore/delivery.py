@@ -18,11 +18,11 @@ from typing import Any, Callable, Optional, Protocol
 
 from irmcore import gate as gates
 from irmcore.auth import TokenSource, TokenTrouble
-from irmcore.errors import BatchDamaged, CredentialError, OutboxBusy, UnknownFormat
+from irmcore.errors import BatchDamaged, CredentialError, DamageError, OutboxBusy, UnknownFormat
 from irmcore.gate import Gate
 from irmcore.ledger import RECORD_BYTES
 from irmcore.outbox import Batch, Box, Draft, Manifest, states
-from irmcore.replies import Action, Decision, Failure, Outcome, decide
+from irmcore.replies import Action, Decision, Failure, Outcome, decide, without_values
 from irmcore.standing import load_gate, store_gate
 from irmcore.transport import Transport, Upload
 
@@ -304,13 +304,20 @@ class Sender:
             "attempt": batch.state.attempts if batch.state else 0,
         }
         if decision.action not in (Action.SENT, Action.RETRY):
-            detail["reply"] = text[:1000]
+            detail["reply"] = without_values(text, self._payload(batch))[:1000] if text else ""
         self._note(batch, detail)
         self._count(decision, manifest, report)
         self._listener(decision.action.value, batch, manifest, detail)
         if name == states.SENT:
             self._finish(batch)
         return batch
+
+    def _payload(self, batch: Batch) -> bytes:
+        """The payload again, for what a reply may quote of it; empty if it cannot be read."""
+        try:
+            return self._box.payload(batch, self._box.manifest(batch))
+        except (DamageError, OSError):
+            return b""
 
     def _count(self, decision: Decision, manifest: Manifest, report: Report) -> None:
         if decision.action is Action.SENT:

@@ -6,8 +6,10 @@ test keeps the two in step. "In doubt" means that the service may or may not hav
 
 from __future__ import annotations
 
+import datetime
 import email.utils
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Union
@@ -68,6 +70,9 @@ class Decision:
     flagged: bool = False
 
 
+#: A value worth hiding: shorter ones (a number, a code) say nothing without the row.
+_CELL = re.compile(r'[^",\r\n]{4,}')
+
 _RULES: Mapping[int, Action] = {
     400: Action.DEAD,
     401: Action.REFRESH,
@@ -114,6 +119,16 @@ def decide(outcome: Outcome, *, attempt: int, refreshed: bool, in_doubt: str, ji
     return Decision(action, code, wait if action is Action.RETRY else 0.0, doubt=doubt)
 
 
+def without_values(text: str, payload: bytes) -> str:
+    """A reply's text without the values of the rows it may quote; the payload's header stays readable."""
+    header, _, rows = payload.decode("utf-8", "replace").partition("\n")
+    columns = set(_CELL.findall(header))
+    for cell in sorted(set(_CELL.findall(rows)) - columns, key=len, reverse=True):
+        if cell in text:
+            text = text.replace(cell, "…")
+    return text
+
+
 def _action(status: int) -> Action:
     if status in _RULES:
         return _RULES[status]
@@ -138,6 +153,8 @@ def retry_after(header: str | None, now: float) -> float | None:
         return min(float(text[:9]), MAX_WAIT)
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
+    if moment.tzinfo is None:  # HTTP dates are in GMT, whatever the time zone of this machine
+        moment = moment.replace(tzinfo=datetime.timezone.utc)
     return min(max(moment.timestamp() - now, 0.0), MAX_WAIT)

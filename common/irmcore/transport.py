@@ -26,6 +26,7 @@ from typing import (
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from irmcore.replies import Failure, Outcome, Reply, retry_after
@@ -256,6 +257,11 @@ class TokenHttp:
             )
 
 
+def default_ca_file() -> str:
+    """The file of the certificate authorities that are trusted unless a profile names another."""
+    return str(DEFAULT_CA_BUNDLE_PATH)
+
+
 class HttpsTransport:
     """Uploads over requests. ``proxy`` as http://host:port; ``ca_file`` replaces the built-in CAs."""
 
@@ -342,10 +348,11 @@ _KINDS = (
     (socket.gaierror, "dns"),
     (ssl.SSLCertVerificationError, "tls"),
     (TimeoutError, "timeout"),
-    (socket.timeout, "timeout"),
+    (socket.timeout, "timeout"),  # a class of its own before Python 3.10
+    (ConnectionRefusedError, "refused"),
+    (urllib3.exceptions.NewConnectionError, "refused"),  # before its base, a time-out by history
     (urllib3.exceptions.TimeoutError, "timeout"),
     (requests.Timeout, "timeout"),
-    (ConnectionRefusedError, "refused"),
     (ConnectionError, "reset"),
     (ssl.SSLEOFError, "reset"),
     (ssl.SSLZeroReturnError, "reset"),
@@ -372,15 +379,14 @@ def _failure(error: BaseException, *, committed: bool, expired: bool) -> Failure
     return Failure("protocol", committed)
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _chain(error: BaseException) -> Iterator[BaseException]:
     """The error and all that it came from: causes, contexts, wrapped reasons and arguments."""
     seen: list[BaseException] = []
-    todo = [error]
+    todo: list[object] = [error]
     while todo:
         link = todo.pop()
-        if link is None or any(link is known for known in seen):
+        if not isinstance(link, BaseException) or any(link is known for known in seen):
             continue
         seen.append(link)
         yield link
-        todo.extend([link.__cause__, link.__context__, getattr(link, "reason", None)])
-        todo.extend(arg for arg in link.args if isinstance(arg, BaseException))
+        todo.extend([link.__cause__, link.__context__, getattr(link, "reason", None), *link.args])

@@ -10,7 +10,7 @@ from irmcore.errors import IrmError
 
 from irmcli import delivered
 from irmcli.desks import desk_of
-from irmcli.exits import CONFIGURATION, code_of
+from irmcli.exits import code_of, worst
 from irmcli.say import Say
 from irmcli.settings import Settings
 
@@ -23,7 +23,8 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
     """Send what waits, of all connectors or of CONNECTOR. For cron and systemd: it never asks."""
     say, settings = Say.of(ctx), Settings.of(ctx)
     desk = desk_of(settings)
-    results, codes = {}, [0]
+    results: dict[str, object] = {}
+    codes: list[int] = []
     for box in desk.choose(connector):
         name = Path(box.path).name
         until = box.clock.monotonic() + seconds if seconds else None
@@ -33,7 +34,8 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
             report, code = delivered.drain(say, box, service, until=until)
         except IrmError as error:
             # One connector's trouble does not keep the others from sending.
-            say.error(error) if not say.as_json else None
+            if not say.as_json:
+                say.error(error)
             results[name] = {"error": str(error)}
             codes.append(code_of(error))
             continue
@@ -42,4 +44,4 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
         results[name] = delivered.document(report)
         codes.append(code)
     say.document(results)
-    ctx.exit(max(codes, key=lambda code: (code != CONFIGURATION, code)) or max(codes))
+    ctx.exit(worst(codes))

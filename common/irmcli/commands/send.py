@@ -14,7 +14,7 @@ from irmcore.outbox import Box
 from irmcore.profile import Profile
 
 from irmcli import delivered, options, rehearsal, shaped, source
-from irmcli.exits import DONE, ROWS_REFUSED
+from irmcli.exits import DONE, ROWS_REFUSED, worst
 from irmcli.say import Say
 from irmcli.settings import Settings
 
@@ -71,7 +71,7 @@ def command(
     if not queue_only:
         report, drained = delivered.drain(say, box, service)
         result["delivery"] = delivered.document(report)
-        code = drained or code
+        code = worst((code, drained))
     say.document(result)
     ctx.exit(code)
 

@@ -6,7 +6,7 @@ import click
 from irmcore.clock import iso
 
 from irmcli.desks import desk_of
-from irmcli.say import Say
+from irmcli.say import Say, count
 from irmcli.settings import Settings
 
 
@@ -34,7 +34,7 @@ def command(ctx: click.Context, batch: str, payload: bool) -> None:
         origin, counts = manifest["origin"], manifest["counts"]
         details = ", ".join(f"{key} {value}" for key, value in origin["details"].items())
         say.line(
-            f"  {manifest['rows']:,} rows, {manifest['payload_bytes']:,} bytes, "
+            f"  {count(manifest['rows'], 'row')}, {manifest['payload_bytes']:,} bytes, "
             f"part {manifest['part']} of {manifest['parts']} of run {manifest['run']}"
         )
         say.line(

@@ -11,7 +11,7 @@ from irmcore.desk import Item, Overview
 
 from irmcli.desks import desk_of
 from irmcli.exits import DONE, NEEDS_PERSON
-from irmcli.say import Say
+from irmcli.say import Say, count
 from irmcli.settings import Settings
 
 
@@ -44,7 +44,7 @@ def _show(say: Say, overview: Overview) -> None:
         say.line(f"  next probe {iso(overview.next_probe)}")
         say.line(f"  {overview.next_step}")
     oldest = f", the oldest since {iso(overview.oldest)}" if overview.queued else ""
-    say.line(f"  queued: {overview.queued:,} batches, {overview.rows_queued:,} rows{oldest}")
+    say.line(f"  queued: {count(overview.queued, 'batch')}, {count(overview.rows_queued, 'row')}{oldest}")
     if overview.retry_at:
         say.line(f"  next retry {iso(overview.retry_at)}")
     rows = [(item.id[:12], item.state, item.rows, iso(item.since), item.reason) for item in overview.items]

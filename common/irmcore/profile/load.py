@@ -20,8 +20,8 @@ import fastjsonschema
 from irmcore.clouds import RESOURCE_APP_ID
 from irmcore.errors import ProfileError
 from irmcore.profile.model import Collisions, Column, Connector, CredentialRef, Limits, Profile
+from irmcore.profile.yaml_source import MAX_CHARACTERS, Source
 from irmcore.profile.yaml_source import Path as KeyPath
-from irmcore.profile.yaml_source import Source
 
 SCHEMA_FILE = Path(__file__).with_name("profile.schema.json")
 
@@ -34,7 +34,8 @@ _SECRET_KEYS = {"secret", "client_secret", "app_secret", "password", "value", "k
 def read(path: str) -> Profile:
     """The profile in the file at ``path``. Raises ProfileError, also when the file cannot be read."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open(encoding="utf-8") as file:
+            text = file.read(MAX_CHARACTERS + 1)  # of a huge file no more than shows that it is one
     except UnicodeDecodeError:
         raise ProfileError("this file is not UTF-8 text", where=path, next_step="Save it as UTF-8.") from None
     except OSError as error:
@@ -74,18 +75,24 @@ def _check_form(source: Source) -> None:
     try:
         _validate()(source.value)
     except fastjsonschema.JsonSchemaValueException as error:
-        path = _key_path(source.value, error.path[1:])
-        raise _form_error(source, path, error) from None
+        path = _key_path(source.value, str(error.name)[len("data") :])
+        raise _form_error(source, path or (), error) from None
 
 
-def _key_path(value: Any, path: Sequence[Any]) -> KeyPath:
-    """The schema library's path (text only) with list positions as numbers again."""
-    keys: list[Any] = []
-    for key in path:
-        step = int(key) if isinstance(value, list) else key
-        value = value[step]
-        keys.append(step)
-    return tuple(keys)
+def _key_path(value: Any, name: str) -> KeyPath | None:
+    """The keys that the schema library's name for a value (``.columns[2].map.a.b``) stands for.
+
+    A key may hold dots and brackets itself, so the value says where one ends. None if nothing fits.
+    """
+    if not name:
+        return ()
+    steps = enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, dict) else ()
+    for key, inner in steps:
+        text = f"[{key}]" if isinstance(value, list) else f".{key}"
+        rest = _key_path(inner, name[len(text) :]) if name.startswith(text) else None
+        if rest is not None:
+            return (key, *rest)
+    return None
 
 
 def _form_error(
@@ -99,7 +106,7 @@ def _form_error(
         return _unknown_key(source, path, error.value, tuple(definition["properties"]))
     if rule == "required":
         missing = [key for key in definition["required"] if key not in error.value]
-        about = "; ".join(f"`{key}`: {_description(definition, key)}" for key in missing)
+        about = "; ".join(f"`{key}`: {_advice((*path, key))}" for key in missing)
         unknown = [key for key in error.value if key not in definition["properties"]]
         for near in difflib.get_close_matches(missing[0], unknown, n=1):
             about += f" Is it `{near}` on line {source.line((*path, near))}?"
@@ -159,13 +166,6 @@ def _named(path: KeyPath) -> str:
 
 def _listed(keys: Sequence[str]) -> str:
     return ", ".join(f"`{key}`" for key in keys)
-
-
-def _description(definition: Mapping[str, Any], key: str) -> str:
-    sub = definition["properties"][key]
-    if "description" not in sub and "$ref" in sub:
-        sub = schema()["definitions"][sub["$ref"].rsplit("/", 1)[1]]
-    return str(sub.get("description", "see the shipped profiles"))
 
 
 def _advice(path: KeyPath) -> str:

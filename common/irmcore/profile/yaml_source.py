@@ -17,15 +17,11 @@ Path = tuple[Union[str, int], ...]
 #: A profile is some kilobytes; what is far over that is not one.
 MAX_CHARACTERS = 256 * 1024
 
-_PLAIN = {
-    "tag:yaml.org,2002:str",
-    "tag:yaml.org,2002:int",
-    "tag:yaml.org,2002:float",
-    "tag:yaml.org,2002:bool",
-    "tag:yaml.org,2002:null",
-}
-#: YAML reads 2023-04-24 as a date; a profile has no dates, so it stays the text it is.
-_AS_TEXT = {"tag:yaml.org,2002:timestamp"}
+#: Deeper than any profile, and far less deep than what exhausts the parser.
+MAX_DEPTH = 20
+
+#: YAML reads 2023-04-24 as a date and has a use for = and <<; in a profile they stay the text they are.
+_AS_TEXT = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value", "tag:yaml.org,2002:merge"}
 
 
 class Source:
@@ -42,9 +38,10 @@ class Source:
                 next_step="Give the YAML file of a profile.",
             )
         try:
-            self._refuse_aliases(text)
+            self._refuse_constructs(text)
             node = yaml.compose(text, Loader=yaml.SafeLoader)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, OverflowError) as error:
+            # The scanner lets ValueErrors out: an escape such as "\UFFFFFFFF", or a version of 5,000 digits.
             raise self._not_yaml(error) from None
         self.value: Any = None if node is None else self._value(node, ())
 
@@ -57,17 +54,27 @@ class Source:
     def where(self, path: Path) -> str:
         return f"{self.name}:{self.line(path)}"
 
-    def _refuse_aliases(self, text: str) -> None:
+    def _refuse_constructs(self, text: str) -> None:
+        """Refuse aliases, tags and depth: what a profile never needs, before anything is built of it."""
+        depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent):
-                mark = event.start_mark
-                raise ProfileError(
-                    "YAML aliases (*name) are not used in profiles",
-                    where=f"{self.name}:{mark.line + 1}" if mark else self.name,
-                    next_step="Write the value out.",
+                raise self._refused(
+                    event, "YAML aliases (*name) are not used in profiles", "Write the value out."
                 )
+            if getattr(event, "tag", None) is not None:
+                step = "Remove the tag (the word that begins with !)."
+                raise self._refused(event, "YAML tags are not used in profiles", step)
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                step = "Look for brackets that are never closed."
+                raise self._refused(event, "this is nested deeper than a profile", step)
 
-    def _not_yaml(self, error: yaml.YAMLError) -> ProfileError:
+    def _refused(self, event: yaml.Event, what: str, next_step: str) -> ProfileError:
+        where = f"{self.name}:{event.start_mark.line + 1}" if event.start_mark else self.name
+        return ProfileError(what, where=where, next_step=next_step)
+
+    def _not_yaml(self, error: Exception) -> ProfileError:
         # The parser's own text quotes the line, which might hold a secret: only the place is taken.
         mark = getattr(error, "problem_mark", None)
         where = f"{self.name}:{mark.line + 1}" if mark is not None else self.name
@@ -83,18 +90,21 @@ class Source:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._value(item, (*path, i)) for i, item in enumerate(node.value)]
+        self._refuse_surrogates(node)
         if node.tag in _AS_TEXT:
             return node.value
-        if node.tag not in _PLAIN:
-            raise ProfileError(
-                "YAML tags are not used in profiles",
-                where=f"{self.name}:{node.start_mark.line + 1}",
-                next_step="Remove the tag (the word that begins with !).",
-            )
         try:
             return yaml.SafeLoader("").construct_object(node)
         except (ValueError, yaml.YAMLError):
             return node.value
+
+    def _refuse_surrogates(self, node: yaml.Node) -> None:
+        if not node.value.isascii() and any("\ud800" <= character <= "\udfff" for character in node.value):
+            raise ProfileError(
+                "this text has half a character (an escape \\uD800 to \\uDFFF)",
+                where=f"{self.name}:{node.start_mark.line + 1}",
+                next_step="Write the character itself, or its escape \\U with eight digits.",
+            )
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
@@ -107,6 +117,7 @@ class Source:
                     where=f"{self.name}:{line}",
                     next_step="Look for a missing quote around a value that begins with [ or {.",
                 )
+            self._refuse_surrogates(key_node)
             key = key_node.value
             if key in mapping:
                 raise ProfileError(

@@ -99,6 +99,8 @@ def csv_table(stream: io.BufferedReader, *, name: str, ragged: str = "refuse") -
             where=name,
             next_step="Save it as 'CSV UTF-8' and send that.",
         )
+    if any("\udc80" <= character <= "\udcff" for cell in header for character in cell):
+        raise _bad_header(name, "the header line is not UTF-8")
     repeated = sorted({cell for cell in header if header.count(cell) > 1})
     if repeated:
         raise _bad_header(name, f"the header names {', '.join(repeated)} more than once")
@@ -122,8 +124,10 @@ def _csv_rows(reader: Any, width: int, *, name: str, ragged: str) -> Iterator[So
         except StopIteration:
             return
         except csv.Error as error:
-            # Text of the csv module, which never quotes the row.
-            if "unexpected end of data" in str(error) or "field larger" in str(error):
+            # Text of the csv module, which never quotes the row. A stray quote on a later line than the
+            # row's first may as well be the first quote of another row: the rows between would be lost.
+            spans = reader.line_num > line
+            if spans or "unexpected end of data" in str(error) or "field larger" in str(error):
                 raise InputError(
                     "a quote is opened here and never closed, so the rows after it cannot be told apart",
                     where=f"{name}:{line}",

@@ -1,0 +1,45 @@
+"""`irmexport audit`: who sent what, from what, on whose authority, and what became of it."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from irmcli import moments
+from irmcli.desks import desk_of
+from irmcli.say import Say
+from irmcli.settings import Settings
+
+
+@click.command("audit")
+@click.option("--since", default="7d", show_default=True, help="2026-11-22T08:00Z, or 36h, 7d ago.")
+@click.option("--jsonl", is_flag=True, help="One JSON object a line, for a SIEM.")
+@click.pass_context
+def command(ctx: click.Context, *, since: str, jsonl: bool) -> None:
+    """Print every run, upload and decision since a moment. Holds no value of a row."""
+    say, settings = Say.of(ctx), Settings.of(ctx)
+    events = desk_of(settings).audit(moments.seconds(since))
+    if jsonl:
+        for event in events:
+            click.echo(json.dumps(event, sort_keys=True))
+        return
+    found = list(events)
+    say.document(found)
+    rows = [
+        (
+            event["at"],
+            event["connector"],
+            event["event"],
+            str(event.get("batch", event.get("run", "")))[:16],
+            event.get("rows", (event.get("counts") or {}).get("read", "")),
+            event.get("by") or event.get("user") or (event.get("origin") or {}).get("user", ""),
+            event.get("code") or event.get("why") or "",
+            event.get("request_id", ""),
+        )
+        for event in found
+    ]
+    columns = ("at", "connector", "event", "batch or run", "rows", "by", "code or why", "request id")
+    say.table(f"Since {since}", columns, rows)
+    if not found:
+        say.line("Nothing happened since then.")

@@ -1,0 +1,35 @@
+"""`irmexport clean-up`: remove what is past its retention time."""
+
+from __future__ import annotations
+
+import click
+
+from irmcli.desks import desk_of
+from irmcli.say import Say
+from irmcli.settings import Settings
+
+_DAY = 86_400.0
+
+
+@click.command("clean-up")
+@click.option(
+    "--payload-days",
+    type=click.FloatRange(min=0),
+    default=7.0,
+    show_default=True,
+    help="Days after its receipt that a batch keeps its rows.",
+)
+@click.option(
+    "--record-days",
+    type=click.FloatRange(min=400),
+    default=400.0,
+    show_default=True,
+    help="Days that its record and its row keys stay: a row that comes again later than this is new.",
+)
+@click.pass_context
+def command(ctx: click.Context, *, payload_days: float, record_days: float) -> None:
+    """Remove the rows of batches long sent, and records older than 400 days. For a daily job."""
+    say, settings = Say.of(ctx), Settings.of(ctx)
+    payloads, batches = desk_of(settings).clean_up(payload_days * _DAY, record_days * _DAY)
+    say.line(f"Removed the rows of {payloads:,} batches, and the records of {batches:,}.")
+    say.document({"payloads": payloads, "batches": batches})

@@ -1,0 +1,26 @@
+"""`irmexport requeue BATCH`: a dead or quarantined batch goes back into the queue."""
+
+from __future__ import annotations
+
+import click
+
+from irmcli.desks import desk_of
+from irmcli.say import Say
+from irmcli.settings import Settings
+
+
+@click.command("requeue")
+@click.argument("batches", nargs=-1, required=True, metavar="BATCH...")
+@click.option("--why", required=True, help="For the audit: what was put right.")
+@click.pass_context
+def command(ctx: click.Context, *, batches: tuple[str, ...], why: str) -> None:
+    """Send dead or quarantined batches again, as they are, after their hashes were proven."""
+    say, settings = Say.of(ctx), Settings.of(ctx)
+    desk = desk_of(settings)
+    results = []
+    for prefix in batches:
+        box, found = desk.find(prefix)
+        desk.requeue(box, found.id, who=settings.origin({}).user, why=why)
+        say.line(f"{found.id[:12]} is READY now; `irmexport drain` sends it.")
+        results.append(found.id)
+    say.document(results)

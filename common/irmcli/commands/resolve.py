@@ -1,0 +1,65 @@
+"""`irmexport resolve`: a person's word on batches whose outcome nobody knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from irmcore.outbox import Batch, Box
+
+from irmcli import moments
+from irmcli.desks import desk_of
+from irmcli.say import Say
+from irmcli.settings import Settings
+
+
+@click.command("resolve")
+@click.argument("batch", required=False)
+@click.option("--held", is_flag=True, help="All held batches, in place of one BATCH.")
+@click.option("--connector", default="", help="With --held: only of this connector.")
+@click.option("--since", default="", help="With --held: held since then; 2026-11-22T08:00Z, or 36h, 7d ago.")
+@click.option("--sent", "outcome", flag_value="sent", help="The service has the rows: never send them again.")
+@click.option("--resend", "outcome", flag_value="resend", help="The service does not have them: send again.")
+@click.option(
+    "--withdraw",
+    "outcome",
+    flag_value="withdraw",
+    help="Give the batch up (held or dead): its rows are new to the next send.",
+)
+@click.option("--why", required=True, help="For the audit: how you know.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    batch: str | None,
+    held: bool,
+    connector: str,
+    since: str,
+    outcome: str | None,
+    why: str,
+) -> None:
+    """End what is held: BATCH, or all with --held. Needs one of --sent, --resend, --withdraw, and --why."""
+    say, settings = Say.of(ctx), Settings.of(ctx)
+    if outcome is None:
+        raise click.UsageError("Say what became of the rows: --sent, --resend or --withdraw.", ctx)
+    if held == (batch is not None):
+        raise click.UsageError("Give one BATCH, or --held for all of them.", ctx)
+    desk = desk_of(settings)
+    chosen: list[tuple[Box, Batch]] = []
+    if batch is not None:
+        chosen.append(desk.find(batch))
+    else:
+        after = moments.seconds(since) if since else 0.0
+        chosen.extend((box, found) for box in desk.choose(connector) for found in desk.held(box, after))
+    who = settings.origin({}).user
+    results = []
+    for box, found in chosen:
+        after_it = desk.resolve(box, found.id, outcome, who=who, why=why)
+        name = after_it.state.name if after_it.state else "unreadable"
+        results.append({"batch": found.id, "connector": Path(box.path).name, "state": name})
+        say.line(f"{found.id[:12]} is {name} now")
+    if not chosen:
+        say.line("Nothing is held.")
+    elif outcome == "resend":
+        say.line("`irmexport drain` sends them.")
+    say.document(results)

@@ -1,0 +1,96 @@
+"""Writes the pages of docs/ that are made from the code: `make docs`. A test holds them in step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from irmcli.main import main
+from irmcore.profile.load import schema
+
+HERE = Path(__file__).parent
+WIDTH = 100
+
+
+def commands() -> str:
+    """docs/commands.md: the help of every command."""
+    context = click.Context(main, info_name="irmexport", max_content_width=WIDTH, terminal_width=WIDTH)
+    parts = ["# Commands", "", "Made from the code by `make docs`.", "", "## irmexport", ""]
+    parts += ["```", main.get_help(context), "```", ""]
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        if command is not None:
+            parts += _command(command, name, context)
+    parts += [
+        "## Shell completion",
+        "",
+        "```",
+        'eval "$(_IRMEXPORT_COMPLETE=bash_source irmexport)"    # or zsh_source, fish_source',
+        "```",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _command(command: click.Command, name: str, parent: click.Context) -> list[str]:
+    context = click.Context(
+        command, info_name=name, parent=parent, max_content_width=WIDTH, terminal_width=WIDTH
+    )
+    title = context.command_path
+    parts = [f"## {title}", "", "```", command.get_help(context), "```", ""]
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(context):
+            found = command.get_command(context, inner)
+            if found is not None:
+                parts += _command(found, inner, context)
+    return parts
+
+
+def profile() -> str:
+    """docs/profile.md: every key of a profile, from its published schema."""
+    parts = [
+        "# Profile",
+        "",
+        "One YAML file says all about a connector. Made by `make docs` from the published JSON Schema,",
+        "`common/irmcore/profile/profile.schema.json`, which is also what checks it; point your editor at",
+        "it with a first line `# yaml-language-server: $schema=PATH`. Start from a shipped profile:",
+        "`irmexport profile list`, `irmexport profile show NAME > my-profile.yaml`.",
+        "",
+        "| key | what it is | values |",
+        "|---|---|---|",
+        *_rows(schema(), ""),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _rows(node: dict[str, Any], path: str) -> list[str]:
+    required = set(node.get("required", ()))
+    rows = []
+    for key, raw in node["properties"].items():
+        value = {**_resolved(raw), **raw}
+        name = f"{path}{key}"
+        mark = " (required)" if key in required else ""
+        rows.append(f"| `{name}`{mark} | {value.get('description', '')} | {_values(value)} |")
+        inner = _resolved(value.get("items", {})) if value.get("type") == "array" else value
+        if "properties" in inner:
+            rows += _rows(inner, f"{name}[]." if value.get("type") == "array" else f"{name}.")
+    return rows
+
+
+def _resolved(node: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in node:
+        found: dict[str, Any] = schema()["definitions"][node["$ref"].rsplit("/", 1)[1]]
+        return found
+    return node
+
+
+def _values(value: dict[str, Any]) -> str:
+    text = " · ".join(f"`{choice}`" for choice in value.get("enum", ())) or str(value.get("type", ""))
+    return f"{text}, default `{value['default']}`" if "default" in value else text
+
+
+PAGES = {"commands.md": commands, "profile.md": profile}
+
+if __name__ == "__main__":
+    for page, made in PAGES.items():
+        (HERE / page).write_text(made(), encoding="utf-8")

@@ -1,0 +1,150 @@
+"""Batches: rows in, payloads of canonical CSV out, within the limits; and halves of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from irmcore.profile import Limits, Profile, parse
+from irmcore.shaping.batches import Batcher, halves, line_writer
+
+from tests.common.irmcore.profiles import TEXT, profile
+
+HEADER = b"user,time,score,note\r\n"
+
+
+def limited(rows: int, size: int = 1_000_000) -> Profile:
+    """The small profile with these limits, which a file could not set so low."""
+    return replace(profile(), limits=Limits(rows=rows, bytes=size))
+
+
+def filled(of: Profile, *rows: tuple[str, ...]) -> list[bytes]:
+    """The payloads that hold these rows."""
+    batcher, payloads = Batcher(of), []
+    for row in rows:
+        line = batcher.encode(row)
+        assert line is not None
+        if not batcher.fits(line):
+            payloads.append(batcher.take())
+        batcher.add(line)
+    return [*payloads, batcher.take()]
+
+
+@pytest.mark.parametrize(
+    ("cells", "line"),
+    [
+        (("a", "b", "c", "d"), b"a,b,c,d\r\n"),
+        (("", "", "", ""), b",,,\r\n"),
+        (("a,b", 'say "no"', "one\ntwo", "one\r\ntwo"), b'"a,b","say ""no""","one\ntwo","one\r\ntwo"\r\n'),
+        ((" a ", "\t", "zo\u00eb", "=1+1"), b" a ,\t,zo\xc3\xab,=1+1\r\n"),
+        (('"', ",", "\n", "'"), b'"""",",","\n",\'\r\n'),
+        (("\u2028", "\ufeff", "\U0001f469", "#"), b"\xe2\x80\xa8,\xef\xbb\xbf,\xf0\x9f\x91\xa9,#\r\n"),
+    ],
+)
+def test_a_line(cells: tuple[str, ...], line: bytes) -> None:
+    """A line is RFC 4180 in UTF-8, ends in CR LF, and quotes only what must be quoted."""
+    assert Batcher(profile()).encode(cells) == line
+
+
+def test_a_header_is_quoted_as_a_row_is() -> None:
+    """The header line is of the profile's headers, in its order, quoted where need be."""
+    of = parse(TEXT.replace("header: note", 'header: "note, \\"free\\""'), "p.yaml")
+    assert Batcher(of).take() == b'user,time,score,"note, ""free"""\r\n'
+
+
+def test_the_limit_of_rows() -> None:
+    """A payload has the header and at most the rows of the limit; the next begins anew."""
+    rows = [(str(number), "t", "1", "") for number in range(5)]
+    assert filled(limited(2), *rows) == [
+        HEADER + b"0,t,1,\r\n1,t,1,\r\n",
+        HEADER + b"2,t,1,\r\n3,t,1,\r\n",
+        HEADER + b"4,t,1,\r\n",
+    ]
+
+
+def test_the_limit_of_bytes() -> None:
+    """A payload is never longer than the limit, header included, and may be exactly as long."""
+    # header 22 bytes, each row 8
+    rows = [(str(number), "t", "1", "") for number in range(3)]
+    two = HEADER + b"0,t,1,\r\n1,t,1,\r\n"
+    assert len(two) == 38
+    assert filled(limited(100, 38), *rows) == [two, HEADER + b"2,t,1,\r\n"]
+    assert [len(payload) for payload in filled(limited(100, 37), *rows)] == [30, 30, 30]
+
+
+def test_a_row_that_fits_no_batch() -> None:
+    """A line is None if header and line together are over the limit."""
+    batcher = Batcher(limited(100, 30))
+    assert batcher.encode(("0", "t", "1", "")) == b"0,t,1,\r\n"
+    assert batcher.encode(("00", "t", "1", "")) is None
+    assert batcher.encode(("\u00eb", "t", "1", "")) is None
+
+
+def test_how_many_rows_are_in() -> None:
+    """The length of a batcher is the number of rows since the last payload was taken."""
+    batcher = Batcher(profile())
+    assert len(batcher) == 0
+    batcher.add(b"0,t,1,\r\n")
+    assert len(batcher) == 1
+    batcher.take()
+    assert len(batcher) == 0
+
+
+CELL = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=5)
+ROWS = st.lists(st.tuples(CELL, CELL, CELL, CELL), min_size=1, max_size=9)
+
+
+def table(payload: bytes) -> list[tuple[str, ...]]:
+    """The rows of a payload as Python's csv reads them, header included."""
+    return [tuple(row) for row in csv.reader(io.StringIO(payload.decode("utf-8"), newline=""), strict=True)]
+
+
+@given(ROWS, st.integers(1, 4), st.integers(60, 120))
+def test_payloads_parse_back(rows: list[tuple[str, ...]], most: int, size: int) -> None:
+    """Any rows come back from the payloads, in their order, each payload under the header and in limits."""
+    of = limited(most, 22 + 90 + size)
+    payloads = filled(of, *rows)
+    tables = [table(payload) for payload in payloads]
+    assert [row for found in tables for row in found[1:]] == rows
+    for payload, found in zip(payloads, tables):
+        assert found[0] == ("user", "time", "score", "note")
+        assert 1 <= len(found) - 1 <= most
+        assert len(payload) <= of.limits.bytes
+
+
+def test_halves_of_a_payload() -> None:
+    """A payload of five rows has halves of two and three under the same header; of one row, none."""
+    rows = [b"0,t,1,\r\n", b'1,t,1,"a\nb"\r\n', b"2,t,1,\r\n", b'3,t,1,"x,""y"""\r\n', b"4,t,1,\r\n"]
+    assert halves(HEADER + b"".join(rows)) == (
+        (HEADER + b"".join(rows[:2]), 2),
+        (HEADER + b"".join(rows[2:]), 3),
+    )
+    assert halves(HEADER + rows[0] + rows[1]) == ((HEADER + rows[0], 1), (HEADER + rows[1], 1))
+    assert halves(HEADER + rows[1]) is None
+
+
+@given(ROWS)
+def test_halves_lose_no_row(rows: list[tuple[str, ...]]) -> None:
+    """Halves of halves end in single rows, which together are the rows of the payload, the same each time."""
+    (payload,) = filled(limited(100), *rows)
+    assert halves(payload) == halves(payload)
+    parts, single = [(payload, len(rows))], []
+    while parts:
+        part, count = parts.pop(0)
+        assert len(table(part)) == count + 1
+        split = halves(part)
+        if split is None:
+            single.append(part)
+        else:
+            parts[:0] = split
+    assert single == [filled(limited(1), row)[0] for row in rows]
+
+
+def test_a_line_writer_keeps_nothing() -> None:
+    """Each call gives the line of its own row alone."""
+    write = line_writer()
+    assert [write(["a", "b"]), write(["c", "d,e"])] == ["a,b\r\n", 'c,"d,e"\r\n']

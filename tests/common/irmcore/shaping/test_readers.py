@@ -1,0 +1,395 @@
+"""Readers: bytes or mappings in, rows with their lines out; what cannot be divided into rows is refused."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import decimal
+import gzip
+import io
+import json
+import uuid
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from irmcore.errors import InputError
+from irmcore.shaping.readers import (
+    MAX_FIELD_CHARACTERS,
+    NUL_MARK,
+    SourceRow,
+    Table,
+    csv_table,
+    decompressed,
+    json_lines_table,
+    looks_like_json,
+    mappings_table,
+)
+
+
+def stream(data: bytes) -> io.BufferedReader:
+    """A file of these bytes."""
+    return io.BufferedReader(io.BytesIO(data))
+
+
+def from_csv(data: bytes, ragged: str = "refuse") -> Table:
+    """The table of a CSV file of these bytes."""
+    return csv_table(stream(data), name="in.csv", ragged=ragged)
+
+
+def from_json(data: bytes) -> list[SourceRow]:
+    """The rows of a JSON-lines file of these bytes."""
+    return list(json_lines_table(stream(data), ("a", "b"), name="in.json").rows)
+
+
+@pytest.mark.parametrize(
+    ("data", "rows"),
+    [
+        (b"a,b\n1,2\n3,4\n", [(2, ("1", "2")), (3, ("3", "4"))]),
+        (b"a,b\r\n1,2\r\n3,4", [(2, ("1", "2")), (3, ("3", "4"))]),
+        (b"a,b\r1,2\r3,4\r", [(2, ("1", "2")), (3, ("3", "4"))]),
+        (b"\xef\xbb\xbfa,b\n1,2\n", [(2, ("1", "2"))]),
+        (b'\xef\xbb\xbf"a",b\n1,2\n', [(2, ("1", "2"))]),
+        (b'a,b\n"1,2",3\n', [(2, ("1,2", "3"))]),
+        (b'a,b\n"say ""no""",3\n', [(2, ('say "no"', "3"))]),
+        (b'a,b\n"one\ntwo",3\n4,5\n', [(2, ("one\ntwo", "3")), (4, ("4", "5"))]),
+        (b'a,b\n"one\r\ntwo",3\n4,5\n', [(2, ("one\r\ntwo", "3")), (4, ("4", "5"))]),
+        (b'a,b\n"one\rtwo",3\n4,5\n', [(2, ("one\rtwo", "3")), (4, ("4", "5"))]),
+        (b'a,b\n"\n\n\n",3\n4,5\n', [(2, ("\n\n\n", "3")), (6, ("4", "5"))]),
+        (b'a,b\n1,5" disk\n', [(2, ("1", '5" disk'))]),
+        (b"a,b\n 1 , 2 \n", [(2, (" 1 ", " 2 "))]),
+        (b"a,b\n,\n", [(2, ("", ""))]),
+        (b"\n\na,b\n\n1,2\n\n\r\n3,4\n\n", [(5, ("1", "2")), (8, ("3", "4"))]),
+        (b"a,b\n1\0,2\n", [(2, ("1\udc00", "2"))]),
+        (b"a,b\n1,\xff\xc3\n", [(2, ("1", "\udcff\udcc3"))]),
+        ("a,b\nzo\u00eb,\u2028\n".encode(), [(2, ("zo\u00eb", "\u2028"))]),
+        (b"a,b\n1,2\x1a\n", [(2, ("1", "2\x1a"))]),
+        (b"a,b\n", []),
+        (b"a,b", []),
+    ],
+)
+def test_a_csv_file(data: bytes, rows: list[tuple[int, tuple[str, ...]]]) -> None:
+    """Each row comes out once, as it stands, with the line on which it begins."""
+    table = from_csv(data)
+    assert table.header == ("a", "b")
+    assert list(table.rows) == [SourceRow(line, values) for line, values in rows]
+
+
+@pytest.mark.parametrize(
+    ("ragged", "data", "rows"),
+    [
+        (
+            "refuse",
+            b"a,b\n1,2,3\n4,5\n",
+            [SourceRow(2, ("1", "2", "3"), "ragged-long"), SourceRow(3, ("4", "5"))],
+        ),
+        ("refuse", b"a,b\n1\n4,5\n", [SourceRow(2, ("1",), "ragged-short"), SourceRow(3, ("4", "5"))]),
+        ("join-last", b"a,b\n1,2,3, 4\n", [SourceRow(2, ("1", "2,3, 4"))]),
+        ("join-last", b'a,b\n1,"2,3",\n', [SourceRow(2, ("1", "2,3,"))]),
+        ("join-last", b"a,b\n1\n", [SourceRow(2, ("1",), "ragged-short")]),
+        ("join-last", b"a\n1,2\n", [SourceRow(2, ("1,2",))]),
+        (
+            "refuse",
+            b'a,b\n"x"y,2\n"z" ,3\n4,5\n',
+            [
+                SourceRow(2, (), "malformed-quoting"),
+                SourceRow(3, (), "malformed-quoting"),
+                SourceRow(4, ("4", "5")),
+            ],
+        ),
+    ],
+)
+def test_a_bad_row_costs_only_itself(ragged: str, data: bytes, rows: list[SourceRow]) -> None:
+    """A row with too many or too few fields, or a stray quote, is refused with its line; the others pass."""
+    assert list(from_csv(data, ragged).rows) == rows
+
+
+UTF16 = "in.csv: the file is not UTF-8; it looks like UTF-16. Save it as 'CSV UTF-8' and send that."
+HEADER = "Correct the first line of the file."
+UNCLOSED = (
+    "a quote is opened here and never closed, so the rows after it cannot be told apart. "
+    'Close the quote, or double it ("") if it is part of the value.'
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "in.csv: the file is empty. Give a CSV file with a header line."),
+        (b"\xef\xbb\xbf", "in.csv: the file is empty. Give a CSV file with a header line."),
+        (b"\n\r\n\n", "in.csv: the file is empty. Give a CSV file with a header line."),
+        ("a,b\n1,2\n".encode("utf-16"), UTF16),
+        (b"\xfe\xff" + "a,b\n1,2\n".encode("utf-16-be"), UTF16),
+        ("a,b\n1,2\n".encode("utf-16-le"), UTF16),
+        ("a,b\n1,2\n".encode("utf-16-be"), UTF16),
+        (b"a\0,b\n1,2\n", UTF16),
+        (b"pr\xe9nom,b\n1,2\n", f"in.csv:1: the header line is not UTF-8. {HEADER}"),
+        (b"a,b,a,c,b\n1,2,3,4,5\n", f"in.csv:1: the header names a, b more than once. {HEADER}"),
+        (b'"a"x,b\n1,2\n', f"in.csv:1: the header line cannot be read as CSV. {HEADER}"),
+        (b'"a,b\n1,2\n', f"in.csv:1: the header line cannot be read as CSV. {HEADER}"),
+    ],
+)
+def test_a_file_without_a_readable_header(data: bytes, said: str) -> None:
+    """A file whose first line names no columns is refused as a whole, before any row, and printably."""
+    with pytest.raises(InputError) as caught:
+        from_csv(data)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("data", "before", "line"),
+    [
+        (b'a,b\n1,2\n3,"x\n4,5\n6,7\n', 1, 3),
+        (b'a,b\n1,2\n3,"', 1, 3),
+        (b'a,b\n1,2\n3,"x\n4,5\n6,"y"\n7,8\n', 1, 3),
+        (b'a,b\n"one\ntwo",2\n3,"x\n"4",5\n', 1, 4),
+        (b'a,b\n"one\ntwo"x,2\n3,4\n', 0, 2),
+        (b'a,b\n1,"' + b"x" * (MAX_FIELD_CHARACTERS + 1) + b'"\n3,4\n', 0, 2),
+    ],
+)
+def test_a_quote_that_never_closes(data: bytes, before: int, line: int) -> None:
+    """Where a quote makes it unclear where rows end, the file is refused: no row is lost in silence."""
+    rows = from_csv(data).rows
+    assert [next(rows).refused for _ in range(before)] == [None] * before
+    with pytest.raises(InputError) as caught:
+        next(rows)
+    assert str(caught.value) == f"in.csv:{line}: {UNCLOSED}"
+
+
+def test_the_longest_field() -> None:
+    """A field of the greatest length passes; longer ones exist only behind an unclosed quote."""
+    longest = "x" * MAX_FIELD_CHARACTERS
+    assert list(from_csv(f"a,b\n{longest},2\n".encode()).rows) == [SourceRow(2, (longest, "2"))]
+
+
+CELLS = st.text(st.characters(blacklist_categories=("Cs",)), max_size=6)
+
+
+@given(st.lists(st.tuples(CELLS, CELLS), max_size=6), st.sampled_from(("\n", "\r\n", "\r")))
+def test_what_csv_writes_is_read_back(rows: list[tuple[str, str]], end: str) -> None:
+    """Any cells, quoted as RFC 4180 says, come back as they are; only a NUL has a mark in its place."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([("a", "b"), *rows])
+    found = [row.values for row in from_csv(text.getvalue().encode()).rows]
+    assert found == [tuple(cell.replace("\0", NUL_MARK) for cell in row) for row in rows]
+
+
+@given(
+    st.binary(max_size=60)
+    | st.lists(st.sampled_from((b'"', b",", b"\n", b"\r", b"a", b"\xff"))).map(b"".join)
+)
+def test_any_bytes_are_rows_or_an_input_error(data: bytes) -> None:
+    """No file raises anything but an InputError, and a row has its width or a reason."""
+    try:
+        table = from_csv(b"a,b\n" + data)
+        rows = list(table.rows)
+    except InputError as error:
+        str(error).encode("utf-8")
+        return
+    assert all(len(row.values) == 2 or row.refused for row in rows)
+    lines = [row.line for row in rows]
+    assert lines == sorted(set(lines))
+
+
+# -- gzip -----------------------------------------------------------------------------------
+
+PACKED = gzip.compress(b"a,b\n1,2\n", mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("data", "unpacked"),
+    [
+        (b"a,b\n1,2\n", b"a,b\n1,2\n"),
+        (b"", b""),
+        (b"\x1f", b"\x1f"),
+        (PACKED, b"a,b\n1,2\n"),
+        (PACKED + PACKED, b"a,b\n1,2\na,b\n1,2\n"),
+        (PACKED + b"\0\0", b"a,b\n1,2\n"),
+    ],
+)
+def test_gzip_is_told_by_its_first_bytes(data: bytes, unpacked: bytes) -> None:
+    """A gzip file is unpacked, all its members; anything else is passed on."""
+    assert decompressed(stream(data), "in.gz").read() == unpacked
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PACKED[:2],
+        PACKED[:12],
+        PACKED[:-3],
+        PACKED[:-8] + bytes(8),
+        PACKED[:2] + b"\x09" + PACKED[3:],
+        PACKED[:10] + b"\xff\xff" + PACKED[12:],
+        PACKED + b"rubbish",
+    ],
+)
+def test_a_damaged_gzip_file(data: bytes) -> None:
+    """A gzip file that is cut off, changed or followed by rubbish is an InputError, whoever reads it."""
+    with pytest.raises(InputError) as caught:
+        list(csv_table(decompressed(stream(data), "in.gz"), name="in.gz").rows)
+    assert str(caught.value) == (
+        "in.gz: the gzip file is cut off or damaged. Make the file again; nothing of it was accepted."
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b'{"a": 1}\n', True),
+        (b'\xef\xbb\xbf \r\n\t{"a": 1}', True),
+        (gzip.compress(b'{"a": 1}\n'), True),
+        (b"a,b\n", False),
+        (b'"{",b\n', False),
+        (b"[1]\n", False),
+        (b"", False),
+    ],
+)
+def test_json_is_told_by_its_first_character(data: bytes, expected: bool) -> None:  # noqa: FBT001
+    """A file is JSON lines if its first character is a brace; looking takes nothing away."""
+    found = decompressed(stream(data), "in")
+    assert looks_like_json(found) is expected
+    assert found.read() == decompressed(stream(data), "in").read()
+
+
+# -- JSON lines -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        (b'{"a": "x", "b": "y"}', ("x", "y")),
+        (b'{"b": "y", "a": "x", "c": {"d": [1]}}', ("x", "y")),
+        (b'\xef\xbb\xbf{"a": "x"}', ("x", "")),
+        (b' {"a": null}\r', ("", "")),
+        (b'{"a": true, "b": false}', ("true", "false")),
+        (b'{"a": 1.50, "b": -0}', ("1.50", "-0")),
+        (b'{"a": 1E400, "b": 1e-400}', ("1E400", "1e-400")),
+        (
+            b'{"a": 12345678901234567890123, "b": 0.1234567890123456789}',
+            ("12345678901234567890123", "0.1234567890123456789"),
+        ),
+        (b'{"a": ' + b"9" * 10_000 + b"}", ("9" * 10_000, "")),
+        (b'{"a": "x\\ny\\r\\nz", "b": "\\"q\\""}', ("x\ny\r\nz", '"q"')),
+        (b'{"a": "\\u0000", "b": "\\ud800"}', ("\udc00", "\ud800")),
+        (b'{"a": "\xff"}', ("\udcff", "")),
+        ('{"a": "zo\u00eb\u2028\u0085", "b": "\\u00eb"}'.encode(), ("zo\u00eb\u2028\u0085", "\u00eb")),
+        (b'{"a": "\\ud83d\\udc69"}', ("\U0001f469", "")),
+    ],
+)
+def test_a_json_line(line: bytes, values: tuple[str, str]) -> None:
+    """A scalar is its text, a number the one it was written with; what is absent or null is empty."""
+    assert from_json(line + b"\n") == [SourceRow(1, values)]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b'{"a": NaN}', "invalid-json"),
+        (b'{"a": Infinity}', "invalid-json"),
+        (b'{"a": -Infinity}', "invalid-json"),
+        (b'{"a": 1', "invalid-json"),
+        (b'{"a": 1} {"a": 2}', "invalid-json"),
+        (b"{'a': 1}", "invalid-json"),
+        (b'{"a": 01}', "invalid-json"),
+        (b'{"a": "tab\t"}', "invalid-json"),
+        (b"a,b", "invalid-json"),
+        (b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "invalid-json"),
+        (b'{"a": 1, "a": 1}', "duplicate-key"),
+        (b'{"a": 1, "c": {"d": 1, "d": 2}}', "duplicate-key"),
+        (b'{"a": [1]}', "not-a-scalar"),
+        (b'{"a": {"x": 1}}', "not-a-scalar"),
+        (b"[1, 2]", "not-an-object"),
+        (b'"text"', "not-an-object"),
+        (b"null", "not-an-object"),
+        (b"7", "not-an-object"),
+    ],
+)
+def test_a_bad_json_line_costs_only_itself(line: bytes, code: str) -> None:
+    """A line that is no object of scalars is refused with its line; blank lines do not count as rows."""
+    data = b'{"a": 1}\n\n' + line + b'\n \r\n{"a": 2}'
+    assert from_json(data) == [SourceRow(1, ("1", "")), SourceRow(3, (), code), SourceRow(5, ("2", ""))]
+
+
+def test_json_in_utf_16() -> None:
+    """A UTF-16 file is told so."""
+    with pytest.raises(InputError) as caught:
+        from_json('{"a": 1}'.encode("utf-16"))
+    assert str(caught.value) == ("in.json: the file is not UTF-8; it looks like UTF-16. Save it as UTF-8.")
+
+
+@given(st.dictionaries(st.sampled_from(("a", "b", "c")), CELLS))
+def test_what_json_writes_is_read_back(record: dict[str, str]) -> None:
+    """Any texts come back as they are, escaped or not; only a NUL has a mark in its place."""
+    expected = tuple(record.get(field, "").replace("\0", NUL_MARK) for field in ("a", "b"))
+    for ascii_only in (True, False):
+        line = json.dumps(record, ensure_ascii=ascii_only).encode()
+        assert from_json(line) == [SourceRow(1, expected)]
+
+
+# -- mappings --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("x", "x"),
+        ("a\0b", "a\udc00b"),
+        (None, ""),
+        (True, "true"),
+        (False, "false"),
+        (7, "7"),
+        (10**30, "1000000000000000000000000000000"),
+        (0.1, "0.1"),
+        (float("nan"), "nan"),
+        (decimal.Decimal("1.10"), "1.10"),
+        (uuid.UUID(int=5), "00000000-0000-0000-0000-000000000005"),
+        (
+            datetime.datetime(2023, 4, 24, 5, 52, 56, 962686, tzinfo=datetime.timezone.utc),
+            "2023-04-24T05:52:56.962686+00:00",
+        ),
+        (datetime.datetime(2023, 4, 24, 5, 52, 56), "2023-04-24T05:52:56"),  # noqa: DTZ001 - it is the case
+    ],
+)
+def test_a_value_of_a_mapping(value: object, text: str) -> None:
+    """What libraries give as a cell is its text."""
+    table = mappings_table([{"a": value, "c": "not asked for"}], ["a", "b"])
+    assert table.header == ("a", "b")
+    assert list(table.rows) == [SourceRow(1, (text, ""))]
+
+
+@pytest.mark.parametrize(
+    ("row", "code"),
+    [
+        ({"a": ["x"]}, "not-a-scalar"),
+        ({"a": {"x": 1}}, "not-a-scalar"),
+        ({"a": b"x"}, "not-a-scalar"),
+        ({"a": object()}, "not-a-scalar"),
+        (["x", "y"], "not-an-object"),
+        (None, "not-an-object"),
+    ],
+)
+def test_a_bad_mapping_costs_only_itself(row: object, code: str) -> None:
+    """What is no mapping of scalars is refused with its number."""
+    rows: Iterable[object] = [{"a": "1"}, row, {"a": "2"}]
+    assert list(mappings_table(rows, ["a"]).rows) == [  # type: ignore[arg-type]
+        SourceRow(1, ("1",)),
+        SourceRow(2, (), code),
+        SourceRow(3, ("2",)),
+    ]
+
+
+def test_rows_are_read_one_at_a_time() -> None:
+    """Nothing of a table is read before it is asked for."""
+    taken = []
+
+    def endless() -> Iterable[dict[str, str]]:
+        while True:
+            taken.append(1)
+            yield {"a": "x"}
+
+    rows = mappings_table(endless(), ["a"]).rows
+    assert taken == []
+    assert [next(rows).line, next(rows).line] == [1, 2]
+    assert len(taken) == 2

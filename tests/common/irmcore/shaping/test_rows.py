@@ -1,0 +1,197 @@
+"""Rows: canonical fields, time, key and subject of a row, or the column and the reason of its refusal."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from irmcore.errors import InputError
+from irmcore.profile import Profile, parse, shipped_text
+from irmcore.shaping.rows import RowRefused, ShapedRow, Shaper
+
+from tests.common.irmcore.profiles import TEXT, profile
+
+HEADER = ("user", "time", "score", "note")
+ROW = ("SaraD@contoso.com", "2023-04-24T05:52:56.962686Z", "9.0", "Model accuracy: 67%")
+
+
+def shaped(*values: str, header: tuple[str, ...] = HEADER, of: Profile | None = None) -> ShapedRow:
+    """The shaped row of these values."""
+    return Shaper(of or profile(), header).shape(values)
+
+
+def test_a_shaped_row() -> None:
+    """This row has these fields, this time, and these digests: rows on disk are known again by them.
+
+    A change of the digests makes every outbox send all its rows a second time.
+    """
+    assert shaped(*ROW) == ShapedRow(
+        fields=(
+            "sarad@contoso.com",
+            "2023-04-24T05:52:56.962686+00:00",
+            "9",
+            "Model accuracy: 67%",
+        ),
+        user="sarad@contoso.com",
+        time=1_682_315_576_962_686,
+        key=bytes.fromhex("98a1025d01bbfd4a3f88c38fc52c7ec1"),
+        subject=bytes.fromhex("60a332bb23e8397b"),
+    )
+
+
+def test_the_subject_without_thresholds() -> None:
+    """In a profile without a threshold column a row's subject is the beginning of its key."""
+    text = TEXT.replace(", role: threshold", "")
+    row = shaped(*ROW, of=parse(text, "demo.yaml"))
+    assert row.key == shaped(*ROW).key
+    assert row.subject == row.key[:8]
+
+
+@pytest.mark.parametrize(
+    ("position", "cell", "same_key", "same_subject"),
+    [
+        (0, "sarad@CONTOSO.com ", True, True),
+        (1, "2023-04-24T07:52:56.962686+02:00", True, True),
+        (1, "1682315576.962686", True, True),
+        (2, "9e0", True, True),
+        (0, "bradh@contoso.com", False, False),
+        (1, "2023-04-24T05:52:56.962687Z", False, False),
+        (2, "10", False, True),
+        (3, "Model accuracy: 68%", False, False),
+        (3, "Model accuracy: 67% ", False, False),
+        (3, "", False, False),
+    ],
+)
+def test_what_makes_a_row_another(position: int, cell: str, same_key: bool, same_subject: bool) -> None:  # noqa: FBT001
+    """Another spelling is the same row; another threshold is the same subject; all else is another."""
+    row, other = shaped(*ROW), shaped(*ROW[:position], cell, *ROW[position + 1 :])
+    assert (row.key == other.key) is same_key
+    assert (row.subject == other.subject) is same_subject
+
+
+def test_another_job_has_other_keys() -> None:
+    """The same row of another connector has another key and another subject."""
+    row = shaped(*ROW)
+    other = shaped(*ROW, of=profile(job="22222222-1111-1111-1111-111111111111"))
+    assert (row.fields, row.time) == (other.fields, other.time)
+    assert row.key != other.key
+    assert row.subject != other.subject
+
+
+@given(st.permutations(range(4)), st.integers(0, 4))
+def test_the_order_of_the_inputs_columns_does_not_matter(order: list[int], extra: int) -> None:
+    """Reordered columns and further ones, which no profile column asks for, give the same row."""
+    header = [HEADER[i] for i in order]
+    values = [ROW[i] for i in order]
+    header.insert(extra, "unused")
+    values.insert(extra, "\0 not even looked at")
+    assert shaped(*values, header=tuple(header)) == shaped(*ROW)
+
+
+NOTES = st.text('ab,"\n \u00eb\u2028', max_size=4)
+WIDE = parse(TEXT + "  - {header: more, type: string}\n  - {header: most, type: string}\n", "demo.yaml")
+
+
+@given(st.tuples(NOTES, NOTES, NOTES), st.tuples(NOTES, NOTES, NOTES))
+def test_two_rows_share_a_key_only_if_they_are_the_same(
+    notes: tuple[str, str, str], others: tuple[str, str, str]
+) -> None:
+    """However texts are split over neighbouring columns, different rows have different keys."""
+    assume(notes != others)
+    shaper = Shaper(WIDE, (*HEADER, "more", "most"))
+    first, second = shaper.shape((*ROW[:3], *notes)), shaper.shape((*ROW[:3], *others))
+    assert first.key != second.key
+    assert first.subject != second.subject
+
+
+@pytest.mark.parametrize(
+    ("position", "cell", "column", "code"),
+    [
+        (0, "sarad", "user", "upn-without-domain"),
+        (0, "", "user", "missing-value"),
+        (1, "yesterday", "time", "time-malformed"),
+        (1, "", "time", "missing-value"),
+        (2, "many", "score", "number-malformed"),
+        (2, "", "score", "missing-value"),
+        (3, "\udc00", "note", "nul-character"),
+        (3, "\udcff", "note", "invalid-utf8"),
+        (3, "\x1f", "note", "control-character"),
+    ],
+)
+def test_a_refused_row(position: int, cell: str, column: str, code: str) -> None:
+    """A refusal names the column by its header, and the reason; it has no value and no cause."""
+    with pytest.raises(RowRefused) as caught:
+        shaped(*ROW[:position], cell, *ROW[position + 1 :])
+    assert (caught.value.column, caught.value.code) == (column, code)
+    assert caught.value.args == (f"{column}: {code}",)
+    assert caught.value.__suppress_context__
+
+
+def test_of_several_refusals_the_first_column_counts() -> None:
+    """A row that several columns refuse names the first of them in the profile's order."""
+    with pytest.raises(RowRefused) as caught:
+        shaped("sarad", "yesterday", "many", "\0")
+    assert (caught.value.column, caught.value.code) == ("user", "upn-without-domain")
+
+
+def test_a_refusal_leaves_no_trace() -> None:
+    """The row after a refused one is shaped as if that had never come."""
+    shaper = Shaper(profile(), HEADER)
+    with pytest.raises(RowRefused):
+        shaper.shape(("sarad", *ROW[1:]))
+    assert shaper.shape(ROW) == shaped(*ROW)
+
+
+def test_a_header_that_lacks_a_field() -> None:
+    """A missing field is named, with the header's nearest name, before any row is read."""
+    text = TEXT.replace("{header: note, type: string}", "{header: note, field: remark, type: string}")
+    with pytest.raises(InputError) as caught:
+        Shaper(parse(text, "demo.yaml"), ("user", "tyme", "score", "remarks"), name="in.csv")
+    assert str(caught.value) == (
+        "in.csv:1: the header has no `time`, `remark`. Rename the column in the file, or set the profile "
+        "column's `field`. The nearest one there is `tyme`."
+    )
+    with pytest.raises(InputError) as caught:
+        Shaper(profile(), ("q", "w"), name="in.csv")
+    assert str(caught.value) == (
+        "in.csv:1: the header has no `user`, `time`, `score`, `note`. Rename the column in the file, or set "
+        "the profile column's `field`."
+    )
+
+
+def test_a_field_may_feed_two_columns() -> None:
+    """Two columns may take the same field of the input."""
+    text = TEXT + "  - {header: copy, field: note, type: string}\n"
+    assert shaped(*ROW, of=parse(text, "demo.yaml")).fields[3:] == ("Model accuracy: 67%",) * 2
+
+
+def test_the_time_is_read_in_the_profiles_zone() -> None:
+    """A time without offset is of the profile's zone."""
+    row = shaped(ROW[0], "2023-04-24 07:52:56.962686", *ROW[2:], of=profile("input: {zone: Europe/Berlin}\n"))
+    assert row == shaped(*ROW)
+
+
+def test_a_row_of_microsofts_example() -> None:
+    """A row of the page's second example has these fields in the order of the shipped profile."""
+    of = parse(shipped_text("salesforce-dropbox"), "p.yaml")
+    header = tuple(column.header for column in of.columns)
+    values = (
+        "sarad@contoso.com",
+        "Salesforce - Sensitive report downloaded and emailed externally",
+        "critical",
+        "10",
+        "2023-04-24T05:52:56.962686Z",
+        "Salesforce",
+        "text",
+        "",
+    )
+    assert shaped(*values, header=header, of=of).fields == (
+        "sarad@contoso.com",
+        "Salesforce - Sensitive report downloaded and emailed externally",
+        "High",
+        "10",
+        "2023-04-24T05:52:56.962686+00:00",
+        "Salesforce",
+        "text",
+        "",
+    )

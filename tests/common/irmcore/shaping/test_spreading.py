@@ -1,0 +1,111 @@
+"""Spreading: where a row's time goes, and that no other row has a say in it."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from irmcore.shaping.spreading import WINDOWS, Slots, places
+
+DAY = 86_400_000_000
+TIME = 1_682_315_576_962_686  # 2023-04-24T05:52:56.962686Z
+KEY = bytes.fromhex("00112233445566778899aabbccddeeff")
+
+
+@pytest.mark.parametrize(
+    ("time", "key", "step", "first_places"),
+    [
+        # 05:52:56.000000 to 05:52:56.999999; 0x0011223344556677 is 4_822_678_189_205_111
+        (TIME, KEY, 1, [1_682_315_576_205_111, 1_682_315_576_205_112, 1_682_315_576_205_113]),
+        # 05:52:00.000 to 05:52:59.999, in milliseconds
+        (TIME, KEY, 1_000, [1_682_315_525_111_000, 1_682_315_525_112_000, 1_682_315_525_113_000]),
+        # 05:00:00 to 05:59:59, in seconds
+        (TIME, KEY, 1_000_000, [1_682_315_111_000_000, 1_682_315_112_000_000, 1_682_315_113_000_000]),
+        # the last place of a second is followed by its first
+        (TIME, (999_999).to_bytes(8, "big") + bytes(8), 1, [1_682_315_576_999_999, 1_682_315_576_000_000]),
+        (0, bytes(16), 1, [0, 1]),
+        (0, b"\xff" * 16, 1_000_000, [15_000_000, 16_000_000]),
+    ],
+)
+def test_the_places_of_a_row(time: int, key: bytes, step: int, first_places: list[int]) -> None:
+    """The places of these rows never change: a row that was sent is found at its place again."""
+    assert list(islice(places(time, key, step), len(first_places))) == first_places
+
+
+@pytest.mark.parametrize(
+    ("step", "window"), [(1, 1_000_000), (1_000, 60_000_000), (1_000_000, 3_600_000_000)]
+)
+def test_the_window_of_a_step(step: int, window: int) -> None:
+    """A row stays in its second, its minute or its hour."""
+    assert WINDOWS[step] == window
+
+
+TIMES = st.integers(0, 2_932_895 * DAY)
+KEYS = st.binary(min_size=16, max_size=16)
+
+
+@given(TIMES, KEYS, st.sampled_from(sorted(WINDOWS)))
+def test_a_place_is_in_the_rows_own_window(time: int, key: bytes, step: int) -> None:
+    """Each place is a whole step within the row's own window, and so within its UTC day."""
+    for place in islice(places(time, key, step), 50):
+        assert place // WINDOWS[step] == time // WINDOWS[step]
+        assert place // DAY == time // DAY
+        assert place % step == 0
+
+
+@given(TIMES, KEYS, st.sampled_from((1_000, 1_000_000)))
+def test_the_places_are_all_there_are(time: int, key: bytes, step: int) -> None:
+    """The places are distinct, and as many as the window has steps."""
+    found = list(places(time, key, step))
+    assert len(found) == len(set(found)) == WINDOWS[step] // step
+
+
+@given(TIMES, st.integers(0, 999_999), KEYS)
+def test_where_in_the_second_a_row_stood_does_not_matter(time: int, later: int, key: bytes) -> None:
+    """The key alone says where in its window a row goes."""
+    second = time - time % 1_000_000
+    assert next(places(second, key, 1)) == next(places(second + later, key, 1))
+
+
+def test_a_row_tries_every_microsecond_of_its_second() -> None:
+    """All microseconds of a second can be taken before the places of a row end."""
+    found = list(places(TIME, KEY, 1))
+    assert sorted(found) == list(range(1_682_315_576_000_000, 1_682_315_577_000_000))
+
+
+def test_the_number_of_a_slot() -> None:
+    """These numbers stand in the row ledgers on disk, so they never change."""
+    slots = Slots()
+    assert [
+        slots.slot("sarad@contoso.com", 0),
+        slots.slot("sarad@contoso.com", TIME),
+        slots.slot("bradh@contoso.com", TIME),
+    ] == [7_419_099_044_841_860_641, 17_378_563_092_628_653_687, 9_917_982_394_746_804_941]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(("a@b.c", "b@b.c", "c@b.c")), st.integers(0, 10) | TIMES),
+        unique=True,
+        max_size=30,
+    )
+)
+def test_slots_are_told_apart(pairs: list[tuple[str, int]]) -> None:
+    """Different users or times have different numbers of 64 bits, the same in every process."""
+    slots = Slots()
+    numbers = [slots.slot(user, time) for user, time in pairs]
+    assert len(set(numbers)) == len(pairs)
+    assert all(0 <= number < 2**64 for number in numbers)
+    assert [Slots().slot(user, time) for user, time in pairs] == numbers
+
+
+def test_slots_remember_a_limited_number_of_users() -> None:
+    """A slot's number is the same after the memory for users was full."""
+    slots = Slots()
+    before = slots.slot("sarad@contoso.com", TIME)
+    for number in range(Slots.MEMORY + 1):
+        slots.slot(f"u{number}@contoso.com", 0)
+    assert slots.slot("sarad@contoso.com", TIME) == before
+    assert len(vars(slots)["_users"]) <= Slots.MEMORY

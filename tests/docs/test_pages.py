@@ -1,0 +1,151 @@
+"""The documents say what the program does: what they show is run, what is made from code is in step."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from irmcore.replies import Action, Reply, decide
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+#: A session: `$ command`, then what it prints; … stands for what changes, a line of … for any lines.
+SESSION = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: What a test cannot run: it would run itself.
+NOT_HERE = {"make test"}
+
+
+def steps(page: Path) -> list[tuple[str, str]]:
+    """The commands of a page, in order, each with what must be printed."""
+    found = []
+    for block in SESSION.findall(page.read_text(encoding="utf-8")):
+        for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = step.partition("\n")
+            found.append((command, output))
+    return found
+
+
+def pattern(output: str) -> str:
+    """The regular expression of an expected output."""
+    return "".join(map(_line, output.splitlines()))
+
+
+def _line(line: str) -> str:
+    return r"(?:.*\n)*" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + r"[ ]*\n"
+
+
+def run(command: str, place: Path, environment: dict[str, str]) -> str:
+    """What ``command`` prints, on either stream."""
+    where = ROOT if command.startswith("make ") else place
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=where,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    return done.stdout
+
+
+def start(
+    command: str, place: Path, environment: dict[str, str], wanted: int
+) -> tuple[subprocess.Popen[str], str]:
+    """A command that stays in the background, and its first ``wanted`` lines."""
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", f"exec {command.removesuffix('&')}"],
+        cwd=place,
+        env={**environment, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    return process, "".join(process.stdout.readline() for _ in range(wanted))
+
+
+def test_the_readme_prints_what_it_shows(tmp_path: Path) -> None:
+    """Every command of the README runs, in its order, and prints what stands behind it."""
+    page = ROOT / "README.md"
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "IRMEXPORT_OUTBOX": str(tmp_path / "outbox"),
+    }
+    background: list[subprocess.Popen[str]] = []
+    ran = 0
+    try:
+        for command, output in steps(page):
+            if command in NOT_HERE:
+                continue
+            if command.startswith("cat "):
+                (tmp_path / command.split()[1]).write_text(output)
+            if command.endswith("&"):
+                process, printed = start(command, tmp_path, environment, wanted=4)
+                background.append(process)
+            else:
+                printed = run(command, tmp_path, environment)
+            assert re.fullmatch(pattern(output), printed), f"{command}\nprints\n{printed}\nnot\n{output}"
+            ran += 1
+    finally:
+        for process in background:
+            process.terminate()
+            process.wait(10)
+    assert ran >= 6
+
+
+def test_a_page_that_shows_another_output_is_noticed() -> None:
+    """The comparison is exact but for what … stands for."""
+    assert re.fullmatch(pattern("a … c\n…\nend\n"), "a b c\nx\ny\nend\n")
+    assert not re.fullmatch(pattern("3 rows\n"), "4 rows\n")
+    assert not re.fullmatch(pattern("3 rows\n"), "3 rows\nmore\n")
+
+
+@pytest.mark.parametrize("page", ["commands.md", "profile.md"])
+def test_pages_made_from_the_code_are_in_step(page: str) -> None:
+    """docs/commands.md and docs/profile.md are what `make docs` writes."""
+    made = runpy.run_path(str(ROOT / "docs" / "write.py"))["PAGES"][page]()
+    assert (ROOT / "docs" / page).read_text(encoding="utf-8") == made, "run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_paths_lead_somewhere(page: Path) -> None:
+    """Every relative link, and every path of the tree that a page names in code style, exists."""
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (page.parent / target).exists(), target
+    for named in re.findall(
+        r"`((?:common|tests|docs|requirements|benchmarks|sentinel|splunk_app)/[\w./-]+)`", text
+    ):
+        assert (ROOT / named).exists(), named
+
+
+def test_the_reply_table_of_the_docs_is_the_codes() -> None:
+    """docs/delivery.md gives each status the action that irmcore.replies gives it."""
+    words = {
+        Action.SENT: "SENT",
+        Action.RETRY: "tried again",
+        Action.HOLD: "in doubt",
+        Action.DEAD: "DEAD",
+        Action.SPLIT: "split",
+        Action.PAUSE: "pauses",
+        Action.REFRESH: "one new token",
+    }
+    text = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
+    section = text.split("## What a reply means", 1)[1].split("\n## ", 1)[0]
+    said: dict[int, str] = {}
+    for first, second in re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE):
+        for status in re.findall(r"\b[2-5][0-9]{2}\b", first):
+            said[int(status)] = second
+    assert {400, 401, 403, 404, 407, 408, 413, 415, 422, 429, 500, 502, 503, 504} <= set(said)
+    for status, meaning in said.items():
+        decision = decide(Reply(status), attempt=1, refreshed=False, in_doubt="hold", jitter=0.0)
+        assert words[decision.action] in meaning, status

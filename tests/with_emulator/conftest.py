@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.with_emulator.rig import Rig
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    """A connector at a running emulator."""
+    made = Rig(tmp_path)
+    made.start()
+    yield made
+    made.emulator.stop()
+    assert made.emulator.failures == ()

@@ -1,0 +1,289 @@
+"""The command line as its user meets it: what it prints, writes, and exits with."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from irmcli.main import COMMANDS, main
+from irmemulator import Fault
+
+from tests.with_emulator.rig import HEADER, Rig, row
+
+Run = Callable[..., Result]
+PROFILE = ("-p", "salesforce-dropbox")
+BAD = "bradh,Name,Low,50,2026-11-20T00:00:00Z,Salesforce,text,"
+
+
+@pytest.fixture
+def irmexport(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command with its own outbox; {at} stands for the options that lead to the emulator."""
+    monkeypatch.setenv("IRMEXPORT_OUTBOX", str(rig.directory / "outbox"))
+    monkeypatch.setenv("IRMEXPORT_PROFILES", str(rig.directory / "profiles"))
+    monkeypatch.chdir(rig.directory)
+    runner = CliRunner()
+    at = (*PROFILE, "--emulator", str(rig.directory / "emulator"))
+
+    def run(*args: str, stdin: bytes | str | None = None) -> Result:
+        words = [word for arg in args for word in (at if arg == "{at}" else (arg,))]
+        result = runner.invoke(main, words, input=stdin)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+def rows(rig: Rig, *lines: str) -> str:
+    """A CSV file of these rows."""
+    path = rig.directory / "rows.csv"
+    path.write_text("\n".join([HEADER, *lines]) + "\n")
+    return str(path)
+
+
+def document(result: Result) -> Any:
+    """The JSON document that a command printed."""
+    return json.loads(result.stdout)
+
+
+def test_a_file_is_sent(rig: Rig, irmexport: Run) -> None:
+    """All rows accepted and delivered: exit 0, and `Upload Successful` for the upload."""
+    result = irmexport("send", rows(rig, row(1), row(2)), "{at}")
+    assert result.exit_code == 0
+    assert re.fullmatch(
+        r"2 rows read: 2 shaped\n1 batch in the outbox\n"
+        r"Upload Successful: [0-9a-f]{12} \(2 rows\), HTTP 200, request id [0-9a-f-]{36}\n",
+        result.stdout,
+    )
+    assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
+
+
+def test_sending_again_sends_nothing(rig: Rig, irmexport: Run) -> None:
+    """A file that was sent is skipped, and a further row goes alone."""
+    irmexport("send", rows(rig, row(1), row(2)), "{at}")
+    result = irmexport("send", rows(rig, row(2), row(1), row(3)), "{at}")
+    assert "3 rows read: 1 shaped, 2 skipped (accepted before)" in result.stdout
+    assert rig.kept() == [f"user{n}@contoso.com" for n in (1, 2, 3)]
+
+
+def test_refused_rows_exit_with_3_and_the_others_go(rig: Rig, irmexport: Run) -> None:
+    """Exit 3 says that rows were refused; the reject file has line, column, reason and the row."""
+    result = irmexport("send", rows(rig, row(1), BAD), "{at}", "--json")
+    assert result.exit_code == 3
+    found = document(result)
+    assert found["counts"] == {"merged": 0, "read": 2, "rejected": 1, "shaped": 1, "skipped": 0}
+    assert found["delivery"]["rows_sent"] == 1
+    lines = Path(found["rejects"]).read_text().splitlines()
+    assert lines[0] == "line,column,reason,advice,row"
+    assert lines[1].startswith("3,User_Principal_Name,upn-without-domain,")
+    assert '""User_Principal_Name"": ""bradh""' in lines[1]
+
+
+def test_max_refused_accepts_nothing(rig: Rig, irmexport: Run) -> None:
+    """With more refused rows than allowed nothing is accepted, and the reject file is still there."""
+    result = irmexport("send", rows(rig, row(1), BAD), "{at}", "--max-refused", "0")
+    assert result.exit_code == 3
+    assert "1 of 2 rows were refused, more than the 0 allowed; nothing was accepted" in result.stderr
+    assert rig.emulator.uploads == ()
+    assert "bradh" in irmexport("export-rejects").stdout
+
+
+def test_standard_input_and_gzip_and_json_lines(rig: Rig, irmexport: Run) -> None:
+    """FILE may be -, gzip, or JSON lines, and gives the same rows."""
+    text = f"{HEADER}\n{row(1)}\n".encode()
+    assert irmexport("send", "-", "{at}", stdin=text).exit_code == 0
+    packed = rig.directory / "rows.csv.gz"
+    packed.write_bytes(gzip.compress(text))
+    assert "1 skipped" in irmexport("send", str(packed), "{at}").stdout
+    record = json.dumps(dict(zip(HEADER.split(","), row(1).split(","), strict=True)))
+    assert "1 skipped" in irmexport("send", "-", "{at}", stdin=record + "\n").stdout
+
+
+def test_a_dry_run_writes_and_sends_nothing(rig: Rig, irmexport: Run) -> None:
+    """--dry-run leaves no trace on disk and makes no connection."""
+    result = irmexport("send", rows(rig, row(1)), "{at}", "--dry-run")
+    assert result.stdout == "1 row read: 1 shaped\n1 batch would be sent\n"
+    assert not (rig.directory / "outbox").exists()
+    assert rig.emulator.connections == 0
+
+
+def test_check_needs_no_connector(rig: Rig, irmexport: Run) -> None:
+    """`check` works with a shipped profile that was not filled in, and names reasons and lines."""
+    result = irmexport("check", rows(rig, row(1), BAD, row(2, "=cmd")), *PROFILE)
+    assert result.exit_code == 3
+    assert "3 rows read: 2 shaped, 1 refused" in result.stdout
+    assert "     3  User_Principal_Name  upn-without-domain" in result.stdout
+    assert "1 values have a first character that a spreadsheet takes for a formula" in result.stdout
+
+
+def test_an_unfilled_profile_is_refused_before_a_row_is_taken(rig: Rig, irmexport: Run) -> None:
+    """Placeholders are told before anything is accepted: exit 2."""
+    result = irmexport("send", rows(rig, row(1)), *PROFILE)
+    assert result.exit_code == 2
+    assert "`job_id`, `tenant_id`, `app_id`" in result.stderr
+    assert not list((rig.directory).glob("outbox/*"))
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (("send", "nowhere.csv", "{at}"), 1, "cannot be read"),
+        (("send", "x.csv", "-p", "salesforce-dropbx"), 2, "there is no profile"),
+        (("send", "x.csv", "-p", "./nowhere.yaml"), 2, "cannot be read"),
+        (("send", "x.csv", *PROFILE, "--emulator", "nowhere"), 2, "no emulator has announced itself"),
+        (("show", "abcd"), 2, "no batch begins with this id"),
+        (("status", "nothing-like-it"), 2, "there is no connector"),
+        (("resolve", "abcd", "--why", "x"), 2, "--sent, --resend or --withdraw"),
+        (("resolve", "--sent", "--why", "x"), 2, "--held"),
+        (("audit", "--since", "yesterday"), 2, "is no moment"),
+        (("sned", "x.csv"), 2, "No such command"),
+        (("profile", "show", "nope"), 2, "shipped are"),
+    ],
+)
+def test_wrong_use_says_what_and_exits_as_documented(
+    irmexport: Run, args: tuple[str, ...], code: int, said: str
+) -> None:
+    """Every mistake has its exit code and words that lead on."""
+    result = irmexport(*args)
+    assert result.exit_code == code
+    assert said in result.stderr
+
+
+def test_a_paused_connector_is_told_and_resumed(rig: Rig, irmexport: Run) -> None:
+    """A 403 exits with 4, `status` says what to check, `resume` and `drain` end it."""
+    rig.emulator.faults.next(Fault(status=403))
+    sent = irmexport("send", rows(rig, row(1)), "{at}")
+    assert sent.exit_code == 4
+    assert "the connector must have been created with this `app_id`" in sent.stdout
+    status = irmexport("status")
+    assert status.exit_code == 4
+    assert "PAUSED since" in status.stdout
+    assert "queued: 1 batch, 1 row" in status.stdout
+    assert irmexport("drain").exit_code == 4, "the pause holds"
+    assert "resumed" in irmexport("resume").stdout
+    drained = irmexport("drain")
+    assert drained.exit_code == 0
+    assert "Upload Successful" in drained.stdout
+    assert irmexport("status").exit_code == 0
+
+
+def test_a_service_that_is_away_exits_with_1_and_keeps_the_rows(rig: Rig, irmexport: Run) -> None:
+    """What waits for another try exits with 1; the next drain sends it."""
+    rig.emulator.faults.next(Fault(status=503, retry_after=0))
+    assert irmexport("send", rows(rig, row(1)), "{at}").exit_code == 1
+    assert irmexport("drain").exit_code == 0
+    assert rig.kept() == ["user1@contoso.com"]
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "uploads"),
+    [("--sent", "SENT", 1), ("--resend", "READY", 2), ("--withdraw", "WITHDRAWN", 1)],
+)
+def test_a_held_batch_is_resolved(rig: Rig, irmexport: Run, word: str, state: str, uploads: int) -> None:
+    """Each of a person's three words ends a held batch, and stands in the audit with who and why."""
+    rig.emulator.faults.next(Fault(reset_after_last_byte=True))
+    assert irmexport("send", rows(rig, row(1)), "{at}").exit_code == 4
+    (item,) = document(irmexport("status", "--json"))[0]["items"]
+    assert item["state"] == "HELD"
+    result = irmexport("resolve", item["id"][:12], word, "--why", "the portal's log")
+    assert f"{item['id'][:12]} is {state} now" in result.stdout
+    irmexport("drain")
+    assert len(rig.emulator.uploads) == uploads
+    assert irmexport("status").exit_code == 0
+    events = [json.loads(line) for line in irmexport("audit", "--jsonl").stdout.splitlines()]
+    (told,) = [event for event in events if event.get("why")]
+    assert told["why"] == "the portal's log"
+    assert told["by"]
+    again = irmexport("send", rows(rig, row(1)), "{at}").stdout
+    assert ("1 shaped" if word == "--withdraw" else "1 skipped") in again
+
+
+def test_many_held_batches_are_resolved_at_once(rig: Rig, irmexport: Run) -> None:
+    """`resolve --held --since` takes all of them, and those of before stay."""
+    for number in (1, 2):
+        rig.emulator.faults.next(Fault(status=504))
+        irmexport("send", rows(rig, row(number)), "{at}")
+    assert (
+        "Nothing is held."
+        in irmexport("resolve", "--held", "--since", "2090-01-01T00:00Z", "--sent", "--why", "x").stdout
+    )
+    result = irmexport("resolve", "--held", "--since", "1h", "--sent", "--why", "x", "--json")
+    assert [item["state"] for item in document(result)] == ["SENT", "SENT"]
+
+
+def test_a_dead_batch_is_shown_and_requeued(rig: Rig, irmexport: Run) -> None:
+    """A refused batch keeps the service's words; `requeue` sends it again as it is."""
+    rig.emulator.faults.next(Fault(status=400, body='{"message":"column missing"}'))
+    assert irmexport("send", rows(rig, row(1)), "{at}").exit_code == 4
+    (item,) = document(irmexport("status", "--json"))[0]["items"]
+    shown = irmexport("show", item["id"][:8]).stdout
+    assert '{"message":"column missing"}' in shown
+    assert f"file {rig.directory}/rows.csv" in shown
+    assert irmexport("show", item["id"][:8], "--payload").stdout.splitlines()[1].startswith("user1@")
+    assert irmexport("resolve", item["id"][:8], "--sent", "--why", "x").exit_code == 2, "it is not held"
+    assert "READY" in irmexport("requeue", item["id"][:8], "--why", "the connector was mended").stdout
+    assert irmexport("drain").exit_code == 0
+    assert rig.kept() == ["user1@contoso.com"]
+
+
+def test_clean_up_keeps_what_is_not_sent(rig: Rig, irmexport: Run) -> None:
+    """Rows of sent batches go after their time; the record stays, and what waits is not touched."""
+    irmexport("send", rows(rig, row(1)), "{at}")
+    irmexport("send", rows(rig, row(2)), "{at}", "--queue-only")
+    result = irmexport("clean-up", "--payload-days", "0", "--json")
+    assert document(result) == {"batches": 0, "payloads": 1}
+    assert irmexport("drain").exit_code == 0
+    assert "1 skipped" in irmexport("send", rows(rig, row(1)), "{at}").stdout
+
+
+def test_doctor_finds_nothing_wrong_and_then_something(rig: Rig, irmexport: Run) -> None:
+    """The doctor proves hosts, TLS, clock and token, says that a job id it cannot, and names a fault."""
+    result = irmexport("doctor", "{at}")
+    assert result.exit_code == 0
+    assert "job id: proven by an upload alone" in result.stdout
+    (rig.directory / "emulator" / "secret").write_text("wrong")
+    result = irmexport("doctor", "{at}")
+    assert result.exit_code == 1
+    assert "token-AADSTS7000215" in result.stdout
+
+
+def test_the_outbox_is_private(rig: Rig, irmexport: Run) -> None:
+    """Directories are 0700 and files 0600, whatever the umask; a directory open to others is refused."""
+    before = os.umask(0)
+    try:
+        irmexport("send", rows(rig, row(1), BAD), "{at}")
+    finally:
+        os.umask(before)
+    outbox = rig.directory / "outbox"
+    for path in [outbox, *outbox.rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+    outbox.chmod(0o755)
+    result = irmexport("send", rows(rig, row(2)), "{at}")
+    assert result.exit_code == 2
+    assert "chmod 700" in result.stderr
+
+
+def test_every_command_has_help_and_json(irmexport: Run) -> None:
+    """Each subcommand explains itself, and can print JSON."""
+    for name in COMMANDS:
+        result = irmexport(name, "--help")
+        assert result.exit_code == 0
+        assert "--json" in result.stdout or name == "profile"
+
+
+def test_completion_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shells' completion scripts can be had, and complete a subcommand."""
+    runner = CliRunner()
+    script = runner.invoke(main, [], prog_name="irmexport", env={"_IRMEXPORT_COMPLETE": "bash_source"})
+    assert "_irmexport_completion" in script.stdout
+    words = {"_IRMEXPORT_COMPLETE": "bash_complete", "COMP_WORDS": "irmexport res", "COMP_CWORD": "1"}
+    completed = runner.invoke(main, [], prog_name="irmexport", env=words)
+    assert completed.stdout.split() == ["plain,resolve", "plain,resume"]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from irmemulator import App, Emulator, Job
 
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_rest import SplunkdRest
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 JOB = "11111111-1111-1111-1111-111111111111"
 TENANT = "22222222-2222-2222-2222-222222222222"
 APP_ID = "33333333-3333-3333-3333-333333333333"
+COLUMNS = ("UserPrincipalName", "PredictionTime", "PredictionScore", "ModelInfo")
 SECRET = "s3cret-of-the-connector"
 
 PYTHONS = [
@@ -74,6 +76,19 @@ def splunkd(tmp_path: Path) -> Iterator[SplunkdRest]:
         }
         rest.state.passwords["irmexport:leavers:"] = SECRET
         yield rest
+
+
+@pytest.fixture
+def emulator(splunkd: SplunkdRest, tmp_path: Path) -> Iterator[Emulator]:
+    """A connector whose service is the emulator."""
+    job = Job(JOB, APP_ID, "leavers", columns=COLUMNS)
+    apps = [App(TENANT, APP_ID, SECRET)]
+    with Emulator(apps, [job], directory=tmp_path / "emulator", lifetime=300) as running:
+        stanza = splunkd.state.confs["irmexport_connectors"]["leavers"]
+        stanza["emulator"] = running.url
+        stanza["emulator_ca"] = str(running.ca_file)
+        yield running
+        assert not running.failures
 
 
 class Searches:

@@ -5,35 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from irmemulator import App, Emulator, Fault, Job
+from irmemulator import Emulator, Fault
 
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_input import Input
 from tests.fakes.splunkd_rest import SplunkdRest
-from tests.splunk_app.conftest import APP_ID, JOB, SECRET, TENANT, Searches
+from tests.splunk_app.conftest import COLUMNS, JOB, SECRET, Searches
 
-HEADER = b"UserPrincipalName,PredictionTime,PredictionScore,ModelInfo\n"
+HEADER = ",".join(COLUMNS).encode() + b"\n"
 ROW = b"sarad@contoso.com,2023-04-24T05:52:56Z,9,M1\n"
 OTHER = b"bradh@contoso.com,2023-04-24T05:52:57Z,3,M1\n"
 SUMMARY = ("profile=leavers", "output=summary", "wait=60")
-
-
-@pytest.fixture
-def emulator(splunkd: SplunkdRest, tmp_path: Path) -> Iterator[Emulator]:
-    """A connector whose service is the emulator."""
-    job = Job(JOB, APP_ID, "leavers", columns=tuple(HEADER.decode().strip().split(",")))
-    apps = [App(TENANT, APP_ID, SECRET)]
-    with Emulator(apps, [job], directory=tmp_path / "emulator", lifetime=300) as running:
-        stanza = splunkd.state.confs["irmexport_connectors"]["leavers"]
-        stanza["emulator"] = running.url
-        stanza["emulator_ca"] = str(running.ca_file)
-        yield running
-        assert not running.failures
 
 
 @pytest.fixture

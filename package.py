@@ -75,7 +75,7 @@ def pip(python: Path | str, *arguments: str | Path) -> None:
 
 def libraries() -> Path:
     """The packages of lib/, pure Python, in a folder of .cache/ named by their lock."""
-    recipe = LOCK.read_bytes() + BUILD_LOCK.read_bytes() + Path(__file__).read_bytes()
+    recipe = LOCK.read_bytes() + BUILD_LOCK.read_bytes() + repr((LEFT_OUT, LIB_PYTHON, SOURCE_ONLY)).encode()
     kept = ROOT / ".cache" / "splunk-lib" / hashlib.sha256(recipe).hexdigest()[:16]
     if kept.is_dir():
         return kept
@@ -187,17 +187,53 @@ def build_app(into: Path) -> list[Path]:
     return [archive, listed]
 
 
+def appinspect() -> Path:
+    """splunk-appinspect in an environment of its own, kept until its lock changes."""
+    lock = ROOT / "requirements" / "appinspect.txt"
+    environment = ROOT / ".cache" / "appinspect"
+    stamp = environment / "made-from"
+    made_from = hashlib.sha256(lock.read_bytes() + BUILD_LOCK.read_bytes()).hexdigest()
+    python = environment / "bin" / "python"
+    if not stamp.exists() or stamp.read_text() != made_from:
+        venv.create(environment, with_pip=True, clear=True)
+        pip(python, "--only-binary=:all:", "-r", BUILD_LOCK)
+        # painter, like splunk-sdk, is published as source alone.
+        pip(python, "--no-build-isolation", "--only-binary=:all:", "--no-binary=painter", "-r", lock)
+        stamp.write_text(made_from)
+    return python.with_name("splunk-appinspect")
+
+
+def inspect(archive: Path) -> list[Path]:
+    """Splunk's own checks of the app, without a filter and with Splunk Cloud's: their reports beside it."""
+    tool = appinspect()
+    reports = []
+    for name, tags in (("appinspect", ()), ("appinspect-cloud", ("--included-tags", "cloud"))):
+        report = archive.with_name(f"{archive.name}.{name}.json")
+        command = [tool, "inspect", archive, "--mode", "precert", "--skip-trusted-libraries-update", *tags]
+        command += ["--data-format", "json", "--output-file", report]
+        ran = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        if ran.returncode or not report.exists():
+            sys.exit(
+                f"splunk-appinspect failed; it needs libmagic.\n{ran.stdout[-3000:]}{ran.stderr[-3000:]}"
+            )
+        reports.append(report)
+    return reports
+
+
 def main() -> None:
     """Build, and print each file's SHA-256 and path as sha256sum does."""
     arguments = argparse.ArgumentParser(description="Build dist/, byte for byte reproducibly.")
     arguments.add_argument("--into", type=Path, default=ROOT / "dist", help="default: dist/")
     arguments.add_argument("--only", choices=("wheel", "splunk"), help="default: all")
+    arguments.add_argument("--inspect", action="store_true", help="have splunk-appinspect look at the app")
     asked = arguments.parse_args()
     into = asked.into.resolve()
     if "SOURCE_DATE_EPOCH" not in os.environ and (time := commit_time()):
         os.environ["SOURCE_DATE_EPOCH"] = time
     built = [build_wheel(into)] if asked.only != "splunk" else []
     built += build_app(into) if asked.only != "wheel" else []
+    if asked.inspect:
+        built += inspect(next(file for file in built if file.suffix == ".spl"))
     for file in built:
         print(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file}")
 

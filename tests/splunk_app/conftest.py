@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,9 +56,38 @@ def python(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def home(archive: Path, tmp_path: Path) -> SplunkHome:
+def sdk() -> Path | None:
+    """Another splunklib than the app's own, where a test wants one."""
+    return None
+
+
+@pytest.fixture
+def home(archive: Path, tmp_path: Path, sdk: Path | None) -> SplunkHome:
     """A Splunk with the app installed."""
-    return SplunkHome.install(archive, tmp_path / "splunk")
+    home = SplunkHome.install(archive, tmp_path / "splunk")
+    if sdk is not None:
+        own = home.bin.parent / "lib" / "splunklib"
+        shutil.rmtree(own)
+        shutil.copytree(sdk, own)
+    return home
+
+
+@pytest.fixture(scope="session")
+def newest_sdk() -> Path:
+    """Splunklib 3.x, kept under .cache/ until its lock changes."""
+    lock = ROOT / "requirements" / "splunk-sdk3.txt"
+    kept = ROOT / ".cache" / "splunk-sdk3" / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(dir=kept.parent))
+        locked = ("--require-hashes", "--no-deps", "--only-binary=:all:", "--ignore-requires-python")
+        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-qq")
+        subprocess.run([*pip, *locked, "--target", new, "-r", lock], check=True)
+        try:
+            new.rename(kept)
+        except OSError:
+            shutil.rmtree(new)  # another worker was first
+    return kept / "splunklib"
 
 
 @pytest.fixture
@@ -137,10 +169,11 @@ def searches(python: str, home: SplunkHome, splunkd: SplunkdRest, tmp_path: Path
 
 
 @pytest.fixture
-def on_3_13(home: SplunkHome, splunkd: SplunkdRest, tmp_path: Path) -> Iterator[Searches]:
+def on_3_13(archive: Path, splunkd: SplunkdRest, tmp_path: Path) -> Iterator[Searches]:
     """Searches on the newer Python alone, for what does not depend on it."""
     python = find_python("3.13")
     assert python is not None
+    home = SplunkHome.install(archive, tmp_path / "splunk-3.13")
     found = Searches(python, home, splunkd, tmp_path / "dispatch")
     yield found
     found.end()

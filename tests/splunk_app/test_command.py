@@ -10,12 +10,37 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.splunkd_search import frame
-from tests.splunk_app.conftest import Searches
+from tests.needs import find_python
+from tests.splunk_app.conftest import PYTHONS, Searches
 
 HEADER = b"UserPrincipalName,PredictionTime,PredictionScore,ModelInfo,__mv_UserPrincipalName,__mv_ModelInfo\n"
 ROW = b"sarad@contoso.com,2023-04-24T05:52:56Z,9,M1,,\n"
 OTHER = b"bradh@contoso.com,2023-04-24T05:52:57Z,3,M1,,\n"
 SENT = b"UserPrincipalName,PredictionTime,PredictionScore,ModelInfo\r\nsarad@contoso.com,2023-04-24T05:52:56"
+
+
+NEWEST = pytest.param("3.13 with the newest SDK", marks=pytest.mark.needs("python3.13"))
+
+
+@pytest.fixture(params=[*PYTHONS, NEWEST])
+def combination(request: pytest.FixtureRequest) -> str:
+    """A Python of Splunk's, with the app's own SDK or the newest one."""
+    return str(request.param)
+
+
+@pytest.fixture
+def python(combination: str) -> str:
+    """The interpreter of the combination."""
+    found = find_python(combination.split(maxsplit=1)[0])
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def sdk(combination: str, request: pytest.FixtureRequest) -> Path | None:
+    """The SDK of the combination, None for the app's own."""
+    found: Path | None = request.getfixturevalue("newest_sdk") if "newest" in combination else None
+    return found
 
 
 def texts(replies: list[object]) -> str:

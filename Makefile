@@ -21,6 +21,7 @@ help: ## this list
 
 demo: $(VENV)/.runtime ## send Microsoft's two examples to the local connector and show what it kept
 	@$(BIN)/irmexport demo
+	@$(BIN)/python -m tests.fakes.splunk_demo
 
 test: $(VENV)/.dev ## run all tests, the core's on Python 3.9 and 3.13 too
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)

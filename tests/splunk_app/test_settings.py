@@ -17,7 +17,9 @@ CONFS = sorted(APP.glob("default/*.conf"))
 
 def conf(path: Path) -> configparser.ConfigParser:
     """A conf file's stanzas."""
-    parser = configparser.ConfigParser(interpolation=None, strict=True, delimiters=("=",), default_section="-")
+    parser = configparser.ConfigParser(
+        interpolation=None, strict=True, delimiters=("=",), default_section="-"
+    )
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(path.read_text(encoding="utf-8").replace("\\\n", " "), str(path))
     return parser

@@ -52,7 +52,7 @@ lock: $(VENV)/.dev ## renew requirements/*.txt to the newest releases, with hash
 		-c requirements/core-py39.txt requirements/splunk-lib.in -o requirements/splunk-lib.txt
 	@$(UV_LOCK) --python-version 3.11 requirements/splunk-build.in -o requirements/splunk-build.txt
 	@$(UV_LOCK) --python-version 3.13 requirements/splunk-sdk3.in -o requirements/splunk-sdk3.txt
-	@$(UV_LOCK) --python-version 3.11 requirements/appinspect.in -o requirements/appinspect.txt
+	@$(UV_LOCK) --python-version 3.11 --fork-strategy fewest requirements/appinspect.in -o requirements/appinspect.txt
 	@git --no-pager diff --stat -- requirements
 
 clean: ## remove everything that make made

@@ -102,7 +102,7 @@ def test_what_is_frozen_for_the_older_python_stands_in_security_md(app: Path) ->
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     for name in ("requests", "urllib3", "splunk_sdk"):
         (found,) = (app / "lib").glob(f"{name}-*.dist-info")
-        number = found.name.split("-")[1]
+        number = found.name.removesuffix(".dist-info").split("-")[1]
         assert f"{name.replace('_', '-')} {number}" in text
 
 

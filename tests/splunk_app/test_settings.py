@@ -21,7 +21,8 @@ def conf(path: Path) -> configparser.ConfigParser:
         interpolation=None, strict=True, delimiters=("=",), default_section="-"
     )
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string(path.read_text(encoding="utf-8").replace("\\\n", " "), str(path))
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    parser.read_string(re.sub(r"^\[\]$", "[everything]", text, flags=re.MULTILINE), str(path))
     return parser
 
 

@@ -1,4 +1,4 @@
-"""A stand-in of splunkd's REST interface, over HTTPS: sessions, confs, storage/passwords, inputs.
+"""A stand-in of splunkd's REST interface, over HTTPS: sessions, confs, secrets, inputs, messages.
 
 What it holds its clients to: a session key of a signed-in user, and the capability that splunkd
 wants for each thing: `list_storage_passwords` to read a secret, `edit_storage_passwords` to write
@@ -40,6 +40,7 @@ class State:
     confs: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     passwords: dict[str, str] = field(default_factory=dict)
     enabled_inputs: set[str] = field(default_factory=set)
+    messages: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, str, str]] = field(default_factory=list)
 
 
@@ -147,7 +148,21 @@ def route(
         _want(user, "admin_all_objects")
         state.enabled_inputs.add("://".join(path[5:7]))
         return []
+    if path[:2] == ["services", "messages"]:
+        return _messages(state.messages, user, method, path[2:], form)
     raise Refusal(404)
+
+
+def _messages(
+    messages: dict[str, str], user: User, method: str, name: list[str], form: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    if method != "GET":
+        _want(user, "admin_all_objects")
+    if method == "POST":
+        messages[form["name"]] = form["value"]
+    elif method == "DELETE" and messages.pop(name[0], None) is None:
+        raise Refusal(404)
+    return [{"name": key, "content": {"message": value}} for key, value in messages.items()]
 
 
 def _want(user: User, capability: str) -> None:

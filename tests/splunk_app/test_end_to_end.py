@@ -90,6 +90,18 @@ def test_a_wrong_secret_pauses_the_connector_and_says_so(
     assert (row["state"], row["waiting"]) == ("paused", "1")
     assert "AADSTS7000215" in row["reason"]
     assert not emulator.uploads
+    assert "AADSTS7000215" in splunkd.state.messages["irmexport_leavers"]
+
+
+def test_a_batch_that_is_too_large_is_followed_to_its_halves(
+    searches: Searches, sender: Input, emulator: Emulator
+) -> None:
+    """413: the halves are sent, and the analyst learns that all rows are."""
+    emulator.faults.next(Fault(status=413))
+    with sender:
+        replies, _ = searches.run(HEADER + ROW + OTHER, args=SUMMARY)
+    row = summary(replies[-1].body)
+    assert (row["state"], row["sent"], row["waiting"]) == ("sent", "2", "0")
 
 
 def test_without_a_secret_the_rows_wait(

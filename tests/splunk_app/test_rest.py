@@ -162,6 +162,7 @@ def test_a_new_secret_ends_the_pause(
         more = ROW.replace(b"sarad", b"bradh")
         replies, _ = searches.run(HEADER + more, args=args)
         assert b",sent," in replies[-1].body
+    assert not searches.splunkd.state.messages
     assert rest.ask("POST", "connectors/leavers/resume").document["resumed"] == 0
     assert rest.ask("POST", "connectors/second/resume").status == 409
 

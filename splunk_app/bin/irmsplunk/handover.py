@@ -15,8 +15,10 @@ from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError
 from irmcore.gate import OPEN, PAUSED
 from irmcore.outbox import Box, Origin, states
+from irmcore.outbox.manifest import batch_id
 from irmcore.profile import Profile
 from irmcore.shaping import rejects
+from irmcore.shaping.batches import halves
 from irmcore.shaping.readers import Table
 from irmcore.shaping.rejects import Reject
 from irmcore.standing import load_gate
@@ -148,7 +150,13 @@ class Handover:
         """How the batches stand now."""
         rows = {"sent": 0, "held": 0, "dead": 0, "waiting": 0}
         reason = ""
-        for name, size in zip(handed.batches, handed.sizes):
+        todo = list(zip(handed.batches, handed.sizes))
+        while todo:
+            name, size = todo.pop()
+            parts = self._halves(name)
+            if parts:
+                todo.extend(parts)
+                continue
             kind, why = self._end_of(name)
             rows[kind] += size
             reason = reason or why
@@ -161,6 +169,17 @@ class Handover:
                 state = state if state != "queued" else ("paused" if gate.mode == PAUSED else "held back")
                 reason = reason or gate.reason
         return Standing(state, **rows, reason=reason, next_step=advice(reason) if reason else "")
+
+    def _halves(self, name: str) -> list[tuple[str, int]]:
+        """The ids and rows of the halves that a batch was split into; none of any other batch."""
+        if self._box.place_of(name) is None:
+            return []
+        batch = self._box.reload(name)
+        if batch.place != "done" or batch.state is None or batch.state.name != states.SPLIT:
+            return []
+        manifest = self._box.manifest(batch)
+        found = halves(self._box.payload(batch, manifest)) or ()
+        return [(batch_id(manifest.destination, manifest.content_type, part), rows) for part, rows in found]
 
     def _end_of(self, name: str) -> tuple[str, str]:
         """Which end a batch has come to (sent, held, dead, waiting), and the code of why."""

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Any, BinaryIO, Callable
 
 from irmcore import connection as connections
+from irmcore.advice import advice
 from irmcore.clock import Clock, SystemClock
 from irmcore.connection import Connection
 from irmcore.credentials import Secret
@@ -24,6 +25,7 @@ from irmcore.errors import IrmError, OutboxBusy
 from irmcore.outbox import Batch, Box, Manifest
 
 from irmsplunk import connectors, modular_input, vault
+from irmsplunk.bulletin import Bulletin
 from irmsplunk.heartbeat import Heartbeat
 from irmsplunk.journal import Journal
 from irmsplunk.places import Places
@@ -49,6 +51,7 @@ class Loop:
         *,
         configured: Callable[[], Mapping[str, Connection]],
         secret: Callable[[str], Secret],
+        bulletin: Bulletin,
     ) -> None:
         self._disk = disk
         self._clock = clock
@@ -56,9 +59,11 @@ class Loop:
         self._journal = journal
         self._configured = configured
         self._secret = secret
+        self._bulletin = bulletin
         self._services: dict[str, tuple[Connection, Service]] = {}
         self._seen: dict[str, tuple[tuple[str, ...], float]] = {}
         self._told: dict[str, str] = {}
+        self._cleared: set[str] = set()
 
     def run(self, life: float) -> None:
         """Send for ``life`` seconds."""
@@ -110,9 +115,18 @@ class Loop:
         report = Sender(box, self._service(name, connection), listener=listen).drain(until=until)
         if report.trouble:
             facts = {key: value for key, value in asdict(report).items() if isinstance(value, int) and value}
-            self._tell(name, "WARN", "waiting", code=report.trouble, next_step=report.advice, **facts)
-        else:
-            self._told.pop(name, None)
+            self._tell(
+                name,
+                "WARN",
+                "waiting",
+                code=report.trouble,
+                next_step=report.advice or advice(report.trouble),
+                **facts,
+            )
+        elif self._told.pop(name, None) is not None or name not in self._cleared:
+            # Also what an earlier run of the sender said.
+            self._cleared.add(name)
+            self._bulletin.clear(name)
 
     def _service(self, name: str, connection: Connection) -> Service:
         """One service a configuration, so that its token serves until it expires."""
@@ -128,6 +142,8 @@ class Loop:
         if self._told.get(name) != key:
             self._told[name] = key
             self._journal.write(level, event, connector=name, **fields)
+            code = fields.get("code") or fields.get("what") or event
+            self._bulletin.post(name, f"{code}. {fields.get('next_step') or ''}".strip())
 
     def _tell_orphans(self, known: Mapping[str, Connection]) -> None:
         """Say which outboxes have work and no connector (it was removed, disabled or got another job)."""
@@ -174,6 +190,7 @@ def serve(environment: Mapping[str, str], stdin: BinaryIO) -> int:
             journal,
             configured=configured,
             secret=lambda name: vault.read(splunkd, name),
+            bulletin=Bulletin(splunkd),
         )
         loop.run(start.life)
     except IrmError as error:

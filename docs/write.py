@@ -15,7 +15,8 @@ WIDTH = 100
 
 def commands() -> str:
     """docs/commands.md: the help of every command."""
-    context = click.Context(main, info_name="irmexport", max_content_width=WIDTH, terminal_width=WIDTH)
+    widths = {"max_content_width": WIDTH, "terminal_width": WIDTH}
+    context = click.Context(main, info_name="irmexport", **main.context_settings, **widths)
     parts = ["# Commands", "", "Made from the code by `make docs`.", "", "## irmexport", ""]
     parts += ["```", main.get_help(context), "```", ""]
     for name in main.list_commands(context):

@@ -126,6 +126,8 @@ class _Stage:
         say.line(f"irmexport send {file.name} --profile {profile.name} --emulator …", "dim")
         connection = rehearsal.connection(profile, str(self._place / "emulator"))
         box = box_of(settings, connection)
+        box.create()
+        connections.save(box, connection)
         with source.table(str(file), profile, "auto") as table:
             done = intake.accept(
                 table,
@@ -135,7 +137,6 @@ class _Stage:
                 where=connections.destination(connection),
                 name=file.name,
             )
-        connections.save(box, connection)
         shaped.show(say, done, dry=False)
         report, _ = delivered.drain(say, box, settings.service(connection))
         return connection, report

@@ -9,6 +9,7 @@ from irmcore.errors import (
     ConfigurationError,
     IrmError,
     OperatorError,
+    OutboxFull,
     TooManyRefused,
 )
 
@@ -30,6 +31,15 @@ def worst(codes: Iterable[int]) -> int:
     """The code of several outcomes together: a person being needed outweighs all."""
     order = (DONE, ROWS_REFUSED, FAILED, CONFIGURATION, NEEDS_PERSON)
     return max(codes, key=order.index, default=DONE)
+
+
+def disk_trouble(error: OSError) -> IrmError:
+    """An error of the file system that no other rule explains, in our words."""
+    return OutboxFull(
+        f"the file system answered with an error ({error.strerror or type(error).__name__})",
+        where=str(error.filename) if error.filename else None,
+        next_step="Look at the disk (space, rights, health), then run this again: what was accepted is kept.",
+    )
 
 
 def code_of_drain(report: Report, *, paused: bool) -> int:

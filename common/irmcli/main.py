@@ -10,7 +10,7 @@ import click
 from irmcore import __version__
 from irmcore.errors import IrmError
 
-from irmcli.exits import CONFIGURATION, FAILED, code_of
+from irmcli.exits import CONFIGURATION, FAILED, code_of, disk_trouble
 from irmcli.say import Say
 from irmcli.settings import Settings
 
@@ -70,6 +70,9 @@ class Commands(click.Group):
         except BrokenPipeError:
             # Whoever read our output has enough of it (`| head`): no error of ours.
             sys.stderr.close()
+            ctx.exit(FAILED)
+        except OSError as error:
+            Say.of(ctx).error(disk_trouble(error))
             ctx.exit(FAILED)
 
 

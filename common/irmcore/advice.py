@@ -14,6 +14,7 @@ ADVICE: Mapping[str, str] = {
     "in this tenant; check `job_id` and `cloud`.",
     "http-404": "The service does not know the job: copy `job_id` from the wizard's Finish page; check `cloud`.",
     "http-407": "The proxy asks for a sign-in: allow this machine to pass without one, or set another `proxy`.",
+    "http-408": "The service waited too long for the upload; irmexport tries again: see whether the line is slow.",
     "http-413": "A single row is too large for the service: shorten its texts where they are made.",
     "http-415": "The service refuses the form of the upload: report this, it is a fault of irmexport.",
     "http-422": "The service refuses the file's content: compare columns and types with the sample file.",

@@ -41,15 +41,17 @@ def emulator_endpoints(url: str) -> Endpoints:
 
     Raises AddressRefused unless it is ``https`` on a loopback address or ``localhost``.
     """
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+    host, port, good = "", None, False
     try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        parts = urlsplit(url)
+        host = parts.hostname or ""
         port = parts.port
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        plain = not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
+        good = parts.scheme == "https" and loopback and plain and port != 0
     except ValueError:
-        loopback, port = False, None
-    plain = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
-    if parts.scheme != "https" or not loopback or not plain:
+        good = False  # not an address at all
+    if not good:
         raise AddressRefused(
             "an emulator must be at https:// on this machine's loopback",
             where=host or "--emulator",

@@ -58,11 +58,11 @@ def _from_environment(name: str, environment: Mapping[str, str]) -> str:
 
 def _from_file(name: str, environment: Mapping[str, str]) -> str:
     try:
-        with open(os.path.expanduser(name), encoding="utf-8") as file:
+        with open(os.path.expanduser(name), encoding="utf-8-sig") as file:
             if sys.platform != "win32":  # there, access lists say who may read; mode bits do not
                 _refuse_open_file(name, os.fstat(file.fileno()))
             return file.read(65_536).strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path with a NUL
         raise CredentialError(
             f"the credential file cannot be read ({getattr(error, 'strerror', None) or 'not text'})",
             where=name,

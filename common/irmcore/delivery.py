@@ -18,7 +18,7 @@ from typing import Any, Callable, Optional, Protocol
 
 from irmcore import gate as gates
 from irmcore.auth import TokenSource, TokenTrouble
-from irmcore.errors import BatchDamaged, CredentialError, DamageError, OutboxBusy, UnknownFormat
+from irmcore.errors import BatchDamaged, CredentialError, DamageError, OutboxBusy, OutboxFull, UnknownFormat
 from irmcore.gate import Gate
 from irmcore.ledger import RECORD_BYTES
 from irmcore.outbox import Batch, Box, Draft, Manifest, states
@@ -122,15 +122,21 @@ class Sender:
     def _recover(self, report: Report) -> list[Batch]:
         """Bring every batch that an earlier process left half way into a state of rest."""
         queue = []
-        for batch in self._box.waiting():
+        waiting = self._box.waiting()
+        if waiting:
+            # Else a power loss could take away what is sent now, and its rows would be accepted anew.
+            self._box.settle_moves()
+        for batch in waiting:
             if batch.unknown:
                 report.waiting += 1  # a later version's: left untouched
                 report.trouble = report.trouble or "unknown-format"
             elif batch.state is not None and batch.state.name in states.ENDED:
+                self._box.settle(batch)
                 self._finish(batch)
             elif batch.damaged or batch.state is None:
                 self._set_aside(batch, "a state slot is damaged", report)
             elif batch.state.name == states.SPLIT:
+                self._box.settle(batch)
                 queue.extend(self._halve(batch, report))
             elif batch.state.name == states.INTENT:
                 # The body was short of its length when the process ended: not accepted.
@@ -148,6 +154,8 @@ class Sender:
         except BatchDamaged as error:
             self._set_aside(batch, error.what, report)
             return []
+        except UnknownFormat:
+            return self._leave(report)
         attempts = batch.state.attempts if batch.state else 1
         decision = decide(
             Failure("crash", committed=True),
@@ -200,9 +208,7 @@ class Sender:
             self._set_aside(batch, error.what, report)
             return False
         except UnknownFormat:
-            report.waiting += 1
-            report.trouble = report.trouble or "unknown-format"
-            return False
+            return bool(self._leave(report))
         self._listener("start", batch, manifest, {})
         refreshed = False
         while True:
@@ -227,8 +233,9 @@ class Sender:
         if decision.action is Action.DEAD and gates.is_probe(self._gate, self._service.setup):
             # The connector is paused because batch after batch was refused: this one is not given up.
             decision = Decision(Action.RETRY, decision.code)
-        self._move_gate(decision)
+        # The receipt first: what happens to the gate must not cost it.
         batch = self._settle(batch, manifest, decision, outcome, report)
+        self._move_gate(decision)
         if decision.action is Action.SPLIT:
             for half in self._halve(batch, report):
                 if self._attempt(half, report):
@@ -369,6 +376,8 @@ class Sender:
         except BatchDamaged as error:
             self._set_aside(batch, error.what, report)
             return []
+        except UnknownFormat:
+            return self._leave(report)
         splitter = self._service.splitters.get(manifest.content_type)
         halves = splitter(payload) if splitter else None
         if halves is None:
@@ -377,9 +386,18 @@ class Sender:
             report.dead += 1
             report.trouble = report.trouble or "http-413"
             return []
-        found = self._accept_halves(batch, manifest, halves)
+        try:
+            found = self._accept_halves(batch, manifest, halves)
+        except (OSError, OutboxBusy, OutboxFull):
+            return self._leave(report, "disk-full")  # the state says SPLIT: the next sender does it
         self._finish(batch)
         return found
+
+    def _leave(self, report: Report, trouble: str = "unknown-format") -> list[Batch]:
+        """Leave a batch as it is, for a later version or a later time."""
+        report.waiting += 1
+        report.trouble = report.trouble or trouble
+        return []
 
     def _accept_halves(
         self,
@@ -387,7 +405,7 @@ class Sender:
         manifest: Manifest,
         halves: tuple[tuple[bytes, int], tuple[bytes, int]],
     ) -> list[Batch]:
-        staging = self._box.stage(f"split-{batch.id[:32]}")
+        staging = self._box.stage(f"split-{batch.id[:32]}", renew=False)
         keys = self._box.rowkeys(batch)
         try:
             for payload, rows in halves:
@@ -408,11 +426,13 @@ class Sender:
                     }
                 )
 
+            # A half that stands already is in whatever state it is, and is the queue's as any other batch.
+            new = [name for name in staging.ids() if self._box.place_of(name) is None]
             staging.prepare(describe)
-            names = staging.accept()
+            staging.accept()
         finally:
             staging.close()
-        return [found for found in map(self._box.reload, names) if found.place == "ready"]
+        return [self._box.reload(name) for name in new]
 
     # -- the gate -----------------------------------------------------------------------
 

@@ -295,9 +295,12 @@ class Desk:
         try:
             rows = list(unpack(box.rowkeys(batch)))
             known = intake.open_ledger(box)
+            # Announced, so that the ledger lets the rows go also if this ends half way.
+            known.announce(batch.id, [batch.id])
             batch = box.change(batch, name=states.WITHDRAWN, reason="withdrawn")
             box.note(batch, {"event": "withdrawn", "by": who, "why": why})
             known.forget(rows)
+            known.settle(batch.id)
             box.finish(batch)
         finally:
             lock.release()

@@ -121,10 +121,10 @@ class PosixDisk:
             return
 
     def names(self, path: str) -> list[str]:
-        """The names in a directory, sorted; none if it does not exist."""
+        """The names in a directory, sorted; none if it does not exist, or is none."""
         try:
             return sorted(os.listdir(path))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def exists(self, path: str) -> bool:
@@ -142,16 +142,27 @@ class PosixDisk:
         """The lock on ``path``, or None if another live process (or holder here) has it."""
         import fcntl  # noqa: PLC0415 - not on Windows
 
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.fchmod(descriptor, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                return None
-            raise
-        return _Held(descriptor)
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.fchmod(descriptor, 0o600)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_at(descriptor, path):
+                    return _Held(descriptor)
+            except OSError as error:
+                os.close(descriptor)
+                if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                    return None
+                raise
+            os.close(descriptor)  # its last holder removed the file: the lock is of the one made since
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    """Whether the open file is still the one that bears the name ``path``."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 class _Held:

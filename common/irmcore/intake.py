@@ -21,9 +21,9 @@ from irmcore import ledger as ledgers
 from irmcore.clock import iso
 from irmcore.counts import Counts
 from irmcore.disk import Lock
-from irmcore.errors import IrmError, OutboxBusy, OutboxFull, TooManyRefused
+from irmcore.errors import DamageError, IrmError, OutboxBusy, OutboxFull, TooManyRefused
 from irmcore.ledger import DAY_MICROSECONDS, Ledger, RowKey
-from irmcore.outbox import Box, Destination, Draft, Manifest, Origin, Staging, states
+from irmcore.outbox import Batch, Box, Destination, Draft, Manifest, Origin, Staging, states
 from irmcore.profile import Profile
 from irmcore.shaping import rejects, times
 from irmcore.shaping.batches import Batcher
@@ -107,11 +107,19 @@ def rehearse(
 ) -> Accepted:
     """Do all that ``accept`` does but write: a dry run. Without a ``box`` nothing counts as sent.
 
+    Raises InputError, and DamageError where ``accept`` would repair the row ledger.
     ``on_row`` is given each row as it would go out, ``on_reject`` each refused one.
     """
     known = Ledger(box.disk, f"{box.path}/ledger") if box is not None and box.exists() else None
     pipeline = Pipeline(profile, known)
-    sizes = [filled.rows for filled in pipeline.batches(table, name, progress, on_reject, on_row)]
+    try:
+        sizes = [filled.rows for filled in pipeline.batches(table, name, progress, on_reject, on_row)]
+    except ledgers.Damaged:
+        raise DamageError(
+            "a file of the row ledger is damaged, so a dry run cannot tell what is new",
+            where=f"{box.path}/ledger" if box is not None else None,
+            next_step="Send rows: that makes the ledger anew from the batches.",
+        ) from None
     return Accepted("", (), tuple(sizes), pipeline.counts(), dict(pipeline.reasons), pipeline.changed, None)
 
 
@@ -430,7 +438,7 @@ def _in_parts(box: Box, names: list[str]) -> Iterator[list[RowKey]]:
     """The row keys of accepted batches, some batches at a time."""
     part: list[RowKey] = []
     for name in names:
-        part.extend(_rowkeys(box, name))
+        part.extend(_accepted(box, name))
         if len(part) >= MERGE_ROWS:
             yield part
             part = []
@@ -468,13 +476,16 @@ class _RejectFile:
 def open_ledger(box: Box) -> Ledger:
     """The connector's ledger, with the runs that did not end merged. The caller holds the intake lock."""
     known = _ledger(box)
-    if not box.disk.exists(f"{box.path}/ledger"):
-        known.create()
     if not known.complete():
         return rebuild(box)
-    for run, names in known.announced().items():
+    announced = known.announced()
+    if announced:
+        box.settle_moves()  # before the ledger says that their rows are accepted
+    for run, names in announced.items():
+        for rows in _in_parts(box, names):
+            known.redo(rows)
         for name in names:
-            known.redo(_rowkeys(box, name))
+            known.forget(_withdrawn(box, name))
         known.settle(run)
     return known
 
@@ -486,21 +497,46 @@ def _ledger(box: Box) -> Ledger:
 def rebuild(box: Box) -> Ledger:
     """The ledger made anew from the batches. The caller holds the intake lock."""
     known = _ledger(box)
-    known.rebuild(lambda: (_rowkeys(box, batch.id) for batch in box.everything()))
+    known.create()
+    box.settle_moves()
+    known.rebuild(lambda: (_standing(box, batch.id) for batch in box.everything()))
     for run in known.announced():
         known.settle(run)
     return known
 
 
-def _rowkeys(box: Box, name: str) -> list[RowKey]:
-    """The row keys of a batch; none if it never was accepted, was withdrawn, or they are damaged."""
-    if box.place_of(name) is None:
-        return []
-    batch = box.reload(name)
-    state = batch.state.name if batch.state is not None else ""
-    if state == states.WITHDRAWN or (state == states.SPLIT and batch.place == "done"):
-        return []  # withdrawn: given back; split: its halves have them
+def _accepted(box: Box, name: str) -> list[RowKey]:
+    """The row keys of a batch that an announced run has accepted; none if it did not, or was withdrawn.
+
+    Of a batch that was split since, its own: nobody can withdraw a half before this run is merged.
+    """
+    batch, rows = _rowkeys(box, name)
+    return [] if _is(batch, states.WITHDRAWN) else rows
+
+
+def _withdrawn(box: Box, name: str) -> list[RowKey]:
+    """The row keys of a withdrawn batch, else none."""
+    batch, rows = _rowkeys(box, name)
+    return rows if _is(batch, states.WITHDRAWN) else []
+
+
+def _standing(box: Box, name: str) -> list[RowKey]:
+    """The row keys that a batch adds to an index made anew; of a split one, its halves have them."""
+    batch, rows = _rowkeys(box, name)
+    replaced = batch is not None and batch.place == "done" and _is(batch, states.SPLIT)
+    return [] if replaced or _is(batch, states.WITHDRAWN) else rows
+
+
+def _is(batch: Batch | None, state: str) -> bool:
+    return batch is not None and batch.state is not None and batch.state.name == state
+
+
+def _rowkeys(box: Box, name: str) -> tuple[Batch | None, list[RowKey]]:
+    """A batch and its row keys; none of them if they are damaged, or it does not exist."""
+    found = box.look_up(name)
+    if found is None:
+        return None, []
     try:
-        return list(ledgers.unpack(box.rowkeys(batch)))
+        return found[0], list(ledgers.unpack(found[1]))
     except ledgers.Damaged:
-        return []
+        return found[0], []

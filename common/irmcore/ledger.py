@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import struct
 import zlib
 from collections import OrderedDict
@@ -23,6 +24,8 @@ _BODY = struct.Struct(">16s8sQ8si")
 _CRC = struct.Struct(">I")
 RECORD_BYTES = _BODY.size + _CRC.size
 _BLANK = b"\0" * RECORD_BYTES
+
+_RUN = re.compile(r"[0-9A-Za-z-]+")
 
 DAY_MICROSECONDS = 86_400_000_000
 
@@ -137,8 +140,8 @@ class Ledger:
     # -- writing ------------------------------------------------------------------------
 
     def create(self) -> None:
-        """An empty ledger, durably."""
-        for path in (self._path, f"{self._path}/pending", f"{self._path}/days"):
+        """Make what is missing of the directory, but not the index: ``rebuild`` does, also from nothing."""
+        for path in (self._path, f"{self._path}/pending"):
             if not self._disk.exists(path):
                 self._disk.make_dir(path)
         self._disk.sync_dir(self._path)
@@ -156,7 +159,7 @@ class Ledger:
         One that cannot be read was cut off while it was written, before any of its batches moved.
         """
         found: dict[str, list[str]] = {}
-        for run in self._disk.names(f"{self._path}/pending"):
+        for run in filter(_RUN.fullmatch, self._disk.names(f"{self._path}/pending")):
             try:
                 found[run] = [str(b) for b in json.loads(self._disk.read(f"{self._path}/pending/{run}"))]
             except ValueError:
@@ -164,19 +167,19 @@ class Ledger:
         return found
 
     def settle(self, run: str) -> None:
-        """Drop an announcement, after its batches were merged."""
+        """Drop an announcement, after its batches were merged. It may come back, which changes nothing."""
         self._disk.remove(f"{self._path}/pending/{run}")
 
     def merge(self, rows: Iterable[RowKey]) -> None:
         """Add rows, durably: one write and one sync for each event date."""
         for number, group in _by_day(rows).items():
             path = self._file(number)
-            self._make_year(path)
             end = self._disk.size(path) if self._disk.exists(path) else -1
             if end < 0:
+                self._make_year(path)
                 self._disk.create(path, pack(group))
                 self._disk.sync(path)
-                self._disk.sync_dir(path.rsplit("/", 1)[0])
+                self._sync_names(path)
             else:
                 aligned = -(-end // RECORD_BYTES) * RECORD_BYTES
                 self._disk.write_at(path, aligned, pack(group))
@@ -221,20 +224,29 @@ class Ledger:
         self._disk.create(temporary, pack(rows))
         self._disk.sync(temporary)
         self._disk.rename(temporary, path)
-        self._disk.sync_dir(path.rsplit("/", 1)[0])
+        self._sync_names(path)
         self._days.pop(number, None)
 
     def _make_year(self, path: str) -> None:
         year = path.rsplit("/", 1)[0]
         if not self._disk.exists(year):
             self._disk.make_dir(year)
-            self._disk.sync_dir(year.rsplit("/", 1)[0])
+
+    def _sync_names(self, path: str) -> None:
+        """Make the name of a day's file durable, and of its year: a run that died may not have done so."""
+        year = path.rsplit("/", 1)[0]
+        self._disk.sync_dir(year)
+        self._disk.sync_dir(year.rsplit("/", 1)[0])
 
     def rebuild(self, batches: Callable[[], Iterator[Iterable[RowKey]]]) -> int:
         """Make the index anew from the row keys of all batches; gives how many rows it has."""
-        for name in ("days", "new"):
+        for name in ("old", "new"):
             self._disk.remove_tree(f"{self._path}/{name}")
-        self._disk.sync_dir(self._path)
+        if self.complete():
+            # Out of the way as a whole: half an index would pass for a whole one.
+            self._disk.rename(f"{self._path}/days", f"{self._path}/old")
+            self._disk.sync_dir(self._path)
+            self._disk.remove_tree(f"{self._path}/old")
         self._days.clear()
         final, self._path = self._path, f"{self._path}/new"
         try:

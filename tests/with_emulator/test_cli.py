@@ -287,3 +287,14 @@ def test_completion_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     words = {"_IRMEXPORT_COMPLETE": "bash_complete", "COMP_WORDS": "irmexport res", "COMP_CWORD": "1"}
     completed = runner.invoke(main, [], prog_name="irmexport", env=words)
     assert completed.stdout.split() == ["plain,resolve", "plain,resume"]
+
+
+def test_a_disk_that_refuses_is_explained(rig: Rig, irmexport: Run) -> None:
+    """An error of the file system while draining is told with its place, not as a traceback."""
+    irmexport("send", rows(rig, row(1)), "{at}", "--queue-only")
+    lock = next((rig.directory / "outbox").glob("*")) / "sender.lock"
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    result = irmexport("drain")
+    assert result.exit_code == 1
+    assert "the file system answered with an error (Is a directory)" in result.stderr

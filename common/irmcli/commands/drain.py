@@ -10,7 +10,7 @@ from irmcore.errors import IrmError
 
 from irmcli import delivered
 from irmcli.desks import desk_of
-from irmcli.exits import code_of, worst
+from irmcli.exits import code_of, disk_trouble, worst
 from irmcli.say import Say
 from irmcli.settings import Settings
 
@@ -32,8 +32,9 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
         try:
             service = settings.service(connections.load(box))
             report, code = delivered.drain(say, box, service, until=until)
-        except IrmError as error:
+        except (IrmError, OSError) as trouble:
             # One connector's trouble does not keep the others from sending.
+            error = trouble if isinstance(trouble, IrmError) else disk_trouble(trouble)
             if not say.as_json:
                 say.error(error)
             results[name] = {"error": str(error)}

@@ -52,6 +52,8 @@ def command(
     # Before any row is taken: settings that cannot work are told now, not after the shaping.
     service = settings.service(connection)
     box = box_of(settings, connection)
+    box.create()
+    connections.save(box, connection)  # before any row: whatever happens then, a drain knows where to
     details = {"file": "-" if file == "-" else str(Path(file).absolute())}
     with source.table(file, profile, form) as table, say.progress("shaping") as progress:
         done = intake.accept(
@@ -64,7 +66,6 @@ def command(
             max_refused=max_refused,
             progress=progress,
         )
-    connections.save(box, connection)
     shaped.show(say, done, dry=False)
     result = {**shaped.document(done), "connector": Path(box.path).name}
     code = ROWS_REFUSED if done.counts.rejected else DONE

@@ -14,13 +14,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Callable
 
 from irmcore.clock import Clock
 from irmcore.disk import Disk, Lock
-from irmcore.errors import BatchDamaged, OperatorError, OutboxFull, UnknownFormat
+from irmcore.errors import (
+    BatchDamaged,
+    DamageError,
+    OperatorError,
+    OutboxBusy,
+    OutboxFull,
+    UnknownFormat,
+)
 from irmcore.outbox import manifest as manifests
 from irmcore.outbox import slots, states
 from irmcore.outbox.manifest import Destination, Manifest
@@ -28,9 +36,12 @@ from irmcore.outbox.states import State
 
 _FORMAT = b"irmexport outbox 1\n"
 _ID = re.compile(r"[0-9a-f]{64}")
+_SHARD = re.compile(r"[0-9a-f]{2}")
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 _TMP = "tmp"  # of the connector's own directory
+_LOCK = ".lock"
 _DIRECTORIES = (_TMP, "ready", "done", "quarantine", "runs", "rejects")
+_GATE = "gate"  # the sender's slot file: reserved like the states, for a receipt must find its space
 
 #: The most batches that may wait; then new work is refused.
 MAX_WAITING = 200_000
@@ -72,6 +83,7 @@ class Box:
         self.disk = disk
         self.clock = clock
         self.path = path
+        self._done_synced = False
 
     # -- the directory ------------------------------------------------------------------
 
@@ -82,15 +94,20 @@ class Box:
         """Make what is missing of the directory. Raises UnknownFormat if a later version made it."""
         if self.exists():
             self.check_format()
+            self.disk.sync_dir(self.path)  # whoever made it may have died before its own sync
             return
         parent = self.path.rsplit("/", 1)[0]
         self._make_dir(self.path)
         self.disk.sync_dir(parent)
         for name in _DIRECTORIES:
             self._make_dir(f"{self.path}/{name}")
-        self.disk.create(f"{self.path}/FORMAT", _FORMAT)
-        self.disk.sync(f"{self.path}/FORMAT")
-        self.disk.sync_dir(self.path)
+        # What a sender needs is reserved, so that it works on a full disk as well.
+        for lock in (self.sender_lock(), self.intake_lock()):
+            if lock is not None:
+                lock.release()
+        # Each syncs the directory: when FORMAT is there, all of the above is.
+        self.replace_file(_GATE, slots.empty_file())
+        self.replace_file("FORMAT", _FORMAT)
 
     def check_format(self) -> None:
         """Raises UnknownFormat unless this version wrote the directory; nothing is touched."""
@@ -119,9 +136,8 @@ class Box:
 
     def replace_file(self, name: str, data: bytes) -> None:
         """Put ``data`` in place of the file ``name`` as a whole, durably."""
-        temporary = f"{self.path}/{_TMP}/{name}.new"
-        if self.disk.exists(temporary):
-            self.disk.remove(temporary)
+        # A name of its own: two processes may do the same at once.
+        temporary = f"{self.path}/{_TMP}/{name}-{secrets.token_hex(4)}.new"
         self.disk.create(temporary, data)
         self.disk.sync(temporary)
         self.disk.rename(temporary, f"{self.path}/{name}")
@@ -135,16 +151,17 @@ class Box:
 
     def waiting(self) -> list[Batch]:
         """All batches in ``ready/``, the oldest first; foreign names are passed over."""
-        found = [self._load(name, "ready") for name in self._ids("ready")]
-        return sorted(found, key=lambda batch: (batch.state.order if batch.state else 0, batch.id))
+        return sorted(
+            self._all("ready"), key=lambda batch: (batch.state.order if batch.state else 0, batch.id)
+        )
 
     def quarantined(self) -> list[Batch]:
-        return [self._load(name, "quarantine") for name in self._ids("quarantine")]
+        return list(self._all("quarantine"))
 
     def done(self) -> Iterator[Batch]:
         for shard in self.disk.names(f"{self.path}/done"):
-            for name in self._ids(f"done/{shard}"):
-                yield self._load(name, f"done/{shard}")
+            if _SHARD.fullmatch(shard):
+                yield from self._all(f"done/{shard}")
 
     def everything(self) -> Iterator[Batch]:
         yield from self.waiting()
@@ -153,6 +170,12 @@ class Box:
 
     def _ids(self, place: str) -> list[str]:
         return [n for n in self.disk.names(f"{self.path}/{place}") if _ID.fullmatch(n)]
+
+    def _all(self, place: str) -> Iterator[Batch]:
+        for name in self._ids(place):
+            batch = self._load(name, place)
+            if batch.state is not None or self.disk.exists(batch.path):
+                yield batch  # else it was moved since its name was read
 
     def _load(self, name: str, place: str) -> Batch:
         path = f"{self.path}/{place}/{name}"
@@ -166,9 +189,14 @@ class Box:
             state, number, damaged = None, -1, True
         return Batch(name, path, place.split("/", 1)[0], state, number, damaged)
 
+    def settle_moves(self) -> None:
+        """Make durable that batches are in ``ready/``: who put them there may have died before its sync."""
+        self.disk.sync_dir(f"{self.path}/ready")
+
     def place_of(self, name: str) -> str | None:
         """Where the batch of this id stands, or None."""
-        for place in ("ready", "quarantine", f"done/{name[:2]}"):
+        # Twice in ready/: a batch may be brought back while this looks elsewhere.
+        for place in ("ready", "quarantine", f"done/{name[:2]}", "ready"):
             if self.disk.exists(f"{self.path}/{place}/{name}"):
                 return place
         return None
@@ -226,6 +254,19 @@ class Box:
         path = f"{batch.path}/rowkeys"
         return self.disk.read(path) if self.disk.exists(path) else b""
 
+    def look_up(self, name: str) -> tuple[Batch, bytes] | None:
+        """The batch of this id with its row keys, also while the sender moves it; None if there is none."""
+        for _ in range(3):
+            place = self.place_of(name)
+            if place is None:
+                return None
+            batch = self._load(name, place)
+            try:
+                return batch, self.disk.read(f"{batch.path}/rowkeys")
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+        return batch, b""
+
     def change(self, batch: Batch, **changes: Any) -> Batch:
         """Write a new state, durably, and give the batch with it. Raises OSError."""
         if batch.state is None:
@@ -233,33 +274,80 @@ class Box:
                 "no state of this batch can be read", where=batch.path, next_step="It is set aside."
             )
         state = replace(batch.state, at=self.clock.now(), **changes)
-        slots.write(self.disk, f"{batch.path}/state", state.as_record(), batch.number + 1)
-        return replace(batch, state=state, number=batch.number + 1)
+        path, number = f"{batch.path}/state", batch.number + 1
+        slots.write(self.disk, path, state.as_record(), number)
+        if batch.damaged:
+            slots.mend(self.disk, path, number)
+        return replace(batch, state=state, number=number, damaged=False)
+
+    def settle(self, batch: Batch) -> None:
+        """Make the state durable that was read: a process may have died between its write and its sync."""
+        self.disk.sync(f"{batch.path}/state")
 
     def note(self, batch: Batch, event: dict[str, Any]) -> None:
-        """Add a line to the batch's history (``attempts.jsonl``). Raises OSError."""
+        """Add a line to the batch's history (``attempts.jsonl``), durably. Raises OSError."""
+        path = f"{batch.path}/attempts.jsonl"
         line = json.dumps({"at": self.clock.now(), **event}, sort_keys=True) + "\n"
-        self.disk.append(f"{batch.path}/attempts.jsonl", line.encode("ascii"))
+        known = self.history_file(batch)
+        if known and not known.endswith(b"\n"):
+            line = "\n" + line  # the line before was cut off by a crash
+        self.disk.append(path, line.encode("ascii"))
+        self.disk.sync(path)
+        if not known:
+            self.disk.sync_dir(batch.path)
 
     def history(self, batch: Batch) -> list[dict[str, Any]]:
         """What ``note`` wrote, oldest first; a line cut off by a crash is left out."""
-        path = f"{batch.path}/attempts.jsonl"
-        if not self.disk.exists(path):
-            return []
         events = []
-        for line in self.disk.read(path).split(b"\n"):
+        for line in self.history_file(batch).split(b"\n"):
             try:
                 events.append(json.loads(line))
             except ValueError:
                 continue
         return events
 
+    def history_file(self, batch: Batch) -> bytes:
+        path = f"{batch.path}/attempts.jsonl"
+        return self.disk.read(path) if self.disk.exists(path) else b""
+
     def finish(self, batch: Batch) -> None:
         """Move a batch that needs nothing more to ``done/``. Raises OSError, which harms nothing."""
-        shard = f"{self.path}/done/{batch.id[:2]}"
-        if not self.disk.exists(shard):
+        done = f"{self.path}/done"
+        shard = f"{done}/{batch.id[:2]}"
+        new = not self.disk.exists(shard)
+        if new:
             self._make_dir(shard)
+        if new or not self._done_synced:
+            self.disk.sync_dir(done)  # a batch must not move into a directory that a power loss takes away
+            self._done_synced = True
+        self._give_way(batch.id)
         self.disk.rename(batch.path, f"{shard}/{batch.id}")
+
+    def _give_way(self, name: str) -> None:
+        """Remove the withdrawn batch of this id from ``done/``, whose history its successor has."""
+        place = f"done/{name[:2]}"
+        if self.disk.exists(f"{self.path}/{place}/{name}") and self._given_up(self._load(name, place)):
+            self.disk.remove_tree(f"{self.path}/{place}/{name}")
+
+    def _given_up(self, batch: Batch) -> bool:
+        """Whether a batch was withdrawn, be it as the halves that it was split into."""
+        name = batch.state.name if batch.state else ""
+        if name != states.SPLIT:
+            return name == states.WITHDRAWN
+        halves = [other for other in self.everything() if self._split_from(other) == batch.id]
+        return bool(halves) and all(map(self._given_up, halves))
+
+    def _split_from(self, batch: Batch) -> str | None:
+        try:
+            return self.manifest(batch).profile.get("split_from")
+        except DamageError:
+            return None
+
+    def predecessor(self, name: str) -> Batch | None:
+        """The batch of this id that was given up, so that its rows could be accepted anew."""
+        place = self.place_of(name)
+        batch = self._load(name, place) if place is not None else None
+        return batch if batch is not None and self._given_up(batch) else None
 
     def set_aside(self, batch: Batch) -> None:
         """Move a batch that failed its checks to ``quarantine/``. Raises OSError, which harms nothing."""
@@ -283,6 +371,10 @@ class Box:
                 continue
             age = now - batch.state.at
             if age > batch_seconds:
+                # The state goes last: what a crash leaves half removed is still known to be old.
+                for name in ("payload", "rowkeys", "manifest.json", "attempts.jsonl"):
+                    if self.disk.exists(f"{batch.path}/{name}"):
+                        self.disk.remove(f"{batch.path}/{name}")
                 self.disk.remove_tree(batch.path)
                 batches += 1
             elif age > payload_seconds and self.disk.exists(f"{batch.path}/payload"):
@@ -292,8 +384,11 @@ class Box:
 
     # -- staging ------------------------------------------------------------------------
 
-    def stage(self, run: str) -> Staging:
-        """Begin a run. Raises OutboxFull if the outbox or the disk is."""
+    def stage(self, run: str, *, renew: bool = True) -> Staging:
+        """Begin a run; ``renew``: it may accept a batch anew that was given up.
+
+        Raises OutboxFull if the outbox is full.
+        """
         waiting = len(self._ids("ready"))
         if waiting >= MAX_WAITING:
             raise OutboxFull(
@@ -301,34 +396,40 @@ class Box:
                 where=self.path,
                 next_step="Run `irmexport status` to see why they wait.",
             )
-        return Staging(self, run)
+        return Staging(self, run, renew=renew)
 
     def sweep(self) -> None:
         """Remove what runs that died have left under ``tmp/``."""
         tmp = f"{self.path}/{_TMP}"
-        # A run takes its lock before it makes its directory, so each directory here has a lock file.
-        for name in self.disk.names(tmp):
-            run, _, suffix = name.rpartition(".")
-            lock = self.disk.try_lock(f"{tmp}/{name}") if suffix == "lock" else None
+        # A power loss can leave a run's directory without its lock, or the lock alone; a live run has both.
+        names = [name.split(".") for name in self.disk.names(tmp)]
+        for run in sorted({run for run, *suffix in names if suffix != ["new"]}):
+            lock = self.disk.try_lock(f"{tmp}/{run}{_LOCK}")
             if lock is not None:
                 self.disk.remove_tree(f"{tmp}/{run}")
-                self.disk.remove(f"{tmp}/{name}")
+                self.disk.remove(f"{tmp}/{run}{_LOCK}")
                 lock.release()
 
 
 class Staging:
     """The batches of one run, under ``tmp/<run>/``: all accepted by ``commit``, or none."""
 
-    def __init__(self, box: Box, run: str) -> None:
+    def __init__(self, box: Box, run: str, *, renew: bool) -> None:
         self.run = run
+        self._renew = renew
         self._box = box
         self._disk = box.disk
         self._path = f"{box.path}/{_TMP}/{run}"
         # The lock comes before the directory: who finds a directory without a live lock may sweep it.
-        lock = self._disk.try_lock(f"{self._path}.lock")
-        if lock is None:  # run ids are random
-            raise AssertionError("a run id was used twice")
+        lock = self._disk.try_lock(f"{self._path}{_LOCK}")
+        if lock is None:  # run ids are random, so it is a sweep that looks whether this is a dead run's
+            raise OutboxBusy(
+                "another process is clearing up what dead runs have left",
+                where=box.path,
+                next_step="Run this again.",
+            )
         self._lock = lock
+        self._disk.remove_tree(self._path)  # of a dead process that split the same batch
         self._disk.make_dir(self._path)
         self._drafts: list[tuple[str, Draft, dict[str, Any]]] = []
 
@@ -375,24 +476,35 @@ class Staging:
             first = State(states.READY, self._box.clock.now(), order + part)
             self._disk.create(f"{path}/manifest.json", manifests.encode(manifest))
             self._disk.create(f"{path}/state", slots.blank_file(first.as_record()))
-            for file in ("payload", "rowkeys", "manifest.json", "state"):
+            files = ["payload", "rowkeys", "manifest.json", "state"]
+            before = self._predecessor(name)
+            if before is not None:
+                self._disk.create(f"{path}/attempts.jsonl", self._box.history_file(before))
+                files.append("attempts.jsonl")
+            for file in files:
                 self._disk.sync(f"{path}/{file}")
             self._disk.sync_dir(path)
 
     def accept(self) -> list[str]:
-        """Rename all batches into ``ready/``; a batch that is there already is left as it is."""
+        """Rename all batches into ``ready/``; a batch that stands already is left as it is."""
         ready = f"{self._box.path}/ready"
         for name in self.ids():
-            if self._box.place_of(name) is None:
+            before = self._predecessor(name)
+            if before is not None and before.place == "ready":
+                self._box.finish(before)
+            if before is not None or self._box.place_of(name) is None:
                 self._disk.rename(f"{self._path}/{name}", f"{ready}/{name}")
         self._disk.sync_dir(ready)
         return self.ids()
+
+    def _predecessor(self, name: str) -> Batch | None:
+        return self._box.predecessor(name) if self._renew else None
 
     def close(self) -> None:
         """Remove what is left of the run under ``tmp/``, or leave it to the next run's sweep."""
         try:
             self._disk.remove_tree(self._path)
-            self._disk.remove(f"{self._path}.lock")
+            self._disk.remove(f"{self._path}{_LOCK}")
         except OSError:
             return  # the run ended as it did; only rubbish stays
         finally:

@@ -44,6 +44,11 @@ def blank_file(first: Mapping[str, Any]) -> bytes:
     return encode(first, 0) + _BLANK * (SLOT_COUNT - 1)
 
 
+def empty_file() -> bytes:
+    """A new slot file without a record: space that is reserved."""
+    return _BLANK * SLOT_COUNT
+
+
 def decode(data: bytes, where: str) -> SlotFile:
     """The newest valid record of a slot file. Raises UnknownFormat for a later version's record."""
     newest: dict[str, Any] | None = None
@@ -83,4 +88,12 @@ def _valid(slot: bytes) -> dict[str, Any] | None:
 def write(disk: Disk, path: str, record: Mapping[str, Any], number: int) -> None:
     """Put ``record`` into its slot and wait until it is on the medium."""
     disk.write_at(path, number % SLOT_COUNT * SLOT_BYTES, encode(record, number))
+    disk.sync(path)
+
+
+def mend(disk: Disk, path: str, number: int) -> None:
+    """Blank all slots but that of record ``number``, which stands: damage in the others is gone."""
+    for slot in range(SLOT_COUNT):
+        if slot != number % SLOT_COUNT:
+            disk.write_at(path, slot * SLOT_BYTES, _BLANK)
     disk.sync(path)

@@ -1,0 +1,91 @@
+"""Advice: a line for every code that replies, the gate, tokens and the queue can give."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from irmcore.advice import ADVICE, advice
+from irmcore.replies import Action, Failure, Reply, decide
+
+KINDS = ("dns", "refused", "tls", "proxy", "proxy-auth", "reset", "timeout", "protocol", "crash")
+
+
+def codes() -> list[str]:
+    """Every code of a decision that is no success."""
+    outcomes = [
+        Reply(status, committed=committed) for status in range(300, 600) for committed in (True, False)
+    ]
+    failures = [Failure(kind, committed) for kind in KINDS for committed in (True, False)]
+    found = set()
+    for outcome in (*outcomes, *failures):
+        for in_doubt in ("hold", "resend"):
+            decision = decide(outcome, attempt=1, refreshed=True, in_doubt=in_doubt, jitter=0.0)
+            assert decision.action is not Action.SENT
+            found.add(decision.code)
+    return sorted(found)
+
+
+def test_each_code_has_advice() -> None:
+    """No code of a decision leaves the operator without a next step."""
+    assert [code for code in codes() if not advice(code)] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("http-400", "refuses the file"),
+        ("http-401", "app_id"),
+        ("http-403", "created with this `app_id`"),
+        ("http-404", "job_id"),
+        ("http-405", "refuses the file"),
+        ("http-407", "proxy"),
+        ("http-408", "tries again"),
+        ("http-413", "single row"),
+        ("http-415", "fault of irmexport"),
+        ("http-422", "content"),
+        ("http-429", "slow down"),
+        ("http-500", "tries again"),
+        ("http-501", "Nobody knows whether"),
+        ("http-502", "in doubt"),
+        ("http-503", "tries again"),
+        ("http-504", "in doubt"),
+        ("http-302", "redirect"),
+        ("http-399", "redirect"),
+        ("dns", "DNS"),
+        ("refused", "firewall"),
+        ("tls", "ca_file"),
+        ("proxy", "CONNECT"),
+        ("reset", "cut"),
+        ("timeout", "deadline"),
+        ("protocol", "HTTP"),
+        ("credential", "secret"),
+        ("crash", "sent again"),
+        ("damaged", "disk"),
+        ("unknown-format", "version"),
+        ("resolved", "audit"),
+        ("requeued", "queue"),
+        ("reset-after-commit", "Nobody knows whether"),
+        ("crash-after-commit", "Nobody knows whether"),
+        ("protocol-after-commit", "Nobody knows whether"),
+        ("token-AADSTS7000215", "doctor"),
+        ("token-timeout", "doctor"),
+        ("http-207 flagged", ""),
+        ("http-200", ""),
+        ("http-204", ""),
+        ("", ""),
+        ("something new", ""),
+    ],
+)
+def test_the_advice_on_a_code(code: str, words: str) -> None:
+    """The advice is on this matter; a success needs none."""
+    found = advice(code)
+    assert words in found
+    assert bool(words) == bool(found)
+
+
+@pytest.mark.parametrize("code", sorted(ADVICE))
+def test_an_advice_reads_well(code: str) -> None:
+    """An advice is one line that begins with a capital letter and ends its sentence."""
+    assert re.fullmatch(r"[a-z]+(?:-[a-z0-9]+)*", code)
+    assert re.fullmatch(r"[A-Z][^\n]*\.", ADVICE[code])

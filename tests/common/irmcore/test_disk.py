@@ -1,0 +1,231 @@
+"""What every Disk does: the real one, and the model that the proofs of durability stand on."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from irmcore.disk import Disk, PosixDisk
+
+from tests.fakes.powerloss import PowerLossDisk
+
+
+@pytest.fixture(params=["posix", "model"])
+def place(request: Any, tmp_path: Path) -> tuple[Disk, str]:
+    """A disk, and an empty directory on it."""
+    if request.param == "posix":
+        return PosixDisk(), str(tmp_path)
+    disk = PowerLossDisk()
+    disk.make_dir("/here")
+    return disk, "/here"
+
+
+def test_create_refuses_what_exists(place: tuple[Disk, str]) -> None:
+    """A new file has its bytes; a name that is taken is refused and left as it is."""
+    disk, here = place
+    disk.create(f"{here}/a", b"first")
+    with pytest.raises(FileExistsError):
+        disk.create(f"{here}/a", b"second")
+    disk.make_dir(f"{here}/d")
+    for name in ("a", "d"):
+        with pytest.raises(FileExistsError):
+            disk.make_dir(f"{here}/{name}")
+    assert (disk.read(f"{here}/a"), disk.size(f"{here}/a")) == (b"first", 5)
+
+
+def test_write_at_overwrites_in_place_and_grows(place: tuple[Disk, str]) -> None:
+    """Bytes are replaced where they stand; space that was jumped over reads as zeros; no file is made."""
+    disk, here = place
+    disk.create(f"{here}/a", b"0123456789")
+    disk.write_at(f"{here}/a", 3, b"xyz")
+    assert disk.read(f"{here}/a") == b"012xyz6789"
+    disk.write_at(f"{here}/a", 12, b"end")
+    assert disk.read(f"{here}/a") == b"012xyz6789\0\0end"
+    with pytest.raises(FileNotFoundError):
+        disk.write_at(f"{here}/none", 0, b"x")
+
+
+def test_append_makes_the_file_and_adds_to_its_end(place: tuple[Disk, str]) -> None:
+    """Appended bytes follow those that are there."""
+    disk, here = place
+    disk.append(f"{here}/a", b"one")
+    disk.append(f"{here}/a", b"two")
+    assert disk.read(f"{here}/a") == b"onetwo"
+
+
+def test_a_directory_moves_with_all_that_is_in_it(place: tuple[Disk, str]) -> None:
+    """A renamed directory keeps its content; one that is not empty is never replaced."""
+    disk, here = place
+    for name in ("from", "to", "full"):
+        disk.make_dir(f"{here}/{name}")
+    disk.make_dir(f"{here}/from/batch")
+    disk.create(f"{here}/from/batch/a", b"x")
+    disk.create(f"{here}/full/b", b"y")
+    disk.rename(f"{here}/from/batch", f"{here}/to/batch")
+    assert (disk.names(f"{here}/from"), disk.read(f"{here}/to/batch/a")) == ([], b"x")
+    with pytest.raises(OSError, match="not empty"):
+        disk.rename(f"{here}/to", f"{here}/full")
+    with pytest.raises(FileNotFoundError):
+        disk.rename(f"{here}/from/batch", f"{here}/to/other")
+
+
+def test_a_file_replaces_a_file(place: tuple[Disk, str]) -> None:
+    """A rename onto a file leaves the new content under the old name."""
+    disk, here = place
+    disk.create(f"{here}/old", b"old")
+    disk.create(f"{here}/new", b"new")
+    disk.rename(f"{here}/new", f"{here}/old")
+    assert (disk.names(here), disk.read(f"{here}/old")) == (["old"], b"new")
+
+
+def test_names_are_sorted_and_none_where_there_is_no_directory(place: tuple[Disk, str]) -> None:
+    """A directory that does not exist, or is a file, has no names."""
+    disk, here = place
+    for name in ("b", "a", "c"):
+        disk.create(f"{here}/{name}", b"")
+    assert disk.names(here) == ["a", "b", "c"]
+    assert disk.names(f"{here}/none") == []
+    assert disk.names(f"{here}/a") == []
+
+
+def test_removal(place: tuple[Disk, str]) -> None:
+    """A file goes, a tree goes with all in it, and a tree that is not there is no error."""
+    disk, here = place
+    disk.make_dir(f"{here}/d")
+    disk.make_dir(f"{here}/d/e")
+    disk.create(f"{here}/d/e/a", b"x")
+    disk.create(f"{here}/b", b"x")
+    disk.remove(f"{here}/b")
+    disk.remove_tree(f"{here}/d")
+    disk.remove_tree(f"{here}/d")
+    assert not disk.exists(f"{here}/b")
+    assert disk.names(here) == []
+    with pytest.raises(FileNotFoundError):
+        disk.remove(f"{here}/b")
+
+
+def test_syncs_need_what_they_sync(place: tuple[Disk, str]) -> None:
+    """Syncing a file or a directory that is not there is an error, never silence."""
+    disk, here = place
+    disk.create(f"{here}/a", b"x")
+    disk.sync(f"{here}/a")
+    disk.sync_dir(here)
+    with pytest.raises(FileNotFoundError):
+        disk.sync(f"{here}/none")
+    with pytest.raises(FileNotFoundError):
+        disk.sync_dir(f"{here}/none")
+    with pytest.raises(NotADirectoryError):
+        disk.sync_dir(f"{here}/a")
+    with pytest.raises(IsADirectoryError):
+        disk.sync(here)
+
+
+def test_paths_through_a_file(place: tuple[Disk, str]) -> None:
+    """A file is no directory: what lies under it cannot be read and does not exist."""
+    disk, here = place
+    disk.create(f"{here}/a", b"x")
+    with pytest.raises(NotADirectoryError):
+        disk.read(f"{here}/a/b")
+    assert not disk.exists(f"{here}/a/b")
+    with pytest.raises(IsADirectoryError):
+        disk.read(here)
+
+
+def test_a_lock_is_held_once_and_released(place: tuple[Disk, str]) -> None:
+    """Who has the lock keeps others out until it is released; releasing twice does no harm."""
+    disk, here = place
+    first = disk.try_lock(f"{here}/lock")
+    assert first is not None
+    assert disk.try_lock(f"{here}/lock") is None
+    first.release()
+    second = disk.try_lock(f"{here}/lock")
+    assert second is not None
+    first.release()
+    assert disk.try_lock(f"{here}/lock") is None
+    second.release()
+    assert disk.free_bytes(here) > 0
+
+
+@pytest.fixture
+def odd_umask() -> Iterator[None]:
+    """Puts the umask back."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o277])
+def test_modes_do_not_depend_on_the_umask(tmp_path: Path, odd_umask: None, umask: int) -> None:
+    """Files have mode 0600 and directories 0700, however narrow or wide the umask is."""
+    os.umask(umask)
+    disk, here = PosixDisk(), str(tmp_path)
+    disk.make_dir(f"{here}/d")
+    disk.create(f"{here}/d/created", b"x")
+    disk.append(f"{here}/d/appended", b"x")
+    lock = disk.try_lock(f"{here}/d/locked")
+    assert lock is not None
+    modes = {name: stat.S_IMODE((tmp_path / "d" / name).stat().st_mode) for name in disk.names(f"{here}/d")}
+    assert modes == dict.fromkeys(["appended", "created", "locked"], 0o600)
+    assert stat.S_IMODE((tmp_path / "d").stat().st_mode) == 0o700
+    lock.release()
+
+
+HOLDER = """
+import sys
+from irmcore.disk import PosixDisk
+lock = PosixDisk().try_lock(sys.argv[1])
+print("held" if lock else "busy", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
+    """A lock keeps other processes out, and is free as soon as its holder was killed."""
+    disk, path = PosixDisk(), str(tmp_path / "lock")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        assert disk.try_lock(path) is None
+        holder.kill()
+        holder.wait()
+        assert disk.try_lock(path) is not None
+
+
+def test_a_lock_is_of_the_file_that_bears_the_name(tmp_path: Path) -> None:
+    """A lock file that its holder removes is never locked by another: that would be two holders."""
+    disk, path = PosixDisk(), str(tmp_path / "lock")
+    inside: list[int] = []
+    together = []
+    end = time.monotonic() + 0.3
+
+    def work(number: int) -> None:
+        while time.monotonic() < end:
+            lock = disk.try_lock(path)
+            if lock is None:
+                continue
+            inside.append(number)
+            time.sleep(0)
+            together.append(len(inside))
+            inside.remove(number)
+            disk.remove(path)
+            lock.release()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(together) == {1}

@@ -1,0 +1,150 @@
+"""The gate: what closes it, when it lets a probe through, and what opens it again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from irmcore.gate import BREAKER, OPEN, PAUSED, Gate, after, is_probe, may_send, next_probe
+from irmcore.replies import Action, Decision
+
+NOW = 1_770_000_000.25
+YEAR = 365 * 86_400.0
+
+SENT = Decision(Action.SENT, "http-200")
+SPLIT = Decision(Action.SPLIT, "http-413")
+HELD = Decision(Action.HOLD, "timeout-after-commit", doubt=True)
+RESENT = Decision(Action.RETRY, "timeout-after-commit", 5.0, doubt=True)
+RETRY = Decision(Action.RETRY, "http-503", 5.0)
+DEAD = Decision(Action.DEAD, "http-400")
+PAUSE = Decision(Action.PAUSE, "http-403")
+
+
+def at(*decisions: Decision, now: float = NOW, setup: str = "s") -> Gate:
+    """The gate after these decisions, all at one moment."""
+    gate = Gate()
+    for decision in decisions:
+        gate = after(gate, decision, now, setup)
+    return gate
+
+
+@pytest.mark.parametrize(
+    ("decisions", "mode", "reason"),
+    [
+        ((), OPEN, ""),
+        ((HELD,), OPEN, ""),
+        ((HELD, HELD), BREAKER, "timeout-after-commit"),
+        ((RESENT, RESENT), BREAKER, "timeout-after-commit"),
+        ((HELD, RESENT), BREAKER, "timeout-after-commit"),
+        ((HELD, RETRY, HELD), BREAKER, "timeout-after-commit"),
+        ((HELD, SENT, HELD), OPEN, ""),
+        ((HELD, SPLIT, HELD), OPEN, ""),
+        ((HELD, DEAD, HELD), OPEN, ""),
+        ((RETRY,) * 50, OPEN, ""),
+        ((DEAD, DEAD), OPEN, ""),
+        ((DEAD, DEAD, DEAD), PAUSED, "http-400"),
+        ((DEAD, DEAD, SENT, DEAD), OPEN, ""),
+        ((DEAD, DEAD, RETRY, DEAD), PAUSED, "http-400"),
+        ((PAUSE,), PAUSED, "http-403"),
+        ((PAUSE, SENT), OPEN, ""),
+        ((PAUSE, SPLIT), OPEN, ""),
+        ((HELD, HELD, SENT), OPEN, ""),
+        ((PAUSE, RETRY), PAUSED, "http-403"),
+        ((HELD, HELD, RETRY), BREAKER, "timeout-after-commit"),
+        ((HELD, HELD, PAUSE), PAUSED, "http-403"),
+    ],
+)
+def test_what_closes_and_opens_the_gate(decisions: tuple[Decision, ...], mode: str, reason: str) -> None:
+    """Two doubts, three refusals or one cause to pause close the gate; a success opens it."""
+    gate = at(*decisions)
+    assert (gate.mode, gate.reason) == (mode, reason)
+    assert may_send(gate, NOW, "s") is (mode == OPEN)
+    assert is_probe(gate, "s") is (mode != OPEN)
+
+
+def test_a_success_forgets_all() -> None:
+    """After a success the gate is as new."""
+    assert at(HELD, HELD, PAUSE, SENT) == Gate(setup="s")
+
+
+@pytest.mark.parametrize("closing", [(PAUSE,), (HELD, HELD), (DEAD, DEAD, DEAD)])
+@pytest.mark.parametrize("failing", [PAUSE, HELD, RESENT, RETRY, DEAD])
+def test_probes_come_half_as_often_up_to_once_an_hour(
+    closing: tuple[Decision, ...], failing: Decision
+) -> None:
+    """After 5, 10, 20, 40 and 60 minutes one batch goes; ``since`` stays that of the first closing."""
+    gate, now = at(*closing), NOW
+    for minutes in (5, 10, 20, 40, 60, 60, 60):
+        assert next_probe(gate, now) == now + minutes * 60
+        assert not may_send(gate, now, "s")
+        assert not may_send(gate, now + minutes * 60 - 0.5, "s")
+        assert may_send(gate, now + minutes * 60, "s")
+        now += minutes * 60
+        gate = after(gate, failing, now, "s")
+        assert gate.mode != OPEN
+        assert gate.since == NOW
+
+
+def test_a_changed_configuration_opens_the_gate() -> None:
+    """Under another set-up batches go at once, the first is no probe, and old counts are forgotten."""
+    for gate in (at(PAUSE), at(HELD, HELD)):
+        assert may_send(gate, NOW, "other")
+        assert not is_probe(gate, "other")
+        assert after(gate, SENT, NOW, "other") == Gate(setup="other")
+        paused = after(gate, PAUSE, NOW + 9, "other")
+        assert (paused.since, paused.delay, paused.setup) == (NOW + 9, 300.0, "other")
+    assert after(at(HELD), HELD, NOW, "other").mode == OPEN
+    assert after(at(DEAD, DEAD), DEAD, NOW, "other").mode == OPEN
+
+
+@pytest.mark.parametrize("delay", [300.0, 600.0, 3600.0])
+@pytest.mark.parametrize("back", [3600.0 + 2, YEAR])
+def test_a_clock_set_back_does_not_close_the_gate_for_longer(delay: float, back: float) -> None:
+    """If the clock was set back past the closing, the next probe is due: it is never put off for a year."""
+    gate = Gate(PAUSED, "http-403", since=NOW, probe_at=NOW + delay, delay=delay, setup="s")
+    assert next_probe(gate, NOW - back) == NOW - back
+    assert may_send(gate, NOW - back, "s")
+    again = after(gate, PAUSE, NOW - back, "s")
+    assert again.probe_at == NOW - back + min(2 * delay, 3600.0)
+    assert not may_send(again, NOW - back, "s")
+
+
+def test_a_clock_set_forward_lets_a_probe_through() -> None:
+    """A year later a probe is long due."""
+    assert may_send(at(PAUSE), NOW + YEAR, "s")
+
+
+@given(st.floats(0, 4e9), st.sampled_from((300.0, 600.0, 1200.0, 2400.0, 3600.0)))
+def test_a_gate_that_was_just_closed_is_closed(now: float, delay: float) -> None:
+    """No rounding of floats lets a batch through at the moment of closing."""
+    gate = Gate(PAUSED, "http-403", since=now, probe_at=now + delay, delay=delay, setup="s")
+    assert not may_send(gate, now, "s")
+
+
+def test_a_gate_is_stored_and_read_back() -> None:
+    """A gate's record is JSON, and gives the gate back; one that lacks a key or has nonsense does not."""
+    gate = at(HELD, HELD)
+    record = json.loads(json.dumps(gate.as_record()))
+    assert Gate.of(record) == gate
+    assert Gate.of({**record, "of a later version": 1}) == gate
+    with pytest.raises(KeyError):
+        Gate.of({"mode": OPEN})
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from((SENT, SPLIT, HELD, RESENT, RETRY, DEAD, PAUSE)), st.floats(0, 7200)),
+        max_size=30,
+    )
+)
+def test_a_gate_never_stays_closed_for_more_than_an_hour(steps: list[tuple[Decision, float]]) -> None:
+    """Whatever happened, a batch may go within an hour, and two doubts or three refusals close the gate."""
+    gate, now = Gate(setup="s"), NOW
+    for decision, later in steps:
+        now += later
+        if may_send(gate, now, "s"):
+            gate = after(gate, decision, now, "s")
+    assert may_send(gate, now + 3600.0, "s")
+    assert gate.mode != OPEN or (gate.doubts < 2 and gate.refusals < 3)

@@ -1,0 +1,126 @@
+"""A connector on any disk, with a service without a network: rows in, uploads out, all in one process."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from irmcore import intake, ledger
+from irmcore import profile as profiles
+from irmcore.clock import Clock
+from irmcore.delivery import Report, Sender, Service
+from irmcore.disk import Disk
+from irmcore.intake import Accepted
+from irmcore.outbox import Box, Destination, Origin, states
+from irmcore.profile import Limits, Profile
+from irmcore.shaping.batches import halves
+from irmcore.shaping.readers import csv_table
+from irmcore.transport import Transport
+
+PROFILE = """\
+schema: 1
+name: small
+description: A user, a time, a score and a note.
+connector:
+  job_id: 5f0c0a52-6a8e-4a32-9d2c-0f2f6f6f0001
+  tenant_id: 5f0c0a52-6a8e-4a32-9d2c-0f2f6f6f0002
+  app_id: 5f0c0a52-6a8e-4a32-9d2c-0f2f6f6f0003
+  credential: {env: NOT_ASKED}
+columns:
+  - {header: User, type: user}
+  - {header: When, type: datetime}
+  - {header: Score, type: number, role: threshold}
+  - {header: Note, type: string}
+"""
+ORIGIN = Origin(user="tester", host="here", app="tests", details={"file": "/rows.csv"})
+ROOT = "/outbox"
+
+
+@functools.lru_cache(maxsize=8)
+def small_profile(rows: int = 2) -> Profile:
+    """A profile whose batches have at most ``rows`` rows."""
+    return replace(profiles.parse(PROFILE, "small.yaml"), limits=Limits(rows=rows, bytes=1_000_000))
+
+
+def row(number: int, day: int = 20) -> str:
+    """A good line; ``number`` is its user and its note."""
+    return f"user{number}@contoso.com,2026-11-{day:02d}T08:00:{number % 60:02d}Z,1,note {number}"
+
+
+class Tokens:
+    """An irmcore.auth.TokenSource that always has the same one."""
+
+    def token(self) -> str:
+        return "a-token"
+
+    def refresh(self) -> None:
+        return
+
+
+class Connector:
+    """One connector whose outbox lies on ``disk`` under /outbox, which is there and durable."""
+
+    def __init__(
+        self, disk: Disk, clock: Clock, *, rows: int = 2, in_doubt: str = "hold", root: str = ROOT
+    ) -> None:
+        self.disk = disk
+        self.box = Box(disk, clock, f"{root}/small")
+        self.profile = small_profile(rows)
+        self.where = Destination("purview-indicators", {"cloud": "emulator", "job_id": "1"}, in_doubt)
+
+    def accept(self, lines: Iterable[str]) -> Accepted:
+        """Hand rows over, as `irmexport send` does."""
+        text = "\n".join(["User,When,Score,Note", *lines, ""])
+        table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="rows.csv")
+        return intake.accept(table, self.profile, self.box, ORIGIN, where=self.where, patience=0.0)
+
+    def sender(self, transport: Transport) -> Sender:
+        service = Service(
+            url=lambda _: "https://nowhere.test/api",
+            transport=transport,
+            tokens=Tokens(),
+            setup="setup",
+            deadline=10.0,
+            splitters={"text/csv": halves},
+        )
+        return Sender(self.box, service, jitter=lambda: 0.0)
+
+    def drain(self, transport: Transport) -> Report:
+        """One drain, as `irmexport drain` does."""
+        return self.sender(transport).drain()
+
+    def states(self) -> dict[str, str]:
+        """The place and state of every batch, by id."""
+        found: dict[str, str] = {}
+        for batch in self.box.everything():  # a batch that was given up may stand beside its successor
+            found.setdefault(batch.id, f"{batch.place} {batch.state.name if batch.state else 'unreadable'}")
+        return found
+
+    def standing(self) -> Counter[bytes]:
+        """How many batches, that are neither withdrawn nor split, have each row key."""
+        found: Counter[bytes] = Counter()
+        for batch in self.box.everything():
+            if batch.state is None or batch.state.name not in (states.WITHDRAWN, states.SPLIT):
+                found.update(key.key for key in ledger.unpack(self.box.rowkeys(batch)))
+        return found
+
+    def notes(self, *names: str) -> Iterator[str]:
+        """The notes of the rows in all batches whose state is one of ``names``."""
+        for batch in self.box.everything():
+            if batch.state is not None and batch.state.name in names:
+                yield from notes(self.box.payload(batch, self.box.manifest(batch)))
+
+
+def notes(payload: bytes) -> list[str]:
+    """The notes in a payload: what the tests know a row by."""
+    rows: Iterable[Mapping[str, str]] = csv.DictReader(io.StringIO(payload.decode()))
+    return [row["Note"] for row in rows]
+
+
+def notes_of(lines: Iterable[str]) -> list[str]:
+    """The notes of lines of ``row``."""
+    return [line.rsplit(",", 1)[1] for line in lines]

@@ -1,0 +1,314 @@
+"""A file system in memory that knows what would survive a power loss, fills up, fails and is killed.
+
+Data are pending until ``sync`` of their file, names until ``sync_dir`` of their directory (a rename:
+of the one it leads to). A sync that fails makes nothing durable, and no later one does (as Linux, which
+marks the pages clean). Each system call of PosixDisk is one operation here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Callable
+
+from tests.fakes import medium as media
+from tests.fakes.medium import Link, Medium, Move, Operation, Unlink, Write
+
+GROWING = ("create", "mkdir", "rename")
+READING = ("sync", "sync_dir")
+
+
+class Killed(BaseException):
+    """The process is gone: nothing catches this, and nothing works after it."""
+
+
+class _Lock:
+    def __init__(self, held: set[int], node: int) -> None:
+        self._held = held
+        self._nodes = {node}
+
+    def release(self) -> None:
+        self._held -= self._nodes
+        self._nodes.clear()
+
+
+class PowerLossDisk:
+    """An irmcore.disk.Disk. ``operations`` counts those that change or sync something, from 1.
+
+    ``watch`` is told of each operation, before it, with its kind and path.
+    """
+
+    def __init__(self, medium: Medium = media.EMPTY) -> None:
+        self.medium = medium
+        self.pending: list[Operation] = []
+        self.stuck: list[Operation] = []
+        self._take(medium.files, medium.directories, 1 + max([*medium.files, *medium.directories]))
+        self._held: set[int] = set()
+        self.operations = 0
+        self.watch: Callable[[str, str], None] | None = None
+        self.kill_at = 0
+        self.fail_at: dict[int, int] = {}
+        self.dead = False
+        self.full = False
+        self.read_only = False
+
+    # -- what a test does with it -----------------------------------------------------------
+
+    def fork(self) -> PowerLossDisk:
+        """The same disk as a next process finds it: nothing is lost but locks and faults."""
+        copy = self._new(self.medium)
+        copy.pending, copy.stuck = list(self.pending), list(self.stuck)
+        copy._take(self._files, self._directories, self._next)  # noqa: SLF001 - of its own class
+        return copy
+
+    def _take(
+        self, files: Mapping[int, bytes], directories: Mapping[int, Mapping[str, int]], after: int
+    ) -> None:
+        self._files = dict(files)
+        self._directories = {node: dict(names) for node, names in directories.items()}
+        self._next = after
+
+    def settled(self) -> PowerLossDisk:
+        """The same disk after everything has become durable."""
+        loose = [(operation, media.WHOLE) for operation in [*self.stuck, *self.pending]]
+        return self._new(media.applied(self.medium, loose))
+
+    def _new(self, medium: Medium) -> PowerLossDisk:
+        return PowerLossDisk(medium)
+
+    def after_power_loss(self, limit: int = 64, seed: int = 1) -> Iterator[PowerLossDisk]:
+        """The disks that a next start may find: ``limit`` at most, each different from the others."""
+        loose = [*self.stuck, *self.pending]
+        seen = set()
+        for combination in media.survivals(loose, limit, seed):
+            medium = media.applied(self.medium, list(zip(loose, combination)))
+            tree = hash(tuple(medium.tree()))
+            if tree not in seen:
+                seen.add(tree)
+                yield self._new(medium)
+
+    def _step(self, kind: str, path: str) -> None:
+        if self.dead:
+            raise Killed
+        if self.watch is not None:
+            self.watch(kind, path)
+        self.operations += 1
+        if self.operations == self.kill_at:
+            self.dead = True
+            self._held.clear()
+            raise Killed
+        code = self.fail_at.get(self.operations, 0)
+        if not code and self.read_only and kind not in READING:
+            code = errno.EROFS
+        if not code and self.full and kind in GROWING:
+            code = errno.ENOSPC
+        if code:
+            raise OSError(code, os.strerror(code), path)
+
+    # -- paths ------------------------------------------------------------------------------
+
+    def _find(self, path: str) -> int:
+        node = media.ROOT
+        for name in path.strip("/").split("/"):
+            if node not in self._directories:
+                raise NotADirectoryError(errno.ENOTDIR, "not a directory", path)
+            if name:
+                if name not in self._directories[node]:
+                    raise FileNotFoundError(errno.ENOENT, "no such file", path)
+                node = self._directories[node][name]
+        return node
+
+    def _parent(self, path: str) -> tuple[int, str]:
+        parent, _, name = path.rstrip("/").rpartition("/")
+        node = self._find(parent)
+        if node not in self._directories:
+            raise NotADirectoryError(errno.ENOTDIR, "not a directory", path)
+        return node, name
+
+    def _file(self, path: str) -> int:
+        node = self._find(path)
+        if node in self._directories:
+            raise IsADirectoryError(errno.EISDIR, "is a directory", path)
+        return node
+
+    def _directory(self, path: str) -> int:
+        node = self._find(path)
+        if node not in self._directories:
+            raise NotADirectoryError(errno.ENOTDIR, "not a directory", path)
+        return node
+
+    def _link(self, path: str, *, directory: bool) -> int:
+        parent, name = self._parent(path)
+        if name in self._directories[parent]:
+            raise FileExistsError(errno.EEXIST, "exists", path)
+        self._step("mkdir" if directory else "create", path)
+        node, self._next = self._next, self._next + 1
+        # An empty file or directory takes no space of its own: it is there as soon as a name leads to it.
+        if directory:
+            self._directories[node] = {}
+            self.medium = Medium(self.medium.files, {**self.medium.directories, node: {}})
+        else:
+            self._files[node] = b""
+            self.medium = Medium({**self.medium.files, node: b""}, self.medium.directories)
+        self._directories[parent][name] = node
+        self.pending.append(Link(parent, name, node))
+        return node
+
+    def _put(self, path: str, node: int, offset: int, data: bytes) -> None:
+        if not data:
+            return
+        grows = offset + len(data) > len(self._files[node])
+        self._step("create" if grows else "write", path)
+        self._files[node] = media.written(self._files[node], offset, data)
+        self.pending.append(Write(node, offset, data))
+
+    # -- irmcore.disk.Disk ------------------------------------------------------------------
+
+    def read(self, path: str) -> bytes:
+        if self.dead:
+            raise Killed
+        return self._files[self._file(path)]
+
+    def create(self, path: str, data: bytes) -> None:
+        self._put(path, self._link(path, directory=False), 0, data)
+
+    def write_at(self, path: str, offset: int, data: bytes) -> None:
+        self._put(path, self._file(path), offset, data)
+
+    def append(self, path: str, data: bytes) -> None:
+        node = self._file(path) if self.exists(path) else self._link(path, directory=False)
+        self._put(path, node, len(self._files[node]), data)
+
+    def sync(self, path: str) -> None:
+        self._flush("sync", path, self._file(path))
+
+    def sync_dir(self, path: str) -> None:
+        self._flush("sync_dir", path, self._directory(path))
+
+    def _flush(self, kind: str, path: str, node: int) -> None:
+        due = [op for op in self.pending if (op.file if isinstance(op, Write) else op.directory) == node]
+        try:
+            self._step(kind, path)
+        except OSError:
+            self.stuck.extend(due)
+            self.pending = [op for op in self.pending if op not in due]
+            raise
+        self.medium = media.applied(self.medium, [(op, media.WHOLE) for op in due])
+        # A rename takes the old name away with it, also one that was never made durable.
+        due.extend(Link(op.old_directory, op.old_name, op.node) for op in due if isinstance(op, Move))
+        self.pending = [op for op in self.pending if op not in due]
+
+    def make_dir(self, path: str) -> None:
+        self._link(path, directory=True)
+
+    def rename(self, old: str, new: str) -> None:
+        old_parent, old_name = self._parent(old)
+        node = self._find(old)
+        parent, name = self._parent(new)
+        there = self._directories[parent].get(name)
+        if there == node:
+            return
+        if there is not None and (node in self._directories) != (there in self._directories):
+            wrong = errno.EISDIR if there in self._directories else errno.ENOTDIR
+            raise OSError(wrong, os.strerror(wrong), new)
+        if there is not None and self._directories.get(there):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), new)
+        self._step("rename", new)
+        del self._directories[old_parent][old_name]
+        self._directories[parent][name] = node
+        self.pending.append(Move(old_parent, old_name, parent, name, node))
+
+    def remove(self, path: str) -> None:
+        self._file(path)
+        self._unlink(path)
+
+    def _unlink(self, path: str) -> None:
+        parent, name = self._parent(path)
+        self._step("remove", path)
+        node = self._directories[parent].pop(name)
+        self.pending.append(Unlink(parent, name, node))
+
+    def remove_tree(self, path: str) -> None:
+        if not self.exists(path):
+            return
+        for name in self.names(path):
+            child = f"{path}/{name}"
+            if self._find(child) in self._directories:
+                self.remove_tree(child)
+            else:
+                self._unlink(child)
+        self._unlink(path)
+
+    def names(self, path: str) -> list[str]:
+        if self.dead:
+            raise Killed
+        try:
+            return sorted(self._directories[self._directory(path)])
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def exists(self, path: str) -> bool:
+        if self.dead:
+            raise Killed
+        try:
+            self._find(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def size(self, path: str) -> int:
+        return len(self.read(path))
+
+    def free_bytes(self, path: str) -> int:
+        self._find(path)
+        return 0 if self.full else 1 << 40
+
+    def try_lock(self, path: str) -> _Lock | None:
+        if self.exists(path):
+            node = self._file(path)
+            if self.read_only:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        else:
+            node = self._link(path, directory=False)
+        if node in self._held:
+            return None
+        self._held.add(node)
+        return _Lock(self._held, node)
+
+
+class Careless(PowerLossDisk):
+    """The same without the syncs at one call site: what each of them is for.
+
+    A site is who calls, and for what: the name of the file or directory, and of a state file the state.
+    """
+
+    def __init__(
+        self, medium: Medium, without: str, sites: set[str], name_of: Callable[[bytes], str]
+    ) -> None:
+        super().__init__(medium)
+        self._without = without
+        self._sites = sites
+        self._name_of = name_of
+
+    def _new(self, medium: Medium) -> PowerLossDisk:
+        return Careless(medium, self._without, self._sites, self._name_of)
+
+    def sync(self, path: str) -> None:
+        if not self._skipped(path):
+            super().sync(path)
+
+    def sync_dir(self, path: str) -> None:
+        if not self._skipped(path):
+            super().sync_dir(path)
+
+    def _skipped(self, path: str) -> bool:
+        name = path.rsplit("/", 1)[1]
+        if name == "state":
+            name = f"state {self._name_of(self.read(path))}"
+        elif any(character.isdigit() for character in name):
+            name = "*"
+        site = f"{sys._getframe(2).f_code.co_name}: {name}"  # noqa: SLF001 - the caller's name
+        self._sites.add(site)
+        return site == self._without

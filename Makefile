@@ -14,13 +14,14 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint kql docs lock package clean
+.PHONY: help demo test lint kql docs lock package appinspect clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## send Microsoft's two examples to the local connector and show what it kept
 	@$(BIN)/irmexport demo
+	@$(BIN)/python -m tests.fakes.splunk_demo
 
 test: $(VENV)/.kql ## run all tests, the core's on Python 3.9 and 3.13 too
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
@@ -36,8 +37,11 @@ kql: $(VENV)/.kql ## check all KQL with Microsoft's parser and the house's rules
 docs: $(VENV)/.dev ## write the pages of docs/ that are made from the code
 	@$(BIN)/python docs/write.py
 
-package: $(VENV)/.dev ## build the wheel into dist/, byte for byte the same from the same commit
+package: $(VENV)/.dev ## build dist/ (wheel, Splunk app), byte for byte the same from the same commit
 	@$(BIN)/python package.py
+
+appinspect: $(VENV)/.dev ## build the Splunk app and have Splunk's AppInspect look at it
+	@$(BIN)/python package.py --only splunk --inspect
 
 lock: $(VENV)/.dev ## renew requirements/*.txt to the newest releases, with hashes
 	@$(UV_LOCK) --python-version 3.11 --extra sentinel --extra dev pyproject.toml -o requirements/dev.txt
@@ -47,6 +51,11 @@ lock: $(VENV)/.dev ## renew requirements/*.txt to the newest releases, with hash
 		requirements/core-py39.in -o requirements/core-py39.txt
 	@$(UV_LOCK) --python-version 3.9 --fork-strategy fewest --excludes requirements/core-py39.excludes \
 		-c requirements/core-py39.txt requirements/core-tests-py39.in -o requirements/core-tests-py39.txt
+	@$(UV_LOCK) --python-version 3.9 --fork-strategy fewest --excludes requirements/core-py39.excludes \
+		-c requirements/core-py39.txt requirements/splunk-lib.in -o requirements/splunk-lib.txt
+	@$(UV_LOCK) --python-version 3.11 requirements/splunk-build.in -o requirements/splunk-build.txt
+	@$(UV_LOCK) --python-version 3.13 requirements/splunk-sdk3.in -o requirements/splunk-sdk3.txt
+	@$(UV_LOCK) --python-version 3.11 --fork-strategy fewest requirements/appinspect.in -o requirements/appinspect.txt
 	@git --no-pager diff --stat -- requirements
 
 clean: ## remove everything that make made

@@ -60,9 +60,11 @@ def test_the_locks_agree() -> None:
     assert versions["runtime.txt"].items() <= versions["dev.txt"].items()
     assert versions["build.txt"].items() <= versions["dev.txt"].items()
     assert versions["core-py39.txt"].items() <= versions["core-tests-py39.txt"].items()
+    assert versions["core-py39.txt"].items() <= versions["splunk-lib.txt"].items()
 
 
 def test_the_core_for_splunk_has_no_native_code() -> None:
     """The Splunk app ships neither cryptography nor what it needs."""
-    core = locked(ROOT / "requirements" / "core-py39.txt").keys()
-    assert core.isdisjoint({"cryptography", "cffi", "pycparser"})
+    for name in ("core-py39.txt", "splunk-lib.txt"):
+        found = locked(ROOT / "requirements" / name).keys()
+        assert found.isdisjoint({"cryptography", "cffi", "pycparser"})

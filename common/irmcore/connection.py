@@ -10,17 +10,18 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from irmcore import __version__
-from irmcore.auth import MsalTokens
 from irmcore.clouds import CLOUDS, Endpoints, emulator_endpoints
 from irmcore.credentials import Secret
-from irmcore.delivery import Service
 from irmcore.errors import ConfigurationError, DamageError
 from irmcore.outbox import Box, Destination
 from irmcore.profile.model import Connector, CredentialRef
 from irmcore.shaping.batches import halves
-from irmcore.transport import HttpsTransport, TokenHttp
+
+if TYPE_CHECKING:
+    from irmcore.delivery import Service
 
 FILE = "connector.json"
 #: Seconds for one request to Entra ID.
@@ -86,6 +87,11 @@ def service(connection: Connection, secret: Callable[[], Secret]) -> Service:
 
     Raises ConfigurationError for settings that were never filled in.
     """
+    # Loaded here: who only hands rows over uses this module too, and must not pay for the network.
+    from irmcore.auth import MsalTokens  # noqa: PLC0415
+    from irmcore.delivery import Service  # noqa: PLC0415
+    from irmcore.transport import HttpsTransport, TokenHttp  # noqa: PLC0415
+
     connector = connection.connector
     unfilled = connector.placeholders()
     if unfilled:

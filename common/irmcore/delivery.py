@@ -21,8 +21,9 @@ from irmcore.auth import TokenSource, TokenTrouble
 from irmcore.errors import BatchDamaged, CredentialError, DamageError, OutboxBusy, OutboxFull, UnknownFormat
 from irmcore.gate import Gate
 from irmcore.ledger import RECORD_BYTES
-from irmcore.outbox import Batch, Box, Draft, Manifest, slots, states
+from irmcore.outbox import Batch, Box, Draft, Manifest, states
 from irmcore.replies import Action, Decision, Failure, Outcome, decide, without_values
+from irmcore.standing import load_gate, store_gate
 from irmcore.transport import Transport, Upload
 
 #: Default retention: payloads after a receipt, and the record of a batch with its row keys.
@@ -463,27 +464,6 @@ _STATE_AFTER = {
     Action.DEAD: states.DEAD,
     Action.SPLIT: states.SPLIT,
 }
-
-
-def load_gate(box: Box) -> tuple[Gate, int]:
-    """The connector's gate and its slot number; an open one if none was stored or it cannot be read."""
-    data = box.read_file("gate")
-    if data is None:
-        return Gate(), -1
-    found = slots.decode(data, f"{box.path}/gate")
-    try:
-        return (Gate.of(found.record) if found.record is not None else Gate()), found.number
-    except (KeyError, TypeError):
-        return Gate(), found.number
-
-
-def store_gate(box: Box, gate: Gate, number: int) -> int:
-    """Write the gate after slot ``number``, durably; gives the new number. The file is reserved once."""
-    if box.read_file("gate") is None:
-        box.replace_file("gate", slots.blank_file(Gate().as_record()))
-        number = 0
-    slots.write(box.disk, f"{box.path}/gate", gate.as_record(), number + 1)
-    return number + 1
 
 
 __all__ = ["Report", "Sender", "Service", "load_gate", "store_gate"]

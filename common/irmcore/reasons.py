@@ -66,6 +66,11 @@ _ROWS = (
         "Expand the list or pick one member of the object in the query.",
     ),
     Reason(
+        "multiple-values",
+        "The field is a list (multivalue) where the connector takes one value.",
+        "Make one row of each value with mvexpand, or one text of them with mvjoin.",
+    ),
+    Reason(
         "missing-value",
         "A column that must have a value is empty or absent.",
         "Fill the column in the query, or give it a default in the profile.",

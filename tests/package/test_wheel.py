@@ -20,7 +20,7 @@ COMMIT_TIME = "1700000000"
 def built_from(tree: Path, into: Path) -> Path:
     """The wheel that package.py makes from that tree."""
     made = subprocess.run(
-        [sys.executable, tree / "package.py", "--into", into],
+        [sys.executable, tree / "package.py", "--only", "wheel", "--into", into],
         env=os.environ | {"SOURCE_DATE_EPOCH": COMMIT_TIME},
         capture_output=True,
         text=True,

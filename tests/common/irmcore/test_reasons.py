@@ -24,6 +24,7 @@ OF_ROWS = {
     "invalid-utf8",
     "malformed-quoting",
     "missing-value",
+    "multiple-values",
     "no-free-slot",
     "not-a-scalar",
     "not-an-object",

@@ -1,0 +1,25 @@
+"""The modular input `irmexport`: the sender, as splunkd starts it. Parses on older Pythons too."""
+
+import os
+import sys
+
+if sys.version_info < (3, 9):  # noqa: UP036 - splunkd decides which Python starts this
+    sys.exit("irmexport needs Python 3.9: use Splunk 9.3 or newer, or set python.version = python3.9.")
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+from irmsplunk import modular_input
+
+
+def main() -> None:
+    """`--scheme`, `--validate-arguments`, or the run itself."""
+    if "--scheme" in sys.argv:
+        sys.stdout.write(modular_input.SCHEME)
+    elif "--validate-arguments" not in sys.argv:
+        from irmsplunk import sender  # noqa: PLC0415 - --scheme loads nothing of it
+
+        sys.exit(sender.serve(os.environ, sys.stdin.buffer))
+
+
+if __name__ == "__main__":
+    main()

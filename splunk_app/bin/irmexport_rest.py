@@ -1,0 +1,24 @@
+"""The REST endpoint irmexport/…, as splunkd loads it: a persistent handler."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+sys.path.insert(1, os.path.dirname(os.path.abspath(__file__)))
+
+from splunk.persistconn.application import PersistentServerConnectionApplication
+
+
+class Handler(PersistentServerConnectionApplication):  # type: ignore[misc]
+    """Answers each request by itself; nothing is kept between two."""
+
+    def __init__(self, command_line: str, command_arg: str) -> None:
+        super().__init__()
+
+    def handle(self, in_string):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+        """Answer a request (JSON, as text or bytes)."""
+        if sys.version_info < (3, 9):  # noqa: UP036 - splunkd decides which Python loads this
+            return {"status": 500, "payload": "irmexport needs Python 3.9: use Splunk 9.3 or newer."}
+        from irmsplunk import rest  # noqa: PLC0415 - does not parse on older Pythons
+
+        return rest.answer(in_string, os.environ)

@@ -1,0 +1,106 @@
+"""What an administrator asks and does at the queue, through REST: Splunk Cloud has no shell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from irmcore.clock import Clock
+from irmcore.desk import Desk
+from irmcore.disk import system_disk
+from irmcore.errors import ConfigurationError, OperatorError
+
+from irmsplunk import heartbeat
+
+_OUTCOMES = ("sent", "resend", "withdraw")
+
+
+class QueueRoutes:
+    """The desk over this search head's outbox."""
+
+    def __init__(self, root: str, clock: Clock) -> None:
+        self._root = root
+        self._clock = clock
+        self._desk = Desk(system_disk(), clock, root)
+
+    def queue(self) -> dict[str, Any]:
+        """Every connector of this search head, and whether the sender lives."""
+        age = heartbeat.age(self._root, self._clock.now())
+        return {
+            "sender": {
+                "alive": heartbeat.alive(self._root, self._clock.now()),
+                "seconds_since_sign_of_life": None if age is None else round(age),
+            },
+            "connectors": [self._overview(box) for box in self._desk.boxes()],
+        }
+
+    def _overview(self, box: Any) -> dict[str, Any]:
+        overview = asdict(self._desk.overview(box))
+        del overview["path"]
+        return overview
+
+    def held(self) -> dict[str, Any]:
+        """The batches that need a person, of all connectors."""
+        found = []
+        for box in self._desk.boxes():
+            overview = self._desk.overview(box)
+            found += [{"connector": overview.name, **asdict(item)} for item in overview.items]
+        return {"batches": found}
+
+    def batch(self, prefix: str) -> dict[str, Any]:
+        """All that is on record of a batch; not its payload."""
+        box, batch = self._desk.find(prefix)
+        return self._desk.describe(box, batch)
+
+    def resolve(self, prefix: str, form: Mapping[str, str], who: str) -> dict[str, Any]:
+        """End a held batch: sent, resend or withdraw."""
+        outcome = form.get("outcome", "")
+        if outcome not in _OUTCOMES:
+            raise ConfigurationError(
+                "`outcome` says nothing that is known",
+                where="resolve",
+                next_step=f"It is one of {', '.join(_OUTCOMES)}.",
+            )
+        box, batch = self._desk.find(prefix)
+        after = self._desk.resolve(box, batch.id, outcome, who=who, why=_why(form))
+        return {"batch": after.id, "state": after.state.name if after.state else "unknown"}
+
+    def requeue(self, prefix: str, form: Mapping[str, str], who: str) -> dict[str, Any]:
+        """Put a dead or quarantined batch back."""
+        box, batch = self._desk.find(prefix)
+        after = self._desk.requeue(box, batch.id, who=who, why=_why(form))
+        return {"batch": after.id, "state": after.state.name if after.state else "unknown"}
+
+    def resume(self, name: str) -> dict[str, Any]:
+        """Open the gate of a connector's outboxes."""
+        found = [box for box in self._desk.boxes() if _is_of(box.path, name)]
+        if not found:
+            raise OperatorError(
+                "this connector has no outbox on this search head",
+                where=name,
+                next_step="It gets one with the first rows.",
+            )
+        return {"resumed": sum(self._desk.resume(box) for box in found)}
+
+    def resume_if_there(self, name: str) -> None:
+        """After a new secret: what waits for it may go at once."""
+        for box in self._desk.boxes():
+            if _is_of(box.path, name):
+                self._desk.resume(box)
+
+
+def _is_of(path: str, name: str) -> bool:
+    """Whether an outbox is of the connector: <name>-<eight digits of the job>[-emulator]."""
+    rest = path.rsplit("/", 1)[1]
+    job = rest[len(name) + 1 :].partition("-")[0]
+    return rest.startswith(f"{name}-") and len(job) == 8  # noqa: PLR2004
+
+
+def _why(form: Mapping[str, str]) -> str:
+    why = form.get("why", "").strip()
+    if not why:
+        raise ConfigurationError(
+            "`why` is empty", where="why", next_step="Say why; it goes into the audit record."
+        )
+    return why[:500]

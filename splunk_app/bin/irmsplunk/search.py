@@ -1,0 +1,79 @@
+"""The search that runs the command: who, where, and whether its results are all there."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from irmcore.outbox import Origin
+
+_FINALIZED = "FINALIZING"
+
+
+@dataclass(frozen=True)
+class Search:
+    """What getinfo says of the search. ``preview`` is a property of the whole process."""
+
+    sid: str
+    app: str
+    user: str
+    session_key: str = field(repr=False)
+    splunkd_uri: str
+    dispatch_dir: str
+    preview: bool
+
+    @staticmethod
+    def of(metadata: Any) -> Search:
+        """From the metadata as the SDK gives it: objects with attributes."""
+        info = getattr(metadata, "searchinfo", None)
+
+        def text(name: str) -> str:
+            return str(getattr(info, name, "") or "")
+
+        return Search(
+            sid=text("sid"),
+            app=text("app"),
+            user=text("username") or text("owner"),
+            session_key=text("session_key"),
+            splunkd_uri=text("splunkd_uri"),
+            dispatch_dir=text("dispatch_dir"),
+            preview=bool(getattr(metadata, "preview", False)),
+        )
+
+    def finalized(self) -> bool:
+        """Whether the user cut the search short, so that results are missing.
+
+        Splunk tells a command so in its dispatch directory alone.
+        """
+        if not self.dispatch_dir:
+            return False
+        if os.path.exists(os.path.join(self.dispatch_dir, "finalize")):
+            return True
+        return any(_FINALIZED in row.values() for row in _csv_file(self.dispatch_dir, "status.csv"))
+
+    def name(self) -> str:
+        """The saved search's name, as info.csv of the dispatch directory has it; "" for an ad-hoc search."""
+        return next((row.get("label") or "" for row in _csv_file(self.dispatch_dir, "info.csv")), "")
+
+    def origin(self, user: str, host: str, details: dict[str, str]) -> Origin:
+        """The audit record's who and from what; ``user`` is on the server's word."""
+        said = {"sid": self.sid, "search_name": self.name(), "splunk_app": self.app, **details}
+        return Origin(
+            user=user or self.user,
+            host=host,
+            app="splunk",
+            details={key: value for key, value in said.items() if value},
+        )
+
+
+def _csv_file(directory: str, name: str) -> list[dict[str, str]]:
+    """The rows of a small CSV file of splunkd's; none if it cannot be read."""
+    if not directory:
+        return []
+    try:
+        with open(os.path.join(directory, name), encoding="utf-8", errors="replace", newline="") as file:
+            return [{k: v for k, v in row.items() if isinstance(v, str)} for row in csv.DictReader(file)]
+    except (OSError, csv.Error):
+        return []

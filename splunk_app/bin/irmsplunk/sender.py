@@ -1,0 +1,200 @@
+"""Outbox → receipt on a search head: the connectors in turn, as the system user, for an hour at most.
+
+A turn of a connector is bounded, so that one that hangs does not starve the others. What goes wrong
+with one connector is logged and stops no other. The process may be killed at any moment: the outbox
+is made for that.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, BinaryIO, Callable
+
+from irmcore import connection as connections
+from irmcore.advice import advice
+from irmcore.clock import Clock, SystemClock
+from irmcore.connection import Connection
+from irmcore.credentials import Secret
+from irmcore.delivery import Sender, Service
+from irmcore.desk import Desk
+from irmcore.disk import Disk, system_disk
+from irmcore.errors import IrmError, OutboxBusy
+from irmcore.outbox import Batch, Box, Manifest
+
+from irmsplunk import connectors, modular_input, vault
+from irmsplunk.bulletin import Bulletin
+from irmsplunk.heartbeat import Heartbeat
+from irmsplunk.journal import Journal
+from irmsplunk.places import Places
+from irmsplunk.splunkd import Splunkd
+
+#: Seconds between two looks at the outboxes, and between two readings of the configuration.
+_LOOK = 1.0
+_REREAD = 30.0
+#: A connector's turn, and how often one that only waits is looked at.
+_TURN = 20.0
+_AGAIN = 5.0
+
+
+class Loop:
+    """``connections`` reads the configuration, ``secret`` the secret of a connector."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        clock: Clock,
+        root: str,
+        journal: Journal,
+        *,
+        configured: Callable[[], Mapping[str, Connection]],
+        secret: Callable[[str], Secret],
+        bulletin: Bulletin,
+    ) -> None:
+        self._disk = disk
+        self._clock = clock
+        self._root = root
+        self._journal = journal
+        self._configured = configured
+        self._secret = secret
+        self._bulletin = bulletin
+        self._services: dict[str, tuple[Connection, Service]] = {}
+        self._seen: dict[str, tuple[tuple[str, ...], float]] = {}
+        self._told: dict[str, str] = {}
+        self._cleared: set[str] = set()
+
+    def run(self, life: float) -> None:
+        """Send for ``life`` seconds."""
+        end = self._clock.monotonic() + life
+        reread = self._clock.monotonic()
+        known: Mapping[str, Connection] = {}
+        with Heartbeat(self._root, self._clock):
+            self._journal.write("INFO", "started", life=life)
+            self._clean_up()
+            while self._clock.monotonic() < end:
+                if self._clock.monotonic() >= reread:
+                    known = self._configured()
+                    self._tell_orphans(known)
+                    reread = self._clock.monotonic() + _REREAD
+                for name, connection in known.items():
+                    self._turn(name, connection, end)
+                self._clock.sleep(min(_LOOK, max(0.0, end - self._clock.monotonic())))
+            self._journal.write("INFO", "ended")
+
+    def _turn(self, name: str, connection: Connection, end: float) -> None:
+        box = Box(self._disk, self._clock, f"{self._root}/{connections.box_name(connection)}")
+        ready = tuple(self._disk.names(f"{box.path}/ready"))
+        before, again = self._seen.get(name, ((), 0.0))
+        now = self._clock.monotonic()
+        if not ready or (ready == before and now < again):
+            return
+        try:
+            self._drain(name, connection, box, min(now + _TURN, end))
+        except OutboxBusy:
+            pass  # a person's command has the lock for a moment
+        except IrmError as error:
+            self._tell(name, "ERROR", "cannot-send", what=error.what, next_step=error.next_step)
+        except Exception as error:  # noqa: BLE001 - one connector's fault must not stop the others
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{os.path.basename(at.filename)}:{at.lineno}"
+            self._tell(name, "ERROR", "fault", what=type(error).__name__, where=place)
+        left = tuple(self._disk.names(f"{box.path}/ready"))
+        self._seen[name] = (left, self._clock.monotonic() + _AGAIN)
+
+    def _drain(self, name: str, connection: Connection, box: Box, until: float) -> None:
+        def listen(event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None:
+            if event == "start":
+                return
+            # Never the reply's text: it may quote a row.
+            kept = {key: detail[key] for key in ("code", "status", "request_id", "attempt") if key in detail}
+            level = "INFO" if event == "sent" else "WARN"
+            self._journal.write(level, event, connector=name, batch=batch.id[:12], rows=manifest.rows, **kept)
+
+        report = Sender(box, self._service(name, connection), listener=listen).drain(until=until)
+        if report.trouble:
+            facts = {key: value for key, value in asdict(report).items() if isinstance(value, int) and value}
+            self._tell(
+                name,
+                "WARN",
+                "waiting",
+                code=report.trouble,
+                next_step=report.advice or advice(report.trouble),
+                **facts,
+            )
+        elif self._told.pop(name, None) is not None or name not in self._cleared:
+            # Also what an earlier run of the sender said.
+            self._cleared.add(name)
+            self._bulletin.clear(name)
+
+    def _service(self, name: str, connection: Connection) -> Service:
+        """One service a configuration, so that its token serves until it expires."""
+        before = self._services.get(name)
+        if before is None or before[0] != connection:
+            service = connections.service(connection, lambda: self._secret(name))
+            before = self._services[name] = (connection, service)
+        return before[1]
+
+    def _tell(self, name: str, level: str, event: str, **fields: Any) -> None:
+        """Log a trouble when it begins or changes, not at each look."""
+        key = f"{event} {fields.get('code') or fields.get('what')}"
+        if self._told.get(name) != key:
+            self._told[name] = key
+            self._journal.write(level, event, connector=name, **fields)
+            code = fields.get("code") or fields.get("what") or event
+            self._bulletin.post(name, f"{code}. {fields.get('next_step') or ''}".strip())
+
+    def _tell_orphans(self, known: Mapping[str, Connection]) -> None:
+        """Say which outboxes have work and no connector (it was removed, disabled or got another job)."""
+        names = {connections.box_name(connection) for connection in known.values()}
+        for box in Desk(self._disk, self._clock, self._root).boxes():
+            name = box.path.rsplit("/", 1)[1]
+            waiting = len(self._disk.names(f"{box.path}/ready"))
+            if name not in names and waiting:
+                what = "batches wait here, but no connector sends them"
+                self._tell(name, "WARN", "no-connector", what=what, batches=waiting)
+
+    def _clean_up(self) -> None:
+        try:
+            payloads, batches = Desk(self._disk, self._clock, self._root).clean_up()
+        except (IrmError, OSError) as error:
+            self._journal.write("WARN", "clean-up-failed", what=type(error).__name__)
+            return
+        if payloads or batches:
+            self._journal.write("INFO", "cleaned-up", payloads=payloads, batches=batches)
+
+
+def serve(environment: Mapping[str, str], stdin: BinaryIO) -> int:
+    """One run of the modular input; gives its exit code."""
+    clock, places = SystemClock(), Places.of(environment)
+    journal = Journal(places.logs, clock, "sender")
+    try:
+        start = modular_input.read_start(stdin)
+        splunkd = Splunkd(start.uri, start.session_key)
+
+        def configured() -> Mapping[str, Connection]:
+            found = {}
+            for name, content in connectors.stanzas(splunkd).items():
+                try:
+                    if not connectors.is_off(content):
+                        found[name] = connectors.of_stanza(name, content).connection
+                except IrmError as error:
+                    journal.write("ERROR", "wrong-connector", connector=name, what=str(error))
+            return found
+
+        loop = Loop(
+            system_disk(),
+            clock,
+            places.outbox_ready(),
+            journal,
+            configured=configured,
+            secret=lambda name: vault.read(splunkd, name),
+            bulletin=Bulletin(splunkd),
+        )
+        loop.run(start.life)
+    except IrmError as error:
+        # splunkd starts it again after the input's interval.
+        journal.write("ERROR", "ended", what=str(error))
+        return 1
+    return 0

@@ -1,0 +1,128 @@
+"""splunkd's REST interface, as far as the app asks it: JSON over HTTPS with a session key.
+
+The standard library alone, as the search command uses it. On loopback the certificate is not
+checked: splunkd's own is made at installation for no particular name, and a session key is sent to
+no other host than the one that gave it; anywhere else it is checked.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import json
+import ssl
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from irmcore.errors import IrmError
+
+from irmsplunk import APP
+
+_SECONDS = 30.0
+_REPLY_BYTES = 16 * 1024 * 1024
+NOBODY = f"/servicesNS/nobody/{APP}"
+
+
+class SplunkdRefused(IrmError):
+    """splunkd's answer is no, or none; ``status`` is HTTP's, 0 if there was no answer."""
+
+    def __init__(self, status: int, what: str, *, where: str, next_step: str) -> None:
+        super().__init__(what, where=where, next_step=next_step)
+        self.status = status
+
+
+class Splunkd:
+    """One splunkd, in the name of whoever the session key is of."""
+
+    def __init__(self, uri: str, session_key: str) -> None:
+        parts = urlsplit(uri)
+        self._host = parts.hostname or "127.0.0.1"
+        self._port = parts.port or 8089
+        self._plain = parts.scheme == "http"  # enableSplunkdSSL = false
+        self._key = session_key
+
+    def __repr__(self) -> str:
+        return f"Splunkd({self._host}:{self._port})"
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        return self._ask("GET", path, query, None)
+
+    def post(self, path: str, form: Mapping[str, str]) -> dict[str, Any]:
+        return self._ask("POST", path, {}, form)
+
+    def delete(self, path: str) -> dict[str, Any]:
+        return self._ask("DELETE", path, {}, None)
+
+    def _ask(
+        self, method: str, path: str, query: Mapping[str, str], form: Mapping[str, str] | None
+    ) -> dict[str, Any]:
+        target = f"{path}?{urlencode({'output_mode': 'json', **query})}"
+        headers = {"Authorization": f"Splunk {self._key}", "Connection": "close"}
+        body = None
+        if form is not None:
+            body = urlencode(form).encode("ascii")
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        connection = self._connection()
+        try:
+            connection.request(method, target, body=body, headers=headers)
+            reply = connection.getresponse()
+            text = reply.read(_REPLY_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise SplunkdRefused(
+                0,
+                f"splunkd cannot be reached ({type(error).__name__})",
+                where=f"{self._host}:{self._port}",
+                next_step="See splunkd.log; run this again when it answers.",
+            ) from None
+        finally:
+            connection.close()
+        if reply.status >= 300:  # noqa: PLR2004 - HTTP's classes
+            raise self._refusal(reply.status, path)
+        return _json(text)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._plain:
+            return http.client.HTTPConnection(self._host, self._port, timeout=_SECONDS)
+        context = ssl.create_default_context()
+        if _is_loopback(self._host):
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return http.client.HTTPSConnection(self._host, self._port, timeout=_SECONDS, context=context)
+
+    def _refusal(self, status: int, path: str) -> SplunkdRefused:
+        said = {
+            401: ("splunkd does not know the session (any more)", "Sign in again, or run the search again."),
+            403: ("this user may not do that in Splunk", "Ask an administrator for the capability or role."),
+            404: ("Splunk has nothing of this name", "Check the name; a new app needs a restart or reload."),
+            409: ("Splunk has something of this name already", "Give another name, or update that one."),
+        }
+        what, step = said.get(status, (f"splunkd answers with HTTP {status}", "See splunkd.log."))
+        return SplunkdRefused(status, what, where=path, next_step=step)
+
+
+def _json(text: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text or b"{}")
+    except ValueError:
+        found = {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def segment(name: str) -> str:
+    """``name`` as one segment of a path."""
+    return quote(name, safe="")
+
+
+def capabilities(splunkd: Splunkd) -> tuple[str, frozenset[str]]:
+    """Who the session is of and what they may do, on the server's word."""
+    entries = splunkd.get("/services/authentication/current-context").get("entry") or [{}]
+    content = entries[0].get("content", {})
+    return str(content.get("username", "")), frozenset(content.get("capabilities", ()))

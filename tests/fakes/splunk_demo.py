@@ -1,0 +1,134 @@
+"""The demo's Splunk act: the built app, from a search to the receipt. No Splunk: a stand-in drives it.
+
+What is real: the app as it would be installed, its processes, the chunked protocol, splunkd's REST
+calls over HTTPS, the outbox, the upload. What stands in: splunkd, and the Purview connector.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from irmcli.say import Say
+from irmemulator import App, Emulator, Job
+
+from tests.fakes.splunk_home import SplunkHome
+from tests.fakes.splunkd_handler import RestHandler
+from tests.fakes.splunkd_input import Input
+from tests.fakes.splunkd_rest import SplunkdRest
+from tests.fakes.splunkd_search import Reply, SearchProcess, SearchSettings, run
+
+ROOT = Path(__file__).parent.parent.parent
+_IDS = {
+    "job_id": "11111111-1111-1111-1111-111111111111",
+    "tenant_id": "22222222-2222-2222-2222-222222222222",
+    "app_id": "33333333-3333-3333-3333-333333333333",
+}
+_SECRET = "a-made-up-client-secret"
+_COLUMNS = ("UserPrincipalName", "PredictionTime", "PredictionScore", "ModelInfo")
+_SPL = (
+    "| inputlookup leavers"
+    ' | irmexport profile=leavers fields="UserPrincipalName=user, PredictionTime=_time" output=summary'
+)
+_RESULTS = (
+    b"user,_time,PredictionScore,ModelInfo,__mv_user\n"
+    b'sarad@contoso.com,1682315576.962,9,"Predicted resignation, model 2",\n'
+    b"sarad@contoso.com,1682315576.962,3,Predicted resignation,\n"
+    b'"bradh@contoso.com\ncarold@contoso.com",1682315577,6,Predicted resignation,'
+    b"$bradh@contoso.com$;$carold@contoso.com$\n"
+)
+
+
+def play(say: Say, place: Path) -> list[tuple[str, bool]]:
+    """The act, in a new Splunk under ``place``, and what it came to."""
+    say.line()
+    say.line("Splunk: the built app, from a search to the receipt (a stand-in drives it)", "bold")
+    home = SplunkHome.install(_built(place), place / "splunk")
+    job = Job(_IDS["job_id"], _IDS["app_id"], "leavers", columns=_COLUMNS)
+    apps = [App(_IDS["tenant_id"], _IDS["app_id"], _SECRET)]
+    with (
+        SplunkdRest(place) as splunkd,
+        Emulator(apps, [job], directory=place / "purview", lifetime=120) as running,
+    ):
+        splunkd.sign_in("analyst-session", "ana", "irmexport_run")
+        splunkd.sign_in("admin-session", "adm", "irmexport_configure")
+        _configure(say, home, splunkd, running)
+        with Input(sys.executable, home, splunkd):
+            first = _search(say, home, splunkd, place)
+            again = _search(say, home, splunkd, place)
+        kept = [dict(record.fields) for record in running.records(_IDS["job_id"])]
+    say.table(
+        f"What the stand-in kept (RecordsSaved {len(kept)})", list(_COLUMNS), [list(k.values()) for k in kept]
+    )
+    good = (first["sent"], first["rejected"], again["skipped"], len(kept)) == ("2", "1", "2", 2)
+    relation = (
+        f"sent {first['sent']} = kept {len(kept)}, refused {first['rejected']}, then sent again: nothing"
+    )
+    return [(f"Splunk: {relation}", good)]
+
+
+def _built(place: Path) -> Path:
+    command = [sys.executable, str(ROOT / "package.py"), "--only", "splunk", "--into", str(place / "dist")]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return next((place / "dist").glob("*.spl"))
+
+
+def _configure(say: Say, home: SplunkHome, splunkd: SplunkdRest, running: Emulator) -> None:
+    """What an administrator does once."""
+    rest = RestHandler(sys.executable, home, splunkd)
+    say.line("POST irmexport/connectors name=leavers profile=leaver-prediction job_id=… secret=…", "dim")
+    answer = rest.ask(
+        *("POST", "connectors"),
+        name="leavers",
+        profile="leaver-prediction",
+        secret=_SECRET,
+        emulator=running.url,
+        emulator_ca=str(running.ca_file),
+        **_IDS,
+    )
+    rest.end()
+    inputs = ", ".join(sorted(splunkd.state.enabled_inputs))
+    say.line(f"HTTP {answer.status}: saved; the secret is in storage/passwords alone; enabled: {inputs}")
+
+
+def _search(say: Say, home: SplunkHome, splunkd: SplunkdRest, place: Path) -> dict[str, str]:
+    """One search by an analyst who may not read secrets."""
+    say.line(_SPL, "dim")
+    dispatch = place / "dispatch"
+    dispatch.mkdir(exist_ok=True)
+    fields = "fields=UserPrincipalName=user, PredictionTime=_time"
+    settings = SearchSettings(
+        args=("profile=leavers", fields, "output=summary", "wait=60"),
+        dispatch_dir=dispatch,
+        splunkd_uri=splunkd.uri,
+    )
+    command = [sys.executable, str(home.bin / "irmexport_command.py")]
+    process = SearchProcess(command, settings, home.environment())
+    _, replies, _ = run(process, [], last=_RESULTS)
+    return _told(say, replies[-1])
+
+
+def _told(say: Say, reply: Reply) -> dict[str, str]:
+    for level, text in reply.messages:
+        say.line(f"  {level}: {text}", "" if level == "INFO" else "yellow")
+    (row,) = csv.DictReader(io.StringIO(reply.body.decode()))
+    return row
+
+
+def main() -> int:
+    """The act alone: `python -m tests.fakes.splunk_demo`."""
+    say = Say(as_json=False)
+    with tempfile.TemporaryDirectory(prefix="irmexport-demo-") as temporary:
+        verdicts = play(say, Path(temporary))
+    say.line()
+    for text, good in verdicts:
+        say.line(text, "green" if good else "red")
+    return 0 if all(good for _, good in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A stand-in of the packages that Splunk's own Python has."""

@@ -1,0 +1,70 @@
+"""splunkd for the persistent REST handler: a process that hosts it, and requests as splunkd hands them on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.fakes.splunk_home import SplunkHome
+from tests.fakes.splunkd_rest import SplunkdRest
+
+_HERE = Path(__file__).parent / "splunk_python"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply's status and document."""
+
+    status: int
+    document: Mapping[str, Any]
+    text: str
+
+
+class RestHandler:
+    """The handler in a process of its own."""
+
+    def __init__(self, python: str, home: SplunkHome, splunkd: SplunkdRest) -> None:
+        self._splunkd = splunkd
+        environment = {**home.environment(), "PYTHONPATH": f"{_HERE}:{home.bin}"}
+        self._process = subprocess.Popen(
+            [python, str(_HERE / "persistent_host.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+
+    def ask(self, method: str, path: str, key: str = "admin-session", query: str = "", **form: str) -> Answer:
+        """One request by the user of that session key."""
+        user = self._splunkd.state.sessions.get(key)
+        request = {
+            "output_mode": "json",
+            "output_mode_explicit": True,
+            "server": {"rest_uri": self._splunkd.uri, "hostname": "search-head"},
+            "query": [["output_mode", "json"], *([[query, "x"]] if query else [])],
+            "connection": {"src_ip": "127.0.0.1", "ssl": True},
+            "session": {"user": user.name if user else "", "authtoken": key},
+            "rest_path": f"/irmexport/{path}",
+            "method": method,
+            "ns": {"app": "irmexport"},
+            "form": [[name, value] for name, value in form.items()],
+            "system_authtoken": "system-session",
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, self._process.stderr.read() if self._process.stderr else ""
+        reply = json.loads(line)
+        return Answer(reply["status"], json.loads(reply["payload"]), line)
+
+    def end(self) -> str:
+        """End the process; gives what it printed to standard error."""
+        _, errors = self._process.communicate(timeout=60)
+        return errors

@@ -1,0 +1,90 @@
+"""splunkd for one modular input: starts it as splunkd does, with its settings as XML on standard input."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from xml.sax.saxutils import escape
+
+from tests.fakes.splunk_home import SplunkHome
+from tests.fakes.splunkd_rest import SplunkdRest
+
+
+class Input:
+    """The sender; entered, it runs, and it is ended when left."""
+
+    def __init__(self, python: str, home: SplunkHome, splunkd: SplunkdRest, *, life: str = "60") -> None:
+        self._command = [python, str(home.bin / "irmexport.py")]
+        self._environment = dict(home.environment())
+        self._sign_of_life = home.outbox / "heartbeat.json"
+        self._xml = (
+            "<input><server_host>search-head</server_host>"
+            f"<server_uri>{escape(splunkd.uri)}</server_uri><session_key>system-session</session_key>"
+            f"<checkpoint_dir>{escape(str(home.outbox))}</checkpoint_dir>"
+            f'<configuration><stanza name="irmexport://main"><param name="life">{escape(life)}</param>'
+            "</stanza></configuration></input>"
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def scheme(self) -> str:
+        """What `--scheme` prints."""
+        asked = subprocess.run(
+            [*self._command, "--scheme"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=self._environment,
+            timeout=60,
+        )
+        return asked.stdout
+
+    @property
+    def arguments(self) -> bytes:
+        """The process's command line, as any user of the machine sees it."""
+        assert self._process is not None
+        return Path(f"/proc/{self._process.pid}/cmdline").read_bytes()
+
+    def start(self) -> Input:
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self._environment,
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(self._xml.encode())
+        self._process.stdin.close()
+        self._process.stdin = None
+        return self
+
+    def wait(self) -> tuple[int, str]:
+        """Until it ends by itself: the exit code, and all that it printed."""
+        assert self._process is not None
+        out, errors = self._process.communicate(timeout=90)
+        return self._process.returncode, (out + errors).decode()
+
+    def end(self) -> str:
+        """As splunkd does when it stops; gives all that was printed."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.terminate()
+        out, errors = self._process.communicate(timeout=60)
+        return (out + errors).decode()
+
+    def __enter__(self) -> Input:  # noqa: PYI034 - typing.Self is not in 3.9
+        self.start()
+        end = time.monotonic() + 60
+        while not self._sign_of_life.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()

@@ -1,0 +1,213 @@
+"""A stand-in of splunkd's REST interface, over HTTPS: sessions, confs, secrets, inputs, messages.
+
+What it holds its clients to: a session key of a signed-in user, and the capability that splunkd
+wants for each thing: `list_storage_passwords` to read a secret, `edit_storage_passwords` to write
+one, `admin_all_objects` to write a conf or enable an input. It notes every request but no secret.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import ssl
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import trustme
+
+SYSTEM = "splunk-system-user"
+_SYSTEM_MAY = ("admin_all_objects", "edit_storage_passwords", "list_storage_passwords")
+
+
+@dataclass(frozen=True)
+class User:
+    """Who a session key is of."""
+
+    name: str
+    capabilities: frozenset[str] = frozenset()
+
+
+@dataclass
+class State:
+    """What this splunkd knows."""
+
+    sessions: dict[str, User] = field(default_factory=dict)
+    confs: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict)
+    enabled_inputs: set[str] = field(default_factory=set)
+    messages: dict[str, str] = field(default_factory=dict)
+    requests: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+class Refusal(Exception):
+    """An HTTP status other than 200."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(str(status))
+        self.status = status
+
+
+class SplunkdRest:
+    """A context manager; it listens on loopback while it is entered."""
+
+    def __init__(self, directory: Path) -> None:
+        self.state = State()
+        self.state.sessions["system-session"] = User(SYSTEM, frozenset(_SYSTEM_MAY))
+        leaf = trustme.CA().issue_cert("SplunkServerDefaultCert")  # as splunkd's own: no name of the host
+        pem = directory / "splunkd.pem"
+        leaf.private_key_and_cert_chain_pem.write_to_path(str(pem))
+        pem.chmod(0o600)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.state))
+        self._server.daemon_threads = True
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def uri(self) -> str:
+        return f"https://127.0.0.1:{self._server.server_address[1]}"
+
+    def sign_in(self, key: str, name: str, *capabilities: str) -> None:
+        """A user's session."""
+        self.state.sessions[key] = User(name, frozenset(capabilities))
+
+    def __enter__(self) -> SplunkdRest:  # noqa: PYI034 - typing.Self is not in 3.9
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _handler(state: State) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        """One request."""
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            return
+
+        def _answer(self, method: str) -> None:
+            parts = urlsplit(self.path)
+            length = int(self.headers.get("Content-Length") or 0)
+            form = dict(parse_qsl(self.rfile.read(length).decode(), keep_blank_values=True))
+            key = self.headers.get("Authorization", "").partition(" ")[2]
+            user = state.sessions.get(key)
+            state.requests.append((user.name if user else "", method, parts.path))
+            try:
+                entries = route(state, user, method, [unquote(s) for s in parts.path.split("/")[1:]], form)
+                status = 201 if method == "POST" else 200
+            except Refusal as refusal:
+                entries, status = [], refusal.status
+            messages = [] if status < 300 else [{"type": "ERROR", "text": f"HTTP {status}"}]
+            body = json.dumps({"entry": entries, "messages": messages}).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_GET(self) -> None:
+            self._answer("GET")
+
+        def do_POST(self) -> None:
+            self._answer("POST")
+
+        def do_DELETE(self) -> None:
+            self._answer("DELETE")
+
+    return Handler
+
+
+def route(
+    state: State, user: User | None, method: str, path: list[str], form: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The entries of an answer. Raises Refusal."""
+    if user is None:
+        raise Refusal(401)
+    if path == ["services", "authentication", "current-context"]:
+        content = {"username": user.name, "capabilities": sorted(user.capabilities)}
+        return [{"name": "context", "content": content}]
+    if path[:2] == ["servicesNS", "nobody"] and path[3:4] == ["configs"]:
+        return _confs(state.confs.setdefault(path[4].partition("-")[2], {}), user, method, path[5:], form)
+    if path[:2] == ["servicesNS", "nobody"] and path[3:5] == ["storage", "passwords"]:
+        return _passwords(state, user, method, path[5:], form)
+    if path[:2] == ["servicesNS", "nobody"] and path[3:5] == ["data", "inputs"] and path[-1:] == ["enable"]:
+        _want(user, "admin_all_objects")
+        state.enabled_inputs.add("://".join(path[5:7]))
+        return []
+    if path[:2] == ["services", "messages"]:
+        return _messages(state.messages, user, method, path[2:], form)
+    raise Refusal(404)
+
+
+def _messages(
+    messages: dict[str, str], user: User, method: str, name: list[str], form: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    if method != "GET":
+        _want(user, "admin_all_objects")
+    if method == "POST":
+        messages[form["name"]] = form["value"]
+    elif method == "DELETE" and messages.pop(name[0], None) is None:
+        raise Refusal(404)
+    return [{"name": key, "content": {"message": value}} for key, value in messages.items()]
+
+
+def _want(user: User, capability: str) -> None:
+    if capability not in user.capabilities:
+        raise Refusal(403)
+
+
+def _confs(
+    stanzas: dict[str, dict[str, str]], user: User, method: str, name: list[str], form: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    if method != "GET":
+        _want(user, "admin_all_objects")
+    if not name:
+        if method == "POST":
+            if form["name"] in stanzas:
+                raise Refusal(409)
+            stanzas[form["name"]] = {k: v for k, v in form.items() if k != "name"}
+        return [{"name": key, "content": dict(content)} for key, content in stanzas.items()]
+    if name[0] not in stanzas:
+        raise Refusal(404)
+    if method == "DELETE":
+        del stanzas[name[0]]
+        return []
+    if method == "POST":
+        stanzas[name[0]].update(form)
+    return [{"name": name[0], "content": dict(stanzas[name[0]])}]
+
+
+def _passwords(
+    state: State, user: User, method: str, name: list[str], form: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    _want(user, "list_storage_passwords" if method == "GET" else "edit_storage_passwords")
+    if not name:
+        if method == "POST":
+            key = f"{form.get('realm', '')}:{form['name']}:"
+            if key in state.passwords:
+                raise Refusal(409)
+            state.passwords[key] = form["password"]
+            return []
+        return [{"name": key, "content": {"clear_password": v}} for key, v in state.passwords.items()]
+    if name[0] not in state.passwords:
+        raise Refusal(404)
+    if method == "DELETE":
+        del state.passwords[name[0]]
+        return []
+    if method == "POST":
+        state.passwords[name[0]] = form["password"]
+    return [{"name": name[0], "content": {"clear_password": state.passwords[name[0]]}}]

@@ -1,0 +1,131 @@
+"""The Splunk app as package.py builds it: reproducible, pure, whole, and what AppInspect says of it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+ENVIRONMENT = os.environ | {"SOURCE_DATE_EPOCH": "1700000000"}
+
+
+def build(into: Path, *more: str) -> Path:
+    """The app's archive, built into that folder."""
+    made = subprocess.run(
+        [sys.executable, ROOT / "package.py", "--only", "splunk", "--into", into, *more],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    return next(into.glob("*.spl"))
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The app of this tree."""
+    return build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def app(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The app, unpacked."""
+    into = tmp_path_factory.mktemp("app")
+    with tarfile.open(archive) as tar:
+        tar.extractall(into, filter="data")
+    return into / "irmexport"
+
+
+def test_the_same_tree_gives_the_same_bytes(archive: Path, tmp_path: Path) -> None:
+    """Built twice, the archive and its list of materials are the same."""
+    again = build(tmp_path)
+    assert again.read_bytes() == archive.read_bytes()
+    listed = f"{archive.name}.cdx.json"
+    assert again.with_name(listed).read_bytes() == archive.with_name(listed).read_bytes()
+
+
+def test_the_archive_says_nothing_of_who_built_it(archive: Path) -> None:
+    """One top folder, root's numbers, no names, one time, plain modes."""
+    with tarfile.open(archive) as tar:
+        members = tar.getmembers()
+    assert {member.name.split("/")[0] for member in members} == {"irmexport"}
+    assert {(m.uid, m.gid, m.uname, m.gname, m.mtime) for m in members} == {(0, 0, "", "", 1_700_000_000)}
+    assert {m.mode for m in members if m.isfile()} == {0o644}
+    assert all(m.isfile() or m.isdir() for m in members)
+
+
+def test_the_core_inside_is_the_repositorys(app: Path) -> None:
+    """Byte for byte, and nothing else."""
+
+    def files(top: Path) -> dict[str, bytes]:
+        found = [file for file in top.rglob("*") if file.is_file() and file.suffix != ".pyc"]
+        return {str(file.relative_to(top)): file.read_bytes() for file in found}
+
+    assert files(app / "lib" / "irmcore") == files(ROOT / "common" / "irmcore")
+
+
+def test_nothing_compiled_local_or_hidden_is_inside(app: Path) -> None:
+    """No ELF file, no .pyc, no local settings, no package that needs native code."""
+    for file in app.rglob("*"):
+        assert file.name not in {"local", "local.meta", "__pycache__", "cryptography", "cffi"}
+        assert not file.name.startswith(".")
+        if file.is_file():
+            assert file.suffix not in {".so", ".pyc", ".pyd", ".dll"}
+            assert file.read_bytes()[:4] != b"\x7fELF"
+
+
+def test_the_list_of_materials_is_what_is_inside(app: Path, archive: Path) -> None:
+    """CycloneDX names each package of lib/ with its version, and no other."""
+    bom = json.loads(archive.with_name(f"{archive.name}.cdx.json").read_text(encoding="utf-8"))
+    assert bom["bomFormat"] == "CycloneDX"
+    listed = {(component["name"], component["version"]) for component in bom["components"]}
+    installed = set()
+    for metadata in (app / "lib").glob("*.dist-info/METADATA"):
+        name = re.search(r"^Name: (\S+)", metadata.read_text(encoding="utf-8"), re.MULTILINE)
+        number = re.search(r"^Version: (\S+)", metadata.read_text(encoding="utf-8"), re.MULTILINE)
+        assert name
+        assert number
+        installed.add((name[1].lower().replace("_", "-"), number[1]))
+    assert listed == installed
+
+
+def test_what_is_frozen_for_the_older_python_stands_in_security_md(app: Path) -> None:
+    """The packages of lib/ that get no more fixes for 3.9 are named there with their version."""
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    for name in ("requests", "urllib3", "splunk_sdk"):
+        (found,) = (app / "lib").glob(f"{name}-*.dist-info")
+        number = found.name.removesuffix(".dist-info").split("-")[1]
+        assert f"{name.replace('_', '-')} {number}" in text
+
+
+def checks(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Result and name of each check of a report."""
+    for inspected in report["reports"]:
+        for group in inspected["groups"]:
+            for check in group["checks"]:
+                yield check["result"], check["name"]
+
+
+@pytest.mark.needs("libmagic")
+@pytest.mark.timeout(600)
+def test_appinspect_finds_no_failure_and_only_warnings_that_have_a_reason(tmp_path: Path) -> None:
+    """Without a tag filter and with Splunk Cloud's; docs/splunk.md says why each warning is left."""
+    archive = build(tmp_path, "--inspect")
+    document = (ROOT / "docs" / "splunk.md").read_text(encoding="utf-8")
+    reasons = set(re.findall(r"^\| `(check_\w+)` \|", document, re.MULTILINE))
+    warned = set()
+    for name in ("appinspect", "appinspect-cloud"):
+        report = json.loads(archive.with_name(f"{archive.name}.{name}.json").read_text(encoding="utf-8"))
+        summary = report["summary"]
+        assert (summary["error"], summary["failure"], summary["future_failure"]) == (0, 0, 0)
+        assert summary["success"] > 50
+        warned |= {check for result, check in checks(report) if result == "warning"}
+    assert warned == reasons

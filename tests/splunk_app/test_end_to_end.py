@@ -1,0 +1,151 @@
+"""Search → command → outbox → sender → emulator, with the built app's own processes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from xml.etree import ElementTree
+
+import pytest
+from irmemulator import Emulator, Fault
+
+from tests.fakes.splunk_home import SplunkHome
+from tests.fakes.splunkd_input import Input
+from tests.fakes.splunkd_rest import SplunkdRest
+from tests.splunk_app.conftest import COLUMNS, JOB, SECRET, Searches
+
+HEADER = ",".join(COLUMNS).encode() + b"\n"
+ROW = b"sarad@contoso.com,2023-04-24T05:52:56Z,9,M1\n"
+OTHER = b"bradh@contoso.com,2023-04-24T05:52:57Z,3,M1\n"
+SUMMARY = ("profile=leavers", "output=summary", "wait=60")
+
+
+@pytest.fixture
+def sender(python: str, home: SplunkHome, splunkd: SplunkdRest) -> Input:
+    """The modular input on the same Python as the search."""
+    return Input(python, home, splunkd)
+
+
+def summary(body: bytes) -> dict[str, str]:
+    """The summary's row."""
+    (row,) = csv.DictReader(io.StringIO(body.decode()))
+    return row
+
+
+def events(home: SplunkHome, part: str) -> list[dict[str, object]]:
+    """What a part of the app has logged."""
+    lines = [json.loads(line) for line in home.log.read_text().splitlines()]
+    return [line for line in lines if line["part"] == part]
+
+
+def test_a_search_ends_with_the_receipt(
+    searches: Searches, sender: Input, emulator: Emulator, home: SplunkHome
+) -> None:
+    """The analyst is told that the connector accepted the rows, and it has them, once."""
+    with sender:
+        arguments = sender.arguments
+        replies, code = searches.run(HEADER + ROW, HEADER + OTHER, args=SUMMARY)
+        again, _ = searches.run(HEADER + OTHER + ROW, args=SUMMARY)
+        printed = sender.end()
+
+    assert code == 0
+    row = summary(replies[-1].body)
+    assert (row["state"], row["sent"], row["waiting"]) == ("sent", "2", "0")
+    assert ("INFO", "irmexport: sent: the connector accepted 2 rows.") in replies[-1].messages
+    assert summary(again[-1].body)["skipped"] == "2"
+    assert sorted(dict(record.fields)["UserPrincipalName"] for record in emulator.records(JOB)) == [
+        "bradh@contoso.com",
+        "sarad@contoso.com",
+    ]
+    assert len(emulator.uploads) == 1
+    sent = [event for event in events(home, "sender") if event["event"] == "sent"]
+    assert [(event["connector"], event["rows"]) for event in sent] == [("leavers", 2)]
+
+    seen = home.everything_written() + printed.encode() + arguments
+    for secret in (SECRET, "system-session", "analyst-session"):
+        assert secret.encode() not in seen
+    assert b"contoso" not in home.log.read_bytes()
+
+
+def test_a_held_batch_is_told_with_what_to_do(searches: Searches, sender: Input, emulator: Emulator) -> None:
+    """The connection is cut after the whole body: nobody knows, and the analyst learns that."""
+    emulator.faults.next(Fault(reset_after_last_byte=True))
+    with sender:
+        replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
+    assert summary(replies[-1].body)["state"] == "held"
+    (told,) = [text for level, text in replies[-1].messages if level == "WARN"]
+    assert "wait for a person" in told
+    assert "portal" in told
+
+
+def test_a_wrong_secret_pauses_the_connector_and_says_so(
+    searches: Searches, sender: Input, emulator: Emulator, splunkd: SplunkdRest
+) -> None:
+    """The rows wait and are not lost; the secret put right, they go."""
+    splunkd.state.passwords["irmexport:leavers:"] = "not-the-secret"
+    with sender:
+        replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
+    row = summary(replies[-1].body)
+    assert (row["state"], row["waiting"]) == ("paused", "1")
+    assert "AADSTS7000215" in row["reason"]
+    assert not emulator.uploads
+    assert "AADSTS7000215" in splunkd.state.messages["irmexport_leavers"]
+
+
+def test_a_batch_that_is_too_large_is_followed_to_its_halves(
+    searches: Searches, sender: Input, emulator: Emulator
+) -> None:
+    """413: the halves are sent, and the analyst learns that all rows are."""
+    emulator.faults.next(Fault(status=413))
+    with sender:
+        replies, _ = searches.run(HEADER + ROW + OTHER, args=SUMMARY)
+    row = summary(replies[-1].body)
+    assert (row["state"], row["sent"], row["waiting"]) == ("sent", "2", "0")
+
+
+def test_without_a_secret_the_rows_wait(
+    searches: Searches, sender: Input, emulator: Emulator, splunkd: SplunkdRest
+) -> None:
+    """No secret saved: paused, with where to save it."""
+    splunkd.state.passwords.clear()
+    with sender:
+        replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
+    assert summary(replies[-1].body)["reason"] == "credential"
+
+
+def test_the_sender_ends_by_itself(python: str, home: SplunkHome, splunkd: SplunkdRest) -> None:
+    """Its life is bounded: splunkd starts it again with a fresh session key."""
+    code, printed = Input(python, home, splunkd, life="1").start().wait()
+    assert (code, printed) == (0, "")
+    assert [event["event"] for event in events(home, "sender")] == ["started", "ended"]
+
+
+def test_a_wrong_connector_stops_no_other(
+    searches: Searches, sender: Input, emulator: Emulator, splunkd: SplunkdRest, home: SplunkHome
+) -> None:
+    """A stanza that cannot be read is logged, and the others' batches go."""
+    splunkd.state.confs["irmexport_connectors"]["broken"] = {"profile": "no-such"}
+    with sender:
+        replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
+    assert summary(replies[-1].body)["state"] == "sent"
+    wrong = [event for event in events(home, "sender") if event["event"] == "wrong-connector"]
+    assert [event["connector"] for event in wrong] == ["broken"]
+
+
+def test_the_scheme_is_what_splunkd_expects(sender: Input) -> None:
+    """XML that names the arguments; the input's own script prints it on both Pythons."""
+    scheme = ElementTree.fromstring(sender.scheme())  # noqa: S314 - our own
+    assert scheme.tag == "scheme"
+    assert [arg.get("name") for arg in scheme.iter("arg")] == ["life"]
+
+
+def test_the_sender_ends_where_its_session_is_not_known(
+    python: str, home: SplunkHome, splunkd: SplunkdRest
+) -> None:
+    """A session key that has expired: the run ends, and the next one gets a fresh key."""
+    del splunkd.state.sessions["system-session"]
+    code, _ = Input(python, home, splunkd).start().wait()
+    assert code == 1
+    (last,) = [event for event in events(home, "sender") if event["event"] == "ended"]
+    assert "session" in str(last["what"])

@@ -1,0 +1,109 @@
+"""The stand-ins of splunkd are strict: what splunkd would not accept, they do not either."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from irmsplunk.splunkd import Splunkd, SplunkdRefused, capabilities
+
+from tests.fakes.splunkd_rest import SplunkdRest
+from tests.fakes.splunkd_search import ProtocolBroken, SearchProcess, SearchSettings, run
+
+READ = """
+import sys
+i, o = sys.stdin.buffer, sys.stdout.buffer
+def request():
+    head = i.readline()
+    if not head: return None
+    a, b = map(int, head.split(b",")[1:])
+    return i.read(a), i.read(b)
+def reply(body=b"", m=b"{}"):
+    o.write(b"chunked 1.0,%d,%d\\n" % (len(m), len(body)) + m + body); o.flush()
+"""
+ECHO = READ + "while True:\n r = request()\n if r is None: break\n reply(r[1])\n"
+
+
+def process(source: str, tmp_path: Path) -> SearchProcess:
+    """A command made of a few lines of Python."""
+    return SearchProcess([sys.executable, "-c", source], SearchSettings((), tmp_path), {})
+
+
+def test_a_well_behaved_command_passes(tmp_path: Path) -> None:
+    """An echo of every body."""
+    _, replies, code = run(process(ECHO, tmp_path), [b"a\n1\n" * 50_000, b""], last=b"x")
+    assert [reply.body for reply in replies] == [b"a\n1\n" * 50_000, b"", b"x"]
+    assert code == 0
+
+
+BROKEN = {
+    "answers before it has read": READ
+    + "request(); reply()\ni.readline(); reply()\nimport time; time.sleep(30)\n",
+    "answers twice": READ
+    + "request(); reply(); request(); o.write(b'chunked 1.0,2,0\\n{}' * 2); o.flush()\n",
+    "writes no head": READ + "request(); o.write(b'hello\\n'); o.flush()\n",
+    "ends without an answer": READ + "request()\n",
+    "says something at the end": READ + "request(); reply(); request(); reply(); i.read(); o.write(b'x')\n",
+}
+
+
+@pytest.mark.parametrize("source", BROKEN.values(), ids=BROKEN.keys())
+def test_a_command_that_breaks_the_protocol_is_found_out(source: str, tmp_path: Path) -> None:
+    """Each way fails the test that meets it."""
+    command = process(source, tmp_path)
+    try:
+        with pytest.raises((ProtocolBroken, BrokenPipeError)):
+            run(command, [], last=b"user\n" * 200_000)
+    finally:
+        command.kill()
+
+
+SECRETS = "/servicesNS/nobody/irmexport/storage/passwords"
+CONNECTORS = "/servicesNS/nobody/irmexport/configs/conf-irmexport_connectors"
+
+
+@pytest.mark.parametrize(
+    ("key", "method", "path", "status"),
+    [
+        ("unknown", "get", CONNECTORS, 401),
+        ("analyst-session", "get", CONNECTORS, 200),
+        ("analyst-session", "post", CONNECTORS, 403),
+        ("analyst-session", "get", SECRETS, 403),
+        ("analyst-session", "post", SECRETS, 403),
+        ("system-session", "get", SECRETS, 200),
+        ("system-session", "get", f"{CONNECTORS}/none", 404),
+        ("analyst-session", "post", "/servicesNS/nobody/irmexport/data/inputs/irmexport/main/enable", 403),
+        ("analyst-session", "get", "/services/elsewhere", 404),
+    ],
+)
+def test_splunkd_gives_each_user_what_they_may_have(
+    splunkd: SplunkdRest, key: str, method: str, path: str, status: int
+) -> None:
+    """Secrets, confs and inputs ask for their capability; an unknown session for nothing at all."""
+    client = Splunkd(splunkd.uri, key)
+    form = {"name": "x", "password": "y"}
+    said = ""
+    try:
+        _ = client.get(path) if method == "get" else client.post(path, form)
+        answered = 200
+    except SplunkdRefused as refused:
+        answered, said = refused.status, str(refused)
+    assert answered == status
+    assert key not in said
+
+
+def test_splunkd_says_who_a_session_is_of(splunkd: SplunkdRest) -> None:
+    """Name and capabilities, which is what the app believes."""
+    assert capabilities(Splunkd(splunkd.uri, "analyst-session")) == (
+        "ana",
+        frozenset({"search", "irmexport_run"}),
+    )
+
+
+def test_a_certificate_is_checked_anywhere_but_on_loopback() -> None:
+    """A session key goes to no host that cannot prove its name."""
+    remote = Splunkd("https://splunk.example:8089", "key")._connection()  # noqa: SLF001 - no server is needed
+    context = remote._context  # type: ignore[attr-defined]  # noqa: SLF001
+    assert context.check_hostname
+    assert "key" not in repr(Splunkd("https://splunk.example:8089", "key"))

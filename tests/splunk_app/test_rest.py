@@ -1,0 +1,173 @@
+"""The REST endpoint of the built app: connectors and queue, and a secret that never comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from irmcore.profile import shipped_text
+from irmemulator import Emulator, Fault
+
+from tests.fakes.splunk_home import SplunkHome
+from tests.fakes.splunkd_handler import RestHandler
+from tests.fakes.splunkd_input import Input
+from tests.fakes.splunkd_rest import SplunkdRest
+from tests.splunk_app.conftest import APP_ID, JOB, SECRET, TENANT, Searches
+from tests.splunk_app.test_command import HEADER, ROW
+
+NEW = {"name": "second", "profile": "leaver-prediction", "job_id": JOB, "tenant_id": TENANT, "app_id": APP_ID}
+
+
+@pytest.fixture
+def rest(python: str, home: SplunkHome, splunkd: SplunkdRest) -> Iterator[RestHandler]:
+    """The handler on one of Splunk's Pythons."""
+    handler = RestHandler(python, home, splunkd)
+    yield handler
+    assert not handler.end()
+
+
+def test_a_connector_from_first_to_last(rest: RestHandler, splunkd: SplunkdRest, home: SplunkHome) -> None:
+    """Made, listed, changed, removed; saving it enables the sender; its secret is in the vault alone."""
+    made = rest.ask("POST", "connectors", secret="first-secret", **NEW)
+    assert made.status == 200
+    assert (made.document["secret_saved"], made.document["trouble"]) == (True, "")
+    assert splunkd.state.passwords["irmexport:second:"] == "first-secret"
+    assert splunkd.state.enabled_inputs == {"irmexport://main"}
+    listed = rest.ask("GET", "connectors")
+    assert [connector["name"] for connector in listed.document["connectors"]] == ["leavers", "second"]
+
+    changed = rest.ask("POST", "connectors/second", secret="second-secret", cloud="gcc")
+    assert changed.document["cloud"] == "gcc"
+    assert splunkd.state.passwords["irmexport:second:"] == "second-secret"
+    taken_back = rest.ask("POST", "connectors/second", cloud="")
+    assert "cloud" not in taken_back.document
+
+    removed = rest.ask("DELETE", "connectors/second")
+    assert removed.status == 200
+    assert "second" not in splunkd.state.confs["irmexport_connectors"]
+    assert "irmexport:second:" not in splunkd.state.passwords
+    assert rest.ask("GET", "connectors/second").status == 404
+
+    said = "".join(answer.text for answer in (made, listed, changed, taken_back, removed))
+    written = said.encode() + home.everything_written() + repr(splunkd.state.confs).encode()
+    for secret in ("first-secret", "second-secret", SECRET, "system-session", "admin-session"):
+        assert secret.encode() not in written
+
+
+def test_a_profile_as_text_keeps_its_indentation(rest: RestHandler, splunkd: SplunkdRest) -> None:
+    """YAML goes in and comes out as it was, and stands in the conf file as one line."""
+    text = shipped_text("salesforce-dropbox")
+    made = rest.ask("POST", "connectors", name="dropbox", profile_yaml=text)
+    assert made.document["profile_yaml"] == text
+    stored = splunkd.state.confs["irmexport_connectors"]["dropbox"]["profile_yaml"]
+    assert "\n" not in stored
+
+
+@pytest.mark.parametrize("key", ["analyst-session", "guest-session", "nobody's"])
+def test_without_the_capability_nothing_is_said(rest: RestHandler, key: str) -> None:
+    """On the server's word; an unknown session too."""
+    for method, path in (("GET", "connectors"), ("POST", "connectors"), ("GET", "queue")):
+        answer = rest.ask(method, path, key=key)
+        assert answer.status in (401, 403)
+        assert set(answer.document) == {"error", "where", "next_step"}
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"name": "Bad Name"}, "a-z, 0-9 and hyphens"),
+        ({"profile": ""}, "either `profile`"),
+        ({"profile": "no-such"}, "names no shipped profile"),
+        ({"profile_yaml": "schema: 1"}, "either `profile`"),
+        ({"job_id": "12"}, "`job_id` is not written"),
+        ({"cloud": "moon"}, "`cloud` is not written"),
+        ({"proxy": "http://user:pass@proxy:1"}, "`proxy` is not written"),
+        ({"emulator": "https://example.com"}, "loopback"),
+        ({"sceret": "x"}, "no such setting"),
+        ({"secret": "a\nb"}, "more than one line"),
+    ],
+)
+def test_a_wrong_connector_is_refused_and_nothing_saved(
+    rest: RestHandler, splunkd: SplunkdRest, form: dict[str, str], said: str
+) -> None:
+    """What is wrong is said by key, and neither conf nor vault has anything of it."""
+    answer = rest.ask("POST", "connectors", **{**NEW, **form})
+    assert answer.status == 400
+    assert said in answer.document["error"] + answer.document["next_step"]
+    assert set(splunkd.state.confs["irmexport_connectors"]) == {"leavers"}
+    assert set(splunkd.state.passwords) == {"irmexport:leavers:"}
+
+
+def test_a_secret_in_the_address_is_refused(rest: RestHandler) -> None:
+    """Splunkd has logged it by then."""
+    answer = rest.ask("POST", "connectors/leavers", query="secret")
+    assert answer.status == 400
+    assert "Replace the secret" in answer.document["next_step"]
+
+
+def test_a_name_that_is_there_is_not_overwritten(rest: RestHandler, splunkd: SplunkdRest) -> None:
+    """Creating it again is a 409, and the secret stays."""
+    answer = rest.ask("POST", "connectors", **{**NEW, "name": "leavers", "secret": "other"})
+    assert answer.status == 409
+    assert splunkd.state.passwords["irmexport:leavers:"] == SECRET
+
+
+def test_the_connection_is_tested_without_an_upload(rest: RestHandler, emulator: Emulator) -> None:
+    """DNS, TLS, token: each with what was found; a wrong secret is told with what to do."""
+    good = rest.ask("POST", "connectors/leavers/test")
+    assert good.document["good"] is True
+    assert not emulator.uploads
+    rest.ask("POST", "connectors/leavers", secret="wrong")
+    bad = rest.ask("POST", "connectors/leavers/test")
+    assert bad.document["good"] is False
+    assert "AADSTS7000215" in bad.text
+
+
+def test_an_administrator_without_a_shell_runs_the_queue(
+    rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: Emulator
+) -> None:
+    """Queue, held, batch, resolve: from a batch in doubt to the record of who decided what and why."""
+    emulator.faults.next(Fault(reset_after_last_byte=True))
+    with Input(python, home, searches.splunkd):
+        searches.run(HEADER + ROW, args=("profile=leavers", "wait=60", "output=summary"))
+    queue = rest.ask("GET", "queue").document
+    assert queue["sender"]["alive"] is True
+    (connector,) = queue["connectors"]
+    assert [item["state"] for item in connector["items"]] == ["HELD"]
+    (held,) = rest.ask("GET", "held").document["batches"]
+    batch = held["id"]
+    assert "portal" in held["next_step"]
+
+    assert rest.ask("POST", f"batches/{batch}/resolve", outcome="sent").status == 400
+    assert rest.ask("POST", f"batches/{batch}/requeue", why="wrong state").status == 409
+    answer = rest.ask("POST", f"batches/{batch}/resolve", outcome="sent", why="RecordsSaved is 1")
+    assert answer.document["state"] == "SENT"
+    history = rest.ask("GET", f"batches/{batch}").document["history"]
+    assert [(event["by"], event["why"]) for event in history if "by" in event] == [
+        ("adm", "RecordsSaved is 1")
+    ]
+    assert rest.ask("GET", "held").document["batches"] == []
+
+
+def test_a_new_secret_ends_the_pause(
+    rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: Emulator
+) -> None:
+    """A connector that paused for its secret sends as soon as the right one is saved."""
+    rest.ask("POST", "connectors/leavers", secret="wrong")
+    with Input(python, home, searches.splunkd):
+        args = ("profile=leavers", "wait=60", "output=summary")
+        replies, _ = searches.run(HEADER + ROW, args=args)
+        assert b",paused," in replies[-1].body
+        rest.ask("POST", "connectors/leavers", secret=SECRET)
+        more = ROW.replace(b"sarad", b"bradh")
+        replies, _ = searches.run(HEADER + more, args=args)
+        assert b",sent," in replies[-1].body
+    assert not searches.splunkd.state.messages
+    assert rest.ask("POST", "connectors/leavers/resume").document["resumed"] == 0
+    assert rest.ask("POST", "connectors/second/resume").status == 409
+
+
+def test_an_unknown_endpoint_is_a_404(rest: RestHandler) -> None:
+    """Whatever the method."""
+    for method, path in (("GET", "x"), ("DELETE", "connectors"), ("POST", "queue"), ("PUT", "queue")):
+        assert rest.ask(method, path).status == 404

@@ -1,0 +1,187 @@
+"""Processes to be killed: a nursery that has imported everything, and forks workers as it is told.
+
+    python worker.py SETTINGS.json
+
+Each line of its input is a command in JSON: ``{"spawn": act, …}`` is answered with the process id of a
+new worker, ``{"wait": pid}`` with its exit status. A worker does its act with the real core (intake, or
+a Sender with the real transport), and tells what it did by appending a line to a log, in one write.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from irmcore import connection as connections
+from irmcore import intake
+from irmcore import profile as profiles
+from irmcore.clock import SystemClock
+from irmcore.connection import Connection
+from irmcore.delivery import Report, Sender
+from irmcore.disk import PosixDisk
+from irmcore.errors import OutboxBusy
+from irmcore.outbox import Batch, Box, Origin
+from irmcore.profile import Limits
+from irmcore.shaping.readers import csv_table
+
+HEADER = (
+    "User_Principal_Name,Display_Name,Alert_Severity,Alert_Count,Aggregation_Date,"
+    "Source_Workload,AdditionalInfo_Salesforce,AdditionalInfo_Dropbox"
+)
+#: Rows of a batch: so few that a run has several.
+BATCH_ROWS = 2
+
+
+def line(number: int) -> str:
+    """A good row; ``number`` is its user."""
+    minute, second = divmod(number % 3600, 60)
+    return f"user{number}@contoso.com,name,High,1,2026-11-20T08:{minute:02d}:{second:02d}Z,Dropbox,,"
+
+
+class StaticTokens:
+    """One token, had beforehand: MSAL's start would take longer than what is tested."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def token(self) -> str:
+        return self._token
+
+    def refresh(self) -> None:
+        return
+
+
+class Forgetful(Box):
+    """A box that leaves the COMMIT out: the protection that a test shows the need of."""
+
+    def change(self, batch: Batch, **changes: Any) -> Batch:
+        return batch if changes.get("name") == "COMMIT" else super().change(batch, **changes)
+
+
+@dataclass
+class Worker:
+    """One process's work on the outbox under ``root``."""
+
+    settings: dict[str, str]
+    root: str
+    log: Path
+    forget_commit: bool = False
+
+    def __post_init__(self) -> None:
+        profile = profiles.parse(profiles.shipped_text("salesforce-dropbox"), "shipped")
+        connector = replace(profile.connector, job_id=self.settings["job_id"])
+        self.profile = replace(profile, connector=connector, limits=Limits(BATCH_ROWS, 1_000_000))
+        self.connection = Connection(
+            profile.name, connector, self.settings["url"], self.settings["ca_file"]
+        )
+        os.makedirs(self.root, mode=0o700, exist_ok=True)  # noqa: PTH103 - as the core has paths
+        kind = Forgetful if self.forget_commit else Box
+        self.box = kind(PosixDisk(), SystemClock(), f"{self.root}/{connections.box_name(self.connection)}")
+
+    def tell(self, *words: object) -> None:
+        """Append a line to the log; one write, so that a kill leaves all of it or nothing."""
+        descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.write(descriptor, (" ".join(map(str, words)) + "\n").encode())
+        os.close(descriptor)
+
+    def accept(self, first: int, count: int) -> None:
+        """Hand rows over, and tell when they were acknowledged."""
+        text = "\n".join([HEADER, *(line(number) for number in range(first, first + count)), ""])
+        table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="rows.csv")
+        where = connections.destination(self.connection)
+        intake.accept(table, self.profile, self.box, Origin("t", "h", "tests"), where=where)
+        self.tell("accepted", first, count)
+
+    def drain(self) -> Report:
+        """One drain, its report told."""
+        service = connections.service(replace(self.connection), lambda: None)  # type: ignore[arg-type,return-value]
+        service = replace(service, tokens=StaticTokens(self.settings["token"]))
+        report = Sender(self.box, service, jitter=lambda: 0.0).drain()
+        self.tell("drained", report.sent, report.held, report.waiting)
+        return report
+
+    def again(self, first: int, count: int) -> None:
+        """What happens after a kill: a drain, the same rows once more, a drain."""
+        if self.box.exists():
+            self.drain()
+        self.tell("drained before")
+        self.accept(first, count)
+        self.drain()
+
+    def load(self, first: int, count: int) -> None:
+        """Rows and drains without end, for a kill at any moment."""
+        while True:
+            self.accept(first, count)
+            self.drain()
+            first += count
+
+    def accept_many(self, first: int, count: int) -> None:
+        """Overlapping runs: every window of ``count`` rows, each half a window after the last."""
+        for start in range(first, first + 4 * count, count // 2):
+            self.accept(start, count)
+
+    def drain_until(self, stop: str) -> None:
+        """Drain beside others until the file ``stop`` is there and nothing waits."""
+        while True:
+            last = os.path.exists(stop)  # noqa: PTH110 - as the core has paths
+            try:
+                waiting = self.drain().waiting if self.box.exists() else 1
+            except OutboxBusy:
+                waiting = 1
+            if last and not waiting:
+                return
+            time.sleep(0.005)  # the lock is another's, or the queue is empty: ask again soon
+
+
+def spawn(settings: dict[str, str], command: dict[str, Any]) -> int:
+    """Fork a worker; with ``stopped`` it waits for SIGCONT first, so that strace can be attached."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    worker = None
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(null, 1)  # the nursery's answers are not a worker's
+        worker = Worker(
+            settings,
+            command.get("root", settings["root"]),
+            Path(command["log"]),
+            forget_commit=command.get("forget_commit", False),
+        )
+        act = getattr(worker, command["spawn"])
+        if command.get("stopped"):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        act(*command.get("given", []))
+        status = 0
+    except BaseException as error:  # noqa: BLE001 - told to the test
+        if worker is not None:
+            worker.tell("failed", repr(error), traceback.format_exc().replace("\n", " | "))
+    finally:
+        os._exit(status)
+
+
+def nursery(settings: dict[str, str]) -> None:
+    """Carry out the commands of standard input."""
+    for text in sys.stdin:
+        command = json.loads(text)
+        if "wait" in command:
+            _, status = os.waitpid(command["wait"], 0)
+            answer = os.waitstatus_to_exitcode(status)
+        else:
+            answer = spawn(settings, command)
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    nursery(json.loads(Path(sys.argv[1]).read_text()))

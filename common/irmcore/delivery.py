@@ -257,8 +257,9 @@ class Sender:
                 report.due = now + 60.0
             return None
         except CredentialError as error:
-            # Nothing was sent for it, so nothing needs to pause: the next drain reads it anew.
-            report.trouble, report.advice = "credential", str(error)
+            # The pause is for people to see: the next drain reads the credential anew (see ``gate``).
+            self._move_gate(Decision(Action.PAUSE, gates.CREDENTIAL))
+            report.trouble, report.advice = gates.CREDENTIAL, str(error)
             report.due = self._clock.now()
             return None
 

@@ -88,7 +88,7 @@ class Desk:
 
         Raises OperatorError if there is none.
         """
-        exact = [box for box in self.boxes() if prefix in (_name(box), _profile(box))]
+        exact = [box for box in self.boxes() if prefix in (_name(box), profile_of(box))]
         found = [box for box in self.boxes() if _name(box).startswith(prefix)]
         if prefix and not exact and not found:
             names = ", ".join(self.title(box) for box in self.boxes()) or "none"
@@ -101,7 +101,7 @@ class Desk:
 
     def title(self, box: Box) -> str:
         """How a person knows a connector: the profile that fed it last, and the outbox's name."""
-        profile = _profile(box)
+        profile = profile_of(box)
         return f"{profile} ({_name(box)})" if profile else _name(box)
 
     def find(self, prefix: str) -> tuple[Box, Batch]:
@@ -397,7 +397,7 @@ def _rows(box: Box, batch: Batch) -> int:
         return 0
 
 
-def _profile(box: Box) -> str:
+def profile_of(box: Box) -> str:
     """The name of the profile whose settings stand beside the outbox, or "" if none can be read."""
     try:
         return str(json.loads(box.read_file(FILE) or b"{}").get("profile", ""))

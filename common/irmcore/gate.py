@@ -23,6 +23,8 @@ REFUSALS = 3
 OPEN = "open"
 BREAKER = "breaker"  # the outcome of uploads is in doubt
 PAUSED = "paused"  # something must be put right
+#: The reason of a pause without a credential.
+CREDENTIAL = "credential"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,12 @@ class Gate:
 
 
 def may_send(gate: Gate, now: float, setup: str) -> bool:
-    """Whether a batch may go now, be it as a probe."""
+    """Whether a batch may go now, be it as a probe.
+
+    A credential that could not be read has cost no request, so it is looked for each time.
+    """
+    if gate.reason == CREDENTIAL:
+        return True
     return gate.mode == OPEN or gate.setup != setup or now >= next_probe(gate, now)
 
 

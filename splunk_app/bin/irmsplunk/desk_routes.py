@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from irmcore.clock import Clock
-from irmcore.desk import Desk
+from irmcore.desk import Desk, profile_of
 from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError, OperatorError
 
@@ -74,7 +74,7 @@ class QueueRoutes:
 
     def resume(self, name: str) -> dict[str, Any]:
         """Open the gate of a connector's outboxes."""
-        found = [box for box in self._desk.boxes() if _is_of(box.path, name)]
+        found = [box for box in self._desk.boxes() if profile_of(box) == name]
         if not found:
             raise OperatorError(
                 "this connector has no outbox on this search head",
@@ -86,15 +86,8 @@ class QueueRoutes:
     def resume_if_there(self, name: str) -> None:
         """After a new secret: what waits for it may go at once."""
         for box in self._desk.boxes():
-            if _is_of(box.path, name):
+            if profile_of(box) == name:
                 self._desk.resume(box)
-
-
-def _is_of(path: str, name: str) -> bool:
-    """Whether an outbox is of the connector: <name>-<eight digits of the job>[-emulator]."""
-    rest = path.rsplit("/", 1)[1]
-    job = rest[len(name) + 1 :].partition("-")[0]
-    return rest.startswith(f"{name}-") and len(job) == 8  # noqa: PLR2004
 
 
 def _why(form: Mapping[str, str]) -> str:

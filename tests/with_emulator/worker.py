@@ -25,6 +25,7 @@ from irmcore import intake
 from irmcore import profile as profiles
 from irmcore.clock import SystemClock
 from irmcore.connection import Connection
+from irmcore.credentials import Secret
 from irmcore.delivery import Report, Sender
 from irmcore.disk import PosixDisk
 from irmcore.errors import OutboxBusy
@@ -77,11 +78,10 @@ class Worker:
 
     def __post_init__(self) -> None:
         profile = profiles.parse(profiles.shipped_text("salesforce-dropbox"), "shipped")
-        connector = replace(profile.connector, job_id=self.settings["job_id"])
+        ids = dict.fromkeys(("job_id", "tenant_id", "app_id"), self.settings["job_id"])
+        connector = replace(profile.connector, **ids)
         self.profile = replace(profile, connector=connector, limits=Limits(BATCH_ROWS, 1_000_000))
-        self.connection = Connection(
-            profile.name, connector, self.settings["url"], self.settings["ca_file"]
-        )
+        self.connection = Connection(profile.name, connector, self.settings["url"], self.settings["ca_file"])
         os.makedirs(self.root, mode=0o700, exist_ok=True)  # noqa: PTH103 - as the core has paths
         kind = Forgetful if self.forget_commit else Box
         self.box = kind(PosixDisk(), SystemClock(), f"{self.root}/{connections.box_name(self.connection)}")
@@ -102,7 +102,7 @@ class Worker:
 
     def drain(self) -> Report:
         """One drain, its report told."""
-        service = connections.service(replace(self.connection), lambda: None)  # type: ignore[arg-type,return-value]
+        service = connections.service(self.connection, lambda: Secret("not asked for"))
         service = replace(service, tokens=StaticTokens(self.settings["token"]))
         report = Sender(self.box, service, jitter=lambda: 0.0).drain()
         self.tell("drained", report.sent, report.held, report.waiting)
@@ -145,6 +145,8 @@ def spawn(settings: dict[str, str], command: dict[str, Any]) -> int:
     """Fork a worker; with ``stopped`` it waits for SIGCONT first, so that strace can be attached."""
     pid = os.fork()
     if pid:
+        if command.get("stopped"):
+            os.waitpid(pid, os.WUNTRACED)
         return pid
     status = 1
     worker = None

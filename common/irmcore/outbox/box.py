@@ -212,7 +212,10 @@ class Box:
                 where=self.path,
                 next_step="See `irmexport status`.",
             )
-        return self._load(name, place)
+        found = self._load(name, place)
+        if found.state is None and not self.disk.exists(found.path):
+            return self.reload(name)  # the sender has moved it since: look where it is now
+        return found
 
     def match(self, prefix: str) -> list[str]:
         """The ids that begin with ``prefix`` (at least four hexadecimal digits)."""

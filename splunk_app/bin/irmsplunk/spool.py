@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -116,9 +117,13 @@ class _Layout:
         return SourceRow(number, values)
 
 
+#: One value between dollars, its own dollars doubled; an element of a list may be empty.
+_SINGLE = re.compile(r"\$(?:[^$]|\$\$)*\$").fullmatch
+
+
 def is_list(encoded: str) -> bool:
     """Whether the text of an ``__mv_`` column (``$a$;$b$``; a dollar is doubled) has several values."""
-    return "$;$" in encoded.replace("$$", "")
+    return _SINGLE(encoded) is None
 
 
 def _refuse_twice(columns: list[str], needed: Sequence[str], name: str) -> None:

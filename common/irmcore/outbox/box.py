@@ -518,7 +518,7 @@ class Staging:
         ready = f"{self._box.path}/ready"
         for name in self.ids():
             before = self._predecessor(name)
-            if before is not None and before.place == "ready":
+            if before is not None and before.place != "done":
                 self._box.finish(before)
             if before is not None or self._box.place_of(name) is None:
                 self._disk.rename(f"{self._path}/{name}", f"{ready}/{name}")

@@ -230,3 +230,36 @@ def test_a_file_is_replaced_as_a_whole() -> None:
         assert box.read_file("x") in (b"old", b"new")
     box.replace_file("x", b"new")
     assert box.read_file("x") == b"new"
+
+
+def test_row_keys_are_read_while_the_batch_moves() -> None:
+    """Whoever reads a batch's row keys finds them, also when the sender moves it at that moment."""
+
+    class Moving(PowerLossDisk):
+        def read(self, path: str) -> bytes:
+            if path == f"{batch.path}/rowkeys" and self.exists(path):
+                self.rename(batch.path, f"{PATH}/quarantine/{batch.id}")
+            return super().read(path)
+
+    made = make()
+    (batch,) = accept(made, b"a")
+    box = Box(Moving(made.disk.settled().medium), made.clock, PATH)  # type: ignore[attr-defined]
+    found = box.look_up(batch.id)
+    assert found is not None
+    assert (found[0].place, found[1]) == ("quarantine", b"keys of " + bytes.fromhex(batch.id)[:4])
+    assert box.look_up("0" * 64) is None
+
+
+def test_a_batch_that_moves_is_not_shown_as_damaged() -> None:
+    """A batch that leaves the queue while the queue is listed is left out, not taken for a damaged one."""
+
+    class Moving(PowerLossDisk):
+        def read(self, path: str) -> bytes:
+            if path == f"{one.path}/state" and self.exists(path):
+                self.rename(one.path, f"{PATH}/quarantine/{one.id}")
+            return super().read(path)
+
+    made = make()
+    one, other = accept(made, b"a", b"b")
+    disk = Moving(made.disk.settled().medium)  # type: ignore[attr-defined]
+    assert [batch.id for batch in Box(disk, made.clock, PATH).waiting()] == [other.id]

@@ -170,14 +170,14 @@ def _remote(workspace: str | None, cloud: str, emulator: Path | None, kql: str) 
     with extra.needed():
         from azure.identity import ClientSecretCredential, DefaultAzureCredential
 
-        from irmsentinel.workspace import HOSTS, Workspace
+        from irmsentinel.workspace import AUTHORITIES, HOSTS, Workspace
 
     if emulator is None:
         if cloud not in HOSTS:
             raise ConfigurationError(
                 f"there is no cloud `{cloud}`", where="--cloud", next_step=f"There are: {', '.join(HOSTS)}."
             )
-        credential = DefaultAzureCredential()
+        credential = DefaultAzureCredential(authority=AUTHORITIES[cloud])
         return Workspace(str(workspace), credential, HOSTS[cloud]).run(kql, timespan=None)
     try:
         at = json.loads((emulator / "api.json").read_text(encoding="utf-8"))

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.identity import AzureAuthorityHosts
 from azure.monitor.query import LogsQueryClient, LogsQueryPartialResult
 from irmcore.errors import AddressRefused, ConfigurationError, DataError, WaitError
 
@@ -24,6 +25,12 @@ HOSTS = {
     "public": "https://api.loganalytics.io/v1",
     "us-government": "https://api.loganalytics.us/v1",
     "china": "https://api.loganalytics.azure.cn/v1",
+}
+#: Where the same clouds sign in.
+AUTHORITIES = {
+    "public": AzureAuthorityHosts.AZURE_PUBLIC_CLOUD,
+    "us-government": AzureAuthorityHosts.AZURE_GOVERNMENT,
+    "china": AzureAuthorityHosts.AZURE_CHINA,
 }
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _SERVER_TIMEOUT_S = 600

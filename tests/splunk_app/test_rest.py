@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 from irmcore.profile import shipped_text
@@ -166,6 +167,35 @@ def test_a_new_secret_ends_the_pause(
     assert not searches.splunkd.state.messages
     assert rest.ask("POST", "connectors/leavers/resume").document["resumed"] == 0
     assert rest.ask("POST", "connectors/second/resume").status == 409
+
+
+def test_the_bulletin_stays_while_a_batch_is_held(
+    rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: Emulator
+) -> None:
+    """The message about a held batch outlasts other batches' success, and goes when it is resolved."""
+    emulator.faults.next(Fault(reset_after_last_byte=True))
+    args = ("profile=leavers", "wait=60", "output=summary")
+    messages = searches.splunkd.state.messages
+    with Input(python, home, searches.splunkd):
+        replies, _ = searches.run(HEADER + ROW, args=args)
+        assert summary(replies[-1].body)["state"] == "held"
+        assert _within(10, lambda: bool(messages))
+        replies, _ = searches.run(HEADER + ROW.replace(b"sarad", b"bradh"), args=args)
+        assert summary(replies[-1].body)["state"] == "sent"
+        (held,) = rest.ask("GET", "held").document["batches"]
+        assert not _within(2, lambda: not messages)
+        assert rest.ask("POST", f"batches/{held['id']}/resolve", outcome="sent", why="the log").status == 200
+        assert _within(20, lambda: not messages)
+
+
+def _within(seconds: float, happens: Callable[[], bool]) -> bool:
+    """Whether something happens before the time is over."""
+    end = time.monotonic() + seconds
+    while not happens():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def test_an_unknown_endpoint_is_a_404(rest: RestHandler) -> None:

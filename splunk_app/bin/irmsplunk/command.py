@@ -17,7 +17,7 @@ import traceback
 from typing import Any, BinaryIO
 
 from irmcore.clock import SystemClock
-from irmcore.errors import ConfigurationError, InputError, IrmError, TooManyRefused
+from irmcore.errors import ConfigurationError, InputError, IrmError, OutboxFull, TooManyRefused
 from splunklib.searchcommands import Configuration, EventingCommand, Option, validators
 
 from irmsplunk import connectors, frames, splunkd, telling
@@ -101,8 +101,9 @@ class Talk:
 
     def run(self) -> None:
         """Until the last request, or the end of the stream, which is a cancelled search."""
-        spool = Spool(self._search.dispatch_dir or None)
+        spool: Spool | None = None
         try:
+            spool = Spool(self._search.dispatch_dir or None)
             while True:
                 head = frames.read_head(self._requests)
                 if head is None:
@@ -118,8 +119,13 @@ class Talk:
             self._log("broken-off", level=ERROR, error=type(error).__name__, what=error.what)
             sys.stderr.write(f"{said_of(error)}\n")
             raise SystemExit(1) from None
+        except OutboxFull as error:
+            self._log("failed", level=ERROR, error=type(error).__name__, what=error.what)
+            frames.write(self._replies, frames.metadata([(ERROR, said_of(error))], finished=True))
+            raise SystemExit(1) from None
         finally:
-            spool.close()
+            if spool is not None:
+                spool.close()
 
     def _echo(self, spool: Spool, length: int, *, finished: bool, messages: list[tuple[str, str]]) -> None:
         metadata = frames.metadata(messages, finished=finished)
@@ -193,15 +199,23 @@ class Talk:
                 self._refused = handover.refused_rows(error.where) if keep else b""
                 raise
             self._log("queued", run=handed.run, batches=len(handed.batches), counts=handed.counts.as_dict())
-            standing = (
-                handover.wait(handed, float(options.wait)) if handed.batches else Standing("nothing to send")
-            )
+            standing = self._stood(handover, handed)
         messages = telling.counted(handed, dry=options.dryrun)
         if handed.batches:
             alive = handover.sender_alive()
             messages.append(telling.stood(standing, alive=alive, waited=float(options.wait)))
             self._log("stood", run=handed.run, state=standing.state, reason=standing.reason)
         return messages, self._body(handed, standing)
+
+    def _stood(self, handover: Handover, handed: Handed) -> Standing:
+        """How the queued batches stand. What fails from here on does not undo that they are queued."""
+        if not handed.batches:
+            return Standing("nothing to send")
+        try:
+            return handover.wait(handed, float(self._options.wait))
+        except (IrmError, OSError) as error:
+            self._log("status-unreadable", level=WARN, error=type(error).__name__)
+            return Standing("queued", waiting=handed.counts.shaped, reason="status-unreadable")
 
     def _allowed(self) -> str:
         """Who runs the search, on the server's word. Raises ConfigurationError without the capability."""

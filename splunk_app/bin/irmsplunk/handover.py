@@ -114,6 +114,8 @@ class Handover:
         keep_rejects: bool,
     ) -> Handed:
         """Shape and enqueue, all or nothing; raises as intake.accept does."""
+        self._box.create()
+        connections.save(self._box, self._connection)
         done = intake.accept(
             table,
             profile,
@@ -124,8 +126,12 @@ class Handover:
             max_refused=max_refused,
             patience=_PATIENCE,
         )
-        connections.save(self._box, self._connection)
-        kept = self._box.disk.read(done.rejects) if keep_rejects and done.rejects else b""
+        kept = b""
+        if keep_rejects and done.rejects:
+            try:
+                kept = self._box.disk.read(done.rejects)
+            except OSError as error:
+                done = replace(done, warning=f"the refused rows could not be read back ({error.strerror})")
         return _handed(done, kept or (rejects.header_line() if keep_rejects else b""))
 
     def refused_rows(self, path: str | None) -> bytes:

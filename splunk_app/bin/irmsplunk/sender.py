@@ -88,7 +88,10 @@ class Loop:
         ready = tuple(self._disk.names(f"{box.path}/ready"))
         before, again = self._seen.get(name, ((), 0.0))
         now = self._clock.monotonic()
-        if not ready or (ready == before and now < again):
+        if not ready:
+            self._be_quiet(name, box)
+            return
+        if ready == before and now < again:
             return
         try:
             self._drain(name, connection, box, min(now + _TURN, end))
@@ -123,10 +126,18 @@ class Loop:
                 next_step=report.advice or advice(report.trouble),
                 **facts,
             )
-        elif self._told.pop(name, None) is not None or name not in self._cleared:
-            # Also what an earlier run of the sender said.
-            self._cleared.add(name)
-            self._bulletin.clear(name)
+        else:
+            self._be_quiet(name, box)
+
+    def _be_quiet(self, name: str, box: Box) -> None:
+        """Take back what was said of a connector, also by an earlier run, once nothing needs a person."""
+        if name not in self._told and name in self._cleared:
+            return
+        if box.exists() and Desk(self._disk, self._clock, self._root).overview(box).needs_person:
+            return
+        self._told.pop(name, None)
+        self._cleared.add(name)
+        self._bulletin.clear(name)
 
     def _service(self, name: str, connection: Connection) -> Service:
         """One service a configuration, so that its token serves until it expires."""

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
-from irmcore.errors import InputError
+from irmcore.errors import InputError, OutboxFull
 from irmcore.shaping.readers import NUL_MARK, SourceRow, Table
 
 _MV = "__mv_"
@@ -26,17 +26,32 @@ class Spool:
     """An unnamed file in the search's own dispatch directory; it goes with the process."""
 
     def __init__(self, directory: str | None) -> None:
-        self._file: BinaryIO = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
+        """Raises OutboxFull if the directory takes no file."""
+        try:
+            self._file: BinaryIO = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
+        except OSError as error:
+            raise _full(error) from None
         self._parts: list[tuple[int, int]] = []
         self._end = 0
 
     def add(self, pieces: Iterable[bytes]) -> int:
-        """Append one request's body; gives its length. What raises while it is read is raised."""
+        """Append one request's body; gives its length. What raises while it is read is raised.
+
+        Raises OutboxFull if the disk takes no more, after the request was read to its end: only then may
+        it be answered.
+        """
         start = self._end
-        self._file.seek(start)
-        for piece in pieces:
-            self._file.write(piece)
-            self._end += len(piece)
+        rest = iter(pieces)
+        try:
+            self._file.seek(start)
+            for piece in rest:
+                self._file.write(piece)
+                self._end += len(piece)
+            self._file.flush()
+        except OSError as error:
+            for _ in rest:
+                continue
+            raise _full(error) from None
         self._parts.append((start, self._end - start))
         return self._end - start
 
@@ -59,7 +74,11 @@ class Spool:
         return Table(tuple(header), self._walk(tuple(header), frozenset(needed)))
 
     def close(self) -> None:
-        self._file.close()
+        """Let the file go; what could not be written of it is no longer needed."""
+        try:
+            self._file.close()
+        except OSError:
+            return
 
     def _rows(self, part: tuple[int, int]) -> Iterator[list[str]]:
         raw = io.BufferedReader(_Part(self._file, *part))
@@ -119,6 +138,14 @@ class _Layout:
 
 #: One value between dollars, its own dollars doubled; an element of a list may be empty.
 _SINGLE = re.compile(r"\$(?:[^$]|\$\$)*\$").fullmatch
+
+
+def _full(error: OSError) -> OutboxFull:
+    return OutboxFull(
+        f"the search's dispatch directory takes no more data ({error.strerror}), so nothing was queued",
+        where="| irmexport",
+        next_step="Free some space on the search head, then run the search again.",
+    )
 
 
 def is_list(encoded: str) -> bool:

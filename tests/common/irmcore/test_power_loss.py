@@ -179,6 +179,21 @@ def test_a_full_disk_does_not_stop_the_drain() -> None:
     assert sorted(set(story.connector.states().values())) == ["done SENT", "done SPLIT", "ready HELD"]
 
 
+def test_a_gate_that_cannot_be_written_costs_no_receipt() -> None:
+    """An answer is on record before the gate moves, so that an error of the gate leaves nothing in doubt."""
+    before = queue(2)
+    story = Story(before.disk.settled(), before=before)
+
+    def fail(kind: str, path: str) -> None:
+        if path.endswith("/gate"):
+            story.disk.fail_at[story.disk.operations + 1] = errno.EIO
+
+    story.disk.watch = fail
+    with pytest.raises(OSError, match="Input/output"):
+        story.drain()
+    assert sorted(story.connector.states().values()) == ["done SENT"]
+
+
 def test_a_read_only_outbox_sends_nothing() -> None:
     """Where no state can be written no byte leaves."""
     before = queue(4)
@@ -241,7 +256,7 @@ def test_a_batch_split_before_its_run_was_merged() -> None:
             if after.connector.box.exists():
                 after.drain(Reply(413))
             after.tell("split")
-            moment = after.moments[-1]._replace(offered=tuple(FIRST), told={}, records=())
+            moment = after.moments[-1]._replace(offered=tuple(FIRST[::-1]), told={}, records=())
             assert list(problems_after(moment, moment.disk)) == []
         else:
             break

@@ -95,9 +95,10 @@ def applied(medium: Medium, operations: Sequence[tuple[Operation, int]]) -> Medi
             continue
         names = directories.setdefault(operation.directory, {})
         if isinstance(operation, Move):
-            old_names = directories.setdefault(operation.old_directory, {})
-            if old_names.get(operation.old_name) == operation.node:
-                del old_names[operation.old_name]
+            # What is moved has one name, also if an earlier move of it did not arrive.
+            for others in directories.values():
+                for other in [name for name, node in others.items() if node == operation.node]:
+                    del others[other]
             names[operation.name] = operation.node
         elif isinstance(operation, Link):
             names[operation.name] = operation.node

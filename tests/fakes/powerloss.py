@@ -196,9 +196,13 @@ class PowerLossDisk:
             self.pending = [op for op in self.pending if op not in due]
             raise
         self.medium = media.applied(self.medium, [(op, media.WHOLE) for op in due])
-        # A rename takes the old name away with it, also one that was never made durable.
-        due.extend(Link(op.old_directory, op.old_name, op.node) for op in due if isinstance(op, Move))
-        self.pending = [op for op in self.pending if op not in due]
+        # A rename takes all earlier names of what it moves with it, also those that were never durable.
+        last = {op.node: at for at, op in enumerate(self.pending) if op in due and isinstance(op, Move)}
+        self.pending = [
+            op
+            for at, op in enumerate(self.pending)
+            if op not in due and not (isinstance(op, (Link, Move)) and at < last.get(op.node, 0))
+        ]
 
     def make_dir(self, path: str) -> None:
         self._link(path, directory=True)

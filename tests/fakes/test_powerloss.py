@@ -77,6 +77,21 @@ def test_a_rename_is_there_or_not() -> None:
     assert len(found(disk)) == 1
 
 
+def test_what_moves_twice_has_one_name() -> None:
+    """A second rename that became durable takes the first one with it, whether that arrived or not."""
+    disk = PowerLossDisk()
+    for name in ("/a", "/b", "/c"):
+        disk.make_dir(name)
+    disk.create("/a/x", b"x")
+    disk = disk.settled()
+    disk.rename("/a/x", "/b/x")
+    disk.rename("/b/x", "/c/x")
+    names = [[path for path, data in tree if data is not None] for tree in found(disk)]
+    assert sorted(names) == [["/a/x"], ["/b/x"], ["/c/x"]]
+    disk.sync_dir("/c")
+    assert [[path for path, data in tree if data is not None] for tree in found(disk)] == [["/c/x"]]
+
+
 def test_a_directory_lost_takes_all_with_it() -> None:
     """What lies in a directory whose own name was not synced may be gone, however it was synced itself."""
     disk = PowerLossDisk()

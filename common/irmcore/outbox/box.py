@@ -346,7 +346,15 @@ class Box:
         """Remove the withdrawn batch of this id from ``done/``, whose history its successor has."""
         place = f"done/{name[:2]}"
         if self.disk.exists(f"{self.path}/{place}/{name}") and self._given_up(self._load(name, place)):
-            self.disk.remove_tree(f"{self.path}/{place}/{name}")
+            self._discard(f"{self.path}/{place}/{name}")
+
+    def _discard(self, path: str) -> None:
+        """Remove a batch: out of the way as a whole, durably; what a crash leaves of it is swept."""
+        rubbish = f"{self.path}/{_TMP}/{path.rsplit('/', 1)[1]}"
+        self.disk.remove_tree(rubbish)
+        self.disk.rename(path, rubbish)
+        self.disk.sync_dir(f"{self.path}/{_TMP}")
+        self.disk.remove_tree(rubbish)
 
     def _given_up(self, batch: Batch) -> bool:
         """Whether a batch was withdrawn, be it as the halves that it was split into."""
@@ -399,11 +407,7 @@ class Box:
                 continue
             age = now - batch.state.at
             if age > batch_seconds:
-                # Out of the way as a whole: what a crash leaves of it is swept.
-                rubbish = f"{self.path}/{_TMP}/{batch.id}"
-                self.disk.remove_tree(rubbish)
-                self.disk.rename(batch.path, rubbish)
-                self.disk.remove_tree(rubbish)
+                self._discard(batch.path)
                 batches += 1
             elif age > payload_seconds and self.disk.exists(f"{batch.path}/payload"):
                 self.disk.remove(f"{batch.path}/payload")

@@ -160,7 +160,7 @@ def retry_after(header: str | None, now: float) -> float | None:
         return min(float(text[:9]), MAX_WAIT)
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, IndexError):  # IndexError: Python 3.9
         return None
     if moment.tzinfo is None:  # HTTP dates are in GMT, whatever the time zone of this machine
         moment = moment.replace(tzinfo=datetime.timezone.utc)

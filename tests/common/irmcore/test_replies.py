@@ -266,3 +266,8 @@ def test_every_decision_keeps_the_promise(
     if refreshed:
         assert decision.action is not Action.REFRESH
     assert 0.0 <= decision.wait <= 3600.0
+
+
+def test_a_date_that_the_library_trips_over_says_nothing() -> None:
+    """Python 3.9 raises IndexError for this text: it is no time to wait for."""
+    assert retry_after("Apr Mon, , Mon,", 0.0) is None

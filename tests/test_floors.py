@@ -56,6 +56,7 @@ SAME_FLOOR = {
     ("irmcore.desk", "irmcore.delivery"),
     ("irmcore.desk", "irmcore.intake"),
     ("irmcore.delivery", "irmcore.standing"),
+    ("irmcore.desk", "irmcore.standing"),
 }
 BELOW = "irmcore"  # irmcore/__init__.py: imports nothing of ours, anyone may import it
 BESIDE = "irmemulator"  # imports nothing of ours; only entry points import it

@@ -9,8 +9,9 @@ from typing import Any
 from irmcore import gate as gates
 from irmcore.advice import advice
 from irmcore.clock import iso
-from irmcore.delivery import Report, Sender, Service, load_gate
+from irmcore.delivery import Report, Sender, Service
 from irmcore.outbox import Batch, Box, Manifest, states
+from irmcore.standing import load_gate
 
 from irmcli.exits import code_of_drain
 from irmcli.say import Say, count

@@ -12,17 +12,17 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Callable, Optional, Protocol
 
 from irmcore import gate as gates
 from irmcore.auth import TokenSource, TokenTrouble
-from irmcore.errors import BatchDamaged, CredentialError, DamageError, OutboxBusy, OutboxFull, UnknownFormat
+from irmcore.errors import BatchDamaged, CredentialError, OutboxBusy, OutboxFull, UnknownFormat
 from irmcore.gate import Gate
 from irmcore.ledger import RECORD_BYTES
 from irmcore.outbox import Batch, Box, Draft, Manifest, states
-from irmcore.replies import Action, Decision, Failure, Outcome, decide, without_values
+from irmcore.replies import Action, Decision, Failure, Outcome, Reply, decide, without_values
 from irmcore.standing import load_gate, store_gate
 from irmcore.transport import Transport, Upload
 
@@ -282,6 +282,9 @@ class Sender:
             deadline=self._service.deadline,
         )
         outcome = self._service.transport.post(upload, commit)
+        if isinstance(outcome, Reply) and outcome.text and (outcome.page or not 200 <= outcome.status < 300):
+            # These words are kept and shown, and may quote the rows.
+            outcome = replace(outcome, text=without_values(outcome.text, payload))
         return current[0], outcome
 
     # -- what is written after an answer -------------------------------------------------------
@@ -314,20 +317,13 @@ class Sender:
         if decision.flagged:
             detail["flagged"] = "accepted, perhaps in part"
         if decision.action not in (Action.SENT, Action.RETRY):
-            detail["reply"] = without_values(text, self._payload(batch))[:1000] if text else ""
+            detail["reply"] = text[:1000]
         self._note(batch, detail)
         self._count(decision, manifest, report)
         self._listener(decision.action.value, batch, manifest, detail)
         if name == states.SENT:
             self._finish(batch)
         return batch
-
-    def _payload(self, batch: Batch) -> bytes:
-        """The payload again, for what a reply may quote of it; empty if it cannot be read."""
-        try:
-            return self._box.payload(batch, self._box.manifest(batch))
-        except (DamageError, OSError):
-            return b""
 
     def _count(self, decision: Decision, manifest: Manifest, report: Report) -> None:
         if decision.action is Action.SENT:
@@ -465,6 +461,3 @@ _STATE_AFTER = {
     Action.DEAD: states.DEAD,
     Action.SPLIT: states.SPLIT,
 }
-
-
-__all__ = ["Report", "Sender", "Service", "load_gate", "store_gate"]

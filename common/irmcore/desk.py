@@ -18,11 +18,12 @@ from irmcore import intake
 from irmcore.advice import advice
 from irmcore.clock import Clock, iso
 from irmcore.connection import FILE
-from irmcore.delivery import BATCH_SECONDS, PAYLOAD_SECONDS, load_gate, store_gate
+from irmcore.delivery import BATCH_SECONDS, PAYLOAD_SECONDS
 from irmcore.disk import Disk
 from irmcore.errors import BatchDamaged, DamageError, OperatorError, OutboxBusy, UnknownFormat
 from irmcore.ledger import unpack
 from irmcore.outbox import Batch, Box, states
+from irmcore.standing import load_gate, store_gate
 
 
 @dataclass(frozen=True)

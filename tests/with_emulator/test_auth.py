@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from irmcore import gate as gates
 from irmcore.connection import Connection
-from irmcore.delivery import load_gate
+from irmcore.standing import load_gate
 from irmemulator import App, Emulator, Fault, Job
 
 from tests.with_emulator.rig import Rig, row

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from irmcore import gate as gates
 from irmcore.connection import Connection
-from irmcore.delivery import load_gate
 from irmcore.errors import OutboxBusy
 from irmcore.outbox import slots
 from irmcore.profile import Limits
+from irmcore.standing import load_gate
 from irmemulator import Fault, Options
 
 from tests.fakes.clock import FakeClock

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from irmcore.delivery import load_gate
 from irmcore.desk import Desk
 from irmcore.gate import Gate
 from irmcore.replies import Outcome
+from irmcore.standing import load_gate
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import ROOT, Connector, notes, notes_of

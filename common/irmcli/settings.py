@@ -16,6 +16,7 @@ from irmcore import credentials
 from irmcore import profile as profiles
 from irmcore.connection import Connection
 from irmcore.delivery import Service
+from irmcore.disk import make_all, system_disk
 from irmcore.errors import ConfigurationError
 from irmcore.outbox import Origin
 from irmcore.profile import Profile
@@ -48,7 +49,7 @@ class Settings:
     def outbox_ready(self) -> str:
         """The outbox directory, made with mode 0700 if need be. Raises ConfigurationError."""
         try:
-            self.outbox.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_all(system_disk(), str(self.outbox.absolute()))
             mode = self.outbox.stat().st_mode
         except OSError as error:
             raise ConfigurationError(

@@ -21,7 +21,7 @@ from irmcore.connection import FILE
 from irmcore.delivery import BATCH_SECONDS, PAYLOAD_SECONDS
 from irmcore.disk import Disk
 from irmcore.errors import BatchDamaged, DamageError, OperatorError, OutboxBusy, UnknownFormat
-from irmcore.ledger import unpack
+from irmcore.ledger import Damaged, RowKey, unpack
 from irmcore.outbox import Batch, Box, states
 from irmcore.standing import load_gate, store_gate
 
@@ -306,7 +306,7 @@ class Desk:
                 next_step="Try again in a moment.",
             )
         try:
-            rows = list(unpack(box.rowkeys(batch)))
+            rows = _rows_of(box, batch)
             known = intake.open_ledger(box)
             # Announced, so that the ledger lets the rows go also if this ends half way.
             known.announce(batch.id, [batch.id])
@@ -322,6 +322,7 @@ class Desk:
     def requeue(self, box: Box, name: str, *, who: str, why: str) -> Batch:
         """Put a DEAD or quarantined batch back into the queue, after its hash was proven.
 
+        A quarantined one whose outcome was in doubt comes back as HELD: only ``resolve`` ends a doubt.
         Raises OperatorError, BatchDamaged, OutboxBusy.
         """
         with self._at_rest(box):
@@ -335,7 +336,9 @@ class Desk:
                     next_step="Keep it for the record; send its rows again from where they came.",
                 )
             box.payload(batch, box.manifest(batch))
-            batch = box.change(batch, name=states.READY, reason="requeued", not_before=0.0)
+            doubtful = batch.state.name in (states.COMMIT, states.HELD)
+            state, reason = (states.HELD, "crash-after-commit") if doubtful else (states.READY, "requeued")
+            batch = box.change(batch, name=state, reason=reason, not_before=0.0)
             box.note(batch, {"event": "requeued", "by": who, "why": why})
             return box.bring_back(batch) if batch.place == "quarantine" else batch
 
@@ -380,6 +383,18 @@ class Desk:
         """The paths of the connector's reject files, oldest first."""
         names = self._disk.names(f"{box.path}/rejects")
         return [f"{box.path}/rejects/{name}" for name in names if name.endswith(".csv")]
+
+
+def _rows_of(box: Box, batch: Batch) -> list[RowKey]:
+    """The row keys of a batch. Raises BatchDamaged if they are not what was written."""
+    try:
+        return list(unpack(box.rowkeys(batch)))
+    except Damaged:
+        raise BatchDamaged(
+            "the row keys are damaged, so its rows cannot be given back",
+            where=f"{batch.path}/rowkeys",
+            next_step="Keep the batch for the record; rows that differ in any field can be sent.",
+        ) from None
 
 
 def _gate_advice(gate: gates.Gate) -> str:

@@ -224,6 +224,19 @@ class WindowsDisk(PosixDisk):
         return _Held(descriptor)
 
 
+def make_all(disk: Disk, path: str) -> None:
+    """Make a directory, and those above it that are missing, each durably. Raises OSError."""
+    if disk.exists(path):
+        return
+    parent = os.path.dirname(path)
+    make_all(disk, parent)
+    try:
+        disk.make_dir(path)
+    except FileExistsError:
+        return  # another process was first, and syncs it
+    disk.sync_dir(parent)
+
+
 def system_disk() -> Disk:
     """The disk of this operating system."""
     return WindowsDisk() if sys.platform == "win32" else PosixDisk()

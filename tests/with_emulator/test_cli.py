@@ -399,3 +399,26 @@ def test_an_emulator_that_cannot_start_says_why(
     result = irmexport("emulator", *(arg.replace("{taken}", taken) for arg in args))
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_requeue_does_not_end_a_doubt(rig: Rig, irmexport: Run) -> None:
+    """A held batch that was set aside for a damaged slot comes back as HELD, and is not sent again."""
+    rig.emulator.faults.next(Fault(reset_after_last_byte=True))
+    irmexport("send", rows(rig, row(1)), "{at}")
+    (batch,) = rig.batches()
+    rig.box.set_aside(batch)
+    result = irmexport("requeue", batch.id[:12], "--why", "the disk was looked at")
+    assert f"{batch.id[:12]} is HELD now; its outcome is in doubt: resolve it." in result.stdout
+    assert irmexport("drain").exit_code == 4
+    assert len(rig.emulator.uploads) == 1
+
+
+def test_withdraw_says_when_row_keys_are_damaged(rig: Rig, irmexport: Run) -> None:
+    """Rows whose keys were damaged cannot be given back, and that is told with its file."""
+    irmexport("send", rows(rig, row(1)), "{at}", "--queue-only")
+    (batch,) = rig.batches()
+    keys = Path(batch.path) / "rowkeys"
+    keys.write_bytes(b"x" * len(keys.read_bytes()))
+    result = irmexport("resolve", batch.id[:12], "--withdraw", "--why", "x")
+    assert result.exit_code == 1
+    assert f"{keys}: the row keys are damaged" in result.stderr

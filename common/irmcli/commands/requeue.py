@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from irmcore.outbox import states
 
 from irmcli import options
 from irmcli.desks import desk_of
@@ -21,7 +22,9 @@ def command(ctx: click.Context, *, batches: tuple[str, ...], why: str) -> None:
     results = []
     for prefix in batches:
         box, found = desk.find(prefix)
-        desk.requeue(box, found.id, who=settings.origin({}).user, why=why)
-        say.line(f"{found.id[:12]} is READY now; `irmexport drain` sends it.")
+        after = desk.requeue(box, found.id, who=settings.origin({}).user, why=why)
+        name = after.state.name if after.state else "unreadable"
+        step = "`irmexport drain` sends it" if name == states.READY else "its outcome is in doubt: resolve it"
+        say.line(f"{found.id[:12]} is {name} now; {step}.")
         results.append(found.id)
     say.document(results)

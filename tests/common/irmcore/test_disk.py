@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from irmcore.disk import Disk, PosixDisk
+from irmcore.disk import Disk, PosixDisk, make_all
 
 from tests.fakes.powerloss import PowerLossDisk
 
@@ -229,3 +229,13 @@ def test_a_lock_is_of_the_file_that_bears_the_name(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert set(together) == {1}
+
+
+def test_a_directory_is_made_with_those_above_it_each_durably() -> None:
+    """After make_all no power loss takes any of the directories that were made."""
+    disk = PowerLossDisk()
+    make_all(disk, "/a/b/c")
+    make_all(disk, "/a/b/c")
+    afterwards = list(disk.after_power_loss(1000))
+    assert afterwards
+    assert all(after.exists("/a/b/c") for after in afterwards)

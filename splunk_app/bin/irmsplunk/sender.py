@@ -96,7 +96,7 @@ class Loop:
         try:
             self._drain(name, connection, box, min(now + _TURN, end))
         except OutboxBusy:
-            pass  # a person's command has the lock for a moment
+            return  # a person's command has the lock for a moment: the next look tries again
         except IrmError as error:
             self._tell(name, "ERROR", "cannot-send", what=error.what, next_step=error.next_step)
         except Exception as error:  # noqa: BLE001 - one connector's fault must not stop the others

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from irmcore.errors import ConfigurationError
 
 from irmsentinel import arm, calls, content, extra, samples, voice
 from irmsentinel.result import Result, cell
+
+if TYPE_CHECKING:
+    from irmsentinel.workspace import Workspace  # loads Azure's packages
 
 _A_WORKSPACE = "00000000-0000-0000-0000-00000000c0de"
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -57,6 +60,7 @@ def samples_(ctx: click.Context, directory: Path, seed: int, people: int) -> Non
 )
 @click.option("--cloud", default="public", show_default=True, help="public, us-government or china.")
 @click.option("--emulator", type=_FOLDER, help="With the local stand-in of the query API that runs there.")
+@click.option("--timespan", help="How far back a query without parameters looks.  [default: 14d]")
 @click.option("--columns", help="Only these columns, separated by commas.")
 @click.pass_context
 def query(
@@ -68,21 +72,26 @@ def query(
     workspace: str | None,
     cloud: str,
     emulator: Path | None,
+    timespan: str | None,
     columns: str | None,
 ) -> None:
     """Run the query or function NAME and print its table."""
     if sum(map(bool, (folder, workspace, emulator))) != 1:
         raise click.UsageError("Say where: --local DIR, --workspace ID or --emulator DIR.")
     loaded = content.load()
-    kql = calls.text(loaded.named(name), _values(params))
+    asked = loaded.named(name)
+    if timespan and asked.is_function:
+        raise click.UsageError("--timespan is for queries; a function has --param starttime=… and endtime=….")
+    kql = calls.text(asked, _values(params))
+    span = None if asked.is_function else calls.span(timespan or "14d")
     if folder:
         with extra.needed():
             from irmsentinel import local
-        engine, now = local.opened(loaded, folder)
+        engine, now = local.opened(loaded, folder, asked)
         with engine:
-            result = engine.run(kql, now=now)
+            result = engine.run(kql, now=now, within=(now - span, now) if span else None)
     else:
-        result = _remote(workspace, cloud, emulator, kql)
+        result = _remote(workspace, cloud, emulator).run(kql, timespan=span)
     show(voice.of(ctx), name, chosen(in_order(result), columns))
 
 
@@ -166,7 +175,7 @@ def _values(params: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _remote(workspace: str | None, cloud: str, emulator: Path | None, kql: str) -> Result:
+def _remote(workspace: str | None, cloud: str, emulator: Path | None) -> Workspace:
     with extra.needed():
         from azure.identity import ClientSecretCredential, DefaultAzureCredential
 
@@ -178,7 +187,7 @@ def _remote(workspace: str | None, cloud: str, emulator: Path | None, kql: str) 
                 f"there is no cloud `{cloud}`", where="--cloud", next_step=f"There are: {', '.join(HOSTS)}."
             )
         credential = DefaultAzureCredential(authority=AUTHORITIES[cloud])
-        return Workspace(str(workspace), credential, HOSTS[cloud]).run(kql, timespan=None)
+        return Workspace(str(workspace), credential, HOSTS[cloud])
     try:
         at = json.loads((emulator / "api.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -195,5 +204,4 @@ def _remote(workspace: str | None, cloud: str, emulator: Path | None, kql: str) 
         disable_instance_discovery=True,
         connection_verify=at["ca_file"],
     )
-    there = Workspace(at["workspace_id"], made_up, f"{at['url']}/v1", at["ca_file"])
-    return there.run(kql, timespan=None)
+    return Workspace(at["workspace_id"], made_up, f"{at['url']}/v1", at["ca_file"])

@@ -17,7 +17,7 @@ import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -32,8 +32,9 @@ from irmsentinel.result import Result, cell
 _QUERY = re.compile(r"/(?:v1/)?workspaces/([^/]+)/query")
 _TOKEN = re.compile(r"/([^/]+)/oauth2/v2\.0/token")
 _DISCOVERY = re.compile(r"/([^/]+)/v2\.0/\.well-known/openid-configuration")
-_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+_DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 _MOST_BYTES = 1_000_000
+_DIGITS = 10
 _HANG_S = 30
 
 
@@ -121,10 +122,8 @@ class _State:
         if workspace != self.options.workspace_id:
             return 404, error("WorkspaceNotFoundError", "The workspace could not be found")
         try:
-            asked = json.loads(body)
-            kql, span = str(asked["query"]), asked.get("timespan")
-            within = timespan(span, self.options.now) if span else None
-        except (ValueError, KeyError, TypeError):
+            kql, within = asked(json.loads(body), self.options.now)
+        except (ValueError, KeyError, TypeError, RecursionError):
             return 400, error("BadArgumentError", "The request had some invalid properties")
         try:
             with self._lock:
@@ -156,24 +155,42 @@ def answer(result: Result, max_rows: int) -> dict[str, Any]:
     return {"tables": [table], "error": partial}
 
 
+def asked(document: Any, now: datetime) -> tuple[str, tuple[datetime, datetime] | None]:
+    """Query and time span of a request. Raises ValueError, KeyError or TypeError for what is none."""
+    kql, span = document["query"], document.get("timespan")
+    if not isinstance(kql, str) or not isinstance(span, str | None):
+        raise TypeError("query and timespan are text")
+    kql.encode()  # half a character cannot be asked for
+    return kql, timespan(span, now) if span else None
+
+
 def timespan(text: str, now: datetime) -> tuple[datetime, datetime]:
     """Start and end of an ISO 8601 duration or interval. Raises ValueError."""
     first, slash, second = text.partition("/")
-    if not slash:
-        return now - _duration(first), now
-    if second.startswith("P"):
-        return datetime.fromisoformat(first), datetime.fromisoformat(first) + _duration(second)
-    if first.startswith("P"):
-        return datetime.fromisoformat(second) - _duration(first), datetime.fromisoformat(second)
-    return datetime.fromisoformat(first), datetime.fromisoformat(second)
+    try:
+        if not slash:
+            return now - _duration(first), now
+        if second.startswith("P"):
+            return _moment(first), _moment(first) + _duration(second)
+        if first.startswith("P"):
+            return _moment(second) - _duration(first), _moment(second)
+        return _moment(first), _moment(second)
+    except OverflowError:
+        raise ValueError("a time beyond the calendar") from None
+
+
+def _moment(text: str) -> datetime:
+    """A time; without an offset it is UTC, as Azure takes it."""
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if match is None or not any(match.groups()):
         raise ValueError("no ISO 8601 duration")
-    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    weeks, days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -199,8 +216,9 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def do_POST(self) -> None:
-        size = int(self.headers.get("Content-Length") or 0)
-        if not 0 <= size <= _MOST_BYTES:
+        said = self.headers.get("Content-Length") or "0"
+        size = int(said) if said.isascii() and said.isdecimal() and len(said) < _DIGITS else _MOST_BYTES + 1
+        if size > _MOST_BYTES:
             self.close_connection = True
             self._send(413, error("BadArgumentError", "The request is too large"))
             return

@@ -49,9 +49,9 @@ def cases() -> Iterator[Case]:
             )
 
 
-def run(case: Case) -> list[list[Any]]:
-    """The chosen columns of what the local engine gives, in its order."""
-    loaded = content.load()
+def run(case: Case, loaded: content.Content | None = None) -> list[list[Any]]:
+    """The chosen columns of what the local engine gives, in its order; `loaded`: not our content."""
+    loaded = loaded or content.load()
     known = tables.shapes(tables.load(loaded.root / "tables"))
     with Engine(loaded.on_this_machine()) as engine:
         for name, rows in case.tables.items():
@@ -63,6 +63,13 @@ def run(case: Case) -> list[list[Any]]:
         result = engine.run(query, now=case.now)
     at = [next(i for i, column in enumerate(result.columns) if column.name == name) for name in case.columns]
     return [[plain(row[i]) for i in at] for row in result.rows]
+
+
+def holds(case: Case, given: list[list[Any]]) -> bool:
+    """Whether the rows are the expected ones: in any order, unless the call sorts."""
+    expected = [[plain(cell) for cell in row] for row in case.rows]
+    same = sorted(map(repr, given)) == sorted(map(repr, expected))
+    return same and (given == expected or " sort by " not in case.call)
 
 
 def plain(value: Any) -> Any:

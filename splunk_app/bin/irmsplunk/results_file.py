@@ -1,0 +1,100 @@
+"""The results file that splunkd gives an alert action: gzip CSV → the spool, and the results' identities.
+
+It has Splunk's ``__mv_`` columns, like the bodies that the command gets. A file that is missing, cut off
+or of another kind is an InputError: nothing of it is sent.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from irmcore.errors import InputError
+from irmcore.shaping.readers import decompressed
+
+from irmsplunk.spool import Spool
+
+_PIECE = 65_536
+_BOM = b"\xef\xbb\xbf"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+#: The folder of an alert that is triggered once for each result, and the name of a result's file in it.
+PER_RESULT = "per_result_alert"
+
+
+class Identity(NamedTuple):
+    """A result as Enterprise Security knows it: its number, and the result it was made from."""
+
+    rid: str = ""
+    orig_sid: str = ""
+    orig_rid: str = ""
+
+
+def dispatch_dir(path: str) -> str:
+    """The search's dispatch directory, of the path of a results file."""
+    folder = os.path.dirname(path)
+    return os.path.dirname(folder) if os.path.basename(folder) == PER_RESULT else folder
+
+
+def read_into(spool: Spool, path: str) -> None:
+    """Append the file's rows, unpacked, to the spool. Raises InputError, OutboxFull."""
+    spool.add(_pieces(path))
+
+
+def _pieces(path: str) -> Iterator[bytes]:
+    try:
+        with open(path, "rb") as packed:
+            start = packed.read(4)
+            packed.seek(0)
+            if start == _ZSTD:
+                raise _unreadable("is compressed in a way that irmexport does not know (zstd)")
+            stream = decompressed(packed, _NAME)
+            piece = stream.read(_PIECE)
+            yield piece.removeprefix(_BOM)
+            while piece:
+                piece = stream.read(_PIECE)
+                yield piece
+    except FileNotFoundError:
+        raise InputError(
+            "the search's results file is not there (any more)",
+            where=_NAME,
+            next_step="It is kept as long as the search's dispatch directory (`dispatch.ttl`, `ttl` of the "
+            "action): raise that, and run the search again. Nothing was accepted.",
+        ) from None
+    except OSError as error:
+        raise _unreadable(f"cannot be read ({error.strerror})") from None
+
+
+_NAME = "results_file"
+
+
+def _unreadable(what: str) -> InputError:
+    return InputError(
+        f"the search's results file {what}",
+        where=_NAME,
+        next_step="See splunkd.log, and run the search again. Nothing was accepted.",
+    )
+
+
+def identities(path: str, most: int) -> list[Identity]:
+    """The first ``most`` results, numbered as Enterprise Security does; none if the file cannot be read."""
+    try:
+        with open(path, "rb") as packed:
+            text = io.TextIOWrapper(
+                decompressed(packed, _NAME), encoding="utf-8-sig", errors="replace", newline=""
+            )
+            rows = enumerate(itertools.islice(csv.DictReader(text), most))
+            found = [
+                Identity(row.get("rid") or str(number), row.get("orig_sid") or "", row.get("orig_rid") or "")
+                for number, row in rows
+            ]
+    except (OSError, InputError, csv.Error):
+        return []
+    name = os.path.basename(path)
+    if os.path.basename(os.path.dirname(path)) == PER_RESULT and name.startswith("tmp_"):
+        number = name[len("tmp_") :].partition(".")[0]
+        found = [identity._replace(rid=number) for identity in found[:1]]
+    return found

@@ -169,7 +169,7 @@ def test_what_others_may_see_and_change() -> None:
     meta = conf(APP / "metadata" / "default.meta")
     assert all("write : [ admin, sc_admin ]" in s["access"] for s in meta.values() if "access" in s)
     exported = {name for name, stanza in meta.items() if stanza.get("export") == "system"}
-    assert exported == {"commands", "searchbnf", "authorize", "alert_actions", "alerts"}
+    assert exported == {"commands", "searchbnf", "authorize", "alert_actions", "alerts", "macros"}
 
 
 def imports(path: Path, seen: set[str]) -> set[str]:

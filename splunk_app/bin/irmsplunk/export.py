@@ -19,6 +19,7 @@ from irmcore.errors import ConfigurationError, IrmError, TooManyRefused
 
 from irmsplunk import connectors, splunkd, telling
 from irmsplunk.handover import Handed, Handover, Standing, with_fields
+from irmsplunk.next_steps import in_splunk
 from irmsplunk.places import Places
 from irmsplunk.search import Search
 from irmsplunk.spool import Spool
@@ -156,7 +157,7 @@ def partial(search: Search, *, allow_partial: bool) -> dict[str, str]:
 def said_of(error: BaseException) -> str:
     """An error for the analyst: ours as it is, any other by type and place alone."""
     if isinstance(error, IrmError):
-        return f"irmexport: {error}"
+        return in_splunk(f"irmexport: {error}")
     at = traceback.extract_tb(error.__traceback__)[-1]
     return (
         f"irmexport: {type(error).__name__} at {os.path.basename(at.filename)}:{at.lineno}: this is a fault "

@@ -203,6 +203,7 @@ def test_results_that_were_cut_are_told(
 
 def test_all_results_are_no_reason_to_warn(alert: Alert, home: SplunkHome, splunkd: SplunkdRest) -> None:
     """The job found as many rows as the file has, or the alert is triggered for each result."""
+    splunkd.state.confs["alert_actions"] = {"irmexport": {"maxresults": "2"}}
     splunkd.state.jobs[SID] = {"owner": "ana", "resultCount": 2}
     assert "maxresults" not in alert.fire(HEADER + ROW + OTHER).text
     path = alert.results(HEADER + ROW.replace(b"sarad", b"carold"), name="per_result_alert/tmp_1.csv.gz")
@@ -231,7 +232,8 @@ def test_a_search_that_was_cut_short_sends_nothing_unless_allowed(
     assert events(home, "not-queued")
     allowed = alert.fire(HEADER + ROW, params={"profile": "leavers", "wait": "0", "allowpartial": "1"})
     assert allowed.code == 0
-    assert len(payloads(home)) == 1
+    (manifest,) = home.outbox.glob("*/ready/*/manifest.json")
+    assert json.loads(manifest.read_text())["origin"]["details"]["partial"] == "finalized"
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ class Firing:
             ),
             results=results,
             params=given,
-            per_result="result_id" in said or f"/{results_file.PER_RESULT}/" in results,
+            per_result="result_id" in said or results_file.is_per_result(results),
             owner=str(said.get("owner") or ""),
         )
 
@@ -215,9 +215,10 @@ class _Run:
                 self._actions.write(WARN, why_not[1], FAILURE)
                 return None
             results_file.read_into(spool, self._firing.results)
-            done = Export(asked, search, self._places, self._clock, self._log).run(
-                spool, {"by": "alert", **export.partial(search, allow_partial=allow_partial)}
-            )
+            partial = {"partial": "finalized"} if job.get("isFinalized") else {}
+            partial = partial or export.partial(search, allow_partial=allow_partial)
+            run = Export(asked, search, self._places, self._clock, self._log)
+            done = run.run(spool, {"by": "alert", **partial})
         finally:
             spool.close()
         self._warn_of_cut(done, job)
@@ -239,10 +240,13 @@ class _Run:
 
     def _warn_of_cut(self, done: Done, job: Mapping[str, Any]) -> None:
         """Say that rows may be missing: splunkd hands an action no more than `maxresults`, silently."""
-        rows = done.handed.counts.read
-        found = job.get("resultCount")
+        if self._firing.per_result:
+            return
+        rows, found = done.handed.counts.read, job.get("resultCount")
+        if found == rows:
+            return  # all that the search found
         cap = self._cap()
-        if isinstance(found, int) and found > rows and not self._firing.per_result:
+        if isinstance(found, int) and found > rows:
             text = f"the action got {rows:,} of the search's {found:,} rows; the others were not sent"
         elif rows >= cap:
             text = (

@@ -22,7 +22,7 @@ _PIECE = 65_536
 _BOM = b"\xef\xbb\xbf"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 #: The folder of an alert that is triggered once for each result, and the name of a result's file in it.
-PER_RESULT = "per_result_alert"
+_PER_RESULT = "per_result_alert"
 
 
 class Identity(NamedTuple):
@@ -36,7 +36,12 @@ class Identity(NamedTuple):
 def dispatch_dir(path: str) -> str:
     """The search's dispatch directory, of the path of a results file."""
     folder = os.path.dirname(path)
-    return os.path.dirname(folder) if os.path.basename(folder) == PER_RESULT else folder
+    return os.path.dirname(folder) if is_per_result(path) else folder
+
+
+def is_per_result(path: str) -> bool:
+    """Whether the alert is triggered once for each result, and the file has one."""
+    return os.path.basename(os.path.dirname(path)) == _PER_RESULT
 
 
 def read_into(spool: Spool, path: str) -> None:
@@ -94,7 +99,7 @@ def identities(path: str, most: int) -> list[Identity]:
     except (OSError, InputError, csv.Error):
         return []
     name = os.path.basename(path)
-    if os.path.basename(os.path.dirname(path)) == PER_RESULT and name.startswith("tmp_"):
+    if is_per_result(path) and name.startswith("tmp_"):
         number = name[len("tmp_") :].partition(".")[0]
         found = [identity._replace(rid=number) for identity in found[:1]]
     return found

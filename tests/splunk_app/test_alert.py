@@ -91,7 +91,9 @@ def test_enterprise_security_finds_the_action(alert: Alert, home: SplunkHome) ->
     rows = b"sarad@contoso.com,2023-04-24T05:52:56Z,9,M1,scheduler_1,7\n"
     ended = alert.fire(header + rows, sid="1520116660.228", search_name='a "quoted"\nname')
     assert ended.code == 0
-    begun, done = actions(home)
+    assert alert.fire(header + rows.replace(b"scheduler_1,7", b"eve@contoso.com,7"), sid="1.2").code == 0
+    begun, done, *others = actions(home)
+    assert "contoso" not in "".join(others)
     moment = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\+0000"
     common = (
         'action_name="irmexport" search_name="a \'quoted\' name" sid="1520116660.228" orig_sid="scheduler_1" '

@@ -70,7 +70,7 @@ def test_every_option_is_in_the_page_and_in_splunks_help() -> None:
     section = PAGE.split("## Send", 1)[1].split("\n## ", 1)[0]
     assert set(re.findall(r"^\| `(\w+)=", section, re.MULTILINE)) == options()
     assert set(re.findall(r"(\w+)=", help_of["syntax"].replace('"<header>=<field>', ""))) == options()
-    for example in (help_of["example1"], help_of["example2"]):
+    for example in (help_of["example1"], help_of["example2"], help_of["example3"]):
         used = set(re.findall(r" (\w+)=", re.sub(r'"[^"]*"', "", example)))
         assert used
         assert used <= options()

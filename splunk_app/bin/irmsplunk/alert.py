@@ -206,8 +206,8 @@ class _Run:
         spool = Spool(search.dispatch_dir if os.path.isdir(search.dispatch_dir) else None)
         try:
             why_not = export.why_not(search, allow_partial=allow_partial)
-            job = {} if self._firing.per_result else self._job()
-            if job.get("isFinalized") and not allow_partial:
+            finalized, found = self._job()
+            if finalized and not allow_partial:
                 why_not = why_not or (WARN, export.FINALIZED)
             if why_not:
                 self._log("not-queued", level=WARN, why=why_not[1])
@@ -215,13 +215,13 @@ class _Run:
                 self._actions.write(WARN, why_not[1], FAILURE)
                 return None
             results_file.read_into(spool, self._firing.results)
-            partial = {"partial": "finalized"} if job.get("isFinalized") else {}
+            partial = {"partial": "finalized"} if finalized else {}
             partial = partial or export.partial(search, allow_partial=allow_partial)
             run = Export(asked, search, self._places, self._clock, self._log)
             done = run.run(spool, {"by": "alert", **partial})
         finally:
             spool.close()
-        self._warn_of_cut(done, job)
+        self._warn_of_cut(done, found)
         handed, standing = done.handed, done.standing
         self._log(
             "receipt",
@@ -238,15 +238,13 @@ class _Run:
         )
         return done
 
-    def _warn_of_cut(self, done: Done, job: Mapping[str, Any]) -> None:
+    def _warn_of_cut(self, done: Done, found: int) -> None:
         """Say that rows may be missing: splunkd hands an action no more than `maxresults`, silently."""
-        if self._firing.per_result:
-            return
-        rows, found = done.handed.counts.read, job.get("resultCount")
-        if found == rows:
-            return  # all that the search found
+        rows = done.handed.counts.read
+        if self._firing.per_result or found == rows:
+            return  # one result, or all that the search found
         cap = self._cap()
-        if isinstance(found, int) and found > rows:
+        if found > rows:
             text = f"the action got {rows:,} of the search's {found:,} rows; the others were not sent"
         elif rows >= cap:
             text = (
@@ -261,9 +259,14 @@ class _Run:
         self._log("cut", level=WARN, rows=rows, of=found, maxresults=cap)
         done.messages.insert(0, (WARN, text))
 
-    def _job(self) -> dict[str, Any]:
-        """What splunkd says of the search; nothing if its owner may not ask, or it is gone."""
-        return self._asked_splunkd(f"/services/search/jobs/{segment(self._firing.search.sid)}")
+    def _job(self) -> tuple[bool, int]:
+        """Whether the search was finalized and how many results it has; -1 if splunkd does not say."""
+        said = self._asked_splunkd(f"/services/search/jobs/{segment(self._firing.search.sid)}")
+        finalized = str(said.get("isFinalized", "")).lower() in ("1", "true")
+        try:
+            return finalized, int(said.get("resultCount", -1))
+        except (TypeError, ValueError):
+            return finalized, -1
 
     def _cap(self) -> int:
         """The `maxresults` that counts: the saved search's own, the action's, or what the app ships with."""

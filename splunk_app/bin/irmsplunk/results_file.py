@@ -10,6 +10,7 @@ import csv
 import io
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -84,6 +85,14 @@ def _unreadable(what: str) -> InputError:
     )
 
 
+#: What a search's or a result's ID is made of. Anything else in such a column is a value, which no log has.
+_ID = re.compile(r"[\w.-]{1,256}", re.ASCII)
+
+
+def _id(text: str | None) -> str:
+    return text if text and _ID.fullmatch(text) else ""
+
+
 def identities(path: str, most: int) -> list[Identity]:
     """The first ``most`` results, numbered as Enterprise Security does; none if the file cannot be read."""
     try:
@@ -93,7 +102,9 @@ def identities(path: str, most: int) -> list[Identity]:
             )
             rows = enumerate(itertools.islice(csv.DictReader(text), most))
             found = [
-                Identity(row.get("rid") or str(number), row.get("orig_sid") or "", row.get("orig_rid") or "")
+                Identity(
+                    _id(row.get("rid")) or str(number), _id(row.get("orig_sid")), _id(row.get("orig_rid"))
+                )
                 for number, row in rows
             ]
     except (OSError, InputError, csv.Error):

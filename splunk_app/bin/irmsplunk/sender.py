@@ -252,7 +252,4 @@ def serve(environment: Mapping[str, str], stdin: BinaryIO) -> int:
         # splunkd starts it again after the input's interval.
         journal.write("ERROR", "ended", what=in_splunk(str(error)))
         return 1
-    except OSError as error:
-        journal.write("ERROR", "ended", what=f"the outbox cannot be read ({error.strerror}). {_RIGHTS}")
-        return 1
     return 0

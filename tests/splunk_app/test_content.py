@@ -1,10 +1,12 @@
 """The searches that come with the app: macros, time, columns, and the rows that they yield, shaped.
 
-No Splunk runs them here. What is checked is what can be without one: see ``spl``.
+No Splunk runs them here. What is checked is what can be without one: see ``spl`` and ``spl_run``.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from irmsplunk.handover import Handover
 from irmsplunk.spool import Spool
 
 from tests.fakes.clock import FakeClock
-from tests.splunk_app import spl
+from tests.splunk_app import spl, spl_run
 from tests.splunk_app.test_settings import APP, conf
 
 MACROS = {name: dict(stanza) for name, stanza in conf(APP / "default" / "macros.conf").items() if name != "-"}
@@ -189,6 +191,120 @@ EXPECTED = {
         "ana@contoso.com,2023-11-15T00:00:00.914194+00:00,CodeClone,9,,contoso/billing; contoso/web"
     ],
 }
+
+
+DAY = 1700006400
+
+
+def at(hour: int, **fields: object) -> dict[str, object]:
+    """An event at that hour of a Wednesday, and a second of its own."""
+    return {"_time": DAY + hour * 3600 + len(fields), **fields}
+
+
+def sfdc(kind: str, user: str, hour: int) -> dict[str, object]:
+    """An entry of Salesforce's event log."""
+    return at(hour, index="salesforce", sourcetype="sfdc:logfile", EVENT_TYPE=kind, USER_NAME=user)
+
+
+def dropbox(tag: str, user: str) -> dict[str, object]:
+    """An entry of Dropbox's team log."""
+    fields = {"index": "dropbox", "sourcetype": "dropbox:events", "event_type..tag": tag}
+    return at(9, **fields, **{"actor.user.email": user})
+
+
+def box(kind: str, user: str) -> dict[str, object]:
+    """An enterprise event of Box."""
+    fields = {"index": "box", "sourcetype": "box:events", "event_type": kind, "created_by.login": user}
+    return at(10, **fields)
+
+
+def web(user: str, category: str, sent: int, method: str = "POST") -> dict[str, object]:
+    """A request in the data model Web."""
+    fields = {
+        "user": user,
+        "category": category,
+        "bytes_out": sent,
+        "http_method": method,
+        "action": "allowed",
+    }
+    return at(11, **{f"Web.{key}": value for key, value in fields.items()})
+
+
+def usb(path: str, size: int, action: str = "created") -> dict[str, object]:
+    """A file in the data model Endpoint."""
+    fields = {"user": "ana@contoso.com", "dest": "LAPTOP-7", "file_path": path, "file_size": size}
+    return at(12, **{f"Filesystem.{key}": value for key, value in {**fields, "action": action}.items()})
+
+
+def badge(hour: int, action: str, location: str) -> dict[str, object]:
+    """A door."""
+    where = {"index": "badge", "sourcetype": "badge:access"}
+    return at(hour, **where, user="ana@contoso.com", action=action, location=location)
+
+
+def code(action: str, repo: str, **who: object) -> dict[str, object]:
+    """An entry of GitHub's audit log."""
+    return at(13, index="github", sourcetype="github:cloud:audit", action=action, repo=repo, **who)
+
+
+EVENTS = {
+    "Salesforce": [
+        *[sfdc("ReportExport", "CONTOSO\\Ana@contoso.com", hour) for hour in range(14)],
+        sfdc("Login", "ana@contoso.com", 3),
+    ],
+    "Dropbox": [
+        *[dropbox("file_download", "ana@contoso.com")] * 120,
+        dropbox("login_success", "ana@contoso.com"),
+    ],
+    "Box": [*[box("ITEM_SHARED_CREATE", "Ana@contoso.com")] * 3, box("LOGIN", "ana@contoso.com")],
+    "Web proxy": [
+        *[web("ana@contoso.com", "Cloud, personal", 42_598_400)] * 10,
+        *[web("ana@contoso.com", "Webmail", 13_312_000)] * 32,
+        web("ana@contoso.com", "News", 500),
+        web("ana@contoso.com", "News", 90_000_000, "GET"),
+        web("unknown", "News", 90_000_000),
+    ],
+    "DLP": [
+        at(14, **{"DLP_Incidents.user": user, "DLP_Incidents.signature": "Credit card numbers"})
+        for user in ("ana@contoso.com", "unknown", "ANA@contoso.com")
+    ],
+    "Endpoint USB": [
+        *[usb("E:\\report.xlsx", 6_927_365)] * 309,
+        usb("/media/ana/plan.docx", 6_927_863),
+        usb("C:\\temp\\x", 10),
+        usb("E:\\x", 10, "deleted"),
+    ],
+    "Badge": [
+        badge(9, "failure", "Server room"),
+        badge(9, "success", "Main entrance"),
+        badge(3, "success", "Main entrance"),
+        badge(22, "success", "Server room"),
+    ],
+    "Code repositories": [
+        *[code("git.clone", "contoso/web", actor="ana-x", external_identity_nameid="ana@contoso.com")] * 8,
+        code("git.clone", "contoso/billing", actor="ana-x", external_identity_nameid="ana@contoso.com"),
+        code("repo.create", "contoso/new", actor="ana-x"),
+        *[code("git.clone", "contoso/web", actor="svc-build")] * 900,
+    ],
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_events_of_a_day_become_the_rows(source: str) -> None:
+    """Read as SPL's reference says (``spl_run``, not Splunk), a search yields the literal rows."""
+    for events in (EVENTS[source], EVENTS[source][::-1]):
+        found = spl_run.run(search(f"irmexport - daily - {source}"), events)
+        lines = io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerows([["" if cell is None else cell for cell in row.values()] for row in found])
+        assert lines.getvalue().splitlines() == list(YIELDS[source])
+
+
+def test_a_word_of_spl_that_is_not_read_is_an_error() -> None:
+    """The reading guesses nothing."""
+    for text in ("x=1 | dedup x", "x=1 | eval y=now()", "x=1 | stats max(x) AS y BY x", "x~1 | table x", "a"):
+        with pytest.raises((spl_run.NotKnown, KeyError, IndexError)):
+            spl_run.run(text, [{"x": "1"}])
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -14,7 +14,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint kql docs lock package appinspect clean
+.PHONY: help demo test lint kql docs lock package appinspect advisories clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,22 @@ package: $(VENV)/.dev ## build dist/ (wheel, Splunk app), byte for byte the same
 appinspect: $(VENV)/.dev ## build the Splunk app and have Splunk's AppInspect look at it
 	@$(BIN)/python package.py --only splunk --inspect
 
+# In an environment of its own. --strict: a package that could not be looked up is a failure, not a pass.
+# Each package of a lock, also one that only the older Python gets.
+AUDIT := .cache/advisories
+advisories: $(AUDIT)/.made ## look up the advisories of all that is released (asks PyPI)
+	@failed=; for lock in runtime splunk-lib; do \
+		sed 's/ ; [^\\]*/ /' requirements/$$lock.txt > $(AUDIT)/$$lock.txt; \
+		echo "requirements/$$lock.txt"; \
+		$(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes -r $(AUDIT)/$$lock.txt || failed=1; \
+	done; test -z "$$failed"
+
+$(AUDIT)/.made: $(VENV)/.python requirements/advisories.txt
+	@$(BIN)/python -m venv --clear $(AUDIT)
+	@$(AUDIT)/bin/python -m pip --disable-pip-version-check --no-input install -qq \
+		--require-hashes --no-deps --only-binary=:all: -r requirements/advisories.txt
+	@touch $@
+
 lock: $(VENV)/.dev ## renew requirements/*.txt to the newest releases, with hashes
 	@$(UV_LOCK) --python-version 3.11 --extra sentinel --extra dev pyproject.toml -o requirements/dev.txt
 	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt --extra sentinel pyproject.toml -o requirements/runtime.txt
@@ -56,6 +72,7 @@ lock: $(VENV)/.dev ## renew requirements/*.txt to the newest releases, with hash
 	@$(UV_LOCK) --python-version 3.11 requirements/splunk-build.in -o requirements/splunk-build.txt
 	@$(UV_LOCK) --python-version 3.13 requirements/splunk-sdk3.in -o requirements/splunk-sdk3.txt
 	@$(UV_LOCK) --python-version 3.11 --fork-strategy fewest requirements/appinspect.in -o requirements/appinspect.txt
+	@$(UV_LOCK) --python-version 3.11 --fork-strategy fewest requirements/advisories.in -o requirements/advisories.txt
 	@git --no-pager diff --stat -- requirements
 
 clean: ## remove everything that make made

@@ -17,7 +17,14 @@ from tests.splunk_app.conftest import APP_ID, JOB, SECRET, TENANT, Searches
 from tests.splunk_app.test_command import HEADER, ROW
 from tests.splunk_app.test_end_to_end import summary
 
-NEW = {"name": "second", "profile": "leaver-prediction", "job_id": JOB, "tenant_id": TENANT, "app_id": APP_ID}
+OTHER_JOB = "44444444-4444-4444-4444-444444444444"
+NEW = {
+    "name": "second",
+    "profile": "leaver-prediction",
+    "job_id": OTHER_JOB,
+    "tenant_id": TENANT,
+    "app_id": APP_ID,
+}
 
 
 @pytest.fixture
@@ -98,6 +105,52 @@ def test_a_wrong_connector_is_refused_and_nothing_saved(
     assert said in answer.document["error"] + answer.document["next_step"]
     assert set(splunkd.state.confs["irmexport_connectors"]) == {"leavers"}
     assert set(splunkd.state.passwords) == {"irmexport:leavers:"}
+
+
+def test_two_connectors_of_one_job_are_refused(rest: RestHandler, splunkd: SplunkdRest) -> None:
+    """They would share an outbox: not made, changed or enabled; one that is disabled is in nobody's way."""
+    answer = rest.ask("POST", "connectors", **{**NEW, "job_id": JOB, "secret": "x"})
+    assert answer.status == 400
+    assert "leavers has the same `job_id`" in answer.document["error"]
+    assert set(splunkd.state.passwords) == {"irmexport:leavers:"}
+
+    assert rest.ask("POST", "connectors", **NEW).status == 200
+    assert rest.ask("POST", "connectors/second", job_id=JOB.upper()).status == 400
+    assert rest.ask("POST", "connectors/second", disabled="1", job_id=JOB).status == 200
+    assert rest.ask("POST", "connectors/second", disabled="0").status == 400
+    assert rest.ask("POST", "connectors/leavers", disabled="1").status == 200
+    assert rest.ask("POST", "connectors/second", disabled="0").status == 200
+    # Edited by hand: the test of a connector says it.
+    splunkd.state.confs["irmexport_connectors"]["leavers"]["disabled"] = "0"
+    found = rest.ask("POST", "connectors/second/test").document
+    assert found["good"] is False
+    assert "leavers has the same `job_id`" in str(found["findings"])
+
+
+def test_a_post_without_a_form_is_told_so(rest: RestHandler) -> None:
+    """JSON in the body, or nothing: splunkd hands over no form, and the answer says what to send."""
+    forms: tuple[object, ...] = (None, [], "x", [1], {"a": 1})
+    for path in ("connectors", "connectors/leavers"):
+        for form in forms:
+            answer = rest.ask_raw("POST", path, form)
+            assert answer.status == 400
+            assert "-d name=value" in answer.document["next_step"]
+
+
+def test_next_steps_are_requests_not_commands(
+    rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: Emulator
+) -> None:
+    """What is held names the request that ends it, to the analyst, in the queue and in the log."""
+    emulator.faults.next(Fault(reset_after_last_byte=True))
+    with Input(python, home, searches.splunkd):
+        replies, _ = searches.run(HEADER + ROW, args=("profile=leavers", "wait=60"))
+        assert _within(10, lambda: bool(searches.splunkd.state.messages))
+    (held,) = rest.ask("GET", "held").document["batches"]
+    said = [replies[-1].messages[-1][1], held["next_step"], *searches.splunkd.state.messages.values()]
+    for text in said:
+        assert "`POST irmexport/batches/BATCH/resolve`" in text
+        assert "`irmexport " not in text
+    assert "`irmexport " not in home.log.read_text()
 
 
 def test_a_secret_in_the_address_is_refused(rest: RestHandler) -> None:

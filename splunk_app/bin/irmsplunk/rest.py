@@ -26,6 +26,7 @@ from irmsplunk import splunkd
 from irmsplunk.connector_routes import ConnectorRoutes
 from irmsplunk.desk_routes import QueueRoutes
 from irmsplunk.journal import Journal
+from irmsplunk.next_steps import all_in_splunk
 from irmsplunk.places import Places
 from irmsplunk.splunkd import Splunkd, SplunkdRefused
 
@@ -47,21 +48,32 @@ class Request:
 
     @staticmethod
     def of(text: str | bytes) -> Request:
-        raw = json.loads(text)
-        parts = str(raw.get("rest_path", "")).strip("/").split("/")
-        if any(key == "secret" for key, _ in raw.get("query", [])):
+        """Raises ConfigurationError for one that is not written as splunkd writes it."""
+        try:
+            raw = json.loads(text)
+            parts = str(raw.get("rest_path", "")).strip("/").split("/")
+            query = [str(key) for key, _ in raw.get("query") or []]
+            form = {str(k): str(v)[:_LONGEST] for k, v in raw.get("form") or [] if k != "output_mode"}
+            session, server = raw.get("session") or {}, raw.get("server") or {}
+            uri, user_key = str(server.get("rest_uri", "")), str(session.get("authtoken", ""))
+        except (ValueError, TypeError, AttributeError):
+            raise ConfigurationError(
+                "the request cannot be read",
+                where="irmexport",
+                next_step="Send a form: -d name=value (application/x-www-form-urlencoded).",
+            ) from None
+        if "secret" in query:
             raise ConfigurationError(
                 "a secret stood in the address of the request, which splunkd logs",
                 where="irmexport",
                 next_step="Replace the secret in Entra ID, and send the new one in the body.",
             )
-        form = {str(k): str(v)[:_LONGEST] for k, v in raw.get("form", []) if k != "output_mode"}
         return Request(
             method=str(raw.get("method", "GET")).upper(),
             path=tuple(parts[1:]),
             form=form,
-            uri=str(raw.get("server", {}).get("rest_uri", "")),
-            user_key=str(raw.get("session", {}).get("authtoken", "")),
+            uri=uri,
+            user_key=user_key,
             system_key=str(raw.get("system_authtoken", "")),
         )
 
@@ -177,6 +189,6 @@ def _status(error: IrmError) -> int:
 def _reply(status: int, document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "status": status,
-        "payload": json.dumps(document, default=str),
+        "payload": json.dumps(all_in_splunk(document), default=str),
         "headers": {"Content-Type": "application/json", "Cache-Control": "no-store"},
     }

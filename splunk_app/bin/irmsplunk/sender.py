@@ -28,6 +28,7 @@ from irmsplunk import connectors, modular_input, vault
 from irmsplunk.bulletin import Bulletin
 from irmsplunk.heartbeat import Heartbeat
 from irmsplunk.journal import Journal
+from irmsplunk.next_steps import in_splunk
 from irmsplunk.places import Places
 from irmsplunk.splunkd import Splunkd
 
@@ -37,6 +38,9 @@ _REREAD = 30.0
 #: A connector's turn, and how often one that only waits is looked at.
 _TURN = 20.0
 _AGAIN = 5.0
+_RIGHTS = (
+    "Look at the disk, and at the rights of the outbox folder: it is the user's that runs splunkd (0700)."
+)
 
 
 class Loop:
@@ -85,6 +89,22 @@ class Loop:
 
     def _turn(self, name: str, connection: Connection, end: float) -> None:
         box = Box(self._disk, self._clock, f"{self._root}/{connections.box_name(connection)}")
+        try:
+            self._look(name, connection, box, end)
+        except OutboxBusy:
+            return  # a person's command has the lock for a moment: the next look tries again
+        except IrmError as error:
+            self._tell(name, "ERROR", "cannot-send", what=error.what, next_step=error.next_step)
+        except OSError as error:
+            what = f"the outbox cannot be read or written ({error.strerror})"
+            self._tell(name, "ERROR", "cannot-send", what=what, next_step=_RIGHTS)
+        except Exception as error:  # noqa: BLE001 - one connector's fault must not stop the others
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{os.path.basename(at.filename)}:{at.lineno}"
+            self._tell(name, "ERROR", "fault", what=type(error).__name__, where=place)
+
+    def _look(self, name: str, connection: Connection, box: Box, end: float) -> None:
+        """Send what waits, unless the same waited a moment ago."""
         ready = tuple(self._disk.names(f"{box.path}/ready"))
         before, again = self._seen.get(name, ((), 0.0))
         now = self._clock.monotonic()
@@ -95,16 +115,9 @@ class Loop:
             return
         try:
             self._drain(name, connection, box, min(now + _TURN, end))
-        except OutboxBusy:
-            return  # a person's command has the lock for a moment: the next look tries again
-        except IrmError as error:
-            self._tell(name, "ERROR", "cannot-send", what=error.what, next_step=error.next_step)
-        except Exception as error:  # noqa: BLE001 - one connector's fault must not stop the others
-            at = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{os.path.basename(at.filename)}:{at.lineno}"
-            self._tell(name, "ERROR", "fault", what=type(error).__name__, where=place)
-        left = tuple(self._disk.names(f"{box.path}/ready"))
-        self._seen[name] = (left, self._clock.monotonic() + _AGAIN)
+        finally:
+            self._seen[name] = (ready, self._clock.monotonic() + _AGAIN)
+        self._seen[name] = (tuple(self._disk.names(f"{box.path}/ready")), self._clock.monotonic() + _AGAIN)
 
     def _drain(self, name: str, connection: Connection, box: Box, until: float) -> None:
         def listen(event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None:
@@ -149,6 +162,7 @@ class Loop:
 
     def _tell(self, name: str, level: str, event: str, **fields: Any) -> None:
         """Log a trouble when it begins or changes, not at each look."""
+        fields = {field: in_splunk(v) if isinstance(v, str) else v for field, v in fields.items()}
         key = f"{event} {fields.get('code') or fields.get('what')}"
         if self._told.get(name) != key:
             self._told[name] = key
@@ -161,8 +175,14 @@ class Loop:
         names = {connections.box_name(connection) for connection in known.values()}
         for box in Desk(self._disk, self._clock, self._root).boxes():
             name = box.path.rsplit("/", 1)[1]
-            waiting = len(self._disk.names(f"{box.path}/ready"))
-            if name not in names and waiting:
+            if name in names:
+                continue
+            try:
+                waiting = len(self._disk.names(f"{box.path}/ready"))
+            except OSError as error:
+                self._tell(name, "WARN", "no-connector", what=f"it cannot be read ({error.strerror})")
+                continue
+            if waiting:
                 what = "batches wait here, but no connector sends them"
                 self._tell(name, "WARN", "no-connector", what=what, batches=waiting)
 
@@ -176,6 +196,40 @@ class Loop:
             self._journal.write("INFO", "cleaned-up", payloads=payloads, batches=batches)
 
 
+class Configuration:
+    """The connectors that send. What is wrong with the others is logged when it is first seen."""
+
+    def __init__(self, splunkd: Splunkd, journal: Journal) -> None:
+        self._splunkd = splunkd
+        self._journal = journal
+        self._told: dict[str, str] = {}
+
+    def read(self) -> dict[str, Connection]:
+        """By name. Of two with the same job, which a file edited by hand may have, the first one sends."""
+        stanzas = connectors.stanzas(self._splunkd)
+        shared = connectors.sharing(stanzas)
+        found: dict[str, Connection] = {}
+        wrong: dict[str, str] = {}
+        for name, content in sorted(stanzas.items()):
+            first = min(shared.get(name, (name,)))
+            if first < name:
+                wrong[name] = (
+                    f"the connector {first} has the same `job_id`, so both share one outbox: all rows go "
+                    f"with the secret of {first}. Remove or disable one of them."
+                )
+                continue
+            try:
+                if not connectors.is_off(content):
+                    found[name] = connectors.of_stanza(name, content).connection
+            except IrmError as error:
+                wrong[name] = in_splunk(str(error))
+        for name, what in wrong.items():
+            if self._told.get(name) != what:
+                self._journal.write("ERROR", "wrong-connector", connector=name, what=what)
+        self._told = wrong
+        return found
+
+
 def serve(environment: Mapping[str, str], stdin: BinaryIO) -> int:
     """One run of the modular input; gives its exit code."""
     clock, places = SystemClock(), Places.of(environment)
@@ -184,28 +238,18 @@ def serve(environment: Mapping[str, str], stdin: BinaryIO) -> int:
         start = modular_input.read_start(stdin)
         splunkd = Splunkd(start.uri, start.session_key)
 
-        def configured() -> Mapping[str, Connection]:
-            found = {}
-            for name, content in connectors.stanzas(splunkd).items():
-                try:
-                    if not connectors.is_off(content):
-                        found[name] = connectors.of_stanza(name, content).connection
-                except IrmError as error:
-                    journal.write("ERROR", "wrong-connector", connector=name, what=str(error))
-            return found
-
         loop = Loop(
             system_disk(),
             clock,
             places.outbox_ready(),
             journal,
-            configured=configured,
+            configured=Configuration(splunkd, journal).read,
             secret=lambda name: vault.read(splunkd, name),
             bulletin=Bulletin(splunkd),
         )
         loop.run(start.life)
     except IrmError as error:
         # splunkd starts it again after the input's interval.
-        journal.write("ERROR", "ended", what=str(error))
+        journal.write("ERROR", "ended", what=in_splunk(str(error)))
         return 1
     return 0

@@ -17,6 +17,7 @@ from irmcli.settings import Settings
 #: name → module under irmcli.commands, in the order of a first use. A module is imported when it runs.
 COMMANDS = {
     "profile": "profile",
+    "wizard": "wizard",
     "check": "check",
     "send": "send",
     "drain": "drain",

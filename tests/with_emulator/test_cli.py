@@ -22,6 +22,7 @@ from tests.with_emulator.rig import HEADER, Rig, row
 
 Run = Callable[..., Result]
 PROFILE = ("-p", "salesforce-dropbox")
+AT = ("--emulator", "emulator")
 BAD = "bradh,Name,Low,50,2026-11-20T00:00:00Z,Salesforce,text,"
 
 
@@ -422,3 +423,15 @@ def test_withdraw_says_when_row_keys_are_damaged(rig: Rig, irmexport: Run) -> No
     result = irmexport("resolve", batch.id[:12], "--withdraw", "--why", "x")
     assert result.exit_code == 1
     assert f"{keys}: the row keys are damaged" in result.stderr
+
+
+def test_uploads_warn_for_24_hours_after_a_change(rig: Rig, irmexport: Run) -> None:
+    """What `wizard --changed` was told outlives its process: every upload warns until the day is over."""
+    assert irmexport("wizard", "salesforce-dropbox", *AT, "--changed", "1h").exit_code == 0
+    early = irmexport("send", rows(rig, row(1)), "{at}")
+    assert early.exit_code == 0
+    assert "Microsoft's page says to wait 24 hours" in early.stderr
+    assert irmexport("wizard", "salesforce-dropbox", *AT, "--changed", "25h").exit_code == 0
+    late = irmexport("send", rows(rig, row(2)), "{at}")
+    assert late.stderr == ""
+    assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]

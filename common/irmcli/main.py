@@ -18,6 +18,7 @@ from irmcli.settings import Settings
 COMMANDS = {
     "profile": "profile",
     "wizard": "wizard",
+    "credential": "credential",
     "check": "check",
     "send": "send",
     "drain": "drain",

@@ -50,7 +50,7 @@ def command(
     if dry_run:
         ctx.exit(_rehearse(say, settings, profile, connection, file=file, form=form))
     # Before any row is taken: settings that cannot work are told now, not after the shaping.
-    service = settings.service(connection)
+    service = settings.service(connection, warn=say.warn)
     box = box_of(settings, connection)
     box.create()
     connections.save(box, connection)  # before any row: whatever happens then, a drain knows where to

@@ -21,6 +21,7 @@ COMMANDS = {
     "credential": "credential",
     "check": "check",
     "send": "send",
+    "watch": "watch",
     "drain": "drain",
     "status": "status",
     "show": "show",

@@ -11,7 +11,7 @@ from irmcore.errors import ConfigurationError
 from irmcore.profile.model import PLACEHOLDER
 
 from irmcli import moments, options, rehearsal, waiting
-from irmcli.commands.send import box_of
+from irmcli.handover import box_of
 from irmcli.say import Say, count
 from irmcli.settings import Settings
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "drain": "drain",
     "status": "status",
     "show": "show",
+    "reconcile": "reconcile",
     "resolve": "resolve",
     "requeue": "requeue",
     "resume": "resume",

@@ -435,3 +435,38 @@ def test_uploads_warn_for_24_hours_after_a_change(rig: Rig, irmexport: Run) -> N
     late = irmexport("send", rows(rig, row(2)), "{at}")
     assert late.stderr == ""
     assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
+
+
+def test_sent_is_reconciled_with_the_log_of_the_connector(rig: Rig, irmexport: Run) -> None:
+    """The stand-in's own log: uploads whose rows were all saved, and one whose times it keeps by the second."""
+    for number in (1, 2):
+        irmexport("send", rows(rig, row(number)), "{at}")
+    log = [upload.to_json() for upload in rig.emulator.uploads]
+    (rig.directory / "log.json").write_text(json.dumps(log))
+    done = irmexport("reconcile", "log.json")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("all rows were saved") == 2
+    assert irmexport("audit").stdout.count("reconciled") == 2
+
+
+def test_rows_that_the_service_dropped_are_explained(rig: Rig, irmexport: Run) -> None:
+    """Three rows of a user and time are spread; a service that keeps seconds drops two: exit 4, and why."""
+    same = [row(1, name).replace("user1", "user9") for name in ("A", "B", "C")]
+    sent = irmexport("send", rows(rig, *same), "{at}", "--json")
+    (batch,) = document(sent)["batches"]
+    found = irmexport("reconcile", "--batch", batch[:12], "--saved", "1")
+    assert found.exit_code == 4
+    assert "set `collisions.step: 1s`" in found.stdout
+    assert irmexport("reconcile", "--batch", batch[:12], "--saved", "3").exit_code == 0
+
+
+def test_what_a_log_does_not_say_is_said(rig: Rig, irmexport: Run) -> None:
+    """An upload or an entry alone, and a line without a number: exit 1, each named."""
+    irmexport("send", rows(rig, row(1)), "{at}")
+    (rig.directory / "log.csv").write_text("Time,RecordsSaved\n2020-01-01T00:00:00Z,5\nx,none\n")
+    done = irmexport("reconcile", "log.csv")
+    assert done.exit_code == 1
+    assert "no entry of the log fits" in done.stdout
+    assert "line 2: RecordsSaved 5 of 2020-01-01T00:00:00.000Z fits no upload" in done.stdout
+    assert "line 3: it names RecordsSaved, and no number can be read there" in done.stdout
+    assert irmexport("reconcile").exit_code == 2

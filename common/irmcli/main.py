@@ -31,6 +31,7 @@ COMMANDS = {
     "resume": "resume",
     "export-rejects": "export_rejects",
     "audit": "audit",
+    "report": "report",
     "doctor": "doctor",
     "clean-up": "clean_up",
     "emulator": "emulator",

@@ -438,7 +438,7 @@ def test_uploads_warn_for_24_hours_after_a_change(rig: Rig, irmexport: Run) -> N
 
 
 def test_sent_is_reconciled_with_the_log_of_the_connector(rig: Rig, irmexport: Run) -> None:
-    """The stand-in's own log: uploads whose rows were all saved, and one whose times it keeps by the second."""
+    """The stand-in's own log: each upload is found, and its rows were saved."""
     for number in (1, 2):
         irmexport("send", rows(rig, row(number)), "{at}")
     log = [upload.to_json() for upload in rig.emulator.uploads]
@@ -470,3 +470,18 @@ def test_what_a_log_does_not_say_is_said(rig: Rig, irmexport: Run) -> None:
     assert "line 2: RecordsSaved 5 of 2020-01-01T00:00:00.000Z fits no upload" in done.stdout
     assert "line 3: it names RecordsSaved, and no number can be read there" in done.stdout
     assert irmexport("reconcile").exit_code == 2
+
+
+def test_the_report_has_the_figures_of_what_was_sent(rig: Rig, irmexport: Run) -> None:
+    """Runs, uploads, refusals by reason and what is held, of a real outbox; no user and no file name."""
+    irmexport("send", rows(rig, row(1), row(2), BAD), "{at}")
+    rig.emulator.faults.next(Fault(reset_after_last_byte=True))
+    irmexport("send", rows(rig, row(3)), "{at}")
+    done = irmexport("report", "--json")
+    (found,) = document(done)["connectors"]
+    assert (found["runs"], found["uploads"], found["rows_sent"], found["held"]) == (2, 1, 2, 1)
+    assert found["reasons"] == [{"column": "User_Principal_Name", "reason": "upn-without-domain", "rows": 1}]
+    text = (rig.directory / "irmexport-report.html").read_text()
+    assert "Waiting for a person: 1" in text
+    assert not [word for word in ("contoso", "bradh", "rows.csv", "Name,") if word in text]
+    assert irmexport("report", "--since", "900d").exit_code == 2

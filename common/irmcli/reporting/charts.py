@@ -74,7 +74,7 @@ def ranked(title: str, rows: Sequence[tuple[str, int]], unit: str) -> str:
         width = 420 * value / most
         marks.append(
             f'<text class="name" x="290" y="{y + 16}">{html.escape(name)}</text>'
-            f'<rect class="s1" x="300" y="{y}" width="{width:.1f}" height="{_ROW - 6}"></rect>'
+            f'<rect class="all" x="300" y="{y}" width="{width:.1f}" height="{_ROW - 6}"></rect>'
             f'<text x="{308 + width:.1f}" y="{y + 16}">{value:,} {unit}</text>'
         )
     return _svg(title, height, marks)

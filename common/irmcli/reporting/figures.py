@@ -36,9 +36,6 @@ class Line:
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
     held: int = 0
     dead: int = 0
-    saved: Counter[str] = field(
-        default_factory=Counter
-    )  # reconciled: rows sent, rows that the portal's log has
 
     @property
     def rows(self) -> int:
@@ -85,8 +82,6 @@ def _count(line: Line, event: Mapping[str, Any], accepted: dict[str, datetime.da
         line.held += 1
     elif kind == "dead":
         line.dead += 1
-    elif kind == "reconciled":
-        line.saved.update({"sent": rows, "saved": int(event.get("saved") or 0)})
 
 
 def _moment(text: str) -> datetime.datetime:

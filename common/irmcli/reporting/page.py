@@ -34,7 +34,7 @@ td.n, th.n { text-align: right; white-space: nowrap; }
 svg { width: 100%; height: auto; background: var(--card); border-radius: .3rem; }
 svg text { font: 13px system-ui, sans-serif; fill: var(--soft); }
 svg text.name { text-anchor: end; } svg text.day { text-anchor: middle; } svg .grid { stroke: var(--line); }
-.s0 { fill: var(--c0); } .s1 { fill: var(--c1); } .s2 { fill: var(--c2); }
+.all { fill: var(--soft); } .s0 { fill: var(--c0); } .s1 { fill: var(--c1); } .s2 { fill: var(--c2); }
 .s3 { fill: var(--c3); } .s4 { fill: var(--c4); } .s5 { fill: var(--c5); }
 .key { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; }
 .key svg { width: .8rem; height: .8rem; margin-right: .4rem; background: none; }
@@ -53,10 +53,10 @@ def page(lines: Sequence[Line], days: Sequence[datetime.date], made: str) -> str
     else:
         body += [
             _summary(lines),
+            _held(lines),
             _deliveries(lines, days),
             _latency(lines, days),
             _rejects(lines),
-            _held(lines),
         ]
     return html_page.document(title, _STYLE, "\n".join(body))
 

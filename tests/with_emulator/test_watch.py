@@ -117,13 +117,15 @@ def test_a_content_is_taken_once_whatever_its_name(rig: Rig, inbox: Path, once: 
 
 
 def test_another_file_of_the_same_name_keeps_both(inbox: Path, once: Watch) -> None:
-    """A daily export has one name each day: the archive has every day's."""
+    """A daily export has one name each day: archive, rejects and errors have every day's."""
     for number in (1, 2):
-        (inbox / "day.csv").write_text(text(row(number)))
+        (inbox / "day.csv").write_text(text(row(number), f"bradh{number}{BAD[5:]}"))
+        (inbox / "bad.csv").write_text(f"a,a\n{number}\n")
         once()
-    kept = files(inbox)
-    assert len(kept) == 2
-    assert {(inbox / name).read_text() for name in kept} == {text(row(1)), text(row(2))}
+    kept = {place: sorted((inbox / place).iterdir()) for place in ("archive", "rejects", "errors")}
+    assert [len(names) for names in kept.values()] == [2, 2, 4]
+    assert {path.read_text().split("\n")[1] for path in kept["archive"]} == {row(1), row(2)}
+    assert {"bradh1" in path.read_text() for path in kept["rejects"]} == {True, False}
 
 
 @pytest.mark.parametrize("name", [".x.csv", "x.csv.part", "x.csv.TMP", "~$x.csv", ".hidden/x.csv"])

@@ -108,27 +108,27 @@ class Folder:
         """Whether the file is another than it was when it was found whole."""
         return _print(found.path) != found.seen
 
-    def put(self, found: Found, place: str, digest: str) -> Path:
-        """Move a file that was dealt with to ``place``; another of that name there stays."""
-        target = self.root / place / found.name
-        make_all(self._disk, str(target.parent.absolute()))
-        if target.exists():
-            target = target.with_name(f"{target.stem}.{digest[:12]}{target.suffix}")
-        found.path.replace(target)  # of the same content, if there is one of that name too
-        self._disk.sync_dir(str(target.parent))
-        return target
-
-    def write(self, name: str, place: str, data: bytes) -> Path:
-        """Put ``data`` into ``place`` under a file's name, with mode 0600, in place of what was there."""
+    def free(self, name: str, place: str, content: str) -> Path:
+        """Where a file of this name and content (its digest) goes: another one of that name there stays."""
         target = self.root / place / name
         make_all(self._disk, str(target.parent.absolute()))
+        if not target.exists() or digest(target) == content:
+            return target
+        return target.with_name(f"{target.stem}.{content[:12]}{target.suffix}")
+
+    def put(self, found: Found, target: Path) -> None:
+        """Move a file that was dealt with to ``target``."""
+        found.path.replace(target)
+        self._disk.sync_dir(str(target.parent))
+
+    def write(self, target: Path, data: bytes) -> None:
+        """Put ``data`` there, with mode 0600, in place of what was."""
         temporary = target.with_name(f".{target.name}.new")
         temporary.unlink(missing_ok=True)
         self._disk.create(str(temporary), data)
         self._disk.sync(str(temporary))
         temporary.replace(target)
         self._disk.sync_dir(str(target.parent))
-        return target
 
 
 def _own(name: str) -> bool:

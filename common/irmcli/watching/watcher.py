@@ -67,7 +67,7 @@ class Watcher:
 
     def __post_init__(self) -> None:
         self._wake = threading.Event()
-        self._not_before: dict[Path, float] = {}
+        self._not_before: dict[str, float] = {}
         self._strange: set[str] = set()
         self._lines = {}
         for route in self.routes:
@@ -142,34 +142,35 @@ class Watcher:
             if route is None:
                 self._tell_once(found)
                 continue
-            if self._not_before.get(found.path, 0.0) > self.clock.monotonic():
+            if self._not_before.get(found.name, 0.0) > self.clock.monotonic():
                 continue
-            taken = self.folder.take(found) if self.folder.whole(found) else None
-            if taken is None:
-                unsettled = True
-            else:
-                self._hand_over(taken, route)
+            unsettled = not (self.folder.whole(found) and self._hand_over(found, route)) or unsettled
         return unsettled
 
-    def _hand_over(self, found: Found, route: Route) -> None:
-        """One file, to its end. What cannot be done now is left where it is, for later."""
+    def _hand_over(self, found: Found, route: Route) -> bool:
+        """One file, to its end. What cannot be done now is left for later. Gives whether it was whole."""
         try:
-            self._accept(found, route)
-        except DataError as error:
-            self._refuse(found, error)
+            taken = self.folder.take(found)
+            if taken is None:
+                return False
+            try:
+                self._accept(taken, route)
+            except DataError as error:
+                self._refuse(taken, error)
         except (WaitError, DamageError, OSError) as trouble:
             later = trouble if isinstance(trouble, IrmError) else disk_trouble(trouble)
-            self._not_before[found.path] = self.clock.monotonic() + AGAIN
+            self._not_before[found.name] = self.clock.monotonic() + AGAIN
             self.say.warn(f"{found.name}: {later}")
             self.tell({"event": "later", "file": found.name, "error": later.what})
             self.codes.append(FAILED)
+        return True
 
     def _accept(self, found: Found, route: Route) -> None:
         name = box_name(route.connection)
         line, content = self._lines[name], digest(found.path)
         taken = Taken(self.settings.outbox_ready(), name)
         if taken.has(content):
-            self.folder.put(found, "archive", content)
+            self.folder.put(found, self.folder.free(found.name, "archive", content))
             self.say.line(f"{found.name}: taken before, nothing to do")
             self.tell({"event": "taken-before", "file": found.name, "sha256": content})
             return
@@ -188,7 +189,9 @@ class Watcher:
             self.say.warn(f"{found.name}: it was written to while it was read; it will be read again")
             return
         if done.rejects is not None:
-            self.folder.write(found.name, "rejects", Path(done.rejects).read_bytes())
+            rejects = Path(done.rejects)
+            place = self.folder.free(found.name, "rejects", digest(rejects))
+            self.folder.write(place, rejects.read_bytes())
             self.codes.append(ROWS_REFUSED)
         record = {
             "at": iso(self.clock.now()),
@@ -197,7 +200,7 @@ class Watcher:
             "counts": done.counts.as_dict(),
         }
         taken.add(content, record)
-        self.folder.put(found, "archive", content)
+        self.folder.put(found, self.folder.free(found.name, "archive", content))
         self.say.line(f"{found.name} ({route.profile.name})", "bold")
         shaped.show(self.say, done, dry=False)
         self.tell(
@@ -208,8 +211,9 @@ class Watcher:
         """A file of which nothing was accepted goes to errors/, with what is wrong and the next step."""
         what = replace_path(error, found)
         text = f"{what.what}\n{what.where or ''}\n{what.next_step}\n"
-        self.folder.write(f"{found.name}.error.txt", "errors", text.encode("utf-8", "replace"))
-        self.folder.put(found, "errors", digest(found.path))
+        place = self.folder.free(found.name, "errors", digest(found.path))
+        self.folder.write(place.with_name(f"{place.name}.error.txt"), text.encode("utf-8", "replace"))
+        self.folder.put(found, place)
         self.say.warn(f"{found.name} is in errors/: {what}")
         self.tell({"event": "error", "file": found.name, "error": what.what, "next_step": what.next_step})
         self.codes.append(code_of(error))

@@ -108,4 +108,6 @@ def scalar(text: str) -> str:
     """``text`` as a YAML scalar."""
     if _PLAIN(text) and text.lower() not in _WORDS and ": " not in text:
         return text
-    return json.dumps(text, ensure_ascii=False)
+    # What does not print (a line separator, say) is an escape: YAML would fold it into a space.
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in quoted)

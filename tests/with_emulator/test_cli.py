@@ -472,6 +472,14 @@ def test_what_a_log_does_not_say_is_said(rig: Rig, irmexport: Run) -> None:
     assert irmexport("reconcile").exit_code == 2
 
 
+def test_what_was_not_sent_cannot_be_reconciled(rig: Rig, irmexport: Run) -> None:
+    """A batch that still waits has no RecordsSaved: exit 2, and its state is said."""
+    (batch,) = document(irmexport("send", rows(rig, row(1)), "{at}", "--queue-only", "--json"))["batches"]
+    done = irmexport("reconcile", "--batch", batch, "--saved", "1")
+    assert done.exit_code == 2
+    assert "is READY: no upload of it has ended" in done.stderr
+
+
 def test_the_report_has_the_figures_of_what_was_sent(rig: Rig, irmexport: Run) -> None:
     """Runs, uploads, refusals by reason and what is held, of a real outbox; no user and no file name."""
     irmexport("send", rows(rig, row(1), row(2), BAD), "{at}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from irmcore.clock import iso
 from irmcore.desk import Desk
-from irmcore.errors import BatchDamaged, DamageError, InputError, IrmError
+from irmcore.errors import BatchDamaged, DamageError, InputError, IrmError, OperatorError
 from irmcore.outbox import Batch, Box, states
 from irmcore.profile import Profile
 
@@ -19,7 +19,8 @@ from irmcli.reconciling import Sent
 from irmcli.say import Say, count
 from irmcli.settings import Settings
 
-_DAY = 86_400.0
+#: What the service may have: with a receipt, or in doubt.
+_ENDED = (states.SENT, states.HELD)
 
 
 @click.command("reconcile")
@@ -65,7 +66,13 @@ def command(
     desk = desk_of(settings)
     found = portal_log.Log([Entry(0, saved)]) if saved is not None else _read(log)
     if batch is not None:
-        uploads = {(made := _sent(desk, *desk.find(batch))).batch: made}
+        one = _sent(desk, *desk.find(batch))
+        if one.state not in _ENDED:
+            raise OperatorError(
+                f"batch {one.batch[:12]} is {one.state or 'unreadable'}: no upload of it has ended",
+                next_step="See `irmexport status`.",
+            )
+        uploads = {one.batch: one}
     else:
         after = moments.seconds(since)
         all_ = (_sent(desk, box, one) for box in desk.choose(connector) for one in _ended(box))
@@ -121,9 +128,8 @@ def _read(path: Path | None) -> portal_log.Log:
 
 
 def _ended(box: Box) -> list[Batch]:
-    """The batches that the service may have: with a receipt, or in doubt."""
-    wanted = (states.SENT, states.HELD)
-    return [one for one in box.everything() if one.state is not None and one.state.name in wanted]
+    """The batches that the service may have."""
+    return [one for one in box.everything() if one.state is not None and one.state.name in _ENDED]
 
 
 def _sent(desk: Desk, box: Box, batch: Batch) -> Sent:

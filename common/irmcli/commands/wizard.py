@@ -52,8 +52,15 @@ def command(
     from irmcli.wizard import connectors, page, sample, steps
 
     say, settings = Say.of(ctx), Settings.of(ctx)
-    files = {settings.profile(name).name: name for name in names}
-    found = connectors.needed([settings.profile(name) for name in files.values()])
+    chosen = {name: settings.profile(name) for name in names}
+    files = {profile.name: name for name, profile in chosen.items()}
+    if len(files) < len(chosen):
+        raise ConfigurationError(
+            "two of these profiles have the same `name`",
+            where=", ".join(chosen),
+            next_step="Give each its own: it names the connector and its sample file.",
+        )
+    found = connectors.needed(list(chosen.values()))
     sections = steps.sections(found, files)
     texts = {"wizard.md": page.markdown(_TITLE, sections), "wizard.html": page.page(_TITLE, sections)}
     for connector in found:

@@ -62,6 +62,7 @@ VALUES = {
     "Source": ["CanarySource", "CanaryOther"],
     "yes: no": ["canary text # ]", 'canary "quoted"'],
     "off": ["canary third", ""],
+    "line\u2028separator": ["canary fourth", ""],
 }
 
 

@@ -186,3 +186,12 @@ def test_a_change_needs_a_job_and_a_past_moment(wizard: Callable[..., Result]) -
     """The wait belongs to a connector that exists, from when its indicators were changed."""
     assert "`job_id` of profile leaver-prediction" in wizard("leaver-prediction", "--changed", "0m").output
     assert "in the future" in wizard("leaver-prediction", "--changed", "2999-01-01T00:00Z").output
+
+
+def test_two_profiles_of_one_name_are_refused(wizard: Callable[..., Result]) -> None:
+    """The name is the connector's and its sample file's: none of the two is lost silently."""
+    for name in ("a.yaml", "b.yaml"):
+        Path(name).write_text(profiles.shipped_text("leaver-prediction"))
+    done = wizard("a.yaml", "b.yaml")
+    assert done.exit_code == 2
+    assert "the same `name`" in done.output

@@ -71,6 +71,10 @@ PACKAGES = {
     "msal": {"irmcore.auth"},
     "yaml": {"irmcore.profile"},
     "splunk": {"irmexport_rest"},
+    "keyring": {"irmcli"},
+    "watchdog": {"irmcli"},
+    "cryptography": {"irmcli", "irmemulator"},
+    "jwt": {"irmemulator"},
     "fastjsonschema": {"irmcore.profile"},
 }
 

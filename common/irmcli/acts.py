@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from irmcore import connection as connections
-from irmcore import intake
 from irmcore import profile as profiles
 from irmcore.connection import Connection
 from irmcore.delivery import Report
 from irmcore.profile import Profile
 from irmemulator import Emulator, Fault, Options
 
-from irmcli import delivered, examples, rehearsal, shaped, source
-from irmcli.commands.send import box_of
+from irmcli import delivered, examples, handover, rehearsal, shaped
 from irmcli.desks import desk_of
+from irmcli.handover import box_of
 from irmcli.say import Say, count
 from irmcli.settings import Settings
 
@@ -125,18 +123,7 @@ class _Stage:
         say, settings = self._say, self._settings
         say.line(f"irmexport send {file.name} --profile {profile.name} --emulator …", "dim")
         connection = rehearsal.connection(profile, str(self._place / "emulator"))
-        box = box_of(settings, connection)
-        box.create()
-        connections.save(box, connection)
-        with source.table(str(file), profile, "auto") as table:
-            done = intake.accept(
-                table,
-                profile.at(connection.connector),
-                box,
-                settings.origin({"file": file.name}),
-                where=connections.destination(connection),
-                name=file.name,
-            )
+        box, done = handover.accept(settings, profile, connection, str(file), details={"file": file.name})
         shaped.show(say, done, dry=False)
         report, _ = delivered.drain(say, box, settings.service(connection))
         return connection, report

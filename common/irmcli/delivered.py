@@ -13,6 +13,7 @@ from irmcore.delivery import Report, Sender, Service
 from irmcore.outbox import Batch, Box, Manifest, states
 from irmcore.standing import load_gate
 
+from irmcli import waiting
 from irmcli.exits import code_of_drain
 from irmcli.say import Say, count
 
@@ -47,6 +48,9 @@ class Teller:
 
 def drain(say: Say, box: Box, service: Service, *, until: float | None = None) -> tuple[Report, int]:
     """Send what may be sent of one connector, tell it, and give the exit code it means."""
+    too_early = waiting.warning(box) if box.waiting() else None
+    if too_early is not None:
+        say.warn(too_early)
     report = Sender(box, service, listener=Teller(say)).drain(until=until)
     gate, _ = load_gate(box)
     paused = gate.mode != gates.OPEN

@@ -5,7 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from irmcore import connection as connections
 from irmcore import credentials
 from irmcore import profile as profiles
 from irmcore.connection import Connection
+from irmcore.credentials import Credential
 from irmcore.delivery import Service
 from irmcore.disk import make_all, system_disk
 from irmcore.errors import ConfigurationError
 from irmcore.outbox import Origin
-from irmcore.profile import Profile
+from irmcore.profile import CredentialRef, Profile
+
+from irmcli import expiry, safes
 
 
 @dataclass(frozen=True)
@@ -65,15 +69,24 @@ class Settings:
             )
         return str(self.outbox.absolute())
 
-    def service(self, connection: Connection) -> Service:
+    def service(self, connection: Connection, *, warn: Callable[[str], None] | None = None) -> Service:
         """How a connection's batches are sent; the secret is read when a token is first needed.
 
-        Raises ConfigurationError.
+        ``warn`` is told then if the secret ends soon. Raises ConfigurationError.
         """
-        place = connection.connector.credential
-        return connections.service(
-            connection, lambda: credentials.read(place.kind, place.name, self.environment)
-        )
+
+        def secret() -> Credential:
+            found = self.credential(connection.connector.credential)
+            said = expiry.warning(found, time.time())
+            if warn is not None and said is not None:
+                warn(said)
+            return found
+
+        return connections.service(connection, secret)
+
+    def credential(self, place: CredentialRef) -> Credential:
+        """What is at the place that a profile names. Raises CredentialError."""
+        return credentials.read(place.kind, place.name, self.environment, safes.READERS)
 
     def profile(self, name: str) -> Profile:
         """The profile at a path, of the user's own directory, or shipped. Raises ProfileError."""

@@ -46,6 +46,9 @@ ADVICE: Mapping[str, str] = {
 ENTRA: Mapping[str, str] = {
     "AADSTS7000215": "The client secret is wrong: use the secret's value, not its ID.",
     "AADSTS7000222": "The client secret has expired: create a new one and put it where `credential` says.",
+    "AADSTS700027": "The application does not have this certificate: upload it under Certificates & secrets.",
+    "AADSTS700024": "The signed proof is out of its time: set this machine's clock (NTP).",
+    "AADSTS1000502": "The certificate has ended or is not valid yet: make a new one and upload it.",
     "AADSTS700016": "The tenant does not know this application: check `app_id` and `tenant_id`.",
     "AADSTS90002": "There is no such tenant in this cloud: check `tenant_id` and `cloud`.",
     "AADSTS900023": "`tenant_id` is not a tenant: copy the directory ID from Entra's overview.",

@@ -14,7 +14,7 @@ from typing import Any, Callable, Protocol
 import msal
 
 from irmcore.advice import ENTRA
-from irmcore.credentials import Secret
+from irmcore.credentials import Credential
 
 
 class TokenTrouble(Exception):
@@ -54,12 +54,12 @@ class MsalTokens:
         login: str,
         tenant_id: str,
         app_id: str,
-        secret: Callable[[], Secret],
+        secret: Callable[[], Credential],
         resource: str,
         http: Any,
         known_login: bool,
     ) -> None:
-        """``login`` is https://host; ``secret`` is asked each time a client is made.
+        """``login`` is https://host; ``secret`` (or a certificate) is asked for each time a client is made.
 
         ``http`` is a requests session (MSAL's own would let REQUESTS_CA_BUNDLE decide whom to trust);
         ``known_login`` is False for an emulator, which Microsoft's instance discovery does not know.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from irmcore import __version__
 from irmcore.clouds import CLOUDS, Endpoints, emulator_endpoints
-from irmcore.credentials import Secret
+from irmcore.credentials import Credential
 from irmcore.errors import ConfigurationError, DamageError
 from irmcore.outbox import Box, Destination
 from irmcore.profile.model import Connector, CredentialRef
@@ -82,8 +82,8 @@ def load(box: Box) -> Connection:
         ) from None
 
 
-def service(connection: Connection, secret: Callable[[], Secret]) -> Service:
-    """The service of a connection; ``secret`` is asked for the client secret when a token is first needed.
+def service(connection: Connection, secret: Callable[[], Credential]) -> Service:
+    """The service of a connection; ``secret`` gives the credential when a token is first needed.
 
     Raises ConfigurationError for settings that were never filled in.
     """

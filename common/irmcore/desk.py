@@ -353,6 +353,15 @@ class Desk:
                 next_step="See `irmexport status`.",
             )
 
+    def reconciled(self, name: str, saved: int, *, who: str) -> None:
+        """Note that the portal's log has ``saved`` rows of a batch. Its state stays as it is.
+
+        Raises OperatorError, OutboxBusy.
+        """
+        box, batch = self.find(name)
+        with self._at_rest(box):
+            box.note(box.reload(batch.id), {"event": "reconciled", "saved": saved, "by": who})
+
     def resume(self, box: Box) -> bool:
         """Open the connector's gate and let waiting retries go now. Gives whether anything changed."""
         with self._at_rest(box):

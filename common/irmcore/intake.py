@@ -416,6 +416,10 @@ class _Run:
             "origin": asdict(self._origin),
             "counts": done.counts.as_dict(),
             "changed": done.changed,
+            "reasons": [
+                {"column": column, "reason": code, "rows": rows}
+                for (column, code), rows in sorted(done.reasons.items())
+            ],
             "batches": list(done.batches),
             "rejects": done.rejects,
             "tool": f"irmexport {__version__}",

@@ -30,7 +30,7 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
         until = box.clock.monotonic() + seconds if seconds else None
         say.line(desk.title(box), "bold")
         try:
-            service = settings.service(connections.load(box))
+            service = settings.service(connections.load(box), warn=say.warn)
             report, code = delivered.drain(say, box, service, until=until)
         except (IrmError, OSError) as trouble:
             # One connector's trouble does not keep the others from sending.

@@ -13,7 +13,7 @@ from irmcore.disk import system_disk
 from irmcore.outbox import Box
 from irmcore.profile import Profile
 
-from irmcli import delivered, options, rehearsal, shaped, source
+from irmcli import delivered, handover, options, rehearsal, shaped, source
 from irmcli.exits import DONE, ROWS_REFUSED, worst
 from irmcli.say import Say
 from irmcli.settings import Settings
@@ -50,19 +50,16 @@ def command(
     if dry_run:
         ctx.exit(_rehearse(say, settings, profile, connection, file=file, form=form))
     # Before any row is taken: settings that cannot work are told now, not after the shaping.
-    service = settings.service(connection)
-    box = box_of(settings, connection)
-    box.create()
-    connections.save(box, connection)  # before any row: whatever happens then, a drain knows where to
+    service = settings.service(connection, warn=say.warn)
     details = {"file": "-" if file == "-" else str(Path(file).absolute())}
-    with source.table(file, profile, form) as table, say.progress("shaping") as progress:
-        done = intake.accept(
-            table,
-            profile.at(connection.connector),
-            box,
-            settings.origin(details),
-            where=connections.destination(connection),
-            name=file,
+    with say.progress("shaping") as progress:
+        box, done = handover.accept(
+            settings,
+            profile,
+            connection,
+            file,
+            form=form,
+            details=details,
             max_refused=max_refused,
             progress=progress,
         )
@@ -75,12 +72,6 @@ def command(
         code = worst((code, drained))
     say.document(result)
     ctx.exit(code)
-
-
-def box_of(settings: Settings, connection: Connection) -> Box:
-    """The outbox of a connection."""
-    path = f"{settings.outbox_ready()}/{connections.box_name(connection)}"
-    return Box(system_disk(), SystemClock(), path)
 
 
 def _rehearse(

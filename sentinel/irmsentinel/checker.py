@@ -204,7 +204,7 @@ def _difference(promised: list[list[str]], given: list[list[str]]) -> str:
 
 def _line_of_returns(artefact: Artefact) -> int:
     lines = artefact.text.splitlines()
-    return next(i for i, line in enumerate(lines, start=1) if line.startswith("// returns:"))
+    return next(i for i, line in enumerate(lines, start=1) if line.removeprefix("// ").startswith("returns:"))
 
 
 def _place(body: str, first_line: int, start: int) -> tuple[int, int]:

@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from irmcore import connection as connections
-from irmcore import intake
 from irmcore import profile as profiles
 from irmcore.connection import Connection
 from irmcore.delivery import Report
 from irmcore.profile import Profile
 from irmemulator import Emulator, Fault, Options
 
-from irmcli import delivered, examples, rehearsal, shaped, source
-from irmcli.commands.send import box_of
+from irmcli import examples, rehearsal, source
 from irmcli.desks import desk_of
 from irmcli.say import Say, count
 from irmcli.settings import Settings
+from irmcli.ways import Way
 
 #: What the connector must keep of each example: (user, threshold) of every row that Microsoft's page prints.
 EXPECTED = {
@@ -105,7 +103,7 @@ class _Stage:
         running.faults.next(Fault(reset_after_last_byte=True))
         connection, report = self._send(profile, file)
         desk = desk_of(self._settings)
-        box = box_of(self._settings, connection)
+        box = Way(self._say, self._settings, profile, connection).box
         overview = desk.overview(box)
         for item in overview.items:
             say.line(f"irmexport status: {item.id[:12]} is {item.state} ({count(item.rows, 'row')})")
@@ -125,20 +123,11 @@ class _Stage:
         say, settings = self._say, self._settings
         say.line(f"irmexport send {file.name} --profile {profile.name} --emulator …", "dim")
         connection = rehearsal.connection(profile, str(self._place / "emulator"))
-        box = box_of(settings, connection)
-        box.create()
-        connections.save(box, connection)
+        way = Way(say, settings, profile, connection)
         with source.table(str(file), profile, "auto") as table:
-            done = intake.accept(
-                table,
-                profile.at(connection.connector),
-                box,
-                settings.origin({"file": file.name}),
-                where=connections.destination(connection),
-                name=file.name,
-            )
-        shaped.show(say, done, dry=False)
-        report, _ = delivered.drain(say, box, settings.service(connection))
+            done = way.accept(table, name=file.name, details={"file": file.name})
+        way.show(done, dry=False)
+        report, _ = way.deliver()
         return connection, report
 
 

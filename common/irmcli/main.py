@@ -13,6 +13,7 @@ from irmcore.errors import IrmError
 from irmcli.exits import FAILED, code_of, disk_trouble
 from irmcli.say import Say
 from irmcli.settings import Settings
+from irmcli.ways import Ways
 
 #: name → module under irmcli.commands, in the order of a first use. A module is imported when it runs.
 COMMANDS = {
@@ -82,6 +83,7 @@ def with_json(command: click.Command) -> click.Command:
     def turn_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         if value:
             ctx.obj = ctx.find_root().obj = Say(as_json=True)
+            ctx.meta["irmexport.host"] = Ways(ctx.obj, Settings.of(ctx))
 
     if isinstance(command, click.Group):
         for inner in command.commands.values():
@@ -117,3 +119,4 @@ def main(ctx: click.Context, outbox: str | None, as_json: bool) -> None:
     """
     ctx.obj = Say(as_json=as_json)
     ctx.meta["irmexport.settings"] = Settings.read(outbox)
+    ctx.meta["irmexport.host"] = Ways(ctx.obj, Settings.of(ctx))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -155,12 +155,14 @@ def named(name: str, known: dict[str, Aggregation] | None = None) -> Aggregation
     """The aggregation of that name. Raises ConfigurationError with the nearest one."""
     known = known if known is not None else load()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        raise ConfigurationError(
-            f"there is no aggregation `{name}`",
-            next_step=f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}.",
-        )
+        raise ConfigurationError(f"there is no aggregation `{name}`", next_step=nearest(name, known))
     return known[name]
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """What somebody who wrote `name` may have meant."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."
 
 
 def read(path: Path) -> Aggregation:
@@ -176,12 +178,7 @@ def read(path: Path) -> Aggregation:
         )
     if times["window"] not in (_DAY, timedelta(hours=1)):
         raise found.wrong("`window` is neither 1h nor 1d", "Other bins differ on this machine.", "window")
-    for key in ("overlap", "first", "schedule"):
-        if times[key] % times["window"]:
-            raise found.wrong(f"`{key}` is not whole windows", "Make it a multiple of `window`.", key)
-    if times["schedule"] < times["window"]:
-        raise found.wrong("`schedule` is shorter than a window", "Make it at least `window`.", "schedule")
-    return Aggregation(
+    read_it = Aggregation(
         path=path,
         description=found.text("description"),
         profile=found.text("profile"),
@@ -191,6 +188,17 @@ def read(path: Path) -> Aggregation:
         first_line=found.line("query") + 2,
         text=path.read_text(encoding="utf-8"),
     )
+    refuse_odd_times(read_it, found)
+    return read_it
+
+
+def refuse_odd_times(aggregation: Aggregation, found: keys.Keys) -> None:
+    """Raises ConfigurationError for times that are no whole windows, or none at all."""
+    window = keys.in_words(aggregation.window)
+    for key in ("overlap", "first", "schedule"):
+        length: timedelta = getattr(aggregation, key)
+        if length % aggregation.window or (not length and key != "overlap"):
+            raise found.wrong(f"`{key}` is not whole windows of {window}", f"Make it {window}, or more.", key)
 
 
 def summary_rules(top: Path | None = None) -> dict[str, SummaryRule]:

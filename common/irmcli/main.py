@@ -13,7 +13,6 @@ from irmcore.errors import IrmError
 from irmcli.exits import FAILED, code_of, disk_trouble
 from irmcli.say import Say
 from irmcli.settings import Settings
-from irmcli.ways import Ways
 
 #: name → module under irmcli.commands, in the order of a first use. A module is imported when it runs.
 COMMANDS = {
@@ -83,7 +82,6 @@ def with_json(command: click.Command) -> click.Command:
     def turn_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         if value:
             ctx.obj = ctx.find_root().obj = Say(as_json=True)
-            ctx.meta["irmexport.host"] = Ways(ctx.obj, Settings.of(ctx))
 
     if isinstance(command, click.Group):
         for inner in command.commands.values():
@@ -99,6 +97,13 @@ def with_json(command: click.Command) -> click.Command:
         )
         command.params.append(option)
     return command
+
+
+def _host(ctx: click.Context) -> Any:
+    """What a command from outside needs of us, for when it asks: --help does not load it."""
+    from irmcli.ways import Ways
+
+    return Ways(Say.of(ctx), Settings.of(ctx))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -119,4 +124,4 @@ def main(ctx: click.Context, outbox: str | None, as_json: bool) -> None:
     """
     ctx.obj = Say(as_json=as_json)
     ctx.meta["irmexport.settings"] = Settings.read(outbox)
-    ctx.meta["irmexport.host"] = Ways(ctx.obj, Settings.of(ctx))
+    ctx.meta["irmexport.host"] = _host

@@ -64,5 +64,5 @@ class Host(Protocol):
 
 def of(ctx: click.Context) -> Host:
     """The host of the command that runs."""
-    host: Host = ctx.meta["irmexport.host"]
+    host: Host = ctx.meta["irmexport.host"](ctx)
     return host

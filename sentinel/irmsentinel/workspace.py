@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.identity import AzureAuthorityHosts
 from azure.monitor.query import LogsQueryClient, LogsQueryPartialResult
 from irmcore.errors import AddressRefused, ConfigurationError, DataError, WaitError
@@ -144,8 +144,7 @@ class Workspace:
     def _refused(self, error: HttpResponseError) -> ConfigurationError | DataError | WaitError:
         status = error.status_code or 0
         code = _innermost(error)
-        # The client turns the credential's error into one of its own, without a status.
-        if isinstance(error.__context__, ClientAuthenticationError) or not status:
+        if not status:  # the client turns the credential's error into one of its own
             return ConfigurationError(
                 "the sign-in was refused",
                 where=self._where,

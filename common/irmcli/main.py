@@ -29,6 +29,7 @@ COMMANDS = {
     "audit": "audit",
     "doctor": "doctor",
     "clean-up": "clean_up",
+    "schedule": "schedule",
     "emulator": "emulator",
     "demo": "demo",
 }

@@ -6,7 +6,8 @@ stand-in what it kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from irmcore import profile as profiles
@@ -48,15 +49,23 @@ sarad@contoso.com,Dropbox - Shared a folder outside the company,critical,2,2023-
 Verdict = tuple[str, bool]
 
 
-def play(say: Say, settings: Settings, place: Path) -> list[Verdict]:
-    """All acts, in a new outbox under ``place``, and what each came to."""
-    chosen = [profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)") for name in EXPECTED]
+@contextmanager
+def connector(say: Say, place: Path) -> Iterator[Emulator]:
+    """The stand-in that all acts send to, with a job for every shipped profile."""
+    names = profiles.shipped_names()
+    chosen = [profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)") for name in names]
     with rehearsal.emulator(place / "emulator", chosen, Options(), lifetime=_LIFETIME) as running:
         rehearsal.announce(place / "emulator", running)
         say.line(f"A stand-in of the Purview connector runs at {running.url} (HTTPS, throw-away CA).")
-        stage = _Stage(say, settings, place, running)
-        results = [stage.example(profile) for profile in chosen]
-        ended = stage.doubt(chosen[1])
+        yield running
+
+
+def play(say: Say, settings: Settings, place: Path, running: Emulator) -> list[Verdict]:
+    """All acts, in a new outbox under ``place``, and what each came to."""
+    chosen = [profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)") for name in EXPECTED]
+    stage = _Stage(say, settings, place, running)
+    results = [stage.example(profile) for profile in chosen]
+    ended = stage.doubt(chosen[1])
     return [*map(_verdict, results), ended]
 
 

@@ -62,10 +62,11 @@ def stand_in(directory: Path, workspace: str | None = None) -> tuple[Workspace, 
 
 
 class Folder:
-    """A folder of tables on this machine, queried as a workspace would be; ``now`` is its time."""
+    """A folder of tables on this machine, queried as a workspace would be; ``now`` is the time there."""
 
     def __init__(self, engine: Engine, folder: Path, now: datetime) -> None:
         self._engine = engine
+        self.place = folder
         self.now = now
         self.label = f"local-{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:8]}"
 

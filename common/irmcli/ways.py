@@ -101,7 +101,7 @@ class Ways:
     @property
     def configuration(self) -> Path:
         """The folder of the user's own configuration."""
-        return self._settings.profiles.parent
+        return self._settings.configuration
 
     @property
     def environment(self) -> Mapping[str, str]:

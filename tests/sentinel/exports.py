@@ -132,6 +132,7 @@ def export(
 ) -> Outcome:
     """One run of an aggregation, its times changed."""
     aggregation: Aggregation = replace(aggregations.named(name), **changes)
+    way.prepare()
     return Export(aggregation, source, way, clock=clock).run(now)
 
 

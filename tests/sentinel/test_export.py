@@ -148,14 +148,14 @@ def test_an_answer_that_is_cut_off_is_read_again_in_halves(stage: Stage, tmp_pat
 
 
 def test_one_window_that_is_too_much_is_read_by_parts_of_its_users(stage: Stage, tmp_path: Path) -> None:
-    """Forty users on one day, ten rows an answer: each user comes in exactly one part."""
-    rows = [okta("2026-11-20T08:00:00Z", f"user{n}@contoso.com") for n in range(40)]
-    with api({"OktaSystemLogs": rows}, tmp_path / "api", max_rows=10) as there:
-        outcome = export(workspace(tmp_path / "api"), stage.way())
+    """Twenty users on one day, seven rows an answer: each user comes in exactly one part."""
+    rows = [okta("2026-11-20T08:00:00Z", f"user{n}@contoso.com") for n in range(20)]
+    with api({"OktaSystemLogs": rows}, tmp_path / "api", max_rows=7) as there:
+        outcome = export(workspace(tmp_path / "api"), stage.way(), first=timedelta(days=1))
     stage.way().drain()
-    assert stage.counts() == sorted((f"user{n}@contoso.com", "2026-11-20", 1) for n in range(40))
-    assert (outcome.counts.shaped, outcome.counts.merged, outcome.counts.skipped) == (40, 0, 0)
-    assert any("parts:long = 8" in query for query in there.queries)
+    assert stage.counts() == sorted((f"user{n}@contoso.com", "2026-11-20", 1) for n in range(20))
+    assert (outcome.counts.shaped, outcome.counts.merged, outcome.counts.skipped) == (20, 0, 0)
+    assert any("parts:long = 4" in query for query in there.queries)
 
 
 def test_what_no_split_makes_small_is_an_error_and_the_cursor_stays(stage: Stage, tmp_path: Path) -> None:
@@ -166,13 +166,13 @@ def test_what_no_split_makes_small_is_an_error_and_the_cursor_stays(stage: Stage
     ]
     with api({"OktaSystemLogs": [*SIX_DAYS, *rows]}, tmp_path / "api", max_rows=1) as there:
         with pytest.raises(DataError, match=f"{MOST_PARTS} parts.*summary rule"):
-            export(workspace(tmp_path / "api"), stage.way())
-        assert len(there.queries) < 40
+            export(workspace(tmp_path / "api"), stage.way(), first=timedelta(days=2))
+        assert len(there.queries) < 3 + 2 * 6
     cursor = Keeper(stage.way().box, "okta", WORKSPACE).load()
     assert cursor is not None
     assert cursor.read_to == datetime(2026, 11, 20, tzinfo=UTC)
     stage.way().drain()
-    assert stage.counts()[:5] == ALL_SIX[:5]
+    assert ALL_SIX[4] in stage.counts()
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from tests.sentinel.exports import WORKSPACE, Stage, api, okta
 from tests.sentinel.worker import DAYS
 
 ROOT = Path(__file__).parents[2]
-KILLS = 12
-FEWEST = 5
-BOUND = 30.0
+KILLS = 8
+FEWEST = 4
+BOUND = 20.0
 #: Seconds in which a process has its first rows in the outbox, on a slow machine.
 PATIENCE = 15.0
 

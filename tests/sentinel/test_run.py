@@ -122,7 +122,7 @@ def test_without_a_configuration_the_next_step_is_told(tmp_path: Path) -> None:
 
 
 def test_an_export_by_hand(machine: Machine, tmp_path: Path) -> None:
-    """Windows that are asked for leave the cursor alone, parts of one are refused, trouble is an exit code."""
+    """Windows that are asked for leave the cursor alone; a part of one is refused; trouble is an exit code."""
     at = ("--query-emulator", str(tmp_path / "api"), "--emulator", str(tmp_path / "emulator"))
     outbox = ("--json", "--outbox", str(tmp_path / "outbox"), "sentinel", "export", "okta")
 

@@ -28,9 +28,10 @@ from irmcli import expiry, safes
 
 @dataclass(frozen=True)
 class Settings:
-    """The outbox directory, the directory of the user's own profiles, and the environment."""
+    """The outbox, the folders of the user's configuration and of their own profiles, and the environment."""
 
     outbox: Path
+    configuration: Path
     profiles: Path
     environment: Mapping[str, str]
 
@@ -38,10 +39,11 @@ class Settings:
     def read(outbox: str | None) -> Settings:
         environment = dict(os.environ)
         state = platformdirs.user_state_path("irmexport")
-        own = platformdirs.user_config_path("irmexport") / "profiles"
+        configuration = platformdirs.user_config_path("irmexport")
         return Settings(
             outbox=Path(outbox) if outbox else state / "outbox",
-            profiles=Path(environment.get("IRMEXPORT_PROFILES", own)),
+            configuration=configuration,
+            profiles=Path(environment.get("IRMEXPORT_PROFILES", configuration / "profiles")),
             environment=environment,
         )
 

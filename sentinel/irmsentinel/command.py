@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from irmcore.errors import ConfigurationError
 
-from irmsentinel import arm, calls, content, extra, samples, voice
+from irmsentinel import aggregations, arm, calls, content, export_commands, extra, samples, voice
+from irmsentinel import host as hosts
 from irmsentinel.result import Result, cell
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @click.group("sentinel")
 def command() -> None:
-    """IRM alerts in Microsoft Sentinel: queries, sample tables, functions to deploy."""
+    """Microsoft Sentinel: exports to the connector; IRM alerts, sample tables, functions to deploy."""
+
+
+for _command in export_commands.COMMANDS:
+    command.add_command(_command)
 
 
 @command.command("list")
@@ -91,7 +96,7 @@ def query(
         with engine:
             result = engine.run(kql, now=now, within=(now - span, now) if span else None)
     else:
-        result = _remote(workspace, cloud, emulator).run(kql, timespan=span)
+        result = _remote(workspace, cloud, emulator, hosts.of(ctx)).run(kql, timespan=span)
     show(voice.of(ctx), name, chosen(in_order(result), columns))
 
 
@@ -122,10 +127,17 @@ def emulator_(ctx: click.Context, directory: Path, folder: Path, port: int, life
 
 @command.command("template")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@click.option(
+    "--summary-rules", is_flag=True, help="The summary rules for sources too large to export, instead."
+)
 @click.pass_context
-def template(ctx: click.Context, file: Path) -> None:
+def template(ctx: click.Context, *, file: Path, summary_rules: bool) -> None:
     """Write the ARM template that deploys the functions to FILE (- for standard output)."""
-    text = json.dumps(arm.template(content.load()), indent=2) + "\n"
+    if summary_rules:
+        document = arm.summary_rules(aggregations.summary_rules().values())
+    else:
+        document = arm.template(content.load())
+    text = json.dumps(document, indent=2) + "\n"
     if str(file) == "-":
         click.echo(text, nl=False)
         return
@@ -175,33 +187,10 @@ def _values(params: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _remote(workspace: str | None, cloud: str, emulator: Path | None) -> Workspace:
+def _remote(workspace: str | None, cloud: str, emulator: Path | None, host: hosts.Host) -> Workspace:
     with extra.needed():
-        from azure.identity import ClientSecretCredential, DefaultAzureCredential
-
-        from irmsentinel.workspace import AUTHORITIES, HOSTS, Workspace
-
-    if emulator is None:
-        if cloud not in HOSTS:
-            raise ConfigurationError(
-                f"there is no cloud `{cloud}`", where="--cloud", next_step=f"There are: {', '.join(HOSTS)}."
-            )
-        credential = DefaultAzureCredential(authority=AUTHORITIES[cloud])
-        return Workspace(str(workspace), credential, HOSTS[cloud])
-    try:
-        at = json.loads((emulator / "api.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ConfigurationError(
-            "no stand-in has announced itself here",
-            where=str(emulator),
-            next_step=f"Start one: irmexport sentinel emulator --directory {emulator} --local DIR",
-        ) from None
-    made_up = ClientSecretCredential(
-        at["tenant_id"],
-        at["app_id"],
-        at["secret"],
-        authority=at["url"],
-        disable_instance_discovery=True,
-        connection_verify=at["ca_file"],
-    )
-    return Workspace(at["workspace_id"], made_up, f"{at['url']}/v1", at["ca_file"])
+        from irmsentinel import sources
+        from irmsentinel.identity import Identity
+    if emulator is not None:
+        return sources.stand_in(emulator)[0]
+    return sources.azure(str(workspace), cloud, Identity(), host.environment)

@@ -1,5 +1,5 @@
 import pytest
-from irmsentinel import content
+from irmsentinel import aggregations, content
 
 from tests.sentinel.fixtures import HERE, Case, cases, holds, run
 
@@ -17,4 +17,11 @@ def test_a_query_gives_these_rows(case: Case) -> None:
 def test_every_query_has_a_fixture(artefact: content.Artefact) -> None:
     """A KQL file without literal rows that show what it gives is not finished."""
     fixture = HERE / artefact.path.parent.name / f"{artefact.name}.yaml"
+    assert fixture.is_file(), f"copy a neighbour to {fixture}"
+
+
+@pytest.mark.parametrize("name", aggregations.load())
+def test_every_aggregation_has_a_fixture(name: str) -> None:
+    """An aggregation without literal rows that show what it gives is not finished."""
+    fixture = HERE / "aggregations" / f"{name}.yaml"
     assert fixture.is_file(), f"copy a neighbour to {fixture}"

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from irmcore import connection as connections
 from irmcore.clock import SystemClock, iso
 from irmcore.errors import ConfigurationError
 from irmcore.profile.model import PLACEHOLDER
 
 from irmcli import moments, options, rehearsal, waiting
-from irmcli.handover import box_of
 from irmcli.say import Say, count
 from irmcli.settings import Settings
+from irmcli.ways import Way
 
 _TITLE = "Insider Risk Indicators: what to choose in the wizard"
 
@@ -111,10 +110,9 @@ def _remember(ctx: click.Context, names: tuple[str, ...], changed: str, emulator
                 f"`job_id` of profile {profile.name} still has the placeholder",
                 next_step="Fill in the job ID of the wizard's Finish page first.",
             )
-        box = box_of(settings, connection)
-        box.create()
-        connections.save(box, connection)
-        waiting.remember(box, at, settings.origin({}).user)
+        way = Way(say, settings, profile, connection)
+        way.make()
+        waiting.remember(way.box, at, settings.origin({}).user)
         until = iso(at + waiting.SECONDS)
         say.line(f"{profile.name}: changed at {iso(at)}; uploads warn until {until}")
         results.append({"profile": profile.name, "changed": iso(at), "until": until})

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from irmcore.clock import Clock, iso
 from irmcore.connection import box_name
-from irmcore.delivery import Report, Service
+from irmcore.delivery import Report
 from irmcore.errors import DamageError, DataError, IrmError, WaitError
-from irmcore.outbox import Box
 
-from irmcli import delivered, handover, shaped
+from irmcli import delivered, shaped, source
 from irmcli.exits import FAILED, ROWS_REFUSED, code_of, disk_trouble, worst
 from irmcli.say import Say
 from irmcli.settings import Settings
@@ -23,6 +22,7 @@ from irmcli.watching import routes
 from irmcli.watching.folder import Folder, Found, digest
 from irmcli.watching.routes import Route
 from irmcli.watching.taken import Taken
+from irmcli.ways import Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +45,7 @@ class _Line:
     """A connector that files go to, and when it is to be drained next (monotonic seconds)."""
 
     route: Route
-    box: Box
-    service: Service
+    way: Way
     due: float = 0.0
 
 
@@ -71,9 +70,9 @@ class Watcher:
         self._strange: set[str] = set()
         self._lines = {}
         for route in self.routes:
-            box = handover.box_of(self.settings, route.connection)
-            service = self.settings.service(route.connection, warn=self.say.warn)
-            self._lines[box_name(route.connection)] = _Line(route, box, service)
+            way = Way(self.say, self.settings, route.profile, route.connection)
+            way.check()
+            self._lines[box_name(route.connection)] = _Line(route, way)
 
     def end(self) -> None:
         """End after the step that is being done. Safe in a signal handler."""
@@ -175,14 +174,8 @@ class Watcher:
             self.tell({"event": "taken-before", "file": found.name, "sha256": content})
             return
         details = {"file": str(self.folder.root / found.name), "sha256": content}
-        _, done = handover.accept(
-            self.settings,
-            route.profile,
-            route.connection,
-            str(found.path),
-            details=details,
-            max_refused=self.max_refused,
-        )
+        with source.table(str(found.path), route.profile, "auto") as table:
+            done = line.way.accept(table, name=str(found.path), details=details, max_refused=self.max_refused)
         line.due = 0.0
         if self.folder.changed(found):
             # Written to while it was read: its rows so far are kept, the rest comes when it is whole.
@@ -230,12 +223,10 @@ class Watcher:
         """Send what is due, for a slice of time. Gives whether there is more to send at once."""
         busy = False
         for line in self._lines.values():
-            if self.stop.is_set() or self.clock.monotonic() < line.due or not line.box.exists():
+            if self.stop.is_set() or self.clock.monotonic() < line.due or not line.way.box.exists():
                 continue
             try:
-                report, code = delivered.drain(
-                    self.say, line.box, line.service, until=self.clock.monotonic() + SLICE
-                )
+                report, code = line.way.deliver(until=self.clock.monotonic() + SLICE)
             except (IrmError, OSError) as trouble:
                 error = trouble if isinstance(trouble, IrmError) else disk_trouble(trouble)
                 self.say.warn(f"{line.route.profile.name}: {error}")

@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -18,8 +19,11 @@ from irmcore.connection import Connection
 from irmcore.delivery import Service
 from irmcore.disk import make_all, system_disk
 from irmcore.errors import ConfigurationError
-from irmcore.outbox import Origin
+from irmcore.outbox import Box, Origin
 from irmcore.profile import Profile
+
+#: Other distributions send to other kinds of destination: kind -> (box, environment) -> Service.
+DESTINATIONS = "irmexport.destinations"
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,23 @@ class Settings:
         place = connection.connector.credential
         return connections.service(
             connection, lambda: credentials.read(place.kind, place.name, self.environment)
+        )
+
+    def service_of(self, box: Box) -> Service:
+        """How the batches of an outbox are sent, whatever kind of destination they have.
+
+        Raises ConfigurationError, DamageError.
+        """
+        kind = connections.kind_of(box)
+        if kind == connections.KIND:
+            return self.service(connections.load(box))
+        for point in metadata.entry_points(group=DESTINATIONS, name=kind):
+            made: Service = point.load()(box, self.environment)
+            return made
+        raise ConfigurationError(
+            f"this installation knows no destination `{kind}`",
+            where=box.path,
+            next_step="Install what handed these batches over: pip install 'irmexport[sentinel]'",
         )
 
     def profile(self, name: str) -> Profile:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from irmcore.errors import ConfigurationError
 
-from irmsentinel import arm, calls, content, extra, samples, voice
+from irmsentinel import arm, calls, collect_command, content, extra, samples, voice
 from irmsentinel.result import Result, cell
 
 _A_WORKSPACE = "00000000-0000-0000-0000-00000000c0de"
@@ -19,7 +19,11 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @click.group("sentinel")
 def command() -> None:
-    """IRM alerts in Microsoft Sentinel: queries, sample tables, functions to deploy."""
+    """IRM alerts in Microsoft Sentinel: queries, sample tables, functions to deploy, the collector."""
+
+
+for _command in collect_command.COMMANDS:
+    command.add_command(_command)
 
 
 @command.command("list")
@@ -82,7 +86,7 @@ def query(
         with engine:
             result = engine.run(kql, now=now)
     else:
-        result = _remote(workspace, cloud, emulator, kql)
+        result = remote(workspace, cloud, emulator, kql)
     show(voice.of(ctx), name, chosen(in_order(result), columns))
 
 
@@ -113,10 +117,12 @@ def emulator_(ctx: click.Context, directory: Path, folder: Path, port: int, life
 
 @command.command("template")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@click.option("--collection", is_flag=True, help="The collector's tables and data collection rules instead.")
 @click.pass_context
-def template(ctx: click.Context, file: Path) -> None:
+def template(ctx: click.Context, file: Path, collection: bool) -> None:
     """Write the ARM template that deploys the functions to FILE (- for standard output)."""
-    text = json.dumps(arm.template(content.load()), indent=2) + "\n"
+    made = arm.collection_template if collection else arm.template
+    text = json.dumps(made(content.load()), indent=2) + "\n"
     if str(file) == "-":
         click.echo(text, nl=False)
         return
@@ -166,7 +172,8 @@ def _values(params: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _remote(workspace: str | None, cloud: str, emulator: Path | None, kql: str) -> Result:
+def remote(workspace: str | None, cloud: str, emulator: Path | None, kql: str) -> Result:
+    """The result of a query on a workspace, or at the stand-in of ``emulator``."""
     with extra.needed():
         from azure.identity import ClientSecretCredential, DefaultAzureCredential
 

@@ -221,13 +221,19 @@ class _Run:
         """Blobs as they come, many at a time, while the list goes on; a fault is a value."""
         pool = ThreadPoolExecutor(self._options.connections, thread_name_prefix="irmexport-blob")
         waiting: dict[Future[tuple[int, list[Row]] | Fault], ContentItem] = {}
+        broken: Fault | None = None
         try:
-            for item in items:
-                waiting[pool.submit(self._blob, item)] = item
-                if len(waiting) >= 2 * self._options.connections:
-                    yield from self._ready(waiting)
+            try:
+                for item in items:
+                    waiting[pool.submit(self._blob, item)] = item
+                    if len(waiting) >= 2 * self._options.connections:
+                        yield from self._ready(waiting)
+            except Fault as fault:
+                broken = fault  # the list ends here; what was asked for is still taken
             while waiting:
                 yield from self._ready(waiting)
+            if broken is not None:
+                raise broken
         finally:
             if waiting:
                 self._of.governor.stop()

@@ -83,11 +83,13 @@ def row(event: Event, now: float) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def write(box: Box, target: Target, events: Sequence[Event], origin: Origin) -> bool:
-    """Put the events into the outbox; False if it is full of heartbeats. Raises OSError, OutboxFull."""
+def write(
+    box: Box, target: Target, events: Sequence[Event], origin: Origin, *, most_waiting: int = MOST_WAITING
+) -> bool:
+    """Put the events into the outbox; False if heartbeats enough wait there. Raises OSError, OutboxFull."""
     box.create()
     ingestion.save(box, target)
-    if all(event.event == "heartbeat" for event in events) and len(box.waiting()) >= MOST_WAITING:
+    if all(event.event == "heartbeat" for event in events) and len(box.waiting()) >= most_waiting:
         return False
     now = box.clock.now()
     lines = [json.dumps(row(event, now), separators=(",", ":")).encode() for event in events]

@@ -283,7 +283,8 @@ class IngestionTransport:
             return _reply(error)
         except AzureError as error:
             sent = not isinstance(error, ServiceRequestError)  # that one says: not sent
-            return failure(error, committed=sent, expired=False)
+            # Microsoft's error hides where it came from from Python's own chain.
+            return failure(error.inner_exception or error, committed=sent, expired=False)
         headers = answers[0].http_response.headers if answers else {}
         return Reply(status=204, request_id=_request_id(headers))
 

@@ -48,7 +48,8 @@ _MOST_VALUE = 64 * 1024
 class Fault:
     """What happens instead of an answer: ``where`` is token, start, list, content, blob or upload.
 
-    ``body`` as bytes is sent as it is; ``cut``: the connection ends; ``after``: only after it was done.
+    ``body`` as bytes is sent as it is; ``cut``: the connection ends; ``after``: only after it was done;
+    ``when``: only a request with this in its query; ``times``: so often.
     """
 
     where: str
@@ -58,6 +59,8 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False
     after: bool = False
+    when: str = ""
+    times: int = 1
 
 
 @dataclass(frozen=True)
@@ -123,9 +126,14 @@ class TenantStandIn:
             return blob
 
     def fail(self, *faults: Fault) -> None:
-        """These faults, each once, in this order for its place."""
+        """These faults, in this order for their place."""
         with self._lock:
-            self._faults.extend(faults)
+            self._faults.extend(one for fault in faults for one in [fault] * fault.times)
+
+    def recover(self) -> None:
+        """No fault any more."""
+        with self._lock:
+            self._faults.clear()
 
     def withdraw_token(self) -> None:
         """Every token that was given out is refused from now on."""
@@ -183,17 +191,18 @@ class TenantStandIn:
             return Response(200, {"issuer": f"{root}/v2.0", **pairs})
         if match := _TOKEN.fullmatch(request.path):
             tenant = match[1]
-            return self._faulty("token", lambda: self._token(tenant, request.body))
+            return self._faulty("token", request, lambda: self._token(tenant, request.body))
         if match := _STREAM.fullmatch(request.path):
             rule, stream = match[1], match[2]
-            return self._faulty("upload", lambda: self._upload(rule, stream, request))
+            return self._faulty("upload", request, lambda: self._upload(rule, stream, request))
         if match := _FEED.fullmatch(request.path):
             return self._feed(match[1], match[2], request)
         return Response(404, {"error": {"code": "NotFound", "message": "The path does not exist"}})
 
-    def _faulty(self, where: str, act: Callable[[], Response]) -> Response:
+    def _faulty(self, where: str, request: Request, act: Callable[[], Response]) -> Response:
+        asked = urlencode(request.query)
         with self._lock:
-            fault = next((one for one in self._faults if one.where == where), None)
+            fault = next((one for one in self._faults if one.where == where and one.when in asked), None)
             if fault is not None:
                 self._faults.remove(fault)
         if fault is None:
@@ -230,7 +239,7 @@ class TenantStandIn:
             return Response(403, _af("AF429").document)
         where, _, blob = path.partition("/")
         if where == "audit":
-            return self._faulty("blob", lambda: self._content(blob))
+            return self._faulty("blob", request, lambda: self._content(blob))
         routes = {
             "subscriptions/start": ("start", self._start),
             "subscriptions/stop": ("start", self._stop),
@@ -240,7 +249,7 @@ class TenantStandIn:
         if path not in routes:
             return _af("AF20050", 404)
         name, act = routes[path]
-        return self._faulty(name, lambda: act(request))
+        return self._faulty(name, request, lambda: act(request))
 
     def _too_many(self) -> bool:
         now = time.monotonic()

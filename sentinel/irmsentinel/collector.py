@@ -122,6 +122,8 @@ class Collector:
             raise refusal(fault) from None
         except TokenTrouble as trouble:
             raise no_token(trouble) from None
+        except OSError as error:
+            raise intake.disk_trouble(error, self.box.path, in_part=True) from error
         finally:
             lock.release()
 
@@ -177,7 +179,9 @@ class _Run:
         return self._done
 
     def _gap(self, gap: Gap) -> None:
-        self._cursor.gaps.append(gap)
+        # A gap that grew since a round that did not come to its end is one gap.
+        same = [one for one in self._cursor.gaps if (one.start, one.why) == (gap.start, gap.why)]
+        self._cursor.gaps = [one for one in self._cursor.gaps if one not in same] + [gap]
         self._done.gaps.append(gap)
 
     # -- a window -----------------------------------------------------------------------
@@ -286,8 +290,6 @@ class _Run:
             lock = intake.locked(self._box)
             try:
                 self._accept()
-            except OSError as error:
-                raise intake.disk_trouble(error, self._box.path, in_part=True) from error
             finally:
                 lock.release()
         for item in self._items:

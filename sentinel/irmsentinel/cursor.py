@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
-from irmcore.errors import UnknownFormat
+from irmcore.errors import DamageError, UnknownFormat
 from irmcore.outbox import Box, states
 
 FILE = "cursor"
@@ -88,11 +88,16 @@ def store(box: Box, cursor: Cursor) -> None:
 
 
 def acknowledged(box: Box, cursor: Cursor) -> int:
-    """Up to when everything has a receipt of the workspace: ``collected``, less what waits in the outbox."""
+    """Up to when everything has a receipt of the workspace: ``collected``, less what waits in the outbox.
+
+    0 if a batch waits of which nobody can say what it holds.
+    """
     at = cursor.collected
     for batch in [*box.waiting(), *box.quarantined()]:
         if batch.state is not None and batch.state.name in states.ENDED:
             continue
-        details = box.manifest(batch).origin.details if batch.place == "ready" and not batch.unknown else {}
-        at = min(at, int(details.get("since", at)))
+        try:
+            at = min(at, int(box.manifest(batch).origin.details.get("since", 0)))
+        except DamageError:
+            return 0
     return at

@@ -33,6 +33,7 @@ REST = "AdditionalFields"
 #: Column ← field, where Azure Monitor reserves the field's name.
 _RENAMED = {"RecordId": "Id"}
 _DAY = 86_400
+_DIGITS = 10  # Python refuses to read a number of thousands
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def record_type(value: Any) -> int | None:
     text = str(value).strip().lower()
     if text in RECORD_TYPES:
         return RECORD_TYPES[text]
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _DIGITS else None
 
 
 def key_of(record: Mapping[str, Any]) -> bytes:

@@ -68,7 +68,7 @@ def found(run: Callable[[str], Result]) -> Found:
     try:
         result = run(f"{TABLE} | take 0")
     except DataError as error:
-        if "SemanticError" in error.what or "BadArgument" in error.what:
+        if "HTTP 400" in error.what:  # the query is right: it is the table that is not there
             return _MISSING
         raise
     return shape([column.name for column in result.columns])

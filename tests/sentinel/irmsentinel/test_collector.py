@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from irmcore.desk import Desk
 from irmcore.disk import PosixDisk
-from irmcore.errors import ConfigurationError, OutboxBusy, UnknownFormat, WaitError
+from irmcore.errors import ConfigurationError, OutboxBusy, OutboxFull, UnknownFormat, WaitError
 from irmcore.outbox import Box
 from irmsentinel import cursor, health, rehearsal, synthetic
 from irmsentinel.collector import windows
@@ -353,7 +353,44 @@ def test_a_damaged_batch_holds_the_acknowledged_time_back(rig: Rig) -> None:
     result = station.round()
     assert result.overview.needs_person
     assert len(rig.ids()) == 1
+    assert result.acknowledged < int(NOW) - HOUR < result.collected.collected
     assert ("held", "held", "damaged") in rig.health()
+    (batch,) = station.box.quarantined()
+    Path(batch.path, "manifest.json").unlink()
+    assert station.round().acknowledged == 0
+
+
+def test_a_full_disk_ends_the_round_in_words_and_loses_nothing(rig: Rig) -> None:
+    """Nothing counts as read that is not durable; the next round brings it."""
+    rig.alert(HOUR)
+    station = rig.station()
+    station.round()
+    late = rig.alert(HOUR)
+    box = Path(station.box.path)
+    (box / "ready").chmod(0o500)
+    (box / "tmp").rename(box / "was-tmp")  # root may write what it may not: the directory is away
+    with pytest.raises(OutboxFull):
+        station.round()
+    (box / "was-tmp").rename(box / "tmp")
+    (box / "ready").chmod(0o700)
+    assert station.round().collected.new == 1
+    assert late["Id"] in rig.ids()
+
+
+def test_a_gap_that_grows_is_one_gap(make_rig: Made) -> None:
+    """Rounds that do not come to their end find the same absence again, a little longer."""
+    rig = make_rig()
+    station = rig.station()
+    station.round()
+    rig.clock.advance(9 * DAY)
+    rig.tenant.fail(Fault("content", 500, "AF50000", times=10))
+    rig.alert(6 * DAY)
+    for _ in range(2):
+        with pytest.raises(WaitError):
+            station.round()
+        rig.clock.advance(HOUR)
+    station.round()
+    assert len(stored(rig).gaps) == 1
 
 
 # -- health -----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The content as Azure Resource Manager templates: the functions; the tables and the rules that fill them.
+"""The functions as an Azure Resource Manager template: one savedSearches resource each.
 
 Promised: made from the KQL files alone, the same files give the same bytes; valid against Azure's
 published schemas (the tests hold that). Not promised, because not tried: a deployment.
@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from irmsentinel import transforms
 from irmsentinel.content import Artefact, Content
-from irmsentinel.transforms import Transform
 
 API_VERSION = "2025-07-01"
 CATEGORY = "Insider Risk Management"
-RULE_API_VERSION = "2024-03-11"
 _SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 
 
@@ -48,93 +45,3 @@ def _resource(function: Artefact) -> dict[str, Any]:
             "etag": "*",
         },
     }
-
-
-#: Kusto's type → a table's and a rule's word for it, where it is another one.
-_IN_TABLE = {"datetime": "dateTime", "bool": "boolean"}
-_IN_RULE = {"bool": "boolean"}
-
-
-def collection_template(content: Content) -> dict[str, Any]:
-    """A template that makes the tables of ``dcr/`` in a workspace, and a data collection rule for each."""
-    found = transforms.load(content.root)
-    return {
-        "$schema": _SCHEMA,
-        "contentVersion": "1.0.0.0",
-        "parameters": {
-            "workspace": {
-                "type": "string",
-                "metadata": {"description": "Name of the Log Analytics workspace of Microsoft Sentinel."},
-            },
-            "location": {
-                "type": "string",
-                "defaultValue": "[resourceGroup().location]",
-                "metadata": {"description": "Region of the workspace: the rules must be in the same one."},
-            },
-        },
-        "resources": [resource for one in found for resource in (_table(one), _rule(one))],
-        "outputs": {name: value for one in found for name, value in _outputs(one)},
-    }
-
-
-def collection_resources(content: Content) -> list[dict[str, Any]]:
-    """The resources of ``collection_template``, for a template of somebody else's."""
-    resources: list[dict[str, Any]] = collection_template(content)["resources"]
-    return resources
-
-
-def _table(one: Transform) -> dict[str, Any]:
-    columns = [{"name": c.name, "type": _IN_TABLE.get(c.type, c.type)} for c in one.table.columns]
-    return {
-        "type": "Microsoft.OperationalInsights/workspaces/tables",
-        "apiVersion": API_VERSION,
-        "name": f"[concat(parameters('workspace'), '/{one.table.name}')]",
-        "properties": {"plan": "Analytics", "schema": {"name": one.table.name, "columns": columns}},
-    }
-
-
-def _rule(one: Transform) -> dict[str, Any]:
-    """A rule of kind Direct: it has an ingestion endpoint of its own."""
-    table, workspace = one.table.name, "Microsoft.OperationalInsights/workspaces"
-    declared = [{"name": c.name, "type": _IN_RULE.get(c.type, c.type)} for c in one.columns]
-    return {
-        "type": "Microsoft.Insights/dataCollectionRules",
-        "apiVersion": RULE_API_VERSION,
-        "name": _rule_name(one),
-        "location": "[parameters('location')]",
-        "kind": "Direct",
-        "dependsOn": [f"[resourceId('{workspace}/tables', parameters('workspace'), '{table}')]"],
-        "properties": {
-            "streamDeclarations": {one.stream: {"columns": declared}},
-            "destinations": {
-                "logAnalytics": [
-                    {
-                        "name": "workspace",
-                        "workspaceResourceId": f"[resourceId('{workspace}', parameters('workspace'))]",
-                    }
-                ]
-            },
-            "dataFlows": [
-                {
-                    "streams": [one.stream],
-                    "destinations": ["workspace"],
-                    "transformKql": one.kql,
-                    "outputStream": one.stream,
-                }
-            ],
-        },
-    }
-
-
-def _rule_name(one: Transform) -> str:
-    return f"irmexport-{one.table.name.replace('_', '-')}"
-
-
-def _outputs(one: Transform) -> list[tuple[str, dict[str, str]]]:
-    """What the collector's settings ask for."""
-    name = f"resourceId('Microsoft.Insights/dataCollectionRules', '{_rule_name(one)}')"
-    rule = f"reference({name}, '{RULE_API_VERSION}')"
-    return [
-        (f"{one.table.name}_rule_id", {"type": "string", "value": f"[{rule}.immutableId]"}),
-        (f"{one.table.name}_endpoint", {"type": "string", "value": f"[{rule}.endpoints.logsIngestion]"}),
-    ]

@@ -99,7 +99,7 @@ def list_(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
 def status(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
     """Say whether the subscription works, and how far the collector is. Exits with 1 if it does not."""
     with extra.needed():
-        from irmsentinel import cursor
+        from irmsentinel import feed_cursor as cursor
     say, station = voice.of(ctx), _station(ctx, file, emulator)
     with _words():
         now = station.feed.check()

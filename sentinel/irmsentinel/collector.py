@@ -24,12 +24,12 @@ from irmcore.errors import ConfigurationError, IrmError, OutboxBusy, WaitError
 from irmcore.ledger import RowKey, pack
 from irmcore.outbox import Box, Draft, Origin
 
-from irmsentinel import cursor as cursors
+from irmsentinel import feed_cursor as cursors
 from irmsentinel import ingestion, records
 from irmsentinel.activity import FURTHEST_BACK, LONGEST_WINDOW, ContentItem, Fault, Feed
 from irmsentinel.activity_codes import Kind
 from irmsentinel.content import Column
-from irmsentinel.cursor import Gap
+from irmsentinel.feed_cursor import Gap
 from irmsentinel.governor import Governor
 from irmsentinel.ingestion import Target
 from irmsentinel.records import Row, Wanted
@@ -337,7 +337,7 @@ class _Run:
         self._done.warning = warning or self._done.warning
 
     def _origin(self) -> Origin:
-        """Who made a batch, and of which window: ``since`` is what ``cursor.acknowledged`` looks at."""
+        """Who made a batch, and of which window: ``since`` is what ``feed_cursor.acknowledged`` looks at."""
         start, end = self._window
         details = {"since": str(start), "until": str(end), "source": "Management Activity API"}
         return replace(self._of.origin, app="collector", details=details)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from irmcore.errors import ConfigurationError
 
-from irmsentinel import arm, calls, collect_command, content, extra, samples, voice
+from irmsentinel import arm, arm_collection, calls, collect_command, content, extra, samples, voice
 from irmsentinel.result import Result, cell
 
 _A_WORKSPACE = "00000000-0000-0000-0000-00000000c0de"
@@ -121,7 +121,7 @@ def emulator_(ctx: click.Context, directory: Path, folder: Path, port: int, life
 @click.pass_context
 def template(ctx: click.Context, file: Path, collection: bool) -> None:
     """Write the ARM template that deploys the functions to FILE (- for standard output)."""
-    made = arm.collection_template if collection else arm.template
+    made = arm_collection.template if collection else arm.template
     text = json.dumps(made(content.load()), indent=2) + "\n"
     if str(file) == "-":
         click.echo(text, nl=False)

@@ -16,7 +16,7 @@ from irmcore.disk import Disk
 from irmcore.errors import IrmError, OutboxBusy
 from irmcore.outbox import Box, Origin
 
-from irmsentinel import content, cursor, health, ingestion, tables
+from irmsentinel import content, feed_cursor, health, ingestion, tables
 from irmsentinel.activity import Account, Feed
 from irmsentinel.activity_http import PooledHttp
 from irmsentinel.collector import Collected, Collector
@@ -86,7 +86,8 @@ class Station:
             self.tell(self._failed(error))
             raise
         sent += self._send(self.box, self.settings.target)
-        result = Round(done, sent, cursor.acknowledged(self.box, cursor.load(self.box)), self.overview())
+        acknowledged = feed_cursor.acknowledged(self.box, feed_cursor.load(self.box))
+        result = Round(done, sent, acknowledged, self.overview())
         if done.complete and not result.overview.queued and not result.overview.needs_person:
             self._last_success = self._clock.now()
         self.tell(*self._events(result))

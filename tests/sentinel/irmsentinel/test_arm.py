@@ -5,13 +5,13 @@ from typing import Any
 import jsonschema
 import pytest
 import referencing
-from irmsentinel import arm, content, transforms
+from irmsentinel import arm, arm_collection, content, transforms
 
 SCHEMAS = Path(__file__).parents[1] / "arm_schemas"
 PROVIDER = "https://schema.management.azure.com/schemas/2025-07-01/Microsoft.OperationalInsights.json"
 TEMPLATE = arm.template(content.load())
 RULES = "https://schema.management.azure.com/schemas/2024-03-11/Microsoft.Insights.json"
-COLLECTION = arm.collection_template(content.load())
+COLLECTION = arm_collection.template(content.load())
 
 
 def registry() -> referencing.Registry[Any]:

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from irmsentinel.tenant import Fault
+
+from tests.sentinel.irmsentinel.collecting import HOUR, Rig
 
 IRMEXPORT = Path(sys.executable).with_name("irmexport")
 
@@ -123,3 +126,22 @@ def test_a_made_up_table_of_the_query_stand_in_is_ready(tmp_path: Path) -> None:
     finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+def test_drain_sends_what_waits_for_a_table_and_names_a_destination_it_does_not_know(rig: Rig) -> None:
+    """The outbox says which kind of destination it is for; how to send there is found by that."""
+    rig.alert(HOUR)
+    rig.tenant.fail(Fault("upload", 403, times=9))
+    station = rig.station()
+    station.round()
+    drain = [IRMEXPORT, "--outbox", rig.root, "drain"]
+    rig.tenant.recover()
+    subprocess.run([*drain[:3], "resume"], check=True, timeout=100)
+    done = subprocess.run(drain, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout.count("Upload Successful")) == (0, 2), done.stdout + done.stderr
+    assert len(rig.ids()) == 1
+    file = Path(station.box.path) / "connector.json"
+    file.write_text(file.read_text().replace("azure-monitor-ingestion", "carrier-pigeon"))
+    done = subprocess.run(drain, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 2
+    assert "no destination `carrier-pigeon`" in done.stderr

@@ -9,7 +9,8 @@ from irmcore.desk import Desk
 from irmcore.disk import PosixDisk
 from irmcore.errors import ConfigurationError, OutboxBusy, OutboxFull, UnknownFormat, WaitError
 from irmcore.outbox import Box
-from irmsentinel import cursor, health, rehearsal, synthetic
+from irmsentinel import feed_cursor as cursor
+from irmsentinel import health, rehearsal, synthetic
 from irmsentinel.collector import windows
 from irmsentinel.health import Event
 from irmsentinel.records import Wanted

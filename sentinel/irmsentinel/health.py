@@ -13,10 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from irmcore import __version__
-from irmcore.clock import iso
+from irmcore.clock import Clock, iso
 from irmcore.connection import KIND, kind_of
 from irmcore.counts import Counts
+from irmcore.delivery import Sender
 from irmcore.desk import Desk, Overview
+from irmcore.disk import Disk
+from irmcore.errors import OutboxBusy
 from irmcore.outbox import Box, Draft, Origin
 
 from irmsentinel import ingestion
@@ -106,6 +109,35 @@ def write(
     finally:
         staging.close()
     return True
+
+
+class Writer:
+    """Health rows of whoever has some: `tell` writes them and sends what waits."""
+
+    def __init__(
+        self,
+        target: Target,
+        root: str,
+        environment: Mapping[str, str],
+        origin: Origin,
+        *,
+        disk: Disk,
+        clock: Clock,
+    ) -> None:
+        """``root`` is the outbox directory; ``environment`` may hold the client secret."""
+        self.box = Box(disk, clock, f"{root}/{target.box_name}")
+        self._target = target
+        self._origin = origin
+        self._sender = Sender(self.box, ingestion.service(target, environment))
+
+    def tell(self, *events: Event) -> None:
+        """Write the rows, durably, and send what can be sent now. Raises OSError, OutboxFull."""
+        if events:
+            write(self.box, self._target, events, self._origin)
+        try:
+            self._sender.drain()
+        except OutboxBusy:
+            return  # another process sends these too
 
 
 def of_overview(overview: Overview, *, component: str) -> Event:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from irmcore.clock import Clock
-from irmcore.delivery import Report, Sender
+from irmcore.delivery import Sender
 from irmcore.desk import Desk, Overview
 from irmcore.disk import Disk
 from irmcore.errors import IrmError, OutboxBusy
@@ -23,7 +23,6 @@ from irmsentinel.collector import Collected, Collector
 from irmsentinel.collector_settings import Collecting
 from irmsentinel.governor import Governor
 from irmsentinel.health import Event
-from irmsentinel.ingestion import Target
 
 #: Told after each stored part of a round: what was collected, how many rows were acknowledged.
 Told = Callable[[Collected, int], None]
@@ -55,12 +54,14 @@ class Station:
         """``root`` is the outbox directory; ``environment`` may hold the client secret."""
         self.settings = settings
         self._clock = clock
-        self._origin = origin
-        self._environment = environment
         self._desk = Desk(disk, clock, root)
         self.box = Box(disk, clock, f"{root}/{settings.target.box_name}")
-        self._health = Box(disk, clock, f"{root}/{settings.health.box_name}") if settings.health else None
-        self._senders: dict[str, Sender] = {}
+        self._health = (
+            health.Writer(settings.health, root, environment, origin, disk=disk, clock=clock)
+            if settings.health
+            else None
+        )
+        self._sender = Sender(self.box, ingestion.service(settings.target, environment))
         governor = Governor(settings.requests_per_minute, clock)
         self.feed = feed(settings, environment, governor, clock)
         known = tables.shapes(tables.load(content.root() / "tables"))
@@ -76,16 +77,16 @@ class Station:
 
         def after_a_part(done: Collected) -> None:
             nonlocal sent
-            sent += self._send(self.box, self.settings.target)
+            sent += self._send()
             told(done, sent)
 
         try:
             done = self._collector.run(backfill=backfill, progress=after_a_part)
         except IrmError as error:
-            self._send(self.box, self.settings.target)  # what waits from earlier rounds
+            self._send()  # what waits from earlier rounds
             self.tell(self._failed(error))
             raise
-        sent += self._send(self.box, self.settings.target)
+        sent += self._send()
         acknowledged = feed_cursor.acknowledged(self.box, feed_cursor.load(self.box))
         result = Round(done, sent, acknowledged, self.overview())
         if done.complete and not result.overview.queued and not result.overview.needs_person:
@@ -103,21 +104,15 @@ class Station:
 
     def tell(self, *events: Event) -> None:
         """Write health rows, with a heartbeat of every connector on this machine, and send them."""
-        if self._health is None or self.settings.health is None:
-            return
-        found = [*events, *health.of_this_machine(self._desk)]
-        health.write(self._health, self.settings.health, found, self._origin)
-        self._send(self._health, self.settings.health)
+        if self._health is not None:
+            self._health.tell(*events, *health.of_this_machine(self._desk))
 
-    def _send(self, box: Box, target: Target) -> int:
+    def _send(self) -> int:
         """Send what waits; gives the rows that were acknowledged."""
-        if box.path not in self._senders:
-            self._senders[box.path] = Sender(box, ingestion.service(target, self._environment))
         try:
-            report: Report = self._senders[box.path].drain()
+            return self._sender.drain().rows_sent
         except OutboxBusy:
             return 0  # another process sends these too
-        return report.rows_sent
 
     def _events(self, result: Round) -> list[Event]:
         done, overview = result.collected, result.overview

@@ -9,6 +9,7 @@ from typing import Any
 from irmcore import gate as gates
 from irmcore.advice import advice
 from irmcore.clock import iso
+from irmcore.connection import kind_of
 from irmcore.delivery import Report, Sender, Service
 from irmcore.outbox import Batch, Box, Manifest, states
 from irmcore.standing import load_gate
@@ -55,7 +56,7 @@ def drain(say: Say, box: Box, service: Service, *, until: float | None = None) -
     gate, _ = load_gate(box)
     paused = gate.mode != gates.OPEN
     if report.trouble:
-        say.line(f"  {report.advice or advice(report.trouble)}", "yellow")
+        say.line(f"  {report.advice or advice(report.trouble, kind_of(box))}", "yellow")
     if report.waiting:
         when = f"; next try {iso(report.due)}" if report.due else ""
         state = (

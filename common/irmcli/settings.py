@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -20,10 +21,13 @@ from irmcore.credentials import Credential
 from irmcore.delivery import Service
 from irmcore.disk import make_all, system_disk
 from irmcore.errors import ConfigurationError
-from irmcore.outbox import Origin
+from irmcore.outbox import Box, Origin
 from irmcore.profile import CredentialRef, Profile
 
 from irmcli import expiry, safes
+
+#: Other distributions send to other kinds of destination: kind -> (box, environment) -> Service.
+DESTINATIONS = "irmexport.destinations"
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,23 @@ class Settings:
     def credential(self, place: CredentialRef) -> Credential:
         """What is at the place that a profile names. Raises CredentialError."""
         return credentials.read(place.kind, place.name, self.environment, safes.READERS)
+
+    def service_of(self, box: Box, *, warn: Callable[[str], None] | None = None) -> Service:
+        """How an outbox is sent, whatever kind of destination it has; ``warn`` as for `service`.
+
+        Raises ConfigurationError, DamageError.
+        """
+        kind = connections.kind_of(box)
+        if kind == connections.KIND:
+            return self.service(connections.load(box), warn=warn)
+        for point in metadata.entry_points(group=DESTINATIONS, name=kind):
+            made: Service = point.load()(box, self.environment)
+            return made
+        raise ConfigurationError(
+            f"this installation knows no destination `{kind}`",
+            where=box.path,
+            next_step="Install what handed these batches over: pip install 'irmexport[sentinel]'",
+        )
 
     def profile(self, name: str) -> Profile:
         """The profile at a path, of the user's own directory, or shipped. Raises ProfileError."""

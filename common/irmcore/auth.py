@@ -55,11 +55,12 @@ class MsalTokens:
         tenant_id: str,
         app_id: str,
         secret: Callable[[], Credential],
-        resource: str,
+        scope: str,
         http: Any,
         known_login: bool,
     ) -> None:
-        """``login`` is https://host; ``secret`` (or a certificate) is asked for each time a client is made.
+        """``login`` is https://host; ``scope`` is what the token is for, ending in ``/.default``;
+        ``secret`` (or a certificate) is asked for each time a client is made.
 
         ``http`` is a requests session (MSAL's own would let REQUESTS_CA_BUNDLE decide whom to trust);
         ``known_login`` is False for an emulator, which Microsoft's instance discovery does not know.
@@ -67,7 +68,7 @@ class MsalTokens:
         self._authority = f"{login}/{tenant_id}"
         self._app_id = app_id
         self._secret = secret
-        self._scopes = [f"https://microsoft.onmicrosoft.com/{resource}/.default"]
+        self._scopes = [scope]
         self._http = http
         self._known_login = known_login
         self._client: Any = None

@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from irmcore.errors import ConfigurationError
 
-from irmsentinel import aggregations, arm, calls, content, export_commands, extra, samples, voice
+from irmsentinel import (
+    aggregations,
+    arm,
+    arm_collection,
+    calls,
+    collect_command,
+    content,
+    export_commands,
+    extra,
+    samples,
+    voice,
+)
 from irmsentinel import host as hosts
 from irmsentinel.result import Result, cell
-
-if TYPE_CHECKING:
-    from irmsentinel.workspace import Workspace  # loads Azure's packages
 
 _A_WORKSPACE = "00000000-0000-0000-0000-00000000c0de"
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -23,10 +31,10 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @click.group("sentinel")
 def command() -> None:
-    """Microsoft Sentinel: exports to the connector; IRM alerts, sample tables, functions to deploy."""
+    """Microsoft Sentinel: exports to the connector, the collector of IRM alerts, queries, functions."""
 
 
-for _command in export_commands.COMMANDS:
+for _command in (*export_commands.COMMANDS, *collect_command.COMMANDS):
     command.add_command(_command)
 
 
@@ -96,7 +104,10 @@ def query(
         with engine:
             result = engine.run(kql, now=now, within=(now - span, now) if span else None)
     else:
-        result = _remote(workspace, cloud, emulator, hosts.of(ctx)).run(kql, timespan=span)
+        with extra.needed():
+            from irmsentinel import sources
+        there = sources.remote(workspace, cloud, emulator, hosts.of(ctx).environment)
+        result = there.run(kql, timespan=span)
     show(voice.of(ctx), name, chosen(in_order(result), columns))
 
 
@@ -130,13 +141,17 @@ def emulator_(ctx: click.Context, directory: Path, folder: Path, port: int, life
 @click.option(
     "--summary-rules", is_flag=True, help="The summary rules for sources too large to export, instead."
 )
+@click.option("--collection", is_flag=True, help="The collector's tables and data collection rules instead.")
 @click.pass_context
-def template(ctx: click.Context, *, file: Path, summary_rules: bool) -> None:
+def template(ctx: click.Context, *, file: Path, summary_rules: bool, collection: bool) -> None:
     """Write the ARM template that deploys the functions to FILE (- for standard output)."""
+    if summary_rules and collection:
+        raise click.UsageError("Choose one of --summary-rules and --collection.")
     if summary_rules:
         document = arm.summary_rules(aggregations.summary_rules().values())
     else:
-        document = arm.template(content.load())
+        made = arm_collection.template if collection else arm.template
+        document = made(content.load())
     text = json.dumps(document, indent=2) + "\n"
     if str(file) == "-":
         click.echo(text, nl=False)
@@ -185,12 +200,3 @@ def _values(params: tuple[str, ...]) -> dict[str, str]:
     if not all(equals for _, equals, _ in pairs):
         raise click.UsageError("Write --param NAME=VALUE.")
     return {name: value for name, _, value in pairs}
-
-
-def _remote(workspace: str | None, cloud: str, emulator: Path | None, host: hosts.Host) -> Workspace:
-    with extra.needed():
-        from irmsentinel import sources
-        from irmsentinel.identity import Identity
-    if emulator is not None:
-        return sources.stand_in(emulator)[0]
-    return sources.azure(str(workspace), cloud, Identity(), host.environment)

@@ -31,6 +31,15 @@ def azure(workspace: str, cloud: str, identity: Identity, environment: Mapping[s
     return Workspace(workspace, make(), HOSTS[cloud], renew=make)
 
 
+def remote(
+    workspace: str | None, cloud: str, emulator: Path | None, environment: Mapping[str, str]
+) -> Workspace:
+    """The stand-in of ``emulator``, or else a workspace of Azure. Raises ConfigurationError."""
+    if emulator is not None:
+        return stand_in(emulator)[0]
+    return azure(str(workspace), cloud, Identity(), environment)
+
+
 def stand_in(directory: Path, workspace: str | None = None) -> tuple[Workspace, datetime]:
     """A workspace of the stand-in that has announced itself there (or its only one), and its time.
 

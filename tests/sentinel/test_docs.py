@@ -8,8 +8,9 @@ from irmsentinel import aggregations, plan
 
 from tests.docs.test_pages import pattern, run, start, steps
 
-PAGE = Path(__file__).parents[2] / "docs" / "kql.md"
-EXPORTS = PAGE.with_name("sentinel.md")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "kql.md"
+EXPORTS = DOCS / "sentinel.md"
 
 
 def test_the_page_prints_what_it_shows(tmp_path: Path) -> None:
@@ -58,3 +59,20 @@ def test_the_plan_of_the_page_is_one(tmp_path: Path) -> None:
     file = tmp_path / "sentinel.yaml"
     file.write_text(textwrap.dedent(text))
     assert [job.aggregation.name for job in plan.read(file).jobs] == ["sentinel-alerts", "okta"]
+
+
+def test_the_rehearsal_of_the_collector_is_as_shown(tmp_path: Path) -> None:
+    """Every command of docs/collector.md runs against the stand-in, and prints what stands behind it."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "IRMEXPORT_OUTBOX": str(tmp_path / "outbox")}
+    (command, output), *shown = steps(DOCS / "collector.md")
+    process, printed = start(command, tmp_path, environment, wanted=3)
+    try:
+        assert re.fullmatch(pattern(output), printed), printed
+        assert len(shown) == 3
+        for command, output in shown:
+            printed = run(command, tmp_path, environment)
+            assert re.fullmatch(pattern(output), printed), f"{command}\nprints\n{printed}\nnot\n{output}"
+    finally:
+        process.terminate()
+        process.wait(10)

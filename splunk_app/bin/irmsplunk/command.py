@@ -198,7 +198,11 @@ class Talk:
             except TooManyRefused as error:
                 self._refused = handover.refused_rows(error.where) if keep else b""
                 raise
-            self._log("queued", run=handed.run, batches=len(handed.batches), counts=handed.counts.as_dict())
+            spread = handed.counts.shaped if profile.collisions.policy == "spread" else 0
+            counts = {**handed.counts.as_dict(), "spread": spread}
+            self._log("queued", run=handed.run, batches=len(handed.batches), counts=counts)
+            for (column, reason), count in handed.reasons.items():
+                self._log("refused", run=handed.run, column=column, reason=reason, rows=count)
             standing = self._stood(handover, handed)
         messages = telling.counted(handed, dry=options.dryrun)
         if handed.batches:
@@ -256,9 +260,8 @@ class Talk:
 
     def _log(self, event: str, level: str = INFO, **fields: Any) -> None:
         search = self._search
-        self._journal.write(
-            level, event, connector=self._options.profile, user=search.user, sid=search.sid, **fields
-        )
+        where = {"user": search.user, "app": search.app, "search": search.name(), "sid": search.sid}
+        self._journal.write(level, event, connector=self._options.profile, **where, **fields)
 
 
 def _most(lines: bytes) -> bytes:

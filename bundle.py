@@ -112,9 +112,20 @@ def bundle(into: Path) -> list[Bundled]:
 
 def _bundled(folder: Path) -> Bundled:
     said = json.loads((folder / "package.json").read_text(encoding="utf-8"))
-    texts = [file for file in sorted(folder.iterdir()) if _LICENCE.fullmatch(file.name)]
-    text = texts[0].read_text(encoding="utf-8").strip() if texts else "Its package holds no text of it."
-    return Bundled(said["name"], said["version"], said["license"], text)
+    return Bundled(said["name"], said["version"], said["license"], _licence_text(folder))
+
+
+def _licence_text(folder: Path) -> str:
+    """A package's licence from the file of that name, else from the section of its README."""
+    for file in sorted(folder.iterdir()):
+        if _LICENCE.fullmatch(file.name):
+            return file.read_text(encoding="utf-8").strip()
+    readme = folder / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
+    section = re.search(r"^## Licen[cs]e\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL | re.IGNORECASE)
+    if section is None:
+        sys.exit(f"{folder} has no licence that could be shipped with its code.")
+    return section[1].strip()
 
 
 def check_types() -> None:

@@ -38,7 +38,7 @@ export function Connectors() {
         setTested(null);
         setTesting(name);
         await run(async () => {
-            const found = await ask<Omit<Tested, 'name'>>('POST', `${path(name)}/test`, { test: '1' });
+            const found = await ask<Omit<Tested, 'name'>>('POST', `${path(name)}/test`);
             setTested({ name, ...found });
             return found.good ? `${name}: the service can be reached, and it gives a token.` : undefined;
         });

@@ -73,7 +73,7 @@ export function Queue() {
 
     const resume = (box: Overview) =>
         run(async () => {
-            await ask('POST', `connectors/${encodeURIComponent(box.connector)}/resume`, { resume: '1' });
+            await ask('POST', `connectors/${encodeURIComponent(box.connector)}/resume`);
             await load();
             return `${box.connector} may send again.`;
         });

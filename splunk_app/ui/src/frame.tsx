@@ -39,6 +39,17 @@ export const Row = styled.div`
     }
 `;
 
+// A column is at least as wide as its longest word; the table scrolls where that is too wide.
+const Whole = styled.div`
+    && td,
+    && td *,
+    && th,
+    && th * {
+        overflow-wrap: break-word;
+        word-break: normal;
+    }
+`;
+
 /** A word that says how something stands; whole, however narrow its column is. */
 export function Word(props: { appearance?: 'success' | 'warning' | 'error' | 'info'; children: string }) {
     return <Chip style={{ minWidth: 'max-content' }} {...props} />;
@@ -140,27 +151,29 @@ export function Dialog(props: {
 /** A table of texts and controls; `caption` names it for screen readers. */
 export function Grid(props: { caption: string; header: string[]; rows: { key: string; cells: ReactNode[] }[] }) {
     return (
-        <Table stripeRows headType="inline">
-            <Table.Caption>
-                <ScreenReaderContent>{props.caption}</ScreenReaderContent>
-            </Table.Caption>
-            <Table.Head>
-                {props.header.map((name, index) => (
-                    <Table.HeadCell key={index} truncate={false}>
-                        {name || <ScreenReaderContent>Actions</ScreenReaderContent>}
-                    </Table.HeadCell>
-                ))}
-            </Table.Head>
-            <Table.Body>
-                {props.rows.map((row) => (
-                    <Table.Row key={row.key}>
-                        {row.cells.map((cell, index) => (
-                            <Table.Cell key={index}>{cell}</Table.Cell>
-                        ))}
-                    </Table.Row>
-                ))}
-            </Table.Body>
-        </Table>
+        <Whole>
+            <Table stripeRows headType="inline">
+                <Table.Caption>
+                    <ScreenReaderContent>{props.caption}</ScreenReaderContent>
+                </Table.Caption>
+                <Table.Head>
+                    {props.header.map((name, index) => (
+                        <Table.HeadCell key={index} truncate={false}>
+                            {name || <ScreenReaderContent>Actions</ScreenReaderContent>}
+                        </Table.HeadCell>
+                    ))}
+                </Table.Head>
+                <Table.Body>
+                    {props.rows.map((row) => (
+                        <Table.Row key={row.key}>
+                            {row.cells.map((cell, index) => (
+                                <Table.Cell key={index}>{cell}</Table.Cell>
+                            ))}
+                        </Table.Row>
+                    ))}
+                </Table.Body>
+            </Table>
+        </Whole>
     );
 }
 

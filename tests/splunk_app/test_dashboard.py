@@ -23,7 +23,7 @@ VIEWS = ROOT / "splunk_app" / "default" / "data" / "ui" / "views"
 #: What SPL brings: commands, functions, words.
 SPL = {
     *("as", "by", "or", "and", "not", "in", "where", "eval", "fields", "fillnull", "sort", "stats", "value"),
-    *("timechart", "count", "sum", "latest", "perc50", "perc95", "if", "isnull", "strftime"),
+    *("timechart", "count", "sum", "latest", "perc50", "perc95", "if", "isnull", "strftime", "values"),
 }
 #: What every event of Splunk has.
 SPLUNKS = {"_time", "host", "index", "sourcetype"}

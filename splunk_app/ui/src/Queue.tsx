@@ -61,13 +61,13 @@ type Open = { kind: 'decide' | 'batch'; item: Item };
 export function Queue() {
     const [standing, setStanding] = useState<Standing | null>(null);
     const [open, setOpen] = useState<Open | null>(null);
+    const [stale, setStale] = useState<unknown>(null);
     const { trouble, done, run } = useActions();
 
     const load = useCallback(async () => setStanding(await ask<Standing>('GET', 'queue')), []);
     useEffect(() => {
         run(load);
-        // A look that fails while nobody asked is no news: the next one, or a press of Refresh, tells.
-        const timer = setInterval(() => load().catch(() => undefined), AGAIN);
+        const timer = setInterval(() => load().then(() => setStale(null), setStale), AGAIN);
         return () => clearInterval(timer);
     }, [load, run]);
 
@@ -88,7 +88,7 @@ export function Queue() {
         <Page
             title="Queue"
             about="What waits on this search head to be sent, and what needs a person."
-            trouble={trouble}
+            trouble={trouble ?? stale}
             done={done}
         >
             <Row>

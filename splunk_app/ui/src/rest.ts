@@ -42,7 +42,8 @@ async function send<T>(method: string, url: string, form?: Form): Promise<T> {
     const said = await reply.json().catch(() => ({}));
     if (!reply.ok) {
         const text = said.error ?? said.messages?.[0]?.text ?? `Splunk answers with HTTP ${reply.status}`;
-        throw new Refused(reply.status, text, said.where ?? '', said.next_step ?? '');
+        const signIn = reply.status === 401 ? 'Sign in to Splunk again, then reload this page.' : '';
+        throw new Refused(reply.status, text, said.where ?? '', said.next_step ?? signIn);
     }
     return said as T;
 }

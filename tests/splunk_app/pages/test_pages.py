@@ -114,8 +114,16 @@ def test_a_held_batch_is_resolved(  # noqa: PLR0917 - fixtures come by name
     assert axe(page) == []
     picture(page, "queue")
 
-    page.get_by_role("button", name="Resolve").click()
+    history = page.get_by_role("button", name="History")
+    history.press("Enter")
     dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("table", name="Events")).to_contain_text("reset-after-commit")
+    expect(dialog).to_contain_text("ana")
+    assert "sarad" not in dialog.inner_text()
+    page.keyboard.press("Escape")
+    expect(history).to_be_focused()
+
+    page.get_by_role("button", name="Resolve").click()
     dialog.get_by_role("button", name="Record it").click()
     expect(dialog).to_contain_text("Choose one.")
     expect(dialog).to_contain_text("Say how you know.")
@@ -127,15 +135,15 @@ def test_a_held_batch_is_resolved(  # noqa: PLR0917 - fixtures come by name
     said(page, "the service has it")
     expect(page.get_by_text("Nothing queued")).to_be_visible()
     (batch,) = on_3_13.home.outbox.glob("*/done/*/*")
-    history = (batch / "attempts.jsonl").read_text(encoding="utf-8")
-    assert '"RecordsSaved is 1"' in history
-    assert '"adm"' in history
+    record = (batch / "attempts.jsonl").read_text(encoding="utf-8")
+    assert '"RecordsSaved is 1"' in record
+    assert '"adm"' in record
 
 
 def test_a_paused_connector_is_resumed_by_keyboard(
     visit: Open, on_3_13: Searches, sender: Input, splunkd: SplunkdRest, emulator: Emulator
 ) -> None:
-    """Tab and Enter alone; the pause says why, and a history is read and closed with Escape."""
+    """Tab and Enter alone; the pause says why."""
     splunkd.state.passwords["irmexport:leavers:"] = "wrong"
     with sender:
         replies, _ = on_3_13.run(HEADER + ROW, args=ARGS)
@@ -242,6 +250,16 @@ def test_without_the_form_key_splunk_web_lets_nothing_through(
     path = "/en-US/splunkd/__raw/services/irmexport/connectors/leavers"
     assert page.evaluate(f"async () => (await fetch('{path}', {{method: 'DELETE'}})).status") == 401
     assert "leavers" in splunkd.state.confs["irmexport_connectors"]
+    assert _only_refusals(trouble, 401)
+
+
+def test_a_session_that_has_ended_is_told(visit: Open, trouble: list[str]) -> None:
+    """What was shown stays; the page says to sign in again."""
+    page = visit("queue")
+    expect(page.get_by_text("Nothing has been exported")).to_be_visible()
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.get_by_role("alert")).to_contain_text("Sign in to Splunk again")
     assert _only_refusals(trouble, 401)
 
 

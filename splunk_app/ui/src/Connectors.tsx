@@ -3,35 +3,23 @@ import Button from '@splunk/react-ui/Button';
 import Heading from '@splunk/react-ui/Heading';
 import Message from '@splunk/react-ui/Message';
 import Paragraph from '@splunk/react-ui/Paragraph';
-import { useCallback, useEffect, useState } from 'react';
+import { useState } from 'react';
 
+import { useConfigured } from './configured';
 import { ConnectorForm } from './ConnectorForm';
 import { Dialog, Grid, Page, Row, useActions, Word } from './frame';
-import type { Connector, Finding, Shipped } from './model';
+import type { Connector, Finding } from './model';
 import { ask } from './rest';
 
 type Tested = { name: string; good: boolean; findings: Finding[] };
 
 export function Connectors() {
-    const [connectors, setConnectors] = useState<Connector[] | null>(null);
-    const [shipped, setShipped] = useState<Shipped[]>([]);
     const [editing, setEditing] = useState<Connector | 'new' | null>(null);
     const [removing, setRemoving] = useState<string | null>(null);
     const [testing, setTesting] = useState('');
     const [tested, setTested] = useState<Tested | null>(null);
     const { trouble, done, run } = useActions();
-
-    const load = useCallback(async () => {
-        const [listed, profiles] = await Promise.all([
-            ask<{ connectors: Connector[] }>('GET', 'connectors'),
-            ask<{ shipped: Shipped[] }>('GET', 'profiles'),
-        ]);
-        setConnectors(listed.connectors);
-        setShipped(profiles.shipped);
-    }, []);
-    useEffect(() => {
-        run(load);
-    }, [load, run]);
+    const { connectors, shipped, load } = useConfigured(run);
 
     const path = (name: string) => `connectors/${encodeURIComponent(name)}`;
     const test = async (name: string) => {

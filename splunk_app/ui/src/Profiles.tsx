@@ -6,11 +6,12 @@ import Message from '@splunk/react-ui/Message';
 import Paragraph from '@splunk/react-ui/Paragraph';
 import Select from '@splunk/react-ui/Select';
 import TextArea from '@splunk/react-ui/TextArea';
-import { useCallback, useEffect, useState } from 'react';
+import { useEffect, useState } from 'react';
 import styled from 'styled-components';
 
+import { useConfigured } from './configured';
 import { Grid, Page, Row, rows, useActions } from './frame';
-import type { Checked, Connector, Shipped } from './model';
+import type { Checked } from './model';
 import { ask } from './rest';
 
 /** Milliseconds without a key before the text is checked. */
@@ -27,25 +28,12 @@ const Columns = styled.div`
 `;
 
 export function Profiles() {
-    const [connectors, setConnectors] = useState<Connector[]>([]);
-    const [shipped, setShipped] = useState<Shipped[]>([]);
     const [connector, setConnector] = useState('');
     const [text, setText] = useState('');
     const [sample, setSample] = useState('');
     const [checked, setChecked] = useState<Checked | null>(null);
     const { trouble, done, run } = useActions();
-
-    const load = useCallback(async () => {
-        const [listed, profiles] = await Promise.all([
-            ask<{ connectors: Connector[] }>('GET', 'connectors'),
-            ask<{ shipped: Shipped[] }>('GET', 'profiles'),
-        ]);
-        setConnectors(listed.connectors);
-        setShipped(profiles.shipped);
-    }, []);
-    useEffect(() => {
-        run(load);
-    }, [load, run]);
+    const { connectors, shipped, load } = useConfigured(run);
 
     useEffect(() => {
         if (!text.trim()) {
@@ -67,7 +55,7 @@ export function Profiles() {
     }, [text, sample, run]);
 
     const choose = (name: string) => {
-        const found = connectors.find((one) => one.name === name);
+        const found = connectors?.find((one) => one.name === name);
         setConnector(name);
         setText(found?.profile_yaml ?? shipped.find((one) => one.name === found?.profile)?.text ?? '');
     };
@@ -94,7 +82,7 @@ export function Profiles() {
                             placeholder="Choose a connector"
                             onChange={(_, data) => choose(String(data.value))}
                         >
-                            {connectors.map(({ name }) => (
+                            {connectors?.map(({ name }) => (
                                 <Select.Option key={name} value={name} label={name} />
                             ))}
                         </Select>

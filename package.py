@@ -2,7 +2,8 @@
 
 File times inside are the last commit's (or SOURCE_DATE_EPOCH, where that is set) and modes are
 normalised. The wheel's build fetches nothing. The app's lib/ is fetched as requirements/splunk-lib.txt
-hashes it, once for each lock; later builds find it in .cache/.
+hashes it, and what its pages are bundled of as splunk_app/ui/package-lock.json does, once for each
+lock; later builds find them in .cache/.
 """
 
 import argparse
@@ -22,6 +23,8 @@ import venv
 from pathlib import Path
 
 from hatchling.builders.wheel import WheelBuilder
+
+import bundle
 
 ROOT = Path(__file__).resolve().parent
 APP = "irmexport"
@@ -128,19 +131,27 @@ def refuse_native(folder: Path) -> None:
             sys.exit(f"{file} needs compiled code: add it to requirements/core-py39.excludes.")
 
 
-def lay_app(into: Path) -> Path:
-    """The app as it will be installed, in a new folder of that one."""
+def lay_app(into: Path, *, pages: bool) -> tuple[Path, list[bundle.Bundled]]:
+    """The app as it will be installed, in a new folder of that one; and what its pages are made of."""
     app = into / APP
     shutil.rmtree(app, ignore_errors=True)
     unwanted = shutil.ignore_patterns("__pycache__", "*.pyc", "local", "local.meta", ".*")
-    shutil.copytree(ROOT / "splunk_app", app, ignore=unwanted)
+    app.mkdir()
+    for part in sorted((ROOT / "splunk_app").iterdir()):
+        if part.is_dir() and part != bundle.UI:
+            shutil.copytree(part, app / part.name, ignore=unwanted)
+        elif part.is_file() and not part.name.startswith("."):
+            shutil.copyfile(part, app / part.name)
+    static = app / "appserver" / "static" / "pages"
+    static.mkdir(parents=True, exist_ok=True)
+    bundled = bundle.bundle(static) if pages else []
     shutil.copytree(libraries(), app / "lib")
     shutil.copytree(ROOT / "common" / "irmcore", app / "lib" / "irmcore", ignore=unwanted)
     shutil.copyfile(ROOT / "LICENSE", app / "LICENSE")
     for name, text in (("default/app.conf", f"version = {version()}\n"), ("app.manifest", f'"{version()}"')):
         if text not in (app / name).read_text(encoding="utf-8"):
             sys.exit(f"splunk_app/{name} does not have the version of pyproject.toml, {version()}.")
-    return app
+    return app, bundled
 
 
 def pack(app: Path, archive: Path, time: int) -> None:
@@ -159,12 +170,19 @@ def pack(app: Path, archive: Path, time: int) -> None:
         compressed.write(raw.getvalue())
 
 
-def materials() -> dict[str, object]:
-    """What the app is made of, as CycloneDX 1.5."""
+def materials(bundled: list[bundle.Bundled]) -> dict[str, object]:
+    """What the app is made of, as CycloneDX 1.5: the packages of lib/, and those inside its pages."""
 
-    def component(name: str, number: str) -> dict[str, str]:
-        purl = f"pkg:pypi/{name}@{number}"
+    def component(name: str, number: str, purl: str) -> dict[str, object]:
         return {"type": "library", "bom-ref": purl, "name": name, "version": number, "purl": purl}
+
+    python = [
+        component(name, number, f"pkg:pypi/{name}@{number}") for name, number in sorted(locked().items())
+    ]
+    pages = [
+        {**component(one.name, one.version, one.purl), "licenses": [{"expression": one.licence}]}
+        for one in bundled
+    ]
 
     own = {"type": "application", "bom-ref": APP, "name": APP, "version": version()}
     return {
@@ -172,18 +190,19 @@ def materials() -> dict[str, object]:
         "specVersion": "1.5",
         "version": 1,
         "metadata": {"component": own},
-        "components": [component(name, number) for name, number in sorted(locked().items())],
+        "components": python + pages,
     }
 
 
-def build_app(into: Path) -> list[Path]:
+def build_app(into: Path, *, pages: bool) -> list[Path]:
     """The Splunk app and its list of materials, written into that folder."""
     into.mkdir(parents=True, exist_ok=True)
     archive = into / f"{APP}-{version()}.spl"
     with tempfile.TemporaryDirectory() as temporary:
-        pack(lay_app(Path(temporary)), archive, int(os.environ.get("SOURCE_DATE_EPOCH", "0")))
+        app, bundled = lay_app(Path(temporary), pages=pages)
+        pack(app, archive, int(os.environ.get("SOURCE_DATE_EPOCH", "0")))
     listed = into / f"{APP}-{version()}.spl.cdx.json"
-    listed.write_text(json.dumps(materials(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    listed.write_text(json.dumps(materials(bundled), indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return [archive, listed]
 
 
@@ -225,13 +244,15 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description="Build dist/, byte for byte reproducibly.")
     arguments.add_argument("--into", type=Path, default=ROOT / "dist", help="default: dist/")
     arguments.add_argument("--only", choices=("wheel", "splunk"), help="default: all")
+    # The demo drives the command and the sender, and must not need Node.
+    arguments.add_argument("--without-pages", action="store_true", help="leave the app's pages out")
     arguments.add_argument("--inspect", action="store_true", help="have splunk-appinspect look at the app")
     asked = arguments.parse_args()
     into = asked.into.resolve()
     if "SOURCE_DATE_EPOCH" not in os.environ and (time := commit_time()):
         os.environ["SOURCE_DATE_EPOCH"] = time
     built = [build_wheel(into)] if asked.only != "splunk" else []
-    built += build_app(into) if asked.only != "wheel" else []
+    built += build_app(into, pages=not asked.without_pages) if asked.only != "wheel" else []
     if asked.inspect:
         built += inspect(next(file for file in built if file.suffix == ".spl"))
     for file in built:

@@ -84,7 +84,7 @@ def play(say: Say, place: Path) -> list[tuple[str, bool]]:
 
 def _built(place: Path) -> Path:
     command = [sys.executable, str(ROOT / "package.py"), "--only", "splunk", "--into", str(place / "dist")]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, "--without-pages"], check=True, stdout=subprocess.DEVNULL)
     return next((place / "dist").glob("*.spl"))
 
 

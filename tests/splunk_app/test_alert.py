@@ -68,7 +68,7 @@ def test_an_alert_ends_with_the_receipt_and_sends_once(
         ("sent", 2, 0),
         ("nothing to send", 0, 2),
     ]
-    assert {(r["connector"], r["user"], r["sid"], r["search_name"]) for r in receipts} == {
+    assert {(r["connector"], r["user"], r["sid"], r["search"]) for r in receipts} == {
         ("leavers", "ana", SID, "Leavers of the week")
     }
     (manifest,) = home.outbox.glob("*/done/*/*/manifest.json")

@@ -225,7 +225,6 @@ class _Run:
         handed, standing = done.handed, done.standing
         self._log(
             "receipt",
-            search_name=search.label,
             run=handed.run,
             state=standing.state,
             reason=standing.reason,
@@ -292,9 +291,8 @@ class _Run:
         return content
 
     def _log(self, event: str, level: str = INFO, **fields: Any) -> None:
-        search = self._firing.search
         connector = self._firing.params.get("profile", "")[:40]
-        self._journal.write(level, event, connector=connector, user=search.user, sid=search.sid, **fields)
+        self._journal.write(level, event, connector=connector, **self._firing.search.facts(), **fields)
 
 
 def _code_of(error: BaseException) -> int:

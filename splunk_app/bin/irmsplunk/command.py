@@ -180,10 +180,7 @@ class Talk:
         return text.getvalue().encode("utf-8")
 
     def _log(self, event: str, level: str = INFO, **fields: Any) -> None:
-        search = self._search
-        self._journal.write(
-            level, event, connector=self._options.profile, user=search.user, sid=search.sid, **fields
-        )
+        self._journal.write(level, event, connector=self._options.profile, **self._search.facts(), **fields)
 
 
 def _most(lines: bytes) -> bytes:

@@ -99,7 +99,11 @@ class Export:
             except TooManyRefused as error:
                 self.refused = handover.refused_rows(error.where) if asked.keep_rejects else b""
                 raise
-            self._log("queued", run=handed.run, batches=len(handed.batches), counts=handed.counts.as_dict())
+            spread = handed.counts.shaped if profile.collisions.policy == "spread" else 0
+            counts = {**handed.counts.as_dict(), "spread": spread}
+            self._log("queued", run=handed.run, batches=len(handed.batches), counts=counts)
+            for (column, reason), count in handed.reasons.items():
+                self._log("refused", run=handed.run, column=column, reason=reason, rows=count)
             standing = self._stood(handover, handed)
         messages = telling.counted(handed, dry=asked.dry)
         if handed.batches:

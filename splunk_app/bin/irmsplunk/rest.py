@@ -5,6 +5,7 @@
     POST   connectors/NAME/test  POST connectors/NAME/resume
     GET    queue                 GET  held                   GET batches/ID
     POST   batches/ID/resolve    POST batches/ID/requeue
+    GET    profiles              POST profiles/check         (changes nothing)
 
 splunkd checks the capability before it calls (restmap.conf); it is checked here again, on the
 server's word.
@@ -28,11 +29,14 @@ from irmsplunk.desk_routes import QueueRoutes
 from irmsplunk.journal import Journal
 from irmsplunk.next_steps import all_in_splunk
 from irmsplunk.places import Places
+from irmsplunk.profile_routes import ProfileRoutes
 from irmsplunk.splunkd import Splunkd, SplunkdRefused
 
 CAPABILITY = "irmexport_configure"
 #: What a form may hold; a profile has a few kilobytes.
 _LONGEST = 256 * 1024
+#: The one POST that changes nothing: the profile's page asks it at every pause in typing.
+_CHECK = ("profiles", "check")
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def answer(text: str | bytes, environment: Mapping[str, str]) -> dict[str, Any]:
         request = Request.of(text)
         user = _allowed(request)
         found = route(request, user, Places.of(environment), clock)
-        if request.method != "GET":
+        if request.method != "GET" and request.path != _CHECK:
             journal.write("INFO", "done", user=user, method=request.method, path="/".join(request.path))
         return _reply(200, found)
     except IrmError as error:
@@ -123,6 +127,8 @@ def route(request: Request, user: str, places: Places, clock: Clock) -> dict[str
     found: dict[str, Any] | None = None
     if method == "GET":
         found = _get(path, configuration, queue)
+    elif method == "POST" and path == _CHECK:
+        found = ProfileRoutes().check(form)
     elif method == "POST" and path == ("connectors",):
         found = configuration.create(form)
     elif method == "POST" and path[:1] == ("connectors",):
@@ -138,18 +144,20 @@ def route(request: Request, user: str, places: Places, clock: Clock) -> dict[str
             404,
             "there is no such endpoint",
             where="/".join(path)[:80],
-            next_step="There are connectors, queue, held and batches.",
+            next_step="There are connectors, queue, held, batches and profiles.",
         )
     return found
 
 
 def _get(path: tuple[str, ...], configuration: ConnectorRoutes, queue: QueueRoutes) -> dict[str, Any] | None:
-    if path == ("connectors",):
-        return configuration.listed()
-    if path == ("queue",):
-        return queue.queue()
-    if path == ("held",):
-        return queue.held()
+    whole = {
+        "connectors": configuration.listed,
+        "profiles": ProfileRoutes().listed,
+        "queue": queue.queue,
+        "held": queue.held,
+    }
+    if len(path) == 1 and path[0] in whole:
+        return whole[path[0]]()
     if len(path) == 2 and path[0] == "connectors":  # noqa: PLR2004
         return configuration.read(path[1])
     if len(path) == 2 and path[0] == "batches":  # noqa: PLR2004

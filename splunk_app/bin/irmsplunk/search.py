@@ -60,6 +60,10 @@ class Search:
             (row.get("label") or "" for row in _csv_file(self.dispatch_dir, "info.csv")), ""
         )
 
+    def facts(self) -> dict[str, str]:
+        """What each line of the app's log says of it."""
+        return {"user": self.user, "app": self.app, "search": self.name(), "sid": self.sid}
+
     def origin(self, user: str, host: str, details: dict[str, str]) -> Origin:
         """The audit record's who and from what; ``user`` is on the server's word."""
         said = {"sid": self.sid, "search_name": self.name(), "splunk_app": self.app, **details}

@@ -19,10 +19,10 @@ from irmcore.clock import Clock, SystemClock
 from irmcore.connection import Connection
 from irmcore.credentials import Secret
 from irmcore.delivery import Sender, Service
-from irmcore.desk import Desk
+from irmcore.desk import Desk, profile_of
 from irmcore.disk import Disk, system_disk
 from irmcore.errors import IrmError, OutboxBusy
-from irmcore.outbox import Batch, Box, Manifest
+from irmcore.outbox import Batch, Box, Manifest, states
 
 from irmsplunk import connectors, modular_input, vault
 from irmsplunk.bulletin import Bulletin
@@ -37,6 +37,8 @@ _LOOK = 1.0
 _REREAD = 30.0
 #: A connector's turn, and how often one that only waits is looked at.
 _TURN = 20.0
+#: How often the log says how each connector stands, for the dashboard.
+_REPORT = 60.0
 _AGAIN = 5.0
 _RIGHTS = (
     "Look at the disk, and at the rights of the outbox folder: it is the user's that runs splunkd (0700)."
@@ -72,7 +74,7 @@ class Loop:
     def run(self, life: float) -> None:
         """Send for ``life`` seconds."""
         end = self._clock.monotonic() + life
-        reread = self._clock.monotonic()
+        reread = report = self._clock.monotonic()
         known: Mapping[str, Connection] = {}
         with Heartbeat(self._root, self._clock):
             self._journal.write("INFO", "started", life=life)
@@ -84,6 +86,9 @@ class Loop:
                     reread = self._clock.monotonic() + _REREAD
                 for name, connection in known.items():
                     self._turn(name, connection, end)
+                if self._clock.monotonic() >= report:
+                    self._report()
+                    report = self._clock.monotonic() + _REPORT
                 self._clock.sleep(min(_LOOK, max(0.0, end - self._clock.monotonic())))
             self._journal.write("INFO", "ended")
 
@@ -125,8 +130,10 @@ class Loop:
                 return
             # Never the reply's text: it may quote a row.
             kept = {key: detail[key] for key in ("code", "status", "request_id", "attempt") if key in detail}
+            kept["seconds"] = round(max(0.0, self._clock.now() - manifest.accepted), 3)
             level = "INFO" if event == "sent" else "WARN"
-            self._journal.write(level, event, connector=name, batch=batch.id[:12], rows=manifest.rows, **kept)
+            facts = {"connector": name, "run": manifest.run, "batch": batch.id[:12], "rows": manifest.rows}
+            self._journal.write(level, event, **facts, **kept)
 
         report = Sender(box, self._service(name, connection), listener=listen).drain(until=until)
         if report.trouble:
@@ -141,6 +148,15 @@ class Loop:
             )
         else:
             self._be_quiet(name, box)
+
+    def _report(self) -> None:
+        """Log how each connector that has an outbox stands: what waits, and what needs a person."""
+        desk = Desk(self._disk, self._clock, self._root)
+        try:
+            for box in desk.boxes():
+                self._journal.write("INFO", "standing", **_standing(desk, box, self._clock.now()))
+        except (IrmError, OSError) as error:
+            self._journal.write("WARN", "report-failed", what=type(error).__name__)
 
     def _be_quiet(self, name: str, box: Box) -> None:
         """Take back what was said of a connector, also by an earlier run, once nothing needs a person."""
@@ -228,6 +244,22 @@ class Configuration:
                 self._journal.write("ERROR", "wrong-connector", connector=name, what=what)
         self._told = wrong
         return found
+
+
+def _standing(desk: Desk, box: Box, now: float) -> dict[str, Any]:
+    overview = desk.overview(box)
+    held = [item for item in overview.items if item.state == states.HELD]
+    return {
+        "connector": profile_of(box) or overview.name,
+        "mode": overview.mode,
+        "reason": overview.reason,
+        "queued": overview.queued,
+        "rows_queued": overview.rows_queued,
+        "oldest_seconds": round(max(0.0, now - overview.oldest)) if overview.oldest else 0,
+        "held": len(held),
+        "rows_held": sum(item.rows for item in held),
+        "others": len(overview.items) - len(held),
+    }
 
 
 def serve(environment: Mapping[str, str], stdin: BinaryIO) -> int:

@@ -360,7 +360,7 @@ class Desk:
         """Open the connector's gate and let waiting retries go now. Gives whether anything changed."""
         with self._at_rest(box):
             gate, number = load_gate(box)
-            if gate.mode != gates.OPEN or gate.doubts or gate.refusals:
+            if gate.mode != gates.OPEN or gate.doubts or gate.refusals or gate.failures:
                 store_gate(box, gates.Gate(), number)
             waiting = [
                 batch

@@ -437,7 +437,7 @@ def test_a_ledger_made_anew_while_a_batch_is_split(answers: tuple[Reply, ...]) -
 
 def test_a_ledger_made_anew_while_halves_move() -> None:
     """At whatever moment of a rebuild a batch is split, and its halves sent later on, none is overlooked."""
-    split = (Reply(413), Reply(503, wait=0.0), Reply(503, wait=0.0), Reply(503, wait=0.0))
+    split = (Reply(413), Reply(503, wait=0.0), Reply(503, wait=0.0))
     number = 1
     while rebuilt_meanwhile({number: FakeTransport(*split)}):
         for later in range(number + 1, number + 12):

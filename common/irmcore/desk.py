@@ -224,7 +224,7 @@ class Desk:
         for name in self._disk.names(f"{box.path}/runs"):
             try:
                 record = json.loads(self._disk.read(f"{box.path}/runs/{name}"))
-            except ValueError:
+            except (ValueError, RecursionError):
                 record = None
             yield record if isinstance(record, dict) else {"run": name, "problem": "this record is damaged"}
 
@@ -420,7 +420,7 @@ def profile_of(box: Box) -> str:
     """The name of the profile whose settings stand beside the outbox, or "" if none can be read."""
     try:
         return str(json.loads(box.read_file(FILE) or b"{}").get("profile", ""))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return ""
 
 

@@ -394,7 +394,7 @@ class Box:
         for line in self.history_file(batch).split(b"\n"):
             try:
                 event = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(event, dict) and _is_moment(event.get("at")):
                 events.append(event)

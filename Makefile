@@ -27,7 +27,7 @@ test: $(VENV)/.kql ## run all tests, the core's on Python 3.9 and 3.13 too
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 faults: $(VENV)/.dev ## run the long tests of faults (15 minutes at most); the short ones are in `make test`
-	@$(BIN)/python -m pytest $(PYTEST_FLAGS) -m faults --timeout 600
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS) -m faults
 
 lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/ruff check --output-format concise

@@ -26,6 +26,7 @@ from hatchling.builders.wheel import WheelBuilder
 ROOT = Path(__file__).resolve().parent
 APP = "irmexport"
 LOCK = ROOT / "requirements" / "splunk-lib.txt"
+WHEEL_LOCK = ROOT / "requirements" / "runtime.txt"
 BUILD_LOCK = ROOT / "requirements" / "splunk-build.txt"
 # lib/ is resolved for the older of Splunk's two Pythons; what is installed runs on both.
 LIB_PYTHON = "3.9"
@@ -52,15 +53,15 @@ def version() -> str:
     return str(project["version"])
 
 
-def build_wheel(into: Path) -> Path:
-    """The wheel, written into that folder."""
-    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(into), versions=["standard"])
-    return Path(wheel)
+def build_wheel(into: Path) -> list[Path]:
+    """The wheel, and the list of what it runs on as the lock has it, written into that folder."""
+    (wheel,) = map(Path, WheelBuilder(str(ROOT)).build(directory=str(into), versions=["standard"]))
+    return [wheel, write_materials(wheel, WHEEL_LOCK)]
 
 
-def locked() -> dict[str, str]:
-    """Package and version of everything in lib/ but irmcore."""
-    found = re.findall(r"^([a-z0-9.-]+)==([^ ;]+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
+def locked(lock: Path) -> dict[str, str]:
+    """Package and version of everything in a lock."""
+    found = re.findall(r"^([a-z0-9.-]+)==([^ ;]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
     return dict(found)
 
 
@@ -159,8 +160,8 @@ def pack(app: Path, archive: Path, time: int) -> None:
         compressed.write(raw.getvalue())
 
 
-def materials() -> dict[str, object]:
-    """What the app is made of, as CycloneDX 1.5."""
+def materials(lock: Path) -> dict[str, object]:
+    """What is built, with the packages of its lock, as CycloneDX 1.5."""
 
     def component(name: str, number: str) -> dict[str, str]:
         purl = f"pkg:pypi/{name}@{number}"
@@ -172,8 +173,15 @@ def materials() -> dict[str, object]:
         "specVersion": "1.5",
         "version": 1,
         "metadata": {"component": own},
-        "components": [component(name, number) for name, number in sorted(locked().items())],
+        "components": [component(name, number) for name, number in sorted(locked(lock).items())],
     }
+
+
+def write_materials(built: Path, lock: Path) -> Path:
+    """The list of materials beside what was built."""
+    listed = built.with_name(f"{built.name}.cdx.json")
+    listed.write_text(json.dumps(materials(lock), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return listed
 
 
 def build_app(into: Path) -> list[Path]:
@@ -182,9 +190,7 @@ def build_app(into: Path) -> list[Path]:
     archive = into / f"{APP}-{version()}.spl"
     with tempfile.TemporaryDirectory() as temporary:
         pack(lay_app(Path(temporary)), archive, int(os.environ.get("SOURCE_DATE_EPOCH", "0")))
-    listed = into / f"{APP}-{version()}.spl.cdx.json"
-    listed.write_text(json.dumps(materials(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return [archive, listed]
+    return [archive, write_materials(archive, LOCK)]
 
 
 def appinspect() -> Path:
@@ -230,7 +236,7 @@ def main() -> None:
     into = asked.into.resolve()
     if "SOURCE_DATE_EPOCH" not in os.environ and (time := commit_time()):
         os.environ["SOURCE_DATE_EPOCH"] = time
-    built = [build_wheel(into)] if asked.only != "splunk" else []
+    built = build_wheel(into) if asked.only != "splunk" else []
     built += build_app(into) if asked.only != "wheel" else []
     if asked.inspect:
         built += inspect(next(file for file in built if file.suffix == ".spl"))

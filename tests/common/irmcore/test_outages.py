@@ -46,7 +46,7 @@ def drained(connector: Connector, clock: FakeClock, service: FakeTransport, seco
     ],
     ids=lambda outcome: getattr(outcome, "kind", None) or str(outcome.status),
 )
-@pytest.mark.parametrize("batches", [3, 40])
+@pytest.mark.parametrize("batches", [3, pytest.param(40, marks=pytest.mark.faults)])
 def test_a_week_of_failures(failing: Outcome, batches: int) -> None:
     """For a week the service is asked about once an hour, however long the queue; then each row goes once."""
     connector, clock = queue(batches)
@@ -61,6 +61,11 @@ def test_a_week_of_failures(failing: Outcome, batches: int) -> None:
     )
     assert len(back.posts) == batches
     assert set(connector.states().values()) == {"done SENT"}
+
+
+def test_a_week_of_failures_with_a_long_queue() -> None:
+    """The same with more batches than the week has tries."""
+    test_a_week_of_failures(Reply(500), 60)
 
 
 def test_a_poisoned_batch_does_not_hold_the_others_back() -> None:

@@ -14,7 +14,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint kql docs pictures lock package appinspect advisories clean
+.PHONY: help demo test faults lint kql docs pictures lock package appinspect advisories clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: $(VENV)/.runtime ## send Microsoft's two examples to the local connector a
 
 test: $(VENV)/.kql ## run all tests, the core's on Python 3.9 and 3.13 too
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+faults: $(VENV)/.dev ## run the long tests of faults (15 minutes at most); the short ones are in `make test`
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS) -m faults
 
 lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/ruff check --output-format concise

@@ -20,6 +20,7 @@ import tarfile
 import tempfile
 import tomllib
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 from hatchling.builders.wheel import WheelBuilder
@@ -29,6 +30,7 @@ import bundle
 ROOT = Path(__file__).resolve().parent
 APP = "irmexport"
 LOCK = ROOT / "requirements" / "splunk-lib.txt"
+WHEEL_LOCK = ROOT / "requirements" / "runtime.txt"
 BUILD_LOCK = ROOT / "requirements" / "splunk-build.txt"
 # lib/ is resolved for the older of Splunk's two Pythons; what is installed runs on both.
 LIB_PYTHON = "3.9"
@@ -55,15 +57,15 @@ def version() -> str:
     return str(project["version"])
 
 
-def build_wheel(into: Path) -> Path:
-    """The wheel, written into that folder."""
-    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(into), versions=["standard"])
-    return Path(wheel)
+def build_wheel(into: Path) -> list[Path]:
+    """The wheel, and the list of what it runs on as the lock has it, written into that folder."""
+    (wheel,) = map(Path, WheelBuilder(str(ROOT)).build(directory=str(into), versions=["standard"]))
+    return [wheel, write_materials(wheel, WHEEL_LOCK)]
 
 
-def locked() -> dict[str, str]:
-    """Package and version of everything in lib/ but irmcore."""
-    found = re.findall(r"^([a-z0-9.-]+)==([^ ;]+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
+def locked(lock: Path) -> dict[str, str]:
+    """Package and version of everything in a lock."""
+    found = re.findall(r"^([a-z0-9.-]+)==([^ ;]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
     return dict(found)
 
 
@@ -170,14 +172,14 @@ def pack(app: Path, archive: Path, time: int) -> None:
         compressed.write(raw.getvalue())
 
 
-def materials(bundled: list[bundle.Bundled]) -> dict[str, object]:
-    """What the app is made of, as CycloneDX 1.5: the packages of lib/, and those inside its pages."""
+def materials(lock: Path, bundled: Sequence[bundle.Bundled] = ()) -> dict[str, object]:
+    """What is built, as CycloneDX 1.5: the packages of its lock, and those inside the app's pages."""
 
     def component(name: str, number: str, purl: str) -> dict[str, object]:
         return {"type": "library", "bom-ref": purl, "name": name, "version": number, "purl": purl}
 
     python = [
-        component(name, number, f"pkg:pypi/{name}@{number}") for name, number in sorted(locked().items())
+        component(name, number, f"pkg:pypi/{name}@{number}") for name, number in sorted(locked(lock).items())
     ]
     pages = [
         {**component(one.name, one.version, one.purl), "licenses": [{"expression": one.licence}]}
@@ -194,6 +196,13 @@ def materials(bundled: list[bundle.Bundled]) -> dict[str, object]:
     }
 
 
+def write_materials(built: Path, lock: Path, bundled: Sequence[bundle.Bundled] = ()) -> Path:
+    """The list of materials beside what was built."""
+    listed = built.with_name(f"{built.name}.cdx.json")
+    listed.write_text(json.dumps(materials(lock, bundled), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return listed
+
+
 def build_app(into: Path, *, pages: bool) -> list[Path]:
     """The Splunk app and its list of materials, written into that folder."""
     into.mkdir(parents=True, exist_ok=True)
@@ -201,9 +210,7 @@ def build_app(into: Path, *, pages: bool) -> list[Path]:
     with tempfile.TemporaryDirectory() as temporary:
         app, bundled = lay_app(Path(temporary), pages=pages)
         pack(app, archive, int(os.environ.get("SOURCE_DATE_EPOCH", "0")))
-    listed = into / f"{APP}-{version()}.spl.cdx.json"
-    listed.write_text(json.dumps(materials(bundled), indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return [archive, listed]
+    return [archive, write_materials(archive, LOCK, bundled)]
 
 
 def appinspect() -> Path:
@@ -251,7 +258,7 @@ def main() -> None:
     into = asked.into.resolve()
     if "SOURCE_DATE_EPOCH" not in os.environ and (time := commit_time()):
         os.environ["SOURCE_DATE_EPOCH"] = time
-    built = [build_wheel(into)] if asked.only != "splunk" else []
+    built = build_wheel(into) if asked.only != "splunk" else []
     built += build_app(into, pages=not asked.without_pages) if asked.only != "wheel" else []
     if asked.inspect:
         built += inspect(next(file for file in built if file.suffix == ".spl"))

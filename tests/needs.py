@@ -52,9 +52,22 @@ class Tool:
     how_to_get_it: str
 
 
+def _can_mount() -> str | None:
+    """Where `unshare` is, if a process of ours may mount a disk in a namespace of its own."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        return None
+    mount = "mount -t tmpfs -o size=1m none /mnt"
+    tried = subprocess.run(
+        [unshare, "--map-root-user", "--mount", "sh", "-c", mount], capture_output=True, check=False
+    )
+    return unshare if tried.returncode == 0 else None
+
+
 TOOLS = {
     "strace": Tool(lambda: shutil.which("strace"), "apt-get install strace"),
     "libmagic": Tool(lambda: ctypes.util.find_library("magic"), "apt-get install libmagic1"),
+    "tmpfs": Tool(_can_mount, "run as root, or allow unprivileged user namespaces (Linux, util-linux)"),
     "chromium": Tool(lambda: shutil.which("chromium"), "apt-get install chromium"),
     "python3.9": Tool(lambda: find_python("3.9"), "pyenv install 3.9, or python3.9 on PATH"),
     "python3.13": Tool(lambda: find_python("3.13"), "pyenv install 3.13, or python3.13 on PATH"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 from irmcore.delivery import Report
 from irmcore.errors import (
@@ -39,6 +41,16 @@ def disk_trouble(error: OSError) -> IrmError:
         f"the file system answered with an error ({error.strerror or type(error).__name__})",
         where=str(error.filename) if error.filename else None,
         next_step="Look at the disk (space, rights, health), then run this again: what was accepted is kept.",
+    )
+
+
+def fault(error: Exception) -> IrmError:
+    """An error that nobody foresaw: its type and where it came from, never its text."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    return IrmError(
+        f"this is a fault of irmexport ({type(error).__name__} at {places})",
+        next_step="What was accepted is kept. Please report this line, with `irmexport --version`.",
     )
 
 

@@ -10,7 +10,7 @@ import click
 from irmcore import __version__
 from irmcore.errors import IrmError
 
-from irmcli.exits import FAILED, code_of, disk_trouble
+from irmcli.exits import FAILED, code_of, disk_trouble, fault
 from irmcli.say import Say
 from irmcli.settings import Settings
 
@@ -79,6 +79,11 @@ class Commands(click.Group):
             ctx.exit(FAILED)
         except OSError as error:
             Say.of(ctx).error(disk_trouble(error))
+            ctx.exit(FAILED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:  # noqa: BLE001 - told without its text, which may quote a row
+            Say.of(ctx).error(fault(error))
             ctx.exit(FAILED)
 
 

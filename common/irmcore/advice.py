@@ -37,6 +37,9 @@ ADVICE: Mapping[str, str] = {
     "damaged": "A file on disk is not what was written: check the disk; see `irmexport show BATCH`. `irmexport resolve BATCH "
     "--withdraw` lets its rows be sent again from where they came.",
     "unknown-format": "A later version of irmexport wrote this batch: run that version.",
+    "no-permission": "This user may not read the batch: give the outbox to the user who sends (files 0600, directories 0700).",
+    "disk-error": "The disk failed to write the state of a batch, which stays as it is while the others go: check the disk's log and health.",
+    "disk-full": "The disk is full, so a batch that was too large could not be split: free some space.",
     "resolved": "A person resolved it; see `irmexport audit`.",
     "requeued": "A person put it back into the queue.",
 }

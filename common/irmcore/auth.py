@@ -41,6 +41,8 @@ _MSAL_LOG.addHandler(logging.NullHandler())
 _MSAL_LOG.propagate = False
 
 _CODE = re.compile(r"AADSTS\d+")
+#: What can stand in an Authorization header (RFC 6750, 2.1, allows less); else each upload would fail.
+_TOKEN = re.compile(r"[!-~]+")
 #: OAuth's words for a request that is wrong and will stay so; anything else may pass (RFC 6749, 5.2).
 _FINAL = {"invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "invalid_resource"}
 
@@ -97,10 +99,11 @@ class MsalTokens:
             # request for a token, told apart by the class, as messages may quote the reply.
             self._client = None
             raise _passing(error) from None
-        if not isinstance(found, dict) or not isinstance(found.get("access_token"), str):
+        token = found.get("access_token") if isinstance(found, dict) else None
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             self._client = None
             raise _refused(found if isinstance(found, dict) else {})
-        return str(found["access_token"])
+        return token
 
 
 def _passing(error: Exception) -> TokenTrouble:

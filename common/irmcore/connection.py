@@ -84,7 +84,7 @@ def load(box: Box) -> Connection:
         credential = CredentialRef(**raw["connector"].pop("credential"))
         raw["connector"] = Connector(credential=credential, **raw["connector"])
         return Connection(**raw)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DamageError(
             "the connector's settings beside the outbox cannot be read",
             where=f"{box.path}/{FILE}",

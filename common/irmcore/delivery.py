@@ -18,7 +18,15 @@ from typing import Any, Callable, Optional, Protocol
 
 from irmcore import gate as gates
 from irmcore.auth import TokenSource, TokenTrouble
-from irmcore.errors import BatchDamaged, CredentialError, OutboxBusy, OutboxFull, UnknownFormat
+from irmcore.errors import (
+    BatchDamaged,
+    BatchDenied,
+    BatchUnwritable,
+    CredentialError,
+    OutboxBusy,
+    OutboxFull,
+    UnknownFormat,
+)
 from irmcore.gate import Gate
 from irmcore.ledger import RECORD_BYTES
 from irmcore.outbox import Batch, Box, Draft, Manifest, states
@@ -29,6 +37,10 @@ from irmcore.transport import Transport, Upload
 #: Default retention: payloads after a receipt, and the record of a batch with its row keys.
 PAYLOAD_SECONDS = 7 * 86_400.0
 BATCH_SECONDS = 400 * 86_400.0
+
+#: Why a batch is left as it is: the disk fails its state, or this user may not read it.
+DISK = "disk-error"
+DENIED = "no-permission"
 
 #: Halves a payload of a content type that was too large, or None if it cannot be halved.
 Splitter = Callable[[bytes], Optional[tuple[tuple[bytes, int], tuple[bytes, int]]]]
@@ -129,35 +141,41 @@ class Sender:
             # Else a power loss could take away what is sent now, and its rows would be accepted anew.
             self._box.settle_moves()
         for batch in waiting:
-            if batch.unknown:
-                report.waiting += 1  # a later version's: left untouched
-                report.trouble = report.trouble or "unknown-format"
-            elif batch.state is not None and batch.state.name in states.ENDED:
-                self._box.settle(batch)
-                self._finish(batch)
-            elif batch.damaged or batch.state is None:
-                self._set_aside(batch, "a state slot is damaged", report)
-            elif batch.state.name == states.SPLIT:
-                self._box.settle(batch)
-                queue.extend(self._halve(batch, report))
-            elif batch.state.name == states.INTENT:
-                # The body was short of its length when the process ended: not accepted.
-                queue.append(self._box.change(batch, name=states.RETRY, reason="crash", not_before=0.0))
-            elif batch.state.name == states.COMMIT:
-                queue.extend(self._in_doubt(batch, report))
-            elif batch.state.name in (states.READY, states.RETRY):
-                queue.append(batch)
+            try:
+                queue.extend(self._at_rest(batch, report))
+            except BatchUnwritable:
+                self._leave(report, DISK)
+        return queue
+
+    def _at_rest(self, batch: Batch, report: Report) -> list[Batch]:
+        """What is to be sent of a batch, after it was brought into a state of rest."""
+        queue: list[Batch] = []
+        if batch.unknown:
+            self._leave(report)  # a later version's: left untouched
+        elif batch.denied:
+            self._leave(report, DENIED)
+        elif batch.state is not None and batch.state.name in states.ENDED:
+            self._box.settle(batch)
+            self._finish(batch)
+        elif batch.damaged or batch.state is None:
+            self._set_aside(batch, "a state slot is damaged", report)
+        elif batch.state.name == states.SPLIT:
+            self._box.settle(batch)
+            queue = self._halve(batch, report)
+        elif batch.state.name == states.INTENT:
+            # The body was short of its length when the process ended: not accepted.
+            queue = [self._box.change(batch, name=states.RETRY, reason="crash", not_before=0.0)]
+        elif batch.state.name == states.COMMIT:
+            queue = self._in_doubt(batch, report)
+        elif batch.state.name in (states.READY, states.RETRY):
+            queue = [batch]
         return queue
 
     def _in_doubt(self, batch: Batch, report: Report) -> list[Batch]:
         """A batch whose process ended after COMMIT: the same rule as for a lost reply."""
-        try:
-            manifest = self._box.manifest(batch)
-        except BatchDamaged as error:
-            self._set_aside(batch, error.what, report)
+        manifest = self._described(batch, report)
+        if manifest is None:
             return []
-        except UnknownFormat:
-            return self._leave(report)
         attempts = batch.state.attempts if batch.state else 1
         decision = decide(
             Failure("crash", committed=True),
@@ -189,7 +207,10 @@ class Sender:
                 report.waiting += 1
                 later.append(due)
                 continue
-            stopped = self._attempt(batch, report)
+            try:
+                stopped = self._attempt(batch, report)
+            except BatchUnwritable as error:
+                stopped = self._unwritable(error.batch, report)
             if stopped:
                 report.waiting += len(queue) - position - 1
                 return
@@ -203,14 +224,10 @@ class Sender:
 
     def _attempt(self, batch: Batch, report: Report) -> bool:
         """Try one batch. Gives True if the connector as a whole must stop for now."""
-        try:
-            manifest = self._box.manifest(batch)
-            payload = self._box.payload(batch, manifest)
-        except BatchDamaged as error:
-            self._set_aside(batch, error.what, report)
+        content = self._content(batch, report)
+        if content is None:
             return False
-        except UnknownFormat:
-            return bool(self._leave(report))
+        manifest, payload = content
         self._listener("start", batch, manifest, {})
         refreshed = False
         while True:
@@ -243,6 +260,43 @@ class Sender:
                 if self._attempt(half, report):
                     return True
         return decision.action is Action.PAUSE
+
+    def _described(self, batch: Batch, report: Report) -> Manifest | None:
+        """The manifest, or None after a batch without a good one was set aside or left."""
+        try:
+            return self._box.manifest(batch)
+        except BatchDamaged as error:
+            self._set_aside(batch, error.what, report)
+        except UnknownFormat:
+            self._leave(report)
+        except BatchDenied:
+            self._leave(report, DENIED)
+        return None
+
+    def _content(self, batch: Batch, report: Report) -> tuple[Manifest, bytes] | None:
+        """Manifest and payload, proven; None after a batch whose files are not good was set aside or left."""
+        manifest = self._described(batch, report)
+        if manifest is None:
+            return None
+        try:
+            return manifest, self._box.payload(batch, manifest)
+        except BatchDamaged as error:
+            self._set_aside(batch, error.what, report)
+        except BatchDenied:
+            self._leave(report, DENIED)
+        return None
+
+    def _unwritable(self, name: str, report: Report) -> bool:
+        """Go on after the disk has failed a batch's state: it stays as it is. Gives False.
+
+        If its upload may have arrived, this counts as a doubt: a disk that fails receipt after receipt
+        opens the breaker.
+        """
+        self._leave(report, DISK)
+        state = self._box.reload(name).state
+        if state is None or state.name not in (states.READY, states.INTENT, states.RETRY):
+            self._move_gate(Decision(Action.HOLD, DISK, doubt=True))
+        return False
 
     def _token(self, report: Report) -> str | None:
         """A token, or None with the reason in the report; no batch is touched."""
@@ -363,22 +417,19 @@ class Sender:
     def _set_aside(self, batch: Batch, why: str, report: Report) -> None:
         report.quarantined += 1
         report.trouble = report.trouble or "damaged"
-        try:
-            self._box.note(batch, {"event": "quarantined", "reply": why})
-            self._box.set_aside(batch)
-        except OSError:
-            return  # it stays where it is and is refused again by the next sender
+        note = partial(self._box.note, batch, {"event": "quarantined", "reply": why})
+        for act in (note, partial(self._box.set_aside, batch)):
+            try:
+                act()
+            except OSError:
+                continue  # without the note, or where it is, to be refused again by the next sender
 
     def _halve(self, batch: Batch, report: Report) -> list[Batch]:
         """The halves of a SPLIT batch, accepted (again, if a crash came between), then it is done."""
-        try:
-            manifest = self._box.manifest(batch)
-            payload = self._box.payload(batch, manifest)
-        except BatchDamaged as error:
-            self._set_aside(batch, error.what, report)
+        content = self._content(batch, report)
+        if content is None:
             return []
-        except UnknownFormat:
-            return self._leave(report)
+        manifest, payload = content
         splitter = self._service.splitters.get(manifest.content_type)
         halves = splitter(payload) if splitter else None
         if halves is None:

@@ -165,6 +165,8 @@ class Desk:
         state = batch.state
         if batch.unknown:
             name, reason = "UNKNOWN", "unknown-format"
+        elif batch.denied:
+            name, reason = "UNREADABLE", "no-permission"
         elif batch.place == "quarantine" or state is None:
             name, reason = "QUARANTINED", "damaged"
         else:
@@ -210,8 +212,8 @@ class Desk:
         events: list[tuple[float, dict[str, Any]]] = []
         for box in self.boxes():
             for record in self._runs(box):
-                at = record.get("at", "")
-                events.append((_seconds(at), {"event": "run", "connector": _name(box), **record}))
+                at = _seconds(record.get("at"))
+                events.append((at, {"event": "run", "connector": _name(box), **record}))
             for batch in box.everything():
                 events.extend(self._batch_events(box, batch))
         for at, event in sorted(events, key=lambda pair: pair[0]):
@@ -221,9 +223,10 @@ class Desk:
     def _runs(self, box: Box) -> Iterator[dict[str, Any]]:
         for name in self._disk.names(f"{box.path}/runs"):
             try:
-                yield json.loads(self._disk.read(f"{box.path}/runs/{name}"))
-            except ValueError:
-                yield {"run": name, "problem": "this record is damaged"}
+                record = json.loads(self._disk.read(f"{box.path}/runs/{name}"))
+            except (ValueError, RecursionError):
+                record = None
+            yield record if isinstance(record, dict) else {"run": name, "problem": "this record is damaged"}
 
     def _batch_events(self, box: Box, batch: Batch) -> Iterator[tuple[float, dict[str, Any]]]:
         base: dict[str, Any] = {"connector": _name(box), "batch": batch.id}
@@ -247,7 +250,7 @@ class Desk:
                 {**base, "event": "damaged", "what": error.what},
             )
         for event in box.history(batch):
-            yield float(event.get("at", 0.0)), {**base, **event}
+            yield float(event["at"]), {**base, **event}
 
     # -- doing --------------------------------------------------------------------------
 
@@ -366,7 +369,7 @@ class Desk:
         """Open the connector's gate and let waiting retries go now. Gives whether anything changed."""
         with self._at_rest(box):
             gate, number = load_gate(box)
-            if gate.mode != gates.OPEN or gate.doubts or gate.refusals:
+            if gate.mode != gates.OPEN or gate.doubts or gate.refusals or gate.failures:
                 store_gate(box, gates.Gate(), number)
             waiting = [
                 batch
@@ -426,7 +429,7 @@ def profile_of(box: Box) -> str:
     """The name of the profile whose settings stand beside the outbox, or "" if none can be read."""
     try:
         return str(json.loads(box.read_file(FILE) or b"{}").get("profile", ""))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return ""
 
 
@@ -434,8 +437,9 @@ def _name(box: Box) -> str:
     return box.path.rsplit("/", 1)[1]
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: object) -> float:
+    """The moment of a run's record; 0 if it has none that can be read."""
     try:
-        return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-    except ValueError:
+        return datetime.datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError):
         return 0.0

@@ -16,7 +16,10 @@
     ├── OperatorError           what was asked of the outbox does not fit its state
     └── DamageError             something on disk is not what irmexport wrote
         ├── UnknownFormat           written by a newer version; left untouched
-        └── BatchDamaged            one batch; it is quarantined, the others go on
+        ├── BatchDamaged            one batch; it is quarantined, the others go on
+        └── BatchDenied             one batch that this user may not read; it stays, the others go on
+
+    BatchUnwritable (OSError)   the disk failed one batch's state; it stays, the others go on
 
 A refused row is not an error but a :class:`irmcore.reasons.Refused`; what the network answers is a
 value (:mod:`irmcore.replies`). No message holds a secret, a token or a value of a row.
@@ -90,3 +93,15 @@ class UnknownFormat(DamageError):
 
 class BatchDamaged(DamageError):
     """A batch failed its checks: it must not be sent as it is."""
+
+
+class BatchDenied(DamageError):
+    """A file of a batch may not be read by this user; the batch is left as it is."""
+
+
+class BatchUnwritable(OSError):
+    """The disk failed to write the state of the batch with the id ``batch``, which is left as it is."""
+
+    def __init__(self, error: OSError, batch: str) -> None:
+        super().__init__(error.errno, error.strerror, error.filename)
+        self.batch = batch

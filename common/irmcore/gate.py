@@ -3,6 +3,9 @@
 - Two results in doubt in a row open the breaker, so an outage of hours holds two batches, not the queue.
 - 401 (after a refresh), 403, 404, 407 and redirects pause the connector; so do three refusals (400,
   415, 422) in a row: a wrong column must not kill the queue.
+- Three tries in a row that failed before they were in doubt (500, 503, no connection …), or a 429, let the
+  queue rest for 5 s, then 10, 20 … to an hour, or as the service asks: a service that is down for a week is
+  not asked once for each batch. The gate stays open; nobody is needed.
 - A closed gate lets one batch through as a probe, after 5 minutes and then half as often, up to once
   an hour. A success opens it; so do a changed configuration and ``irmexport resume``.
 """
@@ -13,12 +16,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from irmcore.replies import Action, Decision
+from irmcore.replies import FIRST_WAIT, Action, Decision
 
 FIRST_PROBE = 300.0
 LAST_PROBE = 3600.0
 DOUBTS = 2
 REFUSALS = 3
+FAILURES = 3
+#: The service asks this client to slow down, whatever the batch.
+THROTTLED = "http-429"
 
 OPEN = "open"
 BREAKER = "breaker"  # the outcome of uploads is in doubt
@@ -29,9 +35,10 @@ CREDENTIAL = "credential"
 
 @dataclass(frozen=True)
 class Gate:
-    """``reason`` is the code of the decision that closed it; times in seconds since 1970.
+    """``reason`` is the code of the decision that closed it, or lets it rest; times in seconds since 1970.
 
-    ``setup`` fingerprints the configuration that the gate was closed under.
+    ``probe_at`` is when a batch may go again, ``delay`` how long before it was set; ``setup`` fingerprints
+    the configuration that the gate was closed under.
     """
 
     mode: str = OPEN
@@ -41,6 +48,7 @@ class Gate:
     delay: float = 0.0
     doubts: int = 0
     refusals: int = 0
+    failures: int = 0
     setup: str = ""
 
     def as_record(self) -> dict[str, Any]:
@@ -59,11 +67,11 @@ def may_send(gate: Gate, now: float, setup: str) -> bool:
     """
     if gate.reason == CREDENTIAL:
         return True
-    return gate.mode == OPEN or gate.setup != setup or now >= next_probe(gate, now)
+    return gate.setup != setup or now >= next_probe(gate, now)
 
 
 def next_probe(gate: Gate, now: float) -> float:
-    """When the next probe is due. A clock that was set back does not put it off beyond its delay."""
+    """When the next batch may go. A clock that was set back does not put it off beyond its delay."""
     # A second of tolerance: sums of floats are not exact.
     return gate.probe_at if gate.probe_at - now <= gate.delay + 1.0 else now
 
@@ -81,6 +89,9 @@ def after(gate: Gate, decision: Decision, now: float, setup: str) -> Gate:
         return Gate(setup=setup)
     if decision.action is Action.PAUSE:
         return _close(gate, PAUSED, decision.code, now)
+    if gate.mode == OPEN:
+        failed = decision.action is Action.RETRY and not decision.doubt
+        gate = _rest(gate, decision, now) if failed else replace(gate, failures=0, **_AWAKE)
     if decision.doubt:
         gate = replace(gate, doubts=gate.doubts + 1)
         if gate.doubts >= DOUBTS:
@@ -91,6 +102,20 @@ def after(gate: Gate, decision: Decision, now: float, setup: str) -> Gate:
             return _close(gate, PAUSED, decision.code, now)
     # All else says nothing new of a closed gate but that the probe failed.
     return _close(gate, gate.mode, gate.reason, now) if gate.mode != OPEN else gate
+
+
+_AWAKE: Mapping[str, Any] = {"reason": "", "probe_at": 0.0, "delay": 0.0}
+
+
+def _rest(gate: Gate, decision: Decision, now: float) -> Gate:
+    """An open gate after one more failure: the queue rests once there were several, or the service asks."""
+    failures = gate.failures + 1
+    own = FIRST_WAIT * 2.0 ** min(failures - FAILURES, 20) if failures >= FAILURES else 0.0
+    asked = decision.wait if decision.code == THROTTLED or own else 0.0
+    wait = min(max(own, asked), LAST_PROBE)
+    if not wait:
+        return replace(gate, failures=failures, **_AWAKE)
+    return replace(gate, failures=failures, reason=decision.code, probe_at=now + wait, delay=wait)
 
 
 def _close(gate: Gate, mode: str, reason: str, now: float) -> Gate:

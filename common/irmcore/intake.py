@@ -268,12 +268,11 @@ class Pipeline:
         if row.key in self._new_keys:
             self._merged += 1
             return None
-        if day is not None and row.subject in day.subjects:
-            if self._profile.on_change == "skip":
-                self._skipped += 1
-                self.changed += 1
-                return None
+        changed = day is not None and row.subject in day.subjects
+        if changed and self._profile.on_change == "skip":
+            self._skipped += 1
             self.changed += 1
+            return None
         taken = day.slots if day is not None else ()
         placed = self._place(row, taken)
         if placed is None:
@@ -287,6 +286,7 @@ class Pipeline:
         if line is None:
             self._refuse(number, "", "row-too-large", values)
             return None
+        self.changed += changed
         self._new_keys.add(row.key)
         self._new_slots.add(slot)
         self._pending = (row.key, row.subject, slot, day_number)
@@ -524,7 +524,7 @@ def rebuild(box: Box) -> Ledger:
     known = _ledger(box)
     known.create()
     box.settle_moves()
-    known.rebuild(lambda: (_standing(box, batch.id) for batch in box.everything()))
+    known.rebuild(lambda: (_standing(box, name) for name in box.ids()))
     for run in known.announced():
         known.settle(run)
     return known

@@ -173,7 +173,7 @@ class Ledger:
         for run in filter(_RUN.fullmatch, self._disk.names(f"{self._path}/pending")):
             try:
                 found[run] = [str(b) for b in json.loads(self._disk.read(f"{self._path}/pending/{run}"))]
-            except ValueError:
+            except (ValueError, TypeError, RecursionError):
                 found[run] = []
         return found
 

@@ -160,6 +160,44 @@ def test_every_step_of_both_documents_has_a_command() -> None:
         assert f"Step {step}: " in text
 
 
+#: A test as the tables of docs/delivery.md and SECURITY.md name it, … for the core's.
+NAMED = re.compile(r"`((?:…/|[a-z_]+/)*test_\w+\.py)::(\w+)`")
+
+
+def named_tests() -> set[str]:
+    """The tests that the two tables name, as pytest calls them."""
+    pages = [ROOT / "docs" / "delivery.md", ROOT / "SECURITY.md"]
+    found = [match for page in pages for match in NAMED.findall(page.read_text(encoding="utf-8"))]
+    return {f"tests/{path.replace('…', 'common/irmcore')}::{name}" for path, name in found}
+
+
+def test_the_tables_of_faults_and_threats_name_tests_that_run() -> None:
+    """Each test that stands beside a fault or a threat is one that pytest collects."""
+    named = named_tests()
+    assert len(named) > 80
+    files = sorted({name.split("::")[0] for name in named})
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    collected = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "", "-p", "no:xdist", *files],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    found = {line.split("[")[0] for line in collected.stdout.splitlines()}
+    assert sorted(named - found) == []
+
+
+def test_each_row_of_the_tables_names_a_test() -> None:
+    """No fault and no threat stands there without its proof."""
+    for page, section in (("docs/delivery.md", "## What proves it"), ("SECURITY.md", "## Threats")):
+        text = (ROOT / page).read_text(encoding="utf-8").split(section, 1)[1].split("\n## ", 1)[0]
+        rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
+        assert len(rows) > 15
+        assert [line for line in rows if not NAMED.search(line.rsplit(" | ", 1)[1])] == [], page
+
+
 def test_the_reply_table_of_the_docs_is_the_codes() -> None:
     """docs/delivery.md gives each status the action that irmcore.replies gives it."""
     words = {

@@ -68,6 +68,7 @@ class Connector:
         self, disk: Disk, clock: Clock, *, rows: int = 2, in_doubt: str = "hold", root: str = ROOT
     ) -> None:
         self.disk = disk
+        self.clock = clock
         self.box = Box(disk, clock, f"{root}/small")
         self.profile = small_profile(rows)
         self.where = Destination("purview-indicators", {"cloud": "emulator", "job_id": "1"}, in_doubt)

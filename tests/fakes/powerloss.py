@@ -72,7 +72,7 @@ class PowerLossDisk:
 
     def settled(self) -> PowerLossDisk:
         """The same disk after everything has become durable."""
-        loose = [(operation, media.WHOLE) for operation in [*self.stuck, *self.pending]]
+        loose = [(operation, media.WHOLE) for operation in self.pending]
         return self._new(media.applied(self.medium, loose))
 
     def _new(self, medium: Medium) -> PowerLossDisk:
@@ -80,7 +80,7 @@ class PowerLossDisk:
 
     def after_power_loss(self, limit: int = 64, seed: int = 1) -> Iterator[PowerLossDisk]:
         """The disks that a next start may find: ``limit`` at most, each different from the others."""
-        loose = [*self.stuck, *self.pending]
+        loose = self.pending
         seen = set()
         for combination in media.survivals(loose, limit, seed):
             medium = media.applied(self.medium, list(zip(loose, combination)))
@@ -188,12 +188,16 @@ class PowerLossDisk:
         self._flush("sync_dir", path, self._directory(path))
 
     def _flush(self, kind: str, path: str, node: int) -> None:
-        due = [op for op in self.pending if (op.file if isinstance(op, Write) else op.directory) == node]
+        stuck = set(map(id, self.stuck))
+        due = [
+            op
+            for op in self.pending
+            if (op.file if isinstance(op, Write) else op.directory) == node and id(op) not in stuck
+        ]
         try:
             self._step(kind, path)
         except OSError:
-            self.stuck.extend(due)
-            self.pending = [op for op in self.pending if op not in due]
+            self.stuck.extend(due)  # they stay pending, in their order, and no sync makes them good
             raise
         self.medium = media.applied(self.medium, [(op, media.WHOLE) for op in due])
         # A rename takes all earlier names of what it moves with it, also those that were never durable.

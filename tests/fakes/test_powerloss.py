@@ -118,6 +118,20 @@ def test_a_failed_sync_is_never_made_good() -> None:
     assert disk.read("/a") == b"x"
 
 
+def test_what_a_failed_sync_left_keeps_its_order() -> None:
+    """A move whose sync failed is no older than the making of what it moved: that never has two names."""
+    disk = PowerLossDisk()
+    disk.make_dir("/ready")
+    disk = disk.settled()
+    disk.make_dir("/staged")
+    disk.rename("/staged", "/ready/batch")
+    disk.fail_at[disk.operations + 1] = errno.EIO
+    with pytest.raises(OSError, match="Input/output"):
+        disk.sync_dir("/ready")
+    names = {tuple(path for path, _ in tree if path != "/ready") for tree in found(disk)}
+    assert names == {(), ("/staged",), ("/ready/batch",)}
+
+
 def test_a_killed_process_does_nothing_more() -> None:
     """A kill comes before its operation; after it nothing works, and the next process finds locks free."""
     disk = PowerLossDisk()

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -13,7 +14,10 @@ ROOT = Path(__file__).parent.parent.parent
 PACKAGES = {"irmcore": "common", "irmcli": "common", "irmemulator": "common", "irmsentinel": "sentinel"}
 #: What lies beside irmsentinel in the tree, and in its folder content/ once installed.
 CONTENT = ("parsers", "enrichment", "published", "aggregations", "summary_rules", "tables", "samples", "dcr")
-SOURCES = ("package.py", "pyproject.toml", "README.md", "LICENSE", ".gitignore")
+SOURCES = (
+    *("package.py", "bundle.py", "pyproject.toml", "README.md", "LICENSE", ".gitignore"),
+    "requirements/runtime.txt",
+)
 COMMIT_TIME = "1700000000"
 
 
@@ -27,7 +31,7 @@ def built_from(tree: Path, into: Path) -> Path:
         check=False,
     )
     assert made.returncode == 0, made.stdout + made.stderr
-    (wheel,) = into.iterdir()
+    (wheel,) = into.glob("*.whl")
     assert re.search(rf"^{hashlib.sha256(wheel.read_bytes()).hexdigest()}  ", made.stdout)
     assert wheel.name in made.stdout
     return wheel
@@ -44,6 +48,7 @@ def test_the_same_tree_gives_the_same_bytes(wheel: Path, tmp_path: Path) -> None
     copy = tmp_path / "copy"
     for top in ("common", "sentinel"):
         shutil.copytree(ROOT / top, copy / top, copy_function=shutil.copyfile)
+    (copy / "requirements").mkdir()
     for name in SOURCES:
         shutil.copyfile(ROOT / name, copy / name)
     for file in copy.rglob("*"):
@@ -53,6 +58,17 @@ def test_the_same_tree_gives_the_same_bytes(wheel: Path, tmp_path: Path) -> None
     again = built_from(copy, tmp_path / "dist")
     assert again.name == wheel.name
     assert again.read_bytes() == wheel.read_bytes()
+
+
+def test_the_list_of_materials_is_the_lock(wheel: Path) -> None:
+    """Beside the wheel stands what it runs on, by name, version and purl, as CycloneDX."""
+    listed = json.loads(wheel.with_name(f"{wheel.name}.cdx.json").read_text())
+    lock = (ROOT / "requirements" / "runtime.txt").read_text()
+    locked = set(re.findall(r"^([a-z0-9.-]+)==([^ ;]+)", lock, re.MULTILINE))
+    assert (listed["bomFormat"], listed["metadata"]["component"]["name"]) == ("CycloneDX", "irmexport")
+    assert {(part["name"], part["version"]) for part in listed["components"]} == locked
+    assert {part["purl"] for part in listed["components"]} == {f"pkg:pypi/{n}@{v}" for n, v in locked}
+    assert ("msal", dict(locked)["msal"]) in locked
 
 
 @pytest.fixture(scope="module")

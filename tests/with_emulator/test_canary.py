@@ -9,7 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
+from irmcli.main import Commands
+from irmcli.say import Say
 from irmemulator import Fault
 
 from tests.with_emulator.rig import HEADER, Rig
@@ -124,3 +128,46 @@ def test_a_crash_shows_nothing(rig: Rig, file: Path) -> None:
     assert "not valid YAML" in output.stderr
     assert USER not in output.stderr
     assert json.dumps(VALUE) not in output.stderr
+
+
+def test_a_bug_anywhere_shows_nothing(tmp_path: Path) -> None:
+    """An error that nobody foresaw is told by its type and place; its text, which quotes a row, is not."""
+
+    @click.command()
+    def faulty() -> None:
+        raise ValueError(f"could not convert string to float: {VALUE!r}")
+
+    class WithFaulty(Commands):
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+            return faulty
+
+    @click.group(cls=WithFaulty)
+    @click.pass_context
+    def group(ctx: click.Context) -> None:
+        ctx.obj = Say(as_json=False)
+
+    output = CliRunner().invoke(group, ["faulty"])
+    assert output.exit_code == 1
+    said = output.output
+    assert VALUE not in said
+    assert "Traceback" not in said
+    assert "fault of irmexport" in said
+    assert "ValueError at test_canary.py" in " ".join(said.split())
+
+
+def test_the_senders_journal_shows_nothing(rig: Rig, file: Path) -> None:
+    """A drain that fails in every way leaves nothing of secret, token or row in its batches' history."""
+    secret = (rig.directory / "emulator" / "secret").read_text().strip()
+    run(rig, "send", str(file), "-p", "salesforce-dropbox", "--emulator", str(rig.directory / "emulator"))
+    quoted = f'{{"error": "{VALUE} of {USER}"}}'
+    for status in (400, 403, 413, 500, 504):
+        rig.emulator.faults.next(Fault(status=status, body=quoted))
+    for number in range(5):
+        rig.accept([f"{USER},{VALUE},High,{number + 10},2026-11-20T08:0{number}:00Z,Dropbox,,text"])
+    rig.drain()
+    files = [path for path in (rig.directory / "outbox").rglob("*") if path.is_file()]
+    histories = [path for path in files if path.name in ("attempts.jsonl", "state", "gate", "manifest.json")]
+    assert len(histories) > 8
+    for path in histories:
+        for forbidden in (secret, USER, VALUE, "Bearer"):
+            assert forbidden.encode() not in path.read_bytes(), path

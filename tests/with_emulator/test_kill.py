@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,11 +132,15 @@ def repeats(rig: Rig) -> list[str]:
     return [str(sha256) for sha256, times in files.items() if times > 1]
 
 
-def test_killed_at_random(nursery: Nursery, record_property: Any) -> None:
-    """After 200 kills of a process that accepts and sends, all rows acknowledged are kept once or held."""
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("most", "bound"), [(KILLS, BOUND), pytest.param(1_500, 180.0, marks=pytest.mark.faults)]
+)
+def test_killed_at_random(nursery: Nursery, most: int, bound: float, record_property: Any) -> None:
+    """After many kills of a process that accepts and sends, all rows acknowledged are kept once or held."""
     rng = random.Random(20261120)  # noqa: S311 - moments, not secrets
     begin, kills = time.monotonic(), 0
-    while kills < KILLS and time.monotonic() - begin < BOUND:
+    while kills < most and time.monotonic() - begin < bound:
         first = max(nursery.acknowledged(), default=-1) + 1
         pid = nursery.spawn("load", first, 3)
         time.sleep(rng.uniform(0.0, 0.2))  # the moment is the test
@@ -149,7 +154,7 @@ def test_killed_at_random(nursery: Nursery, record_property: Any) -> None:
     assert [row for row, times in kept.items() if times > 1] == []
     assert repeats(nursery.rig) == []
     assert acknowledged == set(range(last + 4))
-    assert kills >= KILLS // 2
+    assert kills >= KILLS // 2, "so few say little"
     record_property("kills", kills)
     record_property("rows acknowledged", len(acknowledged))
     record_property("rows held", len(held))
@@ -243,18 +248,84 @@ def test_what_the_commit_point_is_for(nursery: Nursery, *, forget_commit: bool) 
         assert (nursery.kept(), nursery.held()) == ({1: 1}, {1})
 
 
-def test_eight_processes_on_one_outbox(nursery: Nursery) -> None:
-    """Four processes accept overlapping rows and four drain: each row is sent exactly once."""
+ACTS = {
+    "resolve sent": Fault(reset_after_last_byte=True),
+    "resolve resend": Fault(reset_after_last_byte=True, keep=False),
+    "resolve withdraw": Fault(status=400),
+    "requeue": Fault(status=400),
+    "resume": Fault(status=403),
+    "clean up": None,
+    "split": Fault(status=413),
+    "rebuild": None,
+}
+ACT_CALLS = ["openat", "write", "fsync", "rename", "mkdir", "unlink", "rmdir"]
+#: What `make test` does of them; `make faults` does all.
+SHORT = {("resolve withdraw", "rename"), ("requeue", "fsync"), ("rebuild", "mkdir"), ("split", "rename")}
+
+
+def act_cases() -> Iterator[Any]:
+    """Every act with every system call."""
+    for act in ACTS:
+        for call in ACT_CALLS:
+            yield pytest.param(act, call, marks=() if (act, call) in SHORT else pytest.mark.faults)
+
+
+@pytest.mark.needs("strace")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("act", "call"), list(act_cases()))
+def test_killed_at_each_call_of_an_act(nursery: Nursery, act: str, call: str, record_property: Any) -> None:
+    """An act, a split or a rebuild, killed at any system call and done again: each row is kept once."""
+    number = 0
+    while True:
+        number += 1
+        first = number * 10
+        place = nursery.place(number)
+        nursery.run("accept", first, 2, **place)
+        fault = ACTS[act]
+        if fault is not None:
+            nursery.rig.emulator.faults.next(fault)
+        if act == "split":
+            ended = not killed(nursery, "drain", call, number, **place)
+            nursery.rig.emulator.faults.clear()
+            nursery.run("again", first, 2, **place)
+        elif act == "rebuild":
+            nursery.run("drain", **place)
+            shutil.rmtree(next(Path(place["root"]).glob("*/ledger")))
+            ended = not killed(nursery, "accept", call, number, first, 2, **place)
+            nursery.run("again", first, 2, **place)
+        else:
+            nursery.run("drain", **place)
+            ended = not killed(nursery, "act", call, number, act, **place)
+            nursery.run("act_again", act, first, 2, **place)
+        kept, held = nursery.kept(), nursery.held(place["root"])
+        for row in (first, first + 1):
+            assert kept[row] == 1 or (act == "split" and row in held and kept[row] == 0), (number, row)
+        if ended:
+            break
+    record_property(f"kills at {call} of {act}", number - 1)
+
+
+def test_eight_producers_and_four_senders(nursery: Nursery) -> None:
+    """Eight processes accept overlapping rows, one sender hangs until killed, four wait: each row once."""
     stop = nursery.directory / "stop"
+    nursery.run("accept", 1000, 1)
+    nursery.rig.emulator.faults.next(Fault(delay=3.0))
+    hung = nursery.spawn("drain")
+    while not nursery.kept():
+        time.sleep(0.005)  # until its upload has arrived
+    os.kill(hung, signal.SIGSTOP)
     drains = [nursery.spawn("drain_until", str(stop)) for _ in range(4)]
-    accepts = [nursery.spawn("accept_many", 5 * number, 10) for number in range(4)]
-    assert [nursery.wait(pid) for pid in accepts] == [0, 0, 0, 0], nursery.told()
+    accepts = [nursery.spawn("accept_many", 5 * number, 10) for number in range(8)]
+    assert [nursery.wait(pid) for pid in accepts] == [0] * 8, nursery.told()
+    assert nursery.kept() == {1000: 1}, "who hangs keeps the lock"
+    os.kill(hung, signal.SIGKILL)
+    assert nursery.wait(hung) == -signal.SIGKILL
     stop.touch()
-    assert [nursery.wait(pid) for pid in drains] == [0, 0, 0, 0], nursery.told()
-    rows = nursery.acknowledged()
-    assert rows == set(range(60))
-    assert nursery.kept() == dict.fromkeys(rows, 1)
-    assert nursery.held() == set()
+    assert [nursery.wait(pid) for pid in drains] == [0] * 4, nursery.told()
+    rows = nursery.acknowledged() - {1000}
+    assert rows == set(range(80))
+    assert nursery.kept() == dict.fromkeys([*rows, 1000], 1)
+    assert nursery.held() == {1000}
 
 
 def test_an_emulator_that_dies_after_the_last_byte(nursery: Nursery) -> None:

@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,9 @@ from irmcore.clock import SystemClock
 from irmcore.connection import Connection
 from irmcore.credentials import Secret
 from irmcore.delivery import Report, Sender
+from irmcore.desk import Desk
 from irmcore.disk import PosixDisk
-from irmcore.errors import OutboxBusy
+from irmcore.errors import OperatorError, OutboxBusy
 from irmcore.outbox import Batch, Box, Origin
 from irmcore.profile import Limits
 from irmcore.shaping.readers import csv_table
@@ -115,6 +117,26 @@ class Worker:
         self.tell("drained before")
         self.accept(first, count)
         self.drain()
+
+    def act(self, name: str) -> None:
+        """What a person does to the oldest batch, or to them all."""
+        desk = Desk(self.box.disk, self.box.clock, self.root)
+        verb, _, outcome = name.partition(" ")
+        oldest = next(iter(self.box.everything())).id
+        if verb == "resolve":
+            desk.resolve(self.box, oldest, outcome, who="me", why="so")
+        elif verb == "requeue":
+            desk.requeue(self.box, oldest, who="me", why="so")
+        elif verb == "resume":
+            desk.resume(self.box)
+        else:
+            desk.clean_up(payload_seconds=0.0, batch_seconds=0.0)
+
+    def act_again(self, name: str, first: int, count: int) -> None:
+        """What happens after a kill in an act: the act once more, and all that ``again`` does."""
+        with suppress(OperatorError, StopIteration):  # it came to its end, or removed the last batch
+            self.act(name)
+        self.again(first, count)
 
     def load(self, first: int, count: int) -> None:
         """Rows and drains without end, for a kill at any moment."""

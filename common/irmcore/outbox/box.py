@@ -11,12 +11,14 @@ MUST hold (docs/delivery.md has the proofs):
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Callable
 
@@ -24,6 +26,8 @@ from irmcore.clock import Clock
 from irmcore.disk import Disk, Lock
 from irmcore.errors import (
     BatchDamaged,
+    BatchDenied,
+    BatchUnwritable,
     DamageError,
     OperatorError,
     OutboxBusy,
@@ -51,6 +55,23 @@ MAX_WAITING = 200_000
 MIN_FREE_BYTES = 64 * 1024 * 1024
 
 
+#: What a disk answers for a file that it cannot give any more: the fault of that file, not of all.
+BROKEN = frozenset(
+    {errno.EIO, errno.EBADMSG, errno.EISDIR, errno.ELOOP, getattr(errno, "EUCLEAN", errno.EIO)}
+)
+
+
+@contextmanager
+def _its_own(batch: str) -> Iterator[None]:
+    """Tell an error of one batch's state file from one of the whole disk (full, read-only)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (*BROKEN, errno.EACCES):
+            raise
+        raise BatchUnwritable(error, batch) from error
+
+
 @dataclass(frozen=True)
 class Draft:
     """A batch before it is accepted: opaque payload, its rows, and the row keys that go with it."""
@@ -66,7 +87,8 @@ class Draft:
 class Batch:
     """A batch where it stands. ``state`` is None if none of its slots can be read.
 
-    ``unknown``: a later version of irmexport wrote its state; it is not touched.
+    ``unknown``: a later version of irmexport wrote its state; ``denied``: this user may not read it.
+    Neither is touched.
     """
 
     id: str
@@ -76,6 +98,7 @@ class Batch:
     number: int
     damaged: bool
     unknown: bool = False
+    denied: bool = False
 
 
 class Box:
@@ -161,14 +184,37 @@ class Box:
         return list(self._all("quarantine"))
 
     def done(self) -> Iterator[Batch]:
-        for shard in self.disk.names(f"{self.path}/done"):
-            if _SHARD.fullmatch(shard):
-                yield from self._all(f"done/{shard}")
+        for shard in self._shards():
+            yield from self._all(shard)
 
     def everything(self) -> Iterator[Batch]:
         yield from self.waiting()
         yield from self.quarantined()
         yield from self.done()
+
+    def ids(self) -> Iterator[str]:
+        """The id of every batch, each once, also of those that a sender splits or moves meanwhile."""
+        seen: set[str] = set()
+        while True:
+            found = len(seen)
+            for place in self._places():
+                new = [name for name in self._ids(place) if name not in seen]
+                seen.update(new)
+                yield from new
+            if len(seen) == found:
+                return
+
+    def _places(self) -> Iterator[str]:
+        """Where batches are, in the order in which they move; each looked up when it is asked for."""
+        yield "ready"
+        yield "quarantine"
+        yield from self._shards()
+        yield "ready"  # once more: a batch may be brought back from quarantine/ meanwhile
+
+    def _shards(self) -> Iterator[str]:
+        for shard in self.disk.names(f"{self.path}/done"):
+            if _SHARD.fullmatch(shard):
+                yield f"done/{shard}"
 
     def _ids(self, place: str) -> list[str]:
         return [n for n in self.disk.names(f"{self.path}/{place}") if _ID.fullmatch(n)]
@@ -187,7 +233,13 @@ class Box:
             number, damaged = found.number, found.damaged or state is None
         except UnknownFormat:
             return Batch(name, path, place.split("/", 1)[0], None, -1, damaged=False, unknown=True)
+        except PermissionError:
+            return Batch(name, path, place.split("/", 1)[0], None, -1, damaged=False, denied=True)
         except (FileNotFoundError, NotADirectoryError, KeyError, TypeError):
+            state, number, damaged = None, -1, True
+        except OSError as error:
+            if error.errno not in BROKEN:
+                raise
             state, number, damaged = None, -1, True
         return Batch(name, path, place.split("/", 1)[0], state, number, damaged)
 
@@ -225,14 +277,12 @@ class Box:
         return sorted({n for p in places for n in self._ids(p) if n.startswith(prefix)})
 
     def manifest(self, batch: Batch) -> Manifest:
-        """Raises BatchDamaged, UnknownFormat."""
+        """Raises BatchDamaged, BatchDenied, UnknownFormat."""
         path = f"{batch.path}/manifest.json"
-        try:
-            found = manifests.decode(self.disk.read(path), path)
-        except (FileNotFoundError, NotADirectoryError):
-            raise BatchDamaged(
-                "the manifest is missing", where=path, next_step="The batch is set aside."
-            ) from None
+        data = self._read(path)
+        if data is None:
+            raise BatchDamaged("the manifest is missing", where=path, next_step="The batch is set aside.")
+        found = manifests.decode(data, path)
         if found.id != batch.id:
             raise BatchDamaged(
                 "the manifest is of another batch", where=path, next_step="The batch is set aside."
@@ -240,12 +290,9 @@ class Box:
         return found
 
     def payload(self, batch: Batch, manifest: Manifest) -> bytes:
-        """The payload, proven to be what was accepted. Raises BatchDamaged."""
+        """The payload, proven to be what was accepted. Raises BatchDamaged, BatchDenied."""
         path = f"{batch.path}/payload"
-        try:
-            data = self.disk.read(path)
-        except (FileNotFoundError, NotADirectoryError):
-            data = b""
+        data = self._read(path) or b""
         if manifests.batch_id(manifest.destination, manifest.content_type, data) != batch.id:
             raise BatchDamaged(
                 "the payload is not what was accepted (its hash differs)",
@@ -253,6 +300,27 @@ class Box:
                 next_step="The batch is set aside; send its rows again from where they came.",
             )
         return data
+
+    def _read(self, path: str) -> bytes | None:
+        """A batch's file, or None if there is none. Raises BatchDamaged, BatchDenied, OSError."""
+        try:
+            return self.disk.read(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except PermissionError:
+            raise BatchDenied(
+                "this user may not read a file of the batch",
+                where=path,
+                next_step="Give the outbox to the user who runs this (files 0600, directories 0700).",
+            ) from None
+        except OSError as error:
+            if error.errno not in BROKEN:
+                raise
+            raise BatchDamaged(
+                f"the disk cannot read it ({error.strerror})",
+                where=path,
+                next_step="Check the disk. The batch is set aside; once it can be read, `irmexport requeue`.",
+            ) from None
 
     def rowkeys(self, batch: Batch) -> bytes:
         """The batch's ``rowkeys`` file; empty if it has none."""
@@ -273,21 +341,26 @@ class Box:
         return batch, b""
 
     def change(self, batch: Batch, **changes: Any) -> Batch:
-        """Write a new state, durably, and give the batch with it. Raises OSError."""
+        """Write a new state, durably, and give the batch with it. Raises BatchUnwritable, OSError."""
         if batch.state is None:
             raise BatchDamaged(
                 "no state of this batch can be read", where=batch.path, next_step="It is set aside."
             )
         state = replace(batch.state, at=self.clock.now(), **changes)
         path, number = f"{batch.path}/state", batch.number + 1
-        slots.write(self.disk, path, state.as_record(), number)
-        if batch.damaged:
-            slots.mend(self.disk, path, number)
+        with _its_own(batch.id):
+            slots.write(self.disk, path, state.as_record(), number)
+            if batch.damaged:
+                slots.mend(self.disk, path, number)
         return replace(batch, state=state, number=number, damaged=False)
 
     def settle(self, batch: Batch) -> None:
-        """Make the state durable that was read: a process may have died between its write and its sync."""
-        self.disk.sync(f"{batch.path}/state")
+        """Make the state durable that was read: a process may have died between its write and its sync.
+
+        Raises BatchUnwritable, OSError.
+        """
+        with _its_own(batch.id):
+            self.disk.sync(f"{batch.path}/state")
 
     def give_up(self, batch: Batch) -> Batch:
         """Write the state WITHDRAWN, durably, also over one of which nothing can be read."""
@@ -316,13 +389,15 @@ class Box:
             self.disk.sync_dir(batch.path)
 
     def history(self, batch: Batch) -> list[dict[str, Any]]:
-        """What ``note`` wrote, oldest first; a line cut off by a crash is left out."""
+        """What ``note`` wrote, oldest first; a line that a crash cut off or that was damaged is left out."""
         events = []
         for line in self.history_file(batch).split(b"\n"):
             try:
-                events.append(json.loads(line))
-            except ValueError:
+                event = json.loads(line)
+            except (ValueError, RecursionError):
                 continue
+            if isinstance(event, dict) and _is_moment(event.get("at")):
+                events.append(event)
         return events
 
     def history_file(self, batch: Batch) -> bytes:
@@ -541,6 +616,11 @@ class Staging:
             return  # the run ended as it did; only rubbish stays
         finally:
             self._lock.release()
+
+
+def _is_moment(found: object) -> bool:
+    """Whether this is a time in seconds since 1970, before the year 10000."""
+    return isinstance(found, (int, float)) and 0 <= found < 253_402_300_800
 
 
 def _sums(payload: bytes, rowkeys: bytes) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def decode(data: bytes, where: str) -> Manifest:
     try:
         body = json.loads(data)
         version, check = body.pop("format"), body.pop("check")
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise _damaged(where) from None
     if check != _check({"format": version, **body}):
         raise _damaged(where)

@@ -79,7 +79,7 @@ def _valid(slot: bytes) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     known = isinstance(record, dict) and isinstance(record.get("n"), int) and "v" in record
     return record if known else None

@@ -31,7 +31,10 @@ NUL_MARK = "\udc00"
 
 
 class SourceRow(NamedTuple):
-    """A row as read: its first line (from 1), its values by position, or why it has none."""
+    """A row as read: its first line (from 1), its values by position, or why it is refused.
+
+    A row that could not be divided (``rejects.WHOLE``) has one value: its text as it stood.
+    """
 
     line: int
     values: tuple[str, ...]
@@ -86,7 +89,8 @@ def csv_table(stream: io.BufferedReader, *, name: str, ragged: str = "refuse") -
     """
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
-    reader = csv.reader(_without_nul(text), strict=True)
+    last = [""]
+    reader = csv.reader(_without_nul(text, last), strict=True)
     try:
         header = next((tuple(row) for row in reader if row), ())
     except csv.Error:
@@ -106,19 +110,21 @@ def csv_table(stream: io.BufferedReader, *, name: str, ragged: str = "refuse") -
         if first[cell] != number:
             # By number, not by name: of a file without a header this is the first row.
             raise _bad_header(name, f"columns {first[cell]} and {number} of the header have the same name")
-    return Table(header, _csv_rows(reader, len(header), name=name, ragged=ragged))
+    return Table(header, _csv_rows(reader, len(header), last, name=name, ragged=ragged))
 
 
 def _bad_header(name: str, what: str) -> InputError:
     return InputError(what, where=f"{name}:1", next_step="Correct the first line of the file.")
 
 
-def _without_nul(lines: Iterable[str]) -> Iterator[str]:
+def _without_nul(lines: Iterable[str], last: list[str]) -> Iterator[str]:
+    """The lines; the one given last stands in ``last``."""
     for line in lines:
-        yield line.replace("\0", NUL_MARK) if "\0" in line else line
+        last[0] = line.replace("\0", NUL_MARK) if "\0" in line else line
+        yield last[0]
 
 
-def _csv_rows(reader: Any, width: int, *, name: str, ragged: str) -> Iterator[SourceRow]:
+def _csv_rows(reader: Any, width: int, last: list[str], *, name: str, ragged: str) -> Iterator[SourceRow]:
     while True:
         line = reader.line_num + 1
         try:
@@ -136,7 +142,7 @@ def _csv_rows(reader: Any, width: int, *, name: str, ragged: str) -> Iterator[So
                     where=f"{name}:{line}",
                     next_step='Close the quote, or double it ("") if it is part of the value.',
                 ) from None
-            yield SourceRow(line, (), "malformed-quoting")
+            yield SourceRow(line, (last[0].rstrip("\r\n"),), "malformed-quoting")
             continue
         if len(row) == width:
             yield SourceRow(line, tuple(row))
@@ -193,17 +199,37 @@ def _json_rows(lines: Iterable[str], fields: tuple[str, ...]) -> Iterator[Source
         try:
             record = decoder.decode(line.strip())
         except _DuplicateKey:
-            yield SourceRow(number, (), "duplicate-key")
+            yield SourceRow(number, (_marked(line),), "duplicate-key")
         except (ValueError, RecursionError):
-            yield SourceRow(number, (), "invalid-json")
+            yield SourceRow(number, (_marked(line),), "invalid-json")
         else:
-            yield _mapped(number, record, fields)
+            row = _mapped(number, record, fields)
+            yield row if row.refused is None else row._replace(values=(_marked(line),))
+
+
+def _marked(line: str) -> str:
+    """The text of a line as it goes into the reject file."""
+    return line.rstrip("\r\n").replace("\0", NUL_MARK)
 
 
 def mappings_table(rows: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> Table:
     """The table of dictionaries, as Splunk's and Azure's libraries give them."""
     wanted = tuple(fields)
-    return Table(wanted, (_mapped(n, row, wanted) for n, row in enumerate(rows, start=1)))
+
+    def read() -> Iterator[SourceRow]:
+        for number, record in enumerate(rows, start=1):
+            row = _mapped(number, record, wanted)
+            yield row if row.refused is None else row._replace(values=(_shown(record),))
+
+    return Table(wanted, read())
+
+
+def _shown(record: Any) -> str:
+    """A record as text, for the reject file."""
+    try:
+        return json.dumps(record, default=str, skipkeys=True)
+    except (ValueError, RecursionError):
+        return f"<a {type(record).__name__} that refers to itself>"
 
 
 def _mapped(number: int, record: Any, fields: tuple[str, ...]) -> SourceRow:

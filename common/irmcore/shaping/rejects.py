@@ -1,7 +1,9 @@
 """The reject file: every refused row with its line, column, reason code and advice, and the row itself.
 
 The row is there so that it can be corrected and sent again; the file is as secret as the input
-(mode 0600). It stands as JSON in one cell, which no spreadsheet takes for a formula.
+(mode 0600). It stands as JSON in one cell, which no spreadsheet takes for a formula: an object of its
+values by name, a list where they are not as many as the header's, or the line's own text where it
+could not be divided into values.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ from irmcore.reasons import REASONS
 from irmcore.shaping.batches import line_writer
 
 HEADER = ("line", "column", "reason", "advice", "row")
+
+#: Reasons of rows that could not be divided: their one value is the text that stood there.
+WHOLE = ("malformed-quoting", "invalid-json", "not-an-object", "duplicate-key", "not-a-scalar")
 
 _write = line_writer()
 
@@ -35,8 +40,11 @@ def header_line() -> bytes:
 
 def line(reject: Reject, header: Sequence[str]) -> bytes:
     """The line of ``reject``; ``header`` names its values."""
-    if len(header) == len(reject.values):
-        row: object = dict(zip(header, reject.values))
+    row: object
+    if reject.code in WHOLE and len(reject.values) == 1:
+        row = reject.values[0]
+    elif len(header) == len(reject.values):
+        row = dict(zip(header, reject.values))
     else:
         row = list(reject.values)
     # ASCII: a byte that was not UTF-8 is shown as \udcXX, which can be read back.

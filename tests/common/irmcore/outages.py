@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 from irmcore.desk import Desk
 from irmcore.gate import Gate
+from irmcore.outbox import Box
 from irmcore.replies import Outcome
 from irmcore.standing import load_gate
 
@@ -110,6 +111,11 @@ class Story:
                 desk.resolve(self.connector.box, batch.id, "withdraw", who="me", why="wrong")
         self.tell("withdrawn")
 
+    def do(self, act: Callable[[Desk, Box], object]) -> None:
+        """What a person does to this connector."""
+        act(Desk(self.disk, self.clock, ROOT), self.connector.box)
+        self.tell("done")
+
     def told(self) -> list[Moment]:
         """The moments at which something was told."""
         return [moment for moment in self.moments if not moment.where.startswith("sync")]
@@ -155,7 +161,10 @@ def _forgotten(moment: Moment, connector: Connector) -> Iterator[str]:
     if moment.gate is not None and load_gate(connector.box)[0] != moment.gate:
         yield "the gate is not what it was"
     for record in moment.records:
-        json.loads(connector.disk.read(f"{connector.box.path}/runs/{record}"))
+        found = json.loads(connector.disk.read(f"{connector.box.path}/runs/{record}"))
+        rejected = found["counts"]["rejected"]
+        if rejected and connector.disk.read(found["rejects"]).count(b"\r\n") != rejected + 1:
+            yield "a refused row is not in the reject file"
 
 
 def _wrong(moment: Moment, connector: Connector, *, doubled: bool) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from irmcore import ledger
+from irmcore.outbox.slots import SLOT_BYTES
 from irmcore.replies import Failure, Reply
 
 from tests.common.irmcore.outages import Moment, Story, root
@@ -73,6 +74,49 @@ def rebuild(new: New) -> Iterator[Moment]:
     yield from story.moments
 
 
+def put_back(new: New) -> Iterator[Moment]:
+    """A refused batch is put back into the queue by a person."""
+    before = queue(2)
+    before.drain(Reply(400))
+    (batch,) = before.connector.box.waiting()
+    story = Story(new(before.disk.settled().medium), before=before)
+    story.do(lambda desk, box: desk.requeue(box, batch.id, who="me", why="put right"))
+    yield from story.told()
+
+
+def bring_back(new: New) -> Iterator[Moment]:
+    """A batch with a damaged slot was set aside; a person puts it back into the queue."""
+    before = queue(2)
+    (batch,) = before.connector.box.waiting()
+    before.disk.write_at(f"{batch.path}/state", 3 * SLOT_BYTES, b"damage")
+    before.drain()
+    story = Story(new(before.disk.settled().medium), before=before)
+    story.do(lambda desk, box: desk.requeue(box, batch.id, who="me", why="mended"))
+    yield from story.told()
+
+
+def give_up_unreadable(new: New) -> Iterator[Moment]:
+    """A batch of whose state nothing can be read is given up, and its rows come again."""
+    before = queue(2)
+    (batch,) = before.connector.box.waiting()
+    before.disk.write_at(f"{batch.path}/state", 0, b"damage")
+    before.drain()
+    story = Story(new(before.disk.settled().medium), before=before)
+    story.acknowledged.clear()
+    story.do(lambda desk, box: desk.resolve(box, batch.id, "withdraw", who="me", why="lost"))
+    yield from story.told()
+
+
+def refuse(new: New) -> Iterator[Moment]:
+    """A run of which one row is refused: it stands in the reject file that the run's record names."""
+    story = Story(new(root().medium))
+    story.connector.accept([row(1), row(2).replace("@contoso.com", "")])
+    story.offered.append(row(1))
+    story.acknowledged.append(row(1))
+    story.tell("acknowledged")
+    yield from story.told()
+
+
 def _killed(start: Callable[[], Story], act: Callable[[Story], None]) -> Iterator[Story]:
     """The same life ended by a kill at its first operation, at its second one, and so on."""
     number = 0
@@ -136,5 +180,8 @@ def _next(killed: Story, runs: list[list[str]], *, drain: bool = True) -> list[M
 
 STORIES: Mapping[str, Callable[[New], Iterator[Moment]]] = {
     story.__name__: story
-    for story in (enqueue, deliver, give_up, rebuild, enqueue_killed, deliver_killed, give_up_killed)
+    for story in (
+        *(enqueue, deliver, give_up, rebuild, enqueue_killed, deliver_killed, give_up_killed),
+        *(put_back, bring_back, give_up_unreadable, refuse),
+    )
 }

@@ -42,7 +42,10 @@ def at(*decisions: Decision, now: float = NOW, setup: str = "s") -> Gate:
         ((HELD, SENT, HELD), OPEN, ""),
         ((HELD, SPLIT, HELD), OPEN, ""),
         ((HELD, DEAD, HELD), OPEN, ""),
-        ((RETRY,) * 50, OPEN, ""),
+        ((RETRY, RETRY), OPEN, ""),
+        ((RETRY, RETRY, SENT, RETRY, RETRY), OPEN, ""),
+        ((RETRY, RETRY, DEAD, RETRY, RETRY), OPEN, ""),
+        ((RETRY, RETRY, HELD, RETRY, RETRY), OPEN, ""),
         ((DEAD, DEAD), OPEN, ""),
         ((DEAD, DEAD, DEAD), PAUSED, "http-400"),
         ((DEAD, DEAD, SENT, DEAD), OPEN, ""),
@@ -62,6 +65,31 @@ def test_what_closes_and_opens_the_gate(decisions: tuple[Decision, ...], mode: s
     assert (gate.mode, gate.reason) == (mode, reason)
     assert may_send(gate, NOW, "s") is (mode == OPEN)
     assert is_probe(gate, "s") is (mode != OPEN)
+
+
+def test_failures_in_a_row_let_the_queue_rest() -> None:
+    """After three the queue rests 5 s, then 10, 20 … to an hour; the gate is open, and a success ends it."""
+    gate, now, rests = at(RETRY, RETRY), NOW, []
+    for _ in range(14):
+        assert may_send(gate, now, "s")
+        gate = after(gate, RETRY, now, "s")
+        assert (gate.mode, gate.reason, is_probe(gate, "s")) == (OPEN, "http-503", False)
+        rests.append(next_probe(gate, now) - now)
+        assert not may_send(gate, now, "s")
+        assert may_send(gate, now, "other")
+        now = next_probe(gate, now)
+    assert rests == [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600, 3600]
+    assert after(gate, SENT, now, "s") == Gate(setup="s")
+    assert may_send(gate, NOW - YEAR, "s")
+
+
+def test_what_the_service_asks_for_is_asked_of_all_batches() -> None:
+    """A single 429 lets the queue rest as long as it says; a 503 that says so costs its own batch alone."""
+    gate = at(Decision(Action.RETRY, "http-429", 600.0))
+    assert not may_send(gate, NOW + 599, "s")
+    assert may_send(gate, NOW + 600, "s")
+    assert may_send(at(Decision(Action.RETRY, "http-503", 600.0)), NOW, "s")
+    assert may_send(at(Decision(Action.RETRY, "http-429", 0.0)), NOW, "s")
 
 
 def test_a_success_forgets_all() -> None:

@@ -212,6 +212,14 @@ def test_a_changed_threshold(policy: str, counts: Counts, sent: int, box: Box) -
     assert len(rows_sent(box, done)) == sent
 
 
+def test_a_refused_row_is_not_a_changed_one(box: Box) -> None:
+    """A row with another threshold that `collisions: reject` refuses is counted as refused alone."""
+    of = profile("collisions: {policy: reject}\n")
+    accept(box, f"sarad@contoso.com,{MONDAY},1,a\r\n", of)
+    again = accept(box, f"sarad@contoso.com,{MONDAY},2,a\r\n", of)
+    assert (again.counts, again.changed) == (Counts(read=1, rejected=1), 0)
+
+
 def test_two_thresholds_in_one_run(box: Box) -> None:
     """``on_change`` is about what was accepted before: two rows of one run are two rows."""
     done = accept(
@@ -370,6 +378,18 @@ def test_the_reject_file(box: Box) -> None:
         "6,note,invalid-utf8,Save the file as UTF-8.,"
         '"{""user"": ""sarad@contoso.com"", ""time"": ""2023-04-24T05:52:56Z"", ""score"": ""9"", '
         '""note"": ""=\\udcff""}"\r\n'
+    )
+
+
+def test_a_line_that_cannot_be_divided(box: Box) -> None:
+    """A line with a stray quote stands in the reject file as it came, so that it can be put right."""
+    done = accept(box, f'"sarad"@contoso.com,{MONDAY},1,x\r\n')
+    assert done.rejects is not None
+    with Path(done.rejects).open(newline="") as file:
+        (found,) = csv.DictReader(file)
+    assert (found["reason"], json.loads(found["row"])) == (
+        "malformed-quoting",
+        f'"sarad"@contoso.com,{MONDAY},1,x',
     )
 
 

@@ -93,8 +93,8 @@ def test_a_csv_file(data: bytes, rows: list[tuple[int, tuple[str, ...]]]) -> Non
             "refuse",
             b'a,b\n"x"y,2\n"z" ,3\n4,5\n',
             [
-                SourceRow(2, (), "malformed-quoting"),
-                SourceRow(3, (), "malformed-quoting"),
+                SourceRow(2, ('"x"y,2',), "malformed-quoting"),
+                SourceRow(3, ('"z" ,3',), "malformed-quoting"),
                 SourceRow(4, ("4", "5")),
             ],
         ),
@@ -314,7 +314,19 @@ def test_a_json_line(line: bytes, values: tuple[str, str]) -> None:
 def test_a_bad_json_line_costs_only_itself(line: bytes, code: str) -> None:
     """A line that is no object of scalars is refused with its line; blank lines do not count as rows."""
     data = b'{"a": 1}\n\n' + line + b'\n \r\n{"a": 2}'
-    assert from_json(data) == [SourceRow(1, ("1", "")), SourceRow(3, (), code), SourceRow(5, ("2", ""))]
+    text = line.decode()
+    assert from_json(data) == [
+        SourceRow(1, ("1", "")),
+        SourceRow(3, (text,), code),
+        SourceRow(5, ("2", "")),
+    ]
+
+
+def test_the_text_of_a_bad_line_is_kept_as_it_stood() -> None:
+    """Spaces, a NUL and bytes that are no UTF-8 are in the text of a refused line; its end is not."""
+    assert from_json(b' {"a": \0 \xff \r\n')[0].values == (' {"a": \udc00 \udcff ',)
+    rows = list(from_csv(b'a,b\r\n"x"y\0\xff, 2 \r\n1,2\r\n').rows)
+    assert rows[0].values == ('"x"y\udc00\udcff, 2 ',)
 
 
 def test_json_in_utf_16() -> None:
@@ -331,6 +343,10 @@ def test_what_json_writes_is_read_back(record: dict[str, str]) -> None:
     for ascii_only in (True, False):
         line = json.dumps(record, ensure_ascii=ascii_only).encode()
         assert from_json(line) == [SourceRow(1, expected)]
+
+
+CIRCLE: list[object] = []
+CIRCLE.append(CIRCLE)
 
 
 # -- mappings --------------------------------------------------------------------------------
@@ -365,22 +381,23 @@ def test_a_value_of_a_mapping(value: object, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "code"),
+    ("row", "code", "text"),
     [
-        ({"a": ["x"]}, "not-a-scalar"),
-        ({"a": {"x": 1}}, "not-a-scalar"),
-        ({"a": b"x"}, "not-a-scalar"),
-        ({"a": object()}, "not-a-scalar"),
-        (["x", "y"], "not-an-object"),
-        (None, "not-an-object"),
+        ({"a": ["x"]}, "not-a-scalar", '{"a": ["x"]}'),
+        ({"a": {"x": 1}, "b": 2}, "not-a-scalar", '{"a": {"x": 1}, "b": 2}'),
+        ({"a": b"x"}, "not-a-scalar", '{"a": "b\'x\'"}'),
+        ({"a": {1}}, "not-a-scalar", '{"a": "{1}"}'),
+        (["x", "y"], "not-an-object", '["x", "y"]'),
+        (None, "not-an-object", "null"),
+        (CIRCLE, "not-an-object", "<a list that refers to itself>"),
     ],
 )
-def test_a_bad_mapping_costs_only_itself(row: object, code: str) -> None:
-    """What is no mapping of scalars is refused with its number."""
+def test_a_bad_mapping_costs_only_itself(row: object, code: str, text: str) -> None:
+    """What is no mapping of scalars is refused with its number, and its text is kept."""
     rows: Iterable[object] = [{"a": "1"}, row, {"a": "2"}]
     assert list(mappings_table(rows, ["a"]).rows) == [  # type: ignore[arg-type]
         SourceRow(1, ("1",)),
-        SourceRow(2, (), code),
+        SourceRow(2, (text,), code),
         SourceRow(3, ("2",)),
     ]
 

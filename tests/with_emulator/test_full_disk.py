@@ -1,0 +1,41 @@
+"""A disk that is really full, in a process that has one of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.needs("tmpfs")
+def test_a_disk_without_a_free_byte(tmp_path: Path) -> None:
+    """New work is refused; what is queued is sent once, with its receipt, on a full disk."""
+    script = Path(__file__).with_name("disk_of_its_own.py")
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", sys.executable, script, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'common'}"},
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told == {
+        "a limit on the size of files": "the disk answered with an error (EFBIG); nothing of it was accepted",
+        "free": 0,
+        "new work": told["new work"],
+        "sent": [3, 0, 0],
+        "states": ["done SENT"] * 3,
+        "sent after": 0,
+        "states after": ["done SENT"] * 3,
+        "skipped": 6,
+        "sent in the end": 2,
+    }
+    assert "full" in told["new work"]

@@ -1,0 +1,396 @@
+"""The line between sender and service cut, slowed and refused in every way: at most once, never silently."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import socket
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from irmcore import gate as gates
+from irmcore.auth import MsalTokens
+from irmcore.connection import Connection
+from irmcore.credentials import read
+from irmcore.replies import Failure, Outcome, Reply
+from irmcore.standing import load_gate, store_gate
+from irmcore.transport import HttpsTransport, TokenHttp, Upload
+from irmemulator import Fault, Options
+
+from tests.fakes.chaos import CONNECTED, ChaosProxy, Weather
+from tests.with_emulator.rig import HEADER, Rig, row
+
+#: Between two cut points in `make test`; `make faults` tries each.
+STRIDE = 67
+EACH = pytest.mark.parametrize("stride", [STRIDE, pytest.param(1, marks=pytest.mark.faults)])
+
+
+@pytest.fixture
+def line(rig: Rig) -> Iterator[ChaosProxy]:
+    """A relay in front of the rig's emulator."""
+    with ChaosProxy(("127.0.0.1", int(rig.emulator.url.rsplit(":", 1)[1]))) as proxy:
+        yield proxy
+
+
+class Uploads:
+    """Uploads of one row each through a line, with their outcomes."""
+
+    def __init__(self, rig: Rig, line: ChaosProxy) -> None:
+        self._rig, self._line = rig, line
+        self._token = rig.sender()._service.tokens.token()  # noqa: SLF001 - one sign-in for all
+        self._transport = HttpsTransport(ca_file=str(rig.emulator.ca_file), user_agent="tests")
+        self.outcomes: list[Outcome] = []
+        self.committed: list[bool] = []
+
+    def send(self, weather: Weather, deadline: float = 5.0) -> Outcome:
+        """One more row, in that weather."""
+        number = len(self.outcomes)
+        content = f"{HEADER}\r\nuser{number}@contoso.com,x,High,1,2026-11-20T08:00:00Z,Dropbox,,\r\n".encode()
+        url = f"{self._line.url}/api/signals?jobid={self._rig.job}"
+        upload = Upload(url, self._token, "rows.csv", "text/csv", io.BytesIO(content), len(content), deadline)
+        self._line.weather = weather
+        commits: list[int] = []
+        self.outcomes.append(self._transport.post(upload, lambda: commits.append(1)))
+        self.committed.append(bool(commits))
+        return self.outcomes[-1]
+
+    def kept(self) -> Counter[int]:
+        """How often the service has kept each row, after all connections have ended."""
+        self._line.settle()
+        seen = -1
+        while seen != len(self._rig.emulator.uploads):
+            seen = len(self._rig.emulator.uploads)
+            time.sleep(0.2)  # the emulator's own threads end a moment after the connections
+        return Counter(int(name[4:].split("@")[0]) for name in self._rig.kept())
+
+    def check(self) -> None:
+        """Of each row: what its outcome says is true of what the service kept."""
+        kept = self.kept()
+        for number, outcome in enumerate(self.outcomes):
+            times = kept[number]
+            if isinstance(outcome, Failure):
+                assert outcome.committed == self.committed[number]
+                assert times <= int(outcome.committed), (number, outcome)
+            else:
+                assert times == int(outcome.status == 200), (number, outcome)
+
+
+@EACH
+@pytest.mark.parametrize("reset", [True, False], ids=["reset", "closed"])
+@pytest.mark.parametrize("way", ["up_cut", "down_cut"])
+@pytest.mark.timeout(600)
+def test_cut_after_any_byte(rig: Rig, line: ChaosProxy, way: str, *, reset: bool, stride: int) -> None:
+    """Cut at any byte of request or reply: what was not committed was not kept, what was, once at most."""
+    uploads = Uploads(rig, line)
+    fair = uploads.send(Weather())
+    assert isinstance(fair, Reply)
+    assert fair.status == 200
+    line.settle()
+    whole = line.passed[-1]
+    last = whole.up if way == "up_cut" else whole.down
+    for cut in [*range(0, last, stride), *range(max(0, last - 200), last + 1, max(stride // 4, 1))]:
+        uploads.send(Weather(**{way: cut, "reset": reset}))
+    uploads.check()
+    kinds = Counter(
+        f"committed {outcome.committed}" if isinstance(outcome, Failure) else "reply"
+        for outcome in uploads.outcomes
+    )
+    assert min(kinds["committed True"], kinds["committed False"]) > 3, kinds
+    if way == "down_cut":
+        doubtful = [
+            n
+            for n, outcome in enumerate(uploads.outcomes)
+            if isinstance(outcome, Failure) and outcome.committed
+        ]
+        assert any(uploads.kept()[number] for number in doubtful), "what the doubt is for"
+
+
+@pytest.mark.parametrize("way", ["up_cut", "down_cut"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995])
+def test_a_cut_line_and_then_a_whole_one(rig: Rig, line: ChaosProxy, way: str, share: float) -> None:
+    """After a cut the batch goes again if it cannot have arrived, else it is held: kept at most once."""
+
+    def drain() -> Any:
+        return rig.sender(url=lambda _: f"{line.url}/api/signals?jobid={rig.job}").drain()
+
+    rig.accept([row(0)])
+    assert drain().sent == 1
+    line.settle()
+    total = line.passed[-1].up if way == "up_cut" else line.passed[-1].down
+    rig.accept([row(1)])
+    line.weather = Weather(**{way: int(total * share)})
+    drain()
+    line.settle()
+    (after,) = rig.states() or [("SENT", "")]
+    line.weather = Weather()
+    for batch in rig.batches():
+        if batch.state is not None and batch.state.name == "RETRY":
+            rig.box.change(batch, not_before=0.0)
+    drain()
+    kept = Counter(rig.kept())["user1@contoso.com"]
+    if after[0] == "RETRY":
+        assert (kept, rig.states()) == (1, [])
+    elif after[0] == "HELD":
+        assert kept <= 1
+        assert rig.states() == [after]
+    else:
+        assert kept == 1
+
+
+@pytest.mark.parametrize(
+    ("weather", "committed"),
+    [
+        (Weather(drip=0.1), False),
+        (Weather(up_cut=0, hang=True), False),
+        (Weather(down_cut=0, hang=True), False),
+        (Weather(up_cut=700, hang=True), None),
+        (Weather(down_cut=1500, hang=True), None),
+    ],
+    ids=["drip", "silent", "no-hello", "stuck-body", "stuck-reply"],
+)
+def test_a_line_that_hangs_ends_at_the_deadline(
+    rig: Rig,
+    line: ChaosProxy,
+    weather: Weather,
+    committed: bool | None,  # noqa: FBT001 - a case
+) -> None:
+    """However little passes, an upload ends at its deadline as a time-out, with the truth about doubt."""
+    uploads = Uploads(rig, line)
+    begin = time.monotonic()
+    outcome = uploads.send(weather, deadline=1.0)
+    assert time.monotonic() - begin < 5
+    assert isinstance(outcome, Failure)
+    assert outcome.kind == "timeout"
+    assert outcome.committed == (uploads.committed[0] if committed is None else committed)
+
+
+# -- TLS --------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def tls_server(context: ssl.SSLContext) -> Iterator[str]:
+    """A TLS server on loopback that counts what it is sent after the handshake, by failing on any byte."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+
+        def serve() -> None:
+            try:
+                connection, _ = listener.accept()
+                with context.wrap_socket(connection, server_side=True) as tls:
+                    heard.append(tls.recv(4096))
+            except OSError:
+                return
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        thread.join(10)
+    assert b"".join(heard) == b"", "something was sent to a server that is not trusted"
+
+
+def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    """A server with that certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
+
+
+NOW = datetime.datetime.now(datetime.UTC)
+DAY = datetime.timedelta(days=1)
+
+
+@pytest.mark.filterwarnings("ignore:ssl:DeprecationWarning")  # an old protocol is the case
+@pytest.mark.parametrize("wrong", ["name", "expired", "not-yet", "authority", "protocol"])
+def test_a_server_that_must_not_be_trusted(tmp_path: Path, wrong: str) -> None:
+    """Another name, a wrong date, another authority, TLS 1.1: no byte of the request leaves."""
+    authority = trustme.CA()
+    names = {"name": "elsewhere.invalid"}
+    dates: dict[str, dict[str, datetime.datetime]] = {
+        "expired": {"not_before": NOW - 9 * DAY, "not_after": NOW - DAY},
+        "not-yet": {"not_before": NOW + DAY, "not_after": NOW + 9 * DAY},
+    }
+    issuer = trustme.CA() if wrong == "authority" else authority
+    context = server_context(issuer.issue_cert(names.get(wrong, "127.0.0.1"), **dates.get(wrong, {})))
+    if wrong == "protocol":
+        context.options |= ssl.OP_NO_TLSv1_2 | ssl.OP_NO_TLSv1_3
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        context.set_ciphers("ALL:@SECLEVEL=0")
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(trusted)
+
+    def never() -> None:
+        raise AssertionError("nothing may be committed")
+
+    with tls_server(context) as url:
+        content = io.BytesIO(b"a,b\r\n1,2\r\n")
+        upload = Upload(url, "a-token", "rows.csv", "text/csv", content, 10, 5.0)
+        outcome = HttpsTransport(ca_file=str(trusted), user_agent="tests").post(upload, never)
+    assert outcome == Failure("tls", committed=False)
+
+
+# -- a proxy on the way -----------------------------------------------------------------------------
+
+
+def through(rig: Rig, line: ChaosProxy) -> Any:
+    """A drain whose every connection goes through the HTTP proxy."""
+
+    def change(same: Connection) -> Connection:
+        return replace(same, connector=replace(same.connector, proxy=line.proxy))
+
+    return rig.sender(change).drain()
+
+
+def test_delivered_through_a_proxy(rig: Rig, line: ChaosProxy) -> None:
+    """Through a proxy all arrives; the proxy itself is shown neither token nor secret nor row."""
+    line.weather = Weather(answer=CONNECTED)
+    rig.accept([row(1)])
+    assert through(rig, line).sent == 1
+    asked = b"".join(passed.asked for passed in line.passed)
+    assert asked.count(b"CONNECT ") == len(line.passed) >= 2
+    secret = (rig.directory / "emulator" / "secret").read_bytes().strip()
+    for hidden in (b"Bearer", b"uthorization", secret, b"user1", b"jobid"):
+        assert hidden not in asked
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Negotiate\r\n\r\n",
+        b"HTTP/1.1 502 Bad Gateway\r\n\r\n",
+        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\r\n",
+        b"HTTP/1.1 403 Forbidden\r\n\r\n<html>blocked</html>",
+        b"HTTP/1.1 302 Found\r\nLocation: https://elsewhere.invalid/\r\n\r\n",
+        b"220 mail.example ESMTP\r\n",
+        b"\x00\xff\x00",
+        b"",
+    ],
+    ids=["407", "502", "503", "403", "302", "no-http", "noise", "nothing"],
+)
+@pytest.mark.parametrize("signed_in", [True, False], ids=["upload", "token"])
+def test_a_proxy_that_refuses_costs_no_batch(
+    rig: Rig, line: ChaosProxy, answer: bytes, *, signed_in: bool
+) -> None:
+    """Whatever a proxy answers to CONNECT, for the token or the upload, the batch waits and goes later."""
+    rig.accept([row(1)])
+    if signed_in:
+        rig.sender()._service.tokens.token()  # noqa: SLF001 - the token is had, the upload fails
+    line.weather = Weather(answer=answer)
+    report = through(rig, line)
+    assert report.trouble
+    ((state, reason),) = rig.states()
+    assert state in ("READY", "RETRY")
+    if signed_in and b" 407 " in answer:
+        assert (reason, load_gate(rig.box)[0].mode) == ("http-407", gates.PAUSED)
+    line.weather = Weather(answer=CONNECTED)
+    store_gate(rig.box, gates.Gate(), load_gate(rig.box)[1])
+    for batch in rig.batches():
+        rig.box.change(batch, not_before=0.0)
+    assert through(rig, line).sent == 1
+    assert rig.kept() == ["user1@contoso.com"]
+
+
+# -- redirects --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("on", ["upload", "token", "discovery"])
+def test_no_redirect_is_followed(rig: Rig, tmp_path: Path, status: int, on: Any) -> None:
+    """Neither token nor secret goes where an answer points to: that server sees no connection at all."""
+    (tmp_path / "other").mkdir()
+    other = Rig(tmp_path / "other")
+    other.start()
+    rig.accept([row(1)])
+    rig.emulator.faults.next(Fault(on=on, status=status, location=f"{other.emulator.url}/elsewhere"))
+    report = rig.drain()
+    assert report.sent == 0
+    assert report.trouble
+    assert other.emulator.connections == 0
+    other.emulator.stop()
+    assert rig.states()[0][0] in ("READY", "RETRY")
+
+
+# -- the token endpoint -----------------------------------------------------------------------------
+
+
+def patient(rig: Rig, seconds: float) -> MsalTokens:
+    """The tokens of the rig's connector, with another deadline."""
+    connection = rig.connection
+    place = connection.connector.credential
+    return MsalTokens(
+        login=connection.endpoints().login,
+        tenant_id=connection.connector.tenant_id,
+        app_id=connection.connector.app_id,
+        secret=lambda: read(place.kind, place.name, {}),
+        resource=connection.connector.resource_app_id,
+        http=TokenHttp(ca_file=connection.ca_file(), proxy=None, deadline=seconds),
+        known_login=False,
+    )
+
+
+def bodies(on: Any) -> Iterable[Fault]:
+    """Answers of 200 that are not what Entra ID gives."""
+    for body in ("", "null", "[1, 2]", '"text"', "{", "<html>", "{}", '{"token_endpoint": 5}', "\x00"):
+        yield Fault(on=on, status=200, body=body)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *bodies("token"),
+        *bodies("discovery"),
+        Fault(
+            on="token", status=200, body='{"access_token": "", "expires_in": 3599, "token_type": "Bearer"}'
+        ),
+        Fault(on="token", status=200, body='{"access_token": 5, "expires_in": 3599, "token_type": "Bearer"}'),
+        Fault(on="token", status=200, body='{"access_token": null, "expires_in": 3599}'),
+        Fault(on="token", status=200, body='{"access_token": "x", "expires_in": "soon"}'),
+        Fault(on="token", status=200, body='{"access_token": "a\\r\\nX: y", "expires_in": 3599}'),
+        Fault(on="token", status=200, body='{"access_token": "\\u20ac", "expires_in": 3599}'),
+        *(Fault(on="token", status=status) for status in (400, 401, 403, 404, 429, 500, 502, 503, 504)),
+        *(Fault(on="discovery", status=status) for status in (400, 404, 429, 500, 503)),
+        Fault(on="token", delay=5.0),
+        Fault(on="discovery", delay=5.0),
+        Fault(on="token", drip=0.2),
+        Fault(on="token", reset_before_last_byte=True),
+        Fault(on="token", reset_after_last_byte=True),
+        Fault(on="token", close_without_reply=True),
+    ],
+    ids=lambda fault: f"{fault.on}-{fault.label}-{fault.status}-{fault.body!r}"[:60],
+)
+def test_each_way_a_token_endpoint_misbehaves(rig: Rig, fault: Fault) -> None:
+    """Whatever stands where the token should, no row is lost or in doubt; the next drain delivers it."""
+    rig.accept([row(1)])
+    rig.emulator.faults.next(fault)
+    tokens = patient(rig, 1.5)
+    begin = time.monotonic()
+    report = rig.sender(tokens=tokens).drain()
+    assert time.monotonic() - begin < 8
+    assert report.sent == 0
+    assert report.trouble
+    assert [state for state, _ in rig.states()] in (["READY"], ["RETRY"])
+    store_gate(rig.box, gates.Gate(), load_gate(rig.box)[1])
+    for batch in rig.batches():
+        rig.box.change(batch, not_before=0.0)
+    assert rig.sender(tokens=tokens).drain().sent == 1
+    assert rig.kept() == ["user1@contoso.com"]
+
+
+def test_tokens_that_end_at_once(tmp_path: Path) -> None:
+    """Tokens of a few seconds are asked for again in time, and every batch goes."""
+    rig = Rig(tmp_path, Options(token_lifetime=2.0))
+    rig.start()
+    for number in range(3):
+        rig.accept([row(number)])
+        assert rig.drain().sent == 1
+    assert rig.emulator.token_requests == 3
+    rig.emulator.stop()

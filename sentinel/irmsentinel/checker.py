@@ -233,7 +233,9 @@ def _difference(promised: list[list[str]], given: list[list[str]]) -> str:
 
 def _line_of(artefact: Artefact, field: str) -> int:
     lines = artefact.text.splitlines()
-    return next(i for i, line in enumerate(lines, start=1) if line.startswith(f"// {field}:"))
+    return next(
+        i for i, line in enumerate(lines, start=1) if line.removeprefix("// ").startswith(f"{field}:")
+    )
 
 
 def _place(body: str, first_line: int, start: int) -> tuple[int, int]:

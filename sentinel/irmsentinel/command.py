@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from irmcore.errors import ConfigurationError
 
-from irmsentinel import arm, calls, content, extra, samples, voice
+from irmsentinel import arm, calls, content, extra, rules, samples, voice
 from irmsentinel.result import Result, cell
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def command() -> None:
 @command.command("list")
 @click.pass_context
 def list_(ctx: click.Context) -> None:
-    """List the functions and queries."""
-    say, loaded = voice.of(ctx), content.load()
+    """List the functions, queries and rules."""
+    say, loaded = voice.of(ctx), rules.with_rules(content.load())
     rows = [(a.name, a.signature if a.is_function else "(a query)", a.summary) for a in loaded.artefacts]
     for name, signature, summary in rows:
         say.line(f"{name}({signature})" if signature != "(a query)" else name, "bold")
@@ -78,7 +78,7 @@ def query(
     """Run the query or function NAME and print its table."""
     if sum(map(bool, (folder, workspace, emulator))) != 1:
         raise click.UsageError("Say where: --local DIR, --workspace ID or --emulator DIR.")
-    loaded = content.load()
+    loaded = rules.with_rules(content.load())
     asked = loaded.named(name)
     if timespan and asked.is_function:
         raise click.UsageError("--timespan is for queries; a function has --param starttime=… and endtime=….")

@@ -19,7 +19,7 @@ RULES = {
     ),
     "HR3": (r"\bsummarize\s+\([^)]*\)\s*=", "several names for one aggregate: the local engine ignores them"),
     "HR4": (r"\bmake_(?:set|list)\s*\([^()]*,", "a size is ignored locally: use array_slice"),
-    "HR5": (r"\bbin\s*\([^,]+,\s*(?!1h\b|1d\b)[^)]+\)", "bin of 1h or 1d only: other steps differ locally"),
+    "HR5": (r"\bbin\s*\([^,]+,\s*+(?!1h\b|1d\b)[^)]+\)", "bin of 1h or 1d only: other steps differ locally"),
     "HR6": (r"[=!]=\s*(?:\"\"|'')", 'compare with "" by isempty/isnotempty: it may be null locally'),
     "HR7": (r"\blimit\b|\btake\b(?!_any)", "rows cut off in no order: sort and top, or none"),
 }

@@ -12,7 +12,16 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = {"irmcore": "common", "irmcli": "common", "irmemulator": "common", "irmsentinel": "sentinel"}
 #: What lies beside irmsentinel in the tree, and in its folder content/ once installed.
-CONTENT = ("parsers", "enrichment", "published", "tables", "samples")
+CONTENT = (
+    "parsers",
+    "enrichment",
+    "published",
+    "analytic_rules",
+    "hunting",
+    "workbooks",
+    "tables",
+    "samples",
+)
 SOURCES = ("package.py", "pyproject.toml", "README.md", "LICENSE", ".gitignore")
 COMMIT_TIME = "1700000000"
 

@@ -37,7 +37,7 @@ kql: $(VENV)/.kql ## check all KQL with Microsoft's parser and the house's rules
 docs: $(VENV)/.dev ## write the pages of docs/ that are made from the code
 	@$(BIN)/python docs/write.py
 
-package: $(VENV)/.dev ## build dist/ (wheel, Splunk app), byte for byte the same from the same commit
+package: $(VENV)/.dev ## build dist/ (wheel, Splunk app, Sentinel solution), byte for byte the same from the same commit
 	@$(BIN)/python package.py
 
 appinspect: $(VENV)/.dev ## build the Splunk app and have Splunk's AppInspect look at it

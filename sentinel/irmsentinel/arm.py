@@ -26,11 +26,12 @@ def template(content: Content) -> dict[str, Any]:
                 "metadata": {"description": "Name of the Log Analytics workspace of Microsoft Sentinel."},
             }
         },
-        "resources": [_resource(function) for function in content.functions],
+        "resources": [resource(function) for function in content.functions],
     }
 
 
-def _resource(function: Artefact) -> dict[str, Any]:
+def resource(function: Artefact) -> dict[str, Any]:
+    """The resource of one function."""
     return {
         "type": "Microsoft.OperationalInsights/workspaces/savedSearches",
         "apiVersion": API_VERSION,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from irmcore.errors import IrmError
 
-from irmsentinel import checker, content, rules
+from irmsentinel import checker, content, rules, workbooks
 
 
 def main() -> int:
@@ -18,7 +18,7 @@ def main() -> int:
     arguments.add_argument("--modules", type=Path, required=True, help="the folder that npm installed into")
     given = arguments.parse_args()
     try:
-        loaded = rules.with_rules(content.load())
+        loaded = workbooks.with_queries(rules.with_rules(content.load()))
         findings = checker.check(loaded, given.node, given.modules)
     except IrmError as error:
         print(f"error: {error}", file=sys.stderr)

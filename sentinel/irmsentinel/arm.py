@@ -26,12 +26,11 @@ def template(content: Content) -> dict[str, Any]:
                 "metadata": {"description": "Name of the Log Analytics workspace of Microsoft Sentinel."},
             }
         },
-        "resources": [resource(function) for function in content.functions],
+        "resources": [_resource(function) for function in content.functions],
     }
 
 
-def resource(function: Artefact) -> dict[str, Any]:
-    """The resource of one function."""
+def _resource(function: Artefact) -> dict[str, Any]:
     return {
         "type": "Microsoft.OperationalInsights/workspaces/savedSearches",
         "apiVersion": API_VERSION,

@@ -60,7 +60,7 @@ def samples_(ctx: click.Context, directory: Path, seed: int, people: int) -> Non
 )
 @click.option("--cloud", default="public", show_default=True, help="public, us-government or china.")
 @click.option("--emulator", type=_FOLDER, help="With the local stand-in of the query API that runs there.")
-@click.option("--timespan", help="How far back a query without parameters looks.  [default: 14d]")
+@click.option("--timespan", help="How far back a query looks, at most.  [default: its own, or 14d]")
 @click.option("--columns", help="Only these columns, separated by commas.")
 @click.pass_context
 def query(
@@ -83,7 +83,9 @@ def query(
     if timespan and asked.is_function:
         raise click.UsageError("--timespan is for queries; a function has --param starttime=… and endtime=….")
     kql = calls.text(asked, _values(params))
-    span = None if asked.is_function else calls.span(timespan or "14d")
+    # A rule says itself how far it looks back; a query as published does not.
+    bounded = asked.is_function or asked.path.suffix == ".yaml"
+    span = calls.span(timespan or "14d") if timespan or not bounded else None
     if folder:
         with extra.needed():
             from irmsentinel import local

@@ -79,8 +79,8 @@ def package(content: Content, version: str) -> dict[str, Any]:
 
 
 def _parts(content: Content) -> Iterable[Part]:
-    for function in content.functions:
-        yield _parser(function)
+    for function, resource in zip(content.functions, arm.template(content)["resources"], strict=True):
+        yield _parser(function, resource)
     for rule in rules.load(content.root):
         yield _analytic(rule) if rule.folder == rules.ANALYTIC else _hunt(rule)
     for book in workbooks.load(content.root):
@@ -96,7 +96,7 @@ def _parts(content: Content) -> Iterable[Part]:
         )
 
 
-def _parser(function: Artefact) -> Part:
+def _parser(function: Artefact, resource: Mapping[str, Any]) -> Part:
     return Part(
         kind="Parser",
         short="pr",
@@ -104,7 +104,7 @@ def _parser(function: Artefact) -> Part:
         title=function.name,
         version="1.0.0",
         about=function.summary,
-        resource={**arm.resource(function), "apiVersion": _SEARCH_VERSION},
+        resource={**resource, "apiVersion": _SEARCH_VERSION},
         parent=f"[resourceId('{WORKSPACES}/savedSearches', parameters('workspace'), '{function.name}')]",
     )
 

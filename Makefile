@@ -46,7 +46,7 @@ pictures: $(VENV)/.dev ## picture the Splunk app's pages for docs/, in Debian's 
 	@mkdir -p docs/pictures
 	@cp build/pictures/queue.png build/pictures/profiles.png docs/pictures/
 
-package: $(VENV)/.dev ## build dist/ (wheel, Splunk app), byte for byte the same from the same commit
+package: $(VENV)/.dev ## build dist/ (wheel, Splunk app, Sentinel solution), byte for byte the same from the same commit
 	@$(BIN)/python package.py
 
 appinspect: $(VENV)/.dev ## build the Splunk app and have Splunk's AppInspect look at it

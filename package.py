@@ -1,4 +1,6 @@
-"""Builds dist/: the wheel, and the Splunk app with its list of materials. The same commit, the same bytes.
+"""Builds dist/: the wheel, the Splunk app with its list of materials, the Sentinel solution.
+
+The same commit gives the same bytes.
 
 File times inside are the last commit's (or SOURCE_DATE_EPOCH, where that is set) and modes are
 normalised. The wheel's build fetches nothing. The app's lib/ is fetched as requirements/splunk-lib.txt
@@ -18,8 +20,10 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import tomllib
 import venv
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,6 +38,8 @@ WHEEL_LOCK = ROOT / "requirements" / "runtime.txt"
 BUILD_LOCK = ROOT / "requirements" / "splunk-build.txt"
 # lib/ is resolved for the older of Splunk's two Pythons; what is installed runs on both.
 LIB_PYTHON = "3.9"
+# A zip knows no earlier time than 1980.
+ZIP_BEGINS = 315_532_800
 # On PyPI as source alone. Its archive is checked against the lock and built by the locked setuptools.
 SOURCE_ONLY = "splunk-sdk"
 # Compiled parts (each of these packages has a pure one beside them), scripts and pip's own notes.
@@ -156,7 +162,7 @@ def lay_app(into: Path, *, pages: bool) -> tuple[Path, list[bundle.Bundled]]:
     return app, bundled
 
 
-def pack(app: Path, archive: Path, time: int) -> None:
+def pack(app: Path, archive: Path, made: int) -> None:
     """The app as a tarball that does not depend on who packs it where."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as tar:
@@ -164,11 +170,11 @@ def pack(app: Path, archive: Path, time: int) -> None:
             entry = tar.gettarinfo(str(file), str(file.relative_to(app.parent)))
             entry.uid = entry.gid = 0
             entry.uname = entry.gname = ""
-            entry.mtime = time
+            entry.mtime = made
             entry.mode = 0o755 if entry.isdir() else 0o644
             with file.open("rb") if entry.isfile() else io.BytesIO() as content:
                 tar.addfile(entry, content if entry.isfile() else None)
-    with archive.open("wb") as packed, gzip.GzipFile("", "wb", 9, packed, mtime=time) as compressed:
+    with archive.open("wb") as packed, gzip.GzipFile("", "wb", 9, packed, mtime=made) as compressed:
         compressed.write(raw.getvalue())
 
 
@@ -213,6 +219,30 @@ def build_app(into: Path, *, pages: bool) -> list[Path]:
     return [archive, write_materials(archive, LOCK, bundled)]
 
 
+def build_solution(into: Path) -> list[Path]:
+    """The Sentinel solution, written into that folder."""
+    sys.path[:0] = [str(ROOT / "common"), str(ROOT / "sentinel")]  # this tree's, whatever is installed
+    from irmsentinel import content, hub, solution
+
+    loaded = content.load(ROOT / "sentinel")
+    documents = {
+        "azuredeploy.json": solution.deployment(loaded),
+        "createUiDefinition.json": hub.interface(loaded),
+        "mainTemplate.json": hub.package(loaded, version()),
+    }
+    files = {name: json.dumps(document, indent=2) + "\n" for name, document in documents.items()}
+    files["LICENSE"] = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    into.mkdir(parents=True, exist_ok=True)
+    archive = into / f"{APP}-sentinel-{version()}.zip"
+    made = max(int(os.environ.get("SOURCE_DATE_EPOCH", "0")), ZIP_BEGINS)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, text in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, time.gmtime(made)[:6])
+            entry.external_attr = 0o644 << 16
+            packed.writestr(entry, text, zipfile.ZIP_DEFLATED)
+    return [archive]
+
+
 def appinspect() -> Path:
     """splunk-appinspect in an environment of its own, kept until its lock changes."""
     lock = ROOT / "requirements" / "appinspect.txt"
@@ -250,16 +280,17 @@ def main() -> None:
     """Build, and print each file's SHA-256 and path as sha256sum does."""
     arguments = argparse.ArgumentParser(description="Build dist/, byte for byte reproducibly.")
     arguments.add_argument("--into", type=Path, default=ROOT / "dist", help="default: dist/")
-    arguments.add_argument("--only", choices=("wheel", "splunk"), help="default: all")
+    arguments.add_argument("--only", choices=("wheel", "splunk", "sentinel"), help="default: all")
     # The demo drives the command and the sender, and must not need Node.
     arguments.add_argument("--without-pages", action="store_true", help="leave the app's pages out")
     arguments.add_argument("--inspect", action="store_true", help="have splunk-appinspect look at the app")
     asked = arguments.parse_args()
     into = asked.into.resolve()
-    if "SOURCE_DATE_EPOCH" not in os.environ and (time := commit_time()):
-        os.environ["SOURCE_DATE_EPOCH"] = time
-    built = build_wheel(into) if asked.only != "splunk" else []
-    built += build_app(into, pages=not asked.without_pages) if asked.only != "wheel" else []
+    if "SOURCE_DATE_EPOCH" not in os.environ and (committed := commit_time()):
+        os.environ["SOURCE_DATE_EPOCH"] = committed
+    built = build_wheel(into) if asked.only in {None, "wheel"} else []
+    built += build_app(into, pages=not asked.without_pages) if asked.only in {None, "splunk"} else []
+    built += build_solution(into) if asked.only in {None, "sentinel"} else []
     if asked.inspect:
         built += inspect(next(file for file in built if file.suffix == ".spl"))
     for file in built:

@@ -19,6 +19,7 @@ from irmsentinel import (
     content,
     export_commands,
     extra,
+    rules,
     samples,
     voice,
 )
@@ -41,8 +42,8 @@ for _command in (*export_commands.COMMANDS, *collect_command.COMMANDS):
 @command.command("list")
 @click.pass_context
 def list_(ctx: click.Context) -> None:
-    """List the functions and queries."""
-    say, loaded = voice.of(ctx), content.load()
+    """List the functions, queries and rules."""
+    say, loaded = voice.of(ctx), rules.with_rules(content.load())
     rows = [(a.name, a.signature if a.is_function else "(a query)", a.summary) for a in loaded.artefacts]
     for name, signature, summary in rows:
         say.line(f"{name}({signature})" if signature != "(a query)" else name, "bold")
@@ -73,7 +74,7 @@ def samples_(ctx: click.Context, directory: Path, seed: int, people: int) -> Non
 )
 @click.option("--cloud", default="public", show_default=True, help="public, us-government or china.")
 @click.option("--emulator", type=_FOLDER, help="With the local stand-in of the query API that runs there.")
-@click.option("--timespan", help="How far back a query without parameters looks.  [default: 14d]")
+@click.option("--timespan", help="How far back a query looks, at most.  [default: its own, or 14d]")
 @click.option("--columns", help="Only these columns, separated by commas.")
 @click.pass_context
 def query(
@@ -91,12 +92,14 @@ def query(
     """Run the query or function NAME and print its table."""
     if sum(map(bool, (folder, workspace, emulator))) != 1:
         raise click.UsageError("Say where: --local DIR, --workspace ID or --emulator DIR.")
-    loaded = content.load()
+    loaded = rules.with_rules(content.load())
     asked = loaded.named(name)
     if timespan and asked.is_function:
         raise click.UsageError("--timespan is for queries; a function has --param starttime=… and endtime=….")
     kql = calls.text(asked, _values(params))
-    span = None if asked.is_function else calls.span(timespan or "14d")
+    # A rule says itself how far it looks back; a query as published does not.
+    bounded = asked.is_function or asked.path.suffix == ".yaml"
+    span = calls.span(timespan or "14d") if timespan or not bounded else None
     if folder:
         with extra.needed():
             from irmsentinel import local

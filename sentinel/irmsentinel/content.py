@@ -164,7 +164,7 @@ def read(path: Path) -> Artefact:
         path=path,
         summary=summary,
         parameters=None if parameters is None else tuple(_parameters(path, lines, parameters)),
-        returns=tuple(Column(name, kind) for name, _, kind in _pairs(fields["returns"])),
+        returns=columns(fields["returns"]),
         needs=tuple(_items(fields.get("needs", ""))),
         allows=tuple(re.findall(r"\b[A-Z]{2,3}\d+\b", fields.get("allows", ""))),
         shape=fields.get("shape"),
@@ -223,8 +223,9 @@ def _items(text: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def _pairs(text: str) -> list[tuple[str, str, str]]:
-    return [item.partition(":") for item in _items(text)]
+def columns(text: str) -> tuple[Column, ...]:
+    """`name:type, name:type` as columns."""
+    return tuple(Column(name, kind) for name, _, kind in (item.partition(":") for item in _items(text)))
 
 
 def _parameters(path: Path, lines: list[str], text: str) -> Iterator[Parameter]:

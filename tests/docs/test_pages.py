@@ -115,9 +115,9 @@ def test_a_page_that_shows_another_output_is_noticed() -> None:
     assert not re.fullmatch(pattern("3 rows\n"), "3 rows\nmore\n")
 
 
-@pytest.mark.parametrize("page", ["commands.md", "profile.md"])
+@pytest.mark.parametrize("page", ["commands.md", "content.md", "profile.md"])
 def test_pages_made_from_the_code_are_in_step(page: str) -> None:
-    """docs/commands.md and docs/profile.md are what `make docs` writes."""
+    """docs/commands.md, docs/content.md and docs/profile.md are what `make docs` writes."""
     made = runpy.run_path(str(ROOT / "docs" / "write.py"))["PAGES"][page]()
     assert (ROOT / "docs" / page).read_text(encoding="utf-8") == made, "run `make docs`"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from irmsentinel import aggregations, content, tables
+from irmsentinel import aggregations, content, rules, tables
 from irmsentinel.aggregations import Span
 from irmsentinel.engine import Engine
 
@@ -53,7 +53,7 @@ def cases() -> Iterator[Case]:
 
 def run(case: Case, loaded: content.Content | None = None) -> list[list[Any]]:
     """The chosen columns of what the local engine gives, in its order; `loaded`: not our content."""
-    loaded = loaded or content.load()
+    loaded = loaded or rules.with_rules(content.load())
     known = tables.shapes(tables.load(loaded.root / "tables"))
     with Engine(loaded.on_this_machine()) as engine:
         for name, rows in case.tables.items():

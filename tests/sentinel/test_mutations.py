@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from irmcore.errors import IrmError
-from irmsentinel import content
+from irmsentinel import content, rules
 
 from tests.sentinel.fixtures import Case, cases, holds, run
 
@@ -82,7 +82,7 @@ def fails(case: Case, mutated: content.Content) -> bool:
 )
 def test_a_part_that_is_taken_out_is_missed(name: str, old: str, new: str, noticed_by: str) -> None:
     """A fixture that passes with and without it proves nothing about it."""
-    loaded = content.load()
+    loaded = rules.with_rules(content.load())
     body = loaded.named(name).body
     assert body.count(old) == 1, "the body has changed: change the mutation"
     mutated = replace(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from irmcore.errors import ConfigurationError, DataError
-from irmsentinel import checker, content
+from irmsentinel import checker, content, rules, workbooks
 
 NODE = Path(sys.executable).with_name("node")
 MODULES = Path(sys.prefix) / "kql"
@@ -184,7 +184,8 @@ def test_each_query_is_tried_in_a_workspace_of_what_it_needs_alone(tmp_path: Pat
 
 def test_the_content_has_nothing_to_find() -> None:
     """`make kql`, as a test."""
-    assert [str(finding) for finding in checker.check(content.load(), NODE, MODULES)] == []
+    loaded = workbooks.with_queries(rules.with_rules(content.load()))
+    assert [str(finding) for finding in checker.check(loaded, NODE, MODULES)] == []
 
 
 def test_a_missing_parser_says_how_to_get_it(tmp_path: Path) -> None:

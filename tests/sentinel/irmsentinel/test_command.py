@@ -88,6 +88,27 @@ def test_a_query_without_parameters_looks_back_as_far_as_it_is_told(tmp_path: Pa
     assert len(rows("SeedAuditLogs", "--local", tmp_path, "--timespan", "30d")) == 2
 
 
+def test_a_hunting_query_looks_back_as_far_as_it_says(tmp_path: Path) -> None:
+    """90 days, unless it is told less."""
+    alerts = [
+        {
+            "TimeGenerated": f"2026-09-0{day}T12:00:00Z",
+            "Category": "InsiderRiskManagement",
+            "RecordType": 40,
+            "AlertId": f"A{day}",
+            "Status": "Dismissed",
+            "Data": '{"userPrincipalName":"a@b"}',
+        }
+        for day in (1, 2, 3)
+    ]
+    lines = "\n".join(map(json.dumps, alerts))
+    (tmp_path / "Compliance_IRM_AuditGeneral_CL.jsonl").write_text(lines, encoding="utf-8")
+    (tmp_path / "sample.json").write_text('{"now": "2026-11-20T12:00:00+00:00"}')
+    hunt = ("IRMRepeatedDismissals", "--local", tmp_path)
+    assert [row["Dismissed"] for row in rows(*hunt)] == [3]
+    assert rows(*hunt, "--timespan", "30d") == []
+
+
 def test_only_the_columns_that_are_asked_for(tables: Path) -> None:
     """In their order, on one line a row."""
     printed = irmexport("sentinel", "query", "IRMAlerts", "--local", tables, "--columns", "AlertId,IsOpen")

@@ -23,7 +23,7 @@ from irmsentinel.host import Host, Way
 from irmsentinel.voice import Voice
 
 if TYPE_CHECKING:
-    from irmsentinel.plan import Job, Plan
+    from irmsentinel.plan import Plan
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -105,11 +105,17 @@ def export(
     codes: list[int] = []
     with _sources(host, workspaces, folder, query_emulator, cloud) as sources:
         for source, now in sources:
-            done = Export(aggregation, source, way, told=partial(way.show, dry=dry_run))
-            outcome = done.run(now, span, dry=dry_run)
+            started = datetime.now(UTC)
+            one = Export(aggregation, source, way, told=partial(way.show, dry=dry_run))
+            try:
+                outcome = one.run(now, span, dry=dry_run)
+            except (IrmError, OSError) as trouble:  # what was accepted before it is sent all the same
+                codes.append(host.tell(trouble))
+                outcome = _failed(name, source.label, started, trouble)
+            else:
+                _show(say, outcome, dry=dry_run)
+                codes.append(host.code_of_rows(outcome.counts.rejected))
             outcomes.append(outcome)
-            _show(say, outcome, dry=dry_run)
-            codes.append(host.code_of_rows(outcome.counts.rejected))
     if not dry_run and not queue_only and way.box.exists():
         codes.append(way.drain())
     say.document([document(outcome) for outcome in outcomes])
@@ -213,7 +219,7 @@ def _do_due(
             codes.append(host.code_of_rows(outcome.counts.rejected))
         except (IrmError, OSError) as trouble:
             codes.append(host.tell(trouble))
-            outcome = _failed(job, started, trouble)
+            outcome = _failed(job.aggregation.name, job.workspace, started, trouble)
         else:
             _show(say, outcome, dry=False)
         listener(outcome)
@@ -262,7 +268,7 @@ def _reach(host: Host, plan: Plan, query_emulator: Path | None) -> Callable[[str
     return reach
 
 
-def _failed(job: Job, started: datetime, trouble: IrmError | OSError) -> Outcome:
+def _failed(aggregation: str, workspace: str, started: datetime, trouble: IrmError | OSError) -> Outcome:
     if isinstance(trouble, IrmError):
         error = {"what": trouble.what, "where": trouble.where, "next_step": trouble.next_step}
     else:
@@ -272,8 +278,8 @@ def _failed(job: Job, started: datetime, trouble: IrmError | OSError) -> Outcome
             "next_step": "Look at the disk, then run this again.",
         }
     return Outcome(
-        aggregation=job.aggregation.name,
-        workspace=job.workspace,
+        aggregation=aggregation,
+        workspace=workspace,
         connector="",
         started=started,
         ended=datetime.now(UTC),

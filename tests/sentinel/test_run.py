@@ -119,3 +119,28 @@ def test_without_a_configuration_the_next_step_is_told(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["sentinel", "run", "--config", str(tmp_path / "none.yaml")])
     assert done.exit_code == 2
     assert "docs/sentinel.md" in done.output
+
+
+def test_an_export_by_hand(machine: Machine, tmp_path: Path) -> None:
+    """Windows asked for leave the cursor alone; a part of one is refused; trouble is an exit code."""
+    at = ("--query-emulator", str(tmp_path / "api"), "--emulator", str(tmp_path / "emulator"))
+    outbox = ("--json", "--outbox", str(tmp_path / "outbox"), "sentinel", "export", "okta")
+
+    def export(*words: str, code: int = 0) -> Result:
+        done = CliRunner().invoke(main, [*outbox, *at, *words])
+        assert done.exit_code == code, done.output
+        return done
+
+    part = ("--from", "2026-11-20T00:00:00Z", "--to", "2026-11-20T05:00:00Z")
+    assert "whole windows of 1d" in export(*part, code=2).output
+    (dry,) = json.loads(export("--dry-run").stdout)
+    assert (dry["counts"]["shaped"], dry["read_to"]) == (1, None)
+    day = ("--from", "2026-11-20T00:00:00Z", "--to", "2026-11-21T00:00:00Z")
+    (asked,) = json.loads(export(*day).stdout)
+    assert (asked["counts"]["shaped"], asked["read_to"]) == (1, None)
+    machine.api.fail(Fault(403))
+    (failed,) = json.loads(export(code=2).stdout)
+    assert failed["error"]["kind"] == "ConfigurationError"
+    (whole,) = json.loads(export().stdout)
+    assert (whole["counts"]["skipped"], whole["read_to"]) == (1, "2026-11-21T00:00:00Z")
+    assert len(machine.stage.kept()) == 1

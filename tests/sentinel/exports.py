@@ -85,7 +85,7 @@ class Stage:
         self.directory = directory
         self._profiles = {made.name: made for made in chosen or (profile(),)}
         self.emulator: Emulator = rehearsal.emulator(
-            directory / "emulator", self._profiles.values(), Options(), lifetime=100
+            directory / "emulator", self._profiles.values(), Options(), lifetime=600
         )
         self.settings = replace(Settings.read(str(directory / "outbox")), environment={})
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from irmsentinel.cursor import Keeper
 
 from tests.sentinel.exports import WORKSPACE, Stage, api, okta
@@ -20,8 +21,8 @@ from tests.sentinel.worker import DAYS
 
 ROOT = Path(__file__).parents[2]
 KILLS = 8
-FEWEST = 4
-BOUND = 20.0
+FEWEST = 3
+BOUND = 15.0
 #: Seconds in which a process has its first rows in the outbox, on a slow machine.
 PATIENCE = 15.0
 
@@ -58,6 +59,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.timeout(300)  # each process begins anew: on a machine with much else to do that takes long
 def test_killed_at_random(tmp_path: Path, record_property: Any) -> None:
     """Forty rows over twenty days, read in pieces: after kills at random each row is kept exactly once."""
     days = [f"2026-11-{day:02}" for day in range(1, DAYS + 1)]
@@ -84,7 +86,7 @@ def test_killed_at_random(tmp_path: Path, record_property: Any) -> None:
         last = int(nursery.ask("go"))
         assert nursery.ask(f"wait {last}") == 0, (tmp_path / "failed").read_text()
         nursery.close()
-        stage.way().drain()
+        assert stage.way().drain() == 0
         kept = Counter((user, day) for user, day, _ in stage.counts())
     assert kept == dict.fromkeys(((f"{n}@contoso.com", day) for n in ("a", "b") for day in days), 1)
     assert positions == sorted(positions)  # a cursor never goes back

@@ -133,6 +133,13 @@ def test_what_does_not_pass_is_a_fault(rig: Rig, fault: OnDemand) -> None:
     assert rig.tenant.count("subscriptions/list") == 5
 
 
+def test_a_start_that_failed_without_a_word_is_no_success(rig: Rig) -> None:
+    """A status alone is an error as well: the subscription would be taken to be there."""
+    rig.tenant.fail(OnDemand("start", 500, times=5))
+    with pytest.raises(Fault, match="http-500"):
+        rig.feed().start()
+
+
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [(400, "AF20022", Kind.SUBSCRIBE), (403, "AF10001", Kind.SETTINGS), (500, "AF20051", Kind.GONE)],

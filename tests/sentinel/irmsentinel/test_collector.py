@@ -192,7 +192,7 @@ def test_a_blob_that_is_gone_is_counted_and_stops_nothing(rig: Rig, code: str) -
 def test_backfill_reads_all_that_is_left_and_stores_nothing_twice(rig: Rig) -> None:
     """For a table that was emptied, or a batch that was given up: its records are new again."""
     rig.alert(5 * DAY)
-    given_up = rig.alert(4 * DAY)
+    given_up = rig.alert(4 * HOUR)
     station = rig.station()
     rig.tenant.fail(*[Fault("upload", 403)] * 9)
     station.round()

@@ -228,8 +228,8 @@ def health(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
             where=file,
             next_step="It is the rule that fills IRMExportHealth_CL.",
         )
-    station.tell(station.heartbeat())
-    say.line("A heartbeat was written to IRMExportHealth_CL.")
+    station.tell()
+    say.line("Heartbeats of this machine's connectors were written to IRMExportHealth_CL.")
 
 
 @click.command("table")

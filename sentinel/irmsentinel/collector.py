@@ -38,8 +38,10 @@ from irmsentinel.records import Row, Wanted
 COMMIT_BLOBS = 500
 #: Seconds that the oldest window stays inside the API's 7 days, as a run takes its time.
 MARGIN = 600
-#: Blobs in a row that cannot be fetched, after which the service is taken to be away.
+#: Blobs in a row that cannot be fetched, after which the rest of a window is left to the next round.
 TROUBLES = 8
+#: What is wrong with one blob alone, and says nothing of the service.
+_OF_ONE_BLOB = {"not-json", "not-a-list", "foreign-address", "too-large", "AF20052"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Collected:
     @property
     def complete(self) -> bool:
         """Whether everything that was listed was read."""
-        return not self.failed and not self.trouble
+        return not self.failed
 
 
 #: Told after each stored part of a run.
@@ -155,6 +157,7 @@ class _Run:
         self._started = self._box.clock.now()
         self._done = Collected(collected=self._cursor.collected)
         self._failed_at: list[float] = []
+        self._troubles = 0
         self._rows: list[Row] = []
         self._items: list[ContentItem] = []
         self._window = (0, 0)
@@ -168,12 +171,11 @@ class _Run:
             self._gap(Gap(at, oldest, "older than 7 days"))
         if at > now:  # set by a clock that was wrong: what it passed over is looked for again
             self._cursor.collected = at = 0
+        self._before = at
         begin = max(at - self._options.overlap, oldest) if at and not self._backfill else oldest
         try:
             for start, end in windows(begin, now):
                 self._read(start, end)
-                if self._done.trouble:
-                    break
         finally:
             self._record()
         return self._done
@@ -188,22 +190,28 @@ class _Run:
 
     def _read(self, start: int, end: int) -> None:
         self._window = (start, end)
+        self._troubles = 0
+        self._of.governor.restart()
         self._done.windows += 1
         try:
             for item, found in self._fetched(self._unknown(self._feed.content(start, end))):
                 self._take(item, found)
                 if len(self._items) >= COMMIT_BLOBS:
                     self._store()
-                if self._done.trouble:
+                if self._troubles >= TROUBLES:
+                    self._failed_at.append(start)
                     break
         finally:
             # Also after a fault: what was fetched is kept, and need not be fetched again.
             self._store()
-        if not self._done.trouble:
-            to = int(min(self._failed_at)) if self._failed_at else max(end, self._cursor.collected)
-            self._cursor.move(to, self._options.overlap)
-            cursors.store(self._box, self._cursor)
-            self._done.collected = to
+        if self._failed_at:
+            # Not back behind where it was: each round reads a day before that again anyway.
+            to = max(int(min(self._failed_at)), self._before)
+        else:
+            to = max(end, self._cursor.collected)
+        self._cursor.move(to, self._options.overlap)
+        cursors.store(self._box, self._cursor)
+        self._done.collected = to
         self._progress(self._done)
 
     def _unknown(self, items: Iterator[ContentItem]) -> Iterator[ContentItem]:
@@ -261,6 +269,7 @@ class _Run:
     def _take(self, item: ContentItem, found: tuple[int, list[Row]] | Fault) -> None:
         done = self._done
         if not isinstance(found, Fault):
+            self._troubles = 0
             done.fetched += 1
             done.read += found[0]
             self._rows.extend(found[1])
@@ -276,9 +285,9 @@ class _Run:
             raise found
         done.failed += 1
         self._failed_at.append(item.created)
+        done.trouble = found.code
         done.warning = f"{found.code}: {found.words}"
-        if done.failed >= TROUBLES and done.failed > done.fetched:
-            done.trouble = found.code
+        self._troubles += found.code not in _OF_ONE_BLOB
 
     # -- what makes it durable ----------------------------------------------------------
 
@@ -345,7 +354,7 @@ class _Run:
     def _record(self) -> None:
         """The run's own record, for `irmexport audit`; that it cannot be written stops nothing."""
         done = self._done
-        if not (done.new or done.gaps or done.failed or done.trouble or self._backfill):
+        if not (done.new or done.gaps or done.failed or self._backfill):
             return
         run = _run_id(self._started)
         document = {

@@ -1,8 +1,8 @@
 """How far the collector has read, kept beside its outbox as one file that is replaced as a whole.
 
-``collected``: all content that was made available before it is in the outbox, durably. ``contents`` are the
-blobs after ``collected - overlap`` that are in it as well. Losing the file costs time and no record: all is
-read again, and the row ledger knows the records.
+``collected``: all content that was made available before it is in the outbox, durably (a late blob that
+failed aside, which keeps it where it is). ``contents`` are the blobs after ``collected - overlap`` that are
+in it as well. Losing the file costs time and no record: all is read again, and the row ledger knows records.
 """
 
 from __future__ import annotations

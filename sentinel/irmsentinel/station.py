@@ -98,10 +98,6 @@ class Station:
         """How the outbox stands."""
         return self._desk.overview(self.box)
 
-    def heartbeat(self) -> Event:
-        """How the collector's outbox stands, as a heartbeat."""
-        return health.of_overview(self.overview(), component="collector")
-
     def tell(self, *events: Event) -> None:
         """Write health rows, with a heartbeat of every connector on this machine, and send them."""
         if self._health is not None:

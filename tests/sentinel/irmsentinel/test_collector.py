@@ -109,6 +109,36 @@ def test_the_cursor_stays_where_a_blob_failed_and_the_others_are_kept(rig: Rig) 
     assert stored(rig).collected >= int(NOW)
 
 
+def test_a_late_blob_that_fails_keeps_the_cursor_and_is_asked_for_until_it_comes(rig: Rig) -> None:
+    """It lies behind the cursor: that neither passes it over nor creeps back day by day."""
+    station = rig.station()
+    station.round()
+    at = stored(rig).collected
+    late = rig.alert(20 * HOUR)
+    for _ in range(3):
+        rig.clock.advance(12 * HOUR)
+        rig.tenant.fail(Fault("blob", 500, "AF50000", times=5))
+        assert station.round().collected.failed == 1
+        assert stored(rig).collected == at
+    assert station.round().collected.complete
+    assert rig.ids() == [late["Id"]]
+    assert stored(rig).collected > at
+
+
+def test_blobs_that_can_never_be_read_stop_no_others(rig: Rig) -> None:
+    """However many there are, and whatever comes after them: they are told in each round, and expire."""
+    for minutes in range(12):
+        rig.tenant.add(NOW - 2 * HOUR + 60 * minutes, b'[{"Id":')
+    record = rig.alert(HOUR)
+    station = rig.station(connections=1)
+    done = station.round().collected
+    assert (done.failed, done.new, done.trouble) == (12, 1, "not-json")
+    rig.clock.advance(HOUR)
+    newer = rig.alert(60)
+    assert station.round().collected.new == 1
+    assert set(rig.ids()) == {record["Id"], newer["Id"]}
+
+
 def test_a_list_that_fails_half_way_keeps_what_was_read(make_rig: Made) -> None:
     """The cursor stays before the window; blobs of the pages before the failure are not fetched again."""
     rig = make_rig(page_size=2)

@@ -27,6 +27,12 @@ MUTATIONS = [
     ("IRMAlertsFromSecurityAlert", "users on SystemAlertId, TimeGenerated", "users on SystemAlertId", "each"),
     ("IRMAlertsFromSecurityAlert", "kind=leftouter users", "kind=inner users", "each"),
     ("IRMOtherSecurityAlerts", '"Microsoft 365 Insider Risk Management", ', "", "every"),
+    ("IRMNewHighSeverityAlert", "FirstSeen > ago(2h)", "FirstSeen >= ago(2h)", "first seen in the hour"),
+    ("IRMNewHighSeverityAlert", "FirstSeen <= ago(1h)", "FirstSeen < ago(1h)", "first seen in the hour"),
+    ("IRMAlertEscalatedOrReopened", "| where LastUpdated == Newest", "", "an older version"),
+    ("IRMAlertEscalatedOrReopened", " and not(WasOpen)", "", "neither"),
+    ("IRMAlertAndRiskySignin", "TriggerTime + 24h", "TriggerTime + 23h", "24 hours"),
+    ("IRMCollectorSilent", "LastHeartbeat <= ago(3h)", "LastHeartbeat < ago(3h)", "its last"),
     ("IRMAlertsIdentity", "isnotempty(AccountUPN)", "true", "a row before"),
     (
         "IRMAlertsIdentity",

@@ -14,7 +14,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults lint kql docs lock package appinspect clean
+.PHONY: help demo test faults lint kql docs pictures lock package appinspect advisories clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,7 @@ lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/ruff check --output-format concise
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/python bundle.py --types
 
 kql: $(VENV)/.kql ## check all KQL with Microsoft's parser and the house's rules
 	@$(BIN)/python -m irmsentinel.check_command --modules $(VENV)/kql
@@ -40,15 +41,36 @@ kql: $(VENV)/.kql ## check all KQL with Microsoft's parser and the house's rules
 docs: $(VENV)/.dev ## write the pages of docs/ that are made from the code
 	@$(BIN)/python docs/write.py
 
-package: $(VENV)/.dev ## build dist/ (wheel, Splunk app), byte for byte the same from the same commit
+pictures: $(VENV)/.dev ## picture the Splunk app's pages for docs/, in Debian's Chromium
+	@IRMEXPORT_PICTURES=$(CURDIR)/build/pictures $(BIN)/python -m pytest -q tests/splunk_app/pages -k 'held or written'
+	@mkdir -p docs/pictures
+	@cp build/pictures/queue.png build/pictures/profiles.png docs/pictures/
+
+package: $(VENV)/.dev ## build dist/ (wheel, Splunk app, Sentinel solution), byte for byte the same from the same commit
 	@$(BIN)/python package.py
 
 appinspect: $(VENV)/.dev ## build the Splunk app and have Splunk's AppInspect look at it
 	@$(BIN)/python package.py --only splunk --inspect
 
-lock: $(VENV)/.dev ## renew requirements/*.txt to the newest releases, with hashes
-	@$(UV_LOCK) --python-version 3.11 --extra sentinel --extra dev pyproject.toml -o requirements/dev.txt
-	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt --extra sentinel pyproject.toml -o requirements/runtime.txt
+# In an environment of its own. --strict: a package that could not be looked up is a failure, not a pass.
+# Each package of a lock, also one that only the older Python gets.
+AUDIT := .cache/advisories
+advisories: $(AUDIT)/.made ## look up the advisories of all that is released (asks PyPI)
+	@failed=; for lock in runtime splunk-lib; do \
+		sed 's/ ; [^\\]*/ /' requirements/$$lock.txt > $(AUDIT)/$$lock.txt; \
+		echo "requirements/$$lock.txt"; \
+		$(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes -r $(AUDIT)/$$lock.txt || failed=1; \
+	done; test -z "$$failed"
+
+$(AUDIT)/.made: $(VENV)/.python requirements/advisories.txt
+	@$(BIN)/python -m venv --clear $(AUDIT)
+	@$(AUDIT)/bin/python -m pip --disable-pip-version-check --no-input install -qq \
+		--require-hashes --no-deps --only-binary=:all: -r requirements/advisories.txt
+	@touch $@
+
+lock: $(VENV)/.dev ## renew requirements/*.txt and the pages' lock to the newest releases, with hashes
+	@$(UV_LOCK) --python-version 3.11 --all-extras pyproject.toml -o requirements/dev.txt
+	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt --extra keyring --extra keyvault --extra sentinel pyproject.toml -o requirements/runtime.txt
 	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 	@$(UV_LOCK) --python-version 3.9 --fork-strategy fewest --excludes requirements/core-py39.excludes \
 		requirements/core-py39.in -o requirements/core-py39.txt
@@ -59,7 +81,9 @@ lock: $(VENV)/.dev ## renew requirements/*.txt to the newest releases, with hash
 	@$(UV_LOCK) --python-version 3.11 requirements/splunk-build.in -o requirements/splunk-build.txt
 	@$(UV_LOCK) --python-version 3.13 requirements/splunk-sdk3.in -o requirements/splunk-sdk3.txt
 	@$(UV_LOCK) --python-version 3.11 --fork-strategy fewest requirements/appinspect.in -o requirements/appinspect.txt
-	@git --no-pager diff --stat -- requirements
+	@$(UV_LOCK) --python-version 3.11 --fork-strategy fewest requirements/advisories.in -o requirements/advisories.txt
+	@cd splunk_app/ui && PATH="$(abspath $(BIN)):$$PATH" npm update --package-lock-only --silent
+	@git --no-pager diff --stat -- requirements splunk_app/ui
 
 clean: ## remove everything that make made
 	@rm -rf $(VENV) .cache .hypothesis build dist

@@ -1,8 +1,11 @@
-"""Builds dist/: the wheel, and the Splunk app with its list of materials. The same commit, the same bytes.
+"""Builds dist/: the wheel, the Splunk app with its list of materials, the Sentinel solution.
+
+The same commit gives the same bytes.
 
 File times inside are the last commit's (or SOURCE_DATE_EPOCH, where that is set) and modes are
 normalised. The wheel's build fetches nothing. The app's lib/ is fetched as requirements/splunk-lib.txt
-hashes it, once for each lock; later builds find it in .cache/.
+hashes it, and what its pages are bundled of as splunk_app/ui/package-lock.json does, once for each
+lock; later builds find them in .cache/.
 """
 
 import argparse
@@ -17,11 +20,16 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import tomllib
 import venv
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from hatchling.builders.wheel import WheelBuilder
+
+import bundle
 
 ROOT = Path(__file__).resolve().parent
 APP = "irmexport"
@@ -30,6 +38,8 @@ WHEEL_LOCK = ROOT / "requirements" / "runtime.txt"
 BUILD_LOCK = ROOT / "requirements" / "splunk-build.txt"
 # lib/ is resolved for the older of Splunk's two Pythons; what is installed runs on both.
 LIB_PYTHON = "3.9"
+# A zip knows no earlier time than 1980.
+ZIP_BEGINS = 315_532_800
 # On PyPI as source alone. Its archive is checked against the lock and built by the locked setuptools.
 SOURCE_ONLY = "splunk-sdk"
 # Compiled parts (each of these packages has a pure one beside them), scripts and pip's own notes.
@@ -129,22 +139,30 @@ def refuse_native(folder: Path) -> None:
             sys.exit(f"{file} needs compiled code: add it to requirements/core-py39.excludes.")
 
 
-def lay_app(into: Path) -> Path:
-    """The app as it will be installed, in a new folder of that one."""
+def lay_app(into: Path, *, pages: bool) -> tuple[Path, list[bundle.Bundled]]:
+    """The app as it will be installed, in a new folder of that one; and what its pages are made of."""
     app = into / APP
     shutil.rmtree(app, ignore_errors=True)
     unwanted = shutil.ignore_patterns("__pycache__", "*.pyc", "local", "local.meta", ".*")
-    shutil.copytree(ROOT / "splunk_app", app, ignore=unwanted)
+    app.mkdir()
+    for part in sorted((ROOT / "splunk_app").iterdir()):
+        if part.is_dir() and part != bundle.UI:
+            shutil.copytree(part, app / part.name, ignore=unwanted)
+        elif part.is_file() and not part.name.startswith("."):
+            shutil.copyfile(part, app / part.name)
+    static = app / "appserver" / "static" / "pages"
+    static.mkdir(parents=True, exist_ok=True)
+    bundled = bundle.bundle(static) if pages else []
     shutil.copytree(libraries(), app / "lib")
     shutil.copytree(ROOT / "common" / "irmcore", app / "lib" / "irmcore", ignore=unwanted)
     shutil.copyfile(ROOT / "LICENSE", app / "LICENSE")
     for name, text in (("default/app.conf", f"version = {version()}\n"), ("app.manifest", f'"{version()}"')):
         if text not in (app / name).read_text(encoding="utf-8"):
             sys.exit(f"splunk_app/{name} does not have the version of pyproject.toml, {version()}.")
-    return app
+    return app, bundled
 
 
-def pack(app: Path, archive: Path, time: int) -> None:
+def pack(app: Path, archive: Path, made: int) -> None:
     """The app as a tarball that does not depend on who packs it where."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as tar:
@@ -152,20 +170,27 @@ def pack(app: Path, archive: Path, time: int) -> None:
             entry = tar.gettarinfo(str(file), str(file.relative_to(app.parent)))
             entry.uid = entry.gid = 0
             entry.uname = entry.gname = ""
-            entry.mtime = time
+            entry.mtime = made
             entry.mode = 0o755 if entry.isdir() else 0o644
             with file.open("rb") if entry.isfile() else io.BytesIO() as content:
                 tar.addfile(entry, content if entry.isfile() else None)
-    with archive.open("wb") as packed, gzip.GzipFile("", "wb", 9, packed, mtime=time) as compressed:
+    with archive.open("wb") as packed, gzip.GzipFile("", "wb", 9, packed, mtime=made) as compressed:
         compressed.write(raw.getvalue())
 
 
-def materials(lock: Path) -> dict[str, object]:
-    """What is built, with the packages of its lock, as CycloneDX 1.5."""
+def materials(lock: Path, bundled: Sequence[bundle.Bundled] = ()) -> dict[str, object]:
+    """What is built, as CycloneDX 1.5: the packages of its lock, and those inside the app's pages."""
 
-    def component(name: str, number: str) -> dict[str, str]:
-        purl = f"pkg:pypi/{name}@{number}"
+    def component(name: str, number: str, purl: str) -> dict[str, object]:
         return {"type": "library", "bom-ref": purl, "name": name, "version": number, "purl": purl}
+
+    python = [
+        component(name, number, f"pkg:pypi/{name}@{number}") for name, number in sorted(locked(lock).items())
+    ]
+    pages = [
+        {**component(one.name, one.version, one.purl), "licenses": [{"expression": one.licence}]}
+        for one in bundled
+    ]
 
     own = {"type": "application", "bom-ref": APP, "name": APP, "version": version()}
     return {
@@ -173,24 +198,49 @@ def materials(lock: Path) -> dict[str, object]:
         "specVersion": "1.5",
         "version": 1,
         "metadata": {"component": own},
-        "components": [component(name, number) for name, number in sorted(locked(lock).items())],
+        "components": python + pages,
     }
 
 
-def write_materials(built: Path, lock: Path) -> Path:
+def write_materials(built: Path, lock: Path, bundled: Sequence[bundle.Bundled] = ()) -> Path:
     """The list of materials beside what was built."""
     listed = built.with_name(f"{built.name}.cdx.json")
-    listed.write_text(json.dumps(materials(lock), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    listed.write_text(json.dumps(materials(lock, bundled), indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return listed
 
 
-def build_app(into: Path) -> list[Path]:
+def build_app(into: Path, *, pages: bool) -> list[Path]:
     """The Splunk app and its list of materials, written into that folder."""
     into.mkdir(parents=True, exist_ok=True)
     archive = into / f"{APP}-{version()}.spl"
     with tempfile.TemporaryDirectory() as temporary:
-        pack(lay_app(Path(temporary)), archive, int(os.environ.get("SOURCE_DATE_EPOCH", "0")))
-    return [archive, write_materials(archive, LOCK)]
+        app, bundled = lay_app(Path(temporary), pages=pages)
+        pack(app, archive, int(os.environ.get("SOURCE_DATE_EPOCH", "0")))
+    return [archive, write_materials(archive, LOCK, bundled)]
+
+
+def build_solution(into: Path) -> list[Path]:
+    """The Sentinel solution, written into that folder."""
+    sys.path[:0] = [str(ROOT / "common"), str(ROOT / "sentinel")]  # this tree's, whatever is installed
+    from irmsentinel import content, hub, solution
+
+    loaded = content.load(ROOT / "sentinel")
+    documents = {
+        "azuredeploy.json": solution.deployment(loaded),
+        "createUiDefinition.json": hub.interface(loaded),
+        "mainTemplate.json": hub.package(loaded, version()),
+    }
+    files = {name: json.dumps(document, indent=2) + "\n" for name, document in documents.items()}
+    files["LICENSE"] = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    into.mkdir(parents=True, exist_ok=True)
+    archive = into / f"{APP}-sentinel-{version()}.zip"
+    made = max(int(os.environ.get("SOURCE_DATE_EPOCH", "0")), ZIP_BEGINS)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, text in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, time.gmtime(made)[:6])
+            entry.external_attr = 0o644 << 16
+            packed.writestr(entry, text, zipfile.ZIP_DEFLATED)
+    return [archive]
 
 
 def appinspect() -> Path:
@@ -230,14 +280,17 @@ def main() -> None:
     """Build, and print each file's SHA-256 and path as sha256sum does."""
     arguments = argparse.ArgumentParser(description="Build dist/, byte for byte reproducibly.")
     arguments.add_argument("--into", type=Path, default=ROOT / "dist", help="default: dist/")
-    arguments.add_argument("--only", choices=("wheel", "splunk"), help="default: all")
+    arguments.add_argument("--only", choices=("wheel", "splunk", "sentinel"), help="default: all")
+    # The demo drives the command and the sender, and must not need Node.
+    arguments.add_argument("--without-pages", action="store_true", help="leave the app's pages out")
     arguments.add_argument("--inspect", action="store_true", help="have splunk-appinspect look at the app")
     asked = arguments.parse_args()
     into = asked.into.resolve()
-    if "SOURCE_DATE_EPOCH" not in os.environ and (time := commit_time()):
-        os.environ["SOURCE_DATE_EPOCH"] = time
-    built = build_wheel(into) if asked.only != "splunk" else []
-    built += build_app(into) if asked.only != "wheel" else []
+    if "SOURCE_DATE_EPOCH" not in os.environ and (committed := commit_time()):
+        os.environ["SOURCE_DATE_EPOCH"] = committed
+    built = build_wheel(into) if asked.only in {None, "wheel"} else []
+    built += build_app(into, pages=not asked.without_pages) if asked.only in {None, "splunk"} else []
+    built += build_solution(into) if asked.only in {None, "sentinel"} else []
     if asked.inspect:
         built += inspect(next(file for file in built if file.suffix == ".spl"))
     for file in built:

@@ -8,6 +8,8 @@ from typing import Any
 import click
 from irmcli.main import main
 from irmcore.profile.load import schema
+from irmsentinel import content as contents
+from irmsentinel import rules, workbooks
 
 HERE = Path(__file__).parent
 WIDTH = 100
@@ -90,7 +92,60 @@ def _values(value: dict[str, Any]) -> str:
     return f"{text}, default `{value['default']}`" if "default" in value else text
 
 
-PAGES = {"commands.md": commands, "profile.md": profile}
+def content() -> str:
+    """docs/content.md: every function, rule, hunting query and workbook, from their files."""
+    loaded = contents.load()
+    found = rules.load()
+    parts = [
+        "# Content for Microsoft Sentinel",
+        "",
+        "Made from the files of `sentinel/` by `make docs`. [kql.md](kql.md) says how it is deployed and",
+        "added to. Every query was bound by Microsoft's parser and run on this machine on made-up rows that",
+        "it must find and rows that it must not. **Nothing was deployed to a live workspace.**",
+        "",
+        "## Analytic rules",
+        "",
+        "| rule | what it reports | severity | every | looks back | ATT&CK |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| `{rule.name}`: {rule.fields['name']} | {rule.fields['description']} "
+            f"| {rule.fields['severity']} "
+            f"| {rule.fields['queryFrequency']} | {rule.fields['queryPeriod']} "
+            f"| {', '.join(rule.fields['relevantTechniques'])} |"
+            for rule in found
+            if rule.folder == rules.ANALYTIC
+        ),
+        "",
+        "## Hunting queries",
+        "",
+        "| query | what it finds | ATT&CK |",
+        "|---|---|---|",
+        *(
+            f"| `{rule.name}`: {rule.fields['name']} | {rule.fields['description']} "
+            f"| {', '.join(rule.fields['relevantTechniques'])} |"
+            for rule in found
+            if rule.folder == rules.HUNTING
+        ),
+        "",
+        "## Workbooks",
+        "",
+        "| workbook | what it shows | parts |",
+        "|---|---|---|",
+        *(
+            f"| `{book.name}`: {book.title} | {book.about} | {'; '.join(book.queries)} |"
+            for book in workbooks.load()
+        ),
+        "",
+        "## Functions",
+        "",
+        "| function | what it gives |",
+        "|---|---|",
+        *(f"| `{each.name}({each.signature})` | {each.summary} |" for each in loaded.functions),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+PAGES = {"commands.md": commands, "content.md": content, "profile.md": profile}
 
 if __name__ == "__main__":
     for page, made in PAGES.items():

@@ -67,10 +67,14 @@ OURS = {part.partition(".")[0] for part in FLOORS} | {BESIDE}
 # The parts that may import a package that is not Python's own. The core may import no others.
 PACKAGES = {
     "requests": {"irmcore.transport", "irmcore.auth"},
-    "urllib3": {"irmcore.transport", "irmcore.auth"},
+    "urllib3": {"irmcore.transport", "irmcore.auth", "irmsentinel"},
     "msal": {"irmcore.auth"},
     "yaml": {"irmcore.profile"},
     "splunk": {"irmexport_rest"},
+    "keyring": {"irmcli"},
+    "watchdog": {"irmcli"},
+    "cryptography": {"irmcli", "irmemulator"},
+    "jwt": {"irmemulator"},
     "fastjsonschema": {"irmcore.profile"},
 }
 

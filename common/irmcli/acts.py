@@ -6,22 +6,21 @@ stand-in what it kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from irmcore import connection as connections
-from irmcore import intake
 from irmcore import profile as profiles
 from irmcore.connection import Connection
 from irmcore.delivery import Report
 from irmcore.profile import Profile
 from irmemulator import Emulator, Fault, Options
 
-from irmcli import delivered, examples, rehearsal, shaped, source
-from irmcli.commands.send import box_of
+from irmcli import examples, rehearsal, source
 from irmcli.desks import desk_of
 from irmcli.say import Say, count
 from irmcli.settings import Settings
+from irmcli.ways import Way
 
 #: What the connector must keep of each example: (user, threshold) of every row that Microsoft's page prints.
 EXPECTED = {
@@ -50,15 +49,23 @@ sarad@contoso.com,Dropbox - Shared a folder outside the company,critical,2,2023-
 Verdict = tuple[str, bool]
 
 
-def play(say: Say, settings: Settings, place: Path) -> list[Verdict]:
-    """All acts, in a new outbox under ``place``, and what each came to."""
-    chosen = [profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)") for name in EXPECTED]
+@contextmanager
+def connector(say: Say, place: Path) -> Iterator[Emulator]:
+    """The stand-in that all acts send to, with a job for every shipped profile."""
+    names = profiles.shipped_names()
+    chosen = [profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)") for name in names]
     with rehearsal.emulator(place / "emulator", chosen, Options(), lifetime=_LIFETIME) as running:
         rehearsal.announce(place / "emulator", running)
         say.line(f"A stand-in of the Purview connector runs at {running.url} (HTTPS, throw-away CA).")
-        stage = _Stage(say, settings, place, running)
-        results = [stage.example(profile) for profile in chosen]
-        ended = stage.doubt(chosen[1])
+        yield running
+
+
+def play(say: Say, settings: Settings, place: Path, running: Emulator) -> list[Verdict]:
+    """All acts, in a new outbox under ``place``, and what each came to."""
+    chosen = [profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)") for name in EXPECTED]
+    stage = _Stage(say, settings, place, running)
+    results = [stage.example(profile) for profile in chosen]
+    ended = stage.doubt(chosen[1])
     return [*map(_verdict, results), ended]
 
 
@@ -105,7 +112,7 @@ class _Stage:
         running.faults.next(Fault(reset_after_last_byte=True))
         connection, report = self._send(profile, file)
         desk = desk_of(self._settings)
-        box = box_of(self._settings, connection)
+        box = Way(self._say, self._settings, profile, connection).box
         overview = desk.overview(box)
         for item in overview.items:
             say.line(f"irmexport status: {item.id[:12]} is {item.state} ({count(item.rows, 'row')})")
@@ -125,20 +132,11 @@ class _Stage:
         say, settings = self._say, self._settings
         say.line(f"irmexport send {file.name} --profile {profile.name} --emulator …", "dim")
         connection = rehearsal.connection(profile, str(self._place / "emulator"))
-        box = box_of(settings, connection)
-        box.create()
-        connections.save(box, connection)
+        way = Way(say, settings, profile, connection)
         with source.table(str(file), profile, "auto") as table:
-            done = intake.accept(
-                table,
-                profile.at(connection.connector),
-                box,
-                settings.origin({"file": file.name}),
-                where=connections.destination(connection),
-                name=file.name,
-            )
-        shaped.show(say, done, dry=False)
-        report, _ = delivered.drain(say, box, settings.service(connection))
+            done = way.accept(table, name=file.name, details={"file": file.name})
+        way.show(done, dry=False)
+        report, _ = way.deliver()
         return connection, report
 
 

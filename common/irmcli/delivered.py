@@ -9,10 +9,12 @@ from typing import Any
 from irmcore import gate as gates
 from irmcore.advice import advice
 from irmcore.clock import iso
+from irmcore.connection import kind_of
 from irmcore.delivery import Report, Sender, Service
 from irmcore.outbox import Batch, Box, Manifest, states
 from irmcore.standing import load_gate
 
+from irmcli import waiting
 from irmcli.exits import code_of_drain
 from irmcli.say import Say, count
 
@@ -47,11 +49,14 @@ class Teller:
 
 def drain(say: Say, box: Box, service: Service, *, until: float | None = None) -> tuple[Report, int]:
     """Send what may be sent of one connector, tell it, and give the exit code it means."""
+    too_early = waiting.warning(box) if box.waiting() else None
+    if too_early is not None:
+        say.warn(too_early)
     report = Sender(box, service, listener=Teller(say)).drain(until=until)
     gate, _ = load_gate(box)
     paused = gate.mode != gates.OPEN
     if report.trouble:
-        say.line(f"  {report.advice or advice(report.trouble)}", "yellow")
+        say.line(f"  {report.advice or advice(report.trouble, kind_of(box))}", "yellow")
     if report.waiting:
         when = f"; next try {iso(report.due)}" if report.due else ""
         state = (

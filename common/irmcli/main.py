@@ -17,18 +17,24 @@ from irmcli.settings import Settings
 #: name → module under irmcli.commands, in the order of a first use. A module is imported when it runs.
 COMMANDS = {
     "profile": "profile",
+    "wizard": "wizard",
+    "credential": "credential",
     "check": "check",
     "send": "send",
+    "watch": "watch",
     "drain": "drain",
     "status": "status",
     "show": "show",
+    "reconcile": "reconcile",
     "resolve": "resolve",
     "requeue": "requeue",
     "resume": "resume",
     "export-rejects": "export_rejects",
     "audit": "audit",
+    "report": "report",
     "doctor": "doctor",
     "clean-up": "clean_up",
+    "schedule": "schedule",
     "emulator": "emulator",
     "demo": "demo",
 }
@@ -104,6 +110,13 @@ def with_json(command: click.Command) -> click.Command:
     return command
 
 
+def _host(ctx: click.Context) -> Any:
+    """What a command from outside needs of us, for when it asks: --help does not load it."""
+    from irmcli.ways import Ways
+
+    return Ways(Say.of(ctx), Settings.of(ctx))
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="irmexport")
 @click.option(
@@ -122,3 +135,4 @@ def main(ctx: click.Context, outbox: str | None, as_json: bool) -> None:
     """
     ctx.obj = Say(as_json=as_json)
     ctx.meta["irmexport.settings"] = Settings.read(outbox)
+    ctx.meta["irmexport.host"] = _host

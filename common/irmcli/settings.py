@@ -5,8 +5,10 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -15,18 +17,25 @@ from irmcore import connection as connections
 from irmcore import credentials
 from irmcore import profile as profiles
 from irmcore.connection import Connection
+from irmcore.credentials import Credential
 from irmcore.delivery import Service
 from irmcore.disk import make_all, system_disk
 from irmcore.errors import ConfigurationError
-from irmcore.outbox import Origin
-from irmcore.profile import Profile
+from irmcore.outbox import Box, Origin
+from irmcore.profile import CredentialRef, Profile
+
+from irmcli import expiry, safes
+
+#: Other distributions send to other kinds of destination: kind -> (box, environment) -> Service.
+DESTINATIONS = "irmexport.destinations"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The outbox directory, the directory of the user's own profiles, and the environment."""
+    """The outbox, the folders of the user's configuration and of their own profiles, and the environment."""
 
     outbox: Path
+    configuration: Path
     profiles: Path
     environment: Mapping[str, str]
 
@@ -34,10 +43,11 @@ class Settings:
     def read(outbox: str | None) -> Settings:
         environment = dict(os.environ)
         state = platformdirs.user_state_path("irmexport")
-        own = platformdirs.user_config_path("irmexport") / "profiles"
+        configuration = platformdirs.user_config_path("irmexport")
         return Settings(
             outbox=Path(outbox) if outbox else state / "outbox",
-            profiles=Path(environment.get("IRMEXPORT_PROFILES", own)),
+            configuration=configuration,
+            profiles=Path(environment.get("IRMEXPORT_PROFILES", configuration / "profiles")),
             environment=environment,
         )
 
@@ -65,14 +75,40 @@ class Settings:
             )
         return str(self.outbox.absolute())
 
-    def service(self, connection: Connection) -> Service:
+    def service(self, connection: Connection, *, warn: Callable[[str], None] | None = None) -> Service:
         """How a connection's batches are sent; the secret is read when a token is first needed.
 
-        Raises ConfigurationError.
+        ``warn`` is told then if the secret ends soon. Raises ConfigurationError.
         """
-        place = connection.connector.credential
-        return connections.service(
-            connection, lambda: credentials.read(place.kind, place.name, self.environment)
+
+        def secret() -> Credential:
+            found = self.credential(connection.connector.credential)
+            said = expiry.warning(found, time.time())
+            if warn is not None and said is not None:
+                warn(said)
+            return found
+
+        return connections.service(connection, secret)
+
+    def credential(self, place: CredentialRef) -> Credential:
+        """What is at the place that a profile names. Raises CredentialError."""
+        return credentials.read(place.kind, place.name, self.environment, safes.READERS)
+
+    def service_of(self, box: Box, *, warn: Callable[[str], None] | None = None) -> Service:
+        """How an outbox is sent, whatever kind of destination it has; ``warn`` as for `service`.
+
+        Raises ConfigurationError, DamageError.
+        """
+        kind = connections.kind_of(box)
+        if kind == connections.KIND:
+            return self.service(connections.load(box), warn=warn)
+        for point in metadata.entry_points(group=DESTINATIONS, name=kind):
+            made: Service = point.load()(box, self.environment)
+            return made
+        raise ConfigurationError(
+            f"this installation knows no destination `{kind}`",
+            where=box.path,
+            next_step="Install what handed these batches over: pip install 'irmexport[sentinel]'",
         )
 
     def profile(self, name: str) -> Profile:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
+import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,9 +20,12 @@ from irmcore.shaping.readers import (
     decompressed,
     json_lines_table,
     looks_like_json,
+    mappings_table,
 )
 
 FORMATS = ("auto", "csv", "jsonl")
+#: Lines of a JSON sample that are looked at.
+SAMPLE_LINES = 10_000
 _BLOCK = 1024 * 1024
 
 
@@ -34,6 +40,32 @@ def table(path: str, profile: Profile, form: str) -> Iterator[Table]:
             yield json_lines_table(stream, fields, name=name)
         else:
             yield csv_table(stream, name=name, ragged=profile.ragged)
+
+
+@contextmanager
+def sample(path: str) -> Iterator[Table]:
+    """The table of a sample without a profile: its own columns, of JSON lines all keys of its first rows.
+
+    Rows with too many fields are refused as ``ragged-long``. Raises InputError.
+    """
+    with _opened(path) as packed:
+        stream = decompressed(packed, path)
+        if not looks_like_json(stream):
+            yield csv_table(stream, name=path)
+            return
+        found = []
+        for line in itertools.islice(stream, SAMPLE_LINES):
+            with contextlib.suppress(ValueError):  # a line that is no JSON shows no column; `check` names it
+                found.append(json.loads(line))
+        objects = [row for row in found if isinstance(row, dict)]
+        keys = dict.fromkeys(str(key) for row in objects for key in row)
+        if not keys:
+            raise InputError(
+                "no line of the sample is a JSON object",
+                where=path,
+                next_step="Give a CSV file with a header, or one JSON object a line.",
+            )
+        yield mappings_table(objects, list(keys))
 
 
 @contextmanager

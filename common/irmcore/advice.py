@@ -49,6 +49,9 @@ ADVICE: Mapping[str, str] = {
 ENTRA: Mapping[str, str] = {
     "AADSTS7000215": "The client secret is wrong: use the secret's value, not its ID.",
     "AADSTS7000222": "The client secret has expired: create a new one and put it where `credential` says.",
+    "AADSTS700027": "The application does not have this certificate: upload it under Certificates & secrets.",
+    "AADSTS700024": "The signed proof is out of its time: set this machine's clock (NTP).",
+    "AADSTS1000502": "The certificate has ended or is not valid yet: make a new one and upload it.",
     "AADSTS700016": "The tenant does not know this application: check `app_id` and `tenant_id`.",
     "AADSTS90002": "There is no such tenant in this cloud: check `tenant_id` and `cloud`.",
     "AADSTS900023": "`tenant_id` is not a tenant: copy the directory ID from Entra's overview.",
@@ -57,6 +60,21 @@ ENTRA: Mapping[str, str] = {
     "AADSTS7000112": "The application is disabled: enable it under Enterprise applications.",
     "AADSTS53003": "Conditional access blocks this application: allow this machine's address.",
 }
+
+#: What is different where batches go to a table of Azure Monitor (the Logs Ingestion API).
+INGESTION: Mapping[str, str] = {
+    "http-400": "The data collection rule refuses the rows: compare its stream with the template that `irmexport sentinel template --collection` writes. Then `irmexport requeue BATCH`.",
+    "http-401": "The ingestion endpoint does not accept the token: check `tenant_id`, `app_id` and `cloud`.",
+    "http-403": "The app may not send to this rule: give it the role Monitoring Metrics Publisher on the data collection rule (it takes up to 30 minutes to work), and check `rule_id`.",
+    "http-404": "The endpoint does not know the rule or the stream: copy `endpoint` and `rule_id` (the immutable id, dcr-…) from the rule's JSON view.",
+    "http-413": "A single row is larger than the service takes: report this, irmexport cuts rows before. `irmexport resolve BATCH --withdraw` gives the batch up.",
+    "http-429": "The rule is at its limit (2 GB or 12,000 requests a minute); irmexport waits as long as it says.",
+    "dns": "The ingestion endpoint's name cannot be resolved: check `endpoint`, DNS and `proxy`.",
+    "refused": "Nothing answers at the ingestion endpoint: check `endpoint` and the firewall (*.ingest.monitor.azure.com).",
+    "timeout": "No answer in time from the ingestion endpoint; the batch is sent again.",
+    "tls": "The ingestion endpoint's certificate is not trusted: if TLS is inspected here, set `ca_file`.",
+}
+_OF_KIND: Mapping[str, Mapping[str, str]] = {"azure-monitor-ingestion": INGESTION}
 
 _IN_DOUBT = (
     "Nobody knows whether the service kept the rows. Look at the connector's log in the portal (RecordsSaved), "
@@ -77,10 +95,10 @@ _FAMILIES = (
 )
 
 
-def advice(code: str) -> str:
-    """What to check for ``code``; an empty text for the code of a success."""
+def advice(code: str, kind: str = "") -> str:
+    """What to check for ``code`` of a destination of ``kind``; an empty text for the code of a success."""
     code = code.split(" ", 1)[0]
-    known = ADVICE.get(code) or ENTRA.get(code.replace("token-", "", 1))
+    known = _OF_KIND.get(kind, {}).get(code) or ADVICE.get(code) or ENTRA.get(code.replace("token-", "", 1))
     if known is not None:
         return known
     for beginning, text in _FAMILIES:

@@ -14,7 +14,7 @@ from typing import Any, Callable, Protocol
 import msal
 
 from irmcore.advice import ENTRA
-from irmcore.credentials import Secret
+from irmcore.credentials import Credential
 
 
 class TokenTrouble(Exception):
@@ -56,12 +56,13 @@ class MsalTokens:
         login: str,
         tenant_id: str,
         app_id: str,
-        secret: Callable[[], Secret],
-        resource: str,
+        secret: Callable[[], Credential],
+        scope: str,
         http: Any,
         known_login: bool,
     ) -> None:
-        """``login`` is https://host; ``secret`` is asked each time a client is made.
+        """``login`` is https://host; ``scope`` is what the token is for, ending in ``/.default``;
+        ``secret`` (or a certificate) is asked for each time a client is made.
 
         ``http`` is a requests session (MSAL's own would let REQUESTS_CA_BUNDLE decide whom to trust);
         ``known_login`` is False for an emulator, which Microsoft's instance discovery does not know.
@@ -69,7 +70,7 @@ class MsalTokens:
         self._authority = f"{login}/{tenant_id}"
         self._app_id = app_id
         self._secret = secret
-        self._scopes = [f"https://microsoft.onmicrosoft.com/{resource}/.default"]
+        self._scopes = [scope]
         self._http = http
         self._known_login = known_login
         self._client: Any = None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from irmcore import __version__
 from irmcore.clouds import CLOUDS, Endpoints, emulator_endpoints
-from irmcore.credentials import Secret
+from irmcore.credentials import Credential
 from irmcore.errors import ConfigurationError, DamageError
 from irmcore.outbox import Box, Destination
 from irmcore.profile.model import Connector, CredentialRef
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from irmcore.delivery import Service
 
 FILE = "connector.json"
+#: The kind of destination that a profile describes.
+KIND = "purview-indicators"
 #: Seconds for one request to Entra ID.
 TOKEN_DEADLINE = 60.0
 
@@ -51,7 +53,7 @@ def destination(connection: Connection) -> Destination:
     """Where batches go. An emulator's are told apart, so that they never go anywhere else."""
     cloud = "emulator" if connection.emulator is not None else connection.connector.cloud
     address = {"cloud": cloud, "job_id": connection.connector.job_id}
-    return Destination("purview-indicators", address, connection.connector.in_doubt)
+    return Destination(KIND, address, connection.connector.in_doubt)
 
 
 def box_name(connection: Connection) -> str:
@@ -65,6 +67,14 @@ def save(box: Box, connection: Connection) -> None:
     data = json.dumps(asdict(connection), indent=1, sort_keys=True).encode("ascii") + b"\n"
     if box.read_file(FILE) != data:
         box.replace_file(FILE, data)
+
+
+def kind_of(box: Box) -> str:
+    """The kind of destination that an outbox is for: a profile's, unless its settings name another."""
+    try:
+        return str(json.loads(box.read_file(FILE) or b"{}").get("kind", KIND))
+    except (ValueError, AttributeError):
+        return KIND
 
 
 def load(box: Box) -> Connection:
@@ -82,8 +92,8 @@ def load(box: Box) -> Connection:
         ) from None
 
 
-def service(connection: Connection, secret: Callable[[], Secret]) -> Service:
-    """The service of a connection; ``secret`` is asked for the client secret when a token is first needed.
+def service(connection: Connection, secret: Callable[[], Credential]) -> Service:
+    """The service of a connection; ``secret`` gives the credential when a token is first needed.
 
     Raises ConfigurationError for settings that were never filled in.
     """
@@ -107,7 +117,7 @@ def service(connection: Connection, secret: Callable[[], Secret]) -> Service:
         tenant_id=connector.tenant_id,
         app_id=connector.app_id,
         secret=secret,
-        resource=connector.resource_app_id,
+        scope=f"https://microsoft.onmicrosoft.com/{connector.resource_app_id}/.default",
         http=http,
         known_login=connection.emulator is None,
     )

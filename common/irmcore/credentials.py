@@ -1,6 +1,7 @@
-"""Reading the client secret from where the profile says. A new place is a new line in ``_READERS``.
+"""Reading what signs in from where the profile says: a client secret, or a certificate with its key.
 
-The secret is returned as a :class:`Secret`, which shows itself in no repr, message or log.
+Neither shows itself in a repr, message or log. The core reads the environment and files; what needs another
+library (a system keyring, Azure Key Vault, a certificate) is a :data:`Reader` that a host hands in.
 """
 
 from __future__ import annotations
@@ -9,18 +10,33 @@ import os
 import stat
 import sys
 from collections.abc import Mapping
-from typing import Callable
+from types import MappingProxyType
+from typing import Callable, Protocol
 
 from irmcore.errors import CredentialError
+
+
+class Credential(Protocol):
+    """What signs in. ``reveal`` gives it in MSAL's form; ``expires`` in seconds since 1970, if known."""
+
+    @property
+    def expires(self) -> float | None: ...
+
+    def reveal(self) -> str | Mapping[str, str]: ...
 
 
 class Secret:
     """A text that does not show itself; ``reveal`` gives it to whoever signs in."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_expires", "_text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, expires: float | None = None) -> None:
         self._text = text
+        self._expires = expires
+
+    @property
+    def expires(self) -> float | None:
+        return self._expires
 
     def reveal(self) -> str:
         return self._text
@@ -29,45 +45,93 @@ class Secret:
         return "Secret(…)"
 
 
-def read(kind: str, name: str, environment: Mapping[str, str]) -> Secret:
-    """The secret at ``name``. Raises CredentialError if it is not there or others may read it."""
-    reader = _READERS.get(kind)
+class Certificate:
+    """A certificate and its private key, both PEM; MSAL signs with the key and shows the certificate."""
+
+    __slots__ = ("_certificate", "_expires", "_key")
+
+    def __init__(self, key: str, certificate: str, expires: float) -> None:
+        self._key = key
+        self._certificate = certificate
+        self._expires = expires
+
+    @property
+    def expires(self) -> float | None:
+        return self._expires
+
+    def reveal(self) -> Mapping[str, str]:
+        return {"private_key": self._key, "public_certificate": self._certificate}
+
+    def __repr__(self) -> str:
+        return "Certificate(…)"
+
+
+#: Reads what is at a place, given its name and the environment. Raises CredentialError.
+Reader = Callable[[str, Mapping[str, str]], Credential]
+_NO_MORE: Mapping[str, Reader] = MappingProxyType({})
+
+
+def read(
+    kind: str, name: str, environment: Mapping[str, str], more: Mapping[str, Reader] = _NO_MORE
+) -> Credential:
+    """The credential at ``name``; ``more`` are readers of further kinds.
+
+    Raises CredentialError if it is not there or others may read it.
+    """
+    reader = _READERS.get(kind) or more.get(kind)
     if reader is None:
         raise CredentialError(
             f"no credential can be read from `{kind}` here",
-            next_step=f"Known: {', '.join(_READERS)}.",
+            next_step=f"Known: {', '.join([*_READERS, *more])}.",
         )
-    text = reader(name, environment)
+    return reader(name, environment)
+
+
+def secret(text: str, where: str, expires: float | None = None) -> Secret:
+    """``text`` as a secret. Raises CredentialError if it is none."""
     if not text or "\n" in text or "\r" in text:
         raise CredentialError(
             "the credential is empty or has more than one line",
-            where=f"{kind} {name}",
+            where=where,
             next_step="Put the client secret's value there, and nothing else.",
         )
-    return Secret(text)
+    return Secret(text, expires)
 
 
-def _from_environment(name: str, environment: Mapping[str, str]) -> str:
+def _from_environment(name: str, environment: Mapping[str, str]) -> Secret:
     if name not in environment:
         raise CredentialError(
             f"the environment variable {name} is not set",
             next_step="Set it to the client secret's value, or name a file in the profile's `credential`.",
         )
-    return environment[name].strip()
+    return secret(environment[name].strip(), f"env {name}")
 
 
-def _from_file(name: str, environment: Mapping[str, str]) -> str:
+def _from_file(name: str, environment: Mapping[str, str]) -> Secret:
     try:
-        with open(os.path.expanduser(name), encoding="utf-8-sig") as file:
+        text = private_bytes(name).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _unreadable(name, error) from None
+    return secret(text.strip(), f"file {name}")
+
+
+def private_bytes(name: str) -> bytes:
+    """What is in a file that only its owner may read, 64 KiB at most. Raises CredentialError."""
+    try:
+        with open(os.path.expanduser(name), "rb") as file:
             if sys.platform != "win32":  # there, access lists say who may read; mode bits do not
                 _refuse_open_file(name, os.fstat(file.fileno()))
-            return file.read(65_536).strip()
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path with a NUL
-        raise CredentialError(
-            f"the credential file cannot be read ({getattr(error, 'strerror', None) or 'not text'})",
-            where=name,
-            next_step="Check the path in the profile's `credential` and that this user may read it.",
-        ) from None
+            return file.read(65_536)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        raise _unreadable(name, error) from None
+
+
+def _unreadable(name: str, error: Exception) -> CredentialError:
+    return CredentialError(
+        f"the credential file cannot be read ({getattr(error, 'strerror', None) or 'not text'})",
+        where=name,
+        next_step="Check the path in the profile's `credential` and that this user may read it.",
+    )
 
 
 def _refuse_open_file(name: str, found: os.stat_result) -> None:
@@ -79,7 +143,7 @@ def _refuse_open_file(name: str, found: os.stat_result) -> None:
         )
 
 
-_READERS: Mapping[str, Callable[[str, Mapping[str, str]], str]] = {
+_READERS: Mapping[str, Reader] = {
     "env": _from_environment,
     "file": _from_file,
 }

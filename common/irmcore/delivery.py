@@ -51,7 +51,8 @@ class Service:
     """How batches of one kind of destination are sent.
 
     ``url`` makes the address of a destination's uploads; ``setup`` fingerprints the configuration (never
-    the secret); ``deadline`` in seconds for one upload; ``splitters`` by content type.
+    the secret); ``deadline`` in seconds for one upload; ``splitters`` by content type; ``hide`` takes the
+    values of a payload's rows out of a reply's text.
     """
 
     url: Callable[[Mapping[str, str]], str]
@@ -60,6 +61,7 @@ class Service:
     setup: str
     deadline: float
     splitters: Mapping[str, Splitter] = field(default_factory=dict)
+    hide: Callable[[str, bytes], str] = without_values
 
 
 class Listener(Protocol):
@@ -338,7 +340,7 @@ class Sender:
         outcome = self._service.transport.post(upload, commit)
         if isinstance(outcome, Reply) and outcome.text and (outcome.page or not 200 <= outcome.status < 300):
             # These words are kept and shown, and may quote the rows.
-            outcome = replace(outcome, text=without_values(outcome.text, payload))
+            outcome = replace(outcome, text=self._service.hide(outcome.text, payload))
         return current[0], outcome
 
     # -- what is written after an answer -------------------------------------------------------

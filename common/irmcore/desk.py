@@ -17,7 +17,7 @@ from irmcore import gate as gates
 from irmcore import intake
 from irmcore.advice import advice
 from irmcore.clock import Clock, iso
-from irmcore.connection import FILE
+from irmcore.connection import FILE, kind_of
 from irmcore.delivery import BATCH_SECONDS, PAYLOAD_SECONDS
 from irmcore.disk import Disk
 from irmcore.errors import BatchDamaged, DamageError, OperatorError, OutboxBusy, UnknownFormat
@@ -152,7 +152,7 @@ class Desk:
             reason=gate.reason if closed else "",
             since=gate.since,
             next_probe=gates.next_probe(gate, now) if closed else 0.0,
-            next_step=_gate_advice(gate) if closed else "",
+            next_step=_gate_advice(gate, kind_of(box)) if closed else "",
             queued=queued,
             rows_queued=rows,
             oldest=oldest,
@@ -179,7 +179,7 @@ class Desk:
             attempts=state.attempts if state else 0,
             not_before=state.not_before if state else 0.0,
             reason=reason,
-            next_step=advice(reason),
+            next_step=advice(reason, kind_of(box)),
         )
 
     def describe(self, box: Box, batch: Batch) -> dict[str, Any]:
@@ -356,6 +356,15 @@ class Desk:
                 next_step="See `irmexport status`.",
             )
 
+    def reconciled(self, name: str, saved: int, *, who: str) -> None:
+        """Note that the portal's log has ``saved`` rows of a batch. Its state stays as it is.
+
+        Raises OperatorError, OutboxBusy.
+        """
+        box, batch = self.find(name)
+        with self._at_rest(box):
+            box.note(box.reload(batch.id), {"event": "reconciled", "saved": saved, "by": who})
+
     def resume(self, box: Box) -> bool:
         """Open the connector's gate and let waiting retries go now. Gives whether anything changed."""
         with self._at_rest(box):
@@ -400,13 +409,13 @@ def _rows_of(box: Box, batch: Batch) -> list[RowKey]:
         ) from None
 
 
-def _gate_advice(gate: gates.Gate) -> str:
+def _gate_advice(gate: gates.Gate, kind: str) -> str:
     if gate.mode == gates.BREAKER:
         return (
             "Upload after upload had no clear outcome, so one batch at a time is tried until one succeeds. "
-            + advice(gate.reason)
+            + advice(gate.reason, kind)
         )
-    return f"{advice(gate.reason)} Then `irmexport resume`."
+    return f"{advice(gate.reason, kind)} Then `irmexport resume`."
 
 
 def _rows(box: Box, batch: Batch) -> int:

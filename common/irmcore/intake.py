@@ -83,16 +83,16 @@ def accept(
     """
     try:
         box.create()
-        lock = _locked(box, patience)
+        lock = locked(box, patience)
         run = _Run(profile, box, origin, where, max_refused=max_refused, progress=progress)
         try:
             return run.run(table, name)
         except OSError as error:
-            raise _disk_trouble(error, box.path, in_part=run.accepting) from error
+            raise disk_trouble(error, box.path, in_part=run.accepting) from error
         finally:
             lock.release()
     except OSError as error:
-        raise _disk_trouble(error, box.path, in_part=False) from error
+        raise disk_trouble(error, box.path, in_part=False) from error
 
 
 def rehearse(
@@ -123,7 +123,8 @@ def rehearse(
     return Accepted("", (), tuple(sizes), pipeline.counts(), dict(pipeline.reasons), pipeline.changed, None)
 
 
-def _locked(box: Box, patience: float) -> Lock:
+def locked(box: Box, patience: float = PATIENCE) -> Lock:
+    """The intake lock, waited for. Raises OutboxBusy after ``patience`` seconds."""
     end = box.clock.monotonic() + patience
     while True:
         lock = box.intake_lock()
@@ -138,7 +139,7 @@ def _locked(box: Box, patience: float) -> Lock:
         box.clock.sleep(0.05)
 
 
-def _disk_trouble(error: OSError, path: str, *, in_part: bool) -> IrmError:
+def disk_trouble(error: OSError, path: str, *, in_part: bool) -> IrmError:
     """An error of the file system as the operator's next step.
 
     ``in_part``: it came while batches were being accepted, so some may be; rows that are will be
@@ -393,18 +394,10 @@ class _Run:
                 **sums,
             )
 
-        staging.prepare(describe)
-        known.announce(self._id, names)
+        return names, commit(self._box, staging, known, describe, accepting=self._now_accepting)
+
+    def _now_accepting(self) -> None:
         self.accepting = True
-        staging.accept()  # from here on the run is accepted, whatever happens
-        try:
-            for rows in _in_parts(self._box, names):
-                known.merge(rows)
-            known.settle(self._id)
-        except OSError as error:
-            # The announcement stands, so the next run merges these batches before it looks.
-            return names, f"the row ledger will be completed by the next run ({error.strerror})"
-        return names, ""
 
     def _recorded(self, done: Accepted) -> Accepted:
         """``done``, after the run's own record was written: also of runs with nothing new to send."""
@@ -416,6 +409,10 @@ class _Run:
             "origin": asdict(self._origin),
             "counts": done.counts.as_dict(),
             "changed": done.changed,
+            "reasons": [
+                {"column": column, "reason": code, "rows": rows}
+                for (column, code), rows in sorted(done.reasons.items())
+            ],
             "batches": list(done.batches),
             "rejects": done.rejects,
             "tool": f"irmexport {__version__}",
@@ -428,6 +425,34 @@ class _Run:
         except OSError as error:
             return replace(done, warning=f"the run's record could not be written ({error.strerror})")
         return done
+
+
+def commit(
+    box: Box,
+    staging: Staging,
+    known: Ledger,
+    describe: Callable[[str, Draft, int, dict[str, Any]], Manifest],
+    *,
+    accepting: Callable[[], None] = lambda: None,
+) -> str:
+    """Accept all batches of ``staging``, then enter their rows into the ledger; gives a warning, or "".
+
+    ``accepting`` is told when an error can no longer mean that nothing was accepted. The caller holds
+    the intake lock. Raises OSError.
+    """
+    names = staging.ids()
+    staging.prepare(describe)
+    known.announce(staging.run, names)
+    accepting()
+    staging.accept()  # from here on the run is accepted, whatever happens
+    try:
+        for rows in _in_parts(box, names):
+            known.merge(rows)
+        known.settle(staging.run)
+    except OSError as error:
+        # The announcement stands, so the next run merges these batches before it looks.
+        return f"the row ledger will be completed by the next run ({error.strerror})"
+    return ""
 
 
 #: Rows merged into the ledger at a time: a bound on memory, and few syncs for each event date.

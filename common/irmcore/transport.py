@@ -3,7 +3,7 @@
 No redirects, no retries, a connection of its own, one deadline for the whole. The body has a known
 length and says, before it hands out its last bytes, that the outcome will from now on be in doubt:
 until then the service has less than Content-Length, so it cannot have accepted the file.
-What went wrong is told as a value (:class:`irmcore.replies.Failure`), in one place: ``_failure``.
+What went wrong is told as a value (:class:`irmcore.replies.Failure`), in one place: ``failure``.
 """
 
 from __future__ import annotations
@@ -291,7 +291,7 @@ class HttpsTransport:
             except Exception as error:  # noqa: BLE001 - one border: what is new becomes "protocol"
                 if refused:
                     raise refused[0] from None
-                return _failure(error, committed=body.committed, expired=exchange.expired)
+                return failure(error, committed=body.committed, expired=exchange.expired)
 
     def _exchange(self, exchange: Exchange, upload: Upload, body: Body) -> Reply:
         response = exchange.session.post(
@@ -370,7 +370,7 @@ _KINDS = (
 )
 
 
-def _failure(error: BaseException, *, committed: bool, expired: bool) -> Failure:
+def failure(error: BaseException, *, committed: bool, expired: bool) -> Failure:
     """What ``error`` of the libraries below is in our words; no text of theirs is kept."""
     if expired:
         return Failure("timeout", committed)

@@ -1,9 +1,10 @@
 """Tokens: the part of Microsoft Entra that a client with a secret meets.
 
 Promised: OpenID discovery and the token endpoints v2 (MSAL) and v1 (Microsoft's sample script), the
-error bodies in Entra's form, and tokens that are checked, expire and can be revoked. Tokens are
+error bodies in Entra's form, and tokens that are checked, expire and can be revoked; a client proves
+itself by a secret or by an assertion that it signed (``assertion``). Tokens are
 random and held as hashes only; no reply, repr or error has a secret in it.
-Not promised: other grants, certificates, conditional access, or Entra's exact words. In which
+Not promised: other grants, conditional access, or Entra's exact words. In which
 order Entra finds several faults is undocumented; here: tenant, parameters, application, secret,
 resource. Codes: learn.microsoft.com/entra/identity-platform/reference-error-codes.
 """
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
+from irmemulator import assertion
 from irmemulator.reply import Reply, json_reply
 from irmemulator.settings import App, Options, is_guid
 
@@ -96,7 +98,7 @@ class Entra:
             200,
             {
                 "token_endpoint": f"{root}/oauth2/v2.0/token",
-                "token_endpoint_auth_methods_supported": ["client_secret_post"],
+                "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
                 "authorization_endpoint": f"{root}/oauth2/v2.0/authorize",
                 "device_authorization_endpoint": f"{root}/oauth2/v2.0/devicecode",
                 "jwks_uri": f"{root}/discovery/v2.0/keys",
@@ -204,9 +206,25 @@ class Entra:
                 "been installed by the administrator of the tenant or consented to by any user in "
                 "the tenant. You may have sent your authentication request to the wrong tenant.",
             )
-        _check_secret(app, form.get("client_secret"))
+        if form.get("client_assertion"):
+            _check_assertion(app, path, form)
+        else:
+            _check_secret(app, form.get("client_secret"))
         _check_resource(path, form, self._options.resource)
         return app
+
+
+def _check_assertion(app: App, path: TokenPath, form: Mapping[str, str]) -> None:
+    found = assertion.fault(
+        form["client_assertion"],
+        form.get("client_assertion_type", ""),
+        app_id=app.app_id,
+        token_path=f"/{path.tenant}/oauth2/{'v2.0/' if path.v2 else ''}token",
+        certificates=app.certificates,
+    )
+    if found is not None:
+        code, text = found
+        raise _Refused(401, "invalid_client", code, text)
 
 
 def _check_secret(app: App, given: str | None) -> None:
@@ -218,7 +236,7 @@ def _check_secret(app: App, given: str | None) -> None:
             "'client_assertion', 'client_secret' or 'request' is required for the "
             "'client_credentials' grant type.",
         )
-    if not hmac.compare_digest(given.encode(), app.secret.encode()):
+    if not app.secret or not hmac.compare_digest(given.encode(), app.secret.encode()):
         raise _Refused(
             401,
             "invalid_client",

@@ -31,17 +31,19 @@ class App:
     Args:
         tenant_id: The tenant's GUID or domain name.
         app_id: The application's (client) id, a GUID.
-        secret: The client secret; never shown by repr, page or reply.
+        secret: The client secret; never shown by repr, page or reply. Empty: it has certificates.
+        certificates: Those registered with the application, PEM; a client may sign with their keys.
         expired: The secret is right but has expired: tokens are refused with AADSTS7000222.
 
     Raises:
-        ValueError: An id does not have its form, or the secret is empty.
+        ValueError: An id does not have its form, or there is neither secret nor certificate.
     """
 
     tenant_id: str
     app_id: str
     secret: str = field(repr=False)
     expired: bool = False
+    certificates: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse ids that no Entra tenant could have."""
@@ -49,8 +51,8 @@ class App:
             raise ValueError("App.tenant_id must be a GUID or a domain name")
         if not is_guid(self.app_id):
             raise ValueError("App.app_id must be a GUID")
-        if not self.secret:
-            raise ValueError("App.secret must not be empty")
+        if not (self.secret or self.certificates):
+            raise ValueError("App.secret must not be empty without certificates")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@
 //       texts: [{id, database, text}]}
 // out: {id: {diagnostics: [{code, severity, message, start, length}], columns: [[name, type]]}}
 //
-// Beyond what the binder says, it reports comparisons across types (XT1): the binder lets `RecordType_d == "40"` pass.
+// Beyond what the binder says, it reports what the binder lets pass: comparisons across types (XT1, `RecordType_d == "40"`),
+// arguments of another type than a stored function declares (XT2), and isnull() of a string (HR2).
 "use strict";
 const fs = require("fs");
 const path = require("path");
@@ -30,7 +31,7 @@ function globalsOf({ tables, functions }) {
 // Types that Kusto compares with each other; everything else only with itself.
 const FAMILIES = { int: "number", long: "number", real: "number", decimal: "number", string: "text", datetime: "datetime",
   timespan: "timespan", bool: "bool", guid: "guid" };
-const COMPARISONS = new Set(["==", "!=", "<", "<=", ">", ">=", "in", "!in", "in~", "!in~", "=~", "!~"]);
+const COMPARISONS = new Set(["==", "!=", "<>", "<", "<=", ">", ">=", "in", "!in", "in~", "!in~", "=~", "!~"]);
 
 function* elements(node) {
   yield node;
@@ -41,48 +42,83 @@ function* elements(node) {
 }
 
 const kindOf = (node) => Bridge.getTypeName(node).replace("Kusto.Language.Syntax.", "");
-const familyOf = (node) => (node && node.ResultType ? FAMILIES[node.ResultType.Name] : undefined);
+const familyOf = (type) => (type ? FAMILIES[type.Name] : undefined);
+// The binder guesses the type of unknown + timespan; a guess proves nothing.
+const isGuessed = (node) => [...elements(node)].some((inner) => inner.ResultType && inner.ResultType.Name === "unknown");
+const said = (code, node, message) => ({ code, severity: "Error", message, start: node.TextStart, length: node.Width });
 
+function elementsOfList(list) {
+  return [...Array(list.Expressions.Count).keys()].map((i) => list.Expressions.getItem(i).GetChild(0));
+}
+
+// The types that stand on the right of a comparison, each with its node. A dynamic list has those of its elements.
 function* operandsOf(node) {
   const kind = kindOf(node);
-  if (kind === "BinaryExpression") yield node.Right;
+  if (kind === "BinaryExpression") yield [node.Right, node.Right.ResultType];
   if (kind === "InExpression") {
-    for (const inner of elements(node.Right)) {
-      if (kindOf(inner).startsWith("SeparatedElement")) yield inner.GetChild(0);
+    for (const inner of elementsOfList(node.Right)) {
+      const type = inner.ResultType;
+      yield [inner, (type && type.ElementType) || (type && type.Columns && type.Columns.Count && firstColumn(type)) || type];
     }
   }
 }
 
-function* acrossTypes(root) {
-  for (const node of elements(root)) {
-    const operator = node.Operator && node.Operator.Text;
-    if (!operator || !COMPARISONS.has(operator.toLowerCase())) continue;
-    const left = familyOf(node.Left);
-    for (const right of operandsOf(node)) {
-      const other = familyOf(right);
-      if (left && other && left !== other) {
-        yield {
-          code: "XT1",
-          severity: "Error",
-          message: `'${operator}' compares ${node.Left.ResultType.Name} with ${right.ResultType.Name}: ` +
-            "convert one side; Kusto compares values of one type only",
-          start: right.TextStart,
-          length: right.Width,
-        };
-      }
+const firstColumn = (type) => Bridge.toArray(type.Columns)[0].Type;
+
+function* acrossTypes(node) {
+  const operator = node.Operator && node.Operator.Text;
+  if (!operator || !COMPARISONS.has(operator.toLowerCase()) || !node.Left) return;
+  const left = familyOf(node.Left.ResultType);
+  for (const [right, type] of operandsOf(node)) {
+    const other = familyOf(type);
+    if (left && other && left !== other && !isGuessed(node)) {
+      yield said("XT1", right, `'${operator}' compares ${node.Left.ResultType.Name} with ${type.Name}: ` +
+        "convert one side; Kusto compares values of one type only");
     }
+  }
+}
+
+function* argumentsOfCall(node) {
+  const name = node.Name.SimpleName;
+  const given = elementsOfList(node.ArgumentList);
+  if (name === "isnull" || name === "isnotnull") {
+    if (given.length === 1 && familyOf(given[0].ResultType) === "text") {
+      yield said("HR2", node, `a string is never null in Kusto: ${name === "isnull" ? "isempty" : "isnotempty"}`);
+    }
+  }
+  const signature = node.ReferencedSignature;
+  const parameters = signature ? Bridge.toArray(signature.Parameters) : [];
+  for (const [i, argument] of given.entries()) {
+    const named = kindOf(argument) === "SimpleNamedExpression" && argument.Name.SimpleName;
+    const parameter = named ? parameters.find((p) => p.Name === named) : parameters[i];
+    const types = parameter && parameter.DeclaredTypes ? Bridge.toArray(parameter.DeclaredTypes) : [];
+    const wanted = types.length === 1 ? familyOf(types[0]) : undefined;
+    const other = familyOf(argument.ResultType);
+    if (wanted && other && wanted !== other && !isGuessed(argument)) {
+      yield said("XT2", argument, `${name}() wants ${types[0].Name} as ${parameter.Name}, not ${argument.ResultType.Name}`);
+    }
+  }
+}
+
+function* letPass(root) {
+  for (const node of elements(root)) {
+    yield* acrossTypes(node);
+    if (kindOf(node) === "FunctionCallExpression") yield* argumentsOfCall(node);
   }
 }
 
 function resultOf(text, globals) {
   const code = Kusto.Language.KustoCode.ParseAndAnalyze(text, globals);
-  const said = Bridge.toArray(code.GetDiagnostics()).map((d) => ({
+  const bound = Bridge.toArray(code.GetDiagnostics()).map((d) => ({
     code: d.Code, severity: d.Severity, message: d.Message, start: d.Start, length: d.Length,
   }));
   const columns = code.ResultType && code.ResultType.Columns
     ? Bridge.toArray(code.ResultType.Columns).map((c) => [c.Name, c.Type.Name])
     : null;
-  return { diagnostics: [...said, ...acrossTypes(code.Syntax)], columns };
+  // Where the binder has spoken there is nothing to add: it checks the arguments of its own functions.
+  const told = new Set(bound.map((d) => d.start));
+  const ours = [...letPass(code.Syntax)].filter((d) => !told.has(d.start));
+  return { diagnostics: [...bound, ...ours], columns };
 }
 
 const globals = {};

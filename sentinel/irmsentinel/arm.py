@@ -1,13 +1,15 @@
-"""The functions as an Azure Resource Manager template: one savedSearches resource each.
+"""Azure Resource Manager templates: the functions as savedSearches, the summary rules as summaryLogs.
 
-Promised: made from the KQL files alone, the same files give the same bytes; valid against Azure's
+Promised: made from the content's files alone, the same files give the same bytes; valid against Azure's
 published schemas (the tests hold that). Not promised, because not tried: a deployment.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from irmsentinel.aggregations import SummaryRule
 from irmsentinel.content import Artefact, Content
 
 API_VERSION = "2025-07-01"
@@ -17,6 +19,15 @@ _SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemp
 
 def template(content: Content) -> dict[str, Any]:
     """A template that puts every function into a workspace."""
+    return _frame([_resource(function) for function in content.functions])
+
+
+def summary_rules(rules: Iterable[SummaryRule]) -> dict[str, Any]:
+    """A template that has a workspace run every summary rule."""
+    return _frame([_summary_rule(rule) for rule in rules])
+
+
+def _frame(resources: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "$schema": _SCHEMA,
         "contentVersion": "1.0.0.0",
@@ -26,7 +37,28 @@ def template(content: Content) -> dict[str, Any]:
                 "metadata": {"description": "Name of the Log Analytics workspace of Microsoft Sentinel."},
             }
         },
-        "resources": [_resource(function) for function in content.functions],
+        "resources": resources,
+    }
+
+
+def _summary_rule(rule: SummaryRule) -> dict[str, Any]:
+    name = f"irmexport-{rule.name}"
+    return {
+        "type": "Microsoft.OperationalInsights/workspaces/summaryLogs",
+        "apiVersion": API_VERSION,
+        "name": f"[concat(parameters('workspace'), '/{name}')]",
+        "properties": {
+            "ruleType": "User",
+            "displayName": name,
+            "description": rule.description,
+            "ruleDefinition": {
+                "query": f"{rule.query}\n",
+                "binSize": int(rule.bin.total_seconds() // 60),
+                "binDelay": int(rule.delay.total_seconds()),
+                "timeSelector": "TimeGenerated",
+                "destinationTable": rule.destination,
+            },
+        },
     }
 
 

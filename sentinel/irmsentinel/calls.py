@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from irmcore.errors import ConfigurationError
 
@@ -17,7 +18,9 @@ from irmsentinel.content import Artefact, Parameter
 
 #: What a function is called with when it is not said otherwise.
 USUAL = {"starttime": "ago(14d)", "endtime": "now()"}
-_TIMESPAN = re.compile(r"\d{1,6}(\.\d{1,6})?(d|h|m|s|ms)")
+#: Control characters, line and paragraph breaks, half a character: no engine reads all of their escapes.
+_CONTROL = {"Cc", "Cs", "Zl", "Zp"}
+_TIMESPAN = re.compile(r"(\d{1,6})(\.\d{1,6})?(d|h|m|s|ms)")
 _AGO = re.compile(r"ago\(" + _TIMESPAN.pattern + r"\)|now\(\)")
 _INTEGER = re.compile(r"-?\d{1,18}")
 _REAL = re.compile(r"-?\d{1,18}(\.\d{1,18})?")
@@ -61,7 +64,7 @@ def text(artefact: Artefact, given: Mapping[str, str]) -> str:
 def literal(parameter: Parameter, value: str) -> str:
     """A value as a literal of the parameter's type. Raises ConfigurationError."""
     kind = parameter.type
-    if kind == "string":
+    if kind == "string" and not any(unicodedata.category(letter) in _CONTROL for letter in value):
         return quoted(value)
     if kind == "datetime":
         return value if _AGO.fullmatch(value) else _datetime(parameter, value)
@@ -74,31 +77,29 @@ def literal(parameter: Parameter, value: str) -> str:
 
 
 def quoted(value: str) -> str:
-    """A KQL string literal that means exactly this text."""
-    plain = value.isprintable() and not set(value) & {'"', "\\"}
-    inner = value if plain else "".join(map(_escaped, value))
+    """A KQL string literal that means exactly this text, which holds no control character."""
+    inner = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{inner}"'
-
-
-def _escaped(letter: str) -> str:
-    if letter in {'"', "\\"}:
-        return f"\\{letter}"
-    return letter if letter.isprintable() else "".join(f"\\u{u:04x}" for u in _utf16(letter))
-
-
-def _utf16(letter: str) -> list[int]:
-    raw = letter.encode("utf-16-be", "surrogatepass")
-    return [int.from_bytes(raw[i : i + 2], "big") for i in range(0, len(raw), 2)]
 
 
 def _datetime(parameter: Parameter, value: str) -> str:
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        if moment.tzinfo is None:
+            raise _no(parameter)
+        in_utc = moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):  # year 1, an hour east of Greenwich
         raise _no(parameter) from None
-    if moment.tzinfo is None:
-        raise _no(parameter)
-    return f"datetime({moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z)"
+    return f"datetime({in_utc.isoformat()}Z)"
+
+
+def span(text: str) -> timedelta:
+    """The length of a KQL timespan literal. Raises ConfigurationError."""
+    match = _TIMESPAN.fullmatch(text)
+    if match is None:
+        raise _no(Parameter("timespan", "timespan"))
+    unit = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}[match[3]]
+    return timedelta(**{unit: float(match[1] + (match[2] or ""))})
 
 
 def _no(parameter: Parameter) -> ConfigurationError:
@@ -106,6 +107,7 @@ def _no(parameter: Parameter) -> ConfigurationError:
         "datetime": "2026-11-20T08:00:00Z, ago(7d) or now()",
         "timespan": "7d, 12h, 30m",
         "bool": "true or false",
+        "string": "text on one line, without control characters",
     }
     return ConfigurationError(
         f"the value of `{parameter.name}` is no {parameter.type}",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from irmcore.errors import IrmError
 
-from irmsentinel import checker, content
+from irmsentinel import aggregations, checker, content, rules, workbooks
 
 
 def main() -> int:
@@ -18,8 +18,10 @@ def main() -> int:
     arguments.add_argument("--modules", type=Path, required=True, help="the folder that npm installed into")
     given = arguments.parse_args()
     try:
-        loaded = content.load()
-        findings = checker.check(loaded, given.node, given.modules)
+        loaded = workbooks.with_queries(rules.with_rules(content.load()))
+        exports, summaries = aggregations.load(), aggregations.summary_rules()
+        everything = aggregations.checked(loaded, [*exports.values(), *summaries.values()])
+        findings = checker.check(everything, given.node, given.modules)
     except IrmError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -29,7 +31,10 @@ def main() -> int:
         return 1
     functions = len(loaded.functions)
     others = len(loaded.artefacts) - functions
-    print(f"KQL: {functions} functions, {others} queries and {len(loaded.twins)} local twins: nothing found.")
+    print(
+        f"KQL: {functions} functions, {others} queries, {len(exports)} aggregations, "
+        f"{len(summaries)} summary rules and {len(loaded.twins)} local twins: nothing found."
+    )
     return 0
 
 

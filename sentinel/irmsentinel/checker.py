@@ -1,18 +1,18 @@
 """All KQL against Microsoft's own parser and binder, and against the house's rules.
 
 Promised: every artefact is bound against every shape of the tables and against a workspace that has
-only the tables it ``needs``; function bodies are bound on their own (the binder does not look into
+only the tables that it ``needs``; function bodies are bound on their own (the binder does not look into
 stored functions); the columns are the ones the header promises; each finding has file, line, column.
 Not promised: that Azure runs it. Nothing here was run on a live workspace.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
-import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,19 +26,8 @@ from irmsentinel.tables import Table
 
 SCRIPT = Path("checker") / "check.cjs"
 LIBRARY = Path("node_modules") / "@kusto" / "language-service-next"
-BARE = "bare workspace"
+BARE = "only "
 LOCAL = "local engine"
-#: Something of each type, to call a function with.
-ANY = {
-    "datetime": "datetime(2026-11-20)",
-    "timespan": "1d",
-    "string": "''",
-    "bool": "true",
-    "int": "int(1)",
-    "long": "1",
-    "real": "1.0",
-    "dynamic": "dynamic([])",
-}
 _TIMEOUT_S = 300
 
 
@@ -80,7 +69,8 @@ def check(content: Content, node: Path, modules: Path) -> list[Finding]:
         "texts": [{"id": str(i), "database": t.database, "text": t.text} for i, t in enumerate(texts)],
     }
     answers = _ask(node, content.root / SCRIPT, request)
-    found = {finding for i, text in enumerate(texts) for finding in _findings(text, answers[str(i)])}
+    found = _once(finding for i, text in enumerate(texts) for finding in _findings(text, answers[str(i)]))
+    found |= set(_misspelt(content, known))
     artefacts = (*content.artefacts, *content.twins)
     for artefact in artefacts:
         found |= {
@@ -93,17 +83,23 @@ def check(content: Content, node: Path, modules: Path) -> list[Finding]:
 def _databases(content: Content, known: Sequence[Table]) -> dict[str, Any]:
     functions = [_function(artefact) for artefact in content.functions]
     twins = [_function(artefact) for artefact in content.on_this_machine()]
-    bare = {need for artefact in content.artefacts if not artefact.shape for need in artefact.needs}
     databases = {
         shape or "our shape": {"tables": _declared(known, shape), "functions": functions}
         for shape in {table.shape for table in known}
     }
     local = [*_declared(known, ""), *_packed(known)]
+    for artefact in content.artefacts:
+        needed = [table for table in _declared(known, "") if table["name"] in artefact.needs]
+        databases[_bare(artefact)] = {"tables": needed, "functions": functions}
     return {
         **databases,
-        BARE: {"tables": [t for t in _declared(known, "") if t["name"] in bare], "functions": functions},
         LOCAL: {"tables": local, "functions": twins},
     }
+
+
+def _bare(artefact: Artefact) -> str:
+    """The workspace that has only what this artefact needs."""
+    return BARE + ", ".join(sorted(artefact.needs))
 
 
 def _function(artefact: Artefact) -> dict[str, str]:
@@ -124,7 +120,7 @@ def _packed(known: Sequence[Table]) -> list[dict[str, str]]:
 def _texts(content: Content, known: Sequence[Table]) -> Iterator[_Text]:
     shapes = sorted({table.shape or "our shape" for table in known})
     for artefact in content.artefacts:
-        for database in [artefact.shape] if artefact.shape else [*shapes, BARE]:
+        for database in [artefact.shape] if artefact.shape else [*shapes, _bare(artefact)]:
             yield _text(artefact, database)
     for twin in content.twins:
         yield _text(twin, LOCAL)
@@ -134,7 +130,7 @@ def _text(artefact: Artefact, database: str) -> _Text:
     if artefact.parameters is None:
         return _Text(artefact, database, artefact.body, 0)
     start = f"let it = ({artefact.signature}) {{ "
-    arguments = ", ".join(ANY[p.type] for p in artefact.parameters)
+    arguments = ", ".join(contents.TYPES[p.type] for p in artefact.parameters)
     return _Text(artefact, database, f"{start}{artefact.body}\n}};\nit({arguments})", len(start))
 
 
@@ -164,25 +160,58 @@ def _ask(node: Path, script: Path, request: Mapping[str, Any]) -> Mapping[str, A
 
 
 def _findings(text: _Text, answer: Mapping[str, Any]) -> Iterator[Finding]:
-    artefact, path = text.artefact, _shown(text.artefact)
+    artefact, path, is_bare = text.artefact, _shown(text.artefact), text.database.startswith(BARE)
     for said in answer["diagnostics"]:
         if said["severity"] not in {"Error", "Warning"} or _is_a_table_that_may_be_missing(said):
             continue
         start = min(max(said["start"] - text.offset, 0), len(artefact.body))
         place = _place(artefact.body, artefact.first_line, start)
         message = said["message"]
-        if text.database == BARE and said["code"] in {"KS142", "KS204"}:
+        if is_bare and said["code"] in {"KS142", "KS204"}:
             message += " (in a workspace that has only the tables of `needs`: guard it, or name it there)"
         yield Finding(path, *place, said["code"], message)
     promised = [[column.name, column.type] for column in artefact.returns]
-    if text.database == BARE and answer["columns"] is not None:
-        # A leg of a missing table has no types here; the other databases hold the types.
-        known = {column.name: column.type for column in artefact.returns}
-        answer = {"columns": [[n, known.get(n, t) if t == "unknown" else t] for n, t in answer["columns"]]}
+    if is_bare and answer["columns"] is not None:
+        answer = {"columns": _typed(answer["columns"], {c.name: c.type for c in artefact.returns})}
     if answer["columns"] is None:
         yield Finding(path, artefact.first_line, 1, "OC2", "the query gives no table")
-    elif answer["columns"] != promised:
-        yield Finding(path, _line_of_returns(artefact), 1, "OC1", _difference(promised, answer["columns"]))
+    elif promised and answer["columns"] != promised:
+        yield Finding(path, _line_of(artefact, "returns"), 1, "OC1", _difference(promised, answer["columns"]))
+
+
+def _typed(columns: list[list[str]], promised: Mapping[str, str]) -> list[list[str]]:
+    """Without the types that a leg of a missing table cannot know; the other databases hold the types.
+
+    A union makes of such a leg's column A and another's the two columns A_string and A_unknown.
+    """
+    split = {name.removesuffix("_unknown") for name, kind in columns if name.endswith("_unknown")}
+    typed = []
+    for name, kind in columns:
+        whole = next((s for s in split if name == f"{s}_{promised.get(s)}"), name)
+        if name.removesuffix("_unknown") not in split or name in promised:
+            typed.append([whole, promised.get(whole, kind) if kind == "unknown" else kind])
+    return typed
+
+
+def _once(findings: Iterable[Finding]) -> set[Finding]:
+    """One finding a place and code: what is wrong in every workspace is said without the bare one's words."""
+    kept: dict[tuple[str, int, int, str], Finding] = {}
+    for finding in findings:
+        key = (finding.path, finding.line, finding.column, finding.code)
+        if key not in kept or len(finding.message) < len(kept[key].message):
+            kept[key] = finding
+    return set(kept.values())
+
+
+def _misspelt(content: Content, known: Sequence[Table]) -> Iterator[Finding]:
+    names = {table.name for table in known}
+    for artefact in (*content.artefacts, *content.twins):
+        for need in artefact.needs:
+            if need not in names:
+                near = difflib.get_close_matches(need, names, n=1)
+                hint = f"did you mean {near[0]}?" if near else "tables/ has what is known"
+                where = (_shown(artefact), _line_of(artefact, "needs"), 1)
+                yield Finding(*where, "HR8", f"`needs` names {need}: {hint}")
 
 
 def _is_a_table_that_may_be_missing(said: Mapping[str, Any]) -> bool:
@@ -202,9 +231,11 @@ def _difference(promised: list[list[str]], given: list[list[str]]) -> str:
     return f"`returns` promises {promises}; the query gives {gives}"
 
 
-def _line_of_returns(artefact: Artefact) -> int:
+def _line_of(artefact: Artefact, field: str) -> int:
     lines = artefact.text.splitlines()
-    return next(i for i, line in enumerate(lines, start=1) if line.startswith("// returns:"))
+    return next(
+        i for i, line in enumerate(lines, start=1) if line.removeprefix("// ").startswith(f"{field}:")
+    )
 
 
 def _place(body: str, first_line: int, start: int) -> tuple[int, int]:
@@ -227,11 +258,10 @@ def _without_allowed(found: set[Finding], artefacts: Sequence[Artefact]) -> Iter
             yield finding
     for (path, code), artefact in allowed.items():
         if (path, code) not in met:
-            line = next(i for i, text in enumerate(artefact.text.splitlines(), 1) if "allows:" in text)
-            yield Finding(path, line, 1, "HR9", f"`allows` names {code}, which is not found: take it out")
-
-
-def code_of(message: str) -> str:
-    """The code in a printed finding."""
-    match = re.search(r": ([A-Z]{2,3}\d+) ", message)
-    return match[1] if match else ""
+            yield Finding(
+                path,
+                _line_of(artefact, "allows"),
+                1,
+                "HR9",
+                f"`allows` names {code}, which is not found: take it out",
+            )

@@ -10,7 +10,20 @@ from typing import Any
 import click
 from irmcore.errors import ConfigurationError
 
-from irmsentinel import arm, calls, content, extra, samples, voice
+from irmsentinel import (
+    aggregations,
+    arm,
+    arm_collection,
+    calls,
+    collect_command,
+    content,
+    export_commands,
+    extra,
+    rules,
+    samples,
+    voice,
+)
+from irmsentinel import host as hosts
 from irmsentinel.result import Result, cell
 
 _A_WORKSPACE = "00000000-0000-0000-0000-00000000c0de"
@@ -19,14 +32,18 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @click.group("sentinel")
 def command() -> None:
-    """IRM alerts in Microsoft Sentinel: queries, sample tables, functions to deploy."""
+    """Microsoft Sentinel: exports to the connector, the collector of IRM alerts, queries, functions."""
+
+
+for _command in (*export_commands.COMMANDS, *collect_command.COMMANDS):
+    command.add_command(_command)
 
 
 @command.command("list")
 @click.pass_context
 def list_(ctx: click.Context) -> None:
-    """List the functions and queries."""
-    say, loaded = voice.of(ctx), content.load()
+    """List the functions, queries and rules."""
+    say, loaded = voice.of(ctx), rules.with_rules(content.load())
     rows = [(a.name, a.signature if a.is_function else "(a query)", a.summary) for a in loaded.artefacts]
     for name, signature, summary in rows:
         say.line(f"{name}({signature})" if signature != "(a query)" else name, "bold")
@@ -57,6 +74,7 @@ def samples_(ctx: click.Context, directory: Path, seed: int, people: int) -> Non
 )
 @click.option("--cloud", default="public", show_default=True, help="public, us-government or china.")
 @click.option("--emulator", type=_FOLDER, help="With the local stand-in of the query API that runs there.")
+@click.option("--timespan", help="How far back a query looks, at most.  [default: its own, or 14d]")
 @click.option("--columns", help="Only these columns, separated by commas.")
 @click.pass_context
 def query(
@@ -68,21 +86,31 @@ def query(
     workspace: str | None,
     cloud: str,
     emulator: Path | None,
+    timespan: str | None,
     columns: str | None,
 ) -> None:
     """Run the query or function NAME and print its table."""
     if sum(map(bool, (folder, workspace, emulator))) != 1:
         raise click.UsageError("Say where: --local DIR, --workspace ID or --emulator DIR.")
-    loaded = content.load()
-    kql = calls.text(loaded.named(name), _values(params))
+    loaded = rules.with_rules(content.load())
+    asked = loaded.named(name)
+    if timespan and asked.is_function:
+        raise click.UsageError("--timespan is for queries; a function has --param starttime=… and endtime=….")
+    kql = calls.text(asked, _values(params))
+    # A rule says itself how far it looks back; a query as published does not.
+    bounded = asked.is_function or asked.path.suffix == ".yaml"
+    span = calls.span(timespan or "14d") if timespan or not bounded else None
     if folder:
         with extra.needed():
             from irmsentinel import local
-        engine, now = local.opened(loaded, folder)
+        engine, now = local.opened(loaded, folder, asked)
         with engine:
-            result = engine.run(kql, now=now)
+            result = engine.run(kql, now=now, within=(now - span, now) if span else None)
     else:
-        result = _remote(workspace, cloud, emulator, kql)
+        with extra.needed():
+            from irmsentinel import sources
+        there = sources.remote(workspace, cloud, emulator, hosts.of(ctx).environment)
+        result = there.run(kql, timespan=span)
     show(voice.of(ctx), name, chosen(in_order(result), columns))
 
 
@@ -113,10 +141,21 @@ def emulator_(ctx: click.Context, directory: Path, folder: Path, port: int, life
 
 @command.command("template")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@click.option(
+    "--summary-rules", is_flag=True, help="The summary rules for sources too large to export, instead."
+)
+@click.option("--collection", is_flag=True, help="The collector's tables and data collection rules instead.")
 @click.pass_context
-def template(ctx: click.Context, file: Path) -> None:
+def template(ctx: click.Context, *, file: Path, summary_rules: bool, collection: bool) -> None:
     """Write the ARM template that deploys the functions to FILE (- for standard output)."""
-    text = json.dumps(arm.template(content.load()), indent=2) + "\n"
+    if summary_rules and collection:
+        raise click.UsageError("Choose one of --summary-rules and --collection.")
+    if summary_rules:
+        document = arm.summary_rules(aggregations.summary_rules().values())
+    else:
+        made = arm_collection.template if collection else arm.template
+        document = made(content.load())
+    text = json.dumps(document, indent=2) + "\n"
     if str(file) == "-":
         click.echo(text, nl=False)
         return
@@ -164,36 +203,3 @@ def _values(params: tuple[str, ...]) -> dict[str, str]:
     if not all(equals for _, equals, _ in pairs):
         raise click.UsageError("Write --param NAME=VALUE.")
     return {name: value for name, _, value in pairs}
-
-
-def _remote(workspace: str | None, cloud: str, emulator: Path | None, kql: str) -> Result:
-    with extra.needed():
-        from azure.identity import ClientSecretCredential, DefaultAzureCredential
-
-        from irmsentinel.workspace import AUTHORITIES, HOSTS, Workspace
-
-    if emulator is None:
-        if cloud not in HOSTS:
-            raise ConfigurationError(
-                f"there is no cloud `{cloud}`", where="--cloud", next_step=f"There are: {', '.join(HOSTS)}."
-            )
-        credential = DefaultAzureCredential(authority=AUTHORITIES[cloud])
-        return Workspace(str(workspace), credential, HOSTS[cloud]).run(kql, timespan=None)
-    try:
-        at = json.loads((emulator / "api.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ConfigurationError(
-            "no stand-in has announced itself here",
-            where=str(emulator),
-            next_step=f"Start one: irmexport sentinel emulator --directory {emulator} --local DIR",
-        ) from None
-    made_up = ClientSecretCredential(
-        at["tenant_id"],
-        at["app_id"],
-        at["secret"],
-        authority=at["url"],
-        disable_instance_discovery=True,
-        connection_verify=at["ca_file"],
-    )
-    there = Workspace(at["workspace_id"], made_up, f"{at['url']}/v1", at["ca_file"])
-    return there.run(kql, timespan=None)

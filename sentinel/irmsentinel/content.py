@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,18 @@ FIELDS = {
 }
 _FIELD = re.compile(r"([a-z][a-z ]*): (.*)")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+#: The types a parameter may have, each with something of it to call a function with.
+TYPES = {
+    "datetime": "datetime(2026-11-20)",
+    "timespan": "1d",
+    "string": "''",
+    "bool": "true",
+    "int": "int(1)",
+    "long": "1",
+    "real": "1.0",
+    "dynamic": "dynamic([])",
+}
 
 
 @dataclass(frozen=True)
@@ -136,7 +148,10 @@ def load(top: Path | None = None) -> Content:
 
 def read(path: Path) -> Artefact:
     """One file. Raises DataError with file and line."""
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise _wrong(path, 1, "the file is not UTF-8", "Save it as UTF-8.") from None
     lines = text.splitlines()
     header = next((i for i, line in enumerate(lines) if not line.startswith("//")), len(lines))
     summary, fields = _header(path, [line.removeprefix("//").strip() for line in lines[:header]])
@@ -148,8 +163,8 @@ def read(path: Path) -> Artefact:
     return Artefact(
         path=path,
         summary=summary,
-        parameters=None if parameters is None else tuple(map(_parameter, _items(parameters))),
-        returns=tuple(Column(name, kind) for name, _, kind in _pairs(fields["returns"])),
+        parameters=None if parameters is None else tuple(_parameters(path, lines, parameters)),
+        returns=columns(fields["returns"]),
         needs=tuple(_items(fields.get("needs", ""))),
         allows=tuple(re.findall(r"\b[A-Z]{2,3}\d+\b", fields.get("allows", ""))),
         shape=fields.get("shape"),
@@ -192,17 +207,40 @@ def _header(path: Path, lines: list[str]) -> tuple[str, Mapping[str, str]]:
 
 
 def _items(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",") if item.strip()]
+    """The parts between commas; a comma inside brackets or quotes parts nothing."""
+    parts, depth, quote = [""], 0, ""
+    for letter in text:
+        if letter == "," and not depth and not quote:
+            parts.append("")
+            continue
+        parts[-1] += letter
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        else:
+            depth += (letter in "([{") - (letter in ")]}")
+    return [part.strip() for part in parts if part.strip()]
 
 
-def _pairs(text: str) -> list[tuple[str, str, str]]:
-    return [item.partition(":") for item in _items(text)]
+def columns(text: str) -> tuple[Column, ...]:
+    """`name:type, name:type` as columns."""
+    return tuple(Column(name, kind) for name, _, kind in (item.partition(":") for item in _items(text)))
 
 
-def _parameter(item: str) -> Parameter:
-    name, _, rest = item.partition(":")
-    kind, equals, default = rest.partition("=")
-    return Parameter(name.strip(), kind.strip(), default.strip() if equals else None)
+def _parameters(path: Path, lines: list[str], text: str) -> Iterator[Parameter]:
+    line = next(i for i, said in enumerate(lines, 1) if said.startswith("// parameters:"))
+    for item in _items(text):
+        name, _, rest = item.partition(":")
+        kind, equals, default = (part.strip() for part in rest.partition("="))
+        if not _NAME.fullmatch(name.strip()) or kind not in TYPES:
+            raise _wrong(
+                path,
+                line,
+                f"`{item}` is no parameter",
+                f"Write name:type or name:type=default, with one of the types {', '.join(TYPES)}.",
+            )
+        yield Parameter(name.strip(), kind, default if equals else None)
 
 
 def _refuse_doubles(artefacts: Iterable[Artefact]) -> None:

@@ -1,23 +1,44 @@
-"""The Sentinel act of `irmexport demo`: made-up IRM alerts meet sign-ins and audit events, locally."""
+"""The Sentinel acts of `irmexport demo`: IRM alerts meet sign-ins and audit events, and activities go to the
+connector. All made up, all on this machine.
+"""
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import click
 from irmcore.errors import ConfigurationError
 
-from irmsentinel import calls, command, content, extra, samples
+from irmsentinel import aggregations, calls, command, content, extra, samples
+from irmsentinel import host as hosts
+from irmsentinel.export import Export
 from irmsentinel.voice import Voice
+
+if TYPE_CHECKING:
+    from irmsentinel.sources import Folder
 
 #: What is shown of each function; answers.json has what must come out.
 SHOWN = ("IRMAlerts", "IRMAlertsSignins", "IRMAlertsAuditLogs")
+#: What is exported of the sample tables, and what the connector must keep of it, in any order.
+EXPORTED = ("sentinel-alerts", "okta", "dropbox", "web-proxy")
+KEPT = {
+    ("meganb@contoso.com", "Sentinel", "Mass deletion of files", "1"),
+    ("sarad@contoso.com", "Okta", "Created an API token", "1"),
+    ("sarad@contoso.com", "Okta", "Removed a sign-in factor", "1"),
+    ("bradh@contoso.com", "Dropbox", "Downloaded", "2"),
+    ("sarad@contoso.com", "Dropbox", "Shared", "1"),
+    ("sarad@contoso.com", "WebProxy", "MB uploaded to dropbox.com", "64"),
+}
 
 
 def act(say: Voice, place: Path) -> list[tuple[str, bool]]:
     """Show the functions on sample tables written to `place`, and what each came to."""
     try:
         with extra.needed():
-            from irmsentinel import local
+            from irmsentinel import local, sources
     except ConfigurationError as missing:
         say.line(f"Without the Sentinel act: {missing}", "dim")
         return []
@@ -40,4 +61,33 @@ def act(say: Voice, place: Path) -> list[tuple[str, bool]]:
             same = sorted(map(repr, map(list, result.rows))) == sorted(map(repr, answer.rows))
             said = f"{name}: {len(result.rows)} rows on made-up tables"
             verdicts.append((f"{said}, the known answer" if same else f"{said}, NOT THE KNOWN ANSWER", same))
+    tables = sources.folder(loaded, folder)
+    try:
+        verdicts.append(_exported(say, place, tables))
+    finally:
+        tables.close()
     return verdicts
+
+
+def _exported(say: Voice, place: Path, tables: Folder) -> tuple[str, bool]:
+    """Activities of the sample tables, aggregated by KQL, through the outbox to the connector's stand-in."""
+    host = hosts.of(click.get_current_context())
+    say.line()
+    say.line("From Sentinel to the connector: activities per user and day of the same tables", "bold")
+    kept: dict[str, list[dict[str, str]]] = {}
+    for name in EXPORTED:
+        aggregation = aggregations.named(name)
+        say.line(f"irmexport sentinel export {name} --local {tables.place} --emulator …", "dim")
+        way = host.way(aggregation.profile, str(place / "emulator"))
+        Export(aggregation, tables, way, told=partial(way.show, dry=False)).run(tables.now)
+        way.drain()
+        job = way.box.path.rpartition("/")[2].removeprefix("emulator-")
+        records = (place / "emulator" / f"records-{job}.jsonl").read_text(encoding="utf-8")
+        kept[aggregation.profile] = [json.loads(line)["fields"] for line in records.splitlines()]
+    facts = set()
+    for profile, rows in kept.items():
+        say.table(f"What the stand-in kept ({profile})", list(rows[0]), [list(row.values()) for row in rows])
+        facts |= {(cells[0], cells[2], cells[3], cells[-1]) for cells in (list(row.values()) for row in rows)}
+    same = facts == KEPT and sum(map(len, kept.values())) == len(KEPT)
+    said = f"Sentinel export: {len(facts)} rows by {len(EXPORTED)} aggregations of made-up tables"
+    return f"{said}, the known ones" if same else f"{said}, NOT THE KNOWN ONES", same

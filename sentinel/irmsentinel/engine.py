@@ -151,7 +151,7 @@ class Engine:
         return iter(order.values())
 
 
-def load_folder(engine: Engine, folder: Path, tables: Mapping[str, Mapping[str, Table]]) -> list[str]:
+def load_folder(engine: Engine, folder: Path, tables: Mapping[str, Mapping[str, Table]]) -> list[Table]:
     """Take every TABLE.jsonl of a folder; a table's shape is the one its columns fit. Raises DataError."""
     files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
     if not files:
@@ -160,26 +160,29 @@ def load_folder(engine: Engine, folder: Path, tables: Mapping[str, Mapping[str, 
             where=str(folder),
             next_step=f"Make sample tables: irmexport sentinel samples {folder}",
         )
+    found = []
     for file in files:
         if file.stem not in tables:
             near = difflib.get_close_matches(file.stem, tables, n=1)
             hint = f"Did you mean {near[0]}?" if near else "Its columns are to be described in tables/."
             raise DataError(f"the table `{file.stem}` is unknown", where=str(file), next_step=hint)
         names = {name for _, row in _rows_of(file) for name in row}
-        engine.load(fitting(list(tables[file.stem].values()), names), file)
-    return [file.stem for file in files]
+        table = fitting(list(tables[file.stem].values()), names)
+        engine.load(table, file)
+        found.append(table)
+    return found
 
 
 def _rows_of(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with file.open(encoding="utf-8") as lines:
+    with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                row = json.loads(line)
+                row = json.loads(line.decode("utf-8"))
             except ValueError:
                 row = None
             if not isinstance(row, dict):
                 raise DataError(
-                    "a line is no JSON object",
+                    "a line is no JSON object in UTF-8",
                     where=f"{file}:{number}",
                     next_step='Write one row a line: {"TimeGenerated": …}',
                 )

@@ -2,7 +2,8 @@
 
 Promised, as Azure does it: the token endpoint, ``POST /v1/workspaces/{id}/query``, the timespan applied
 to every table, dynamic values as text, NaN as "NaN", errors in Azure's nested form, a partial result
-with HTTP 200 where the row limit is passed; over TLS with a throw-away CA.
+with HTTP 200 where the row limit is passed; over TLS with a throw-away CA. On demand: 429 with Retry-After,
+504, 403, and tokens that are no longer taken.
 Not promised: anything a live workspace was needed to find out, the engine's subset aside (docs/kql.md).
 """
 
@@ -16,8 +17,8 @@ import ssl
 import threading
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -32,8 +33,11 @@ from irmsentinel.result import Result, cell
 _QUERY = re.compile(r"/(?:v1/)?workspaces/([^/]+)/query")
 _TOKEN = re.compile(r"/([^/]+)/oauth2/v2\.0/token")
 _DISCOVERY = re.compile(r"/([^/]+)/v2\.0/\.well-known/openid-configuration")
-_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+_DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+_AT = re.compile(r" at (\d+):(\d+)")
+_CODES = {403: "InsufficientAccessError", 429: "TooManyRequests", 504: "GatewayTimeout"}
 _MOST_BYTES = 1_000_000
+_DIGITS = 10
 _HANG_S = 30
 
 
@@ -46,6 +50,20 @@ class Options:
     tenant_id: str = "contoso"
     app_id: str = "irmexport"
     max_rows: int = 500_000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What the stand-in answers in place of a result, to the queries whose text matches ``of``.
+
+    ``code`` is Azure's innermost one; ``times``: so often; 0: always.
+    """
+
+    status: int
+    code: str = ""
+    retry_after: str = ""
+    of: str = ""
+    times: int = 1
 
 
 class StandIn:
@@ -61,8 +79,8 @@ class StandIn:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
-        state = _State(engine, options, self.secret)
-        handler = type("Handler", (_Handler,), {"state": state})
+        self._state = _State(engine, options, self.secret)
+        handler = type("Handler", (_Handler,), {"state": self._state})
         self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self._server.socket = context.wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False
@@ -82,6 +100,19 @@ class StandIn:
         self._server.server_close()
         self._thread.join()
 
+    @property
+    def queries(self) -> list[str]:
+        """The queries that were asked, whatever was answered, in their order."""
+        return list(self._state.queries)
+
+    def fail(self, *faults: Fault) -> None:
+        """Answer so from now on, in this order; in place of what was still to come."""
+        self._state.faults = list(faults)
+
+    def expire(self) -> None:
+        """Take no token any more that was given out before."""
+        self._state.expire()
+
     def announce(self, directory: Path) -> None:
         """Write how it is reached, for `--emulator DIRECTORY`; only its owner may read it."""
         description = {
@@ -91,6 +122,7 @@ class StandIn:
             "tenant_id": self.options.tenant_id,
             "app_id": self.options.app_id,
             "secret": self.secret,
+            "now": self.options.now.isoformat(),
         }
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         with os.fdopen(os.open(directory / "api.json", flags, 0o600), "w") as file:
@@ -106,6 +138,22 @@ class _State:
         self._secret = secret
         self._token = secrets.token_urlsafe(24)
         self._lock = threading.Lock()  # an engine is for one thread at a time
+        self.queries: list[str] = []
+        self.faults: list[Fault] = []
+
+    def expire(self) -> None:
+        self._token = secrets.token_urlsafe(24)
+
+    def _fault(self, kql: str) -> Fault | None:
+        """The fault that this query meets, which is used up by it."""
+        for at, fault in enumerate(self.faults):
+            if re.search(fault.of, kql):
+                if fault.times == 1:
+                    del self.faults[at]
+                elif fault.times > 1:
+                    self.faults[at] = replace(fault, times=fault.times - 1)
+                return fault
+        return None
 
     def token(self, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
         if form.get("client_id") != self.options.app_id or form.get("client_secret") != self._secret:
@@ -113,24 +161,44 @@ class _State:
             return 401, {"error": "invalid_client", "error_description": said, "error_codes": [7000215]}
         return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": self._token}
 
-    def query(self, workspace: str, authorization: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    def query(
+        self, workspace: str, authorization: str, body: bytes
+    ) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """Status, document and headers."""
+        status, document = self._checked(workspace, authorization)
+        if status:
+            return status, document, {}
+        try:
+            kql, within = asked(json.loads(body), self.options.now)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return 400, error("BadArgumentError", "The request had some invalid properties"), {}
+        with self._lock:
+            self.queries.append(kql)
+            fault = self._fault(kql)
+            if fault is not None:
+                inner = {"code": fault.code, "message": "as asked for"} if fault.code else None
+                headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
+                return fault.status, error(_CODES.get(fault.status, "Error"), "as asked for", inner), headers
+            return *self._run(kql, within), {}
+
+    def _checked(self, workspace: str, authorization: str) -> tuple[int, dict[str, Any]]:
+        """What is wrong with who asks and where; status 0 if nothing is."""
         if authorization != f"Bearer {self._token}":
             return 401, error(
                 "InvalidTokenError", "The provided authentication is not valid for this resource"
             )
         if workspace != self.options.workspace_id:
             return 404, error("WorkspaceNotFoundError", "The workspace could not be found")
+        return 0, {}
+
+    def _run(self, kql: str, within: tuple[datetime, datetime] | None) -> tuple[int, dict[str, Any]]:
         try:
-            asked = json.loads(body)
-            kql, span = str(asked["query"]), asked.get("timespan")
-            within = timespan(span, self.options.now) if span else None
-        except (ValueError, KeyError, TypeError):
-            return 400, error("BadArgumentError", "The request had some invalid properties")
-        try:
-            with self._lock:
-                result = self._engine.run(kql, now=self.options.now, within=within)
+            result = self._engine.run(kql, now=self.options.now, within=within)
         except DataError as wrong:
-            inner = {"code": "SemanticError", "message": wrong.what}
+            place = _AT.search(wrong.what)
+            inner: dict[str, Any] = {"code": "SemanticError", "message": wrong.what}
+            if place:
+                inner = {**inner, "line": int(place[1]), "pos": int(place[2])}
             return 400, error("BadArgumentError", "The request had some invalid properties", inner)
         return 200, answer(result, self.options.max_rows)
 
@@ -156,24 +224,42 @@ def answer(result: Result, max_rows: int) -> dict[str, Any]:
     return {"tables": [table], "error": partial}
 
 
+def asked(document: Any, now: datetime) -> tuple[str, tuple[datetime, datetime] | None]:
+    """Query and time span of a request. Raises ValueError, KeyError or TypeError for what is none."""
+    kql, span = document["query"], document.get("timespan")
+    if not isinstance(kql, str) or not isinstance(span, str | None):
+        raise TypeError("query and timespan are text")
+    kql.encode()  # half a character cannot be asked for
+    return kql, timespan(span, now) if span else None
+
+
 def timespan(text: str, now: datetime) -> tuple[datetime, datetime]:
     """Start and end of an ISO 8601 duration or interval. Raises ValueError."""
     first, slash, second = text.partition("/")
-    if not slash:
-        return now - _duration(first), now
-    if second.startswith("P"):
-        return datetime.fromisoformat(first), datetime.fromisoformat(first) + _duration(second)
-    if first.startswith("P"):
-        return datetime.fromisoformat(second) - _duration(first), datetime.fromisoformat(second)
-    return datetime.fromisoformat(first), datetime.fromisoformat(second)
+    try:
+        if not slash:
+            return now - _duration(first), now
+        if second.startswith("P"):
+            return _moment(first), _moment(first) + _duration(second)
+        if first.startswith("P"):
+            return _moment(second) - _duration(first), _moment(second)
+        return _moment(first), _moment(second)
+    except OverflowError:
+        raise ValueError("a time beyond the calendar") from None
+
+
+def _moment(text: str) -> datetime:
+    """A time; without an offset it is UTC, as Azure takes it."""
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if match is None or not any(match.groups()):
         raise ValueError("no ISO 8601 duration")
-    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    weeks, days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -199,8 +285,9 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def do_POST(self) -> None:
-        size = int(self.headers.get("Content-Length") or 0)
-        if not 0 <= size <= _MOST_BYTES:
+        said = self.headers.get("Content-Length") or "0"
+        size = int(said) if said.isascii() and said.isdecimal() and len(said) < _DIGITS else _MOST_BYTES + 1
+        if size > _MOST_BYTES:
             self.close_connection = True
             self._send(413, error("BadArgumentError", "The request is too large"))
             return
@@ -212,9 +299,13 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(404, error("PathNotFoundError", "The requested path does not exist"))
 
-    def _send(self, status: int, document: Mapping[str, Any]) -> None:
+    def _send(
+        self, status: int, document: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> None:
         content = json.dumps(document).encode()
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import click
+from irmcore.outbox import Origin
 
 
 class Voice(Protocol):
@@ -16,6 +17,23 @@ class Voice(Protocol):
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None: ...
 
     def document(self, document: Mapping[str, Any] | Sequence[Any]) -> None: ...
+
+
+class Surroundings(Protocol):
+    """What the command line takes from its surroundings (irmcli.settings has the real one)."""
+
+    @property
+    def environment(self) -> Mapping[str, str]: ...
+
+    def outbox_ready(self) -> str: ...
+
+    def origin(self, details: Mapping[str, str]) -> Origin: ...
+
+
+def surroundings(ctx: click.Context) -> Surroundings:
+    """The surroundings of the command that runs."""
+    found: Surroundings = ctx.meta["irmexport.settings"]
+    return found
 
 
 def of(ctx: click.Context) -> Voice:

@@ -2,23 +2,26 @@
 
 Promised: a partial result is an error, never a shorter table; a token goes only to Microsoft's query
 hosts, or to a stand-in on loopback that was asked for; a query that the service gave up on is not run
-four times over. Not promised, because not tried: a live workspace. It was tried on the stand-in.
+four times over; a token that is no longer taken is renewed once. Waiting is left to whoever asks.
+Not promised, because not tried: a live workspace. It was tried on the stand-in.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.identity import AzureAuthorityHosts
 from azure.monitor.query import LogsQueryClient, LogsQueryPartialResult
 from irmcore.errors import AddressRefused, ConfigurationError, DataError, WaitError
 
 from irmsentinel.content import Column
 from irmsentinel.result import Result
+from irmsentinel.trouble import QueryRefused, Throttled, TooMuch
 
 #: Where Log Analytics answers queries: the public cloud, the United States' and China's.
 HOSTS = {
@@ -35,17 +38,33 @@ AUTHORITIES = {
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _SERVER_TIMEOUT_S = 600
 _READ_TIMEOUT_S = 630  # longer than the server's, or its answer would be missed
+#: More rows than this no answer holds; one that has so many may be cut off.
+MOST_ROWS = 500_000
 _REFUSED = {400, 404}
 _FORBIDDEN = {401, 403}
+_RENEW = 401
+_GIVEN_UP = 504
+_LATER = {429, 503}
+#: In a code of the service: the query needed more than it may.
+_LIMITS = ("LimitsExceeded", "SizeLimitExceeded", "E_RUNAWAY_QUERY")
 
 
 class Workspace:
     """One workspace, reached with one credential."""
 
     def __init__(
-        self, workspace_id: str, credential: TokenCredential, endpoint: str, ca_file: str | None = None
+        self,
+        workspace_id: str,
+        credential: TokenCredential,
+        endpoint: str,
+        ca_file: str | None = None,
+        *,
+        renew: Callable[[], TokenCredential] | None = None,
     ) -> None:
-        """Raises AddressRefused for an endpoint that is neither Microsoft's nor on loopback."""
+        """`renew` makes a credential that has no token yet: for when the old token is no longer taken.
+
+        Raises AddressRefused for an endpoint that is neither Microsoft's nor on loopback.
+        """
         if endpoint not in HOSTS.values() and urlsplit(endpoint).hostname not in _LOOPBACK:
             raise AddressRefused(
                 "that is no host of Log Analytics",
@@ -54,22 +73,34 @@ class Workspace:
             )
         self._id = workspace_id
         self._where = f"workspace {workspace_id}"
-        more: dict[str, Any] = {"connection_verify": ca_file} if ca_file else {}
-        self._client = LogsQueryClient(
+        self._endpoint, self._ca_file, self._renew = endpoint, ca_file, renew
+        self._client = self._connected(credential)
+
+    def _connected(self, credential: TokenCredential) -> LogsQueryClient:
+        more: dict[str, Any] = {"connection_verify": self._ca_file} if self._ca_file else {}
+        return LogsQueryClient(
             credential,
-            endpoint=endpoint,
+            endpoint=self._endpoint,
             read_timeout=_READ_TIMEOUT_S,
-            retry_status=0,  # a 504 is a query of ten minutes: not four times
-            retry_on_status_codes=[429, 503],
+            # No status is tried again here: a 504 is a query of ten minutes, and a 429 is for who asks.
+            retry_status=0,
+            retry_read=0,
             **more,
         )
 
+    @property
+    def label(self) -> str:
+        """The workspace's id."""
+        return self._id
+
+    def ask(self, kql: str) -> Result:
+        """The result of a query that bounds its time itself. Raises as `run`."""
+        return self.run(kql, timespan=None)
+
     def run(self, kql: str, *, timespan: timedelta | None) -> Result:
-        """The result of a query. Raises ConfigurationError, DataError or WaitError."""
+        """The result of a query. Raises TooMuch, Throttled, QueryRefused, ConfigurationError or WaitError."""
         try:
-            answer = self._client.query_workspace(
-                self._id, kql, timespan=timespan, server_timeout=_SERVER_TIMEOUT_S
-            )
+            answer = self._answer(kql, timespan)
         except HttpResponseError as error:
             raise self._refused(error) from None
         except AzureError as error:
@@ -79,21 +110,41 @@ class Workspace:
                 next_step="Check the network and the address, then run the same again.",
             ) from None
         if isinstance(answer, LogsQueryPartialResult):
-            raise DataError(
-                "the answer is only a part",
-                where=self._where,
-                next_step="Ask for a shorter time (starttime, endtime): the limit is 500,000 rows.",
-            )
+            raise self._too_much("the answer is only a part")
         table = answer.tables[0]
+        if len(table.rows) >= MOST_ROWS:
+            raise self._too_much("the answer has as many rows as one can have")
         kinds = [str(kind) for kind in table.columns_types]
         columns = tuple(map(Column, table.columns, kinds))
         return Result(columns, tuple(tuple(row[i] for i in range(len(columns))) for row in table.rows))
 
+    def _answer(self, kql: str, timespan: timedelta | None) -> Any:
+        """What the client gives; after a 401 once more, with a new token."""
+
+        def ask() -> Any:
+            return self._client.query_workspace(
+                self._id, kql, timespan=timespan, server_timeout=_SERVER_TIMEOUT_S
+            )
+
+        try:
+            return ask()
+        except HttpResponseError as error:
+            if error.status_code != _RENEW or self._renew is None:
+                raise
+            self._client = self._connected(self._renew())
+        return ask()
+
+    def _too_much(self, what: str) -> TooMuch:
+        return TooMuch(
+            what,
+            where=self._where,
+            next_step="Ask for a shorter time (starttime, endtime): at most 500,000 rows, 64 MB, 10 minutes.",
+        )
+
     def _refused(self, error: HttpResponseError) -> ConfigurationError | DataError | WaitError:
         status = error.status_code or 0
         code = _innermost(error)
-        # The client turns the credential's error into one of its own, without a status.
-        if isinstance(error.__context__, ClientAuthenticationError) or not status:
+        if not status:  # the client turns the credential's error into one of its own
             return ConfigurationError(
                 "the sign-in was refused",
                 where=self._where,
@@ -105,16 +156,31 @@ class Workspace:
                 where=self._where,
                 next_step="Give the signed-in identity the role Log Analytics Reader there.",
             )
+        return self._of_service(error, status, code)
+
+    def _of_service(self, error: HttpResponseError, status: int, code: str) -> DataError | WaitError:
+        """What the service means that has let us in."""
+        if status == _GIVEN_UP:
+            return self._too_much(f"the query was given up on (HTTP {status}, {code})")
+        if any(limit in code for limit in _LIMITS):
+            return self._too_much(f"the query needed more than it may (HTTP {status}, {code})")
         if status in _REFUSED:
-            return DataError(
-                f"the query was refused (HTTP {status}, {code})",
+            return QueryRefused(
+                f"the query was refused{_place(error)} (HTTP {status}, {code})",
                 where=self._where,
                 next_step="Are the functions deployed (irmexport sentinel template), and is the id right?",
+            )
+        if status in _LATER:
+            return Throttled(
+                f"Log Analytics has too much to do for this identity (HTTP {status}, {code})",
+                where=self._where,
+                seconds=_retry_after(error),
+                next_step="Wait, then run the same again.",
             )
         return WaitError(
             f"Log Analytics did not answer the query (HTTP {status}, {code})",
             where=self._where,
-            next_step="Wait, then run the same again, over a shorter time if it was given up on (504).",
+            next_step="Wait, then run the same again.",
         )
 
 
@@ -126,3 +192,22 @@ def _innermost(error: HttpResponseError) -> str:
     while isinstance(detail, dict) and detail.get("code"):
         code, detail = str(detail["code"]), detail.get("innererror") or {}
     return code
+
+
+def _place(error: HttpResponseError) -> str:
+    """Line and column in the query, where the service says them; its own words may quote the query."""
+    detail: Any = getattr(getattr(error, "error", None), "innererror", None) or {}
+    while isinstance(detail, dict):
+        if isinstance(detail.get("line"), int) and isinstance(detail.get("pos"), int):
+            return f" at line {detail['line']}, column {detail['pos']}"
+        detail = detail.get("innererror")
+    return ""
+
+
+def _retry_after(error: HttpResponseError) -> float | None:
+    """The seconds that the service wants to be left alone, an hour at most; None if it does not say."""
+    headers: Any = getattr(error.response, "headers", None) or {}
+    try:
+        return min(max(float(headers.get("Retry-After", "")), 0.0), 3600.0)
+    except ValueError:
+        return None

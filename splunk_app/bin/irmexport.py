@@ -1,10 +1,13 @@
-"""The modular input `irmexport`: the sender, as splunkd starts it. Parses on older Pythons too."""
+"""What splunkd starts under the app's name: the sender, a modular input, and the alert action (`--execute`).
+
+Parses on older Pythons too.
+"""
 
 import os
 import sys
 
 if sys.version_info < (3, 9):  # noqa: UP036 - splunkd decides which Python starts this
-    sys.exit("irmexport needs Python 3.9: use Splunk 9.3 or newer, or set python.version = python3.9.")
+    sys.exit("ERROR irmexport needs Python 3.9: use Splunk 9.3 or newer, or set python.version = python3.9.")
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
@@ -12,9 +15,13 @@ from irmsplunk import modular_input
 
 
 def main() -> None:
-    """`--scheme`, `--validate-arguments`, or the run itself."""
+    """`--scheme`, `--validate-arguments`, `--execute`, or the sender itself."""
     if "--scheme" in sys.argv:
         sys.stdout.write(modular_input.SCHEME)
+    elif "--execute" in sys.argv:
+        from irmsplunk import alert  # noqa: PLC0415 - loads nothing that the sender needs, and the other way
+
+        sys.exit(alert.execute(os.environ, sys.stdin.buffer, sys.stderr))
     elif "--validate-arguments" not in sys.argv:
         from irmsplunk import sender  # noqa: PLC0415 - --scheme loads nothing of it
 

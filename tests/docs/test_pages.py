@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from irmcli.main import main
 from irmcore.replies import Action, Reply, decide
 
 ROOT = Path(__file__).parents[2]
@@ -57,10 +59,8 @@ def run(command: str, place: Path, environment: dict[str, str]) -> str:
     return done.stdout
 
 
-def start(
-    command: str, place: Path, environment: dict[str, str], wanted: int
-) -> tuple[subprocess.Popen[str], str]:
-    """A command that stays in the background, and its first ``wanted`` lines."""
+def start(command: str, place: Path, environment: dict[str, str]) -> tuple[subprocess.Popen[str], str]:
+    """An emulator that stays in the background, and what it prints until it is ready."""
     process = subprocess.Popen(
         ["/bin/sh", "-c", f"exec {command.removesuffix('&')}"],
         cwd=place,
@@ -69,12 +69,18 @@ def start(
         text=True,
     )
     assert process.stdout is not None
-    return process, "".join(process.stdout.readline() for _ in range(wanted))
+    printed = ""
+    while "\nIt ends after " not in printed:
+        line = process.stdout.readline()
+        assert line, printed
+        printed += line
+    return process, printed
 
 
-def test_the_readme_prints_what_it_shows(tmp_path: Path) -> None:
-    """Every command of the README runs, in its order, and prints what stands behind it."""
-    page = ROOT / "README.md"
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
+def test_a_page_prints_what_it_shows(tmp_path: Path, name: str) -> None:
+    """Every command of the page runs, in its order, and prints what stands behind it."""
+    page = ROOT / name
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -89,7 +95,7 @@ def test_the_readme_prints_what_it_shows(tmp_path: Path) -> None:
             if command.startswith("cat "):
                 (tmp_path / command.split()[1]).write_text(output)
             if command.endswith("&"):
-                process, printed = start(command, tmp_path, environment, wanted=4)
+                process, printed = start(command, tmp_path, environment)
                 background.append(process)
             else:
                 printed = run(command, tmp_path, environment)
@@ -109,9 +115,9 @@ def test_a_page_that_shows_another_output_is_noticed() -> None:
     assert not re.fullmatch(pattern("3 rows\n"), "3 rows\nmore\n")
 
 
-@pytest.mark.parametrize("page", ["commands.md", "profile.md"])
+@pytest.mark.parametrize("page", ["commands.md", "content.md", "profile.md"])
 def test_pages_made_from_the_code_are_in_step(page: str) -> None:
-    """docs/commands.md and docs/profile.md are what `make docs` writes."""
+    """docs/commands.md, docs/content.md and docs/profile.md are what `make docs` writes."""
     made = runpy.run_path(str(ROOT / "docs" / "write.py"))["PAGES"][page]()
     assert (ROOT / "docs" / page).read_text(encoding="utf-8") == made, "run `make docs`"
 
@@ -126,6 +132,32 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
         r"`((?:common|tests|docs|requirements|benchmarks|sentinel|splunk_app)/[\w./-]+)`", text
     ):
         assert (ROOT / named).exists(), named
+
+
+def test_every_command_of_the_pages_exists() -> None:
+    """Each `irmexport …` of the table of Microsoft's steps, and of all pages in code style, is a command."""
+    context = click.Context(main, info_name="irmexport")
+    found: set[tuple[str, ...]] = set()
+    for page in PAGES:
+        for words in re.findall(r"`irmexport ([a-z][^`\n]*)`", page.read_text(encoding="utf-8")):
+            found.add(tuple(re.findall(r"^[a-z-]+|(?<= )[a-z-]+(?= |$)", words)[:2]))
+    assert len(found) > 20
+    for words in sorted(found):
+        command = main.get_command(context, words[0])
+        assert command is not None, words
+        if isinstance(command, click.Group):
+            assert len(words) == 1 or words[1] in command.commands, words
+
+
+def test_every_step_of_both_documents_has_a_command() -> None:
+    """Each row of the two tables names a command, or says that it is the portal's or not there yet."""
+    text = (ROOT / "docs" / "microsoft-steps.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "step of the page" not in line]
+    assert len(rows) >= 18
+    for line in rows:
+        assert re.search(r"`irmexport |in the portal|splunk\.md|not in this version yet", line), line
+    for step in range(1, 8):
+        assert f"Step {step}: " in text
 
 
 #: A test as the tables of docs/delivery.md and SECURITY.md name it, … for the core's.

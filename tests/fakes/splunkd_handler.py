@@ -41,6 +41,12 @@ class RestHandler:
 
     def ask(self, method: str, path: str, key: str = "admin-session", query: str = "", **form: str) -> Answer:
         """One request by the user of that session key."""
+        return self.ask_raw(method, path, [[name, value] for name, value in form.items()], key, query)
+
+    def ask_raw(
+        self, method: str, path: str, form: object, key: str = "admin-session", query: str = ""
+    ) -> Answer:
+        """One request whose form is handed over as it is; without one, for None."""
         user = self._splunkd.state.sessions.get(key)
         request = {
             "output_mode": "json",
@@ -52,7 +58,7 @@ class RestHandler:
             "rest_path": f"/irmexport/{path}",
             "method": method,
             "ns": {"app": "irmexport"},
-            "form": [[name, value] for name, value in form.items()],
+            **({} if form is None else {"form": form}),
             "system_authtoken": "system-session",
         }
         assert self._process.stdin is not None

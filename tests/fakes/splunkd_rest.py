@@ -2,7 +2,8 @@
 
 What it holds its clients to: a session key of a signed-in user, and the capability that splunkd
 wants for each thing: `list_storage_passwords` to read a secret, `edit_storage_passwords` to write
-one, `admin_all_objects` to write a conf or enable an input. It notes every request but no secret.
+one, `admin_all_objects` to write a conf or enable an input; a search is its owner's alone. It notes
+every request but no secret.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class State:
     passwords: dict[str, str] = field(default_factory=dict)
     enabled_inputs: set[str] = field(default_factory=set)
     messages: dict[str, str] = field(default_factory=dict)
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    searches: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[tuple[str, str, str]] = field(default_factory=list)
 
 
@@ -148,9 +151,18 @@ def route(
         _want(user, "admin_all_objects")
         state.enabled_inputs.add("://".join(path[5:7]))
         return []
+    if path[:3] == ["services", "search", "jobs"] or path[3:5] == ["saved", "searches"]:
+        return _of_owner(state.jobs if path[0] == "services" else state.searches, user, path[-1])
     if path[:2] == ["services", "messages"]:
         return _messages(state.messages, user, method, path[2:], form)
     raise Refusal(404)
+
+
+def _of_owner(things: Mapping[str, dict[str, Any]], user: User, name: str) -> list[dict[str, Any]]:
+    """A search's job, or a saved search: others than its owner learn nothing of it."""
+    if things.get(name, {}).get("owner") != user.name:
+        raise Refusal(404)
+    return [{"name": name, "content": {k: v for k, v in things[name].items() if k != "owner"}}]
 
 
 def _messages(

@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -83,18 +84,57 @@ def test_nothing_compiled_local_or_hidden_is_inside(app: Path) -> None:
 
 
 def test_the_list_of_materials_is_what_is_inside(app: Path, archive: Path) -> None:
-    """CycloneDX names each package of lib/ with its version, and no other."""
+    """CycloneDX names each package of lib/ and each inside the pages with its version, and no other."""
     bom = json.loads(archive.with_name(f"{archive.name}.cdx.json").read_text(encoding="utf-8"))
     assert bom["bomFormat"] == "CycloneDX"
-    listed = {(component["name"], component["version"]) for component in bom["components"]}
+    listed = {(component["purl"], component["name"], component["version"]) for component in bom["components"]}
     installed = set()
     for metadata in (app / "lib").glob("*.dist-info/METADATA"):
         name = re.search(r"^Name: (\S+)", metadata.read_text(encoding="utf-8"), re.MULTILINE)
         number = re.search(r"^Version: (\S+)", metadata.read_text(encoding="utf-8"), re.MULTILINE)
         assert name
         assert number
-        installed.add((name[1].lower().replace("_", "-"), number[1]))
+        package = name[1].lower().replace("_", "-")
+        installed.add((f"pkg:pypi/{package}@{number[1]}", package, number[1]))
+    notices = (app / "appserver" / "static" / "pages" / "third-party.txt").read_text(encoding="utf-8")
+    bundled = re.findall(r"^(\S+) (\d\S*) \(([^)]+)\)$", notices, re.MULTILINE)
+    assert {"react", "@splunk/react-ui", "@splunk/react-page"} <= {package for package, _, _ in bundled}
+    for package, version, licence in bundled:
+        purl = f"pkg:npm/{package.replace('@', '%40')}@{version}"
+        installed.add((purl, package, version))
+        (component,) = [one for one in bom["components"] if one["purl"] == purl]
+        assert component["licenses"] == [{"expression": licence}]
     assert listed == installed
+
+
+def test_each_page_of_the_app_has_its_script(app: Path) -> None:
+    """The navigation leads to views that are there, and a view of 10.4 to the script of its name."""
+    ui = app / "default" / "data" / "ui"
+    navigation = ElementTree.parse(ui / "nav" / "default.xml")  # noqa: S314 - our own
+    named = {view.get("name", "") for view in navigation.iter("view")}
+    own = {file.stem for file in (ui / "views").glob("*.xml")}
+    assert own == named - {"search"}
+    pages = app / "appserver" / "static" / "pages"
+    shells = [
+        view for view in sorted(own) if "splunk_ui_app.html" in (ui / "views" / f"{view}.xml").read_text()
+    ]
+    assert shells == ["connectors", "profiles", "queue"]
+    for view in shells:
+        assert f'"{view}"' in (pages / f"{view}.js").read_text(encoding="utf-8")
+        assert f"classic.html#{view}" in (ui / "views" / f"{view}_classic.xml").read_text(encoding="utf-8")
+    assert {file.name for file in pages.iterdir()} == {
+        *("app.js", "classic.html", "classic.js", "third-party.txt"),
+        *(f"{view}.js" for view in shells),
+    }
+    assert not (app / "appserver" / "templates").exists()
+    assert not (app / "ui").exists()
+
+
+def test_the_licence_of_what_is_bundled_lets_it_be_shipped(archive: Path) -> None:
+    """Permissive licences alone."""
+    bom = json.loads(archive.with_name(f"{archive.name}.cdx.json").read_text(encoding="utf-8"))
+    said = [one["licenses"][0]["expression"] for one in bom["components"] if "licenses" in one]
+    assert set(said) <= {"MIT", "Apache-2.0", "BSD-3-Clause", "BSD-2-Clause", "ISC", "0BSD"}
 
 
 def test_what_is_frozen_for_the_older_python_stands_in_security_md(app: Path) -> None:

@@ -13,9 +13,21 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = {"irmcore": "common", "irmcli": "common", "irmemulator": "common", "irmsentinel": "sentinel"}
 #: What lies beside irmsentinel in the tree, and in its folder content/ once installed.
-CONTENT = ("parsers", "enrichment", "published", "tables", "samples")
+CONTENT = (
+    "parsers",
+    "enrichment",
+    "published",
+    "analytic_rules",
+    "hunting",
+    "workbooks",
+    "aggregations",
+    "summary_rules",
+    "tables",
+    "samples",
+    "dcr",
+)
 SOURCES = (
-    *("package.py", "pyproject.toml", "README.md", "LICENSE", ".gitignore"),
+    *("package.py", "bundle.py", "pyproject.toml", "README.md", "LICENSE", ".gitignore"),
     "requirements/runtime.txt",
 )
 COMMIT_TIME = "1700000000"

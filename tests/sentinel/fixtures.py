@@ -1,7 +1,8 @@
 """A fixture: YAML beside the artefact's mirror, with tables, a call and the rows that must come out.
 
 A table is named as in KQL; ``NAME.SHAPE`` takes another of its shapes. A table that a case does not name
-is missing. ``columns`` picks and orders the columns that are compared; rows are literal.
+is missing. ``columns`` picks and orders the columns that are compared; rows are literal. An aggregation is
+called by its name and the span that is asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from irmsentinel import content, tables
+from irmsentinel import aggregations, content, rules, tables
+from irmsentinel.aggregations import Span
 from irmsentinel.engine import Engine
 
 HERE = Path(__file__).parent
@@ -49,20 +51,32 @@ def cases() -> Iterator[Case]:
             )
 
 
-def run(case: Case) -> list[list[Any]]:
-    """The chosen columns of what the local engine gives, in its order."""
-    loaded = content.load()
+def run(case: Case, loaded: content.Content | None = None) -> list[list[Any]]:
+    """The chosen columns of what the local engine gives, in its order; `loaded`: not our content."""
+    loaded = loaded or rules.with_rules(content.load())
     known = tables.shapes(tables.load(loaded.root / "tables"))
     with Engine(loaded.on_this_machine()) as engine:
         for name, rows in case.tables.items():
             table, _, shape = name.partition(".")
             engine.insert(known[table][shape], [{k: plain(v) for k, v in row.items()} for row in rows])
-        query = next(
-            (a.body for a in loaded.artefacts if a.name == case.call and not a.is_function), case.call
-        )
-        result = engine.run(query, now=case.now)
+        result = engine.run(_query(case.call, loaded), now=case.now)
     at = [next(i for i, column in enumerate(result.columns) if column.name == name) for name in case.columns]
     return [[plain(row[i]) for i in at] for row in result.rows]
+
+
+def holds(case: Case, given: list[list[Any]]) -> bool:
+    """Whether the rows are the expected ones: in any order, unless the call sorts."""
+    expected = [[plain(cell) for cell in row] for row in case.rows]
+    same = sorted(map(repr, given)) == sorted(map(repr, expected))
+    return same and (given == expected or " sort by " not in case.call)
+
+
+def _query(call: str, loaded: content.Content) -> str:
+    """The KQL of a call: a query's or aggregation's name (with a span), or KQL as it is."""
+    exports, (name, *span) = aggregations.load(), call.split()
+    if name in exports and len(span) == 2:
+        return exports[name].kql(Span(*map(datetime.fromisoformat, span)))
+    return next((a.body for a in loaded.artefacts if a.name == call and not a.is_function), call)
 
 
 def plain(value: Any) -> Any:

@@ -1,11 +1,16 @@
 import os
 import re
 import sys
+import textwrap
 from pathlib import Path
 
-from tests.docs.test_pages import pattern, run, steps
+from irmsentinel import aggregations, plan
 
-PAGE = Path(__file__).parents[2] / "docs" / "kql.md"
+from tests.docs.test_pages import pattern, run, start, steps
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "kql.md"
+EXPORTS = DOCS / "sentinel.md"
 
 
 def test_the_page_prints_what_it_shows(tmp_path: Path) -> None:
@@ -16,3 +21,58 @@ def test_the_page_prints_what_it_shows(tmp_path: Path) -> None:
     for command, output in shown:
         printed = run(command, tmp_path, environment)
         assert re.fullmatch(pattern(output), printed), f"{command}\nprints\n{printed}\nnot\n{output}"
+
+
+def test_the_page_of_exports_prints_what_it_shows(tmp_path: Path) -> None:
+    """Every command of docs/sentinel.md runs, in its order, and prints what stands behind it."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "IRMEXPORT_OUTBOX": str(tmp_path / "outbox"),
+    }
+    shown = steps(EXPORTS)
+    assert len(shown) == 4
+    background = []
+    try:
+        for command, output in shown:
+            if command.endswith("&"):
+                process, printed = start(command, tmp_path, environment, wanted=4)
+                background.append(process)
+            else:
+                printed = run(command, tmp_path, environment)
+            assert re.fullmatch(pattern(output), printed), f"{command}\nprints\n{printed}\nnot\n{output}"
+    finally:
+        for process in background:
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+def test_the_page_names_every_aggregation() -> None:
+    """The table of docs/sentinel.md is what `irmexport sentinel aggregations` lists."""
+    listed = re.findall(r"^\| `([a-z-]+)` \| [A-Z]", EXPORTS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(aggregations.load())
+
+
+def test_the_plan_of_the_page_is_one(tmp_path: Path) -> None:
+    """The file that docs/sentinel.md shows is read as it stands."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", EXPORTS.read_text(encoding="utf-8"), re.DOTALL)
+    file = tmp_path / "sentinel.yaml"
+    file.write_text(textwrap.dedent(text))
+    assert [job.aggregation.name for job in plan.read(file).jobs] == ["sentinel-alerts", "okta"]
+
+
+def test_the_rehearsal_of_the_collector_is_as_shown(tmp_path: Path) -> None:
+    """Every command of docs/collector.md runs against the stand-in, and prints what stands behind it."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "IRMEXPORT_OUTBOX": str(tmp_path / "outbox")}
+    (command, output), *shown = steps(DOCS / "collector.md")
+    process, printed = start(command, tmp_path, environment, wanted=3)
+    try:
+        assert re.fullmatch(pattern(output), printed), printed
+        assert len(shown) == 3
+        for command, output in shown:
+            printed = run(command, tmp_path, environment)
+            assert re.fullmatch(pattern(output), printed), f"{command}\nprints\n{printed}\nnot\n{output}"
+    finally:
+        process.terminate()
+        process.wait(10)

@@ -212,11 +212,20 @@ def test_a_field_that_is_missing_is_named(searches: Searches) -> None:
     assert not searches.batches()
 
 
-def test_no_rows_at_all_queue_nothing(searches: Searches) -> None:
+@pytest.mark.parametrize("bodies", [(HEADER, HEADER), (b"",), (b"\n",)])
+def test_no_rows_at_all_queue_nothing(searches: Searches, bodies: tuple[bytes, ...]) -> None:
     """A search without results: header-only and empty bodies."""
-    replies, code = searches.run(HEADER, HEADER)
+    replies, code = searches.run(*bodies)
     assert code == 0
     assert "0 rows read" in texts(replies)
+    assert not searches.batches()
+
+
+def test_a_header_that_is_no_csv_is_told_as_such(searches: Searches) -> None:
+    """The input is wrong, not the program; nothing was queued."""
+    replies, code = searches.run(b'UserPrincipalName,"Predic\n')
+    assert code == 1
+    assert "the header line of the results cannot be read as CSV" in texts(replies)
     assert not searches.batches()
 
 
@@ -307,3 +316,13 @@ def test_fifty_thousand_rows_in_each_chunk(on_3_13: Searches) -> None:
     assert [reply.body for reply in replies] == bodies
     assert sum(payload.count(b"\n") - 1 for payload in on_3_13.payloads()) == 100_000
     assert len(on_3_13.batches()) == 20
+
+
+@pytest.mark.needs("python3.13")
+def test_more_refused_rows_than_a_reply_takes_are_told(on_3_13: Searches) -> None:
+    """output=rejects shows the first 50,000 and says how many there are, also where they stopped it all."""
+    body = HEADER + b"x,2023-04-24T05:52:56Z,1,M,,\n" * 50_003
+    for more in (("dryrun=t",), ("maxrejects=0",)):
+        replies, _ = on_3_13.run(body, args=("profile=leavers", "wait=0", "output=rejects", *more))
+        assert replies[-1].body.count(b"\n") == 50_001
+        assert "only the first 50,000 of 50,003 refused rows are shown" in texts(replies)

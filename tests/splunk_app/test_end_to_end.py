@@ -149,3 +149,35 @@ def test_the_sender_ends_where_its_session_is_not_known(
     assert code == 1
     (last,) = [event for event in events(home, "sender") if event["event"] == "ended"]
     assert "session" in str(last["what"])
+
+
+def test_of_two_connectors_of_one_job_the_first_sends(
+    searches: Searches, sender: Input, emulator: Emulator, splunkd: SplunkdRest, home: SplunkHome
+) -> None:
+    """A conf file edited by hand: both's rows go with the first one's secret, and the log says so."""
+    confs = splunkd.state.confs["irmexport_connectors"]
+    confs["zweite"] = dict(confs["leavers"])
+    with sender:
+        replies, _ = searches.run(HEADER + ROW, args=("profile=zweite", "output=summary", "wait=60"))
+    assert summary(replies[-1].body)["state"] == "sent"
+    (wrong,) = [event for event in events(home, "sender") if event["event"] == "wrong-connector"]
+    assert wrong["connector"] == "zweite"
+    assert "leavers has the same `job_id`" in str(wrong["what"])
+
+
+def test_an_outbox_that_cannot_be_read_stops_no_other(
+    searches: Searches, sender: Input, emulator: Emulator, splunkd: SplunkdRest, home: SplunkHome
+) -> None:
+    """Wrong rights, or a link that leads nowhere: said of that connector, and the others' batches go."""
+    other = "44444444-4444-4444-4444-444444444444"
+    confs = splunkd.state.confs["irmexport_connectors"]
+    confs["broken"] = {**confs["leavers"], "job_id": other}
+    box = home.outbox / f"emulator-{other}"
+    box.mkdir(parents=True, mode=0o700)
+    (box / "ready").symlink_to("ready")  # rights would not stop a test that runs as root
+    with sender:
+        replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
+    assert summary(replies[-1].body)["state"] == "sent"
+    (told,) = [event for event in events(home, "sender") if event["event"] == "cannot-send"]
+    assert told["connector"] == "broken"
+    assert "rights" in str(told["next_step"])

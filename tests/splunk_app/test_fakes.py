@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from irmsplunk.splunkd import Splunkd, SplunkdRefused, capabilities
 
+from tests.fakes.splunk_home import SplunkHome
+from tests.fakes.splunkd_alert import Alert
 from tests.fakes.splunkd_rest import SplunkdRest
 from tests.fakes.splunkd_search import ProtocolBroken, SearchProcess, SearchSettings, run
 
@@ -91,6 +93,32 @@ def test_splunkd_gives_each_user_what_they_may_have(
         answered, said = refused.status, str(refused)
     assert answered == status
     assert key not in said
+
+
+def test_a_search_is_its_owners_alone(splunkd: SplunkdRest) -> None:
+    """Its job and its settings; for anybody else there is nothing of that name."""
+    splunkd.state.jobs["1.2"] = {"owner": "ana", "resultCount": 3}
+    splunkd.state.searches["mine"] = {"owner": "ana", "cron_schedule": "* * * * *"}
+    for path in ("/services/search/jobs/1.2", "/servicesNS/ana/search/saved/searches/mine"):
+        (entry,) = Splunkd(splunkd.uri, "analyst-session").get(path)["entry"]
+        assert "owner" not in entry["content"]
+        with pytest.raises(SplunkdRefused, match="nothing of this name"):
+            Splunkd(splunkd.uri, "guest-session").get(path)
+
+
+@pytest.mark.parametrize("line", ["print('hello')", "sys.stderr.write('no level\\n')"])
+def test_an_alert_action_that_says_what_splunkd_would_not_take_is_found_out(
+    splunkd: SplunkdRest, tmp_path: Path, line: str
+) -> None:
+    """Something on standard output, or a line on standard error without a level."""
+    home = SplunkHome(tmp_path)
+    home.bin.mkdir(parents=True)
+    (home.bin / "irmexport.py").write_text(f"import sys\nsys.stdin.read()\n{line}\n")
+    with pytest.raises(AssertionError):
+        Alert(sys.executable, home, splunkd).fire(b"a\n1\n")
+    (home.bin / "irmexport.py").write_text("import sys\nsys.stderr.write('WARN it is so\\n')\nsys.exit(3)\n")
+    ended = Alert(sys.executable, home, splunkd).fire(b"a\n1\n")
+    assert (ended.code, ended.said) == (3, [("WARN", "it is so")])
 
 
 def test_splunkd_says_who_a_session_is_of(splunkd: SplunkdRest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -13,11 +14,18 @@ from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_handler import RestHandler
 from tests.fakes.splunkd_input import Input
 from tests.fakes.splunkd_rest import SplunkdRest
-from tests.splunk_app.conftest import APP_ID, JOB, SECRET, TENANT, Searches
+from tests.splunk_app.conftest import APP_ID, COLUMNS, JOB, SECRET, TENANT, Searches
 from tests.splunk_app.test_command import HEADER, ROW
 from tests.splunk_app.test_end_to_end import summary
 
-NEW = {"name": "second", "profile": "leaver-prediction", "job_id": JOB, "tenant_id": TENANT, "app_id": APP_ID}
+OTHER_JOB = "44444444-4444-4444-4444-444444444444"
+NEW = {
+    "name": "second",
+    "profile": "leaver-prediction",
+    "job_id": OTHER_JOB,
+    "tenant_id": TENANT,
+    "app_id": APP_ID,
+}
 
 
 @pytest.fixture
@@ -68,7 +76,12 @@ def test_a_profile_as_text_keeps_its_indentation(rest: RestHandler, splunkd: Spl
 @pytest.mark.parametrize("key", ["analyst-session", "guest-session", "nobody's"])
 def test_without_the_capability_nothing_is_said(rest: RestHandler, key: str) -> None:
     """On the server's word; an unknown session too."""
-    for method, path in (("GET", "connectors"), ("POST", "connectors"), ("GET", "queue")):
+    for method, path in (
+        ("GET", "connectors"),
+        ("POST", "connectors"),
+        ("GET", "queue"),
+        ("POST", "profiles/check"),
+    ):
         answer = rest.ask(method, path, key=key)
         assert answer.status in (401, 403)
         assert set(answer.document) == {"error", "where", "next_step"}
@@ -98,6 +111,52 @@ def test_a_wrong_connector_is_refused_and_nothing_saved(
     assert said in answer.document["error"] + answer.document["next_step"]
     assert set(splunkd.state.confs["irmexport_connectors"]) == {"leavers"}
     assert set(splunkd.state.passwords) == {"irmexport:leavers:"}
+
+
+def test_two_connectors_of_one_job_are_refused(rest: RestHandler, splunkd: SplunkdRest) -> None:
+    """They would share an outbox: not made, changed or enabled; one that is disabled is in nobody's way."""
+    answer = rest.ask("POST", "connectors", **{**NEW, "job_id": JOB, "secret": "x"})
+    assert answer.status == 400
+    assert "leavers has the same `job_id`" in answer.document["error"]
+    assert set(splunkd.state.passwords) == {"irmexport:leavers:"}
+
+    assert rest.ask("POST", "connectors", **NEW).status == 200
+    assert rest.ask("POST", "connectors/second", job_id=JOB.upper()).status == 400
+    assert rest.ask("POST", "connectors/second", disabled="1", job_id=JOB).status == 200
+    assert rest.ask("POST", "connectors/second", disabled="0").status == 400
+    assert rest.ask("POST", "connectors/leavers", disabled="1").status == 200
+    assert rest.ask("POST", "connectors/second", disabled="0").status == 200
+    # Edited by hand: the test of a connector says it.
+    splunkd.state.confs["irmexport_connectors"]["leavers"]["disabled"] = "0"
+    found = rest.ask("POST", "connectors/second/test").document
+    assert found["good"] is False
+    assert "leavers has the same `job_id`" in str(found["findings"])
+
+
+def test_a_post_without_a_form_is_told_so(rest: RestHandler) -> None:
+    """JSON in the body, or nothing: splunkd hands over no form, and the answer says what to send."""
+    forms: tuple[object, ...] = (None, [], "x", [1], {"a": 1})
+    for path in ("connectors", "connectors/leavers"):
+        for form in forms:
+            answer = rest.ask_raw("POST", path, form)
+            assert answer.status == 400
+            assert "-d name=value" in answer.document["next_step"]
+
+
+def test_next_steps_are_requests_not_commands(
+    rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: Emulator
+) -> None:
+    """What is held names the request that ends it, to the analyst, in the queue and in the log."""
+    emulator.faults.next(Fault(reset_after_last_byte=True))
+    with Input(python, home, searches.splunkd):
+        replies, _ = searches.run(HEADER + ROW, args=("profile=leavers", "wait=60"))
+        assert _within(10, lambda: bool(searches.splunkd.state.messages))
+    (held,) = rest.ask("GET", "held").document["batches"]
+    said = [replies[-1].messages[-1][1], held["next_step"], *searches.splunkd.state.messages.values()]
+    for text in said:
+        assert "`POST irmexport/batches/BATCH/resolve`" in text
+        assert "`irmexport " not in text
+    assert "`irmexport " not in home.log.read_text()
 
 
 def test_a_secret_in_the_address_is_refused(rest: RestHandler) -> None:
@@ -164,7 +223,7 @@ def test_a_new_secret_ends_the_pause(
         more = ROW.replace(b"sarad", b"bradh")
         replies, _ = searches.run(HEADER + more, args=args)
         assert summary(replies[-1].body)["state"] == "sent"
-    assert not searches.splunkd.state.messages
+        assert _within(10, lambda: not searches.splunkd.state.messages)
     assert rest.ask("POST", "connectors/leavers/resume").document["resumed"] == 0
     assert rest.ask("POST", "connectors/second/resume").status == 409
 
@@ -196,6 +255,79 @@ def _within(seconds: float, happens: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def test_a_profile_is_checked_as_it_is_typed(rest: RestHandler, home: SplunkHome) -> None:
+    """A right one gives its columns; a wrong one says line, key and what to do; neither is logged."""
+    (first, second) = rest.ask("GET", "profiles").document["shipped"]
+    assert (first["name"], second["name"]) == ("leaver-prediction", "salesforce-dropbox")
+    good = rest.ask("POST", "profiles/check", profile_yaml=first["text"]).document
+    assert (good["good"], good["trouble"]) == (True, None)
+    assert [column["header"] for column in good["columns"]] == list(COLUMNS)
+
+    wrong = rest.ask(
+        "POST", "profiles/check", profile_yaml=first["text"].replace("type: number", "typ: number")
+    )
+    assert (wrong.status, wrong.document["good"]) == (200, False)
+    assert re.fullmatch(r"profile:[0-9]+", wrong.document["trouble"]["where"])
+    assert "type" in wrong.document["trouble"]["next_step"]
+    assert rest.ask("POST", "profiles/check", profile="leaver-prediction").status == 400
+    assert not home.log.exists()
+
+
+SAMPLES = {
+    "csv": """\
+UserPrincipalName,PredictionTime,PredictionScore,ModelInfo
+SaraD@contoso.com,2023-04-24T05:52:56Z,9,M1
+bradh,2023-04-24T05:52:57Z,3,M1
+""",
+    "json": """\
+{"UserPrincipalName": "SaraD@contoso.com", "PredictionTime": "2023-04-24T05:52:56Z", "PredictionScore": 9, \
+"ModelInfo": "M1"}
+{"UserPrincipalName": "bradh", "PredictionTime": "2023-04-24T05:52:57Z", "PredictionScore": 3, \
+"ModelInfo": "M1"}
+""",
+}
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_a_pasted_sample_is_shown_as_it_would_go_out(
+    rest: RestHandler, home: SplunkHome, sample: str
+) -> None:
+    """Shaped rows and refused ones with line, column and reason; no row is kept, queued or logged."""
+    text = shipped_text("leaver-prediction")
+    shown = rest.ask("POST", "profiles/check", profile_yaml=text, sample=sample).document["preview"]
+    assert shown["header"] == list(COLUMNS)
+    ((user, time, score, model),) = shown["rows"]
+    assert (user, time[:19], score, model) == ("sarad@contoso.com", "2023-04-24T05:52:56", "9", "M1")
+    ((line, column, reason),) = [(bad["line"], bad["column"], bad["reason"]) for bad in shown["refused"]]
+    assert (column, reason) == ("UserPrincipalName", "upn-without-domain")
+    assert line == (3 if sample.startswith("User") else 2)
+    assert shown["counts"] == {"read": 2, "shaped": 1, "merged": 0, "skipped": 0, "rejected": 1}
+    assert b"contoso" not in home.everything_written()
+
+
+@pytest.mark.parametrize(
+    ("sample", "said"),
+    [
+        ("UserPrincipalName\nsarad@contoso.com\n", "PredictionTime"),
+        ('UserPrincipalName,"Pred\n', "header line"),
+    ],
+)
+def test_a_sample_that_cannot_be_read_says_why(rest: RestHandler, sample: str, said: str) -> None:
+    """A missing column, a quote that never closes: the profile is right, and the trouble is the sample's."""
+    text = shipped_text("leaver-prediction")
+    answer = rest.ask("POST", "profiles/check", profile_yaml=text, sample=sample).document
+    assert (answer["good"], answer["preview"]) == (True, None)
+    assert said in answer["trouble"]["error"] + answer["trouble"]["next_step"]
+
+
+def test_a_sample_that_is_too_long_is_refused(rest: RestHandler) -> None:
+    """As a whole: a preview of its beginning would hide what the rest does."""
+    text = shipped_text("leaver-prediction")
+    answer = rest.ask("POST", "profiles/check", profile_yaml=text, sample="x" * (64 * 1024 + 1))
+    assert answer.status == 400
+    assert "64 KiB" in answer.document["next_step"]
 
 
 def test_an_unknown_endpoint_is_a_404(rest: RestHandler) -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import ast
 import configparser
+import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+from irmcore.errors import ConfigurationError
+from irmcore.profile import parse, shipped_text
+from irmsplunk import alert
+from irmsplunk.handover import with_fields
 
 ROOT = Path(__file__).parent.parent.parent
 APP = ROOT / "splunk_app"
@@ -79,12 +85,66 @@ def test_every_entry_point_names_the_pythons() -> None:
         ("commands", "irmexport"),
         ("restmap", "script:irmexport"),
         ("inputs", "irmexport"),
+        ("alert_actions", "irmexport"),
     ):
         said = conf(APP / "default" / f"{name}.conf")[stanza]
         assert said["python.required"] == "3.9,3.13"
         assert said["python.version"] == "python3"
         spec = (APP / "README" / f"{name}.conf.spec").read_text(encoding="utf-8")
         assert "python.required = " in spec
+
+
+def test_the_alert_action_is_bounded_and_gets_all_rows_it_may() -> None:
+    """Not Splunk's 100 rows but what the code thinks it is; time for the longest wait; JSON."""
+    action = conf(APP / "default" / "alert_actions.conf")["irmexport"]
+    assert (action["is_custom"], action["payload_format"]) == ("1", "json")
+    assert int(action["maxresults"]) == alert.MAX_RESULTS
+    minutes = re.fullmatch(r"(\d+)m", action["maxtime"])
+    assert minutes
+    assert int(minutes[1]) * 60 >= 2 * alert.LONGEST_WAIT
+    assert int(action["param.wait"]) == alert.WAIT
+    assert not [key for key in action if key.startswith("alert.execute")]  # splunkd starts bin/irmexport.py
+
+
+def test_enterprise_security_is_told_what_the_action_is() -> None:
+    """`param._cam` is one line of JSON that offers it for single notables too."""
+    cam = json.loads(conf(APP / "default" / "alert_actions.conf")["irmexport"]["param._cam"])
+    assert cam["supports_adhoc"] is True
+    assert {"category", "task", "subject", "technology", "drilldown_uri"} <= set(cam)
+
+
+def test_each_parameter_is_in_form_spec_and_validation() -> None:
+    """The form offers what the action takes, and splunkd checks each when a search is saved."""
+    form = (APP / "default" / "data" / "ui" / "alerts" / "irmexport.html").read_text(encoding="utf-8")
+    spec = (APP / "README" / "savedsearches.conf.spec").read_text(encoding="utf-8")
+    own = (APP / "README" / "alert_actions.conf.spec").read_text(encoding="utf-8")
+    checked = conf(APP / "default" / "restmap.conf")["validation:savedsearch"]
+    assert set(re.findall(r'name="action\.irmexport\.param\.(\w+)"', form)) == set(alert.PARAMS)
+    assert set(re.findall(r"^action\.irmexport\.param\.(\w+) = ", spec, re.MULTILINE)) == set(alert.PARAMS)
+    assert set(re.findall(r"^param\.([a-z]\w*) = ", own, re.MULTILINE)) == set(alert.PARAMS)
+    assert {key.rpartition(".")[2] for key in checked} == set(alert.PARAMS)
+    ElementTree.fromstring(form)  # noqa: S314 - our own
+
+
+VALUES = ("", "0", "1", "30", "300", "301", "-1", "x", "leavers", "Leavers", "A=b", "A=b, C=d", "A=", "a b")
+
+
+@pytest.mark.parametrize("param", alert.PARAMS)
+def test_splunkd_refuses_what_the_action_would_refuse(param: str) -> None:
+    """The expression of each parameter lets through what the action takes, and nothing else."""
+    rule = conf(APP / "default" / "restmap.conf")["validation:savedsearch"][f"action.irmexport.param.{param}"]
+    found = re.fullmatch(r"validate\( match\('([\w.]+)', \"([^\"]+)\"\), \"irmexport: [^\"]+\.\"\)", rule)
+    assert found
+    assert found[1] == f"action.irmexport.param.{param}"
+    profile = parse(shipped_text("leaver-prediction"), "it")
+    for value in VALUES:
+        try:
+            asked, _ = alert.asked_of({"profile": "leavers", param: value})
+            with_fields(profile, asked.fields)
+            right = True
+        except ConfigurationError as error:
+            right = "has no column" in str(error)
+        assert bool(re.search(found[2], value)) == right, value
 
 
 def test_every_member_of_a_cluster_sends() -> None:
@@ -105,11 +165,11 @@ def test_no_role_but_administrators_gets_anything() -> None:
 
 
 def test_what_others_may_see_and_change() -> None:
-    """Only administrators write; only the command, its help and its capabilities are everybody's."""
+    """Only administrators write; command, alert action, help and capabilities are everybody's."""
     meta = conf(APP / "metadata" / "default.meta")
     assert all("write : [ admin, sc_admin ]" in s["access"] for s in meta.values() if "access" in s)
     exported = {name for name, stanza in meta.items() if stanza.get("export") == "system"}
-    assert exported == {"commands", "searchbnf", "authorize"}
+    assert exported == {"commands", "searchbnf", "authorize", "alert_actions", "alerts", "macros"}
 
 
 def imports(path: Path, seen: set[str]) -> set[str]:
@@ -127,9 +187,9 @@ def imports(path: Path, seen: set[str]) -> set[str]:
 
 
 def test_the_analysts_path_knows_no_vault() -> None:
-    """The command imports nothing that reads storage/passwords, at no depth."""
-    found = imports(APP / "bin" / "irmexport_command.py", set())
-    assert {"command", "handover", "connectors", "splunkd"} <= found
+    """Command and alert action import nothing that reads storage/passwords, at no depth."""
+    found = imports(APP / "bin" / "irmexport_command.py", set()) | imports(GLUE / "alert.py", set())
+    assert {"command", "handover", "connectors", "splunkd", "results_file"} <= found
     assert not found & {"vault", "sender", "rest", "connector_routes"}
     for name in found:
         assert "storage/passwords" not in (GLUE / f"{name}.py").read_text(encoding="utf-8").replace(

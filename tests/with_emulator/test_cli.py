@@ -22,6 +22,7 @@ from tests.with_emulator.rig import HEADER, Rig, row
 
 Run = Callable[..., Result]
 PROFILE = ("-p", "salesforce-dropbox")
+AT = ("--emulator", "emulator")
 BAD = "bradh,Name,Low,50,2026-11-20T00:00:00Z,Salesforce,text,"
 
 
@@ -422,3 +423,73 @@ def test_withdraw_says_when_row_keys_are_damaged(rig: Rig, irmexport: Run) -> No
     result = irmexport("resolve", batch.id[:12], "--withdraw", "--why", "x")
     assert result.exit_code == 1
     assert f"{keys}: the row keys are damaged" in result.stderr
+
+
+def test_uploads_warn_for_24_hours_after_a_change(rig: Rig, irmexport: Run) -> None:
+    """What `wizard --changed` was told outlives its process: every upload warns until the day is over."""
+    assert irmexport("wizard", "salesforce-dropbox", *AT, "--changed", "1h").exit_code == 0
+    early = irmexport("send", rows(rig, row(1)), "{at}")
+    assert early.exit_code == 0
+    assert "Microsoft's page says to wait 24 hours" in early.stderr
+    assert irmexport("wizard", "salesforce-dropbox", *AT, "--changed", "25h").exit_code == 0
+    late = irmexport("send", rows(rig, row(2)), "{at}")
+    assert late.stderr == ""
+    assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
+
+
+def test_sent_is_reconciled_with_the_log_of_the_connector(rig: Rig, irmexport: Run) -> None:
+    """The stand-in's own log: each upload is found, and its rows were saved."""
+    for number in (1, 2):
+        irmexport("send", rows(rig, row(number)), "{at}")
+    log = [upload.to_json() for upload in rig.emulator.uploads]
+    (rig.directory / "log.json").write_text(json.dumps(log))
+    done = irmexport("reconcile", "log.json")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("all rows were saved") == 2
+    assert irmexport("audit").stdout.count("reconciled") == 2
+
+
+def test_rows_that_the_service_dropped_are_explained(rig: Rig, irmexport: Run) -> None:
+    """Three rows of a user and time are spread; a service that keeps seconds drops two: exit 4, and why."""
+    same = [row(1, name).replace("user1", "user9") for name in ("A", "B", "C")]
+    sent = irmexport("send", rows(rig, *same), "{at}", "--json")
+    (batch,) = document(sent)["batches"]
+    found = irmexport("reconcile", "--batch", batch[:12], "--saved", "1")
+    assert found.exit_code == 4
+    assert "set `collisions.step: 1s`" in found.stdout
+    assert irmexport("reconcile", "--batch", batch[:12], "--saved", "3").exit_code == 0
+
+
+def test_what_a_log_does_not_say_is_said(rig: Rig, irmexport: Run) -> None:
+    """An upload or an entry alone, and a line without a number: exit 1, each named."""
+    irmexport("send", rows(rig, row(1)), "{at}")
+    (rig.directory / "log.csv").write_text("Time,RecordsSaved\n2020-01-01T00:00:00Z,5\nx,none\n")
+    done = irmexport("reconcile", "log.csv")
+    assert done.exit_code == 1
+    assert "no entry of the log fits" in done.stdout
+    assert "line 2: RecordsSaved 5 of 2020-01-01T00:00:00.000Z fits no upload" in done.stdout
+    assert "line 3: it names RecordsSaved, and no number can be read there" in done.stdout
+    assert irmexport("reconcile").exit_code == 2
+
+
+def test_what_was_not_sent_cannot_be_reconciled(rig: Rig, irmexport: Run) -> None:
+    """A batch that still waits has no RecordsSaved: exit 2, and its state is said."""
+    (batch,) = document(irmexport("send", rows(rig, row(1)), "{at}", "--queue-only", "--json"))["batches"]
+    done = irmexport("reconcile", "--batch", batch, "--saved", "1")
+    assert done.exit_code == 2
+    assert "is READY: no upload of it has ended" in done.stderr
+
+
+def test_the_report_has_the_figures_of_what_was_sent(rig: Rig, irmexport: Run) -> None:
+    """Runs, uploads, refusals by reason and what is held, of a real outbox; no user and no file name."""
+    irmexport("send", rows(rig, row(1), row(2), BAD), "{at}")
+    rig.emulator.faults.next(Fault(reset_after_last_byte=True))
+    irmexport("send", rows(rig, row(3)), "{at}")
+    done = irmexport("report", "--json")
+    (found,) = document(done)["connectors"]
+    assert (found["runs"], found["uploads"], found["rows_sent"], found["held"]) == (2, 1, 2, 1)
+    assert found["reasons"] == [{"column": "User_Principal_Name", "reason": "upn-without-domain", "rows": 1}]
+    text = (rig.directory / "irmexport-report.html").read_text()
+    assert "Waiting for a person: 1" in text
+    assert not [word for word in ("contoso", "bradh", "rows.csv", "Name,") if word in text]
+    assert irmexport("report", "--since", "900d").exit_code == 2

@@ -14,7 +14,7 @@ import pytest
 import requests
 import urllib3
 from irmcore.replies import Failure, Reply
-from irmcore.transport import TAIL_BYTES, Body, HttpsTransport, Upload, _failure
+from irmcore.transport import TAIL_BYTES, Body, HttpsTransport, Upload, failure
 from irmemulator import Fault
 
 from tests.with_emulator.rig import Rig, row
@@ -239,7 +239,7 @@ def test_every_error_of_the_libraries_has_a_word_of_ours() -> None:
         kind.__name__
         for base in (urllib3.exceptions.HTTPError, requests.exceptions.RequestException)
         for kind in _all_subclasses(base)
-        if _failure(_instance(kind), committed=False, expired=False).kind == "protocol"
+        if failure(_instance(kind), committed=False, expired=False).kind == "protocol"
     }
     assert unnamed == PROTOCOL
 

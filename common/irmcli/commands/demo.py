@@ -30,10 +30,13 @@ def command(ctx: click.Context, directory: Path | None) -> None:
     with tempfile.TemporaryDirectory(prefix="irmexport-demo-") as temporary:
         place = directory or Path(temporary)
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        verdicts = acts.play(say, replace(settings, outbox=place / "outbox"), place)
-        for point in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
-            act: Callable[[Say, Path], list[acts.Verdict]] = point.load()
-            verdicts.extend(act(say, place))
+        # Acts from outside find the same outbox, and the connector at place/"emulator".
+        ctx.meta["irmexport.settings"] = settings = replace(settings, outbox=place / "outbox")
+        with acts.connector(say, place) as running:
+            verdicts = acts.play(say, settings, place, running)
+            for point in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+                act: Callable[[Say, Path], list[acts.Verdict]] = point.load()
+                verdicts.extend(act(say, place))
     say.line()
     for text, good in verdicts:
         say.line(text, "green" if good else "red")

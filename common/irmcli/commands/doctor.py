@@ -27,7 +27,7 @@ def command(ctx: click.Context, *, profile_name: str, emulator_dir: str | None) 
     profile = settings.profile(profile_name)
     connection = rehearsal.connection(profile, emulator_dir)
     found = list(probes.examine_outbox(system_disk(), str(settings.outbox.absolute())))
-    tokens = settings.service(connection).tokens
+    tokens = settings.service(connection, warn=say.warn).tokens
     found.extend(probes.examine(connection, tokens, SystemClock()))
     for finding in found:
         say.line(f"{finding.grade:4}  {finding.check}: {finding.found}", _STYLE[finding.grade])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from irmcore import connection as connections
 from irmcore.errors import IrmError
 
 from irmcli import delivered
@@ -30,7 +29,7 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
         until = box.clock.monotonic() + seconds if seconds else None
         say.line(desk.title(box), "bold")
         try:
-            service = settings.service(connections.load(box))
+            service = settings.service_of(box, warn=say.warn)
             report, code = delivered.drain(say, box, service, until=until)
         except (IrmError, OSError) as trouble:
             # One connector's trouble does not keep the others from sending.

@@ -1,4 +1,4 @@
-"""`irmexport profile`: the profiles there are, and their text."""
+"""`irmexport profile`: the profiles there are, their text, and a new one from a sample."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import click
 from irmcore import profile as profiles
 from irmcore.errors import ProfileError
 
+from irmcli.commands import profile_new
 from irmcli.say import Say
 from irmcli.settings import Settings
 
 
 @click.group("profile")
 def command() -> None:
-    """The shipped profiles, to copy and fill in."""
+    """Make a profile from a sample, or look at those there are."""
+
+
+command.add_command(profile_new.command)
 
 
 @command.command("list")

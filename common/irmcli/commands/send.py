@@ -5,18 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from irmcore import connection as connections
-from irmcore import intake
-from irmcore.clock import SystemClock
-from irmcore.connection import Connection
-from irmcore.disk import system_disk
-from irmcore.outbox import Box
-from irmcore.profile import Profile
 
 from irmcli import delivered, options, rehearsal, shaped, source
 from irmcli.exits import DONE, ROWS_REFUSED, worst
 from irmcli.say import Say
 from irmcli.settings import Settings
+from irmcli.ways import Way
 
 
 @click.command("send")
@@ -46,50 +40,23 @@ def command(
     """Send FILE (CSV or JSON lines, gzip too, - for standard input) through a profile."""
     say, settings = Say.of(ctx), Settings.of(ctx)
     profile = settings.profile(profile_name)
-    connection = rehearsal.connection(profile, emulator_dir)
-    if dry_run:
-        ctx.exit(_rehearse(say, settings, profile, connection, file=file, form=form))
-    # Before any row is taken: settings that cannot work are told now, not after the shaping.
-    service = settings.service(connection)
-    box = box_of(settings, connection)
-    box.create()
-    connections.save(box, connection)  # before any row: whatever happens then, a drain knows where to
+    way = Way(say, settings, profile, rehearsal.connection(profile, emulator_dir))
+    if not dry_run:
+        way.prepare()
     details = {"file": "-" if file == "-" else str(Path(file).absolute())}
     with source.table(file, profile, form) as table, say.progress("shaping") as progress:
-        done = intake.accept(
-            table,
-            profile.at(connection.connector),
-            box,
-            settings.origin(details),
-            where=connections.destination(connection),
-            name=file,
-            max_refused=max_refused,
-            progress=progress,
-        )
-    shaped.show(say, done, dry=False)
-    result = {**shaped.document(done), "connector": Path(box.path).name}
+        if dry_run:
+            done = way.rehearse(table, name=file, progress=progress)
+        else:
+            done = way.accept(table, name=file, details=details, max_refused=max_refused, progress=progress)
+    way.show(done, dry=dry_run)
+    result = shaped.document(done)
     code = ROWS_REFUSED if done.counts.rejected else DONE
-    if not queue_only:
-        report, drained = delivered.drain(say, box, service)
+    if not dry_run:
+        result["connector"] = Path(way.box.path).name
+    if not dry_run and not queue_only:
+        report, drained = way.deliver()
         result["delivery"] = delivered.document(report)
         code = worst((code, drained))
     say.document(result)
     ctx.exit(code)
-
-
-def box_of(settings: Settings, connection: Connection) -> Box:
-    """The outbox of a connection."""
-    path = f"{settings.outbox_ready()}/{connections.box_name(connection)}"
-    return Box(system_disk(), SystemClock(), path)
-
-
-def _rehearse(
-    say: Say, settings: Settings, profile: Profile, connection: Connection, *, file: str, form: str
-) -> int:
-    box = Box(system_disk(), SystemClock(), f"{settings.outbox}/{connections.box_name(connection)}")
-    with source.table(file, profile, form) as table, say.progress("shaping") as progress:
-        at = profile.at(connection.connector)
-        done = intake.rehearse(table, at, box, name=file, progress=progress)
-    shaped.show(say, done, dry=True)
-    say.document(shaped.document(done))
-    return ROWS_REFUSED if done.counts.rejected else DONE

@@ -11,7 +11,7 @@ PLACEHOLDER = "00000000-0000-0000-0000-000000000000"
 
 @dataclass(frozen=True)
 class CredentialRef:
-    """Where the client secret is: ``kind`` env or file, ``name`` a variable or a path."""
+    """Where the credential is: ``kind`` a key of the schema's `credential`, ``name`` the place."""
 
     kind: str
     name: str

@@ -11,25 +11,22 @@ from __future__ import annotations
 import csv
 import io
 import os
-import socket
 import sys
-import traceback
 from typing import Any, BinaryIO
 
 from irmcore.clock import SystemClock
-from irmcore.errors import ConfigurationError, InputError, IrmError, OutboxFull, TooManyRefused
+from irmcore.errors import InputError, OutboxFull, TooManyRefused
 from splunklib.searchcommands import Configuration, EventingCommand, Option, validators
 
-from irmsplunk import connectors, frames, splunkd, telling
-from irmsplunk.handover import Handed, Handover, Standing, with_fields
+from irmsplunk import export, frames, telling
+from irmsplunk.export import Asked, Export, said_of
+from irmsplunk.handover import Handed, Standing
 from irmsplunk.journal import Journal
 from irmsplunk.places import Places
 from irmsplunk.search import Search
 from irmsplunk.spool import Spool
 from irmsplunk.telling import ERROR, INFO, WARN
 
-CAPABILITY = "irmexport_run"
-_NAME = "search results"
 #: Options of the SDK that write the session key or rows into a file.
 _NOT_OFFERED = {"record", "logging_configuration", "logging_level"}
 #: Result rows in one reply.
@@ -75,17 +72,6 @@ class IrmExport(EventingCommand):  # type: ignore[misc]
         Talk(self, self._as_binary_stream(ifile), output).run()
 
 
-def said_of(error: BaseException) -> str:
-    """An error for the analyst: ours as it is, any other by type and place alone."""
-    if isinstance(error, IrmError):
-        return f"irmexport: {error}"
-    at = traceback.extract_tb(error.__traceback__)[-1]
-    return (
-        f"irmexport: {type(error).__name__} at {os.path.basename(at.filename)}:{at.lineno}: this is a fault "
-        "of irmexport. Nothing more was queued; please report it with this line."
-    )
-
-
 class Talk:
     """The execute requests of one process, one reply each."""
 
@@ -97,7 +83,21 @@ class Talk:
         self._search = Search.of(options.metadata)
         self._places = Places.of(os.environ)
         self._journal = Journal(self._places.logs, self._clock, "command")
-        self._refused = b""
+        self._export = Export(
+            Asked(
+                who="| irmexport",
+                profile=options.profile,
+                fields=options.fields,
+                dry=options.dryrun,
+                wait=float(options.wait),
+                max_refused=options.maxrejects,
+                keep_rejects=options.output == "rejects",
+            ),
+            self._search,
+            self._places,
+            self._clock,
+            self._log,
+        )
 
     def run(self) -> None:
         """Until the last request, or the end of the stream, which is a cancelled search."""
@@ -136,7 +136,7 @@ class Talk:
 
     def _last(self, spool: Spool, length: int) -> None:
         """The request that says finished: the one moment at which something is queued."""
-        why_not = self._why_not()
+        why_not = export.why_not(self._search, allow_partial=self._options.allowpartial)
         if why_not:
             self._log("not-queued", why=why_not[1])
             self._echo(spool, length, finished=True, messages=[why_not] if why_not[0] != "" else [])
@@ -146,104 +146,29 @@ class Talk:
         except Exception as error:  # noqa: BLE001 - one border: whatever it is, splunkd gets its reply
             code = type(error).__name__
             self._log("failed", level=ERROR, error=code, what=getattr(error, "what", ""))
-            frames.write(
-                self._replies,
-                frames.metadata([(ERROR, said_of(error))], finished=True),
-                *self._rows_of(error),
-            )
+            length_of_rows, rows, messages = self._rows_of(error)
+            messages.insert(0, (ERROR, said_of(error)))
+            frames.write(self._replies, frames.metadata(messages, finished=True), length_of_rows, rows)
             raise SystemExit(1) from None
         if self._options.output == "rows":
             self._echo(spool, length, finished=True, messages=messages)
         else:
             frames.write(self._replies, frames.metadata(messages, finished=True), len(body), [body])
 
-    def _why_not(self) -> tuple[str, str] | None:
-        """Why nothing is queued though the results ended, as a message; silence in a preview."""
-        if self._search.preview:
-            return "", "preview"
-        if self._search.finalized() and not self._options.allowpartial:
-            return WARN, (
-                "irmexport: the search was finalized before its end, so nothing was queued. "
-                "Run it to its end, or set allowpartial=t."
-            )
-        return None
-
     def _hand_over(self, spool: Spool) -> tuple[list[tuple[str, str]], bytes]:
         """Shape, queue, wait and tell; gives the messages and the body of outputs other than rows."""
-        options = self._options
-        user = self._allowed()
-        configured = connectors.fetch(self._splunkd(), options.profile)
-        profile = with_fields(configured.profile, options.fields)
-        table = spool.table([column.field for column in profile.columns], _NAME)
-        handover = Handover(configured, self._places.outbox, self._clock)
-        keep = options.output == "rejects"
-        if options.dryrun:
-            handed = handover.rehearse(table, profile, name=_NAME, keep_rejects=keep)
-            standing = Standing("dry run")
-        else:
-            self._refuse_placeholders(profile)
-            self._places.outbox_ready()
-            details = {"fields": options.fields} if options.fields else {}
-            if options.allowpartial and self._search.finalized():
-                details["partial"] = "finalized"
-            try:
-                handed = handover.accept(
-                    table,
-                    profile,
-                    self._search.origin(user, socket.gethostname(), details),
-                    name=_NAME,
-                    max_refused=options.maxrejects,
-                    keep_rejects=keep,
-                )
-            except TooManyRefused as error:
-                self._refused = handover.refused_rows(error.where) if keep else b""
-                raise
-            self._log("queued", run=handed.run, batches=len(handed.batches), counts=handed.counts.as_dict())
-            standing = self._stood(handover, handed)
-        messages = telling.counted(handed, dry=options.dryrun)
-        if handed.batches:
-            alive = handover.sender_alive()
-            messages.append(telling.stood(standing, alive=alive, waited=float(options.wait)))
-            self._log("stood", run=handed.run, state=standing.state, reason=standing.reason)
-        return messages, self._body(handed, standing)
+        partial = export.partial(self._search, allow_partial=self._options.allowpartial)
+        done = self._export.run(spool, partial)
+        messages = done.messages
+        if self._options.output == "rejects" and done.handed.counts.rejected > _MOST:
+            messages.append((WARN, telling.cut(done.handed.counts.rejected, _MOST)))
+        return messages, self._body(done.handed, done.standing)
 
-    def _stood(self, handover: Handover, handed: Handed) -> Standing:
-        """How the queued batches stand. What fails from here on does not undo that they are queued."""
-        if not handed.batches:
-            return Standing("nothing to send")
-        try:
-            return handover.wait(handed, float(self._options.wait))
-        except (IrmError, OSError) as error:
-            self._log("status-unreadable", level=WARN, error=type(error).__name__)
-            return Standing("queued", waiting=handed.counts.shaped, reason="status-unreadable")
-
-    def _allowed(self) -> str:
-        """Who runs the search, on the server's word. Raises ConfigurationError without the capability."""
-        user, may = splunkd.capabilities(self._splunkd())
-        if CAPABILITY not in may:
-            raise ConfigurationError(
-                f"you do not have the capability {CAPABILITY}, so nothing was queued",
-                where="| irmexport",
-                next_step="Ask an administrator to give it to one of your roles.",
-            )
-        return user
-
-    def _splunkd(self) -> splunkd.Splunkd:
-        return splunkd.Splunkd(self._search.splunkd_uri, self._search.session_key)
-
-    def _refuse_placeholders(self, profile: Any) -> None:
-        unfilled = profile.connector.placeholders()
-        if unfilled:
-            raise ConfigurationError(
-                f"{', '.join(f'`{key}`' for key in unfilled)} of this connector still has the placeholder",
-                where=profile.name,
-                next_step="An administrator fills in the IDs; dryrun=t works without.",
-            )
-
-    def _rows_of(self, error: BaseException) -> tuple[int, list[bytes]]:
+    def _rows_of(self, error: BaseException) -> tuple[int, list[bytes], list[tuple[str, str]]]:
         """With output=rejects, the refused rows come along with the error that they were too many."""
-        body = _most(self._refused) if isinstance(error, TooManyRefused) else b""
-        return len(body), [body]
+        refused = self._export.refused if isinstance(error, TooManyRefused) else b""
+        body, rows = _most(refused), refused.count(b"\n") - 1
+        return len(body), [body], [(WARN, telling.cut(rows, _MOST))] if rows > _MOST else []
 
     def _body(self, handed: Handed, standing: Standing) -> bytes:
         if self._options.output == "rejects":
@@ -255,10 +180,7 @@ class Talk:
         return text.getvalue().encode("utf-8")
 
     def _log(self, event: str, level: str = INFO, **fields: Any) -> None:
-        search = self._search
-        self._journal.write(
-            level, event, connector=self._options.profile, user=search.user, sid=search.sid, **fields
-        )
+        self._journal.write(level, event, connector=self._options.profile, **self._search.facts(), **fields)
 
 
 def _most(lines: bytes) -> bytes:

@@ -40,8 +40,10 @@ class ConnectorRoutes:
 
     def create(self, form: Mapping[str, str]) -> dict[str, Any]:
         """A new connector; the first one also enables the sender."""
+        if not form:
+            raise _no_form()
         name, content = form.get("name", ""), self._content(form)
-        connectors.of_stanza(name, content)
+        self._refuse_shared(name, content)
         secret = _secret(form)
         self._system.post(CONF_PATH, {"name": name, "disabled": "0", **content})
         if secret is not None:
@@ -51,12 +53,14 @@ class ConnectorRoutes:
 
     def update(self, name: str, form: Mapping[str, str]) -> dict[str, Any]:
         """Change what the form names; an empty value takes a setting back."""
+        if not form:
+            raise _no_form()
         if form.get("name", name) != name:
             raise ConfigurationError(
                 "a connector cannot be renamed", where=name, next_step="Make a new one and remove this one."
             )
         content = self._content(form)
-        connectors.of_stanza(name, {**self._stanza(name), **content})
+        self._refuse_shared(name, {**self._stanza(name), **content})
         secret = _secret(form)
         if content:
             self._system.post(f"{CONF_PATH}/{segment(name)}", content)
@@ -75,6 +79,16 @@ class ConnectorRoutes:
         """DNS, TLS, proxy, clock and token, without an upload."""
         configured = connectors.of_stanza(name, self._stanza(name))
         found = list(probes.examine_outbox(system_disk(), self._root))
+        others = connectors.sharing(connectors.stanzas(self._system)).get(name, ())
+        if others:
+            found.append(
+                probes.Finding(
+                    "job_id",
+                    probes.BAD,
+                    f"the connector {others[0]} has the same `job_id`: both share one outbox",
+                    "Remove or disable one of them.",
+                )
+            )
         if not configured.connection.connector.placeholders():
             service = connections.service(configured.connection, lambda: vault.read(self._system, name))
             found.extend(probes.examine(configured.connection, service.tokens, self._clock))
@@ -82,6 +96,22 @@ class ConnectorRoutes:
             found.append(probes.Finding("profile", probes.BAD, "IDs not filled in", "Set the IDs first."))
         good = all(finding.grade != probes.BAD for finding in found)
         return {"good": good, "findings": [asdict(finding) for finding in found]}
+
+    def _refuse_shared(self, name: str, content: Mapping[str, Any]) -> None:
+        """A connector that can be used. Raises ConfigurationError, also if another has the same job.
+
+        The outbox is the job's, and the rows of both would go with the secret of whichever sends first.
+        """
+        configured = connectors.of_stanza(name, content)
+        found = connectors.stanzas(self._system)
+        others = connectors.sharing({**found, name: content}).get(name, ())
+        if others:
+            raise ConfigurationError(
+                f"the connector {others[0]} has the same `job_id`, so both would share one outbox",
+                where=f"connector {configured.name}",
+                next_step="Use that one, with the command's or the alert's `fields`, or make another "
+                "connector in the Purview portal, which has a job ID of its own.",
+            )
 
     def _stanza(self, name: str) -> Mapping[str, Any]:
         if connectors.NAME.fullmatch(name):
@@ -122,6 +152,14 @@ class ConnectorRoutes:
             "secret_saved": vault.has(self._system, name),
             "trouble": trouble,
         }
+
+
+def _no_form() -> ConfigurationError:
+    return ConfigurationError(
+        "the request has no form, so there is nothing to save",
+        where="irmexport/connectors",
+        next_step=f"Send a form (-d name=value). It may hold: {', '.join(_KEYS)}.",
+    )
 
 
 def _secret(form: Mapping[str, str]) -> Secret | None:

@@ -15,8 +15,8 @@ from typing import Any
 
 from irmcore import profile as profiles
 from irmcore.clouds import CLOUDS
-from irmcore.connection import Connection
-from irmcore.errors import ConfigurationError
+from irmcore.connection import Connection, box_name
+from irmcore.errors import ConfigurationError, IrmError
 from irmcore.profile import Connector, CredentialRef, Profile
 
 from irmsplunk.splunkd import NOBODY, Splunkd, SplunkdRefused, segment
@@ -162,6 +162,29 @@ def stanzas(splunkd: Splunkd) -> dict[str, Mapping[str, Any]]:
     """All stanzas by name, the disabled ones too."""
     entries = splunkd.get(CONF_PATH, count="0").get("entry") or []
     return {entry["name"]: entry.get("content", {}) for entry in entries if entry["name"] != "default"}
+
+
+def sharing(found: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Of all stanzas: the enabled connectors that share an outbox, each with the others, by name.
+
+    A job ID that was not filled in yet is nobody's, and a stanza that cannot be read has none.
+    """
+    boxes: dict[str, list[str]] = {}
+    for name, content in sorted(found.items()):
+        if is_off(content):
+            continue
+        try:
+            connection = of_stanza(name, content).connection
+        except IrmError:
+            continue
+        if "job_id" not in connection.connector.placeholders():
+            boxes.setdefault(box_name(connection), []).append(name)
+    return {
+        name: tuple(other for other in names if other != name)
+        for names in boxes.values()
+        if len(names) > 1
+        for name in names
+    }
 
 
 def is_off(content: Mapping[str, Any]) -> bool:

@@ -36,7 +36,7 @@ class QueueRoutes:
         }
 
     def _overview(self, box: Any) -> dict[str, Any]:
-        overview = asdict(self._desk.overview(box))
+        overview = {"connector": profile_of(box), **asdict(self._desk.overview(box))}
         del overview["path"]
         return overview
 

@@ -25,6 +25,7 @@ from irmcore.standing import load_gate
 
 from irmsplunk import heartbeat
 from irmsplunk.connectors import Configured
+from irmsplunk.next_steps import in_splunk
 
 #: Seconds between two looks at the batches' states.
 _LOOK = 0.25
@@ -174,7 +175,7 @@ class Handover:
             if gate.mode != OPEN:
                 state = state if state != "queued" else ("paused" if gate.mode == PAUSED else "held back")
                 reason = reason or gate.reason
-        return Standing(state, **rows, reason=reason, next_step=advice(reason) if reason else "")
+        return Standing(state, **rows, reason=reason, next_step=in_splunk(advice(reason)) if reason else "")
 
     def _halves(self, name: str) -> list[tuple[str, int]]:
         """The ids and rows of the halves that a batch was split into; none of any other batch."""

@@ -13,6 +13,8 @@ FILE = "heartbeat.json"
 EVERY = 10.0
 #: Older than this, nobody sends: three restarts of the input would fit in between.
 STALE = 240.0
+#: A sign of life this far in the future says nothing: the clock was set back since.
+AHEAD = 30.0
 
 
 class Heartbeat:
@@ -56,16 +58,16 @@ class Heartbeat:
 
 
 def age(directory: str, now: float) -> float | None:
-    """Seconds since the last sign of life, None if there never was one."""
+    """Seconds since the last sign of life, None if there was none; negative after the clock was set back."""
     try:
         with open(os.path.join(directory, FILE), encoding="ascii") as file:
             at = float(json.load(file)["at"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return max(0.0, now - at)
+    return now - at
 
 
 def alive(directory: str, now: float) -> bool:
     """Whether the sender has been seen lately."""
     seen = age(directory, now)
-    return seen is not None and seen <= STALE
+    return seen is not None and -AHEAD <= seen <= STALE

@@ -13,13 +13,15 @@ from typing import Any
 
 from irmcore import __version__
 from irmcore.clock import Clock, iso
+from irmcore.disk import system_disk
 
 FILE = "irmexport.log"
-_LIMIT = 20 * 1024 * 1024
+#: Bytes from which on a log is turned over.
+LIMIT = 20 * 1024 * 1024
 
 
 class Journal:
-    """``part`` names the process: command, sender or rest."""
+    """``part`` names the process: command, alert, sender or rest."""
 
     def __init__(self, directory: str, clock: Clock, part: str) -> None:
         self._path = os.path.join(directory, FILE)
@@ -37,21 +39,39 @@ class Journal:
             "version": __version__,
             **fields,
         }
-        line = json.dumps(record, default=str).encode("ascii") + b"\n"
-        try:
-            self._turn_over()
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(descriptor, line)
-            finally:
-                os.close(descriptor)
-        except OSError:
-            return
+        append(self._path, json.dumps(record, default=str).encode("ascii") + b"\n")
 
-    def _turn_over(self) -> None:
-        """Keep one older file. Two processes that do it at once lose no line: a rename moves them all."""
+
+def append(path: str, line: bytes) -> None:
+    """Append a whole line to a log of mode 0600, of which one older file is kept; a full disk loses it."""
+    _turn_over(path)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if os.stat(self._path).st_size > _LIMIT:
-                os.rename(self._path, f"{self._path}.1")
-        except FileNotFoundError:
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return
+
+
+def _turn_over(path: str) -> None:
+    """Rename a full log, under a lock of the file that bears the name.
+
+    Two processes may find it full: the second would put the new file in the place of the older one, so it
+    looks again once it has the lock. A line that was on its way goes to the older file. A log that cannot
+    be renamed grows on.
+    """
+    try:
+        if os.stat(path).st_size <= LIMIT:
             return
+        held = system_disk().try_lock(path)
+        if held is None:
+            return
+        try:
+            if os.stat(path).st_size > LIMIT:
+                os.replace(path, f"{path}.1")
+        finally:
+            held.release()
+    except OSError:
+        return

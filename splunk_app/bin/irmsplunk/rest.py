@@ -5,6 +5,7 @@
     POST   connectors/NAME/test  POST connectors/NAME/resume
     GET    queue                 GET  held                   GET batches/ID
     POST   batches/ID/resolve    POST batches/ID/requeue
+    GET    profiles              POST profiles/check         (changes nothing)
 
 splunkd checks the capability before it calls (restmap.conf); it is checked here again, on the
 server's word.
@@ -26,12 +27,16 @@ from irmsplunk import splunkd
 from irmsplunk.connector_routes import ConnectorRoutes
 from irmsplunk.desk_routes import QueueRoutes
 from irmsplunk.journal import Journal
+from irmsplunk.next_steps import all_in_splunk
 from irmsplunk.places import Places
+from irmsplunk.profile_routes import ProfileRoutes
 from irmsplunk.splunkd import Splunkd, SplunkdRefused
 
 CAPABILITY = "irmexport_configure"
 #: What a form may hold; a profile has a few kilobytes.
 _LONGEST = 256 * 1024
+#: The one POST that changes nothing: the profile's page asks it at every pause in typing.
+_CHECK = ("profiles", "check")
 
 
 @dataclass(frozen=True)
@@ -47,21 +52,32 @@ class Request:
 
     @staticmethod
     def of(text: str | bytes) -> Request:
-        raw = json.loads(text)
-        parts = str(raw.get("rest_path", "")).strip("/").split("/")
-        if any(key == "secret" for key, _ in raw.get("query", [])):
+        """Raises ConfigurationError for one that is not written as splunkd writes it."""
+        try:
+            raw = json.loads(text)
+            parts = str(raw.get("rest_path", "")).strip("/").split("/")
+            query = [str(key) for key, _ in raw.get("query") or []]
+            form = {str(k): str(v)[:_LONGEST] for k, v in raw.get("form") or [] if k != "output_mode"}
+            session, server = raw.get("session") or {}, raw.get("server") or {}
+            uri, user_key = str(server.get("rest_uri", "")), str(session.get("authtoken", ""))
+        except (ValueError, TypeError, AttributeError):
+            raise ConfigurationError(
+                "the request cannot be read",
+                where="irmexport",
+                next_step="Send a form: -d name=value (application/x-www-form-urlencoded).",
+            ) from None
+        if "secret" in query:
             raise ConfigurationError(
                 "a secret stood in the address of the request, which splunkd logs",
                 where="irmexport",
                 next_step="Replace the secret in Entra ID, and send the new one in the body.",
             )
-        form = {str(k): str(v)[:_LONGEST] for k, v in raw.get("form", []) if k != "output_mode"}
         return Request(
             method=str(raw.get("method", "GET")).upper(),
             path=tuple(parts[1:]),
             form=form,
-            uri=str(raw.get("server", {}).get("rest_uri", "")),
-            user_key=str(raw.get("session", {}).get("authtoken", "")),
+            uri=uri,
+            user_key=user_key,
             system_key=str(raw.get("system_authtoken", "")),
         )
 
@@ -74,7 +90,7 @@ def answer(text: str | bytes, environment: Mapping[str, str]) -> dict[str, Any]:
         request = Request.of(text)
         user = _allowed(request)
         found = route(request, user, Places.of(environment), clock)
-        if request.method != "GET":
+        if request.method != "GET" and request.path != _CHECK:
             journal.write("INFO", "done", user=user, method=request.method, path="/".join(request.path))
         return _reply(200, found)
     except IrmError as error:
@@ -111,6 +127,8 @@ def route(request: Request, user: str, places: Places, clock: Clock) -> dict[str
     found: dict[str, Any] | None = None
     if method == "GET":
         found = _get(path, configuration, queue)
+    elif method == "POST" and path == _CHECK:
+        found = ProfileRoutes().check(form)
     elif method == "POST" and path == ("connectors",):
         found = configuration.create(form)
     elif method == "POST" and path[:1] == ("connectors",):
@@ -126,18 +144,20 @@ def route(request: Request, user: str, places: Places, clock: Clock) -> dict[str
             404,
             "there is no such endpoint",
             where="/".join(path)[:80],
-            next_step="There are connectors, queue, held and batches.",
+            next_step="There are connectors, queue, held, batches and profiles.",
         )
     return found
 
 
 def _get(path: tuple[str, ...], configuration: ConnectorRoutes, queue: QueueRoutes) -> dict[str, Any] | None:
-    if path == ("connectors",):
-        return configuration.listed()
-    if path == ("queue",):
-        return queue.queue()
-    if path == ("held",):
-        return queue.held()
+    whole = {
+        "connectors": configuration.listed,
+        "profiles": ProfileRoutes().listed,
+        "queue": queue.queue,
+        "held": queue.held,
+    }
+    if len(path) == 1 and path[0] in whole:
+        return whole[path[0]]()
     if len(path) == 2 and path[0] == "connectors":  # noqa: PLR2004
         return configuration.read(path[1])
     if len(path) == 2 and path[0] == "batches":  # noqa: PLR2004
@@ -177,6 +197,6 @@ def _status(error: IrmError) -> int:
 def _reply(status: int, document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "status": status,
-        "payload": json.dumps(document, default=str),
+        "payload": json.dumps(all_in_splunk(document), default=str),
         "headers": {"Content-Type": "application/json", "Cache-Control": "no-store"},
     }

@@ -1,4 +1,4 @@
-"""The search that runs the command: who, where, and whether its results are all there."""
+"""The search whose results are exported: who, where, and whether its results are all there."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Search:
     splunkd_uri: str
     dispatch_dir: str
     preview: bool
+    label: str = ""
 
     @staticmethod
     def of(metadata: Any) -> Search:
@@ -54,8 +55,14 @@ class Search:
         return any(_FINALIZED in row.values() for row in _csv_file(self.dispatch_dir, "status.csv"))
 
     def name(self) -> str:
-        """The saved search's name, as info.csv of the dispatch directory has it; "" for an ad-hoc search."""
-        return next((row.get("label") or "" for row in _csv_file(self.dispatch_dir, "info.csv")), "")
+        """The saved search's name, if splunkd said it or info.csv has it; "" for an ad-hoc search."""
+        return self.label or next(
+            (row.get("label") or "" for row in _csv_file(self.dispatch_dir, "info.csv")), ""
+        )
+
+    def facts(self) -> dict[str, str]:
+        """What each line of the app's log says of it."""
+        return {"user": self.user, "app": self.app, "search": self.name(), "sid": self.sid}
 
     def origin(self, user: str, host: str, details: dict[str, str]) -> Origin:
         """The audit record's who and from what; ``user`` is on the server's word."""

@@ -19,15 +19,16 @@ from irmcore.clock import Clock, SystemClock
 from irmcore.connection import Connection
 from irmcore.credentials import Secret
 from irmcore.delivery import Sender, Service
-from irmcore.desk import Desk
+from irmcore.desk import Desk, profile_of
 from irmcore.disk import Disk, system_disk
 from irmcore.errors import IrmError, OutboxBusy
-from irmcore.outbox import Batch, Box, Manifest
+from irmcore.outbox import Batch, Box, Manifest, states
 
 from irmsplunk import connectors, modular_input, vault
 from irmsplunk.bulletin import Bulletin
 from irmsplunk.heartbeat import Heartbeat
 from irmsplunk.journal import Journal
+from irmsplunk.next_steps import in_splunk
 from irmsplunk.places import Places
 from irmsplunk.splunkd import Splunkd
 
@@ -36,7 +37,12 @@ _LOOK = 1.0
 _REREAD = 30.0
 #: A connector's turn, and how often one that only waits is looked at.
 _TURN = 20.0
+#: How often the log says how each connector stands, for the dashboard.
+_REPORT = 60.0
 _AGAIN = 5.0
+_RIGHTS = (
+    "Look at the disk, and at the rights of the outbox folder: it is the user's that runs splunkd (0700)."
+)
 
 
 class Loop:
@@ -68,7 +74,7 @@ class Loop:
     def run(self, life: float) -> None:
         """Send for ``life`` seconds."""
         end = self._clock.monotonic() + life
-        reread = self._clock.monotonic()
+        reread = report = self._clock.monotonic()
         known: Mapping[str, Connection] = {}
         with Heartbeat(self._root, self._clock):
             self._journal.write("INFO", "started", life=life)
@@ -80,11 +86,30 @@ class Loop:
                     reread = self._clock.monotonic() + _REREAD
                 for name, connection in known.items():
                     self._turn(name, connection, end)
+                if self._clock.monotonic() >= report:
+                    self._report()
+                    report = self._clock.monotonic() + _REPORT
                 self._clock.sleep(min(_LOOK, max(0.0, end - self._clock.monotonic())))
             self._journal.write("INFO", "ended")
 
     def _turn(self, name: str, connection: Connection, end: float) -> None:
         box = Box(self._disk, self._clock, f"{self._root}/{connections.box_name(connection)}")
+        try:
+            self._look(name, connection, box, end)
+        except OutboxBusy:
+            return  # a person's command has the lock for a moment: the next look tries again
+        except IrmError as error:
+            self._tell(name, "ERROR", "cannot-send", what=error.what, next_step=error.next_step)
+        except OSError as error:
+            what = f"the outbox cannot be read or written ({error.strerror})"
+            self._tell(name, "ERROR", "cannot-send", what=what, next_step=_RIGHTS)
+        except Exception as error:  # noqa: BLE001 - one connector's fault must not stop the others
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{os.path.basename(at.filename)}:{at.lineno}"
+            self._tell(name, "ERROR", "fault", what=type(error).__name__, where=place)
+
+    def _look(self, name: str, connection: Connection, box: Box, end: float) -> None:
+        """Send what waits, unless the same waited a moment ago."""
         ready = tuple(self._disk.names(f"{box.path}/ready"))
         before, again = self._seen.get(name, ((), 0.0))
         now = self._clock.monotonic()
@@ -95,16 +120,9 @@ class Loop:
             return
         try:
             self._drain(name, connection, box, min(now + _TURN, end))
-        except OutboxBusy:
-            return  # a person's command has the lock for a moment: the next look tries again
-        except IrmError as error:
-            self._tell(name, "ERROR", "cannot-send", what=error.what, next_step=error.next_step)
-        except Exception as error:  # noqa: BLE001 - one connector's fault must not stop the others
-            at = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{os.path.basename(at.filename)}:{at.lineno}"
-            self._tell(name, "ERROR", "fault", what=type(error).__name__, where=place)
-        left = tuple(self._disk.names(f"{box.path}/ready"))
-        self._seen[name] = (left, self._clock.monotonic() + _AGAIN)
+        finally:
+            self._seen[name] = (ready, self._clock.monotonic() + _AGAIN)
+        self._seen[name] = (tuple(self._disk.names(f"{box.path}/ready")), self._clock.monotonic() + _AGAIN)
 
     def _drain(self, name: str, connection: Connection, box: Box, until: float) -> None:
         def listen(event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None:
@@ -112,8 +130,10 @@ class Loop:
                 return
             # Never the reply's text: it may quote a row.
             kept = {key: detail[key] for key in ("code", "status", "request_id", "attempt") if key in detail}
+            kept["seconds"] = round(max(0.0, self._clock.now() - manifest.accepted), 3)
             level = "INFO" if event == "sent" else "WARN"
-            self._journal.write(level, event, connector=name, batch=batch.id[:12], rows=manifest.rows, **kept)
+            facts = {"connector": name, "run": manifest.run, "batch": batch.id[:12], "rows": manifest.rows}
+            self._journal.write(level, event, **facts, **kept)
 
         report = Sender(box, self._service(name, connection), listener=listen).drain(until=until)
         if report.trouble:
@@ -128,6 +148,15 @@ class Loop:
             )
         else:
             self._be_quiet(name, box)
+
+    def _report(self) -> None:
+        """Log how each connector that has an outbox stands: what waits, and what needs a person."""
+        desk = Desk(self._disk, self._clock, self._root)
+        try:
+            for box in desk.boxes():
+                self._journal.write("INFO", "standing", **_standing(desk, box, self._clock.now()))
+        except (IrmError, OSError) as error:
+            self._journal.write("WARN", "report-failed", what=type(error).__name__)
 
     def _be_quiet(self, name: str, box: Box) -> None:
         """Take back what was said of a connector, also by an earlier run, once nothing needs a person."""
@@ -149,6 +178,7 @@ class Loop:
 
     def _tell(self, name: str, level: str, event: str, **fields: Any) -> None:
         """Log a trouble when it begins or changes, not at each look."""
+        fields = {field: in_splunk(v) if isinstance(v, str) else v for field, v in fields.items()}
         key = f"{event} {fields.get('code') or fields.get('what')}"
         if self._told.get(name) != key:
             self._told[name] = key
@@ -161,8 +191,14 @@ class Loop:
         names = {connections.box_name(connection) for connection in known.values()}
         for box in Desk(self._disk, self._clock, self._root).boxes():
             name = box.path.rsplit("/", 1)[1]
-            waiting = len(self._disk.names(f"{box.path}/ready"))
-            if name not in names and waiting:
+            if name in names:
+                continue
+            try:
+                waiting = len(self._disk.names(f"{box.path}/ready"))
+            except OSError as error:
+                self._tell(name, "WARN", "no-connector", what=f"it cannot be read ({error.strerror})")
+                continue
+            if waiting:
                 what = "batches wait here, but no connector sends them"
                 self._tell(name, "WARN", "no-connector", what=what, batches=waiting)
 
@@ -176,6 +212,56 @@ class Loop:
             self._journal.write("INFO", "cleaned-up", payloads=payloads, batches=batches)
 
 
+class Configuration:
+    """The connectors that send. What is wrong with the others is logged when it is first seen."""
+
+    def __init__(self, splunkd: Splunkd, journal: Journal) -> None:
+        self._splunkd = splunkd
+        self._journal = journal
+        self._told: dict[str, str] = {}
+
+    def read(self) -> dict[str, Connection]:
+        """By name. Of two with the same job, which a file edited by hand may have, the first one sends."""
+        stanzas = connectors.stanzas(self._splunkd)
+        shared = connectors.sharing(stanzas)
+        found: dict[str, Connection] = {}
+        wrong: dict[str, str] = {}
+        for name, content in sorted(stanzas.items()):
+            first = min(shared.get(name, (name,)))
+            if first < name:
+                wrong[name] = (
+                    f"the connector {first} has the same `job_id`, so both share one outbox: all rows go "
+                    f"with the secret of {first}. Remove or disable one of them."
+                )
+                continue
+            try:
+                if not connectors.is_off(content):
+                    found[name] = connectors.of_stanza(name, content).connection
+            except IrmError as error:
+                wrong[name] = in_splunk(str(error))
+        for name, what in wrong.items():
+            if self._told.get(name) != what:
+                self._journal.write("ERROR", "wrong-connector", connector=name, what=what)
+        self._told = wrong
+        return found
+
+
+def _standing(desk: Desk, box: Box, now: float) -> dict[str, Any]:
+    overview = desk.overview(box)
+    held = [item for item in overview.items if item.state == states.HELD]
+    return {
+        "connector": profile_of(box) or overview.name,
+        "mode": overview.mode,
+        "reason": overview.reason,
+        "queued": overview.queued,
+        "rows_queued": overview.rows_queued,
+        "oldest_seconds": round(max(0.0, now - overview.oldest)) if overview.oldest else 0,
+        "held": len(held),
+        "rows_held": sum(item.rows for item in held),
+        "others": len(overview.items) - len(held),
+    }
+
+
 def serve(environment: Mapping[str, str], stdin: BinaryIO) -> int:
     """One run of the modular input; gives its exit code."""
     clock, places = SystemClock(), Places.of(environment)
@@ -184,28 +270,18 @@ def serve(environment: Mapping[str, str], stdin: BinaryIO) -> int:
         start = modular_input.read_start(stdin)
         splunkd = Splunkd(start.uri, start.session_key)
 
-        def configured() -> Mapping[str, Connection]:
-            found = {}
-            for name, content in connectors.stanzas(splunkd).items():
-                try:
-                    if not connectors.is_off(content):
-                        found[name] = connectors.of_stanza(name, content).connection
-                except IrmError as error:
-                    journal.write("ERROR", "wrong-connector", connector=name, what=str(error))
-            return found
-
         loop = Loop(
             system_disk(),
             clock,
             places.outbox_ready(),
             journal,
-            configured=configured,
+            configured=Configuration(splunkd, journal).read,
             secret=lambda name: vault.read(splunkd, name),
             bulletin=Bulletin(splunkd),
         )
         loop.run(start.life)
     except IrmError as error:
         # splunkd starts it again after the input's interval.
-        journal.write("ERROR", "ended", what=str(error))
+        journal.write("ERROR", "ended", what=in_splunk(str(error)))
         return 1
     return 0

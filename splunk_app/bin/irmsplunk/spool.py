@@ -68,7 +68,7 @@ class Spool:
         """All rows, numbered from 1. Raises InputError if a needed field stands in a header twice."""
         header: dict[str, None] = {}
         for part in self._parts:
-            found = next(self._rows(part), [])
+            found = self._header(part, name)
             _refuse_twice(found, needed, name)
             header.update(dict.fromkeys(field for field in found if not field.startswith(_MV)))
         return Table(tuple(header), self._walk(tuple(header), frozenset(needed)))
@@ -79,6 +79,16 @@ class Spool:
             self._file.close()
         except OSError:
             return
+
+    def _header(self, part: tuple[int, int], name: str) -> list[str]:
+        try:
+            return next(self._rows(part), [])
+        except csv.Error:
+            raise InputError(
+                "the header line of the results cannot be read as CSV",
+                where=name,
+                next_step="Nothing was accepted; run the search again, and report this if it stays.",
+            ) from None
 
     def _rows(self, part: tuple[int, int]) -> Iterator[list[str]]:
         raw = io.BufferedReader(_Part(self._file, *part))

@@ -32,6 +32,14 @@ def counted(handed: Handed, *, dry: bool) -> list[tuple[str, str]]:
     return said
 
 
+def cut(refused: int, shown: int) -> str:
+    """That not all refused rows are among the results."""
+    return (
+        f"irmexport: only the first {shown:,} of {refused:,} refused rows are shown. "
+        "Correct what these show, then run the search again for the others."
+    )
+
+
 def stood(standing: Standing, *, alive: bool, waited: float) -> tuple[str, str]:
     """How the batches stand, in one sentence with the next step."""
     if standing.state == "sent":

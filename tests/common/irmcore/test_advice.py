@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from irmcore.advice import ADVICE, advice
+from irmcore.advice import ADVICE, INGESTION, advice
 from irmcore.replies import Action, Failure, Reply, decide
 
 KINDS = ("dns", "refused", "tls", "proxy", "proxy-auth", "reset", "timeout", "protocol", "crash")
@@ -90,3 +90,12 @@ def test_an_advice_reads_well(code: str) -> None:
     """An advice is one line that begins with a capital letter and ends its sentence."""
     assert re.fullmatch(r"[a-z]+(?:-[a-z0-9]+)*", code)
     assert re.fullmatch(r"[A-Z][^\n]*\.", ADVICE[code])
+
+
+def test_a_table_of_azure_monitor_has_advice_of_its_own() -> None:
+    """A job id and a connector mean nothing there; what is the same everywhere is said the same way."""
+    kind = "azure-monitor-ingestion"
+    for code in INGESTION:
+        assert advice(code, kind) == INGESTION[code] != advice(code)
+        assert "job" not in INGESTION[code]
+    assert advice("http-503", kind) == advice("http-503")

@@ -71,6 +71,44 @@ def test_here_and_through_microsofts_client_a_query_gives_the_same(tables: Path,
             }
 
 
+def test_a_query_without_parameters_looks_back_as_far_as_it_is_told(tmp_path: Path) -> None:
+    """14 days where nothing is said: never over all that a workspace holds."""
+    alert = {
+        "Category": "InsiderRiskManagement",
+        "RecordType_d": 40.0,
+        "Data_s": '{"userPrincipalName":"a@b"}',
+    }
+    event = {"OperationName": "x", "InitiatedBy": {"user": {"userPrincipalName": "a@b"}}}
+    for table, row in (("Compliance_IRM_AuditGeneral_CL", alert), ("AuditLogs", event)):
+        times = ["2026-11-19T12:00:00Z", "2026-11-01T12:00:00Z"]
+        lines = [json.dumps({"TimeGenerated": time, **row}) for time in times]
+        (tmp_path / f"{table}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "sample.json").write_text('{"now": "2026-11-20T12:00:00+00:00"}')
+    assert len(rows("SeedAuditLogs", "--local", tmp_path)) == 1
+    assert len(rows("SeedAuditLogs", "--local", tmp_path, "--timespan", "30d")) == 2
+
+
+def test_a_hunting_query_looks_back_as_far_as_it_says(tmp_path: Path) -> None:
+    """90 days, unless it is told less."""
+    alerts = [
+        {
+            "TimeGenerated": f"2026-09-0{day}T12:00:00Z",
+            "Category": "InsiderRiskManagement",
+            "RecordType": 40,
+            "AlertId": f"A{day}",
+            "Status": "Dismissed",
+            "Data": '{"userPrincipalName":"a@b"}',
+        }
+        for day in (1, 2, 3)
+    ]
+    lines = "\n".join(map(json.dumps, alerts))
+    (tmp_path / "Compliance_IRM_AuditGeneral_CL.jsonl").write_text(lines, encoding="utf-8")
+    (tmp_path / "sample.json").write_text('{"now": "2026-11-20T12:00:00+00:00"}')
+    hunt = ("IRMRepeatedDismissals", "--local", tmp_path)
+    assert [row["Dismissed"] for row in rows(*hunt)] == [3]
+    assert rows(*hunt, "--timespan", "30d") == []
+
+
 def test_only_the_columns_that_are_asked_for(tables: Path) -> None:
     """In their order, on one line a row."""
     printed = irmexport("sentinel", "query", "IRMAlerts", "--local", tables, "--columns", "AlertId,IsOpen")
@@ -89,6 +127,10 @@ def test_what_is_wrong_is_said_with_the_next_step(tables: Path, tmp_path: Path) 
     assert "It has: TimeGenerated" in irmexport(
         *query, "IRMAlerts", "--local", tables, "--columns", "Nope", code=2
     )
+    assert "needs the table Compliance_IRM_AuditGeneral_CL in its classic shape" in irmexport(
+        *query, "SeedAuditLogs", "--local", tables, code=1
+    )
+    assert "starttime" in irmexport(*query, "IRMAlerts", "--local", tables, "--timespan", "1d", code=2)
     assert "irmexport sentinel samples" in irmexport(*query, "IRMAlerts", "--local", tmp_path, code=1)
 
 

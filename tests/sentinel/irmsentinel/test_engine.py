@@ -83,6 +83,9 @@ def test_a_folder_without_tables_says_how_to_make_some(tmp_path: Path) -> None:
         (tmp_path / "SigninLogs.jsonl").write_text("{}\n[1]\n")
         with pytest.raises(DataError, match=r"SigninLogs\.jsonl:2: a line is no JSON object"):
             load_folder(engine, tmp_path, known)
+        (tmp_path / "SigninLogs.jsonl").write_bytes(b'{}\n{"UserId": "\xe9"}\n')
+        with pytest.raises(DataError, match=r"SigninLogs\.jsonl:2: a line is no JSON object in UTF-8"):
+            load_folder(engine, tmp_path, known)
 
 
 def test_duckdb_and_azure_are_each_known_to_one_module() -> None:

@@ -1,10 +1,13 @@
 """The stand-in, as Microsoft's own client sees it over HTTPS."""
 
+import http.client
+import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import requests
 from azure.core.exceptions import HttpResponseError
 from azure.identity import ClientSecretCredential
 from azure.monitor.query import LogsQueryClient, LogsQueryPartialResult, LogsQueryResult
@@ -180,7 +183,52 @@ def test_an_answer_within_the_limit_has_no_error() -> None:
     assert answer(whole, 1)["error"]["code"] == "PartialError"
 
 
-@pytest.mark.parametrize("text", ["", "P", "yesterday", "PT1H/PT1H", "2026-11-20/"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"query": "AuditLogs", "timespan": 7}',
+        b'{"query": "AuditLogs", "timespan": "P99999999999999D"}',
+        b'{"query": "AuditLogs", "timespan": "0001-01-01/P1D/P1D"}',
+        b'{"query": 5}',
+        b'{"query": "\\ud800"}',
+        b'["AuditLogs"]',
+        b"\xff",
+        b"[" * 100_000,
+    ],
+)
+def test_a_request_that_is_none_is_answered_as_azure_does(running: StandIn, body: bytes) -> None:
+    """HTTP 400 and BadArgumentError; never a dropped connection."""
+    token = credential(running).get_token("https://api.loganalytics.io/.default").token
+    given = requests.post(
+        f"{running.url}/v1/workspaces/{WORKSPACE}/query",
+        data=body,
+        headers={"Authorization": f"Bearer {token}"},
+        verify=str(running.ca_file),
+        timeout=30,
+    )
+    assert given.status_code == 400
+    assert given.json()["error"]["code"] == "BadArgumentError"
+
+
+@pytest.mark.parametrize("length", ["-1", "seven", "99999999999999999999"])
+def test_a_length_that_is_none_is_answered(running: StandIn, length: str) -> None:
+    """With HTTP 413, and the connection ends after it."""
+    trust = ssl.create_default_context(cafile=running.ca_file)
+    connection = http.client.HTTPSConnection(running.url.removeprefix("https://"), context=trust)
+    connection.putrequest("POST", f"/v1/workspaces/{WORKSPACE}/query")
+    connection.putheader("Content-Length", length)
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+
+
+def test_a_timespan_may_be_in_weeks_and_without_an_offset() -> None:
+    """ISO 8601 has both; without an offset a time is UTC."""
+    assert timespan("P1W", NOW) == (NOW - timedelta(days=7), NOW)
+    start, end = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
+    assert timespan("2026-11-01/2026-11-02T00:00:00", NOW) == (start, end)
+
+
+@pytest.mark.parametrize("text", ["", "P", "yesterday", "PT1H/PT1H", "2026-11-20/", "P1WT", "9999-12-31/P9D"])
 def test_a_timespan_that_is_none_is_refused(text: str) -> None:
     """Rather than read as something else."""
     with pytest.raises(ValueError, match=r"."):

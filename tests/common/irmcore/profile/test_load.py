@@ -384,7 +384,8 @@ FORM = (
         "",
         (
             "p.yaml:4: `connector` lacks `credential`. `credential`: Where the client secret is, never "
-            "the secret itself: {env: NAME} or {file: PATH}."
+            "the secret itself: {env: NAME}, {file: PATH}, {keyring: SERVICE/USER}, {key_vault: URL} or "
+            "{certificate: PATH}."
         ),
     ),
     (

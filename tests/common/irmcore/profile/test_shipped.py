@@ -12,7 +12,14 @@ from irmcore.profile.load import schema
 
 def test_the_shipped_profiles_by_name() -> None:
     """The names are those of the files, in order; another name is a KeyError, also a path."""
-    assert shipped_names() == ("leaver-prediction", "salesforce-dropbox")
+    names = (
+        "daily-activities",
+        "leaver-prediction",
+        "salesforce-dropbox",
+        "sentinel-activity",
+        "sentinel-alerts",
+    )
+    assert shipped_names() == names
     for name in ("none", "../model", "leaver-prediction.yaml", ""):
         with pytest.raises(KeyError):
             shipped_text(name)

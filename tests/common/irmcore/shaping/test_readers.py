@@ -243,7 +243,7 @@ def test_a_damaged_gzip_file(data: bytes) -> None:
     [
         (b'{"a": 1}\n', True),
         (b'\xef\xbb\xbf \r\n\t{"a": 1}', True),
-        (gzip.compress(b'{"a": 1}\n'), True),
+        (gzip.compress(b'{"a": 1}\n', mtime=0), True),
         (b"a,b\n", False),
         (b'"{",b\n', False),
         (b"[1]\n", False),

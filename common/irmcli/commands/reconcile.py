@@ -1,0 +1,167 @@
+"""`irmexport reconcile`: what was sent against the connector's RecordsSaved, with the likely reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from irmcore.clock import iso
+from irmcore.desk import Desk
+from irmcore.errors import BatchDamaged, DamageError, InputError, IrmError, OperatorError
+from irmcore.outbox import Batch, Box, states
+from irmcore.profile import Profile
+
+from irmcli import moments, portal_log, reconciling
+from irmcli.desks import desk_of
+from irmcli.exits import DONE, FAILED, NEEDS_PERSON
+from irmcli.portal_log import Entry
+from irmcli.reconciling import Sent
+from irmcli.say import Say, count
+from irmcli.settings import Settings
+
+#: What the service may have: with a receipt, or in doubt.
+_ENDED = (states.SENT, states.HELD)
+
+
+@click.command("reconcile")
+@click.argument("log", required=False, metavar="[LOG]", type=click.Path(path_type=Path))
+@click.option("--batch", help="One upload, by the beginning of its id; with --saved.")
+@click.option(
+    "--saved", type=click.IntRange(min=0), help="RecordsSaved of that upload, as the portal shows it."
+)
+@click.option("--connector", default="", help="Only of this connector: the log is one connector's.")
+@click.option(
+    "--since", default="7d", show_default=True, help="Uploads since then; 2026-11-22T08:00Z, or 36h, 7d."
+)
+@click.option(
+    "--within",
+    type=click.FloatRange(min=1),
+    default=15.0,
+    show_default=True,
+    help="Minutes that an upload and its entry of the log may lie apart.",
+)
+@click.option(
+    "--profile", "profile_name", help="The profile the rows came by, if it is not known by its name."
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    log: Path | None,
+    batch: str | None,
+    saved: int | None,
+    connector: str,
+    since: str,
+    within: float,
+    profile_name: str | None,
+) -> None:
+    """Compare uploads with RecordsSaved: of one --batch, or of the portal's LOG ("Download log").
+
+    The log's form is documented nowhere: what cannot be read or matched is said. Each comparison stands in
+    the audit. Exits with 4 where rows are missing, with 1 where something could not be matched.
+    """
+    say, settings = Say.of(ctx), Settings.of(ctx)
+    if (log is None) == (batch is None) or (batch is None) != (saved is None):
+        raise click.UsageError("Give --batch ID with --saved N, or the portal's LOG file.", ctx)
+    desk = desk_of(settings)
+    found = portal_log.Log([Entry(0, saved)]) if saved is not None else _read(log)
+    if batch is not None:
+        one = _sent(desk, *desk.find(batch))
+        if one.state not in _ENDED:
+            raise OperatorError(
+                f"batch {one.batch[:12]} is {one.state or 'unreadable'}: no upload of it has ended",
+                next_step="See `irmexport status`.",
+            )
+        uploads = {one.batch: one}
+    else:
+        after = moments.seconds(since)
+        all_ = (_sent(desk, box, one) for box in desk.choose(connector) for one in _ended(box))
+        uploads = {made.batch: made for made in all_ if made.at >= after}
+    pairs, lonely, unmatched = reconciling.match(list(uploads.values()), found.entries, within=within * 60)
+    rows = []
+    for upload, entry in sorted(pairs, key=lambda pair: pair[0].at):
+        why = _reason(desk, settings, upload, entry.saved, profile_name)
+        desk.reconciled(upload.batch, entry.saved, who=settings.origin({}).user)
+        rows.append((upload.batch[:12], iso(upload.at), upload.rows, entry.saved, why))
+    say.table("Sent against saved", ("batch", "sent at", "rows", "saved", "likely reason"), rows)
+    _leftovers(say, found, lonely, unmatched)
+    say.document(
+        {
+            "uploads": [
+                dict(zip(("batch", "at", "rows", "saved", "reason"), row, strict=True)) for row in rows
+            ],
+            "without_entry": [upload.batch for upload in lonely],
+            "unmatched_lines": [entry.line for entry in unmatched],
+            "unread_lines": found.unread,
+        }
+    )
+    if any(row[2] != row[3] for row in rows):
+        ctx.exit(NEEDS_PERSON)
+    ctx.exit(FAILED if lonely or unmatched or found.unread or not rows else DONE)
+
+
+def _leftovers(say: Say, found: portal_log.Log, lonely: list[Sent], unmatched: list[Entry]) -> None:
+    for upload in lonely:
+        say.line(
+            f"{upload.batch[:12]} of {iso(upload.at)} ({count(upload.rows, 'row')}): no entry of the log fits"
+        )
+    for entry in unmatched:
+        when = f" of {iso(entry.at)}" if entry.at is not None else ""
+        say.line(f"line {entry.line}: RecordsSaved {entry.saved}{when} fits no upload of this outbox")
+    for line in found.unread:
+        say.line(f"line {line}: it names RecordsSaved, and no number can be read there")
+    if not found.entries and not found.unread:
+        say.line(
+            "The file names RecordsSaved nowhere. Is it the connector's log (Data connectors > Download log)?"
+        )
+
+
+def _read(path: Path | None) -> portal_log.Log:
+    try:
+        return portal_log.read(Path(path or "").read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"the log cannot be read ({error.strerror})",
+            where=str(path),
+            next_step="Check the path and that this user may read it.",
+        ) from None
+
+
+def _ended(box: Box) -> list[Batch]:
+    """The batches that the service may have."""
+    return [one for one in box.everything() if one.state is not None and one.state.name in _ENDED]
+
+
+def _sent(desk: Desk, box: Box, batch: Batch) -> Sent:
+    """The upload of a batch: when its last attempt ended, be it that a person ended the doubt later."""
+    ends = [float(event["at"]) for event in box.history(batch) if event.get("event") in ("sent", "hold")]
+    state = batch.state
+    try:
+        manifest = box.manifest(batch)
+        rows, job = manifest.rows, manifest.destination.address.get("job_id", "")
+    except DamageError:
+        rows, job = 0, ""
+    return Sent(
+        batch=batch.id,
+        connector=desk.title(box),
+        job=job,
+        rows=rows,
+        at=ends[-1] if ends else (state.at if state else 0.0),
+        state=state.name if state else "",
+        request_id=(state.request_id if state else "") or "-",
+    )
+
+
+def _reason(desk: Desk, settings: Settings, upload: Sent, saved: int, profile_name: str | None) -> str:
+    box, batch = desk.find(upload.batch)
+    profile: Profile | None = None
+    found = None
+    try:
+        profile = settings.profile(profile_name or box.manifest(batch).profile["name"])
+        found = reconciling.facts(desk.payload(box, batch), profile)
+    except BatchDamaged:
+        found = None  # its rows are cleaned up: the reason says so
+    except IrmError:
+        if profile_name is not None:
+            raise  # asked for by name; else the reason says that it is not known
+    return reconciling.reason(upload, saved, found, profile)

@@ -1,0 +1,85 @@
+"""`irmexport report`: deliveries, refusals, delays and what is held, as one HTML page."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import click
+from irmcore import __version__
+from irmcore.clock import SystemClock, iso
+from irmcore.errors import ConfigurationError
+
+from irmcli import moments
+from irmcli.desks import desk_of
+from irmcli.say import Say, count
+from irmcli.settings import Settings
+
+_MOST_DAYS = 400
+
+
+@click.command("report")
+@click.argument("connector", default="", required=False)
+@click.option("--since", default="30d", show_default=True, help="From then on: 7d, 2026-11-01T00:00Z.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("irmexport-report.html"),
+    show_default=True,
+    help="The page; an earlier one is replaced.",
+)
+@click.pass_context
+def command(ctx: click.Context, *, connector: str, since: str, output: Path) -> None:
+    """Write a page of figures by connector and day: one file, without personal data, to pass on."""
+    from irmcli.reporting import figures, page
+
+    say, settings = Say.of(ctx), Settings.of(ctx)
+    desk, now = desk_of(settings), SystemClock().now()
+    after = moments.seconds(since)
+    if not 0 <= now - after <= _MOST_DAYS * 86_400:
+        raise click.BadParameter(f"a report covers at most {_MOST_DAYS} days, up to now")
+    boxes = desk.choose(connector)
+    lines = figures.figures(desk.audit(after), [desk.overview(box) for box in boxes])
+    first, last = (datetime.datetime.fromtimestamp(at, datetime.UTC).date() for at in (after, now))
+    days = figures.days(first, last)
+    text = page.page(lines, days, f"Made by irmexport {__version__} at {iso(now)}.")
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"the page cannot be written ({error.strerror})",
+            where=str(output),
+            next_step="Give another --output.",
+        ) from None
+    for line in lines:
+        parts = [
+            count(line.rows, "row") + " sent",
+            f"{line.counts['rejected']:,} refused",
+            f"{line.held} held",
+        ]
+        say.line(f"{line.now.title}: {', '.join(parts)}")
+    say.line(f"Written: {output}")
+    say.document(
+        {
+            "page": str(output),
+            "connectors": [
+                {
+                    "name": line.now.name,
+                    "runs": line.runs,
+                    "counts": dict(line.counts),
+                    "rows_sent": line.rows,
+                    "uploads": line.uploads,
+                    "held": line.held,
+                    "dead": line.dead,
+                    "seconds_median": figures.quantile(line.seconds, 0.5),
+                    "seconds_95": figures.quantile(line.seconds, 0.95),
+                    "reasons": [
+                        {"reason": reason, "column": column, "rows": rows}
+                        for (reason, column), rows in line.reasons.most_common()
+                    ],
+                }
+                for line in lines
+            ],
+        }
+    )

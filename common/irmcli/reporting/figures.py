@@ -1,0 +1,116 @@
+"""The audit's events → figures by connector and day. Pure; a day is one of UTC."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from irmcore.desk import Overview
+
+_COUNTS = ("read", "shaped", "merged", "skipped", "rejected")
+#: What ends an upload well: a receipt, or a person's word on one in doubt.
+_SENT = ("sent", "resolved-sent")
+
+
+@dataclass
+class Day:
+    """One connector's day: rows and uploads with a receipt, rows refused, and seconds from row to receipt."""
+
+    rows: int = 0
+    uploads: int = 0
+    refused: int = 0
+    seconds: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Line:
+    """One connector over the whole time; ``now`` is how it stands at this moment."""
+
+    now: Overview
+    runs: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    days: defaultdict[datetime.date, Day] = field(default_factory=lambda: defaultdict(Day))
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    held: int = 0
+    dead: int = 0
+
+    @property
+    def rows(self) -> int:
+        return sum(day.rows for day in self.days.values())
+
+    @property
+    def uploads(self) -> int:
+        return sum(day.uploads for day in self.days.values())
+
+    @property
+    def seconds(self) -> list[float]:
+        return [one for day in self.days.values() for one in day.seconds]
+
+
+def figures(events: Iterable[Mapping[str, Any]], overviews: Sequence[Overview]) -> list[Line]:
+    """A line for each connector, in the order of ``overviews``."""
+    lines = {now.name: Line(now) for now in overviews}
+    accepted: dict[str, datetime.datetime] = {}
+    for event in events:
+        line = lines.get(str(event.get("connector")))
+        if line is not None:
+            _count(line, event, accepted)
+    return list(lines.values())
+
+
+def _count(line: Line, event: Mapping[str, Any], accepted: dict[str, datetime.datetime]) -> None:
+    kind, at = event.get("event"), _moment(str(event["at"]))
+    batch, day = str(event.get("batch")), line.days[at.date()]
+    rows = int(event.get("rows") or 0)
+    if kind == "run":
+        line.runs += 1
+        counts = event.get("counts") or {}
+        line.counts.update({name: int(counts.get(name, 0)) for name in _COUNTS})
+        day.refused += int(counts.get("rejected", 0))
+        for found in event.get("reasons") or ():
+            line.reasons[str(found["reason"]), str(found["column"])] += int(found["rows"])
+    elif kind == "accepted":
+        accepted[batch] = at
+    elif kind in _SENT:
+        day.rows, day.uploads = day.rows + rows, day.uploads + 1
+        if batch in accepted:
+            day.seconds.append((at - accepted[batch]).total_seconds())
+    elif kind == "hold":
+        line.held += 1
+    elif kind == "dead":
+        line.dead += 1
+
+
+def _moment(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text)
+
+
+def days(first: datetime.date, last: datetime.date) -> list[datetime.date]:
+    """Every day from ``first`` to ``last``, both included."""
+    return [first + datetime.timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def quantile(values: Sequence[float], share: float) -> float | None:
+    """The nearest-rank quantile, None of nothing."""
+    ordered = sorted(values)
+    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)] if ordered else None
+
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def duration(seconds: float | None) -> str:
+    """``45 s``, ``2 min 5 s``, ``3 h 20 min``, ``2 d 4 h``; a dash of nothing."""
+    if seconds is None:
+        return "-"
+    whole = round(seconds)
+    for number, (name, size) in enumerate(_UNITS):
+        if whole >= size:
+            rest = _UNITS[number + 1 : number + 2]
+            return " ".join(
+                [f"{whole // size} {name}", *(f"{whole % size // part} {small}" for small, part in rest)]
+            )
+    return "under 1 s"

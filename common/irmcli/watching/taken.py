@@ -1,0 +1,35 @@
+"""Which contents were taken already, durable, by connector: ``<outbox>/watched/<connector>/<aa>/<sha256>``.
+
+A name that is there means: all rows of this content are in the connector's outbox, or were refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from irmcore.disk import make_all, system_disk
+
+
+class Taken:
+    """The contents that a connector's outbox has had."""
+
+    def __init__(self, outbox: str, connector: str) -> None:
+        self._root = f"{outbox}/watched/{connector}"
+        self._disk = system_disk()
+
+    def has(self, digest: str) -> bool:
+        return Path(self._path(digest)).exists()
+
+    def add(self, digest: str, record: Mapping[str, object]) -> None:
+        """Remember a content, durably; ``record`` says when, under which name and with which counts."""
+        path = self._path(digest)
+        make_all(self._disk, str(Path(path).parent))
+        if not self.has(digest):
+            self._disk.create(path, json.dumps(record, sort_keys=True).encode("ascii") + b"\n")
+        self._disk.sync(path)
+        self._disk.sync_dir(str(Path(path).parent))
+
+    def _path(self, digest: str) -> str:
+        return f"{self._root}/{digest[:2]}/{digest}"

@@ -1,0 +1,39 @@
+"""The sample CSV that the wizard reads columns and types from: made-up rows, none of anybody's."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from irmcore.profile import Column
+from irmcore.shaping import times
+
+_FIRST = 1_767_225_600_000_000  # 2026-01-01, in µs since 1970
+_HOUR = 3_600_000_000
+
+
+def sample(columns: Sequence[Column], related_values: Sequence[str]) -> str:
+    """CSV text in the form in which rows are uploaded: every related and allowed value occurs."""
+    domains = [list(_domain(column, related_values)) for column in columns]
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow([column.header for column in columns])
+    for number in range(max(3, *map(len, domains))):
+        pairs = zip(columns, domains, strict=True)
+        writer.writerow([_cell(column, domain, number) for column, domain in pairs])
+    return out.getvalue()
+
+
+def _domain(column: Column, related_values: Sequence[str]) -> Sequence[str]:
+    return related_values if column.role == "source" else column.allowed
+
+
+def _cell(column: Column, domain: Sequence[str], number: int) -> str:
+    if column.type == "user":
+        return f"sample.user{number + 1}@contoso.com"
+    if column.type == "datetime":
+        return times.canonical(_FIRST + number * _HOUR)  # no two rows of one user and time
+    if column.type == "number":
+        return str(number + 1)
+    return domain[number % len(domain)] if domain else f"text {number + 1}"

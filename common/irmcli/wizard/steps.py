@@ -1,0 +1,242 @@
+"""What to do and what to choose, step by step, as sections of a page. Pure; nothing here was run in a portal.
+
+Step numbers are those of Microsoft's page; what it does not say is marked as unverified.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from irmcore.clouds import CLOUDS
+from irmcore.profile import Profile
+from irmcore.profile.model import PLACEHOLDER
+
+from irmcli.wizard.connectors import Needed, mapped_to, quarrels
+from irmcli.wizard.page import Block, Commands, Points, Section, Table, Text
+
+_NONE = "None (Single source)"
+_TYPES = {"number": "Number", "datetime": "Date and time", "user": "Text", "string": "Text"}
+#: Clouds whose directory is not the public one.
+_GOVERNMENT = ("gcc-high", "dod")
+#: From the app registration, before anybody knows it.
+_UNKNOWN = "(the application ID that az ad app create prints)"
+
+
+def sections(connectors: Sequence[Needed], files: dict[str, str]) -> list[Section]:
+    """The whole page; ``files`` has each profile's path, ``<name>-sample.csv`` is a connector's sample."""
+    profiles = [profile for connector in connectors for profile in connector.profiles]
+    return [
+        _how_many(connectors),
+        _before(profiles),
+        _app(profiles),
+        *(_connector(connector) for connector in connectors),
+        *_indicators(connectors),
+        _wait(profiles, files),
+        _uploads(profiles, files),
+    ]
+
+
+def _how_many(connectors: Sequence[Needed]) -> Section:
+    rows = [
+        (str(n), c.name, ", ".join(p.name for p in c.profiles), c.why) for n, c in enumerate(connectors, 1)
+    ]
+    blocks: list[Block] = [
+        Table(("No.", "Connector", "Profiles that feed it", "Why"), rows),
+        Text(
+            "A connector takes one file layout. Fewer connectors are less to look after: where one query can "
+            "give all detections, one file with a source column needs one connector."
+        ),
+    ]
+    blocks += [Text(f"To put right first: {quarrel}") for quarrel in quarrels(connectors)]
+    return Section(f"Connectors needed: {len(connectors)}", blocks)
+
+
+def _before(profiles: Sequence[Profile]) -> Section:
+    rows = []
+    for cloud in dict.fromkeys(profile.connector.cloud for profile in profiles):
+        hosts = CLOUDS[cloud]
+        rows.append((cloud, _host(hosts.upload), "uploads, TCP 443"))
+        rows.append((cloud, _host(hosts.login), "tokens, TCP 443"))
+    return Section(
+        "Before you begin",
+        [
+            Points(
+                [
+                    "Whoever makes the connector needs the role Data Connector Admin.",
+                    "The firewall and the proxy must let the machine that uploads reach these hosts:",
+                ]
+            ),
+            Table(("Cloud", "Host", "For"), rows),
+            Text("Only aggregated detections may be imported, not raw signals."),
+        ],
+    )
+
+
+def _app(profiles: Sequence[Profile]) -> Section:
+    government = any(profile.connector.cloud in _GOVERNMENT for profile in profiles)
+    lines = [
+        *(["az cloud set --name AzureUSGovernment"] if government else []),
+        "az login",
+        'app_id=$(az ad app create --display-name "IRM indicators upload" \\',
+        "  --sign-in-audience AzureADMyOrg --query appId --output tsv)",
+        'az ad sp create --id "$app_id"',
+        'echo "app_id: $app_id"',
+        "az account show --query tenantId --output tsv    # tenant_id",
+        "# A client secret, straight into a file that only you can read:",
+        "umask 077",
+        'az ad app credential reset --id "$app_id" --append --display-name irmexport --years 1 \\',
+        "  --query password --output tsv > irmexport-secret",
+        "# Or a certificate (credential: {certificate: /path/irmexport.pem}):",
+        "openssl req -x509 -newkey rsa:3072 -noenc -days 365 -subj /CN=irmexport \\",
+        "  -keyout irmexport-key.pem -out irmexport-cert.pem",
+        "cat irmexport-key.pem irmexport-cert.pem > irmexport.pem",
+        'az ad app credential reset --id "$app_id" --append --cert @irmexport-cert.pem',
+    ]
+    blocks: list[Block] = [
+        Text(
+            "One application serves all connectors of a tenant. These commands were not run on a live tenant."
+        ),
+        Commands("\n".join(lines)),
+        Points(
+            [
+                "Write app_id and tenant_id into the profile, and where the secret is into `credential`.",
+                "The application needs no API permission: none is documented for this connector.",
+                "A secret ends: `irmexport credential check` and every upload say so where it can be known.",
+            ]
+        ),
+    ]
+    unfilled = [p.name for p in profiles if PLACEHOLDER in (p.connector.tenant_id, p.connector.app_id)]
+    if unfilled:
+        blocks.append(Text(f"Still to be filled in: {', '.join(unfilled)}."))
+    return Section("Step 1: the app registration", blocks)
+
+
+def _connector(connector: Needed) -> Section:
+    profile, values = connector.profile, connector.related_values
+    source, user, time = (profile.column(role) for role in ("source", "user", "time"))
+    app = profile.connector.app_id
+    rows = [
+        ("Authentication", "Name", connector.name),
+        ("Authentication", "Microsoft Entra application ID", _UNKNOWN if app == PLACEHOLDER else app),
+        ("Sample file", "Upload sample file", f"{connector.name}-sample.csv"),
+        ("Sample file", "Source column", source.header if source else _NONE),
+    ]
+    if source is not None:
+        rows.append(("Sample file", "Related values in source column (no spaces)", ",".join(values)))
+    rows += [
+        ("Sample file", f"Data type of {column.header}", _TYPES[column.type]) for column in profile.columns
+    ]
+    rows += [
+        ("Data mapping", "Event time (UTC time)", time.header if time else ""),
+        ("Data mapping", "Microsoft 365 user email address", user.header if user else ""),
+    ]
+    rest = [column for column in profile.columns if column.role not in ("user", "time")]
+    if source is None:
+        rows += [("Data mapping", "Default field", column.header) for column in rest]
+    for value in values:
+        chosen = [column for column in rest if column.role != "source" and mapped_to(column, value, values)]
+        rows += [("Data mapping", f"Column for {value}", column.header) for column in chosen]
+    rows.append(("Finish", "Copy the job ID into the profile", "job_id"))
+    return Section(
+        f"Steps 2 and 3: the connector {connector.name}",
+        [
+            Points(
+                [
+                    "Sign in to the Microsoft Purview portal.",
+                    "Settings > Data connectors > My connectors > Add connector.",
+                    "From the list, Insider Risk Indicators (preview).",
+                    "Review the terms of service, Accept.",
+                    "On the wizard's pages, choose:",
+                ],
+                numbered=True,
+            ),
+            Table(("Page", "Field", "Value"), rows, values=2),
+            Text(
+                "Number is the type that thresholds need; the wizard's words for the other types are "
+                "unverified, and its own proposal is right for them. The connector fails if a source value "
+                "of a file is not among the related values; take upper and lower case for different."
+            ),
+        ],
+    )
+
+
+def _indicators(connectors: Sequence[Needed]) -> list[Section]:
+    rows = []
+    for connector in connectors:
+        thresholds = [c.header for c in connector.profile.columns if c.role == "threshold"]
+        for value in connector.related_values or ("",):
+            name = f"{connector.name} {value}".strip()
+            use = "trigger" if connector.profile.kind == "trigger" else "policy indicator"
+            rows += [
+                (name, column, connector.name, value or "any row", use) for column in thresholds or ["none"]
+            ]
+    return [
+        Section(
+            "Custom indicators, policies and thresholds",
+            [
+                Points(
+                    [
+                        "In Insider Risk Management, create these custom indicators.",
+                        "Use each in a policy, and give it its thresholds there.",
+                    ],
+                    numbered=True,
+                ),
+                Table(("Custom indicator", "Threshold column", "Connector", "Source value", "As"), rows),
+                Points(
+                    [
+                        "Custom indicators serve the templates Data theft and Data leaks only.",
+                        "Only Number columns can have thresholds.",
+                        "No document names good thresholds: take them from your own figures.",
+                        "Of rows with the same user and time the service keeps one; irmexport spreads them.",
+                    ]
+                ),
+            ],
+        )
+    ]
+
+
+def _wait(profiles: Sequence[Profile], files: dict[str, str]) -> Section:
+    return Section(
+        "Wait 24 hours",
+        [
+            Text(
+                "After custom indicators or policies were changed, wait 24 hours before uploading: rows that "
+                "come while the changes sync may not be scored. Tell irmexport when you changed them (0m: "
+                "just now), and it warns until the time is over:"
+            ),
+            Commands(
+                "\n".join(f"irmexport wizard {shlex.quote(files[p.name])} --changed 0m" for p in profiles)
+            ),
+        ],
+    )
+
+
+def _uploads(profiles: Sequence[Profile], files: dict[str, str]) -> Section:
+    lines = []
+    for profile in profiles:
+        file = shlex.quote(files[profile.name])
+        lines += [
+            f"irmexport doctor --profile {file}",
+            f"irmexport check detections.csv --profile {file}",
+            f"irmexport send detections.csv --profile {file}",
+        ]
+    lines.append("irmexport status")
+    return Section(
+        "Step 4 and on: upload and watch over it",
+        [
+            Commands("\n".join(lines)),
+            Points(
+                [
+                    "Step 5: RecordsSaved of the connector's log against what was sent: irmexport reconcile.",
+                    "Step 6: every day from cron or systemd, irmexport send FILE, then irmexport report.",
+                    "Step 7: files that appear in a folder: irmexport watch.",
+                ]
+            ),
+        ],
+    )
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or url

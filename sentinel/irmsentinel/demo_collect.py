@@ -1,0 +1,53 @@
+"""The collector's act of `irmexport demo`: made-up alerts, from the API's stand-in to IRMAlerts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from irmcore.clock import SystemClock
+from irmcore.disk import make_all, system_disk
+from irmcore.errors import ConfigurationError
+from irmcore.outbox import Origin
+
+from irmsentinel import calls, command, content, extra
+from irmsentinel.voice import Voice
+
+_ALERTS = 12
+
+
+def act(say: Voice, place: Path) -> list[tuple[str, bool]]:
+    """Collect from a stand-in under ``place``, twice, and count what arrived."""
+    try:
+        with extra.needed():
+            from irmsentinel import collect_command, collector_settings, local, rehearsal
+            from irmsentinel.station import Station
+    except ConfigurationError:
+        return []  # the Sentinel act says what to install
+    say.line()
+    say.line(
+        "IRM alerts collected: Management API → outbox → table → IRMAlerts (records all made up)", "bold"
+    )
+    outbox = str((place / "outbox").absolute())
+    make_all(system_disk(), outbox)
+    with rehearsal.tenant(place / "tenant", alerts=_ALERTS) as running:
+        settings = rehearsal.settings_at(
+            collector_settings.parse(rehearsal.settings_text(), "collector.yaml"), place / "tenant"
+        )
+        origin = Origin("demo", "here", "collector", {})
+        station = Station(settings, outbox, os.environ, origin, disk=system_disk(), clock=SystemClock())
+        say.line("irmexport sentinel subscribe start; irmexport sentinel collect --once", "dim")
+        station.feed.start()
+        first = station.round()
+        collect_command.show(say, first)
+        second = station.round(backfill=True)
+        say.line("the same once more, with --backfill", "dim")
+        collect_command.show(say, second)
+        rows = len(running.rows["Compliance_IRM_AuditGeneral_CL"])
+    engine, now = local.opened(content.load(), place / "tenant" / "tables")
+    with engine:
+        found = engine.run(calls.text(content.load().named("IRMAlerts"), {}), now=now)
+    command.show(say, "IRMAlerts", command.chosen(command.in_order(found), "AlertName,Severity,IrmStatus"))
+    good = len(found.rows) == _ALERTS and second.collected.new == 0 and rows == first.collected.new
+    said = f"{rows} records acknowledged once, {len(found.rows)} alerts of {_ALERTS}"
+    return [(f"collected: {said}" if good else f"collected: {said}: WRONG", good)]

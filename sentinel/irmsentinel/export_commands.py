@@ -1,0 +1,340 @@
+"""`irmexport sentinel aggregations, export, run, status`: from a workspace to the connector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from irmcore.disk import system_disk
+from irmcore.errors import ConfigurationError, IrmError, OutboxBusy
+
+from irmsentinel import aggregations, content, extra, keys, voice, windows
+from irmsentinel import host as hosts
+from irmsentinel.aggregations import Aggregation, Span, iso
+from irmsentinel.cursor import Keeper
+from irmsentinel.export import Export, Outcome, Source
+from irmsentinel.host import Host, Way
+from irmsentinel.voice import Voice
+
+if TYPE_CHECKING:
+    from irmsentinel.plan import Plan
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_LOCK = "sentinel.lock"
+
+#: Told the outcome of each export as it ends: this command shows it, a record of a run's health may keep it.
+Listener = Callable[[Outcome], None]
+
+
+def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise click.BadParameter("write it as 2026-11-20T00:00:00Z")
+    return moment.astimezone(UTC)
+
+
+@click.command("aggregations")
+@click.pass_context
+def list_(ctx: click.Context) -> None:
+    """List what can be exported."""
+    say, known = voice.of(ctx), aggregations.load()
+    rows = [
+        (a.name, a.profile, *map(keys.in_words, (a.window, a.delay)), a.description) for a in known.values()
+    ]
+    say.table("Aggregations", ("name", "profile", "window", "delay", "what it gives"), rows)
+    say.document(
+        [
+            {"name": name, "profile": profile, "window": window, "delay": delay, "description": about}
+            for name, profile, window, delay, about in rows
+        ]
+    )
+
+
+@click.command("export")
+@click.argument("name")
+@click.option("--workspace", "workspaces", multiple=True, help="A Log Analytics workspace's ID; repeatable.")
+@click.option("--local", "folder", type=_FOLDER, help="Read this machine's TABLE.jsonl files instead.")
+@click.option("--query-emulator", type=_FOLDER, help="Read from the local stand-in of the query API instead.")
+@click.option("--cloud", default="public", show_default=True, help="public, us-government or china.")
+@click.option("-p", "--profile", "profile", help="Another profile than the aggregation's.")
+@click.option(
+    "--emulator", type=click.Path(file_okay=False), help="Send to the local stand-in of the connector."
+)
+@click.option("--dry-run", is_flag=True, help="Read and shape, but keep and send nothing.")
+@click.option("--queue-only", is_flag=True, help="Keep the batches; a later drain sends them.")
+@click.option("--from", "start", callback=_moment, metavar="TIME", help="Read from here; the cursor stays.")
+@click.option("--to", "end", callback=_moment, metavar="TIME", help="Read up to here.")
+@click.pass_context
+def export(
+    ctx: click.Context,
+    *,
+    name: str,
+    workspaces: tuple[str, ...],
+    folder: Path | None,
+    query_emulator: Path | None,
+    cloud: str,
+    profile: str | None,
+    emulator: str | None,
+    dry_run: bool,
+    queue_only: bool,
+    start: datetime | None,
+    end: datetime | None,
+) -> None:
+    """Export the aggregation NAME to the connector: all windows that closed since the last time."""
+    if sum(map(bool, (folder, query_emulator, workspaces))) != 1:
+        raise click.UsageError("Say where from: --workspace ID, --local DIR or --query-emulator DIR.")
+    say, host = voice.of(ctx), hosts.of(ctx)
+    aggregation = aggregations.named(name)
+    span = _span(aggregation, start, end)
+    way = host.way(profile or aggregation.profile, emulator)
+    if not dry_run:
+        way.prepare()  # before any query: settings that cannot work are told now
+    outcomes: list[Outcome] = []
+    codes: list[int] = []
+    with _sources(host, workspaces, folder, query_emulator, cloud) as sources:
+        for source, now in sources:
+            started = datetime.now(UTC)
+            one = Export(aggregation, source, way, told=partial(way.show, dry=dry_run))
+            try:
+                outcome = one.run(now, span, dry=dry_run)
+            except (IrmError, OSError) as trouble:  # what was accepted before it is sent all the same
+                codes.append(host.tell(trouble))
+                outcome = _failed(name, source.label, started, trouble)
+            else:
+                _show(say, outcome, dry=dry_run)
+                codes.append(host.code_of_rows(outcome.counts.rejected))
+            outcomes.append(outcome)
+    if not dry_run and not queue_only and way.box.exists():
+        codes.append(way.drain())
+    say.document([document(outcome) for outcome in outcomes])
+    ctx.exit(host.worst(codes))
+
+
+def _span(aggregation: Aggregation, start: datetime | None, end: datetime | None) -> Span | None:
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        raise click.UsageError("--from and --to go together.")
+    span = Span(start, end)
+    if not windows.whole(span, aggregation.window):
+        raise click.UsageError(
+            f"--from and --to are to be whole windows of {keys.in_words(aggregation.window)}."
+        )
+    return span
+
+
+@contextmanager
+def _sources(
+    host: Host, workspaces: tuple[str, ...], folder: Path | None, query_emulator: Path | None, cloud: str
+) -> Iterator[list[tuple[Source, datetime]]]:
+    """Each source with the time it is there."""
+    with extra.needed():
+        from irmsentinel import sources
+        from irmsentinel.identity import Identity
+    with ExitStack() as ending:
+        if folder:
+            local = sources.folder(content.load(), folder)
+            ending.callback(local.close)
+            yield [(local, local.now)]
+            return
+        now = datetime.now(UTC)
+        if query_emulator:
+            yield [sources.stand_in(query_emulator)]
+            return
+        yield [(sources.azure(w, cloud, Identity(), host.environment), now) for w in workspaces]
+
+
+@click.command("run")
+@click.option("--config", type=_FILE, envvar="IRMEXPORT_SENTINEL", help="The file that says what to export.")
+@click.option("--query-emulator", type=_FOLDER, help="Read from the local stand-in of the query API instead.")
+@click.option(
+    "--emulator", type=click.Path(file_okay=False), help="Send to the local stand-in of the connector."
+)
+@click.option("--queue-only", is_flag=True, help="Keep the batches; a later drain sends them.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    *,
+    config: Path | None,
+    query_emulator: Path | None,
+    emulator: str | None,
+    queue_only: bool,
+) -> None:
+    """Do what is due, once: for cron and systemd. One export's trouble does not stop the others."""
+    say, host = voice.of(ctx), hosts.of(ctx)
+    plan = _plan(host, config)
+    lock = system_disk().try_lock(str(host.outbox() / _LOCK))
+    if lock is None:
+        raise OutboxBusy(
+            "another run is at work",
+            where=str(host.outbox() / _LOCK),
+            next_step="Nothing to do: what is due now is done by it or by the next run.",
+        )
+    try:
+        outcomes: list[Outcome] = []
+        codes, ways = _do_due(say, host, plan, (query_emulator, emulator), outcomes.append)
+        for way in ways if not queue_only else []:
+            codes.append(_drained(say, host, way))
+    finally:
+        lock.release()
+    say.document([document(outcome) for outcome in outcomes])
+    ctx.exit(host.worst(codes))
+
+
+def _do_due(
+    say: Voice, host: Host, plan: Plan, stand_ins: tuple[Path | None, str | None], listener: Listener
+) -> tuple[list[int], list[Way]]:
+    """Each job that is due; exit codes, and the connectors that may have something to send."""
+    query_emulator, emulator = stand_ins
+    codes: list[int] = []
+    ways: dict[str, Way] = {}
+    reach = _reach(host, plan, query_emulator)
+    for job in plan.jobs:
+        title = f"{job.aggregation.name} of workspace {job.workspace}"
+        started = datetime.now(UTC)
+        try:
+            way = host.way(job.profile, emulator)
+            way.prepare()
+            ways[way.box.path] = way
+            source, now = reach(job.workspace)
+            one = Export(job.aggregation, source, way, told=partial(way.show, dry=False))
+            due = windows.due_at(job.aggregation, one.read_to(), now)
+            if due > now:
+                say.line(f"{title}: not due before {iso(due)}", "dim")
+                continue
+            say.line(title, "bold")
+            outcome = one.run(now)
+            codes.append(host.code_of_rows(outcome.counts.rejected))
+        except (IrmError, OSError) as trouble:
+            codes.append(host.tell(trouble))
+            outcome = _failed(job.aggregation.name, job.workspace, started, trouble)
+        else:
+            _show(say, outcome, dry=False)
+        listener(outcome)
+    return codes, list(ways.values())
+
+
+def _drained(say: Voice, host: Host, way: Way) -> int:
+    if not way.box.exists():
+        return 0
+    try:
+        return way.drain()
+    except (IrmError, OSError) as trouble:
+        return host.tell(trouble)
+
+
+def _plan(host: Host, config: Path | None) -> Plan:
+    with extra.needed():
+        from irmsentinel import plan
+    file = config or host.configuration / plan.FILE
+    if not file.is_file():
+        raise ConfigurationError(
+            "there is no file that says what to export",
+            where=str(file),
+            next_step="Write it (docs/sentinel.md), or name another one with --config.",
+        )
+    return plan.read(file)
+
+
+def _reach(host: Host, plan: Plan, query_emulator: Path | None) -> Callable[[str], tuple[Source, datetime]]:
+    """How a workspace is reached; each is made once, so that its token serves all its exports."""
+    from irmsentinel import sources
+
+    made: dict[str, tuple[Source, datetime]] = {}
+
+    def reach(workspace: str) -> tuple[Source, datetime]:
+        if workspace not in made:
+            if query_emulator:
+                made[workspace] = sources.stand_in(query_emulator, workspace)
+            else:
+                made[workspace] = (
+                    sources.azure(workspace, plan.cloud, plan.identity, host.environment),
+                    datetime.now(UTC),
+                )
+        return made[workspace]
+
+    return reach
+
+
+def _failed(aggregation: str, workspace: str, started: datetime, trouble: IrmError | OSError) -> Outcome:
+    if isinstance(trouble, IrmError):
+        error = {"what": trouble.what, "where": trouble.where, "next_step": trouble.next_step}
+    else:
+        error = {
+            "what": "the file system answered with an error",
+            "where": None,
+            "next_step": "Look at the disk, then run this again.",
+        }
+    return Outcome(
+        aggregation=aggregation,
+        workspace=workspace,
+        connector="",
+        started=started,
+        ended=datetime.now(UTC),
+        error={"kind": type(trouble).__name__, **error},
+    )
+
+
+@click.command("status")
+@click.option("--config", type=_FILE, envvar="IRMEXPORT_SENTINEL", help="The file that says what to export.")
+@click.option("--emulator", type=click.Path(file_okay=False), help="For the local stand-in of the connector.")
+@click.pass_context
+def status(ctx: click.Context, *, config: Path | None, emulator: str | None) -> None:
+    """Show how far each export of the configuration was read, and when it is due."""
+    say, host, now = voice.of(ctx), hosts.of(ctx), datetime.now(UTC)
+    rows: list[dict[str, Any]] = []
+    for job in _plan(host, config).jobs:
+        cursor = Keeper(host.way(job.profile, emulator).box, job.aggregation.name, job.workspace).load()
+        due = windows.due_at(job.aggregation, cursor.read_to if cursor else None, now)
+        rows.append(
+            {
+                "aggregation": job.aggregation.name,
+                "workspace": job.workspace,
+                "profile": job.profile,
+                "read_to": iso(cursor.read_to) if cursor else None,
+                "last_read": iso(cursor.at.replace(microsecond=0)) if cursor else None,
+                "due": None if due <= now else iso(due),
+            }
+        )
+    shown = [
+        (r["aggregation"], r["workspace"], r["profile"], r["read_to"] or "never", r["due"] or "now")
+        for r in rows
+    ]
+    say.table("Exports", ("aggregation", "workspace", "profile", "read to", "due"), shown)
+    say.document(rows)
+
+
+def _show(say: Voice, outcome: Outcome, *, dry: bool) -> None:
+    if outcome.span is None:
+        read_to = iso(outcome.read_to) if outcome.read_to else "the beginning"
+        say.line(f"{outcome.aggregation}: no window has closed since {read_to}")
+        return
+    asked = "1 query" if outcome.queries == 1 else f"{outcome.queries} queries"
+    say.line(f"{outcome.aggregation}: read {iso(outcome.span.start)} to {iso(outcome.span.end)} in {asked}")
+    if outcome.changed and not dry:
+        say.line(f"  {outcome.changed:,} rows came before with another number: late data (docs/sentinel.md)")
+
+
+def document(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as plain values."""
+    plain = asdict(outcome)
+    plain["span"] = str(outcome.span) if outcome.span else None
+    for key in ("started", "ended", "read_to"):
+        moment = getattr(outcome, key)
+        plain[key] = iso(moment) if moment else None
+    return plain
+
+
+COMMANDS = (list_, export, run, status)

@@ -1,0 +1,94 @@
+"""Where an export's rows come from: a workspace of Azure, the stand-in of its query API, a folder here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from azure.core.credentials import TokenCredential
+from azure.identity import ClientSecretCredential
+from irmcore.errors import ConfigurationError
+
+from irmsentinel import identity as identities
+from irmsentinel import local
+from irmsentinel.content import Content
+from irmsentinel.engine import Engine
+from irmsentinel.identity import Identity
+from irmsentinel.result import Result
+from irmsentinel.workspace import HOSTS, Workspace
+
+
+def azure(workspace: str, cloud: str, identity: Identity, environment: Mapping[str, str]) -> Workspace:
+    """A workspace of Azure. Raises ConfigurationError."""
+    if cloud not in HOSTS:
+        raise ConfigurationError(
+            f"there is no cloud `{cloud}`", where="--cloud", next_step=f"There are: {', '.join(HOSTS)}."
+        )
+    make = identities.maker(identity, cloud, environment)
+    return Workspace(workspace, make(), HOSTS[cloud], renew=make)
+
+
+def remote(
+    workspace: str | None, cloud: str, emulator: Path | None, environment: Mapping[str, str]
+) -> Workspace:
+    """The stand-in of ``emulator``, or else a workspace of Azure. Raises ConfigurationError."""
+    if emulator is not None:
+        return stand_in(emulator)[0]
+    return azure(str(workspace), cloud, Identity(), environment)
+
+
+def stand_in(directory: Path, workspace: str | None = None) -> tuple[Workspace, datetime]:
+    """A workspace of the stand-in that has announced itself there (or its only one), and its time.
+
+    Raises ConfigurationError.
+    """
+    try:
+        at = json.loads((directory / "api.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ConfigurationError(
+            "no stand-in has announced itself here",
+            where=str(directory),
+            next_step=f"Start one: irmexport sentinel emulator --directory {directory} --local DIR",
+        ) from None
+
+    def made_up() -> TokenCredential:
+        return ClientSecretCredential(
+            at["tenant_id"],
+            at["app_id"],
+            at["secret"],
+            authority=at["url"],
+            disable_instance_discovery=True,
+            connection_verify=at["ca_file"],
+        )
+
+    there = Workspace(
+        workspace or at["workspace_id"], made_up(), f"{at['url']}/v1", at["ca_file"], renew=made_up
+    )
+    return there, datetime.fromisoformat(at["now"])
+
+
+class Folder:
+    """A folder of tables on this machine, queried as a workspace would be; ``now`` is the time there."""
+
+    def __init__(self, engine: Engine, folder: Path, now: datetime) -> None:
+        self._engine = engine
+        self.place = folder
+        self.now = now
+        self.label = f"local-{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:8]}"
+
+    def ask(self, kql: str) -> Result:
+        """The result of a query. Raises DataError."""
+        return self._engine.run(kql, now=self.now)
+
+    def close(self) -> None:
+        """Let go of the tables."""
+        self._engine.__exit__()
+
+
+def folder(content: Content, place: Path) -> Folder:
+    """A folder of tables. Raises DataError."""
+    engine, now = local.opened(content, place)
+    return Folder(engine, place, now.astimezone(UTC))

@@ -1,0 +1,166 @@
+"""One round of the collector: collect, send, tell the health table; `irmexport sentinel collect` repeats it.
+
+Rows are sent while collecting goes on, after each part that became durable; a workspace that is away stops no
+collecting. The health rows of a round that failed are written as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from irmcore.clock import Clock
+from irmcore.delivery import Sender
+from irmcore.desk import Desk, Overview
+from irmcore.disk import Disk
+from irmcore.errors import IrmError, OutboxBusy
+from irmcore.outbox import Box, Origin
+
+from irmsentinel import content, feed_cursor, health, ingestion, tables
+from irmsentinel.activity import Account, Feed
+from irmsentinel.activity_http import PooledHttp
+from irmsentinel.collector import Collected, Collector
+from irmsentinel.collector_settings import Collecting
+from irmsentinel.governor import Governor
+from irmsentinel.health import Event
+
+#: Told after each stored part of a round: what was collected, how many rows were acknowledged.
+Told = Callable[[Collected, int], None]
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a round came to; ``overview`` of the outbox after it, ``acknowledged`` in seconds since 1970."""
+
+    collected: Collected
+    acknowledged_rows: int
+    acknowledged: int
+    overview: Overview
+
+
+class Station:
+    """A collector with its outbox, its sender and its health rows."""
+
+    def __init__(
+        self,
+        settings: Collecting,
+        root: str,
+        environment: Mapping[str, str],
+        origin: Origin,
+        *,
+        disk: Disk,
+        clock: Clock,
+    ) -> None:
+        """``root`` is the outbox directory; ``environment`` may hold the client secret."""
+        self.settings = settings
+        self._clock = clock
+        self._desk = Desk(disk, clock, root)
+        self.box = Box(disk, clock, f"{root}/{settings.target.box_name}")
+        self._health = (
+            health.Writer(settings.health, root, environment, origin, disk=disk, clock=clock)
+            if settings.health
+            else None
+        )
+        self._sender = Sender(self.box, ingestion.service(settings.target, environment))
+        governor = Governor(settings.requests_per_minute, clock)
+        self.feed = feed(settings, environment, governor, clock)
+        known = tables.shapes(tables.load(content.root() / "tables"))
+        table = known["Compliance_IRM_AuditGeneral_CL"][""]
+        self._collector = Collector(
+            self.feed, governor, self.box, settings.target, table.columns, settings.options, origin
+        )
+        self._last_success = 0.0
+
+    def round(self, *, backfill: bool = False, told: Told = lambda _collected, _rows: None) -> Round:
+        """Collect and send once. Raises what ``Collector.run`` raises, after the health rows were written."""
+        sent = 0
+
+        def after_a_part(done: Collected) -> None:
+            nonlocal sent
+            sent += self._send()
+            told(done, sent)
+
+        try:
+            done = self._collector.run(backfill=backfill, progress=after_a_part)
+        except IrmError as error:
+            self._send()  # what waits from earlier rounds
+            self.tell(self._failed(error))
+            raise
+        sent += self._send()
+        acknowledged = feed_cursor.acknowledged(self.box, feed_cursor.load(self.box))
+        result = Round(done, sent, acknowledged, self.overview())
+        if done.complete and not result.overview.queued and not result.overview.needs_person:
+            self._last_success = self._clock.now()
+        self.tell(*self._events(result))
+        return result
+
+    def overview(self) -> Overview:
+        """How the outbox stands."""
+        return self._desk.overview(self.box)
+
+    def heartbeat(self) -> Event:
+        """How the collector's outbox stands, as a heartbeat."""
+        return health.of_overview(self.overview(), component="collector")
+
+    def tell(self, *events: Event) -> None:
+        """Write health rows, with a heartbeat of every connector on this machine, and send them."""
+        if self._health is not None:
+            self._health.tell(*events, *health.of_this_machine(self._desk))
+
+    def _send(self) -> int:
+        """Send what waits; gives the rows that were acknowledged."""
+        try:
+            return self._sender.drain().rows_sent
+        except OutboxBusy:
+            return 0  # another process sends these too
+
+    def _events(self, result: Round) -> list[Event]:
+        done, overview = result.collected, result.overview
+        name = self.settings.target.name
+        held = sum(item.state in ("HELD", "DEAD", "QUARANTINED") for item in overview.items)
+        if overview.needs_person:
+            state = "held"
+        else:
+            state = "ok" if done.complete and not overview.queued else "waiting"
+        common = Event(
+            component="collector",
+            name=name,
+            event="heartbeat",
+            result=state,
+            reason=overview.reason or done.trouble or next((item.reason for item in overview.items), ""),
+            rows=done.new,
+            batches=overview.queued,
+            held=held,
+            failed=done.failed,
+            oldest=overview.oldest,
+            last_success=self._last_success,
+            lag=max(self._clock.now() - result.acknowledged, 0.0) if result.acknowledged else None,
+            details={
+                "collected": done.collected,
+                "fetched": done.fetched,
+                "gone": done.gone,
+                "cut": done.cut,
+            },
+        )
+        events = [common]
+        if done.new or done.failed:
+            events.append(common.as_("run"))
+        if held:
+            events.append(common.as_("held"))
+        events.extend(
+            Event("collector", name, "gap", "failed", reason=gap.why, details=vars(gap)) for gap in done.gaps
+        )
+        return events
+
+    def _failed(self, error: IrmError) -> Event:
+        reason = error.where or type(error).__name__
+        return Event("collector", self.settings.target.name, "failed", "failed", reason=reason[:100])
+
+
+def feed(settings: Collecting, environment: Mapping[str, str], governor: Governor, clock: Clock) -> Feed:
+    """The tenant's activity feed by these settings."""
+    target = settings.target
+    account = Account(settings.root, target.tenant_id, settings.publisher_id)
+    http = PooledHttp(settings.options.connections, ca_file=target.ca_file, proxy=target.proxy)
+    tokens = ingestion.tokens_for(target, f"{settings.root}/.default", environment)
+    return Feed(account, http, tokens, governor=governor, clock=clock)

@@ -1,0 +1,147 @@
+/** One connector's settings. The secret goes in and never comes out: an empty field leaves it as it is. */
+import Button from '@splunk/react-ui/Button';
+import CollapsiblePanel from '@splunk/react-ui/CollapsiblePanel';
+import ControlGroup from '@splunk/react-ui/ControlGroup';
+import Select from '@splunk/react-ui/Select';
+import Text from '@splunk/react-ui/Text';
+import { type FormEvent, useState } from 'react';
+import styled from 'styled-components';
+
+import { Row, Trouble } from './frame';
+import type { Connector, Shipped } from './model';
+import { ask, type Form } from './rest';
+
+type Setting = { key: keyof Connector; label: string; help?: string };
+
+const IDS: Setting[] = [
+    { key: 'job_id', label: 'Job ID', help: 'A GUID, from the Finish page of the wizard.' },
+    { key: 'tenant_id', label: 'Tenant ID', help: 'The directory ID: a GUID, from the overview in Entra ID.' },
+    { key: 'app_id', label: 'Application ID', help: 'A GUID: the app that the connector was created with.' },
+];
+const NETWORK: Setting[] = [
+    { key: 'proxy', label: 'Proxy (optional)', help: 'http://host:port, without a user name.' },
+    { key: 'ca_file', label: 'CA file (optional)', help: 'A PEM file on this search head, where TLS is inspected.' },
+];
+const REHEARSAL: Setting[] = [
+    { key: 'emulator', label: 'Address of the stand-in', help: 'https:// and a loopback address.' },
+    { key: 'emulator_ca', label: 'CA file of the stand-in' },
+];
+const OWN = '(own)';
+const CHOICES: Record<string, [string, string][]> = {
+    cloud: [
+        ['', "The profile's"],
+        ['commercial', 'Commercial'],
+        ['gcc', 'GCC'],
+        ['gcc-high', 'GCC High'],
+        ['dod', 'DoD'],
+    ],
+    in_doubt: [
+        ['', "The profile's"],
+        ['hold', 'Hold it for a person'],
+        ['resend', 'Send it again'],
+    ],
+    disabled: [
+        ['0', 'Takes rows'],
+        ['1', 'Disabled'],
+    ],
+};
+
+const Fields = styled.form`
+    max-width: 720px;
+`;
+
+function settings(before: Connector | null): Form {
+    const form: Form = { name: before?.name ?? '', secret: '', disabled: before?.disabled ? '1' : '0' };
+    for (const { key } of [...IDS, ...NETWORK, ...REHEARSAL]) form[key] = String(before?.[key] ?? '');
+    form.cloud = before?.cloud ?? '';
+    form.in_doubt = before?.in_doubt ?? '';
+    form.profile = before?.profile_yaml ? OWN : (before?.profile ?? 'leaver-prediction');
+    return form;
+}
+
+export function ConnectorForm(props: {
+    before: Connector | null;
+    shipped: Shipped[];
+    onSaved: (name: string) => void;
+    onCancel: () => void;
+}) {
+    const { before } = props;
+    const [form, setForm] = useState(() => settings(before));
+    const [trouble, setTrouble] = useState<unknown>(null);
+    const set = (key: string, value: string) => setForm((now) => ({ ...now, [key]: value }));
+
+    const save = async (event: FormEvent) => {
+        event.preventDefault();
+        const { name, ...rest } = form;
+        const content: Form = { ...rest };
+        if (!content.secret) delete content.secret;
+        // One of the two, never both: the profile's own text is written on the Profiles page.
+        if (content.profile === OWN) delete content.profile;
+        else if (before?.profile_yaml) content.profile_yaml = '';
+        if (!before) for (const key of Object.keys(content)) if (!content[key]) delete content[key];
+        try {
+            if (before) await ask('POST', `connectors/${encodeURIComponent(name)}`, content);
+            else await ask('POST', 'connectors', { name, ...content });
+            props.onSaved(name);
+        } catch (error) {
+            setTrouble(error);
+            window.scrollTo(0, 0);
+        }
+    };
+    const text = ({ key, label, help }: Setting) => (
+        <ControlGroup key={key} label={label} help={help}>
+            <Text name={key} value={form[key]} onChange={(_, data) => set(key, data.value)} autoComplete="off" />
+        </ControlGroup>
+    );
+    const choice = (key: string, label: string, options: [string, string][], help?: string) => (
+        <ControlGroup label={label} help={help}>
+            <Select value={form[key]} onChange={(_, data) => set(key, String(data.value))}>
+                {options.map(([value, shown]) => (
+                    <Select.Option key={value} value={value} label={shown} />
+                ))}
+            </Select>
+        </ControlGroup>
+    );
+    const profiles: [string, string][] = props.shipped.map(({ name }) => [name, name]);
+    if (before?.profile_yaml) profiles.push([OWN, 'its own text']);
+
+    return (
+        <Fields onSubmit={save} noValidate>
+            <Trouble error={trouble} />
+            {!before && (
+                <ControlGroup label="Name" help="a-z, 0-9 and hyphens; searches say profile=<name>.">
+                    <Text name="name" value={form.name} onChange={(_, data) => set('name', data.value)} />
+                </ControlGroup>
+            )}
+            {choice('profile', 'Profile', profiles, 'Which columns go out, and how. The Profiles page edits a copy.')}
+            {IDS.map(text)}
+            {choice('cloud', 'Cloud', CHOICES.cloud)}
+            <ControlGroup
+                label="Client secret"
+                help={
+                    before?.secret_saved
+                        ? 'One is saved. Leave this empty to keep it; a new one takes its place at once.'
+                        : "The secret's value, not its ID. It is kept in storage/passwords and never shown again."
+                }
+            >
+                <Text
+                    name="secret"
+                    type="password"
+                    value={form.secret}
+                    onChange={(_, data) => set('secret', data.value)}
+                    autoComplete="new-password"
+                />
+            </ControlGroup>
+            {NETWORK.map(text)}
+            {choice('in_doubt', 'When nobody knows whether the service kept a batch', CHOICES.in_doubt)}
+            {before && choice('disabled', 'State', CHOICES.disabled)}
+            <CollapsiblePanel title="Rehearsal with a local stand-in" defaultOpen={Boolean(form.emulator)}>
+                {REHEARSAL.map(text)}
+            </CollapsiblePanel>
+            <Row>
+                <Button label="Cancel" onClick={props.onCancel} />
+                <Button appearance="primary" label="Save" type="submit" />
+            </Row>
+        </Fields>
+    );
+}

@@ -1,0 +1,176 @@
+/** Connectors: list, make, change, remove, and test the way to the service without an upload. */
+import Button from '@splunk/react-ui/Button';
+import Heading from '@splunk/react-ui/Heading';
+import Message from '@splunk/react-ui/Message';
+import Paragraph from '@splunk/react-ui/Paragraph';
+import { useState } from 'react';
+
+import { useConfigured } from './configured';
+import { ConnectorForm } from './ConnectorForm';
+import { Dialog, Grid, Page, Row, useActions, Word } from './frame';
+import type { Connector, Finding } from './model';
+import { ask } from './rest';
+
+type Tested = { name: string; good: boolean; findings: Finding[] };
+
+export function Connectors() {
+    const [editing, setEditing] = useState<Connector | 'new' | null>(null);
+    const [removing, setRemoving] = useState<string | null>(null);
+    const [testing, setTesting] = useState('');
+    const [tested, setTested] = useState<Tested | null>(null);
+    const { trouble, done, run } = useActions();
+    const { connectors, shipped, load } = useConfigured(run);
+
+    const path = (name: string) => `connectors/${encodeURIComponent(name)}`;
+    const test = async (name: string) => {
+        setTested(null);
+        setTesting(name);
+        await run(async () => {
+            const found = await ask<Omit<Tested, 'name'>>('POST', `${path(name)}/test`);
+            setTested({ name, ...found });
+            return found.good ? `${name}: the service can be reached, and it gives a token.` : undefined;
+        });
+        setTesting('');
+    };
+    const remove = (name: string) =>
+        run(async () => {
+            setRemoving(null);
+            await ask('DELETE', path(name));
+            setTested(null);
+            await load();
+            return `${name} and its secret are removed. What was queued stays in its outbox.`;
+        });
+    const saved = (name: string) =>
+        run(async () => {
+            setEditing(null);
+            await load();
+            return `${name} is saved.`;
+        });
+
+    if (editing)
+        return (
+            <Page
+                title={editing === 'new' ? 'New connector' : `Connector ${editing.name}`}
+                about="The job ID is on the Finish page of Purview's wizard, the other two IDs are in Entra ID."
+                trouble={null}
+                done=""
+            >
+                <ConnectorForm
+                    before={editing === 'new' ? null : editing}
+                    shipped={shipped}
+                    onSaved={saved}
+                    onCancel={() => setEditing(null)}
+                />
+            </Page>
+        );
+    return (
+        <Page
+            title="Connectors"
+            about="Where rows go: each is one “Insider Risk Indicators” connector of Microsoft Purview."
+            trouble={trouble}
+            done={done}
+        >
+            <Row>
+                <Button appearance="primary" label="New connector" onClick={() => setEditing('new')} />
+            </Row>
+            {connectors?.length === 0 && (
+                <Paragraph>There is none yet. The first one also enables the sender.</Paragraph>
+            )}
+            {connectors && connectors.length > 0 && (
+                <Grid
+                    caption="Connectors"
+                    header={['Name', 'Profile', 'Cloud', 'Secret', 'State', '']}
+                    rows={connectors.map((connector) => ({
+                        key: connector.name,
+                        cells: [
+                            connector.name,
+                            connector.profile ?? (connector.profile_yaml ? 'its own' : ''),
+                            connector.emulator ? 'stand-in' : (connector.cloud ?? "the profile's"),
+                            connector.secret_saved ? 'saved' : 'none saved',
+                            <State key="state" connector={connector} />,
+                            <Actions
+                                key="actions"
+                                name={connector.name}
+                                busy={testing === connector.name}
+                                onEdit={() => setEditing(connector)}
+                                onTest={() => test(connector.name)}
+                                onRemove={() => setRemoving(connector.name)}
+                            />,
+                        ],
+                    }))}
+                />
+            )}
+            {tested && <Findings tested={tested} />}
+            {removing && (
+                <Dialog
+                    title={`Remove ${removing}?`}
+                    action="Remove"
+                    destructive
+                    onAct={() => remove(removing)}
+                    onClose={() => setRemoving(null)}
+                >
+                    <Paragraph>
+                        Its settings and its secret are deleted. Searches that name it fail from then on. What is
+                        queued stays on disk, and is sent once a connector of the same job is there.
+                    </Paragraph>
+                </Dialog>
+            )}
+        </Page>
+    );
+}
+
+function State({ connector }: { connector: Connector }) {
+    if (connector.trouble) return <Message type="error">{connector.trouble}</Message>;
+    if (connector.disabled) return <Word>disabled</Word>;
+    if (!connector.secret_saved) return <Word appearance="warning">needs a secret</Word>;
+    return <Word appearance="success">ready</Word>;
+}
+
+function Actions(props: {
+    name: string;
+    busy: boolean;
+    onEdit: () => void;
+    onTest: () => void;
+    onRemove: () => void;
+}) {
+    const { name } = props;
+    return (
+        <Row>
+            <Button label="Edit" aria-label={`Edit ${name}`} onClick={props.onEdit} />
+            <Button
+                label={props.busy ? 'Testing…' : 'Test'}
+                aria-label={`Test ${name}`}
+                disabled={props.busy && 'dimmed'}
+                onClick={props.onTest}
+            />
+            <Button label="Remove" aria-label={`Remove ${name}`} onClick={props.onRemove} />
+        </Row>
+    );
+}
+
+/** What the test found: each check with its grade, and what to do about a bad one. */
+function Findings({ tested }: { tested: Tested }) {
+    const grades = { good: 'success', note: 'info', bad: 'error' } as const;
+    return (
+        <section aria-label={`Test of ${tested.name}`}>
+            <Heading level={2}>
+                Test of {tested.name}: {tested.good ? 'good' : 'something is wrong'}
+            </Heading>
+            <Grid
+                caption={`What the test of ${tested.name} found`}
+                header={['Check', 'Grade', 'Found', 'Next step']}
+                rows={tested.findings.map((finding, index) => ({
+                    key: String(index),
+                    cells: [
+                        finding.check,
+                        <Word key="grade" appearance={grades[finding.grade]}>
+                            {finding.grade}
+                        </Word>,
+                        finding.found,
+                        finding.next_step,
+                    ],
+                }))}
+            />
+        </section>
+    );
+}

@@ -1,0 +1,198 @@
+/** A profile's text, checked while it is typed, and what it makes of a pasted sample. */
+import Button from '@splunk/react-ui/Button';
+import ControlGroup from '@splunk/react-ui/ControlGroup';
+import Heading from '@splunk/react-ui/Heading';
+import Message from '@splunk/react-ui/Message';
+import Paragraph from '@splunk/react-ui/Paragraph';
+import Select from '@splunk/react-ui/Select';
+import TextArea from '@splunk/react-ui/TextArea';
+import { useEffect, useState } from 'react';
+import styled from 'styled-components';
+
+import { useConfigured } from './configured';
+import { Grid, Page, Row, rows, useActions } from './frame';
+import type { Checked } from './model';
+import { ask } from './rest';
+
+/** Milliseconds without a key before the text is checked. */
+const PAUSE = 400;
+
+const Columns = styled.div`
+    display: grid;
+    grid-template-columns: minmax(0, 1fr) minmax(0, 1fr);
+    gap: 20px;
+
+    textarea {
+        font-family: monospace;
+    }
+`;
+
+export function Profiles() {
+    const [connector, setConnector] = useState('');
+    const [text, setText] = useState('');
+    const [sample, setSample] = useState('');
+    const [checked, setChecked] = useState<Checked | null>(null);
+    const { trouble, done, run } = useActions();
+    const { connectors, shipped, load } = useConfigured(run);
+
+    useEffect(() => {
+        if (!text.trim()) {
+            setChecked(null);
+            return undefined;
+        }
+        let current = true;
+        const timer = setTimeout(() => {
+            run(async () => {
+                const found = await ask<Checked>('POST', 'profiles/check', { profile_yaml: text, sample });
+                // An answer to a text that was changed meanwhile is none.
+                if (current) setChecked(found);
+            });
+        }, PAUSE);
+        return () => {
+            current = false;
+            clearTimeout(timer);
+        };
+    }, [text, sample, run]);
+
+    const choose = (name: string) => {
+        const found = connectors?.find((one) => one.name === name);
+        setConnector(name);
+        setText(found?.profile_yaml ?? shipped.find((one) => one.name === found?.profile)?.text ?? '');
+    };
+    const save = () =>
+        run(async () => {
+            const form = { profile: '', profile_yaml: text };
+            await ask('POST', `connectors/${encodeURIComponent(connector)}`, form);
+            await load();
+            return `The profile of ${connector} is saved; the next search uses it.`;
+        });
+
+    return (
+        <Page
+            title="Profiles"
+            about="A profile says which columns go to a connector, from which fields, and in which form."
+            trouble={trouble}
+            done={done}
+        >
+            <Columns>
+                <div>
+                    <ControlGroup label="Connector" help="Whose profile is edited.">
+                        <Select
+                            value={connector}
+                            placeholder="Choose a connector"
+                            onChange={(_, data) => choose(String(data.value))}
+                        >
+                            {connectors?.map(({ name }) => (
+                                <Select.Option key={name} value={name} label={name} />
+                            ))}
+                        </Select>
+                    </ControlGroup>
+                    <ControlGroup label="Start again from a shipped profile">
+                        <Row>
+                            {shipped.map((one) => (
+                                <Button key={one.name} label={one.name} onClick={() => setText(one.text)} />
+                            ))}
+                        </Row>
+                    </ControlGroup>
+                    <ControlGroup label="Profile (YAML)" help="The IDs and the secret are the connector's, not this text's.">
+                        <TextArea
+                            value={text}
+                            rowsMin={20}
+                            rowsMax={30}
+                            spellCheck={false}
+                            onChange={(_, data) => setText(data.value)}
+                        />
+                    </ControlGroup>
+                    <Verdict checked={checked} />
+                    <Row>
+                        <Button
+                            appearance="primary"
+                            label="Save"
+                            disabled={(!checked?.good || !connector) && 'dimmed'}
+                            onClick={save}
+                        />
+                    </Row>
+                </div>
+                <div>
+                    <ControlGroup
+                        label="Sample"
+                        help="CSV with its header, or JSON lines, at most 64 KiB. It is shaped and shown; nothing is kept or sent."
+                    >
+                        <TextArea
+                            value={sample}
+                            rowsMin={8}
+                            rowsMax={12}
+                            spellCheck={false}
+                            onChange={(_, data) => setSample(data.value)}
+                        />
+                    </ControlGroup>
+                    {checked?.preview && <Preview preview={checked.preview} />}
+                    {checked?.good && !checked.preview && <Takes checked={checked} />}
+                </div>
+            </Columns>
+        </Page>
+    );
+}
+
+/** What the check says; read out when it changes. */
+function Verdict({ checked }: { checked: Checked | null }) {
+    const wrong = checked?.trouble;
+    return (
+        <div role="status">
+            {checked?.good && <Message type="success">This is a profile.</Message>}
+            {wrong && (
+                <Message type="error">
+                    {wrong.where && `${wrong.where}: `}
+                    {wrong.error}. {wrong.next_step}
+                </Message>
+            )}
+        </div>
+    );
+}
+
+function Takes({ checked }: { checked: Checked }) {
+    return (
+        <>
+            <Heading level={2}>Columns</Heading>
+            <Grid
+                caption="Columns"
+                header={['Column', 'From the field', 'Type', 'Role']}
+                rows={checked.columns.map((one) => ({
+                    key: one.header,
+                    cells: [one.header, one.field, one.type, one.role],
+                }))}
+            />
+        </>
+    );
+}
+
+/** The sample as it would go out, and what of it would be refused. */
+function Preview({ preview }: { preview: NonNullable<Checked['preview']> }) {
+    const { counts } = preview;
+    return (
+        <>
+            <Heading level={2}>Preview</Heading>
+            <Paragraph role="status">
+                {rows(counts.read)} read: {counts.shaped} shaped, {counts.merged} merged, {counts.rejected} refused.
+            </Paragraph>
+            <Grid
+                caption="Shaped rows"
+                header={preview.header}
+                rows={preview.rows.map((cells, index) => ({ key: String(index), cells }))}
+            />
+            {preview.refused.length > 0 && (
+                <>
+                    <Heading level={2}>Refused rows</Heading>
+                    <Grid
+                        caption="Refused rows"
+                        header={['Line', 'Column', 'Reason', 'What to do']}
+                        rows={preview.refused.map((row, index) => ({
+                            key: String(index),
+                            cells: [row.line, row.column, row.reason, row.advice],
+                        }))}
+                    />
+                </>
+            )}
+        </>
+    );
+}

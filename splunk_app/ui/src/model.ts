@@ -1,0 +1,78 @@
+/** What the REST endpoint answers, as far as the pages show it. Times in seconds since 1970. */
+
+export type Item = {
+    id: string;
+    state: string;
+    rows: number;
+    since: number;
+    attempts: number;
+    reason: string;
+    next_step: string;
+};
+
+export type Overview = {
+    connector: string;
+    name: string;
+    title: string;
+    mode: string;
+    reason: string;
+    since: number;
+    next_probe: number;
+    next_step: string;
+    queued: number;
+    rows_queued: number;
+    oldest: number;
+    retry_at: number;
+    items: Item[];
+    trouble: string;
+};
+
+export type Queue = {
+    sender: { alive: boolean; seconds_since_sign_of_life: number | null };
+    connectors: Overview[];
+};
+
+export type Batch = {
+    id: string;
+    connector: string;
+    place: string;
+    problem: string;
+    manifest: { rows: number; accepted: number; run: string; origin: { user: string; details: Record<string, string> } } | null;
+    history: Record<string, string | number>[];
+    payload_kept: boolean;
+};
+
+/** A connector; the settings that are not set are missing. */
+export type Connector = {
+    name: string;
+    disabled: boolean;
+    secret_saved: boolean;
+    trouble: string;
+    profile?: string;
+    profile_yaml?: string;
+    job_id?: string;
+    tenant_id?: string;
+    app_id?: string;
+    cloud?: string;
+    in_doubt?: string;
+    proxy?: string;
+    ca_file?: string;
+    emulator?: string;
+    emulator_ca?: string;
+};
+
+export type Finding = { check: string; grade: 'good' | 'note' | 'bad'; found: string; next_step: string };
+
+export type Shipped = { name: string; text: string };
+
+export type Checked = {
+    good: boolean;
+    columns: { header: string; field: string; type: string; role: string }[];
+    trouble: { error: string; where: string | null; next_step: string } | null;
+    preview: {
+        header: string[];
+        rows: string[][];
+        refused: { line: number; column: string; reason: string; advice: string }[];
+        counts: { read: number; shaped: number; merged: number; rejected: number };
+    } | null;
+};

@@ -1,0 +1,73 @@
+/** Puts a page into Splunk Web's layout, in the user's theme. */
+import layout from '@splunk/react-page/18';
+import { getThemeOptions, getUserTheme } from '@splunk/splunk-utils/themes';
+import SplunkThemeProvider from '@splunk/themes/SplunkThemeProvider';
+import type { ReactElement } from 'react';
+import { useEffect, useState } from 'react';
+import { createRoot } from 'react-dom/client';
+
+import { Connectors } from './Connectors';
+import { Page } from './frame';
+import { Profiles } from './Profiles';
+import { Queue } from './Queue';
+import { capabilities, Refused } from './rest';
+
+const CAPABILITY = 'irmexport_configure';
+
+const PAGES: Record<string, { title: string; element: ReactElement }> = {
+    queue: { title: 'Queue', element: <Queue /> },
+    connectors: { title: 'Connectors', element: <Connectors /> },
+    profiles: { title: 'Profiles', element: <Profiles /> },
+};
+
+/** The page, for who may see it. The server holds the rest off by itself; here they are told why. */
+function Guarded({ page }: { page: string }) {
+    const [may, setMay] = useState<boolean | null>(null);
+    const [trouble, setTrouble] = useState<unknown>(null);
+    useEffect(() => {
+        capabilities().then((found) => setMay(found.includes(CAPABILITY)), setTrouble);
+    }, []);
+    if (may) return PAGES[page].element;
+    const refused =
+        may === false
+            ? new Refused(
+                  403,
+                  `This page needs the capability ${CAPABILITY}`,
+                  '',
+                  'Ask an administrator to give it to one of your roles.',
+              )
+            : trouble;
+    return (
+        <Page title={PAGES[page].title} about={refused ? '' : 'Loading…'} trouble={refused} done="">
+            {null}
+        </Page>
+    );
+}
+
+/** Called by the page's own small script; `page` is the view's name. */
+export function start(page: string): void {
+    const options = { pageTitle: `${PAGES[page].title} | irmexport`, hideFooter: true };
+    themed((theme) => layout(<Guarded page={page} />, { ...options, theme }));
+}
+
+/** The same without Splunk Web's layout: the dashboard around the frame has it already. */
+export function frame(page: string): void {
+    if (!(page in PAGES)) return;
+    document.title = `${PAGES[page].title} | irmexport`;
+    const place = document.createElement('div');
+    document.body.style.margin = '0';
+    document.body.append(place);
+    themed((theme) =>
+        createRoot(place).render(
+            <SplunkThemeProvider {...getThemeOptions(theme)}>
+                <Guarded page={page} />
+            </SplunkThemeProvider>,
+        ),
+    );
+}
+
+/** In Splunk Web's own order of the user's, the server's and the system's theme; light if it cannot say. */
+function themed(show: (theme: string) => void): void {
+    const patience = new Promise<string>((resolve) => setTimeout(resolve, 3_000, 'light'));
+    Promise.race([getUserTheme(), patience]).then(show, () => show('light'));
+}

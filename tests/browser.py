@@ -1,0 +1,85 @@
+"""A real browser for tests: Debian's Chromium, driven by Playwright.
+
+    @pytest.mark.needs("chromium")
+    def test_…(page: Page) -> None: …
+
+``page`` is a new, empty profile each time. What a page asks of any host but this machine is not
+sent, and fails the test; so does an error in its console or an exception that nobody caught.
+A test that provokes one takes it out of ``trouble``.
+
+Playwright is imported by the fixtures alone: the core's tests read this file on Python 3.9 without it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Route
+
+#: Where pictures of what a test saw are kept, if anybody wants them; else in the test's own folder.
+PICTURES = "IRMEXPORT_PICTURES"
+_HERE = {"127.0.0.1", "localhost", "::1"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for one module: the event loop that Playwright needs would be in other tests' way."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - see above
+
+    chromium = shutil.which("chromium")
+    assert chromium is not None
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def trouble() -> list[str]:
+    """What went wrong in the test's page. Must be empty in the end."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, trouble: list[str]) -> Iterator[Page]:
+    """A page of its own profile, in UTC and English, with no way out of this machine."""
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, locale="en-US", timezone_id="UTC", reduced_motion="reduce"
+    )
+
+    def gate(route: Route) -> None:
+        address = urlsplit(route.request.url)
+        if address.scheme in ("http", "https", "ws", "wss") and address.hostname not in _HERE:
+            trouble.append(f"asks {address.scheme}://{address.hostname}{address.path}")
+            route.abort()
+        else:
+            route.continue_()
+
+    def heard(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            trouble.append(f"console: {message.text}")
+
+    context.route(re.compile(""), gate)
+    new = context.new_page()
+    new.on("console", heard)
+    new.on("pageerror", lambda error: trouble.append(f"not caught: {error}"))
+    yield new
+    context.close()
+    assert not trouble
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder for screenshots, which CI may keep."""
+    folder = Path(os.environ.get(PICTURES, tmp_path / "pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

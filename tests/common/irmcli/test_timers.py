@@ -1,0 +1,109 @@
+"""The files of a scheduled command: literal, and read back by those who read them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from click.testing import CliRunner
+from irmcli import timers
+from irmcli.main import main
+from irmcli.timers import EVERY, FORMS, Task
+
+ODD = ("sentinel", "run", "--config", '/etc/a b/it\'s 100% $HOME "x".yaml')
+TASK = Task(
+    "irmexport",
+    "/opt/irmexport/bin/irmexport",
+    ("--outbox", "/var/lib/irm", *ODD),
+    "/var/lib/irm",
+    "1h",
+    "irm",
+)
+
+
+def test_a_line_for_cron() -> None:
+    """A minute of its own, % escaped, and the words come out of a shell as they went in."""
+    (line,) = timers.cron(TASK).values()
+    when, _, command = line.partition(" * * * * ")
+    assert when == str(TASK.minute)
+    assert re.search(r"(?<!\\)%", command) is None
+    printed = subprocess.run(
+        ["/bin/sh", "-c", f"printf '%s\\n' {command.replace(chr(92) + '%', '%')}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert printed.stdout.splitlines() == [TASK.program, *TASK.arguments]
+
+
+def test_a_service_for_systemd() -> None:
+    """ExecStart is quoted as systemd.syntax(7) has it; the outbox alone may be written."""
+    service, timer = timers.systemd(TASK).values()
+    assert (
+        "ExecStart=/opt/irmexport/bin/irmexport --outbox /var/lib/irm sentinel run --config "
+        '"/etc/a b/it\'s 100%% $$HOME \\"x\\".yaml"\n'
+    ) in service
+    assert "\nUser=irm\n" in service
+    assert "\nReadWritePaths=/var/lib/irm\n" in service
+    assert f"\nOnCalendar=*-*-* *:{TASK.minute:02}:00\n" in timer
+
+
+def test_a_task_for_windows() -> None:
+    """Well-formed XML whose arguments Windows divides as they were given."""
+    (text,) = timers.windows_task(TASK).values()
+    root = ET.fromstring(text.partition("\n")[2])  # noqa: S314 - our own text
+    found = {element.tag.rpartition("}")[2]: element.text or "" for element in root.iter()}
+    assert found["Command"] == TASK.program
+    assert found["Arguments"] == (
+        '--outbox /var/lib/irm sentinel run --config "/etc/a b/it\'s 100% $HOME \\"x\\".yaml"'
+    )
+    assert found["Interval"] == "PT1H"
+
+
+@pytest.mark.parametrize("every", EVERY)
+@pytest.mark.parametrize("form", FORMS)
+def test_every_interval_has_each_form(form: str, every: str) -> None:
+    """Nothing is left to fill in."""
+    for text in FORMS[form](Task("n", "/p", ("drain",), "/o", every, "u")).values():
+        assert "{" not in text
+
+
+def test_the_command_writes_files_without_a_secret(tmp_path: Path) -> None:
+    """The command that is scheduled is the one that was typed; the environment stays outside."""
+    arguments = [
+        "--outbox",
+        str(tmp_path / "o"),
+        "schedule",
+        "--format",
+        "systemd",
+        "--output",
+        str(tmp_path / "u"),
+    ]
+    secret = {"IRMEXPORT_SECRET": "the-made-up-secret"}
+    done = CliRunner(env=secret).invoke(main, [*arguments, "sentinel", "run", "--config", "/etc/irm.yaml"])
+    assert done.exit_code == 0, done.output
+    texts = {file.name: file.read_text() for file in (tmp_path / "u").iterdir()}
+    assert sorted(texts) == ["irmexport.service", "irmexport.timer"]
+    assert "the-made-up-secret" not in "".join(texts.values()) + done.output
+    (start,) = re.findall(r"^ExecStart=(.*)$", texts["irmexport.service"], re.MULTILINE)
+    assert shlex.split(start)[1:] == [
+        "--outbox",
+        str(tmp_path / "o"),
+        "sentinel",
+        "run",
+        "--config",
+        "/etc/irm.yaml",
+    ]
+
+
+def test_what_asks_or_makes_no_sense_is_not_scheduled(tmp_path: Path) -> None:
+    """Only commands that never ask."""
+    run = CliRunner().invoke
+    refused = run(main, ["schedule", "--format", "cron", "resolve", "x"])
+    assert refused.exit_code == 2
+    assert "drain" in refused.output
+    assert run(main, ["schedule", "--format", "cron", "--name", "a b", "drain"]).exit_code == 2

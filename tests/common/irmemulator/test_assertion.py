@@ -1,0 +1,89 @@
+"""The proof of a client with a certificate: the right one passes, and each wrong one has its code."""
+
+from __future__ import annotations
+
+import base64
+import time
+import uuid
+from typing import Any
+
+import jwt
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from irmemulator.assertion import fault
+
+from tests.fakes import certificates
+
+APP = "22222222-2222-4222-8222-222222222222"
+PATH = "/tenant/oauth2/v2.0/token"
+KIND = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+@pytest.fixture(scope="module")
+def mine() -> tuple[str, str]:
+    """The application's key and certificate."""
+    return certificates.made()
+
+
+def proof(key: str, certificate: str, *, algorithm: str = "PS256", drop: str = "", **claims: Any) -> str:
+    """A signed proof with these claims in place of the right ones."""
+    now = int(time.time())
+    right = {"aud": f"https://127.0.0.1:1{PATH}", "iss": APP, "sub": APP, "jti": str(uuid.uuid4())}
+    body = {**right, "nbf": now, "exp": now + 600, **claims}
+    body.pop(drop, None)
+    print_ = x509.load_pem_x509_certificate(certificate.encode()).fingerprint(hashes.SHA256())
+    headers = {"x5t#S256": base64.urlsafe_b64encode(print_).rstrip(b"=").decode()}
+    return jwt.encode(body, key, algorithm=algorithm, headers=headers)
+
+
+def found(text: str, certificate: str, kind: str = KIND) -> int | None:
+    """The code of what is wrong with a proof."""
+    wrong = fault(text, kind, app_id=APP, token_path=PATH, certificates=[certificate])
+    return wrong[0] if wrong else None
+
+
+@pytest.mark.parametrize("algorithm", ["PS256", "RS256"])
+def test_the_right_proof_passes(mine: tuple[str, str], algorithm: str) -> None:
+    """Signed by a registered certificate's key, for this endpoint, in its time."""
+    assert found(proof(*mine, algorithm=algorithm), mine[1]) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"exp": 1_700_000_000}, 700024),
+        ({"nbf": 4_000_000_000, "exp": 4_000_000_600}, 700024),
+        ({"aud": "https://127.0.0.1:1/other/oauth2/v2.0/token"}, 700023),
+        ({"iss": "someone"}, 700021),
+        ({"sub": "someone"}, 700021),
+        ({"drop": "exp"}, 50027),
+        ({"drop": "jti"}, 50027),
+    ],
+    ids=str,
+)
+def test_a_wrong_claim_has_its_code(mine: tuple[str, str], change: dict[str, Any], code: int) -> None:
+    """Times, audience, issuer, subject and completeness are each looked at."""
+    assert found(proof(*mine, **change), mine[1]) == code
+
+
+def test_another_certificate_is_not_taken(mine: tuple[str, str]) -> None:
+    """Not one that is not registered, and not another's key under the registered one's name."""
+    other = certificates.made()
+    assert found(proof(*other), mine[1]) == 700027
+    assert found(proof(other[0], mine[1]), mine[1]) == 700027
+
+
+def test_a_certificate_that_has_ended_is_not_taken() -> None:
+    """The registered certificate's own validity counts."""
+    old = certificates.made(-1)
+    assert found(proof(*old), old[1]) == 1000502
+
+
+def test_what_is_no_proof_is_not_taken(mine: tuple[str, str]) -> None:
+    """Another type, no JWT, and a symmetric signature are malformed."""
+    assert found(proof(*mine), mine[1], kind="saml") == 50027
+    assert found("no.jwt", mine[1]) == 50027
+    headers = jwt.get_unverified_header(proof(*mine))
+    weak = jwt.encode({"iss": APP}, "x" * 40, algorithm="HS256", headers={"x5t#S256": headers["x5t#S256"]})
+    assert found(weak, mine[1]) == 50027

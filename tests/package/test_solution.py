@@ -1,0 +1,34 @@
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def built(into: Path, seed: str) -> Path:
+    """The solution that package.py makes, with that order of sets."""
+    subprocess.run(
+        [sys.executable, ROOT / "package.py", "--only", "sentinel", "--into", into],
+        env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": seed},
+        check=True,
+        capture_output=True,
+    )
+    (archive,) = into.iterdir()
+    return archive
+
+
+def test_the_solution_is_built_the_same_byte_for_byte(tmp_path: Path) -> None:
+    """Whoever builds it, whatever the order of Python's sets; it has its three templates and the licence."""
+    one, other = built(tmp_path / "one", "1"), built(tmp_path / "other", "2")
+    assert one.name.startswith("irmexport-sentinel-")
+    assert one.read_bytes() == other.read_bytes()
+    with zipfile.ZipFile(one) as archive:
+        names = archive.namelist()
+        assert names == ["LICENSE", "azuredeploy.json", "createUiDefinition.json", "mainTemplate.json"]
+        for name in names[1:]:
+            assert json.loads(archive.read(name))["$schema"].startswith(
+                "https://schema.management.azure.com/"
+            )

@@ -1,0 +1,82 @@
+"""The app's pages in a real browser, over a stand-in of Splunk Web, on the app's real REST handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+import bundle
+from tests.fakes.splunk_home import SplunkHome
+from tests.fakes.splunk_web import SplunkWeb
+from tests.fakes.splunkd_handler import RestHandler
+from tests.fakes.splunkd_rest import SplunkdRest
+from tests.needs import find_python
+from tests.splunk_app.conftest import Searches
+
+#: A busy machine is no failure of a page; pytest's timeout catches what hangs.
+expect.set_options(timeout=30_000)
+
+#: Signs a user in and opens a view.
+Open = Callable[..., Page]
+
+# axe's own rules, all of them; best practices too, as WCAG alone lets a page without headings pass.
+_AXE = "async () => (await axe.run()).violations.map(v => `${v.id}: ${v.nodes[0].html.slice(0, 300)}`)"
+
+
+@pytest.fixture
+def home(on_3_13: Searches) -> SplunkHome:
+    """The Splunk of the searches, so that the pages and they have one outbox."""
+    return on_3_13.home
+
+
+@pytest.fixture
+def web(home: SplunkHome, splunkd: SplunkdRest) -> Iterator[SplunkWeb]:
+    """Splunk Web on the newer of Splunk's Pythons."""
+    python = find_python("3.13")
+    assert python is not None
+    handler = RestHandler(python, home, splunkd)
+    with SplunkWeb(home, splunkd, handler) as running:
+        yield running
+    assert not handler.end()
+
+
+@pytest.fixture
+def visit(web: SplunkWeb, page: Page) -> Open:
+    """A view, opened by who has a session: the administrator unless said otherwise."""
+
+    def open_view(view: str, key: str = "admin-session") -> Page:
+        page.context.clear_cookies()
+        page.context.add_cookies(web.sign_in(key))
+        page.goto(web.view(view))
+        return page
+
+    return open_view
+
+
+@pytest.fixture(scope="session")
+def axe() -> Callable[[Any], list[str]]:
+    """What axe-core finds wrong with a page or frame as it stands; each finding is a rule and where."""
+    script = (bundle.packages() / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+    def look(page: Any) -> list[str]:
+        page.evaluate(f"() => {{ {script} }}")
+        found: list[str] = page.evaluate(_AXE)
+        return found
+
+    return look
+
+
+@pytest.fixture
+def picture(pictures: Path) -> Callable[[Page, str], None]:
+    """Keeps what the page looks like."""
+
+    def take(page: Page, name: str) -> None:
+        height = min(900, page.evaluate("() => document.body.scrollHeight"))
+        clip: Any = {"x": 0, "y": 0, "width": 1280, "height": height}
+        page.screenshot(path=pictures / f"{name}.png", clip=clip)
+
+    return take

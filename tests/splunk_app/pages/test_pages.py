@@ -1,0 +1,282 @@
+"""An administrator's work in the browser, from the first connector to the last held batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from irmcore.profile import shipped_text
+from irmemulator import Emulator, Fault
+from playwright.sync_api import Page, expect
+
+from tests.fakes.splunk_web import SplunkWeb
+from tests.fakes.splunkd_input import Input
+from tests.fakes.splunkd_rest import SplunkdRest
+from tests.needs import find_python
+from tests.splunk_app.conftest import APP_ID, COLUMNS, JOB, SECRET, TENANT, Searches
+from tests.splunk_app.pages.conftest import Open
+from tests.splunk_app.test_command import HEADER, ROW
+from tests.splunk_app.test_end_to_end import summary
+from tests.splunk_app.test_rest import SAMPLES
+
+pytestmark = [pytest.mark.needs("chromium", "python3.13"), pytest.mark.timeout(180)]
+
+Axe = Callable[[Any], list[str]]
+Picture = Callable[[Page, str], None]
+ARGS = ("profile=leavers", "output=summary", "wait=60")
+
+
+@pytest.fixture
+def sender(on_3_13: Searches) -> Input:
+    """The modular input beside the pages."""
+    python = find_python("3.13")
+    assert python is not None
+    return Input(python, on_3_13.home, on_3_13.splunkd)
+
+
+def said(page: Page, text: str) -> None:
+    """The page says this where screen readers hear it."""
+    expect(page.get_by_role("status").filter(has_text=text)).to_be_visible()
+
+
+def test_from_the_first_connector_to_the_receipt(  # noqa: PLR0917 - fixtures come by name
+    visit: Open,
+    on_3_13: Searches,
+    sender: Input,
+    splunkd: SplunkdRest,
+    emulator: Emulator,
+    axe: Axe,
+    picture: Picture,
+) -> None:
+    """Created, tested and used without a file being edited; a new secret takes the old one's place."""
+    splunkd.state.confs.clear()
+    splunkd.state.passwords.clear()
+    page = visit("connectors")
+    expect(page.get_by_text("There is none yet")).to_be_visible()
+    page.get_by_role("button", name="New connector").click()
+    for label, value in {
+        "Name": "leavers",
+        "Job ID": JOB,
+        "Tenant ID": TENANT,
+        "Application ID": APP_ID,
+        "Client secret": "wrong-secret",
+    }.items():
+        page.get_by_label(label, exact=True).fill(value)
+    page.get_by_role("button", name="Rehearsal").click()
+    page.get_by_label("Address of the stand-in").fill(emulator.url)
+    page.get_by_label("CA file of the stand-in").fill(str(emulator.ca_file))
+    assert axe(page) == []
+    picture(page, "connector-form")
+    page.get_by_role("button", name="Save").click()
+    said(page, "leavers is saved")
+    expect(page.get_by_role("cell", name="ready")).to_be_visible()
+    assert splunkd.state.enabled_inputs == {"irmexport://main"}
+
+    page.get_by_role("button", name="Test leavers").click()
+    findings = page.get_by_role("region", name="Test of leavers")
+    expect(findings).to_contain_text("something is wrong")
+    expect(findings).to_contain_text("use the secret's value, not its ID")
+    assert axe(page) == []
+
+    page.get_by_role("button", name="Edit leavers").click()
+    assert page.get_by_label("Client secret").input_value() == ""
+    page.get_by_label("Client secret").fill(SECRET)
+    page.get_by_role("button", name="Save").click()
+    said(page, "leavers is saved")
+    assert splunkd.state.passwords == {"irmexport:leavers:": SECRET}
+    page.get_by_role("button", name="Test leavers").click()
+    expect(findings).to_contain_text("Test of leavers: good")
+    picture(page, "connectors")
+    assert SECRET not in page.content()
+
+    with sender:
+        replies, _ = on_3_13.run(HEADER + ROW, args=ARGS)
+    assert summary(replies[-1].body)["state"] == "sent"
+    assert len(emulator.records(JOB)) == 1
+    visit("queue")
+    expect(page.get_by_role("heading", name="leavers")).to_be_visible()
+    expect(page.get_by_text("Nothing queued")).to_be_visible()
+
+
+def test_a_held_batch_is_resolved(  # noqa: PLR0917 - fixtures come by name
+    visit: Open, on_3_13: Searches, sender: Input, emulator: Emulator, axe: Axe, picture: Picture
+) -> None:
+    """Why and what next are shown; the decision needs a reason, and is on record with who made it."""
+    emulator.faults.next(Fault(reset_after_last_byte=True))
+    with sender:
+        replies, _ = on_3_13.run(HEADER + ROW, args=ARGS)
+        assert summary(replies[-1].body)["state"] == "held"
+    page = visit("queue")
+    table = page.get_by_role("table")
+    expect(table).to_contain_text("HELD")
+    expect(table).to_contain_text("Look at the connector's log in the portal")
+    assert axe(page) == []
+    picture(page, "queue")
+
+    history = page.get_by_role("button", name="History")
+    history.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("table", name="Events")).to_contain_text("reset-after-commit")
+    expect(dialog).to_contain_text("ana")
+    assert "sarad" not in dialog.inner_text()
+    page.keyboard.press("Escape")
+    expect(history).to_be_focused()
+
+    page.get_by_role("button", name="Resolve").click()
+    dialog.get_by_role("button", name="Record it").click()
+    expect(dialog).to_contain_text("Choose one.")
+    expect(dialog).to_contain_text("Say how you know.")
+    assert axe(page) == []
+    dialog.get_by_role("radio", name="The service has it").check()
+    dialog.get_by_label("Why").fill("RecordsSaved is 1")
+    picture(page, "resolve")
+    dialog.get_by_role("button", name="Record it").click()
+    said(page, "the service has it")
+    expect(page.get_by_text("Nothing queued")).to_be_visible()
+    (batch,) = on_3_13.home.outbox.glob("*/done/*/*")
+    record = (batch / "attempts.jsonl").read_text(encoding="utf-8")
+    assert '"RecordsSaved is 1"' in record
+    assert '"adm"' in record
+
+
+def test_a_paused_connector_is_resumed_by_keyboard(
+    visit: Open, on_3_13: Searches, sender: Input, splunkd: SplunkdRest, emulator: Emulator
+) -> None:
+    """Tab and Enter alone; the pause says why."""
+    splunkd.state.passwords["irmexport:leavers:"] = "wrong"
+    with sender:
+        replies, _ = on_3_13.run(HEADER + ROW, args=ARGS)
+        assert summary(replies[-1].body)["state"] == "paused"
+    page = visit("queue")
+    expect(page.get_by_text("AADSTS7000215")).to_be_visible()
+    resume = page.get_by_role("button", name="Resume leavers")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if resume.evaluate("element => element === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    said(page, "leavers may send again")
+
+
+def test_a_connector_is_removed_after_a_question(visit: Open, splunkd: SplunkdRest, axe: Axe) -> None:
+    """Escape keeps it, and the focus is where it was; the second time it goes, and its secret too."""
+    page = visit("connectors")
+    remove = page.get_by_role("button", name="Remove leavers")
+    remove.click()
+    expect(page.get_by_role("dialog")).to_contain_text("its secret are deleted")
+    assert axe(page) == []
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(remove).to_be_focused()
+    assert "leavers" in splunkd.state.confs["irmexport_connectors"]
+    remove.click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    said(page, "removed")
+    assert splunkd.state.confs["irmexport_connectors"] == {}
+    assert splunkd.state.passwords == {}
+
+
+def test_a_wrong_setting_is_told_beside_the_form(
+    visit: Open, trouble: list[str], splunkd: SplunkdRest
+) -> None:
+    """What the server refuses is said with the key and what is right; nothing typed is lost."""
+    page = visit("connectors")
+    page.get_by_role("button", name="New connector").click()
+    page.get_by_label("Name", exact=True).fill("second")
+    page.get_by_label("Job ID").fill("12")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("`job_id` is not written as it must be")
+    assert page.get_by_label("Name", exact=True).input_value() == "second"
+    assert "second" not in splunkd.state.confs["irmexport_connectors"]
+    assert _only_refusals(trouble, 400)
+
+
+def test_a_profile_is_written_tried_and_saved(
+    visit: Open, splunkd: SplunkdRest, web: SplunkWeb, axe: Axe, picture: Picture
+) -> None:
+    """Checked while it is typed, shown on a sample, saved with its connector; in the dark theme."""
+    web.theme = "dark"
+    page = visit("profiles")
+    page.get_by_label("Connector", exact=True).click()
+    page.get_by_role("option", name="leavers").click()
+    editor = page.get_by_label("Profile (YAML)")
+    expect(editor).to_have_value(shipped_text("leaver-prediction"))
+    said(page, "This is a profile.")
+    text = shipped_text("leaver-prediction")
+    editor.fill(text.replace("type: number", "typ: number"))
+    said(page, "profile:")
+    save = page.get_by_role("button", name="Save")
+    expect(save).to_have_attribute("aria-disabled", "true")
+    editor.fill(text.replace("leaves, as", "may leave, as"))
+    page.get_by_label("Sample").fill(SAMPLES["csv"])
+    said(page, "2 rows read: 1 shaped, 0 merged, 1 refused")
+    expect(page.get_by_role("table", name="Refused rows")).to_contain_text("upn-without-domain")
+    for column in COLUMNS:
+        expect(page.get_by_role("table", name="Shaped rows")).to_contain_text(column)
+    assert axe(page) == []
+    page.evaluate("() => window.scrollTo(0, 0)")
+    picture(page, "profiles")
+    save.click()
+    said(page, "is saved")
+    stanza = splunkd.state.confs["irmexport_connectors"]["leavers"]
+    assert (stanza["profile"], "may leave" in stanza["profile_yaml"]) == ("", True)
+
+
+@pytest.mark.parametrize("view", ["queue", "connectors", "profiles"])
+def test_without_the_capability_nothing_is_shown_and_the_server_refuses(
+    visit: Open, web: SplunkWeb, trouble: list[str], view: str, axe: Axe
+) -> None:
+    """The page says which capability is missing and has no button; a request made by hand is a 403."""
+    page = visit(view, "analyst-session")
+    expect(page.get_by_role("alert")).to_contain_text("irmexport_configure")
+    assert page.get_by_role("main").get_by_role("button").count() == 0
+    assert axe(page) == []
+    status = page.evaluate(
+        """async (key) => (await fetch('/en-US/splunkd/__raw/services/irmexport/connectors/leavers', {
+            method: 'DELETE', headers: {'X-Splunk-Form-Key': key}})).status""",
+        web.sign_in("analyst-session")[1]["value"],
+    )
+    assert status == 403
+    assert _only_refusals(trouble, 403)
+
+
+def test_without_the_form_key_splunk_web_lets_nothing_through(
+    visit: Open, trouble: list[str], splunkd: SplunkdRest
+) -> None:
+    """A request that another site made the browser send has the cookie, and not the key."""
+    page = visit("connectors")
+    expect(page.get_by_role("table", name="Connectors")).to_be_visible()
+    path = "/en-US/splunkd/__raw/services/irmexport/connectors/leavers"
+    assert page.evaluate(f"async () => (await fetch('{path}', {{method: 'DELETE'}})).status") == 401
+    assert "leavers" in splunkd.state.confs["irmexport_connectors"]
+    assert _only_refusals(trouble, 401)
+
+
+def test_a_session_that_has_ended_is_told(visit: Open, trouble: list[str]) -> None:
+    """What was shown stays; the page says to sign in again."""
+    page = visit("queue")
+    expect(page.get_by_text("Nothing has been exported")).to_be_visible()
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.get_by_role("alert")).to_contain_text("Sign in to Splunk again")
+    assert _only_refusals(trouble, 401)
+
+
+@pytest.mark.parametrize("view", ["queue", "connectors", "profiles"])
+def test_the_same_page_before_splunk_10_4(visit: Open, view: str, axe: Axe) -> None:
+    """A dashboard with a frame, in which the page runs without Splunk Web's layout."""
+    page = visit(f"{view}_classic")
+    frame = page.frame_locator("iframe")
+    expect(frame.get_by_role("heading", level=1)).to_have_text(view.capitalize())
+    expect(frame.get_by_role("button").first).to_be_visible()
+    assert axe(page) == []
+    assert axe(page.frames[1]) == []
+
+
+def _only_refusals(trouble: list[str], status: int) -> bool:
+    """Whether the console holds nothing but the browser's own note of a reply that the test provoked."""
+    found = [line for line in trouble if f"status of {status}" in line]
+    rest = [line for line in trouble if line not in found]
+    trouble[:] = rest
+    return bool(found) and not rest

@@ -1,0 +1,56 @@
+"""Just enough of SPL to read our own searches: macros put in, brackets and quotes counted, commands split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+_CALL = re.compile(r"`(\w+)(?:\(([^`]*)\))?`")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+class Unbalanced(ValueError):
+    """A quote, a bracket or a backtick that has no partner."""
+
+
+def calls(text: str) -> Iterator[str]:
+    """Each macro that a text uses, named as macros.conf names it: `name(2)` with two arguments."""
+    for name, arguments in _CALL.findall(text):
+        yield f"{name}({len(arguments.split(','))})" if arguments else name
+
+
+def expanded(text: str, macros: Mapping[str, Mapping[str, str]]) -> str:
+    """The text with all macros put in. Raises KeyError for one that is not defined."""
+
+    def put(match: re.Match[str]) -> str:
+        name, given = match[1], match[2]
+        values = [value.strip() for value in given.split(",")] if given else []
+        macro = macros[f"{name}({len(values)})" if values else name]
+        definition = macro["definition"]
+        for argument, value in zip(filter(None, macro.get("args", "").split(",")), values, strict=True):
+            definition = definition.replace(f"${argument.strip()}$", value)
+        return definition
+
+    while _CALL.search(text):
+        text = _CALL.sub(put, text)
+    return text
+
+
+def commands(text: str) -> list[str]:
+    """The commands of a search. Raises Unbalanced."""
+    bare = _QUOTED.sub(lambda quoted: "_" * len(quoted[0]), text)
+    if '"' in bare or "`" in bare or "$" in bare:
+        raise Unbalanced(text)
+    depth: list[str] = []
+    cuts = [-1]
+    for at, character in enumerate(bare):
+        if character in "([":
+            depth.append(")" if character == "(" else "]")
+        elif character in ")]" and (not depth or depth.pop() != character):
+            raise Unbalanced(text[: at + 1])
+        elif character == "|" and not depth:
+            cuts.append(at)
+    if depth:
+        raise Unbalanced(text)
+    pieces = [text[a + 1 : b].strip() for a, b in zip(cuts, [*cuts[1:], len(text)], strict=True)]
+    return [piece for piece in pieces if piece]

@@ -1,0 +1,108 @@
+"""The alert templates search what the app writes: run against the log that the built app leaves."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+
+import pytest
+from irmcore.replies import Action
+from irmemulator import Emulator, Fault
+
+from tests.fakes.splunk_home import SplunkHome
+from tests.fakes.splunkd_input import Input
+from tests.needs import find_python
+from tests.splunk_app import spl
+from tests.splunk_app.conftest import Searches
+from tests.splunk_app.test_command import HEADER, ROW
+from tests.splunk_app.test_content import SEARCHES
+from tests.splunk_app.test_settings import GLUE
+
+TEMPLATES = {name: stanza["search"] for name, stanza in SEARCHES.items() if " - alert - " in name}
+#: What Splunk adds to each event.
+SPLUNKS = {"host", "_time"}
+#: The functions of the app that write an event into the log, and which argument names it.
+WRITERS = {"write": 1, "_log": 0, "log": 0, "_tell": 2}
+
+
+def filters(search: str) -> dict[str, set[str]]:
+    """The fields that a template's first command asks for, each with its values."""
+    first = spl.commands(search)[0]
+    found = {key: {value} for key, value in re.findall(r'(\w+)="?([\w:-]+)"?', first)}
+    for key, values in re.findall(r"(\w+) IN \(([^)]*)\)", first):
+        found[key] = set(re.findall(r'"([^"]+)"', values))
+    assert found.pop("index") == {"_internal"}
+    assert found.pop("sourcetype") == {"irmexport:log"}
+    return found
+
+
+def fields(search: str) -> set[str]:
+    """The fields of our log that its later commands read: what is summed up, and by what."""
+    (stats,) = [command for command in spl.commands(search) if command.startswith("stats ")]
+    summed, by = stats.split(" BY ")
+    return {*re.findall(r"\w+\((\w+)\)", summed), *(field.strip() for field in by.split(","))} - SPLUNKS
+
+
+def events_of_the_code() -> set[str]:
+    """Every event that the app's code can write: as a literal, or by an action's name."""
+    found = {action.value for action in Action}
+    for file in GLUE.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = (
+                    node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                )
+                at = WRITERS.get(name)
+                if at is not None and len(node.args) > at:
+                    argument = node.args[at]
+                    if isinstance(argument, ast.Constant):
+                        found.add(str(argument.value))
+    return found
+
+
+def test_the_four_templates() -> None:
+    """Export failed, held, nothing exported for a day, sender silent."""
+    assert [name.rpartition(" - ")[2] for name in TEMPLATES] == [
+        "export failed",
+        "held",
+        "nothing exported for a day",
+        "sender silent",
+    ]
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_names_events_that_the_code_writes(name: str) -> None:
+    """And no other."""
+    assert filters(TEMPLATES[name])["event"] <= events_of_the_code()
+
+
+@pytest.mark.needs("python3.13")
+@pytest.mark.parametrize("python", [find_python("3.13")], ids=["3.13"])
+def test_a_template_finds_what_it_is_for(
+    python: str, searches: Searches, home: SplunkHome, emulator: Emulator
+) -> None:
+    """A day with all four in it: each template's filter finds events, and they have its fields."""
+    emulator.faults.next(Fault(reset_after_last_byte=True))
+    with Input(python, home, searches.splunkd):
+        wait = ("profile=leavers", "wait=60")
+        searches.run(HEADER + ROW, args=wait)
+        searches.run(HEADER + ROW.replace(b"sarad", b"bradh"), args=wait)
+        searches.run(HEADER + ROW, args=("profile=nothing",))
+    log = [json.loads(line) for line in home.log.read_text().splitlines()]
+    for name, search in TEMPLATES.items():
+        wanted = filters(search)
+        found = [line for line in log if all(line.get(key) in values for key, values in wanted.items())]
+        assert found, name
+        filled = set(re.findall(r"\w+", next((c for c in spl.commands(search) if "fillnull" in c), "")))
+        for line in found:
+            assert fields(search) - filled <= set(line), name
+
+
+def test_a_field_that_is_not_written_is_found() -> None:
+    """The reading of a template sees its filter and its fields."""
+    search = (
+        'index=_internal sourcetype="irmexport:log" event="x" part="y" | stats sum(rows) AS r BY host, why'
+    )
+    assert filters(search) == {"event": {"x"}, "part": {"y"}}
+    assert fields(search) == {"rows", "why"}

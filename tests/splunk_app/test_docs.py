@@ -1,0 +1,94 @@
+"""docs/splunk.md says what the app says: messages, options, parameters, searches."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from irmsplunk import alert
+
+from tests.splunk_app.test_content import DAILY, SEARCHES, activities
+from tests.splunk_app.test_settings import APP, GLUE, ROOT, conf
+
+PAGE = (ROOT / "docs" / "splunk.md").read_text(encoding="utf-8")
+MESSAGES = re.findall(
+    r"^\| `([^`]+)` \|", PAGE.split("## When something is wrong", 1)[1].split("\n## ", 1)[0], re.MULTILINE
+)
+
+
+def texts(folder: Path) -> list[str]:
+    """Every text of the code, with … for what is put in."""
+    found = []
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.append(
+                    "".join(str(p.value) if isinstance(p, ast.Constant) else "…" for p in node.values)
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+TEXTS = [*texts(GLUE), *texts(ROOT / "common" / "irmcore")]
+
+
+def said(message: str) -> bool:
+    """Whether the code has a text with that message in it."""
+    wanted = re.compile(".*".join(map(re.escape, message.split("…"))), re.DOTALL)
+    return any(wanted.search(text) for text in TEXTS)
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_message_of_the_table_is_one_of_the_code(message: str) -> None:
+    """What an administrator looks up is what the app says."""
+    assert said(message)
+
+
+def test_a_message_that_nobody_says_is_found() -> None:
+    """The table is long enough to matter, and a wrong entry would be seen."""
+    assert len(MESSAGES) > 15
+    assert not said("the flux capacitor is empty")
+
+
+def options() -> set[str]:
+    """The options of the search command."""
+    tree = ast.parse((GLUE / "command.py").read_text(encoding="utf-8"))
+    (command,) = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "IrmExport"]
+    return {
+        ast.unparse(node.targets[0])
+        for node in command.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("Option(")
+    }
+
+
+def test_every_option_is_in_the_page_and_in_splunks_help() -> None:
+    """docs/splunk.md, searchbnf.conf and the command name the same options."""
+    help_of = conf(APP / "default" / "searchbnf.conf")["irmexport-command"]
+    section = PAGE.split("## Send", 1)[1].split("\n## ", 1)[0]
+    assert set(re.findall(r"^\| `(\w+)=", section, re.MULTILINE)) == options()
+    assert set(re.findall(r"(\w+)=", help_of["syntax"].replace('"<header>=<field>', ""))) == options()
+    for example in (help_of["example1"], help_of["example2"], help_of["example3"]):
+        used = set(re.findall(r" (\w+)=", re.sub(r'"[^"]*"', "", example)))
+        assert used
+        assert used <= options()
+
+
+def test_every_parameter_of_the_alert_action_is_in_the_page() -> None:
+    """The table of parameters is the action's."""
+    section = PAGE.split("## Alerts and Enterprise Security", 1)[1].split("\n## ", 1)[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == alert.PARAMS
+    assert f"{alert.MAX_RESULTS:,}" in section
+
+
+def test_every_search_is_in_the_page_with_its_activities() -> None:
+    """The table of searches is that of savedsearches.conf, and the alerts are named."""
+    section = PAGE.split("## Searches that come along", 1)[1].split("\n## ", 1)[0]
+    table = re.findall(r"^\| ([A-Z][\w ]+) \| [^|]+ \| ([\w, ]+) \|$", section, re.MULTILINE)
+    named = {name: set(kinds.split(", ")) for name, kinds in table}
+    assert named == {name.rpartition(" - ")[2]: activities(name) for name in DAILY}
+    text = " ".join(section.split())
+    for name in SEARCHES.keys() - DAILY.keys():
+        assert name.rpartition(" - ")[2] in text

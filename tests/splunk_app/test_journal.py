@@ -1,0 +1,43 @@
+"""The log is turned over once, however many processes find it full."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from irmsplunk.journal import LIMIT, append
+
+WRITERS, ROUNDS = 8, 12
+
+
+def write(folder: str, number: int, together: Barrier) -> None:
+    """One line in each round, all writers at once."""
+    for turn in range(ROUNDS):
+        together.wait(60)
+        append(f"{folder}/{turn}.log", b"%d\n" % number)
+
+
+def test_processes_that_turn_over_at_once_lose_no_line(tmp_path: Path) -> None:
+    """The full file is the older one, with every line it got; the others are in the new one."""
+    for turn in range(ROUNDS):
+        with (tmp_path / f"{turn}.log").open("wb") as file:
+            file.truncate(LIMIT + 1)
+    context = multiprocessing.get_context("fork")
+    together = context.Barrier(WRITERS)
+    writers = [
+        context.Process(target=write, args=(str(tmp_path), number, together)) for number in range(WRITERS)
+    ]
+    for process in writers:
+        process.start()
+    for process in writers:
+        process.join(60)
+    for turn in range(ROUNDS):
+        older = tmp_path / f"{turn}.log.1"
+        assert older.stat().st_size > LIMIT
+        with older.open("rb") as file:
+            file.seek(LIMIT + 1)
+            tail = file.read()
+        newer = tmp_path / f"{turn}.log"
+        lines = tail.split() + (newer.read_bytes().split() if newer.exists() else [])
+        assert sorted(lines) == sorted(b"%d" % number for number in range(WRITERS))

@@ -1,0 +1,262 @@
+"""Every place of a credential, with the real libraries: read, used for a token, told before it ends."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
+from irmcli import rehearsal, safes
+from irmcore import connection as connections
+from irmcore import credentials
+from irmcore import profile as profiles
+from irmcore.errors import CredentialError
+from irmcore.profile import CredentialRef
+from irmemulator import App, Emulator
+
+from tests.fakes import certificates
+from tests.fakes.key_vault import HOST, KeyVault
+
+ROOT = Path(__file__).parents[2]
+SECRET = "Zq8~hunter2.Z-9_x"
+IDS = {
+    "job_id": "11111111-1111-4111-8111-111111111111",
+    "tenant_id": "22222222-2222-4222-8222-222222222222",
+    "app_id": "33333333-3333-4333-8333-333333333333",
+}
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[str, str]:
+    """A client's key and certificate."""
+    return certificates.made()
+
+
+def private(path: Path, data: str | bytes) -> str:
+    """A file of mode 0600."""
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    path.chmod(0o600)
+    return str(path)
+
+
+def profile_with(tmp_path: Path, kind: str, place: str) -> str:
+    """A profile file that names this place."""
+    text = profiles.shipped_text("leaver-prediction")
+    text = text.replace("{env: IRMEXPORT_SECRET}", "{" + f"{kind}: {json.dumps(place)}" + "}")
+    (tmp_path / "p.yaml").write_text(text)
+    return str(tmp_path / "p.yaml")
+
+
+def irmexport(*args: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command, as a process with this environment."""
+    return subprocess.run(
+        [Path(sys.executable).with_name("irmexport"), *args],
+        env={**os.environ, **environment},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+def token_with(kind: str, place: str, app: App) -> str:
+    """A token that MSAL gets from the emulator with the credential at ``place``."""
+    made = profiles.parse(profiles.shipped_text("leaver-prediction"), "p")
+    connector = replace(made.connector, **IDS, credential=CredentialRef(kind, place))
+    with Emulator([app], [rehearsal.job_of(made.at(connector))], lifetime=60) as running:
+        connection = connections.Connection("p", connector, running.url, str(running.ca_file))
+        service = connections.service(connection, lambda: credentials.read(kind, place, {}, safes.READERS))
+        return service.tokens.token()
+
+
+def app_with(*known: str) -> App:
+    """An application with these certificates and no secret."""
+    return App(IDS["tenant_id"], IDS["app_id"], "", certificates=known)
+
+
+def test_a_certificate_signs_in(tmp_path: Path, pair: tuple[str, str]) -> None:
+    """MSAL signs with the file's key, and the token endpoint verifies it with the registered certificate."""
+    path = private(tmp_path / "both.pem", pair[1] + pair[0])
+    assert token_with("certificate", path, app_with(pair[1])).startswith("emulated.")
+
+
+def test_a_certificate_that_is_not_registered_is_refused(tmp_path: Path, pair: tuple[str, str]) -> None:
+    """Entra's code and what to do are said; nothing of the key is."""
+    path = private(tmp_path / "both.pem", pair[0] + pair[1])
+    with pytest.raises(Exception, match=r"AADSTS700027.*upload it under Certificates") as caught:
+        token_with("certificate", path, app_with(certificates.made()[1]))
+    assert "PRIVATE" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", [None, "p4ssword"])
+@pytest.mark.parametrize("form", ["pem", "pfx"])
+def test_every_form_of_a_certificate_file(
+    tmp_path: Path, pair: tuple[str, str], form: str, password: str | None
+) -> None:
+    """PEM and PFX, with a password and without, give the same certificate and end."""
+    key = serialization.load_pem_private_key(pair[0].encode(), None)
+    found = x509.load_pem_x509_certificate(pair[1].encode())
+    lock: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if password:
+        lock = serialization.BestAvailableEncryption(password.encode())
+    if form == "pem":
+        data = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock)
+        data += pair[1].encode()
+    else:
+        data = pkcs12.serialize_key_and_certificates(b"x", key, found, None, lock)  # type: ignore[arg-type]
+    place = private(tmp_path / f"client.{form}", data)
+    environment = {"IRMEXPORT_CERTIFICATE_PASSWORD": password} if password else {}
+    read = credentials.read("certificate", place, environment, safes.READERS)
+    assert read.expires == found.not_valid_after_utc.timestamp()
+    assert read.reveal() == {"private_key": pair[0], "public_certificate": pair[1]}
+    assert "PRIVATE" not in repr(read)
+    if password:
+        with pytest.raises(CredentialError, match="no certificate with its private key"):
+            credentials.read("certificate", place, {}, safes.READERS)
+
+
+def test_what_is_no_certificate_is_refused(tmp_path: Path, pair: tuple[str, str]) -> None:
+    """A key alone, another's certificate, an elliptic key, one that ended, a file that others may read."""
+    other = certificates.made()
+    elliptic, ended = certificates.made(elliptic=True), certificates.made(-1)
+    for text, said in [
+        (pair[0], "no certificate with its private key"),
+        (pair[0] + other[1], "no certificate with its private key"),
+        ("nothing", "no certificate with its private key"),
+        ("".join(elliptic), "is not RSA"),
+        ("".join(ended), "has ended"),
+    ]:
+        place = private(tmp_path / "c.pem", text)
+        with pytest.raises(CredentialError, match=said):
+            credentials.read("certificate", place, {}, safes.READERS)
+    Path(place).chmod(0o644)
+    with pytest.raises(CredentialError, match="may be read by others"):
+        credentials.read("certificate", place, {}, safes.READERS)
+
+
+def test_a_certificate_that_ends_soon_is_told(tmp_path: Path) -> None:
+    """`credential check` says when, and exits with 4; one that lasts exits with 0."""
+    for days, code in ((10.5, 4), (300, 0)):
+        place = private(tmp_path / "c.pem", "".join(certificates.made(days)))
+        done = irmexport("credential", "check", "-p", profile_with(tmp_path, "certificate", place))
+        assert done.returncode == code, done.stderr
+        assert ("ends in 10 days" in done.stderr) == (code == 4)
+        assert "It ends 20" in done.stdout
+
+
+@pytest.fixture
+def vault(tmp_path: Path, pair: tuple[str, str]) -> Iterator[KeyVault]:
+    """A vault with a secret that lasts, one that ends soon, and a certificate with its key."""
+    now = int(time.time())
+    secrets = {
+        "lasting": {"value": SECRET, "attributes": {"enabled": True, "created": now, "updated": now}},
+        "ending": {"value": SECRET, "attributes": {"enabled": True, "exp": now + 86_400 * 5 + 60}},
+        "signed": {
+            "value": "".join(pair),
+            "contentType": "application/x-pem-file",
+            "attributes": {"enabled": True, "exp": now + 86_400 * 100},
+        },
+        "packed": {
+            "value": base64.b64encode(b"nothing").decode(),
+            "contentType": "application/x-pkcs12",
+            "attributes": {"enabled": True},
+        },
+    }
+    for name, found in secrets.items():
+        found["id"] = f"https://{HOST}/secrets/{name}/{'0' * 32}"
+    with KeyVault(tmp_path, secrets) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("lasting", 0, "a client secret can be read\nWhen it ends is not known here"),
+        ("ending", 4, "the credential ends in 5 days"),
+        ("signed", 0, "a certificate can be read\nIt ends 20"),
+        ("packed", 2, "no certificate with its private key"),
+        ("missing", 2, "the vault has no such secret"),
+    ],
+)
+def test_azure_key_vault(tmp_path: Path, vault: KeyVault, name: str, code: int, said: str) -> None:
+    """Azure's own client signs in, answers the vault's challenge, and reads the secret and its end."""
+    made = profile_with(tmp_path, "key_vault", f"https://{HOST}/secrets/{name}")
+    done = irmexport("credential", "check", "-p", made, **vault.environment())
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in done.stdout + done.stderr
+    assert SECRET not in done.stdout + done.stderr
+    assert vault.asked[0].startswith(f"/secrets/{name}/")
+
+
+def test_a_vault_that_refuses_says_what_to_check(tmp_path: Path, vault: KeyVault) -> None:
+    """A 403 names the role and the firewall; a vault that cannot be reached names the network."""
+    made = profile_with(tmp_path, "key_vault", f"https://{HOST}/secrets/lasting")
+    vault.status = 403
+    refused = irmexport("credential", "check", "-p", made, **vault.environment())
+    assert refused.returncode == 2
+    assert "Key Vault Secrets User" in refused.stderr
+    assert "The words of the service" not in refused.stderr
+
+
+def test_the_system_keyring(tmp_path: Path) -> None:
+    """A secret that `credential set` was handed on standard input is read back, and shown by neither."""
+    made = profile_with(tmp_path, "keyring", "irmexport/leavers")
+    environment = {
+        "PYTHON_KEYRING_BACKEND": "tests.fakes.keyring_file.FileKeyring",
+        "PYTHONPATH": str(ROOT),
+        "IRMEXPORT_TEST_KEYRING": str(tmp_path / "entries.json"),
+    }
+    missing = irmexport("credential", "check", "-p", made, **environment)
+    assert missing.returncode == 2
+    assert "irmexport credential set" in missing.stderr
+    done = irmexport("credential", "set", "-p", made, stdin=f"{SECRET}\n", **environment)
+    assert done.returncode == 0, done.stderr
+    read = irmexport("credential", "check", "-p", made, **environment)
+    assert "a client secret can be read" in read.stdout
+    assert json.loads((tmp_path / "entries.json").read_text()) == {"irmexport leavers": SECRET}
+    assert SECRET not in done.stdout + done.stderr + read.stdout + read.stderr
+    (tmp_path / "entries.json").write_text("locked")
+    locked = irmexport("credential", "check", "-p", made, **environment)
+    assert "cannot be used (KeyringLocked)" in locked.stderr
+    assert "the words of a backend" not in locked.stderr
+
+
+def test_a_machine_without_a_keyring_says_so(tmp_path: Path) -> None:
+    """The library's own backend for no keyring at all becomes a message with a next step."""
+    made = profile_with(tmp_path, "keyring", "irmexport/leavers")
+    done = irmexport(
+        "credential", "check", "-p", made, PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring"
+    )
+    assert done.returncode == 2
+    assert "cannot be used (NoKeyringError)" in done.stderr
+
+
+def test_a_secret_is_put_into_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+    """`credential set` writes mode 0600 from the first moment, and replaces an older one as a whole."""
+    place = private(tmp_path / "secret", "old")
+    made = profile_with(tmp_path, "file", place)
+    assert irmexport("credential", "set", "-p", made, stdin=SECRET).returncode == 0
+    assert Path(place).read_text() == f"{SECRET}\n"
+    assert Path(place).stat().st_mode & 0o777 == 0o600
+    empty = irmexport("credential", "set", "-p", made, stdin="\n")
+    assert empty.returncode == 2
+    assert Path(place).read_text() == f"{SECRET}\n"
+
+
+def test_where_irmexport_does_not_write_it_says_how(tmp_path: Path) -> None:
+    """A vault, a variable and a certificate are filled by their own tools, which are named."""
+    made = profile_with(tmp_path, "key_vault", f"https://{HOST}/secrets/s")
+    done = irmexport("credential", "set", "-p", made, stdin=SECRET)
+    assert done.returncode == 2
+    assert "az keyvault secret set" in done.stderr

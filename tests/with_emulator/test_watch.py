@@ -1,0 +1,331 @@
+"""`irmexport watch`: whole files, once each, to the right place; nothing lost or repeated by a crash."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from irmcli import rehearsal
+from irmcli.main import main
+from irmcli.watching.folder import being_written
+from irmcore import profile as profiles
+from irmemulator import Emulator, Fault, Options
+
+from tests.with_emulator.rig import HEADER, Rig, row
+
+IRMEXPORT = str(Path(sys.executable).with_name("irmexport"))
+BAD = "bradh,Name,Low,50,2026-11-20T00:00:00Z,Salesforce,text,"
+Watch = Callable[..., Result]
+
+
+def text(*rows: str) -> str:
+    """A CSV file's text."""
+    return "\n".join([HEADER, *rows]) + "\n"
+
+
+@pytest.fixture
+def inbox(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to watch; the outbox is the rig's."""
+    monkeypatch.setenv("IRMEXPORT_OUTBOX", str(rig.directory / "outbox"))
+    folder = rig.directory / "in"
+    folder.mkdir()
+    return folder
+
+
+def options(rig: Rig) -> list[str]:
+    """What leads to the rig's emulator, and makes a file whole soon."""
+    return ["--settle", "0.1", "--emulator", str(rig.directory / "emulator")]
+
+
+@pytest.fixture
+def once(rig: Rig, inbox: Path) -> Watch:
+    """`irmexport watch --once` of the folder."""
+
+    def run(*args: str) -> Result:
+        words = args if "--route" in args else ("-p", "salesforce-dropbox", *args)
+        result = CliRunner().invoke(main, ["watch", str(inbox), *options(rig), "--once", *words])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+def files(inbox: Path) -> list[str]:
+    """All files of the folder but its own hidden ones."""
+    found = (path.relative_to(inbox) for path in inbox.rglob("*") if path.is_file())
+    return sorted(str(path) for path in found if not str(path).startswith(".irmexport"))
+
+
+def test_a_file_is_sent_and_archived(rig: Rig, inbox: Path, once: Watch) -> None:
+    """Its rows are kept by the service, and the file lies under archive/ as it was."""
+    (inbox / "sub").mkdir()
+    (inbox / "sub" / "x.csv").write_text(text(row(1), row(2)))
+    done = once()
+    assert done.exit_code == 0, done.output
+    assert "2 rows read: 2 shaped" in done.output
+    assert "Upload Successful" in done.output
+    assert files(inbox) == ["archive/sub/x.csv"]
+    assert (inbox / "archive/sub/x.csv").read_text() == text(row(1), row(2))
+    assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
+
+
+def test_refused_rows_and_unreadable_files_have_their_places(rig: Rig, inbox: Path, once: Watch) -> None:
+    """rejects/ has the refused rows of an archived file, errors/ the file that is none with what to do."""
+    (inbox / "some.csv").write_text(text(row(1), BAD))
+    (inbox / "none.csv").write_bytes("a,b\n1,2\n".encode("utf-16"))
+    done = once()
+    assert done.exit_code in (1, 3)
+    assert files(inbox) == [
+        "archive/some.csv",
+        "errors/none.csv",
+        "errors/none.csv.error.txt",
+        "rejects/some.csv",
+    ]
+    refused = inbox / "rejects/some.csv"
+    assert "upn-without-domain" in refused.read_text()
+    assert refused.stat().st_mode & 0o777 == 0o600
+    assert (inbox / "errors/none.csv.error.txt").read_text() == (
+        "the file is not UTF-8 text (it may be UTF-16, or no CSV at all)\n"
+        "none.csv\nSave it as 'CSV UTF-8' and send that.\n"
+    )
+    assert rig.kept() == ["user1@contoso.com"]
+
+
+def test_a_content_is_taken_once_whatever_its_name(rig: Rig, inbox: Path, once: Watch) -> None:
+    """The same bytes come again, also after a restart: archived, and nothing is shaped or sent."""
+    (inbox / "a.csv").write_text(text(row(1)))
+    once()
+    uploads = len(rig.emulator.uploads)
+    (inbox / "a.csv").write_text(text(row(1)))
+    (inbox / "b.csv").write_text(text(row(1)))
+    done = once()
+    assert "a.csv: taken before" in done.output
+    assert "b.csv: taken before" in done.output
+    assert [name for name in files(inbox) if "/" not in name] == []
+    assert len(rig.emulator.uploads) == uploads
+
+
+def test_another_file_of_the_same_name_keeps_both(inbox: Path, once: Watch) -> None:
+    """A daily export has one name each day: archive, rejects and errors have every day's."""
+    for number in (1, 2):
+        (inbox / "day.csv").write_text(text(row(number), f"bradh{number}{BAD[5:]}"))
+        (inbox / "bad.csv").write_text(f"a,a\n{number}\n")
+        once()
+    kept = {place: sorted((inbox / place).iterdir()) for place in ("archive", "rejects", "errors")}
+    assert [len(names) for names in kept.values()] == [2, 2, 4]
+    assert {path.read_text().split("\n")[1] for path in kept["archive"]} == {row(1), row(2)}
+    assert {"bradh1" in path.read_text() for path in kept["rejects"]} == {True, False}
+
+
+@pytest.mark.parametrize("name", [".x.csv", "x.csv.part", "x.csv.TMP", "~$x.csv", ".hidden/x.csv"])
+def test_what_is_not_finished_is_left_alone(rig: Rig, inbox: Path, once: Watch, name: str) -> None:
+    """Names that writers give to what is not finished are not looked at; renamed, the file is."""
+    path = inbox / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text(row(1)))
+    assert once().exit_code == 0
+    assert path.exists()
+    path.rename(inbox / "done.csv")
+    once()
+    assert rig.kept() == ["user1@contoso.com"]
+
+
+def test_a_file_that_is_open_for_writing_is_left_alone(rig: Rig, inbox: Path, once: Watch) -> None:
+    """Half a file whose writer pauses longer than the settle time is not taken; when it is closed it is."""
+    with (inbox / "x.csv").open("w") as file:
+        file.write(text(row(1)))
+        file.flush()
+        assert being_written(inbox / "x.csv")
+        once()
+        assert files(inbox) == ["x.csv"]
+        file.write(row(2) + "\n")
+    assert not being_written(inbox / "x.csv")
+    once()
+    assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
+
+
+def test_a_file_that_still_changes_is_left_alone(rig: Rig, inbox: Path) -> None:
+    """A writer that closes the file each time, as some copy tools do, is waited for."""
+    words = [IRMEXPORT, "watch", str(inbox), *options(rig), "-p", "salesforce-dropbox", "--settle", "1.5"]
+    with running(words) as process:
+        path = inbox / "x.csv"
+        path.write_text(HEADER + "\n")
+        for number in range(8):
+            with path.open("a") as file:
+                file.write(row(number) + "\n")
+            time.sleep(0.3)
+        wait_for(lambda: files(inbox) == ["archive/x.csv"])
+        wait_for(lambda: len(rig.kept()) == 8)
+        assert len(rig.emulator.uploads) == 1
+        assert end(process) == 0
+
+
+def test_links_are_not_followed(rig: Rig, inbox: Path, once: Watch) -> None:
+    """A link might lead to any file that this user may read."""
+    (rig.directory / "elsewhere.csv").write_text(text(row(1)))
+    (inbox / "x.csv").symlink_to(rig.directory / "elsewhere.csv")
+    assert once().exit_code == 0
+    assert rig.emulator.uploads == ()
+
+
+@pytest.fixture
+def both(rig: Rig) -> Iterator[Emulator]:
+    """An emulator with the jobs of both shipped profiles, in the rig's place."""
+    chosen = [profiles.parse(profiles.shipped_text(name), name) for name in profiles.shipped_names()]
+    with rehearsal.emulator(rig.directory / "both", chosen, Options(), lifetime=60) as started:
+        rehearsal.announce(rig.directory / "both", started)
+        yield started
+
+
+def test_many_connectors_by_pattern(rig: Rig, inbox: Path, both: Emulator) -> None:
+    """The first pattern that fits decides; what fits none stays, is told, and stops nothing."""
+    leavers = (
+        "UserPrincipalName,PredictionTime,PredictionScore,ModelInfo\nl@contoso.com,2026-11-20T00:00Z,9,m\n"
+    )
+    (inbox / "leavers").mkdir()
+    (inbox / "leavers/l.csv").write_text(leavers)
+    (inbox / "s.csv").write_text(text(row(1)))
+    (inbox / "notes.txt").write_text("x")
+    routes = ["--route", "leavers/*=leaver-prediction", "--route", "*.csv=salesforce-dropbox"]
+    at = ["--settle", "0.1", "--emulator", str(rig.directory / "both"), "--once"]
+    done = CliRunner().invoke(main, ["watch", str(inbox), *at, *routes])
+    assert done.exit_code == 0, done.output
+    assert "notes.txt fits no route" in done.stderr
+    assert files(inbox) == ["archive/leavers/l.csv", "archive/s.csv", "notes.txt"]
+    saved = {job["name"]: both.records_saved(job["job_id"]) for job in both.describe()["jobs"]}  # type: ignore[attr-defined]
+    assert saved == {"leaver-prediction": 1, "salesforce-dropbox": 1}
+
+
+@pytest.mark.parametrize("args", [[], ["-p", "salesforce-dropbox", "--route", "*=x"], ["--route", "x"]])
+def test_routes_that_say_nothing_are_refused(inbox: Path, args: list[str]) -> None:
+    """Neither, both or half a route is a matter of usage."""
+    assert CliRunner().invoke(main, ["watch", str(inbox), *args]).exit_code == 2
+
+
+class running:  # noqa: N801 - reads as `with running(words) as process`
+    """A process that is ended with the test, whatever happens."""
+
+    def __init__(self, words: list[str]) -> None:
+        self._words = words
+
+    def __enter__(self) -> subprocess.Popen[str]:
+        self._process = subprocess.Popen(
+            self._words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        return self._process
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait(30)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def wait_for(ready: Callable[[], bool]) -> None:
+    """Until it is so, for a bounded time."""
+    end_at = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < end_at
+        time.sleep(0.05)
+
+
+def end(process: subprocess.Popen[str]) -> int:
+    """The exit code of a process that was asked to end."""
+    process.send_signal(signal.SIGTERM)
+    return process.wait(30)
+
+
+@pytest.mark.parametrize("how", [[], ["--poll"]])
+def test_a_process_takes_files_as_they_come_and_ends_when_asked(
+    rig: Rig, inbox: Path, how: list[str]
+) -> None:
+    """Told by the system or by looking: a file is sent soon; SIGTERM ends it; a second watch is refused."""
+    words = [IRMEXPORT, "--json", "watch", str(inbox), *options(rig), "-p", "salesforce-dropbox", *how]
+    with running(words) as process:
+        wait_for((inbox / ".irmexport/watch.lock").exists)
+        (inbox / "x.csv").write_text(text(row(1)))
+        wait_for(lambda: rig.kept() == ["user1@contoso.com"])
+        other = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+        assert other.returncode == 1
+        assert "another `irmexport watch` has this folder" in other.stdout
+        assert end(process) == 0
+        printed = process.communicate()[0]
+    events = [json.loads(line) for line in printed.splitlines()]
+    assert [event["event"] for event in events] == ["taken", "delivery"]
+    assert events[0]["file"] == "x.csv"
+    assert events[1]["rows_sent"] == 1
+
+
+def test_an_upload_that_failed_is_tried_again_by_a_later_watch(rig: Rig, inbox: Path, once: Watch) -> None:
+    """The file is archived, as its rows are in the outbox; the next watch sends them."""
+    (inbox / "x.csv").write_text(text(row(1)))
+    rig.emulator.faults.next(Fault(on="token", status=503))
+    assert once().exit_code == 1
+    assert files(inbox) == ["archive/x.csv"]
+    assert rig.kept() == []
+    assert once().exit_code == 0
+    assert rig.kept() == ["user1@contoso.com"]
+
+
+@pytest.mark.needs("strace")
+@pytest.mark.parametrize(
+    ("call", "when"),
+    [("rename", 1), ("fsync", 20), ("fsync", 30), ("rename", 3), ("fsync", 36), ("fsync", 40), ("rename", 8)],
+)
+def test_a_crash_at_any_point_loses_nothing_and_repeats_nothing(
+    rig: Rig, inbox: Path, once: Watch, call: str, when: int
+) -> None:
+    """Killed at a system call between the drop and the archive, the next watch ends what was begun."""
+    (inbox / "x.csv").write_text(text(row(1), row(2), BAD))
+    (inbox / "y.csv").write_text(text(row(2), row(3)))
+    inject = [
+        "strace",
+        "-f",
+        "-o",
+        "/dev/null",
+        "-e",
+        f"inject={call},{call}at,{call}at2:signal=KILL:when={when}",
+    ]
+    if call == "fsync":
+        inject[-1] = f"inject=fsync:signal=KILL:when={when}"
+    words = [IRMEXPORT, "watch", str(inbox), *options(rig), "--once", "-p", "salesforce-dropbox"]
+    killed = subprocess.run([*inject, *words], capture_output=True, text=True, check=False, timeout=100)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    once()
+    held = [name for name, _ in rig.states()]
+    if held == ["HELD"]:  # killed after the last byte: in doubt, for a person, and never sent twice
+        assert len(rig.kept()) == len(set(rig.kept()))
+        return
+    assert rig.kept() == [f"user{n}@contoso.com" for n in (1, 2, 3)]
+    assert files(inbox) == ["archive/x.csv", "archive/y.csv", "rejects/x.csv"]
+
+
+def test_the_unit_runs_what_it_was_made_from(rig: Rig, inbox: Path) -> None:
+    """The unit has the absolute command, and that command does the job from another directory."""
+    (inbox / "x.csv").write_text(text(row(1)))
+    words = [IRMEXPORT, "watch", "in", *options(rig), "-p", "salesforce-dropbox", "--unit"]
+    made = subprocess.run(
+        words, cwd=rig.directory, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    unit = configparser.RawConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(made)
+    assert unit["Service"]["ReadWritePaths"] == f'"{inbox}" "{rig.directory / "outbox"}"'
+    assert unit["Service"]["RestartPreventExitStatus"] == "2"
+    command = shlex.split(unit["Service"]["ExecStart"])
+    environment = {key: value for key, value in os.environ.items() if key != "IRMEXPORT_OUTBOX"}
+    done = subprocess.run([*command, "--once"], cwd="/", env=environment, check=False, timeout=60)
+    assert done.returncode == 0
+    assert rig.kept() == ["user1@contoso.com"]

@@ -48,7 +48,7 @@ class Rig:
         self.directory = directory
         self.profile = replace(salesforce(), **settings)
         self.emulator: Emulator = rehearsal.emulator(
-            directory / "emulator", [self.profile], options or Options(), lifetime=100
+            directory / "emulator", [self.profile], options or Options(), lifetime=600
         )
         self.clock: Clock = SystemClock()
         self._tokens: Any = None

@@ -134,7 +134,7 @@ def repeats(rig: Rig) -> list[str]:
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(
-    ("most", "bound"), [(KILLS, BOUND), pytest.param(1_500, 180.0, marks=pytest.mark.faults)]
+    ("most", "bound"), [(KILLS, BOUND), pytest.param(1_000, 120.0, marks=pytest.mark.faults)]
 )
 def test_killed_at_random(nursery: Nursery, most: int, bound: float, record_property: Any) -> None:
     """After many kills of a process that accepts and sends, all rows acknowledged are kept once or held."""

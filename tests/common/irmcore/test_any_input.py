@@ -24,7 +24,7 @@ from tests.fakes.connector import ORIGIN, ROOT, Connector, row, small_profile
 from tests.fakes.powerloss import PowerLossDisk
 
 FIELDS = ("User", "When", "Score", "Note")
-LONG = [80, pytest.param(5_000, marks=pytest.mark.faults)]
+LONG = [80, pytest.param(3_000, marks=pytest.mark.faults)]
 
 #: What breaks readers: quotes, ends of lines, NUL, BOMs, UTF-16, bidi and zero-width marks, digits of Arabic,
 #: numbers that are none, times that are none.

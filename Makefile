@@ -14,7 +14,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint kql docs lock package appinspect clean
+.PHONY: help demo test lint kql docs lock package appinspect bench bench-quick clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ lock: $(VENV)/.dev ## renew requirements/*.txt to the newest releases, with hash
 	@$(UV_LOCK) --python-version 3.13 requirements/splunk-sdk3.in -o requirements/splunk-sdk3.txt
 	@$(UV_LOCK) --python-version 3.11 --fork-strategy fewest requirements/appinspect.in -o requirements/appinspect.txt
 	@git --no-pager diff --stat -- requirements
+
+bench: $(VENV)/.dev ## measure speed and memory beside the peers and the limits (10 minutes)
+	@$(BIN)/python -m benchmarks --json .cache/bench.json --markdown .cache/bench.md
+
+bench-quick: $(VENV)/.dev ## the same with a tenth of the rows (2 minutes): to look, not to quote
+	@$(BIN)/python -m benchmarks --quick
 
 clean: ## remove everything that make made
 	@rm -rf $(VENV) .cache .hypothesis build dist

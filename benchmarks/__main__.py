@@ -1,0 +1,66 @@
+"""`make bench`: everything that is promised of speed, beside its peer and its limit, in one run.
+
+python -m benchmarks [--quick] [--only NAME] [--json FILE] [--markdown FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import splunk
+from benchmarks.table import Line, document, machine, markdown
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured: ``share`` of the rows, and how often."""
+
+    share: float
+    rounds: int
+
+    def rows(self, count: int) -> int:
+        return int(count * self.share)
+
+
+FULL, QUICK = Effort(1.0, 5), Effort(0.1, 3)
+
+PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
+    "splunk": lambda scratch, effort: splunk.measure(
+        scratch, rows=effort.rows(200_000), rounds=effort.rounds
+    ),
+}
+
+
+def main() -> None:
+    """Measure, print, and write where asked."""
+    ask = argparse.ArgumentParser(prog="python -m benchmarks")
+    ask.add_argument("--quick", action="store_true", help="fewer rows and rounds: to look, not to quote")
+    ask.add_argument("--only", choices=PARTS, action="append", help="only this part (may be repeated)")
+    ask.add_argument("--json", type=Path)
+    ask.add_argument("--markdown", type=Path)
+    asked = ask.parse_args()
+    effort = QUICK if asked.quick else FULL
+    on = machine()
+    lines: list[Line] = []
+    for name in asked.only or PARTS:
+        # Beside the tree, not under /tmp, which may be memory: what is synced must reach a disk.
+        Path(".cache").mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=".cache") as scratch:
+            for line in PARTS[name](Path(scratch).absolute(), effort):
+                lines.append(line)
+                print(" | ".join(line.cells()), file=sys.stderr, flush=True)
+    print(markdown(lines, on))
+    if asked.json:
+        asked.json.write_text(json.dumps(document(lines, on), indent=1) + "\n")
+    if asked.markdown:
+        asked.markdown.write_text(markdown(lines, on))
+
+
+if __name__ == "__main__":
+    main()

@@ -436,6 +436,7 @@ class _Run:
         pipeline = Pipeline(self._profile, known)
         refused = _RejectFile(staging)
         sizes: list[int] = []
+        filled: Filled | None = None
         for filled in pipeline.batches(table, name, self._progress, refused.add):
             draft = Draft(filled.payload, CONTENT_TYPE, self._where, filled.rows, filled.rowkeys)
             staging.add(draft)
@@ -449,9 +450,10 @@ class _Run:
                 where=path,
                 next_step="Correct the rows that the reject file lists, then run this again.",
             )
+        reasons, changed = dict(pipeline.reasons), pipeline.changed
+        del pipeline, filled  # what a run remembers of its rows goes before the ledger takes its own share
         ids, warning = self._commit(staging, counts, known)
-        reasons = dict(pipeline.reasons)
-        done = Accepted(self._id, tuple(ids), tuple(sizes), counts, reasons, pipeline.changed, path, warning)
+        done = Accepted(self._id, tuple(ids), tuple(sizes), counts, reasons, changed, path, warning)
         return self._recorded(done)
 
     def _commit(self, staging: Staging, counts: Counts, known: Ledger) -> tuple[list[str], str]:
@@ -515,7 +517,7 @@ class _Run:
 
 
 #: Rows merged into the ledger at a time: a bound on memory, and few syncs for each event date.
-MERGE_ROWS = 50_000
+MERGE_ROWS = 20_000
 
 
 def _in_parts(box: Box, names: list[str]) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from itertools import chain, compress
 from typing import NamedTuple
 
 #: Rows of a block at most, and about how much text. More rows are no faster; more text is more memory.
-BLOCK_ROWS = 1_000
+BLOCK_ROWS = 500
 BLOCK_CHARACTERS = 256 * 1024
 #: The size of every so-manieth row is looked at.
 _SAMPLE = 16

@@ -14,10 +14,10 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint kql docs lock package appinspect bench bench-quick clean
+.PHONY: help demo test lint kql docs lock package appinspect bench bench-picture bench-quick clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## send Microsoft's two examples to the local connector and show what it kept
 	@$(BIN)/irmexport demo
@@ -60,6 +60,9 @@ lock: $(VENV)/.dev ## renew requirements/*.txt to the newest releases, with hash
 
 bench: $(VENV)/.dev ## measure speed and memory beside the peers and the limits (10 minutes)
 	@$(BIN)/python -m benchmarks --json .cache/bench.json --markdown .cache/bench.md
+
+bench-picture: $(VENV)/.dev ## draw what a row costs, from a thousand rows to a million, for docs/performance.md
+	@$(BIN)/python -m benchmarks.growth docs/performance.svg
 
 bench-quick: $(VENV)/.dev ## the same with a tenth of the rows (2 minutes): to look, not to quote
 	@$(BIN)/python -m benchmarks --quick

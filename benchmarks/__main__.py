@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import splunk
+from benchmarks import draining, files, ledgers, outboxes, splunk
 from benchmarks.table import Line, document, machine, markdown
 
 
@@ -33,6 +33,18 @@ FULL, QUICK = Effort(1.0, 5), Effort(0.1, 3)
 PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
     "splunk": lambda scratch, effort: splunk.measure(
         scratch, rows=effort.rows(200_000), rounds=effort.rounds
+    ),
+    "files": lambda scratch, effort: files.measure(
+        scratch, rows=effort.rows(1_000_000), rounds=effort.rounds
+    ),
+    "drain": lambda scratch, effort: draining.measure(
+        scratch, rows=effort.rows(100_000), rounds=effort.rounds
+    ),
+    "outbox": lambda scratch, effort: outboxes.measure(
+        scratch, batches=effort.rows(250), rounds=effort.rounds
+    ),
+    "ledger": lambda scratch, effort: ledgers.measure(
+        scratch, keys=effort.rows(10_000_000), rounds=effort.rounds
     ),
 }
 

@@ -35,6 +35,7 @@ FLOORS = {
     "irmcore.transport": 1,
     "irmcore.replies": 1,
     "irmcore.gate": 1,
+    "irmcore.flights": 1,
     "irmcore.clouds": 1,
     "irmcore.reasons": 0,
     "irmcore.clock": 0,

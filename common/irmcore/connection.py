@@ -123,4 +123,5 @@ def service(connection: Connection, secret: Callable[[], Secret]) -> Service:
         setup=hashlib.sha256(settings).hexdigest()[:16],
         deadline=float(connector.deadline),
         splitters={"text/csv": halves},
+        in_flight=connector.in_flight,
     )

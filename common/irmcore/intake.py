@@ -13,7 +13,7 @@ import secrets
 import struct
 import time as _time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import compress
 from typing import Any, Callable, NamedTuple
@@ -307,28 +307,47 @@ class Pipeline:
         wire = first_places(block.times, block.keys, step) if policy == "spread" else list(block.times)
         slots = self._slots.slots(block.users, wire)
         records = list(map(_RECORD.pack, slots, block.keys))
-        # Nearly always all rows are of dates that have none yet, and small: then only who meets
-        # another row of this run is looked at by itself.
-        alone = not self._batcher.surely_fits(block.largest) or (
-            self._known is not None and any(map(self._known.has, set(days)))
-        )
         dropped: list[int] = []
         at, rows = 0, len(days)
-        while True:
-            at = self._taken.add_until_known(records, at, at if alone else rows)
-            if at == rows:
-                break
-            code = self._settle(block, at, days[at], wire, slots)
-            if code is not None:
-                dropped.append(at)
-                if code:
-                    refused.append(self._reject(source, block.positions[at], "", code))
-            at += 1
+        # Nearly always a row is new, and finds its place free; only the others are looked at one by one.
+        for stop in [*self._suspects(block, days, slots), rows]:
+            while at <= stop:
+                at = self._taken.add_until_known(records, at, stop)
+                if at == rows:
+                    break
+                code = self._settle(block, at, days[at], wire, slots)
+                if code is not None:
+                    dropped.append(at)
+                    if code:
+                        refused.append(self._reject(source, block.positions[at], "", code))
+                at += 1
         columns = list(block.columns)
         if policy == "spread":
             columns[self._time_at] = written(columns[self._time_at], wire, step)
         placed = _Placed(list(zip(*columns)), block.keys, block.subjects, slots, days)
         return placed.without(dropped) if dropped else placed
+
+    def _suspects(self, block: ShapedBlock, days: list[int], slots: list[int]) -> Sequence[int]:
+        """The positions of rows that may have been accepted, or changed, or meet an accepted row's slot.
+
+        And of all rows, where one may be too large for a batch.
+        """
+        if not self._batcher.surely_fits(block.largest):
+            return range(len(days))
+        found: set[int] = set()
+        for number in set(days) if self._known is not None else ():
+            if self._known is None or not self._known.has(number):
+                continue
+            day = self._known.day(number)
+            at = [position for position, other in enumerate(days) if other == number]
+            named = [slots[position].to_bytes(8, "big") for position in at]
+            for known, names in (
+                (day.keys, map(block.keys.__getitem__, at)),
+                (day.subjects, map(block.subjects.__getitem__, at)),
+                (day.slots.items, named),
+            ):
+                found.update(compress(at, known.holding(names)))
+        return sorted(found)
 
     def _settle(
         self, block: ShapedBlock, at: int, day_number: int, wire: list[int], slots: list[int]

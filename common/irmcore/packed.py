@@ -8,7 +8,7 @@ look-up costs more, and is right all the same).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 _BUCKETS = 65_536
@@ -42,6 +42,13 @@ class Records:
         while at % self._width and at >= 0:  # bytes of two neighbours that look alike
             at = bucket.find(name, at + 1)
         return bucket[at : at + self._width] if at >= 0 else None
+
+    def finding(self, names: Iterable[bytes]) -> list[bool]:
+        """Of each name whether a record begins with it."""
+        buckets, shift, find = self._buckets, self._shift, self.find
+        return [
+            name in buckets[(name[0] << 8 | name[1]) >> shift] and find(name) is not None for name in names
+        ]
 
     def add(self, record: bytes) -> None:
         """Add a record whose name is not in yet."""
@@ -79,6 +86,10 @@ class PackedSet(AbstractSet[bytes]):
 
     def __len__(self) -> int:
         return len(self._records)
+
+    def holding(self, items: Iterable[bytes]) -> list[bool]:
+        """Of each item whether it is in."""
+        return self._records.finding(items)
 
     def update(self, items: Sequence[bytes]) -> None:
         """Add those of the items that are not in."""

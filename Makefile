@@ -59,7 +59,7 @@ lock: $(VENV)/.dev ## renew requirements/*.txt to the newest releases, with hash
 	@git --no-pager diff --stat -- requirements
 
 bench: $(VENV)/.dev ## measure speed and memory beside the peers and the limits (10 minutes)
-	@$(BIN)/python -m benchmarks --json .cache/bench.json --markdown .cache/bench.md
+	@$(BIN)/python -m benchmarks --json .cache/bench.json --into docs/performance.md
 
 bench-picture: $(VENV)/.dev ## draw what a row costs, from a thousand rows to a million, for docs/performance.md
 	@$(BIN)/python -m benchmarks.growth docs/performance.svg

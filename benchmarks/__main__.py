@@ -1,6 +1,6 @@
 """`make bench`: everything that is promised of speed, beside its peer and its limit, in one run.
 
-python -m benchmarks [--quick] [--only NAME] [--json FILE] [--markdown FILE]
+python -m benchmarks [--quick] [--only NAME] [--json FILE] [--into PAGE]
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ class Effort:
     def rows(self, count: int) -> int:
         return int(count * self.share)
 
+
+#: Between these lines of a page stands the table.
+BEGIN, END = "<!-- table: make bench -->", "<!-- end -->"
 
 FULL, QUICK = Effort(1.0, 5), Effort(0.1, 3)
 
@@ -55,7 +58,7 @@ def main() -> None:
     ask.add_argument("--quick", action="store_true", help="fewer rows and rounds: to look, not to quote")
     ask.add_argument("--only", choices=PARTS, action="append", help="only this part (may be repeated)")
     ask.add_argument("--json", type=Path)
-    ask.add_argument("--markdown", type=Path)
+    ask.add_argument("--into", type=Path, help="a page whose table is to be this one")
     asked = ask.parse_args()
     effort = QUICK if asked.quick else FULL
     on = machine()
@@ -70,8 +73,10 @@ def main() -> None:
     print(markdown(lines, on))
     if asked.json:
         asked.json.write_text(json.dumps(document(lines, on), indent=1) + "\n")
-    if asked.markdown:
-        asked.markdown.write_text(markdown(lines, on))
+    if asked.into:
+        page = asked.into.read_text()
+        before, after = page.split(BEGIN)[0], page.split(END)[1]
+        asked.into.write_text(f"{before}{BEGIN}\n{markdown(lines, on)}{END}{after}")
 
 
 if __name__ == "__main__":

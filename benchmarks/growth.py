@@ -54,9 +54,8 @@ def picture(lines: Mapping[str, Sequence[float]], below: str) -> str:
     micros = 1.2 * max(max(lines[name]) for name in lines if "MiB" not in name)
     mib = 1.2 * max(lines["memory, MiB"])
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" '
-        + 'font-size="12">',
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-size="12">',
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/><g font-family="sans-serif">',
         f'<text x="{_MARGIN}" y="24">What a row costs: µs of CPU a row; most memory in MiB</text>',
         f'<path d="M{_MARGIN} {_MARGIN}V{_HEIGHT - _MARGIN}H{_WIDTH - _MARGIN}" fill="none" stroke="#444"/>',
     ]
@@ -74,7 +73,9 @@ def picture(lines: Mapping[str, Sequence[float]], below: str) -> str:
             )
     for at, name in enumerate(lines):
         parts.append(f'<text x="{_MARGIN + at * 190}" y="44" fill="{_COLORS[name]}">{name}</text>')
-    parts.append(f'<text x="{_MARGIN}" y="{_HEIGHT - 14}" fill="#666" font-size="10">{below}</text></svg>')
+    parts.append(
+        f'<text x="{_MARGIN}" y="{_HEIGHT - 14}" fill="#666" font-size="10">{below}</text></g></svg>'
+    )
     return "\n".join(parts) + "\n"
 
 

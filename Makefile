@@ -14,10 +14,10 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults lint kql docs pictures lock package appinspect advisories clean
+.PHONY: help demo test faults lint kql docs pictures lock package appinspect advisories bench bench-picture bench-quick clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## send Microsoft's two examples to the local connector and show what it kept
 	@$(BIN)/irmexport demo
@@ -84,6 +84,15 @@ lock: $(VENV)/.dev ## renew requirements/*.txt and the pages' lock to the newest
 	@$(UV_LOCK) --python-version 3.11 --fork-strategy fewest requirements/advisories.in -o requirements/advisories.txt
 	@cd splunk_app/ui && PATH="$(abspath $(BIN)):$$PATH" npm update --package-lock-only --silent
 	@git --no-pager diff --stat -- requirements splunk_app/ui
+
+bench: $(VENV)/.dev ## measure speed and memory beside the peers and the limits (10 minutes)
+	@$(BIN)/python -m benchmarks --json .cache/bench.json --into docs/performance.md
+
+bench-picture: $(VENV)/.dev ## draw what a row costs, from a thousand rows to a million, for docs/performance.md
+	@$(BIN)/python -m benchmarks.growth docs/performance.svg
+
+bench-quick: $(VENV)/.dev ## the same with a tenth of the rows (2 minutes): to look, not to quote
+	@$(BIN)/python -m benchmarks --quick
 
 clean: ## remove everything that make made
 	@rm -rf $(VENV) .cache .hypothesis build dist

@@ -49,14 +49,14 @@ def seconds(blobs: int, connections: int) -> float:
             begin = time.perf_counter()
             done = station.round()
             took = time.perf_counter() - begin
-            assert done.acknowledged_rows == blobs, done  # noqa: S101 - a figure of a wrong run is none
+            assert done.acknowledged_rows == blobs, done
             return took
 
 
 def main() -> None:
     """Print both times."""
     blobs = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
-    connections = int(sys.argv[2]) if len(sys.argv) > 2 else 24  # noqa: PLR2004 - the second argument
+    connections = int(sys.argv[2]) if len(sys.argv) > 2 else 24
     few = blobs // 5
     one = seconds(few, 1) * blobs / few
     many = seconds(blobs, connections)

@@ -27,7 +27,11 @@ def batches(keys: int, days: int) -> Iterator[list[RowKey]]:
         name = secrets.token_bytes(8)
         yield [
             RowKey(
-                secrets.token_bytes(16), secrets.token_bytes(8), number, name, FIRST_DAY + number // per_day
+                secrets.token_bytes(16),
+                secrets.token_bytes(8),
+                secrets.randbits(64),
+                name,
+                FIRST_DAY + number // per_day,
             )
             for number in range(start, min(start + BATCH_ROWS, keys))
         ]

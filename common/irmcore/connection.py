@@ -133,4 +133,5 @@ def service(connection: Connection, secret: Callable[[], Credential]) -> Service
         setup=hashlib.sha256(settings).hexdigest()[:16],
         deadline=float(connector.deadline),
         splitters={"text/csv": halves},
+        in_flight=connector.in_flight,
     )

@@ -1,4 +1,4 @@
-"""Outbox → receipt: one sender a connector, one attempt at a time, every step durable before the next.
+"""Outbox → receipt: one sender a connector, one attempt a batch, every step durable before the next.
 
     READY ─▶ INTENT ─▶ (body) ─▶ COMMIT ─▶ (tail) ─▶ reply ─▶ SENT | RETRY | HELD | DEAD | SPLIT
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import random
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,6 +28,7 @@ from irmcore.errors import (
     OutboxFull,
     UnknownFormat,
 )
+from irmcore.flights import Flights
 from irmcore.gate import Gate
 from irmcore.ledger import RECORD_BYTES
 from irmcore.outbox import Batch, Box, Draft, Manifest, states
@@ -62,6 +64,7 @@ class Service:
     deadline: float
     splitters: Mapping[str, Splitter] = field(default_factory=dict)
     hide: Callable[[str, bytes], str] = without_values
+    in_flight: int = 1
 
 
 class Listener(Protocol):
@@ -109,6 +112,9 @@ class Sender:
         self._jitter = jitter
         self._gate = Gate()
         self._gate_number = -1
+        # Held by whoever works on the report, the gate, the token or the box; let go of while an upload
+        # is on its way. So uploads overlap, and nothing else does.
+        self._turn = threading.Lock()
 
     def drain(self, *, until: float | None = None) -> Report:
         """Send what may be sent now. ``until``: monotonic seconds after which no attempt begins.
@@ -191,31 +197,56 @@ class Sender:
 
     def _work(self, queue: list[Batch], report: Report, until: float | None) -> None:
         later: list[float] = []
-        for position, batch in enumerate(queue):
-            now = self._clock.now()
-            if until is not None and self._clock.monotonic() >= until:
-                report.waiting += len(queue) - position
-                report.due = now
+        with Flights(self._service.in_flight) as flights:
+            for position, batch in enumerate(queue):
+                stopped = flights.land(lambda: self._room(report))
+                now = self._clock.now()
+                if stopped:
+                    self._wait(report, len(queue) - position)
+                    break
+                if until is not None and self._clock.monotonic() >= until:
+                    self._wait(report, len(queue) - position, due=now)
+                    break
+                if not gates.may_send(self._gate, now, self._service.setup):
+                    self._wait(report, len(queue) - position, due=gates.next_probe(self._gate, now))
+                    report.trouble = report.trouble or self._gate.reason
+                    break
+                due = self._due(batch, now)
+                if due > now:
+                    self._wait(report, 1)
+                    later.append(due)
+                    continue
+                flights.start(partial(self._in_turn, batch, report))
+            else:
+                flights.land(lambda: 1)
+                if later:
+                    report.due = min(later)
                 return
-            if not gates.may_send(self._gate, now, self._service.setup):
-                report.waiting += len(queue) - position
-                report.due = gates.next_probe(self._gate, now)
-                report.trouble = report.trouble or self._gate.reason
-                return
-            due = self._due(batch, now)
-            if due > now:
-                report.waiting += 1
-                later.append(due)
-                continue
+            flights.land(lambda: 1)
+
+    def _room(self, report: Report) -> int:
+        """How many uploads may be on their way now.
+
+        One, until one was accepted, and again as soon as one was not: so an outage, or a column that is
+        wrong, costs what it costs a sender that sends one by one, and at most the others on their way.
+        """
+        with self._turn:
+            gate = self._gate
+            well = gate.mode == gates.OPEN and not (gate.doubts or gate.refusals or gate.failures)
+            return self._service.in_flight if well and report.sent else 1
+
+    def _wait(self, report: Report, batches: int, due: float | None = None) -> None:
+        with self._turn:
+            report.waiting += batches
+            if due is not None:
+                report.due = due
+
+    def _in_turn(self, batch: Batch, report: Report) -> bool:
+        with self._turn:
             try:
-                stopped = self._attempt(batch, report)
+                return self._attempt(batch, report)
             except BatchUnwritable as error:
-                stopped = self._unwritable(error.batch, report)
-            if stopped:
-                report.waiting += len(queue) - position - 1
-                return
-        if later:
-            report.due = min(later)
+                return self._unwritable(error.batch, report)
 
     def _due(self, batch: Batch, now: float) -> float:
         """When a batch may go. A clock that was set back does not put it off beyond an hour."""
@@ -337,7 +368,11 @@ class Sender:
             length=len(payload),
             deadline=self._service.deadline,
         )
-        outcome = self._service.transport.post(upload, commit)
+        self._turn.release()
+        try:
+            outcome = self._service.transport.post(upload, commit)
+        finally:
+            self._turn.acquire()
         if isinstance(outcome, Reply) and outcome.text and (outcome.page or not 200 <= outcome.status < 300):
             # These words are kept and shown, and may quote the rows.
             outcome = replace(outcome, text=self._service.hide(outcome.text, payload))

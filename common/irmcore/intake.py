@@ -10,11 +10,13 @@ from __future__ import annotations
 import errno
 import json
 import secrets
+import struct
 import time as _time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Callable
+from itertools import compress
+from typing import Any, Callable, NamedTuple
 
 from irmcore import __version__
 from irmcore import ledger as ledgers
@@ -22,18 +24,23 @@ from irmcore.clock import iso
 from irmcore.counts import Counts
 from irmcore.disk import Lock
 from irmcore.errors import DamageError, IrmError, OutboxBusy, OutboxFull, TooManyRefused
-from irmcore.ledger import DAY_MICROSECONDS, Ledger, RowKey
+from irmcore.ledger import DAY_MICROSECONDS, Day, Ledger, RowKey
 from irmcore.outbox import Batch, Box, Destination, Draft, Manifest, Origin, Staging, states
+from irmcore.packed import Records
 from irmcore.profile import Profile
-from irmcore.shaping import rejects, times
+from irmcore.shaping import rejects
 from irmcore.shaping.batches import Batcher
+from irmcore.shaping.blocks import BLOCK_ROWS, Block
 from irmcore.shaping.collisions import greatest
 from irmcore.shaping.readers import Table
 from irmcore.shaping.rejects import Reject
-from irmcore.shaping.rows import RowRefused, ShapedRow, Shaper
-from irmcore.shaping.spreading import Slots, places
+from irmcore.shaping.rows import ShapedBlock, ShapedRow, Shaper
+from irmcore.shaping.spreading import Slots, first_places, places, written
 
 CONTENT_TYPE = "text/csv"
+
+#: A slot and the key of the row of this run that has it.
+_RECORD = struct.Struct(">Q16s")
 
 #: How often ``progress`` is told, in rows.
 TICK = 2_000
@@ -59,6 +66,9 @@ class Accepted:
     rejects: str | None
     warning: str = ""
 
+
+#: A block as read, its rows as shaped, and the refused ones.
+_Shaped = tuple[Block, ShapedBlock, list[Reject]]
 
 #: Told how many rows have been read so far.
 Progress = Callable[[int], None]
@@ -164,17 +174,51 @@ def disk_trouble(error: OSError, path: str, *, in_part: bool) -> IrmError:
     return OutboxFull(f"{what}; {said}", where=path, next_step=step)
 
 
+class Keys:
+    """The row keys of a batch while it fills, column by column."""
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
+        self.subjects: list[bytes] = []
+        self.slots: list[int] = []
+        self.days: list[int] = []
+
+    def extend(self, rows: _Placed, start: int, end: int) -> None:
+        self.keys += rows.keys[start:end]
+        self.subjects += rows.subjects[start:end]
+        self.slots += rows.slots[start:end]
+        self.days += rows.days[start:end]
+
+
 class Filled:
     """A batch before it has an id: payload, rows, and their keys, which will name the id."""
 
-    def __init__(self, payload: bytes, keys: list[tuple[bytes, bytes, int, int]]) -> None:
+    def __init__(self, payload: bytes, keys: Keys) -> None:
         self.payload = payload
-        self.rows = len(keys)
+        self.rows = len(keys.keys)
         self._keys = keys
 
     def rowkeys(self, batch: bytes) -> bytes:
-        short = batch[:8]
-        return ledgers.pack(RowKey(k, subject, slot, short, day) for k, subject, slot, day in self._keys)
+        keys = self._keys
+        return ledgers.pack_columns(keys.keys, keys.subjects, keys.slots, batch[:8], keys.days)
+
+
+class _Placed(NamedTuple):
+    """Rows that are to be sent, column by column: ``fields`` as on the wire."""
+
+    fields: list[tuple[str, ...]]
+    keys: list[bytes]
+    subjects: list[bytes]
+    slots: list[int]
+    days: list[int]
+
+    def without(self, dropped: list[int]) -> _Placed:
+        """The rows but those at these positions."""
+        keep = [True] * len(self.days)
+        for at in dropped:
+            keep[at] = False
+        kept: list[Any] = [list(compress(column, keep)) for column in self]
+        return _Placed(*kept)
 
 
 class Pipeline:
@@ -185,9 +229,8 @@ class Pipeline:
         self._known = known
         self._batcher = Batcher(profile)
         self._slots = Slots()
-        self._new_keys: set[bytes] = set()
-        self._new_slots: set[int] = set()
-        self._keys: list[tuple[bytes, bytes, int, int]] = []
+        self._taken = Records(_RECORD.size, 8)
+        self._keys = Keys()
         self._time_at = [column.role for column in profile.columns].index("time")
         self._read = self._merged = self._skipped = self._shaped = self._rejected = 0
         self.changed = 0
@@ -206,113 +249,174 @@ class Pipeline:
     ) -> Iterator[Filled]:
         """The batches of ``table``, each as soon as it is full. Raises InputError."""
         self._header, self._on_reject = table.header, on_reject
-        self._progress = progress
-        rows = self._shaped_rows(table, Shaper(self._profile, table.header, name=name))
+        blocks = self._shaped_blocks(table, Shaper(self._profile, table.header, name=name), progress)
         if self._profile.collisions.policy == "keep-greatest":
-            rows = self._greatest(rows)
-        batcher = self._batcher
-        for number, values, row in rows:
-            line = self._line(number, values, row, on_row)
-            if line is None:
-                continue
-            if not batcher.fits(line):
-                yield self._take()
-            batcher.add(line)
-            self._shaped += 1
-            self._keys.append(self._pending)
-        if len(batcher):
+            blocks = self._greatest(blocks)
+        for source, shaped, refused in blocks:
+            placed = self._placed(source, shaped, refused)
+            self._refuse(refused)
+            if on_row is not None:
+                for fields in placed.fields:
+                    on_row(fields)
+            yield from self._fill(placed)
+        if len(self._batcher):
             yield self._take()
 
-    def _shaped_rows(self, table: Table, shaper: Shaper) -> Iterator[tuple[int, tuple[str, ...], ShapedRow]]:
-        for number, values, refused in table.rows:
-            self._read += 1
-            if self._progress is not None and self._read % TICK == 0:
-                self._progress(self._read)
-            if refused is not None:
-                self._refuse(number, "", refused, values)
-                continue
-            try:
-                row = shaper.shape(values)
-            except RowRefused as error:
-                self._refuse(number, error.column, error.code, values)
-                continue
-            yield number, values, row
+    def _shaped_blocks(self, table: Table, shaper: Shaper, progress: Progress | None) -> Iterator[_Shaped]:
+        for source in table.blocks():
+            before, self._read = self._read, self._read + len(source)
+            if progress is not None:
+                for told in range(before // TICK + 1, self._read // TICK + 1):
+                    progress(told * TICK)
+            block, refusals = shaper.shape_block(source)
+            refused = [Reject(row.line, "", row.refused or "", row.values) for row in source.refused]
+            refused += [self._reject(source, at, why.column, why.code) for at, why in refusals]
+            yield source, block, refused
 
-    def _greatest(
-        self, rows: Iterator[tuple[int, tuple[str, ...], ShapedRow]]
-    ) -> Iterator[tuple[int, tuple[str, ...], ShapedRow]]:
+    def _greatest(self, blocks: Iterator[_Shaped]) -> Iterator[_Shaped]:
         threshold = [column.role for column in self._profile.columns].index("threshold")
-        kept, merged = greatest(rows, threshold)
+
+        def rows() -> Iterator[tuple[int, tuple[str, ...], ShapedRow]]:
+            for source, block, refused in blocks:
+                self._refuse(refused)
+                for number, row in zip(block.positions, block.rows()):
+                    yield source.lines[number], tuple(source.rows[number]), row
+
+        kept, merged = greatest(rows(), threshold)
         self._merged += merged
-        yield from kept
+        for start in range(0, len(kept), BLOCK_ROWS):
+            lines, values, shaped = zip(*kept[start : start + BLOCK_ROWS])
+            yield Block(values, lines), ShapedBlock.of(shaped), []
 
-    def _refuse(self, number: int, column: str, code: str, values: tuple[str, ...]) -> None:
-        self._rejected += 1
-        self.reasons[column, code] += 1
-        if self._on_reject is not None:
-            self._on_reject(Reject(number, column, code, values), self._header)
+    def _refuse(self, refused: list[Reject]) -> None:
+        """Count and tell refused rows, in the order they stood."""
+        self._rejected += len(refused)
+        for reject in sorted(refused, key=_line_of):
+            self.reasons[reject.column, reject.code] += 1
+            if self._on_reject is not None:
+                self._on_reject(reject, self._header)
 
-    def _line(
-        self,
-        number: int,
-        values: tuple[str, ...],
-        row: ShapedRow,
-        on_row: Callable[[tuple[str, ...]], None] | None,
-    ) -> bytes | None:
-        """The CSV line of a row that is to be sent; its key is in ``_pending``."""
-        day_number = row.time // DAY_MICROSECONDS
+    def _reject(self, source: Block, at: int, column: str, code: str) -> Reject:
+        return Reject(source.lines[at], column, code, tuple(source.rows[at][: len(self._header)]))
+
+    # -- which rows are new, and where they go ----------------------------------------------
+
+    def _placed(self, source: Block, block: ShapedBlock, refused: list[Reject]) -> _Placed:
+        """The rows of a block that are to be sent; those without a place are added to ``refused``."""
+        policy, step = self._profile.collisions.policy, self._profile.collisions.step
+        days = [time // DAY_MICROSECONDS for time in block.times]
+        wire = first_places(block.times, block.keys, step) if policy == "spread" else list(block.times)
+        slots = self._slots.slots(block.users, wire)
+        records = list(map(_RECORD.pack, slots, block.keys))
+        dropped: list[int] = []
+        at, rows = 0, len(days)
+        # Nearly always a row is new, and finds its place free; only the others are looked at one by one.
+        for stop in [*self._suspects(block, days, slots), rows]:
+            while at <= stop:
+                at = self._taken.add_until_known(records, at, stop)
+                if at == rows:
+                    break
+                code = self._settle(block, at, days[at], wire, slots)
+                if code is not None:
+                    dropped.append(at)
+                    if code:
+                        refused.append(self._reject(source, block.positions[at], "", code))
+                at += 1
+        columns = list(block.columns)
+        if policy == "spread":
+            columns[self._time_at] = written(columns[self._time_at], wire, step)
+        placed = _Placed(list(zip(*columns)), block.keys, block.subjects, slots, days)
+        return placed.without(dropped) if dropped else placed
+
+    def _suspects(self, block: ShapedBlock, days: list[int], slots: list[int]) -> Sequence[int]:
+        """The positions of rows that may have been accepted, or changed, or meet an accepted row's slot.
+
+        And of all rows, where one may be too large for a batch.
+        """
+        if not self._batcher.surely_fits(block.largest):
+            return range(len(days))
+        found: set[int] = set()
+        for number in set(days) if self._known is not None else ():
+            if self._known is None or not self._known.has(number):
+                continue
+            day = self._known.day(number)
+            at = [position for position, other in enumerate(days) if other == number]
+            named = [slots[position].to_bytes(8, "big") for position in at]
+            for known, names in (
+                (day.keys, map(block.keys.__getitem__, at)),
+                (day.subjects, map(block.subjects.__getitem__, at)),
+                (day.slots.items, named),
+            ):
+                found.update(compress(at, known.holding(names)))
+        return sorted(found)
+
+    def _settle(
+        self, block: ShapedBlock, at: int, day_number: int, wire: list[int], slots: list[int]
+    ) -> str | None:
+        """The end of one row: None if it goes out, with its place written down; else why it is refused.
+
+        "" for a row that is merged or skipped.
+        """
+        key, user = block.keys[at], block.users[at]
         day = self._known.day(day_number) if self._known is not None else None
-        if day is not None and row.key in day.keys:
+        if day is not None and key in day.keys:
             self._skipped += 1
-            return None
-        if row.key in self._new_keys:
-            self._merged += 1
-            return None
-        changed = day is not None and row.subject in day.subjects
+            return ""
+        placed = None
+        for time in self._places(block.times[at], key):
+            slot = self._slots.slot(user, time)
+            holder = self._taken.find(slot.to_bytes(8, "big"))
+            if holder is None and (day is None or not self._respected(slot, day)):
+                placed = time, slot
+                break
+            if holder is not None and holder.endswith(key):
+                # A row takes the first free of its places, so an equal one meets it before any free one.
+                self._merged += 1
+                return ""
+        changed = day is not None and block.subjects[at] in day.subjects
         if changed and self._profile.on_change == "skip":
             self._skipped += 1
             self.changed += 1
-            return None
-        taken = day.slots if day is not None else ()
-        placed = self._place(row, taken)
+            return ""
         if placed is None:
-            spreads = self._profile.collisions.policy == "spread"
-            self._refuse(number, "", "no-free-slot" if spreads else "collision", values)
-            return None
-        time, slot = placed
-        fields = list(row.fields)
-        fields[self._time_at] = times.canonical(time)
-        line = self._batcher.encode(fields)
-        if line is None:
-            self._refuse(number, "", "row-too-large", values)
-            return None
+            return "no-free-slot" if self._profile.collisions.policy == "spread" else "collision"
+        if self._batcher.encode([column[at] for column in block.columns]) is None:
+            return "row-too-large"
         self.changed += changed
-        self._new_keys.add(row.key)
-        self._new_slots.add(slot)
-        self._pending = (row.key, row.subject, slot, day_number)
-        if on_row is not None:
-            on_row(tuple(fields))
-        return line
+        wire[at], slots[at] = placed
+        self._taken.add(_RECORD.pack(placed[1], key))
+        return None
 
-    def _place(self, row: ShapedRow, taken: Any) -> tuple[int, int] | None:
-        """The time (µs) and the slot of a row, or None if the policy leaves it none."""
-        policy = self._profile.collisions.policy
-        slot_of, new = self._slots.slot, self._new_slots
-        if policy == "spread":
-            for time in places(row.time, row.key, self._profile.collisions.step):
-                slot = slot_of(row.user, time)
-                if slot not in new and slot not in taken:
-                    return time, slot
-            return None
-        slot = slot_of(row.user, row.time)
-        if policy == "keep-greatest" and slot not in new:
-            return row.time, slot  # within the run each pair is unique; a later run's row replaces
-        return None if slot in new or slot in taken else (row.time, slot)
+    def _places(self, time: int, key: bytes) -> Iterable[int]:
+        """The times (µs) that the policy lets a row take."""
+        spread = self._profile.collisions.policy == "spread"
+        return places(time, key, self._profile.collisions.step) if spread else (time,)
+
+    def _respected(self, slot: int, day: Day) -> bool:
+        """Whether an accepted row keeps its slot; with keep-greatest a later run's takes its place."""
+        return self._profile.collisions.policy != "keep-greatest" and slot in day.slots
+
+    # -- batches ------------------------------------------------------------------------
+
+    def _fill(self, rows: _Placed) -> Iterator[Filled]:
+        lines = self._batcher.encode_all(rows.fields)
+        self._shaped += len(lines)
+        start = 0
+        while start < len(lines):
+            end = start + self._batcher.fill(lines[start:] if start else lines)
+            self._keys.extend(rows, start, end)
+            start = end
+            if start < len(lines):
+                yield self._take()
 
     def _take(self) -> Filled:
         filled = Filled(self._batcher.take(), self._keys)
-        self._keys = []
+        self._keys = Keys()
         return filled
+
+
+def _line_of(reject: Reject) -> int:
+    return reject.line
 
 
 class _Run:
@@ -353,6 +457,7 @@ class _Run:
         pipeline = Pipeline(self._profile, known)
         refused = _RejectFile(staging)
         sizes: list[int] = []
+        filled: Filled | None = None
         for filled in pipeline.batches(table, name, self._progress, refused.add):
             draft = Draft(filled.payload, CONTENT_TYPE, self._where, filled.rows, filled.rowkeys)
             staging.add(draft)
@@ -366,9 +471,10 @@ class _Run:
                 where=path,
                 next_step="Correct the rows that the reject file lists, then run this again.",
             )
+        reasons, changed = dict(pipeline.reasons), pipeline.changed
+        del pipeline, filled  # what a run remembers of its rows goes before the ledger takes its own share
         ids, warning = self._commit(staging, counts, known)
-        reasons = dict(pipeline.reasons)
-        done = Accepted(self._id, tuple(ids), tuple(sizes), counts, reasons, pipeline.changed, path, warning)
+        done = Accepted(self._id, tuple(ids), tuple(sizes), counts, reasons, changed, path, warning)
         return self._recorded(done)
 
     def _commit(self, staging: Staging, counts: Counts, known: Ledger) -> tuple[list[str], str]:
@@ -446,8 +552,8 @@ def commit(
     accepting()
     staging.accept()  # from here on the run is accepted, whatever happens
     try:
-        for rows in _in_parts(box, names):
-            known.merge(rows)
+        for records in _in_parts(box, names):
+            known.merge(records)
         known.settle(staging.run)
     except OSError as error:
         # The announcement stands, so the next run merges these batches before it looks.
@@ -456,19 +562,19 @@ def commit(
 
 
 #: Rows merged into the ledger at a time: a bound on memory, and few syncs for each event date.
-MERGE_ROWS = 100_000
+MERGE_ROWS = 20_000
 
 
-def _in_parts(box: Box, names: list[str]) -> Iterator[list[RowKey]]:
-    """The row keys of accepted batches, some batches at a time."""
-    part: list[RowKey] = []
+def _in_parts(box: Box, names: list[str]) -> Iterator[bytes]:
+    """The records of accepted batches, some batches at a time."""
+    part: list[bytes] = []
     for name in names:
-        part.extend(_accepted(box, name))
-        if len(part) >= MERGE_ROWS:
-            yield part
+        part.append(_accepted(box, name))
+        if sum(map(len, part)) >= MERGE_ROWS * ledgers.RECORD_BYTES:
+            yield b"".join(part)
             part = []
-    if part:
-        yield part
+    if any(part):
+        yield b"".join(part)
 
 
 class _RejectFile:
@@ -507,8 +613,8 @@ def open_ledger(box: Box) -> Ledger:
     if announced:
         box.settle_moves()  # before the ledger says that their rows are accepted
     for run, names in announced.items():
-        for rows in _in_parts(box, names):
-            known.redo(rows)
+        for records in _in_parts(box, names):
+            known.redo(ledgers.unpack(records))
         for name in names:
             known.forget(_withdrawn(box, name))
         known.settle(run)
@@ -530,38 +636,38 @@ def rebuild(box: Box) -> Ledger:
     return known
 
 
-def _accepted(box: Box, name: str) -> list[RowKey]:
+def _accepted(box: Box, name: str) -> bytes:
     """The row keys of a batch that an announced run has accepted; none if it did not, or was withdrawn.
 
     Of a batch that was split since, its own: nobody can withdraw a half before this run is merged.
     """
-    batch, rows = _rowkeys(box, name)
-    return [] if _is(batch, states.WITHDRAWN) else rows
+    batch, records = _rowkeys(box, name)
+    return b"" if _is(batch, states.WITHDRAWN) else records
 
 
-def _withdrawn(box: Box, name: str) -> list[RowKey]:
+def _withdrawn(box: Box, name: str) -> Iterator[RowKey]:
     """The row keys of a withdrawn batch, else none."""
-    batch, rows = _rowkeys(box, name)
-    return rows if _is(batch, states.WITHDRAWN) else []
+    batch, records = _rowkeys(box, name)
+    return ledgers.unpack(records if _is(batch, states.WITHDRAWN) else b"")
 
 
-def _standing(box: Box, name: str) -> list[RowKey]:
+def _standing(box: Box, name: str) -> Iterator[RowKey]:
     """The row keys that a batch adds to an index made anew; of a split one, its halves have them."""
-    batch, rows = _rowkeys(box, name)
+    batch, records = _rowkeys(box, name)
     replaced = batch is not None and batch.place == "done" and _is(batch, states.SPLIT)
-    return [] if replaced or _is(batch, states.WITHDRAWN) else rows
+    return ledgers.unpack(b"" if replaced or _is(batch, states.WITHDRAWN) else records)
 
 
 def _is(batch: Batch | None, state: str) -> bool:
     return batch is not None and batch.state is not None and batch.state.name == state
 
 
-def _rowkeys(box: Box, name: str) -> tuple[Batch | None, list[RowKey]]:
-    """A batch and its row keys; none of them if they are damaged, or it does not exist."""
+def _rowkeys(box: Box, name: str) -> tuple[Batch | None, bytes]:
+    """A batch and the records of its rows; none of them if they are damaged, or it does not exist."""
     found = box.look_up(name)
     if found is None:
-        return None, []
+        return None, b""
     try:
-        return found[0], list(ledgers.unpack(found[1]))
+        return found[0], ledgers.checked(found[1])
     except ledgers.Damaged:
-        return found[0], []
+        return found[0], b""

@@ -20,7 +20,8 @@ from irmcore.clock import Clock, SystemClock
 from irmcore.counts import Counts
 from irmcore.errors import DataError
 from irmcore.intake import Accepted
-from irmcore.shaping.readers import SourceRow, Table
+from irmcore.shaping.blocks import SourceRow
+from irmcore.shaping.readers import Table
 
 from irmsentinel import windows
 from irmsentinel.aggregations import Aggregation, Span

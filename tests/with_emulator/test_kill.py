@@ -138,24 +138,48 @@ def repeats(rig: Rig) -> list[str]:
 )
 def test_killed_at_random(nursery: Nursery, most: int, bound: float, record_property: Any) -> None:
     """After many kills of a process that accepts and sends, all rows acknowledged are kept once or held."""
+    kill_at_random(nursery, record_property, most=most, least=KILLS // 2, bound=bound, rows=3)
+
+
+def test_killed_with_several_in_flight(nursery: Nursery, record_property: Any) -> None:
+    """The same holds with four uploads on their way at the moment of the kill."""
+    nursery.run("accept", 0, 16)
+    kill_at_random(nursery, record_property, most=40, least=20, bound=15.0, rows=16, latest=0.6, in_flight=4)
+
+
+def kill_at_random(
+    nursery: Nursery,
+    record_property: Any,
+    *,
+    most: int,
+    least: int,
+    bound: float,
+    rows: int,
+    latest: float = 0.2,
+    **worker: int,
+) -> None:
+    """Kill workers that accept ``rows`` at a time and send: ``most``, or as many as ``bound`` seconds allow.
+
+    Each lives ``latest`` seconds at most. Fewer than ``least`` kills say little.
+    """
     rng = random.Random(20261120)  # noqa: S311 - moments, not secrets
-    begin, kills = time.monotonic(), 0
-    while kills < most and time.monotonic() - begin < bound:
+    begin, killed = time.monotonic(), 0
+    while killed < most and time.monotonic() - begin < bound:
         first = max(nursery.acknowledged(), default=-1) + 1
-        pid = nursery.spawn("load", first, 3)
-        time.sleep(rng.uniform(0.0, 0.2))  # the moment is the test
+        pid = nursery.spawn("load", first, rows, **worker)
+        time.sleep(rng.uniform(0.0, latest))  # the moment is the test
         os.kill(pid, signal.SIGKILL)
         assert nursery.wait(pid) == -signal.SIGKILL, nursery.told()[-1]
-        kills += 1
+        killed += 1
     last = max(nursery.acknowledged())
-    nursery.run("again", last + 1, 3)
+    nursery.run("again", last + 1, rows, **worker)
     kept, held, acknowledged = nursery.kept(), nursery.held(), nursery.acknowledged()
     assert acknowledged - set(kept) - held == set()
     assert [row for row, times in kept.items() if times > 1] == []
     assert repeats(nursery.rig) == []
-    assert acknowledged == set(range(last + 4))
-    assert kills >= KILLS // 2, "so few say little"
-    record_property("kills", kills)
+    assert acknowledged == set(range(last + 1 + rows))
+    assert killed >= least, "so few say little"
+    record_property("kills", killed)
     record_property("rows acknowledged", len(acknowledged))
     record_property("rows held", len(held))
     record_property("seconds", round(time.monotonic() - begin, 1))

@@ -77,6 +77,7 @@ class Worker:
     root: str
     log: Path
     forget_commit: bool = False
+    in_flight: int = 1
 
     def __post_init__(self) -> None:
         profile = profiles.parse(profiles.shipped_text("salesforce-dropbox"), "shipped")
@@ -105,7 +106,7 @@ class Worker:
     def drain(self) -> Report:
         """One drain, its report told."""
         service = connections.service(self.connection, lambda: Secret("not asked for"))
-        service = replace(service, tokens=StaticTokens(self.settings["token"]))
+        service = replace(service, tokens=StaticTokens(self.settings["token"]), in_flight=self.in_flight)
         report = Sender(self.box, service, jitter=lambda: 0.0).drain()
         self.tell("drained", report.sent, report.held, report.waiting)
         return report
@@ -181,6 +182,7 @@ def spawn(settings: dict[str, str], command: dict[str, Any]) -> int:
             command.get("root", settings["root"]),
             Path(command["log"]),
             forget_commit=command.get("forget_commit", False),
+            in_flight=command.get("in_flight", 1),
         )
         act = getattr(worker, command["spawn"])
         if command.get("stopped"):

@@ -227,6 +227,7 @@ def _connector(raw: Mapping[str, Any]) -> Connector:
         ca_file=raw.get("ca_file"),
         deadline=raw.get("deadline", 400),
         in_doubt=raw.get("in_doubt", "hold"),
+        in_flight=raw.get("in_flight", 1),
     )
 
 

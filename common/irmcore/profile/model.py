@@ -19,7 +19,10 @@ class CredentialRef:
 
 @dataclass(frozen=True)
 class Connector:
-    """Which connector the rows go to, and how. GUIDs are lower case; ``deadline`` in seconds."""
+    """Which connector the rows go to, and how. GUIDs are lower case; ``deadline`` in seconds.
+
+    ``in_flight`` uploads may be on their way at the same time.
+    """
 
     job_id: str
     tenant_id: str
@@ -31,6 +34,7 @@ class Connector:
     ca_file: str | None
     deadline: int
     in_doubt: str
+    in_flight: int = 1
 
     def placeholders(self) -> tuple[str, ...]:
         """The keys that still have the placeholder of a shipped profile."""

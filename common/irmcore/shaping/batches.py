@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from irmcore.profile.model import Profile
@@ -23,6 +25,14 @@ def line_writer() -> Any:
     return csv.writer(_Line(), lineterminator="\r\n").writerow
 
 
+class _Lines:
+    """A file that keeps each line it is given: csv.writer writes a line at a time."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.write = self.lines.append  # a method of C, so that writerows runs no Python
+
+
 class Batcher:
     """Fills one payload at a time: at most ``limits.rows`` rows and ``limits.bytes`` bytes."""
 
@@ -30,6 +40,7 @@ class Batcher:
         self._line = line_writer()
         self._limits = profile.limits
         self._header = self._line([column.header for column in profile.columns]).encode("utf-8")
+        self._columns = len(profile.columns)
         self._lines: list[bytes] = []
         self._bytes = len(self._header)
 
@@ -42,12 +53,32 @@ class Batcher:
         line: bytes = self._line(fields).encode("utf-8")
         return line if len(self._header) + len(line) <= self._limits.bytes else None
 
+    def encode_all(self, rows: Iterable[Sequence[str]]) -> list[bytes]:
+        """The lines of rows of which each is known to fit an empty batch."""
+        file = _Lines()
+        csv.writer(file, lineterminator="\r\n").writerows(rows)
+        return list(map(str.encode, file.lines))
+
+    def surely_fits(self, text_bytes: int) -> bool:
+        """Whether a row of so many bytes of text fits an empty batch, however much must be quoted."""
+        return len(self._header) + 2 * text_bytes + 3 * self._columns + 2 <= self._limits.bytes
+
     def fits(self, line: bytes) -> bool:
         return len(self._lines) < self._limits.rows and self._bytes + len(line) <= self._limits.bytes
 
     def add(self, line: bytes) -> None:
         self._lines.append(line)
         self._bytes += len(line)
+
+    def fill(self, lines: Sequence[bytes]) -> int:
+        """Add as many of the lines, from the first, as fit; gives how many."""
+        room = self._limits.rows - len(self._lines)
+        ends = list(accumulate(map(len, lines[:room])))
+        count = bisect_right(ends, self._limits.bytes - self._bytes)
+        if count:
+            self._lines += lines[:count]
+            self._bytes += ends[count - 1]
+        return count
 
     def take(self) -> bytes:
         """The payload so far; the next one begins empty."""

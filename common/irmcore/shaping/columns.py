@@ -1,11 +1,11 @@
-"""A profile's column → a function from one input text to the canonical text.
+"""A profile's column → a function from its input texts to their canonical texts.
 
 The types are a table: a new type is a new line in ``_CONVERTERS`` beside its neighbours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Callable, TypeVar
 
 from irmcore.profile.model import Column
@@ -13,6 +13,8 @@ from irmcore.reasons import Refused
 from irmcore.shaping import numbers, text, times, upn
 
 Convert = Callable[[str], str]
+#: A whole column at once. Raises Refused if one of its cells is refused, whichever it is.
+ConvertAll = Callable[[Sequence[str]], Sequence[str]]
 
 #: Distinct values of a column that are remembered; then the memory starts anew.
 MEMORY = 20_000
@@ -82,7 +84,31 @@ def _domain(values: tuple[str, ...], column: Column, reason: str) -> Convert:
 
 def converter(column: Column, zone: str | None) -> Convert:
     """The conversion of ``column``, empty values included. What it returns raises Refused."""
-    convert = _CONVERTERS[column.type](column, zone)
+    convert = _checked(column, _CONVERTERS[column.type](column, zone))
+    # Free text is as good as never the same twice; everything else repeats.
+    return convert if _is_free(column) else Memo(convert).__getitem__
+
+
+def column_converter(column: Column, convert: Convert) -> ConvertAll:
+    """``convert``, which is the column's ``converter``, for all its cells at once."""
+    if not _is_free(column):
+        return lambda cells: list(map(convert, cells))
+    required = column.required
+
+    def all_kept(cells: Sequence[str]) -> Sequence[str]:
+        if required and "" in cells:
+            raise Refused("missing-value")
+        text.refuse_any(cells)
+        return cells
+
+    return all_kept
+
+
+def _is_free(column: Column) -> bool:
+    return column.type == "string" and not column.related_values and not column.allowed
+
+
+def _checked(column: Column, convert: Convert) -> Convert:
     required = column.required
 
     def checked(value: str) -> str:
@@ -92,5 +118,4 @@ def converter(column: Column, zone: str | None) -> Convert:
             return ""
         return convert(value)
 
-    # Free text is as good as never the same twice; everything else repeats.
-    return checked if convert is text.canonical else Memo(checked).__getitem__
+    return checked

@@ -2,7 +2,7 @@
 
 Promises: every row of the input comes out exactly once, as values or as a reason code, with its line;
 a single bad row costs only itself; what makes rows undividable (UTF-16, an unclosed quote, a wrong
-header) raises InputError. Streams: holds one row at a time. Knows nothing of what the values mean.
+header) raises InputError. Streams: holds one block at a time. Knows nothing of what the values mean.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import (
-    Any,
-    NamedTuple,
-)
+from itertools import islice
+from typing import Any
 
 from irmcore.errors import InputError
+from irmcore.shaping.blocks import BLOCK_ROWS, Block, Rows, SourceRow, fitting, grouped, lines_of
 
 #: A field longer than this cannot be part of an upload; it is most often a quote that never closes.
 MAX_FIELD_CHARACTERS = 4 * 1024 * 1024
@@ -30,23 +29,16 @@ MAX_FIELD_CHARACTERS = 4 * 1024 * 1024
 NUL_MARK = "\udc00"
 
 
-class SourceRow(NamedTuple):
-    """A row as read: its first line (from 1), its values by position, or why it is refused.
-
-    A row that could not be divided (``rejects.WHOLE``) has one value: its text as it stood.
-    """
-
-    line: int
-    values: tuple[str, ...]
-    refused: str | None = None
-
-
 @dataclass(frozen=True)
 class Table:
-    """The header and the rows of an input; ``rows`` can be walked once."""
+    """The header and the rows of an input; ``rows``, or ``blocks``, can be walked once."""
 
     header: tuple[str, ...]
     rows: Iterator[SourceRow]
+
+    def blocks(self) -> Iterator[Block]:
+        """The same rows some hundred at a time."""
+        return self.rows.blocks if isinstance(self.rows, Rows) else grouped(self.rows)
 
 
 def decompressed(stream: io.BufferedReader, name: str) -> io.BufferedReader:
@@ -110,7 +102,7 @@ def csv_table(stream: io.BufferedReader, *, name: str, ragged: str = "refuse") -
         if first[cell] != number:
             # By number, not by name: of a file without a header this is the first row.
             raise _bad_header(name, f"columns {first[cell]} and {number} of the header have the same name")
-    return Table(header, _csv_rows(reader, len(header), last, name=name, ragged=ragged))
+    return Table(header, Rows(_csv_blocks(reader, len(header), last, name=name, ragged=ragged)))
 
 
 def _bad_header(name: str, what: str) -> InputError:
@@ -124,36 +116,62 @@ def _without_nul(lines: Iterable[str], last: list[str]) -> Iterator[str]:
         yield last[0]
 
 
-def _csv_rows(reader: Any, width: int, last: list[str], *, name: str, ragged: str) -> Iterator[SourceRow]:
+def _csv_blocks(reader: Any, width: int, last: list[str], *, name: str, ragged: str) -> Iterator[Block]:
+    size = BLOCK_ROWS // 8
     while True:
-        line = reader.line_num + 1
+        first = reader.line_num + 1
+        rows: list[list[str]] = []
+        broken: csv.Error | None = None
         try:
-            row = next(reader)
-        except StopIteration:
-            return
+            rows.extend(islice(reader, size))  # in C; of a row that raises, those before it stay
         except csv.Error as error:
-            # Text of the csv module, which never quotes the row. A stray quote on a later line than the
-            # row's first may as well be the first quote of another row: the rows between would be lost.
-            spans = reader.line_num > line
-            if spans or "unexpected end of data" in str(error) or "field larger" in str(error):
-                raise InputError(
-                    "a value begins here that does not end (a quote that is never closed, or over "
-                    "4 MiB), so the rows after it cannot be told apart",
-                    where=f"{name}:{line}",
-                    next_step='Close the quote, or double it ("") if it is part of the value.',
-                ) from None
-            yield SourceRow(line, (last[0].rstrip("\r\n"),), "malformed-quoting")
+            broken = error
+        if not rows and broken is None:
+            return
+        lines = lines_of(rows, first, reader.line_num + 1 if broken is None else -1)
+        size = fitting(rows, size)
+        if set(map(len, rows)) == {width}:
+            block = Block(rows, lines[:-1])
+        else:
+            block = _ragged_block(rows, lines, width, ragged)
+        if broken is None:
+            yield block
+            continue
+        # Text of the csv module, which never quotes the row. A stray quote on a later line than the
+        # row's first may as well be the first quote of another row: the rows between would be lost.
+        spans = reader.line_num > lines[-1]
+        if spans or "unexpected end of data" in str(broken) or "field larger" in str(broken):
+            yield block
+            raise InputError(
+                "a value begins here that does not end (a quote that is never closed, or over "
+                "4 MiB), so the rows after it cannot be told apart",
+                where=f"{name}:{lines[-1]}",
+                next_step='Close the quote, or double it ("") if it is part of the value.',
+            ) from None
+        unquoted = SourceRow(lines[-1], (last[0].rstrip("\r\n"),), "malformed-quoting")
+        yield Block(block.rows, block.lines, [*block.refused, unquoted])
+
+
+def _ragged_block(rows: Sequence[list[str]], lines: Sequence[int], width: int, ragged: str) -> Block:
+    """A block in which some row has not the header's width; empty lines are no rows."""
+    good: list[list[str]] = []
+    numbers: list[int] = []
+    refused: list[SourceRow] = []
+    for line, row in zip(lines, rows):
+        if not row:
             continue
         if len(row) == width:
-            yield SourceRow(line, tuple(row))
-        elif not row:
-            continue
+            good.append(row)
         elif len(row) < width:
-            yield SourceRow(line, tuple(row), "ragged-short")
+            refused.append(SourceRow(line, tuple(row), "ragged-short"))
+            continue
         elif ragged == "join-last":
-            yield SourceRow(line, (*row[: width - 1], ",".join(row[width - 1 :])))
+            good.append([*row[: width - 1], ",".join(row[width - 1 :])])
         else:
-            yield SourceRow(line, tuple(row), "ragged-long")
+            refused.append(SourceRow(line, tuple(row), "ragged-long"))
+            continue
+        numbers.append(line)
+    return Block(good, numbers, refused)
 
 
 def json_lines_table(stream: io.BufferedReader, fields: Sequence[str], *, name: str) -> Table:

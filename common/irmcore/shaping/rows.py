@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Callable, NamedTuple
+from itertools import compress
+from typing import Any, NamedTuple
 
 from irmcore.errors import InputError
 from irmcore.profile.model import Profile
 from irmcore.reasons import Refused
 from irmcore.shaping import times
-from irmcore.shaping.columns import Memo, converter
+from irmcore.shaping.blocks import Block
+from irmcore.shaping.columns import Convert, ConvertAll, column_converter, converter
 
 SEPARATOR = "\x1f"
 
@@ -39,6 +41,34 @@ class ShapedRow(NamedTuple):
     subject: bytes
 
 
+class ShapedBlock(NamedTuple):
+    """Shaped rows, column by column, each with the position that it had in the block.
+
+    ``columns`` are the profile's, each with one text a row; ``largest`` is the most bytes of text that
+    a row has; the others are as in ShapedRow.
+    """
+
+    positions: Sequence[int]
+    columns: Sequence[Sequence[str]]
+    users: Sequence[str]
+    times: Sequence[int]
+    keys: list[bytes]
+    subjects: list[bytes]
+    largest: int
+
+    def rows(self) -> Iterator[ShapedRow]:
+        return map(ShapedRow, zip(*self.columns), self.users, self.times, self.keys, self.subjects)
+
+    @staticmethod
+    def of(rows: Sequence[ShapedRow]) -> ShapedBlock:
+        """The block of these rows, none of which is missing."""
+        fields, users, times_, keys, subjects = zip(*rows)
+        largest = max(sum(len(text.encode("utf-8")) for text in row.fields) for row in rows)
+        return ShapedBlock(
+            range(len(rows)), list(zip(*fields)), users, times_, list(keys), list(subjects), largest
+        )
+
+
 class RowRefused(Exception):
     """``column`` (the header, or "" for the row as a whole) and a reason ``code``; no value."""
 
@@ -56,36 +86,86 @@ class Shaper:
         columns = profile.columns
         positions = _positions(profile, header, name)
         self._headers = [column.header for column in columns]
-        self._plan: list[tuple[int, Callable[[str], str]]] = [
-            (position, converter(column, profile.zone)) for position, column in zip(positions, columns)
+        converts = [converter(column, profile.zone) for column in columns]
+        self._plan: list[tuple[int, Convert]] = list(zip(positions, converts))
+        self._plan_of_columns: list[tuple[int, ConvertAll]] = [
+            (position, column_converter(column, convert))
+            for position, column, convert in zip(positions, columns, converts)
         ]
         roles = [column.role for column in columns]
         self._user_at = roles.index("user")
         self._time_at = roles.index("time")
-        # The canonical text of the time column → µs; its own memory, as the text is already checked.
-        self._micros: Memo[int] = Memo(lambda text: times.parse(text, zone=None, form="iso8601"))
+        self._zone = times.zone_named(profile.zone) if profile.zone else None
+        self._time_form = columns[self._time_at].format
         self._subject_at = [i for i, role in enumerate(roles) if role != "threshold"]
         self._whole_is_subject = len(self._subject_at) == len(columns)
-        self._job = profile.connector.job_id.encode("ascii")
+        job = profile.connector.job_id.encode("ascii")
+        # Copied for each row: a copy costs less than reading the arguments again.
+        self._new_key = blake2b(digest_size=16, key=job).copy
+        self._new_subject = blake2b(digest_size=8, key=job).copy
 
     def shape(self, values: Sequence[str]) -> ShapedRow:
         """The shaped row of ``values``. Raises RowRefused."""
-        try:
-            fields = [convert(values[at]) for at, convert in self._plan]
-            text = SEPARATOR.join(fields)
-            key = blake2b(text.encode("utf-8"), digest_size=16, key=self._job).digest()
-        except (Refused, UnicodeEncodeError):
-            raise self._refusal(values) from None
-        if self._whole_is_subject:
-            subject = key[:8]
-        else:
-            rest = SEPARATOR.join([fields[i] for i in self._subject_at])
-            subject = blake2b(rest.encode("utf-8"), digest_size=8, key=self._job).digest()
-        time = self._micros[fields[self._time_at]]
-        return ShapedRow(tuple(fields), fields[self._user_at], time, key, subject)
+        block, refused = self.shape_block(Block([values], [0]))
+        if refused:
+            raise refused[0][1] from None
+        return next(block.rows())
 
-    def _refusal(self, values: Sequence[str]) -> RowRefused:
-        """Which column refused, found by asking each again: refusals are rare, rows are not."""
+    def shape_block(self, block: Block) -> tuple[ShapedBlock, Sequence[tuple[int, RowRefused]]]:
+        """The shaped rows of ``block.rows``, and the others by their position with the reason."""
+        positions: Sequence[int] = range(len(block.rows))
+        refused: list[tuple[int, RowRefused]] = []
+        try:
+            columns, micros, texts = self._converted(block.columns)
+        except (Refused, UnicodeEncodeError):
+            good = [self._is_good(row, at, refused) for at, row in enumerate(block.rows)]
+            positions = list(compress(positions, good))
+            columns, micros, texts = self._converted(list(zip(*compress(block.rows, good))))
+        keys = _digests(self._new_key, texts)
+        if self._whole_is_subject:
+            subjects = [key[:8] for key in keys]
+        else:
+            rest = map(SEPARATOR.join, zip(*[columns[at] for at in self._subject_at]))
+            subjects = _digests(self._new_subject, map(str.encode, rest))
+        users, largest = columns[self._user_at], max(map(len, texts), default=0)
+        return ShapedBlock(positions, columns, users, micros, keys, subjects, largest), refused
+
+    def _converted(
+        self, given: Sequence[Sequence[str]]
+    ) -> tuple[list[Sequence[str]], Sequence[int], list[bytes]]:
+        """All columns of the rows, their times, and what their keys are of.
+
+        Raises Refused, UnicodeEncodeError if one of the rows is to be refused.
+        """
+        columns: list[Sequence[str]] = []
+        micros: Sequence[int] = ()
+        for number, (at, convert) in enumerate(self._plan_of_columns):
+            cells = given[at] if given else ()
+            if number == self._time_at:
+                micros, texts = self._times(cells)
+                columns.append(texts)
+            else:
+                columns.append(convert(cells))
+        return columns, micros, list(map(str.encode, map(SEPARATOR.join, zip(*columns))))
+
+    def _times(self, cells: Sequence[str]) -> tuple[Sequence[int], Sequence[str]]:
+        """The times of the rows in µs and as canonical texts. Raises Refused."""
+        once = list(dict.fromkeys(cells))
+        micros, texts = times.parse_all(once, zone=self._zone, form=self._time_form)
+        if len(once) == len(cells):
+            return micros, texts
+        # Aggregated rows share their times: each is read once a block.
+        micros_of, text_of = dict(zip(once, micros)), dict(zip(once, texts))
+        return list(map(micros_of.__getitem__, cells)), list(map(text_of.__getitem__, cells))
+
+    def _is_good(self, row: Sequence[str], at: int, refused: list[tuple[int, RowRefused]]) -> bool:
+        refusal = self._refusal(row)
+        if refusal is not None:
+            refused.append((at, refusal))
+        return refusal is None
+
+    def _refusal(self, values: Sequence[str]) -> RowRefused | None:
+        """Which column refuses the row, if any; asked only where a block has a row that is refused."""
         for header, (at, convert) in zip(self._headers, self._plan):
             try:
                 convert(values[at]).encode("utf-8")
@@ -93,7 +173,18 @@ class Shaper:
                 return RowRefused(header, refused.code)
             except UnicodeEncodeError:
                 return RowRefused(header, "invalid-utf8")
-        raise AssertionError("a row was refused by no column")
+        return None
+
+
+def _digests(new: Any, texts: Iterable[bytes]) -> list[bytes]:
+    """The digest of each text by a copy of one hash object."""
+    digests: list[bytes] = []
+    add = digests.append
+    for text in texts:
+        digest = new()
+        digest.update(text)
+        add(digest.digest())
+    return digests
 
 
 def _positions(profile: Profile, header: Sequence[str], name: str) -> list[int]:

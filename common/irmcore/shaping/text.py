@@ -10,6 +10,7 @@ are the user's data and are kept; :func:`hazards` names them for ``irmexport che
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from irmcore.reasons import Refused
 
@@ -37,6 +38,12 @@ def canonical(text: str) -> str:
     if character >= "\ud800":
         raise Refused("invalid-utf8")
     raise Refused("control-character")
+
+
+def refuse_any(texts: Iterable[str]) -> None:
+    """Raises Refused if ``canonical`` would refuse one of the texts; all are looked at as one."""
+    # Joined by spaces: a CR at the end of one and an LF at the beginning of the next are no CR LF.
+    canonical(" ".join(texts))
 
 
 def hazards(text: str) -> tuple[str, ...]:

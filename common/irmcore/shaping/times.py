@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
+from operator import add, itemgetter
 from typing import Optional
 from zoneinfo import ZoneInfo
 
@@ -51,6 +53,12 @@ _COMMON = re.compile(
 _TWO_DIGITS = {f"{number:02d}": number for number in range(60)}
 #: ``mm:ss`` of each second of an hour, for writing.
 _SECOND_TEXTS = tuple(f"{minute}:{second}" for minute in _TWO_DIGITS for second in _TWO_DIGITS)
+
+#: ``:mm:ss`` of each second of an hour → µs since the hour began, for reading.
+_WITHIN_HOUR = {f":{text}": second * _SECOND for second, text in enumerate(_SECOND_TEXTS)}
+_HOUR_OF, _WITHIN_HOUR_OF, _REST_OF = (itemgetter(slice(*at)) for at in ((0, 13), (13, 19), (19, None)))
+#: What stands behind the seconds of a time in UTC that has whole ones.
+_WHOLE_UTC = frozenset(("Z", "+00:00", ".000Z", ".000000Z", ".000000+00:00"))
 
 _FRACTION = r"(?:[.,](?P<fraction>[0-9]+))?"
 # U+2212 is the minus sign that ISO 8601 prefers. An offset may be basic behind an extended time:
@@ -112,6 +120,47 @@ def canonical(microseconds: int) -> str:
     second, below = divmod(microseconds, _SECOND)
     hour, second = divmod(second, 3_600)
     return f"{_hour_text(hour)}:{_SECOND_TEXTS[second]}.{below:06d}+00:00"
+
+
+def parse_all(
+    texts: Sequence[str], *, zone: tzinfo | None, form: str = "auto"
+) -> tuple[list[int], list[str]]:
+    """What ``parse`` gives for each text, and the canonical text of that.
+
+    Raises Refused if one of them is refused. Times in UTC with whole seconds, where all are, are read
+    by three look-ups each, which run in C.
+    """
+    if form in {"auto", "iso8601"} and _WHOLE_UTC.issuperset(map(_REST_OF, texts)):
+        try:
+            hours = map(_hours.__getitem__, map(_HOUR_OF, texts))
+            found = list(map(add, hours, map(_WITHIN_HOUR.__getitem__, map(_WITHIN_HOUR_OF, texts))))
+        except KeyError:
+            pass  # some text is of another form, or no time
+        else:
+            return found, [f"{text[:19]}.000000+00:00" for text in texts]
+    found = [parse(text, zone=zone, form=form) for text in texts]
+    return found, list(map(canonical, found))
+
+
+class _Hours(dict[str, int]):
+    """``yyyy-mm-ddThh`` → µs. Raises KeyError for what is not written so, or is no hour in range."""
+
+    def __missing__(self, hour: str) -> int:
+        common = _COMMON(f"{hour}:00:00Z")
+        if common is None or hour[10] != "T":
+            raise KeyError(hour)
+        try:
+            found = parse(f"{hour}:00:00Z", zone=None)
+        except Refused:
+            raise KeyError(hour) from None
+        if len(self) >= _HOURS_KEPT:
+            self.clear()
+        self[hour] = found
+        return found
+
+
+_HOURS_KEPT = 10_000
+_hours = _Hours()
 
 
 def zone_named(name: str) -> tzinfo:

@@ -1,9 +1,8 @@
-"""`| irmexport`: the options and the protocol; what is done with the rows is in ``handover``.
+"""`| irmexport`: the requests with rows; what is done with the rows is in ``handover``.
 
-The SDK does getinfo and the options. The rows pass it by: each request's body is read to its full
-length, spooled and echoed as it came. They are shaped and queued once, with the request that says
-finished; not in a preview, nor where the search was cut short. The process is also started for
-getinfo alone, so nothing happens before the first request.
+Each request's body is read to its full length, spooled and echoed as it came. The rows are shaped and
+queued once, with the request that says finished; not in a preview, nor where the search was cut short.
+The process is also started for getinfo alone, so nothing happens before the first request.
 """
 
 from __future__ import annotations
@@ -16,71 +15,41 @@ from typing import Any, BinaryIO
 
 from irmcore.clock import SystemClock
 from irmcore.errors import InputError, OutboxFull, TooManyRefused
-from splunklib.searchcommands import Configuration, EventingCommand, Option, validators
 
 from irmsplunk import export, frames, telling
 from irmsplunk.export import Asked, Export, said_of
 from irmsplunk.handover import Handed, Standing
 from irmsplunk.journal import Journal
+from irmsplunk.opening import Options
 from irmsplunk.places import Places
 from irmsplunk.search import Search
 from irmsplunk.spool import Spool
 from irmsplunk.telling import ERROR, INFO, WARN
 
-#: Options of the SDK that write the session key or rows into a file.
-_NOT_OFFERED = {"record", "logging_configuration", "logging_level"}
 #: Result rows in one reply.
 _MOST = 50_000
 
 
-@Configuration()
-class IrmExport(EventingCommand):  # type: ignore[misc]
-    """The command as the SDK sees it."""
-
-    profile = Option(require=True)
-    dryrun = Option(default=False, validate=validators.Boolean())
-    wait = Option(default=30, validate=validators.Integer(0, 3600))
-    output = Option(default="rows", validate=validators.Set("rows", "summary", "rejects"))
-    maxrejects = Option(validate=validators.Integer(0))
-    allowpartial = Option(default=False, validate=validators.Boolean())
-    fields = Option(default="")
-
-    def transform(self, records: Any) -> Any:
-        """Never called: `_execute` reads the rows itself."""
-        raise NotImplementedError
-
-    def _protocol_v2_option_parser(self, arg: str) -> list[str]:
-        name, equals, value = arg.partition("=")
-        if not equals or name in _NOT_OFFERED:
-            # Not raised: of any other exception the SDK loses the message.
-            self.write_error(
-                "irmexport: an argument is not one of this command's options: profile, dryrun, wait, output, "
-                "maxrejects, allowpartial, fields."
-            )
-            raise SystemExit(1)
-        return [name, value]
-
-    def _report_unexpected_error(self) -> None:
-        """The SDK's would show the error's text, which may quote a row."""
-        error = sys.exc_info()[1]
-        if error is not None:
-            self._record_writer.write_message("ERROR", "{}", said_of(error))
-            sys.stderr.write(f"{said_of(error)}\n")
-
-    def _execute(self, ifile: Any, process: Any) -> None:
-        output: BinaryIO = getattr(self._record_writer.ofile, "buffer", self._record_writer.ofile)
-        Talk(self, self._as_binary_stream(ifile), output).run()
+def talk(options: Options, metadata: object, requests: BinaryIO, replies: BinaryIO) -> None:
+    """The execute requests, to the end of the process; whatever goes wrong is told in the search."""
+    try:
+        Talk(options, metadata, requests, replies).run()
+    except Exception as error:  # noqa: BLE001 - one border: splunkd gets its reply
+        frames.write(replies, frames.metadata([(ERROR, said_of(error))], finished=True))
+        sys.stderr.write(f"{said_of(error)}\n")
+        raise SystemExit(1) from None
 
 
 class Talk:
     """The execute requests of one process, one reply each."""
 
-    def __init__(self, options: IrmExport, requests: BinaryIO, replies: BinaryIO) -> None:
+    def __init__(self, options: Options, metadata: object, requests: BinaryIO, replies: BinaryIO) -> None:
+        """``metadata`` is that of getinfo, as objects with attributes."""
         self._options = options
         self._requests = requests
         self._replies = replies
         self._clock = SystemClock()
-        self._search = Search.of(options.metadata)
+        self._search = Search.of(metadata)
         self._places = Places.of(os.environ)
         self._journal = Journal(self._places.logs, self._clock, "command")
         self._export = Export(

@@ -13,10 +13,12 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, BinaryIO
+from itertools import islice
+from typing import Any, BinaryIO, NamedTuple
 
 from irmcore.errors import InputError, OutboxFull
-from irmcore.shaping.readers import NUL_MARK, SourceRow, Table
+from irmcore.shaping.blocks import BLOCK_ROWS, Block, Rows, SourceRow, fitting
+from irmcore.shaping.readers import NUL_MARK, Table
 
 _MV = "__mv_"
 _PIECE = 65_536
@@ -31,7 +33,7 @@ class Spool:
             self._file: BinaryIO = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
         except OSError as error:
             raise _full(error) from None
-        self._parts: list[tuple[int, int]] = []
+        self._parts: list[_Stretch] = []
         self._end = 0
 
     def add(self, pieces: Iterable[bytes]) -> int:
@@ -41,23 +43,25 @@ class Spool:
         it be answered.
         """
         start = self._end
+        nul = False
         rest = iter(pieces)
         try:
             self._file.seek(start)
             for piece in rest:
                 self._file.write(piece)
+                nul = nul or b"\0" in piece
                 self._end += len(piece)
             self._file.flush()
         except OSError as error:
             for _ in rest:
                 continue
             raise _full(error) from None
-        self._parts.append((start, self._end - start))
+        self._parts.append(_Stretch(start, self._end - start, nul))
         return self._end - start
 
     def last(self) -> Iterator[bytes]:
         """The body that was added last, for the echo."""
-        start, length = self._parts[-1]
+        start, length, _ = self._parts[-1]
         self._file.seek(start)
         while length:
             piece = self._file.read(min(length, _PIECE))
@@ -71,7 +75,7 @@ class Spool:
             found = self._header(part, name)
             _refuse_twice(found, needed, name)
             header.update(dict.fromkeys(field for field in found if not field.startswith(_MV)))
-        return Table(tuple(header), self._walk(tuple(header), frozenset(needed)))
+        return Table(tuple(header), Rows(self._blocks(tuple(header), frozenset(needed))))
 
     def close(self) -> None:
         """Let the file go; what could not be written of it is no longer needed."""
@@ -80,7 +84,7 @@ class Spool:
         except OSError:
             return
 
-    def _header(self, part: tuple[int, int], name: str) -> list[str]:
+    def _header(self, part: _Stretch, name: str) -> list[str]:
         try:
             return next(self._rows(part), [])
         except csv.Error:
@@ -90,35 +94,46 @@ class Spool:
                 next_step="Nothing was accepted; run the search again, and report this if it stays.",
             ) from None
 
-    def _rows(self, part: tuple[int, int]) -> Iterator[list[str]]:
-        raw = io.BufferedReader(_Part(self._file, *part))
+    def _rows(self, part: _Stretch) -> Iterator[list[str]]:
+        raw = io.BufferedReader(_Part(self._file, part.start, part.length), _PIECE)
         # surrogateescape: a byte that is not UTF-8 reaches the shaper, which refuses its row.
         text = io.TextIOWrapper(raw, encoding="utf-8", errors="surrogateescape", newline="")
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # `_raw` may be long; only what is sent is limited
-        yield from csv.reader(_without_nul(text), strict=True)
+        return csv.reader(_without_nul(text) if part.nul else text, strict=True)
 
-    def _walk(self, header: tuple[str, ...], needed: frozenset[str]) -> Iterator[SourceRow]:
+    def _blocks(self, header: tuple[str, ...], needed: frozenset[str]) -> Iterator[Block]:
         number = 0
         for part in self._parts:
+            reader = self._rows(part)
             layout: _Layout | None = None
-            rows = self._rows(part)
+            size = BLOCK_ROWS // 8
             while True:
+                rows: list[list[str]] = []
                 try:
-                    row = next(rows)
-                except StopIteration:
-                    break
+                    if layout is None:
+                        layout = _Layout(next(reader, []), header, needed)
+                    rows.extend(islice(reader, size))  # in C
                 except csv.Error:
                     # A reader that has raised is done: what follows in this part cannot be told apart.
                     raise InputError(
                         "a row cannot be read as CSV, so the rows after it cannot be told apart",
-                        where=f"search result {number + 1}",
+                        where=f"search result {number + len(rows) + 1}",
                         next_step="Nothing was accepted; run the search again, and report this if it stays.",
                     ) from None
-                if layout is None:
-                    layout = _Layout(row, header, needed)
-                elif row:
-                    number += 1
-                    yield layout.read(number, row)
+                if not rows:
+                    break
+                size = fitting(rows, size)
+                rows = [row for row in rows if row]
+                yield layout.block(rows, range(number + 1, number + len(rows) + 1))
+                number += len(rows)
+
+
+class _Stretch(NamedTuple):
+    """Where one request's body lies in the file, and whether it has a NUL."""
+
+    start: int
+    length: int
+    nul: bool
 
 
 class _Layout:
@@ -132,18 +147,35 @@ class _Layout:
         self._take = len(header)
         self._lists = [first[_MV + field] for field in needed if _MV + field in first]
 
-    def read(self, number: int, row: list[str]) -> SourceRow:
-        if len(row) != self._width:
-            return SourceRow(number, tuple(row), "ragged-short" if len(row) < self._width else "ragged-long")
-        values = (
-            tuple(row[: self._take])
-            if self._straight
-            else tuple([row[at] if at >= 0 else "" for at in self._at])
-        )
-        for at in self._lists:
-            if row[at] and is_list(row[at]):
-                return SourceRow(number, values, "multiple-values")
-        return SourceRow(number, values)
+    def block(self, rows: list[list[str]], numbers: range) -> Block:
+        """The block of these rows; nearly always they are as they must be, and it is made in C."""
+        whole = Block(rows, numbers)
+        if not all(map(self._width.__eq__, map(len, rows))):
+            whole = whole.without(
+                {
+                    at: SourceRow(
+                        numbers[at], tuple(row), "ragged-short" if len(row) < self._width else "ragged-long"
+                    )
+                    for at, row in enumerate(rows)
+                    if len(row) != self._width
+                }
+            )
+        if whole.rows and any(any(whole.columns[at]) for at in self._lists):
+            whole = whole.without(
+                {
+                    at: SourceRow(whole.lines[at], self._values(row), "multiple-values")
+                    for at, row in enumerate(whole.rows)
+                    if any(row[column] and is_list(row[column]) for column in self._lists)
+                }
+            )
+        if self._straight:
+            return whole
+        return Block([self._values(row) for row in whole.rows], whole.lines, whole.refused)
+
+    def _values(self, row: Sequence[str]) -> tuple[str, ...]:
+        if self._straight:
+            return tuple(row[: self._take])
+        return tuple([row[at] if at >= 0 else "" for at in self._at])
 
 
 #: One value between dollars, its own dollars doubled; an element of a list may be empty.

@@ -1,0 +1,83 @@
+"""`make bench`: everything that is promised of speed, beside its peer and its limit, in one run.
+
+python -m benchmarks [--quick] [--only NAME] [--json FILE] [--into PAGE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import draining, files, ledgers, outboxes, splunk
+from benchmarks.table import Line, document, machine, markdown
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured: ``share`` of the rows, and how often."""
+
+    share: float
+    rounds: int
+
+    def rows(self, count: int) -> int:
+        return int(count * self.share)
+
+
+#: Between these lines of a page stands the table.
+BEGIN, END = "<!-- table: make bench -->", "<!-- end -->"
+
+FULL, QUICK = Effort(1.0, 5), Effort(0.1, 3)
+
+PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
+    "splunk": lambda scratch, effort: splunk.measure(
+        scratch, rows=effort.rows(200_000), rounds=effort.rounds
+    ),
+    "files": lambda scratch, effort: files.measure(
+        scratch, rows=effort.rows(1_000_000), rounds=effort.rounds
+    ),
+    "drain": lambda scratch, effort: draining.measure(
+        scratch, rows=effort.rows(100_000), rounds=effort.rounds
+    ),
+    "outbox": lambda scratch, effort: outboxes.measure(
+        scratch, batches=effort.rows(250), rounds=effort.rounds
+    ),
+    "ledger": lambda scratch, effort: ledgers.measure(
+        scratch, keys=effort.rows(10_000_000), rounds=effort.rounds
+    ),
+}
+
+
+def main() -> None:
+    """Measure, print, and write where asked."""
+    ask = argparse.ArgumentParser(prog="python -m benchmarks")
+    ask.add_argument("--quick", action="store_true", help="fewer rows and rounds: to look, not to quote")
+    ask.add_argument("--only", choices=PARTS, action="append", help="only this part (may be repeated)")
+    ask.add_argument("--json", type=Path)
+    ask.add_argument("--into", type=Path, help="a page whose table is to be this one")
+    asked = ask.parse_args()
+    effort = QUICK if asked.quick else FULL
+    on = machine()
+    lines: list[Line] = []
+    for name in asked.only or PARTS:
+        # Beside the tree, not under /tmp, which may be memory: what is synced must reach a disk.
+        Path(".cache").mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=".cache") as scratch:
+            for line in PARTS[name](Path(scratch).absolute(), effort):
+                lines.append(line)
+                print(" | ".join(line.cells()), file=sys.stderr, flush=True)
+    print(markdown(lines, on))
+    if asked.json:
+        asked.json.write_text(json.dumps(document(lines, on), indent=1) + "\n")
+    if asked.into:
+        page = asked.into.read_text()
+        before, after = page.split(BEGIN)[0], page.split(END)[1]
+        asked.into.write_text(f"{before}{BEGIN}\n{markdown(lines, on)}{END}{after}")
+
+
+if __name__ == "__main__":
+    main()

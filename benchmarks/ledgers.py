@@ -1,0 +1,76 @@
+"""A run of 10,000 rows where the row ledger has 10 million keys on disk, beside one where it has 10,000."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from irmcore import intake
+from irmcore.clock import SystemClock
+from irmcore.disk import PosixDisk
+from irmcore.ledger import Ledger, RowKey
+from irmcore.outbox import Box, Destination, Origin
+from irmcore.profile import parse, shipped_text
+from irmcore.shaping.readers import mappings_table
+
+from benchmarks.rows import FIELDS, PROFILE, rows
+from benchmarks.table import Line
+from benchmarks.timing import race
+
+ROWS = 10_000
+DATES = 400  # as long as batches stay on record
+_DAY = 20_758  # 2026-11-01, the first date of the made-up rows
+
+
+def measure(scratch: Path, *, keys: int, rounds: int) -> Iterator[Line]:
+    """Each run's rows lie on two dates that have their share of the keys already."""
+    boxes = {name: _box(scratch / name, count) for name, count in (("many", keys), ("few", ROWS))}
+    found = race({name: partial(_run, box) for name, box in boxes.items()}, rounds)
+    yield Line(
+        f"a run of {ROWS:,} rows, {keys:,} keys on disk ({DATES} dates)", f"the same, {ROWS:,} keys on disk",
+        found.of["many"]["wall"] / found.of["few"]["wall"], 2, 1.2,
+        f"{found.of['many']['wall'] * 1000:.0f} ms", f"{found.of['few']['wall'] * 1000:.0f} ms",
+        least=False, details=dict(found.of),
+    )  # fmt: skip
+
+
+def _box(path: Path, keys: int) -> Box:
+    """An outbox whose ledger has so many keys, spread evenly over the dates up to the run's own."""
+    box = Box(PosixDisk(), SystemClock(), str(path))
+    box.create()
+    ledger = Ledger(box.disk, f"{path}/ledger")
+    ledger.create()
+    ledger.rebuild(lambda: iter(()))
+    for date in range(DATES):
+        day = _DAY + 1 - date
+        ledger.merge(
+            [
+                RowKey(
+                    secrets.token_bytes(16), secrets.token_bytes(8), secrets.randbits(64), b"8 bytes!", day
+                )
+                for _ in range(keys // DATES)
+            ]
+        )
+    shutil.copytree(f"{path}/ledger", f"{path}.ledger")
+    return box
+
+
+def _run(box: Box) -> dict[str, float]:
+    """Rows of two dates, all new; then the ledger is as it was before."""
+    table = mappings_table((dict(zip(FIELDS, row, strict=True)) for row in rows(ROWS, days=2)), FIELDS)
+    origin, where = Origin("bench", "here", "bench"), Destination("bench", {"to": "nowhere"}, "hold")
+    begin, cpu = time.perf_counter(), time.process_time()
+    done = intake.accept(table, parse(shipped_text(PROFILE), PROFILE), box, origin, where=where)
+    taken = {"wall": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
+    if done.counts.shaped != ROWS:
+        sys.exit(f"the run was not what it should be: {done.counts}")
+    for place in ("ledger", "ready"):
+        shutil.rmtree(f"{box.path}/{place}")
+    shutil.copytree(f"{box.path}.ledger", f"{box.path}/ledger")
+    Path(box.path, "ready").mkdir()
+    return taken

@@ -1,0 +1,73 @@
+"""Ours: batches accepted one a run, then sent and settled, without network. argv: [--count] DIR [N [_]]."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from irmcore.clock import SystemClock
+from irmcore.counts import Counts
+from irmcore.disk import PosixDisk
+from irmcore.outbox import Box, Destination, Draft, Manifest, Origin
+from irmcore.outbox.states import COMMIT, INTENT, SENT
+
+BYTES = 10_000
+
+
+class Counting(PosixDisk):
+    """Counts the syncs."""
+
+    syncs = 0
+
+    def _fsync(self, path: str, flags: int) -> None:
+        self.syncs += 1
+        super()._fsync(path, flags)
+
+
+def batch(box: Box, number: int) -> None:
+    """One batch from staging to its receipt, with every step that makes it durable."""
+    where = Destination("bench", {"to": "nowhere"}, "hold")
+    payload = (b"%d of %d\n" % (number, os.getpid())).ljust(BYTES, b".")
+    staging = box.stage(f"run-{os.getpid()}-{number}")
+    staging.add(Draft(payload, "text/plain", where, 1, lambda _: b""))
+
+    def describe(name: str, draft: Draft, part: int, sums: dict[str, Any]) -> Manifest:
+        return Manifest(
+            id=name, destination=where, content_type="text/plain", rows=1, run="run", part=1, parts=1,
+            accepted=0.0, origin=Origin("bench", "here", "bench"), profile={}, counts=Counts(), tool="bench",
+            **sums,
+        )  # fmt: skip
+
+    staging.prepare(describe)
+    (name,) = staging.accept()
+    staging.close()
+    found = box.reload(name)
+    manifest = box.manifest(found)
+    box.payload(found, manifest)
+    for state in (INTENT, COMMIT, SENT):
+        found = box.change(found, name=state)
+    box.note(found, {"event": "sent"})
+    box.finish(found)
+
+
+def main(arguments: list[str]) -> None:
+    """Make a box, then so many batches."""
+    count = arguments[0] == "--count"
+    path = arguments[count]
+    disk = Counting()
+    Path(path).mkdir(parents=True, exist_ok=True)
+    box = Box(disk, SystemClock(), f"{path}/box")
+    box.create()
+    if count:
+        batch(box, 0)  # the first also makes directories
+        before = disk.syncs
+        batch(box, 1)
+        print(disk.syncs - before)
+        return
+    for number in range(int(arguments[1])):
+        batch(box, number)
+
+
+main(sys.argv[1:])

@@ -1,0 +1,134 @@
+"""The built Splunk app beside the SDK's command that does nothing, and beside csv.reader → csv.writer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from benchmarks.rows import PROFILE, splunk_bodies
+from benchmarks.table import Line
+from benchmarks.timing import HERE, Medians, race, run_search
+from tests.fakes.splunk_home import SplunkHome
+from tests.fakes.splunkd_rest import SplunkdRest
+from tests.fakes.splunkd_search import SearchSettings, frame
+from tests.needs import find_python
+
+PYTHONS = ("3.9", "3.13")
+CHUNK = 50_000
+_ID = "11111111-1111-1111-1111-111111111111"
+
+
+def measure(scratch: Path, *, rows: int, rounds: int) -> Iterator[Line]:
+    """The three lines of each Python that this machine has."""
+    made = scratch / "app"
+    subprocess.run(
+        [sys.executable, "package.py", "--only", "splunk", "--into", str(made)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    for version in PYTHONS:
+        python = find_python(version)
+        if python is None:
+            print(f"Python {version} is not here: its lines are left out", file=sys.stderr)
+            continue
+        home = SplunkHome.install(next(made.glob("*.spl")), scratch / f"splunk-{version}")
+        with SplunkdRest(scratch) as splunkd:
+            splunkd.sign_in("analyst-session", "ana", "search", "irmexport_run")
+            splunkd.state.confs["irmexport_connectors"] = {
+                "load": {"profile": PROFILE, "job_id": _ID, "tenant_id": _ID, "app_id": _ID, "disabled": "0"}
+            }
+            bench = _Bench(python, home, splunkd.uri, scratch)
+            yield from bench.lines(version, rows, rounds)
+
+
+class _Bench:
+    """One Python: the app as installed, and its two peers on the same requests."""
+
+    def __init__(self, python: str, home: SplunkHome, uri: str, scratch: Path) -> None:
+        self._home, self._scratch = home, scratch
+        # As on a search head, where compiled files are kept from the first run on.
+        self._environment = {
+            key: value for key, value in home.environment().items() if key != "PYTHONDONTWRITEBYTECODE"
+        }
+        self._settings = SearchSettings(
+            args=("profile=load", "wait=0"), dispatch_dir=scratch, splunkd_uri=uri
+        )
+        lib = home.bin.parent / "lib"
+        peers = HERE / "peers"
+        self._ours = [python, str(home.bin / "irmexport_command.py")]
+        self._sdk = [python, str(peers / "do_nothing_sdk.py"), str(lib)]
+        self._csv = [python, str(peers / "csv_frames.py")]
+
+    def lines(self, version: str, rows: int, rounds: int) -> Iterator[Line]:
+        """Rows per second and memory, then the start."""
+        search = self._requests("search", list(splunk_bodies(rows, CHUNK)))
+        found = race(
+            {
+                "ours": partial(self._fresh, search),
+                "sdk": partial(self._run, self._sdk, search),
+                "csv": partial(self._run, self._csv, search),
+            },
+            rounds,
+        )
+        ours = f"{_speed(found, 'ours', rows)}, {found.of['ours']['rss']:.0f} MiB"
+        named = f"`| irmexport`, Python {version}"
+        with_sdk = f"{_speed(found, 'sdk', rows)}, {found.of['sdk']['rss']:.0f} MiB"
+        sdk = "the SDK's command that does nothing"
+        yield Line(
+            f"{named}, {rows:,} rows", sdk, found.ratio("ours", "sdk"), 1.3, 2.0, ours, with_sdk,
+            details=dict(found.of),
+        )  # fmt: skip
+        yield Line(
+            f"{named}, {rows:,} rows", "csv.reader → csv.writer", found.ratio("ours", "csv"), 0.6, 0.9, ours,
+            f"{_speed(found, 'csv', rows)}, {found.of['csv']['rss']:.0f} MiB",
+        )  # fmt: skip
+        yield Line(
+            f"{named}, most memory", "", found.of["ours"]["rss"], 90, 48, ours, with_sdk,
+            unit=" MiB", least=False,
+        )  # fmt: skip
+        empty = self._requests("empty", [])
+        start = race(
+            {"ours": partial(self._run, self._ours, empty), "sdk": partial(self._run, self._sdk, empty)},
+            rounds * 2,
+        )
+        yield Line(
+            f"{named}, start → getinfo reply", sdk,
+            start.of["ours"]["getinfo"] / start.of["sdk"]["getinfo"], 1.1, 0.6,
+            f"{start.of['ours']['getinfo'] * 1000:.0f} ms", f"{start.of['sdk']['getinfo'] * 1000:.0f} ms",
+            least=False, details=dict(start.of),
+        )  # fmt: skip
+
+    def _requests(self, name: str, bodies: list[bytes]) -> Path:
+        path = self._scratch / f"{name}.requests"
+        with path.open("wb") as file:
+            file.write(frame(self._settings.getinfo(), b""))
+            for number, body in enumerate(bodies, start=1):
+                file.write(frame({"action": "execute", "finished": number == len(bodies)}, body))
+        return path
+
+    def _run(self, command: list[str], requests: Path) -> dict[str, float]:
+        return run_search(command, requests, self._scratch, self._environment)
+
+    def _fresh(self, requests: Path) -> dict[str, float]:
+        """Ours with an empty outbox: else every row but the first run's would be skipped."""
+        shutil.rmtree(self._home.outbox, ignore_errors=True)
+        return self._run(self._ours, requests)
+
+
+def _speed(found: Medians, name: str, rows: int) -> str:
+    return f"{rows / found.of[name]['wall'] / 1000:.0f} k rows/s"
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        count = int((sys.argv[1:] or ["200000"])[0])
+        for line in measure(Path(place), rows=count, rounds=int((sys.argv[2:] or ["5"])[0])):
+            print(" | ".join(line.cells()))
+            for who, taken in line.details.items():
+                print(f"   {who}: {json.dumps({k: round(v, 3) for k, v in taken.items()})}")

@@ -1,0 +1,92 @@
+"""What was measured as one table: JSON for machines, Markdown for docs/performance.md."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: ``ratio`` beside what it must be and what was aimed at, with both sides' figures.
+
+    ``least``: the ratio must not be below ``must``; otherwise not above it.
+    """
+
+    what: str
+    against: str
+    ratio: float
+    must: float
+    goal: float
+    ours: str
+    theirs: str
+    unit: str = "×"
+    least: bool = True
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def met(self, bound: float) -> bool:
+        return self.ratio >= bound if self.least else self.ratio <= bound
+
+    @property
+    def verdict(self) -> str:
+        if self.met(self.goal):
+            return "goal"
+        return "must" if self.met(self.must) else "**missed**"
+
+    def cells(self) -> Sequence[str]:
+        sign = "≥" if self.least else "≤"
+        return (
+            self.what,
+            self.against,
+            f"{self.ratio:.2f}{self.unit}" if self.unit == "×" else f"{self.ratio:.0f}{self.unit}",
+            f"{sign} {self.must:g}{self.unit}",
+            f"{sign} {self.goal:g}{self.unit}",
+            self.verdict,
+            self.ours,
+            self.theirs,
+        )
+
+
+_HEAD = ("what", "against", "measured", "must", "goal", "reached", "irmexport", "the other")
+
+
+def machine() -> dict[str, str]:
+    """What it ran on."""
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return {
+        "cpu": f"{os.cpu_count()} × {cpu}",
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "irmexport": f"{version('irmexport')} ({commit})",
+        "at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "load": f"{os.getloadavg()[0]:.1f} before",
+    }
+
+
+def markdown(lines: Sequence[Line], on: dict[str, str]) -> str:
+    """The table with what it ran on."""
+    said = "; ".join(f"{name} {text}" for name, text in on.items())
+    body = [_HEAD, ("---",) * len(_HEAD), *(line.cells() for line in lines)]
+    return f"{said}\n\n" + "\n".join(f"| {' | '.join(cells)} |" for cells in body) + "\n"
+
+
+def document(lines: Sequence[Line], on: dict[str, str]) -> dict[str, Any]:
+    """The same as plain values."""
+    return {"machine": on, "lines": [{**asdict(line), "reached": line.verdict} for line in lines]}

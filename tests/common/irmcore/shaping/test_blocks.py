@@ -1,0 +1,101 @@
+"""Blocks: rows some hundred at a time are the same rows, with the same lines, as one by one."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from hypothesis import given
+from hypothesis import strategies as st
+from irmcore.reasons import Refused
+from irmcore.shaping import times
+from irmcore.shaping.blocks import BLOCK_CHARACTERS, BLOCK_ROWS, SourceRow, fitting, grouped, lines_of
+from irmcore.shaping.readers import csv_table
+from irmcore.shaping.rows import RowRefused, Shaper
+
+from tests.common.irmcore.profiles import profile
+
+HEADER = ("user", "time", "score", "note")
+CELL = st.text('a,"\r\n', max_size=4)
+
+
+@given(st.lists(st.tuples(CELL, CELL), max_size=8), st.sampled_from(("\n", "\r\n", "\r")))
+def test_the_lines_of_rows(rows: list[tuple[str, str]], end: str) -> None:
+    """A row's line is the one it begins on, however many lines the cells before it take."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([("a", "b"), *rows])
+    expected, line = [], 2
+    for row in rows:
+        expected.append(line)
+        one = io.StringIO(newline="")
+        csv.writer(one, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(row)
+        line += len(io.StringIO(one.getvalue(), newline=None).readlines())
+    data = text.getvalue().encode()
+    (block,) = list(csv_table(io.BufferedReader(io.BytesIO(data)), name="x").blocks()) or [None]
+    assert list(block.lines if block else []) == expected
+
+
+def test_lines_of_plain_rows_are_counted_without_looking() -> None:
+    """Where each row is one line, the lines are a range."""
+    assert lines_of([["a"], ["b"]], 5, 7) == range(5, 8)
+    assert lines_of([["a\n"], ["b"]], 5, 8) == [5, 7, 8]
+
+
+def test_blocks_are_small_where_rows_are_large() -> None:
+    """A block has at most so many rows, and about so much text."""
+    assert fitting([["x"]] * 100, 100) == 200
+    assert fitting([["x"]] * BLOCK_ROWS, BLOCK_ROWS) == BLOCK_ROWS
+    assert fitting([["x" * BLOCK_CHARACTERS]], 8) == 1
+    assert fitting([], 8) == 16
+    long = [SourceRow(line, ("x" * 100_000,)) for line in range(10)]
+    assert [len(block) for block in grouped(long)] == [3, 3, 3, 1]
+    short = [SourceRow(line, ("x",), "ragged-short" if line % 2 else None) for line in range(BLOCK_ROWS + 1)]
+    assert [len(block) for block in grouped(short)] == [BLOCK_ROWS, 1]
+
+
+USERS = st.sampled_from(("SaraD@contoso.com", "b@contoso.com", "nobody", ""))
+TIMES = st.sampled_from(("2023-04-24T05:52:56Z", "2023-04-24T05:52:56.5Z", "1682315576", "never", ""))
+NOTES = st.sampled_from(("note", "", "\udcff", "a\r", "\nb", "zo\u00eb"))
+ROWS = st.lists(st.tuples(USERS, TIMES, st.sampled_from(("1", "x")), NOTES), max_size=12)
+
+
+@given(ROWS)
+def test_a_block_is_shaped_as_its_rows_are(rows: list[tuple[str, str, str, str]]) -> None:
+    """All at once or one by one: the same shaped rows, the same refusals, whatever their neighbours."""
+    (block,) = list(grouped(SourceRow(at, row) for at, row in enumerate(rows))) or [None]
+    if block is None:
+        return
+    shaped, refused = Shaper(profile(), HEADER).shape_block(block)
+    found: dict[int, object] = dict(zip(shaped.positions, shaped.rows()))
+    found.update({at: (why.column, why.code) for at, why in refused})
+    alone: dict[int, object] = {}
+    for at, row in enumerate(rows):
+        try:
+            alone[at] = Shaper(profile(), HEADER).shape(row)
+        except RowRefused as why:
+            alone[at] = (why.column, why.code)
+    assert found == alone
+
+
+WRITTEN = st.builds(
+    "{}{}{}{}".format,
+    st.dates().map(str) | st.sampled_from(("2023-02-30", "0000-01-01", "20230424", "2023-13-01")),
+    st.sampled_from(("T05", "T23", " 05", "T24", "t05", "T5", "")),
+    st.sampled_from((":52:56", ":00:00", ":60:00", ":52", "")),
+    st.sampled_from(("Z", "+00:00", ".000Z", ".000000Z", ".5Z", "+02:00", "", "z")),
+)
+
+
+@given(st.lists(WRITTEN, min_size=1, max_size=5), st.sampled_from(times.FORMS))
+def test_times_are_read_together_as_they_are_alone(texts: list[str], form: str) -> None:
+    """Many times at once are what each is alone; if one is refused, all are."""
+    try:
+        alone = [times.parse(text, zone=None, form=form) for text in texts]
+    except Refused:
+        alone = []
+    try:
+        found, written = times.parse_all(texts, zone=None, form=form)
+    except Refused:
+        found, written = [], []
+    assert found == alone
+    assert written == [times.canonical(time) for time in alone]

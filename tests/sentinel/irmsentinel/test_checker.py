@@ -182,6 +182,7 @@ def test_each_query_is_tried_in_a_workspace_of_what_it_needs_alone(tmp_path: Pat
     assert (Path(finding.path).name, finding.code) == ("Case0.kql", "KS204")
 
 
+@pytest.mark.timeout(400)  # all of the content: a busy machine takes its time
 def test_the_content_has_nothing_to_find() -> None:
     """`make kql`, as a test."""
     loaded = workbooks.with_queries(rules.with_rules(content.load()))

@@ -204,9 +204,9 @@ class Filled:
 
 
 class _Placed(NamedTuple):
-    """Rows that are to be sent, column by column: ``fields`` as on the wire."""
+    """Rows that are to be sent, column by column: ``columns`` are the profile's, as on the wire."""
 
-    fields: list[tuple[str, ...]]
+    columns: list[Sequence[str]]
     keys: list[bytes]
     subjects: list[bytes]
     slots: list[int]
@@ -217,8 +217,9 @@ class _Placed(NamedTuple):
         keep = [True] * len(self.days)
         for at in dropped:
             keep[at] = False
-        kept: list[Any] = [list(compress(column, keep)) for column in self]
-        return _Placed(*kept)
+        columns: list[Sequence[str]] = [list(compress(column, keep)) for column in self.columns]
+        kept: list[Any] = [list(compress(values, keep)) for values in self[1:]]
+        return _Placed(columns, *kept)
 
 
 class Pipeline:
@@ -256,7 +257,7 @@ class Pipeline:
             placed = self._placed(source, shaped, refused)
             self._refuse(refused)
             if on_row is not None:
-                for fields in placed.fields:
+                for fields in zip(*placed.columns):
                     on_row(fields)
             yield from self._fill(placed)
         if len(self._batcher):
@@ -325,7 +326,7 @@ class Pipeline:
         columns = list(block.columns)
         if policy == "spread":
             columns[self._time_at] = written(columns[self._time_at], wire, step)
-        placed = _Placed(list(zip(*columns)), block.keys, block.subjects, slots, days)
+        placed = _Placed(columns, block.keys, block.subjects, slots, days)
         return placed.without(dropped) if dropped else placed
 
     def _suspects(self, block: ShapedBlock, days: list[int], slots: list[int]) -> Sequence[int]:
@@ -399,7 +400,7 @@ class Pipeline:
     # -- batches ------------------------------------------------------------------------
 
     def _fill(self, rows: _Placed) -> Iterator[Filled]:
-        lines = self._batcher.encode_all(rows.fields)
+        lines = self._batcher.encode_all(rows.columns)
         self._shaped += len(lines)
         start = 0
         while start < len(lines):

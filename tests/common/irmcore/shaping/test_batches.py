@@ -106,6 +106,29 @@ def table(payload: bytes) -> list[tuple[str, ...]]:
     return [tuple(row) for row in csv.reader(io.StringIO(payload.decode("utf-8"), newline=""), strict=True)]
 
 
+@given(ROWS)
+def test_lines_written_together_are_those_written_alone(rows: list[tuple[str, ...]]) -> None:
+    """Column by column or row by row, csv.writer's own bytes: a batch is known again by them."""
+    batcher = Batcher(profile())
+    assert batcher.encode_all(list(zip(*rows))) == [batcher.encode(row) for row in rows]
+
+
+@given(ROWS, st.integers(1, 4), st.integers(60, 120))
+def test_lines_filled_together_are_batched_as_alone(
+    rows: list[tuple[str, ...]], most: int, size: int
+) -> None:
+    """Many lines at once come into the same payloads as one after the other."""
+    of = limited(most, size)
+    rows = [row for row in rows if Batcher(of).encode(row) is not None]
+    batcher, payloads, lines = Batcher(of), [], Batcher(of).encode_all(list(zip(*rows)))
+    while lines:
+        count = batcher.fill(lines)
+        lines = lines[count:]
+        if lines:
+            payloads.append(batcher.take())
+    assert [*payloads, batcher.take()] == filled(of, *rows)
+
+
 @given(ROWS, st.integers(1, 4), st.integers(60, 120))
 def test_payloads_parse_back(rows: list[tuple[str, ...]], most: int, size: int) -> None:
     """Any rows come back from the payloads, in their order, each payload under the header and in limits."""

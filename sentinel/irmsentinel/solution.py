@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from irmsentinel import arm, rules, workbooks
+from irmsentinel import aggregations, arm, arm_collection, rules, workbooks
 from irmsentinel.content import Content
 from irmsentinel.rules import Rule
 from irmsentinel.workbooks import Workbook
@@ -30,16 +30,33 @@ _DURATION = re.compile(r"(\d+)([dhm])")
 
 @dataclass(frozen=True)
 class Fragment:
-    """Resources of somebody else's that are deployed only if the parameter says so."""
+    """Resources that are deployed only if the parameter says so."""
 
     parameter: str
     description: str
     resources: Sequence[Mapping[str, Any]]
 
 
-def deployment(content: Content, fragments: Iterable[Fragment] = ()) -> dict[str, Any]:
-    """``azuredeploy.json``: functions, rules, hunting queries, workbooks, and the fragments."""
-    fragments = tuple(fragments)
+def optional(content: Content) -> list[Fragment]:
+    """What not every workspace needs, each part behind a parameter of its own."""
+    rules_of_summary = aggregations.summary_rules().values()
+    return [
+        Fragment(
+            "deployTables",
+            "Whether to make the collector's tables and their data collection rules.",
+            arm_collection.template(content)["resources"],
+        ),
+        Fragment(
+            "deploySummaryRules",
+            "Whether to make the summary rules of sources that are too large to export.",
+            arm.summary_rules(rules_of_summary)["resources"],
+        ),
+    ]
+
+
+def deployment(content: Content) -> dict[str, Any]:
+    """``azuredeploy.json``: functions, rules, hunting queries, workbooks, and the optional parts."""
+    fragments = optional(content)
     choices = {
         fragment.parameter: {
             "type": "bool",

@@ -204,7 +204,10 @@ def test_many_connectors_by_pattern(rig: Rig, inbox: Path, both: Emulator) -> No
     assert "notes.txt fits no route" in done.stderr
     assert files(inbox) == ["archive/leavers/l.csv", "archive/s.csv", "notes.txt"]
     saved = {job["name"]: both.records_saved(job["job_id"]) for job in both.describe()["jobs"]}  # type: ignore[attr-defined]
-    assert saved == {"leaver-prediction": 1, "salesforce-dropbox": 1}
+    assert {name: rows for name, rows in saved.items() if rows} == {
+        "leaver-prediction": 1,
+        "salesforce-dropbox": 1,
+    }
 
 
 @pytest.mark.parametrize("args", [[], ["-p", "salesforce-dropbox", "--route", "*=x"], ["--route", "x"]])

@@ -205,10 +205,11 @@ def test_a_field_that_is_there_twice_is_refused(searches: Searches) -> None:
 
 
 def test_a_field_that_is_missing_is_named(searches: Searches) -> None:
-    """The error says which field, and nothing was queued."""
+    """The error says which field and what a search can do about it, and nothing was queued."""
     replies, code = searches.run(b"user,PredictionTime,PredictionScore,ModelInfo\na,b,c,d\n")
     assert code == 1
     assert "`UserPrincipalName`" in texts(replies)
+    assert 'fields="Header=field, …", or `| rename` them' in texts(replies)
     assert not searches.batches()
 
 

@@ -18,6 +18,8 @@ class Voice(Protocol):
 
     def document(self, document: Mapping[str, Any] | Sequence[Any]) -> None: ...
 
+    def warn(self, text: str) -> None: ...
+
 
 class Surroundings(Protocol):
     """What the command line takes from its surroundings (irmcli.settings has the real one)."""

@@ -273,9 +273,7 @@ def _tell(
             from irmsentinel import export_health
         there = export_health.target(settings, emulator)
         root, origin = around.outbox_ready(), around.origin({})
-        teller = export_health.Teller(
-            there, root, around.environment, origin, disk=system_disk(), clock=clock
-        )
+        teller = export_health.Teller(there, root, around.credential, origin, disk=system_disk(), clock=clock)
         teller.tell(ran, heartbeats=heartbeats)
     except (IrmError, OSError) as trouble:
         why = str(trouble) if isinstance(trouble, IrmError) else trouble.strerror

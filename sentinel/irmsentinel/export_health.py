@@ -7,7 +7,7 @@ same time too, and what reads them takes the last.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from irmcore.disk import Disk
 from irmcore.errors import ConfigurationError
 from irmcore.outbox import Origin
 
-from irmsentinel import collector_settings, health, rehearsal
+from irmsentinel import collector_settings, health, ingestion, rehearsal
 from irmsentinel.export import Ran
 from irmsentinel.health import Event
 from irmsentinel.ingestion import Target
@@ -45,14 +45,14 @@ class Teller:
         self,
         where: Target,
         root: str,
-        environment: Mapping[str, str],
+        read: ingestion.Read,
         origin: Origin,
         *,
         disk: Disk,
         clock: Clock,
     ) -> None:
-        """``root`` is the outbox directory; ``environment`` may hold the client secret."""
-        self._writer = health.Writer(where, root, environment, origin, disk=disk, clock=clock)
+        """``root`` is the outbox directory; ``read`` gives the credential."""
+        self._writer = health.Writer(where, root, read, origin, disk=disk, clock=clock)
         self._desk = Desk(disk, clock, root)
         self._clock = clock
 

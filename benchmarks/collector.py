@@ -45,7 +45,9 @@ def seconds(blobs: int, connections: int) -> float:
             outbox = Path(place) / "outbox"
             outbox.mkdir(mode=0o700)
             origin = Origin("benchmark", "here", "benchmark", {})
-            station = Station(settings, str(outbox), {}, origin, disk=PosixDisk(), clock=SystemClock())
+            station = Station(
+                settings, str(outbox), rehearsal.secret, origin, disk=PosixDisk(), clock=SystemClock()
+            )
             begin = time.perf_counter()
             done = station.round()
             took = time.perf_counter() - begin

@@ -26,7 +26,7 @@ from irmcore.profile import CredentialRef, Profile
 
 from irmcli import expiry, safes
 
-#: Other distributions send to other kinds of destination: kind -> (box, environment) -> Service.
+#: Other distributions send to other kinds of destination: kind -> (box, reader of credentials) -> Service.
 DESTINATIONS = "irmexport.destinations"
 
 
@@ -103,7 +103,7 @@ class Settings:
         if kind == connections.KIND:
             return self.service(connections.load(box), warn=warn)
         for point in metadata.entry_points(group=DESTINATIONS, name=kind):
-            made: Service = point.load()(box, self.environment)
+            made: Service = point.load()(box, self.credential)
             return made
         raise ConfigurationError(
             f"this installation knows no destination `{kind}`",

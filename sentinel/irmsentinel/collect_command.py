@@ -285,7 +285,7 @@ def _station(ctx: click.Context, file: str, emulator: Path | None) -> Station:
     return Station(
         _read(file, emulator),
         around.outbox_ready(),
-        around.environment,
+        around.credential,
         around.origin({}),
         disk=system_disk(),
         clock=SystemClock(),
@@ -297,7 +297,7 @@ def _feed(ctx: click.Context, file: str, emulator: Path | None) -> Feed:
         from irmsentinel import governor, station
     settings, clock = _read(file, emulator), SystemClock()
     limits = governor.Governor(settings.requests_per_minute, clock)
-    return station.feed(settings, voice.surroundings(ctx).environment, limits, clock)
+    return station.feed(settings, voice.surroundings(ctx).credential, limits, clock)
 
 
 def _read(file: str, emulator: Path | None) -> Collecting:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from irmcore.errors import ConfigurationError
+from irmcore.profile.load import schema
 from irmcore.profile.model import CredentialRef
 from irmcore.profile.yaml_source import MAX_CHARACTERS, Source
 
@@ -33,7 +34,7 @@ name: irm-alerts
 tenant_id: {PLACEHOLDER}
 app_id: {PLACEHOLDER}
 cloud: commercial                       # commercial, gcc, gcc-high, dod
-credential: {{env: IRMEXPORT_COLLECTOR_SECRET}}   # or {{file: PATH}}, of mode 0600
+credential: {{env: IRMEXPORT_COLLECTOR_SECRET}}   # or file, keyring, …: docs/credentials.md
 endpoint: https://NAME.ingest.monitor.azure.com  # endpoints.logsIngestion in the rule's JSON view
 rule_id: dcr-00000000000000000000000000000000    # the rule's immutable id
 health_rule_id: dcr-00000000000000000000000000000000
@@ -46,7 +47,8 @@ _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _RULE = re.compile(r"dcr-[0-9a-f]{32}")
 _STREAM = re.compile(r"Custom-[A-Za-z][A-Za-z0-9_]{0,55}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+#: A profile says it in the same words.
+_PLACES: Mapping[str, Any] = schema()["definitions"]["credential"]["properties"]
 _PROXY = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+/?")
 
 
@@ -204,9 +206,8 @@ def _credential(value: Any) -> CredentialRef | None:
     if not isinstance(value, dict) or len(value) != 1:
         return None
     ((kind, name),) = value.items()
-    if kind == "env":
-        return CredentialRef(kind, name) if isinstance(name, str) and _ENV.fullmatch(name) else None
-    return CredentialRef(kind, name) if kind == "file" and isinstance(name, str) and name else None
+    form = _PLACES.get(kind, {}).get("pattern")
+    return CredentialRef(kind, name) if form and isinstance(name, str) and re.search(form, name) else None
 
 
 _REQUIRED = object()
@@ -220,7 +221,11 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any, str]] = {
         "commercial",
         f"one of {', '.join(activity.HOSTS)}",
     ),
-    "credential": (_credential, _REQUIRED, "{env: NAME} or {file: PATH}; never the secret itself"),
+    "credential": (
+        _credential,
+        _REQUIRED,
+        "{env: NAME}, {file: /PATH} or another place of docs/credentials.md, never the secret",
+    ),
     "publisher_id": (_guid, "", "the tenant GUID of whoever runs the collector"),
     "endpoint": (_text, _REQUIRED, "endpoints.logsIngestion of the data collection rule"),
     "rule_id": (_rule, _REQUIRED, "the immutable id of the data collection rule: dcr- and 32 digits"),

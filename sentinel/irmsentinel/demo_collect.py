@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from irmcore.clock import SystemClock
@@ -35,7 +34,7 @@ def act(say: Voice, place: Path) -> list[tuple[str, bool]]:
             collector_settings.parse(rehearsal.settings_text(), "collector.yaml"), place / "tenant"
         )
         origin = Origin("demo", "here", "collector", {})
-        station = Station(settings, outbox, os.environ, origin, disk=system_disk(), clock=SystemClock())
+        station = Station(settings, outbox, rehearsal.secret, origin, disk=system_disk(), clock=SystemClock())
         say.line("irmexport sentinel subscribe start; irmexport sentinel collect --once", "dim")
         station.feed.start()
         first = station.round()

@@ -14,18 +14,20 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from irmcore.clock import Clock, SystemClock
 from irmcore.counts import Counts
-from irmcore.errors import DataError
+from irmcore.errors import DamageError, DataError
 from irmcore.intake import Accepted
+from irmcore.outbox import Box
 from irmcore.shaping.blocks import SourceRow
 from irmcore.shaping.readers import Table
 
 from irmsentinel import windows
 from irmsentinel.aggregations import Aggregation, Span
-from irmsentinel.cursor import Keeper
+from irmsentinel.cursor import Cursor, Keeper
 from irmsentinel.host import Way
 from irmsentinel.result import Result, cell
 from irmsentinel.trouble import Throttled, TooMuch
@@ -74,6 +76,34 @@ class Outcome:
     @property
     def succeeded(self) -> bool:
         return self.error is None
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One export of a run.
+
+    ``box`` is None if there was no way to its connector, ``outcome`` if it was not due.
+    """
+
+    aggregation: str
+    workspace: str
+    profile: str
+    box: Box | None
+    outcome: Outcome | None
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others of this machine."""
+        return f"{self.aggregation} {self.workspace} {Path(self.profile).stem}"
+
+    def cursor(self) -> Cursor | None:
+        """Where it stands; None if that is not known. That a cursor is damaged, the outcome says."""
+        if self.box is None:
+            return None
+        try:
+            return Keeper(self.box, self.aggregation, self.workspace).load()
+        except DamageError:
+            return None
 
 
 @dataclass

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from irmcore.clock import SystemClock
 from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError, IrmError, OutboxBusy
 
@@ -18,7 +19,7 @@ from irmsentinel import aggregations, content, extra, keys, voice, windows
 from irmsentinel import host as hosts
 from irmsentinel.aggregations import Aggregation, Span, iso
 from irmsentinel.cursor import Keeper
-from irmsentinel.export import Export, Outcome, Source
+from irmsentinel.export import Export, Outcome, Ran, Source
 from irmsentinel.host import Host, Way
 from irmsentinel.voice import Voice
 
@@ -29,8 +30,15 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _LOCK = "sentinel.lock"
 
-#: Told the outcome of each export as it ends: this command shows it, a record of a run's health may keep it.
-Listener = Callable[[Outcome], None]
+_health = click.option(
+    "--health",
+    "health",
+    type=_FILE,
+    help="Tell IRMExportHealth_CL: a collector's settings file, whose rule for it and identity are used.",
+)
+_health_emulator = click.option(
+    "--health-emulator", type=_FOLDER, help="Tell the stand-in of `sentinel collector-emulator` instead."
+)
 
 
 def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
@@ -76,6 +84,8 @@ def list_(ctx: click.Context) -> None:
 @click.option("--queue-only", is_flag=True, help="Keep the batches; a later drain sends them.")
 @click.option("--from", "start", callback=_moment, metavar="TIME", help="Read from here; the cursor stays.")
 @click.option("--to", "end", callback=_moment, metavar="TIME", help="Read up to here.")
+@_health
+@_health_emulator
 @click.pass_context
 def export(
     ctx: click.Context,
@@ -91,6 +101,8 @@ def export(
     queue_only: bool,
     start: datetime | None,
     end: datetime | None,
+    health: Path | None,
+    health_emulator: Path | None,
 ) -> None:
     """Export the aggregation NAME to the connector: all windows that closed since the last time."""
     if sum(map(bool, (folder, query_emulator, workspaces))) != 1:
@@ -101,7 +113,7 @@ def export(
     way = host.way(profile or aggregation.profile, emulator)
     if not dry_run:
         way.prepare()  # before any query: settings that cannot work are told now
-    outcomes: list[Outcome] = []
+    ran: list[Ran] = []
     codes: list[int] = []
     with _sources(host, workspaces, folder, query_emulator, cloud) as sources:
         for source, now in sources:
@@ -115,10 +127,14 @@ def export(
             else:
                 _show(say, outcome, dry=dry_run)
                 codes.append(host.code_of_rows(outcome.counts.rejected))
-            outcomes.append(outcome)
-    if not dry_run and not queue_only and way.box.exists():
-        codes.append(way.drain())
-    say.document([document(outcome) for outcome in outcomes])
+            ran.append(Ran(name, source.label, profile or aggregation.profile, way.box, outcome))
+    try:
+        if not dry_run and not queue_only and way.box.exists():
+            codes.append(way.drain())
+    finally:
+        if not dry_run:
+            _tell(ctx, ran, (health, health_emulator), heartbeats=False)
+    say.document([document(one.outcome) for one in ran if one.outcome])
     ctx.exit(host.worst(codes))
 
 
@@ -163,6 +179,8 @@ def _sources(
     "--emulator", type=click.Path(file_okay=False), help="Send to the local stand-in of the connector."
 )
 @click.option("--queue-only", is_flag=True, help="Keep the batches; a later drain sends them.")
+@_health
+@_health_emulator
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -171,6 +189,8 @@ def run(
     query_emulator: Path | None,
     emulator: str | None,
     queue_only: bool,
+    health: Path | None,
+    health_emulator: Path | None,
 ) -> None:
     """Do what is due, once: for cron and systemd. One export's trouble does not stop the others."""
     say, host = voice.of(ctx), hosts.of(ctx)
@@ -183,29 +203,35 @@ def run(
             next_step="Nothing to do: what is due now is done by it or by the next run.",
         )
     try:
-        outcomes: list[Outcome] = []
-        codes, ways = _do_due(say, host, plan, (query_emulator, emulator), outcomes.append)
+        ran: list[Ran] = []
+        codes, ways = _do_due(say, host, plan, (query_emulator, emulator), ran.append)
         for way in ways if not queue_only else []:
-            codes.append(_drained(say, host, way))
+            codes.append(_drained(host, way))
+        _tell(ctx, ran, (health or plan.health, health_emulator), heartbeats=True)
     finally:
         lock.release()
-    say.document([document(outcome) for outcome in outcomes])
+    say.document([document(one.outcome) for one in ran if one.outcome])
     ctx.exit(host.worst(codes))
 
 
 def _do_due(
-    say: Voice, host: Host, plan: Plan, stand_ins: tuple[Path | None, str | None], listener: Listener
+    say: Voice, host: Host, plan: Plan, stand_ins: tuple[Path | None, str | None], note: Callable[[Ran], None]
 ) -> tuple[list[int], list[Way]]:
-    """Each job that is due; exit codes, and the connectors that may have something to send."""
+    """Each job that is due; exit codes, and the connectors that may have something to send.
+
+    ``note`` is told of each job as it ends, also of one that was not due.
+    """
     query_emulator, emulator = stand_ins
     codes: list[int] = []
     ways: dict[str, Way] = {}
     reach = _reach(host, plan, query_emulator)
     for job in plan.jobs:
         title = f"{job.aggregation.name} of workspace {job.workspace}"
-        started = datetime.now(UTC)
+        started, box = datetime.now(UTC), None
+        outcome: Outcome | None = None
         try:
             way = host.way(job.profile, emulator)
+            box = way.box
             way.prepare()
             ways[way.box.path] = way
             source, now = reach(job.workspace)
@@ -213,26 +239,45 @@ def _do_due(
             due = windows.due_at(job.aggregation, one.read_to(), now)
             if due > now:
                 say.line(f"{title}: not due before {iso(due)}", "dim")
-                continue
-            say.line(title, "bold")
-            outcome = one.run(now)
-            codes.append(host.code_of_rows(outcome.counts.rejected))
+            else:
+                say.line(title, "bold")
+                outcome = one.run(now)
+                codes.append(host.code_of_rows(outcome.counts.rejected))
+                _show(say, outcome, dry=False)
         except (IrmError, OSError) as trouble:
             codes.append(host.tell(trouble))
             outcome = _failed(job.aggregation.name, job.workspace, started, trouble)
-        else:
-            _show(say, outcome, dry=False)
-        listener(outcome)
+        note(Ran(job.aggregation.name, job.workspace, job.profile, box, outcome))
     return codes, list(ways.values())
 
 
-def _drained(say: Voice, host: Host, way: Way) -> int:
+def _drained(host: Host, way: Way) -> int:
     if not way.box.exists():
         return 0
     try:
         return way.drain()
     except (IrmError, OSError) as trouble:
         return host.tell(trouble)
+
+
+def _tell(
+    ctx: click.Context, ran: list[Ran], where: tuple[Path | None, Path | None], *, heartbeats: bool
+) -> None:
+    """Tell IRMExportHealth_CL what the exports came to. If it cannot be told: a warning, never an error."""
+    settings, emulator = where
+    if settings is None:
+        return
+    around, clock = voice.surroundings(ctx), SystemClock()
+    try:
+        with extra.needed():
+            from irmsentinel import export_health
+        there = export_health.target(settings, emulator)
+        root, origin = around.outbox_ready(), around.origin({})
+        teller = export_health.Teller(there, root, around.credential, origin, disk=system_disk(), clock=clock)
+        teller.tell(ran, heartbeats=heartbeats)
+    except (IrmError, OSError) as trouble:
+        why = str(trouble) if isinstance(trouble, IrmError) else trouble.strerror
+        voice.of(ctx).warn(f"IRMExportHealth_CL was not told: {why}")
 
 
 def _plan(host: Host, config: Path | None) -> Plan:

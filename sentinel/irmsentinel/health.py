@@ -118,17 +118,17 @@ class Writer:
         self,
         target: Target,
         root: str,
-        environment: Mapping[str, str],
+        read: ingestion.Read,
         origin: Origin,
         *,
         disk: Disk,
         clock: Clock,
     ) -> None:
-        """``root`` is the outbox directory; ``environment`` may hold the client secret."""
+        """``root`` is the outbox directory; ``read`` gives the credential."""
         self.box = Box(disk, clock, f"{root}/{target.box_name}")
         self._target = target
         self._origin = origin
-        self._sender = Sender(self.box, ingestion.service(target, environment))
+        self._sender = Sender(self.box, ingestion.service(target, read))
 
     def tell(self, *events: Event) -> None:
         """Write the rows, durably, and send what can be sent now. Raises OSError, OutboxFull."""

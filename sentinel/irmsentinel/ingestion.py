@@ -23,11 +23,12 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.monitor.ingestion import LogsIngestionClient
-from irmcore import __version__, credentials
+from irmcore import __version__
 from irmcore.auth import MsalTokens
 from irmcore.clouds import CLOUDS, emulator_endpoints
 from irmcore.connection import FILE, TOKEN_DEADLINE
 from irmcore.counts import Counts
+from irmcore.credentials import Credential
 from irmcore.delivery import Service
 from irmcore.errors import AddressRefused, DamageError
 from irmcore.outbox import Box, Destination, Draft, Manifest, Origin, Staging
@@ -49,6 +50,8 @@ SCOPES = {
     "gcc-high": "https://monitor.azure.us/.default",
     "dod": "https://monitor.azure.us/.default",
 }
+#: Reads the credential at a place, as the command line can. Raises CredentialError.
+Read = Callable[[CredentialRef], Credential]
 _WORTH_HIDING = 4  # characters: shorter values say nothing without the row
 
 
@@ -127,32 +130,31 @@ def load(box: Box) -> Target:
     return target
 
 
-def service_of(box: Box, environment: Mapping[str, str]) -> Service:
+def service_of(box: Box, read: Read) -> Service:
     """How the batches of ``box`` are sent: what ``irmexport drain`` asks for. Raises DamageError."""
-    return service(load(box), environment)
+    return service(load(box), read)
 
 
-def tokens_for(target: Target, scope: str, environment: Mapping[str, str]) -> MsalTokens:
-    """Tokens of the target's app for ``scope``; the secret is read when one is first needed."""
-    place = target.credential
+def tokens_for(target: Target, scope: str, read: Read) -> MsalTokens:
+    """Tokens of the target's app for ``scope``; the credential is read when one is first needed."""
     return MsalTokens(
         login=target.login,
         tenant_id=target.tenant_id,
         app_id=target.app_id,
-        secret=lambda: credentials.read(place.kind, place.name, environment),
+        secret=lambda: read(target.credential),
         scope=scope,
         http=TokenHttp(ca_file=target.ca_file, proxy=target.proxy, deadline=TOKEN_DEADLINE),
         known_login=not target.emulator,
     )
 
 
-def service(target: Target, environment: Mapping[str, str]) -> Service:
+def service(target: Target, read: Read) -> Service:
     """How batches for ``target`` are sent."""
     settings = json.dumps(asdict(target), sort_keys=True).encode("ascii")
     return Service(
         url=lambda at: f"{at['endpoint']}/dataCollectionRules/{at['rule_id']}/streams/{at['stream']}",
         transport=IngestionTransport(ca_file=target.ca_file, proxy=target.proxy),
-        tokens=tokens_for(target, SCOPES[target.cloud], environment),
+        tokens=tokens_for(target, SCOPES[target.cloud], read),
         setup=hashlib.sha256(settings).hexdigest()[:16],
         deadline=DEADLINE,
         splitters={CONTENT_TYPE: halves},

@@ -32,17 +32,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of the file."""
+    """All of the file. ``health`` is a collector's settings file, which says where health rows go."""
 
     cloud: str
     identity: Identity
     jobs: tuple[Job, ...]
+    health: Path | None = None
 
 
 def read(path: Path) -> Plan:
     """Raises ConfigurationError with file and line."""
     source = keys.read(path)
-    top = Keys(source, (), ("schema", "workspaces", "exports"), ("cloud", "identity"))
+    top = Keys(source, (), ("schema", "workspaces", "exports"), ("cloud", "identity", "health"))
     if source.value["schema"] != 1:
         raise top.wrong("`schema` is not 1", "Write `schema: 1`, or use a newer irmexport.", "schema")
     workspaces = top.texts("workspaces", form=GUID, like="a workspace's ID (a GUID)")
@@ -59,7 +60,8 @@ def read(path: Path) -> Plan:
             raise top.wrong("an export stands here twice", "Keep one of the two.", "exports")
         seen.add(key)
     cloud = top.text("cloud", "public", form="|".join(_CLOUDS), like=", ".join(_CLOUDS))
-    return Plan(cloud, _identity(source, top), tuple(jobs))
+    health = path.parent / Path(top.text("health", like="a path")).expanduser() if "health" in top else None
+    return Plan(cloud, _identity(source, top), tuple(jobs), health)
 
 
 _OPTIONAL = ("profile", "workspaces", *_TIMES)

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from irmcore import credentials
+from irmcore.credentials import Credential
 from irmcore.errors import ConfigurationError
+from irmcore.profile.model import CredentialRef
 
 from irmsentinel import collector_settings, content, synthetic, transforms
 from irmsentinel.collector_settings import Collecting
@@ -67,3 +70,8 @@ def settings_at(settings: Collecting, directory: Path) -> Collecting:
             next_step=f"Start one: irmexport sentinel collector-emulator --directory {directory}",
         ) from None
     return collector_settings.at_standin(settings, at["url"], at["ca_file"], at["secret_file"])
+
+
+def secret(place: CredentialRef) -> Credential:
+    """The stand-in's secret, which lies in a file. Raises CredentialError."""
+    return credentials.read(place.kind, place.name, {})

@@ -6,7 +6,7 @@ collecting. The health rows of a round that failed are written as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from irmcore.clock import Clock
@@ -45,25 +45,25 @@ class Station:
         self,
         settings: Collecting,
         root: str,
-        environment: Mapping[str, str],
+        read: ingestion.Read,
         origin: Origin,
         *,
         disk: Disk,
         clock: Clock,
     ) -> None:
-        """``root`` is the outbox directory; ``environment`` may hold the client secret."""
+        """``root`` is the outbox directory; ``read`` gives the credential."""
         self.settings = settings
         self._clock = clock
         self._desk = Desk(disk, clock, root)
         self.box = Box(disk, clock, f"{root}/{settings.target.box_name}")
         self._health = (
-            health.Writer(settings.health, root, environment, origin, disk=disk, clock=clock)
+            health.Writer(settings.health, root, read, origin, disk=disk, clock=clock)
             if settings.health
             else None
         )
-        self._sender = Sender(self.box, ingestion.service(settings.target, environment))
+        self._sender = Sender(self.box, ingestion.service(settings.target, read))
         governor = Governor(settings.requests_per_minute, clock)
-        self.feed = feed(settings, environment, governor, clock)
+        self.feed = feed(settings, read, governor, clock)
         known = tables.shapes(tables.load(content.root() / "tables"))
         table = known["Compliance_IRM_AuditGeneral_CL"][""]
         self._collector = Collector(
@@ -153,10 +153,10 @@ class Station:
         return Event("collector", self.settings.target.name, "failed", "failed", reason=reason[:100])
 
 
-def feed(settings: Collecting, environment: Mapping[str, str], governor: Governor, clock: Clock) -> Feed:
+def feed(settings: Collecting, read: ingestion.Read, governor: Governor, clock: Clock) -> Feed:
     """The tenant's activity feed by these settings."""
     target = settings.target
     account = Account(settings.root, target.tenant_id, settings.publisher_id)
     http = PooledHttp(settings.options.connections, ca_file=target.ca_file, proxy=target.proxy)
-    tokens = ingestion.tokens_for(target, f"{settings.root}/.default", environment)
+    tokens = ingestion.tokens_for(target, f"{settings.root}/.default", read)
     return Feed(account, http, tokens, governor=governor, clock=clock)

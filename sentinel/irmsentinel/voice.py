@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import click
+from irmcore.credentials import Credential
 from irmcore.outbox import Origin
+from irmcore.profile.model import CredentialRef
 
 
 class Voice(Protocol):
@@ -18,12 +20,13 @@ class Voice(Protocol):
 
     def document(self, document: Mapping[str, Any] | Sequence[Any]) -> None: ...
 
+    def warn(self, text: str) -> None: ...
+
 
 class Surroundings(Protocol):
     """What the command line takes from its surroundings (irmcli.settings has the real one)."""
 
-    @property
-    def environment(self) -> Mapping[str, str]: ...
+    def credential(self, place: CredentialRef) -> Credential: ...
 
     def outbox_ready(self) -> str: ...
 

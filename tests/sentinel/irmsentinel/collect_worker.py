@@ -35,7 +35,12 @@ def work(act: str, outbox: str, directory: Path) -> None:
     if act == "load":
         collector.COMMIT_BLOBS = 2
     station = Station(
-        settings(directory), outbox, {}, Origin("t", "h", "tests"), disk=PosixDisk(), clock=SystemClock()
+        settings(directory),
+        outbox,
+        rehearsal.secret,
+        Origin("t", "h", "tests"),
+        disk=PosixDisk(),
+        clock=SystemClock(),
     )
     while True:
         try:

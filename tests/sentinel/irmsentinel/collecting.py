@@ -51,11 +51,20 @@ class Rig:
     def feed(self, change: Callable[[Collecting], Collecting] = lambda same: same) -> Feed:
         """The client alone."""
         settings = change(self.settings())
-        return feed(settings, {}, Governor(settings.requests_per_minute, self.clock), self.clock)
+        return feed(
+            settings, rehearsal.secret, Governor(settings.requests_per_minute, self.clock), self.clock
+        )
 
     def station(self, **given: Any) -> Station:
         """A collector with its sender."""
-        return Station(self.settings(**given), str(self.root), {}, ORIGIN, disk=PosixDisk(), clock=self.clock)
+        return Station(
+            self.settings(**given),
+            str(self.root),
+            rehearsal.secret,
+            ORIGIN,
+            disk=PosixDisk(),
+            clock=self.clock,
+        )
 
     def alert(self, ago: float, number: int | None = None, version: int = 0) -> dict[str, Any]:
         """Make a blob of one new alert available ``ago`` seconds back; gives the record."""

@@ -145,3 +145,33 @@ def test_drain_sends_what_waits_for_a_table_and_names_a_destination_it_does_not_
     done = subprocess.run(drain, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 2
     assert "no destination `carrier-pigeon`" in done.stderr
+
+
+def test_a_secret_in_the_systems_keyring_signs_in_too(rig: Rig, tmp_path: Path) -> None:
+    """What the command line can read for a connector it can read for a workspace."""
+    rig.alert(HOUR)
+    rig.tenant.fail(Fault("upload", 503, times=9))
+    station = rig.station()
+    station.round()
+    rig.tenant.recover()
+    (tmp_path / "entries.json").write_text(json.dumps({"irm collector": rig.tenant.secret}))
+    environment = {
+        **os.environ,
+        "PYTHON_KEYRING_BACKEND": "tests.fakes.keyring_file.FileKeyring",
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+        "IRMEXPORT_TEST_KEYRING": str(tmp_path / "entries.json"),
+    }
+    for file in rig.root.glob("*/connector.json"):
+        there = json.loads(file.read_text())
+        file.write_text(json.dumps({**there, "credential": {"kind": "keyring", "name": "irm/collector"}}))
+    for words in ("resume", "drain"):
+        done = subprocess.run(
+            [IRMEXPORT, "--outbox", rig.root, words],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert len(rig.ids()) == 1

@@ -72,3 +72,20 @@ def test_a_stand_in_is_on_this_machine() -> None:
     settings = collector_settings.parse(GOOD, "c.yaml")
     with pytest.raises(AddressRefused):
         collector_settings.at_standin(settings, "https://evil.example", "ca", "secret")
+
+
+def test_a_credential_is_where_a_profiles_may_be() -> None:
+    """The places and their forms are the profile's; another host is no vault."""
+    at = "{env: NOT_USED}"
+    for kind, place in (("keyring", "irm/collector"), ("certificate", "/etc/irm.pem"), ("file", "~/secret")):
+        found = collector_settings.parse(GOOD.replace(at, f"{{{kind}: {place}}}"), "c.yaml").target.credential
+        assert (found.kind, found.name) == (kind, place)
+    wrong = (
+        "{keyring: irm}",
+        "{key_vault: https://evil.example/secrets/s}",
+        "{env: A, file: /b}",
+        "{env: 5}",
+    )
+    for text in (*wrong, "{vault: x}", "[]"):
+        with pytest.raises(ConfigurationError, match="`credential` is not written as it must be"):
+            collector_settings.parse(GOOD.replace(at, text), "c.yaml")

@@ -17,7 +17,7 @@ from irmcore.errors import AddressRefused, DamageError
 from irmcore.outbox import Box
 from irmcore.replies import Failure, Reply
 from irmcore.transport import Upload
-from irmsentinel import ingestion
+from irmsentinel import ingestion, rehearsal
 from irmsentinel.ingestion import IngestionTransport, chunks, halves
 from irmsentinel.tenant import Fault
 
@@ -76,7 +76,7 @@ def test_microsofts_own_chunks_are_too_large_for_the_limit(rig: Rig) -> None:
 def token(rig: Rig) -> str:
     """A token for Azure Monitor."""
     target = rig.settings().target
-    return ingestion.tokens_for(target, ingestion.SCOPES[target.cloud], {}).token()
+    return ingestion.tokens_for(target, ingestion.SCOPES[target.cloud], rehearsal.secret).token()
 
 
 def test_halves_are_the_rows_in_order() -> None:

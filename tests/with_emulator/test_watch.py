@@ -377,7 +377,8 @@ def test_the_unit_runs_what_it_was_made_from(rig: Rig, inbox: Path) -> None:
     unit = configparser.RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read_string(made)
-    assert unit["Service"]["ReadWritePaths"] == f'"{inbox}" "{rig.directory / "outbox"}"'
+    writable = shlex.split(unit["Service"]["ReadWritePaths"])
+    assert writable == [str(inbox), str(rig.directory / "outbox")]
     assert unit["Service"]["RestartPreventExitStatus"] == "2"
     command = shlex.split(unit["Service"]["ExecStart"])
     environment = {key: value for key, value in os.environ.items() if key != "IRMEXPORT_OUTBOX"}

@@ -32,7 +32,7 @@ def service(
             "",
             "[Service]",
             f"ExecStart={' '.join(map(word, command))}",
-            "# The profile says where the secret is; if it is a variable, it comes from here (root, mode 0600):",
+            "# The profile names the secret's place; a variable comes from here (root, mode 0600):",
             "EnvironmentFile=-/etc/irmexport/environment",
             *settings,
             "UMask=0077",

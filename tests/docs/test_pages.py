@@ -151,7 +151,7 @@ def test_every_command_of_the_pages_exists() -> None:
 
 
 def test_every_command_of_the_steps_is_complete() -> None:
-    """Each command of the table of Microsoft's steps has the options that it cannot do without, and no other."""
+    """Each command of the table of Microsoft's steps has what it cannot do without, and nothing unknown."""
     text = (ROOT / "docs" / "microsoft-steps.md").read_text(encoding="utf-8")
     spans = re.findall(r"`irmexport ([^`]+)`", text)
     assert len(spans) > 20

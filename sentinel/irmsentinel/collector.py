@@ -21,7 +21,7 @@ from irmcore.auth import TokenTrouble
 from irmcore.clock import iso
 from irmcore.counts import Counts
 from irmcore.errors import ConfigurationError, IrmError, OutboxBusy, WaitError
-from irmcore.ledger import RowKey, pack
+from irmcore.ledger import Ledger, RowKey, pack
 from irmcore.outbox import Box, Draft, Origin
 
 from irmsentinel import feed_cursor as cursors
@@ -301,10 +301,11 @@ class _Run:
                 self._accept()
             finally:
                 lock.release()
+            self._rows = []  # they are in the outbox, also if the cursor cannot be written
         for item in self._items:
             self._cursor.add(item.id, item.created)
         cursors.store(self._box, self._cursor)
-        self._rows, self._items = [], []
+        self._items = []
         self._progress(self._done)
 
     def _accept(self) -> None:
@@ -316,12 +317,16 @@ class _Run:
             if row.key not in fresh and row.key not in known.day(row.day).keys:
                 fresh[row.key] = row
         rows = list(fresh.values())
+        if rows:
+            self._commit(rows, known)
+        # Not before they are durable: a full disk must not leave a record of rows that were not kept.
         self._done.wanted += len(self._rows)
         self._done.repeated += len(self._rows) - len(rows)
         self._done.new += len(rows)
         self._done.cut += sum(bool(row.cut) for row in rows)
-        if not rows:
-            return
+
+    def _commit(self, rows: list[Row], known: Ledger) -> None:
+        box = self._box
         counts = Counts(len(self._rows), len(rows), 0, len(self._rows) - len(rows), 0)
         staging = box.stage(_run_id(self._started))
         try:

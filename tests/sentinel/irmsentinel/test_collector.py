@@ -406,6 +406,8 @@ def test_a_full_disk_ends_the_round_in_words_and_loses_nothing(rig: Rig) -> None
     (box / "ready").chmod(0o700)
     assert station.round().collected.new == 1
     assert late["Id"] in rig.ids()
+    records = [json.loads(file.read_bytes())["collected"] for file in (box / "runs").glob("*.json")]
+    assert sum(record["new"] for record in records) == len(rig.ids()), "no record of rows that were not kept"
 
 
 def test_a_gap_that_grows_is_one_gap(make_rig: Made) -> None:

@@ -321,7 +321,15 @@ def test_a_run_that_is_killed_while_it_waits_has_queued(
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"<alert/>", b"[]", b'{"configuration": {}}', b'{"results_file": "x", "configuration": 3}']
+    "text",
+    [
+        b"",
+        b"<alert/>",
+        b"[]",
+        b"[" * 100_000,
+        b'{"configuration": {}}',
+        b'{"results_file": "x", "configuration": 3}',
+    ],
 )
 def test_what_is_no_alert_is_refused(text: bytes) -> None:
     """XML (payload_format), nothing, other JSON: told in words."""
@@ -334,3 +342,18 @@ def test_a_start_by_hand_is_refused(alert: Alert) -> None:
     ended = alert.ended(alert.start_raw(b"hello"))
     assert ended.code == 2
     assert "not an alert's JSON" in ended.text
+
+
+def test_a_splunkd_that_does_not_answer_is_worth_another_try(alert: Alert, home: SplunkHome) -> None:
+    """Exit code 1; 2 is for what somebody must put right, such as a session that has ended."""
+    ended = alert.fire(HEADER + ROW, server_uri="https://127.0.0.1:1")
+    assert (ended.code, home.outbox.exists()) == (1, False)
+    assert "splunkd cannot be reached" in ended.text
+    assert alert.fire(HEADER + ROW, session_key="no such").code == 2
+
+
+def test_a_path_that_cannot_be_one_is_a_failure_in_one_line(alert: Alert, home: SplunkHome) -> None:
+    """No traceback, and nothing queued."""
+    payload = {**alert.payload(home.path, {"profile": "leavers"}), "results_file": "a\0b"}
+    assert alert.ended(alert.start(payload)).code == 1
+    assert not home.outbox.exists()

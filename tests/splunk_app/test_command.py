@@ -209,7 +209,7 @@ def test_a_field_that_is_missing_is_named(searches: Searches) -> None:
     replies, code = searches.run(b"user,PredictionTime,PredictionScore,ModelInfo\na,b,c,d\n")
     assert code == 1
     assert "`UserPrincipalName`" in texts(replies)
-    assert 'fields="Header=field, …", or `| rename` them' in texts(replies)
+    assert 'Say fields="Header=field, …" or `| rename` in the search' in texts(replies)
     assert not searches.batches()
 
 

@@ -63,7 +63,7 @@ class Firing:
             given = {
                 str(k): str(v) for k, v in params.items() if not k.startswith("_") and k not in _NOT_OURS
             }
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, AttributeError, RecursionError):
             raise ConfigurationError(
                 "what splunkd said at the start is not an alert's JSON",
                 where=WHO,
@@ -296,7 +296,9 @@ class _Run:
 
 
 def _code_of(error: BaseException) -> int:
-    if isinstance(error, (ConfigurationError, OperatorError, SplunkdRefused)):
+    if isinstance(error, SplunkdRefused):
+        return CONFIGURATION if 400 <= error.status < 500 else FAILED  # noqa: PLR2004 - HTTP's classes
+    if isinstance(error, (ConfigurationError, OperatorError)):
         return CONFIGURATION
     if isinstance(error, DataError):
         return DATA

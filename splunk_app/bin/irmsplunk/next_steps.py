@@ -40,7 +40,7 @@ _SAID = (
     ),
     (
         "Rename the column in the file, or set the profile column's `field`.",
-        'Say which fields they are, fields="Header=field, …", or `| rename` them before.',
+        'Say fields="Header=field, …" or `| rename` in the search, or set `field` in the profile.',
     ),
 )
 #: The keys of a reply that hold a sentence of ours.

@@ -107,7 +107,7 @@ def identities(path: str, most: int) -> list[Identity]:
                 )
                 for number, row in rows
             ]
-    except (OSError, InputError, csv.Error):
+    except (OSError, InputError, ValueError, csv.Error):  # ValueError: a path with a NUL
         return []
     name = os.path.basename(path)
     if is_per_result(path) and name.startswith("tmp_"):

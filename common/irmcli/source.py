@@ -6,6 +6,7 @@ import contextlib
 import io
 import itertools
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ def table(path: str, profile: Profile, form: str) -> Iterator[Table]:
     name = "standard input" if path == "-" else path
     with _opened(path) as packed:
         stream = decompressed(packed, name)
+        _refuse_array(stream, name)
         if form == "jsonl" or (form == "auto" and looks_like_json(stream)):
             fields = [column.field for column in profile.columns]
             yield json_lines_table(stream, fields, name=name)
@@ -50,6 +52,7 @@ def sample(path: str) -> Iterator[Table]:
     """
     with _opened(path) as packed:
         stream = decompressed(packed, path)
+        _refuse_array(stream, path)
         if not looks_like_json(stream):
             yield csv_table(stream, name=path)
             return
@@ -68,6 +71,15 @@ def sample(path: str) -> Iterator[Table]:
                 next_step="Give a CSV file with a header, or one JSON object a line.",
             )
         yield mappings_table(objects, list(keys))
+
+
+def _refuse_array(stream: io.BufferedReader, name: str) -> None:
+    if re.match(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{", stream.peek(64)[:64]):
+        raise InputError(
+            "the file is one JSON array",
+            where=name,
+            next_step="Write one JSON object a line: jq -c '.[]' FILE does it.",
+        )
 
 
 @contextmanager

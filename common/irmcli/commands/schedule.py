@@ -51,10 +51,11 @@ def command(
         raise ConfigurationError(
             "the name has other characters than letters, digits and -", where="--name", next_step="Rename it."
         )
+    file = _read(ctx.find_root().command, words)
     task = timers.Task(
         name=name,
         program=str(Path(sys.argv[0]).absolute()),
-        arguments=("--outbox", str(settings.outbox.absolute()), *map(_wherever, words)),
+        arguments=("--outbox", str(settings.outbox.absolute()), *(_wherever(word, file) for word in words)),
         outbox=str(settings.outbox.absolute()),
         every=every,
         user=settings.origin({}).user,
@@ -73,7 +74,27 @@ def command(
     say.document({"files": files})
 
 
-def _wherever(word: str) -> str:
-    """A file that is named from here, named from anywhere: a scheduled command begins elsewhere."""
+def _read(command: click.Command, words: tuple[str, ...]) -> str | None:
+    """The FILE that ``words`` name, if they do. Raises click.UsageError where the command would.
+
+    Told now, to whoever is here; not at night, to nobody.
+    """
+    rest = list(words)
+    while isinstance(command, click.Group) and rest:
+        name = rest.pop(0)
+        found = command.get_command(click.Context(command), name)
+        if found is None:
+            raise click.UsageError(f"{name!r} is no command to schedule.")
+        command = found
+    file = command.make_context(" ".join(words), rest).params.get("file")  # reads the words, and runs nothing
+    return file if isinstance(file, str) else None
+
+
+def _wherever(word: str, file: str | None) -> str:
+    """A file that is named from here, named from anywhere: a scheduled command begins elsewhere.
+
+    FILE is one that may come later; other words are files if there are such.
+    """
     path = Path(word)
-    return str(path.absolute()) if not word.startswith("-") and path.is_file() else word
+    named = word != "-" and (word == file or (not word.startswith("-") and path.is_file()))
+    return str(path.absolute()) if named else word

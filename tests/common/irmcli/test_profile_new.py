@@ -126,6 +126,7 @@ def test_nothing_is_overwritten(new: Run, tmp_path: Path) -> None:
             [],
             "s.csv:1: `columns` is outside its limits",
         ),
+        ('[\n {"user": "a@b.example"}]', [], "s.csv: the file is one JSON array"),
         ('{"a":' + "[" * 100_000 + "\n", [], "no line of the sample is a JSON object"),
         ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--job-id", "x"], "Correct the option"),
     ],

@@ -135,3 +135,22 @@ def test_what_asks_or_makes_no_sense_is_not_scheduled(tmp_path: Path) -> None:
     assert refused.exit_code == 2
     assert "drain" in refused.output
     assert run(main, ["schedule", "--format", "cron", "--name", "a b", "drain"]).exit_code == 2
+
+
+def test_what_would_fail_at_night_is_told_now() -> None:
+    """Words that the command would refuse are refused by `schedule`."""
+    run = CliRunner().invoke
+    for words in (["send", "x.csv"], ["drain", "--nonsense"], ["sentinel", "nonsense"]):
+        done = run(main, ["schedule", "--format", "cron", *words])
+        assert done.exit_code == 2, words
+
+
+def test_a_file_that_comes_later_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FILE is written with its folder though it is not there yet; standard input stays what it is."""
+    monkeypatch.chdir(tmp_path)
+    words = ["schedule", "--format", "cron", "send", "--profile", "leaver-prediction"]
+    later = CliRunner().invoke(main, [*words, "later.csv"])
+    assert f"send --profile leaver-prediction {tmp_path / 'later.csv'}\n" in later.output
+    assert "leaver-prediction -\n" in CliRunner().invoke(main, [*words, "-"]).output

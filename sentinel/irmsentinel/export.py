@@ -144,7 +144,7 @@ class Export:
         cursor = self._keeper.load()
         if cursor is not None and cursor.read_to > now:
             raise DamageError(
-                f"the cursor stands at {iso(cursor.read_to)}, which is still to come: a clock is or was wrong",
+                f"the cursor stands at {iso(cursor.read_to)}, which is to come: a clock is or was wrong",
                 where=self._keeper.path,
                 next_step="Set the clock right, or remove the file: rows that were sent are skipped.",
             )

@@ -19,10 +19,12 @@ from irmcore.shaping import times
 from irmcore.shaping.times import zone_named
 
 _NAME = "recordssaved"
+#: Digits that a RecordsSaved may have; Python reads no number of thousands of them.
+_DIGITS = 15
 _ANYWHERE = re.compile(r"records[ _-]?saved", re.IGNORECASE)
 # `RecordsSaved: 4`, `"RecordsSaved" = "4"`, `Records saved 4`
 _NUMBERED = re.compile(
-    r"records[ _-]?saved[\"']?\s*[:=,|\t ]\s*[\"']?([0-9]+)(?![0-9]|[.,][0-9])", re.IGNORECASE
+    r"records[ _-]?saved[\"']?\s*[:=,|\t ]\s*[\"']?([0-9]{1,15})(?![0-9]|[.,][0-9])", re.IGNORECASE
 )
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?(?:Z|[+-][0-9:]{4,6})?"
@@ -55,9 +57,12 @@ def read(data: bytes) -> Log:
     text = data.decode(encoding, errors="replace")
     try:
         return _json(json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         pass  # no JSON as a whole: the other forms are tried, and they say what stays unread
-    table = _table(text)
+    try:
+        table = _table(text)
+    except csv.Error:
+        table = None  # no table after all: its lines say what stays unread
     return table if table is not None else _lines(text)
 
 
@@ -74,7 +79,7 @@ def _lines(text: str) -> Log:
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             records = list(_records(json.loads(line)))
-        except ValueError:
+        except (ValueError, RecursionError):
             records = []
         if records:
             for record in records:
@@ -120,7 +125,7 @@ def _records(value: Any) -> Iterator[Mapping[str, Any]]:
 def _add(log: Log, record: Mapping[str, Any], line: int) -> None:
     saved = next((value for key, value in record.items() if _plain(str(key)) == _NAME), None)
     text = str(saved).strip().replace(",", "")
-    if isinstance(saved, bool) or not text.isascii() or not text.isdigit():
+    if isinstance(saved, bool) or not text.isascii() or not text.isdigit() or len(text) > _DIGITS:
         log.unread.append(line)
         return
     words = [str(value) for value in record.values() if isinstance(value, (str, int, float))]

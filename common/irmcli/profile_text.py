@@ -110,4 +110,4 @@ def scalar(text: str) -> str:
         return text
     # What does not print (a line separator, say) is an escape: YAML would fold it into a space.
     quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in quoted)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)

@@ -55,7 +55,9 @@ def sample(path: str) -> Iterator[Table]:
             return
         found = []
         for line in itertools.islice(stream, SAMPLE_LINES):
-            with contextlib.suppress(ValueError):  # a line that is no JSON shows no column; `check` names it
+            with contextlib.suppress(
+                ValueError, RecursionError
+            ):  # a line that is no JSON shows no column; `check` names it
                 found.append(json.loads(line))
         objects = [row for row in found if isinstance(row, dict)]
         keys = dict.fromkeys(str(key) for row in objects for key in row)

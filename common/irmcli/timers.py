@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
+from irmcli import systemd
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 
 
@@ -54,25 +56,10 @@ def cron(task: Task) -> dict[str, str]:
     return {f"{task.name}.cron": f"{_when(task, 0)} {words}\n"}
 
 
-def systemd(task: Task) -> dict[str, str]:
+def units(task: Task) -> dict[str, str]:
     """A service and its timer, for the system or (without User=) for a user."""
-    words = " ".join(map(_systemd_word, (task.program, *task.arguments)))
-    service = f"""[Unit]
-Description=irmexport: {task.name}
-Wants=network-online.target
-After=network-online.target
-
-[Service]
-Type=oneshot
-User={task.user}
-ExecStart={words}
-# The secret: a file of mode 0600 that the profile's `credential` names, or EnvironmentFile=/path (mode 0600).
-UMask=0077
-NoNewPrivileges=yes
-PrivateTmp=yes
-ProtectSystem=strict
-ReadWritePaths={_systemd_word(task.outbox)}
-"""
+    settings = ("Type=oneshot", f"User={task.user}")
+    service = systemd.service(task.name, (task.program, *task.arguments), settings, (task.outbox,))
     timer = f"""[Unit]
 Description=irmexport: when {task.name} runs
 
@@ -85,13 +72,6 @@ RandomizedDelaySec=60
 WantedBy=timers.target
 """
     return {f"{task.name}.service": service, f"{task.name}.timer": timer}
-
-
-def _systemd_word(word: str) -> str:
-    """A word of a unit file: quoted, with the characters that mean something there taken as they are."""
-    inner = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    plain = re.fullmatch(r"[\w@:,./=+-]+", inner) is not None
-    return inner if plain else f'"{inner}"'
 
 
 def windows_task(task: Task) -> dict[str, str]:
@@ -130,7 +110,7 @@ def windows_task(task: Task) -> dict[str, str]:
 
 FORMS: Mapping[str, Callable[[Task], dict[str, str]]] = {
     "cron": cron,
-    "systemd": systemd,
+    "systemd": units,
     "windows-task": windows_task,
 }
 ENCODINGS = {"cron": "utf-8", "systemd": "utf-8", "windows-task": "utf-16"}

@@ -113,7 +113,7 @@ class Sender:
         self._gate = Gate()
         self._gate_number = -1
         # Held by whoever works on the report, the gate, the token or the box; let go of while an upload
-        # is on its way. So uploads overlap, and nothing else does.
+        # is on its way. So uploads overlap, and nothing else does but that each writes its own COMMIT.
         self._turn = threading.Lock()
 
     def drain(self, *, until: float | None = None) -> Report:
@@ -208,8 +208,8 @@ class Sender:
                     self._wait(report, len(queue) - position, due=now)
                     break
                 if not gates.may_send(self._gate, now, self._service.setup):
-                    self._wait(report, len(queue) - position, due=gates.next_probe(self._gate, now))
-                    report.trouble = report.trouble or self._gate.reason
+                    due = gates.next_probe(self._gate, now)
+                    self._wait(report, len(queue) - position, due=due, trouble=self._gate.reason)
                     break
                 due = self._due(batch, now)
                 if due > now:
@@ -218,9 +218,9 @@ class Sender:
                     continue
                 flights.start(partial(self._in_turn, batch, report))
             else:
-                flights.land(lambda: 1)
-                if later:
-                    report.due = min(later)
+                if not flights.land(lambda: 1) and later:
+                    # One that has just failed may be due before those that were not.
+                    report.due = min(later if report.due is None else [*later, report.due])
                 return
             flights.land(lambda: 1)
 
@@ -235,9 +235,10 @@ class Sender:
             well = gate.mode == gates.OPEN and not (gate.doubts or gate.refusals or gate.failures)
             return self._service.in_flight if well and report.sent else 1
 
-    def _wait(self, report: Report, batches: int, due: float | None = None) -> None:
+    def _wait(self, report: Report, batches: int, *, due: float | None = None, trouble: str = "") -> None:
         with self._turn:
             report.waiting += batches
+            report.trouble = report.trouble or trouble
             if due is not None:
                 report.due = due
 

@@ -13,7 +13,8 @@ from types import TracebackType
 class Flights:
     """Starts attempts, each of which gives True if no further one may start.
 
-    Leaving it waits for all that are in the air: an attempt is never left behind.
+    Leaving it waits for all that are in the air, however often it is interrupted: who leaves gives the
+    sender's lock back, and the next sender takes an attempt of no live process for a dead one's.
     """
 
     def __init__(self, most: int) -> None:
@@ -30,8 +31,18 @@ class Flights:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)
+        if self._pool is None:
+            return
+        interrupted: KeyboardInterrupt | None = None
+        while True:
+            try:
+                wait(self._air)
+                break
+            except KeyboardInterrupt as again:
+                interrupted = again
+        self._pool.shutdown(wait=True)
+        if interrupted is not None:
+            raise interrupted
 
     def start(self, attempt: Callable[[], bool]) -> None:
         if self._pool is None:

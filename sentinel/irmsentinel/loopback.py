@@ -40,10 +40,10 @@ class Response:
     cut: bool = False
 
 
-class Loopback:
-    """A running server; a context manager. ``answer`` is called by several threads at once."""
+class Served:
+    """A server on 127.0.0.1 and a context manager; ``directory`` gets the CA that its certificate is of."""
 
-    def __init__(self, answer: Callable[[Request], Response], directory: Path, *, port: int = 0) -> None:
+    def __init__(self, handler: type[BaseHTTPRequestHandler], directory: Path, *, port: int = 0) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.ca_file = directory / "ca.pem"
         authority = trustme.CA(organization_name="irmexport, for tests only")
@@ -51,7 +51,6 @@ class Loopback:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
-        handler = type("Handler", (_Handler,), {"answer": staticmethod(answer)})
         self._server = _Server(("127.0.0.1", port), handler)
         self._server.socket = context.wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False
@@ -70,6 +69,14 @@ class Loopback:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class Loopback(Served):
+    """A server that gives what ``answer`` does, which is called by several threads at once."""
+
+    def __init__(self, answer: Callable[[Request], Response], directory: Path, *, port: int = 0) -> None:
+        handler = type("Handler", (_Handler,), {"answer": staticmethod(answer)})
+        super().__init__(handler, directory, port=port)
 
 
 class _Server(ThreadingHTTPServer):

@@ -13,21 +13,20 @@ import json
 import os
 import re
 import secrets
-import ssl
 import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs
 
-import trustme
 from irmcore.errors import DataError
 
 from irmsentinel.engine import Engine
+from irmsentinel.loopback import Served
 from irmsentinel.result import Result, cell
 
 _QUERY = re.compile(r"/(?:v1/)?workspaces/([^/]+)/query")
@@ -66,39 +65,15 @@ class Fault:
     times: int = 1
 
 
-class StandIn:
+class StandIn(Served):
     """The running stand-in; a context manager."""
 
     def __init__(self, engine: Engine, options: Options, directory: Path, *, port: int = 0) -> None:
         """`directory` gets the CA; the made-up secret is `secret`."""
         self.secret = secrets.token_urlsafe(24)
         self.options = options
-        self.ca_file = directory / "ca.pem"
-        authority = trustme.CA(organization_name="irmexport, for tests only")
-        authority.cert_pem.write_to_path(str(self.ca_file))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
         self._state = _State(engine, options, self.secret)
-        handler = type("Handler", (_Handler,), {"state": self._state})
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-        self._server.socket = context.wrap_socket(
-            self._server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"https://localhost:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(type("Handler", (_Handler,), {"state": self._state}), directory, port=port)
 
     @property
     def queries(self) -> list[str]:

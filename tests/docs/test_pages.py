@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +148,23 @@ def test_every_command_of_the_pages_exists() -> None:
         assert command is not None, words
         if isinstance(command, click.Group):
             assert len(words) == 1 or words[1] in command.commands, words
+
+
+def test_every_command_of_the_steps_is_complete() -> None:
+    """Each command of the table of Microsoft's steps has what it cannot do without, and nothing unknown."""
+    text = (ROOT / "docs" / "microsoft-steps.md").read_text(encoding="utf-8")
+    spans = re.findall(r"`irmexport ([^`]+)`", text)
+    assert len(spans) > 20
+    for span in spans:
+        words, command = shlex.split(span), main
+        while isinstance(command, click.Group):
+            found = command.get_command(click.Context(command), words.pop(0))
+            assert found is not None, span
+            command = found
+        try:
+            command.make_context(span, words)  # reads the words, and runs nothing
+        except click.UsageError as error:
+            pytest.fail(f"{span}: {error.message}")
 
 
 def test_every_step_of_both_documents_has_a_command() -> None:

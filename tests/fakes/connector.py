@@ -79,7 +79,7 @@ class Connector:
         table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="rows.csv")
         return intake.accept(table, self.profile, self.box, ORIGIN, where=self.where, patience=0.0)
 
-    def sender(self, transport: Transport) -> Sender:
+    def sender(self, transport: Transport, *, in_flight: int = 1) -> Sender:
         service = Service(
             url=lambda _: "https://nowhere.test/api",
             transport=transport,
@@ -87,6 +87,7 @@ class Connector:
             setup="setup",
             deadline=10.0,
             splitters={"text/csv": halves},
+            in_flight=in_flight,
         )
         return Sender(self.box, service, jitter=lambda: 0.0)
 

@@ -36,7 +36,7 @@ def test_the_page_of_exports_prints_what_it_shows(tmp_path: Path) -> None:
     try:
         for command, output in shown:
             if command.endswith("&"):
-                process, printed = start(command, tmp_path, environment, wanted=4)
+                process, printed = start(command, tmp_path, environment)
                 background.append(process)
             else:
                 printed = run(command, tmp_path, environment)
@@ -66,7 +66,7 @@ def test_the_rehearsal_of_the_collector_is_as_shown(tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "IRMEXPORT_OUTBOX": str(tmp_path / "outbox")}
     (command, output), *shown = steps(DOCS / "collector.md")
-    process, printed = start(command, tmp_path, environment, wanted=3)
+    process, printed = start(command, tmp_path, environment)
     try:
         assert re.fullmatch(pattern(output), printed), printed
         assert len(shown) == 3

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from irmsplunk import alert
+from irmsplunk.opening import OPTIONS
 
 from tests.splunk_app.test_content import DAILY, SEARCHES, activities
 from tests.splunk_app.test_settings import APP, GLUE, ROOT, conf
@@ -53,27 +54,16 @@ def test_a_message_that_nobody_says_is_found() -> None:
     assert not said("the flux capacitor is empty")
 
 
-def options() -> set[str]:
-    """The options of the search command."""
-    tree = ast.parse((GLUE / "command.py").read_text(encoding="utf-8"))
-    (command,) = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "IrmExport"]
-    return {
-        ast.unparse(node.targets[0])
-        for node in command.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("Option(")
-    }
-
-
 def test_every_option_is_in_the_page_and_in_splunks_help() -> None:
     """docs/splunk.md, searchbnf.conf and the command name the same options."""
     help_of = conf(APP / "default" / "searchbnf.conf")["irmexport-command"]
     section = PAGE.split("## Send", 1)[1].split("\n## ", 1)[0]
-    assert set(re.findall(r"^\| `(\w+)=", section, re.MULTILINE)) == options()
-    assert set(re.findall(r"(\w+)=", help_of["syntax"].replace('"<header>=<field>', ""))) == options()
+    assert set(re.findall(r"^\| `(\w+)=", section, re.MULTILINE)) == set(OPTIONS)
+    assert set(re.findall(r"(\w+)=", help_of["syntax"].replace('"<header>=<field>', ""))) == set(OPTIONS)
     for example in (help_of["example1"], help_of["example2"], help_of["example3"]):
         used = set(re.findall(r" (\w+)=", re.sub(r'"[^"]*"', "", example)))
         assert used
-        assert used <= options()
+        assert used <= set(OPTIONS)
 
 
 def test_every_parameter_of_the_alert_action_is_in_the_page() -> None:

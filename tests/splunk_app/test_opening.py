@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 from pathlib import Path
 
@@ -13,11 +14,15 @@ from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_search import SearchSettings, frame
 
 WITH_THE_SDK = """
-import sys
+import json, sys
 sys.path[:0] = sys.argv[1:3]
 from irmsplunk.sdk_command import IrmExport
-IrmExport().process(sys.argv[:1], sys.stdin, sys.stdout)
+command = IrmExport()
+command.process(sys.argv[:1], sys.stdin, sys.stdout)
+json.dump({option.name: option.value for option in command.options.values()}, sys.stderr)
 """
+#: Options that the SDK gives to every command; they are not offered.
+OF_THE_SDK = {"logging_configuration", "logging_level", "record", "show_configuration"}
 PLAIN = [
     ("profile=leavers",),
     ("profile=leavers", "wait=0", "output=summary", "maxrejects=7", "fields=a=b, c=d"),
@@ -65,6 +70,10 @@ def test_plain_options_are_answered_as_the_sdk_answers_them(
     assert opened.options is not None
     assert replies.getvalue() == with_sdk.stdout
     assert opened.metadata.searchinfo.sid == "1700000000.42"
+    read = json.loads(with_sdk.stderr)
+    assert set(read) - OF_THE_SDK == set(opening.OPTIONS)
+    for name in opening.OPTIONS:
+        assert (name, getattr(opened.options, name)) == (name, read[name])
 
 
 def test_the_options_that_are_read() -> None:
@@ -100,6 +109,8 @@ def test_what_the_sdk_may_refuse_is_left_to_it(args: tuple[str, ...]) -> None:
         frame({"action": "execute", "finished": True}, b"a\n1\n"),
         getinfo("profile=a", earliest_time="long ago"),
         getinfo("profile=a", dispatch_dir=None),
+        getinfo("profile=a", args=["profile=a", 7]),
+        getinfo("profile=a", earliest_time=10**400),
         frame(["profile"], b""),  # type: ignore[arg-type]
     ],
 )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from irmcore.profile import shipped_text
+from irmcore.profile import shipped_names, shipped_text
 from irmemulator import Emulator, Fault
 
 from tests.fakes.splunk_home import SplunkHome
@@ -91,6 +91,8 @@ def test_without_the_capability_nothing_is_said(rest: RestHandler, key: str) -> 
     ("form", "said"),
     [
         ({"name": "Bad Name"}, "a-z, 0-9 and hyphens"),
+        ({"name": "default"}, "not `default`"),  # a conf file's stanza that all others inherit from
+        ({"profile": "", "profile_yaml": shipped_text("leaver-prediction") + "#" * 300_000}, "too long"),
         ({"profile": ""}, "either `profile`"),
         ({"profile": "no-such"}, "names no shipped profile"),
         ({"profile_yaml": "schema: 1"}, "either `profile`"),
@@ -197,6 +199,7 @@ def test_an_administrator_without_a_shell_runs_the_queue(
     assert [item["state"] for item in connector["items"]] == ["HELD"]
     (held,) = rest.ask("GET", "held").document["batches"]
     batch = held["id"]
+    assert held["connector"] == connector["connector"] == "leavers"
     assert "portal" in held["next_step"]
 
     assert rest.ask("POST", f"batches/{batch}/resolve", outcome="sent").status == 400
@@ -259,8 +262,9 @@ def _within(seconds: float, happens: Callable[[], bool]) -> bool:
 
 def test_a_profile_is_checked_as_it_is_typed(rest: RestHandler, home: SplunkHome) -> None:
     """A right one gives its columns; a wrong one says line, key and what to do; neither is logged."""
-    (first, second) = rest.ask("GET", "profiles").document["shipped"]
-    assert (first["name"], second["name"]) == ("leaver-prediction", "salesforce-dropbox")
+    shipped = rest.ask("GET", "profiles").document["shipped"]
+    assert {one["name"]: one["text"] for one in shipped} == {n: shipped_text(n) for n in shipped_names()}
+    (first,) = (one for one in shipped if one["name"] == "leaver-prediction")
     good = rest.ask("POST", "profiles/check", profile_yaml=first["text"]).document
     assert (good["good"], good["trouble"]) == (True, None)
     assert [column["header"] for column in good["columns"]] == list(COLUMNS)

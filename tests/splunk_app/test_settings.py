@@ -126,7 +126,10 @@ def test_each_parameter_is_in_form_spec_and_validation() -> None:
     ElementTree.fromstring(form)  # noqa: S314 - our own
 
 
-VALUES = ("", "0", "1", "30", "300", "301", "-1", "x", "leavers", "Leavers", "A=b", "A=b, C=d", "A=", "a b")
+VALUES = (
+    *("", "0", "1", "30", "300", "301", "-1", "x", "leavers", "Leavers", "default"),
+    *("A=b", "A=b, C=d", "A=", "a b"),
+)
 
 
 @pytest.mark.parametrize("param", alert.PARAMS)

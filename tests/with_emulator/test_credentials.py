@@ -232,14 +232,20 @@ def test_the_system_keyring(tmp_path: Path) -> None:
     assert "the words of a backend" not in locked.stderr
 
 
-def test_a_machine_without_a_keyring_says_so(tmp_path: Path) -> None:
-    """The library's own backend for no keyring at all becomes a message with a next step."""
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [
+        ("keyring.backends.fail.Keyring", "NoKeyringError"),
+        ("no_such_module.Keyring", "ModuleNotFoundError"),
+        ("json.Keyring", "AttributeError"),
+    ],
+)
+def test_a_machine_without_a_keyring_says_so(tmp_path: Path, backend: str, said: str) -> None:
+    """The library's backend for no keyring, and one that is not there, become a message with a next step."""
     made = profile_with(tmp_path, "keyring", "irmexport/leavers")
-    done = irmexport(
-        "credential", "check", "-p", made, PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring"
-    )
+    done = irmexport("credential", "check", "-p", made, PYTHON_KEYRING_BACKEND=backend)
     assert done.returncode == 2
-    assert "cannot be used (NoKeyringError)" in done.stderr
+    assert f"cannot be used ({said})" in done.stderr
 
 
 def test_a_secret_is_put_into_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
@@ -252,6 +258,29 @@ def test_a_secret_is_put_into_a_file_that_only_its_owner_reads(tmp_path: Path) -
     empty = irmexport("credential", "set", "-p", made, stdin="\n")
     assert empty.returncode == 2
     assert Path(place).read_text() == f"{SECRET}\n"
+
+
+@pytest.mark.parametrize("place", ["a-folder", "no-folder/secret", "a-file/secret"])
+def test_a_secret_that_cannot_be_written_is_left_nowhere(tmp_path: Path, place: str) -> None:
+    """Where no file can be written that is said with its path, and no other file holds the secret."""
+    (tmp_path / "a-folder").mkdir()
+    (tmp_path / "a-file").write_text("x")
+    made = profile_with(tmp_path, "file", str(tmp_path / place))
+    done = irmexport("credential", "set", "-p", made, stdin=SECRET)
+    assert done.returncode == 2
+    assert f"{tmp_path / place}: the credential file cannot be written" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-file", "a-folder", "p.yaml"]
+
+
+def test_what_is_no_text_is_no_secret(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 are refused, and a byte order mark is no part of a secret."""
+    made = profile_with(tmp_path, "file", str(tmp_path / "secret"))
+    words = [Path(sys.executable).with_name("irmexport"), "credential", "set", "-p", made]
+    done = subprocess.run(words, input=b"\xff\xfe\0", capture_output=True, check=False, timeout=100)
+    assert done.returncode == 2
+    assert b"not UTF-8 text" in done.stderr
+    subprocess.run(words, input=b"\xef\xbb\xbf" + SECRET.encode(), check=True, timeout=100)
+    assert (tmp_path / "secret").read_text() == f"{SECRET}\n"
 
 
 def test_where_irmexport_does_not_write_it_says_how(tmp_path: Path) -> None:

@@ -331,7 +331,7 @@ def patient(rig: Rig, seconds: float) -> MsalTokens:
         tenant_id=connection.connector.tenant_id,
         app_id=connection.connector.app_id,
         secret=lambda: read(place.kind, place.name, {}),
-        resource=connection.connector.resource_app_id,
+        scope=f"https://microsoft.onmicrosoft.com/{connection.connector.resource_app_id}/.default",
         http=TokenHttp(ca_file=connection.ca_file(), proxy=None, deadline=seconds),
         known_login=False,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -128,6 +129,25 @@ def test_another_file_of_the_same_name_keeps_both(inbox: Path, once: Watch) -> N
     assert {"bradh1" in path.read_text() for path in kept["rejects"]} == {True, False}
 
 
+def test_a_folder_of_a_files_name_in_the_archive_is_no_hindrance(inbox: Path, once: Watch) -> None:
+    """A file lies beside a folder of its name that is in the archive already."""
+    (inbox / "archive/day.csv").mkdir(parents=True)
+    (inbox / "day.csv").write_text(text(row(1)))
+    done = once()
+    assert done.exit_code == 0, done.output
+    assert [path.read_text() for path in (inbox / "archive").glob("day.*.csv")] == [text(row(1))]
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(inbox: Path, once: Watch) -> None:
+    """A file called `archive` is named at the start, and nothing is taken."""
+    (inbox / "archive").write_text("x")
+    (inbox / "day.csv").write_text(text(row(1)))
+    done = once()
+    assert done.exit_code == 2
+    assert f"{inbox / 'archive'}: there is a file where" in done.output
+    assert files(inbox) == ["archive", "day.csv"]
+
+
 @pytest.mark.parametrize("name", [".x.csv", "x.csv.part", "x.csv.TMP", "~$x.csv", ".hidden/x.csv"])
 def test_what_is_not_finished_is_left_alone(rig: Rig, inbox: Path, once: Watch, name: str) -> None:
     """Names that writers give to what is not finished are not looked at; renamed, the file is."""
@@ -204,7 +224,42 @@ def test_many_connectors_by_pattern(rig: Rig, inbox: Path, both: Emulator) -> No
     assert "notes.txt fits no route" in done.stderr
     assert files(inbox) == ["archive/leavers/l.csv", "archive/s.csv", "notes.txt"]
     saved = {job["name"]: both.records_saved(job["job_id"]) for job in both.describe()["jobs"]}  # type: ignore[attr-defined]
-    assert saved == {"leaver-prediction": 1, "salesforce-dropbox": 1}
+    expected = {"leaver-prediction": 1, "salesforce-dropbox": 1}
+    assert saved == dict.fromkeys(profiles.shipped_names(), 0) | expected
+
+
+def test_profiles_of_one_connector_keep_their_own_rules(rig: Rig, inbox: Path) -> None:
+    """Two profiles feed one connector: each file's rows are shaped by its own route's profile."""
+    for name, zone in (("tokyo", "Asia/Tokyo"), ("london", "UTC")):
+        shipped = profiles.shipped_text("leaver-prediction")
+        made = shipped.replace("name: leaver-prediction", f"name: {name}").replace(
+            "input:", f"input:\n  zone: {zone}"
+        )
+        made = re.sub("_id: 0{8}-", "_id: 11111111-", made)
+        (rig.directory / f"{name}.yaml").write_text(made)
+        (inbox / name).mkdir()
+        (inbox / name / "x.csv").write_text(
+            "UserPrincipalName,PredictionTime,PredictionScore,ModelInfo\n"
+            f"{name}@contoso.com,2026-11-20T09:30:00,9,m\n"
+        )
+    chosen = [profiles.read(str(rig.directory / "tokyo.yaml"))]
+    with rehearsal.emulator(rig.directory / "one", chosen, Options(), lifetime=60) as started:
+        rehearsal.announce(rig.directory / "one", started)
+        routes = [
+            part
+            for name in ("tokyo", "london")
+            for part in ("--route", f"{name}/*={rig.directory / name}.yaml")
+        ]
+        at = ["--settle", "0.1", "--emulator", str(rig.directory / "one"), "--once"]
+        done = CliRunner().invoke(main, ["watch", str(inbox), *at, *routes])
+    assert done.exit_code == 0, done.output
+    payloads = [path.read_text() for path in (rig.directory / "outbox").glob("*/done/*/*/payload")]
+    times = dict(
+        found
+        for text in payloads
+        for found in re.findall(r"^(\w+)@contoso.com,([0-9T:-]{16})", text, re.MULTILINE)
+    )
+    assert times == {"tokyo": "2026-11-20T00:30", "london": "2026-11-20T09:30"}
 
 
 @pytest.mark.parametrize("args", [[], ["-p", "salesforce-dropbox", "--route", "*=x"], ["--route", "x"]])
@@ -322,7 +377,8 @@ def test_the_unit_runs_what_it_was_made_from(rig: Rig, inbox: Path) -> None:
     unit = configparser.RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read_string(made)
-    assert unit["Service"]["ReadWritePaths"] == f'"{inbox}" "{rig.directory / "outbox"}"'
+    writable = shlex.split(unit["Service"]["ReadWritePaths"])
+    assert writable == [str(inbox), str(rig.directory / "outbox")]
     assert unit["Service"]["RestartPreventExitStatus"] == "2"
     command = shlex.split(unit["Service"]["ExecStart"])
     environment = {key: value for key, value in os.environ.items() if key != "IRMEXPORT_OUTBOX"}

@@ -12,7 +12,7 @@ from irmcore import credentials
 from irmcore.clock import iso
 from irmcore.credentials import Secret
 from irmcore.disk import system_disk
-from irmcore.errors import ConfigurationError
+from irmcore.errors import ConfigurationError, CredentialError
 from irmcore.profile import CredentialRef
 
 from irmcli import expiry, options
@@ -65,7 +65,7 @@ def put(ctx: click.Context, *, profile_name: str) -> None:
             where=f"{place.kind} {place.name}",
             next_step=_BY_HAND[place.kind],
         )
-    text = click.prompt("Client secret", hide_input=True) if sys.stdin.isatty() else sys.stdin.read(65_536)
+    text = click.prompt("Client secret", hide_input=True) if sys.stdin.isatty() else _piped()
     write(place, credentials.secret(text.strip(), "standard input"))
     say.line(f"The secret is in {place.kind} {place.name}.")
     say.document({"kind": place.kind, "place": place.name})
@@ -78,6 +78,17 @@ _BY_HAND = {
 }
 
 
+def _piped() -> str:
+    try:
+        return sys.stdin.buffer.read(65_536).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise CredentialError(
+            "the credential is not UTF-8 text",
+            where="standard input",
+            next_step="Put the client secret's value there, and nothing else.",
+        ) from None
+
+
 def _to_keyring(place: CredentialRef, secret: Secret) -> None:
     from irmcli.safes import system_keyring
 
@@ -88,7 +99,16 @@ def _to_file(place: CredentialRef, secret: Secret) -> None:
     path = str(Path(place.name).expanduser())
     disk = system_disk()
     temporary = f"{path}.{os.getpid()}.new"
-    disk.create(temporary, secret.reveal().encode() + b"\n")  # of mode 0600 from its first moment
-    disk.sync(temporary)
-    disk.rename(temporary, path)
-    disk.sync_dir(str(Path(path).parent))
+    try:
+        disk.create(temporary, secret.reveal().encode() + b"\n")  # of mode 0600 from its first moment
+        disk.sync(temporary)
+        disk.rename(temporary, path)
+        disk.sync_dir(str(Path(path).parent))
+    except OSError as error:
+        if Path(temporary).exists():
+            Path(temporary).unlink()  # it may hold the secret
+        raise ConfigurationError(
+            f"the credential file cannot be written ({error.strerror})",
+            where=path,
+            next_step="Make its folder, or give the profile's `credential` another path.",
+        ) from None

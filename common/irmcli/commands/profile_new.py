@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import click
 from irmcore import intake
 from irmcore import profile as profiles
 from irmcore.clouds import CLOUDS
-from irmcore.errors import ConfigurationError, InputError
+from irmcore.errors import ConfigurationError, InputError, ProfileError
 from irmcore.intake import Accepted
 from irmcore.profile.model import PLACEHOLDER
 
@@ -24,6 +25,9 @@ from irmcli.say import Say, clean
 
 _PLACES = ("env", "file", "keyring", "key_vault", "certificate")
 _NONE = "none"
+_COLUMN = re.compile(r"`columns(?:\[([0-9]+)\])?")
+#: What spreadsheets write between columns in place of commas.
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 @dataclass(frozen=True)
@@ -159,12 +163,29 @@ def _read(path: str) -> _Sample:
                 where=f"{path}:1",
                 next_step="Put the column names in the first line; a profile is made of them.",
             )
+        _refuse_other_separators(table.header, path)
         width, long, rows = len(table.header), False, []
         for _, row in zip(range(guesses.ROWS), table.rows, strict=False):
             long = long or row.refused == "ragged-long"
             if row.refused is None or row.refused == "ragged-long":
                 rows.append((*row.values[: width - 1], ",".join(row.values[width - 1 :])))
+        if not rows:
+            raise InputError(
+                "the sample has no row that can be read",
+                where=path,
+                next_step="Add some: types and roles are guessed from their values.",
+            )
         return _Sample(path, guesses.look(table.header, rows), long)
+
+
+def _refuse_other_separators(header: Sequence[str], path: str) -> None:
+    other = next((name for sign, name in _SEPARATORS.items() if sign in header[0]), None)
+    if len(header) == 1 and other is not None:
+        raise InputError(
+            f"the columns seem to be separated by {other}, not by commas",
+            where=f"{path}:1",
+            next_step="Save it as CSV with commas; the files that are sent later need them too.",
+        )
 
 
 def _ask(columns: list[Seen], wishes: Wishes, choices: Choices) -> tuple[Wishes, Choices]:
@@ -220,10 +241,30 @@ def _demand(made: list[Guess], read: _Sample, choices: Choices) -> None:
 
 
 def _try(text: str, target: Path, sample: str) -> Accepted:
-    """The sample, shaped by the profile that ``text`` is. Raises ProfileError for wrong settings."""
-    profile = profiles.parse(text, str(target))
+    """The sample, shaped by the profile that ``text`` is. Raises ConfigurationError for wrong settings."""
+    try:
+        profile = profiles.parse(text, str(target))
+    except ProfileError as error:
+        raise _unwritten(error, sample) from None
     with source.table(sample, profile, "auto") as table:
         return intake.rehearse(table, profile, None, name=sample)
+
+
+def _unwritten(error: ProfileError, sample: str) -> ConfigurationError:
+    """The same, told of the sample or an option: there is no profile yet whose line could be looked at."""
+    column = _COLUMN.match(error.what)
+    if column is None:
+        return ConfigurationError(error.what, next_step=f"Correct the option. {error.next_step}")
+    number = column.group(1)
+    if number is None:
+        what, step = (
+            error.what,
+            "Export other columns: the user, the time, a number, and what explains a row.",
+        )
+    else:
+        what = f"column {int(number) + 1} has a name that no connector can have ({error.what})"
+        step = "Rename it in the sample and in what is exported, or leave it out."
+    return ConfigurationError(what, where=f"{sample}:1", next_step=step)
 
 
 def _refuse_existing(target: Path) -> None:

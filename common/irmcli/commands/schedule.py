@@ -63,7 +63,8 @@ def command(
     for file, text in files.items():
         if output is None:
             say.line(f"# {file}" if form != "windows-task" else f"<!-- {file} -->", "dim")
-            say.line(text)
+            for line in text.splitlines():
+                say.line(line)
             continue
         output.mkdir(parents=True, exist_ok=True)
         (output / file).write_text(text, encoding=timers.ENCODINGS[form])

@@ -13,7 +13,7 @@ from irmcore.clock import SystemClock, iso
 
 from irmcli import options
 from irmcli.exits import DONE
-from irmcli.say import Say
+from irmcli.say import Say, count
 from irmcli.settings import Settings
 
 
@@ -88,7 +88,9 @@ def command(
         before[signal.SIGIO] = signal.signal(signal.SIGIO, signal.SIG_IGN)
     try:
         say.line(
-            f"Watching {folder.root} for {len(found)} routes" if not once else f"Looking at {folder.root}"
+            f"Watching {folder.root} by {count(len(found), 'route')}"
+            if not once
+            else f"Looking at {folder.root}"
         )
         watcher.run(once_for=settle * 2 + 1 if once else None)
     finally:

@@ -12,11 +12,11 @@ from irmcore.errors import CredentialError
 
 def read(name: str, environment: Mapping[str, str]) -> Credential:
     """The secret of ``name``, SERVICE/USER. Raises CredentialError."""
-    keyring = _library()
+    keyring, trouble = _library()
     service, _, user = name.partition("/")
     try:
         text = keyring.get_password(service, user)
-    except keyring.errors.KeyringError as error:
+    except trouble as error:
         raise _refused(name, error) from None
     if text is None:
         raise CredentialError(
@@ -29,15 +29,16 @@ def read(name: str, environment: Mapping[str, str]) -> Credential:
 
 def write(name: str, secret: Secret) -> None:
     """Put ``secret`` there, in place of what was. Raises CredentialError."""
-    keyring = _library()
+    keyring, trouble = _library()
     service, _, user = name.partition("/")
     try:
         keyring.set_password(service, user, secret.reveal())
-    except keyring.errors.KeyringError as error:
+    except trouble as error:
         raise _refused(name, error) from None
 
 
-def _library() -> ModuleType:
+def _library() -> tuple[ModuleType, tuple[type[Exception], ...]]:
+    """The library, and what it raises where there is no keyring to use."""
     try:
         import keyring
         import keyring.errors
@@ -46,7 +47,8 @@ def _library() -> ModuleType:
             "the package keyring is not installed",
             next_step="pip install 'irmexport[keyring]', or keep the secret in a file of mode 0600.",
         ) from None
-    return keyring
+    # A chosen backend (PYTHON_KEYRING_BACKEND, keyringrc.cfg) that is not there raises as Python does.
+    return keyring, (keyring.errors.KeyringError, ImportError, AttributeError, RuntimeError, OSError)
 
 
 def _refused(name: str, error: Exception) -> CredentialError:

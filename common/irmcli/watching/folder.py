@@ -55,9 +55,19 @@ class Folder:
             )
 
     def hold(self) -> Lock:
-        """Keep other watchers out, and make the folder's own places. Raises OutboxBusy, OSError."""
+        """Keep other watchers out, and make the folder's own places.
+
+        Raises ConfigurationError, OutboxBusy, OSError.
+        """
         for name in (*OWN, f"{_HIDDEN}/work"):
-            make_all(self._disk, str((self.root / name).absolute()))
+            place = self.root / name
+            if place.exists() and not place.is_dir():
+                raise ConfigurationError(
+                    "there is a file where `watch` has a folder of its own",
+                    where=str(place),
+                    next_step="Move the file away, or rename it.",
+                )
+            make_all(self._disk, str(place.absolute()))
         lock = self._disk.try_lock(str(self.root / _HIDDEN / "watch.lock"))
         if lock is None:
             raise OutboxBusy(
@@ -112,7 +122,7 @@ class Folder:
         """Where a file of this name and content (its digest) goes: another one of that name there stays."""
         target = self.root / place / name
         make_all(self._disk, str(target.parent.absolute()))
-        if not target.exists() or digest(target) == content:
+        if not target.exists() or (target.is_file() and digest(target) == content):
             return target
         return target.with_name(f"{target.stem}.{content[:12]}{target.suffix}")
 

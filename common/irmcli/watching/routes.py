@@ -14,7 +14,7 @@ from irmcli import rehearsal
 from irmcli.settings import Settings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Route:
     """Files whose path in the folder fits ``pattern`` (* fits slashes too) are ``profile``'s."""
 

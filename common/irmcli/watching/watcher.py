@@ -44,8 +44,8 @@ Tell = Callable[[dict[str, Any]], None]
 class _Line:
     """A connector that files go to, and when it is to be drained next (monotonic seconds)."""
 
-    route: Route
     way: Way
+    name: str
     due: float = 0.0
 
 
@@ -68,11 +68,12 @@ class Watcher:
         self._wake = threading.Event()
         self._not_before: dict[str, float] = {}
         self._strange: set[str] = set()
-        self._lines = {}
+        self._lines: dict[str, _Line] = {}
+        self._ways: dict[Route, Way] = {}  # several profiles may feed one connector, each with its own rules
         for route in self.routes:
-            way = Way(self.say, self.settings, route.profile, route.connection)
+            way = self._ways[route] = Way(self.say, self.settings, route.profile, route.connection)
             way.check()
-            self._lines[box_name(route.connection)] = _Line(route, way)
+            self._lines.setdefault(box_name(route.connection), _Line(way, route.profile.name))
 
     def end(self) -> None:
         """End after the step that is being done. Safe in a signal handler."""
@@ -166,7 +167,7 @@ class Watcher:
 
     def _accept(self, found: Found, route: Route) -> None:
         name = box_name(route.connection)
-        line, content = self._lines[name], digest(found.path)
+        line, way, content = self._lines[name], self._ways[route], digest(found.path)
         taken = Taken(self.settings.outbox_ready(), name)
         if taken.has(content):
             self.folder.put(found, self.folder.free(found.name, "archive", content))
@@ -175,7 +176,7 @@ class Watcher:
             return
         details = {"file": str(self.folder.root / found.name), "sha256": content}
         with source.table(str(found.path), route.profile, "auto") as table:
-            done = line.way.accept(table, name=str(found.path), details=details, max_refused=self.max_refused)
+            done = way.accept(table, name=str(found.path), details=details, max_refused=self.max_refused)
         line.due = 0.0
         if self.folder.changed(found):
             # Written to while it was read: its rows so far are kept, the rest comes when it is whole.
@@ -229,7 +230,7 @@ class Watcher:
                 report, code = line.way.deliver(until=self.clock.monotonic() + SLICE)
             except (IrmError, OSError) as trouble:
                 error = trouble if isinstance(trouble, IrmError) else disk_trouble(trouble)
-                self.say.warn(f"{line.route.profile.name}: {error}")
+                self.say.warn(f"{line.name}: {error}")
                 line.due = self.clock.monotonic() + AGAIN
                 self.codes.append(code_of(error))
                 continue
@@ -239,9 +240,7 @@ class Watcher:
             if not more:
                 self.codes.append(code)
             if report != Report():
-                self.tell(
-                    {"event": "delivery", "profile": line.route.profile.name, **delivered.document(report)}
-                )
+                self.tell({"event": "delivery", "profile": line.name, **delivered.document(report)})
         return busy
 
     def _after(self, line: _Line, report: Report) -> None:

@@ -230,7 +230,7 @@ def _uploads(profiles: Sequence[Profile], files: dict[str, str]) -> Section:
             Points(
                 [
                     "Step 5: RecordsSaved of the connector's log against what was sent: irmexport reconcile.",
-                    "Step 6: every day from cron or systemd, irmexport send FILE, then irmexport report.",
+                    "Step 6: irmexport schedule has cron or systemd run irmexport send; irmexport report.",
                     "Step 7: files that appear in a folder: irmexport watch.",
                 ]
             ),

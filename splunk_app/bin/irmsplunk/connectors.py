@@ -38,7 +38,8 @@ SETTINGS = (
     "emulator",
     "emulator_ca",
 )
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+#: Not `default`: what that stanza of a conf file says is said of all others.
+NAME = re.compile(r"(?!default\Z)[a-z0-9][a-z0-9-]{0,39}")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -71,7 +72,7 @@ def of_stanza(name: str, content: Mapping[str, Any]) -> Configured:
     """The connector of a stanza. Raises ConfigurationError, naming the key, never a value."""
     if not NAME.fullmatch(name):
         raise ConfigurationError(
-            "a connector's name is of a-z, 0-9 and hyphens, at most 40 characters",
+            "a connector's name is of a-z, 0-9 and hyphens, at most 40 characters, and not `default`",
             next_step="Choose another name.",
         )
     said = {key: str(content[key]).strip() for key in SETTINGS if str(content.get(key) or "").strip()}

@@ -44,8 +44,8 @@ class QueueRoutes:
         """The batches that need a person, of all connectors."""
         found = []
         for box in self._desk.boxes():
-            overview = self._desk.overview(box)
-            found += [{"connector": overview.name, **asdict(item)} for item in overview.items]
+            name, overview = profile_of(box), self._desk.overview(box)
+            found += [{"connector": name or overview.name, **asdict(item)} for item in overview.items]
         return {"batches": found}
 
     def batch(self, prefix: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ _SAID = (
     ("`irmexport resolve BATCH --withdraw`", f"{_RESOLVE} outcome=withdraw"),
     ("`irmexport resolve BATCH`", f"{_RESOLVE} outcome=sent, resend or withdraw"),
     ("`irmexport requeue BATCH`", "`POST irmexport/batches/BATCH/requeue`"),
+    ("`irmexport requeue`", "`POST irmexport/batches/BATCH/requeue`"),
     ("`irmexport show BATCH`", "`GET irmexport/batches/BATCH`"),
     ("`irmexport show`", "`GET irmexport/batches/BATCH`"),
     ("`irmexport audit`", "`GET irmexport/batches/BATCH`"),
@@ -36,6 +37,10 @@ _SAID = (
     (
         "The client secret cannot be read from where the profile says.",
         "The client secret cannot be read: save it with `POST irmexport/connectors/NAME`, secret=….",
+    ),
+    (
+        "Rename the column in the file, or set the profile column's `field`.",
+        'Say which fields they are, fields="Header=field, …", or `| rename` them before.',
     ),
 )
 #: The keys of a reply that hold a sentence of ours.

@@ -59,7 +59,7 @@ def answer(requests: BinaryIO, replies: BinaryIO) -> Opening:
     try:
         metadata = json.loads(text)
         options = _options(metadata)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         options = None
     if options is None or len(text) < length:
         return Opening(head + text)

@@ -33,7 +33,7 @@ from irmsplunk.profile_routes import ProfileRoutes
 from irmsplunk.splunkd import Splunkd, SplunkdRefused
 
 CAPABILITY = "irmexport_configure"
-#: What a form may hold; a profile has a few kilobytes.
+#: Characters of each part of a form; a profile has a few kilobytes.
 _LONGEST = 256 * 1024
 #: The one POST that changes nothing: the profile's page asks it at every pause in typing.
 _CHECK = ("profiles", "check")
@@ -57,7 +57,7 @@ class Request:
             raw = json.loads(text)
             parts = str(raw.get("rest_path", "")).strip("/").split("/")
             query = [str(key) for key, _ in raw.get("query") or []]
-            form = {str(k): str(v)[:_LONGEST] for k, v in raw.get("form") or [] if k != "output_mode"}
+            form = {str(k): str(v) for k, v in raw.get("form") or [] if k != "output_mode"}
             session, server = raw.get("session") or {}, raw.get("server") or {}
             uri, user_key = str(server.get("rest_uri", "")), str(session.get("authtoken", ""))
         except (ValueError, TypeError, AttributeError):
@@ -72,6 +72,13 @@ class Request:
                 where="irmexport",
                 next_step="Replace the secret in Entra ID, and send the new one in the body.",
             )
+        for key, value in form.items():
+            if len(value) > _LONGEST:
+                raise ConfigurationError(
+                    "a part of the form is too long",
+                    where=key[:40],
+                    next_step=f"Send at most {_LONGEST // 1024} KiB; nothing was saved.",
+                )
         return Request(
             method=str(raw.get("method", "GET")).upper(),
             path=tuple(parts[1:]),

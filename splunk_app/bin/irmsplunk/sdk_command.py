@@ -14,9 +14,6 @@ from irmsplunk.command import Talk
 from irmsplunk.export import said_of
 from irmsplunk.opening import OPTIONS, OUTPUTS, WAIT_SECONDS, Options
 
-#: Options of the SDK that write the session key or rows into a file.
-_NOT_OFFERED = {"record", "logging_configuration", "logging_level"}
-
 
 @Configuration()
 class IrmExport(EventingCommand):  # type: ignore[misc]
@@ -36,8 +33,9 @@ class IrmExport(EventingCommand):  # type: ignore[misc]
 
     def _protocol_v2_option_parser(self, arg: str) -> list[str]:
         name, equals, value = arg.partition("=")
-        if not equals or name in _NOT_OFFERED:
-            # Not raised: of any other exception the SDK loses the message.
+        if not equals or name not in OPTIONS:
+            # The SDK would quote the value of an option that it does not know, and offers options that write
+            # the session key or rows into a file. Not raised: of any other exception it loses the message.
             self.write_error(
                 f"irmexport: an argument is not one of this command's options: {', '.join(OPTIONS)}."
             )

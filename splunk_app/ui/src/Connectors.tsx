@@ -10,6 +10,7 @@ import { ConnectorForm } from './ConnectorForm';
 import { Dialog, Grid, Page, Row, useActions, Word } from './frame';
 import type { Connector, Finding } from './model';
 import { ask } from './rest';
+import { onPage } from './steps';
 
 type Tested = { name: string; good: boolean; findings: Finding[] };
 
@@ -120,7 +121,7 @@ export function Connectors() {
 }
 
 function State({ connector }: { connector: Connector }) {
-    if (connector.trouble) return <Message type="error">{connector.trouble}</Message>;
+    if (connector.trouble) return <Message type="error">{onPage(connector.trouble)}</Message>;
     if (connector.disabled) return <Word>disabled</Word>;
     if (!connector.secret_saved) return <Word appearance="warning">needs a secret</Word>;
     return <Word appearance="success">ready</Word>;
@@ -167,7 +168,7 @@ function Findings({ tested }: { tested: Tested }) {
                             {finding.grade}
                         </Word>,
                         finding.found,
-                        finding.next_step,
+                        onPage(finding.next_step),
                     ],
                 }))}
             />

@@ -12,6 +12,7 @@ import { useCallback, useEffect, useState } from 'react';
 import { Dialog, Grid, moment, Page, Row, rows, Trouble, useActions } from './frame';
 import type { Batch, Item, Overview, Queue as Standing } from './model';
 import { ask, type Form } from './rest';
+import { LABEL, onPage } from './steps';
 
 /** Milliseconds between two looks. */
 const AGAIN = 15_000;
@@ -24,28 +25,28 @@ const WAYS: Record<string, Way> = {
         value: 'sent',
         path: 'resolve',
         form: { outcome: 'sent' },
-        label: 'The service has it',
+        label: LABEL.sent,
         told: "The connector's log in the portal counts these rows (RecordsSaved). Nothing is sent again.",
     },
     resend: {
         value: 'resend',
         path: 'resolve',
         form: { outcome: 'resend' },
-        label: 'Send it again',
+        label: LABEL.resend,
         told: 'The log does not count them. If it does, after all, the service sees the rows twice.',
     },
     requeue: {
         value: 'requeue',
         path: 'requeue',
         form: {},
-        label: 'Put it back into the queue',
+        label: LABEL.requeue,
         told: 'What the service refused it for has been put right.',
     },
     withdraw: {
         value: 'withdraw',
         path: 'resolve',
         form: { outcome: 'withdraw' },
-        label: 'Give it up',
+        label: LABEL.withdraw,
         told: 'Its rows count as never sent: the next search may send them again.',
     },
 };
@@ -126,7 +127,7 @@ function Box(props: { box: Overview; onResume: () => void; onOpen: (open: Open) 
             <Paragraph>
                 {waits}.{box.retry_at > 0 && ` Next try ${moment(box.retry_at)}.`}
             </Paragraph>
-            {box.trouble && <Message type="error">{box.trouble}</Message>}
+            {box.trouble && <Message type="error">{onPage(box.trouble)}</Message>}
             {box.mode !== 'open' && (
                 <>
                     <Message appearance="fill" type="warning">
@@ -134,7 +135,7 @@ function Box(props: { box: Overview; onResume: () => void; onOpen: (open: Open) 
                             {box.mode === 'paused' ? 'Paused' : 'Held back'}: {box.reason}, since{' '}
                             {moment(box.since)}
                         </Message.Title>
-                        {box.next_step}
+                        {onPage(box.next_step)}
                     </Message>
                     <Row>
                         <Button label={`Resume ${box.connector}`} onClick={props.onResume} />
@@ -153,7 +154,7 @@ function Box(props: { box: Overview; onResume: () => void; onOpen: (open: Open) 
                             item.rows,
                             moment(item.since),
                             item.reason,
-                            item.next_step,
+                            onPage(item.next_step),
                             <Row key="actions">
                                 {OF_STATE[item.state] && (
                                     <Button
@@ -209,10 +210,9 @@ function Decide(props: {
             destructive={chosen === WAYS.withdraw}
             onAct={act}
             onClose={props.onClose}
-           
         >
             <Trouble error={trouble} />
-            <Paragraph>{item.next_step}</Paragraph>
+            <Paragraph>{onPage(item.next_step)}</Paragraph>
             <ControlGroup
                 label="What became of it"
                 required

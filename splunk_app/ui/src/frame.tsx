@@ -12,6 +12,7 @@ import { type ReactNode, useCallback, useEffect, useRef, useState } from 'react'
 import styled, { createGlobalStyle } from 'styled-components';
 
 import { Refused } from './rest';
+import { onPage } from './steps';
 
 const Backdrop = createGlobalStyle`
     body {
@@ -88,7 +89,7 @@ export function Trouble({ error }: { error: unknown }) {
                     {refused.what}
                     {refused.where && ` (${refused.where})`}
                 </Message.Title>
-                {refused.nextStep}
+                {onPage(refused.nextStep)}
             </Message>
         </div>
     );

@@ -54,6 +54,10 @@ def test_every_encoding(encoding: str) -> None:
         ('{"RecordsSaved": null}', [1]),
         ('{"RecordsSaved": true}', [1]),
         ('{"RecordsSaved": -1}', [1]),
+        ('{"RecordsSaved": "' + "9" * 5000 + '"}', [1]),
+        ("RecordsSaved: " + "9" * 5000, [1]),
+        ("x\n" + '{"RecordsSaved":' + "[" * 100_000 + "\n", [2]),
+        ("T,RecordsSaved,Note\na,3," + "x" * 200_000 + "\n", [1]),
     ],
 )
 def test_what_cannot_be_read_is_named(text: str, lines: list[int]) -> None:

@@ -17,6 +17,7 @@ from irmcli.main import main
 from irmcore import profile as profiles
 
 Run = Callable[..., Result]
+WIDE = ",".join(f"c{number}" for number in range(200))
 
 
 @pytest.fixture
@@ -112,6 +113,21 @@ def test_nothing_is_overwritten(new: Run, tmp_path: Path) -> None:
         ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--user", "usr"], "'usr' is no column"),
         ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--credential", "hunter2"], "KIND:PLACE"),
         ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--source", "time"], "COLUMN=VALUE"),
+        (
+            "user;time\na@b.example;2026-11-20T08:00Z\n",
+            [],
+            "s.csv:1: the columns seem to be separated by semicolons",
+        ),
+        ("user\ttime\na@b.example\t2026-11-20T08:00Z\n", [], "separated by tabs"),
+        ("user,time,count\n", [], "s.csv: the sample has no row"),
+        ("user,time,\na@b.example,2026-11-20T08:00Z,x\n", [], "s.csv:1: column 3 has a name"),
+        (
+            f"user,time,{WIDE}\na@b.example,2026-11-20T08:00Z,{WIDE}\n",
+            [],
+            "s.csv:1: `columns` is outside its limits",
+        ),
+        ('{"a":' + "[" * 100_000 + "\n", [], "no line of the sample is a JSON object"),
+        ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--job-id", "x"], "Correct the option"),
     ],
 )
 def test_what_cannot_become_a_profile_is_refused(
@@ -123,6 +139,13 @@ def test_what_cannot_become_a_profile_is_refused(
     assert done.exit_code in (1, 2)
     assert said in done.output
     assert not Path("s.yaml").exists()
+
+
+def test_a_name_beyond_the_basic_plane_is_written_as_it_is(new: Run, tmp_path: Path) -> None:
+    """A character that does not print and has more than four hexadecimal digits is that character again."""
+    (tmp_path / "s.csv").write_text("user,time,x\U000f0000y\na@b.example,2026-11-20T08:00Z,z\n")
+    assert new("--from", "s.csv").exit_code == 0
+    assert profiles.read("s.yaml").columns[2].header == "x\U000f0000y"
 
 
 def test_local_times_need_their_zone(new: Run, tmp_path: Path) -> None:

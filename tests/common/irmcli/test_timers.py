@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from irmcli import timers
 from irmcli.main import main
 from irmcli.timers import EVERY, FORMS, Task
+from irmcli.watching import unit
 
 ODD = ("sentinel", "run", "--config", '/etc/a b/it\'s 100% $HOME "x".yaml')
 TASK = Task(
@@ -42,7 +44,7 @@ def test_a_line_for_cron() -> None:
 
 def test_a_service_for_systemd() -> None:
     """ExecStart is quoted as systemd.syntax(7) has it; the outbox alone may be written."""
-    service, timer = timers.systemd(TASK).values()
+    service, timer = timers.units(TASK).values()
     assert (
         "ExecStart=/opt/irmexport/bin/irmexport --outbox /var/lib/irm sentinel run --config "
         '"/etc/a b/it\'s 100%% $$HOME \\"x\\".yaml"\n'
@@ -98,6 +100,32 @@ def test_the_command_writes_files_without_a_secret(tmp_path: Path) -> None:
         "--config",
         "/etc/irm.yaml",
     ]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_printed_can_be_pasted(form: str, tmp_path: Path) -> None:
+    """Without --output, each line of the files is a line of the output."""
+    words = ["--outbox", str(tmp_path), "schedule", "--format", form, "drain"]
+    done = CliRunner().invoke(main, words)
+    files = json.loads(CliRunner().invoke(main, ["--json", *words]).output)["files"]
+    assert files
+    for text in files.values():
+        assert text in done.output
+
+
+def test_a_service_is_as_hardened_as_a_watch() -> None:
+    """Both kinds of unit have the same protections."""
+    service = timers.units(TASK)["irmexport.service"]
+    watch = unit.unit(("/bin/irmexport", "watch", "/in"), "/in", "/out")
+    for one in (service, watch):
+        found = set(one.splitlines())
+        assert {
+            "NoNewPrivileges=yes",
+            "PrivateTmp=yes",
+            "PrivateDevices=yes",
+            "ProtectSystem=strict",
+        } <= found
+        assert {"UMask=0077", "ProtectHome=read-only"} <= found
 
 
 def test_what_asks_or_makes_no_sense_is_not_scheduled(tmp_path: Path) -> None:

@@ -122,3 +122,23 @@ def test_resend_repeats_at_most_once_an_hour() -> None:
     service = FakeTransport(then=Failure("reset", committed=True))
     drained(connector, clock, service, 12 * HOUR)
     assert len(service.posts) <= 2 + 4 + 12
+
+
+def test_what_is_due_next_is_what_failed_last() -> None:
+    """A batch that has just failed is due before one that has to wait longer: the report says so."""
+    connector, clock = queue(1)
+    assert connector.drain(FakeTransport(Reply(500, wait=HOUR))).due == clock.now() + HOUR
+    connector.accept([row(1)])
+    report = connector.drain(FakeTransport(Reply(500, wait=MINUTE)))
+    assert (report.waiting, report.due) == (2, clock.now() + MINUTE)
+
+
+def test_a_pause_at_the_last_batch_is_not_due_with_another() -> None:
+    """A connector that has just paused is not said to go on when a batch that waits would be due."""
+    connector, clock = queue(1)
+    connector.drain(FakeTransport(Reply(500, wait=HOUR)))
+    clock.advance(1.0)
+    connector.accept([row(1)])
+    report = connector.drain(FakeTransport(Reply(403)))
+    assert (report.waiting, report.due) == (2, None)
+    assert load_gate(connector.box)[0].mode == gates.PAUSED

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections import Counter
 from hashlib import blake2b
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.packed import PackedNumbers, PackedSet, Records
+from irmcore.shaping.spreading import Slots
 
 # Few bytes, so that names are equal, share buckets and stand across the border of two neighbours.
 NAMES = st.lists(st.text("\0\1", min_size=4, max_size=4).map(str.encode), max_size=40)
@@ -70,3 +73,16 @@ def test_many_keys_take_little_more_than_their_bytes() -> None:
     finally:
         tracemalloc.stop()
     assert taken < 4_500_000
+
+
+@pytest.mark.parametrize(
+    "step", [1, 10**3, 10**5, 10**6, 15 * 10**6, 60 * 10**6, 3_600 * 10**6, 86_400 * 10**6]
+)
+def test_the_slots_of_one_user_begin_evenly_spread(step: int) -> None:
+    """Of 65,536 times (µs) of one user at a regular step no more than a few share their first two bytes.
+
+    So a bucket stays small, and a look-up costs the same, where slots are not digests.
+    """
+    times = [1_763_625_600_000_000 + step * number for number in range(65_536)]
+    slots = Slots().slots(["sarad@contoso.com"] * len(times), times)
+    assert max(Counter(slot >> 48 for slot in slots).values()) <= 8

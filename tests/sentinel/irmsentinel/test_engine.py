@@ -89,8 +89,12 @@ def test_a_folder_without_tables_says_how_to_make_some(tmp_path: Path) -> None:
 
 
 def test_duckdb_and_azure_are_each_known_to_one_module() -> None:
-    """The seams: the engine, and the workspace (the command makes the credential)."""
-    allowed = {"duckdb": {"engine.py"}, "azure.monitor": {"workspace.py"}}
+    """The seams: the engine, the workspace that is asked, the ingestion that is sent to."""
+    allowed = {
+        "duckdb": {"engine.py"},
+        "azure.monitor.query": {"workspace.py"},
+        "azure.monitor.ingestion": {"ingestion.py"},
+    }
     for package, modules in allowed.items():
         top = content.root() / "irmsentinel"
         users = {file.name for file in top.glob("*.py") if f"import {package}" in file.read_text()}

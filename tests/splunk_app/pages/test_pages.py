@@ -111,6 +111,7 @@ def test_a_held_batch_is_resolved(  # noqa: PLR0917 - fixtures come by name
     table = page.get_by_role("table")
     expect(table).to_contain_text("HELD")
     expect(table).to_contain_text("Look at the connector's log in the portal")
+    expect(table).to_contain_text("then “Resolve”: “The service has it” or “Send it again”.")
     assert axe(page) == []
     picture(page, "queue")
 
@@ -150,6 +151,7 @@ def test_a_paused_connector_is_resumed_by_keyboard(
         assert summary(replies[-1].body)["state"] == "paused"
     page = visit("queue")
     expect(page.get_by_text("AADSTS7000215")).to_be_visible()
+    expect(page.get_by_text("Then “Resume” on the page Queue.")).to_be_visible()
     resume = page.get_by_role("button", name="Resume leavers")
     for _ in range(20):
         page.keyboard.press("Tab")

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from irmcore.errors import InputError
 from irmcore.shaping.readers import (
@@ -415,3 +415,68 @@ def test_rows_are_read_one_at_a_time() -> None:
     assert taken == []
     assert [next(rows).line, next(rows).line] == [1, 2]
     assert len(taken) == 2
+
+
+# -- blocks against one row after the other ---------------------------------------------------------
+
+
+def one_by_one(data: bytes, ragged: str) -> list[object]:
+    """The rows of a CSV file of two columns as csv.reader gives them; last, the line of an open quote."""
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", "surrogateescape", newline="")
+    lines = [line.replace("\0", NUL_MARK) for line in text]
+    reader = csv.reader(lines, strict=True)
+    header = next(row for row in reader if row)
+    found: list[object] = []
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader)
+        except StopIteration:
+            return found
+        except csv.Error as error:
+            if reader.line_num > line or "unexpected end" in str(error):
+                return [*found, line]
+            found.append(SourceRow(line, (lines[line - 1].rstrip("\r\n"),), "malformed-quoting"))
+            continue
+        if len(row) == len(header):
+            found.append(SourceRow(line, tuple(row)))
+        elif row and len(row) < len(header):
+            found.append(SourceRow(line, tuple(row), "ragged-short"))
+        elif row and ragged == "join-last":
+            found.append(SourceRow(line, (row[0], ",".join(row[1:]))))
+        elif row:
+            found.append(SourceRow(line, tuple(row), "ragged-long"))
+
+
+#: What divides rows, what only seems to, and whole rows: good, ragged, of several lines, badly quoted.
+TEXTS = [*'a",\n\r\0 ', "\r\n", "\n\n", '""', "\x0b", "\u2028", "\u0085", '"\n"', '"a\r\nb","\n\n"\n']
+TEXTS += ["1,2\n", "1\r\n", "1,2,3\n", '"x"y,2\n', '"x,\n"y"\n', " \n", "x" * 5_000]
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(("\n", "\r\n", "\r")),
+    st.lists(st.tuples(st.sampled_from((0, 1, 61, 62, 63, 125)), st.sampled_from(TEXTS)), max_size=12),
+    st.sampled_from(("refuse", "join-last")),
+)
+def test_blocks_are_the_rows_that_come_one_by_one(
+    end: str, parts: list[tuple[int, str]], ragged: str
+) -> None:
+    """Wherever a block ends: each row once, at its line, with its values or its text as it stood."""
+    data = f"a,b{end}".encode()
+    data += "".join(f"1,2{end}" * good + text for good, text in parts).encode()
+    found: list[object] = []
+    try:
+        found.extend(from_csv(data, ragged).rows)
+    except InputError as error:
+        found.append(int(str(error).split(":")[1]))
+    assert found == one_by_one(data, ragged)
+    blocks: list[object] = []
+    try:
+        for block in from_csv(data, ragged).blocks():
+            good = [SourceRow(line, tuple(row)) for line, row in zip(block.lines, block.rows)]
+            assert len(good) == len(block.lines)
+            blocks.extend(sorted([*good, *block.refused]))
+    except InputError:
+        blocks.append(found[-1])
+    assert blocks == found

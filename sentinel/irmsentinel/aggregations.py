@@ -36,6 +36,8 @@ _RETURNS = r"[A-Za-z_]\w*:[a-z]+(, [A-Za-z_]\w*:[a-z]+)*"
 _DAY = timedelta(days=1)
 #: Minutes that a summary rule's bin may have (Azure's RuleDefinition).
 BINS = (20, 30, 60, 120, 180, 360, 720, 1440)
+#: A workspace's, tenant's or application's ID.
+GUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
 @dataclass(frozen=True, order=True)

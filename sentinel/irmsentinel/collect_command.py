@@ -228,7 +228,12 @@ def health(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
             where=file,
             next_step="It is the rule that fills IRMExportHealth_CL.",
         )
-    station.tell()
+    there = station.tell()
+    if there is not None and (there.queued or there.needs_person):
+        say.line(
+            f"{there.rows_queued:,} rows wait in the outbox: {there.reason or 'irmexport status'}", "yellow"
+        )
+        ctx.exit(NEEDS_PERSON if there.needs_person else WAITING)
     say.line("Heartbeats of this machine's connectors were written to IRMExportHealth_CL.")
 
 

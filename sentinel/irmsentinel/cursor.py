@@ -38,6 +38,11 @@ class Keeper:
         self._box = box
         self._file = f"cursor-{aggregation}-{label}"
 
+    @property
+    def path(self) -> str:
+        """Where it is, for messages."""
+        return f"{self._box.path}/{self._file}"
+
     def load(self) -> Cursor | None:
         """None if nothing was read yet. Raises DamageError."""
         data = self._box.read_file(self._file) if self._box.exists() else None
@@ -52,7 +57,7 @@ class Keeper:
         if not known:
             raise DamageError(
                 "the cursor is not what irmexport wrote, or was written by a newer version",
-                where=f"{self._box.path}/{self._file}",
+                where=self.path,
                 next_step="Remove it: the export begins as a first run does; rows sent before are skipped.",
             )
         return Cursor(read_to, at)

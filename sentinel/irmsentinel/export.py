@@ -19,14 +19,14 @@ from typing import Protocol
 
 from irmcore.clock import Clock, SystemClock
 from irmcore.counts import Counts
-from irmcore.errors import DamageError, DataError
+from irmcore.errors import ConfigurationError, DamageError, DataError
 from irmcore.intake import Accepted
 from irmcore.outbox import Box
 from irmcore.shaping.blocks import SourceRow
 from irmcore.shaping.readers import Table
 
 from irmsentinel import windows
-from irmsentinel.aggregations import Aggregation, Span
+from irmsentinel.aggregations import Aggregation, Span, iso
 from irmsentinel.cursor import Cursor, Keeper
 from irmsentinel.host import Way
 from irmsentinel.result import Result, cell
@@ -136,9 +136,18 @@ class Export:
         self._keeper = Keeper(way.box, aggregation.name, source.label)
         self._sums = _Sums()
 
-    def read_to(self) -> datetime | None:
-        """Where the cursor stands. Raises DamageError."""
+    def read_to(self, now: datetime) -> datetime | None:
+        """Where the cursor stands. Raises DamageError, also for one that a wrong clock put after ``now``.
+
+        Nothing would be read until then, and what happened until then never.
+        """
         cursor = self._keeper.load()
+        if cursor is not None and cursor.read_to > now:
+            raise DamageError(
+                f"the cursor stands at {iso(cursor.read_to)}, which is to come: a clock is or was wrong",
+                where=self._keeper.path,
+                next_step="Set the clock right, or remove the file: rows that were sent are skipped.",
+            )
         return cursor.read_to if cursor else None
 
     def run(self, now: datetime, span: Span | None = None, *, dry: bool = False) -> Outcome:
@@ -147,9 +156,16 @@ class Export:
         ``dry``: nothing is written. Raises IrmError.
         """
         started, self._dry = self._now(), dry
-        wanted = span or windows.wanted(self._aggregation, self.read_to(), now)
+        if span is not None and span.end > now:
+            raise ConfigurationError(
+                "the time asked for is not over: its numbers would be sent twice, now and when it is",
+                where=f"{self._aggregation.name}, until {iso(span.end)}",
+                next_step="Ask for windows that have ended.",
+            )
+        wanted = span or windows.wanted(self._aggregation, self.read_to(now), now)
         if wanted is not None:
             self._read(wanted, moves=span is None and not self._dry)
+        cursor = self._keeper.load()
         return Outcome(
             aggregation=self._aggregation.name,
             workspace=self._source.label,
@@ -157,7 +173,7 @@ class Export:
             started=started,
             ended=self._now(),
             span=wanted,
-            read_to=self.read_to(),
+            read_to=cursor.read_to if cursor else None,
             queries=self._sums.queries,
             counts=self._sums.counts,
             changed=self._sums.changed,

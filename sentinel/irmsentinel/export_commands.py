@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -41,6 +42,14 @@ _health_emulator = click.option(
 )
 
 
+def _guids(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """As a plan has them: in one case, so that a workspace has one cursor however it is written."""
+    for value in values:
+        if not re.fullmatch(aggregations.GUID, value):
+            raise click.BadParameter("a workspace's ID is a GUID, not its name")
+    return tuple(dict.fromkeys(value.lower() for value in values))
+
+
 def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
     if value is None:
         return None
@@ -72,7 +81,13 @@ def list_(ctx: click.Context) -> None:
 
 @click.command("export")
 @click.argument("name")
-@click.option("--workspace", "workspaces", multiple=True, help="A Log Analytics workspace's ID; repeatable.")
+@click.option(
+    "--workspace",
+    "workspaces",
+    multiple=True,
+    callback=_guids,
+    help="A Log Analytics workspace's ID; repeatable.",
+)
 @click.option("--local", "folder", type=_FOLDER, help="Read this machine's TABLE.jsonl files instead.")
 @click.option("--query-emulator", type=_FOLDER, help="Read from the local stand-in of the query API instead.")
 @click.option("--cloud", default="public", show_default=True, help="public, us-government or china.")
@@ -236,7 +251,7 @@ def _do_due(
             ways[way.box.path] = way
             source, now = reach(job.workspace)
             one = Export(job.aggregation, source, way, told=partial(way.show, dry=False))
-            due = windows.due_at(job.aggregation, one.read_to(), now)
+            due = windows.due_at(job.aggregation, one.read_to(now), now)
             if due > now:
                 say.line(f"{title}: not due before {iso(due)}", "dim")
             else:

@@ -16,7 +16,6 @@ from irmsentinel.identity import KINDS, Identity
 from irmsentinel.keys import Keys
 
 FILE = "sentinel.yaml"
-GUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _CLOUDS = ("public", "us-government", "china")
 _TIMES = ("delay", "overlap", "first", "schedule")
 
@@ -46,7 +45,7 @@ def read(path: Path) -> Plan:
     top = Keys(source, (), ("schema", "workspaces", "exports"), ("cloud", "identity", "health"))
     if source.value["schema"] != 1:
         raise top.wrong("`schema` is not 1", "Write `schema: 1`, or use a newer irmexport.", "schema")
-    workspaces = top.texts("workspaces", form=GUID, like="a workspace's ID (a GUID)")
+    workspaces = top.texts("workspaces", form=aggregations.GUID, like="a workspace's ID (a GUID)")
     known = aggregations.load()
     jobs: list[Job] = []
     for at in range(top.items("exports")):
@@ -81,7 +80,7 @@ def _jobs(found: Keys, workspaces: tuple[str, ...], known: dict[str, Aggregation
         schedule=found.duration("schedule", aggregation.schedule),
     )
     aggregations.refuse_odd_times(adjusted, found)
-    own = found.texts("workspaces", form=GUID, like="a workspace's ID (a GUID)") or workspaces
+    own = found.texts("workspaces", form=aggregations.GUID, like="a workspace's ID (a GUID)") or workspaces
     profile = found.text("profile", aggregation.profile)
     return [Job(adjusted, workspace.lower(), profile) for workspace in own]
 
@@ -91,8 +90,8 @@ def _identity(source: Any, top: Keys) -> Identity:
         return Identity()
     found = Keys(source, ("identity",), ("kind",), ("tenant_id", "client_id", "secret"))
     kind = found.text("kind", form="|".join(KINDS), like=", ".join(KINDS))
-    tenant = found.text("tenant_id", form=GUID, like="a GUID") or None
-    client = found.text("client_id", form=GUID, like="a GUID") or None
+    tenant = found.text("tenant_id", form=aggregations.GUID, like="a GUID") or None
+    client = found.text("client_id", form=aggregations.GUID, like="a GUID") or None
     secret: tuple[str, str] | None = None
     if "secret" in found:
         place = Keys(source, ("identity", "secret"), (), ("env", "file"))

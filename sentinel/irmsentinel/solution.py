@@ -35,21 +35,25 @@ class Fragment:
     parameter: str
     description: str
     resources: Sequence[Mapping[str, Any]]
+    outputs: Mapping[str, Mapping[str, Any]]
 
 
 def optional(content: Content) -> list[Fragment]:
     """What not every workspace needs, each part behind a parameter of its own."""
     rules_of_summary = aggregations.summary_rules().values()
+    collection = arm_collection.template(content)
     return [
         Fragment(
             "deployTables",
             "Whether to make the collector's tables and their data collection rules.",
-            arm_collection.template(content)["resources"],
+            collection["resources"],
+            collection["outputs"],
         ),
         Fragment(
             "deploySummaryRules",
             "Whether to make the summary rules of sources that are too large to export.",
             arm.summary_rules(rules_of_summary)["resources"],
+            {},
         ),
     ]
 
@@ -65,11 +69,7 @@ def deployment(content: Content) -> dict[str, Any]:
         }
         for fragment in fragments
     }
-    guarded = [
-        {**resource, "condition": f"[parameters('{fragment.parameter}')]"}
-        for fragment in fragments
-        for resource in fragment.resources
-    ]
+    guarded = [_guarded(fragment, resource) for fragment in fragments for resource in fragment.resources]
     found = rules.load(content.root)
     return {
         "$schema": SCHEMA,
@@ -93,7 +93,17 @@ def deployment(content: Content) -> dict[str, Any]:
             *(hunting(rule) for rule in found if rule.folder == rules.HUNTING),
             *(workbook(book) for book in workbooks.load(content.root)),
         ],
+        "outputs": {
+            name: _guarded(fragment, value)
+            for fragment in fragments
+            for name, value in fragment.outputs.items()
+        },
     }
+
+
+def _guarded(fragment: Fragment, part: Mapping[str, Any]) -> dict[str, Any]:
+    """An output needs the condition too: it asks a resource that may not be there."""
+    return {**part, "condition": f"[parameters('{fragment.parameter}')]"}
 
 
 def called_by(content: Content, text: str) -> list[str]:

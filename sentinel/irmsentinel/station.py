@@ -98,10 +98,15 @@ class Station:
         """How the outbox stands."""
         return self._desk.overview(self.box)
 
-    def tell(self, *events: Event) -> None:
-        """Write health rows, with a heartbeat of every connector on this machine, and send them."""
-        if self._health is not None:
-            self._health.tell(*events, *health.of_this_machine(self._desk))
+    def tell(self, *events: Event) -> Overview | None:
+        """Write health rows, with a heartbeat of every connector on this machine, and send them.
+
+        How their outbox stands then; None if none are kept.
+        """
+        if self._health is None:
+            return None
+        self._health.tell(*events, *health.of_this_machine(self._desk))
+        return self._desk.overview(self._health.box)
 
     def _send(self) -> int:
         """Send what waits; gives the rows that were acknowledged."""

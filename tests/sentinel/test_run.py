@@ -104,6 +104,22 @@ def test_a_workspace_that_is_not_there_does_not_stop_the_others(machine: Machine
     assert (done["workspace"], done["error"]) == (WORKSPACE, None)
 
 
+def test_a_cursor_in_the_time_to_come_is_told(machine: Machine) -> None:
+    """A clock that was wrong for one run must not let all exports rest until it is right."""
+    machine.run("run")
+    (cursor,) = (machine.stage.directory / "outbox").glob("*/cursor-okta-*")
+    right = cursor.read_text()
+    cursor.write_text(right.replace("2026-11-21T00", "2027-11-21T00"))
+    (failed,) = machine.run("run", code=1)
+    assert failed["error"]["kind"] == "DamageError"
+    assert "2027-11-21T00:00:00Z, which is to come" in failed["error"]["what"]
+    assert failed["error"]["where"] == str(cursor)
+    cursor.unlink()
+    (again,) = machine.run("run")
+    assert again["counts"] == {"read": 1, "shaped": 0, "merged": 0, "skipped": 1, "rejected": 0}
+    assert len(machine.stage.kept()) == 2
+
+
 def test_two_runs_are_not_made_at_once(machine: Machine) -> None:
     """A second process does nothing and says so; when the first has ended, it may."""
     machine.run("run")
@@ -133,6 +149,9 @@ def test_an_export_by_hand(machine: Machine, tmp_path: Path) -> None:
 
     part = ("--from", "2026-11-20T00:00:00Z", "--to", "2026-11-20T05:00:00Z")
     assert "whole windows of 1d" in export(*part, code=2).output
+    coming = ("--from", "2026-11-20T00:00:00Z", "--to", "2026-11-22T00:00:00Z")
+    (early,) = json.loads(export(*coming, code=2).stdout)
+    assert "is not over" in early["error"]["what"]
     (dry,) = json.loads(export("--dry-run").stdout)
     assert (dry["counts"]["shaped"], dry["read_to"]) == (1, None)
     day = ("--from", "2026-11-20T00:00:00Z", "--to", "2026-11-21T00:00:00Z")
@@ -144,3 +163,11 @@ def test_an_export_by_hand(machine: Machine, tmp_path: Path) -> None:
     (whole,) = json.loads(export().stdout)
     assert (whole["counts"]["skipped"], whole["read_to"]) == (1, "2026-11-21T00:00:00Z")
     assert len(machine.stage.kept()) == 1
+
+
+def test_a_workspaces_name_is_no_id(tmp_path: Path) -> None:
+    """What stands in a request's path is a GUID, told before anybody signs in."""
+    for wrong in ("contoso-workspace", "x/../y"):
+        line = ["--outbox", str(tmp_path / "outbox"), "sentinel", "export", "okta", "--workspace", wrong]
+        done = CliRunner().invoke(main, line)
+        assert (done.exit_code, "a workspace's ID is a GUID" in done.output) == (2, True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from irmsentinel import rehearsal
 from irmsentinel.tenant import Fault
 
 from tests.sentinel.irmsentinel.collecting import HOUR, Rig
@@ -175,3 +176,21 @@ def test_a_secret_in_the_systems_keyring_signs_in_too(rig: Rig, tmp_path: Path) 
         )
         assert done.returncode == 0, done.stdout + done.stderr
     assert len(rig.ids()) == 1
+
+
+def test_heartbeats_that_wait_are_not_called_written(rig: Rig) -> None:
+    """While the workspace is away `health` says that they wait, and exits with 1."""
+    rig.alert(HOUR)
+    rig.tenant.fail(Fault("upload", 503, times=99))
+    rig.station().round()
+    (rig.tenant.directory / "collector.yaml").write_text(rehearsal.settings_text())
+    at = ["-s", rig.tenant.directory / "collector.yaml", "--emulator", rig.tenant.directory]
+    done = subprocess.run(
+        [IRMEXPORT, "--outbox", rig.root, "sentinel", "health", *at],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (done.returncode, "rows wait" in done.stdout) == (1, True), done.stdout + done.stderr
+    assert "were written" not in done.stdout

@@ -139,6 +139,10 @@ def test_what_may_be_there_already_is_deployed_only_on_request() -> None:
             "resources"
         ],
     }
+    asked = arm_collection.template(LOADED)["outputs"]
+    assert DEPLOYMENT["outputs"] == {
+        name: {**value, "condition": "[parameters('deployTables')]"} for name, value in asked.items()
+    }
     for name in ("deployTables", "deploySummaryRules"):
         assert DEPLOYMENT["parameters"][name]["defaultValue"] is False
 

@@ -37,6 +37,7 @@ class Way:
         path = f"{settings.outbox.absolute()}/{connections.box_name(connection)}"
         self.box = Box(system_disk(), SystemClock(), path)
         self._ready = False
+        self._made: Service | None = None
 
     def prepare(self) -> None:
         """Make the outbox, with the settings that a drain will need. Raises ConfigurationError.
@@ -97,7 +98,10 @@ class Way:
         return delivered.drain(self._say, self.box, self._service(), until=until)
 
     def _service(self) -> Service:
-        return self._settings.service(self._connection, warn=self._say.warn)
+        """The same one each time, with its token: `watch` delivers every few seconds."""
+        if self._made is None:
+            self._made = self._settings.service(self._connection, warn=self._say.warn)
+        return self._made
 
     def drain(self) -> int:
         """The same, for the exit code alone."""

@@ -483,24 +483,7 @@ class _Run:
         if not names:
             return [], ""
         profile = {"name": self._profile.name, "sha256": self._profile.fingerprint}
-
-        def describe(name: str, draft: Draft, part: int, sums: dict[str, Any]) -> Manifest:
-            return Manifest(
-                id=name,
-                destination=draft.destination,
-                content_type=draft.content_type,
-                rows=draft.rows,
-                run=self._id,
-                part=part + 1,
-                parts=len(names),
-                accepted=self._started,
-                origin=self._origin,
-                profile=profile,
-                counts=counts,
-                tool=f"irmexport {__version__}",
-                **sums,
-            )
-
+        describe = describer(staging, self._origin, profile, counts, at=self._started)
         return names, commit(self._box, staging, known, describe, accepting=self._now_accepting)
 
     def _now_accepting(self) -> None:
@@ -534,11 +517,41 @@ class _Run:
         return done
 
 
+#: Makes the manifest of a batch: its id, its draft, its number among the run's, the sums of its files.
+Describe = Callable[[str, Draft, int, dict[str, Any]], Manifest]
+
+
+def describer(
+    staging: Staging, origin: Origin, profile: Mapping[str, str], counts: Counts, *, at: float
+) -> Describe:
+    """What writes the manifests of a staged run; ``at`` in seconds since 1970."""
+    parts = len(staging.ids())
+
+    def describe(name: str, draft: Draft, part: int, sums: dict[str, Any]) -> Manifest:
+        return Manifest(
+            id=name,
+            destination=draft.destination,
+            content_type=draft.content_type,
+            rows=draft.rows,
+            run=staging.run,
+            part=part + 1,
+            parts=parts,
+            accepted=at,
+            origin=origin,
+            profile=profile,
+            counts=counts,
+            tool=f"irmexport {__version__}",
+            **sums,
+        )
+
+    return describe
+
+
 def commit(
     box: Box,
     staging: Staging,
     known: Ledger,
-    describe: Callable[[str, Draft, int, dict[str, Any]], Manifest],
+    describe: Describe,
     *,
     accepting: Callable[[], None] = lambda: None,
 ) -> str:

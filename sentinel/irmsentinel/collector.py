@@ -336,14 +336,8 @@ class _Run:
                 staging.add(Draft(payload, ingestion.CONTENT_TYPE, self._of.target.destination, count, keys))
                 at += count
             names = staging.ids()
-            describe = ingestion.describer(
-                self._of.target,
-                self._origin(),
-                counts,
-                staging,
-                fingerprint=self._options.fingerprint,
-                at=box.clock.now(),
-            )
+            profile = {"name": self._of.target.name, "sha256": self._options.fingerprint}
+            describe = intake.describer(staging, self._origin(), profile, counts, at=box.clock.now())
             warning = intake.commit(box, staging, known, describe)
         finally:
             staging.close()

@@ -67,18 +67,18 @@ class Parameter:
     default: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Artefact:
-    """One KQL file."""
+    """One query or function, and the file it stands in. Without ``parameters`` it is a query."""
 
     path: Path
     summary: str
-    parameters: tuple[Parameter, ...] | None
+    parameters: tuple[Parameter, ...] | None = None
     returns: tuple[Column, ...]
-    needs: tuple[str, ...]
-    allows: tuple[str, ...]
-    shape: str | None
-    has_twin: bool
+    needs: tuple[str, ...] = ()
+    allows: tuple[str, ...] = ()
+    shape: str | None = None
+    has_twin: bool = False
     body: str
     first_line: int
     text: str = field(repr=False)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from irmcore import __version__
+from irmcore import __version__, intake
 from irmcore.clock import Clock, iso
 from irmcore.connection import KIND, kind_of
 from irmcore.counts import Counts
@@ -103,8 +103,8 @@ def write(
         for payload, count in ingestion.chunks(lines):
             staging.add(Draft(payload, ingestion.CONTENT_TYPE, target.destination, count, lambda _: b""))
         counts = Counts(read=len(lines), shaped=len(lines))
-        describe = ingestion.describer(target, origin, counts, staging, fingerprint="", at=now)
-        staging.prepare(describe)
+        profile = {"name": target.name, "sha256": ""}
+        staging.prepare(intake.describer(staging, origin, profile, counts, at=now))
         staging.accept()
     finally:
         staging.close()

@@ -110,42 +110,40 @@ def _parser(function: Artefact, resource: Mapping[str, Any]) -> Part:
 
 
 def _analytic(rule: Rule) -> Part:
-    fields = rule.fields
-    return Part(
-        kind="AnalyticsRule",
-        short="ar",
-        id=fields["id"],
-        title=fields["name"],
-        version=fields["version"],
-        about=fields["description"],
-        resource={
-            "type": "Microsoft.SecurityInsights/AlertRuleTemplates",
-            "apiVersion": _RULE_TEMPLATE_VERSION,
-            "name": fields["id"],
-            "kind": "Scheduled",
-            "location": "[parameters('workspace-location')]",
-            "properties": {
-                "enabled": False,
-                "status": fields["status"],
-                "requiredDataConnectors": fields["requiredDataConnectors"],
-                **solution.scheduled(rule),
-            },
+    fields, kind = rule.fields, "Microsoft.SecurityInsights/AlertRuleTemplates"
+    resource = {
+        "type": kind,
+        "apiVersion": _RULE_TEMPLATE_VERSION,
+        "name": fields["id"],
+        "kind": "Scheduled",
+        "location": "[parameters('workspace-location')]",
+        "properties": {
+            "enabled": False,
+            "status": fields["status"],
+            "requiredDataConnectors": fields["requiredDataConnectors"],
+            **solution.scheduled(rule),
         },
-        parent=f"[resourceId('Microsoft.SecurityInsights/AlertRuleTemplates', '{fields['id']}')]",
-    )
+    }
+    return _of_rule(rule, "AnalyticsRule", "ar", resource, f"[resourceId('{kind}', '{fields['id']}')]")
 
 
 def _hunt(rule: Rule) -> Part:
+    resource = {**solution.hunting(rule), "apiVersion": _SEARCH_VERSION}
+    at = f"'{WORKSPACES}/savedSearches', parameters('workspace'), '{rule.fields['id']}'"
+    return _of_rule(rule, "HuntingQuery", "hq", resource, f"[resourceId({at})]")
+
+
+def _of_rule(rule: Rule, kind: str, short: str, resource: Mapping[str, Any], parent: str) -> Part:
     fields = rule.fields
     return Part(
-        kind="HuntingQuery",
-        short="hq",
+        kind=kind,
+        short=short,
         id=fields["id"],
         title=fields["name"],
         version=fields["version"],
         about=fields["description"],
-        resource={**solution.hunting(rule), "apiVersion": _SEARCH_VERSION},
-        parent=f"[resourceId('{WORKSPACES}/savedSearches', parameters('workspace'), '{fields['id']}')]",
+        resource=resource,
+        parent=parent,
     )
 
 

@@ -27,11 +27,10 @@ from irmcore import __version__
 from irmcore.auth import MsalTokens
 from irmcore.clouds import CLOUDS, emulator_endpoints
 from irmcore.connection import FILE, TOKEN_DEADLINE
-from irmcore.counts import Counts
 from irmcore.credentials import Credential
 from irmcore.delivery import Service
 from irmcore.errors import AddressRefused, DamageError
-from irmcore.outbox import Box, Destination, Draft, Manifest, Origin, Staging
+from irmcore.outbox import Box, Destination
 from irmcore.profile.model import CredentialRef
 from irmcore.replies import Failure, Outcome, Reply, retry_after
 from irmcore.transport import CONNECT_SECONDS, TokenHttp, Upload, failure
@@ -160,32 +159,6 @@ def service(target: Target, read: Read) -> Service:
         splitters={CONTENT_TYPE: halves},
         hide=without_values,
     )
-
-
-def describer(
-    target: Target, origin: Origin, counts: Counts, staging: Staging, *, fingerprint: str, at: float
-) -> Callable[[str, Draft, int, dict[str, Any]], Manifest]:
-    """What writes the manifests of a staged run for ``target``; ``at`` in seconds since 1970."""
-    parts = len(staging.ids())
-
-    def describe(name: str, draft: Draft, part: int, sums: dict[str, Any]) -> Manifest:
-        return Manifest(
-            id=name,
-            destination=draft.destination,
-            content_type=draft.content_type,
-            rows=draft.rows,
-            run=staging.run,
-            part=part + 1,
-            parts=parts,
-            accepted=at,
-            origin=origin,
-            profile={"name": target.name, "sha256": fingerprint},
-            counts=counts,
-            tool=f"irmexport {__version__}",
-            **sums,
-        )
-
-    return describe
 
 
 # -- payloads ---------------------------------------------------------------------------

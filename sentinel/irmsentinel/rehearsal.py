@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +9,9 @@ from pathlib import Path
 
 from irmcore import credentials
 from irmcore.credentials import Credential
-from irmcore.errors import ConfigurationError
 from irmcore.profile.model import CredentialRef
 
-from irmsentinel import collector_settings, content, synthetic, transforms
+from irmsentinel import announced, collector_settings, content, synthetic, transforms
 from irmsentinel.collector_settings import Collecting
 from irmsentinel.tenant import FILE, Options, TenantStandIn
 from irmsentinel.transforms import Transform
@@ -61,14 +59,7 @@ def settings_text() -> str:
 
 def settings_at(settings: Collecting, directory: Path) -> Collecting:
     """``settings`` with the stand-in that was announced in ``directory``. Raises ConfigurationError."""
-    try:
-        at = json.loads((directory / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ConfigurationError(
-            "no stand-in has announced itself here",
-            where=str(directory),
-            next_step=f"Start one: irmexport sentinel collector-emulator --directory {directory}",
-        ) from None
+    at = announced.read(directory, FILE, f"irmexport sentinel collector-emulator --directory {directory}")
     return collector_settings.at_standin(settings, at["url"], at["ca_file"], at["secret_file"])
 
 

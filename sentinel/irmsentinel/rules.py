@@ -56,12 +56,7 @@ def read(path: Path) -> Rule:
     artefact = Artefact(
         path=path,
         summary=str(fields["description"]),
-        parameters=None,
         returns=content.columns(str(fields["returns"])),
-        needs=(),
-        allows=(),
-        shape=None,
-        has_twin=False,
         # Indented as in the file, so that a finding's column is the file's.
         body="\n".join(lines[lines.index("query: |") + 1 :]),
         first_line=lines.index("query: |") + 2,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +11,8 @@ from azure.core.credentials import TokenCredential
 from azure.identity import ClientSecretCredential
 from irmcore.errors import ConfigurationError
 
+from irmsentinel import announced, local
 from irmsentinel import identity as identities
-from irmsentinel import local
 from irmsentinel.content import Content
 from irmsentinel.engine import Engine
 from irmsentinel.identity import Identity
@@ -45,14 +44,9 @@ def stand_in(directory: Path, workspace: str | None = None) -> tuple[Workspace, 
 
     Raises ConfigurationError.
     """
-    try:
-        at = json.loads((directory / "api.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ConfigurationError(
-            "no stand-in has announced itself here",
-            where=str(directory),
-            next_step=f"Start one: irmexport sentinel emulator --directory {directory} --local DIR",
-        ) from None
+    at = announced.read(
+        directory, "api.json", f"irmexport sentinel emulator --directory {directory} --local DIR"
+    )
 
     def made_up() -> TokenCredential:
         return ClientSecretCredential(

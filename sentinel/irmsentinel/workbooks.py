@@ -48,12 +48,7 @@ class Workbook:
             yield Artefact(
                 path=self.path.with_name(f"{self.path.name}#{name}"),
                 summary=self.title,
-                parameters=None,
                 returns=(),
-                needs=(),
-                allows=(),
-                shape=None,
-                has_twin=False,
                 body=query,
                 first_line=1,
                 text=query,

@@ -30,7 +30,7 @@ from irmcore.errors import (
 )
 from irmcore.flights import Flights
 from irmcore.gate import Gate
-from irmcore.ledger import RECORD_BYTES
+from irmcore.ledger import parted
 from irmcore.outbox import Batch, Box, Draft, Manifest, states
 from irmcore.replies import Action, Decision, Failure, Outcome, Reply, decide, without_values
 from irmcore.standing import load_gate, store_gate
@@ -494,10 +494,9 @@ class Sender:
         halves: tuple[tuple[bytes, int], tuple[bytes, int]],
     ) -> list[Batch]:
         staging = self._box.stage(f"split-{batch.id[:32]}", renew=False)
-        keys = self._box.rowkeys(batch)
+        keys = parted(self._box.rowkeys(batch), [rows for _, rows in halves])
         try:
-            for payload, rows in halves:
-                part, keys = keys[: rows * RECORD_BYTES], keys[rows * RECORD_BYTES :]
+            for (payload, rows), part in zip(halves, keys):
                 kept = partial(_as_they_are, part)
                 staging.add(Draft(payload, manifest.content_type, manifest.destination, rows, kept))
 

@@ -21,7 +21,7 @@ from irmcore.connection import FILE, kind_of
 from irmcore.delivery import BATCH_SECONDS, PAYLOAD_SECONDS
 from irmcore.disk import Disk
 from irmcore.errors import BatchDamaged, DamageError, OperatorError, OutboxBusy, UnknownFormat
-from irmcore.ledger import Damaged, RowKey, unpack
+from irmcore.ledger import Damaged, opened
 from irmcore.outbox import Batch, Box, states
 from irmcore.standing import load_gate, store_gate
 
@@ -397,10 +397,10 @@ class Desk:
         return [f"{box.path}/rejects/{name}" for name in names if name.endswith(".csv")]
 
 
-def _rows_of(box: Box, batch: Batch) -> list[RowKey]:
-    """The row keys of a batch. Raises BatchDamaged if they are not what was written."""
+def _rows_of(box: Box, batch: Batch) -> bytes:
+    """The records of a batch's rows. Raises BatchDamaged if they are not what was written."""
     try:
-        return list(unpack(box.rowkeys(batch)))
+        return opened(box.rowkeys(batch))
     except Damaged:
         raise BatchDamaged(
             "the row keys are damaged, so its rows cannot be given back",

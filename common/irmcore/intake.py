@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import json
 import secrets
-import struct
 import time as _time
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +24,7 @@ from irmcore.clock import iso
 from irmcore.counts import Counts
 from irmcore.disk import Lock
 from irmcore.errors import DamageError, IrmError, OutboxBusy, OutboxFull, TooManyRefused
-from irmcore.ledger import DAY_MICROSECONDS, Day, Ledger, RowKey
+from irmcore.ledger import DAY_MICROSECONDS, NAME, Day, Ledger
 from irmcore.outbox import Batch, Box, Destination, Draft, Manifest, Origin, Staging, states
 from irmcore.packed import Records
 from irmcore.profile import Profile
@@ -36,11 +36,9 @@ from irmcore.shaping.readers import Table
 from irmcore.shaping.rejects import Reject
 from irmcore.shaping.rows import ShapedBlock, ShapedRow, Shaper
 from irmcore.shaping.spreading import Slots, first_places, places, written
+from irmcore.shaping.times import canonical
 
 CONTENT_TYPE = "text/csv"
-
-#: A slot and the key of the row of this run that has it.
-_RECORD = struct.Struct(">Q16s")
 
 #: How often ``progress`` is told, in rows.
 TICK = 2_000
@@ -174,45 +172,37 @@ def disk_trouble(error: OSError, path: str, *, in_part: bool) -> IrmError:
     return OutboxFull(f"{what}; {said}", where=path, next_step=step)
 
 
-class Keys:
-    """The row keys of a batch while it fills, column by column."""
-
-    def __init__(self) -> None:
-        self.keys: list[bytes] = []
-        self.subjects: list[bytes] = []
-        self.slots: list[int] = []
-        self.days: list[int] = []
-
-    def extend(self, rows: _Placed, start: int, end: int) -> None:
-        self.keys += rows.keys[start:end]
-        self.subjects += rows.subjects[start:end]
-        self.slots += rows.slots[start:end]
-        self.days += rows.days[start:end]
-
-
 class Filled:
-    """A batch before it has an id: payload, rows, and their keys, which will name the id."""
+    """A batch before it has an id: payload, and what names its rows, which goes with the id into a file."""
 
-    def __init__(self, payload: bytes, keys: Keys) -> None:
+    def __init__(self, payload: bytes, names: list[bytes], days: list[int]) -> None:
         self.payload = payload
-        self.rows = len(keys.keys)
-        self._keys = keys
+        self.rows = len(names)
+        self._names, self._days = names, days
 
     def rowkeys(self, batch: bytes) -> bytes:
-        keys = self._keys
-        return ledgers.pack_columns(keys.keys, keys.subjects, keys.slots, batch[:8], keys.days)
+        return ledgers.pack_columns(self._names, self._days, batch[:8])
+
+
+class _Aims(NamedTuple):
+    """Where the rows of a block would go: event day, time on the wire (µs) and slot of each."""
+
+    days: list[int]
+    wire: list[int]
+    slots: list[int]
 
 
 class _Placed(NamedTuple):
-    """Rows that are to be sent, column by column: ``columns`` are the profile's, as on the wire."""
+    """Rows that are to be sent, column by column: ``columns`` are the profile's, as on the wire.
+
+    ``names`` are slot and key as the ledger packs them.
+    """
 
     columns: list[Sequence[str]]
-    keys: list[bytes]
-    subjects: list[bytes]
-    slots: list[int]
+    names: list[bytes]
     days: list[int]
 
-    def without(self, dropped: list[int]) -> _Placed:
+    def without(self, dropped: Sequence[int]) -> _Placed:
         """The rows but those at these positions."""
         keep = [True] * len(self.days)
         for at in dropped:
@@ -230,9 +220,9 @@ class Pipeline:
         self._known = known
         self._batcher = Batcher(profile)
         self._slots = Slots()
-        self._taken = Records(_RECORD.size, 8)
-        self._keys = Keys()
-        self._time_at = [column.role for column in profile.columns].index("time")
+        self._taken = Records(NAME.size)
+        self._names: list[bytes] = []  # of the rows of the batch that is being filled
+        self._days: list[int] = []
         self._read = self._merged = self._skipped = self._shaped = self._rejected = 0
         self.changed = 0
         self.reasons: Counter[tuple[str, str]] = Counter()
@@ -275,7 +265,8 @@ class Pipeline:
             yield source, block, refused
 
     def _greatest(self, blocks: Iterator[_Shaped]) -> Iterator[_Shaped]:
-        threshold = [column.role for column in self._profile.columns].index("threshold")
+        roles = [column.role for column in self._profile.columns]
+        threshold, time_at = roles.index("threshold"), roles.index("time")
 
         def rows() -> Iterator[tuple[int, tuple[str, ...], ShapedRow]]:
             for source, block, refused in blocks:
@@ -287,7 +278,7 @@ class Pipeline:
         self._merged += merged
         for start in range(0, len(kept), BLOCK_ROWS):
             lines, values, shaped = zip(*kept[start : start + BLOCK_ROWS])
-            yield Block(values, lines), ShapedBlock.of(shaped), []
+            yield Block(values, lines), ShapedBlock.of(shaped, time_at), []
 
     def _refuse(self, refused: list[Reject]) -> None:
         """Count and tell refused rows, in the order they stood."""
@@ -308,85 +299,112 @@ class Pipeline:
         days = [time // DAY_MICROSECONDS for time in block.times]
         wire = first_places(block.times, block.keys, step) if policy == "spread" else list(block.times)
         slots = self._slots.slots(block.users, wire)
-        records = list(map(_RECORD.pack, slots, block.keys))
+        aims = _Aims(days, wire, slots)
+        names = list(map(NAME.pack, slots, block.keys))
+        suspects = self._suspects(block, days, slots)
+        if not suspects:
+            # Nearly always all rows are new and find their places free; else they are looked at one by one.
+            suspects = self._taken.add_if_new(slots, b"".join(names))
+            if not suspects:
+                return _Placed(self._on_the_wire(block, wire), names, days)
+        else:
+            suspects = sorted({*suspects, *self._taken.known(slots)})
         dropped: list[int] = []
-        at, rows = 0, len(days)
-        # Nearly always a row is new, and finds its place free; only the others are looked at one by one.
-        for stop in [*self._suspects(block, days, slots), rows]:
-            while at <= stop:
-                at = self._taken.add_until_known(records, at, stop)
-                if at == rows:
-                    break
-                code = self._settle(block, at, days[at], wire, slots)
-                if code is not None:
-                    dropped.append(at)
-                    if code:
-                        refused.append(self._reject(source, block.positions[at], "", code))
-                at += 1
+        for at, code in self._settled(block, suspects, aims):
+            dropped.append(at)
+            if code:
+                refused.append(self._reject(source, block.positions[at], "", code))
+        names = list(map(NAME.pack, slots, block.keys))
+        placed = _Placed(self._on_the_wire(block, wire), names, days).without(dropped)
+        kept = set(dropped)
+        self._taken.add([slot for at, slot in enumerate(slots) if at not in kept], b"".join(placed.names))
+        return placed
+
+    def _on_the_wire(self, block: ShapedBlock, wire: list[int]) -> list[Sequence[str]]:
+        """The columns of the rows, which go out with these times."""
+        if self._profile.collisions.policy != "spread":
+            return block.whole_columns()
         columns = list(block.columns)
-        if policy == "spread":
-            columns[self._time_at] = written(columns[self._time_at], wire, step)
-        placed = _Placed(columns, block.keys, block.subjects, slots, days)
-        return placed.without(dropped) if dropped else placed
+        columns[block.time_at] = written(columns[block.time_at], wire, self._profile.collisions.step)
+        return columns
 
-    def _suspects(self, block: ShapedBlock, days: list[int], slots: list[int]) -> Sequence[int]:
-        """The positions of rows that may have been accepted, or changed, or meet an accepted row's slot.
+    def _suspects(self, block: ShapedBlock, days: list[int], slots: list[int]) -> list[int]:
+        """The positions of rows that may have been accepted, or changed, or meet the slot of one that was.
 
-        And of all rows, where one may be too large for a batch.
+        And of rows that meet each other, and of all rows where one may be too large for a batch.
         """
         if not self._batcher.surely_fits(block.largest):
-            return range(len(days))
-        found: set[int] = set()
+            return list(range(len(days)))
+        found = set(_repeats(slots)) if len(set(slots)) < len(slots) else set()
         for number in set(days) if self._known is not None else ():
-            if self._known is None or not self._known.has(number):
-                continue
-            day = self._known.day(number)
-            at = [position for position, other in enumerate(days) if other == number]
-            named = [slots[position].to_bytes(8, "big") for position in at]
-            for known, names in (
-                (day.keys, map(block.keys.__getitem__, at)),
-                (day.subjects, map(block.subjects.__getitem__, at)),
-                (day.slots.items, named),
-            ):
-                found.update(compress(at, known.holding(names)))
-        return sorted(found)
+            if self._known is not None and self._known.has(number):
+                at = [position for position, other in enumerate(days) if other == number]
+                keys, named = [block.keys[a] for a in at], [slots[a] for a in at]
+                found.update(at[a] for a in self._known.day(number).known(keys, named))
+        return list(found)
 
-    def _settle(
-        self, block: ShapedBlock, at: int, day_number: int, wire: list[int], slots: list[int]
-    ) -> str | None:
+    def _settled(self, block: ShapedBlock, suspects: list[int], aims: _Aims) -> Iterator[tuple[int, str]]:
+        """Settle the suspects in their order; gives those that do not go out, and why (see ``_settle``)."""
+        before: dict[int, bytes] = {}  # what the rows before have taken, of this block
+        slots, passed = aims.slots, 0
+        for at in suspects:  # grows while it is walked
+            before.update(zip(slots[passed:at], block.keys[passed:at]))
+            passed = at + 1
+            first = slots[at]
+            code = self._settle(block, at, aims, before)
+            if code is not None:
+                yield at, code
+                continue
+            before[slots[at]] = block.keys[at]
+            if slots[at] != first and slots[at] in slots[passed:]:
+                # It took the place that a row behind it would have found free.
+                other = slots.index(slots[at], passed)
+                if other not in suspects:
+                    insort(suspects, other)
+
+    def _settle(self, block: ShapedBlock, at: int, aims: _Aims, before: Mapping[int, bytes]) -> str | None:
         """The end of one row: None if it goes out, with its place written down; else why it is refused.
 
         "" for a row that is merged or skipped.
         """
         key, user = block.keys[at], block.users[at]
-        day = self._known.day(day_number) if self._known is not None else None
-        if day is not None and key in day.keys:
+        day = self._known.day(aims.days[at]) if self._known is not None else None
+        if day is not None and day.has(key):
             self._skipped += 1
             return ""
         placed = None
         for time in self._places(block.times[at], key):
             slot = self._slots.slot(user, time)
-            holder = self._taken.find(slot.to_bytes(8, "big"))
-            if holder is None and (day is None or not self._respected(slot, day)):
+            holders = self._holders(slot, before)
+            if not holders and (day is None or not self._respected(slot, day)):
                 placed = time, slot
                 break
-            if holder is not None and holder.endswith(key):
+            if key in holders:
                 # A row takes the first free of its places, so an equal one meets it before any free one.
                 self._merged += 1
                 return ""
-        changed = day is not None and block.subjects[at] in day.subjects
+        changed = day is not None and day.has_subject(key)
         if changed and self._profile.on_change == "skip":
             self._skipped += 1
             self.changed += 1
             return ""
         if placed is None:
             return "no-free-slot" if self._profile.collisions.policy == "spread" else "collision"
-        if self._batcher.encode([column[at] for column in block.columns]) is None:
+        if not self._batcher.surely_fits(block.largest) and not self._fits(block, at):
             return "row-too-large"
         self.changed += changed
-        wire[at], slots[at] = placed
-        self._taken.add(_RECORD.pack(placed[1], key))
+        aims.wire[at], aims.slots[at] = placed
         return None
+
+    def _fits(self, block: ShapedBlock, at: int) -> bool:
+        fields = [column[at] for column in block.columns]
+        fields[block.time_at] = canonical(block.times[at])
+        return self._batcher.encode(fields) is not None
+
+    def _holders(self, slot: int, before: Mapping[int, bytes]) -> list[bytes]:
+        """The keys of rows of this run that have the slot: one, or none."""
+        found = [record[8:] for record in self._taken.find(slot)]
+        return [*found, before[slot]] if slot in before else found
 
     def _places(self, time: int, key: bytes) -> Iterable[int]:
         """The times (µs) that the policy lets a row take."""
@@ -395,25 +413,34 @@ class Pipeline:
 
     def _respected(self, slot: int, day: Day) -> bool:
         """Whether an accepted row keeps its slot; with keep-greatest a later run's takes its place."""
-        return self._profile.collisions.policy != "keep-greatest" and slot in day.slots
+        return self._profile.collisions.policy != "keep-greatest" and day.has_slot(slot)
 
     # -- batches ------------------------------------------------------------------------
 
     def _fill(self, rows: _Placed) -> Iterator[Filled]:
-        lines = self._batcher.encode_all(rows.columns)
-        self._shaped += len(lines)
+        self._shaped += len(rows.days)
         start = 0
-        while start < len(lines):
-            end = start + self._batcher.fill(lines[start:] if start else lines)
-            self._keys.extend(rows, start, end)
+        while start < len(rows.days):
+            end = self._batcher.fill(rows.columns, start)
+            self._names += rows.names[start:end]
+            self._days += rows.days[start:end]
             start = end
-            if start < len(lines):
+            if start < len(rows.days):
                 yield self._take()
 
     def _take(self) -> Filled:
-        filled = Filled(self._batcher.take(), self._keys)
-        self._keys = Keys()
+        filled = Filled(self._batcher.take(), self._names, self._days)
+        self._names, self._days = [], []
         return filled
+
+
+def _repeats(slots: Sequence[int]) -> Iterator[int]:
+    """The positions of slots that stand further before."""
+    seen: set[int] = set()
+    for at, slot in enumerate(slots):
+        if slot in seen:
+            yield at
+        seen.add(slot)
 
 
 def _line_of(reject: Reject) -> int:
@@ -566,29 +593,14 @@ def commit(
     accepting()
     staging.accept()  # from here on the run is accepted, whatever happens
     try:
-        for records in _in_parts(box, names):
-            known.merge(records)
+        known.merge(_accepted(box, name) for name in names)
         known.settle(staging.run)
     except OSError as error:
         # The announcement stands, so the next run merges these batches before it looks.
         return f"the row ledger will be completed by the next run ({error.strerror})"
+    except ledgers.Damaged:
+        return "the row ledger is damaged and will be made anew by the next run"
     return ""
-
-
-#: Rows merged into the ledger at a time: a bound on memory, and few syncs for each event date.
-MERGE_ROWS = 20_000
-
-
-def _in_parts(box: Box, names: list[str]) -> Iterator[bytes]:
-    """The records of accepted batches, some batches at a time."""
-    part: list[bytes] = []
-    for name in names:
-        part.append(_accepted(box, name))
-        if sum(map(len, part)) >= MERGE_ROWS * ledgers.RECORD_BYTES:
-            yield b"".join(part)
-            part = []
-    if any(part):
-        yield b"".join(part)
 
 
 class _RejectFile:
@@ -626,12 +638,15 @@ def open_ledger(box: Box) -> Ledger:
     announced = known.announced()
     if announced:
         box.settle_moves()  # before the ledger says that their rows are accepted
-    for run, names in announced.items():
-        for records in _in_parts(box, names):
-            known.redo(ledgers.unpack(records))
-        for name in names:
-            known.forget(_withdrawn(box, name))
-        known.settle(run)
+    try:
+        for run, names in announced.items():
+            for records in ledgers.in_parts(_accepted(box, name) for name in names):
+                known.redo(records)
+            for name in names:
+                known.forget(_withdrawn(box, name))
+            known.settle(run)
+    except ledgers.Damaged:
+        return rebuild(box)
     return known
 
 
@@ -659,17 +674,17 @@ def _accepted(box: Box, name: str) -> bytes:
     return b"" if _is(batch, states.WITHDRAWN) else records
 
 
-def _withdrawn(box: Box, name: str) -> Iterator[RowKey]:
+def _withdrawn(box: Box, name: str) -> bytes:
     """The row keys of a withdrawn batch, else none."""
     batch, records = _rowkeys(box, name)
-    return ledgers.unpack(records if _is(batch, states.WITHDRAWN) else b"")
+    return records if _is(batch, states.WITHDRAWN) else b""
 
 
-def _standing(box: Box, name: str) -> Iterator[RowKey]:
+def _standing(box: Box, name: str) -> bytes:
     """The row keys that a batch adds to an index made anew; of a split one, its halves have them."""
     batch, records = _rowkeys(box, name)
     replaced = batch is not None and batch.place == "done" and _is(batch, states.SPLIT)
-    return ledgers.unpack(b"" if replaced or _is(batch, states.WITHDRAWN) else records)
+    return b"" if replaced or _is(batch, states.WITHDRAWN) else records
 
 
 def _is(batch: Batch | None, state: str) -> bool:
@@ -682,6 +697,6 @@ def _rowkeys(box: Box, name: str) -> tuple[Batch | None, bytes]:
     if found is None:
         return None, b""
     try:
-        return found[0], ledgers.checked(found[1])
+        return found[0], ledgers.opened(found[1])
     except ledgers.Damaged:
         return found[0], b""

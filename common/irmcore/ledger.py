@@ -3,7 +3,9 @@
 The truth is the ``rowkeys`` file in each batch, which becomes durable with the batch. The ledger is an
 index over those files, one file an event date, so that a run costs what its dates cost. A run
 announces its batches in ``pending/`` before they are accepted; whoever finds an announcement merges
-those batches again (merging twice changes nothing). A damaged file is rebuilt from the batches.
+those batches again (merging twice changes nothing). What of a date's file counts is in the ``tally``:
+a file that is damaged, shorter or gone is noticed, and the index is made anew from the batches. So only
+that the tally has changed is synced; what a power loss takes of the rest costs time, and no row.
 """
 
 from __future__ import annotations
@@ -14,24 +16,30 @@ import re
 import struct
 import zlib
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator
-from itertools import chain, repeat
-from typing import Callable, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import accumulate, chain
+from typing import Callable, NamedTuple, TypeVar
 
+from irmcore import tally
 from irmcore.disk import Disk
-from irmcore.packed import PackedNumbers, PackedSet
+from irmcore.packed import Records
+from irmcore.tally import Count
 
-#: key, subject, slot, batch, day, CRC: 48 bytes, big-endian.
-_BODY = struct.Struct(">16s8sQ8si")
+#: Bytes of a row key, and of its beginning that leaves out the thresholds: the same detection.
+KEY_BYTES, SUBJECT_BYTES = 24, 16
+
+#: Slot and key; day and batch.
+NAME = struct.Struct(f">Q{KEY_BYTES}s")
+_END = struct.Struct(">i8s")
+_RECORD = struct.Struct(f">Q{KEY_BYTES}si8s")
+RECORD_BYTES = _RECORD.size
+_DAY = struct.Struct(f">{NAME.size}xi8x")
+#: Where a record has its slot and the first number of its key.
+_SLOT_AT, _KEY_AT = 0, 8
 _CRC = struct.Struct(">I")
-RECORD_BYTES = _BODY.size + _CRC.size
-_BLANK = b"\0" * RECORD_BYTES
-#: Parts of a record: body and CRC; key, subject and slot; day.
-_CHECKED = struct.Struct(">44sI")
-_NAMES = struct.Struct(">16s8s8s16x")
-_DAY = struct.Struct(">40xi4x")
-#: Records that are looked at together.
-_SLICE = 4_096 * RECORD_BYTES
+
+_Found = TypeVar("_Found")
 
 _RUN = re.compile(r"[0-9A-Za-z-]+")
 
@@ -39,96 +47,121 @@ DAY_MICROSECONDS = 86_400_000_000
 
 #: Keys of event dates that are kept in memory; the dates used longest ago go first.
 MEMORY = 1_000_000
+#: Rows that are merged at a time: a bound on memory.
+MERGE_ROWS = 60_000
 
 
 class RowKey(NamedTuple):
-    """An accepted row: its ``key`` (16 bytes), ``subject`` and ``batch`` (8 bytes each), its slot, its day.
+    """An accepted row: its slot (user and time on the wire), key, event day since 1970 (UTC), and batch.
 
-    ``day`` counts days since 1970 (UTC) of the event; ``slot`` names user and time on the wire.
+    ``batch`` is the beginning (8 bytes) of the id of the batch that accepted it.
     """
 
-    key: bytes
-    subject: bytes
     slot: int
-    batch: bytes
+    key: bytes
     day: int
+    batch: bytes
+
+
+# -- the rowkeys file of a batch ---------------------------------------------------------------
+
+
+def sealed(records: bytes) -> bytes:
+    """The bytes of a ``rowkeys`` file: records and their CRC-32; of no record, nothing."""
+    return records + _CRC.pack(zlib.crc32(records)) if records else b""
 
 
 def pack(rows: Iterable[RowKey]) -> bytes:
     """The bytes of a ``rowkeys`` file."""
-    crc, body = _CRC.pack, _BODY.pack
-    packed = []
-    for row in rows:
-        data = body(*row)
-        packed.append(data + crc(zlib.crc32(data)))
-    return b"".join(packed)
+    return sealed(b"".join([_RECORD.pack(*row) for row in rows]))
 
 
-def pack_columns(
-    keys: Iterable[bytes], subjects: Iterable[bytes], slots: Iterable[int], batch: bytes, days: Iterable[int]
-) -> bytes:
-    """The same of rows of one batch that come column by column: all of it runs in C."""
-    bodies = list(map(_BODY.pack, keys, subjects, slots, repeat(batch), days))
-    return b"".join(chain.from_iterable(zip(bodies, map(_CRC.pack, map(zlib.crc32, bodies)))))
+def pack_columns(names: Iterable[bytes], days: Sequence[int], batch: bytes) -> bytes:
+    """The same of rows of one batch, each of which is named by what ``NAME`` packs."""
+    end_of = {day: _END.pack(day, batch) for day in set(days)}
+    return sealed(b"".join(chain.from_iterable(zip(names, map(end_of.__getitem__, days)))))
 
 
 class Damaged(Exception):
-    """A ledger file has a record that was not written so; it is rebuilt, never trusted."""
+    """A file of row keys, or of the ledger, is not as it was written; it is never trusted."""
+
+
+def opened(data: bytes) -> bytes:
+    """The records of a ``rowkeys`` file. Raises Damaged."""
+    if not data:
+        return b""
+    records = data[: -_CRC.size]
+    if not records or len(records) % RECORD_BYTES or data[-_CRC.size :] != _CRC.pack(zlib.crc32(records)):
+        raise Damaged
+    return records
+
+
+def parted(data: bytes, rows: Sequence[int]) -> list[bytes]:
+    """A ``rowkeys`` file as several, each of so many rows; a damaged one is each of them, as it is."""
+    try:
+        records = opened(data)
+    except Damaged:
+        return [data for _ in rows]
+    ends = list(accumulate(count * RECORD_BYTES for count in rows))
+    return [sealed(records[start:end]) for start, end in zip([0, *ends], ends)]
 
 
 def unpack(data: bytes) -> Iterator[RowKey]:
-    """The rows of ``pack``; unwritten space is passed over. Raises Damaged."""
-    if len(data) % RECORD_BYTES:
-        raise Damaged
-    for start in range(0, len(data), RECORD_BYTES):
-        body = data[start : start + _BODY.size]
-        (crc,) = _CRC.unpack_from(data, start + _BODY.size)
-        if crc != zlib.crc32(body):
-            if data[start : start + RECORD_BYTES] == _BLANK:
-                continue
-            raise Damaged
-        yield RowKey(*_BODY.unpack(body))
+    """The rows of a ``rowkeys`` file. Raises Damaged."""
+    return map(RowKey._make, _RECORD.iter_unpack(opened(data)))
 
 
-def checked(data: bytes) -> bytes:
-    """The records of ``data`` without unwritten space. Raises Damaged, as unpack does."""
-    if len(data) % RECORD_BYTES:
-        raise Damaged
-    for start in range(0, len(data), _SLICE):
-        bodies, crcs = zip(*_CHECKED.iter_unpack(data[start : start + _SLICE]))
-        if any(map(int.__ne__, map(zlib.crc32, bodies), crcs)):  # damaged, or not written
-            return pack(unpack(data))
-    return data
-
-
-def _grouped(data: bytes) -> dict[int, bytes]:
+def _grouped(records: bytes) -> dict[int, bytes]:
     """Records by their event date, in their order."""
-    days = [day for (day,) in _DAY.iter_unpack(data)]
+    days = [day for (day,) in _DAY.iter_unpack(records)]
     if len(set(days)) == 1:
-        return {days[0]: data}
+        return {days[0]: records}
     groups: defaultdict[int, list[bytes]] = defaultdict(list)
-    for start, day in zip(range(0, len(data), RECORD_BYTES), days):
-        groups[day].append(data[start : start + RECORD_BYTES])
-    return {day: b"".join(records) for day, records in groups.items()}
+    for start, day in zip(range(0, len(records), RECORD_BYTES), days):
+        groups[day].append(records[start : start + RECORD_BYTES])
+    return {day: b"".join(group) for day, group in groups.items()}
+
+
+def _divided(records: bytes) -> list[bytes]:
+    return [records[at : at + RECORD_BYTES] for at in range(0, len(records), RECORD_BYTES)]
+
+
+# -- the index ---------------------------------------------------------------------------------
 
 
 class Day:
     """What is known of one event date."""
 
-    __slots__ = ("keys", "slots", "subjects")
+    def __init__(self, records: bytes = b"") -> None:
+        self._records = records
+        self._by_slot = Records(RECORD_BYTES, _SLOT_AT, records)
+        self._by_subject = Records(RECORD_BYTES, _KEY_AT, records)
 
-    def __init__(self, data: bytes = b"") -> None:
-        """``data`` are records. Raises Damaged."""
-        rows = len(data) // RECORD_BYTES
-        self.keys = PackedSet(16, rows)
-        self.subjects = PackedSet(8, rows)
-        self.slots = PackedNumbers(rows)
-        data = checked(data)
-        for start in range(0, len(data), _SLICE):
-            keys, subjects, slots = zip(*_NAMES.iter_unpack(data[start : start + _SLICE]))
-            self.keys.update(keys)
-            self.subjects.update(subjects)
-            self.slots.items.update(slots)
+    def __len__(self) -> int:
+        return len(self._by_slot)
+
+    def known(self, keys: Sequence[bytes], slots: Sequence[int]) -> set[int]:
+        """The positions of rows whose subject may be in, or whose slot is."""
+        subjects = struct.unpack(f">{f'Q{KEY_BYTES - 8}x' * len(keys)}", b"".join(keys))
+        return {*self._by_subject.known(subjects), *self._by_slot.known(slots)}
+
+    def all_keys(self) -> Iterator[bytes]:
+        """All keys, in the order in which they came."""
+        return (key for _, key, _, _ in _RECORD.iter_unpack(self._records))
+
+    def has(self, key: bytes) -> bool:
+        return self._has(key)
+
+    def has_subject(self, key: bytes) -> bool:
+        """Whether a row of the same detection is in, with whatever threshold."""
+        return self._has(key[:SUBJECT_BYTES])
+
+    def has_slot(self, slot: int) -> bool:
+        return any(self._by_slot.find(slot))
+
+    def _has(self, beginning: bytes) -> bool:
+        number = int.from_bytes(beginning[:8], "big")
+        return any(record.startswith(beginning, _KEY_AT) for record in self._by_subject.find(number))
 
 
 class Ledger:
@@ -151,6 +184,7 @@ class Ledger:
         self._repair = repair
         self._memory = memory
         self._days: OrderedDict[int, Day] = OrderedDict()
+        self._counts: dict[int, Count] | None = None
 
     # -- reading ------------------------------------------------------------------------
 
@@ -163,26 +197,48 @@ class Ledger:
         if day is not None:
             self._days.move_to_end(number)
             return day
-        try:
-            day = self._load(number)
-        except Damaged:
-            if self._repair is None:
-                raise
-            self._repair()
-            day = self._load(number)
+        day = Day(self._mended(partial(self._read, number)))
         self._days[number] = day
-        while len(self._days) > 1 and sum(len(d.keys) for d in self._days.values()) > self._memory:
+        while len(self._days) > 1 and sum(map(len, self._days.values())) > self._memory:
             self._days.popitem(last=False)
         return day
 
     def has(self, number: int) -> bool:
-        """Whether rows of the event date may have been accepted."""
-        day = self._days.get(number)
-        return bool(day.keys) if day is not None else self._disk.exists(self._file(number))
+        """Whether rows of the event date were accepted. Raises as ``day`` does."""
+        return self._mended(partial(self._count, number)).rows > 0
 
-    def _load(self, number: int) -> Day:
+    def _mended(self, look: Callable[[], _Found]) -> _Found:
+        """What ``look`` finds, once more after what is damaged was repaired. Raises Damaged."""
+        try:
+            return look()
+        except Damaged:
+            if self._repair is not None:
+                self._repair()
+            self._counts = None  # who does not hold the lock may have read while it was being written
+            return look()
+
+    def _read(self, number: int) -> bytes:
+        """The records of an event date. Raises Damaged."""
+        count = self._count(number)
         path = self._file(number)
-        return Day(self._disk.read(path) if self._disk.exists(path) else b"")
+        for name in (path, f"{path}.new"):
+            data = self._disk.read(name) if count.rows and self._disk.exists(name) else b""
+            records = data[: count.rows * RECORD_BYTES]
+            if len(records) == count.rows * RECORD_BYTES and zlib.crc32(records) == count.crc:
+                return records
+        raise Damaged
+
+    def _count(self, number: int) -> Count:
+        return self._tally().get(number, tally.NONE)
+
+    def _tally(self) -> dict[int, Count]:
+        """The tally, read once. Raises Damaged."""
+        if self._counts is None:
+            try:
+                self._counts = tally.decode(self._disk.read(f"{self._path}/days/tally"))
+            except (ValueError, FileNotFoundError):
+                raise Damaged from None
+        return self._counts
 
     def _file(self, number: int) -> str:
         date = datetime.date(1970, 1, 1) + datetime.timedelta(days=number)
@@ -190,7 +246,7 @@ class Ledger:
 
     def complete(self) -> bool:
         """Whether the index is there as a whole (a rebuild that was cut off leaves it incomplete)."""
-        return self._disk.exists(f"{self._path}/days")
+        return self._disk.exists(f"{self._path}/days/tally")
 
     # -- writing ------------------------------------------------------------------------
 
@@ -223,104 +279,118 @@ class Ledger:
 
     def settle(self, run: str) -> None:
         """Drop an announcement, after its batches were merged. It may come back, which changes nothing."""
-        self._disk.remove(f"{self._path}/pending/{run}")
+        path = f"{self._path}/pending/{run}"
+        if self._disk.exists(path):  # a repair meanwhile has settled them all
+            self._disk.remove(path)
 
-    def merge(self, rows: Iterable[RowKey] | bytes) -> None:
-        """Add rows, or their records as ``checked`` gives them, durably: one write and one sync a date."""
-        data = rows if isinstance(rows, bytes) else pack(rows)
-        for number, group in _grouped(data).items():
-            path = self._file(number)
-            end = self._disk.size(path) if self._disk.exists(path) else -1
-            if end < 0:
-                self._make_year(path)
-                self._disk.create(path, group)
-                self._disk.sync(path)
-                self._sync_names(path)
-            else:
-                aligned = -(-end // RECORD_BYTES) * RECORD_BYTES
-                self._disk.write_at(path, aligned, group)
-                self._disk.sync(path)
-            self._days.pop(number, None)
+    def merge(self, records: Iterable[bytes]) -> None:
+        """Add the records of batches, durably, some batches at a time. Raises Damaged where the tally is."""
+        for part in in_parts(records):
+            counts = dict(self._tally())
+            for number, group in _grouped(part).items():
+                count = self._count(number)
+                self._append(number, count, group)
+                rows = count.rows + len(group) // RECORD_BYTES
+                counts[number] = Count(rows, zlib.crc32(group, count.crc))
+            self._keep(counts)
 
-    def redo(self, rows: Iterable[RowKey]) -> None:
-        """Merge rows of which some, or half of one, may stand already: the files are written anew."""
-        for number, group in _by_day(rows).items():
-            again = set(group)
-            kept = [row for row in self._readable(number) if row not in again]
-            self._replace(number, kept + group)
-
-    def forget(self, rows: Iterable[RowKey]) -> None:
-        """Take the rows of a withdrawn batch out again."""
-        for number, group in _by_day(rows).items():
-            gone = set(group)
-            self._replace(number, [row for row in self._readable(number) if row not in gone])
-
-    def _readable(self, number: int) -> list[RowKey]:
+    def _append(self, number: int, count: Count, group: bytes) -> None:
         path = self._file(number)
-        if not self._disk.exists(path):
-            return []
-        data = self._disk.read(path)
-        rows: list[RowKey] = []
-        for start in range(0, len(data) // RECORD_BYTES * RECORD_BYTES, RECORD_BYTES):
-            try:
-                rows.extend(unpack(data[start : start + RECORD_BYTES]))
-            except Damaged:
-                continue  # the half-written record of the run that is being redone
-        return rows
-
-    def _replace(self, number: int, rows: list[RowKey]) -> None:
-        path = self._file(number)
-        self._make_year(path)
-        temporary = f"{path}.new"
-        if self._disk.exists(temporary):
-            self._disk.remove(temporary)
-        self._disk.create(temporary, pack(rows))
-        self._disk.sync(temporary)
-        self._disk.rename(temporary, path)
-        self._sync_names(path)
+        self._finish_replacing(number, count)
+        if self._disk.exists(path):
+            # What a run that died has left behind the rows that count is written over.
+            self._disk.write_at(path, count.rows * RECORD_BYTES, group)
+        elif count.rows:
+            raise Damaged
+        else:
+            year = path.rsplit("/", 1)[0]
+            if not self._disk.exists(year):
+                self._disk.make_dir(year)
+            self._disk.create(path, group)
         self._days.pop(number, None)
 
-    def _make_year(self, path: str) -> None:
-        year = path.rsplit("/", 1)[0]
-        if not self._disk.exists(year):
-            self._disk.make_dir(year)
+    def redo(self, records: bytes) -> None:
+        """Merge records of which some may stand already. Raises Damaged."""
+        missing = []
+        for number, group in _grouped(records).items():
+            there = set(_divided(self._read(number)))
+            missing += [record for record in _divided(group) if record not in there]
+        self.merge([b"".join(missing)])
 
-    def _sync_names(self, path: str) -> None:
-        """Make the name of a day's file durable, and of its year: a run that died may not have done so."""
-        year = path.rsplit("/", 1)[0]
-        self._disk.sync_dir(year)
-        self._disk.sync_dir(year.rsplit("/", 1)[0])
+    def forget(self, records: bytes) -> None:
+        """Take the rows of a withdrawn batch out again. Raises Damaged, as ``day`` does."""
+        for number, group in _grouped(records).items():
+            gone = set(_divided(group))
+            there = _divided(self._mended(partial(self._read, number)))
+            kept = [record for record in there if record not in gone]
+            if len(kept) < len(there):
+                self._replace(number, b"".join(kept))
 
-    def rebuild(self, batches: Callable[[], Iterator[Iterable[RowKey]]]) -> int:
-        """Make the index anew from the row keys of all batches; gives how many rows it has."""
+    def _replace(self, number: int, records: bytes) -> None:
+        """Write an event date anew: beside it, then into the tally, then in its place."""
+        path = self._file(number)
+        self._finish_replacing(number, self._count(number))
+        self._disk.create(f"{path}.new", records)
+        count = Count(len(records) // RECORD_BYTES, zlib.crc32(records))
+        self._keep({**self._tally(), number: count})
+        self._finish_replacing(number, count)
+        self._days.pop(number, None)
+
+    def _finish_replacing(self, number: int, count: Count) -> None:
+        """Put a date's new file in place if it is the one that the tally tells of, else remove it."""
+        path = self._file(number)
+        if not self._disk.exists(f"{path}.new"):
+            return
+        data = self._disk.read(f"{path}.new")
+        if len(data) == count.rows * RECORD_BYTES and zlib.crc32(data) == count.crc:
+            self._disk.rename(f"{path}.new", path)
+        else:
+            self._disk.remove(f"{path}.new")
+
+    def _keep(self, counts: Mapping[int, Count]) -> None:
+        """Put a tally in place of the one before. Whatever a power loss leaves, it is not that one."""
+        days = f"{self._path}/days"
+        if self._disk.exists(f"{days}/tally.new"):
+            self._disk.remove(f"{days}/tally.new")
+        self._disk.create(f"{days}/tally.new", tally.encode(counts))
+        self._disk.rename(f"{days}/tally.new", f"{days}/tally")
+        self._disk.sync_dir(days)
+        self._counts = dict(counts)
+
+    def rebuild(self, batches: Callable[[], Iterable[bytes]]) -> int:
+        """Make the index anew from the records of all batches; gives how many rows it has."""
         for name in ("old", "new"):
             self._disk.remove_tree(f"{self._path}/{name}")
-        if self.complete():
+        if self._disk.exists(f"{self._path}/days"):
             # Out of the way as a whole: half an index would pass for a whole one.
             self._disk.rename(f"{self._path}/days", f"{self._path}/old")
-            self._disk.sync_dir(self._path)
             self._disk.remove_tree(f"{self._path}/old")
         self._days.clear()
         final, self._path = self._path, f"{self._path}/new"
         try:
             self._disk.make_dir(self._path)
             self._disk.make_dir(f"{self._path}/days")
-            count = 0
-            for rows in batches():
-                group = list(rows)
-                self.merge(group)
-                count += len(group)
+            self._keep({})
+            self.merge(batches())
+            count = sum(count.rows for count in self._tally().values())
         finally:
             self._path = final
+            self._counts = None
         self._days.clear()
         self._disk.rename(f"{self._path}/new/days", f"{self._path}/days")
-        self._disk.sync_dir(self._path)
         self._disk.remove_tree(f"{self._path}/new")
         return count
 
 
-def _by_day(rows: Iterable[RowKey]) -> dict[int, list[RowKey]]:
-    days: dict[int, list[RowKey]] = {}
-    for row in rows:
-        days.setdefault(row.day, []).append(row)
-    return days
+def in_parts(records: Iterable[bytes]) -> Iterator[bytes]:
+    """The records of batches, some batches at a time."""
+    part: list[bytes] = []
+    size = 0
+    for more in records:
+        part.append(more)
+        size += len(more)
+        if size >= MERGE_ROWS * RECORD_BYTES:
+            yield b"".join(part)
+            part, size = [], 0
+    if size:
+        yield b"".join(part)

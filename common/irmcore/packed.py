@@ -1,115 +1,130 @@
-"""Sets of fixed-width bytes in little more memory than the bytes themselves.
+"""Records of fixed width, found by a number in them, in little more memory than their own bytes.
 
-A Python set of a million 16-byte keys takes 83 MB; this takes 19, and a look-up costs the same
-few hundred nanoseconds however many there are, up to some millions. Records stand side by side in
-buckets that their first two bytes choose; so they must begin evenly spread, as digests and slots do
-(else a look-up costs more, and is right all the same: one user's times that someone chose so, with
-`collisions: reject`, make it cost as much as there are of them).
+A Python set of a million 64-bit numbers takes 60 bytes each; this takes 8 to 20 beside the records, and
+tells of a whole block of numbers at once, in C, that none of them is in: what nearly every block is.
+Numbers whose remainders someone chose to be the same share a chain, so that a look-up is slower, and right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+import struct
+from array import array
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
-_BUCKETS = 65_536
-#: Records of a bucket, on average, of a set whose size is known at first.
-_IN_BUCKET = 8
+#: How many places an index may have: primes, so that a regular step between numbers spreads them.
+_SIZES = (
+    1_031,
+    2_053,
+    4_099,
+    8_209,
+    16_411,
+    32_771,
+    65_537,
+    131_101,
+    262_147,
+    524_309,
+    1_048_583,
+    2_097_169,
+    4_194_319,
+    8_388_617,
+    16_777_259,
+    33_554_467,
+    67_108_879,
+    134_217_757,
+    268_435_459,
+)
+#: Records whose numbers are read together.
+_SLICE = 4_096
 
 
 class Records:
-    """Records of ``width`` bytes, found by their first ``name`` bytes, of which no two are the same."""
+    """Records of ``width`` bytes; the number of each stands ``at`` so many bytes, big-endian, in eight."""
 
-    def __init__(self, width: int, name: int, expected: int = _BUCKETS * _IN_BUCKET) -> None:
-        """``expected`` records make room enough; more are as welcome."""
-        bits = min((expected // _IN_BUCKET).bit_length(), 16)
-        self._width, self._name = width, name
-        self._shift = 16 - bits
-        self._buckets = [b""] * (1 << bits)
-        self._count = 0
+    def __init__(self, width: int, at: int = 0, data: bytes = b"") -> None:
+        """``data`` are records to begin with; they are kept as they are, not copied."""
+        self._width, self._at = width, at
+        self._number = f"{at}xQ{width - at - 8}x"
+        self._data: bytes | bytearray = data or bytearray()
+        self._index(len(data) // width)
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._before)
 
-    def __iter__(self) -> Iterator[bytes]:
-        for bucket in self._buckets:
-            for start in range(0, len(bucket), self._width):
-                yield bucket[start : start + self._width]
+    def find(self, number: int) -> Iterator[bytes]:
+        """The records with this number."""
+        wanted = number.to_bytes(8, "big")
+        record = self._places[number % self._size]
+        while record:
+            start = (record - 1) * self._width
+            if self._data[start + self._at : start + self._at + 8] == wanted:
+                yield bytes(self._data[start : start + self._width])
+            record = self._before[record - 1]
 
-    def find(self, name: bytes) -> bytes | None:
-        """The record that begins with ``name``."""
-        bucket = self._buckets[(name[0] << 8 | name[1]) >> self._shift]
-        at = bucket.find(name)
-        while at % self._width and at >= 0:  # bytes of two neighbours that look alike
-            at = bucket.find(name, at + 1)
-        return bucket[at : at + self._width] if at >= 0 else None
+    def known(self, numbers: Sequence[int]) -> list[int]:
+        """The positions of the numbers that are in."""
+        return self._among(numbers, self._falls(numbers))
 
-    def finding(self, names: Iterable[bytes]) -> list[bool]:
-        """Of each name whether a record begins with it."""
-        buckets, shift, find = self._buckets, self._shift, self.find
-        return [
-            name in buckets[(name[0] << 8 | name[1]) >> shift] and find(name) is not None for name in names
-        ]
+    def add(self, numbers: Sequence[int], data: bytes) -> None:
+        """Add records, whose numbers these are."""
+        self._extend(self._falls(numbers), data)
 
-    def add(self, record: bytes) -> None:
-        """Add a record whose name is not in yet."""
-        index = (record[0] << 8 | record[1]) >> self._shift
-        self._buckets[index] += record
-        self._count += 1
+    def add_if_new(self, numbers: Sequence[int], data: bytes) -> list[int]:
+        """Add records if none of their numbers is in; else give the positions of those that are."""
+        falls = self._falls(numbers)
+        known = self._among(numbers, falls)
+        if not known:
+            self._extend(falls, data)
+        return known
 
-    def add_until_known(self, records: Sequence[bytes], start: int, stop: int) -> int:
-        """Add records from ``start`` on, up to ``stop`` or one whose name is in; gives where it ended."""
-        buckets, shift, name = self._buckets, self._shift, self._name
-        for at in range(start, stop):
-            record = records[at]
-            index = (record[0] << 8 | record[1]) >> shift
-            bucket = buckets[index]
-            if bucket and record[:name] in bucket and self.find(record[:name]) is not None:
-                break
-            buckets[index] = bucket + record
+    def _falls(self, numbers: Sequence[int]) -> list[int]:
+        size = self._size
+        return [number % size for number in numbers]
+
+    def _among(self, numbers: Sequence[int], falls: Sequence[int]) -> list[int]:
+        taken = self._taken(falls)
+        if not any(taken):
+            return []
+        find = self.find
+        return [at for at, record in enumerate(taken) if record and any(find(numbers[at]))]
+
+    def _extend(self, falls: Sequence[int], data: bytes) -> None:
+        if not isinstance(self._data, bytearray):
+            self._data = bytearray(self._data)
+        self._data += data
+        if 4 * len(self._data) > self._size * self._width:
+            self._index(2 * len(self._data) // self._width)
         else:
-            at = stop
-        self._count += at - start
-        return at
+            self._enter(falls)
 
+    def _index(self, expected: int) -> None:
+        """Make the index anew, with room for so many records."""
+        self._size = next(size for size in _SIZES if size >= 2 * expected or size == _SIZES[-1])
+        #: Of each place the last record (from 1) whose number falls on it; of each record the one before it.
+        self._places = array("I", bytes(4 * self._size))
+        self._before = array("I")
+        step = _SLICE * self._width
+        for start in range(0, len(self._data), step):
+            part = self._data[start : start + step]
+            self._enter(self._falls(struct.unpack(">" + self._number * (len(part) // self._width), part)))
 
-class PackedSet(AbstractSet[bytes]):
-    """A set of bytes, all of one width; ``expected`` of them make room enough."""
+    def _enter(self, falls: Sequence[int]) -> None:
+        places, before = self._places, self._before
+        record = len(before)
+        if len(set(falls)) == len(falls):
+            before.extend(self._taken(falls))
+            for at in falls:
+                record += 1
+                places[at] = record
+            return
+        for at in falls:
+            before.append(places[at])
+            record += 1
+            places[at] = record
 
-    def __init__(self, width: int, expected: int = 0) -> None:
-        self._records = Records(width, width, expected)
-
-    def __contains__(self, item: object) -> bool:
-        return isinstance(item, bytes) and self._records.find(item) is not None
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._records)
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def holding(self, items: Iterable[bytes]) -> list[bool]:
-        """Of each item whether it is in."""
-        return self._records.finding(items)
-
-    def update(self, items: Sequence[bytes]) -> None:
-        """Add those of the items that are not in."""
-        at = 0
-        while at < len(items):
-            at = self._records.add_until_known(items, at, len(items)) + 1
-
-
-class PackedNumbers(AbstractSet[int]):
-    """A set of numbers of 64 bits; ``items`` has them as eight bytes each, big-endian."""
-
-    def __init__(self, expected: int = 0) -> None:
-        self.items = PackedSet(8, expected)
-
-    def __contains__(self, number: object) -> bool:
-        return isinstance(number, int) and number.to_bytes(8, "big") in self.items
-
-    def __iter__(self) -> Iterator[int]:
-        return (int.from_bytes(item, "big") for item in self.items)
-
-    def __len__(self) -> int:
-        return len(self.items)
+    def _taken(self, falls: Sequence[int]) -> Sequence[int]:
+        """What stands at each of these places."""
+        if len(falls) < 2:
+            return [self._places[at] for at in falls]
+        found: tuple[int, ...] = itemgetter(*falls)(self._places)
+        return found

@@ -21,7 +21,7 @@ from irmcore.auth import TokenTrouble
 from irmcore.clock import iso
 from irmcore.counts import Counts
 from irmcore.errors import ConfigurationError, IrmError, OutboxBusy, WaitError
-from irmcore.ledger import Ledger, RowKey, pack
+from irmcore.ledger import KEY_BYTES, Ledger, RowKey, pack
 from irmcore.outbox import Box, Draft, Origin
 
 from irmsentinel import feed_cursor as cursors
@@ -314,7 +314,7 @@ class _Run:
         known = intake.open_ledger(box)
         fresh: dict[bytes, Row] = {}
         for row in self._rows:
-            if row.key not in fresh and row.key not in known.day(row.day).keys:
+            if row.key not in fresh and not known.day(row.day).has(_key(row)):
                 fresh[row.key] = row
         rows = list(fresh.values())
         if rows:
@@ -379,10 +379,14 @@ class _RowKeys:
         self._rows = rows
 
     def __call__(self, batch: bytes) -> bytes:
-        short = batch[:8]
         return pack(
-            RowKey(r.key, r.key[:8], int.from_bytes(r.key[8:], "big"), short, r.day) for r in self._rows
+            RowKey(int.from_bytes(row.key[8:], "big"), _key(row), row.day, batch[:8]) for row in self._rows
         )
+
+
+def _key(row: Row) -> bytes:
+    """The row key of a record: it has no threshold."""
+    return row.key.ljust(KEY_BYTES, b"\0")
 
 
 def windows(start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -39,7 +39,7 @@ from irmcore.outbox import slots, states
 from irmcore.outbox.manifest import Destination, Manifest
 from irmcore.outbox.states import State
 
-_FORMAT = b"irmexport outbox 1\n"
+_FORMAT = b"irmexport outbox 2\n"
 _ID = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")

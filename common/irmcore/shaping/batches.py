@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -30,9 +30,12 @@ def _quoted(cells: Sequence[str]) -> Sequence[str]:
 
     csv.writer looks at each character of each cell, which takes longer than all else of a line.
     """
-    if not _needs_quotes("\t".join(cells)):
-        return cells
-    return ['"' + cell.replace('"', '""') + '"' if _needs_quotes(cell) else cell for cell in cells]
+    together = "\t".join(cells)
+    if '"' in together or "\n" in together or "\r" in together:
+        return ['"' + cell.replace('"', '""') + '"' if _needs_quotes(cell) else cell for cell in cells]
+    if "," in together:
+        return ['"' + cell + '"' if "," in cell else cell for cell in cells]
+    return cells
 
 
 def _needs_quotes(text: str) -> bool:
@@ -47,48 +50,48 @@ class Batcher:
         self._limits = profile.limits
         self._header = self._line([column.header for column in profile.columns]).encode("utf-8")
         self._columns = len(profile.columns)
-        self._lines: list[bytes] = []
+        self._parts: list[bytes] = []
+        self._rows = 0
         self._bytes = len(self._header)
 
     def __len__(self) -> int:
         """Rows in the payload that is being filled."""
-        return len(self._lines)
+        return self._rows
 
     def encode(self, fields: Sequence[str]) -> bytes | None:
         """The line of a row, or None if it cannot fit even an empty batch."""
         line: bytes = self._line(fields).encode("utf-8")
         return line if len(self._header) + len(line) <= self._limits.bytes else None
 
-    def encode_all(self, columns: Iterable[Sequence[str]]) -> list[bytes]:
-        """The lines of rows, given column by column, of which each is known to fit an empty batch."""
-        rows = zip(*map(_quoted, columns))
-        return [f"{line}\r\n".encode() for line in map(",".join, rows)]
-
     def surely_fits(self, text_bytes: int) -> bool:
         """Whether a row of so many bytes of text fits an empty batch, however much must be quoted."""
         return len(self._header) + 2 * text_bytes + 3 * self._columns + 2 <= self._limits.bytes
 
-    def fits(self, line: bytes) -> bool:
-        return len(self._lines) < self._limits.rows and self._bytes + len(line) <= self._limits.bytes
+    def fill(self, columns: Sequence[Sequence[str]], start: int) -> int:
+        """Add as many rows, from the ``start``-th on, as fit; gives where it ended.
 
-    def add(self, line: bytes) -> None:
-        self._lines.append(line)
-        self._bytes += len(line)
-
-    def fill(self, lines: Sequence[bytes]) -> int:
-        """Add as many of the lines, from the first, as fit; gives how many."""
-        room = self._limits.rows - len(self._lines)
-        ends = list(accumulate(map(len, lines[:room])))
-        count = bisect_right(ends, self._limits.bytes - self._bytes)
-        if count:
-            self._lines += lines[:count]
-            self._bytes += ends[count - 1]
-        return count
+        Rows come column by column, and each is known to fit an empty batch.
+        """
+        rows = len(columns[0])
+        end = min(rows, start + self._limits.rows - self._rows)
+        if end - start < rows:
+            columns = [column[start:end] for column in columns]
+        lines = list(map(",".join, zip(*map(_quoted, columns))))
+        text = "".join([f"{line}\r\n" for line in lines]).encode()
+        room = self._limits.bytes - self._bytes
+        if len(text) > room:
+            ends = list(accumulate(len(line.encode()) + 2 for line in lines))
+            count = bisect_right(ends, room)
+            end, text = start + count, text[: ends[count - 1] if count else 0]
+        self._parts.append(text)
+        self._rows += end - start
+        self._bytes += len(text)
+        return end
 
     def take(self) -> bytes:
         """The payload so far; the next one begins empty."""
-        payload = b"".join([self._header, *self._lines])
-        self._lines, self._bytes = [], len(self._header)
+        payload = b"".join([self._header, *self._parts])
+        self._parts, self._rows, self._bytes = [], 0, len(self._header)
         return payload
 
 

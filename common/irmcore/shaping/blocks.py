@@ -1,23 +1,18 @@
 """Rows some hundred at a time, so that a whole column can be handed to C code.
 
-A block holds the good rows of a stretch of the input and, apart, those that the reader refused. How many
-rows it has follows from their size: it holds about ``BLOCK_CHARACTERS`` of text, however long a row is.
+A block holds the good rows of a stretch of the input and, apart, those that the reader refused. What is
+read as CSV comes in the stretches that ``cells`` divides; other rows are ``grouped``.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, compress
+from itertools import compress
 from typing import NamedTuple
 
 #: Rows of a block at most, and about how much text. More rows are no faster; more text is more memory.
 BLOCK_ROWS = 500
 BLOCK_CHARACTERS = 256 * 1024
-#: The size of every so-manieth row is looked at.
-_SAMPLE = 16
-
-_LINE_BREAK = re.compile(r"\r\n|\r|\n").findall
 
 
 class SourceRow(NamedTuple):
@@ -37,30 +32,40 @@ class Block:
     A row may be longer than the table's header: what is behind that belongs to the reader.
     """
 
-    __slots__ = ("_columns", "lines", "refused", "rows")
+    __slots__ = ("_columns", "_rows", "lines", "refused")
 
     def __init__(
         self,
-        rows: Sequence[Sequence[str]],
+        rows: Sequence[Sequence[str]] | None,
         lines: Sequence[int],
         refused: Sequence[SourceRow] = (),
+        *,
+        columns: Sequence[Sequence[str]] | None = None,
     ) -> None:
-        self.rows, self.lines, self.refused = rows, lines, refused
-        self._columns: list[tuple[str, ...]] | None = None
+        """The good rows, or instead of them (None) their cells column by column."""
+        self._rows, self.lines, self.refused = rows, lines, refused
+        self._columns = columns
 
     def __len__(self) -> int:
-        return len(self.rows) + len(self.refused)
+        return len(self.lines) + len(self.refused)
 
     @property
-    def columns(self) -> list[tuple[str, ...]]:
+    def rows(self) -> Sequence[Sequence[str]]:
+        """The good rows one by one."""
+        if self._rows is None:
+            self._rows = list(zip(*self._columns or ()))
+        return self._rows
+
+    @property
+    def columns(self) -> Sequence[Sequence[str]]:
         """The good rows column by column; none if there is no such row."""
         if self._columns is None:
-            self._columns = list(zip(*self.rows))
+            self._columns = list(zip(*self._rows or ()))
         return self._columns
 
     def without(self, gone: Mapping[int, SourceRow]) -> Block:
         """The same block with some of the good rows, by their position, refused."""
-        keep = [at not in gone for at in range(len(self.rows))]
+        keep = [at not in gone for at in range(len(self.lines))]
         rows, lines = list(compress(self.rows, keep)), list(compress(self.lines, keep))
         return Block(rows, lines, [*self.refused, *gone.values()])
 
@@ -99,26 +104,3 @@ def grouped(rows: Iterable[SourceRow]) -> Iterator[Block]:
             good, lines, refused, size = [], [], [], 0
     if good or refused:
         yield Block(good, lines, refused)
-
-
-def fitting(rows: Sequence[Sequence[str]], before: int) -> int:
-    """How many rows the next block takes, after one of ``rows`` and ``before`` of it.
-
-    From a sample, and at most twice as many: where rows grow suddenly, one block is larger.
-    """
-    sample = rows[::_SAMPLE]
-    size = sum(map(len, chain.from_iterable(sample))) // max(len(sample), 1)
-    return max(1, min(BLOCK_ROWS, before * 2, BLOCK_CHARACTERS // (size + 1)))
-
-
-def lines_of(rows: Sequence[Sequence[str]], first: int, after: int) -> Sequence[int]:
-    """The first line of each row, and the line behind the last one; ``after`` as the reader counts it.
-
-    Only where they are not one line each are the line breaks in their cells counted.
-    """
-    if after - first == len(rows):
-        return range(first, after + 1)
-    lines = [first]
-    for row in rows:
-        lines.append(lines[-1] + 1 + sum(len(_LINE_BREAK(cell)) for cell in row))
-    return lines

@@ -15,18 +15,14 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from irmcore.errors import InputError
-from irmcore.shaping.blocks import BLOCK_ROWS, Block, Rows, SourceRow, fitting, grouped, lines_of
+from irmcore.shaping.blocks import Block, Rows, SourceRow, grouped
+from irmcore.shaping.cells import NUL_MARK, Cells
 
 #: A field longer than this cannot be part of an upload; it is most often a quote that never closes.
 MAX_FIELD_CHARACTERS = 4 * 1024 * 1024
-
-#: What a NUL becomes on the way in (Python 3.9's csv stops at a NUL). It is the surrogate escape of
-#: the byte 0, which decoding never yields, so `text.canonical` can name it.
-NUL_MARK = "\udc00"
 
 
 @dataclass(frozen=True)
@@ -79,12 +75,10 @@ def csv_table(stream: io.BufferedReader, *, name: str, ragged: str = "refuse") -
 
     Raises InputError for an empty file, UTF-16, a repeated header or a quote that never closes.
     """
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
-    last = [""]
-    reader = csv.reader(_without_nul(text, last), strict=True)
+    cells = Cells(stream, bom=True)
     try:
-        header = next((tuple(row) for row in reader if row), ())
+        header = _first_row(cells)
     except csv.Error:
         raise _bad_header(name, "the header line cannot be read as CSV") from None
     if not header:
@@ -102,36 +96,29 @@ def csv_table(stream: io.BufferedReader, *, name: str, ragged: str = "refuse") -
         if first[cell] != number:
             # By number, not by name: of a file without a header this is the first row.
             raise _bad_header(name, f"columns {first[cell]} and {number} of the header have the same name")
-    return Table(header, Rows(_csv_blocks(reader, len(header), last, name=name, ragged=ragged)))
+    return Table(header, Rows(_csv_blocks(cells, len(header), name=name, ragged=ragged)))
 
 
 def _bad_header(name: str, what: str) -> InputError:
     return InputError(what, where=f"{name}:1", next_step="Correct the first line of the file.")
 
 
-def _without_nul(lines: Iterable[str], last: list[str]) -> Iterator[str]:
-    """The lines; the one given last stands in ``last``."""
-    for line in lines:
-        last[0] = line.replace("\0", NUL_MARK) if "\0" in line else line
-        yield last[0]
+def _first_row(cells: Cells) -> tuple[str, ...]:
+    """The first line that is not empty. Raises csv.Error."""
+    try:
+        while True:
+            row = cells.row()
+            if row:
+                return tuple(row)
+    except StopIteration:
+        return ()
 
 
-def _csv_blocks(reader: Any, width: int, last: list[str], *, name: str, ragged: str) -> Iterator[Block]:
-    size = BLOCK_ROWS // 8
-    while True:
-        first = reader.line_num + 1
-        rows: list[list[str]] = []
-        broken: csv.Error | None = None
-        try:
-            rows.extend(islice(reader, size))  # in C; of a row that raises, those before it stay
-        except csv.Error as error:
-            broken = error
-        if not rows and broken is None:
-            return
-        lines = lines_of(rows, first, reader.line_num + 1 if broken is None else -1)
-        size = fitting(rows, size)
-        if set(map(len, rows)) == {width}:
-            block = Block(rows, lines[:-1])
+def _csv_blocks(cells: Cells, width: int, *, name: str, ragged: str) -> Iterator[Block]:
+    for stretch in cells.stretches(width):
+        rows, lines, broken = stretch.rows, stretch.lines, stretch.broken
+        if stretch.columns:
+            block = Block(None, lines[:-1], columns=stretch.columns)
         else:
             block = _ragged_block(rows, lines, width, ragged)
         if broken is None:
@@ -139,8 +126,7 @@ def _csv_blocks(reader: Any, width: int, last: list[str], *, name: str, ragged: 
             continue
         # Text of the csv module, which never quotes the row. A stray quote on a later line than the
         # row's first may as well be the first quote of another row: the rows between would be lost.
-        spans = reader.line_num > lines[-1]
-        if spans or "unexpected end of data" in str(broken) or "field larger" in str(broken):
+        if broken.spans or "unexpected end of data" in broken.why or "field larger" in broken.why:
             yield block
             raise InputError(
                 "a value begins here that does not end (a quote that is never closed, or over "
@@ -148,12 +134,12 @@ def _csv_blocks(reader: Any, width: int, last: list[str], *, name: str, ragged: 
                 where=f"{name}:{lines[-1]}",
                 next_step='Close the quote, or double it ("") if it is part of the value.',
             ) from None
-        unquoted = SourceRow(lines[-1], (last[0].rstrip("\r\n"),), "malformed-quoting")
+        unquoted = SourceRow(lines[-1], (broken.text,), "malformed-quoting")
         yield Block(block.rows, block.lines, [*block.refused, unquoted])
 
 
 def _ragged_block(rows: Sequence[list[str]], lines: Sequence[int], width: int, ragged: str) -> Block:
-    """A block in which some row has not the header's width; empty lines are no rows."""
+    """A block in which some row may not have the header's width; empty lines are no rows."""
     good: list[list[str]] = []
     numbers: list[int] = []
     refused: list[SourceRow] = []

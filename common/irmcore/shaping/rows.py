@@ -1,8 +1,9 @@
 """One input row → one shaped row, or the reason why not.
 
 A shaped row has canonical texts in the order of the profile's columns, its event time in µs and its
-*row key*: BLAKE2b-128, keyed with the job id, over all canonical fields with the time before any
-spreading. U+001F separates the fields; `text.canonical` refuses it in values, so no two different
+*row key*: BLAKE2b-128, personal to the job id, over all canonical fields but the thresholds, with the time
+before any spreading; then BLAKE2b-64 over the thresholds, which repeat. The first part is its *subject*: the
+same detection. U+001F separates the fields; `text.canonical` refuses it in values, so no two different
 rows give the same input to the hash.
 """
 
@@ -13,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import compress
+from operator import add
 from typing import Any, NamedTuple
 
 from irmcore.errors import InputError
@@ -20,9 +22,14 @@ from irmcore.profile.model import Profile
 from irmcore.reasons import Refused
 from irmcore.shaping import times
 from irmcore.shaping.blocks import Block
-from irmcore.shaping.columns import Convert, ConvertAll, column_converter, converter
+from irmcore.shaping.columns import Convert, ConvertAll, Memo, column_converter, converter
 
 SEPARATOR = "\x1f"
+
+#: The beginning of a key that leaves out the thresholds.
+SUBJECT_BYTES = 16
+
+_TIME_BYTES = len(times.canonical(0))
 
 _NAME = re.compile(r"[A-Za-z_][\w .-]{0,63}", re.ASCII)
 
@@ -31,42 +38,52 @@ class ShapedRow(NamedTuple):
     """A row ready for a batch, but for its time on the wire (see ``spreading``).
 
     ``fields`` are canonical texts, the time among them; ``time`` is µs since 1970 (UTC); ``key`` has
-    16 bytes; ``subject`` (8 bytes) is the key without the threshold columns: the same detection.
+    24 bytes, of which 16 are the subject.
     """
 
     fields: tuple[str, ...]
     user: str
     time: int
     key: bytes
-    subject: bytes
+
+    @property
+    def subject(self) -> bytes:
+        """The same detection, whatever its thresholds."""
+        return self.key[:SUBJECT_BYTES]
 
 
 class ShapedBlock(NamedTuple):
     """Shaped rows, column by column, each with the position that it had in the block.
 
-    ``columns`` are the profile's, each with one text a row; ``largest`` is the most bytes of text that
-    a row has; the others are as in ShapedRow.
+    ``columns`` are the profile's, each with one text a row, that of the time as ``times.brief`` writes it;
+    ``largest`` is the most bytes of text that a row has; the others are as in ShapedRow.
     """
 
     positions: Sequence[int]
     columns: Sequence[Sequence[str]]
+    time_at: int
     users: Sequence[str]
     times: Sequence[int]
     keys: list[bytes]
-    subjects: list[bytes]
     largest: int
 
     def rows(self) -> Iterator[ShapedRow]:
-        return map(ShapedRow, zip(*self.columns), self.users, self.times, self.keys, self.subjects)
+        return map(ShapedRow, zip(*self.whole_columns()), self.users, self.times, self.keys)
+
+    def whole_columns(self) -> list[Sequence[str]]:
+        """The columns with canonical texts of the time."""
+        columns = list(self.columns)
+        columns[self.time_at] = times.whole(columns[self.time_at])
+        return columns
 
     @staticmethod
-    def of(rows: Sequence[ShapedRow]) -> ShapedBlock:
+    def of(rows: Sequence[ShapedRow], time_at: int) -> ShapedBlock:
         """The block of these rows, none of which is missing."""
-        fields, users, times_, keys, subjects = zip(*rows)
+        fields, users, micros, keys = zip(*rows)
+        columns: list[Sequence[str]] = list(zip(*fields))
+        columns[time_at] = list(map(times.brief, micros))
         largest = max(sum(len(text.encode("utf-8")) for text in row.fields) for row in rows)
-        return ShapedBlock(
-            range(len(rows)), list(zip(*fields)), users, times_, list(keys), list(subjects), largest
-        )
+        return ShapedBlock(range(len(rows)), columns, time_at, users, micros, list(keys), largest)
 
 
 class RowRefused(Exception):
@@ -98,11 +115,12 @@ class Shaper:
         self._zone = times.zone_named(profile.zone) if profile.zone else None
         self._time_form = columns[self._time_at].format
         self._subject_at = [i for i, role in enumerate(roles) if role != "threshold"]
-        self._whole_is_subject = len(self._subject_at) == len(columns)
-        job = profile.connector.job_id.encode("ascii")
+        self._threshold_at = [i for i, role in enumerate(roles) if role == "threshold"]
+        # Not as a key: that would be one more block to hash for each row.
+        self._person = blake2b(profile.connector.job_id.encode("ascii"), digest_size=16).digest()
         # Copied for each row: a copy costs less than reading the arguments again.
-        self._new_key = blake2b(digest_size=16, key=job).copy
-        self._new_subject = blake2b(digest_size=8, key=job).copy
+        self._new = blake2b(digest_size=SUBJECT_BYTES, person=self._person).copy
+        self._thresholds: Memo[bytes] = Memo(self._digest_of_thresholds)
 
     def shape(self, values: Sequence[str]) -> ShapedRow:
         """The shaped row of ``values``. Raises RowRefused."""
@@ -121,19 +139,29 @@ class Shaper:
             good = [self._is_good(row, at, refused) for at, row in enumerate(block.rows)]
             positions = list(compress(positions, good))
             columns, micros, texts = self._converted(list(zip(*compress(block.rows, good))))
-        keys = _digests(self._new_key, texts)
-        if self._whole_is_subject:
-            subjects = [key[:8] for key in keys]
-        else:
-            rest = map(SEPARATOR.join, zip(*[columns[at] for at in self._subject_at]))
-            subjects = _digests(self._new_subject, map(str.encode, rest))
-        users, largest = columns[self._user_at], max(map(len, texts), default=0)
-        return ShapedBlock(positions, columns, users, micros, keys, subjects, largest), refused
+        subjects = _digests(self._new, texts)
+        thresholds = self._thresholds_of(columns)
+        keys = list(map(add, subjects, map(self._thresholds.__getitem__, thresholds)))
+        # A threshold is a number: a byte a character. The time may lack its end.
+        largest = max(map(len, texts), default=0) + max(map(len, thresholds), default=0) + _TIME_BYTES
+        users = columns[self._user_at]
+        return ShapedBlock(positions, columns, self._time_at, users, micros, keys, largest), refused
+
+    def _thresholds_of(self, columns: Sequence[Sequence[str]]) -> Sequence[str]:
+        """The thresholds of each row, as one text."""
+        if len(self._threshold_at) == 1:
+            return columns[self._threshold_at[0]]
+        if not self._threshold_at:
+            return [""] * len(columns[self._user_at])
+        return list(map(SEPARATOR.join, zip(*[columns[at] for at in self._threshold_at])))
+
+    def _digest_of_thresholds(self, text: str) -> bytes:
+        return blake2b(text.encode("ascii"), digest_size=8, person=self._person).digest()
 
     def _converted(
         self, given: Sequence[Sequence[str]]
     ) -> tuple[list[Sequence[str]], Sequence[int], list[bytes]]:
-        """All columns of the rows, their times, and what their keys are of.
+        """All columns of the rows, their times, and what their subjects are of.
 
         Raises Refused, UnicodeEncodeError if one of the rows is to be refused.
         """
@@ -146,15 +174,16 @@ class Shaper:
                 columns.append(texts)
             else:
                 columns.append(convert(cells))
-        return columns, micros, list(map(str.encode, map(SEPARATOR.join, zip(*columns))))
+        subjects = map(SEPARATOR.join, zip(*[columns[at] for at in self._subject_at]))
+        return columns, micros, list(map(str.encode, subjects))
 
     def _times(self, cells: Sequence[str]) -> tuple[Sequence[int], Sequence[str]]:
-        """The times of the rows in µs and as canonical texts. Raises Refused."""
+        """The times of the rows in µs and as brief texts. Raises Refused."""
         once = list(dict.fromkeys(cells))
-        micros, texts = times.parse_all(once, zone=self._zone, form=self._time_form)
-        if len(once) == len(cells):
-            return micros, texts
+        if 2 * len(once) > len(cells):
+            return times.parse_all(cells, zone=self._zone, form=self._time_form)
         # Aggregated rows share their times: each is read once a block.
+        micros, texts = times.parse_all(once, zone=self._zone, form=self._time_form)
         micros_of, text_of = dict(zip(once, micros)), dict(zip(once, texts))
         return list(map(micros_of.__getitem__, cells)), list(map(text_of.__getitem__, cells))
 

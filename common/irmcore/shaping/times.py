@@ -54,11 +54,9 @@ _TWO_DIGITS = {f"{number:02d}": number for number in range(60)}
 #: ``mm:ss`` of each second of an hour, for writing.
 _SECOND_TEXTS = tuple(f"{minute}:{second}" for minute in _TWO_DIGITS for second in _TWO_DIGITS)
 
-#: ``:mm:ss`` of each second of an hour → µs since the hour began, for reading.
-_WITHIN_HOUR = {f":{text}": second * _SECOND for second, text in enumerate(_SECOND_TEXTS)}
-_HOUR_OF, _WITHIN_HOUR_OF, _REST_OF = (itemgetter(slice(*at)) for at in ((0, 13), (13, 19), (19, None)))
+_HOUR_OF, _WITHIN_OF, _BRIEF_OF = (itemgetter(slice(*at)) for at in ((0, 13), (13, None), (0, 19)))
 #: What stands behind the seconds of a time in UTC that has whole ones.
-_WHOLE_UTC = frozenset(("Z", "+00:00", ".000Z", ".000000Z", ".000000+00:00"))
+_WHOLE_UTC = ("Z", "+00:00", ".000Z", ".000000Z", ".000000+00:00")
 
 _FRACTION = r"(?:[.,](?P<fraction>[0-9]+))?"
 # U+2212 is the minus sign that ISO 8601 prefers. An offset may be basic behind an extended time:
@@ -122,24 +120,35 @@ def canonical(microseconds: int) -> str:
     return f"{_hour_text(hour)}:{_SECOND_TEXTS[second]}.{below:06d}+00:00"
 
 
+def brief(microseconds: int) -> str:
+    """The canonical text without what all of them have: the offset, and a fraction of zero."""
+    text = canonical(microseconds)
+    return text[:26] if microseconds % _SECOND else text[:19]
+
+
+def whole(briefs: Sequence[str]) -> list[str]:
+    """The canonical texts of what ``brief`` gave."""
+    return [f"{text}+00:00" if "." in text else f"{text}.000000+00:00" for text in briefs]
+
+
 def parse_all(
     texts: Sequence[str], *, zone: tzinfo | None, form: str = "auto"
 ) -> tuple[list[int], list[str]]:
-    """What ``parse`` gives for each text, and the canonical text of that.
+    """What ``parse`` gives for each text, and the ``brief`` text of that.
 
     Raises Refused if one of them is refused. Times in UTC with whole seconds, where all are, are read
-    by three look-ups each, which run in C.
+    by two look-ups each, which run in C.
     """
-    if form in {"auto", "iso8601"} and _WHOLE_UTC.issuperset(map(_REST_OF, texts)):
+    if form in {"auto", "iso8601"}:
         try:
             hours = map(_hours.__getitem__, map(_HOUR_OF, texts))
-            found = list(map(add, hours, map(_WITHIN_HOUR.__getitem__, map(_WITHIN_HOUR_OF, texts))))
+            found = list(map(add, hours, map(_within.__getitem__, map(_WITHIN_OF, texts))))
         except KeyError:
             pass  # some text is of another form, or no time
         else:
-            return found, [f"{text[:19]}.000000+00:00" for text in texts]
+            return found, list(map(_BRIEF_OF, texts))
     found = [parse(text, zone=zone, form=form) for text in texts]
-    return found, list(map(canonical, found))
+    return found, list(map(brief, found))
 
 
 class _Hours(dict[str, int]):
@@ -153,14 +162,28 @@ class _Hours(dict[str, int]):
             found = parse(f"{hour}:00:00Z", zone=None)
         except Refused:
             raise KeyError(hour) from None
-        if len(self) >= _HOURS_KEPT:
-            self.clear()
-        self[hour] = found
-        return found
+        return _kept(self, hour, found)
 
 
-_HOURS_KEPT = 10_000
-_hours = _Hours()
+class _Within(dict[str, int]):
+    """``:mm:ss`` and how a whole second in UTC ends → µs since the hour began. Raises KeyError."""
+
+    def __missing__(self, text: str) -> int:
+        common = _COMMON(f"1970-01-01T00{text}")
+        if common is None or text[6:] not in _WHOLE_UTC:
+            raise KeyError(text)
+        return _kept(self, text, parse(f"1970-01-01T00{text}", zone=None))
+
+
+def _kept(memory: dict[str, int], text: str, found: int) -> int:
+    if len(memory) >= _KEPT:
+        memory.clear()
+    memory[text] = found
+    return found
+
+
+_KEPT = 20_000
+_hours, _within = _Hours(), _Within()
 
 
 def zone_named(name: str) -> tzinfo:

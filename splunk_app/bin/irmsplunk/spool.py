@@ -13,12 +13,12 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 
 from irmcore.errors import InputError, OutboxFull
-from irmcore.shaping.blocks import BLOCK_ROWS, Block, Rows, SourceRow, fitting
-from irmcore.shaping.readers import NUL_MARK, Table
+from irmcore.shaping.blocks import Block, Rows, SourceRow
+from irmcore.shaping.cells import Cells, Stretch
+from irmcore.shaping.readers import Table
 
 _MV = "__mv_"
 _PIECE = 65_536
@@ -33,7 +33,7 @@ class Spool:
             self._file: BinaryIO = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
         except OSError as error:
             raise _full(error) from None
-        self._parts: list[_Stretch] = []
+        self._parts: list[_Part] = []
         self._end = 0
 
     def add(self, pieces: Iterable[bytes]) -> int:
@@ -43,25 +43,23 @@ class Spool:
         it be answered.
         """
         start = self._end
-        nul = False
         rest = iter(pieces)
         try:
             self._file.seek(start)
             for piece in rest:
                 self._file.write(piece)
-                nul = nul or b"\0" in piece
                 self._end += len(piece)
             self._file.flush()
         except OSError as error:
             for _ in rest:
                 continue
             raise _full(error) from None
-        self._parts.append(_Stretch(start, self._end - start, nul))
+        self._parts.append(_Part(start, self._end - start))
         return self._end - start
 
     def last(self) -> Iterator[bytes]:
         """The body that was added last, for the echo."""
-        start, length, _ = self._parts[-1]
+        start, length = self._parts[-1]
         self._file.seek(start)
         while length:
             piece = self._file.read(min(length, _PIECE))
@@ -84,9 +82,9 @@ class Spool:
         except OSError:
             return
 
-    def _header(self, part: _Stretch, name: str) -> list[str]:
+    def _header(self, part: _Part, name: str) -> list[str]:
         try:
-            return next(self._rows(part), [])
+            return _first(self._cells(part))
         except csv.Error:
             raise InputError(
                 "the header line of the results cannot be read as CSV",
@@ -94,46 +92,42 @@ class Spool:
                 next_step="Nothing was accepted; run the search again, and report this if it stays.",
             ) from None
 
-    def _rows(self, part: _Stretch) -> Iterator[list[str]]:
-        raw = io.BufferedReader(_Part(self._file, part.start, part.length), _PIECE)
-        # surrogateescape: a byte that is not UTF-8 reaches the shaper, which refuses its row.
-        text = io.TextIOWrapper(raw, encoding="utf-8", errors="surrogateescape", newline="")
+    def _cells(self, part: _Part) -> Cells:
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # `_raw` may be long; only what is sent is limited
-        return csv.reader(_without_nul(text) if part.nul else text, strict=True)
+        return Cells(io.BufferedReader(_Reader(self._file, part), _PIECE))
 
     def _blocks(self, header: tuple[str, ...], needed: frozenset[str]) -> Iterator[Block]:
         number = 0
         for part in self._parts:
-            reader = self._rows(part)
-            layout: _Layout | None = None
-            size = BLOCK_ROWS // 8
-            while True:
-                rows: list[list[str]] = []
-                try:
-                    if layout is None:
-                        layout = _Layout(next(reader, []), header, needed)
-                    rows.extend(islice(reader, size))  # in C
-                except csv.Error:
-                    # A reader that has raised is done: what follows in this part cannot be told apart.
+            cells = self._cells(part)
+            columns = _first(cells)
+            layout = _Layout(columns, header, needed)
+            for stretch in cells.stretches(len(columns)):
+                block = layout.block(stretch, number + 1)
+                number += len(block)
+                if stretch.broken is not None:
+                    # What a broken row is part of, and what follows it, cannot be told apart.
                     raise InputError(
                         "a row cannot be read as CSV, so the rows after it cannot be told apart",
-                        where=f"search result {number + len(rows) + 1}",
+                        where=f"search result {number + 1}",
                         next_step="Nothing was accepted; run the search again, and report this if it stays.",
-                    ) from None
-                if not rows:
-                    break
-                size = fitting(rows, size)
-                rows = [row for row in rows if row]
-                yield layout.block(rows, range(number + 1, number + len(rows) + 1))
-                number += len(rows)
+                    )
+                yield block
 
 
-class _Stretch(NamedTuple):
-    """Where one request's body lies in the file, and whether it has a NUL."""
+class _Part(NamedTuple):
+    """Where one request's body lies in the file."""
 
     start: int
     length: int
-    nul: bool
+
+
+def _first(cells: Cells) -> list[str]:
+    """The header of a part; none if it is empty. Raises csv.Error."""
+    try:
+        return cells.row()
+    except StopIteration:
+        return []
 
 
 class _Layout:
@@ -143,38 +137,41 @@ class _Layout:
         first = {field: at for at, field in reversed(list(enumerate(columns)))}
         self._width = len(columns)
         self._at = [first.get(field, -1) for field in header]
-        self._straight = self._at == list(range(len(header)))
-        self._take = len(header)
         self._lists = [first[_MV + field] for field in needed if _MV + field in first]
 
-    def block(self, rows: list[list[str]], numbers: range) -> Block:
-        """The block of these rows; nearly always they are as they must be, and it is made in C."""
-        whole = Block(rows, numbers)
-        if not all(map(self._width.__eq__, map(len, rows))):
-            whole = whole.without(
-                {
-                    at: SourceRow(
-                        numbers[at], tuple(row), "ragged-short" if len(row) < self._width else "ragged-long"
-                    )
-                    for at, row in enumerate(rows)
-                    if len(row) != self._width
-                }
-            )
-        if whole.rows and any(any(whole.columns[at]) for at in self._lists):
-            whole = whole.without(
-                {
-                    at: SourceRow(whole.lines[at], self._values(row), "multiple-values")
-                    for at, row in enumerate(whole.rows)
-                    if any(row[column] and is_list(row[column]) for column in self._lists)
-                }
-            )
-        if self._straight:
-            return whole
+    def block(self, stretch: Stretch, first: int) -> Block:
+        """The block of these rows, counted from ``first``; nearly always all are as they must be."""
+        columns = stretch.columns
+        if columns and not any(any(columns[at]) for at in self._lists):
+            numbers = range(first, first + len(columns[0]))
+            blank = [""] * len(numbers)
+            return Block(None, numbers, columns=[columns[at] if at >= 0 else blank for at in self._at])
+        rows: Sequence[Sequence[str]] = (
+            list(zip(*columns)) if columns else [row for row in stretch.rows if row]
+        )
+        whole = Block(rows, range(first, first + len(rows)))
+        whole = whole.without({at: self._refused(whole, at, why) for at, why in self._ragged(rows)})
+        whole = whole.without(
+            {at: self._refused(whole, at, "multiple-values") for at in self._several(whole)}
+        )
         return Block([self._values(row) for row in whole.rows], whole.lines, whole.refused)
 
+    def _ragged(self, rows: Sequence[Sequence[str]]) -> Iterator[tuple[int, str]]:
+        for at, row in enumerate(rows):
+            if len(row) != self._width:
+                yield at, "ragged-short" if len(row) < self._width else "ragged-long"
+
+    def _several(self, block: Block) -> Iterator[int]:
+        for at, row in enumerate(block.rows):
+            if any(row[column] and is_list(row[column]) for column in self._lists):
+                yield at
+
+    def _refused(self, block: Block, at: int, why: str) -> SourceRow:
+        row = block.rows[at]
+        values = tuple(row) if len(row) != self._width else self._values(row)
+        return SourceRow(block.lines[at], values, why)
+
     def _values(self, row: Sequence[str]) -> tuple[str, ...]:
-        if self._straight:
-            return tuple(row[: self._take])
         return tuple([row[at] if at >= 0 else "" for at in self._at])
 
 
@@ -205,16 +202,11 @@ def _refuse_twice(columns: list[str], needed: Sequence[str], name: str) -> None:
         )
 
 
-def _without_nul(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
-        yield line.replace("\0", NUL_MARK) if "\0" in line else line
+class _Reader(io.RawIOBase):
+    """A part of the spool file as a stream of its own."""
 
-
-class _Part(io.RawIOBase):
-    """A stretch of the spool file as a stream of its own."""
-
-    def __init__(self, file: BinaryIO, start: int, length: int) -> None:
-        self._file, self._at, self._left = file, start, length
+    def __init__(self, file: BinaryIO, part: _Part) -> None:
+        self._file, self._at, self._left = file, part.start, part.length
 
     def readable(self) -> bool:
         return True

@@ -95,11 +95,11 @@ def example(box: Box, name: str) -> Accepted:
 
 FIRST = (
     "UserPrincipalName,PredictionTime,PredictionScore,ModelInfo\r\n"
-    'sarad@contoso.com,2023-04-20T05:52:56.965561+00:00,6,"Model accuracy: 67%,'
+    'sarad@contoso.com,2023-04-20T05:52:56.683540+00:00,6,"Model accuracy: 67%,'
     ' Model name: LeaverPrediction_M1"\r\n'
-    'sarad@contoso.com,2023-04-24T05:52:56.670201+00:00,9,"Model accuracy: 67%,'
+    'sarad@contoso.com,2023-04-24T05:52:56.785527+00:00,9,"Model accuracy: 67%,'
     ' Model name: LeaverPrediction_M1"\r\n'
-    'sarad@contoso.com,2023-04-24T05:52:56.673647+00:00,3,"Model accuracy: 67%,'
+    'sarad@contoso.com,2023-04-24T05:52:56.613295+00:00,3,"Model accuracy: 67%,'
     ' Model name: LeaverPrediction_M1"\r\n'
 )
 
@@ -107,17 +107,17 @@ SECOND = (
     "User_Principal_Name,Display_Name,Alert_Severity,Alert_Count,Aggregation_Date,Source_Workload,"
     "AdditionalInfo_Salesforce,AdditionalInfo_Dropbox\r\n"
     "sarad@contoso.com,Salesforce - Sensitive report downloaded and emailed externally,High,10,"
-    "2023-04-24T05:52:56.864780+00:00,Salesforce,text,text\r\n"
+    "2023-04-24T05:52:56.848498+00:00,Salesforce,text,text\r\n"
     "sarad@contoso.com,Salesforce - Anomalous download of sales lead reports,Medium,6,"
-    "2023-04-24T05:52:56.330622+00:00,Salesforce,text,text\r\n"
-    "bradh@contoso.com,Salesforce - Printing sales reports,Low,50,2023-04-24T05:52:56.094208+00:00,"
+    "2023-04-24T05:52:56.656114+00:00,Salesforce,text,text\r\n"
+    "bradh@contoso.com,Salesforce - Printing sales reports,Low,50,2023-04-24T05:52:56.920533+00:00,"
     "Salesforce,text,text\r\n"
     "bradh@contoso.com,Salesforce - Excessive modifications to sensitive reports,Medium,3,"
-    "2023-04-24T05:52:56.746762+00:00,Salesforce,text,text\r\n"
+    "2023-04-24T05:52:56.890973+00:00,Salesforce,text,text\r\n"
     "sarad@contoso.com,Dropbox - Sensitive files saved to personal Dropbox,High,14,"
-    "2023-04-24T05:52:56.339723+00:00,Dropbox,text,text\r\n"
+    "2023-04-24T05:52:56.482621+00:00,Dropbox,text,text\r\n"
     "bradh@contoso.com,Dropbox - Anomalous file copy activity,Medium,5,"
-    "2023-04-24T05:52:56.696068+00:00,Dropbox,text,text\r\n"
+    "2023-04-24T05:52:56.929850+00:00,Dropbox,text,text\r\n"
 )
 
 

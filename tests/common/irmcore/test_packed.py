@@ -1,7 +1,8 @@
-"""Packed sets and records: as Python's own sets and dictionaries, in the memory of their bytes."""
+"""Packed records: found by their numbers as in a dictionary, in the memory of their bytes."""
 
 from __future__ import annotations
 
+import struct
 import tracemalloc
 from collections import Counter
 from hashlib import blake2b
@@ -9,80 +10,96 @@ from hashlib import blake2b
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from irmcore.packed import PackedNumbers, PackedSet, Records
+from irmcore import packed
+from irmcore.packed import Records
 from irmcore.shaping.spreading import Slots
 
-# Few bytes, so that names are equal, share buckets and stand across the border of two neighbours.
-NAMES = st.lists(st.text("\0\1", min_size=4, max_size=4).map(str.encode), max_size=40)
+# Few numbers, of which many share a place of the smallest index.
+NUMBERS = st.lists(st.sampled_from((0, 1, 2, 1_031, 1_032, 4_099, 2_062, 2**64 - 1)), max_size=40)
+WIDTH, AT = 13, 3
 
 
-def digest(number: int) -> bytes:
-    """Sixteen bytes, evenly spread, of a number."""
-    return blake2b(b"%d" % number, digest_size=16).digest()
+def records(numbers: list[int], first: int = 0) -> bytes:
+    """Records of these numbers, each told by its place."""
+    return b"".join(struct.pack(">HxQH", first + at, number, 7) for at, number in enumerate(numbers))
 
 
-@given(NAMES, NAMES, st.integers(0, 100))
-def test_a_packed_set_is_a_set(items: list[bytes], asked: list[bytes], expected: int) -> None:
-    """However many were expected, the same items are in as in a set, each once."""
-    packed = PackedSet(4, expected)
-    packed.update(items)
-    assert packed == set(items)
-    assert len(packed) == len(set(items))
-    assert sorted(packed) == sorted(set(items))
-    assert packed.holding(asked) == [item in set(items) for item in asked]
-    assert [item in packed for item in asked] == packed.holding(asked)
-    assert 4 not in packed
+def digest(number: int) -> int:
+    """64 bits, evenly spread, of a number."""
+    return int.from_bytes(blake2b(b"%d" % number, digest_size=8).digest(), "big")
 
 
-@given(st.lists(st.integers(0, 2**64 - 1)), st.lists(st.integers(0, 2**64 - 1)))
-def test_packed_numbers_are_numbers(numbers: list[int], asked: list[int]) -> None:
-    """Numbers come back as they went in."""
-    packed = PackedNumbers(len(numbers))
-    packed.items.update([number.to_bytes(8, "big") for number in numbers])
-    assert packed == set(numbers)
-    assert [number in packed for number in asked] == [number in set(numbers) for number in asked]
-    assert b"8 bytes!" not in packed
+@given(NUMBERS, st.lists(NUMBERS, max_size=3), NUMBERS)
+def test_records_are_found_by_their_numbers(
+    first: list[int], more: list[list[int]], asked: list[int]
+) -> None:
+    """All records of a number are found, the last one first, whether they came at once or later."""
+    found = Records(WIDTH, AT, records(first))
+    numbers = list(first)
+    for some in more:
+        found.add(some, records(some, len(numbers)))
+        numbers += some
+    assert len(found) == len(numbers)
+    for number in asked:
+        wanted = [at for at, other in enumerate(numbers) if other == number]
+        assert [struct.unpack(">HxQH", record)[0] for record in found.find(number)] == wanted[::-1]
+    assert found.known(asked) == [at for at, number in enumerate(asked) if number in numbers]
 
 
-@given(NAMES)
-def test_records_stop_at_a_name_that_is_in(names: list[bytes]) -> None:
-    """Adding stops before the first record whose name is in, and the record that was first stays."""
-    records = Records(6, 4, 0)
-    given_records = [name + b"%02d" % at for at, name in enumerate(names)]
-    first: dict[bytes, bytes] = {}
-    at = 0
-    while at < len(names):
-        stop = records.add_until_known(given_records, at, len(names))
-        for name, record in zip(names[at:stop], given_records[at:stop]):
-            assert name not in first
-            first[name] = record
-        assert stop == len(names) or names[stop] in first
-        at = stop + 1
-    assert {name: records.find(name) for name in names} == first
-    assert len(records) == len(first)
+@given(NUMBERS, st.lists(NUMBERS, max_size=4))
+def test_records_are_added_only_if_all_are_new(first: list[int], more: list[list[int]]) -> None:
+    """One number that is in keeps all of them out, and is named by its position."""
+    found, numbers = Records(WIDTH, AT, records(first)), set(first)
+    count = len(first)
+    for some in more:
+        known = [at for at, number in enumerate(some) if number in numbers]
+        assert found.add_if_new(some, records(some)) == known
+        if not known:
+            numbers.update(some)
+            count += len(some)
+        assert len(found) == count
 
 
-def test_many_keys_take_little_more_than_their_bytes() -> None:
-    """100,000 keys of 16 bytes take less than half of what Python's set of them takes."""
+def test_an_index_grows_with_its_records() -> None:
+    """Records are found as before after the index was made anew, and chains stay short."""
+    found, numbers = Records(8), [digest(number) for number in range(20_000)]
+    for start in range(0, len(numbers), 500):
+        some = numbers[start : start + 500]
+        assert found.add_if_new(some, struct.pack(">500Q", *some)) == []
+    assert found.known(numbers) == list(range(len(numbers)))
+    assert found.known([digest(-number) for number in range(1, 500)]) == []
+    assert found._size == 131_101  # noqa: SLF001 - four places a record, or more
+
+
+def test_the_sizes_are_primes() -> None:
+    """A step between numbers has no factor in common with the places, whatever it is."""
+    for size in packed._SIZES:  # noqa: SLF001 - the table itself is tested
+        assert all(size % factor for factor in range(2, int(size**0.5) + 1))
+
+
+def test_many_records_take_little_more_than_their_bytes() -> None:
+    """100,000 records of 32 bytes take no more than 40 bytes each beside them."""
+    numbers = [digest(number) for number in range(100_000)]
     tracemalloc.start()
     try:
-        packed = PackedSet(16, 100_000)
-        for number in range(100_000):
-            packed.update([digest(number)])
+        found = Records(32)
+        for start in range(0, len(numbers), 500):
+            some = numbers[start : start + 500]
+            found.add(some, b"".join([number.to_bytes(32, "little") for number in some]))
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert taken < 4_500_000
+    assert taken < 100_000 * (32 + 40)
 
 
 @pytest.mark.parametrize(
     "step", [1, 10**3, 10**5, 10**6, 15 * 10**6, 60 * 10**6, 3_600 * 10**6, 86_400 * 10**6]
 )
-def test_the_slots_of_one_user_begin_evenly_spread(step: int) -> None:
-    """Of 65,536 times (µs) of one user at a regular step no more than a few share their first two bytes.
+def test_the_slots_of_one_user_are_evenly_spread(step: int) -> None:
+    """Of 65,536 times (µs) of one user at a regular step no more than a few share a place.
 
-    So a bucket stays small, and a look-up costs the same, where slots are not digests.
+    So a chain stays short, and a look-up costs the same, where slots are not digests.
     """
     times = [1_763_625_600_000_000 + step * number for number in range(65_536)]
     slots = Slots().slots(["sarad@contoso.com"] * len(times), times)
-    assert max(Counter(slot >> 48 for slot in slots).values()) <= 8
+    assert max(Counter(slot % 65_537 for slot in slots).values()) <= 2

@@ -26,8 +26,8 @@ from tests.fakes.powerloss import Careless, Killed, PowerLossDisk
 LIMITS = {"enqueue_killed": 3, "deliver_killed": 3, "give_up_killed": 100}
 
 
-#: Stories of a single moment.
-FEW = dict.fromkeys(("put_back", "bring_back", "give_up_unreadable", "refuse"), 0)
+#: Stories of a single moment, and one of few syncs.
+FEW = {**dict.fromkeys(("put_back", "bring_back", "give_up_unreadable", "refuse"), 0), "rebuild": 100}
 
 
 @pytest.mark.parametrize("story", STORIES)
@@ -53,9 +53,7 @@ SYNCS = {
     "_discard: tmp": "give_up_killed",
     "_recorded: *": "enqueue",
     "_recorded: runs": "enqueue",
-    "_replace: *": "give_up",
-    "_sync_names: *": "enqueue_killed",
-    "_sync_names: days": "enqueue_killed",
+    "_keep: days": "enqueue_killed",
     "accept: ready": "enqueue_killed",
     "bring_back: ready": "bring_back",
     "announce: *": "give_up_killed",
@@ -69,7 +67,6 @@ SYNCS = {
     "keep: rejects": "refuse",
     "keep: rejects.csv": "refuse",
     "mend: state READY": "bring_back",
-    "merge: *": "enqueue_killed",
     "note: *": "deliver",
     "note: attempts.jsonl": "deliver",
     "prepare: *": "enqueue_killed",
@@ -78,7 +75,6 @@ SYNCS = {
     "prepare: payload": "enqueue_killed",
     "prepare: rowkeys": "enqueue_killed",
     "prepare: state READY": "enqueue_killed",
-    "rebuild: ledger": "rebuild",
     "replace_file: *": "enqueue",
     "replace_file: small": "enqueue",
     "settle: state SENT": "deliver_killed",

@@ -12,7 +12,7 @@ from irmcore.shaping.rows import ShapedRow
 def row(number: int, user: str, time: int, threshold: str, key: int = 0) -> NumberedRow:
     """A numbered row whose last field is its threshold."""
     fields = (user, str(time), threshold)
-    return number, fields, ShapedRow(fields, user, time, key.to_bytes(16, "big"), b"subject!")
+    return number, fields, ShapedRow(fields, user, time, key.to_bytes(24, "big"))
 
 
 def kept(*rows: NumberedRow) -> tuple[list[int], int]:

@@ -34,17 +34,27 @@ def test_a_shaped_row() -> None:
         ),
         user="sarad@contoso.com",
         time=1_682_315_576_962_686,
-        key=bytes.fromhex("98a1025d01bbfd4a3f88c38fc52c7ec1"),
-        subject=bytes.fromhex("60a332bb23e8397b"),
+        key=bytes.fromhex("ed32c8b8ba765db6875d3b60e13b50a75a39232ac1a16e6e"),
     )
 
 
 def test_the_subject_without_thresholds() -> None:
-    """In a profile without a threshold column a row's subject is the beginning of its key."""
-    text = TEXT.replace(", role: threshold", "")
-    row = shaped(*ROW, of=parse(text, "demo.yaml"))
-    assert row.key == shaped(*ROW).key
-    assert row.subject == row.key[:8]
+    """In a profile without a threshold column each field is part of a row's subject."""
+    of = parse(TEXT.replace(", role: threshold", ""), "demo.yaml")
+    row, other = shaped(*ROW, of=of), shaped(*ROW[:2], "10", ROW[3], of=of)
+    assert row.subject != other.subject
+    assert row.key[16:] == other.key[16:]
+
+
+def test_several_thresholds() -> None:
+    """Each threshold is part of the key, at its own place, and none of the subject."""
+    of = parse(TEXT + "  - {header: more, type: number, role: threshold}\n", "demo.yaml")
+    rows = [
+        shaped(*ROW[:2], *scores, header=(*HEADER, "more"), of=of)
+        for scores in (("1", "x", "2"), ("2", "x", "1"), ("1", "x", "3"), ("12", "x", "2"))
+    ]
+    assert len({row.key for row in rows}) == len(rows)
+    assert len({row.subject for row in rows}) == 1
 
 
 @pytest.mark.parametrize(

@@ -11,22 +11,22 @@ from irmcore.shaping.spreading import WINDOWS, Slots, places
 
 DAY = 86_400_000_000
 TIME = 1_682_315_576_962_686  # 2023-04-24T05:52:56.962686Z
-KEY = bytes.fromhex("00112233445566778899aabbccddeeff")
+KEY = bytes.fromhex("00112233445566008899aabbccddeeff0000000000000077")
 
 
 @pytest.mark.parametrize(
     ("time", "key", "step", "first_places"),
     [
-        # 05:52:56.000000 to 05:52:56.999999; 0x0011223344556677 is 4_822_678_189_205_111
+        # 05:52:56.000000 to 05:52:56.999999; 0x0011223344556600 + 0x77 is 4_822_678_189_205_111
         (TIME, KEY, 1, [1_682_315_576_205_111, 1_682_315_576_205_112, 1_682_315_576_205_113]),
         # 05:52:00.000 to 05:52:59.999, in milliseconds
         (TIME, KEY, 1_000, [1_682_315_525_111_000, 1_682_315_525_112_000, 1_682_315_525_113_000]),
         # 05:00:00 to 05:59:59, in seconds
         (TIME, KEY, 1_000_000, [1_682_315_111_000_000, 1_682_315_112_000_000, 1_682_315_113_000_000]),
         # the last place of a second is followed by its first
-        (TIME, (999_999).to_bytes(8, "big") + bytes(8), 1, [1_682_315_576_999_999, 1_682_315_576_000_000]),
-        (0, bytes(16), 1, [0, 1]),
-        (0, b"\xff" * 16, 1_000_000, [15_000_000, 16_000_000]),
+        (TIME, (999_999).to_bytes(8, "big") + bytes(16), 1, [1_682_315_576_999_999, 1_682_315_576_000_000]),
+        (0, bytes(24), 1, [0, 1]),
+        (0, b"\xff" * 24, 1_000_000, [30_000_000, 31_000_000]),
     ],
 )
 def test_the_places_of_a_row(time: int, key: bytes, step: int, first_places: list[int]) -> None:
@@ -43,7 +43,7 @@ def test_the_window_of_a_step(step: int, window: int) -> None:
 
 
 TIMES = st.integers(0, 2_932_895 * DAY)
-KEYS = st.binary(min_size=16, max_size=16)
+KEYS = st.binary(min_size=24, max_size=24)
 
 
 @given(TIMES, KEYS, st.sampled_from(sorted(WINDOWS)))
@@ -82,7 +82,7 @@ def test_the_number_of_a_slot() -> None:
         slots.slot("sarad@contoso.com", 0),
         slots.slot("sarad@contoso.com", TIME),
         slots.slot("bradh@contoso.com", TIME),
-    ] == [7_419_099_044_841_860_641, 17_378_563_092_628_653_687, 9_917_982_394_746_804_941]
+    ] == [3_709_549_522_420_930_320, 3_711_231_837_997_893_006, 9_204_313_525_911_744_441]
 
 
 @given(

@@ -21,6 +21,7 @@ FLOORS = {
     "irmsplunk": 3,
     "irmsentinel": 3,
     "irmcore.intake": 2,
+    "irmcore.pipeline": 2,
     "irmcore.delivery": 2,
     "irmcore.connection": 2,
     "irmcore.desk": 2,
@@ -41,6 +42,7 @@ FLOORS = {
     "irmcore.clock": 0,
     "irmcore.disk": 0,
     "irmcore.packed": 0,
+    "irmcore.tally": 0,
     "irmcore.counts": 0,
     "irmcore.advice": 0,
     "irmcore.errors": 0,
@@ -57,6 +59,7 @@ SAME_FLOOR = {
     ("irmcore.desk", "irmcore.connection"),
     ("irmcore.desk", "irmcore.delivery"),
     ("irmcore.desk", "irmcore.intake"),
+    ("irmcore.intake", "irmcore.pipeline"),
     ("irmcore.delivery", "irmcore.standing"),
     ("irmcore.desk", "irmcore.standing"),
 }

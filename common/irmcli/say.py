@@ -130,6 +130,7 @@ class Say:
             BarColumn(),
             TextColumn("{task.completed:,} rows"),
         )
-        with Progress(*columns, TimeElapsedColumn(), transient=True) as bar:
+        # Drawn when told, not by a thread of its own: only a process of one thread is helped by others.
+        with Progress(*columns, TimeElapsedColumn(), transient=True, auto_refresh=False) as bar:
             task = bar.add_task(what, total=None)
-            yield lambda rows: bar.update(task, completed=rows)
+            yield lambda rows: bar.update(task, completed=rows, refresh=True)

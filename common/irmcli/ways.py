@@ -15,8 +15,9 @@ from irmcore.connection import Connection
 from irmcore.delivery import Report, Service
 from irmcore.disk import system_disk
 from irmcore.errors import IrmError
-from irmcore.intake import Accepted, Progress
+from irmcore.intake import Accepted
 from irmcore.outbox import Box
+from irmcore.pipeline import Progress
 from irmcore.profile import Profile
 from irmcore.shaping.readers import Table
 

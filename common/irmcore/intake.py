@@ -11,12 +11,9 @@ import errno
 import json
 import secrets
 import time as _time
-from bisect import insort
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import compress
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable
 
 from irmcore import __version__
 from irmcore import ledger as ledgers
@@ -24,24 +21,15 @@ from irmcore.clock import iso
 from irmcore.counts import Counts
 from irmcore.disk import Lock
 from irmcore.errors import DamageError, IrmError, OutboxBusy, OutboxFull, TooManyRefused
-from irmcore.ledger import DAY_MICROSECONDS, NAME, Day, Ledger
+from irmcore.ledger import Ledger
 from irmcore.outbox import Batch, Box, Destination, Draft, Manifest, Origin, Staging, states
-from irmcore.packed import Records
+from irmcore.pipeline import TICK, Filled, Pipeline, Progress
 from irmcore.profile import Profile
 from irmcore.shaping import rejects
-from irmcore.shaping.batches import Batcher
-from irmcore.shaping.blocks import BLOCK_ROWS, Block
-from irmcore.shaping.collisions import greatest
 from irmcore.shaping.readers import Table
 from irmcore.shaping.rejects import Reject
-from irmcore.shaping.rows import ShapedBlock, ShapedRow, Shaper
-from irmcore.shaping.spreading import Slots, first_places, places, written
-from irmcore.shaping.times import canonical
 
 CONTENT_TYPE = "text/csv"
-
-#: How often ``progress`` is told, in rows.
-TICK = 2_000
 
 #: How long a run waits for another one of the same connector, in seconds.
 PATIENCE = 300.0
@@ -63,13 +51,6 @@ class Accepted:
     changed: int
     rejects: str | None
     warning: str = ""
-
-
-#: A block as read, its rows as shaped, and the refused ones.
-_Shaped = tuple[Block, ShapedBlock, list[Reject]]
-
-#: Told how many rows have been read so far.
-Progress = Callable[[int], None]
 
 
 def accept(
@@ -170,281 +151,6 @@ def disk_trouble(error: OSError, path: str, *, in_part: bool) -> IrmError:
     if in_part:
         step += " Rows that were accepted will be skipped."
     return OutboxFull(f"{what}; {said}", where=path, next_step=step)
-
-
-class Filled:
-    """A batch before it has an id: payload, and what names its rows, which goes with the id into a file."""
-
-    def __init__(self, payload: bytes, names: list[bytes], days: list[int]) -> None:
-        self.payload = payload
-        self.rows = len(names)
-        self._names, self._days = names, days
-
-    def rowkeys(self, batch: bytes) -> bytes:
-        return ledgers.pack_columns(self._names, self._days, batch[:8])
-
-
-class _Aims(NamedTuple):
-    """Where the rows of a block would go: event day, time on the wire (µs) and slot of each."""
-
-    days: list[int]
-    wire: list[int]
-    slots: list[int]
-
-
-class _Placed(NamedTuple):
-    """Rows that are to be sent, column by column: ``columns`` are the profile's, as on the wire.
-
-    ``names`` are slot and key as the ledger packs them.
-    """
-
-    columns: list[Sequence[str]]
-    names: list[bytes]
-    days: list[int]
-
-    def without(self, dropped: Sequence[int]) -> _Placed:
-        """The rows but those at these positions."""
-        keep = [True] * len(self.days)
-        for at in dropped:
-            keep[at] = False
-        columns: list[Sequence[str]] = [list(compress(column, keep)) for column in self.columns]
-        kept: list[Any] = [list(compress(values, keep)) for values in self[1:]]
-        return _Placed(columns, *kept)
-
-
-class Pipeline:
-    """Rows in, batches out, with what each row's end was. Used once."""
-
-    def __init__(self, profile: Profile, known: Ledger | None) -> None:
-        self._profile = profile
-        self._known = known
-        self._batcher = Batcher(profile)
-        self._slots = Slots()
-        self._taken = Records(NAME.size)
-        self._names: list[bytes] = []  # of the rows of the batch that is being filled
-        self._days: list[int] = []
-        self._read = self._merged = self._skipped = self._shaped = self._rejected = 0
-        self.changed = 0
-        self.reasons: Counter[tuple[str, str]] = Counter()
-
-    def counts(self) -> Counts:
-        return Counts(self._read, self._shaped, self._merged, self._skipped, self._rejected)
-
-    def batches(
-        self,
-        table: Table,
-        name: str,
-        progress: Progress | None = None,
-        on_reject: Callable[[Reject, tuple[str, ...]], None] | None = None,
-        on_row: Callable[[tuple[str, ...]], None] | None = None,
-    ) -> Iterator[Filled]:
-        """The batches of ``table``, each as soon as it is full. Raises InputError."""
-        self._header, self._on_reject = table.header, on_reject
-        blocks = self._shaped_blocks(table, Shaper(self._profile, table.header, name=name), progress)
-        if self._profile.collisions.policy == "keep-greatest":
-            blocks = self._greatest(blocks)
-        for source, shaped, refused in blocks:
-            placed = self._placed(source, shaped, refused)
-            self._refuse(refused)
-            if on_row is not None:
-                for fields in zip(*placed.columns):
-                    on_row(fields)
-            yield from self._fill(placed)
-        if len(self._batcher):
-            yield self._take()
-
-    def _shaped_blocks(self, table: Table, shaper: Shaper, progress: Progress | None) -> Iterator[_Shaped]:
-        for source in table.blocks():
-            before, self._read = self._read, self._read + len(source)
-            if progress is not None:
-                for told in range(before // TICK + 1, self._read // TICK + 1):
-                    progress(told * TICK)
-            block, refusals = shaper.shape_block(source)
-            refused = [Reject(row.line, "", row.refused or "", row.values) for row in source.refused]
-            refused += [self._reject(source, at, why.column, why.code) for at, why in refusals]
-            yield source, block, refused
-
-    def _greatest(self, blocks: Iterator[_Shaped]) -> Iterator[_Shaped]:
-        roles = [column.role for column in self._profile.columns]
-        threshold, time_at = roles.index("threshold"), roles.index("time")
-
-        def rows() -> Iterator[tuple[int, tuple[str, ...], ShapedRow]]:
-            for source, block, refused in blocks:
-                self._refuse(refused)
-                for number, row in zip(block.positions, block.rows()):
-                    yield source.lines[number], tuple(source.rows[number]), row
-
-        kept, merged = greatest(rows(), threshold)
-        self._merged += merged
-        for start in range(0, len(kept), BLOCK_ROWS):
-            lines, values, shaped = zip(*kept[start : start + BLOCK_ROWS])
-            yield Block(values, lines), ShapedBlock.of(shaped, time_at), []
-
-    def _refuse(self, refused: list[Reject]) -> None:
-        """Count and tell refused rows, in the order they stood."""
-        self._rejected += len(refused)
-        for reject in sorted(refused, key=_line_of):
-            self.reasons[reject.column, reject.code] += 1
-            if self._on_reject is not None:
-                self._on_reject(reject, self._header)
-
-    def _reject(self, source: Block, at: int, column: str, code: str) -> Reject:
-        return Reject(source.lines[at], column, code, tuple(source.rows[at][: len(self._header)]))
-
-    # -- which rows are new, and where they go ----------------------------------------------
-
-    def _placed(self, source: Block, block: ShapedBlock, refused: list[Reject]) -> _Placed:
-        """The rows of a block that are to be sent; those without a place are added to ``refused``."""
-        policy, step = self._profile.collisions.policy, self._profile.collisions.step
-        days = [time // DAY_MICROSECONDS for time in block.times]
-        wire = first_places(block.times, block.keys, step) if policy == "spread" else list(block.times)
-        slots = self._slots.slots(block.users, wire)
-        aims = _Aims(days, wire, slots)
-        names = list(map(NAME.pack, slots, block.keys))
-        suspects = self._suspects(block, days, slots)
-        if not suspects:
-            # Nearly always all rows are new and find their places free; else they are looked at one by one.
-            suspects = self._taken.add_if_new(slots, b"".join(names))
-            if not suspects:
-                return _Placed(self._on_the_wire(block, wire), names, days)
-        else:
-            suspects = sorted({*suspects, *self._taken.known(slots)})
-        dropped: list[int] = []
-        for at, code in self._settled(block, suspects, aims):
-            dropped.append(at)
-            if code:
-                refused.append(self._reject(source, block.positions[at], "", code))
-        names = list(map(NAME.pack, slots, block.keys))
-        placed = _Placed(self._on_the_wire(block, wire), names, days).without(dropped)
-        kept = set(dropped)
-        self._taken.add([slot for at, slot in enumerate(slots) if at not in kept], b"".join(placed.names))
-        return placed
-
-    def _on_the_wire(self, block: ShapedBlock, wire: list[int]) -> list[Sequence[str]]:
-        """The columns of the rows, which go out with these times."""
-        if self._profile.collisions.policy != "spread":
-            return block.whole_columns()
-        columns = list(block.columns)
-        columns[block.time_at] = written(columns[block.time_at], wire, self._profile.collisions.step)
-        return columns
-
-    def _suspects(self, block: ShapedBlock, days: list[int], slots: list[int]) -> list[int]:
-        """The positions of rows that may have been accepted, or changed, or meet the slot of one that was.
-
-        And of rows that meet each other, and of all rows where one may be too large for a batch.
-        """
-        if not self._batcher.surely_fits(block.largest):
-            return list(range(len(days)))
-        found = set(_repeats(slots)) if len(set(slots)) < len(slots) else set()
-        for number in set(days) if self._known is not None else ():
-            if self._known is not None and self._known.has(number):
-                at = [position for position, other in enumerate(days) if other == number]
-                keys, named = [block.keys[a] for a in at], [slots[a] for a in at]
-                found.update(at[a] for a in self._known.day(number).known(keys, named))
-        return list(found)
-
-    def _settled(self, block: ShapedBlock, suspects: list[int], aims: _Aims) -> Iterator[tuple[int, str]]:
-        """Settle the suspects in their order; gives those that do not go out, and why (see ``_settle``)."""
-        before: dict[int, bytes] = {}  # what the rows before have taken, of this block
-        slots, passed = aims.slots, 0
-        for at in suspects:  # grows while it is walked
-            before.update(zip(slots[passed:at], block.keys[passed:at]))
-            passed = at + 1
-            first = slots[at]
-            code = self._settle(block, at, aims, before)
-            if code is not None:
-                yield at, code
-                continue
-            before[slots[at]] = block.keys[at]
-            if slots[at] != first and slots[at] in slots[passed:]:
-                # It took the place that a row behind it would have found free.
-                other = slots.index(slots[at], passed)
-                if other not in suspects:
-                    insort(suspects, other)
-
-    def _settle(self, block: ShapedBlock, at: int, aims: _Aims, before: Mapping[int, bytes]) -> str | None:
-        """The end of one row: None if it goes out, with its place written down; else why it is refused.
-
-        "" for a row that is merged or skipped.
-        """
-        key, user = block.keys[at], block.users[at]
-        day = self._known.day(aims.days[at]) if self._known is not None else None
-        if day is not None and day.has(key):
-            self._skipped += 1
-            return ""
-        placed = None
-        for time in self._places(block.times[at], key):
-            slot = self._slots.slot(user, time)
-            holders = self._holders(slot, before)
-            if not holders and (day is None or not self._respected(slot, day)):
-                placed = time, slot
-                break
-            if key in holders:
-                # A row takes the first free of its places, so an equal one meets it before any free one.
-                self._merged += 1
-                return ""
-        changed = day is not None and day.has_subject(key)
-        if changed and self._profile.on_change == "skip":
-            self._skipped += 1
-            self.changed += 1
-            return ""
-        if placed is None:
-            return "no-free-slot" if self._profile.collisions.policy == "spread" else "collision"
-        if not self._batcher.surely_fits(block.largest) and not self._fits(block, at):
-            return "row-too-large"
-        self.changed += changed
-        aims.wire[at], aims.slots[at] = placed
-        return None
-
-    def _fits(self, block: ShapedBlock, at: int) -> bool:
-        fields = [column[at] for column in block.columns]
-        fields[block.time_at] = canonical(block.times[at])
-        return self._batcher.encode(fields) is not None
-
-    def _holders(self, slot: int, before: Mapping[int, bytes]) -> list[bytes]:
-        """The keys of rows of this run that have the slot: one, or none."""
-        found = [record[8:] for record in self._taken.find(slot)]
-        return [*found, before[slot]] if slot in before else found
-
-    def _places(self, time: int, key: bytes) -> Iterable[int]:
-        """The times (µs) that the policy lets a row take."""
-        spread = self._profile.collisions.policy == "spread"
-        return places(time, key, self._profile.collisions.step) if spread else (time,)
-
-    def _respected(self, slot: int, day: Day) -> bool:
-        """Whether an accepted row keeps its slot; with keep-greatest a later run's takes its place."""
-        return self._profile.collisions.policy != "keep-greatest" and day.has_slot(slot)
-
-    # -- batches ------------------------------------------------------------------------
-
-    def _fill(self, rows: _Placed) -> Iterator[Filled]:
-        self._shaped += len(rows.days)
-        start = 0
-        while start < len(rows.days):
-            end = self._batcher.fill(rows.columns, start)
-            self._names += rows.names[start:end]
-            self._days += rows.days[start:end]
-            start = end
-            if start < len(rows.days):
-                yield self._take()
-
-    def _take(self) -> Filled:
-        filled = Filled(self._batcher.take(), self._names, self._days)
-        self._names, self._days = [], []
-        return filled
-
-
-def _repeats(slots: Sequence[int]) -> Iterator[int]:
-    """The positions of slots that stand further before."""
-    seen: set[int] = set()
-    for at, slot in enumerate(slots):
-        if slot in seen:
-            yield at
-        seen.add(slot)
-
-
-def _line_of(reject: Reject) -> int:
-    return reject.line
 
 
 class _Run:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 from irmcore.profile.model import Profile
 
@@ -42,6 +42,25 @@ def _needs_quotes(text: str) -> bool:
     return "," in text or '"' in text or "\n" in text or "\r" in text
 
 
+class Lines(NamedTuple):
+    """Rows as they stand in a payload: their bytes, and where each of them ends."""
+
+    text: bytes
+    ends: Sequence[int]
+
+    @staticmethod
+    def of(columns: Sequence[Sequence[str]]) -> Lines:
+        """The lines of rows that come column by column, as csv.writer writes them."""
+        lines = [f"{line}\r\n" for line in map(",".join, zip(*map(_quoted, columns)))]
+        text = "".join(lines)
+        sizes = map(len, lines) if text.isascii() else (len(line.encode()) for line in lines)
+        return Lines(text.encode(), list(accumulate(sizes)))
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """The rows that were written."""
+        return map(tuple, csv.reader(io.StringIO(self.text.decode(), newline="")))
+
+
 class Batcher:
     """Fills one payload at a time: at most ``limits.rows`` rows and ``limits.bytes`` bytes."""
 
@@ -67,25 +86,18 @@ class Batcher:
         """Whether a row of so many bytes of text fits an empty batch, however much must be quoted."""
         return len(self._header) + 2 * text_bytes + 3 * self._columns + 2 <= self._limits.bytes
 
-    def fill(self, columns: Sequence[Sequence[str]], start: int) -> int:
+    def fill(self, lines: Lines, start: int) -> int:
         """Add as many rows, from the ``start``-th on, as fit; gives where it ended.
 
-        Rows come column by column, and each is known to fit an empty batch.
+        Each is known to fit an empty batch.
         """
-        rows = len(columns[0])
-        end = min(rows, start + self._limits.rows - self._rows)
-        if end - start < rows:
-            columns = [column[start:end] for column in columns]
-        lines = list(map(",".join, zip(*map(_quoted, columns))))
-        text = "".join([f"{line}\r\n" for line in lines]).encode()
-        room = self._limits.bytes - self._bytes
-        if len(text) > room:
-            ends = list(accumulate(len(line.encode()) + 2 for line in lines))
-            count = bisect_right(ends, room)
-            end, text = start + count, text[: ends[count - 1] if count else 0]
-        self._parts.append(text)
+        begin = lines.ends[start - 1] if start else 0
+        end = bisect_right(lines.ends, begin + self._limits.bytes - self._bytes, start)
+        end = min(end, start + self._limits.rows - self._rows)
+        part = lines.text[begin : lines.ends[end - 1]] if end > start else b""
+        self._parts.append(part)
         self._rows += end - start
-        self._bytes += len(text)
+        self._bytes += len(part)
         return end
 
     def take(self) -> bytes:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, repeat
-from typing import BinaryIO, Callable, NamedTuple
+from itertools import accumulate, count, repeat
+from typing import Any, BinaryIO, Callable, NamedTuple
 
 #: Bytes of a stretch, more or less: some hundred rows. More are no faster, and more memory.
 PIECE = 64 * 1024
@@ -78,11 +79,27 @@ class Cells:
 
     def stretches(self, width: int) -> Iterator[Stretch]:
         """All rows that follow. A row that is broken ends its stretch; the next one begins behind it."""
-        while True:
+        return (stretch for stretch in self.some(width, lambda _: True) if isinstance(stretch, Stretch))
+
+    def some(self, width: int, wanted: Callable[[int], bool]) -> Iterator[Stretch | int]:
+        """The same, but of stretches whose number (from 0) is not wanted only how many rows they have.
+
+        Where rows cannot be counted without reading them, the stretch is given all the same.
+        """
+        for number in count():
             text, parts = self._closed(self._piece())
             if not text:
                 return
-            yield (self._divided(parts, width) if parts else None) or self._read(text)
+            passed = self._passed(text, parts) if parts and not wanted(number) else 0
+            yield passed or (self._divided(parts, width) if parts else None) or self._read(text)
+
+    def _passed(self, text: str, parts: list[str]) -> int:
+        """How many rows there are to pass over; 0 where that is not plain to see."""
+        outside = "\0".join(parts[::2]).replace("\r\n", "\n")
+        if "\r" in outside or "\n\n" in outside or outside.startswith("\n") or not text.endswith("\n"):
+            return 0
+        self._line += len(_LINE_BREAK(text)) if "\r" in text else text.count("\n")
+        return outside.count("\n")
 
     def _piece(self, times: int = 1) -> str:
         """The next whole lines, of about so many times a stretch; at the end of the stream nothing."""
@@ -187,6 +204,31 @@ def _put(cells: list[str], outside: list[str], inside: list[str]) -> Sequence[in
     if "\n" not in together and "\r" not in together:
         return ()
     return [at for at in dict.fromkeys(places) if "\n" in cells[at] or "\r" in cells[at]]
+
+
+class Part(io.RawIOBase):
+    """A part of an open file as a stream of its own, which does not move the file's."""
+
+    def __init__(self, file: int, start: int, length: int) -> None:
+        """``file`` is a descriptor."""
+        self._file, self._at, self._left = file, start, length
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = _read_at(self._file, min(len(buffer), self._left), self._at)
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        self._left -= len(piece)
+        return len(piece)
+
+
+def _read_at(file: int, length: int, at: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(file, length, at)
+    os.lseek(file, at, os.SEEK_SET)  # Windows
+    return os.read(file, length)
 
 
 class _Feed(Iterator[str]):

@@ -13,12 +13,13 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from functools import partial
+from typing import BinaryIO, Callable, NamedTuple
 
 from irmcore.errors import InputError, OutboxFull
 from irmcore.shaping.blocks import Block, Rows, SourceRow
-from irmcore.shaping.cells import Cells, Stretch
-from irmcore.shaping.readers import Table
+from irmcore.shaping.cells import Cells, Part, Stretch
+from irmcore.shaping.readers import Again, Table
 
 _MV = "__mv_"
 _PIECE = 65_536
@@ -33,7 +34,7 @@ class Spool:
             self._file: BinaryIO = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
         except OSError as error:
             raise _full(error) from None
-        self._parts: list[_Part] = []
+        self._parts: list[_Request] = []
         self._end = 0
 
     def add(self, pieces: Iterable[bytes]) -> int:
@@ -54,7 +55,7 @@ class Spool:
             for _ in rest:
                 continue
             raise _full(error) from None
-        self._parts.append(_Part(start, self._end - start))
+        self._parts.append(_Request(start, self._end - start))
         return self._end - start
 
     def last(self) -> Iterator[bytes]:
@@ -73,7 +74,9 @@ class Spool:
             found = self._header(part, name)
             _refuse_twice(found, needed, name)
             header.update(dict.fromkeys(field for field in found if not field.startswith(_MV)))
-        return Table(tuple(header), Rows(self._blocks(tuple(header), frozenset(needed))))
+        walk = partial(self._walk, tuple(header), frozenset(needed))
+        blocks = (block for block in walk(lambda _: True) if isinstance(block, Block))
+        return Table(tuple(header), Rows(blocks), Again(walk, self._file.fileno(), self._end))
 
     def close(self) -> None:
         """Let the file go; what could not be written of it is no longer needed."""
@@ -82,7 +85,7 @@ class Spool:
         except OSError:
             return
 
-    def _header(self, part: _Part, name: str) -> list[str]:
+    def _header(self, part: _Request, name: str) -> list[str]:
         try:
             return _first(self._cells(part))
         except csv.Error:
@@ -92,17 +95,24 @@ class Spool:
                 next_step="Nothing was accepted; run the search again, and report this if it stays.",
             ) from None
 
-    def _cells(self, part: _Part) -> Cells:
+    def _cells(self, part: _Request) -> Cells:
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # `_raw` may be long; only what is sent is limited
-        return Cells(io.BufferedReader(_Reader(self._file, part), _PIECE))
+        return Cells(io.BufferedReader(Part(self._file.fileno(), part.start, part.length), _PIECE))
 
-    def _blocks(self, header: tuple[str, ...], needed: frozenset[str]) -> Iterator[Block]:
-        number = 0
+    def _walk(
+        self, header: tuple[str, ...], needed: frozenset[str], wanted: Callable[[int], bool]
+    ) -> Iterator[Block | int]:
+        number = passed = 0
         for part in self._parts:
             cells = self._cells(part)
             columns = _first(cells)
             layout = _Layout(columns, header, needed)
-            for stretch in cells.stretches(len(columns)):
+            for stretch in cells.some(len(columns), partial(_wanted, wanted, passed)):
+                passed += 1
+                if isinstance(stretch, int):
+                    number += stretch
+                    yield stretch
+                    continue
                 block = layout.block(stretch, number + 1)
                 number += len(block)
                 if stretch.broken is not None:
@@ -115,11 +125,16 @@ class Spool:
                 yield block
 
 
-class _Part(NamedTuple):
+class _Request(NamedTuple):
     """Where one request's body lies in the file."""
 
     start: int
     length: int
+
+
+def _wanted(wanted: Callable[[int], bool], before: int, number: int) -> bool:
+    """Whether a part's stretch of that number is wanted, where so many stand in the parts before it."""
+    return wanted(before + number)
 
 
 def _first(cells: Cells) -> list[str]:
@@ -200,21 +215,3 @@ def _refuse_twice(columns: list[str], needed: Sequence[str], name: str) -> None:
             where=name,
             next_step="Rename or remove one of them (`| fields`, `| rename`) before irmexport.",
         )
-
-
-class _Reader(io.RawIOBase):
-    """A part of the spool file as a stream of its own."""
-
-    def __init__(self, file: BinaryIO, part: _Part) -> None:
-        self._file, self._at, self._left = file, part.start, part.length
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._file.seek(self._at)
-        piece = self._file.read(min(len(buffer), self._left))
-        buffer[: len(piece)] = piece
-        self._at += len(piece)
-        self._left -= len(piece)
-        return len(piece)

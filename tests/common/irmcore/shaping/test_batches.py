@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.profile import Limits, Profile, parse
-from irmcore.shaping.batches import Batcher, halves, line_writer
+from irmcore.shaping.batches import Batcher, Lines, halves, line_writer
 
 from tests.common.irmcore.profiles import TEXT, profile
 
@@ -25,9 +26,9 @@ def limited(rows: int, size: int = 1_000_000) -> Profile:
 def filled(of: Profile, *rows: tuple[str, ...]) -> list[bytes]:
     """The payloads that hold these rows."""
     batcher, payloads, at = Batcher(of), [], 0
-    columns = list(zip(*rows))
+    lines = Lines.of(list(zip(*rows)))
     while at < len(rows):
-        at = batcher.fill(columns, at)
+        at = batcher.fill(lines, at)
         if at < len(rows):
             payloads.append(batcher.take())
     return [*payloads, batcher.take()]
@@ -101,7 +102,7 @@ def test_how_many_rows_are_in() -> None:
     """The length of a batcher is the number of rows since the last payload was taken."""
     batcher = Batcher(profile())
     assert len(batcher) == 0
-    assert batcher.fill([("0", "1"), ("t", "t"), ("1", "1"), ("", "")], 1) == 2
+    assert batcher.fill(Lines.of([("0", "1"), ("t", "t"), ("1", "1"), ("", "")]), 1) == 2
     assert len(batcher) == 1
     batcher.take()
     assert len(batcher) == 0
@@ -122,10 +123,11 @@ def table(payload: bytes) -> list[tuple[str, ...]]:
 @given(ROWS)
 def test_lines_written_together_are_those_written_alone(rows: list[tuple[str, ...]]) -> None:
     """Column by column or row by row, csv.writer's own bytes: a batch is known again by them."""
-    batcher = Batcher(profile())
-    header, lines = batcher.take(), [batcher.encode(row) or b"" for row in rows]
-    batcher.fill(list(zip(*rows)), 0)
-    assert batcher.take() == header + b"".join(lines)
+    found = Lines.of(list(zip(*rows)))
+    alone = [Batcher(profile()).encode(row) or b"" for row in rows]
+    assert found.text == b"".join(alone)
+    assert list(found.ends) == list(accumulate(map(len, alone)))
+    assert list(found.rows()) == rows
 
 
 @given(ROWS, st.integers(1, 4), st.integers(60, 120))

@@ -174,21 +174,21 @@ YIELDS = {
 #: The lines that would be uploaded. A time is moved within its second, by the row alone.
 EXPECTED = {
     "Salesforce": [
-        "ana@contoso.com,2023-11-15T00:00:00.973508+00:00,SalesforceReportExport,14,,ReportExport"
+        "ana@contoso.com,2023-11-15T00:00:00.222702+00:00,SalesforceReportExport,14,,ReportExport"
     ],
-    "Dropbox": ["ana@contoso.com,2023-11-15T00:00:00.843145+00:00,DropboxDownload,120,,file_download"],
-    "Box": ["ana@contoso.com,2023-11-15T00:00:00.230564+00:00,BoxSharedLink,3,,ITEM_SHARED_CREATE"],
+    "Dropbox": ["ana@contoso.com,2023-11-15T00:00:00.882660+00:00,DropboxDownload,120,,file_download"],
+    "Box": ["ana@contoso.com,2023-11-15T00:00:00.531392+00:00,BoxSharedLink,3,,ITEM_SHARED_CREATE"],
     "Web proxy": [
-        'ana@contoso.com,2023-11-15T00:00:00.974505+00:00,WebUpload,42,812.5,"Cloud, personal; Webmail"'
+        'ana@contoso.com,2023-11-15T00:00:00.344285+00:00,WebUpload,42,812.5,"Cloud, personal; Webmail"'
     ],
-    "DLP": ["ana@contoso.com,2023-11-15T00:00:00.835834+00:00,DlpIncident,2,,Credit card numbers"],
-    "Endpoint USB": ["ana@contoso.com,2023-11-15T00:00:00.008403+00:00,UsbCopy,310,2048,LAPTOP-7"],
+    "DLP": ["ana@contoso.com,2023-11-15T00:00:00.459755+00:00,DlpIncident,2,,Credit card numbers"],
+    "Endpoint USB": ["ana@contoso.com,2023-11-15T00:00:00.283717+00:00,UsbCopy,310,2048,LAPTOP-7"],
     "Badge": [
-        "ana@contoso.com,2023-11-15T00:00:00.637697+00:00,BadgeAccessRefused,1,,Server room",
-        "ana@contoso.com,2023-11-15T00:00:00.077478+00:00,BadgeOutsideHours,2,,Main entrance; Server room",
+        "ana@contoso.com,2023-11-15T00:00:00.427818+00:00,BadgeAccessRefused,1,,Server room",
+        "ana@contoso.com,2023-11-15T00:00:00.193547+00:00,BadgeOutsideHours,2,,Main entrance; Server room",
     ],
     "Code repositories": [  # an account without a domain is refused
-        "ana@contoso.com,2023-11-15T00:00:00.914194+00:00,CodeClone,9,,contoso/billing; contoso/web"
+        "ana@contoso.com,2023-11-15T00:00:00.283175+00:00,CodeClone,9,,contoso/billing; contoso/web"
     ],
 }
 

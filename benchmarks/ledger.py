@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from irmcore.disk import PosixDisk
-from irmcore.ledger import Ledger, RowKey
+from irmcore.ledger import Ledger, RowKey, opened, pack
 
 FIRST_DAY = 20_000
 BATCH_ROWS = 5_000
@@ -26,13 +26,7 @@ def batches(keys: int, days: int) -> Iterator[list[RowKey]]:
     for start in range(0, keys, BATCH_ROWS):
         name = secrets.token_bytes(8)
         yield [
-            RowKey(
-                secrets.token_bytes(16),
-                secrets.token_bytes(8),
-                secrets.randbits(64),
-                name,
-                FIRST_DAY + number // per_day,
-            )
+            RowKey(secrets.randbits(64), secrets.token_bytes(24), FIRST_DAY + number // per_day, name)
             for number in range(start, min(start + BATCH_ROWS, keys))
         ]
 
@@ -54,17 +48,20 @@ def main(keys: int, days: int) -> None:
         path = f"{directory}/ledger"
         ledger = Ledger(disk, path)
         ledger.create()
-        ledger.rebuild(lambda: iter(()))
+        ledger.rebuild(list)
         rows = timed(f"make {keys} keys (not the ledger)", lambda: list(batches(keys, days)))
-        timed(f"merge, {len(rows)} batches of {BATCH_ROWS}", lambda: [ledger.merge(group) for group in rows])
+        records = [opened(pack(group)) for group in rows]
+        timed(
+            f"merge, {len(rows)} batches of {BATCH_ROWS}", lambda: [ledger.merge([each]) for each in records]
+        )
         reader = Ledger(disk, path)
         timed(f"read {days} dates", lambda: [reader.day(FIRST_DAY + day) for day in range(days)])
         flat = [row for group in rows for row in group]
-        timed(f"look {keys} keys up", lambda: sum(row.key in reader.day(row.day).keys for row in flat[::-1]))
-        timed("merge one more batch", lambda: ledger.merge(next(batches(BATCH_ROWS, 1))))
-        timed("redo one batch", lambda: ledger.redo(rows[-1]))
-        timed("forget one batch", lambda: ledger.forget(rows[-1]))
-        timed("rebuild all", lambda: ledger.rebuild(lambda: iter(rows)))
+        timed(f"look {keys} keys up", lambda: sum(reader.day(row.day).has(row.key) for row in flat[::-1]))
+        timed("merge one more batch", lambda: ledger.merge([opened(pack(next(batches(BATCH_ROWS, 1))))]))
+        timed("redo one batch", lambda: ledger.redo(records[-1]))
+        timed("forget one batch", lambda: ledger.forget(records[-1]))
+        timed("rebuild all", lambda: ledger.rebuild(lambda: records))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from irmcore import intake
 from irmcore.clock import SystemClock
 from irmcore.disk import PosixDisk
-from irmcore.ledger import Ledger, RowKey
+from irmcore.ledger import Ledger, RowKey, opened, pack
 from irmcore.outbox import Box, Destination, Origin
 from irmcore.profile import parse, shipped_text
 from irmcore.shaping.readers import mappings_table
@@ -45,17 +45,14 @@ def _box(path: Path, keys: int) -> Box:
     box.create()
     ledger = Ledger(box.disk, f"{path}/ledger")
     ledger.create()
-    ledger.rebuild(lambda: iter(()))
+    ledger.rebuild(list)
     for date in range(DATES):
         day = _DAY + 1 - date
-        ledger.merge(
-            [
-                RowKey(
-                    secrets.token_bytes(16), secrets.token_bytes(8), secrets.randbits(64), b"8 bytes!", day
-                )
-                for _ in range(keys // DATES)
-            ]
+        rows = (
+            RowKey(secrets.randbits(64), secrets.token_bytes(24), day, b"8 bytes!")
+            for _ in range(keys // DATES)
         )
+        ledger.merge([opened(pack(rows))])
     shutil.copytree(f"{path}/ledger", f"{path}.ledger")
     return box
 

@@ -10,9 +10,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+from benchmarks.memory import Watch
 
 HERE = Path(__file__).parent
 
@@ -53,29 +56,55 @@ def race(contenders: Mapping[str, Contender], rounds: int) -> Medians:
 
 
 def run_measured(
-    command: Sequence[str], scratch: Path, *, environment: Mapping[str, str] | None = None, quiet: bool = True
+    command: Sequence[str],
+    scratch: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    quiet: bool = True,
+    watched: bool = False,
 ) -> dict[str, float]:
-    """Run a command to its end by ``child``. Raises CalledProcessError if it fails."""
+    """Run a command to its end by ``child``. Raises CalledProcessError if it fails.
+
+    ``watched``: by ``memory`` too, which adds "pss" and makes the times worthless.
+    """
     result = scratch / "taken.json"
-    subprocess.run(
-        [sys.executable, str(HERE / "child.py"), str(result), *command],
-        check=True,
-        env=environment,
-        stdout=subprocess.DEVNULL if quiet else None,
-    )
-    taken: dict[str, float] = json.loads(result.read_text())
-    return taken
+    child = [sys.executable, str(HERE / "child.py"), str(result), *command]
+    most = _run(child, environment, watched=watched, stdout=subprocess.DEVNULL if quiet else None)
+    return {**json.loads(result.read_text()), "pss": most}
 
 
 def run_search(
-    command: Sequence[str], requests: Path, scratch: Path, environment: Mapping[str, str]
+    command: Sequence[str],
+    requests: Path,
+    scratch: Path,
+    environment: Mapping[str, str],
+    *,
+    watched: bool = False,
 ) -> dict[str, float]:
     """Run a search command by ``search_client``. Raises RuntimeError if it says an error."""
     result = scratch / "taken.json"
-    client = [sys.executable, str(HERE / "search_client.py"), str(requests), str(result)]
-    subprocess.run([*client, *command], check=True, env=environment)
-    taken = json.loads(result.read_text())
+    client = [sys.executable, str(HERE / "search_client.py"), str(requests), str(result), *command]
+    most = _run(client, environment, watched=watched)
+    taken = {**json.loads(result.read_text()), "pss": most}
     said = taken.pop("said")
     if '"ERROR"' in said:
         raise RuntimeError(f"the command said an error: {said}")
     return dict(taken)
+
+
+def _run(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None,
+    *,
+    watched: bool,
+    stdout: int | None = None,
+) -> float:
+    """Run it; the most memory of what it started, or 0 if nobody looked."""
+    with (
+        subprocess.Popen(command, env=environment, stdout=stdout) as process,
+        Watch(process.pid) if watched else nullcontext(None) as watch,
+    ):
+        code = process.wait()
+    if code:
+        raise subprocess.CalledProcessError(code, command)
+    return watch.most if watch is not None else 0.0

@@ -6,6 +6,7 @@ processes. What depends on other rows, of this run and of earlier ones, is settl
 
 from __future__ import annotations
 
+import os
 import struct
 from bisect import insort
 from collections import Counter
@@ -15,6 +16,7 @@ from typing import Any, Callable, NamedTuple
 
 from irmcore import ledger as ledgers
 from irmcore.counts import Counts
+from irmcore.errors import InputError
 from irmcore.ledger import DAY_MICROSECONDS, KEY_BYTES, NAME, Day, Ledger
 from irmcore.packed import Records
 from irmcore.profile import Profile
@@ -165,7 +167,8 @@ class Pipeline:
         on_row: Callable[[tuple[str, ...]], None] | None = None,
     ) -> Iterator[Filled]:
         """The batches of ``table``, each as soon as it is full. Raises InputError."""
-        self._header, self._on_reject, self._progress = table.header, on_reject, progress
+        self._name, self._header = name, table.header
+        self._on_reject, self._progress = on_reject, progress
         self._aimer = _Aimer(self._profile, table.header, name)
         for each in self._blocks(table):
             refused = each.refused
@@ -191,8 +194,15 @@ class Pipeline:
         if again is None or not members:
             yield from map(self._shape, table.blocks())
             return
+        before = _stamp(again)
         with Crew(members, lambda number: self._member(again, members, number), again.file) as mates:
             yield from self._gathered(mates, again)
+        if _stamp(again) != before:
+            raise InputError(
+                "the file was changed while it was read",
+                where=self._name,
+                next_step="Run this again when nobody writes to it; nothing was accepted.",
+            )
 
     def _shape(self, source: Block) -> _Shaped:
         self._tell(len(source))
@@ -423,6 +433,12 @@ class _Walk:
         if block is None:
             raise RuntimeError("the input has changed while it was read")
         return block
+
+
+def _stamp(again: Again) -> tuple[int, int]:
+    """What changes when somebody writes to the input."""
+    found = os.fstat(again.file)
+    return found.st_size, found.st_mtime_ns
 
 
 def _repeats(slots: Sequence[int]) -> Iterator[int]:

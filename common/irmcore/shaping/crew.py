@@ -52,6 +52,7 @@ class Crew:
         """``file`` is the descriptor of the input, the one open file that members keep."""
         self._work, self._file = work, file
         self._started: list[tuple[int, BinaryIO]] = []
+        self._count = count
         for number in range(count):
             self._start(number)
 
@@ -64,11 +65,17 @@ class Crew:
         for _, pipe in self._started:
             pipe.close()  # who still writes to it ends
         for process, _ in self._started:
-            os.waitpid(process, 0)
+            try:
+                os.waitpid(process, 0)
+            except ChildProcessError:
+                continue  # whoever started this ignores its children's ends: there is nothing to wait for
 
     def take(self, number: int) -> Any:
         """The result of the stretch of that number, in their order; None behind the last. Raises Lost."""
-        pipe = self._started[number % len(self._started)][1]
+        member = number % self._count
+        if member >= len(self._started):
+            raise Lost
+        pipe = self._started[member][1]
         length = pipe.read(_LENGTH.size)
         data = pipe.read(*_LENGTH.unpack(length)) if len(length) == _LENGTH.size else b""
         if not length or len(data) < _LENGTH.unpack(length)[0]:
@@ -77,7 +84,12 @@ class Crew:
 
     def _start(self, number: int) -> None:
         read, write = os.pipe()
-        process = os.fork()
+        try:
+            process = os.fork()
+        except OSError:  # no process or no memory is left: those that were started are the crew
+            os.close(read)
+            os.close(write)
+            return
         if process == 0:
             _be_member(write, self._file, partial(self._work, number))
         os.close(write)

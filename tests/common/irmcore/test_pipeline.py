@@ -120,3 +120,15 @@ def test_members_that_are_killed_cost_no_row(which: slice, tmp_path: Path) -> No
         payloads += [filled.payload for filled in batches]
     assert payloads == [payload for payload, _ in alone]
     assert set(children()) == before
+
+
+def test_a_file_that_is_written_to_meanwhile_is_refused(tmp_path: Path) -> None:
+    """Members read at different moments: what they saw of a changed file is not one input."""
+    file = tmp_path / "in.csv"
+    file.write_bytes(many(20_000))
+    with file.open("rb") as stream:
+        batches = Pipeline(profile(), None, members=2).batches(csv_table(stream, name="in.csv"), "in.csv")
+        next(batches)
+        file.write_bytes(many(20_000, note="other"))
+        with pytest.raises(InputError, match="the file was changed while it was read"):
+            list(batches)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,10 +14,10 @@ from irmsentinel.content import Column
 
 @dataclass(frozen=True)
 class Result:
-    """Columns with Kusto's types, and rows in their order."""
+    """Columns with Kusto's types, and rows in their order: values of Python, or as Azure's JSON has them."""
 
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Any, ...], ...]
+    rows: tuple[Sequence[Any], ...]
 
 
 def cell(value: Any, kind: str) -> Any:

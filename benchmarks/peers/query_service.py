@@ -126,7 +126,7 @@ def _handler(answers: dict[tuple[str, str], bytes]) -> type[http.server.BaseHTTP
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if not self.path.endswith("/query"):
-                self._send(200, {"token_type": "Bearer", "expires_in": 3599, "access_token": "made up"})
+                self._send(200, {"token_type": "Bearer", "expires_in": 3599, "access_token": "made-up"})
                 return
             asked = _SPAN.search(json.loads(body)["query"])
             answer = answers.get(asked.groups()) if asked else None

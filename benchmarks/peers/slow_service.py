@@ -67,7 +67,7 @@ def _handler(seconds: float) -> type[http.server.BaseHTTPRequestHandler]:
             left = int(self.headers["Content-Length"])
             while left:
                 left -= len(self.rfile.read(min(left, 65_536)))
-            self._answer({"token_type": "Bearer", "expires_in": 3599, "access_token": "made up"})
+            self._answer({"token_type": "Bearer", "expires_in": 3599, "access_token": "made-up"})
 
         def _answer(self, body: dict[str, object]) -> None:
             time.sleep(seconds)

@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -281,11 +282,11 @@ def table(result: Result) -> Table:
 def _blocks(result: Result) -> Iterator[Block]:
     """The rows some hundred at a time, each column of them turned into text at once."""
     kinds = [column.type for column in result.columns]
-    start, size = 0, BLOCK_ROWS // 8
-    while start < len(result.rows):
-        part = result.rows[start : start + size]
+    start, size = 1, BLOCK_ROWS // 8
+    walked = iter(result.rows)
+    while part := list(islice(walked, size)):
         rows = list(zip(*map(_texts, zip(*part, strict=True), kinds), strict=True))
-        yield Block(rows, range(start + 1, start + 1 + len(rows)))
+        yield Block(rows, range(start, start + len(rows)))
         start, size = start + len(rows), fitting(rows, size)
 
 

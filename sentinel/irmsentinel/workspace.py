@@ -11,7 +11,6 @@ parses the JSON twice and makes a date, a list and a dictionary of what is to be
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -24,8 +23,10 @@ from azure.identity import AzureAuthorityHosts
 from azure.monitor.query import LogsQueryClient
 from irmcore.errors import AddressRefused, ConfigurationError, DataError, WaitError
 
+from irmsentinel import rows_text
 from irmsentinel.content import Column
 from irmsentinel.result import Result
+from irmsentinel.rows_text import Rows
 from irmsentinel.trouble import QueryRefused, Throttled, TooMuch
 
 #: Where Log Analytics answers queries: the public cloud, the United States' and China's.
@@ -126,11 +127,10 @@ class Workspace:
         try:
             table = answer.document["tables"][0]
             columns = tuple(Column(column["name"], column["type"]) for column in table["columns"])
-            rows = tuple(table["rows"])
-            widths = set(map(len, rows))
+            rows = table["rows"] or ()
         except (LookupError, TypeError):
             raise self._unanswered(answer) from None
-        if not widths <= {len(columns)}:
+        if rows and not (isinstance(rows, Rows) and rows.widths == {len(columns)}):
             raise self._unanswered(answer)
         if len(rows) >= MOST_ROWS:
             raise self._too_much("the answer has as many rows as one can have")
@@ -153,7 +153,13 @@ class Workspace:
             json={"query": kql, "timespan": span},
         )
         with self._client.send_request(request, stream=True) as response:
-            return _Answer(response.status_code, response.headers.get("Retry-After", ""), response.read())
+            status, later = response.status_code, response.headers.get("Retry-After", "")
+            try:
+                text = str(response.read(), "utf-8-sig")
+            except UnicodeDecodeError:
+                text = ""  # no JSON either
+        del response  # and its bytes: both together would be twice an answer
+        return _Answer(status, later, text)
 
     def _too_much(self, what: str) -> TooMuch:
         return TooMuch(
@@ -200,10 +206,10 @@ class Workspace:
 class _Answer:
     """An answer of the service: status, what it says of waiting, and its document (None if it is no JSON)."""
 
-    def __init__(self, status: int, retry_after: str, content: bytes) -> None:
+    def __init__(self, status: int, retry_after: str, text: str) -> None:
         self.status, self.retry_after = status, retry_after
         try:
-            self.document: Any = json.loads(content)
+            self.document: Any = rows_text.loads(text)
         except (ValueError, RecursionError):
             self.document = None
 

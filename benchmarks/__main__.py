@@ -51,7 +51,10 @@ PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
     ),
     # A round of these takes a third of a minute, so there are fewer.
     "collector": lambda scratch, effort: collector.measure(
-        scratch, blobs=effort.rows(2_000), rounds=effort.rounds // 2
+        # Never so few that it is the start of the program that is measured.
+        scratch,
+        blobs=max(effort.rows(2_000), 600),
+        rounds=effort.rounds // 2,
     ),
     "sentinel": lambda scratch, effort: exporting.measure(
         scratch, rows=effort.rows(500_000), rounds=effort.rounds // 2

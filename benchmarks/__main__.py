@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import draining, files, ledgers, outboxes, splunk
+from benchmarks import collector, draining, exporting, files, ledgers, outboxes, splunk
 from benchmarks.table import Line, document, machine, markdown
 
 
@@ -48,6 +48,16 @@ PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
     ),
     "ledger": lambda scratch, effort: ledgers.measure(
         scratch, keys=effort.rows(10_000_000), rounds=effort.rounds
+    ),
+    # A round of these takes a third of a minute, so there are fewer.
+    "collector": lambda scratch, effort: collector.measure(
+        # Never so few that it is the start of the program that is measured.
+        scratch,
+        blobs=max(effort.rows(2_000), 600),
+        rounds=effort.rounds // 2,
+    ),
+    "sentinel": lambda scratch, effort: exporting.measure(
+        scratch, rows=effort.rows(500_000), rounds=effort.rounds // 2
     ),
 }
 

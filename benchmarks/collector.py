@@ -1,71 +1,71 @@
-"""How fast blobs come in: one connection against many, at a stand-in that takes 100 ms for each blob.
+"""How fast blobs come in: many at a time against one by one, at a stand-in that takes 100 ms for each blob.
 
-python benchmarks/collector.py [BLOBS [CONNECTIONS]]
-
-One by one, a fifth of the blobs is fetched and the time multiplied. The governor is set to 60,000 requests a
-minute: with the default of 2,000 it is the quota that decides, whatever the number of connections.
+What is measured is `irmexport sentinel collect --once` as a whole, from its start to the acknowledgement
+of all rows; the stand-in is a process of its own. One by one takes minutes, so there a few blobs are
+fetched, and each further one is counted as the 100 ms that it takes at the least. Requests a minute are set
+to 60,000: with the default of 2,000 it is the quota that decides, however many connections there are.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import shutil
+import subprocess
 import sys
-import tempfile
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from irmcore.clock import SystemClock
-from irmcore.disk import PosixDisk
-from irmcore.outbox import Origin
-from irmsentinel import collector_settings, rehearsal, synthetic
-from irmsentinel.station import Station
-from irmsentinel.tenant import Options, TenantStandIn
+from irmsentinel.collector import Options
 
-LATENCY = 0.1
+from benchmarks.table import Line
+from benchmarks.timing import HERE, race, run_measured
 
-
-def seconds(blobs: int, connections: int) -> float:
-    """A first round of so many blobs, from the list to the acknowledgement of their rows."""
-    with tempfile.TemporaryDirectory() as place:
-        directory = Path(place) / "tenant"
-        options = Options(rehearsal.TENANT, rehearsal.APP, rehearsal.rules(), latency=LATENCY)
-        with TenantStandIn(options, directory) as tenant:
-            for number in range(blobs):
-                at = time.time() - 80_000 * (number + 1) / (blobs + 1)
-                tenant.add(at, [synthetic.alert(number, 0, at, rehearsal.TENANT)])
-            tenant.announce()
-            plain = collector_settings.parse(rehearsal.settings_text(), "collector.yaml")
-            settings = rehearsal.settings_at(plain, directory)
-            settings = replace(
-                settings,
-                health=None,
-                requests_per_minute=60_000,
-                options=replace(settings.options, connections=connections),
-            )
-            outbox = Path(place) / "outbox"
-            outbox.mkdir(mode=0o700)
-            origin = Origin("benchmark", "here", "benchmark", {})
-            station = Station(
-                settings, str(outbox), rehearsal.secret, origin, disk=PosixDisk(), clock=SystemClock()
-            )
-            begin = time.perf_counter()
-            done = station.round()
-            took = time.perf_counter() - begin
-            assert done.acknowledged_rows == blobs, done
-            return took
+SECONDS = 0.1
+#: One by one, of so many blobs one is fetched.
+SHARE = 33
 
 
-def main() -> None:
-    """Print both times."""
-    blobs = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
-    connections = int(sys.argv[2]) if len(sys.argv) > 2 else 24
-    few = blobs // 5
-    one = seconds(few, 1) * blobs / few
-    many = seconds(blobs, connections)
-    print(f"{blobs:,} blobs of {LATENCY * 1000:.0f} ms, from the list to acknowledged rows")
-    print(f"  one by one      {one:8.1f} s (from {few:,} blobs)")
-    print(f"  {connections:3} connections {many:8.1f} s, {one / many:.1f} times as fast")
+def measure(scratch: Path, *, blobs: int, rounds: int) -> Iterator[Line]:
+    """As many connections as is the default, against one."""
+    service = scratch / "tenants"
+    few = max(blobs // SHARE, 20)
+    command = [sys.executable, str(HERE / "peers" / "tenant_service.py"), str(service), str(SECONDS)]
+    with subprocess.Popen([*command, str(blobs), str(few)], stdin=subprocess.PIPE) as running:
+        while not (service / "ready").exists():
+            assert running.poll() is None
+            time.sleep(0.05)
+        found = race(
+            {
+                "many": partial(_collect, scratch, service, blobs, Options.connections),
+                "one": partial(_collect, scratch, service, few, 1),
+            },
+            rounds,
+        )
+    many = found.of["many"]["wall"]
+    one = found.of["one"]["wall"] + SECONDS * (blobs - few)
+    yield Line(
+        f"collector, {blobs:,} blobs × {SECONDS * 1000:.0f} ms, {Options.connections} connections",
+        f"one by one (extrapolated: {few} blobs in {found.of['one']['wall']:.1f} s, "
+        f"{SECONDS * 1000:.0f} ms for each further one)",
+        one / many, 10, 20, f"{many:.1f} s", f"{one:.0f} s", details=dict(found.of),
+    )  # fmt: skip
 
 
-if __name__ == "__main__":
-    main()
+def _collect(scratch: Path, service: Path, blobs: int, connections: int) -> dict[str, float]:
+    """One round into an outbox that is not there yet, until all rows are acknowledged."""
+    outbox, at = scratch / "outbox", service / str(blobs)
+    shutil.rmtree(outbox, ignore_errors=True)
+    settings = scratch / "collector.yaml"
+    text = re.sub("(?m)^health_rule_id.*\n", "", (at / "collector.yaml").read_text(encoding="utf-8"))
+    settings.write_text(f"{text}connections: {connections}\nrequests_per_minute: 60000\n", encoding="utf-8")
+    program = str(Path(sys.executable).with_name("irmexport"))
+    command = [program, "sentinel", "collect", "--once", "-s", str(settings), "--emulator", str(at)]
+    taken = run_measured(command, scratch, environment=os.environ | {"IRMEXPORT_OUTBOX": str(outbox)})
+    sent = outbox.glob("*/done/*/*/manifest.json")
+    if sum(json.loads(manifest.read_bytes())["rows"] for manifest in sent) != blobs:
+        sys.exit(f"the rows acknowledged are not those of {blobs} blobs")
+    return taken

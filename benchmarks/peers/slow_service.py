@@ -48,6 +48,8 @@ def _handler(seconds: float) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         """Any GET is OpenID's discovery, any POST a token or an upload."""
 
+        disable_nagle_algorithm = True  # else a body waits for the acknowledgement of its headers: 40 ms
+
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             return
 
@@ -65,7 +67,7 @@ def _handler(seconds: float) -> type[http.server.BaseHTTPRequestHandler]:
             left = int(self.headers["Content-Length"])
             while left:
                 left -= len(self.rfile.read(min(left, 65_536)))
-            self._answer({"token_type": "Bearer", "expires_in": 3599, "access_token": "made up"})
+            self._answer({"token_type": "Bearer", "expires_in": 3599, "access_token": "made-up"})
 
         def _answer(self, body: dict[str, object]) -> None:
             time.sleep(seconds)

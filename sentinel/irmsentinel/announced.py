@@ -8,6 +8,9 @@ from typing import Any
 
 from irmcore.errors import ConfigurationError
 
+#: The file of the collector's stand-in.
+COLLECTOR = "collector-emulator.json"
+
 
 def read(directory: Path, file: str, start: str) -> dict[str, Any]:
     """What a stand-in says of itself in ``directory``; ``start`` is the command that would start one.

@@ -36,6 +36,8 @@ from irmsentinel.records import Row, Wanted
 
 #: Blobs after which what was read is made durable, so that a kill costs no more than these.
 COMMIT_BLOBS = 500
+#: Blobs asked for ahead, for each connection, which keep it busy while a part is made durable and sent.
+AHEAD = 8
 #: Seconds that the oldest window stays inside the API's 7 days, as a run takes its time.
 MARGIN = 600
 #: Blobs in a row that cannot be fetched, after which the rest of a window is left to the next round.
@@ -238,7 +240,7 @@ class _Run:
             try:
                 for item in items:
                     waiting[pool.submit(self._blob, item)] = item
-                    if len(waiting) >= 2 * self._options.connections:
+                    if len(waiting) >= AHEAD * self._options.connections:
                         yield from self._ready(waiting)
             except Fault as fault:
                 broken = fault  # the list ends here; what was asked for is still taken

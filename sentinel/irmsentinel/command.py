@@ -168,7 +168,9 @@ def in_order(result: Result) -> Result:
     at = next((i for i, column in enumerate(result.columns) if column.name == "TimeGenerated"), None)
     if at is None:
         return result
-    return Result(result.columns, tuple(sorted(result.rows, key=lambda row: (str(row[at]), repr(row)))))
+    return Result(
+        result.columns, tuple(sorted(result.rows, key=lambda row: (str(row[at]).rstrip("Z"), repr(row))))
+    )
 
 
 def chosen(result: Result, columns: str | None) -> Result:

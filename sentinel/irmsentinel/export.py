@@ -11,18 +11,19 @@ in halves of its windows, down to one window, then by parts of its users. One qu
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from irmcore.clock import Clock, SystemClock
 from irmcore.counts import Counts
 from irmcore.errors import ConfigurationError, DamageError, DataError
 from irmcore.intake import Accepted
 from irmcore.outbox import Box
-from irmcore.shaping.blocks import SourceRow
+from irmcore.shaping.blocks import BLOCK_ROWS, Block, Rows, fitting
 from irmcore.shaping.readers import Table
 
 from irmsentinel import windows
@@ -197,6 +198,7 @@ class Export:
                 answers = self._in_parts(piece)
             for result, part in answers:
                 self._take(result, piece, part)
+                del result  # before the next one is asked for: an answer may be half a million rows
             if moves:
                 self._keeper.move(piece.end, self._now())
             span = replace(span, start=piece.end)
@@ -274,11 +276,25 @@ class Export:
 
 def table(result: Result) -> Table:
     """Rows of a result as an input for shaping: values as text."""
+    return Table(tuple(column.name for column in result.columns), Rows(_blocks(result)))
+
+
+def _blocks(result: Result) -> Iterator[Block]:
+    """The rows some hundred at a time, each column of them turned into text at once."""
     kinds = [column.type for column in result.columns]
+    start, size = 1, BLOCK_ROWS // 8
+    walked = iter(result.rows)
+    while part := list(islice(walked, size)):
+        rows = list(zip(*map(_texts, zip(*part, strict=True), kinds), strict=True))
+        yield Block(rows, range(start, start + len(rows)))
+        start, size = start + len(rows), fitting(rows, size)
 
-    def text(value: object, kind: str) -> str:
-        plain = cell(value, kind)
-        return "" if plain is None else plain if isinstance(plain, str) else str(plain)
 
-    rows = (SourceRow(line, tuple(map(text, row, kinds))) for line, row in enumerate(result.rows, start=1))
-    return Table(tuple(column.name for column in result.columns), rows)
+def _texts(values: Sequence[Any], kind: str) -> Sequence[str]:
+    """The values of a column as text; nothing is to be done for what is text all through."""
+    kinds = set(map(type, values))
+    if kinds == {str}:
+        return values
+    if kinds == {int}:
+        return list(map(str, values))
+    return ["" if plain is None else str(plain) for plain in (cell(value, kind) for value in values)]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from irmcore import credentials
 from irmcore.credentials import Credential
@@ -13,8 +14,10 @@ from irmcore.profile.model import CredentialRef
 
 from irmsentinel import announced, collector_settings, content, synthetic, transforms
 from irmsentinel.collector_settings import Collecting
-from irmsentinel.tenant import FILE, Options, TenantStandIn
 from irmsentinel.transforms import Transform
+
+if TYPE_CHECKING:
+    from irmsentinel.tenant import TenantStandIn
 
 TENANT = "11111111-2222-4333-8444-555555555555"
 APP = "66666666-7777-4888-8999-aaaaaaaaaaaa"
@@ -32,6 +35,9 @@ def tenant(
     directory: Path, *, alerts: int, port: int = 0, subscribed: bool = False
 ) -> Iterator[TenantStandIn]:
     """A running stand-in that has ``alerts``, announced in ``directory`` with settings that fit it."""
+    # Loaded here, with the KQL engine: who only wants the settings would wait half a second for it.
+    from irmsentinel.tenant import Options, TenantStandIn  # noqa: PLC0415
+
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with TenantStandIn(Options(TENANT, APP, rules()), directory, port=port, subscribed=subscribed) as running:
         for created, records in synthetic.days(time.time(), alerts, TENANT):
@@ -59,7 +65,9 @@ def settings_text() -> str:
 
 def settings_at(settings: Collecting, directory: Path) -> Collecting:
     """``settings`` with the stand-in that was announced in ``directory``. Raises ConfigurationError."""
-    at = announced.read(directory, FILE, f"irmexport sentinel collector-emulator --directory {directory}")
+    at = announced.read(
+        directory, announced.COLLECTOR, f"irmexport sentinel collector-emulator --directory {directory}"
+    )
     return collector_settings.at_standin(settings, at["url"], at["ca_file"], at["secret_file"])
 
 

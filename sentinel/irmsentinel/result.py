@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,10 +14,13 @@ from irmsentinel.content import Column
 
 @dataclass(frozen=True)
 class Result:
-    """Columns with Kusto's types, and rows in their order."""
+    """Columns with Kusto's types, and rows in their order: values of Python, or as Azure's JSON has them.
+
+    The rows may be walked any number of times.
+    """
 
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Any, ...], ...]
+    rows: Collection[Sequence[Any]]
 
 
 def cell(value: Any, kind: str) -> Any:

@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode
 
+from irmsentinel import announced
 from irmsentinel.engine import Engine
 from irmsentinel.loopback import Loopback, Request, Response
 from irmsentinel.result import cell
 from irmsentinel.tables import Table
 from irmsentinel.transforms import Transform
 
-FILE = "collector-emulator.json"
 _TOKEN = re.compile(r"/([^/]+)/oauth2/v2\.0/token")
 _DISCOVERY = re.compile(r"/([^/]+)/v2\.0/\.well-known/openid-configuration")
 _FEED = re.compile(r"/api/v1(?:\.0)?/([^/]+)/activity/feed/(.+)")
@@ -158,7 +158,7 @@ class TenantStandIn:
         for path, text in (
             (secret_file, self.secret),
             (
-                self.directory / FILE,
+                self.directory / announced.COLLECTOR,
                 json.dumps(
                     {
                         "url": self.url,

@@ -1,0 +1,37 @@
+"""The collector's stand-in with blobs that each take a while, one tenant for each number of blobs.
+
+argv: a directory; the seconds that a blob takes; the numbers. Each tenant gets a folder named by its number,
+with settings that fit it. It ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from irmsentinel import rehearsal, synthetic
+from irmsentinel.tenant import Options, TenantStandIn
+
+#: Blobs lie in so many seconds before now: a bit less than one window of the API.
+SPREAD = 80_000
+
+
+def main(directory: Path, seconds: float, counts: list[int]) -> None:
+    """Serve until standard input ends."""
+    options = Options(rehearsal.TENANT, rehearsal.APP, rehearsal.rules(), latency=seconds, run_kql=False)
+    with ExitStack() as running:
+        for count in counts:
+            place = directory / str(count)
+            tenant = running.enter_context(TenantStandIn(options, place))
+            for number in range(count):
+                at = time.time() - SPREAD * (number + 1) / (count + 1)
+                tenant.add(at, [synthetic.alert(number, 0, at, rehearsal.TENANT)])
+            (place / "collector.yaml").write_text(rehearsal.settings_text(), encoding="utf-8")
+            tenant.announce()
+        (directory / "ready").touch()
+        sys.stdin.read()
+
+
+main(Path(sys.argv[1]), float(sys.argv[2]), list(map(int, sys.argv[3:])))

@@ -227,8 +227,12 @@ class Part(io.RawIOBase):
 def _read_at(file: int, length: int, at: int) -> bytes:
     if hasattr(os, "pread"):
         return os.pread(file, length, at)
-    os.lseek(file, at, os.SEEK_SET)  # Windows
-    return os.read(file, length)
+    before = os.lseek(file, 0, os.SEEK_CUR)  # Windows; NOT EXECUTED there
+    os.lseek(file, at, os.SEEK_SET)
+    try:
+        return os.read(file, length)
+    finally:
+        os.lseek(file, before, os.SEEK_SET)
 
 
 class _Feed(Iterator[str]):

@@ -285,9 +285,9 @@ def _blocks(result: Result) -> Iterator[Block]:
     start, size = 1, BLOCK_ROWS // 8
     walked = iter(result.rows)
     while part := list(islice(walked, size)):
-        rows = list(zip(*map(_texts, zip(*part, strict=True), kinds), strict=True))
-        yield Block(rows, range(start, start + len(rows)))
-        start, size = start + len(rows), fitting(rows, size)
+        columns = list(map(_texts, zip(*part, strict=True), kinds))
+        yield Block(None, range(start, start + len(part)), columns=columns)
+        start, size = start + len(part), fitting(columns, size)
 
 
 def _texts(values: Sequence[Any], kind: str) -> Sequence[str]:

@@ -13,6 +13,8 @@ from typing import NamedTuple
 #: Rows of a block at most, and about how much text. More rows are no faster; more text is more memory.
 BLOCK_ROWS = 500
 BLOCK_CHARACTERS = 256 * 1024
+#: The size of every so-manieth row is looked at.
+_SAMPLE = 16
 
 
 class SourceRow(NamedTuple):
@@ -104,3 +106,13 @@ def grouped(rows: Iterable[SourceRow]) -> Iterator[Block]:
             good, lines, refused, size = [], [], [], 0
     if good or refused:
         yield Block(good, lines, refused)
+
+
+def fitting(columns: Sequence[Sequence[str]], before: int) -> int:
+    """How many rows the next block takes, after one of these columns and ``before`` rows.
+
+    From a sample, and at most twice as many: where rows grow suddenly, one block is larger.
+    """
+    size = sum(sum(map(len, column[::_SAMPLE])) for column in columns)
+    rows = len(columns[0][::_SAMPLE]) if columns else 0
+    return max(1, min(BLOCK_ROWS, before * 2, BLOCK_CHARACTERS // (size // max(rows, 1) + 1)))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.reasons import Refused
 from irmcore.shaping import times
-from irmcore.shaping.blocks import BLOCK_ROWS, SourceRow, grouped
+from irmcore.shaping.blocks import BLOCK_CHARACTERS, BLOCK_ROWS, SourceRow, fitting, grouped
 from irmcore.shaping.readers import csv_table
 from irmcore.shaping.rows import RowRefused, Shaper
 
@@ -37,6 +37,10 @@ def test_the_lines_of_rows(rows: list[tuple[str, str]], end: str) -> None:
 
 def test_blocks_are_small_where_rows_are_large() -> None:
     """A block has at most so many rows, and about so much text."""
+    assert fitting([["x"] * 100], 100) == 200
+    assert fitting([["x"] * BLOCK_ROWS], BLOCK_ROWS) == BLOCK_ROWS
+    assert fitting([["x" * BLOCK_CHARACTERS], ["y"]], 8) == 1
+    assert fitting([], 8) == 16
     long = [SourceRow(line, ("x" * 100_000,)) for line in range(10)]
     assert [len(block) for block in grouped(long)] == [3, 3, 3, 1]
     short = [SourceRow(line, ("x",), "ragged-short" if line % 2 else None) for line in range(BLOCK_ROWS + 1)]

@@ -295,10 +295,14 @@ def test_a_package_resolves_its_own_relative_imports() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["irmcore.connection", "irmcore.intake", "irmcore.shaping", "irmcore.standing"]
+    "module",
+    [
+        *("irmcore.connection", "irmcore.intake", "irmcore.shaping", "irmcore.standing"),
+        *("irmcore.delivery", "irmcli.main", "irmcli.commands.status"),
+    ],
 )
-def test_who_only_shapes_and_enqueues_loads_no_network_library(module: str) -> None:
-    """Splunk's search command never pays for requests and msal, not even through another module."""
+def test_who_sends_nothing_loads_no_network_library(module: str) -> None:
+    """Neither Splunk's search command nor the command line pays for requests and msal before it sends."""
     heavy = ("requests", "urllib3", "msal", "cryptography")
     ask = f"import sys, {module}; print(*(m for m in {heavy!r} if m in sys.modules))"
     answer = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)

@@ -11,8 +11,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, Callable, Protocol
 
-import msal
-
 from irmcore.advice import ENTRA
 from irmcore.credentials import Credential
 
@@ -81,6 +79,9 @@ class MsalTokens:
 
     def token(self) -> str:
         """A token that is good now. Raises TokenTrouble, CredentialError."""
+        # Loaded here: who only reads an outbox, or has nothing to send, must not pay for it.
+        import msal  # noqa: PLC0415
+
         client = self._client
         secret = self._secret() if client is None else None
         try:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Callable, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol
 
 from irmcore import gate as gates
 from irmcore.auth import TokenSource, TokenTrouble
@@ -34,7 +34,9 @@ from irmcore.ledger import parted
 from irmcore.outbox import Batch, Box, Draft, Manifest, states
 from irmcore.replies import Action, Decision, Failure, Outcome, Reply, decide, without_values
 from irmcore.standing import load_gate, store_gate
-from irmcore.transport import Transport, Upload
+
+if TYPE_CHECKING:
+    from irmcore.transport import Transport
 
 #: Default retention: payloads after a receipt, and the record of a batch with its row keys.
 PAYLOAD_SECONDS = 7 * 86_400.0
@@ -353,6 +355,9 @@ class Sender:
 
     def _post(self, batch: Batch, manifest: Manifest, payload: bytes, token: str) -> tuple[Batch, Outcome]:
         """One attempt: INTENT durable, the body but its tail, COMMIT durable, the tail, the answer."""
+        # Loaded here, with requests: the command line knows this module whatever it is asked to do.
+        from irmcore.transport import Upload  # noqa: PLC0415
+
         attempts = (batch.state.attempts if batch.state else 0) + 1
         batch = self._box.change(batch, name=states.INTENT, attempts=attempts, reason="", not_before=0.0)
         current = [batch]

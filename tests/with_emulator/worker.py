@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from irmcore import auth, intake, transport
 from irmcore import connection as connections
-from irmcore import intake
 from irmcore import profile as profiles
 from irmcore.clock import SystemClock
 from irmcore.connection import Connection
@@ -39,6 +39,8 @@ HEADER = (
     "User_Principal_Name,Display_Name,Alert_Severity,Alert_Count,Aggregation_Date,"
     "Source_Workload,AdditionalInfo_Salesforce,AdditionalInfo_Dropbox"
 )
+#: What a sender loads when it first sends: a worker that did would be killed at each read of their files.
+LOADED = (auth, transport)
 #: Rows of a batch: so few that a run has several.
 BATCH_ROWS = 2
 

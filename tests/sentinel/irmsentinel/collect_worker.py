@@ -14,6 +14,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
+import msal  # noqa: F401 - else each collector would load it, when it first asks for a token
 from irmcore.clock import SystemClock
 from irmcore.disk import PosixDisk
 from irmcore.errors import IrmError

@@ -93,6 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
     answer: Callable[[Request], Response]
     protocol_version = "HTTP/1.1"
     timeout = _HANG_S
+    disable_nagle_algorithm = True  # an answer's head and body are two pieces: the second waits for nobody
 
     def do_GET(self) -> None:
         self._serve()

@@ -86,6 +86,8 @@ class Station:
             self._send()  # what waits from earlier rounds
             self.tell(self._failed(error))
             raise
+        finally:
+            self.feed.close()  # until the next round nobody needs its connections
         sent += self._send()
         acknowledged = feed_cursor.acknowledged(self.box, feed_cursor.load(self.box))
         result = Round(done, sent, acknowledged, self.overview())

@@ -40,6 +40,10 @@ _DIGITS = 10
 _HANG_S = 30
 
 
+#: Status, document (or bytes as they are) and headers.
+Answer = tuple[int, Mapping[str, Any] | bytes, Mapping[str, str]]
+
+
 @dataclass(frozen=True)
 class Options:
     """What the stand-in knows: a workspace, an application, its clock, its limit."""
@@ -55,7 +59,8 @@ class Options:
 class Fault:
     """What the stand-in answers in place of a result, to the queries whose text matches ``of``.
 
-    ``code`` is Azure's innermost one; ``times``: so often; 0: always.
+    ``code`` is Azure's innermost one; ``times``: so often; 0: always. ``on`` is query, token or discovery;
+    ``body`` is sent as it is; ``location`` is where a redirect leads.
     """
 
     status: int
@@ -63,6 +68,17 @@ class Fault:
     retry_after: str = ""
     of: str = ""
     times: int = 1
+    on: str = "query"
+    body: bytes | None = None
+    location: str = ""
+
+    def answer(self) -> Answer:
+        """Status, document and headers."""
+        headers = {"Retry-After": self.retry_after, "Location": self.location}
+        given = {name: value for name, value in headers.items() if value}
+        inner = {"code": self.code, "message": "as asked for"} if self.code else None
+        document = error(_CODES.get(self.status, "Error"), "as asked for", inner)
+        return self.status, document if self.body is None else self.body, given
 
 
 class StandIn(Served):
@@ -119,10 +135,10 @@ class _State:
     def expire(self) -> None:
         self._token = secrets.token_urlsafe(24)
 
-    def _fault(self, kql: str) -> Fault | None:
-        """The fault that this query meets, which is used up by it."""
+    def fault(self, on: str, kql: str = "") -> Fault | None:
+        """The fault that this query or request meets, which is used up by it."""
         for at, fault in enumerate(self.faults):
-            if re.search(fault.of, kql):
+            if fault.on == on and re.search(fault.of, kql):
                 if fault.times == 1:
                     del self.faults[at]
                 elif fault.times > 1:
@@ -130,16 +146,17 @@ class _State:
                 return fault
         return None
 
-    def token(self, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+    def token(self, form: Mapping[str, str]) -> Answer:
+        fault = self.fault("token")
+        if fault is not None:
+            return fault.answer()
         if form.get("client_id") != self.options.app_id or form.get("client_secret") != self._secret:
             said = "AADSTS7000215: Invalid client secret provided."
-            return 401, {"error": "invalid_client", "error_description": said, "error_codes": [7000215]}
-        return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": self._token}
+            return 401, {"error": "invalid_client", "error_description": said, "error_codes": [7000215]}, {}
+        return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": self._token}, {}
 
-    def query(
-        self, workspace: str, authorization: str, body: bytes
-    ) -> tuple[int, dict[str, Any], dict[str, str]]:
-        """Status, document and headers."""
+    def query(self, workspace: str, authorization: str, body: bytes) -> Answer:
+        """What a query gets."""
         status, document = self._checked(workspace, authorization)
         if status:
             return status, document, {}
@@ -149,11 +166,9 @@ class _State:
             return 400, error("BadArgumentError", "The request had some invalid properties"), {}
         with self._lock:
             self.queries.append(kql)
-            fault = self._fault(kql)
+            fault = self.fault("query", kql)
             if fault is not None:
-                inner = {"code": fault.code, "message": "as asked for"} if fault.code else None
-                headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
-                return fault.status, error(_CODES.get(fault.status, "Error"), "as asked for", inner), headers
+                return fault.answer()
             return *self._run(kql, within), {}
 
     def _checked(self, workspace: str, authorization: str) -> tuple[int, dict[str, Any]]:
@@ -243,11 +258,16 @@ class _Handler(BaseHTTPRequestHandler):
     state: _State
     protocol_version = "HTTP/1.1"
     timeout = _HANG_S
+    disable_nagle_algorithm = True  # an answer's head and body are two pieces: the second waits for nobody
 
     def do_GET(self) -> None:
         match = _DISCOVERY.fullmatch(self.path)
         if match is None:
             self._send(404, error("PathNotFoundError", "The requested path does not exist"))
+            return
+        fault = self.state.fault("discovery")
+        if fault is not None:
+            self._send(*fault.answer())
             return
         root = f"https://{self.headers.get('Host', 'localhost')}/{match[1]}"
         self._send(
@@ -275,9 +295,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, error("PathNotFoundError", "The requested path does not exist"))
 
     def _send(
-        self, status: int, document: Mapping[str, Any], headers: Mapping[str, str] | None = None
+        self, status: int, document: Mapping[str, Any] | bytes, headers: Mapping[str, str] | None = None
     ) -> None:
-        content = json.dumps(document).encode()
+        content = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)

@@ -1,8 +1,9 @@
 """Queries on a Log Analytics workspace, by Microsoft's azure-monitor-query. The only module that knows it.
 
 Promised: a partial result is an error, never a shorter table; a token goes only to Microsoft's query
-hosts, or to a stand-in on loopback that was asked for; a query that the service gave up on is not run
-four times over; a token that is no longer taken is renewed once. Waiting is left to whoever asks.
+hosts, or to a stand-in on loopback that was asked for, and nothing goes where an answer leads; an answer that
+is none is an error of ours, and none takes longer than its deadline; a query that the service gave up on is
+not run four times over; a token that is no longer taken is renewed once. Waiting is left to whoever asks.
 Not promised, because not tried: a live workspace. It was tried on the stand-in.
 """
 
@@ -14,11 +15,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from azure.identity import AzureAuthorityHosts
 from azure.monitor.query import LogsQueryClient, LogsQueryPartialResult
+from irmcore.clock import Clock
 from irmcore.errors import AddressRefused, ConfigurationError, DataError, WaitError
 
+from irmsentinel.bounded import BoundedTransport
 from irmsentinel.content import Column
 from irmsentinel.result import Result
 from irmsentinel.trouble import QueryRefused, Throttled, TooMuch
@@ -37,9 +40,10 @@ AUTHORITIES = {
 }
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _SERVER_TIMEOUT_S = 600
-_READ_TIMEOUT_S = 630  # longer than the server's, or its answer would be missed
+DEADLINE = 660.0  # longer than the server's, or its answer would be missed
 #: More rows than this no answer holds; one that has so many may be cut off.
 MOST_ROWS = 500_000
+_ERRORS = 400
 _REFUSED = {400, 404}
 _FORBIDDEN = {401, 403}
 _RENEW = 401
@@ -60,10 +64,13 @@ class Workspace:
         ca_file: str | None = None,
         *,
         renew: Callable[[], TokenCredential] | None = None,
+        deadline: float = DEADLINE,
+        clock: Clock | None = None,
     ) -> None:
         """`renew` makes a credential that has no token yet: for when the old token is no longer taken.
 
-        Raises AddressRefused for an endpoint that is neither Microsoft's nor on loopback.
+        `deadline` in seconds for one query; `clock` is what the client's own waits are slept on. Raises
+        AddressRefused for an endpoint that is neither Microsoft's nor on loopback.
         """
         if endpoint not in HOSTS.values() and urlsplit(endpoint).hostname not in _LOOPBACK:
             raise AddressRefused(
@@ -73,19 +80,19 @@ class Workspace:
             )
         self._id = workspace_id
         self._where = f"workspace {workspace_id}"
-        self._endpoint, self._ca_file, self._renew = endpoint, ca_file, renew
+        self._endpoint, self._renew = endpoint, renew
+        self._transport = BoundedTransport(deadline=deadline, ca_file=ca_file, environment=True, clock=clock)
         self._client = self._connected(credential)
 
     def _connected(self, credential: TokenCredential) -> LogsQueryClient:
-        more: dict[str, Any] = {"connection_verify": self._ca_file} if self._ca_file else {}
         return LogsQueryClient(
             credential,
             endpoint=self._endpoint,
-            read_timeout=_READ_TIMEOUT_S,
+            transport=self._transport,
+            permit_redirects=False,  # no query is shown to whoever an answer names, no row taken from there
             # No status is tried again here: a 504 is a query of ten minutes, and a 429 is for who asks.
             retry_status=0,
             retry_read=0,
-            **more,
         )
 
     @property
@@ -99,8 +106,9 @@ class Workspace:
 
     def run(self, kql: str, *, timespan: timedelta | None) -> Result:
         """The result of a query. Raises TooMuch, Throttled, QueryRefused, ConfigurationError or WaitError."""
+        met: list[Any] = []
         try:
-            answer = self._answer(kql, timespan)
+            return self._result(self._answer(kql, timespan, met.append))
         except HttpResponseError as error:
             raise self._refused(error) from None
         except AzureError as error:
@@ -109,6 +117,17 @@ class Workspace:
                 where=self._where,
                 next_step="Check the network and the address, then run the same again.",
             ) from None
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            # What the client makes of an answer that is none, as of a proxy's page; its status may say more.
+            answer = met[-1].http_response if met else None
+            if answer is None or answer.status_code < _ERRORS:
+                raise self._no_answer(type(error).__name__) from None
+            unread = HttpResponseError()
+            unread.response, unread.status_code = answer, answer.status_code
+            raise self._refused(unread) from None
+
+    def _result(self, answer: Any) -> Result:
+        """The rows of what the client gives. Raises TooMuch, and whatever an answer that is none leads to."""
         if isinstance(answer, LogsQueryPartialResult):
             raise self._too_much("the answer is only a part")
         table = answer.tables[0]
@@ -118,12 +137,12 @@ class Workspace:
         columns = tuple(map(Column, table.columns, kinds))
         return Result(columns, tuple(tuple(row[i] for i in range(len(columns))) for row in table.rows))
 
-    def _answer(self, kql: str, timespan: timedelta | None) -> Any:
-        """What the client gives; after a 401 once more, with a new token."""
+    def _answer(self, kql: str, timespan: timedelta | None, met: Callable[[Any], None]) -> Any:
+        """What the client gives; after a 401 once more, with a new token. `met` gets each answer as it is."""
 
         def ask() -> Any:
             return self._client.query_workspace(
-                self._id, kql, timespan=timespan, server_timeout=_SERVER_TIMEOUT_S
+                self._id, kql, timespan=timespan, server_timeout=_SERVER_TIMEOUT_S, raw_response_hook=met
             )
 
         try:
@@ -141,15 +160,35 @@ class Workspace:
             next_step="Ask for a shorter time (starttime, endtime): at most 500,000 rows, 64 MB, 10 minutes.",
         )
 
+    def _not_asked(self, error: HttpResponseError) -> ConfigurationError | WaitError:
+        """An error without an answer: the client makes one of the credential's, or of one that broke off."""
+        refused = error.__context__
+        if not isinstance(refused, ClientAuthenticationError):
+            return self._no_answer(type(error).__name__)
+        if refused.__cause__ is not None:  # what kept the credential from hearing yes or no
+            return WaitError(
+                f"the login host gave no token ({type(refused.__cause__).__name__})",
+                where=self._where,
+                next_step="Check network, proxy and tenant, then run the same again.",
+            )
+        return ConfigurationError(
+            "the sign-in was refused",
+            where=self._where,
+            next_step="Run az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.",
+        )
+
+    def _no_answer(self, why: str) -> WaitError:
+        return WaitError(
+            f"what answers is not Log Analytics, or broke off ({why})",
+            where=self._where,
+            next_step="Does a proxy show a sign-in page here? Then run the same again.",
+        )
+
     def _refused(self, error: HttpResponseError) -> ConfigurationError | DataError | WaitError:
         status = error.status_code or 0
         code = _innermost(error)
-        if not status:  # the client turns the credential's error into one of its own
-            return ConfigurationError(
-                "the sign-in was refused",
-                where=self._where,
-                next_step="Run az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.",
-            )
+        if not status:
+            return self._not_asked(error)
         if status in _FORBIDDEN:
             return ConfigurationError(
                 f"the workspace may not be read (HTTP {status}, {code})",

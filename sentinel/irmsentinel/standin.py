@@ -26,7 +26,7 @@ from urllib.parse import parse_qs
 from irmcore.errors import DataError
 
 from irmsentinel.engine import Engine
-from irmsentinel.loopback import Served
+from irmsentinel.loopback import Served, write
 from irmsentinel.result import Result, cell
 
 _QUERY = re.compile(r"/(?:v1/)?workspaces/([^/]+)/query")
@@ -40,8 +40,8 @@ _DIGITS = 10
 _HANG_S = 30
 
 
-#: Status, document (or bytes as they are) and headers.
-Answer = tuple[int, Mapping[str, Any] | bytes, Mapping[str, str]]
+#: Status, document (or bytes as they are) and headers; seconds between two bytes.
+Answer = tuple[int, Mapping[str, Any] | bytes, Mapping[str, str], float]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Fault:
     """What the stand-in answers in place of a result, to the queries whose text matches ``of``.
 
     ``code`` is Azure's innermost one; ``times``: so often; 0: always. ``on`` is query, token or discovery;
-    ``body`` is sent as it is; ``location`` is where a redirect leads.
+    ``body`` is sent as it is, ``drip`` seconds between two bytes; ``location`` is where a redirect leads.
     """
 
     status: int
@@ -71,14 +71,15 @@ class Fault:
     on: str = "query"
     body: bytes | None = None
     location: str = ""
+    drip: float = 0.0
 
     def answer(self) -> Answer:
-        """Status, document and headers."""
+        """What goes out."""
         headers = {"Retry-After": self.retry_after, "Location": self.location}
         given = {name: value for name, value in headers.items() if value}
         inner = {"code": self.code, "message": "as asked for"} if self.code else None
         document = error(_CODES.get(self.status, "Error"), "as asked for", inner)
-        return self.status, document if self.body is None else self.body, given
+        return self.status, document if self.body is None else self.body, given, self.drip
 
 
 class StandIn(Served):
@@ -152,24 +153,29 @@ class _State:
             return fault.answer()
         if form.get("client_id") != self.options.app_id or form.get("client_secret") != self._secret:
             said = "AADSTS7000215: Invalid client secret provided."
-            return 401, {"error": "invalid_client", "error_description": said, "error_codes": [7000215]}, {}
-        return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": self._token}, {}
+            return (
+                401,
+                {"error": "invalid_client", "error_description": said, "error_codes": [7000215]},
+                {},
+                0.0,
+            )
+        return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": self._token}, {}, 0.0
 
     def query(self, workspace: str, authorization: str, body: bytes) -> Answer:
         """What a query gets."""
         status, document = self._checked(workspace, authorization)
         if status:
-            return status, document, {}
+            return status, document, {}, 0.0
         try:
             kql, within = asked(json.loads(body), self.options.now)
         except (ValueError, KeyError, TypeError, RecursionError):
-            return 400, error("BadArgumentError", "The request had some invalid properties"), {}
+            return 400, error("BadArgumentError", "The request had some invalid properties"), {}, 0.0
         with self._lock:
             self.queries.append(kql)
             fault = self.fault("query", kql)
             if fault is not None:
                 return fault.answer()
-            return *self._run(kql, within), {}
+            return *self._run(kql, within), {}, 0.0
 
     def _checked(self, workspace: str, authorization: str) -> tuple[int, dict[str, Any]]:
         """What is wrong with who asks and where; status 0 if nothing is."""
@@ -295,7 +301,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, error("PathNotFoundError", "The requested path does not exist"))
 
     def _send(
-        self, status: int, document: Mapping[str, Any] | bytes, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        document: Mapping[str, Any] | bytes,
+        headers: Mapping[str, str] | None = None,
+        drip: float = 0.0,
     ) -> None:
         content = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
@@ -304,7 +314,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        write(self.wfile, content, drip)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — http.server's name
         """Nothing: a request line is nobody's business."""

@@ -50,7 +50,7 @@ class Fault:
     content, blob or upload.
 
     ``body`` as bytes is sent as it is; ``cut``: the connection ends; ``after``: only after it was done;
-    ``when``: only a request with this in its query; ``times``: so often.
+    ``when``: only a request with this in its query; ``times``: so often; ``drip``: seconds between two bytes.
     """
 
     where: str
@@ -62,6 +62,7 @@ class Fault:
     after: bool = False
     when: str = ""
     times: int = 1
+    drip: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,7 @@ class TenantStandIn:
         if fault.after:
             act()
         if fault.body is not None:
-            return Response(fault.status, fault.body, fault.headers)
+            return Response(fault.status, fault.body, fault.headers, drip=fault.drip)
         document = {"error": {"code": fault.code, "message": "on demand"}} if fault.code else {}
         return Response(fault.status, document, fault.headers, cut=fault.cut)
 

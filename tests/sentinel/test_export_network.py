@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.identity import ClientSecretCredential
@@ -26,15 +27,20 @@ from irmsentinel.workspace import Workspace
 from tests.fakes.chaos import CONNECTED, ChaosProxy, Weather
 from tests.fakes.clock import FakeClock
 from tests.fakes.impostor import WRONGS, Impostor
-from tests.sentinel.exports import NOW, WORKSPACE, Stage, api, export, okta
+from tests.sentinel.exports import NOW, PLAIN, WORKSPACE, Stage, api, export, okta
 
 #: Between two cut points of a client alone, and of whole exports; `make faults` has closer ones.
 STRIDE, EXPORT_STRIDE = 299, 1499
-EACH = pytest.mark.parametrize("stride", [STRIDE, pytest.param(1, marks=pytest.mark.faults)])
-CLOSE = pytest.mark.parametrize("stride", [EXPORT_STRIDE, pytest.param(97, marks=pytest.mark.faults)])
-RESET = pytest.mark.parametrize("reset", [True, False], ids=["reset", "closed"])
+EACH = pytest.mark.parametrize(
+    ("reset", "stride"),
+    [
+        *((True, STRIDE), (False, STRIDE)),
+        *(pytest.param(*pair, marks=pytest.mark.faults) for pair in ((True, 2), (False, 7))),
+    ],
+)
+CLOSE = pytest.mark.parametrize("stride", [EXPORT_STRIDE, pytest.param(199, marks=pytest.mark.faults)])
 WAYS = pytest.mark.parametrize("way", ["up_cut", "down_cut"])
-TIMES = {"first": timedelta(days=4), "overlap": timedelta(days=1)}
+CHANGES: Mapping[str, Any] = {"first": timedelta(days=4), "overlap": timedelta(days=1), "query": PLAIN}
 DAYS = [f"2026-11-{day}" for day in range(17, 21)]
 
 
@@ -59,7 +65,7 @@ class Season:
         trouble = None
         try:
             now = NOW + timedelta(hours=hours)
-            export(source or self.source(), self.stage.way(), now=now, clock=self.clock, **TIMES)
+            export(source or self.source(), self.stage.way(), now=now, clock=self.clock, **CHANGES)
         except IrmError as error:
             trouble = error
         self.check()
@@ -130,7 +136,6 @@ def test_exports_whose_connections_are_cut(season: Season, way: str, stride: int
 
 
 @EACH
-@RESET
 @WAYS
 @pytest.mark.timeout(400)
 def test_an_answer_is_whole_or_none(season: Season, way: str, *, reset: bool, stride: int) -> None:
@@ -182,6 +187,11 @@ def test_a_slow_line_ends_at_the_deadlines(season: Season, what: str) -> None:
         assert time.monotonic() - begin < 12, weather
         assert isinstance(trouble, WaitError), weather
         assert season.rows() == []
+    season.line.weather = Weather()
+    season.api.fail(Fault(200, on=what, body=b" " * 500, drip=0.05))
+    begin = time.monotonic()
+    assert isinstance(season.export(season.source(0.3, 0.3)), WaitError)
+    assert time.monotonic() - begin < 4, "no time-out between two bytes ends this"
     season.end()
 
 

@@ -171,7 +171,7 @@ def test_an_answer_of_the_api_is_whole_or_none(season: Season, way: str, *, rese
     season.api.settle()
     last = season.api.passed[-1].up if way == "up_cut" else season.api.passed[-1].down
     kinds: Counter[str] = Counter()
-    for cut in range(0, last, stride * (last // 4_000 + 1)):
+    for cut in range(0, last, stride * (last // 2_000 + 1)):
         season.api.weather = Weather(**{way: cut, "reset": reset})
         try:
             answer = ask()

@@ -121,7 +121,7 @@ class Body:
         return block
 
 
-class _Watched:
+class Watched:
     """The connections of one exchange, so that a deadline can end it wherever it waits.
 
     It keeps a second descriptor of each connection: shutting that down wakes whoever waits in the
@@ -140,8 +140,12 @@ class _Watched:
                 _shut(self._sockets[-1])
 
     def expire(self) -> None:
+        self.expired = True
+        self.end()
+
+    def end(self) -> None:
+        """End all connections, whoever still has them open."""
         with self._lock:
-            self.expired = True
             for sock in self._sockets:
                 _shut(sock)
 
@@ -159,7 +163,7 @@ def _shut(sock: socket.socket) -> None:
         return  # the connection is gone already, which is what was wanted
 
 
-def _watching(watched: _Watched, base: type[Any]) -> type[Any]:
+def _watching(watched: Watched, base: type[Any]) -> type[Any]:
     """A connection pool class whose connections report their socket to ``watched``."""
 
     class Connection(base.ConnectionCls):  # type: ignore[misc,name-defined]
@@ -174,7 +178,7 @@ def _watching(watched: _Watched, base: type[Any]) -> type[Any]:
 class _Adapter(HTTPAdapter):
     """requests' adapter with watched connections and no retries."""
 
-    def __init__(self, watched: _Watched) -> None:
+    def __init__(self, watched: Watched) -> None:
         self._watched = watched
         super().__init__(max_retries=urllib3.Retry(0, read=False, redirect=False))
 
@@ -200,7 +204,7 @@ class Exchange:
     """
 
     def __init__(self, *, ca_file: str | None, proxy: str | None, deadline: float) -> None:
-        self._watched = _Watched()
+        self._watched = Watched()
         self._deadline = deadline
         self.session = requests.Session()
         self.session.trust_env = False
@@ -223,6 +227,7 @@ class Exchange:
     ) -> None:
         self._timer.cancel()
         self.session.close()
+        self._watched.end()  # a library that keeps an answer keeps its connection
         self._watched.close()
 
     @property

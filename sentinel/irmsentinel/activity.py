@@ -40,6 +40,9 @@ FURTHEST_BACK = 7 * 24 * 3600
 ATTEMPTS = 5
 #: Seconds that everybody waits if the service says "too many requests" and not for how long.
 THROTTLED_SECONDS = 30.0
+_AWAY = Meaning(Kind.WAIT, "the Management API cannot be reached")
+#: What asking again does not mend; the rest may pass.
+_UNREACHABLE = {"proxy-auth": meaning("", 407)}
 _NEXT_PAGE = ("nextpageuri", "nextpageurl")  # the reference has the first, another page the second
 
 
@@ -105,6 +108,10 @@ class Feed:
         self._clock = clock
         self._jitter = jitter
 
+    def close(self) -> None:
+        """Close all connections; the next request opens one."""
+        self._http.close()
+
     # -- subscriptions ------------------------------------------------------------------
 
     def start(self) -> bool:
@@ -132,16 +139,15 @@ class Feed:
 
     def subscriptions(self) -> list[Subscription]:
         """All subscriptions of the tenant. Raises as ``start``."""
-        found, _ = self._list(f"{self._account.base}/subscriptions/list", {})
-        return [Subscription(str(one.get("contentType")), str(one.get("status"))) for one in found]
+        return self._subscriptions()[1]
 
     def check(self) -> float:
         """The service's own time (seconds since 1970), which windows are counted from.
 
         Raises Fault if there is no enabled subscription, and as ``start``.
         """
-        headers, found = self._ask("GET", f"{self._account.base}/subscriptions/list", {})
-        status = {str(one.get("contentType")): str(one.get("status")) for one in found}.get(CONTENT_TYPE)
+        headers, found = self._subscriptions()
+        status = {one.content_type: one.status for one in found}.get(CONTENT_TYPE)
         if status != "enabled":
             code = "AF20022" if status is None else "AF20023"
             raise Fault(code, CODES[code])
@@ -149,6 +155,14 @@ class Feed:
             return parsedate_to_datetime(headers["date"]).timestamp()
         except (KeyError, ValueError):
             return self._clock.now()
+
+    def _subscriptions(self) -> tuple[Mapping[str, str], list[Subscription]]:
+        headers, found = self._ask("GET", f"{self._account.base}/subscriptions/list", {})
+        try:
+            return headers, [Subscription(str(one["contentType"]), str(one["status"])) for one in found]
+        except (KeyError, TypeError):
+            what = "an entry of the list of subscriptions lacks what every entry has"
+            raise Fault("bad-entry", Meaning(Kind.WAIT, what, "Report this to Microsoft.")) from None
 
     # -- content ------------------------------------------------------------------------
 
@@ -195,7 +209,7 @@ class Feed:
             try:
                 answer = self._http.ask(method, url, token)
             except Unreachable as trouble:
-                code, what = trouble.kind, Meaning(Kind.WAIT, "the Management API cannot be reached")
+                code, what = trouble.kind, _UNREACHABLE.get(trouble.kind, _AWAY)
             else:
                 code, body = _read(answer, array=method == "GET")
                 if not code:

@@ -18,7 +18,11 @@ from azure.identity import (
 )
 from irmcore import credentials
 
+from irmsentinel.bounded import BoundedTransport
 from irmsentinel.workspace import AUTHORITIES
+
+#: Seconds for one request to the login host.
+DEADLINE = 60.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ def maker(identity: Identity, cloud: str, environment: Mapping[str, str]) -> Cal
             str(identity.client_id),
             str(credentials.read(kind, name, environment).reveal()),  # of env or file: a text
             authority=authority,
+            transport=BoundedTransport(deadline=DEADLINE, ca_file=None, environment=True),
         )
 
     makers: dict[str, Callable[[], TokenCredential]] = {

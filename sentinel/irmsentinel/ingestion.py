@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError
-from azure.core.pipeline.transport import RequestsTransport
 from azure.monitor.ingestion import LogsIngestionClient
 from irmcore import __version__
 from irmcore.auth import MsalTokens
@@ -33,7 +32,9 @@ from irmcore.errors import AddressRefused, DamageError
 from irmcore.outbox import Box, Destination
 from irmcore.profile.model import CredentialRef
 from irmcore.replies import Failure, Outcome, Reply, retry_after
-from irmcore.transport import CONNECT_SECONDS, TokenHttp, Upload, failure
+from irmcore.transport import TokenHttp, Upload, failure
+
+from irmsentinel.bounded import BoundedTransport
 
 KIND = "azure-monitor-ingestion"
 CONTENT_TYPE = "application/json"
@@ -227,7 +228,7 @@ def without_values(text: str, payload: bytes) -> str:
 # -- the network ------------------------------------------------------------------------
 
 
-class _Given:
+class Given:
     """A token that is at hand already, as Microsoft's client wants it."""
 
     def __init__(self, token: str) -> None:
@@ -255,40 +256,42 @@ class IngestionTransport:
             with self._client(f"{parts.scheme}://{parts.netloc}", upload) as client:
                 client.upload(rule, stream, body, raw_response_hook=answers.append)
         except HttpResponseError as error:
-            return _reply(error)
+            return _refused(error)
         except AzureError as error:
             sent = not isinstance(error, ServiceRequestError)  # that one says: not sent
             # Microsoft's error hides where it came from from Python's own chain.
             return failure(error.inner_exception or error, committed=sent, expired=False)
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            # What the client makes of an answer that is none, such as a proxy's page that is not UTF-8.
+            return _reply(answers[0].http_response) if answers else Failure("protocol", committed=True)
         headers = answers[0].http_response.headers if answers else {}
         return Reply(status=204, request_id=_request_id(headers))
 
     def _client(self, endpoint: str, upload: Upload) -> LogsIngestionClient:
-        transport = RequestsTransport(
-            connection_verify=self._ca_file or True,
-            connection_timeout=CONNECT_SECONDS,
-            read_timeout=upload.deadline,
-            use_env_settings=False,
+        transport = BoundedTransport(
+            deadline=upload.deadline, ca_file=self._ca_file, proxy=self._proxy, environment=False
         )
-        more: dict[str, Any] = {"proxies": {"https": self._proxy}} if self._proxy else {}
         return LogsIngestionClient(
             endpoint,
-            _Given(upload.token),
+            Given(upload.token),
             transport=transport,
             retry_total=0,
             permit_redirects=False,
             user_agent=f"irmexport/{__version__}",
-            **more,
         )
 
 
-def _reply(error: HttpResponseError) -> Outcome:
+def _refused(error: HttpResponseError) -> Outcome:
     """An answer that Microsoft's client takes for an error: everything but 204."""
-    response: Any = error.response  # its type does not say that it has headers
-    if response is None:
+    if error.response is None:
         return Failure("protocol", committed=True)
     inner = getattr(error, "error", None)
     said = f"{inner.code}: {inner.message}" if inner is not None and inner.code else ""
+    return _reply(error.response, said)
+
+
+def _reply(response: Any, said: str = "") -> Reply:
+    """An answer that is no success, whose words are ``said``. (Its type does not say that it has headers.)"""
     status = int(response.status_code or 0)
     return Reply(
         status=status,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -32,12 +34,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What goes out: a document as JSON, or bytes as they are; ``cut``: the connection ends without it."""
+    """What goes out: a document as JSON, or bytes as they are; ``cut``: the connection ends without it.
+
+    ``drip``: seconds between two bytes of it.
+    """
 
     status: int
     document: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False
+    drip: float = 0.0
 
 
 class Served:
@@ -85,6 +91,16 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed in the middle is nobody's business."""
+
+
+def write(to: BufferedIOBase, content: bytes, drip: float) -> None:
+    """The body of an answer, at once or a byte at a time."""
+    if not drip:
+        to.write(content)
+        return
+    for at in range(len(content)):
+        to.write(content[at : at + 1])
+        time.sleep(drip)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -144,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         if response.status != 204:  # noqa: PLR2004 - No Content
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        write(self.wfile, content, response.drip)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — http.server's name
         """Nothing: a request line is nobody's business."""

@@ -9,15 +9,17 @@ from pathlib import Path
 
 from azure.core.credentials import TokenCredential
 from azure.identity import ClientSecretCredential
+from irmcore.clock import Clock
 from irmcore.errors import ConfigurationError
 
 from irmsentinel import announced, local
 from irmsentinel import identity as identities
+from irmsentinel.bounded import BoundedTransport
 from irmsentinel.content import Content
 from irmsentinel.engine import Engine
 from irmsentinel.identity import Identity
 from irmsentinel.result import Result
-from irmsentinel.workspace import HOSTS, Workspace
+from irmsentinel.workspace import DEADLINE, HOSTS, Workspace
 
 
 def azure(workspace: str, cloud: str, identity: Identity, environment: Mapping[str, str]) -> Workspace:
@@ -39,10 +41,16 @@ def remote(
     return azure(str(workspace), cloud, Identity(), environment)
 
 
-def stand_in(directory: Path, workspace: str | None = None) -> tuple[Workspace, datetime]:
+def stand_in(
+    directory: Path,
+    workspace: str | None = None,
+    *,
+    deadlines: tuple[float, float] = (identities.DEADLINE, DEADLINE),
+    clock: Clock | None = None,
+) -> tuple[Workspace, datetime]:
     """A workspace of the stand-in that has announced itself there (or its only one), and its time.
 
-    Raises ConfigurationError.
+    `deadlines` in seconds, for a request to the login host and for a query. Raises ConfigurationError.
     """
     at = announced.read(
         directory, "api.json", f"irmexport sentinel emulator --directory {directory} --local DIR"
@@ -55,11 +63,19 @@ def stand_in(directory: Path, workspace: str | None = None) -> tuple[Workspace, 
             at["secret"],
             authority=at["url"],
             disable_instance_discovery=True,
-            connection_verify=at["ca_file"],
+            transport=BoundedTransport(
+                deadline=deadlines[0], ca_file=at["ca_file"], environment=True, clock=clock
+            ),
         )
 
     there = Workspace(
-        workspace or at["workspace_id"], made_up(), f"{at['url']}/v1", at["ca_file"], renew=made_up
+        workspace or at["workspace_id"],
+        made_up(),
+        f"{at['url']}/v1",
+        at["ca_file"],
+        renew=made_up,
+        deadline=deadlines[1],
+        clock=clock,
     )
     return there, datetime.fromisoformat(at["now"])
 

@@ -27,7 +27,7 @@ from urllib.parse import parse_qs
 from irmcore.errors import DataError
 
 from irmsentinel.engine import Engine
-from irmsentinel.loopback import Served
+from irmsentinel.loopback import Served, write
 from irmsentinel.result import Result, cell
 
 _QUERY = re.compile(r"/(?:v1/)?workspaces/([^/]+)/query")
@@ -39,6 +39,10 @@ _CODES = {403: "InsufficientAccessError", 429: "TooManyRequests", 504: "GatewayT
 _MOST_BYTES = 1_000_000
 _DIGITS = 10
 _HANG_S = 30
+
+
+#: Status, document (or bytes as they are) and headers; seconds between two bytes.
+Answer = tuple[int, Mapping[str, Any] | bytes, Mapping[str, str], float]
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class Options:
 class Fault:
     """What the stand-in answers in place of a result, to the queries whose text matches ``of``.
 
-    ``code`` is Azure's innermost one; ``times``: so often; 0: always.
+    ``code`` is Azure's innermost one; ``times``: so often; 0: always. ``on`` is query, token or discovery;
+    ``body`` is sent as it is, ``drip`` seconds between two bytes; ``location`` is where a redirect leads.
     """
 
     status: int
@@ -64,6 +69,18 @@ class Fault:
     retry_after: str = ""
     of: str = ""
     times: int = 1
+    on: str = "query"
+    body: bytes | None = None
+    location: str = ""
+    drip: float = 0.0
+
+    def answer(self) -> Answer:
+        """What goes out."""
+        headers = {"Retry-After": self.retry_after, "Location": self.location}
+        given = {name: value for name, value in headers.items() if value}
+        inner = {"code": self.code, "message": "as asked for"} if self.code else None
+        document = error(_CODES.get(self.status, "Error"), "as asked for", inner)
+        return self.status, document if self.body is None else self.body, given, self.drip
 
 
 class StandIn(Served):
@@ -120,10 +137,10 @@ class _State:
     def expire(self) -> None:
         self._token = secrets.token_urlsafe(24)
 
-    def _fault(self, kql: str) -> Fault | None:
-        """The fault that this query meets, which is used up by it."""
+    def fault(self, on: str, kql: str = "") -> Fault | None:
+        """The fault that this query or request meets, which is used up by it."""
         for at, fault in enumerate(self.faults):
-            if re.search(fault.of, kql):
+            if fault.on == on and re.search(fault.of, kql):
                 if fault.times == 1:
                     del self.faults[at]
                 elif fault.times > 1:
@@ -131,31 +148,35 @@ class _State:
                 return fault
         return None
 
-    def token(self, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+    def token(self, form: Mapping[str, str]) -> Answer:
+        fault = self.fault("token")
+        if fault is not None:
+            return fault.answer()
         if form.get("client_id") != self.options.app_id or form.get("client_secret") != self._secret:
             said = "AADSTS7000215: Invalid client secret provided."
-            return 401, {"error": "invalid_client", "error_description": said, "error_codes": [7000215]}
-        return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": self._token}
+            return (
+                401,
+                {"error": "invalid_client", "error_description": said, "error_codes": [7000215]},
+                {},
+                0.0,
+            )
+        return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": self._token}, {}, 0.0
 
-    def query(
-        self, workspace: str, authorization: str, body: bytes
-    ) -> tuple[int, dict[str, Any], dict[str, str]]:
-        """Status, document and headers."""
+    def query(self, workspace: str, authorization: str, body: bytes) -> Answer:
+        """What a query gets."""
         status, document = self._checked(workspace, authorization)
         if status:
-            return status, document, {}
+            return status, document, {}, 0.0
         try:
             kql, within = asked(json.loads(body), self.options.now)
         except (ValueError, KeyError, TypeError, RecursionError):
-            return 400, error("BadArgumentError", "The request had some invalid properties"), {}
+            return 400, error("BadArgumentError", "The request had some invalid properties"), {}, 0.0
         with self._lock:
             self.queries.append(kql)
-            fault = self._fault(kql)
+            fault = self.fault("query", kql)
             if fault is not None:
-                inner = {"code": fault.code, "message": "as asked for"} if fault.code else None
-                headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
-                return fault.status, error(_CODES.get(fault.status, "Error"), "as asked for", inner), headers
-            return *self._run(kql, within), {}
+                return fault.answer()
+            return *self._run(kql, within), {}, 0.0
 
     def _checked(self, workspace: str, authorization: str) -> tuple[int, dict[str, Any]]:
         """What is wrong with who asks and where; status 0 if nothing is."""
@@ -252,6 +273,10 @@ class _Handler(BaseHTTPRequestHandler):
         if match is None:
             self._send(404, error("PathNotFoundError", "The requested path does not exist"))
             return
+        fault = self.state.fault("discovery")
+        if fault is not None:
+            self._send(*fault.answer())
+            return
         root = f"https://{self.headers.get('Host', 'localhost')}/{match[1]}"
         self._send(
             200,
@@ -278,16 +303,20 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, error("PathNotFoundError", "The requested path does not exist"))
 
     def _send(
-        self, status: int, document: Mapping[str, Any], headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        document: Mapping[str, Any] | bytes,
+        headers: Mapping[str, str] | None = None,
+        drip: float = 0.0,
     ) -> None:
-        content = json.dumps(document).encode()
+        content = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        write(self.wfile, content, drip)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — http.server's name
         """Nothing: a request line is nobody's business."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from irmcore import intake
 from irmcore.clock import Clock
 from irmcore.delivery import Sender
 from irmcore.desk import Desk, Overview
@@ -72,7 +73,18 @@ class Station:
         self._last_success = 0.0
 
     def round(self, *, backfill: bool = False, told: Told = lambda _collected, _rows: None) -> Round:
-        """Collect and send once. Raises what ``Collector.run`` raises, after the health rows were written."""
+        """Collect and send once. Raises what ``Collector.run`` raises, after the health rows were written.
+
+        An error of the disk, wherever it comes, is an OutboxFull: who repeats rounds goes on after one.
+        """
+        try:
+            return self._round(backfill=backfill, told=told)
+        except OSError as error:
+            raise intake.disk_trouble(error, self.box.path, in_part=True) from error
+        finally:
+            self.feed.close()  # until the next round nobody needs its connections
+
+    def _round(self, *, backfill: bool, told: Told) -> Round:
         sent = 0
 
         def after_a_part(done: Collected) -> None:

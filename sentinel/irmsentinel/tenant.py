@@ -46,10 +46,11 @@ _MOST_VALUE = 64 * 1024
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens instead of an answer: ``where`` is token, start, list, content, blob or upload.
+    """What happens instead of an answer: ``where`` is discovery, token, start, list,
+    content, blob or upload.
 
     ``body`` as bytes is sent as it is; ``cut``: the connection ends; ``after``: only after it was done;
-    ``when``: only a request with this in its query; ``times``: so often.
+    ``when``: only a request with this in its query; ``times``: so often; ``drip``: seconds between two bytes.
     """
 
     where: str
@@ -61,6 +62,7 @@ class Fault:
     after: bool = False
     when: str = ""
     times: int = 1
+    drip: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -189,10 +191,7 @@ class TenantStandIn:
             self.asked.append(request)
         if match := _DISCOVERY.fullmatch(request.path):
             root = f"{request.origin}/{match[1]}"
-            names = ("authorization_endpoint", "token_endpoint")
-            ends = ("authorize", "token")
-            pairs = {n: f"{root}/oauth2/v2.0/{e}" for n, e in zip(names, ends, strict=True)}
-            return Response(200, {"issuer": f"{root}/v2.0", **pairs})
+            return self._faulty("discovery", request, lambda: _discovery(root))
         if match := _TOKEN.fullmatch(request.path):
             tenant = match[1]
             return self._faulty("token", request, lambda: self._token(tenant, request.body))
@@ -214,7 +213,7 @@ class TenantStandIn:
         if fault.after:
             act()
         if fault.body is not None:
-            return Response(fault.status, fault.body, fault.headers)
+            return Response(fault.status, fault.body, fault.headers, drip=fault.drip)
         document = {"error": {"code": fault.code, "message": "on demand"}} if fault.code else {}
         return Response(fault.status, document, fault.headers, cut=fault.cut)
 
@@ -394,6 +393,12 @@ class TenantStandIn:
             row = {column.name: _stored(cell(value, column.type), column.type) for column, value in pairs}
             kept.append({name: value for name, value in row.items() if value not in (None, "")})
         return kept
+
+
+def _discovery(root: str) -> Response:
+    ends = {"authorization_endpoint": "authorize", "token_endpoint": "token"}
+    pairs = {name: f"{root}/oauth2/v2.0/{end}" for name, end in ends.items()}
+    return Response(200, {"issuer": f"{root}/v2.0", **pairs})
 
 
 def _stored(value: Any, kind: str) -> Any:

@@ -1,8 +1,9 @@
 """Queries on a Log Analytics workspace, by Microsoft's azure-monitor-query. The only module that knows it.
 
 Promised: a partial result is an error, never a shorter table; a token goes only to Microsoft's query
-hosts, or to a stand-in on loopback that was asked for; a query that the service gave up on is not run
-four times over; a token that is no longer taken is renewed once. Waiting is left to whoever asks.
+hosts, or to a stand-in on loopback that was asked for, and nothing goes where an answer leads; an answer that
+is none is an error of ours, and none takes longer than its deadline; a query that the service gave up on is
+not run four times over; a token that is no longer taken is renewed once. Waiting is left to whoever asks.
 Not promised, because not tried: a live workspace. It was tried on the stand-in.
 
 The client signs in, sends and tries again (its `send_request`); the answer is read here. Its own reading
@@ -17,13 +18,15 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from azure.core.rest import HttpRequest
 from azure.identity import AzureAuthorityHosts
 from azure.monitor.query import LogsQueryClient
+from irmcore.clock import Clock
 from irmcore.errors import AddressRefused, ConfigurationError, DataError, WaitError
 
 from irmsentinel import rows_text
+from irmsentinel.bounded import BoundedTransport
 from irmsentinel.content import Column
 from irmsentinel.result import Result
 from irmsentinel.rows_text import Rows
@@ -43,7 +46,7 @@ AUTHORITIES = {
 }
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _SERVER_TIMEOUT_S = 600
-_READ_TIMEOUT_S = 630  # longer than the server's, or its answer would be missed
+DEADLINE = 660.0  # longer than the server's, or its answer would be missed
 #: More rows than this no answer holds; one that has so many may be cut off.
 MOST_ROWS = 500_000
 _DONE = 200
@@ -67,10 +70,13 @@ class Workspace:
         ca_file: str | None = None,
         *,
         renew: Callable[[], TokenCredential] | None = None,
+        deadline: float = DEADLINE,
+        clock: Clock | None = None,
     ) -> None:
         """`renew` makes a credential that has no token yet: for when the old token is no longer taken.
 
-        Raises AddressRefused for an endpoint that is neither Microsoft's nor on loopback.
+        `deadline` in seconds for one query; `clock` is what the client's own waits are slept on. Raises
+        AddressRefused for an endpoint that is neither Microsoft's nor on loopback.
         """
         if endpoint not in HOSTS.values() and urlsplit(endpoint).hostname not in _LOOPBACK:
             raise AddressRefused(
@@ -80,19 +86,19 @@ class Workspace:
             )
         self._id = workspace_id
         self._where = f"workspace {workspace_id}"
-        self._endpoint, self._ca_file, self._renew = endpoint, ca_file, renew
+        self._endpoint, self._renew = endpoint, renew
+        self._transport = BoundedTransport(deadline=deadline, ca_file=ca_file, environment=True, clock=clock)
         self._client = self._connected(credential)
 
     def _connected(self, credential: TokenCredential) -> LogsQueryClient:
-        more: dict[str, Any] = {"connection_verify": self._ca_file} if self._ca_file else {}
         return LogsQueryClient(
             credential,
             endpoint=self._endpoint,
-            read_timeout=_READ_TIMEOUT_S,
+            transport=self._transport,
+            permit_redirects=False,  # no query is shown to whoever an answer names, no row taken from there
             # No status is tried again here: a 504 is a query of ten minutes, and a 429 is for who asks.
             retry_status=0,
             retry_read=0,
-            **more,
         )
 
     @property
@@ -106,20 +112,7 @@ class Workspace:
 
     def run(self, kql: str, *, timespan: timedelta | None) -> Result:
         """The result of a query. Raises TooMuch, Throttled, QueryRefused, ConfigurationError or WaitError."""
-        try:
-            answer = self._answer(kql, timespan)
-        except ClientAuthenticationError:
-            raise ConfigurationError(
-                "the sign-in was refused",
-                where=self._where,
-                next_step="Run az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.",
-            ) from None
-        except AzureError as error:
-            raise WaitError(
-                f"Log Analytics cannot be reached ({type(error).__name__})",
-                where=self._where,
-                next_step="Check the network and the address, then run the same again.",
-            ) from None
+        answer = self._told(kql, timespan)
         if answer.status != _DONE:
             raise self._refused(answer)
         if answer.partial:
@@ -129,12 +122,30 @@ class Workspace:
             columns = tuple(Column(column["name"], column["type"]) for column in table["columns"])
             rows = table["rows"] or ()
         except (LookupError, TypeError):
-            raise self._unanswered(answer) from None
+            raise self._no_answer("no table") from None
         if rows and not (isinstance(rows, Rows) and rows.widths == {len(columns)}):
-            raise self._unanswered(answer)
+            raise self._no_answer("no table")
         if len(rows) >= MOST_ROWS:
             raise self._too_much("the answer has as many rows as one can have")
         return Result(columns, rows)
+
+    def _told(self, kql: str, timespan: timedelta | None) -> _Answer:
+        """The service's answer, whatever it is. Raises ConfigurationError or WaitError if there is none."""
+        try:
+            return self._answer(kql, timespan)
+        except ClientAuthenticationError as refused:
+            raise self._not_signed_in(refused) from None
+        except HttpResponseError as error:
+            raise self._not_asked(error) from None
+        except AzureError as error:
+            raise WaitError(
+                f"Log Analytics cannot be reached ({type(error).__name__})",
+                where=self._where,
+                next_step="Check the network and the address, then run the same again.",
+            ) from None
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            # What the client makes of an answer that is none, as of a proxy's page to a sign-in.
+            raise self._no_answer(type(error).__name__) from None
 
     def _answer(self, kql: str, timespan: timedelta | None) -> _Answer:
         """What the service says; after a 401 once more, with a new token. Raises AzureError."""
@@ -152,6 +163,7 @@ class Workspace:
             headers={"Prefer": f"wait={_SERVER_TIMEOUT_S}"},
             json={"query": kql, "timespan": span},
         )
+        # stream: else the client decodes the answer, and fails at a page that is no UTF-8, whatever its status
         with self._client.send_request(request, stream=True) as response:
             status, later = response.status_code, response.headers.get("Retry-After", "")
             try:
@@ -166,6 +178,32 @@ class Workspace:
             what,
             where=self._where,
             next_step="Ask for a shorter time (starttime, endtime): at most 500,000 rows, 64 MB, 10 minutes.",
+        )
+
+    def _not_asked(self, error: HttpResponseError) -> ConfigurationError | WaitError:
+        """An error without an answer: the client makes one of the credential's, or of one that broke off."""
+        if isinstance(error.__context__, ClientAuthenticationError):
+            return self._not_signed_in(error.__context__)
+        return self._no_answer(type(error).__name__)
+
+    def _not_signed_in(self, refused: ClientAuthenticationError) -> ConfigurationError | WaitError:
+        if refused.__cause__ is not None:  # what kept the credential from hearing yes or no
+            return WaitError(
+                f"the login host gave no token ({type(refused.__cause__).__name__})",
+                where=self._where,
+                next_step="Check network, proxy and tenant, then run the same again.",
+            )
+        return ConfigurationError(
+            "the sign-in was refused",
+            where=self._where,
+            next_step="Run az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.",
+        )
+
+    def _no_answer(self, why: str) -> WaitError:
+        return WaitError(
+            f"what answers is not Log Analytics, or broke off ({why})",
+            where=self._where,
+            next_step="Does a proxy show a sign-in page here? Then run the same again.",
         )
 
     def _refused(self, answer: _Answer) -> ConfigurationError | DataError | WaitError:

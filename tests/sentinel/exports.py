@@ -30,6 +30,14 @@ from tests.sentinel.fixtures import plain
 WORKSPACE = "00000000-0000-0000-0000-00000000c0de"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 Rows = Sequence[Mapping[str, Any]]
+#: A query for what the aggregation `okta` gives of `okta` rows, a hundred times as fast on the local engine.
+PLAIN = """OktaSystemLogs
+| where TimeGenerated >= starttime and TimeGenerated < endtime
+| summarize ActivityCount = count()
+    by UserPrincipalName = ActorUsername, AggregationDate = bin(TimeGenerated, 1d)
+| extend SourceWorkload = "Okta", Activity = "Created an API token"
+| project UserPrincipalName, AggregationDate, SourceWorkload, Activity, ActivityCount
+"""
 
 
 def profile(name: str = "sentinel-activity") -> Profile:
@@ -81,13 +89,13 @@ class Here:
 class Stage:
     """A connector at an emulator, and the way to it."""
 
-    def __init__(self, directory: Path, *chosen: Profile) -> None:
+    def __init__(self, directory: Path, *chosen: Profile, outbox: str = "outbox") -> None:
         self.directory = directory
         self._profiles = {made.name: made for made in chosen or (profile(),)}
         self.emulator: Emulator = rehearsal.emulator(
             directory / "emulator", self._profiles.values(), Options(), lifetime=600
         )
-        self.settings = replace(Settings.read(str(directory / "outbox")), environment={})
+        self.settings = replace(Settings.read(str(directory / outbox)), environment={})
 
     @contextmanager
     def running(self) -> Iterator[Stage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from irmsentinel.cursor import Keeper
 
 from tests.sentinel.exports import WORKSPACE, Stage, api, okta
 from tests.sentinel.worker import DAYS
+from tests.tracing import traced
 
 ROOT = Path(__file__).parents[2]
 KILLS = 8
@@ -93,3 +96,59 @@ def test_killed_at_random(tmp_path: Path, record_property: Any) -> None:
     assert len(set(positions)) >= 3  # some were killed with a part of the work done
     record_property("kills", kills)
     record_property("cursors", len(set(positions)))
+
+
+#: Between two calls at which an export is killed in `make faults`; `make test` does a few.
+STRIDES = {"rename": 1, "fsync": 3, "write": 3, "mkdir": 4, "unlink": 3, "openat": 17, "read": 7}
+#: More than one piece of time.
+FEW = [f"2026-11-{day}" for day in range(13, 21)]
+
+
+@pytest.mark.needs("strace")
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("call", "first", "stride"),
+    [
+        ("rename", 5, 2),  # of a batch into ready/
+        *(pytest.param(call, 1, step, marks=pytest.mark.faults) for call, step in STRIDES.items()),
+    ],
+)
+def test_killed_at_each_call_of_an_export(
+    tmp_path: Path, call: str, first: int, stride: int, record_property: Any
+) -> None:
+    """Killed at any system call, an export's cursor is true, and the next leaves each row there once."""
+    rows = [okta(f"{day}T08:00:00Z") for day in FEW]
+    pairs = [("sarad@contoso.com", day) for day in FEW]
+    with Stage(tmp_path).running() as stage, api({"OktaSystemLogs": rows}, tmp_path / "api"):
+        nursery = Nursery(tmp_path)
+        for number in itertools.count(first, stride):
+            outbox = f"outbox-{number}"
+            here = Stage(tmp_path, outbox=outbox).way().box
+            pid = nursery.ask(f"stopped {outbox} {len(FEW)}")
+            with traced(pid, call, number, tmp_path / "strace"):
+                status = nursery.ask(f"wait {pid}")
+            assert status in (0, -signal.SIGKILL), (tmp_path / "failed").read_text()
+            accepted = there(here.path)
+            assert len(accepted) == len(set(accepted))
+            cursor = Keeper(here, "okta", WORKSPACE).load()
+            for user, day in pairs:
+                before = cursor and datetime.fromisoformat(day).replace(tzinfo=UTC) < cursor.read_to
+                assert (user, day) in accepted or not before
+            last = nursery.ask(f"go {outbox} {len(FEW)}")
+            assert nursery.ask(f"wait {last}") == 0, (tmp_path / "failed").read_text()
+            assert there(here.path) == pairs
+            if status == 0:
+                break
+        nursery.close()
+        assert Stage(tmp_path, outbox=outbox).way().drain() == 0
+        assert [(user, day) for user, day, _ in stage.counts()] == pairs
+    kills = (number - first) // stride
+    assert kills >= 2
+    record_property(f"kills at {call}", kills)
+
+
+def there(box: str) -> list[tuple[str, str]]:
+    """User and day of each row that is in an outbox's batches, sorted; what was only staged is not."""
+    files = [file for place in ("ready", "done") for file in Path(box, place).glob("**/payload")]
+    lines = [line for file in files for line in file.read_text().splitlines()[1:]]
+    return sorted((line.split(",")[0], day) for line in lines for day in FEW if day in line)

@@ -292,6 +292,21 @@ def test_a_damaged_batch_is_set_aside_and_the_others_go(tmp_path: Path, damage: 
     rig.emulator.stop()
 
 
+def test_a_state_whose_newest_records_are_damaged_is_not_believed(rig: Rig) -> None:
+    """What stands before them says that nothing was sent; the batch is set aside, as it may have been."""
+    rig.accept([row(1)])
+    rig.emulator.faults.next(Fault(reset_after_last_byte=True))
+    assert rig.drain().held == 1
+    file = Path(rig.batches()[0].path) / "state"
+    data = bytearray(file.read_bytes())
+    for slot in (2, 3):  # COMMIT and HELD; READY and INTENT stay
+        data[512 * slot + 40] ^= 1
+    file.write_bytes(data)
+    report = rig.drain()
+    assert (report.sent, report.quarantined) == (0, 1)
+    assert rig.kept() == ["user1@contoso.com"]
+
+
 def test_a_later_versions_batch_is_left_untouched(tmp_path: Path) -> None:
     """A state of a format that this version does not know is neither sent nor changed."""
     rig = Rig(tmp_path, limits=ONE_ROW)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -12,7 +13,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ from irmcore.disk import PosixDisk
 from irmcore.outbox import Box
 from irmemulator import Fault
 
+from tests.tracing import traced
 from tests.with_emulator.rig import Rig
+from tests.with_emulator.worker import BATCH_ROWS
 
 WORKER = Path(__file__).with_name("worker.py")
 KILLS = 200
@@ -190,20 +192,6 @@ CALLS = ["openat", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "floc
 SEND_CALLS = ["openat", "write", "fsync", "rename", "mkdir", "connect", "read"]
 
 
-@contextmanager
-def traced(pid: int, call: str, number: int, output: Path) -> Iterator[None]:
-    """A stopped worker that will be killed as it enters its ``number``th ``call``."""
-    what = (f"trace={call}", "signal=none", f"inject={call}:signal=SIGKILL:when={number}")
-    options = [option for part in what for option in ("-e", part)]
-    command = ["strace", "-f", "-q", "-o", output, *options, "-p", str(pid)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as strace:
-        status = Path(f"/proc/{pid}/status")
-        while "(tracing stop)" not in status.read_text():
-            assert strace.poll() is None
-        os.kill(pid, signal.SIGCONT)
-        yield
-
-
 def killed(nursery: Nursery, act: str, call: str, number: int, *given: object, **more: Any) -> bool:
     """Whether a worker was killed at that system call: False if it came to its end before."""
     pid = nursery.spawn(act, *given, stopped=True, **more)
@@ -232,6 +220,48 @@ def test_killed_at_each_call_of_an_enqueue(nursery: Nursery, call: str, record_p
         assert nursery.held(place["root"]) == set()
     assert number > 1
     record_property(f"kills at {call}", number - 1)
+
+
+#: Batches of a drain with four in flight: one that goes alone, and two for each of the four.
+MANY = 9
+#: Between two calls at which such a drain is killed in `make faults`.
+STRIDES = {**dict.fromkeys(SEND_CALLS, 1), "openat": 2, "read": 3}
+
+
+@pytest.mark.needs("strace")
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("call", "stride"),
+    [
+        *(("rename", 1), ("fsync", 6)),
+        *(pytest.param(*pair, marks=pytest.mark.faults) for pair in STRIDES.items()),
+    ],
+)
+def test_killed_at_each_call_with_four_in_flight(
+    nursery: Nursery, call: str, stride: int, record_property: Any
+) -> None:
+    """A drain with four uploads on their way, killed at any system call: each row is kept once, or held.
+
+    No more batches are held than were on their way.
+    """
+    kills = held = 0
+    for number in itertools.count(1, stride):
+        first, count = number * 100, MANY * BATCH_ROWS
+        place = nursery.place(number)
+        nursery.run("accept", first, count, **place)
+        if not killed(nursery, "drain", call, number, **place, in_flight=4):
+            break
+        kills += 1
+        nursery.run("again", first, count, **place, in_flight=4)
+        waits = nursery.held(place["root"])
+        assert len(waits) <= 4 * BATCH_ROWS
+        kept = nursery.kept()
+        for row in range(first, first + count):
+            assert kept[row] == 1 or (row in waits and kept[row] == 0), (number, row)
+        held += len(waits) // BATCH_ROWS
+    assert kills >= 3
+    record_property(f"kills at {call}", kills)
+    record_property(f"batches held at {call}", held)
 
 
 @pytest.mark.needs("strace")

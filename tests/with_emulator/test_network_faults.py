@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 import io
-import socket
-import ssl
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 from irmcore import gate as gates
 from irmcore.auth import MsalTokens
 from irmcore.connection import Connection
@@ -27,6 +21,7 @@ from irmcore.transport import HttpsTransport, TokenHttp, Upload
 from irmemulator import Fault, Options
 
 from tests.fakes.chaos import CONNECTED, ChaosProxy, Weather
+from tests.fakes.impostor import WRONGS, Impostor
 from tests.with_emulator.rig import HEADER, Rig, row
 
 #: Between two cut points in `make test`; `make faults` tries each.
@@ -176,66 +171,20 @@ def test_a_line_that_hangs_ends_at_the_deadline(
 # -- TLS --------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def tls_server(context: ssl.SSLContext) -> Iterator[str]:
-    """A TLS server on loopback that counts what it is sent after the handshake, by failing on any byte."""
-    heard: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
-
-        def serve() -> None:
-            try:
-                connection, _ = listener.accept()
-                with context.wrap_socket(connection, server_side=True) as tls:
-                    heard.append(tls.recv(4096))
-            except OSError:
-                return
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"https://127.0.0.1:{listener.getsockname()[1]}/"
-        thread.join(10)
-    assert b"".join(heard) == b"", "something was sent to a server that is not trusted"
-
-
-def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    """A server with that certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context
-
-
-NOW = datetime.datetime.now(datetime.UTC)
-DAY = datetime.timedelta(days=1)
-
-
 @pytest.mark.filterwarnings("ignore:ssl:DeprecationWarning")  # an old protocol is the case
-@pytest.mark.parametrize("wrong", ["name", "expired", "not-yet", "authority", "protocol"])
+@pytest.mark.parametrize("wrong", WRONGS)
 def test_a_server_that_must_not_be_trusted(tmp_path: Path, wrong: str) -> None:
     """Another name, a wrong date, another authority, TLS 1.1: no byte of the request leaves."""
-    authority = trustme.CA()
-    names = {"name": "elsewhere.invalid"}
-    dates: dict[str, dict[str, datetime.datetime]] = {
-        "expired": {"not_before": NOW - 9 * DAY, "not_after": NOW - DAY},
-        "not-yet": {"not_before": NOW + DAY, "not_after": NOW + 9 * DAY},
-    }
-    issuer = trustme.CA() if wrong == "authority" else authority
-    context = server_context(issuer.issue_cert(names.get(wrong, "127.0.0.1"), **dates.get(wrong, {})))
-    if wrong == "protocol":
-        context.options |= ssl.OP_NO_TLSv1_2 | ssl.OP_NO_TLSv1_3
-        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-        context.set_ciphers("ALL:@SECLEVEL=0")
-    trusted = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(trusted)
 
     def never() -> None:
         raise AssertionError("nothing may be committed")
 
-    with tls_server(context) as url:
+    with Impostor(tmp_path, wrong) as there:
         content = io.BytesIO(b"a,b\r\n1,2\r\n")
-        upload = Upload(url, "a-token", "rows.csv", "text/csv", content, 10, 5.0)
-        outcome = HttpsTransport(ca_file=str(trusted), user_agent="tests").post(upload, never)
+        upload = Upload(there.url, "a-token", "rows.csv", "text/csv", content, 10, 5.0)
+        outcome = HttpsTransport(ca_file=str(there.ca_file), user_agent="tests").post(upload, never)
     assert outcome == Failure("tls", committed=False)
+    assert (there.connections, there.heard) == (1, b"")
 
 
 # -- a proxy on the way -----------------------------------------------------------------------------

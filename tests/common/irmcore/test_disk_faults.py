@@ -285,6 +285,25 @@ def test_a_receipt_that_cannot_be_written_is_in_doubt(tmp_path: Path) -> None:
     assert sent_by(service) == NOTES
 
 
+def test_a_gate_that_cannot_be_written_costs_no_receipt(tmp_path: Path) -> None:
+    """The receipt is written before what it means for the connector: nothing is in doubt for that."""
+    connector, first = queued(tmp_path)
+
+    class NoGate(PosixDisk):
+        def write_at(self, path: str, offset: int, data: bytes) -> None:
+            if path.endswith("/gate"):
+                raise OSError(errno.EIO, "an error", path)
+            super().write_at(path, offset, data)
+
+    service = FakeTransport()
+    with pytest.raises(OSError, match="an error"):
+        on(NoGate(), connector, tmp_path).drain(service)
+    assert len(service.posts) == 1
+    assert connector.states()[first] == "done SENT"
+    connector.drain(service)
+    assert sent_by(service) == NOTES
+
+
 def test_a_disk_that_takes_no_receipt_does_not_put_the_queue_in_doubt(tmp_path: Path) -> None:
     """Receipt after receipt that cannot be written opens the breaker: two batches in doubt, not all."""
 

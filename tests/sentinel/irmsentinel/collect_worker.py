@@ -3,12 +3,14 @@
     python collect_worker.py OUTBOX TENANT
 
 Each line of its input forks a collector that makes rounds without end (``load``) or one round (``once``); the
-answer is its process id. ``wait PID`` is answered with its exit status.
+answer is its process id. ``wait PID`` is answered with its exit status. ``stopped PLACE`` makes a round with
+the outbox PLACE, once it is told to go on; ``again PLACE`` one, and one more in which nothing has to wait.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from dataclasses import replace
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import msal  # noqa: F401 - else each collector would load it, when it first asks for a token
 from irmcore.clock import SystemClock
+from irmcore.desk import Desk
 from irmcore.disk import PosixDisk
 from irmcore.errors import IrmError
 from irmcore.outbox import Origin
@@ -32,8 +35,8 @@ def settings(directory: Path) -> Collecting:
 
 
 def work(act: str, outbox: str, directory: Path) -> None:
-    """Rounds of a collector; of ``load``, each made durable in as many parts as can be."""
-    if act == "load":
+    """Rounds of a collector; those to be killed make things durable in as many parts as can be."""
+    if act in ("load", "stopped"):
         collector.COMMIT_BLOBS = 2
     station = Station(
         settings(directory),
@@ -43,14 +46,39 @@ def work(act: str, outbox: str, directory: Path) -> None:
         disk=PosixDisk(),
         clock=SystemClock(),
     )
+    if act == "stopped":
+        station.feed.check()  # signed in; what is killed is the round
+        os.kill(os.getpid(), signal.SIGSTOP)
     while True:
         try:
             station.round()
         except IrmError:
-            if act == "once":
+            if act != "load":
                 raise
-        if act == "once":
+        if act in ("once", "stopped"):
             return
+        if act == "again":
+            Desk(PosixDisk(), SystemClock(), outbox).resume(station.box)
+            act = "once"
+
+
+def spawn(act: str, outbox: str, directory: Path) -> int:
+    """A collector's process id; one that stops itself has done so."""
+    pid = os.fork()
+    if pid:
+        if act == "stopped":
+            os.waitpid(pid, os.WUNTRACED)
+        return pid
+    code = 1
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        work(act, outbox, directory)
+        code = 0
+    except BaseException:  # noqa: BLE001 - shown by the test, through standard error
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 def main(outbox: str, directory: Path) -> None:
@@ -59,22 +87,10 @@ def main(outbox: str, directory: Path) -> None:
         act, _, rest = line.strip().partition(" ")
         if act == "wait":
             _, status = os.waitpid(int(rest), 0)
-            print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the nursery's answer
-            continue
-        pid = os.fork()
-        if pid:
-            print(pid, flush=True)  # noqa: T201 - the same
-            continue
-        code = 1
-        try:
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, 1)
-            work(act, outbox, directory)
-            code = 0
-        except BaseException:  # noqa: BLE001 - shown by the test, through standard error
-            traceback.print_exc()
-        finally:
-            os._exit(code)
+            answer = os.waitstatus_to_exitcode(status)
+        else:
+            answer = spawn(act, rest or outbox, directory)
+        print(answer, flush=True)  # noqa: T201 - the nursery's answer
 
 
 if __name__ == "__main__":

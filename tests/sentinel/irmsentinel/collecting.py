@@ -55,10 +55,12 @@ class Rig:
             settings, rehearsal.secret, Governor(settings.requests_per_minute, self.clock), self.clock
         )
 
-    def station(self, **given: Any) -> Station:
-        """A collector with its sender."""
+    def station(
+        self, change: Callable[[Collecting], Collecting] = lambda same: same, **given: Any
+    ) -> Station:
+        """A collector with its sender; ``change`` alters its settings, ``given`` as in ``settings``."""
         return Station(
-            self.settings(**given),
+            change(self.settings(**given)),
             str(self.root),
             rehearsal.secret,
             ORIGIN,

@@ -410,6 +410,27 @@ def test_a_full_disk_ends_the_round_in_words_and_loses_nothing(rig: Rig) -> None
     assert sum(record["new"] for record in records) == len(rig.ids()), "no record of rows that were not kept"
 
 
+def test_a_disk_that_takes_no_health_row_ends_the_round_in_words(rig: Rig) -> None:
+    """Whoever repeats rounds must not be ended by it; the alerts are there, and the next round is whole."""
+    station = rig.station()
+    station.round()
+    record = rig.alert(HOUR)
+    target = rig.settings().health
+    assert target is not None
+    box = rig.root / target.box_name
+    (box / "tmp").rename(box / "was-tmp")
+    with pytest.raises(OutboxFull):
+        station.round()
+    assert rig.ids() == [record["Id"]]
+    rig.tenant.disable()
+    with pytest.raises(OutboxFull):
+        station.round()
+    (box / "was-tmp").rename(box / "tmp")
+    with pytest.raises(ConfigurationError, match="disabled"):
+        station.round()
+    assert ("failed", "failed", "Management API, AF20023") in rig.health()
+
+
 def test_a_gap_that_grows_is_one_gap(make_rig: Made) -> None:
     """Rounds that do not come to their end find the same absence again, a little longer."""
     rig = make_rig()

@@ -1,0 +1,42 @@
+"""The server that must not be trusted: it hears who trusts it, and would be trusted but for what is wrong."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.impostor import WRONGS, Impostor
+
+
+def say(there: Impostor, context: ssl.SSLContext) -> None:
+    """Trust whoever ``context`` does, and say something."""
+    port = int(there.url.rsplit(":", 1)[1])
+    plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+    with plain, context.wrap_socket(plain, server_hostname="127.0.0.1") as tls:
+        tls.sendall(b"a secret")
+
+
+def test_it_hears_who_trusts_it(tmp_path: Path) -> None:
+    """With nothing wrong, a client that trusts its authority tells it what it has to say."""
+    with Impostor(tmp_path) as there:
+        say(there, ssl.create_default_context(cafile=str(there.ca_file)))
+    assert (there.connections, there.heard) == (1, b"a secret")
+
+
+@pytest.mark.filterwarnings("ignore:ssl:DeprecationWarning")  # an old protocol is the case
+@pytest.mark.parametrize("wrong", WRONGS)
+def test_what_is_wrong_is_seen_by_who_looks_and_heard_by_who_does_not(tmp_path: Path, wrong: str) -> None:
+    """A client that verifies says nothing; one that does not is heard: so silence proves the looking."""
+    with Impostor(tmp_path, wrong) as there:
+        with pytest.raises(ssl.SSLError):
+            say(there, ssl.create_default_context(cafile=str(there.ca_file)))
+        careless = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        careless.check_hostname = False
+        careless.verify_mode = ssl.CERT_NONE
+        careless.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        careless.set_ciphers("ALL:@SECLEVEL=0")
+        say(there, careless)
+    assert (there.connections, there.heard) == (2, b"a secret")

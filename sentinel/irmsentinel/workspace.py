@@ -163,7 +163,7 @@ class Workspace:
             headers={"Prefer": f"wait={_SERVER_TIMEOUT_S}"},
             json={"query": kql, "timespan": span},
         )
-        # stream: else the client decodes the answer, and fails at a page that is no UTF-8, whatever its status
+        # stream: else the client decodes the answer, and fails at one that is no UTF-8, whatever its status
         with self._client.send_request(request, stream=True) as response:
             status, later = response.status_code, response.headers.get("Retry-After", "")
             try:

@@ -15,7 +15,7 @@ import json
 import re
 import struct
 import zlib
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate, chain
@@ -34,6 +34,7 @@ NAME = struct.Struct(f">Q{KEY_BYTES}s")
 _END = struct.Struct(">i8s")
 _RECORD = struct.Struct(f">Q{KEY_BYTES}si8s")
 RECORD_BYTES = _RECORD.size
+_WHOLE = struct.Struct(f"{RECORD_BYTES}s")
 _DAY = struct.Struct(f">{NAME.size}xi8x")
 #: Where a record has its slot and the first number of its key.
 _SLOT_AT, _KEY_AT = 0, 8
@@ -114,16 +115,17 @@ def unpack(data: bytes) -> Iterator[RowKey]:
 def _grouped(records: bytes) -> dict[int, bytes]:
     """Records by their event date, in their order."""
     days = [day for (day,) in _DAY.iter_unpack(records)]
-    if len(set(days)) == 1:
+    groups: dict[int, list[bytes]] = {day: [] for day in set(days)}
+    if len(groups) == 1:
         return {days[0]: records}
-    groups: defaultdict[int, list[bytes]] = defaultdict(list)
-    for start, day in zip(range(0, len(records), RECORD_BYTES), days):
-        groups[day].append(records[start : start + RECORD_BYTES])
+    add = {day: group.append for day, group in groups.items()}
+    for day, record in zip(days, _divided(records)):
+        add[day](record)
     return {day: b"".join(group) for day, group in groups.items()}
 
 
 def _divided(records: bytes) -> list[bytes]:
-    return [records[at : at + RECORD_BYTES] for at in range(0, len(records), RECORD_BYTES)]
+    return [record for (record,) in _WHOLE.iter_unpack(records)]
 
 
 # -- the index ---------------------------------------------------------------------------------

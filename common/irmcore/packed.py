@@ -34,6 +34,8 @@ _SIZES = (
     134_217_757,
     268_435_459,
 )
+#: Records that are expected where nobody knows how many will come.
+_UNKNOWN = 32_000
 #: Records whose numbers are read together.
 _SLICE = 4_096
 
@@ -46,7 +48,8 @@ class Records:
         self._width, self._at = width, at
         self._number = f"{at}xQ{width - at - 8}x"
         self._data: bytes | bytearray = data or bytearray()
-        self._index(len(data) // width)
+        rows = len(data) // width if data else _UNKNOWN
+        self._index(next(size for size in _SIZES if size >= 2 * rows or size == _SIZES[-1]))
 
     def __len__(self) -> int:
         return len(self._before)
@@ -92,16 +95,16 @@ class Records:
         if not isinstance(self._data, bytearray):
             self._data = bytearray(self._data)
         self._data += data
-        if 4 * len(self._data) > self._size * self._width:
-            self._index(2 * len(self._data) // self._width)
+        if 4 * len(self._data) > self._size * self._width and self._size < _SIZES[-1]:
+            self._index(_SIZES[min(_SIZES.index(self._size) + 2, len(_SIZES) - 1)])
         else:
             self._enter(falls)
 
-    def _index(self, expected: int) -> None:
-        """Make the index anew, with room for so many records."""
-        self._size = next(size for size in _SIZES if size >= 2 * expected or size == _SIZES[-1])
+    def _index(self, size: int) -> None:
+        """Make the index anew, with so many places."""
+        self._size = size
         #: Of each place the last record (from 1) whose number falls on it; of each record the one before it.
-        self._places = array("I", bytes(4 * self._size))
+        self._places = array("I", [0]) * size
         self._before = array("I")
         step = _SLICE * self._width
         for start in range(0, len(self._data), step):

@@ -545,7 +545,7 @@ class Staging:
         self._disk.append(f"{self._path}/{name}", data)
 
     def add(self, draft: Draft) -> str:
-        """Write a batch, not accepted yet, and give its id."""
+        """Write a batch, not accepted yet, and give its id. Payload and row keys are durable."""
         name = manifests.batch_id(draft.destination, draft.content_type, draft.payload)
         if self._disk.free_bytes(self._path) < MIN_FREE_BYTES + 2 * len(draft.payload):
             raise OutboxFull(
@@ -558,6 +558,8 @@ class Staging:
         self._disk.create(f"{path}/payload", draft.payload)
         keys = draft.rowkeys(bytes.fromhex(name))
         self._disk.create(f"{path}/rowkeys", keys)
+        for file in ("payload", "rowkeys"):  # now: the disk works while the next rows are shaped
+            self._disk.sync(f"{path}/{file}")
         kept = replace(draft, payload=b"", rowkeys=lambda _: b"")
         self._drafts.append((name, kept, _sums(draft.payload, keys)))
         return name
@@ -583,7 +585,7 @@ class Staging:
             first = State(states.READY, self._box.clock.now(), order + part)
             self._disk.create(f"{path}/manifest.json", manifests.encode(manifest))
             self._disk.create(f"{path}/state", slots.blank_file(first.as_record()))
-            files = ["payload", "rowkeys", "manifest.json", "state"]
+            files = ["manifest.json", "state"]
             before = self._predecessor(name)
             if before is not None:
                 self._disk.create(f"{path}/attempts.jsonl", self._box.history_file(before))

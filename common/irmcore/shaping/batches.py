@@ -6,7 +6,8 @@ import csv
 import io
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
+from operator import add
 from typing import Any, NamedTuple
 
 from irmcore.profile.model import Profile
@@ -51,10 +52,10 @@ class Lines(NamedTuple):
     @staticmethod
     def of(columns: Sequence[Sequence[str]]) -> Lines:
         """The lines of rows that come column by column, as csv.writer writes them."""
-        lines = [f"{line}\r\n" for line in map(",".join, zip(*map(_quoted, columns)))]
-        text = "".join(lines)
+        lines = list(map(",".join, zip(*map(_quoted, columns))))
+        text = "\r\n".join([*lines, ""])
         sizes = map(len, lines) if text.isascii() else (len(line.encode()) for line in lines)
-        return Lines(text.encode(), list(accumulate(sizes)))
+        return Lines(text.encode(), list(accumulate(map(add, sizes, repeat(2)))))
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """The rows that were written."""

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, count, repeat
+from operator import itemgetter
 from typing import Any, BinaryIO, Callable, NamedTuple
 
 #: Bytes of a stretch, more or less: some hundred rows. More are no faster, and more memory.
@@ -26,6 +27,7 @@ _BOM = b"\xef\xbb\xbf"
 NUL_MARK = "\udc00"
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n").findall
+_FIRST, _LAST = itemgetter(0), itemgetter(-1)
 _BEFORE_A_QUOTE = frozenset(("", ",", "\n"))
 _BEHIND_A_QUOTE = frozenset(("", ",", "\n", "\r"))
 
@@ -60,12 +62,13 @@ class Cells:
     The caller sets csv's field size limit.
     """
 
-    def __init__(self, stream: BinaryIO, *, bom: bool = False, piece: int = PIECE) -> None:
+    def __init__(self, stream: BinaryIO | Part, *, bom: bool = False, piece: int = PIECE) -> None:
         """``bom``: a byte order mark at the beginning is passed over. ``piece``: bytes of a stretch."""
         self._stream = stream
         self._bom = bom
         self._size = piece
         self._left = ""  # what was read and not divided yet; it begins with a row
+        self._behind = b""  # what was read behind the last whole line
         self._line = 1  # where the next row begins
 
     def row(self) -> list[str]:
@@ -106,14 +109,22 @@ class Cells:
         if self._left:
             text, self._left = self._left, ""
             return text
-        data = self._stream.read(times * self._size)
-        if data and not data.endswith(b"\n"):
-            data += self._stream.readline()
+        data = self._lines_of_bytes(times * self._size)
         if self._bom:
             self._bom = False
             data = data.removeprefix(_BOM)
         text = data.decode("utf-8", "surrogateescape")
         return text.replace("\0", NUL_MARK) if "\0" in text else text
+
+    def _lines_of_bytes(self, size: int) -> bytes:
+        data = self._behind
+        while True:
+            more = self._stream.read(size)
+            end = more.rfind(b"\n") + 1
+            if end or not more:
+                self._behind = more[end:]
+                return data + more[:end]
+            data += more
 
     def _closed(self, text: str) -> tuple[str, list[str]]:
         """The text, with as much more as closes its quotes, and its parts between them; or none of these."""
@@ -185,12 +196,23 @@ def _are_at_borders(parts: list[str]) -> bool:
     ``parts`` are the text between the quotes, and every other of them is outside; where it is empty, but
     for the beginning of the text, two quotes stand together.
     """
-    outside = parts[::2]
-    behind = {part[:1] for part in outside[1:]}
-    if len(parts) % 2:
-        outside.pop()
-    before = {part[-1:] for part in outside}
-    return behind <= _BEHIND_A_QUOTE and before <= _BEFORE_A_QUOTE
+    behind, before = parts[2::2], parts[0 : len(parts) - 1 : 2]
+    return _first_of(behind) <= _BEHIND_A_QUOTE and _last_of(before) <= _BEFORE_A_QUOTE
+
+
+def _first_of(parts: list[str]) -> set[str]:
+    """What they begin with; "" for an empty one."""
+    try:
+        return set(map(_FIRST, parts))
+    except IndexError:
+        return {part[:1] for part in parts}
+
+
+def _last_of(parts: list[str]) -> set[str]:
+    try:
+        return set(map(_LAST, parts))
+    except IndexError:
+        return {part[-1:] for part in parts}
 
 
 def _put(cells: list[str], outside: list[str], inside: list[str]) -> Sequence[int]:
@@ -216,11 +238,15 @@ class Part(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
-        piece = _read_at(self._file, min(len(buffer), self._left), self._at)
-        buffer[: len(piece)] = piece
+    def read(self, size: int = -1) -> bytes:
+        piece = _read_at(self._file, self._left if size < 0 else min(size, self._left), self._at)
         self._at += len(piece)
         self._left -= len(piece)
+        return piece
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self.read(len(buffer))
+        buffer[: len(piece)] = piece
         return len(piece)
 
 

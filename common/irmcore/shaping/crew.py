@@ -7,6 +7,7 @@ holds no lock, and ends with whoever started it. Only where a process can be cop
 
 from __future__ import annotations
 
+import gc
 import marshal
 import os
 import signal
@@ -104,6 +105,7 @@ def _be_member(pipe: int, file: int, work: Callable[[], Iterator[Any]]) -> None:
             signal.signal(name, signal.SIG_DFL)
         _close_all_but({pipe, file})  # above all locks, which are not the member's to hold
         _set_room(pipe)
+        gc.disable()  # a member makes no circles, and is soon over
         with open(pipe, "wb") as out:
             for result in work():
                 _say(out, result)

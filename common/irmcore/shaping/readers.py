@@ -124,7 +124,7 @@ def _again(stream: io.BufferedReader, *, name: str, ragged: str) -> Again | None
     file, size = stream.fileno(), os.fstat(stream.fileno()).st_size
 
     def walk(wanted: Callable[[int], bool]) -> Iterator[Block | int]:
-        cells = Cells(io.BufferedReader(Part(file, 0, size)), bom=True)
+        cells = Cells(Part(file, 0, size), bom=True)
         width = len(_first_row(cells))
         return _some_csv_blocks(cells.some(width, wanted), width, name=name, ragged=ragged)
 

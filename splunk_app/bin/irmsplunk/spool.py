@@ -8,7 +8,6 @@ list, are not part of it: a row with a list where the profile needs one value is
 from __future__ import annotations
 
 import csv
-import io
 import re
 import sys
 import tempfile
@@ -97,7 +96,7 @@ class Spool:
 
     def _cells(self, part: _Request) -> Cells:
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # `_raw` may be long; only what is sent is limited
-        return Cells(io.BufferedReader(Part(self._file.fileno(), part.start, part.length), _PIECE))
+        return Cells(Part(self._file.fileno(), part.start, part.length))
 
     def _walk(
         self, header: tuple[str, ...], needed: frozenset[str], wanted: Callable[[int], bool]

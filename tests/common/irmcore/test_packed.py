@@ -68,7 +68,7 @@ def test_an_index_grows_with_its_records() -> None:
         assert found.add_if_new(some, struct.pack(">500Q", *some)) == []
     assert found.known(numbers) == list(range(len(numbers)))
     assert found.known([digest(-number) for number in range(1, 500)]) == []
-    assert found._size == 131_101  # noqa: SLF001 - four places a record, or more
+    assert found._size == 262_147  # noqa: SLF001 - four places a record, or more
 
 
 def test_the_sizes_are_primes() -> None:
@@ -78,7 +78,7 @@ def test_the_sizes_are_primes() -> None:
 
 
 def test_many_records_take_little_more_than_their_bytes() -> None:
-    """100,000 records of 32 bytes take no more than 40 bytes each beside them."""
+    """100,000 records of 32 bytes take no more than 50 bytes each beside them."""
     numbers = [digest(number) for number in range(100_000)]
     tracemalloc.start()
     try:
@@ -89,7 +89,7 @@ def test_many_records_take_little_more_than_their_bytes() -> None:
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert taken < 100_000 * (32 + 40)
+    assert taken < 100_000 * (32 + 50)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ def test_resend_loses_nothing_either() -> None:
 
 #: Every sync that there is: who calls it for what → the story that goes wrong without it.
 SYNCS = {
+    "add: payload": "enqueue_killed",
+    "add: rowkeys": "enqueue_killed",
     "_discard: tmp": "give_up_killed",
     "_recorded: *": "enqueue",
     "_recorded: runs": "enqueue",
@@ -72,8 +74,6 @@ SYNCS = {
     "prepare: *": "enqueue_killed",
     "prepare: attempts.jsonl": "give_up",
     "prepare: manifest.json": "enqueue_killed",
-    "prepare: payload": "enqueue_killed",
-    "prepare: rowkeys": "enqueue_killed",
     "prepare: state READY": "enqueue_killed",
     "replace_file: *": "enqueue",
     "replace_file: small": "enqueue",

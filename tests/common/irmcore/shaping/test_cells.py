@@ -117,8 +117,7 @@ def test_which_stretches_are_divided_as_one_text(data: bytes, *, divided: bool) 
     """Plain rows, quoted cells and doubled quotes are divided in C; ragged, stray and empty ones are not."""
     cells = Cells(io.BytesIO(data))
     cells.row()
-    (stretch,) = cells.stretches(2)
-    assert bool(stretch.columns) is divided
+    assert {bool(stretch.columns) for stretch in cells.stretches(2)} == {divided}
 
 
 def test_a_byte_order_mark_is_passed_over_where_it_may_stand() -> None:

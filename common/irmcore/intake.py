@@ -99,7 +99,7 @@ def rehearse(
     Raises InputError, and DamageError where ``accept`` would repair the row ledger.
     ``on_row`` is given each row as it would go out, ``on_reject`` each refused one.
     """
-    known = Ledger(box.disk, f"{box.path}/ledger") if box is not None and box.exists() else None
+    known = _looked_at(box) if box is not None and box.exists() else None
     pipeline = Pipeline(profile, known)
     try:
         sizes = [filled.rows for filled in pipeline.batches(table, name, progress, on_reject, on_row)]
@@ -354,6 +354,12 @@ def open_ledger(box: Box) -> Ledger:
     except ledgers.Damaged:
         return rebuild(box)
     return known
+
+
+def _looked_at(box: Box) -> Ledger | None:
+    """The ledger, for who only looks; None where nothing was ever accepted."""
+    known = Ledger(box.disk, f"{box.path}/ledger")
+    return known if known.complete() or any(box.ids()) else None
 
 
 def _ledger(box: Box) -> Ledger:

@@ -516,6 +516,16 @@ def test_a_dry_run_without_an_outbox(box: Box) -> None:
     assert not Path(box.path).exists()
 
 
+def test_a_dry_run_where_nothing_was_ever_accepted(box: Box) -> None:
+    """An outbox that was only made has no ledger yet: every row is new. With batches, its lack is damage."""
+    box.create()
+    assert intake.rehearse(table(HEADER + THREE), profile(), box).counts == Counts(read=3, shaped=3)
+    accept(box, THREE)
+    box.disk.remove_tree(f"{box.path}/ledger")
+    with pytest.raises(DamageError):
+        intake.rehearse(table(HEADER + THREE), profile(), box)
+
+
 def test_a_dry_run_at_a_damaged_ledger(box: Box) -> None:
     """A dry run says that the ledger is damaged; a real run makes it anew and knows its rows."""
     accept(box, THREE)

@@ -23,7 +23,7 @@ from typing import Callable, NamedTuple, TypeVar
 
 from irmcore import tally
 from irmcore.disk import Disk
-from irmcore.packed import Records
+from irmcore.packed import Records, numbers
 from irmcore.tally import Count
 
 #: Bytes of a row key, and of its beginning that leaves out the thresholds: the same detection.
@@ -144,7 +144,7 @@ class Day:
 
     def known(self, keys: Sequence[bytes], slots: Sequence[int]) -> set[int]:
         """The positions of rows whose subject may be in, or whose slot is."""
-        subjects = struct.unpack(f">{f'Q{KEY_BYTES - 8}x' * len(keys)}", b"".join(keys))
+        subjects = numbers(b"".join(keys))[:: KEY_BYTES // 8].tolist()
         return {*self._by_subject.known(subjects), *self._by_slot.known(slots)}
 
     def all_keys(self) -> Iterator[bytes]:

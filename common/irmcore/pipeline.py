@@ -7,7 +7,6 @@ processes. What depends on other rows, of this run and of earlier ones, is settl
 from __future__ import annotations
 
 import os
-import struct
 from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,8 +16,8 @@ from typing import Any, Callable, NamedTuple
 from irmcore import ledger as ledgers
 from irmcore.counts import Counts
 from irmcore.errors import InputError
-from irmcore.ledger import DAY_MICROSECONDS, KEY_BYTES, NAME, Day, Ledger
-from irmcore.packed import Records
+from irmcore.ledger import DAY_MICROSECONDS, NAME, Day, Ledger
+from irmcore.packed import Records, numbers
 from irmcore.profile import Profile
 from irmcore.shaping import crew
 from irmcore.shaping.batches import Batcher, Lines
@@ -285,7 +284,7 @@ class Pipeline:
         """
         if isinstance(each, _Done):
             names, days, _ = going = each.going
-            slots = list(struct.unpack(f">{f'Q{KEY_BYTES}x' * len(days)}", names))
+            slots = numbers(names)[:: NAME.size // 8].tolist()
             if not self._suspects(slots, days, names) and not self._taken.add_if_new(slots, names):
                 return going
             each = each.look()

@@ -9,12 +9,12 @@ then the later one takes the next free place. docs/decisions/0002-spreading.md h
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from itertools import chain
 from operator import add
 
+from irmcore.packed import numbers
 from irmcore.shaping import columns
 from irmcore.shaping.columns import Memo
 from irmcore.shaping.times import canonical
@@ -37,10 +37,10 @@ def first_places(times: Sequence[int], keys: Sequence[bytes], step: int) -> list
     """Of each row what ``places`` gives first."""
     window = WINDOWS[step]
     slots = window // step
-    numbers = struct.unpack(f">{'Q8xQ' * len(keys)}", b"".join(keys))
+    parts = numbers(b"".join(keys))
     return [
         time - time % window + (subject + threshold) % slots * step
-        for time, subject, threshold in zip(times, numbers[::2], numbers[1::2])
+        for time, subject, threshold in zip(times, parts[::3], parts[2::3])
     ]
 
 

@@ -29,6 +29,12 @@ def digest(number: int) -> int:
     return int.from_bytes(blake2b(b"%d" % number, digest_size=8).digest(), "big")
 
 
+@given(st.lists(st.integers(0, 2**64 - 1)))
+def test_numbers_of_bytes(found: list[int]) -> None:
+    """Numbers are read as they were packed."""
+    assert packed.numbers(struct.pack(f">{len(found)}Q", *found)).tolist() == found
+
+
 @given(NUMBERS, st.lists(NUMBERS, max_size=3), NUMBERS)
 def test_records_are_found_by_their_numbers(
     first: list[int], more: list[list[int]], asked: list[int]

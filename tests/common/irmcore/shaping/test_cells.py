@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Union
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from irmcore.shaping.cells import NUL_MARK, Broken, Cells
 
 Row = list[str]
-Found = list[tuple[int, Row | Broken]]
+Found = list[tuple[int, Union[Row, Broken]]]
 
 #: What a reader may stumble over, and whole cells.
 ODD = st.sampled_from(

@@ -44,7 +44,7 @@ PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
         scratch, rows=effort.rows(100_000), rounds=effort.rounds
     ),
     "outbox": lambda scratch, effort: outboxes.measure(
-        scratch, batches=effort.rows(250), rounds=effort.rounds
+        scratch, batches=effort.rows(750), rounds=effort.rounds
     ),
     "ledger": lambda scratch, effort: ledgers.measure(
         scratch, keys=effort.rows(10_000_000), rounds=effort.rounds

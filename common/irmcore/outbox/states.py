@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 READY = "READY"  # accepted, may be sent
@@ -44,7 +44,7 @@ class State:
     request_id: str = ""
 
     def as_record(self) -> dict[str, Any]:
-        record = asdict(self)
+        record = dict(vars(self))
         record["reason"] = _short(self.reason)
         record["request_id"] = _short(self.request_id)
         return record

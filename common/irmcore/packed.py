@@ -52,12 +52,12 @@ def numbers(data: bytes) -> array[int]:
 class Records:
     """Records of ``width`` bytes; the number of each stands ``at`` so many bytes, big-endian, in eight."""
 
-    def __init__(self, width: int, at: int = 0, data: bytes = b"") -> None:
-        """``data`` are records to begin with; they are kept as they are, not copied."""
+    def __init__(self, width: int, at: int = 0, data: bytes | None = None) -> None:
+        """``data`` are records, kept as they are, not copied. None: nobody knows how many will come."""
         self._width, self._at = width, at
         self._number = f"{at}xQ{width - at - 8}x"
         self._data: bytes | bytearray = data or bytearray()
-        rows = len(data) // width if data else _UNKNOWN
+        rows = len(data) // width if data is not None else _UNKNOWN
         self._index(next(size for size in _SIZES if size >= 2 * rows or size == _SIZES[-1]))
 
     def __len__(self) -> int:

@@ -117,14 +117,14 @@ class Cells:
         return text.replace("\0", NUL_MARK) if "\0" in text else text
 
     def _lines_of_bytes(self, size: int) -> bytes:
-        data = self._behind
+        found = [self._behind]
         while True:
             more = self._stream.read(size)
             end = more.rfind(b"\n") + 1
             if end or not more:
                 self._behind = more[end:]
-                return data + more[:end]
-            data += more
+                return b"".join([*found, more[:end]])
+            found.append(more)
 
     def _closed(self, text: str) -> tuple[str, list[str]]:
         """The text, with as much more as closes its quotes, and its parts between them; or none of these."""

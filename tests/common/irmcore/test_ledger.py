@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 
 import pytest
@@ -316,3 +317,15 @@ def test_one_date_is_always_kept() -> None:
     ledger.merge([records(*map(key, range(9)))])
     ledger = Ledger(disk, PATH, memory=1)
     assert ledger.day(DAY) is ledger.day(DAY)
+
+
+def test_a_date_without_rows_takes_no_room() -> None:
+    """Dates of which nothing is known are remembered by the thousand: each takes some kilobytes at most."""
+    _, ledger = new()
+    tracemalloc.start()
+    try:
+        assert not any(ledger.day(DAY + number).has_slot(1) for number in range(100))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 100 * 16_000

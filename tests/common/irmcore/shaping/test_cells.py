@@ -7,7 +7,7 @@ import io
 from typing import Union
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from irmcore.shaping.cells import NUL_MARK, Broken, Cells
 
@@ -89,7 +89,11 @@ def by_reader(data: bytes) -> Found:
             found.append((first, Broken(str(error), last[0].rstrip("\r\n"), reader.line_num > first)))
 
 
+@settings(max_examples=300)
 @given(TEXT, st.integers(1, 4), PIECES)
+@example('h,i\nx"a""b",1\n', 2, 100)
+@example('h,i\n"a""b"x,1\n', 2, 100)
+@example('h,i\n"a""b",1"\n"2",3\n', 2, 100)
 def test_cells_are_those_of_the_csv_module(text: str, width: int, piece: int) -> None:
     """Odd or plain, and wherever stretches end: the same rows, lines and broken rows."""
     data = text.encode()

@@ -73,11 +73,13 @@ def main() -> None:
     effort = QUICK if asked.quick else FULL
     on = machine()
     lines: list[Line] = []
-    for name in asked.only or PARTS:
-        # Beside the tree, not under /tmp, which may be memory: what is synced must reach a disk.
-        Path(".cache").mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=".cache") as scratch:
-            for line in PARTS[name](Path(scratch).absolute(), effort):
+    # Beside the tree, not under /tmp, which may be memory: what is synced must reach a disk.
+    Path(".cache").mkdir(exist_ok=True)
+    # One for all, so that little is removed before the end: it would slow down whoever makes files next.
+    with tempfile.TemporaryDirectory(dir=".cache") as scratch:
+        for name in asked.only or PARTS:
+            (part := Path(scratch, name).absolute()).mkdir()
+            for line in PARTS[name](part, effort):
                 lines.append(line)
                 print(" | ".join(line.cells()), file=sys.stderr, flush=True)
     print(markdown(lines, on))

@@ -14,6 +14,7 @@ from irmcore.outbox import Box, Destination, Draft, Manifest, Origin
 from irmcore.outbox.states import COMMIT, INTENT, SENT
 
 BYTES = 10_000
+KEY_BYTES = 48  # of the row keys of one row
 
 
 class Counting(PosixDisk):
@@ -25,13 +26,17 @@ class Counting(PosixDisk):
         self.syncs += 1
         super()._fsync(path, flags)
 
+    def _write(self, path: str, flags: int, data: bytes, offset: int, *, sync: bool) -> None:
+        self.syncs += sync
+        super()._write(path, flags, data, offset, sync=sync)
+
 
 def batch(box: Box, number: int) -> None:
     """One batch from staging to its receipt, with every step that makes it durable."""
     where = Destination("bench", {"to": "nowhere"}, "hold")
     payload = (b"%d of %d\n" % (number, os.getpid())).ljust(BYTES, b".")
     staging = box.stage(f"run-{os.getpid()}-{number}")
-    staging.add(Draft(payload, "text/plain", where, 1, lambda _: b""))
+    staging.add(Draft(payload, "text/plain", where, 1, lambda _: bytes(KEY_BYTES)))
 
     def describe(name: str, draft: Draft, part: int, sums: dict[str, Any]) -> Manifest:
         return Manifest(
@@ -53,19 +58,21 @@ def batch(box: Box, number: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Make a box, then so many batches."""
+    """Make a box, say so, and wait for a line; then so many batches."""
     count = arguments[0] == "--count"
     path = arguments[count]
-    disk = Counting()
+    disk = Counting() if count else PosixDisk()
     Path(path).mkdir(parents=True, exist_ok=True)
     box = Box(disk, SystemClock(), f"{path}/box")
     box.create()
-    if count:
+    if isinstance(disk, Counting):
         batch(box, 0)  # the first also makes directories
         before = disk.syncs
         batch(box, 1)
         print(disk.syncs - before)
         return
+    print("started", flush=True)
+    sys.stdin.readline()
     for number in range(int(arguments[1])):
         batch(box, number)
 

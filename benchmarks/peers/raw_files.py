@@ -13,6 +13,8 @@ def main(path: str, count: int, syncs: int) -> None:
     """``syncs`` of them for each file, the directory's among them."""
     Path(path).mkdir(parents=True)
     directory = os.open(path, os.O_RDONLY)
+    print("started", flush=True)
+    sys.stdin.readline()
     for number in range(count):
         file = os.open(f"{path}/new", os.O_CREAT | os.O_WRONLY, 0o600)
         os.write(file, b"x" * BYTES)

@@ -16,6 +16,7 @@ from typing import Any
 
 from irmcore.reasons import Refused
 from irmcore.shaping import times
+from irmcore.shaping.readers import MAX_FIELD_CHARACTERS
 from irmcore.shaping.times import zone_named
 
 _NAME = "recordssaved"
@@ -99,6 +100,7 @@ def _table(text: str) -> Log | None:
     at = next((i for i, line in enumerate(lines) if _ANYWHERE.search(line)), None)
     if at is None:
         return None
+    csv.field_size_limit(MAX_FIELD_CHARACTERS)  # it is the process's: whoever read something else set it
     for delimiter in (",", "\t", ";", "|"):
         header = next(csv.reader([lines[at]], delimiter=delimiter), [])
         if len(header) > 1 and any(_ANYWHERE.fullmatch(name.strip()) for name in header):

@@ -481,7 +481,7 @@ class Sender:
             return []
         try:
             found = self._accept_halves(batch, manifest, halves)
-        except (OSError, OutboxBusy, OutboxFull):
+        except (OSError, OutboxFull):
             return self._leave(report, "disk-full")  # the state says SPLIT: the next sender does it
         self._finish(batch)
         return found

@@ -193,7 +193,7 @@ class Desk:
             "id": batch.id,
             "connector": _name(box),
             "place": batch.place,
-            "state": asdict(batch.state) if batch.state else None,
+            "state": batch.state._asdict() if batch.state else None,
             "manifest": manifest,
             "problem": problem,
             "history": box.history(batch),

@@ -1,9 +1,9 @@
 """Files as a seam: the few operations that durability rests on, one method each.
 
 What is promised: data handed to ``create``/``write_at``/``append`` survives a power loss after
-``sync`` of the file, a name after ``sync_dir`` of its directory. Modes are 0600 and 0700 whatever the
-umask. Errors are OSError, as the system gives them; who calls decides what they mean.
-Paths are text and never come from user data.
+``sync`` of the file (``sync=True``: when they return), a name after ``sync_dir`` of its directory. Modes
+are 0600 and 0700 whatever the umask. Errors are OSError, as the system gives them; who calls decides
+what they mean. Paths are text and never come from user data.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ import os
 import shutil
 import sys
 from typing import Protocol
+
+if sys.platform != "win32":
+    import fcntl
+
+    _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 
 
 class Lock(Protocol):
@@ -26,11 +31,11 @@ class Disk(Protocol):
 
     def read(self, path: str) -> bytes: ...
 
-    def create(self, path: str, data: bytes) -> None: ...
+    def create(self, path: str, data: bytes, *, sync: bool = False) -> None: ...
 
-    def write_at(self, path: str, offset: int, data: bytes) -> None: ...
+    def write_at(self, path: str, offset: int, data: bytes, *, sync: bool = False) -> None: ...
 
-    def append(self, path: str, data: bytes) -> None: ...
+    def append(self, path: str, data: bytes, *, sync: bool = False) -> None: ...
 
     def sync(self, path: str) -> None: ...
 
@@ -59,31 +64,29 @@ class PosixDisk:
     """Linux and macOS."""
 
     def read(self, path: str) -> bytes:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             return file.read()
 
-    def create(self, path: str, data: bytes) -> None:
+    def create(self, path: str, data: bytes, *, sync: bool = False) -> None:
         """A new file with ``data``. Raises FileExistsError if there is one."""
-        self._write(path, os.O_CREAT | os.O_EXCL, data, None)
+        self._write(path, os.O_CREAT | os.O_EXCL, data, 0, sync=sync)
 
-    def write_at(self, path: str, offset: int, data: bytes) -> None:
+    def write_at(self, path: str, offset: int, data: bytes, *, sync: bool = False) -> None:
         """Overwrite in place, or grow the file, which must exist."""
-        self._write(path, 0, data, offset)
+        self._write(path, 0, data, offset, sync=sync)
 
-    def append(self, path: str, data: bytes) -> None:
+    def append(self, path: str, data: bytes, *, sync: bool = False) -> None:
         """Add to the end of a file, which is made if there is none."""
-        self._write(path, os.O_CREAT | os.O_APPEND, data, None)
+        self._write(path, os.O_CREAT | os.O_APPEND, data, 0, sync=sync)
 
-    def _write(self, path: str, flags: int, data: bytes, offset: int | None) -> None:
+    def _write(self, path: str, flags: int, data: bytes, offset: int, *, sync: bool) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600)
         try:
             if flags & os.O_CREAT:
-                os.fchmod(descriptor, 0o600)  # a narrow umask must not lock us out
-            if offset is not None:
-                os.lseek(descriptor, offset, os.SEEK_SET)
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+                _unmask(descriptor)
+            _put(descriptor, data, offset)
+            if sync:
+                _flush(descriptor)
         finally:
             os.close(descriptor)
 
@@ -114,12 +117,12 @@ class PosixDisk:
         os.unlink(path)
 
     def remove_tree(self, path: str) -> None:
-        """Remove a directory and what is in it; it need not exist."""
+        """Remove a file, or a directory and what is in it; it need not exist."""
         try:
-            if os.listdir(path):
+            if os.path.isdir(path) and not os.path.islink(path):
                 shutil.rmtree(path)
             else:
-                os.rmdir(path)  # what it most often comes to, and a walk takes longer
+                os.unlink(path)
         except FileNotFoundError:
             return
 
@@ -131,7 +134,7 @@ class PosixDisk:
             return []
 
     def exists(self, path: str) -> bool:
-        return os.path.lexists(path)
+        return os.access(path, os.F_OK)  # half the price of lstat's exception for a name that is not there
 
     def size(self, path: str) -> int:
         return os.stat(path).st_size
@@ -142,22 +145,35 @@ class PosixDisk:
         return found.f_bavail * found.f_frsize
 
     def try_lock(self, path: str) -> Lock | None:
-        """The lock on ``path``, or None if another live process (or holder here) has it."""
-        import fcntl  # noqa: PLC0415 - not on Windows
+        """The lock on ``path``, or None if another live process (or holder here) has it.
 
-        while True:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                os.fchmod(descriptor, 0o600)
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _is_at(descriptor, path):
-                    return _Held(descriptor)
-            except OSError as error:
-                os.close(descriptor)
-                if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                    return None
-                raise
-            os.close(descriptor)  # its last holder removed the file: the lock is of the one made since
+        A lock's file stays: whoever removed one that is held would let a second holder in.
+        """
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _unmask(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                return None
+            raise
+        return _Held(descriptor)
+
+
+def _unmask(descriptor: int) -> None:
+    """Mode 0600 also under a umask that takes that from its owner; to set it always would be a write."""
+    if os.fstat(descriptor).st_mode & 0o777 != 0o600:
+        os.fchmod(descriptor, 0o600)
+
+
+def _put(descriptor: int, data: bytes, offset: int) -> None:
+    """All of ``data``, from ``offset`` on: a write may take less than it is given."""
+    if offset:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def _flush(descriptor: int) -> None:
@@ -165,26 +181,15 @@ def _flush(descriptor: int) -> None:
 
     That branch was written from Apple's manual and NOT EXECUTED: no macOS has run it so far.
     """
-    import fcntl  # noqa: PLC0415 - not on Windows
-
-    full: int | None = getattr(fcntl, "F_FULLFSYNC", None)
-    if full is not None:
+    if _FULL_SYNC is not None:
         try:
-            fcntl.fcntl(descriptor, full)
+            fcntl.fcntl(descriptor, _FULL_SYNC)
         except OSError as error:
             if error.errno not in (errno.ENOTSUP, errno.ENOTTY, errno.EINVAL):
                 raise
         else:
             return
     os.fsync(descriptor)  # also on a file system of macOS that has no F_FULLFSYNC
-
-
-def _is_at(descriptor: int, path: str) -> bool:
-    """Whether the open file is still the one that bears the name ``path``."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
 
 
 class _Held:
@@ -206,15 +211,13 @@ class WindowsDisk(PosixDisk):
     modes are left to the directory's access list.
     """
 
-    def _write(self, path: str, flags: int, data: bytes, offset: int | None) -> None:
+    def _write(self, path: str, flags: int, data: bytes, offset: int, *, sync: bool) -> None:
         binary = getattr(os, "O_BINARY", 0)
         descriptor = os.open(path, os.O_WRONLY | binary | flags, 0o600)
         try:
-            if offset is not None:
-                os.lseek(descriptor, offset, os.SEEK_SET)
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+            _put(descriptor, data, offset)
+            if sync:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
 

@@ -242,8 +242,8 @@ class _Run:
         }
         target = f"{self._box.path}/runs/{self._id}.json"
         try:
-            self._box.disk.create(target, json.dumps(record, indent=1).encode("ascii") + b"\n")
-            self._box.disk.sync(target)
+            text = json.dumps(record, indent=1).encode("ascii") + b"\n"
+            self._box.disk.create(target, text, sync=True)
             self._box.disk.sync_dir(f"{self._box.path}/runs")
         except OSError as error:
             return replace(done, warning=f"the run's record could not be written ({error.strerror})")

@@ -262,8 +262,7 @@ class Ledger:
     def announce(self, run: str, batches: list[str]) -> None:
         """Record, durably, that ``batches`` are about to be accepted."""
         path = f"{self._path}/pending/{run}"
-        self._disk.create(path, json.dumps(batches).encode("ascii"))
-        self._disk.sync(path)
+        self._disk.create(path, json.dumps(batches).encode("ascii"), sync=True)
         self._disk.sync_dir(f"{self._path}/pending")
 
     def announced(self) -> dict[str, list[str]]:

@@ -171,15 +171,23 @@ class PowerLossDisk:
             raise Killed
         return self._files[self._file(path)]
 
-    def create(self, path: str, data: bytes) -> None:
-        self._put(path, self._link(path, directory=False), 0, data)
+    def create(self, path: str, data: bytes, *, sync: bool = False) -> None:
+        node = self._link(path, directory=False)
+        self._put(path, node, 0, data)
+        if sync:
+            self._flush("sync", path, node)
 
-    def write_at(self, path: str, offset: int, data: bytes) -> None:
-        self._put(path, self._file(path), offset, data)
+    def write_at(self, path: str, offset: int, data: bytes, *, sync: bool = False) -> None:
+        node = self._file(path)
+        self._put(path, node, offset, data)
+        if sync:
+            self._flush("sync", path, node)
 
-    def append(self, path: str, data: bytes) -> None:
+    def append(self, path: str, data: bytes, *, sync: bool = False) -> None:
         node = self._file(path) if self.exists(path) else self._link(path, directory=False)
         self._put(path, node, len(self._files[node]), data)
+        if sync:
+            self._flush("sync", path, node)
 
     def sync(self, path: str) -> None:
         self._flush("sync", path, self._file(path))
@@ -241,12 +249,8 @@ class PowerLossDisk:
     def remove_tree(self, path: str) -> None:
         if not self.exists(path):
             return
-        for name in self.names(path):
-            child = f"{path}/{name}"
-            if self._find(child) in self._directories:
-                self.remove_tree(child)
-            else:
-                self._unlink(child)
+        for name in self.names(path):  # none of a file
+            self.remove_tree(f"{path}/{name}")
         self._unlink(path)
 
     def names(self, path: str) -> list[str]:
@@ -303,13 +307,9 @@ class Careless(PowerLossDisk):
     def _new(self, medium: Medium) -> PowerLossDisk:
         return Careless(medium, self._without, self._sites, self._name_of)
 
-    def sync(self, path: str) -> None:
+    def _flush(self, kind: str, path: str, node: int) -> None:
         if not self._skipped(path):
-            super().sync(path)
-
-    def sync_dir(self, path: str) -> None:
-        if not self._skipped(path):
-            super().sync_dir(path)
+            super()._flush(kind, path, node)
 
     def _skipped(self, path: str) -> bool:
         name = path.rsplit("/", 1)[1]
@@ -317,6 +317,6 @@ class Careless(PowerLossDisk):
             name = f"state {self._name_of(self.read(path))}"
         elif name.endswith(".new") or any(character.isdigit() for character in name):
             name = "*"  # a random name may have no digit
-        site = f"{sys._getframe(2).f_code.co_name}: {name}"  # noqa: SLF001 - the caller's name
+        site = f"{sys._getframe(3).f_code.co_name}: {name}"  # noqa: SLF001 - who called the disk
         self._sites.add(site)
         return site == self._without

@@ -188,7 +188,7 @@ def kill_at_random(
 
 
 #: The system calls that change something on disk or on the wire (TLS uses read and write).
-CALLS = ["openat", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "flock", "fchmod"]
+CALLS = ["openat", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "flock"]
 SEND_CALLS = ["openat", "write", "fsync", "rename", "mkdir", "connect", "read"]
 
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from irmcore.clock import Clock
 from irmcore.disk import Disk, Lock
@@ -30,22 +30,21 @@ from irmcore.errors import (
     BatchUnwritable,
     DamageError,
     OperatorError,
-    OutboxBusy,
     OutboxFull,
     UnknownFormat,
 )
+from irmcore.outbox import bays, slots, states
 from irmcore.outbox import manifest as manifests
-from irmcore.outbox import slots, states
 from irmcore.outbox.manifest import Destination, Manifest
 from irmcore.outbox.states import State
 
-_FORMAT = b"irmexport outbox 2\n"
+_FORMAT = b"irmexport outbox 3\n"
 _ID = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 _RUN_FILE = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]+\.(?:csv|json)")
+_json = json.JSONEncoder(sort_keys=True).encode
 _TMP = "tmp"  # of the connector's own directory
-_LOCK = ".lock"
 _DIRECTORIES = (_TMP, "ready", "done", "quarantine", "runs", "rejects")
 _GATE = "gate"  # the sender's slot file: reserved like the states, for a receipt must find its space
 
@@ -83,8 +82,7 @@ class Draft:
     rowkeys: Callable[[bytes], bytes]  # from the batch id's bytes to the file
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """A batch where it stands. ``state`` is None if none of its slots can be read.
 
     ``unknown``: a later version of irmexport wrote its state; ``denied``: this user may not read it.
@@ -163,8 +161,7 @@ class Box:
         """Put ``data`` in place of the file ``name`` as a whole, durably."""
         # A name of its own: two processes may do the same at once.
         temporary = f"{self.path}/{_TMP}/{name}-{secrets.token_hex(4)}.new"
-        self.disk.create(temporary, data)
-        self.disk.sync(temporary)
+        self.disk.create(temporary, data, sync=True)
         self.disk.rename(temporary, f"{self.path}/{name}")
         self.disk.sync_dir(self.path)
 
@@ -255,16 +252,20 @@ class Box:
                 return place
         return None
 
+    def standing(self, name: str) -> Batch | None:
+        """The batch of this id as it is now, or None."""
+        place = self.place_of(name)
+        return None if place is None else self._load(name, place)
+
     def reload(self, name: str) -> Batch:
         """The batch of this id as it is now. Raises OperatorError if there is none."""
-        place = self.place_of(name)
-        if place is None:
+        found = self.standing(name)
+        if found is None:
             raise OperatorError(
                 f"there is no batch {name[:12]}",
                 where=self.path,
                 next_step="See `irmexport status`.",
             )
-        found = self._load(name, place)
         if found.state is None and not self.disk.exists(found.path):
             return self.reload(name)  # the sender has moved it since: look where it is now
         return found
@@ -329,16 +330,15 @@ class Box:
 
     def look_up(self, name: str) -> tuple[Batch, bytes] | None:
         """The batch of this id with its row keys, also while the sender moves it; None if there is none."""
-        for _ in range(3):
-            place = self.place_of(name)
-            if place is None:
-                return None
-            batch = self._load(name, place)
+        tries = 3
+        while (batch := self.standing(name)) is not None:
+            tries -= 1
             try:
                 return batch, self.disk.read(f"{batch.path}/rowkeys")
             except (FileNotFoundError, NotADirectoryError):
-                continue
-        return batch, b""
+                if not tries:
+                    return batch, b""
+        return None
 
     def change(self, batch: Batch, **changes: Any) -> Batch:
         """Write a new state, durably, and give the batch with it. Raises BatchUnwritable, OSError."""
@@ -346,13 +346,13 @@ class Box:
             raise BatchDamaged(
                 "no state of this batch can be read", where=batch.path, next_step="It is set aside."
             )
-        state = replace(batch.state, at=self.clock.now(), **changes)
+        state = batch.state._replace(at=self.clock.now(), **changes)
         path, number = f"{batch.path}/state", batch.number + 1
         with _its_own(batch.id):
             slots.write(self.disk, path, state.as_record(), number)
             if batch.damaged:
                 slots.mend(self.disk, path, number)
-        return replace(batch, state=state, number=number, damaged=False)
+        return batch._replace(state=state, number=number, damaged=False)
 
     def settle(self, batch: Batch) -> None:
         """Make the state durable that was read: a process may have died between its write and its sync.
@@ -371,22 +371,20 @@ class Box:
         path = f"{batch.path}/state"
         if self.disk.exists(path):
             self.disk.remove(path)
-        self.disk.create(path, slots.blank_file(state.as_record()))
-        self.disk.sync(path)
+        self.disk.create(path, slots.blank_file(state.as_record()), sync=True)
         self.disk.sync_dir(batch.path)
-        return replace(batch, state=state, number=0, damaged=False)
+        return batch._replace(state=state, number=0, damaged=False)
 
     def note(self, batch: Batch, event: dict[str, Any]) -> None:
-        """Add a line to the batch's history (``attempts.jsonl``), durably. Raises OSError."""
-        path = f"{batch.path}/attempts.jsonl"
-        line = json.dumps({"at": self.clock.now(), **event}, sort_keys=True) + "\n"
+        """Add a line to the batch's history (``attempts.jsonl``), durably. Raises OSError.
+
+        The file was made with the batch, so that its name needs no sync here.
+        """
+        line = _json({"at": self.clock.now(), **event}) + "\n"
         known = self.history_file(batch)
         if known and not known.endswith(b"\n"):
             line = "\n" + line  # the line before was cut off by a crash
-        self.disk.append(path, line.encode("ascii"))
-        self.disk.sync(path)
-        if not known:
-            self.disk.sync_dir(batch.path)
+        self.disk.append(f"{batch.path}/attempts.jsonl", line.encode("ascii"), sync=True)
 
     def history(self, batch: Batch) -> list[dict[str, Any]]:
         """What ``note`` wrote, oldest first; a line that a crash cut off or that was damaged is left out."""
@@ -401,8 +399,10 @@ class Box:
         return events
 
     def history_file(self, batch: Batch) -> bytes:
-        path = f"{batch.path}/attempts.jsonl"
-        return self.disk.read(path) if self.disk.exists(path) else b""
+        try:
+            return self.disk.read(f"{batch.path}/attempts.jsonl")
+        except FileNotFoundError:
+            return b""
 
     def finish(self, batch: Batch) -> None:
         """Move a batch that needs nothing more to ``done/``. Raises OSError, which harms nothing."""
@@ -420,36 +420,31 @@ class Box:
     def _give_way(self, name: str) -> None:
         """Remove the withdrawn batch of this id from ``done/``, whose history its successor has."""
         place = f"done/{name[:2]}"
-        if self.disk.exists(f"{self.path}/{place}/{name}") and self._given_up(self._load(name, place)):
+        if self.disk.exists(f"{self.path}/{place}/{name}") and self.given_up(self._load(name, place)):
             self._discard(f"{self.path}/{place}/{name}")
 
     def _discard(self, path: str) -> None:
         """Remove a batch: out of the way as a whole, durably; what a crash leaves of it is swept."""
-        rubbish = f"{self.path}/{_TMP}/{path.rsplit('/', 1)[1]}"
-        self.disk.remove_tree(rubbish)
-        self.disk.rename(path, rubbish)
-        self.disk.sync_dir(f"{self.path}/{_TMP}")
-        self.disk.remove_tree(rubbish)
+        bay = bays.take(self.disk, f"{self.path}/{_TMP}")
+        try:
+            self.disk.rename(path, f"{bay.path}/{path.rsplit('/', 1)[1]}")
+            self.disk.sync_dir(bay.path)
+        finally:
+            bay.close()
 
-    def _given_up(self, batch: Batch) -> bool:
+    def given_up(self, batch: Batch) -> bool:
         """Whether a batch was withdrawn, be it as the halves that it was split into."""
         name = batch.state.name if batch.state else ""
         if name != states.SPLIT:
             return name == states.WITHDRAWN
         halves = [other for other in self.everything() if self._split_from(other) == batch.id]
-        return bool(halves) and all(map(self._given_up, halves))
+        return bool(halves) and all(map(self.given_up, halves))
 
     def _split_from(self, batch: Batch) -> str | None:
         try:
             return self.manifest(batch).profile.get("split_from")
         except DamageError:
             return None
-
-    def predecessor(self, name: str) -> Batch | None:
-        """The batch of this id that was given up, so that its rows could be accepted anew."""
-        place = self.place_of(name)
-        batch = self._load(name, place) if place is not None else None
-        return batch if batch is not None and self._given_up(batch) else None
 
     def set_aside(self, batch: Batch) -> None:
         """Move a batch that failed its checks to ``quarantine/``. Raises OSError, which harms nothing."""
@@ -506,38 +501,20 @@ class Box:
         return Staging(self, run, renew=renew)
 
     def sweep(self) -> None:
-        """Remove what runs that died have left under ``tmp/``."""
-        tmp = f"{self.path}/{_TMP}"
-        # A power loss can leave a run's directory without its lock, or the lock alone; a live run has both.
-        names = [name.split(".") for name in self.disk.names(tmp)]
-        for run in sorted({run for run, *suffix in names if suffix != ["new"]}):
-            lock = self.disk.try_lock(f"{tmp}/{run}{_LOCK}")
-            if lock is not None:
-                self.disk.remove_tree(f"{tmp}/{run}")
-                self.disk.remove(f"{tmp}/{run}{_LOCK}")
-                lock.release()
+        """Remove what runs that died have left under ``tmp/``. Raises OSError."""
+        bays.sweep(self.disk, f"{self.path}/{_TMP}")
 
 
 class Staging:
-    """The batches of one run, under ``tmp/<run>/``: all accepted by ``commit``, or none."""
+    """The batches of one run, in a bay of its own: all accepted by ``accept``, or none."""
 
     def __init__(self, box: Box, run: str, *, renew: bool) -> None:
         self.run = run
         self._renew = renew
         self._box = box
         self._disk = box.disk
-        self._path = f"{box.path}/{_TMP}/{run}"
-        # The lock comes before the directory: who finds a directory without a live lock may sweep it.
-        lock = self._disk.try_lock(f"{self._path}{_LOCK}")
-        if lock is None:  # run ids are random, so it is a sweep that looks whether this is a dead run's
-            raise OutboxBusy(
-                "another process is clearing up what dead runs have left",
-                where=box.path,
-                next_step="Run this again.",
-            )
-        self._lock = lock
-        self._disk.remove_tree(self._path)  # of a dead process that split the same batch
-        self._disk.make_dir(self._path)
+        self._bay = bays.take(box.disk, f"{box.path}/{_TMP}")
+        self._path = self._bay.path
         self._drafts: list[tuple[str, Draft, dict[str, Any]]] = []
 
     def write(self, name: str, data: bytes) -> None:
@@ -545,7 +522,7 @@ class Staging:
         self._disk.append(f"{self._path}/{name}", data)
 
     def add(self, draft: Draft) -> str:
-        """Write a batch, not accepted yet, and give its id. Payload and row keys are durable."""
+        """Write a batch, not accepted yet nor durable, and give its id."""
         name = manifests.batch_id(draft.destination, draft.content_type, draft.payload)
         if self._disk.free_bytes(self._path) < MIN_FREE_BYTES + 2 * len(draft.payload):
             raise OutboxFull(
@@ -558,8 +535,6 @@ class Staging:
         self._disk.create(f"{path}/payload", draft.payload)
         keys = draft.rowkeys(bytes.fromhex(name))
         self._disk.create(f"{path}/rowkeys", keys)
-        for file in ("payload", "rowkeys"):  # now: the disk works while the next rows are shaped
-            self._disk.sync(f"{path}/{file}")
         kept = replace(draft, payload=b"", rowkeys=lambda _: b"")
         self._drafts.append((name, kept, _sums(draft.payload, keys)))
         return name
@@ -581,16 +556,15 @@ class Staging:
         order = int(self._box.clock.now() * 1e9)
         for part, (name, draft, sums) in enumerate(self._drafts):
             path = f"{self._path}/{name}"
-            manifest = describe(name, draft, part, sums)
             first = State(states.READY, self._box.clock.now(), order + part)
-            self._disk.create(f"{path}/manifest.json", manifests.encode(manifest))
+            there = self._box.standing(name)
+            history = self._box.history_file(there) if there and self._may_follow(there) else b""
+            # Nothing is synced before all is there: so the names and inodes of its files are written once.
+            self._disk.create(f"{path}/attempts.jsonl", history)
             self._disk.create(f"{path}/state", slots.blank_file(first.as_record()))
-            files = ["manifest.json", "state"]
-            before = self._predecessor(name)
-            if before is not None:
-                self._disk.create(f"{path}/attempts.jsonl", self._box.history_file(before))
-                files.append("attempts.jsonl")
-            for file in files:
+            manifest = manifests.encode(describe(name, draft, part, sums))
+            self._disk.create(f"{path}/manifest.json", manifest, sync=True)
+            for file in ("payload", "rowkeys", "state", *(["attempts.jsonl"] if history else [])):
                 self._disk.sync(f"{path}/{file}")
             self._disk.sync_dir(path)
 
@@ -598,26 +572,26 @@ class Staging:
         """Rename all batches into ``ready/``; a batch that stands already is left as it is."""
         ready = f"{self._box.path}/ready"
         for name in self.ids():
-            before = self._predecessor(name)
-            if before is not None and before.place != "done":
-                self._box.finish(before)
-            if before is not None or self._box.place_of(name) is None:
-                self._disk.rename(f"{self._path}/{name}", f"{ready}/{name}")
+            there = self._box.standing(name)
+            if there is not None:
+                if not self._may_follow(there):
+                    continue
+                if there.place != "done":
+                    self._box.finish(there)
+            self._disk.rename(f"{self._path}/{name}", f"{ready}/{name}")
         self._disk.sync_dir(ready)
         return self.ids()
 
-    def _predecessor(self, name: str) -> Batch | None:
-        return self._box.predecessor(name) if self._renew else None
+    def _may_follow(self, there: Batch) -> bool:
+        """Whether the rows of ``there`` may be accepted anew: it was given up."""
+        return self._renew and self._box.given_up(there)
 
     def close(self) -> None:
-        """Remove what is left of the run under ``tmp/``, or leave it to the next run's sweep."""
+        """Remove what is left of the run under ``tmp/``, or leave it to the next one's sweep."""
         try:
-            self._disk.remove_tree(self._path)
-            self._disk.remove(f"{self._path}{_LOCK}")
+            self._bay.close()
         except OSError:
             return  # the run ended as it did; only rubbish stays
-        finally:
-            self._lock.release()
 
 
 def _is_moment(found: object) -> bool:

@@ -19,6 +19,7 @@ SLOT_BYTES = 512
 SLOT_COUNT = 8
 VERSION = 1
 _BLANK = b"\0" * SLOT_BYTES
+_json = json.JSONEncoder(separators=(",", ":")).encode
 _CRC_BYTES = 9  # eight hexadecimal digits and a newline
 
 
@@ -32,7 +33,7 @@ class SlotFile(NamedTuple):
 
 def encode(record: Mapping[str, Any], number: int) -> bytes:
     """The slot of ``record``. Raises ValueError if it does not fit."""
-    body = json.dumps({"v": VERSION, "n": number, **record}, separators=(",", ":"))
+    body = _json({"v": VERSION, "n": number, **record})
     text = body.encode("ascii").ljust(SLOT_BYTES - _CRC_BYTES)
     if len(text) > SLOT_BYTES - _CRC_BYTES:
         raise ValueError("a state record is larger than its slot")
@@ -87,8 +88,7 @@ def _valid(slot: bytes) -> dict[str, Any] | None:
 
 def write(disk: Disk, path: str, record: Mapping[str, Any], number: int) -> None:
     """Put ``record`` into its slot and wait until it is on the medium."""
-    disk.write_at(path, number % SLOT_COUNT * SLOT_BYTES, encode(record, number))
-    disk.sync(path)
+    disk.write_at(path, number % SLOT_COUNT * SLOT_BYTES, encode(record, number), sync=True)
 
 
 def mend(disk: Disk, path: str, number: int) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 READY = "READY"  # accepted, may be sent
 INTENT = "INTENT"  # an attempt began; the body is not complete on the wire, so a resend is safe
@@ -26,8 +25,7 @@ ENDED = (SENT, WITHDRAWN)
 _TEXT = 64
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """A batch's state. Times in seconds since 1970.
 
     ``order`` keeps the queue first in, first out; ``reason`` is a reply code such as ``http-403`` or
@@ -44,7 +42,7 @@ class State:
     request_id: str = ""
 
     def as_record(self) -> dict[str, Any]:
-        record = dict(vars(self))
+        record = self._asdict()
         record["reason"] = _short(self.reason)
         record["request_id"] = _short(self.request_id)
         return record
@@ -52,10 +50,11 @@ class State:
     @staticmethod
     def of(record: Mapping[str, Any]) -> State:
         """The state of a slot's record. Raises KeyError, TypeError for a record that is none."""
-        names = State.__dataclass_fields__
-        return State(**{name: record[name] for name in names})
+        return State(**{name: record[name] for name in State._fields})
 
 
 def _short(text: str) -> str:
     """Printable ASCII that fits a slot."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text)[:_TEXT]
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(c if " " <= c <= "~" else "?" for c in text)
+    return text[:_TEXT]

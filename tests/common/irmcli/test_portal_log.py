@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from irmcli.portal_log import read
+from irmcore.shaping.readers import MAX_FIELD_CHARACTERS
 
 JOB = "b8be4a7d-e338-43eb-a69e-c513cd458eba"
 AT = 1_795_248_000.0  # 2026-11-21T08:00:00Z
@@ -57,7 +58,7 @@ def test_every_encoding(encoding: str) -> None:
         ('{"RecordsSaved": "' + "9" * 5000 + '"}', [1]),
         ("RecordsSaved: " + "9" * 5000, [1]),
         ("x\n" + '{"RecordsSaved":' + "[" * 100_000 + "\n", [2]),
-        ("T,RecordsSaved,Note\na,3," + "x" * 200_000 + "\n", [1]),
+        ("T,RecordsSaved,Note\na,3," + "x" * (MAX_FIELD_CHARACTERS + 1) + "\n", [1]),
     ],
 )
 def test_what_cannot_be_read_is_named(text: str, lines: list[int]) -> None:

@@ -14,6 +14,7 @@ from irmcore.outbox import Box
 from irmcore.replies import Outcome
 from irmcore.standing import load_gate
 
+from tests.common.irmcore.outbox.boxes import left
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import ROOT, Connector, notes, notes_of
 from tests.fakes.powerloss import PowerLossDisk
@@ -23,7 +24,6 @@ SYNCS = ("sync", "sync_dir")
 IN_DONE = {"done SENT", "done WITHDRAWN", "done SPLIT"}
 WAITING = {"ready HELD", "ready DEAD"}
 DAY = 86_400.0
-STAGED = "tmp"
 
 
 class Told(NamedTuple):
@@ -192,9 +192,8 @@ def _wrong(moment: Moment, connector: Connector, *, doubled: bool) -> Iterator[s
     odd = set(connector.states().values()) - IN_DONE - WAITING
     if odd:
         yield f"batches are left as {sorted(odd)}"
-    staged = connector.disk.names(f"{connector.box.path}/{STAGED}")
-    if [name for name in staged if not name.endswith(".new")]:
-        yield "a dead run's directory is never removed"
+    if left(connector.box):
+        yield "what a dead run left is never removed"
 
 
 class Tally:

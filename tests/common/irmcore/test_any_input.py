@@ -167,6 +167,7 @@ def read_beside(data: bytes) -> None:
     (name,) = connector.accept([row(1)]).batches
     box = connector.box
     for path in (f"ready/{name}/attempts.jsonl", "ledger/pending/run-1", "connector.json", "runs/x.json"):
+        disk.remove_tree(f"{box.path}/{path}")
         disk.create(f"{box.path}/{path}", data)
     batch: Batch = box.reload(name)
     assert all(isinstance(event, dict) for event in box.history(batch))

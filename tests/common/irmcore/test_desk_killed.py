@@ -12,6 +12,7 @@ from irmcore.errors import OperatorError, OutboxBusy
 from irmcore.outbox import Batch
 from irmcore.replies import Failure, Outcome, Reply
 
+from tests.common.irmcore.outbox.boxes import left
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import ROOT, Connector, notes, row
 from tests.fakes.powerloss import Killed, PowerLossDisk
@@ -19,7 +20,6 @@ from tests.fakes.transport import FakeTransport
 
 LINES = [row(0), row(1)]
 DAY = 86_400.0
-STAGED = "tmp"
 
 Act = Callable[[Desk, Connector], None]
 
@@ -105,7 +105,7 @@ def outcome(case: Case, disk: PowerLossDisk, clock: FakeClock) -> tuple[int, int
     connector.drain(service)
     shaped = connector.accept(LINES).counts.shaped
     connector.drain(service)
-    assert [name for name in disk.names(f"{connector.box.path}/{STAGED}") if not name.endswith(".new")] == []
+    assert left(connector.box) == []
     return sum("note 0" in notes(file) for file in service.kept), shaped
 
 

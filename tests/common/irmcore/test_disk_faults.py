@@ -191,9 +191,11 @@ class Failing(PosixDisk):
         self._check("read", path)
         return super().read(path)
 
-    def write_at(self, path: str, offset: int, data: bytes) -> None:
+    def write_at(self, path: str, offset: int, data: bytes, *, sync: bool = False) -> None:
         self._check("write", path)
         super().write_at(path, offset, data)
+        if sync:
+            self.sync(path)
 
     def sync(self, path: str) -> None:
         self._check("sync", path)
@@ -271,10 +273,10 @@ def test_a_receipt_that_cannot_be_written_is_in_doubt(tmp_path: Path) -> None:
     connector, first = queued(tmp_path)
 
     class NoReceipt(PosixDisk):
-        def write_at(self, path: str, offset: int, data: bytes) -> None:
+        def write_at(self, path: str, offset: int, data: bytes, *, sync: bool = False) -> None:
             if path.endswith(f"{first}/state") and b'"SENT"' in data:
                 raise OSError(errno.EIO, "an error", path)
-            super().write_at(path, offset, data)
+            super().write_at(path, offset, data, sync=sync)
 
     failing = on(NoReceipt(), connector, tmp_path)
     service = FakeTransport()
@@ -290,10 +292,10 @@ def test_a_gate_that_cannot_be_written_costs_no_receipt(tmp_path: Path) -> None:
     connector, first = queued(tmp_path)
 
     class NoGate(PosixDisk):
-        def write_at(self, path: str, offset: int, data: bytes) -> None:
+        def write_at(self, path: str, offset: int, data: bytes, *, sync: bool = False) -> None:
             if path.endswith("/gate"):
                 raise OSError(errno.EIO, "an error", path)
-            super().write_at(path, offset, data)
+            super().write_at(path, offset, data, sync=sync)
 
     service = FakeTransport()
     with pytest.raises(OSError, match="an error"):
@@ -308,10 +310,10 @@ def test_a_disk_that_takes_no_receipt_does_not_put_the_queue_in_doubt(tmp_path: 
     """Receipt after receipt that cannot be written opens the breaker: two batches in doubt, not all."""
 
     class NoReceipts(PosixDisk):
-        def write_at(self, path: str, offset: int, data: bytes) -> None:
+        def write_at(self, path: str, offset: int, data: bytes, *, sync: bool = False) -> None:
             if path.endswith("/state") and b'"SENT"' in data:
                 raise OSError(errno.EIO, "an error", path)
-            super().write_at(path, offset, data)
+            super().write_at(path, offset, data, sync=sync)
 
     connector = connector_at(tmp_path)
     connector.accept([row(number) for number in range(20)])
@@ -349,10 +351,10 @@ def test_a_disk_that_fills_up_while_draining(tmp_path: Path, code: int) -> None:
         def _fail(self, path: str) -> None:
             raise OSError(code, os.strerror(code), path)
 
-        def create(self, path: str, data: bytes) -> None:
+        def create(self, path: str, data: bytes, *, sync: bool = False) -> None:
             self._fail(path)
 
-        def append(self, path: str, data: bytes) -> None:
+        def append(self, path: str, data: bytes, *, sync: bool = False) -> None:
             self._fail(path)
 
         def make_dir(self, path: str) -> None:

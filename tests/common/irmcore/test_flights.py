@@ -87,10 +87,13 @@ class Unsynced(PosixDisk):
     def sync_dir(self, path: str) -> None:
         return
 
-    def write_at(self, path: str, offset: int, data: bytes) -> None:
+    def write_at(self, path: str, offset: int, data: bytes, *, sync: bool = False) -> None:
         if self._fails(data):
             raise OSError(errno.EIO, "Input/output error")
         super().write_at(path, offset, data)
+
+    def append(self, path: str, data: bytes, *, sync: bool = False) -> None:
+        super().append(path, data)
 
 
 class Answering:

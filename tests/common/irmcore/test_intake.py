@@ -27,6 +27,7 @@ from irmcore.reasons import REASONS
 from irmcore.shaping.readers import SourceRow, Table, csv_table
 from irmcore.shaping.rejects import Reject
 
+from tests.common.irmcore.outbox.boxes import left
 from tests.common.irmcore.profiles import profile
 from tests.fakes.clock import FakeClock
 
@@ -414,7 +415,7 @@ def test_too_many_refused_rows(box: Box) -> None:
     )
     assert Path(caught.value.where).read_bytes().count(b"\r\n") == 5
     assert box.waiting() == []
-    assert list(Path(box.path, "tmp").iterdir()) == []
+    assert left(box) == []
     done = accept(box, BAD, max_refused=4)
     assert done.counts == Counts(read=5, shaped=1, rejected=4)
 
@@ -426,7 +427,7 @@ def test_a_file_that_breaks_off(box: Box) -> None:
         accept(box, "".join(rows) + f'sarad@contoso.com,{MONDAY},1,"open\r\n')
     assert caught.value.where == "in.csv:6002"
     assert box.waiting() == []
-    assert list(Path(box.path, "tmp").iterdir()) == []
+    assert left(box) == []
     assert accept(box, "".join(rows)).counts.shaped == 6_000
 
 
@@ -576,7 +577,7 @@ def test_the_lock_is_given_back(box: Box) -> None:
 def test_nothing_is_left_behind(box: Box) -> None:
     """After a run there is no staged file, no announcement that the next one would merge, no warning."""
     assert accept(box, BAD).warning == ""
-    assert list(Path(box.path, "tmp").iterdir()) == []
+    assert left(box) == []
     assert list(Path(box.path, "ledger", "pending").iterdir()) == []
 
 

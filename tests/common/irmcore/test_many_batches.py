@@ -26,9 +26,10 @@ class Counting(PosixDisk):
         self.calls["read"] += 1
         return super().read(path)
 
-    def _write(self, path: str, flags: int, data: bytes, offset: int | None) -> None:
+    def _write(self, path: str, flags: int, data: bytes, offset: int, *, sync: bool) -> None:
         self.calls["write"] += 1
-        super()._write(path, flags, data, offset)
+        self.calls["sync"] += sync
+        super()._write(path, flags, data, offset, sync=False)
 
     def _fsync(self, path: str, flags: int) -> None:
         self.calls["sync"] += 1

@@ -26,6 +26,12 @@ def make(name: str = "small", disk: PowerLossDisk | None = None) -> Box:
     return box
 
 
+def left(box: Box) -> list[str]:
+    """What lies in the bays under tmp/: of runs that are alive, or died and were not swept yet."""
+    tmp = f"{box.path}/{TMP}"
+    return [name for bay in box.disk.names(tmp) for name in box.disk.names(f"{tmp}/{bay}")]
+
+
 def draft(payload: bytes) -> Draft:
     """A batch of one row to be."""
     return Draft(payload, "text/csv", WHERE, 1, lambda name: b"keys of " + name[:4])

@@ -24,9 +24,9 @@ def test_the_layout_is_pinned() -> None:
         *("FORMAT", "done", "gate", "intake.lock", "quarantine", "ready", "rejects", "runs", "sender.lock"),
         "tmp",
     ]
-    assert box.disk.read(f"{PATH}/FORMAT") == b"irmexport outbox 2\n"
+    assert box.disk.read(f"{PATH}/FORMAT") == b"irmexport outbox 3\n"
     assert batch.path == f"{PATH}/ready/{batch_id(WHERE, 'text/csv', b'a,b')}"
-    assert box.disk.names(batch.path) == ["manifest.json", "payload", "rowkeys", "state"]
+    assert box.disk.names(batch.path) == ["attempts.jsonl", "manifest.json", "payload", "rowkeys", "state"]
     assert box.disk.read(f"{batch.path}/payload") == b"a,b"
     assert box.disk.read(f"{batch.path}/rowkeys") == b"keys of " + bytes.fromhex(batch.id)[:4]
     assert slots.decode(box.disk.read(f"{batch.path}/state"), "").record == {
@@ -60,7 +60,7 @@ def test_modes_on_a_real_disk(tmp_path: Path) -> None:
 def test_a_later_version_is_left_untouched() -> None:
     """A directory with another FORMAT is refused, and nothing in it changes."""
     box = make()
-    box.disk.write_at(f"{PATH}/FORMAT", 17, b"3")
+    box.disk.write_at(f"{PATH}/FORMAT", 17, b"4")
     before = list(box.disk.fork().settled().medium.tree())  # type: ignore[attr-defined]
     for act in (box.create, box.check_format):
         with pytest.raises(UnknownFormat, match="a format that this version does not know"):

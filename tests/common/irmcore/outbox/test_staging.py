@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from irmcore.errors import OutboxBusy, OutboxFull
+from irmcore.errors import OutboxFull
 from irmcore.outbox import Box, Staging
 
-from tests.common.irmcore.outbox.boxes import DAY, PATH, TMP, accept, described, draft, make
+from tests.common.irmcore.outbox.boxes import DAY, PATH, TMP, accept, described, draft, left, make
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import Connector, row
 from tests.fakes.powerloss import PowerLossDisk
@@ -22,7 +22,7 @@ def test_nothing_is_accepted_before_the_commit() -> None:
     staging.prepare(described)
     assert box.waiting() == []
     staging.close()
-    assert (box.waiting(), box.disk.names(f"{PATH}/{TMP}")) == ([], [])
+    assert (box.waiting(), left(box)) == ([], [])
 
 
 def test_the_same_batch_twice_is_one() -> None:
@@ -49,7 +49,7 @@ def test_clean_up_keeps_to_the_retention() -> None:
     assert box.clean_up(**keep) == (1, 0)
     assert box.clean_up(**keep) == (0, 0)
     names = box.disk.names(box.reload(old.id).path)
-    assert names == ["manifest.json", "rowkeys", "state"]
+    assert names == ["attempts.jsonl", "manifest.json", "rowkeys", "state"]
     box.clock.sleep(400 * DAY)
     assert box.clean_up(**keep) == (0, 1)
     assert [batch.id for batch in box.everything()] == [waiting.id, held.id]
@@ -73,7 +73,7 @@ def test_a_clean_up_cut_off_is_finished_by_the_next() -> None:
         except OSError:
             box.sweep()
             box.clean_up(payload_seconds=1.0, batch_seconds=1.0)
-            assert disk.names(f"{PATH}/done/{batch.id[:2]}") == disk.names(f"{PATH}/{TMP}") == []
+            assert disk.names(f"{PATH}/done/{batch.id[:2]}") == left(box) == []
         else:
             break
     assert number > 4
@@ -83,36 +83,61 @@ def test_dead_runs_are_swept_and_live_ones_are_not() -> None:
     """A sweep takes what a dead run staged, with or without its lock, and nothing of a live one."""
     box = make()
     live = box.stage("live")
-    live.add(draft(b"a"))
+    (kept,) = [live.add(draft(b"a"))]
     dead = box.stage("dead")
     dead.add(draft(b"b"))
     other = Box(box.disk, box.clock, PATH)
     other.sweep()
-    assert box.disk.names(f"{PATH}/{TMP}") == ["dead", "dead.lock", "live", "live.lock"]
+    assert len(left(box)) == 2
     release(dead)
-    box.disk.make_dir(f"{PATH}/{TMP}/lockless")
-    box.disk.create(f"{PATH}/{TMP}/dirless.lock", b"")
+    box.disk.make_dir(f"{PATH}/{TMP}/7")
+    box.disk.create(f"{PATH}/{TMP}/7/lockless", b"")
+    box.disk.create(f"{PATH}/{TMP}/8.lock", b"")
+    box.disk.create(f"{PATH}/{TMP}/gate-abcd.new", b"of another process")
     other.sweep()
-    assert box.disk.names(f"{PATH}/{TMP}") == ["live", "live.lock"]
+    assert left(box) == [kept]
+    assert box.disk.exists(f"{PATH}/{TMP}/gate-abcd.new")
     live.prepare(described)
     assert len(live.accept()) == 1
 
 
 def release(staging: Staging) -> None:
     """End a run as the death of its process does: the lock goes, all else stays."""
-    staging._lock.release()  # noqa: SLF001 - the kernel does this
+    staging._bay._lock.release()  # noqa: SLF001 - the kernel does this
 
 
-def test_a_run_takes_over_what_a_dead_one_of_its_name_left() -> None:
-    """A split that was cut off is staged again under the same name; a live one of that name is not."""
+def test_a_run_takes_the_bay_that_a_dead_one_left() -> None:
+    """A bay is one live run's; a dead one's is cleared and used again, and no run makes more."""
     box = make()
-    dead = box.stage("split-1")
+    dead = box.stage("dead")
     dead.add(draft(b"a"))
-    with pytest.raises(OutboxBusy):
-        box.stage("split-1")
+    dead.write("rejects.csv", b"left")
+    live = box.stage("live")
+    live.add(draft(b"a"))
     release(dead)
-    again = box.stage("split-1")
-    assert again.add(draft(b"a")) == dead.ids()[0]
+    again = box.stage("again")
+    again.add(draft(b"b"))
+    assert len(left(box)) == 2
+    for run in (live, again):
+        run.close()
+    for _ in range(3):
+        accept(box, b"c")
+    assert (box.disk.names(f"{PATH}/{TMP}"), left(box)) == (["0", "0.lock", "1", "1.lock"], [])
+
+
+def test_a_bay_that_cannot_be_cleared_is_left_to_the_next() -> None:
+    """An error while a dead run's bay is cleared is told, and leaves the bay free for another try."""
+    box = make()
+    dead = box.stage("dead")
+    dead.add(draft(b"a"))
+    release(dead)
+    disk = box.disk
+    assert isinstance(disk, PowerLossDisk)
+    disk.fail_at[disk.operations + 1] = 5
+    with pytest.raises(OSError, match="Input/output"):
+        box.stage("next")
+    box.stage("next").add(draft(b"b"))
+    assert len(left(box)) == 1
 
 
 def test_a_full_disk_refuses_new_work() -> None:

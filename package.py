@@ -38,6 +38,13 @@ WHEEL_LOCK = ROOT / "requirements" / "runtime.txt"
 BUILD_LOCK = ROOT / "requirements" / "splunk-build.txt"
 # lib/ is resolved for the older of Splunk's two Pythons; what is installed runs on both.
 LIB_PYTHON = "3.9"
+# The schema on standard input as a module with the function `validate`; under its $id it would be named so.
+COMPILE = """
+import json, sys, fastjsonschema
+schema = json.load(sys.stdin)
+del schema["$id"]
+print(fastjsonschema.compile_to_code(schema, use_default=False))
+"""
 # A zip knows no earlier time than 1980.
 ZIP_BEGINS = 315_532_800
 # On PyPI as source alone. Its archive is checked against the lock and built by the locked setuptools.
@@ -155,11 +162,28 @@ def lay_app(into: Path, *, pages: bool) -> tuple[Path, list[bundle.Bundled]]:
     bundled = bundle.bundle(static) if pages else []
     shutil.copytree(libraries(), app / "lib")
     shutil.copytree(ROOT / "common" / "irmcore", app / "lib" / "irmcore", ignore=unwanted)
+    compile_schema(app / "lib")
     shutil.copyfile(ROOT / "LICENSE", app / "LICENSE")
     for name, text in (("default/app.conf", f"version = {version()}\n"), ("app.manifest", f'"{version()}"')):
         if text not in (app / name).read_text(encoding="utf-8"):
             sys.exit(f"splunk_app/{name} does not have the version of pyproject.toml, {version()}.")
     return app, bundled
+
+
+def compile_schema(lib: Path) -> None:
+    """The profile's schema as the code that ``lib``'s own fastjsonschema makes of it, beside the schema.
+
+    A search would make it anew each time it starts (``irmcore.profile.load``).
+    """
+    schema = (lib / "irmcore" / "profile" / "profile.schema.json").read_bytes()
+    made = subprocess.run(
+        [sys.executable, "-c", COMPILE],
+        input=schema,
+        capture_output=True,
+        check=True,
+        env={"PYTHONPATH": str(lib), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    (lib / "irmcore" / "profile" / "compiled.py").write_bytes(made.stdout)
 
 
 def pack(app: Path, archive: Path, made: int) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from pathlib import Path
 from irmsentinel.collector import Options
 
 from benchmarks.table import Line
-from benchmarks.timing import HERE, race, run_measured
+from benchmarks.timing import HERE, put_away, race, run_measured
 
 SECONDS = 0.1
 #: One by one, of so many blobs one is fetched.
@@ -58,7 +57,7 @@ def measure(scratch: Path, *, blobs: int, rounds: int) -> Iterator[Line]:
 def _collect(scratch: Path, service: Path, blobs: int, connections: int) -> dict[str, float]:
     """One round into an outbox that is not there yet, until all rows are acknowledged."""
     outbox, at = scratch / "outbox", service / str(blobs)
-    shutil.rmtree(outbox, ignore_errors=True)
+    put_away(outbox)
     settings = scratch / "collector.yaml"
     text = re.sub("(?m)^health_rule_id.*\n", "", (at / "collector.yaml").read_text(encoding="utf-8"))
     settings.write_text(f"{text}connections: {connections}\nrequests_per_minute: 60000\n", encoding="utf-8")

@@ -19,7 +19,7 @@ from irmcore.profile import shipped_text
 
 from benchmarks.rows import PROFILE, write_csv
 from benchmarks.table import Line
-from benchmarks.timing import HERE, race, run_measured
+from benchmarks.timing import HERE, put_away, race, run_measured
 
 SECONDS = 0.2
 IN_FLIGHT = 4
@@ -84,7 +84,7 @@ class _Bench:
         (self._scratch / name).rename(self._scratch / f"{name}.filled")
 
     def drain(self, name: str) -> dict[str, float]:
-        shutil.rmtree(self._scratch / name, ignore_errors=True)
+        put_away(self._scratch / name)
         shutil.copytree(self._scratch / f"{name}.filled", self._scratch / name)
         return run_measured([self._program, "drain"], self._scratch, environment=self._environment(name))
 

@@ -7,7 +7,6 @@ the same queries: two weeks, as an answer holds less than 500,000 rows.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from irmcore.profile import shipped_text
 
 from benchmarks.peers.query_service import WEEK, iso, span
 from benchmarks.table import Line
-from benchmarks.timing import HERE, race, run_measured
+from benchmarks.timing import HERE, put_away, race, run_measured
 
 DAYS = 14
 PROFILE = "sentinel-activity"
@@ -60,7 +59,7 @@ def measure(scratch: Path, *, rows: int, rounds: int) -> Iterator[Line]:
 def _export(scratch: Path, service: Path, profile: Path, rows: int) -> dict[str, float]:
     """One export into an outbox that is not there yet."""
     outbox = scratch / "outbox"
-    shutil.rmtree(outbox, ignore_errors=True)
+    put_away(outbox)
     command = [
         *(str(Path(sys.executable).with_name("irmexport")), "sentinel", "export", "okta"),
         *("--query-emulator", str(service), "--profile", str(profile), "--queue-only"),

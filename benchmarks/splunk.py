@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.rows import PROFILE, splunk_bodies
 from benchmarks.table import Line
-from benchmarks.timing import HERE, Medians, race, run_search
+from benchmarks.timing import HERE, Medians, put_away, race, run_search
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_rest import SplunkdRest
 from tests.fakes.splunkd_search import SearchSettings, frame
@@ -119,7 +118,7 @@ class _Bench:
 
     def _fresh(self, requests: Path, *, watched: bool = False) -> dict[str, float]:
         """Ours with an empty outbox: else every row but the first run's would be skipped."""
-        shutil.rmtree(self._home.outbox, ignore_errors=True)
+        put_away(self._home.outbox)
         return self._run(self._ours, requests, watched=watched)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -53,6 +54,12 @@ def race(contenders: Mapping[str, Contender], rounds: int) -> Medians:
             for name, samples in taken.items()
         },
     )
+
+
+def put_away(path: Path) -> None:
+    """Out of the way, if it is there, but not removed: that would slow down who makes files next (README)."""
+    if path.exists():
+        path.rename(path.with_name(f"{path.name}.{time.monotonic_ns()}"))
 
 
 def run_measured(

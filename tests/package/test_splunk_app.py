@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from package import COMPILE
+
 ROOT = Path(__file__).parent.parent.parent
 ENVIRONMENT = os.environ | {"SOURCE_DATE_EPOCH": "1700000000"}
 
@@ -64,13 +66,36 @@ def test_the_archive_says_nothing_of_who_built_it(archive: Path) -> None:
 
 
 def test_the_core_inside_is_the_repositorys(app: Path) -> None:
-    """Byte for byte, and nothing else."""
+    """Byte for byte, and nothing else but the profile's schema as code."""
 
     def files(top: Path) -> dict[str, bytes]:
         found = [file for file in top.rglob("*") if file.is_file() and file.suffix != ".pyc"]
         return {str(file.relative_to(top)): file.read_bytes() for file in found}
 
-    assert files(app / "lib" / "irmcore") == files(ROOT / "common" / "irmcore")
+    inside = files(app / "lib" / "irmcore")
+    del inside["profile/compiled.py"]
+    assert inside == files(ROOT / "common" / "irmcore")
+
+
+def test_the_schema_as_code_is_what_the_schema_says(app: Path) -> None:
+    """The app checks a profile by code that was made of this schema by the library that it ships."""
+    lib = app / "lib"
+    ask = "from irmcore.profile import load; f = load._validate(); print(f.__module__, f({'a': 1}))"
+    environment = {"PYTHONPATH": str(lib), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def run(program: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", program],
+            input=(ROOT / "common/irmcore/profile/profile.schema.json").read_text(encoding="utf-8"),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+        )
+
+    assert run(COMPILE).stdout == (lib / "irmcore/profile/compiled.py").read_text(encoding="utf-8")
+    assert "JsonSchemaValueException: data must contain" in run(ask).stderr
+    assert run(ask.replace("f({'a': 1})", "''")).stdout.strip() == "irmcore.profile.compiled"
 
 
 def test_nothing_compiled_local_or_hidden_is_inside(app: Path) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
+import importlib.util
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, cast
 
 import fastjsonschema
 
@@ -67,8 +68,10 @@ def schema() -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=1)
 def _validate() -> Callable[[Any], Any]:
-    compiled: Callable[[Any], Any] = fastjsonschema.compile(schema(), use_default=False)
-    return compiled
+    """The schema as code: made here, but for a built app, which has it (package.py) and starts sooner so."""
+    if importlib.util.find_spec("irmcore.profile.compiled") is not None:
+        return cast("Callable[[Any], Any]", importlib.import_module("irmcore.profile.compiled").validate)
+    return cast("Callable[[Any], Any]", fastjsonschema.compile(schema(), use_default=False))
 
 
 def _check_form(source: Source) -> None:

@@ -82,13 +82,14 @@ def main() -> None:
             for line in PARTS[name](part, effort):
                 lines.append(line)
                 print(" | ".join(line.cells()), file=sys.stderr, flush=True)
-    print(markdown(lines, on))
+    table = markdown(lines, on, judged=not asked.quick)
+    print(table)
     if asked.json:
         asked.json.write_text(json.dumps(document(lines, on), indent=1) + "\n")
     if asked.into:
         page = asked.into.read_text()
         before, after = page.split(BEGIN)[0], page.split(END)[1]
-        asked.into.write_text(f"{before}{BEGIN}\n{markdown(lines, on)}{END}{after}")
+        asked.into.write_text(f"{before}{BEGIN}\n{table}{END}{after}")
 
 
 if __name__ == "__main__":

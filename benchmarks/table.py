@@ -80,10 +80,12 @@ def machine() -> dict[str, str]:
     }
 
 
-def markdown(lines: Sequence[Line], on: dict[str, str]) -> str:
-    """The table with what it ran on."""
+def markdown(lines: Sequence[Line], on: dict[str, str], *, judged: bool) -> str:
+    """The table with what it ran on; without the bounds if it was not measured what they are bounds of."""
     said = "; ".join(f"{name} {text}" for name, text in on.items())
     body = [_HEAD, ("---",) * len(_HEAD), *(line.cells() for line in lines)]
+    if not judged:
+        body = [(*cells[:3], *cells[6:]) for cells in body]
     return f"{said}\n\n" + "\n".join(f"| {' | '.join(cells)} |" for cells in body) + "\n"
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 
 import click
 from irmcore import __version__
 from irmcore.errors import IrmError
 
+from irmcli import plugins
 from irmcli.exits import FAILED, code_of, disk_trouble, fault
 from irmcli.say import Say
 from irmcli.settings import Settings
@@ -38,23 +39,20 @@ COMMANDS = {
     "emulator": "emulator",
     "demo": "demo",
 }
-#: Other distributions add subcommands through this entry point group.
-ENTRY_POINTS = "irmexport.commands"
 
 
 class Commands(click.Group):
     """The subcommands, each imported only when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS, *(point.name for point in metadata.entry_points(group=ENTRY_POINTS))]
+        return [*COMMANDS, *(point.name for point in plugins.points(plugins.COMMANDS))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        command: click.Command | None = None
         if cmd_name in COMMANDS:
-            command = import_module(f"irmcli.commands.{COMMANDS[cmd_name]}").command
-        for point in metadata.entry_points(group=ENTRY_POINTS, name=cmd_name):
-            command = point.load()
-        return with_json(command) if command is not None else None
+            return with_json(import_module(f"irmcli.commands.{COMMANDS[cmd_name]}").command)
+        for point in plugins.points(plugins.COMMANDS).select(name=cmd_name):
+            return with_json(point.load())
+        return None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -11,14 +11,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from irmcore.errors import IrmError
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from irmcli.terminal import Terminal
 
 
 def clean(value: object) -> str:
@@ -41,8 +40,11 @@ class Say:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self._broken = False
-        self._out = Console(highlight=False, soft_wrap=True)
-        self.rich = self._out.is_terminal and not as_json
+        self._terminal: Terminal | None = None
+        if not as_json and sys.stdout.isatty():
+            from irmcli.terminal import Terminal
+
+            self._terminal = Terminal()
 
     @staticmethod
     def of(ctx: click.Context) -> Say:
@@ -53,8 +55,8 @@ class Say:
         """A line of the result; none in JSON mode."""
         if self.as_json:
             return
-        if self.rich:
-            self._try(lambda: self._out.print(Text(clean(text), style=style)))
+        if (terminal := self._terminal) is not None:
+            self._try(lambda: terminal.line(clean(text), style))
         else:
             self._try(lambda: click.echo(clean(text)))
 
@@ -82,13 +84,8 @@ class Say:
             return
         cells = [[clean(cell) for cell in row] for row in rows]
         numeric = [all(isinstance(row[i], (int, float)) for row in rows) for i in range(len(columns))]
-        if self.rich:
-            table = Table(title=Text(title, style="bold"), title_justify="left")
-            for name, right in zip(columns, numeric, strict=True):
-                table.add_column(name, justify="right" if right else "left", overflow="fold")
-            for row in cells:
-                table.add_row(*(Text(cell) for cell in row))
-            self._try(lambda: Console(highlight=False).print(table))
+        if (terminal := self._terminal) is not None:
+            self._try(lambda: terminal.table(title, columns, cells, numeric))
             return
         self.line(title)
         widths = [max(len(row[i]) for row in [list(columns), *cells]) for i in range(len(columns))]
@@ -122,15 +119,8 @@ class Say:
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int], None] | None]:
         """A counter of rows on a terminal; nothing elsewhere."""
-        if not self.rich:
+        if self._terminal is None:
             yield None
             return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:,} rows"),
-        )
-        # Drawn when told, not by a thread of its own: only a process of one thread is helped by others.
-        with Progress(*columns, TimeElapsedColumn(), transient=True, auto_refresh=False) as bar:
-            task = bar.add_task(what, total=None)
-            yield lambda rows: bar.update(task, completed=rows, refresh=True)
+        with self._terminal.progress(what) as told:
+            yield told

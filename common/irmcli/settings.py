@@ -8,7 +8,6 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import click
@@ -24,10 +23,7 @@ from irmcore.errors import ConfigurationError
 from irmcore.outbox import Box, Origin
 from irmcore.profile import CredentialRef, Profile
 
-from irmcli import expiry, safes
-
-#: Other distributions send to other kinds of destination: kind -> (box, reader of credentials) -> Service.
-DESTINATIONS = "irmexport.destinations"
+from irmcli import expiry, plugins, safes
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ class Settings:
         kind = connections.kind_of(box)
         if kind == connections.KIND:
             return self.service(connections.load(box), warn=warn)
-        for point in metadata.entry_points(group=DESTINATIONS, name=kind):
+        for point in plugins.points(plugins.DESTINATIONS).select(name=kind):
             made: Service = point.load()(box, self.credential)
             return made
         raise ConfigurationError(

@@ -5,18 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 
 import click
 
-from irmcli import acts
+from irmcli import acts, plugins
 from irmcli.exits import DONE, FAILED
 from irmcli.say import Say
 from irmcli.settings import Settings
-
-#: Other distributions and the hosts add acts through this entry point group: (say, directory) -> verdicts.
-ENTRY_POINTS = "irmexport.demo"
 
 
 @click.command("demo")
@@ -34,7 +30,7 @@ def command(ctx: click.Context, directory: Path | None) -> None:
         ctx.meta["irmexport.settings"] = settings = replace(settings, outbox=place / "outbox")
         with acts.connector(say, place) as running:
             verdicts = acts.play(say, settings, place, running)
-            for point in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+            for point in sorted(plugins.points(plugins.DEMOS), key=lambda point: point.name):
                 act: Callable[[Say, Path], list[acts.Verdict]] = point.load()
                 verdicts.extend(act(say, place))
     say.line()

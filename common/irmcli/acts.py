@@ -16,7 +16,7 @@ from irmcore.delivery import Report
 from irmcore.profile import Profile
 from irmemulator import Emulator, Fault, Options
 
-from irmcli import examples, rehearsal, source
+from irmcli import emulation, examples, rehearsal, source
 from irmcli.desks import desk_of
 from irmcli.say import Say, count
 from irmcli.settings import Settings
@@ -54,8 +54,8 @@ def connector(say: Say, place: Path) -> Iterator[Emulator]:
     """The stand-in that all acts send to, with a job for every shipped profile."""
     names = profiles.shipped_names()
     chosen = [profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)") for name in names]
-    with rehearsal.emulator(place / "emulator", chosen, Options(), lifetime=_LIFETIME) as running:
-        rehearsal.announce(place / "emulator", running)
+    with emulation.emulator(place / "emulator", chosen, Options(), lifetime=_LIFETIME) as running:
+        emulation.announce(place / "emulator", running)
         say.line(f"A stand-in of the Purview connector runs at {running.url} (HTTPS, throw-away CA).")
         yield running
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from irmcli import rehearsal
+from irmcli import emulation, rehearsal
 from irmcli.say import Say
 from irmcli.settings import Settings
 from irmcli.ways import Way
@@ -92,7 +92,7 @@ class Stage:
     def __init__(self, directory: Path, *chosen: Profile, outbox: str = "outbox") -> None:
         self.directory = directory
         self._profiles = {made.name: made for made in chosen or (profile(),)}
-        self.emulator: Emulator = rehearsal.emulator(
+        self.emulator: Emulator = emulation.emulator(
             directory / "emulator", self._profiles.values(), Options(), lifetime=600
         )
         self.settings = replace(Settings.read(str(directory / outbox)), environment={})
@@ -101,7 +101,7 @@ class Stage:
     def running(self) -> Iterator[Stage]:
         """With the emulator running."""
         self.emulator.start()
-        rehearsal.announce(self.directory / "emulator", self.emulator)
+        emulation.announce(self.directory / "emulator", self.emulator)
         try:
             yield self
             assert self.emulator.failures == ()
@@ -116,7 +116,7 @@ class Stage:
 
     def kept(self, name: str = "sentinel-activity") -> list[dict[str, str]]:
         """What the connector has kept, in the order of user and time."""
-        job = rehearsal.job_of(self._profiles[name]).job_id
+        job = emulation.job_of(self._profiles[name]).job_id
         rows = [dict(record.fields) for record in self.emulator.records(job)]
         return sorted(rows, key=lambda row: sorted(row.items()))
 

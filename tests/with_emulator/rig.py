@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from irmcli import rehearsal
+from irmcli import emulation, rehearsal
 from irmcore import connection as connections
 from irmcore import credentials, intake
 from irmcore import profile as profiles
@@ -47,7 +47,7 @@ class Rig:
     def __init__(self, directory: Path, options: Options | None = None, **settings: Any) -> None:
         self.directory = directory
         self.profile = replace(salesforce(), **settings)
-        self.emulator: Emulator = rehearsal.emulator(
+        self.emulator: Emulator = emulation.emulator(
             directory / "emulator", [self.profile], options or Options(), lifetime=600
         )
         self.clock: Clock = SystemClock()
@@ -55,7 +55,7 @@ class Rig:
 
     def start(self) -> None:
         self.emulator.start()
-        rehearsal.announce(self.directory / "emulator", self.emulator)
+        emulation.announce(self.directory / "emulator", self.emulator)
 
     @property
     def connection(self) -> Connection:

@@ -10,7 +10,7 @@ from irmcore import profile as profiles
 from irmcore.errors import ConfigurationError
 from irmemulator import Options
 
-from irmcli import rehearsal
+from irmcli import emulation
 from irmcli.say import Say
 from irmcli.settings import Settings
 
@@ -64,7 +64,7 @@ def command(
         time_precision=time_precision,  # type: ignore[arg-type]
         refuse_unknown_source_values=refuse_unknown_source_values,
     )
-    made = rehearsal.emulator(directory, chosen, options, port=port, lifetime=lifetime)
+    made = emulation.emulator(directory, chosen, options, port=port, lifetime=lifetime)
     try:
         made.start()
     except OSError as error:
@@ -74,7 +74,7 @@ def command(
         ) from None
     with contextlib.ExitStack() as ending:
         ending.callback(made.stop)
-        rehearsal.announce(directory, made)
+        emulation.announce(directory, made)
         say.line(f"A stand-in of the Purview connector, not Microsoft's service: {made.url}/")
         for name in names or profiles.shipped_names():
             say.line(f"  irmexport send FILE --profile {name} --emulator {directory}")

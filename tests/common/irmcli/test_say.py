@@ -52,15 +52,6 @@ def test_a_file_name_cannot_move_the_cursor(tmp_path: Path) -> None:
     assert "\\x1b[2J" in shown
 
 
-def test_what_a_terminal_needs_is_not_loaded_without_one() -> None:
-    """An unattended command starts without rich, and none that is built in looks for others."""
-    words = [sys.executable, "-X", "importtime", "-m", "irmcli", "check", "--help"]
-    loaded = subprocess.run(words, capture_output=True, text=True, check=True).stderr
-    assert "irmcli.say" in loaded
-    assert "rich" not in loaded
-    assert "importlib.metadata" not in loaded
-
-
 def test_clean_and_count() -> None:
     """Printable text stays as it is; counts agree with their noun."""
     assert clean("Zürich – 東京") == "Zürich – 東京"

@@ -33,8 +33,8 @@ BEGIN, END = "<!-- table: make bench -->", "<!-- end -->"
 
 FULL, QUICK = Effort(1.0, 5), Effort(0.1, 3)
 
-#: In the order in which they run. What makes the most files comes last: until some minutes after something was
-#: removed from the disk (by a run before, say) each file that is made there costs more (README).
+#: In the order in which they run. What makes the most files comes last: until some minutes after something
+#: was removed from the disk (by a run before, say) each file that is made there costs more (README).
 PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
     "files": lambda scratch, effort: files.measure(
         scratch, rows=effort.rows(1_000_000), rounds=effort.rounds

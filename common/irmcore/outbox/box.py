@@ -557,34 +557,33 @@ class Staging:
         for part, (name, draft, sums) in enumerate(self._drafts):
             path = f"{self._path}/{name}"
             first = State(states.READY, self._box.clock.now(), order + part)
-            there = self._box.standing(name)
-            history = self._box.history_file(there) if there and self._may_follow(there) else b""
             # Nothing is synced before all is there: so the names and inodes of its files are written once.
-            self._disk.create(f"{path}/attempts.jsonl", history)
+            self._disk.create(f"{path}/attempts.jsonl", b"")
             self._disk.create(f"{path}/state", slots.blank_file(first.as_record()))
             manifest = manifests.encode(describe(name, draft, part, sums))
             self._disk.create(f"{path}/manifest.json", manifest, sync=True)
-            for file in ("payload", "rowkeys", "state", *(["attempts.jsonl"] if history else [])):
+            for file in ("payload", "rowkeys", "state"):
                 self._disk.sync(f"{path}/{file}")
             self._disk.sync_dir(path)
 
     def accept(self) -> list[str]:
-        """Rename all batches into ``ready/``; a batch that stands already is left as it is."""
+        """Rename all batches into ``ready/``; a batch that stands already is left as it is.
+
+        One that was given up has this for its successor, which takes its history over.
+        """
         ready = f"{self._box.path}/ready"
         for name in self.ids():
             there = self._box.standing(name)
             if there is not None:
-                if not self._may_follow(there):
+                if not (self._renew and self._box.given_up(there)):
                     continue
+                history = self._box.history_file(there)
+                self._disk.append(f"{self._path}/{name}/attempts.jsonl", history, sync=True)
                 if there.place != "done":
                     self._box.finish(there)
             self._disk.rename(f"{self._path}/{name}", f"{ready}/{name}")
         self._disk.sync_dir(ready)
         return self.ids()
-
-    def _may_follow(self, there: Batch) -> bool:
-        """Whether the rows of ``there`` may be accepted anew: it was given up."""
-        return self._renew and self._box.given_up(there)
 
     def close(self) -> None:
         """Remove what is left of the run under ``tmp/``, or leave it to the next one's sweep."""

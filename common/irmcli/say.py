@@ -34,6 +34,16 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
+def _is_terminal() -> bool:
+    """Whether a person reads the output; a daemon may have closed it."""
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    try:
+        return sys.stdout is not None and sys.stdout.isatty()
+    except ValueError:
+        return False
+
+
 class Say:
     """The output of one command."""
 
@@ -41,7 +51,7 @@ class Say:
         self.as_json = as_json
         self._broken = False
         self._terminal: Terminal | None = None
-        if not as_json and sys.stdout.isatty():
+        if not as_json and _is_terminal():
             from irmcli.terminal import Terminal
 
             self._terminal = Terminal()
@@ -66,7 +76,8 @@ class Say:
             return
         try:
             write()
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except OSError:
             self._broken = True
             # What Python still has in its buffer must not fail again at the end.

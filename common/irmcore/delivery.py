@@ -498,8 +498,8 @@ class Sender:
         manifest: Manifest,
         halves: tuple[tuple[bytes, int], tuple[bytes, int]],
     ) -> list[Batch]:
-        staging = self._box.stage(f"split-{batch.id[:32]}", renew=False)
         keys = parted(self._box.rowkeys(batch), [rows for _, rows in halves])
+        staging = self._box.stage(f"split-{batch.id[:32]}", renew=False)
         try:
             for (payload, rows), part in zip(halves, keys):
                 kept = partial(_as_they_are, part)

@@ -20,6 +20,12 @@ if sys.platform != "win32":
     _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 
 
+#: What a disk answers for a file that it cannot give any more: the fault of that file, not of all.
+BROKEN = frozenset(
+    {errno.EIO, errno.EBADMSG, errno.EISDIR, errno.ELOOP, getattr(errno, "EUCLEAN", errno.EIO)}
+)
+
+
 class Lock(Protocol):
     """A lock that dies with its process."""
 

@@ -8,58 +8,89 @@ benchmarks/README.md).
 
 from __future__ import annotations
 
-import itertools
+import errno
+import os
 import re
 
-from irmcore.disk import Disk, Lock
+from irmcore.disk import BROKEN, Disk, Lock
 
 _BAY = re.compile(r"[0-9]{1,9}")
+#: No machine has as many runs at a time.
+_MOST = 1_000
+#: What is the fault of one bay (another user's, or with a file that the disk cannot give), not of the disk.
+_OF_ONE = BROKEN | {errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
 class Bay:
-    """An empty directory at ``path``, until ``close``."""
+    """An empty directory at ``path``, until ``close`` or ``leave``."""
 
     def __init__(self, disk: Disk, path: str, lock: Lock) -> None:
         self.path = path
         self._disk = disk
-        self._lock = lock
+        self._lock: Lock | None = lock
 
     def close(self) -> None:
         """Remove what is left in it, and leave it to others. Raises OSError; then the next one clears it."""
-        try:
-            _clear(self._disk, self.path)
-        finally:
+        if self._lock is not None:
+            try:
+                _clear(self._disk, self.path)
+            finally:
+                self.leave()
+
+    def leave(self) -> None:
+        """Leave it to others as it is."""
+        if self._lock is not None:
             self._lock.release()
+            self._lock = None
 
 
 def take(disk: Disk, tmp: str) -> Bay:
-    """The first bay under ``tmp`` that no live process has. Raises OSError."""
-    for number in itertools.count():
-        path = f"{tmp}/{number}"
-        # The lock comes before the directory: what is in a bay without a live lock may be removed.
-        lock = disk.try_lock(f"{path}.lock")
-        if lock is None:
-            continue
+    """The first bay under ``tmp`` that no live process has and that can be cleared. Raises OSError."""
+    fault = OSError(errno.EBUSY, os.strerror(errno.EBUSY), tmp)
+    for number in range(_MOST):
         try:
-            if disk.exists(path):
-                _clear(disk, path)
-            else:
-                disk.make_dir(path)
-        except BaseException:
-            lock.release()
-            raise
-        return Bay(disk, path, lock)
-    raise AssertionError("numbers do not end")
+            bay = _take(disk, f"{tmp}/{number}")
+        except OSError as error:
+            if error.errno not in _OF_ONE:
+                raise
+            fault = error
+        else:
+            if bay is not None:
+                return bay
+    raise fault
+
+
+def _take(disk: Disk, path: str) -> Bay | None:
+    # The lock comes before the directory: what is in a bay without a live lock may be removed.
+    lock = disk.try_lock(f"{path}.lock")
+    if lock is None:
+        return None
+    try:
+        if disk.exists(path):
+            _clear(disk, path)
+        else:
+            disk.make_dir(path)
+    except BaseException:
+        lock.release()
+        raise
+    return Bay(disk, path, lock)
 
 
 def sweep(disk: Disk, tmp: str) -> None:
-    """Remove what processes that died have left in their bays. Raises OSError."""
-    for name in disk.names(tmp):
-        path = f"{tmp}/{name}"
-        if _BAY.fullmatch(name) and disk.names(path):
-            lock = disk.try_lock(f"{path}.lock")
-            if lock is not None:
-                Bay(disk, path, lock).close()
+    """Remove what processes that died have left in their bays, where it can be removed. Raises OSError."""
+    for name in filter(_BAY.fullmatch, disk.names(tmp)):
+        try:
+            _sweep(disk, f"{tmp}/{name}")
+        except OSError as error:
+            if error.errno not in _OF_ONE:
+                raise
+
+
+def _sweep(disk: Disk, path: str) -> None:
+    if disk.names(path):
+        lock = disk.try_lock(f"{path}.lock")
+        if lock is not None:
+            Bay(disk, path, lock).close()
 
 
 def _clear(disk: Disk, path: str) -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, NamedTuple
 
 from irmcore.clock import Clock
-from irmcore.disk import Disk, Lock
+from irmcore.disk import BROKEN, Disk, Lock
 from irmcore.errors import (
     BatchDamaged,
     BatchDenied,
@@ -52,12 +52,6 @@ _GATE = "gate"  # the sender's slot file: reserved like the states, for a receip
 MAX_WAITING = 200_000
 #: Bytes that stay free on the disk after new work is accepted, for states and receipts.
 MIN_FREE_BYTES = 64 * 1024 * 1024
-
-
-#: What a disk answers for a file that it cannot give any more: the fault of that file, not of all.
-BROKEN = frozenset(
-    {errno.EIO, errno.EBADMSG, errno.EISDIR, errno.ELOOP, getattr(errno, "EUCLEAN", errno.EIO)}
-)
 
 
 @contextmanager
@@ -128,6 +122,8 @@ class Box:
         for lock in (self.sender_lock(), self.intake_lock()):
             if lock is not None:
                 lock.release()
+        for bay in [bays.take(self.disk, f"{self.path}/{_TMP}") for _ in range(2)]:
+            bay.close()  # one for a run, one for whoever splits, gives way or cleans up meanwhile
         # Each syncs the directory: when FORMAT is there, all of the above is.
         self.replace_file(_GATE, slots.empty_file())
         self.replace_file("FORMAT", _FORMAT)
@@ -254,8 +250,11 @@ class Box:
 
     def standing(self, name: str) -> Batch | None:
         """The batch of this id as it is now, or None."""
-        place = self.place_of(name)
-        return None if place is None else self._load(name, place)
+        while (place := self.place_of(name)) is not None:
+            found = self._load(name, place)
+            if found.state is not None or self.disk.exists(found.path):
+                return found  # else the sender has moved it since: look where it is now
+        return None
 
     def reload(self, name: str) -> Batch:
         """The batch of this id as it is now. Raises OperatorError if there is none."""
@@ -266,8 +265,6 @@ class Box:
                 where=self.path,
                 next_step="See `irmexport status`.",
             )
-        if found.state is None and not self.disk.exists(found.path):
-            return self.reload(name)  # the sender has moved it since: look where it is now
         return found
 
     def match(self, prefix: str) -> list[str]:
@@ -401,7 +398,7 @@ class Box:
     def history_file(self, batch: Batch) -> bytes:
         try:
             return self.disk.read(f"{batch.path}/attempts.jsonl")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return b""
 
     def finish(self, batch: Batch) -> None:
@@ -429,8 +426,10 @@ class Box:
         try:
             self.disk.rename(path, f"{bay.path}/{path.rsplit('/', 1)[1]}")
             self.disk.sync_dir(bay.path)
-        finally:
-            bay.close()
+        except BaseException:
+            bay.leave()  # as it is: half of a batch whose move is not durable might come back
+            raise
+        bay.close()
 
     def given_up(self, batch: Batch) -> bool:
         """Whether a batch was withdrawn, be it as the halves that it was split into."""

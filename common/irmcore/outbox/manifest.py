@@ -102,10 +102,13 @@ def decode(data: bytes, where: str) -> Manifest:
             where=where,
             next_step="Use the irmexport version that wrote it, or a later one.",
         )
-    body["destination"] = Destination(**body["destination"])
-    body["origin"] = Origin(**body["origin"])
-    body["counts"] = Counts(**body["counts"])
-    return Manifest(**body)
+    try:
+        body["destination"] = Destination(**body["destination"])
+        body["origin"] = Origin(**body["origin"])
+        body["counts"] = Counts(**body["counts"])
+        return Manifest(**body)
+    except (KeyError, TypeError):
+        raise _damaged(where) from None
 
 
 def _seal(text: bytes) -> bytes:

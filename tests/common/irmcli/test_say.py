@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from irmcli.say import clean, count
 
 HEADER = "UserPrincipalName,PredictionTime,PredictionScore,ModelInfo\n"
@@ -50,6 +51,15 @@ def test_a_file_name_cannot_move_the_cursor(tmp_path: Path) -> None:
     shown = on_a_terminal("check", str(tmp_path / "\x1b[2Jrows.csv"), "-p", "leaver-prediction")
     assert "\x1b[2J" not in shown
     assert "\\x1b[2J" in shown
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+def test_a_closed_output_stops_nothing(tmp_path: Path, closed: str) -> None:
+    """A daemon may have closed what nobody reads: the command does its work all the same."""
+    file = tmp_path / "rows.csv"
+    file.write_text(HEADER + "sarad@contoso.com,2023-04-20T05:52:56Z,6,x\n")
+    command = f"{sys.executable} -m irmcli check {file} -p leaver-prediction {closed}"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
 
 
 def test_clean_and_count() -> None:

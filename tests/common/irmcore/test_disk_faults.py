@@ -268,6 +268,22 @@ def test_a_state_that_can_never_be_written(tmp_path: Path, kinds: tuple[str, ...
     assert failing.drain(services[0]).sent == 1
 
 
+def test_a_batch_that_cannot_be_split_costs_no_bay(tmp_path: Path) -> None:
+    """Where row keys cannot be read a split waits, drain after drain, and holds nothing meanwhile."""
+    connector, first = queued(tmp_path)
+    disk = Failing(errno.EIO, ("read",), f"{first}/rowkeys")
+    failing = on(disk, connector, tmp_path)
+    service = FakeTransport(Reply(413))
+    for _ in range(4):
+        failing.drain(service)
+    assert sent_by(service) == NOTES[2:]
+    bays = sorted(path.name for path in Path(failing.box.path, "tmp").iterdir())
+    assert bays == ["0", "0.lock", "1", "1.lock"]
+    disk.on = False
+    assert failing.drain(service).sent == 2
+    assert sent_by(service) == NOTES
+
+
 def test_a_receipt_that_cannot_be_written_is_in_doubt(tmp_path: Path) -> None:
     """Where SENT cannot be written the batch is in doubt and never sent again; the others go."""
     connector, first = queued(tmp_path)

@@ -203,6 +203,13 @@ def test_history_survives_a_torn_line() -> None:
     ]
 
 
+def test_a_file_in_the_place_of_a_batch_has_no_history() -> None:
+    """What irmexport did not write is no batch, and asking for its history is no error."""
+    box = make()
+    box.disk.create(f"{PATH}/quarantine/{'0' * 64}", b"mine")
+    assert [box.history(batch) for batch in box.quarantined()] == [[]]
+
+
 def test_two_boxes_know_nothing_of_each_other() -> None:
     """Two connectors on one disk have queues and locks of their own."""
     one = make("one")

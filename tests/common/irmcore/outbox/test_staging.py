@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 
 import pytest
 from irmcore.errors import OutboxFull
@@ -55,7 +58,8 @@ def test_clean_up_keeps_to_the_retention() -> None:
     assert [batch.id for batch in box.everything()] == [waiting.id, held.id]
 
 
-def test_a_clean_up_cut_off_is_finished_by_the_next() -> None:
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_clean_up_cut_off_is_finished_by_the_next(code: int) -> None:
     """A clean-up that was killed at any operation leaves nothing behind that stays for ever."""
     number = 0
     while True:
@@ -67,7 +71,7 @@ def test_a_clean_up_cut_off_is_finished_by_the_next() -> None:
         assert isinstance(disk, PowerLossDisk)
         box.clock.sleep(2.0)
         number += 1
-        disk.fail_at[disk.operations + number] = 5
+        disk.fail_at[disk.operations + number] = code
         try:
             box.clean_up(payload_seconds=1.0, batch_seconds=1.0)
         except OSError:
@@ -103,7 +107,7 @@ def test_dead_runs_are_swept_and_live_ones_are_not() -> None:
 
 def release(staging: Staging) -> None:
     """End a run as the death of its process does: the lock goes, all else stays."""
-    staging._bay._lock.release()  # noqa: SLF001 - the kernel does this
+    staging._bay.leave()  # noqa: SLF001 - the kernel does this
 
 
 def test_a_run_takes_the_bay_that_a_dead_one_left() -> None:
@@ -125,19 +129,84 @@ def test_a_run_takes_the_bay_that_a_dead_one_left() -> None:
     assert (box.disk.names(f"{PATH}/{TMP}"), left(box)) == (["0", "0.lock", "1", "1.lock"], [])
 
 
-def test_a_bay_that_cannot_be_cleared_is_left_to_the_next() -> None:
-    """An error while a dead run's bay is cleared is told, and leaves the bay free for another try."""
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.EPERM])
+def test_a_bay_that_cannot_be_cleared_is_stepped_over(code: int) -> None:
+    """What a dead run left and nobody can remove (a broken disk, another user's) stops no other run."""
     box = make()
     dead = box.stage("dead")
     dead.add(draft(b"a"))
     release(dead)
     disk = box.disk
     assert isinstance(disk, PowerLossDisk)
-    disk.fail_at[disk.operations + 1] = 5
-    with pytest.raises(OSError, match="Input/output"):
+    disk.fail_at[disk.operations + 1] = disk.fail_at[disk.operations + 2] = code
+    box.sweep()
+    live = box.stage("live")
+    live.add(draft(b"b"))
+    assert len(left(box)) == 2
+    live.prepare(described)
+    assert len(live.accept()) == 1
+    live.close()
+    box.sweep()
+    assert left(box) == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_takes_nothing_is_told(code: int) -> None:
+    """A fault of the whole disk is no reason to look at another bay; the bay is free for the next."""
+    box = make()
+    dead = box.stage("dead")
+    dead.add(draft(b"a"))
+    release(dead)
+    disk = box.disk
+    assert isinstance(disk, PowerLossDisk)
+    disk.fail_at[disk.operations + 1] = code
+    with pytest.raises(OSError, match=re.escape(os.strerror(code))):
         box.stage("next")
     box.stage("next").add(draft(b"b"))
     assert len(left(box)) == 1
+
+
+def test_more_runs_than_bays_are_refused() -> None:
+    """Where every bay is in use the next run is told so, in bounded time."""
+
+    class Busy(PowerLossDisk):
+        def try_lock(self, path: str) -> None:  # type: ignore[override]
+            return None
+
+    box = make()
+    with pytest.raises(OSError, match="busy"):
+        Box(Busy(box.disk.fork().settled().medium), box.clock, PATH).stage("run")  # type: ignore[attr-defined]
+
+
+def test_a_bay_is_left_once() -> None:
+    """Who closes a run twice takes nothing from the one that has its bay since."""
+    box = make()
+    first = box.stage("first")
+    first.close()
+    second = box.stage("second")
+    second.add(draft(b"a"))
+    first.close()
+    assert len(left(box)) == 1
+
+
+def test_a_discarded_batch_whose_move_is_not_durable_stays_whole() -> None:
+    """If the sync of its move fails, nothing of the batch is removed: after a power loss it might be back."""
+    box = make()
+    (batch,) = accept(box, b"a")
+    box.finish(box.change(batch, name="SENT"))
+    disk = box.disk
+    assert isinstance(disk, PowerLossDisk)
+    box.clock.sleep(2.0)
+
+    def fail(kind: str, path: str) -> None:
+        if kind == "sync_dir" and f"/{TMP}/" in path:
+            disk.fail_at[disk.operations + 1] = errno.EIO
+
+    disk.watch = fail
+    with pytest.raises(OSError, match="Input/output"):
+        box.clean_up(payload_seconds=1.0, batch_seconds=1.0)
+    assert left(box) == [batch.id]
+    assert len(disk.names(f"{PATH}/{TMP}/0/{batch.id}")) == 5
 
 
 def test_a_full_disk_refuses_new_work() -> None:

@@ -24,13 +24,14 @@ from tests.fakes.connector import Connector, row
 
 #: Two uploads begin after one was accepted; both wait for a line of input before their answer.
 DRAIN = """
-import sys, threading
+import signal, sys, threading
 from dataclasses import replace
 from irmcore.disk import PosixDisk
 from irmcore.replies import Reply
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import Connector, row
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
 posts, both, answer = [], threading.Barrier(2), threading.Event()
 
 class Slow:

@@ -52,7 +52,7 @@ class Say:
         self._broken = False
         self._terminal: Terminal | None = None
         if not as_json and _is_terminal():
-            from irmcli.terminal import Terminal
+            from irmcli.terminal import Terminal  # here: it loads rich, which takes 40 ms
 
             self._terminal = Terminal()
 

@@ -186,8 +186,7 @@ def examine_outbox(disk: Disk, path: str) -> Iterator[Finding]:
         return
     probe = f"{path}/.doctor-{os.getpid()}"
     try:
-        disk.create(probe, b"irmexport doctor\n")
-        disk.sync(probe)
+        disk.create(probe, b"irmexport doctor\n", sync=True)
         disk.remove(probe)
         yield Finding("outbox", GOOD, f"{path} can be written and synced")
     except OSError as error:

@@ -368,8 +368,8 @@ class _Run:
         }
         target = f"{self._box.path}/runs/{run}.json"
         try:
-            self._box.disk.create(target, json.dumps(document, indent=1).encode("ascii") + b"\n")
-            self._box.disk.sync(target)
+            text = json.dumps(document, indent=1).encode("ascii") + b"\n"
+            self._box.disk.create(target, text, sync=True)
         except OSError as error:
             done.warning = f"the run's record could not be written ({error.strerror})"
 

@@ -135,8 +135,7 @@ class Folder:
         """Put ``data`` there, with mode 0600, in place of what was."""
         temporary = target.with_name(f".{target.name}.new")
         temporary.unlink(missing_ok=True)
-        self._disk.create(str(temporary), data)
-        self._disk.sync(str(temporary))
+        self._disk.create(str(temporary), data, sync=True)
         temporary.replace(target)
         self._disk.sync_dir(str(target.parent))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import pytest
 from irmcli.portal_log import read
 from irmcore.shaping.readers import MAX_FIELD_CHARACTERS
@@ -64,6 +66,17 @@ def test_every_encoding(encoding: str) -> None:
 def test_what_cannot_be_read_is_named(text: str, lines: list[int]) -> None:
     """A RecordsSaved without a number is no entry, and its line is told."""
     assert read(text.encode()).unread == lines
+
+
+@pytest.mark.parametrize("limit", [100, 2**31 - 1])
+def test_what_is_read_does_not_depend_on_what_was_read_before(limit: int) -> None:
+    """How long a cell may be is the same, whatever limit someone else has set in this process."""
+    before = csv.field_size_limit(limit)
+    try:
+        assert [entry.saved for entry in read(b"T,RecordsSaved,Note\na,3," + b"x" * 200_000).entries] == [3]
+        assert read(b"T,RecordsSaved,Note\na,3," + b"x" * (MAX_FIELD_CHARACTERS + 1)).entries == []
+    finally:
+        csv.field_size_limit(before)
 
 
 def test_the_ids_beside_it() -> None:

@@ -111,6 +111,10 @@ def test_every_flip_of_a_bit_is_noticed() -> None:
         *(b"", b"{}", b"[]", b"null", b"\xff", b'{"format":1,"check":"x"}', b"{" * 9),
         *map(under_a_seal, [b"", b"{", b'{"id": "00ff"', b'["format"', b'{"format": ']),
         *map(under_a_seal, [b"{" * 9_999, b"\xff"]),
+        *map(
+            under_a_seal,
+            [b'{"format": 1', b'{"format": 1, "destination": []', b'{"format": 1, "destination": {}'],
+        ),
     ],
 )
 def test_what_is_no_manifest_is_damage(data: bytes) -> None:

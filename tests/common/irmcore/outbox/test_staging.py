@@ -87,7 +87,7 @@ def test_dead_runs_are_swept_and_live_ones_are_not() -> None:
     """A sweep takes what a dead run staged, with or without its lock, and nothing of a live one."""
     box = make()
     live = box.stage("live")
-    (kept,) = [live.add(draft(b"a"))]
+    kept = live.add(draft(b"a"))
     dead = box.stage("dead")
     dead.add(draft(b"b"))
     other = Box(box.disk, box.clock, PATH)
@@ -108,6 +108,17 @@ def test_dead_runs_are_swept_and_live_ones_are_not() -> None:
 def release(staging: Staging) -> None:
     """End a run as the death of its process does: the lock goes, all else stays."""
     staging._bay.leave()  # noqa: SLF001 - the kernel does this
+
+
+def with_a_dead_run() -> tuple[Box, PowerLossDisk]:
+    """A box in whose first bay a run died, and its disk."""
+    disk = PowerLossDisk()
+    disk.make_dir("/outbox")
+    box = make(disk=disk)
+    dead = box.stage("dead")
+    dead.add(draft(b"a"))
+    release(dead)
+    return box, disk
 
 
 def test_a_run_takes_the_bay_that_a_dead_one_left() -> None:
@@ -132,12 +143,7 @@ def test_a_run_takes_the_bay_that_a_dead_one_left() -> None:
 @pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.EPERM])
 def test_a_bay_that_cannot_be_cleared_is_stepped_over(code: int) -> None:
     """What a dead run left and nobody can remove (a broken disk, another user's) stops no other run."""
-    box = make()
-    dead = box.stage("dead")
-    dead.add(draft(b"a"))
-    release(dead)
-    disk = box.disk
-    assert isinstance(disk, PowerLossDisk)
+    box, disk = with_a_dead_run()
     disk.fail_at[disk.operations + 1] = disk.fail_at[disk.operations + 2] = code
     box.sweep()
     live = box.stage("live")
@@ -153,12 +159,7 @@ def test_a_bay_that_cannot_be_cleared_is_stepped_over(code: int) -> None:
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_a_disk_that_takes_nothing_is_told(code: int) -> None:
     """A fault of the whole disk is no reason to look at another bay; the bay is free for the next."""
-    box = make()
-    dead = box.stage("dead")
-    dead.add(draft(b"a"))
-    release(dead)
-    disk = box.disk
-    assert isinstance(disk, PowerLossDisk)
+    box, disk = with_a_dead_run()
     disk.fail_at[disk.operations + 1] = code
     with pytest.raises(OSError, match=re.escape(os.strerror(code))):
         box.stage("next")

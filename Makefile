@@ -36,7 +36,7 @@ lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/python bundle.py --types
 
 kql: $(VENV)/.kql ## check all KQL with Microsoft's parser and the house's rules
-	@$(BIN)/python -m irmsentinel.check_command --modules $(VENV)/kql
+	@$(BIN)/python -m irmsentinel.cli.check --modules $(VENV)/kql
 
 docs: $(VENV)/.dev ## write the pages of docs/ that are made from the code
 	@$(BIN)/python docs/write.py

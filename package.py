@@ -246,7 +246,9 @@ def build_app(into: Path, *, pages: bool) -> list[Path]:
 def build_solution(into: Path) -> list[Path]:
     """The Sentinel solution, written into that folder."""
     sys.path[:0] = [str(ROOT / "common"), str(ROOT / "sentinel")]  # this tree's, whatever is installed
-    from irmsentinel import content, hub, solution
+    from irmsentinel.content import artefacts as content
+    from irmsentinel.packaging import content_hub as hub
+    from irmsentinel.packaging import solution
 
     loaded = content.load(ROOT / "sentinel")
     documents = {

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from irmsentinel.collector import Options
+from irmsentinel.collector.collector import Options
 
 from benchmarks.table import Line
 from benchmarks.timing import HERE, put_away, race, run_measured

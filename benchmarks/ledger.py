@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from irmcore.disk import PosixDisk
-from irmcore.ledger import Ledger, RowKey, opened, pack
+from irmcore.intake.ledger.index import Ledger, RowKey, opened, pack
 
 FIRST_DAY = 20_000
 BATCH_ROWS = 5_000

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from irmcore import intake
 from irmcore.clock import SystemClock
 from irmcore.disk import PosixDisk
-from irmcore.ledger import Ledger, RowKey, opened, pack
-from irmcore.outbox import Box, Destination, Origin
+from irmcore.intake import accept as intake
+from irmcore.intake.ledger.index import Ledger, RowKey, opened, pack
+from irmcore.outbox import Destination, Origin, Outbox
 from irmcore.profile import parse, shipped_text
 from irmcore.shaping.readers import mappings_table
 
@@ -29,8 +29,8 @@ _DAY = 20_758  # 2026-11-01, the first date of the made-up rows
 
 def measure(scratch: Path, *, keys: int, rounds: int) -> Iterator[Line]:
     """Each run's rows lie on two dates that have their share of the keys already."""
-    boxes = {name: _box(scratch / name, count) for name, count in (("many", keys), ("few", ROWS))}
-    found = race({name: partial(_run, box) for name, box in boxes.items()}, rounds)
+    outboxes = {name: _outbox(scratch / name, count) for name, count in (("many", keys), ("few", ROWS))}
+    found = race({name: partial(_run, outbox) for name, outbox in outboxes.items()}, rounds)
     yield Line(
         f"a run of {ROWS:,} rows, {keys:,} keys on disk ({DATES} dates)", f"the same, {ROWS:,} keys on disk",
         found.of["many"]["wall"] / found.of["few"]["wall"], 2, 1.2,
@@ -39,11 +39,11 @@ def measure(scratch: Path, *, keys: int, rounds: int) -> Iterator[Line]:
     )  # fmt: skip
 
 
-def _box(path: Path, keys: int) -> Box:
+def _outbox(path: Path, keys: int) -> Outbox:
     """An outbox whose ledger has so many keys, spread evenly over the dates up to the run's own."""
-    box = Box(PosixDisk(), SystemClock(), str(path))
-    box.create()
-    ledger = Ledger(box.disk, f"{path}/ledger")
+    outbox = Outbox(PosixDisk(), SystemClock(), str(path))
+    outbox.create()
+    ledger = Ledger(outbox.disk, f"{path}/ledger")
     ledger.create()
     ledger.rebuild(list)
     for date in range(DATES):
@@ -54,20 +54,20 @@ def _box(path: Path, keys: int) -> Box:
         )
         ledger.merge([opened(pack(rows))])
     shutil.copytree(f"{path}/ledger", f"{path}.ledger")
-    return box
+    return outbox
 
 
-def _run(box: Box) -> dict[str, float]:
+def _run(outbox: Outbox) -> dict[str, float]:
     """Rows of two dates, all new; then the ledger is as it was before."""
     table = mappings_table((dict(zip(FIELDS, row, strict=True)) for row in rows(ROWS, days=2)), FIELDS)
     origin, where = Origin("bench", "here", "bench"), Destination("bench", {"to": "nowhere"}, "hold")
     begin, cpu = time.perf_counter(), time.process_time()
-    done = intake.accept(table, parse(shipped_text(PROFILE), PROFILE), box, origin, where=where)
+    done = intake.accept(table, parse(shipped_text(PROFILE), PROFILE), outbox, origin, where=where)
     taken = {"wall": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
     if done.counts.shaped != ROWS:
         sys.exit(f"the run was not what it should be: {done.counts}")
     for place in ("ledger", "ready"):
-        shutil.rmtree(f"{box.path}/{place}")
-    shutil.copytree(f"{box.path}.ledger", f"{box.path}/ledger")
-    Path(box.path, "ready").mkdir()
+        shutil.rmtree(f"{outbox.path}/{place}")
+    shutil.copytree(f"{outbox.path}.ledger", f"{outbox.path}/ledger")
+    Path(outbox.path, "ready").mkdir()
     return taken

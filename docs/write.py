@@ -8,8 +8,8 @@ from typing import Any
 import click
 from irmcli.main import main
 from irmcore.profile.load import schema
-from irmsentinel import content as contents
-from irmsentinel import rules, workbooks
+from irmsentinel.content import artefacts as contents
+from irmsentinel.content import rules, workbooks
 
 HERE = Path(__file__).parent
 WIDTH = 100

@@ -56,7 +56,7 @@ def page(browser: Browser, trouble: list[str]) -> Iterator[Page]:
         viewport={"width": 1280, "height": 900}, locale="en-US", timezone_id="UTC", reduced_motion="reduce"
     )
 
-    def gate(route: Route) -> None:
+    def breaker(route: Route) -> None:
         address = urlsplit(route.request.url)
         if address.scheme in ("http", "https", "ws", "wss") and address.hostname not in _HERE:
             trouble.append(f"asks {address.scheme}://{address.hostname}{address.path}")
@@ -68,7 +68,7 @@ def page(browser: Browser, trouble: list[str]) -> Iterator[Page]:
         if message.type == "error":
             trouble.append(f"console: {message.text}")
 
-    context.route(re.compile(""), gate)
+    context.route(re.compile(""), breaker)
     new = context.new_page()
     new.on("console", heard)
     new.on("pageerror", lambda error: trouble.append(f"not caught: {error}"))

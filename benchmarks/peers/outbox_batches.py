@@ -10,7 +10,7 @@ from typing import Any
 from irmcore.clock import SystemClock
 from irmcore.counts import Counts
 from irmcore.disk import PosixDisk
-from irmcore.outbox import Box, Destination, Draft, Manifest, Origin
+from irmcore.outbox import Destination, Draft, Manifest, Origin, Outbox
 from irmcore.outbox.states import COMMIT, INTENT, SENT
 
 BYTES = 10_000
@@ -31,11 +31,11 @@ class Counting(PosixDisk):
         super()._write(path, flags, data, offset, sync=sync)
 
 
-def batch(box: Box, number: int) -> None:
+def batch(outbox: Outbox, number: int) -> None:
     """One batch from staging to its receipt, with every step that makes it durable."""
     where = Destination("bench", {"to": "nowhere"}, "hold")
     payload = (b"%d of %d\n" % (number, os.getpid())).ljust(BYTES, b".")
-    staging = box.stage(f"run-{os.getpid()}-{number}")
+    staging = outbox.stage(f"run-{os.getpid()}-{number}")
     staging.add(Draft(payload, "text/plain", where, 1, lambda _: bytes(KEY_BYTES)))
 
     def describe(name: str, draft: Draft, part: int, sums: dict[str, Any]) -> Manifest:
@@ -48,13 +48,13 @@ def batch(box: Box, number: int) -> None:
     staging.prepare(describe)
     (name,) = staging.accept()
     staging.close()
-    found = box.reload(name)
-    manifest = box.manifest(found)
-    box.payload(found, manifest)
+    found = outbox.reload(name)
+    manifest = outbox.manifest(found)
+    outbox.payload(found, manifest)
     for state in (INTENT, COMMIT, SENT):
-        found = box.change(found, name=state)
-    box.note(found, {"event": "sent"})
-    box.finish(found)
+        found = outbox.change(found, name=state)
+    outbox.note(found, {"event": "sent"})
+    outbox.finish(found)
 
 
 def main(arguments: list[str]) -> None:
@@ -63,18 +63,18 @@ def main(arguments: list[str]) -> None:
     path = arguments[count]
     disk = Counting() if count else PosixDisk()
     Path(path).mkdir(parents=True, exist_ok=True)
-    box = Box(disk, SystemClock(), f"{path}/box")
-    box.create()
+    outbox = Outbox(disk, SystemClock(), f"{path}/box")
+    outbox.create()
     if isinstance(disk, Counting):
-        batch(box, 0)  # the first also makes directories
+        batch(outbox, 0)  # the first also makes directories
         before = disk.syncs
-        batch(box, 1)
+        batch(outbox, 1)
         print(disk.syncs - before)
         return
     print("started", flush=True)
     sys.stdin.readline()
     for number in range(int(arguments[1])):
-        batch(box, number)
+        batch(outbox, number)
 
 
 main(sys.argv[1:])

@@ -11,8 +11,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from irmsentinel import rehearsal, synthetic
-from irmsentinel.tenant import Options, TenantStandIn
+from irmsentinel.emulators import session as rehearsal
+from irmsentinel.emulators import synthetic_records as synthetic
+from irmsentinel.emulators.management_api import Options, TenantStandIn
 
 #: Blobs lie in so many seconds before now: a bit less than one window of the API.
 SPREAD = 80_000

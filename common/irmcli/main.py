@@ -11,8 +11,8 @@ from irmcore import __version__
 from irmcore.errors import IrmError
 
 from irmcli import plugins
-from irmcli.exits import FAILED, code_of, disk_trouble, fault
-from irmcli.say import Say
+from irmcli.exit_codes import FAILED, code_of, disk_trouble, fault
+from irmcli.output import Output
 from irmcli.settings import Settings
 
 #: name → module under irmcli.commands, in the order of a first use. A module is imported when it runs.
@@ -69,19 +69,19 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except IrmError as error:
-            Say.of(ctx).error(error)
+            Output.of(ctx).error(error)
             ctx.exit(code_of(error))
         except BrokenPipeError:
             # Whoever read our output has enough of it (`| head`): no error of ours.
             sys.stderr.close()
             ctx.exit(FAILED)
         except OSError as error:
-            Say.of(ctx).error(disk_trouble(error))
+            Output.of(ctx).error(disk_trouble(error))
             ctx.exit(FAILED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:  # noqa: BLE001 - told without its text, which may quote a row
-            Say.of(ctx).error(fault(error))
+            Output.of(ctx).error(fault(error))
             ctx.exit(FAILED)
 
 
@@ -90,7 +90,7 @@ def with_json(command: click.Command) -> click.Command:
 
     def turn_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         if value:
-            ctx.obj = ctx.find_root().obj = Say(as_json=True)
+            ctx.obj = ctx.find_root().obj = Output(as_json=True)
 
     if isinstance(command, click.Group):
         for inner in command.commands.values():
@@ -110,9 +110,9 @@ def with_json(command: click.Command) -> click.Command:
 
 def _host(ctx: click.Context) -> Any:
     """What a command from outside needs of us, for when it asks: --help does not load it."""
-    from irmcli.ways import Ways
+    from irmcli.session.connector_session import Ways
 
-    return Ways(Say.of(ctx), Settings.of(ctx))
+    return Ways(Output.of(ctx), Settings.of(ctx))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -131,6 +131,6 @@ def main(ctx: click.Context, outbox: str | None, as_json: bool) -> None:
     Exit codes: 0 done, 1 failed or waiting for another try, 2 usage or configuration, 3 rows refused,
     4 held, paused or given up: a person is needed.
     """
-    ctx.obj = Say(as_json=as_json)
+    ctx.obj = Output(as_json=as_json)
     ctx.meta["irmexport.settings"] = Settings.read(outbox)
     ctx.meta["irmexport.host"] = _host

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from irmcli.source import FORMATS
+from irmcli.session.input_file import FORMATS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -12,18 +12,20 @@ from pathlib import Path
 
 import click
 import platformdirs
-from irmcore import connection as connections
-from irmcore import credentials
 from irmcore import profile as profiles
-from irmcore.connection import Connection
-from irmcore.credentials import Credential
-from irmcore.delivery import Service
+from irmcore.delivery import connection as connections
+from irmcore.delivery.connection import Connection
+from irmcore.delivery.sender import Service
 from irmcore.disk import make_all, system_disk
 from irmcore.errors import ConfigurationError
-from irmcore.outbox import Box, Origin
+from irmcore.http import credentials
+from irmcore.http.credentials import Credential
+from irmcore.outbox import Origin, Outbox
 from irmcore.profile import CredentialRef, Profile
 
-from irmcli import expiry, plugins, safes
+from irmcli import credential_stores as safes
+from irmcli import plugins
+from irmcli.credential_stores import expiry
 
 
 @dataclass(frozen=True)
@@ -90,20 +92,20 @@ class Settings:
         """What is at the place that a profile names. Raises CredentialError."""
         return credentials.read(place.kind, place.name, self.environment, safes.READERS)
 
-    def service_of(self, box: Box, *, warn: Callable[[str], None] | None = None) -> Service:
+    def service_of(self, outbox: Outbox, *, warn: Callable[[str], None] | None = None) -> Service:
         """How an outbox is sent, whatever kind of destination it has; ``warn`` as for `service`.
 
         Raises ConfigurationError, DamageError.
         """
-        kind = connections.kind_of(box)
+        kind = connections.kind_of(outbox)
         if kind == connections.KIND:
-            return self.service(connections.load(box), warn=warn)
+            return self.service(connections.load(outbox), warn=warn)
         for point in plugins.points(plugins.DESTINATIONS).select(name=kind):
-            made: Service = point.load()(box, self.credential)
+            made: Service = point.load()(outbox, self.credential)
             return made
         raise ConfigurationError(
             f"this installation knows no destination `{kind}`",
-            where=box.path,
+            where=outbox.path,
             next_step="Install what handed these batches over: pip install 'irmexport[sentinel]'",
         )
 

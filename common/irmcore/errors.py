@@ -22,7 +22,7 @@
     BatchUnwritable (OSError)   the disk failed one batch's state; it stays, the others go on
 
 A refused row is not an error but a :class:`irmcore.reasons.Refused`; what the network answers is a
-value (:mod:`irmcore.replies`). No message holds a secret, a token or a value of a row.
+value (:mod:`irmcore.delivery.replies`). No message holds a secret, a token or a value of a row.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ if sys.version_info < (3, 9):  # noqa: UP036 - splunkd decides which Python star
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from irmsplunk import modular_input
+from irmsplunk.sender import modular_input
 
 
 def main() -> None:
@@ -19,11 +19,11 @@ def main() -> None:
     if "--scheme" in sys.argv:
         sys.stdout.write(modular_input.SCHEME)
     elif "--execute" in sys.argv:
-        from irmsplunk import alert  # noqa: PLC0415 - loads nothing that the sender needs, and the other way
+        from irmsplunk.search import alert_action as alert  # noqa: PLC0415 - loads nothing that the sender needs, and the other way
 
         sys.exit(alert.execute(os.environ, sys.stdin.buffer, sys.stderr))
     elif "--validate-arguments" not in sys.argv:
-        from irmsplunk import sender  # noqa: PLC0415 - --scheme loads nothing of it
+        from irmsplunk.sender import sender  # noqa: PLC0415 - --scheme loads nothing of it
 
         sys.exit(sender.serve(os.environ, sys.stdin.buffer))
 

@@ -22,7 +22,7 @@ if sys.version_info < (3, 9):  # noqa: UP036 - splunkd decides which Python star
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from irmsplunk import opening  # noqa: E402 - lib/ had to be found first
+from irmsplunk.search import getinfo as opening  # noqa: E402 - lib/ had to be found first
 
 
 def main() -> None:
@@ -30,13 +30,13 @@ def main() -> None:
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
     opened = opening.answer(requests, replies)
     if opened.options is not None:
-        from irmsplunk import command  # noqa: PLC0415
+        from irmsplunk.search import command  # noqa: PLC0415
 
         command.talk(opened.options, opened.metadata, requests, replies)
     else:
         import io  # noqa: PLC0415
 
-        from irmsplunk.sdk_command import IrmExport  # noqa: PLC0415
+        from irmsplunk.search.sdk_command import IrmExport  # noqa: PLC0415
 
         again = io.BufferedReader(opening.Reread(opened.read, requests))
         IrmExport().process(sys.argv, io.TextIOWrapper(again), sys.stdout)

@@ -19,6 +19,6 @@ class Handler(PersistentServerConnectionApplication):  # type: ignore[misc]
         """Answer a request (JSON, as text or bytes)."""
         if sys.version_info < (3, 9):  # noqa: UP036 - splunkd decides which Python loads this
             return {"status": 500, "payload": "irmexport needs Python 3.9: use Splunk 9.3 or newer."}
-        from irmsplunk import rest  # noqa: PLC0415 - does not parse on older Pythons
+        from irmsplunk.rest import handler as rest  # noqa: PLC0415 - does not parse on older Pythons
 
         return rest.answer(in_string, os.environ)

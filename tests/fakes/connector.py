@@ -9,17 +9,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from irmcore import intake, ledger
 from irmcore import profile as profiles
 from irmcore.clock import Clock
-from irmcore.delivery import Report, Sender, Service
+from irmcore.delivery.sender import Report, Sender, Service
 from irmcore.disk import Disk
-from irmcore.intake import Accepted
-from irmcore.outbox import Box, Destination, Origin, states
+from irmcore.http.upload import Transport
+from irmcore.intake import accept as intake
+from irmcore.intake.accept import Accepted
+from irmcore.intake.ledger import index as ledger
+from irmcore.outbox import Destination, Origin, Outbox, states
 from irmcore.profile import Limits, Profile
 from irmcore.shaping.batches import halves
 from irmcore.shaping.readers import csv_table
-from irmcore.transport import Transport
 
 PROFILE = """\
 schema: 1
@@ -52,7 +53,7 @@ def row(number: int, day: int = 20) -> str:
 
 
 class Tokens:
-    """An irmcore.auth.TokenSource that always has the same one."""
+    """An irmcore.http.auth.TokenSource that always has the same one."""
 
     def token(self) -> str:
         return "a-token"
@@ -69,7 +70,7 @@ class Connector:
     ) -> None:
         self.disk = disk
         self.clock = clock
-        self.box = Box(disk, clock, f"{root}/small")
+        self.outbox = Outbox(disk, clock, f"{root}/small")
         self.profile = small_profile(rows)
         self.where = Destination("purview-indicators", {"cloud": "emulator", "job_id": "1"}, in_doubt)
 
@@ -77,7 +78,7 @@ class Connector:
         """Hand rows over, as `irmexport send` does."""
         text = "\n".join(["User,When,Score,Note", *lines, ""])
         table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="rows.csv")
-        return intake.accept(table, self.profile, self.box, ORIGIN, where=self.where, patience=0.0)
+        return intake.accept(table, self.profile, self.outbox, ORIGIN, where=self.where, patience=0.0)
 
     def sender(self, transport: Transport, *, in_flight: int = 1) -> Sender:
         service = Service(
@@ -89,7 +90,7 @@ class Connector:
             splitters={"text/csv": halves},
             in_flight=in_flight,
         )
-        return Sender(self.box, service, jitter=lambda: 0.0)
+        return Sender(self.outbox, service, jitter=lambda: 0.0)
 
     def drain(self, transport: Transport) -> Report:
         """One drain, as `irmexport drain` does."""
@@ -98,23 +99,23 @@ class Connector:
     def states(self) -> dict[str, str]:
         """The place and state of every batch, by id."""
         found: dict[str, str] = {}
-        for batch in self.box.everything():  # a batch that was given up may stand beside its successor
+        for batch in self.outbox.everything():  # a batch that was given up may stand beside its successor
             found.setdefault(batch.id, f"{batch.place} {batch.state.name if batch.state else 'unreadable'}")
         return found
 
     def standing(self) -> Counter[bytes]:
         """How many batches, that are neither withdrawn nor split, have each row key."""
         found: Counter[bytes] = Counter()
-        for batch in self.box.everything():
+        for batch in self.outbox.everything():
             if batch.state is None or batch.state.name not in (states.WITHDRAWN, states.SPLIT):
-                found.update(key.key for key in ledger.unpack(self.box.rowkeys(batch)))
+                found.update(key.key for key in ledger.unpack(self.outbox.rowkeys(batch)))
         return found
 
     def notes(self, *names: str) -> Iterator[str]:
         """The notes of the rows in all batches whose state is one of ``names``."""
-        for batch in self.box.everything():
+        for batch in self.outbox.everything():
             if batch.state is not None and batch.state.name in names:
-                yield from notes(self.box.payload(batch, self.box.manifest(batch)))
+                yield from notes(self.outbox.payload(batch, self.outbox.manifest(batch)))
 
 
 def notes(payload: bytes) -> list[str]:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from irmcli.say import Say
+from irmcli.output import Output
 from irmemulator import App, Emulator, Job
 
 from tests.fakes.splunk_home import SplunkHome
@@ -52,10 +52,10 @@ _RESULTS = (
 )
 
 
-def play(say: Say, place: Path) -> list[tuple[str, bool]]:
+def play(output: Output, place: Path) -> list[tuple[str, bool]]:
     """The act, in a new Splunk under ``place``, and what it came to."""
-    say.line()
-    say.line("Splunk: the built app, from a search to the receipt (a stand-in drives it)", "bold")
+    output.line()
+    output.line("Splunk: the built app, from a search to the receipt (a stand-in drives it)", "bold")
     home = SplunkHome.install(_built(place), place / "splunk")
     job = Job(_IDS["job_id"], _IDS["app_id"], "leavers", columns=_COLUMNS)
     apps = [App(_IDS["tenant_id"], _IDS["app_id"], _SECRET)]
@@ -65,13 +65,13 @@ def play(say: Say, place: Path) -> list[tuple[str, bool]]:
     ):
         splunkd.sign_in("analyst-session", "ana", "irmexport_run")
         splunkd.sign_in("admin-session", "adm", "irmexport_configure")
-        _configure(say, home, splunkd, running)
+        _configure(output, home, splunkd, running)
         with Input(sys.executable, home, splunkd):
-            first = _search(say, home, splunkd, place)
-            again = _search(say, home, splunkd, place)
-            fired = _alert(say, home, splunkd)
+            first = _search(output, home, splunkd, place)
+            again = _search(output, home, splunkd, place)
+            fired = _alert(output, home, splunkd)
         kept = [dict(record.fields) for record in running.records(_IDS["job_id"])]
-    say.table(
+    output.table(
         f"What the stand-in kept (RecordsSaved {len(kept)})", list(_COLUMNS), [list(k.values()) for k in kept]
     )
     good = (first["sent"], first["rejected"], again["skipped"], fired, len(kept)) == ("2", "1", "2", 0, 3)
@@ -88,10 +88,10 @@ def _built(place: Path) -> Path:
     return next((place / "dist").glob("*.spl"))
 
 
-def _configure(say: Say, home: SplunkHome, splunkd: SplunkdRest, running: Emulator) -> None:
+def _configure(output: Output, home: SplunkHome, splunkd: SplunkdRest, running: Emulator) -> None:
     """What an administrator does once."""
     rest = RestHandler(sys.executable, home, splunkd)
-    say.line("POST irmexport/connectors name=leavers profile=leaver-prediction job_id=… secret=…", "dim")
+    output.line("POST irmexport/connectors name=leavers profile=leaver-prediction job_id=… secret=…", "dim")
     answer = rest.ask(
         *("POST", "connectors"),
         name="leavers",
@@ -103,12 +103,12 @@ def _configure(say: Say, home: SplunkHome, splunkd: SplunkdRest, running: Emulat
     )
     rest.end()
     inputs = ", ".join(sorted(splunkd.state.enabled_inputs))
-    say.line(f"HTTP {answer.status}: saved; the secret is in storage/passwords alone; enabled: {inputs}")
+    output.line(f"HTTP {answer.status}: saved; the secret is in storage/passwords alone; enabled: {inputs}")
 
 
-def _search(say: Say, home: SplunkHome, splunkd: SplunkdRest, place: Path) -> dict[str, str]:
+def _search(output: Output, home: SplunkHome, splunkd: SplunkdRest, place: Path) -> dict[str, str]:
     """One search by an analyst who may not read secrets."""
-    say.line(_SPL, "dim")
+    output.line(_SPL, "dim")
     dispatch = place / "dispatch"
     dispatch.mkdir(exist_ok=True)
     settings = SearchSettings(
@@ -119,34 +119,36 @@ def _search(say: Say, home: SplunkHome, splunkd: SplunkdRest, place: Path) -> di
     command = [sys.executable, str(home.bin / "irmexport_command.py")]
     process = SearchProcess(command, settings, home.environment())
     _, replies, _ = run(process, [], last=_RESULTS)
-    return _told(say, replies[-1])
+    return _told(output, replies[-1])
 
 
-def _alert(say: Say, home: SplunkHome, splunkd: SplunkdRest) -> int:
+def _alert(output: Output, home: SplunkHome, splunkd: SplunkdRest) -> int:
     """A scheduled search of the same analyst fires the alert action; gives its exit code."""
-    say.line(f'alert "Leavers of the week": action.irmexport.param.profile=leavers fields="{_FIELDS}"', "dim")
+    output.line(
+        f'alert "Leavers of the week": action.irmexport.param.profile=leavers fields="{_FIELDS}"', "dim"
+    )
     params = {"profile": "leavers", "fields": _FIELDS, "wait": "60"}
     ended = Alert(sys.executable, home, splunkd).fire(_ALERT, params=params)
     for level, text in ended.said:
-        say.line(f"  {level}: {text}", "" if level == "INFO" else "yellow")
+        output.line(f"  {level}: {text}", "" if level == "INFO" else "yellow")
     return ended.code
 
 
-def _told(say: Say, reply: Reply) -> dict[str, str]:
+def _told(output: Output, reply: Reply) -> dict[str, str]:
     for level, text in reply.messages:
-        say.line(f"  {level}: {text}", "" if level == "INFO" else "yellow")
+        output.line(f"  {level}: {text}", "" if level == "INFO" else "yellow")
     (row,) = csv.DictReader(io.StringIO(reply.body.decode()))
     return row
 
 
 def main() -> int:
     """The act alone: `python -m tests.fakes.splunk_demo`."""
-    say = Say(as_json=False)
+    output = Output(as_json=False)
     with tempfile.TemporaryDirectory(prefix="irmexport-demo-") as temporary:
-        verdicts = play(say, Path(temporary))
-    say.line()
+        verdicts = play(output, Path(temporary))
+    output.line()
     for text, good in verdicts:
-        say.line(text, "green" if good else "red")
+        output.line(text, "green" if good else "red")
     return 0 if all(good for _, good in verdicts) else 1
 
 

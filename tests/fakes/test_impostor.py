@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.impostor import WRONGS, Impostor
 
 
-def say(there: Impostor, context: ssl.SSLContext) -> None:
+def output(there: Impostor, context: ssl.SSLContext) -> None:
     """Trust whoever ``context`` does, and say something."""
     port = int(there.url.rsplit(":", 1)[1])
     plain = socket.create_connection(("127.0.0.1", port), timeout=10)
@@ -22,7 +22,7 @@ def say(there: Impostor, context: ssl.SSLContext) -> None:
 def test_it_hears_who_trusts_it(tmp_path: Path) -> None:
     """With nothing wrong, a client that trusts its authority tells it what it has to say."""
     with Impostor(tmp_path) as there:
-        say(there, ssl.create_default_context(cafile=str(there.ca_file)))
+        output(there, ssl.create_default_context(cafile=str(there.ca_file)))
     assert (there.connections, there.heard) == (1, b"a secret")
 
 
@@ -32,11 +32,11 @@ def test_what_is_wrong_is_seen_by_who_looks_and_heard_by_who_does_not(tmp_path: 
     """A client that verifies says nothing; one that does not is heard: so silence proves the looking."""
     with Impostor(tmp_path, wrong) as there:
         with pytest.raises(ssl.SSLError):
-            say(there, ssl.create_default_context(cafile=str(there.ca_file)))
+            output(there, ssl.create_default_context(cafile=str(there.ca_file)))
         careless = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         careless.check_hostname = False
         careless.verify_mode = ssl.CERT_NONE
         careless.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
         careless.set_ciphers("ALL:@SECLEVEL=0")
-        say(there, careless)
+        output(there, careless)
     assert (there.connections, there.heard) == (2, b"a secret")

@@ -6,8 +6,8 @@ import errno
 import io
 
 import pytest
-from irmcore.replies import Failure, Reply
-from irmcore.transport import Upload
+from irmcore.delivery.replies import Failure, Reply
+from irmcore.http.upload import Upload
 
 from tests.fakes.medium import LOST, SECTOR_BYTES, WHOLE, ZEROS, Link, Write, survivals, ways
 from tests.fakes.powerloss import Careless, Killed, PowerLossDisk

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Callable
 
-from irmcore.replies import Failure, Outcome, Reply
-from irmcore.transport import TAIL_BYTES, Body, Upload
+from irmcore.delivery.replies import Failure, Outcome, Reply
+from irmcore.http.upload import TAIL_BYTES, Body, Upload
 
 _ACCEPTED = Reply(200)
 
@@ -27,7 +27,7 @@ def _silent(what: str) -> None:
 
 
 class FakeTransport:
-    """An irmcore.transport.Transport. ``answers`` are used up in order; then ``then`` is the answer.
+    """An irmcore.http.upload.Transport. ``answers`` are used up in order; then ``then`` is the answer.
 
     The rows are kept with a 2xx, and when the answer is lost after the last byte (the worst case: the
     client cannot know). ``wire`` is told "body" when all but the tail has left, and "tail" after that.

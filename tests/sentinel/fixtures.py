@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from irmsentinel import aggregations, content, rules, tables
-from irmsentinel.aggregations import Span
-from irmsentinel.engine import Engine
+from irmsentinel.content import aggregations, rules, tables
+from irmsentinel.content import artefacts as content
+from irmsentinel.content.aggregations import Span
+from irmsentinel.kql.engine import Engine
 
 HERE = Path(__file__).parent
 

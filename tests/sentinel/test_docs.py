@@ -4,7 +4,8 @@ import sys
 import textwrap
 from pathlib import Path
 
-from irmsentinel import aggregations, plan
+from irmsentinel.content import aggregations
+from irmsentinel.export import plan
 
 from tests.docs.test_pages import pattern, run, start, steps
 

@@ -1,5 +1,6 @@
 import pytest
-from irmsentinel import aggregations, content, rules
+from irmsentinel.content import aggregations, rules
+from irmsentinel.content import artefacts as content
 
 from tests.sentinel.fixtures import HERE, Case, cases, holds, run
 

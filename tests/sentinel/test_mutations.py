@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 from irmcore.errors import IrmError
-from irmsentinel import content, rules
+from irmsentinel.content import artefacts as content
+from irmsentinel.content import rules
 
 from tests.sentinel.fixtures import Case, cases, holds, run
 

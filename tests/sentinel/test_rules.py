@@ -6,8 +6,10 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from irmsentinel import calls, content, rules
-from irmsentinel.rules import Rule
+from irmsentinel.content import artefacts as content
+from irmsentinel.content import rules
+from irmsentinel.content.rules import Rule
+from irmsentinel.kql import calls
 
 RULES = rules.load()
 ANALYTIC = [rule for rule in RULES if rule.folder == rules.ANALYTIC]

@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from irmsentinel import content, local, samples, tables, workbooks
-from irmsentinel.engine import Engine
+from irmsentinel.content import artefacts as content
+from irmsentinel.content import samples, tables, workbooks
+from irmsentinel.kql import local
+from irmsentinel.kql.engine import Engine
 
 VALUES = {
     "TimeRange:start": "2026-11-06T12:00:00Z",

@@ -7,7 +7,7 @@ import json
 import re
 
 import pytest
-from irmcore.replies import Action
+from irmcore.delivery.replies import Action
 from irmemulator import Emulator, Fault
 
 from tests.fakes.splunk_home import SplunkHome
@@ -47,7 +47,7 @@ def fields(search: str) -> set[str]:
 def events_of_the_code() -> set[str]:
     """Every event that the app's code can write: as a literal, or by an action's name."""
     found = {action.value for action in Action}
-    for file in GLUE.glob("*.py"):
+    for file in GLUE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 name = (

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from irmcore.outbox import Origin
 from irmcore.profile import parse, shipped_names, shipped_text
-from irmsplunk.connectors import of_stanza
-from irmsplunk.handover import Handover
-from irmsplunk.spool import Spool
+from irmsplunk.export.handover import Handover
+from irmsplunk.export.spool import Spool
+from irmsplunk.splunk.connectors import of_stanza
 
 from tests.fakes.clock import FakeClock
 from tests.splunk_app import spl, spl_run
@@ -212,7 +212,7 @@ def dropbox(tag: str, user: str) -> dict[str, object]:
     return at(9, **fields, **{"actor.user.email": user})
 
 
-def box(kind: str, user: str) -> dict[str, object]:
+def outbox(kind: str, user: str) -> dict[str, object]:
     """An enterprise event of Box."""
     fields = {"index": "box", "sourcetype": "box:events", "event_type": kind, "created_by.login": user}
     return at(10, **fields)
@@ -256,7 +256,7 @@ EVENTS = {
         *[dropbox("file_download", "ana@contoso.com")] * 120,
         dropbox("login_success", "ana@contoso.com"),
     ],
-    "Box": [*[box("ITEM_SHARED_CREATE", "Ana@contoso.com")] * 3, box("LOGIN", "ana@contoso.com")],
+    "Box": [*[outbox("ITEM_SHARED_CREATE", "Ana@contoso.com")] * 3, outbox("LOGIN", "ana@contoso.com")],
     "Web proxy": [
         *[web("ana@contoso.com", "Cloud, personal", 42_598_400)] * 10,
         *[web("ana@contoso.com", "Webmail", 13_312_000)] * 32,

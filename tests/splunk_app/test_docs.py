@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from irmsplunk import alert
-from irmsplunk.opening import OPTIONS
+from irmsplunk.search import alert_action as alert
+from irmsplunk.search.getinfo import OPTIONS
 
 from tests.splunk_app.test_content import DAILY, SEARCHES, activities
 from tests.splunk_app.test_settings import APP, GLUE, ROOT, conf

@@ -172,9 +172,9 @@ def test_an_outbox_that_cannot_be_read_stops_no_other(
     other = "44444444-4444-4444-4444-444444444444"
     confs = splunkd.state.confs["irmexport_connectors"]
     confs["broken"] = {**confs["leavers"], "job_id": other}
-    box = home.outbox / f"emulator-{other}"
-    box.mkdir(parents=True, mode=0o700)
-    (box / "ready").symlink_to("ready")  # rights would not stop a test that runs as root
+    outbox = home.outbox / f"emulator-{other}"
+    outbox.mkdir(parents=True, mode=0o700)
+    (outbox / "ready").symlink_to("ready")  # rights would not stop a test that runs as root
     with sender:
         replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
     assert summary(replies[-1].body)["state"] == "sent"

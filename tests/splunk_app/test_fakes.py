@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from irmsplunk.splunkd import Splunkd, SplunkdRefused, capabilities
+from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused, capabilities
 
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_alert import Alert

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.errors import InputError
-from irmsplunk import frames
+from irmsplunk.search import frames
 
 METADATA = st.dictionaries(st.sampled_from(["finished", "action", "x"]), st.booleans() | st.text(max_size=9))
 REQUESTS = st.lists(st.tuples(METADATA, st.binary(max_size=40)), min_size=1, max_size=4)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from irmsplunk import heartbeat
+from irmsplunk.splunk import heartbeat
 
 NOW = 1_770_000_000.0
 

@@ -6,7 +6,7 @@ import multiprocessing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from irmsplunk.journal import LIMIT, append
+from irmsplunk.splunk.journal import LIMIT, append
 
 WRITERS, ROUNDS = 8, 12
 

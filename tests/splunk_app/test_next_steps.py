@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from irmcore.advice import ADVICE
-from irmsplunk.next_steps import all_in_splunk, in_splunk
+from irmsplunk.splunk.next_steps import all_in_splunk, in_splunk
 
 CORE = Path(__file__).parents[2] / "common" / "irmcore"
 STEPS = Path(__file__).parents[2] / "splunk_app" / "ui" / "src" / "steps.ts"

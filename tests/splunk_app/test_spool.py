@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from irmcore.errors import OutboxFull
-from irmsplunk.spool import Spool, is_list
+from irmsplunk.export.spool import Spool, is_list
 
 
 @pytest.mark.parametrize(

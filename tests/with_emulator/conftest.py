@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.with_emulator.rig import Rig
+from tests.with_emulator.connector import Rig
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import logging
 from dataclasses import replace
 
 import pytest
-from irmcore import gate as gates
-from irmcore.connection import Connection
-from irmcore.standing import load_gate
+from irmcore.delivery import circuit_breaker
+from irmcore.delivery.breaker_store import load_breaker
+from irmcore.delivery.connection import Connection
 from irmemulator import App, Emulator, Fault, Job
 
-from tests.with_emulator.rig import Rig, row
+from tests.with_emulator.connector import Rig, row
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_wrong_setting_is_named_by_entras_code(rig: Rig, changes: dict[str, st
     report = rig.sender(lambda _: _at(rig, **changes)).drain()
     assert report.trouble == f"token-{code}"
     assert any(key in report.advice for key in changes)
-    assert load_gate(rig.box)[0].mode == gates.PAUSED
+    assert load_breaker(rig.outbox)[0].mode == circuit_breaker.PAUSED
     assert rig.states() == [("READY", "")]
 
 
@@ -89,7 +89,7 @@ def test_a_wrong_secret_is_named_and_a_right_one_resumes(rig: Rig) -> None:
     assert report.trouble == "token-AADSTS7000215"
     assert "value, not its ID" in report.advice
     secret.write_text(right)
-    rig.box.disk.remove(f"{rig.box.path}/gate")
+    rig.outbox.disk.remove(f"{rig.outbox.path}/gate")
     assert rig.drain().sent == 1
 
 

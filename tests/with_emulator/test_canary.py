@@ -13,10 +13,10 @@ import click
 import pytest
 from click.testing import CliRunner
 from irmcli.main import Commands
-from irmcli.say import Say
+from irmcli.output import Output
 from irmemulator import Fault
 
-from tests.with_emulator.rig import HEADER, Rig
+from tests.with_emulator.connector import HEADER, Rig
 
 VALUE = "Canary Detection 7f3a"
 USER = "canary.person@contoso.com"
@@ -144,7 +144,7 @@ def test_a_bug_anywhere_shows_nothing(tmp_path: Path) -> None:
     @click.group(cls=WithFaulty)
     @click.pass_context
     def group(ctx: click.Context) -> None:
-        ctx.obj = Say(as_json=False)
+        ctx.obj = Output(as_json=False)
 
     output = CliRunner().invoke(group, ["faulty"])
     assert output.exit_code == 1

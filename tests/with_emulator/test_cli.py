@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from irmcli.main import COMMANDS, main
 from irmemulator import Fault
 
-from tests.with_emulator.rig import HEADER, Rig, row
+from tests.with_emulator.connector import HEADER, Rig, row
 
 Run = Callable[..., Result]
 PROFILE = ("-p", "salesforce-dropbox")
@@ -407,7 +407,7 @@ def test_requeue_does_not_end_a_doubt(rig: Rig, irmexport: Run) -> None:
     rig.emulator.faults.next(Fault(reset_after_last_byte=True))
     irmexport("send", rows(rig, row(1)), "{at}")
     (batch,) = rig.batches()
-    rig.box.set_aside(batch)
+    rig.outbox.set_aside(batch)
     result = irmexport("requeue", batch.id[:12], "--why", "the disk was looked at")
     assert f"{batch.id[:12]} is HELD now; its outcome is in doubt: resolve it." in result.stdout
     assert irmexport("drain").exit_code == 4

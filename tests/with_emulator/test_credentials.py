@@ -16,11 +16,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
-from irmcli import emulation, safes
-from irmcore import connection as connections
-from irmcore import credentials
+from irmcli import credential_stores as safes
+from irmcli.emulator import launch as emulation
 from irmcore import profile as profiles
+from irmcore.delivery import connection as connections
 from irmcore.errors import CredentialError
+from irmcore.http import credentials
 from irmcore.profile import CredentialRef
 from irmemulator import App, Emulator
 

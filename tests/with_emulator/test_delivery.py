@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from irmcore import gate as gates
-from irmcore.connection import Connection
+from irmcore.delivery import circuit_breaker
+from irmcore.delivery.breaker_store import load_breaker
+from irmcore.delivery.connection import Connection
 from irmcore.errors import OutboxBusy
-from irmcore.outbox import slots
+from irmcore.outbox import state_file as slots
 from irmcore.profile import Limits
-from irmcore.standing import load_gate
 from irmemulator import Fault, Options
 
 from tests.fakes.clock import FakeClock
-from tests.with_emulator.rig import Rig, row
+from tests.with_emulator.connector import Rig, row
 
 ONE_ROW = Limits(rows=1, bytes=1_000_000)
 
@@ -30,7 +30,7 @@ def test_a_receipt_ends_a_batch(rig: Rig) -> None:
     report = rig.drain()
     assert (report.sent, report.rows_sent, report.waiting, report.trouble) == (1, 2, 0, "")
     assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
-    batch = rig.box.reload(done.batches[0])
+    batch = rig.outbox.reload(done.batches[0])
     assert batch.place == "done"
     assert batch.state is not None
     assert (batch.state.name, batch.state.status) == ("SENT", 200)
@@ -81,7 +81,7 @@ def test_what_an_answer_means(rig: Rig, fault: Fault, state: str, reason: str, m
     rig.emulator.faults.next(fault)
     rig.drain()
     assert rig.states() == [(state, reason)]
-    assert load_gate(rig.box)[0].mode == mode
+    assert load_breaker(rig.outbox)[0].mode == mode
 
 
 def test_in_doubt_may_be_resent_where_the_destination_says_so(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_in_doubt_may_be_resent_where_the_destination_says_so(tmp_path: Path) ->
     rig.emulator.faults.next(Fault(reset_after_last_byte=True))
     rig.drain()
     assert rig.states() == [("RETRY", "reset-after-commit")]
-    rig.box.change(rig.batches()[0], not_before=0.0)
+    rig.outbox.change(rig.batches()[0], not_before=0.0)
     assert rig.drain().sent == 1
     assert rig.kept() == ["user1@contoso.com"] * 2
     rig.emulator.stop()
@@ -145,7 +145,7 @@ def test_a_second_401_pauses_the_connector(rig: Rig) -> None:
     rig.emulator.faults.next(Fault(status=401), count=2)
     rig.drain()
     assert rig.states() == [("RETRY", "http-401")]
-    assert load_gate(rig.box)[0].mode == gates.PAUSED
+    assert load_breaker(rig.outbox)[0].mode == circuit_breaker.PAUSED
 
 
 def test_an_early_answer_is_read_and_used(rig: Rig) -> None:
@@ -165,7 +165,7 @@ def test_a_file_too_large_is_split_until_it_fits(tmp_path: Path) -> None:
     assert (report.sent, report.rows_sent, report.dead) == (4, 7, 0)
     assert rig.kept() == sorted(f"user{n}@contoso.com" for n in range(7))
     assert rig.batches() == []
-    whole = rig.box.reload(done.batches[0])
+    whole = rig.outbox.reload(done.batches[0])
     assert whole.place == "done"
     assert whole.state is not None
     assert whole.state.name == "SPLIT"
@@ -268,7 +268,7 @@ def test_a_reply_that_does_not_come_is_in_doubt(rig: Rig) -> None:
 def test_there_is_one_sender_a_connector(rig: Rig) -> None:
     """While one sender lives, another is told so and sends nothing."""
     rig.accept([row(1)])
-    lock = rig.box.sender_lock()
+    lock = rig.outbox.sender_lock()
     assert lock is not None
     with pytest.raises(OutboxBusy):
         rig.drain()
@@ -288,7 +288,7 @@ def test_a_damaged_batch_is_set_aside_and_the_others_go(tmp_path: Path, damage: 
     file.write_bytes(data)
     report = rig.drain()
     assert (report.sent, report.quarantined) == (1, 1)
-    assert [batch.place for batch in rig.box.quarantined()] == ["quarantine"]
+    assert [batch.place for batch in rig.outbox.quarantined()] == ["quarantine"]
     rig.emulator.stop()
 
 

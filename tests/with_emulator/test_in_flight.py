@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from irmcore.delivery.replies import Failure, Outcome, Reply
+from irmcore.http.upload import Transport, Upload
 from irmcore.profile import Limits
-from irmcore.replies import Failure, Outcome, Reply
-from irmcore.transport import Transport, Upload
 
-from tests.with_emulator.rig import Rig, row
+from tests.with_emulator.connector import Rig, row
 
 MOST = 4
 

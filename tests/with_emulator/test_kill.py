@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from irmcore import connection as connections
-from irmcore import credentials
 from irmcore.clock import SystemClock
+from irmcore.delivery import connection as connections
 from irmcore.disk import PosixDisk
-from irmcore.outbox import Box
+from irmcore.http import credentials
+from irmcore.outbox import Outbox
 from irmemulator import Fault
 
 from tests.tracing import traced
-from tests.with_emulator.rig import Rig
+from tests.with_emulator.connector import Rig
 from tests.with_emulator.worker import BATCH_ROWS
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -92,15 +92,15 @@ class Nursery:
 
     def held(self, root: str | None = None) -> set[int]:
         """The rows that wait in HELD batches."""
-        name = connections.box_name(self.rig.connection)
-        box = Box(PosixDisk(), SystemClock(), f"{root or self.settings['root']}/{name}")
+        name = connections.outbox_name(self.rig.connection)
+        outbox = Outbox(PosixDisk(), SystemClock(), f"{root or self.settings['root']}/{name}")
         rows: set[int] = set()
-        for batch in box.waiting():
+        for batch in outbox.waiting():
             assert batch.state is not None
             assert batch.state.name == "HELD", batch.state
-            payload = box.payload(batch, box.manifest(batch)).decode()
+            payload = outbox.payload(batch, outbox.manifest(batch)).decode()
             rows.update(_number(text.split(",")[0]) for text in payload.splitlines()[1:])
-        assert box.quarantined() == []
+        assert outbox.quarantined() == []
         return rows
 
     def place(self, number: int) -> dict[str, str]:

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from irmcore import gate as gates
-from irmcore.auth import MsalTokens
-from irmcore.connection import Connection
-from irmcore.credentials import read
-from irmcore.replies import Failure, Outcome, Reply
-from irmcore.standing import load_gate, store_gate
-from irmcore.transport import HttpsTransport, TokenHttp, Upload
+from irmcore.delivery import circuit_breaker
+from irmcore.delivery.breaker_store import load_breaker, store_breaker
+from irmcore.delivery.connection import Connection
+from irmcore.delivery.replies import Failure, Outcome, Reply
+from irmcore.http.auth import MsalTokens
+from irmcore.http.credentials import read
+from irmcore.http.upload import HttpsTransport, TokenHttp, Upload
 from irmemulator import Fault, Options
 
 from tests.fakes.chaos import CONNECTED, ChaosProxy, Weather
 from tests.fakes.impostor import WRONGS, Impostor
-from tests.with_emulator.rig import HEADER, Rig, row
+from tests.with_emulator.connector import HEADER, Rig, row
 
 #: Between two cut points in `make test`; `make faults` tries each.
 STRIDE = 67
@@ -129,7 +129,7 @@ def test_a_cut_line_and_then_a_whole_one(rig: Rig, line: ChaosProxy, way: str, s
     line.weather = Weather()
     for batch in rig.batches():
         if batch.state is not None and batch.state.name == "RETRY":
-            rig.box.change(batch, not_before=0.0)
+            rig.outbox.change(batch, not_before=0.0)
     drain()
     kept = Counter(rig.kept())["user1@contoso.com"]
     if after[0] == "RETRY":
@@ -239,11 +239,11 @@ def test_a_proxy_that_refuses_costs_no_batch(
     ((state, reason),) = rig.states()
     assert state in ("READY", "RETRY")
     if signed_in and b" 407 " in answer:
-        assert (reason, load_gate(rig.box)[0].mode) == ("http-407", gates.PAUSED)
+        assert (reason, load_breaker(rig.outbox)[0].mode) == ("http-407", circuit_breaker.PAUSED)
     line.weather = Weather(answer=CONNECTED)
-    store_gate(rig.box, gates.Gate(), load_gate(rig.box)[1])
+    store_breaker(rig.outbox, circuit_breaker.CircuitBreaker(), load_breaker(rig.outbox)[1])
     for batch in rig.batches():
-        rig.box.change(batch, not_before=0.0)
+        rig.outbox.change(batch, not_before=0.0)
     assert through(rig, line).sent == 1
     assert rig.kept() == ["user1@contoso.com"]
 
@@ -327,9 +327,9 @@ def test_each_way_a_token_endpoint_misbehaves(rig: Rig, fault: Fault) -> None:
     assert report.sent == 0
     assert report.trouble
     assert [state for state, _ in rig.states()] in (["READY"], ["RETRY"])
-    store_gate(rig.box, gates.Gate(), load_gate(rig.box)[1])
+    store_breaker(rig.outbox, circuit_breaker.CircuitBreaker(), load_breaker(rig.outbox)[1])
     for batch in rig.batches():
-        rig.box.change(batch, not_before=0.0)
+        rig.outbox.change(batch, not_before=0.0)
     assert rig.sender(tokens=tokens).drain().sent == 1
     assert rig.kept() == ["user1@contoso.com"]
 

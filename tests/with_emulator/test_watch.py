@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from irmcli import emulation
+from irmcli.emulator import launch as emulation
 from irmcli.main import main
 from irmcli.watching.folder import being_written
 from irmcore import profile as profiles
 from irmemulator import Emulator, Fault, Options
 
-from tests.with_emulator.rig import HEADER, Rig, row
+from tests.with_emulator.connector import HEADER, Rig, row
 
 IRMEXPORT = str(Path(sys.executable).with_name("irmexport"))
 BAD = "bradh,Name,Low,50,2026-11-20T00:00:00Z,Salesforce,text,"

@@ -21,17 +21,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from irmcore import auth, intake, transport
-from irmcore import connection as connections
 from irmcore import profile as profiles
 from irmcore.clock import SystemClock
-from irmcore.connection import Connection
-from irmcore.credentials import Secret
-from irmcore.delivery import Report, Sender
-from irmcore.desk import Desk
+from irmcore.delivery import connection as connections
+from irmcore.delivery.connection import Connection
+from irmcore.delivery.sender import Report, Sender
 from irmcore.disk import PosixDisk
 from irmcore.errors import OperatorError, OutboxBusy
-from irmcore.outbox import Batch, Box, Origin
+from irmcore.http import auth
+from irmcore.http import upload as transport
+from irmcore.http.credentials import Secret
+from irmcore.intake import accept as intake
+from irmcore.operations.operations import Operations
+from irmcore.outbox import Batch, Origin, Outbox
 from irmcore.profile import Limits
 from irmcore.shaping.readers import csv_table
 
@@ -64,7 +66,7 @@ class StaticTokens:
         return
 
 
-class Forgetful(Box):
+class Forgetful(Outbox):
     """A box that leaves the COMMIT out: the protection that a test shows the need of."""
 
     def change(self, batch: Batch, **changes: Any) -> Batch:
@@ -88,8 +90,10 @@ class Worker:
         self.profile = replace(profile, connector=connector, limits=Limits(BATCH_ROWS, 1_000_000))
         self.connection = Connection(profile.name, connector, self.settings["url"], self.settings["ca_file"])
         os.makedirs(self.root, mode=0o700, exist_ok=True)  # noqa: PTH103 - as the core has paths
-        kind = Forgetful if self.forget_commit else Box
-        self.box = kind(PosixDisk(), SystemClock(), f"{self.root}/{connections.box_name(self.connection)}")
+        kind = Forgetful if self.forget_commit else Outbox
+        self.outbox = kind(
+            PosixDisk(), SystemClock(), f"{self.root}/{connections.outbox_name(self.connection)}"
+        )
 
     def tell(self, *words: object) -> None:
         """Append a line to the log; one write, so that a kill leaves all of it or nothing."""
@@ -102,20 +106,20 @@ class Worker:
         text = "\n".join([HEADER, *(line(number) for number in range(first, first + count)), ""])
         table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="rows.csv")
         where = connections.destination(self.connection)
-        intake.accept(table, self.profile, self.box, Origin("t", "h", "tests"), where=where)
+        intake.accept(table, self.profile, self.outbox, Origin("t", "h", "tests"), where=where)
         self.tell("accepted", first, count)
 
     def drain(self) -> Report:
         """One drain, its report told."""
         service = connections.service(self.connection, lambda: Secret("not asked for"))
         service = replace(service, tokens=StaticTokens(self.settings["token"]), in_flight=self.in_flight)
-        report = Sender(self.box, service, jitter=lambda: 0.0).drain()
+        report = Sender(self.outbox, service, jitter=lambda: 0.0).drain()
         self.tell("drained", report.sent, report.held, report.waiting)
         return report
 
     def again(self, first: int, count: int) -> None:
         """What happens after a kill: a drain, the same rows once more, a drain."""
-        if self.box.exists():
+        if self.outbox.exists():
             self.drain()
         self.tell("drained before")
         self.accept(first, count)
@@ -123,17 +127,17 @@ class Worker:
 
     def act(self, name: str) -> None:
         """What a person does to the oldest batch, or to them all."""
-        desk = Desk(self.box.disk, self.box.clock, self.root)
+        operations = Operations(self.outbox.disk, self.outbox.clock, self.root)
         verb, _, outcome = name.partition(" ")
-        oldest = next(iter(self.box.everything())).id
+        oldest = next(iter(self.outbox.everything())).id
         if verb == "resolve":
-            desk.resolve(self.box, oldest, outcome, who="me", why="so")
+            operations.resolve(self.outbox, oldest, outcome, who="me", why="so")
         elif verb == "requeue":
-            desk.requeue(self.box, oldest, who="me", why="so")
+            operations.requeue(self.outbox, oldest, who="me", why="so")
         elif verb == "resume":
-            desk.resume(self.box)
+            operations.resume(self.outbox)
         else:
-            desk.clean_up(payload_seconds=0.0, batch_seconds=0.0)
+            operations.clean_up(payload_seconds=0.0, batch_seconds=0.0)
 
     def act_again(self, name: str, first: int, count: int) -> None:
         """What happens after a kill in an act: the act once more, and all that ``again`` does."""
@@ -158,7 +162,7 @@ class Worker:
         while True:
             last = os.path.exists(stop)  # noqa: PTH110 - as the core has paths
             try:
-                waiting = self.drain().waiting if self.box.exists() else 1
+                waiting = self.drain().waiting if self.outbox.exists() else 1
             except OutboxBusy:
                 waiting = 1
             if last and not waiting:

@@ -7,8 +7,8 @@ import json
 import click
 
 from irmcli import moments
-from irmcli.desks import desk_of
-from irmcli.say import Say
+from irmcli.output import Output
+from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
 
 
@@ -18,14 +18,14 @@ from irmcli.settings import Settings
 @click.pass_context
 def command(ctx: click.Context, *, since: str, jsonl: bool) -> None:
     """Print every run, upload and decision since a moment. Holds no value of a row."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
-    events = desk_of(settings).audit(moments.seconds(since))
+    output, settings = Output.of(ctx), Settings.of(ctx)
+    events = operations_of(settings).audit(moments.seconds(since))
     if jsonl:
         for event in events:
             click.echo(json.dumps(event, sort_keys=True))
         return
     found = list(events)
-    say.document(found)
+    output.document(found)
     rows = [
         (
             event["at"],
@@ -40,6 +40,6 @@ def command(ctx: click.Context, *, since: str, jsonl: bool) -> None:
         for event in found
     ]
     columns = ("at", "connector", "event", "batch or run", "rows", "by", "code or why", "request id")
-    say.table(f"Since {since}", columns, rows)
+    output.table(f"Since {since}", columns, rows)
     if not found:
-        say.line("Nothing happened since then.")
+        output.line("Nothing happened since then.")

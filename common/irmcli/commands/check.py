@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 
 import click
-from irmcore import intake
-from irmcore.shaping.rejects import Reject
+from irmcore.intake import accept as intake
+from irmcore.shaping.reject_file import Reject
 from irmcore.shaping.text import hazards
 
-from irmcli import options, shaped, source
-from irmcli.exits import DONE, ROWS_REFUSED
-from irmcli.say import Say
+from irmcli import options
+from irmcli.exit_codes import DONE, ROWS_REFUSED
+from irmcli.output import Output
+from irmcli.session import input_file as source
+from irmcli.session import shaping_output as shaped
 from irmcli.settings import Settings
 
 _HAZARDS = {
@@ -29,7 +31,7 @@ _HAZARDS = {
 @click.pass_context
 def command(ctx: click.Context, file: str, profile_name: str, form: str, show: int) -> None:
     """Check FILE (CSV or JSON lines, gzip too, - for standard input) against a profile."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     profile = settings.profile(profile_name)
     refused: list[Reject] = []
     found: Counter[str] = Counter()
@@ -42,14 +44,14 @@ def command(ctx: click.Context, file: str, profile_name: str, form: str, show: i
         for field in fields:
             found.update(hazards(field))
 
-    with source.table(file, profile, form) as table, say.progress("checking") as progress:
-        done = intake.rehearse(
+    with source.table(file, profile, form) as table, output.progress("checking") as progress:
+        done = intake.dry_run(
             table, profile, None, name=file, on_reject=on_reject, on_row=on_row, progress=progress
         )
-    shaped.show(say, done, dry=True)
+    shaped.show(output, done, dry=True)
     lines = [(r.line, r.column or "(row)", r.code) for r in refused]
-    say.table(f"The first {len(lines)} refused rows", ("line", "column", "reason"), lines)
+    output.table(f"The first {len(lines)} refused rows", ("line", "column", "reason"), lines)
     for name, count in sorted(found.items()):
-        say.line(f"Note: {count:,} values have {_HAZARDS[name]}; they are sent as they are.")
-    say.document({**shaped.document(done), "hazards": dict(found)})
+        output.line(f"Note: {count:,} values have {_HAZARDS[name]}; they are sent as they are.")
+    output.document({**shaped.document(done), "hazards": dict(found)})
     ctx.exit(ROWS_REFUSED if done.counts.rejected else DONE)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from irmcli.desks import desk_of
-from irmcli.say import Say
+from irmcli.output import Output
+from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
 
 _DAY = 86_400.0
@@ -32,7 +32,7 @@ def command(ctx: click.Context, *, payload_days: float, record_days: float) -> N
 
     For a daily job.
     """
-    say, settings = Say.of(ctx), Settings.of(ctx)
-    payloads, batches = desk_of(settings).clean_up(payload_days * _DAY, record_days * _DAY)
-    say.line(f"Removed the rows of {payloads:,} batches, and the records of {batches:,}.")
-    say.document({"payloads": payloads, "batches": batches})
+    output, settings = Output.of(ctx), Settings.of(ctx)
+    payloads, batches = operations_of(settings).clean_up(payload_days * _DAY, record_days * _DAY)
+    output.line(f"Removed the rows of {payloads:,} batches, and the records of {batches:,}.")
+    output.document({"payloads": payloads, "batches": batches})

@@ -8,16 +8,17 @@ import time
 from pathlib import Path
 
 import click
-from irmcore import credentials
 from irmcore.clock import iso
-from irmcore.credentials import Secret
 from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError, CredentialError
+from irmcore.http import credentials
+from irmcore.http.credentials import Secret
 from irmcore.profile import CredentialRef
 
-from irmcli import expiry, options
-from irmcli.exits import DONE, NEEDS_PERSON
-from irmcli.say import Say
+from irmcli import options
+from irmcli.credential_stores import expiry
+from irmcli.exit_codes import DONE, NEEDS_PERSON
+from irmcli.output import Output
 from irmcli.settings import Settings
 
 
@@ -31,20 +32,22 @@ def command() -> None:
 @click.pass_context
 def check(ctx: click.Context, *, profile_name: str) -> None:
     """Read the credential, use it for nothing, and say when it ends. Exits with 4 within 30 days of it."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     place = settings.profile(profile_name).connector.credential
     found = settings.credential(place)
     what = "client secret" if isinstance(found, Secret) else "certificate"
     end = iso(found.expires) if found.expires is not None else None
-    say.line(f"{place.kind} {place.name}: a {what} can be read")
+    output.line(f"{place.kind} {place.name}: a {what} can be read")
     if end is None:
-        say.line("When it ends is not known here: see Certificates & secrets of the application in Entra ID.")
+        output.line(
+            "When it ends is not known here: see Certificates & secrets of the application in Entra ID."
+        )
     else:
-        say.line(f"It ends {end}.")
+        output.line(f"It ends {end}.")
     said = expiry.warning(found, time.time())
     if said is not None:
-        say.warn(said)
-    say.document({"kind": place.kind, "place": place.name, "what": what, "ends": end})
+        output.warn(said)
+    output.document({"kind": place.kind, "place": place.name, "what": what, "ends": end})
     ctx.exit(NEEDS_PERSON if said is not None else DONE)
 
 
@@ -56,7 +59,7 @@ def put(ctx: click.Context, *, profile_name: str) -> None:
 
     It is typed without being shown, or read from standard input; it is never an argument.
     """
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     place = settings.profile(profile_name).connector.credential
     write = {"keyring": _to_keyring, "file": _to_file}.get(place.kind)
     if write is None:
@@ -67,8 +70,8 @@ def put(ctx: click.Context, *, profile_name: str) -> None:
         )
     text = click.prompt("Client secret", hide_input=True) if sys.stdin.isatty() else _piped()
     write(place, credentials.secret(text.strip(), "standard input"))
-    say.line(f"The secret is in {place.kind} {place.name}.")
-    say.document({"kind": place.kind, "place": place.name})
+    output.line(f"The secret is in {place.kind} {place.name}.")
+    output.document({"kind": place.kind, "place": place.name})
 
 
 _BY_HAND = {
@@ -90,7 +93,7 @@ def _piped() -> str:
 
 
 def _to_keyring(place: CredentialRef, secret: Secret) -> None:
-    from irmcli.safes import system_keyring
+    from irmcli.credential_stores import system_keyring
 
     system_keyring.write(place.name, secret)
 

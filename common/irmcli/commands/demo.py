@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 
-from irmcli import acts, plugins
-from irmcli.exits import DONE, FAILED
-from irmcli.say import Say
+from irmcli import plugins
+from irmcli.demo import steps as acts
+from irmcli.exit_codes import DONE, FAILED
+from irmcli.output import Output
 from irmcli.settings import Settings
 
 
@@ -22,19 +23,19 @@ from irmcli.settings import Settings
 @click.pass_context
 def command(ctx: click.Context, directory: Path | None) -> None:
     """Send Microsoft's two examples to a local stand-in over HTTPS, and show what it kept."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     with tempfile.TemporaryDirectory(prefix="irmexport-demo-") as temporary:
         place = directory or Path(temporary)
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Acts from outside find the same outbox, and the connector at place/"emulator".
         ctx.meta["irmexport.settings"] = settings = replace(settings, outbox=place / "outbox")
-        with acts.connector(say, place) as running:
-            verdicts = acts.play(say, settings, place, running)
+        with acts.connector(output, place) as running:
+            verdicts = acts.play(output, settings, place, running)
             for point in sorted(plugins.points(plugins.DEMOS), key=lambda point: point.name):
-                act: Callable[[Say, Path], list[acts.Verdict]] = point.load()
-                verdicts.extend(act(say, place))
-    say.line()
+                act: Callable[[Output, Path], list[acts.Verdict]] = point.load()
+                verdicts.extend(act(output, place))
+    output.line()
     for text, good in verdicts:
-        say.line(text, "green" if good else "red")
-    say.document([{"act": text, "good": good} for text, good in verdicts])
+        output.line(text, "green" if good else "red")
+    output.document([{"act": text, "good": good} for text, good in verdicts])
     ctx.exit(DONE if all(good for _, good in verdicts) else FAILED)

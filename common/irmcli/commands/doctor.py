@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import click
-from irmcore import probes
 from irmcore.clock import SystemClock
 from irmcore.disk import system_disk
+from irmcore.operations import probes
 
-from irmcli import options, rehearsal
-from irmcli.exits import DONE, FAILED
-from irmcli.say import Say
+from irmcli import options
+from irmcli.emulator import session as rehearsal
+from irmcli.exit_codes import DONE, FAILED
+from irmcli.output import Output
 from irmcli.settings import Settings
 
 _STYLE = {probes.GOOD: "green", probes.NOTE: "yellow", probes.BAD: "red"}
@@ -23,15 +24,15 @@ _STYLE = {probes.GOOD: "green", probes.NOTE: "yellow", probes.BAD: "red"}
 @click.pass_context
 def command(ctx: click.Context, *, profile_name: str, emulator_dir: str | None) -> None:
     """Check DNS, TCP, TLS, proxy, clock, token, disk and outbox of a profile. Uploads nothing."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     profile = settings.profile(profile_name)
     connection = rehearsal.connection(profile, emulator_dir)
     found = list(probes.examine_outbox(system_disk(), str(settings.outbox.absolute())))
-    tokens = settings.service(connection, warn=say.warn).tokens
+    tokens = settings.service(connection, warn=output.warn).tokens
     found.extend(probes.examine(connection, tokens, SystemClock()))
     for finding in found:
-        say.line(f"{finding.grade:4}  {finding.check}: {finding.found}", _STYLE[finding.grade])
+        output.line(f"{finding.grade:4}  {finding.check}: {finding.found}", _STYLE[finding.grade])
         if finding.next_step:
-            say.line(f"      {finding.next_step}")
-    say.document([asdict(finding) for finding in found])
+            output.line(f"      {finding.next_step}")
+    output.document([asdict(finding) for finding in found])
     ctx.exit(FAILED if any(finding.grade == probes.BAD for finding in found) else DONE)

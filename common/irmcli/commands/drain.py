@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 from irmcore.errors import IrmError
 
-from irmcli import delivered
-from irmcli.desks import desk_of
-from irmcli.exits import NEEDS_PERSON, code_of, disk_trouble, worst
-from irmcli.say import Say
+from irmcli.exit_codes import NEEDS_PERSON, code_of, disk_trouble, worst
+from irmcli.output import Output
+from irmcli.session import delivery_output as delivered
+from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
 
 
@@ -20,30 +20,30 @@ from irmcli.settings import Settings
 @click.pass_context
 def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
     """Send what waits, of all connectors or of CONNECTOR. For cron and systemd: it never asks."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
-    desk = desk_of(settings)
+    output, settings = Output.of(ctx), Settings.of(ctx)
+    operations = operations_of(settings)
     results: dict[str, object] = {}
     codes: list[int] = []
-    for box in desk.choose(connector):
-        name = Path(box.path).name
-        until = box.clock.monotonic() + seconds if seconds else None
-        say.line(desk.title(box), "bold")
+    for outbox in operations.choose(connector):
+        name = Path(outbox.path).name
+        until = outbox.clock.monotonic() + seconds if seconds else None
+        output.line(operations.title(outbox), "bold")
         try:
-            service = settings.service_of(box, warn=say.warn)
-            report, code = delivered.drain(say, box, service, until=until)
+            service = settings.service_of(outbox, warn=output.warn)
+            report, code = delivered.drain(output, outbox, service, until=until)
         except (IrmError, OSError) as trouble:
             # One connector's trouble does not keep the others from sending.
             error = trouble if isinstance(trouble, IrmError) else disk_trouble(trouble)
-            if not say.as_json:
-                say.error(error)
+            if not output.as_json:
+                output.error(error)
             results[name] = {"error": str(error)}
             codes.append(code_of(error))
             continue
         if not report.sent and not report.waiting and not code:
-            say.line("nothing to send")
-        if delivered.waiting_for_a_person(say, box):
+            output.line("nothing to send")
+        if delivered.waiting_for_a_person(output, outbox):
             code = NEEDS_PERSON
         results[name] = delivered.document(report)
         codes.append(code)
-    say.document(results)
+    output.document(results)
     ctx.exit(worst(codes))

@@ -10,8 +10,8 @@ from irmcore import profile as profiles
 from irmcore.errors import ConfigurationError
 from irmemulator import Options
 
-from irmcli import emulation
-from irmcli.say import Say
+from irmcli.emulator import launch as emulation
+from irmcli.output import Output
 from irmcli.settings import Settings
 
 
@@ -58,7 +58,7 @@ def command(
     refuse_unknown_source_values: bool,
 ) -> None:
     """Run a local stand-in of the Purview connector over HTTPS, on this machine only, until Ctrl-C."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     chosen = [settings.profile(name) for name in names or profiles.shipped_names()]
     options = Options(
         time_precision=time_precision,  # type: ignore[arg-type]
@@ -75,10 +75,10 @@ def command(
     with contextlib.ExitStack() as ending:
         ending.callback(made.stop)
         emulation.announce(directory, made)
-        say.line(f"A stand-in of the Purview connector, not Microsoft's service: {made.url}/")
+        output.line(f"A stand-in of the Purview connector, not Microsoft's service: {made.url}/")
         for name in names or profiles.shipped_names():
-            say.line(f"  irmexport send FILE --profile {name} --emulator {directory}")
-        say.line(f"It ends after {lifetime:,.0f} s, or with Ctrl-C.")
-        say.document({"url": made.url, "directory": str(directory)})
+            output.line(f"  irmexport send FILE --profile {name} --emulator {directory}")
+        output.line(f"It ends after {lifetime:,.0f} s, or with Ctrl-C.")
+        output.document({"url": made.url, "directory": str(directory)})
         with contextlib.suppress(KeyboardInterrupt):
             made.wait()

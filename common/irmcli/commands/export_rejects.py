@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from irmcli.desks import desk_of
-from irmcli.say import Say
+from irmcli.output import Output
+from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
 
 
@@ -17,17 +17,17 @@ from irmcli.settings import Settings
 @click.pass_context
 def command(ctx: click.Context, *, connector: str, only_list: bool) -> None:
     """Print the refused rows with line, column, reason and advice, of CONNECTOR or all: data about people."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
-    desk = desk_of(settings)
-    paths = [path for box in desk.choose(connector) for path in desk.reject_files(box)]
-    say.document(paths)
-    if only_list or say.as_json:
+    output, settings = Output.of(ctx), Settings.of(ctx)
+    operations = operations_of(settings)
+    paths = [path for outbox in operations.choose(connector) for path in operations.reject_files(outbox)]
+    output.document(paths)
+    if only_list or output.as_json:
         for path in paths:
-            say.line(path)
+            output.line(path)
         return
     for number, path in enumerate(paths):
         data = Path(path).read_bytes()
         # One header for all: every file has the same.
-        say.raw(data if number == 0 else data.split(b"\r\n", 1)[1])
+        output.raw(data if number == 0 else data.split(b"\r\n", 1)[1])
     if not paths:
-        say.warn("no row was refused")
+        output.warn("no row was refused")

@@ -7,7 +7,7 @@ from irmcore import profile as profiles
 from irmcore.errors import ProfileError
 
 from irmcli.commands import profile_new
-from irmcli.say import Say
+from irmcli.output import Output
 from irmcli.settings import Settings
 
 
@@ -23,13 +23,13 @@ command.add_command(profile_new.command)
 @click.pass_context
 def list_profiles(ctx: click.Context) -> None:
     """List your own profiles and the shipped ones."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     own = sorted(path.stem for path in settings.profiles.glob("*.yaml"))
     rows = [(name, "your own", _described(settings, name)) for name in own]
     shipped = [name for name in profiles.shipped_names() if name not in own]
     rows += [(name, "shipped", settings.profile(name).description) for name in shipped]
-    say.table("Profiles", ("name", "where", "what its rows are"), rows)
-    say.document([{"name": name, "where": where, "description": text} for name, where, text in rows])
+    output.table("Profiles", ("name", "where", "what its rows are"), rows)
+    output.document([{"name": name, "where": where, "description": text} for name, where, text in rows])
 
 
 def _described(settings: Settings, name: str) -> str:
@@ -44,7 +44,7 @@ def _described(settings: Settings, name: str) -> str:
 @click.pass_context
 def show(ctx: click.Context, name: str) -> None:
     """Print the profile NAME, your own or a shipped one: irmexport profile show NAME > my-profile.yaml"""
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     own = settings.profiles / f"{name}.yaml"
     if own.is_file():
         text = own.read_text(encoding="utf-8")
@@ -52,6 +52,6 @@ def show(ctx: click.Context, name: str) -> None:
         text = profiles.shipped_text(name)
     else:
         raise click.BadParameter(f"shipped are: {', '.join(profiles.shipped_names())}")
-    if not say.as_json:
+    if not output.as_json:
         click.echo(text, nl=False)
-    say.document({"name": name, "text": text})
+    output.document({"name": name, "text": text})

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import click
-from irmcore import intake
 from irmcore import profile as profiles
 from irmcore.clouds import CLOUDS
 from irmcore.errors import ConfigurationError, InputError, ProfileError
-from irmcore.intake import Accepted
+from irmcore.intake import accept as intake
+from irmcore.intake.accept import Accepted
 from irmcore.profile.model import PLACEHOLDER
 
-from irmcli import guesses, profile_text, shaped, source
-from irmcli.exits import DONE, ROWS_REFUSED
-from irmcli.guesses import Guess, Seen, Wishes
-from irmcli.profile_text import Choices
-from irmcli.say import Say, clean
+from irmcli.exit_codes import DONE, ROWS_REFUSED
+from irmcli.output import Output, clean
+from irmcli.profile_setup import guesses, profile_text
+from irmcli.profile_setup.guesses import Guess, Seen, Wishes
+from irmcli.profile_setup.profile_text import Choices
+from irmcli.session import input_file as source
+from irmcli.session import shaping_output as shaped
 
 _PLACES = ("env", "file", "keyring", "key_vault", "certificate")
 _NONE = "none"
@@ -63,7 +65,11 @@ def _credential(ctx: click.Context, param: click.Parameter, value: str) -> tuple
     "--from", "sample", required=True, metavar="FILE", help="A sample: CSV with a header, or JSON lines."
 )
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The profile to write; NAME.yaml."
+    "-o",
+    "--output",
+    "output_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The profile to write; NAME.yaml.",
 )
 @click.option("--name", help="The profile's name; by default that of the file.")
 @click.option("--description", help="One line that says what the rows are.")
@@ -94,7 +100,7 @@ def command(
     ctx: click.Context,
     *,
     sample: str,
-    output: Path | None,
+    output_path: Path | None,
     name: str | None,
     description: str | None,
     user: str | None,
@@ -114,9 +120,9 @@ def command(
 
     The profile holds column names and settings, and no value of the sample.
     """
-    say = Say.of(ctx)
-    name = _slug(name or (output.stem if output else Path(sample).name.partition(".")[0]))
-    target = output or Path(f"{name}.yaml")
+    output = Output.of(ctx)
+    name = _slug(name or (output_path.stem if output_path else Path(sample).name.partition(".")[0]))
+    target = output_path or Path(f"{name}.yaml")
     _refuse_existing(target)
     read = _read(sample)
     headers = [column.header for column in read.columns]
@@ -139,7 +145,7 @@ def command(
         cloud=cloud,
         credential=credential,
     )
-    if sys.stdin.isatty() and not take_guesses and not say.as_json:
+    if sys.stdin.isatty() and not take_guesses and not output.as_json:
         wishes, choices = _ask(read.columns, wishes, choices)
     made = guesses.guess(read.columns, wishes)
     _demand(made, read, choices)
@@ -148,8 +154,8 @@ def command(
     text = profile_text.write(choices, made, possible)
     done = _try(text, target, sample)
     _write(target, text)
-    _show(say, target, made, possible, done)
-    say.document(_document(target, made, done))
+    _show(output, target, made, possible, done)
+    output.document(_document(target, made, done))
     ctx.exit(ROWS_REFUSED if done.counts.rejected else DONE)
 
 
@@ -247,7 +253,7 @@ def _try(text: str, target: Path, sample: str) -> Accepted:
     except ProfileError as error:
         raise _unwritten(error, sample) from None
     with source.table(sample, profile, "auto") as table:
-        return intake.rehearse(table, profile, None, name=sample)
+        return intake.dry_run(table, profile, None, name=sample)
 
 
 def _unwritten(error: ProfileError, sample: str) -> ConfigurationError:
@@ -288,16 +294,16 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48].strip("-") or "profile"
 
 
-def _show(say: Say, target: Path, made: list[Guess], possible: str | None, done: Accepted) -> None:
+def _show(output: Output, target: Path, made: list[Guess], possible: str | None, done: Accepted) -> None:
     rows = [(column.header, column.type, column.role, column.why) for column in made]
-    say.table("Columns", ("column", "type", "role", "why"), rows)
+    output.table("Columns", ("column", "type", "role", "why"), rows)
     if possible is not None:
-        say.line(
+        output.line(
             f"{possible} may be the wizard's source column: --source '{possible}=VALUE,VALUE' makes it so."
         )
-    say.line(f"Written: {target}")
-    shaped.show(say, done, dry=True)
-    say.line(f"Next: look it over, then irmexport wizard {target}")
+    output.line(f"Written: {target}")
+    shaped.show(output, done, dry=True)
+    output.line(f"Next: look it over, then irmexport wizard {target}")
 
 
 def _document(target: Path, made: list[Guess], done: Accepted) -> dict[str, Any]:

@@ -6,17 +6,19 @@ from pathlib import Path
 
 import click
 from irmcore.clock import iso
-from irmcore.desk import Desk
 from irmcore.errors import BatchDamaged, DamageError, InputError, IrmError, OperatorError
-from irmcore.outbox import Batch, Box, states
+from irmcore.operations.operations import Operations
+from irmcore.outbox import Batch, Outbox, states
 from irmcore.profile import Profile
 
-from irmcli import moments, portal_log, reconciling
-from irmcli.desks import desk_of
-from irmcli.exits import DONE, FAILED, NEEDS_PERSON
-from irmcli.portal_log import Entry
-from irmcli.reconciling import Sent
-from irmcli.say import Say, count
+from irmcli import moments
+from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON
+from irmcli.output import Output, count
+from irmcli.reconcile import matching as reconciling
+from irmcli.reconcile import portal_log
+from irmcli.reconcile.matching import Sent
+from irmcli.reconcile.portal_log import Entry
+from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
 
 #: What the service may have: with a receipt, or in doubt.
@@ -60,13 +62,13 @@ def command(
     The log's form is documented nowhere: what cannot be read or matched is said. Each comparison stands in
     the audit. Exits with 4 where rows are missing, with 1 where something could not be matched.
     """
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     if (log is None) == (batch is None) or (batch is None) != (saved is None):
         raise click.UsageError("Give --batch ID with --saved N, or the portal's LOG file.", ctx)
-    desk = desk_of(settings)
+    operations = operations_of(settings)
     found = portal_log.Log([Entry(0, saved)]) if saved is not None else _read(log)
     if batch is not None:
-        one = _sent(desk, *desk.find(batch))
+        one = _sent(operations, *operations.find(batch))
         if one.state not in _ENDED:
             raise OperatorError(
                 f"batch {one.batch[:12]} is {one.state or 'unreadable'}: no upload of it has ended",
@@ -75,17 +77,21 @@ def command(
         uploads = {one.batch: one}
     else:
         after = moments.seconds(since)
-        all_ = (_sent(desk, box, one) for box in desk.choose(connector) for one in _ended(box))
+        all_ = (
+            _sent(operations, outbox, one)
+            for outbox in operations.choose(connector)
+            for one in _ended(outbox)
+        )
         uploads = {made.batch: made for made in all_ if made.at >= after}
     pairs, lonely, unmatched = reconciling.match(list(uploads.values()), found.entries, within=within * 60)
     rows = []
     for upload, entry in sorted(pairs, key=lambda pair: pair[0].at):
-        why = _reason(desk, settings, upload, entry.saved, profile_name)
-        desk.reconciled(upload.batch, entry.saved, who=settings.origin({}).user)
+        why = _reason(operations, settings, upload, entry.saved, profile_name)
+        operations.reconciled(upload.batch, entry.saved, who=settings.origin({}).user)
         rows.append((upload.batch[:12], iso(upload.at), upload.rows, entry.saved, why))
-    say.table("Sent against saved", ("batch", "sent at", "rows", "saved", "likely reason"), rows)
-    _leftovers(say, found, lonely, unmatched)
-    say.document(
+    output.table("Sent against saved", ("batch", "sent at", "rows", "saved", "likely reason"), rows)
+    _leftovers(output, found, lonely, unmatched)
+    output.document(
         {
             "uploads": [
                 dict(zip(("batch", "at", "rows", "saved", "reason"), row, strict=True)) for row in rows
@@ -100,18 +106,18 @@ def command(
     ctx.exit(FAILED if lonely or unmatched or found.unread or not rows else DONE)
 
 
-def _leftovers(say: Say, found: portal_log.Log, lonely: list[Sent], unmatched: list[Entry]) -> None:
+def _leftovers(output: Output, found: portal_log.Log, lonely: list[Sent], unmatched: list[Entry]) -> None:
     for upload in lonely:
-        say.line(
+        output.line(
             f"{upload.batch[:12]} of {iso(upload.at)} ({count(upload.rows, 'row')}): no entry of the log fits"
         )
     for entry in unmatched:
         when = f" of {iso(entry.at)}" if entry.at is not None else ""
-        say.line(f"line {entry.line}: RecordsSaved {entry.saved}{when} fits no upload of this outbox")
+        output.line(f"line {entry.line}: RecordsSaved {entry.saved}{when} fits no upload of this outbox")
     for line in found.unread:
-        say.line(f"line {line}: it names RecordsSaved, and no number can be read there")
+        output.line(f"line {line}: it names RecordsSaved, and no number can be read there")
     if not found.entries and not found.unread:
-        say.line(
+        output.line(
             "The file names RecordsSaved nowhere. Is it the connector's log (Data connectors > Download log)?"
         )
 
@@ -127,23 +133,23 @@ def _read(path: Path | None) -> portal_log.Log:
         ) from None
 
 
-def _ended(box: Box) -> list[Batch]:
+def _ended(outbox: Outbox) -> list[Batch]:
     """The batches that the service may have."""
-    return [one for one in box.everything() if one.state is not None and one.state.name in _ENDED]
+    return [one for one in outbox.everything() if one.state is not None and one.state.name in _ENDED]
 
 
-def _sent(desk: Desk, box: Box, batch: Batch) -> Sent:
+def _sent(operations: Operations, outbox: Outbox, batch: Batch) -> Sent:
     """The upload of a batch: when its last attempt ended, be it that a person ended the doubt later."""
-    ends = [float(event["at"]) for event in box.history(batch) if event.get("event") in ("sent", "hold")]
+    ends = [float(event["at"]) for event in outbox.history(batch) if event.get("event") in ("sent", "hold")]
     state = batch.state
     try:
-        manifest = box.manifest(batch)
+        manifest = outbox.manifest(batch)
         rows, job = manifest.rows, manifest.destination.address.get("job_id", "")
     except DamageError:
         rows, job = 0, ""
     return Sent(
         batch=batch.id,
-        connector=desk.title(box),
+        connector=operations.title(outbox),
         job=job,
         rows=rows,
         at=ends[-1] if ends else (state.at if state else 0.0),
@@ -152,13 +158,15 @@ def _sent(desk: Desk, box: Box, batch: Batch) -> Sent:
     )
 
 
-def _reason(desk: Desk, settings: Settings, upload: Sent, saved: int, profile_name: str | None) -> str:
-    box, batch = desk.find(upload.batch)
+def _reason(
+    operations: Operations, settings: Settings, upload: Sent, saved: int, profile_name: str | None
+) -> str:
+    outbox, batch = operations.find(upload.batch)
     profile: Profile | None = None
     found = None
     try:
-        profile = settings.profile(profile_name or box.manifest(batch).profile["name"])
-        found = reconciling.facts(desk.payload(box, batch), profile)
+        profile = settings.profile(profile_name or outbox.manifest(batch).profile["name"])
+        found = reconciling.facts(operations.payload(outbox, batch), profile)
     except BatchDamaged:
         found = None  # its rows are cleaned up: the reason says so
     except IrmError:

@@ -11,8 +11,8 @@ from irmcore.clock import SystemClock, iso
 from irmcore.errors import ConfigurationError
 
 from irmcli import moments
-from irmcli.desks import desk_of
-from irmcli.say import Say, count
+from irmcli.output import Output, count
+from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
 
 _MOST_DAYS = 400
@@ -24,32 +24,33 @@ _MOST_DAYS = 400
 @click.option(
     "-o",
     "--output",
+    "output_path",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("irmexport-report.html"),
     show_default=True,
     help="The page; an earlier one is replaced.",
 )
 @click.pass_context
-def command(ctx: click.Context, *, connector: str, since: str, output: Path) -> None:
+def command(ctx: click.Context, *, connector: str, since: str, output_path: Path) -> None:
     """Write a page of figures by connector and day: one file, without personal data, to pass on."""
     from irmcli.reporting import figures, page
 
-    say, settings = Say.of(ctx), Settings.of(ctx)
-    desk, now = desk_of(settings), SystemClock().now()
+    output, settings = Output.of(ctx), Settings.of(ctx)
+    operations, now = operations_of(settings), SystemClock().now()
     after = moments.seconds(since)
     if not 0 <= now - after <= _MOST_DAYS * 86_400:
         raise click.BadParameter(f"a report covers at most {_MOST_DAYS} days, up to now")
-    boxes = desk.choose(connector)
-    lines = figures.figures(desk.audit(after), [desk.overview(box) for box in boxes])
+    outboxes = operations.choose(connector)
+    lines = figures.figures(operations.audit(after), [operations.overview(outbox) for outbox in outboxes])
     first, last = (datetime.datetime.fromtimestamp(at, datetime.UTC).date() for at in (after, now))
     days = figures.days(first, last)
     text = page.page(lines, days, f"Made by irmexport {__version__} at {iso(now)}.")
     try:
-        output.write_text(text, encoding="utf-8")
+        output_path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
             f"the page cannot be written ({error.strerror})",
-            where=str(output),
+            where=str(output_path),
             next_step="Give another --output.",
         ) from None
     for line in lines:
@@ -58,11 +59,11 @@ def command(ctx: click.Context, *, connector: str, since: str, output: Path) -> 
             f"{line.counts['rejected']:,} refused",
             f"{line.held} held",
         ]
-        say.line(f"{line.now.title}: {', '.join(parts)}")
-    say.line(f"Written: {output}")
-    say.document(
+        output.line(f"{line.now.title}: {', '.join(parts)}")
+    output.line(f"Written: {output_path}")
+    output.document(
         {
-            "page": str(output),
+            "page": str(output_path),
             "connectors": [
                 {
                     "name": line.now.name,

@@ -6,8 +6,8 @@ import click
 from irmcore.outbox import states
 
 from irmcli import options
-from irmcli.desks import desk_of
-from irmcli.say import Say
+from irmcli.output import Output
+from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
 
 
@@ -17,14 +17,14 @@ from irmcli.settings import Settings
 @click.pass_context
 def command(ctx: click.Context, *, batches: tuple[str, ...], why: str) -> None:
     """Send dead or quarantined batches again, as they are, after their hashes were proven."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
-    desk = desk_of(settings)
+    output, settings = Output.of(ctx), Settings.of(ctx)
+    operations = operations_of(settings)
     results = []
     for prefix in batches:
-        box, found = desk.find(prefix)
-        after = desk.requeue(box, found.id, who=settings.origin({}).user, why=why)
+        outbox, found = operations.find(prefix)
+        after = operations.requeue(outbox, found.id, who=settings.origin({}).user, why=why)
         name = after.state.name if after.state else "unreadable"
         step = "`irmexport drain` sends it" if name == states.READY else "its outcome is in doubt: resolve it"
-        say.line(f"{found.id[:12]} is {name} now; {step}.")
+        output.line(f"{found.id[:12]} is {name} now; {step}.")
         results.append(found.id)
-    say.document(results)
+    output.document(results)

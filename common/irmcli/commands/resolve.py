@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from irmcore.outbox import Batch, Box
+from irmcore.outbox import Batch, Outbox
 
 from irmcli import moments, options
-from irmcli.desks import desk_of
-from irmcli.say import Say
+from irmcli.output import Output
+from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
 
 
@@ -39,27 +39,31 @@ def command(
     why: str,
 ) -> None:
     """End what is held: BATCH, or all with --held. Needs one of --sent, --resend, --withdraw, and --why."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     if outcome is None:
         raise click.UsageError("Say what became of the rows: --sent, --resend or --withdraw.", ctx)
     if held == (batch is not None):
         raise click.UsageError("Give one BATCH, or --held for all of them.", ctx)
-    desk = desk_of(settings)
-    chosen: list[tuple[Box, Batch]] = []
+    operations = operations_of(settings)
+    chosen: list[tuple[Outbox, Batch]] = []
     if batch is not None:
-        chosen.append(desk.find(batch))
+        chosen.append(operations.find(batch))
     else:
         after = moments.seconds(since) if since else 0.0
-        chosen.extend((box, found) for box in desk.choose(connector) for found in desk.held(box, after))
+        chosen.extend(
+            (outbox, found)
+            for outbox in operations.choose(connector)
+            for found in operations.held(outbox, after)
+        )
     who = settings.origin({}).user
     results = []
-    for box, found in chosen:
-        after_it = desk.resolve(box, found.id, outcome, who=who, why=why)
+    for outbox, found in chosen:
+        after_it = operations.resolve(outbox, found.id, outcome, who=who, why=why)
         name = after_it.state.name if after_it.state else "unreadable"
-        results.append({"batch": found.id, "connector": Path(box.path).name, "state": name})
-        say.line(f"{found.id[:12]} is {name} now")
+        results.append({"batch": found.id, "connector": Path(outbox.path).name, "state": name})
+        output.line(f"{found.id[:12]} is {name} now")
     if not chosen:
-        say.line("Nothing is held.")
+        output.line("Nothing is held.")
     elif outcome == "resend":
-        say.line("`irmexport drain` sends them.")
-    say.document(results)
+        output.line("`irmexport drain` sends them.")
+    output.document(results)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from irmcli.desks import desk_of
-from irmcli.say import Say
+from irmcli.output import Output
+from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
 
 
@@ -16,13 +16,14 @@ from irmcli.settings import Settings
 @click.pass_context
 def command(ctx: click.Context, connector: str) -> None:
     """End the pause of CONNECTOR, or of all, once what was wrong has been put right."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
-    desk = desk_of(settings)
+    output, settings = Output.of(ctx), Settings.of(ctx)
+    operations = operations_of(settings)
     results = {}
-    for box in desk.choose(connector):
-        name = Path(box.path).name
-        results[name] = desk.resume(box)
-        say.line(
-            f"{desk.title(box)}: {'resumed; `irmexport drain` sends' if results[name] else 'was not paused'}"
+    for outbox in operations.choose(connector):
+        name = Path(outbox.path).name
+        results[name] = operations.resume(outbox)
+        output.line(
+            f"{operations.title(outbox)}: "
+            f"{'resumed; `irmexport drain` sends' if results[name] else 'was not paused'}"
         )
-    say.document(results)
+    output.document(results)

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from irmcore.errors import ConfigurationError
 
-from irmcli import timers
-from irmcli.say import Say
+from irmcli.output import Output
+from irmcli.scheduling import timers
 from irmcli.settings import Settings
 
 #: What may be scheduled: commands that never ask, and whose arguments hold no secret.
@@ -32,16 +32,17 @@ SCHEDULED = {"send", "drain", "sentinel", "clean-up"}
 )
 @click.option(
     "--output",
+    "output_path",
     type=click.Path(file_okay=False, path_type=Path),
     help="Write the files here instead of printing them.",
 )
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND…")
 @click.pass_context
 def command(
-    ctx: click.Context, *, form: str, every: str, name: str, output: Path | None, words: tuple[str, ...]
+    ctx: click.Context, *, form: str, every: str, name: str, output_path: Path | None, words: tuple[str, ...]
 ) -> None:
     """Write what runs COMMAND (send FILE …, drain, sentinel run) again and again. No secret is in it."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     if words[0] not in SCHEDULED:
         raise ConfigurationError(
             f"`{words[0]}` is not a command to schedule",
@@ -62,16 +63,16 @@ def command(
     )
     files = timers.FORMS[form](task)
     for file, text in files.items():
-        if output is None:
-            say.line(f"# {file}" if form != "windows-task" else f"<!-- {file} -->", "dim")
+        if output_path is None:
+            output.line(f"# {file}" if form != "windows-task" else f"<!-- {file} -->", "dim")
             for line in text.splitlines():
-                say.line(line)
+                output.line(line)
             continue
-        output.mkdir(parents=True, exist_ok=True)
-        (output / file).write_text(text, encoding=timers.ENCODINGS[form])
-        say.line(f"{output / file}")
-    say.line(timers.NEXT[form].format(name=name, folder=output or "."), "dim")
-    say.document({"files": files})
+        output_path.mkdir(parents=True, exist_ok=True)
+        (output_path / file).write_text(text, encoding=timers.ENCODINGS[form])
+        output.line(f"{output_path / file}")
+    output.line(timers.NEXT[form].format(name=name, folder=output_path or "."), "dim")
+    output.document({"files": files})
 
 
 def _read(command: click.Command, words: tuple[str, ...]) -> str | None:

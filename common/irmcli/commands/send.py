@@ -6,11 +6,15 @@ from pathlib import Path
 
 import click
 
-from irmcli import delivered, options, rehearsal, shaped, source
-from irmcli.exits import DONE, ROWS_REFUSED, worst
-from irmcli.say import Say
+from irmcli import options
+from irmcli.emulator import session as rehearsal
+from irmcli.exit_codes import DONE, ROWS_REFUSED, worst
+from irmcli.output import Output
+from irmcli.session import delivery_output as delivered
+from irmcli.session import input_file as source
+from irmcli.session import shaping_output as shaped
+from irmcli.session.connector_session import Way
 from irmcli.settings import Settings
-from irmcli.ways import Way
 
 
 @click.command("send")
@@ -38,25 +42,25 @@ def command(
     max_refused: int | None,
 ) -> None:
     """Send FILE (CSV or JSON lines, gzip too, - for standard input) through a profile."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     profile = settings.profile(profile_name)
-    way = Way(say, settings, profile, rehearsal.connection(profile, emulator_dir))
+    way = Way(output, settings, profile, rehearsal.connection(profile, emulator_dir))
     if not dry_run:
         way.prepare()
     details = {"file": "-" if file == "-" else str(Path(file).absolute())}
-    with source.table(file, profile, form) as table, say.progress("shaping") as progress:
+    with source.table(file, profile, form) as table, output.progress("shaping") as progress:
         if dry_run:
-            done = way.rehearse(table, name=file, progress=progress)
+            done = way.dry_run(table, name=file, progress=progress)
         else:
             done = way.accept(table, name=file, details=details, max_refused=max_refused, progress=progress)
     way.show(done, dry=dry_run)
     result = shaped.document(done)
     code = ROWS_REFUSED if done.counts.rejected else DONE
     if not dry_run:
-        result["connector"] = Path(way.box.path).name
+        result["connector"] = Path(way.outbox.path).name
     if not dry_run and not queue_only:
         report, drained = way.deliver()
         result["delivery"] = delivered.document(report)
         code = worst((code, drained))
-    say.document(result)
+    output.document(result)
     ctx.exit(code)

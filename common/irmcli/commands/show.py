@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from irmcore.clock import iso
 
-from irmcli.desks import desk_of
-from irmcli.say import Say, count
+from irmcli.output import Output, count
+from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
 
 
@@ -16,34 +16,34 @@ from irmcli.settings import Settings
 @click.pass_context
 def command(ctx: click.Context, batch: str, payload: bool) -> None:
     """Show the batch whose id begins with BATCH: state, who made it from what, every attempt."""
-    say, settings = Say.of(ctx), Settings.of(ctx)
-    desk = desk_of(settings)
-    box, found = desk.find(batch)
+    output, settings = Output.of(ctx), Settings.of(ctx)
+    operations = operations_of(settings)
+    outbox, found = operations.find(batch)
     if payload:
-        say.raw(desk.payload(box, found))
+        output.raw(operations.payload(outbox, found))
         return
-    record = desk.describe(box, found)
-    say.document(record)
+    record = operations.describe(outbox, found)
+    output.document(record)
     state, manifest = record["state"], record["manifest"]
     name = state["name"] if state and found.place != "quarantine" else "QUARANTINED"
-    say.line(f"{found.id}", "bold")
-    say.line(f"  {name} in {record['connector']}")
+    output.line(f"{found.id}", "bold")
+    output.line(f"  {name} in {record['connector']}")
     if record["problem"]:
-        say.line(f"  {record['problem']}", "red")
+        output.line(f"  {record['problem']}", "red")
     if manifest:
         origin, counts = manifest["origin"], manifest["counts"]
         details = ", ".join(f"{key} {value}" for key, value in origin["details"].items())
-        say.line(
+        output.line(
             f"  {count(manifest['rows'], 'row')}, {manifest['payload_bytes']:,} bytes, "
             f"part {manifest['part']} of {manifest['parts']} of run {manifest['run']}"
         )
-        say.line(
+        output.line(
             f"  accepted {iso(manifest['accepted'])} from {origin['user']} on {origin['host']} "
             f"by {origin['app']}: {details}"
         )
-        say.line("  the run: " + ", ".join(f"{key} {value:,}" for key, value in counts.items()))
+        output.line("  the run: " + ", ".join(f"{key} {value:,}" for key, value in counts.items()))
         address = ", ".join(f"{k} {v}" for k, v in manifest["destination"]["address"].items())
-        say.line(f"  to {address}")
+        output.line(f"  to {address}")
     rows = [
         (
             iso(event["at"]),
@@ -55,4 +55,4 @@ def command(ctx: click.Context, batch: str, payload: bool) -> None:
         )
         for event in record["history"]
     ]
-    say.table("  History", ("at", "event", "code", "request id", "by", "words"), rows)
+    output.table("  History", ("at", "event", "code", "request id", "by", "words"), rows)

@@ -12,8 +12,8 @@ import click
 from irmcore.clock import SystemClock, iso
 
 from irmcli import options
-from irmcli.exits import DONE
-from irmcli.say import Say, count
+from irmcli.exit_codes import DONE
+from irmcli.output import Output, count
 from irmcli.settings import Settings
 
 
@@ -64,7 +64,7 @@ def command(
     from irmcli.watching.folder import Folder
     from irmcli.watching.watcher import Watcher
 
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     found = routes.read(settings, texts, profile_name, emulator_dir)
     if print_unit:
         more = [f"--settle={settle:g}", *(["--poll"] if poll else [])]
@@ -74,12 +74,12 @@ def command(
         return
 
     def tell(event: dict[str, Any]) -> None:
-        if say.as_json:
+        if output.as_json:
             click.echo(json.dumps({"at": iso(clock.now()), **event}, sort_keys=True, default=str))
 
     clock = SystemClock()
     folder = Folder(directory.absolute(), clock, settle=settle)
-    watcher = Watcher(say, settings, folder, found, clock, tell, max_refused, poll)
+    watcher = Watcher(output, settings, folder, found, clock, tell, max_refused, poll)
     before = {
         number: signal.signal(number, lambda *_: watcher.end()) for number in (signal.SIGTERM, signal.SIGINT)
     }
@@ -87,7 +87,7 @@ def command(
         # Should a writer come while a lease is asked for, the kernel tells us so; by default that would kill.
         before[signal.SIGIO] = signal.signal(signal.SIGIO, signal.SIG_IGN)
     try:
-        say.line(
+        output.line(
             f"Watching {folder.root} by {count(len(found), 'route')}"
             if not once
             else f"Looking at {folder.root}"
@@ -96,7 +96,9 @@ def command(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    say.line("Ended; what waits in the outbox is sent by the next watch or drain." if not once else "Done.")
+    output.line(
+        "Ended; what waits in the outbox is sent by the next watch or drain." if not once else "Done."
+    )
     ctx.exit(watcher.code if once else DONE)
 
 

@@ -9,10 +9,12 @@ from irmcore.clock import SystemClock, iso
 from irmcore.errors import ConfigurationError
 from irmcore.profile.model import PLACEHOLDER
 
-from irmcli import moments, options, rehearsal, waiting
-from irmcli.say import Say, count
+from irmcli import moments, options
+from irmcli.emulator import session as rehearsal
+from irmcli.output import Output, count
+from irmcli.session import portal_delay as waiting
+from irmcli.session.connector_session import Way
 from irmcli.settings import Settings
-from irmcli.ways import Way
 
 _TITLE = "Insider Risk Indicators: what to choose in the wizard"
 
@@ -50,7 +52,7 @@ def command(
         return
     from irmcli.wizard import connectors, page, sample, steps
 
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     chosen = {name: settings.profile(name) for name in names}
     files = {profile.name: name for name, profile in chosen.items()}
     if len(files) < len(chosen):
@@ -69,14 +71,14 @@ def command(
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (directory / name).write_text(text, encoding="utf-8", newline="")
-    say.line(f"{count(len(found), 'connector')} needed:")
+    output.line(f"{count(len(found), 'connector')} needed:")
     for connector in found:
-        say.line(f"  {connector.name}: {connector.why}")
+        output.line(f"  {connector.name}: {connector.why}")
     for quarrel in connectors.quarrels(found):
-        say.warn(quarrel)
+        output.warn(quarrel)
     for name in texts:
-        say.line(f"Written: {directory / name}")
-    say.document(
+        output.line(f"Written: {directory / name}")
+    output.document(
         {
             "connectors": [
                 {"name": c.name, "profiles": [p.name for p in c.profiles], "why": c.why} for c in found
@@ -97,7 +99,7 @@ def _refuse_existing(directory: Path, texts: dict[str, str]) -> None:
 
 
 def _remember(ctx: click.Context, names: tuple[str, ...], changed: str, emulator_dir: str | None) -> None:
-    say, settings = Say.of(ctx), Settings.of(ctx)
+    output, settings = Output.of(ctx), Settings.of(ctx)
     at, now = moments.seconds(changed), SystemClock().now()
     if at > now + 60:
         raise click.BadParameter("that is in the future: give the moment of the change once it was made")
@@ -110,10 +112,10 @@ def _remember(ctx: click.Context, names: tuple[str, ...], changed: str, emulator
                 f"`job_id` of profile {profile.name} still has the placeholder",
                 next_step="Fill in the job ID of the wizard's Finish page first.",
             )
-        way = Way(say, settings, profile, connection)
+        way = Way(output, settings, profile, connection)
         way.make()
-        waiting.remember(way.box, at, settings.origin({}).user)
+        waiting.remember(way.outbox, at, settings.origin({}).user)
         until = iso(at + waiting.SECONDS)
-        say.line(f"{profile.name}: changed at {iso(at)}; uploads warn until {until}")
+        output.line(f"{profile.name}: changed at {iso(at)}; uploads warn until {until}")
         results.append({"profile": profile.name, "changed": iso(at), "until": until})
-    say.document(results)
+    output.document(results)

@@ -46,7 +46,7 @@ def stacked(title: str, labels: Sequence[str], series: Sequence[Series], unit: s
     return _framed(title, labels, scale, marks, f"{{:,.0f}} {unit}".format)
 
 
-def dots(title: str, labels: Sequence[str], series: Sequence[Series], say: Callable[[float], str]) -> str:
+def dots(title: str, labels: Sequence[str], series: Sequence[Series], output: Callable[[float], str]) -> str:
     """A dot by label and series."""
     most = max((value or 0 for one in series for value in one.values), default=0)
     scale = _Scale(most)
@@ -56,12 +56,12 @@ def dots(title: str, labels: Sequence[str], series: Sequence[Series], say: Calla
         for i, label in enumerate(labels):
             value = one.values[i]
             if value is not None:
-                tip = html.escape(f"{label}, {one.name}: {say(value)}")
+                tip = html.escape(f"{label}, {one.name}: {output(value)}")
                 marks.append(
                     f'<circle class="s{number % COLOURS}" r="5" cx="{_LEFT + (i + 0.5) * step:.1f}" '
                     f'cy="{scale.y(value):.1f}"><title>{tip}</title></circle>'
                 )
-    return _framed(title, labels, scale, marks, say)
+    return _framed(title, labels, scale, marks, output)
 
 
 def ranked(title: str, rows: Sequence[tuple[str, int]], unit: str) -> str:
@@ -100,7 +100,7 @@ def _step(labels: Sequence[str]) -> float:
 
 
 def _framed(
-    title: str, labels: Sequence[str], scale: _Scale, marks: list[str], say: Callable[[float], str]
+    title: str, labels: Sequence[str], scale: _Scale, marks: list[str], output: Callable[[float], str]
 ) -> str:
     step = _step(labels)
     frame = []
@@ -109,7 +109,9 @@ def _framed(
         frame.append(
             f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"></line>'
         )
-        frame.append(f'<text class="name" x="{_LEFT - 6}" y="{y + 4:.1f}">{html.escape(say(value))}</text>')
+        frame.append(
+            f'<text class="name" x="{_LEFT - 6}" y="{y + 4:.1f}">{html.escape(output(value))}</text>'
+        )
     every = math.ceil(len(labels) / _MOST_LABELS) or 1
     for i, label in enumerate(labels):
         if i % every == 0:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from irmcore.desk import Overview
+from irmcore.operations.operations import Overview
 
 _COUNTS = ("read", "shaped", "merged", "skipped", "rejected")
 #: What ends an upload well: a receipt, or a person's word on one in doubt.

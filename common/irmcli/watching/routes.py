@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
-from irmcore.connection import Connection
+from irmcore.delivery.connection import Connection
 from irmcore.profile import Profile
 
-from irmcli import rehearsal
+from irmcli.emulator import session as rehearsal
 from irmcli.settings import Settings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from irmcli import systemd
+from irmcli.scheduling import systemd
 
 _SETTINGS = (
     "User=irmexport",

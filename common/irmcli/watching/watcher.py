@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from irmcore.clock import Clock, iso
-from irmcore.connection import box_name
-from irmcore.delivery import Report
+from irmcore.delivery.connection import outbox_name
+from irmcore.delivery.sender import Report
 from irmcore.errors import DamageError, DataError, IrmError, WaitError
 
-from irmcli import delivered, shaped, source
-from irmcli.exits import FAILED, ROWS_REFUSED, code_of, disk_trouble, worst
-from irmcli.say import Say
+from irmcli.exit_codes import FAILED, ROWS_REFUSED, code_of, disk_trouble, worst
+from irmcli.output import Output
+from irmcli.session import delivery_output as delivered
+from irmcli.session import input_file as source
+from irmcli.session import shaping_output as shaped
+from irmcli.session.connector_session import Way
 from irmcli.settings import Settings
 from irmcli.watching import routes
 from irmcli.watching.folder import Folder, Found, digest
 from irmcli.watching.routes import Route
 from irmcli.watching.taken import Taken
-from irmcli.ways import Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +55,7 @@ class _Line:
 class Watcher:
     """Watches one folder. ``stop`` ends it, between two steps."""
 
-    say: Say
+    output: Output
     settings: Settings
     folder: Folder
     routes: Sequence[Route]
@@ -71,9 +73,9 @@ class Watcher:
         self._lines: dict[str, _Line] = {}
         self._ways: dict[Route, Way] = {}  # several profiles may feed one connector, each with its own rules
         for route in self.routes:
-            way = self._ways[route] = Way(self.say, self.settings, route.profile, route.connection)
+            way = self._ways[route] = Way(self.output, self.settings, route.profile, route.connection)
             way.check()
-            self._lines.setdefault(box_name(route.connection), _Line(way, route.profile.name))
+            self._lines.setdefault(outbox_name(route.connection), _Line(way, route.profile.name))
 
     def end(self) -> None:
         """End after the step that is being done. Safe in a signal handler."""
@@ -121,7 +123,7 @@ class Watcher:
             observer.start()
         except OSError as error:
             # Most often fs.inotify.max_user_watches, or a file system that tells nothing.
-            self.say.warn(f"changes are not told here ({error.strerror}): looking every {POLL:.0f} s")
+            self.output.warn(f"changes are not told here ({error.strerror}): looking every {POLL:.0f} s")
             yield False
             return
         try:
@@ -160,18 +162,18 @@ class Watcher:
         except (WaitError, DamageError, OSError) as trouble:
             later = trouble if isinstance(trouble, IrmError) else disk_trouble(trouble)
             self._not_before[found.name] = self.clock.monotonic() + AGAIN
-            self.say.warn(f"{found.name}: {later}")
+            self.output.warn(f"{found.name}: {later}")
             self.tell({"event": "later", "file": found.name, "error": later.what})
             self.codes.append(FAILED)
         return True
 
     def _accept(self, found: Found, route: Route) -> None:
-        name = box_name(route.connection)
+        name = outbox_name(route.connection)
         line, way, content = self._lines[name], self._ways[route], digest(found.path)
         taken = Taken(self.settings.outbox_ready(), name)
         if taken.has(content):
             self.folder.put(found, self.folder.free(found.name, "archive", content))
-            self.say.line(f"{found.name}: taken before, nothing to do")
+            self.output.line(f"{found.name}: taken before, nothing to do")
             self.tell({"event": "taken-before", "file": found.name, "sha256": content})
             return
         details = {"file": str(self.folder.root / found.name), "sha256": content}
@@ -180,7 +182,7 @@ class Watcher:
         line.due = 0.0
         if self.folder.changed(found):
             # Written to while it was read: its rows so far are kept, the rest comes when it is whole.
-            self.say.warn(f"{found.name}: it was written to while it was read; it will be read again")
+            self.output.warn(f"{found.name}: it was written to while it was read; it will be read again")
             return
         if done.rejects is not None:
             rejects = Path(done.rejects)
@@ -195,8 +197,8 @@ class Watcher:
         }
         taken.add(content, record)
         self.folder.put(found, self.folder.free(found.name, "archive", content))
-        self.say.line(f"{found.name} ({route.profile.name})", "bold")
-        shaped.show(self.say, done, dry=False)
+        self.output.line(f"{found.name} ({route.profile.name})", "bold")
+        shaped.show(self.output, done, dry=False)
         self.tell(
             {"event": "taken", "file": found.name, "profile": route.profile.name, **shaped.document(done)}
         )
@@ -208,14 +210,14 @@ class Watcher:
         place = self.folder.free(found.name, "errors", digest(found.path))
         self.folder.write(place.with_name(f"{place.name}.error.txt"), text.encode("utf-8", "replace"))
         self.folder.put(found, place)
-        self.say.warn(f"{found.name} is in errors/: {what}")
+        self.output.warn(f"{found.name} is in errors/: {what}")
         self.tell({"event": "error", "file": found.name, "error": what.what, "next_step": what.next_step})
         self.codes.append(code_of(error))
 
     def _tell_once(self, found: Found) -> None:
         if found.name not in self._strange:
             self._strange.add(found.name)
-            self.say.warn(f"{found.name} fits no route and is left where it is")
+            self.output.warn(f"{found.name} fits no route and is left where it is")
             self.tell({"event": "no-route", "file": found.name})
 
     # -- delivery ---------------------------------------------------------------------------
@@ -224,13 +226,13 @@ class Watcher:
         """Send what is due, for a slice of time. Gives whether there is more to send at once."""
         busy = False
         for line in self._lines.values():
-            if self.stop.is_set() or self.clock.monotonic() < line.due or not line.way.box.exists():
+            if self.stop.is_set() or self.clock.monotonic() < line.due or not line.way.outbox.exists():
                 continue
             try:
                 report, code = line.way.deliver(until=self.clock.monotonic() + SLICE)
             except (IrmError, OSError) as trouble:
                 error = trouble if isinstance(trouble, IrmError) else disk_trouble(trouble)
-                self.say.warn(f"{line.name}: {error}")
+                self.output.warn(f"{line.name}: {error}")
                 line.due = self.clock.monotonic() + AGAIN
                 self.codes.append(code_of(error))
                 continue

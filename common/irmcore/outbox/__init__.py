@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from irmcore.outbox.box import Batch, Box, Draft, Staging
 from irmcore.outbox.manifest import Destination, Manifest, Origin
+from irmcore.outbox.outbox import Batch, Draft, Outbox, Staging
 from irmcore.outbox.states import State
 
-__all__ = ["Batch", "Box", "Destination", "Draft", "Manifest", "Origin", "Staging", "State"]
+__all__ = ["Batch", "Destination", "Draft", "Manifest", "Origin", "Outbox", "Staging", "State"]

@@ -20,7 +20,7 @@ from typing import Any, Callable, NamedTuple
 
 from irmcore.errors import InputError
 from irmcore.shaping.blocks import Block, Rows, SourceRow, grouped
-from irmcore.shaping.cells import NUL_MARK, Cells, Part, Stretch
+from irmcore.shaping.csv_cells import NUL_MARK, Cells, Part, Stretch
 
 #: A field longer than this cannot be part of an upload; it is most often a quote that never closes.
 MAX_FIELD_CHARACTERS = 4 * 1024 * 1024

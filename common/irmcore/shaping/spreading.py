@@ -14,7 +14,7 @@ from hashlib import blake2b
 from itertools import chain
 from operator import add
 
-from irmcore.packed import numbers
+from irmcore.intake.ledger.hash_index import numbers
 from irmcore.shaping import columns
 from irmcore.shaping.columns import Memo
 from irmcore.shaping.times import canonical

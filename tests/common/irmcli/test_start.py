@@ -32,12 +32,12 @@ def test_rows_are_shaped_without_what_others_need(tmp_path: Path, act: list[str]
     profile = tmp_path / "leavers.yaml"
     profile.write_text(shipped_text("leaver-prediction").replace(PLACEHOLDER, JOB))
     found = loaded(*act, str(file), "-p", str(profile), outbox=tmp_path / "outbox")
-    assert "irmcore.pipeline" in found
+    assert "irmcore.intake.pipeline" in found
     assert found & HEAVY == set()
 
 
 def test_the_state_is_shown_without_what_others_need(tmp_path: Path) -> None:
     """The same for a command that looks at the queue."""
     found = loaded("status", outbox=tmp_path / "outbox")
-    assert "irmcore.desk" in found
+    assert "irmcore.operations.operations" in found
     assert found & HEAVY == set()

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from irmcore.advice import ADVICE, INGESTION, advice
-from irmcore.replies import Action, Failure, Reply, decide
+from irmcore.delivery.replies import Action, Failure, Reply, decide
 
 KINDS = ("dns", "refused", "tls", "proxy", "proxy-auth", "reset", "timeout", "protocol", "crash")
 

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from irmcore import connection, intake, ledger
 from irmcore.counts import Counts
-from irmcore.desk import Desk, profile_of
+from irmcore.delivery import connection
 from irmcore.errors import BatchDamaged, DamageError, InputError, UnknownFormat
-from irmcore.outbox import Batch, manifest, slots
+from irmcore.intake import accept as intake
+from irmcore.intake.ledger import index as ledger
+from irmcore.operations.operations import Operations, profile_of
+from irmcore.outbox import Batch, manifest
+from irmcore.outbox import state_file as slots
 from irmcore.reasons import REASONS
 from irmcore.shaping.readers import Table, csv_table, json_lines_table
 
@@ -84,10 +87,10 @@ def accepted(read: Callable[[bytes], Table], data: bytes) -> None:
     connector = Connector(disk, FakeClock())
     going: list[tuple[str, ...]] = []
     try:
-        dry = intake.rehearse(read(data), small_profile(), None, on_row=going.append)
-        done = intake.accept(read(data), small_profile(), connector.box, ORIGIN, where=connector.where)
+        dry = intake.dry_run(read(data), small_profile(), None, on_row=going.append)
+        done = intake.accept(read(data), small_profile(), connector.outbox, ORIGIN, where=connector.where)
     except InputError:
-        assert disk.names(f"{connector.box.path}/ready") == []
+        assert disk.names(f"{connector.outbox.path}/ready") == []
         return
     assert isinstance(done.counts, Counts)
     assert done.counts == dry.counts
@@ -104,8 +107,8 @@ def read_back(connector: Connector, batches: tuple[str, ...]) -> list[tuple[str,
     """The rows of the payloads as any CSV reader finds them."""
     found: list[tuple[str, ...]] = []
     for name in batches:
-        batch = connector.box.reload(name)
-        text = connector.box.payload(batch, connector.box.manifest(batch)).decode("utf-8")
+        batch = connector.outbox.reload(name)
+        text = connector.outbox.payload(batch, connector.outbox.manifest(batch)).decode("utf-8")
         header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         assert tuple(header) == FIELDS
         found.extend(map(tuple, rows))
@@ -165,16 +168,16 @@ def read_beside(data: bytes) -> None:
     disk.make_dir(ROOT)
     connector = Connector(disk, FakeClock())
     (name,) = connector.accept([row(1)]).batches
-    box = connector.box
+    outbox = connector.outbox
     for path in (f"ready/{name}/attempts.jsonl", "ledger/pending/run-1", "connector.json", "runs/x.json"):
-        disk.remove_tree(f"{box.path}/{path}")
-        disk.create(f"{box.path}/{path}", data)
-    batch: Batch = box.reload(name)
-    assert all(isinstance(event, dict) for event in box.history(batch))
-    assert isinstance(profile_of(box), str)
-    assert list(Desk(disk, connector.clock, ROOT).audit(0.0))
+        disk.remove_tree(f"{outbox.path}/{path}")
+        disk.create(f"{outbox.path}/{path}", data)
+    batch: Batch = outbox.reload(name)
+    assert all(isinstance(event, dict) for event in outbox.history(batch))
+    assert isinstance(profile_of(outbox), str)
+    assert list(Operations(disk, connector.clock, ROOT).audit(0.0))
     try:
-        connection.load(box)
+        connection.load(outbox)
     except DamageError as error:
         told = error
     else:

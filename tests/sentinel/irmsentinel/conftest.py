@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.sentinel.irmsentinel.collecting import Rig
+from tests.sentinel.irmsentinel.collector.collecting import Rig
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import re
 
 import pytest
 from irmcore.errors import OutboxFull
-from irmcore.outbox import Box, Staging
+from irmcore.outbox import Outbox, Staging
 
-from tests.common.irmcore.outbox.boxes import DAY, PATH, TMP, accept, described, draft, left, make
+from tests.common.irmcore.outbox.outboxes import DAY, PATH, TMP, accept, described, draft, left, make
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import Connector, row
 from tests.fakes.powerloss import PowerLossDisk
@@ -19,43 +19,43 @@ from tests.fakes.powerloss import PowerLossDisk
 
 def test_nothing_is_accepted_before_the_commit() -> None:
     """Staged batches, also prepared ones, are not in the queue; a run that is closed leaves nothing."""
-    box = make()
-    staging = box.stage("run")
+    outbox = make()
+    staging = outbox.stage("run")
     staging.add(draft(b"a"))
     staging.prepare(described)
-    assert box.waiting() == []
+    assert outbox.waiting() == []
     staging.close()
-    assert (box.waiting(), left(box)) == ([], [])
+    assert (outbox.waiting(), left(outbox)) == ([], [])
 
 
 def test_the_same_batch_twice_is_one() -> None:
     """A batch that stands already, wherever, is left as it is."""
-    box = make()
-    (batch,) = accept(box, b"a")
-    box.change(batch, name="HELD")
-    assert [b.state.name for b in accept(box, b"a", run="again") if b.state] == ["HELD"]
-    box.finish(box.change(box.reload(batch.id), name="SENT"))
-    assert [b.place for b in accept(box, b"a", run="third")] == ["done"]
-    assert len(list(box.everything())) == 1
+    outbox = make()
+    (batch,) = accept(outbox, b"a")
+    outbox.change(batch, name="HELD")
+    assert [b.state.name for b in accept(outbox, b"a", run="again") if b.state] == ["HELD"]
+    outbox.finish(outbox.change(outbox.reload(batch.id), name="SENT"))
+    assert [b.place for b in accept(outbox, b"a", run="third")] == ["done"]
+    assert len(list(outbox.everything())) == 1
 
 
 def test_clean_up_keeps_to_the_retention() -> None:
     """Payloads go after their time and whole batches after theirs; nothing that waits is touched."""
-    box = make()
-    waiting, held, old = accept(box, b"a", b"b", b"c")
-    box.change(held, name="HELD")
-    box.finish(box.change(old, name="SENT"))
+    outbox = make()
+    waiting, held, old = accept(outbox, b"a", b"b", b"c")
+    outbox.change(held, name="HELD")
+    outbox.finish(outbox.change(old, name="SENT"))
     keep = {"payload_seconds": 7 * DAY, "batch_seconds": 400 * DAY}
-    box.clock.sleep(7 * DAY)
-    assert box.clean_up(**keep) == (0, 0)
-    box.clock.sleep(1.0)
-    assert box.clean_up(**keep) == (1, 0)
-    assert box.clean_up(**keep) == (0, 0)
-    names = box.disk.names(box.reload(old.id).path)
+    outbox.clock.sleep(7 * DAY)
+    assert outbox.clean_up(**keep) == (0, 0)
+    outbox.clock.sleep(1.0)
+    assert outbox.clean_up(**keep) == (1, 0)
+    assert outbox.clean_up(**keep) == (0, 0)
+    names = outbox.disk.names(outbox.reload(old.id).path)
     assert names == ["attempts.jsonl", "manifest.json", "rowkeys", "state"]
-    box.clock.sleep(400 * DAY)
-    assert box.clean_up(**keep) == (0, 1)
-    assert [batch.id for batch in box.everything()] == [waiting.id, held.id]
+    outbox.clock.sleep(400 * DAY)
+    assert outbox.clean_up(**keep) == (0, 1)
+    assert [batch.id for batch in outbox.everything()] == [waiting.id, held.id]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
@@ -63,21 +63,21 @@ def test_a_clean_up_cut_off_is_finished_by_the_next(code: int) -> None:
     """A clean-up that was killed at any operation leaves nothing behind that stays for ever."""
     number = 0
     while True:
-        box = make()
-        (batch,) = accept(box, b"a")
-        box.note(batch, {"event": "x"})
-        box.finish(box.change(batch, name="SENT"))
-        disk = box.disk
+        outbox = make()
+        (batch,) = accept(outbox, b"a")
+        outbox.note(batch, {"event": "x"})
+        outbox.finish(outbox.change(batch, name="SENT"))
+        disk = outbox.disk
         assert isinstance(disk, PowerLossDisk)
-        box.clock.sleep(2.0)
+        outbox.clock.sleep(2.0)
         number += 1
         disk.fail_at[disk.operations + number] = code
         try:
-            box.clean_up(payload_seconds=1.0, batch_seconds=1.0)
+            outbox.clean_up(payload_seconds=1.0, batch_seconds=1.0)
         except OSError:
-            box.sweep()
-            box.clean_up(payload_seconds=1.0, batch_seconds=1.0)
-            assert disk.names(f"{PATH}/done/{batch.id[:2]}") == left(box) == []
+            outbox.sweep()
+            outbox.clean_up(payload_seconds=1.0, batch_seconds=1.0)
+            assert disk.names(f"{PATH}/done/{batch.id[:2]}") == left(outbox) == []
         else:
             break
     assert number > 4
@@ -85,22 +85,22 @@ def test_a_clean_up_cut_off_is_finished_by_the_next(code: int) -> None:
 
 def test_dead_runs_are_swept_and_live_ones_are_not() -> None:
     """A sweep takes what a dead run staged, with or without its lock, and nothing of a live one."""
-    box = make()
-    live = box.stage("live")
+    outbox = make()
+    live = outbox.stage("live")
     kept = live.add(draft(b"a"))
-    dead = box.stage("dead")
+    dead = outbox.stage("dead")
     dead.add(draft(b"b"))
-    other = Box(box.disk, box.clock, PATH)
+    other = Outbox(outbox.disk, outbox.clock, PATH)
     other.sweep()
-    assert len(left(box)) == 2
+    assert len(left(outbox)) == 2
     release(dead)
-    box.disk.make_dir(f"{PATH}/{TMP}/7")
-    box.disk.create(f"{PATH}/{TMP}/7/lockless", b"")
-    box.disk.create(f"{PATH}/{TMP}/8.lock", b"")
-    box.disk.create(f"{PATH}/{TMP}/gate-abcd.new", b"of another process")
+    outbox.disk.make_dir(f"{PATH}/{TMP}/7")
+    outbox.disk.create(f"{PATH}/{TMP}/7/lockless", b"")
+    outbox.disk.create(f"{PATH}/{TMP}/8.lock", b"")
+    outbox.disk.create(f"{PATH}/{TMP}/gate-abcd.new", b"of another process")
     other.sweep()
-    assert left(box) == [kept]
-    assert box.disk.exists(f"{PATH}/{TMP}/gate-abcd.new")
+    assert left(outbox) == [kept]
+    assert outbox.disk.exists(f"{PATH}/{TMP}/gate-abcd.new")
     live.prepare(described)
     assert len(live.accept()) == 1
 
@@ -110,61 +110,61 @@ def release(staging: Staging) -> None:
     staging._bay.leave()  # noqa: SLF001 - the kernel does this
 
 
-def with_a_dead_run() -> tuple[Box, PowerLossDisk]:
+def with_a_dead_run() -> tuple[Outbox, PowerLossDisk]:
     """A box in whose first bay a run died, and its disk."""
     disk = PowerLossDisk()
     disk.make_dir("/outbox")
-    box = make(disk=disk)
-    dead = box.stage("dead")
+    outbox = make(disk=disk)
+    dead = outbox.stage("dead")
     dead.add(draft(b"a"))
     release(dead)
-    return box, disk
+    return outbox, disk
 
 
 def test_a_run_takes_the_bay_that_a_dead_one_left() -> None:
     """A bay is one live run's; a dead one's is cleared and used again, and no run makes more."""
-    box = make()
-    dead = box.stage("dead")
+    outbox = make()
+    dead = outbox.stage("dead")
     dead.add(draft(b"a"))
     dead.write("rejects.csv", b"left")
-    live = box.stage("live")
+    live = outbox.stage("live")
     live.add(draft(b"a"))
     release(dead)
-    again = box.stage("again")
+    again = outbox.stage("again")
     again.add(draft(b"b"))
-    assert len(left(box)) == 2
+    assert len(left(outbox)) == 2
     for run in (live, again):
         run.close()
     for _ in range(3):
-        accept(box, b"c")
-    assert (box.disk.names(f"{PATH}/{TMP}"), left(box)) == (["0", "0.lock", "1", "1.lock"], [])
+        accept(outbox, b"c")
+    assert (outbox.disk.names(f"{PATH}/{TMP}"), left(outbox)) == (["0", "0.lock", "1", "1.lock"], [])
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.EPERM])
 def test_a_bay_that_cannot_be_cleared_is_stepped_over(code: int) -> None:
     """What a dead run left and nobody can remove (a broken disk, another user's) stops no other run."""
-    box, disk = with_a_dead_run()
+    outbox, disk = with_a_dead_run()
     disk.fail_at[disk.operations + 1] = disk.fail_at[disk.operations + 2] = code
-    box.sweep()
-    live = box.stage("live")
+    outbox.sweep()
+    live = outbox.stage("live")
     live.add(draft(b"b"))
-    assert len(left(box)) == 2
+    assert len(left(outbox)) == 2
     live.prepare(described)
     assert len(live.accept()) == 1
     live.close()
-    box.sweep()
-    assert left(box) == []
+    outbox.sweep()
+    assert left(outbox) == []
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_a_disk_that_takes_nothing_is_told(code: int) -> None:
     """A fault of the whole disk is no reason to look at another bay; the bay is free for the next."""
-    box, disk = with_a_dead_run()
+    outbox, disk = with_a_dead_run()
     disk.fail_at[disk.operations + 1] = code
     with pytest.raises(OSError, match=re.escape(os.strerror(code))):
-        box.stage("next")
-    box.stage("next").add(draft(b"b"))
-    assert len(left(box)) == 1
+        outbox.stage("next")
+    outbox.stage("next").add(draft(b"b"))
+    assert len(left(outbox)) == 1
 
 
 def test_more_runs_than_bays_are_refused() -> None:
@@ -174,30 +174,30 @@ def test_more_runs_than_bays_are_refused() -> None:
         def try_lock(self, path: str) -> None:  # type: ignore[override]
             return None
 
-    box = make()
+    outbox = make()
     with pytest.raises(OSError, match="busy"):
-        Box(Busy(box.disk.fork().settled().medium), box.clock, PATH).stage("run")  # type: ignore[attr-defined]
+        Outbox(Busy(outbox.disk.fork().settled().medium), outbox.clock, PATH).stage("run")  # type: ignore[attr-defined]
 
 
 def test_a_bay_is_left_once() -> None:
     """Who closes a run twice takes nothing from the one that has its bay since."""
-    box = make()
-    first = box.stage("first")
+    outbox = make()
+    first = outbox.stage("first")
     first.close()
-    second = box.stage("second")
+    second = outbox.stage("second")
     second.add(draft(b"a"))
     first.close()
-    assert len(left(box)) == 1
+    assert len(left(outbox)) == 1
 
 
 def test_a_discarded_batch_whose_move_is_not_durable_stays_whole() -> None:
     """If the sync of its move fails, nothing of the batch is removed: after a power loss it might be back."""
-    box = make()
-    (batch,) = accept(box, b"a")
-    box.finish(box.change(batch, name="SENT"))
-    disk = box.disk
+    outbox = make()
+    (batch,) = accept(outbox, b"a")
+    outbox.finish(outbox.change(batch, name="SENT"))
+    disk = outbox.disk
     assert isinstance(disk, PowerLossDisk)
-    box.clock.sleep(2.0)
+    outbox.clock.sleep(2.0)
 
     def fail(kind: str, path: str) -> None:
         if kind == "sync_dir" and f"/{TMP}/" in path:
@@ -205,16 +205,16 @@ def test_a_discarded_batch_whose_move_is_not_durable_stays_whole() -> None:
 
     disk.watch = fail
     with pytest.raises(OSError, match="Input/output"):
-        box.clean_up(payload_seconds=1.0, batch_seconds=1.0)
-    assert left(box) == [batch.id]
+        outbox.clean_up(payload_seconds=1.0, batch_seconds=1.0)
+    assert left(outbox) == [batch.id]
     assert len(disk.names(f"{PATH}/{TMP}/0/{batch.id}")) == 5
 
 
 def test_a_full_disk_refuses_new_work() -> None:
     """New work is refused before the disk is so full that a receipt finds no room."""
-    box = make()
-    staging = box.stage("run")
-    box.disk.full = True  # type: ignore[attr-defined]
+    outbox = make()
+    staging = outbox.stage("run")
+    outbox.disk.full = True  # type: ignore[attr-defined]
     with pytest.raises(OutboxFull, match="almost full"):
         staging.add(draft(b"a"))
 
@@ -225,16 +225,16 @@ def test_a_withdrawn_batch_comes_again() -> None:
     disk.make_dir("/outbox")
     connector = Connector(disk, FakeClock())
     (name,) = connector.accept([row(1)]).batches
-    box = connector.box
-    batch = box.change(box.reload(name), name="WITHDRAWN")
-    box.note(batch, {"event": "withdrawn"})
-    box.finish(batch)
+    outbox = connector.outbox
+    batch = outbox.change(outbox.reload(name), name="WITHDRAWN")
+    outbox.note(batch, {"event": "withdrawn"})
+    outbox.finish(batch)
     disk.remove_tree(f"{PATH}/ledger")
     assert connector.accept([row(1)]).batches == (name,)
-    again = box.reload(name)
+    again = outbox.reload(name)
     assert (again.place, again.state.name if again.state else "") == ("ready", "READY")
-    assert [event["event"] for event in box.history(again)] == ["withdrawn"]
-    box.finish(box.change(again, name="SENT"))
+    assert [event["event"] for event in outbox.history(again)] == ["withdrawn"]
+    outbox.finish(outbox.change(again, name="SENT"))
     assert connector.states() == {name: "done SENT"}
 
 

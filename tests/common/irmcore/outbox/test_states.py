@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from irmcore.outbox import slots, states
+from irmcore.outbox import state_file as slots
+from irmcore.outbox import states
 from irmcore.outbox.states import State
 
 SENT = State(

@@ -1,0 +1,84 @@
+"""A certificate with its RSA key, from a PEM or PFX file that only its owner may read.
+
+A file with a password: IRMEXPORT_CERTIFICATE_PASSWORD. What has ended is refused here, as Entra ID would.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from irmcore.clock import iso
+from irmcore.errors import CredentialError
+from irmcore.http import credentials
+from irmcore.http.credentials import Certificate, Credential
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+PASSWORD = "IRMEXPORT_CERTIFICATE_PASSWORD"  # noqa: S105 - the name of a variable
+
+
+def read(name: str, environment: Mapping[str, str]) -> Credential:
+    """The certificate and key of the file ``name``. Raises CredentialError."""
+    password = environment.get(PASSWORD)
+    return of(credentials.private_bytes(name), password, f"certificate {name}")
+
+
+def of(data: bytes, password: str | None, where: str) -> Certificate:
+    """The certificate and key in PEM or PFX bytes. Raises CredentialError."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    key, found = _loaded(data, password.encode() if password else None, where)
+    if not isinstance(key, RSAPrivateKey):
+        raise CredentialError(
+            "the certificate's key is not RSA", where=where, next_step="Entra ID takes RSA: make one with it."
+        )
+    mine = next((one for one in found if one.public_key() == key.public_key()), None)
+    if mine is None:
+        raise unreadable(where)
+    ends = mine.not_valid_after_utc.timestamp()
+    if ends <= time.time():
+        raise CredentialError(
+            f"the certificate has ended ({iso(ends)})",
+            where=where,
+            next_step="Make a new one, and upload it to the application in Entra ID.",
+        )
+    plain = serialization.NoEncryption()
+    form = serialization.PrivateFormat.PKCS8
+    pem = serialization.Encoding.PEM
+    text = key.private_bytes(pem, form, plain).decode("ascii")
+    return Certificate(text, mine.public_bytes(pem).decode("ascii"), ends)
+
+
+def _loaded(
+    data: bytes, password: bytes | None, where: str
+) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
+
+    try:
+        if b"-----BEGIN" in data:
+            # A password that a plain key does not need is an error there.
+            locked = b"ENCRYPTED" in data
+            return load_pem_private_key(data, password if locked else None), x509.load_pem_x509_certificates(
+                data
+            )
+        key, certificate, _ = pkcs12.load_key_and_certificates(data, password)
+    except (ValueError, TypeError):  # TypeError: a password is missing
+        raise unreadable(where) from None
+    if key is None or certificate is None:
+        raise unreadable(where)
+    return key, [certificate]
+
+
+def unreadable(where: str) -> CredentialError:
+    """Said of what is no certificate with its key."""
+    return CredentialError(
+        "no certificate with its private key can be read there",
+        where=where,
+        next_step=f"Give one PEM file with both, or a PFX file; with a password, set {PASSWORD}.",
+    )

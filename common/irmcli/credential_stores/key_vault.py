@@ -1,0 +1,88 @@
+"""Azure Key Vault through azure-keyvault-secrets, signed in as azure-identity finds it.
+
+That is a managed identity on an Azure machine, `az login`, or AZURE_CLIENT_ID and its like. A secret whose
+content type says so is a certificate with its key, as Key Vault keeps certificates. A proxy and an own CA
+come from HTTPS_PROXY and REQUESTS_CA_BUNDLE, as for all Azure tools. Not tried on a live vault.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from irmcore.errors import CredentialError
+from irmcore.http import credentials
+from irmcore.http.credentials import Credential
+
+from irmcli.credential_stores import certificate
+
+_PEM, _PFX = "application/x-pem-file", "application/x-pkcs12"
+#: Seconds that one request may take to connect, and to be answered.
+_PATIENCE = 15
+
+
+def read(name: str, environment: Mapping[str, str]) -> Credential:
+    """What is at the address ``name``, https://VAULT/secrets/NAME[/VERSION]. Raises CredentialError."""
+    found = _fetch(name)
+    text = str(found.value or "")
+    kind = found.properties.content_type or ""
+    if kind == _PEM:
+        return certificate.of(text.encode(), None, f"key_vault {name}")
+    if kind == _PFX:
+        try:
+            packed = base64.b64decode(text, validate=True)
+        except binascii.Error:
+            raise certificate.unreadable(f"key_vault {name}") from None
+        return certificate.of(packed, None, f"key_vault {name}")
+    expires = found.properties.expires_on
+    return credentials.secret(text.strip(), f"key_vault {name}", expires.timestamp() if expires else None)
+
+
+def _fetch(name: str) -> Any:
+    try:
+        from azure.core.exceptions import AzureError, HttpResponseError
+        from azure.identity import AzureAuthorityHosts, DefaultAzureCredential
+        from azure.keyvault.secrets import SecretClient
+    except ImportError:
+        raise CredentialError(
+            "the packages for Azure Key Vault are not installed",
+            next_step="pip install 'irmexport[keyvault]'",
+        ) from None
+    parts = urlsplit(name)
+    _, _, secret, *version = parts.path.split("/")
+    government = (parts.hostname or "").endswith("usgovcloudapi.net")
+    hosts = AzureAuthorityHosts
+    authority = hosts.AZURE_GOVERNMENT if government else hosts.AZURE_PUBLIC_CLOUD
+    options: dict[str, Any] = {"connection_timeout": _PATIENCE, "read_timeout": _PATIENCE}
+    try:
+        with (
+            DefaultAzureCredential(authority=authority) as identity,
+            SecretClient(f"https://{parts.netloc}", identity, **options) as client,
+        ):
+            return client.get_secret(secret, version[0] if version else None)
+    except HttpResponseError as error:
+        raise _refused(name, error.status_code or 0) from None
+    except AzureError as error:
+        raise CredentialError(
+            f"Azure Key Vault cannot be reached ({type(error).__name__})",
+            where=f"key_vault {name}",
+            next_step="Check the vault's name, DNS, firewall and HTTPS_PROXY; a later drain tries again.",
+        ) from None
+
+
+def _refused(name: str, status: int) -> CredentialError:
+    what, step = {
+        0: (
+            "the sign-in to Azure was refused",
+            "Give this machine a managed identity, run az login, or set AZURE_CLIENT_ID and its like.",
+        ),
+        404: ("the vault has no such secret", "Check the name, and that it is not deleted."),
+        403: (
+            "the vault refuses this identity, its address, or a secret that is disabled or out of its time",
+            "Give the identity the role Key Vault Secrets User; look at the vault's firewall and the secret.",
+        ),
+    }.get(status, (f"the vault answered with HTTP {status}", "Try again; see the vault's diagnostics."))
+    return CredentialError(what, where=f"key_vault {name}", next_step=step)

@@ -1,0 +1,1 @@
+"""The emulator as the command line starts and finds it."""

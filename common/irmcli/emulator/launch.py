@@ -1,0 +1,60 @@
+"""An emulator with the connectors that profiles need, and the directory that it shares with its users."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from irmcore.profile import Profile
+from irmemulator import App, Emulator, Job, Options
+
+from irmcli.emulator.session import FILE, id_of
+
+
+def job_of(profile: Profile) -> Job:
+    """The connector that an administrator would have made in the portal for ``profile``."""
+    source = profile.column("source")
+    user, time = profile.column("user"), profile.column("time")
+    return Job(
+        job_id=id_of(profile, "job_id"),
+        app_id=id_of(profile, "app_id"),
+        name=profile.name,
+        columns=tuple(column.header for column in profile.columns),
+        user_column=user.header if user else None,
+        time_column=time.header if time else None,
+        source_column=source.header if source else None,
+        related_values=source.related_values if source else (),
+    )
+
+
+def emulator(
+    directory: Path,
+    profiles: Iterable[Profile],
+    options: Options,
+    *,
+    port: int = 0,
+    lifetime: float | None = None,
+) -> Emulator:
+    """An emulator with a job for each profile, not started yet; its secret is a file of mode 0600."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    secret_file = directory / "secret"
+    if not secret_file.exists():
+        descriptor = os.open(secret_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    secret = secret_file.read_text().strip()
+    jobs = {job.job_id: job for job in map(job_of, profiles)}
+    apps = {
+        (app.tenant_id, app.app_id): app
+        for app in (App(id_of(p, "tenant_id"), id_of(p, "app_id"), secret) for p in profiles)
+    }
+    return Emulator(apps.values(), jobs.values(), options, port=port, directory=directory, lifetime=lifetime)
+
+
+def announce(directory: Path, running: Emulator) -> None:
+    """Write where the emulator listens, for `--emulator DIRECTORY`."""
+    description = {**running.describe(), "secret_file": str(directory.absolute() / "secret")}
+    (directory / FILE).write_text(json.dumps(description, indent=1) + "\n")

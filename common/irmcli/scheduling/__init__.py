@@ -1,0 +1,1 @@
+"""Schedules for cron, systemd and Windows Task Scheduler."""

@@ -1,0 +1,122 @@
+"""A scheduled command in the words of cron, systemd and Windows' Task Scheduler. Pure.
+
+Promised: every argument arrives as it was given, whatever characters it has; no secret: a profile's
+`credential` names a file, or the variable is set by whoever runs the job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+from irmcli.scheduling import systemd
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is run: `program` by its path, as `user`; `every` is a key of EVERY."""
+
+    name: str
+    program: str
+    arguments: tuple[str, ...]
+    outbox: str
+    every: str
+    user: str
+
+    @property
+    def minute(self) -> int:
+        """A minute of its own for each task, so that not all begin at the full hour."""
+        return hashlib.sha256(f"{self.name} {self.outbox}".encode()).digest()[0] % 60
+
+
+#: How often → cron's five fields, systemd's calendar (M: the task's minute), Windows' interval.
+EVERY = {
+    "15m": ("{quarter}-59/15 * * * *", "*-*-* *:{quarter:02}/15:00", "PT15M"),
+    "1h": ("{minute} * * * *", "*-*-* *:{minute:02}:00", "PT1H"),
+    "6h": ("{minute} */6 * * *", "*-*-* 00/6:{minute:02}:00", "PT6H"),
+    "1d": ("{minute} 7 * * *", "*-*-* 07:{minute:02}:00", "P1D"),
+}
+
+
+def _when(task: Task, place: int) -> str:
+    return EVERY[task.every][place].format(minute=task.minute, quarter=task.minute % 15)
+
+
+def cron(task: Task) -> dict[str, str]:
+    """A line for `crontab -e`."""
+    # In a crontab % ends the line, also inside quotes.
+    words = shlex.join((task.program, *task.arguments)).replace("%", r"\%")
+    return {f"{task.name}.cron": f"{_when(task, 0)} {words}\n"}
+
+
+def units(task: Task) -> dict[str, str]:
+    """A service and its timer, for the system or (without User=) for a user."""
+    settings = ("Type=oneshot", f"User={task.user}")
+    service = systemd.service(task.name, (task.program, *task.arguments), settings, (task.outbox,))
+    timer = f"""[Unit]
+Description=irmexport: when {task.name} runs
+
+[Timer]
+OnCalendar={_when(task, 1)}
+Persistent=true
+RandomizedDelaySec=60
+
+[Install]
+WantedBy=timers.target
+"""
+    return {f"{task.name}.service": service, f"{task.name}.timer": timer}
+
+
+def windows_task(task: Task) -> dict[str, str]:
+    """A task for `schtasks /create /xml`. NOT EXECUTED: written from the documentation, run on no Windows."""
+    arguments = subprocess.list2cmdline(task.arguments)
+    text = f"""<?xml version="1.0" encoding="UTF-16"?>
+<Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
+  <RegistrationInfo>
+    <Description>irmexport: {escape(task.name)}</Description>
+  </RegistrationInfo>
+  <Triggers>
+    <TimeTrigger>
+      <Repetition>
+        <Interval>{_when(task, 2)}</Interval>
+      </Repetition>
+      <StartBoundary>2026-01-01T07:{task.minute:02}:00</StartBoundary>
+      <Enabled>true</Enabled>
+    </TimeTrigger>
+  </Triggers>
+  <Settings>
+    <MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy>
+    <StartWhenAvailable>true</StartWhenAvailable>
+    <RunOnlyIfNetworkAvailable>true</RunOnlyIfNetworkAvailable>
+    <ExecutionTimeLimit>PT6H</ExecutionTimeLimit>
+  </Settings>
+  <Actions>
+    <Exec>
+      <Command>{escape(task.program)}</Command>
+      <Arguments>{escape(arguments)}</Arguments>
+    </Exec>
+  </Actions>
+</Task>
+"""
+    return {f"{task.name}.xml": text}
+
+
+FORMS: Mapping[str, Callable[[Task], dict[str, str]]] = {
+    "cron": cron,
+    "systemd": units,
+    "windows-task": windows_task,
+}
+ENCODINGS = {"cron": "utf-8", "systemd": "utf-8", "windows-task": "utf-16"}
+#: What to do with the files.
+NEXT = {
+    "cron": "Add the line with `crontab -e`, as the user whose outbox it is.",
+    "systemd": "Copy both to /etc/systemd/system, then: systemctl enable --now {name}.timer",
+    "windows-task": "schtasks /create /tn {name} /xml {folder}\\{name}.xml /ru USER",
+}

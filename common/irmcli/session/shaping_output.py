@@ -1,0 +1,49 @@
+"""How the outcome of shaping is shown: the counts, and the refused rows by reason with what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from irmcore.intake.accept import Accepted
+from irmcore.reasons import REASONS
+
+from irmcli.output import Output, count
+
+
+def document(done: Accepted) -> dict[str, Any]:
+    """The outcome as plain values."""
+    return {
+        "counts": done.counts.as_dict(),
+        "changed": done.changed,
+        "batches": list(done.batches),
+        "batch_rows": list(done.sizes),
+        "rejects": done.rejects,
+        "reasons": [
+            {"column": column, "reason": code, "rows": rows}
+            for (column, code), rows in sorted(done.reasons.items())
+        ],
+    }
+
+
+def show(output: Output, done: Accepted, *, dry: bool) -> None:
+    """The outcome for a person."""
+    counts = done.counts
+    parts = [f"{counts.shaped:,} shaped"]
+    if counts.merged:
+        parts.append(f"{counts.merged:,} merged (identical, or folded into the greatest)")
+    if counts.skipped:
+        parts.append(f"{counts.skipped:,} skipped (accepted before)")
+    if counts.rejected:
+        parts.append(f"{counts.rejected:,} refused")
+    output.line(f"{count(counts.read, 'row')} read: {', '.join(parts)}")
+    if done.sizes:
+        output.line(f"{count(len(done.sizes), 'batch')} {'would be sent' if dry else 'in the outbox'}")
+    rows = [
+        (code, column or "(row)", number, REASONS[code].advice)
+        for (column, code), number in sorted(done.reasons.items(), key=lambda item: -item[1])
+    ]
+    output.table("Refused rows", ("reason", "column", "rows", "what to do"), rows)
+    if done.rejects:
+        output.line(f"Each refused row with its line: {done.rejects}")
+    if done.warning:
+        output.warn(done.warning)

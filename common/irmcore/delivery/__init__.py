@@ -1,0 +1,1 @@
+"""From the outbox to a receipt: one sender per connector, every step durable before the next."""

@@ -1,0 +1,137 @@
+"""How a connector is reached, kept beside its outbox, and the service that is made of it.
+
+``connector.json`` holds the settings of the profile that last handed rows to the outbox, so that a drain
+needs no profile. It names where the secret is; the secret itself is read for each drain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from irmcore import __version__
+from irmcore.clouds import CLOUDS, Endpoints, emulator_endpoints
+from irmcore.errors import ConfigurationError, DamageError
+from irmcore.http.credentials import Credential
+from irmcore.outbox import Destination, Outbox
+from irmcore.profile.model import Connector, CredentialRef
+from irmcore.shaping.batches import halves
+
+if TYPE_CHECKING:
+    from irmcore.delivery.sender import Service
+
+FILE = "connector.json"
+#: The kind of destination that a profile describes.
+KIND = "purview-indicators"
+#: Seconds for one request to Entra ID.
+TOKEN_DEADLINE = 60.0
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A connector's settings; ``emulator`` is the address of a local stand-in that takes its place."""
+
+    profile: str
+    connector: Connector
+    emulator: str | None = None
+    emulator_ca: str | None = None
+
+    def endpoints(self) -> Endpoints:
+        """Where uploads and sign-ins go. Raises AddressRefused."""
+        if self.emulator is not None:
+            return emulator_endpoints(self.emulator)
+        return CLOUDS[self.connector.cloud]
+
+    def ca_file(self) -> str | None:
+        return self.emulator_ca if self.emulator is not None else self.connector.ca_file
+
+
+def destination(connection: Connection) -> Destination:
+    """Where batches go. An emulator's are told apart, so that they never go anywhere else."""
+    cloud = "emulator" if connection.emulator is not None else connection.connector.cloud
+    address = {"cloud": cloud, "job_id": connection.connector.job_id}
+    return Destination(KIND, address, connection.connector.in_doubt)
+
+
+def outbox_name(connection: Connection) -> str:
+    """The directory name of a connector's outbox: its job, whatever the profile is called."""
+    kind = "emulator" if connection.emulator is not None else "purview"
+    return f"{kind}-{connection.connector.job_id}"
+
+
+def save(outbox: Outbox, connection: Connection) -> None:
+    """Keep ``connection`` beside the outbox, if it is not there already."""
+    data = json.dumps(asdict(connection), indent=1, sort_keys=True).encode("ascii") + b"\n"
+    if outbox.read_file(FILE) != data:
+        outbox.replace_file(FILE, data)
+
+
+def kind_of(outbox: Outbox) -> str:
+    """The kind of destination that an outbox is for: a profile's, unless its settings name another."""
+    try:
+        return str(json.loads(outbox.read_file(FILE) or b"{}").get("kind", KIND))
+    except (ValueError, AttributeError):
+        return KIND
+
+
+def load(outbox: Outbox) -> Connection:
+    """The connection kept beside the outbox. Raises DamageError if there is none that can be read."""
+    try:
+        raw = json.loads(outbox.read_file(FILE) or b"")
+        credential = CredentialRef(**raw["connector"].pop("credential"))
+        raw["connector"] = Connector(credential=credential, **raw["connector"])
+        return Connection(**raw)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise DamageError(
+            "the connector's settings beside the outbox cannot be read",
+            where=f"{outbox.path}/{FILE}",
+            next_step="Run `irmexport send` with its profile once; that writes them anew.",
+        ) from None
+
+
+def service(connection: Connection, secret: Callable[[], Credential]) -> Service:
+    """The service of a connection; ``secret`` gives the credential when a token is first needed.
+
+    Raises ConfigurationError for settings that were never filled in.
+    """
+    # Loaded here: who only hands rows over uses this module too, and must not pay for the network.
+    from irmcore.delivery.sender import Service  # noqa: PLC0415
+    from irmcore.http.auth import MsalTokens  # noqa: PLC0415
+    from irmcore.http.upload import HttpsTransport, TokenHttp  # noqa: PLC0415
+
+    connector = connection.connector
+    unfilled = connector.placeholders()
+    if unfilled:
+        raise ConfigurationError(
+            f"{', '.join(f'`{key}`' for key in unfilled)} of profile {connection.profile} "
+            "still has the placeholder",
+            next_step="Copy the profile, fill in the IDs, and give the copy with --profile.",
+        )
+    endpoints = connection.endpoints()
+    http = TokenHttp(ca_file=connection.ca_file(), proxy=connector.proxy, deadline=TOKEN_DEADLINE)
+    tokens = MsalTokens(
+        login=endpoints.login,
+        tenant_id=connector.tenant_id,
+        app_id=connector.app_id,
+        secret=secret,
+        scope=f"https://microsoft.onmicrosoft.com/{connector.resource_app_id}/.default",
+        http=http,
+        known_login=connection.emulator is None,
+    )
+    settings = json.dumps(asdict(connection), sort_keys=True).encode("ascii")
+    return Service(
+        url=lambda address: f"{endpoints.upload}/api/signals?jobid={address['job_id']}",
+        transport=HttpsTransport(
+            ca_file=connection.ca_file(),
+            proxy=connector.proxy,
+            user_agent=f"irmexport/{__version__}",
+        ),
+        tokens=tokens,
+        setup=hashlib.sha256(settings).hexdigest()[:16],
+        deadline=float(connector.deadline),
+        splitters={"text/csv": halves},
+        in_flight=connector.in_flight,
+    )

@@ -1,0 +1,1 @@
+"""The network: sign-in, credentials and one upload over HTTPS."""

@@ -1,0 +1,1 @@
+"""What an operator can see and do: status, resolve, requeue, resume, audit, and connection checks."""

@@ -1,0 +1,174 @@
+"""IRMExportHealth_CL: what a collector, an export or a sender did, so that silence can be told from peace.
+
+The rows wait in an outbox of their own like everything else; a workspace that is away for long does not fill
+it: beyond ``MOST_WAITING`` batches a heartbeat is left out, as the next one says the same. All else is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from irmcore import __version__
+from irmcore.clock import Clock, iso
+from irmcore.counts import Counts
+from irmcore.delivery.connection import KIND, kind_of
+from irmcore.delivery.sender import Sender
+from irmcore.disk import Disk
+from irmcore.errors import OutboxBusy
+from irmcore.intake import accept as intake
+from irmcore.operations.operations import Operations, Overview
+from irmcore.outbox import Draft, Origin, Outbox
+
+from irmsentinel.azure import ingestion
+from irmsentinel.azure.ingestion import Target
+
+MOST_WAITING = 200
+COMPONENTS = ("collector", "export", "sender")
+EVENTS = ("heartbeat", "run", "gap", "failed", "held")
+RESULTS = ("ok", "waiting", "held", "failed")
+
+
+@dataclass(frozen=True)
+class Event:
+    """A row. Times in seconds since 1970, 0 for none; ``lag`` in seconds, None if it is not known.
+
+    ``component``, ``event`` and ``result`` are of ``COMPONENTS``, ``EVENTS``, ``RESULTS``; ``name`` is the
+    collector's, profile's or aggregation's; ``reason`` a code.
+    """
+
+    component: str
+    name: str
+    event: str
+    result: str
+    reason: str = ""
+    rows: int = 0
+    batches: int = 0
+    held: int = 0
+    failed: int = 0
+    oldest: float = 0.0
+    last_success: float = 0.0
+    lag: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for value, known in ((self.component, COMPONENTS), (self.event, EVENTS), (self.result, RESULTS)):
+            if value not in known:
+                raise ValueError(f"{value!r} is none of {', '.join(known)}")
+
+    def as_(self, event: str) -> Event:
+        """The same as another event."""
+        return replace(self, event=event)
+
+
+def row(event: Event, now: float) -> dict[str, Any]:
+    """The event as a row of IRMExportHealth_CL."""
+    values = {
+        "TimeGenerated": iso(now),
+        "Component": event.component,
+        "Name": event.name,
+        "Host": socket.gethostname(),
+        "Event": event.event,
+        "Result": event.result,
+        "Reason": event.reason,
+        "Rows": event.rows,
+        "Batches": event.batches,
+        "Held": event.held,
+        "Failed": event.failed,
+        "Oldest": iso(event.oldest) if event.oldest else None,
+        "LastSuccess": iso(event.last_success) if event.last_success else None,
+        "LagSeconds": event.lag,
+        "Version": __version__,
+        "Details": dict(event.details) or None,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def write(
+    outbox: Outbox,
+    target: Target,
+    events: Sequence[Event],
+    origin: Origin,
+    *,
+    most_waiting: int = MOST_WAITING,
+) -> bool:
+    """Put the events into the outbox; False if heartbeats enough wait there. Raises OSError, OutboxFull."""
+    outbox.create()
+    ingestion.save(outbox, target)
+    if all(event.event == "heartbeat" for event in events) and len(outbox.waiting()) >= most_waiting:
+        return False
+    now = outbox.clock.now()
+    lines = [json.dumps(row(event, now), separators=(",", ":")).encode() for event in events]
+    run = f"health-{int(now * 1000):x}"
+    outbox.sweep()
+    staging = outbox.stage(run)
+    try:
+        for payload, count in ingestion.chunks(lines):
+            staging.add(Draft(payload, ingestion.CONTENT_TYPE, target.destination, count, lambda _: b""))
+        counts = Counts(read=len(lines), shaped=len(lines))
+        profile = {"name": target.name, "sha256": ""}
+        staging.prepare(intake.describer(staging, origin, profile, counts, at=now))
+        staging.accept()
+    finally:
+        staging.close()
+    return True
+
+
+class Writer:
+    """Health rows of whoever has some: `tell` writes them and sends what waits."""
+
+    def __init__(
+        self,
+        target: Target,
+        root: str,
+        read: ingestion.Read,
+        origin: Origin,
+        *,
+        disk: Disk,
+        clock: Clock,
+    ) -> None:
+        """``root`` is the outbox directory; ``read`` gives the credential."""
+        self.outbox = Outbox(disk, clock, f"{root}/{target.outbox_name}")
+        self._target = target
+        self._origin = origin
+        self._sender = Sender(self.outbox, ingestion.service(target, read))
+
+    def tell(self, *events: Event) -> None:
+        """Write the rows, durably, and send what can be sent now. Raises OSError, OutboxFull."""
+        if events:
+            write(self.outbox, self._target, events, self._origin)
+        try:
+            self._sender.drain()
+        except OutboxBusy:
+            return  # another process sends these too
+
+
+def of_overview(overview: Overview, *, component: str) -> Event:
+    """A heartbeat of one outbox on this machine, as `irmexport status` sees it."""
+    held = sum(item.state in ("HELD", "DEAD", "QUARANTINED") for item in overview.items)
+    result = "held" if overview.needs_person else "waiting" if overview.queued else "ok"
+    reasons = [
+        overview.reason,
+        overview.trouble and "unknown-format",
+        *(item.reason for item in overview.items),
+    ]
+    return Event(
+        component=component,
+        name=overview.title,
+        event="heartbeat",
+        result=result,
+        reason=next(filter(None, reasons), ""),
+        rows=overview.rows_queued,
+        batches=overview.queued,
+        held=held,
+        oldest=overview.oldest,
+    )
+
+
+def of_this_machine(operations: Operations) -> list[Event]:
+    """A heartbeat of every connector's outbox on this machine, whoever fills it."""
+    connectors = [outbox for outbox in operations.outboxes() if kind_of(outbox) == KIND]
+    return [of_overview(operations.overview(outbox), component="sender") for outbox in connectors]

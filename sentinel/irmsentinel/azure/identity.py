@@ -1,0 +1,66 @@
+"""Who signs in to Azure: a credential of azure-identity for each way that an administrator may choose.
+
+Promised: a client secret comes from an environment variable or a file that only its owner may read, never
+from a configuration file or the command line; each cloud signs in at its own host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from azure.core.credentials import TokenCredential
+from azure.identity import (
+    AzureCliCredential,
+    ClientSecretCredential,
+    DefaultAzureCredential,
+    ManagedIdentityCredential,
+)
+from irmcore.http import credentials
+
+from irmsentinel.azure.bounded_transport import BoundedTransport
+from irmsentinel.azure.workspace import AUTHORITIES
+
+#: Seconds for one request to the login host.
+DEADLINE = 60.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """``kind`` is default, managed-identity, cli or client-secret; the rest as the kind needs it.
+
+    ``secret`` is where the client secret is: (env or file, name).
+    """
+
+    kind: str = "default"
+    tenant_id: str | None = None
+    client_id: str | None = None
+    secret: tuple[str, str] | None = None
+
+
+KINDS = ("default", "managed-identity", "cli", "client-secret")
+
+
+def maker(identity: Identity, cloud: str, environment: Mapping[str, str]) -> Callable[[], TokenCredential]:
+    """Makes a credential that has no token yet. Raises CredentialError when it is called."""
+    authority = AUTHORITIES[cloud]
+
+    def with_secret() -> TokenCredential:
+        kind, name = identity.secret or ("env", "AZURE_CLIENT_SECRET")
+        return ClientSecretCredential(
+            str(identity.tenant_id),
+            str(identity.client_id),
+            str(credentials.read(kind, name, environment).reveal()),  # of env or file: a text
+            authority=authority,
+            transport=BoundedTransport(deadline=DEADLINE, ca_file=None, environment=True),
+        )
+
+    makers: dict[str, Callable[[], TokenCredential]] = {
+        "default": lambda: DefaultAzureCredential(
+            authority=authority, managed_identity_client_id=identity.client_id
+        ),
+        "managed-identity": lambda: ManagedIdentityCredential(client_id=identity.client_id),
+        "cli": lambda: AzureCliCredential(tenant_id=identity.tenant_id or ""),
+        "client-secret": with_secret,
+    }
+    return makers[identity.kind]

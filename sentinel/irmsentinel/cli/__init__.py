@@ -1,0 +1,1 @@
+"""`irmexport sentinel …`: the subcommands, and their demo steps."""

@@ -1,0 +1,1 @@
+"""Collecting IRM alerts from the Office 365 Management Activity API."""

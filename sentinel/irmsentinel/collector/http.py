@@ -1,0 +1,154 @@
+"""GET and POST over verified TLS with a pool of connections. No redirects, no retries of its own.
+
+What fails before there is an answer is told as :class:`Unreachable`, in irmcore's words for it.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import urllib3
+from irmcore import __version__
+from irmcore.http.upload import Watched, default_ca_file, failure
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+CONNECT_SECONDS = 15.0
+#: Seconds for one request and its whole answer.
+DEADLINE = 120.0
+#: A content blob has some hundred records; an answer far larger is none.
+MOST_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer, read to its end. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Unreachable(Exception):
+    """No answer: ``kind`` is dns, refused, tls, proxy, proxy-auth, reset, timeout, protocol or too-large."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+class Http(Protocol):
+    """The seam to the network."""
+
+    def ask(self, method: str, url: str, token: str) -> Answer: ...
+
+    def close(self) -> None: ...
+
+
+class _Here(threading.local):
+    """What may end the request that this thread makes."""
+
+    watched: Watched
+
+
+class _Connection(HTTPSConnection):
+    """A connection that each request on it can end, wherever that waits; it serves one after the other."""
+
+    here = _Here()
+    _spare: socket.socket | None = None
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        self._spare = sock.dup()  # TLS takes the first one away
+        self.here.watched.add(sock)
+        return sock
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self._spare is not None:
+            self.here.watched.add(self._spare)
+        super().request(*args, **kwargs)
+
+    def close(self) -> None:
+        super().close()
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
+
+
+class _Pool(HTTPSConnectionPool):
+    ConnectionCls = _Connection
+
+
+class PooledHttp:
+    """urllib3, for any number of threads. The environment's proxies and CA bundles are not looked at."""
+
+    def __init__(
+        self, connections: int, *, ca_file: str | None, proxy: str | None, deadline: float = DEADLINE
+    ) -> None:
+        """``deadline`` in seconds for one request and its whole answer, however slowly that comes."""
+        self._deadline = deadline
+        settings: dict[str, Any] = {
+            "maxsize": connections,
+            "block": True,
+            "cert_reqs": "CERT_REQUIRED",
+            "ca_certs": ca_file or default_ca_file(),
+            "timeout": urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline), read=deadline),
+            "retries": False,
+        }
+        self._pool: urllib3.PoolManager = (
+            urllib3.ProxyManager(proxy, **settings) if proxy else urllib3.PoolManager(**settings)
+        )
+        self._pool.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _Pool}
+
+    def ask(self, method: str, url: str, token: str) -> Answer:
+        """One request. Raises Unreachable."""
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": f"irmexport/{__version__}",
+        }
+        if method == "POST":
+            headers["Content-Length"] = "0"
+        watched = _Connection.here.watched = Watched()
+        timer = threading.Timer(self._deadline, watched.expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            response = self._pool.request(
+                method, url, headers=headers, redirect=False, preload_content=False, decode_content=True
+            )
+            try:
+                body = _read(response, watched)
+            except BaseException:
+                response.close()  # a connection with half an answer serves nobody
+                raise
+            response.release_conn()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unreachable(failure(error, committed=False, expired=watched.expired).kind) from None
+        finally:
+            timer.cancel()
+            watched.close()
+        names = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, names, body)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.clear()
+
+
+def _read(response: urllib3.BaseHTTPResponse, watched: Watched) -> bytes:
+    """The whole body. Raises Unreachable."""
+    parts, size = [], 0
+    for part in response.stream(65_536):
+        parts.append(part)
+        size += len(part)
+        if size > MOST_BYTES:
+            raise Unreachable("too-large")
+    if watched.expired:  # an answer that is ended by its connection looks whole
+        raise Unreachable("timeout")
+    return b"".join(parts)

@@ -1,0 +1,235 @@
+"""An audit record → a row of Compliance_IRM_AuditGeneral_CL: which are wanted, and what they look like. Pure.
+
+Promised: a row has the table's columns with their types; a field without a column goes to AdditionalFields,
+so nothing is dropped; no field and no row is larger than the service takes, and what was cut is said in the
+row; the same record gives the same key, whatever order its fields came in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from irmsentinel.content.artefacts import Column
+
+#: Of one value, the most bytes that the service keeps (it cuts the rest by itself, and says nothing).
+MOST_FIELD_BYTES = 64 * 1024
+#: Of one row, as JSON: an upload is at most 1,000,000 bytes, its brackets included.
+MOST_ROW_BYTES = 1_000_000 - 2
+_LITTLE_BYTES = 8 * 1024  # what each field is cut to if a row is still too large
+
+#: The API names record types by number; some answers had the name.
+RECORD_TYPES = {"securitycompliancealerts": 40}
+IRM_ALERTS = 40
+IRM_CATEGORY = "InsiderRiskManagement"
+#: Set by the data collection rule, at the moment of ingestion.
+SET_BY_THE_RULE = "TimeGenerated"
+REST = "AdditionalFields"
+#: Column ← field, where Azure Monitor reserves the field's name.
+_RENAMED = {"RecordId": "Id"}
+_DAY = 86_400
+_DIGITS = 10  # Python refuses to read a number of thousands
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which records are kept: alerts of these categories, and opted-in types whatever their category."""
+
+    categories: frozenset[str] = frozenset({IRM_CATEGORY.lower()})
+    also: frozenset[int] = frozenset()
+
+    def has(self, record: Any) -> bool:
+        """Whether a record is kept."""
+        if not isinstance(record, Mapping):
+            return False
+        kind = record_type(record.get("RecordType"))
+        if kind in self.also:
+            return True
+        return kind == IRM_ALERTS and str(record.get("Category", "")).lower() in self.categories
+
+
+@dataclass(frozen=True)
+class Row:
+    """A record's JSON text, its key (16 bytes), its day (since 1970), how many fields were cut."""
+
+    line: bytes
+    key: bytes
+    day: int
+    cut: int
+
+
+def record_type(value: Any) -> int | None:
+    """A record type as its number; None if it is none that is known."""
+    text = str(value).strip().lower()
+    if text in RECORD_TYPES:
+        return RECORD_TYPES[text]
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _DIGITS else None
+
+
+def key_of(record: Mapping[str, Any]) -> bytes:
+    """What tells a record from all others: its Id, or all of it if it has none."""
+    known = record.get("Id")
+    text = str(known).lower() if known else json.dumps(record, sort_keys=True)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def row(record: Mapping[str, Any], columns: tuple[Column, ...]) -> Row:
+    """The row of a record for a table with these columns."""
+    try:
+        return _row(record, columns)
+    except RecursionError:  # nested deeper than can be written: what is flat is kept
+        flat = {name: value for name, value in record.items() if not isinstance(value, dict | list)}
+        return _row(flat, columns, tuple(sorted(record.keys() - flat.keys())))
+
+
+def _row(record: Mapping[str, Any], columns: tuple[Column, ...], lost: tuple[str, ...] = ()) -> Row:
+    values: dict[str, Any] = {}
+    rest = dict(record)
+    for column in columns:
+        field = _RENAMED.get(column.name, column.name)
+        if column.name in (SET_BY_THE_RULE, REST) or field not in rest or rest[field] is None:
+            continue
+        value = _AS[column.type](rest[field])
+        if value is not None:
+            values[column.name] = value
+            del rest[field]
+    kind = record_type(record.get("RecordType"))
+    if kind is not None:
+        values["RecordType"] = kind
+        rest.pop("RecordType", None)
+    return _bounded(values, {name: value for name, value in rest.items() if value is not None}, record, lost)
+
+
+def _bounded(
+    values: dict[str, Any], rest: dict[str, Any], record: Mapping[str, Any], lost: tuple[str, ...]
+) -> Row:
+    """The row, cut to what the service takes; AdditionalFields.CutFields names what was cut."""
+    cut = [*lost, *_cut(values, MOST_FIELD_BYTES)]
+    if rest and len(_dumped(rest)) > MOST_FIELD_BYTES // 2:
+        rest, cut = {}, [*cut, REST]
+    line = _line(values, rest, cut)
+    if len(line) > MOST_ROW_BYTES:
+        cut = [*cut, *_cut(values, _LITTLE_BYTES)]
+        line = _line(values, rest, cut)
+    return Row(line, key_of(record), _day(record.get("CreationTime")), len(set(cut)))
+
+
+def _line(values: Mapping[str, Any], rest: Mapping[str, Any], cut: list[str]) -> bytes:
+    said = {"CutFields": sorted(set(cut))} if cut else {}
+    more = {REST: {**rest, **said}} if rest or said else {}
+    return _dumped({**values, **more})
+
+
+def _cut(values: dict[str, Any], most: int) -> list[str]:
+    """Cut each value of more than ``most`` bytes; gives the names."""
+    cut = []
+    for name, value in values.items():
+        text = (
+            value
+            if isinstance(value, str)
+            else _dumped(value).decode()
+            if isinstance(value, list | dict)
+            else ""
+        )
+        if len(text.encode()) <= most:
+            continue
+        cut.append(name)
+        shorter = _without_the_longest(text, most)
+        if shorter is None:
+            shorter = text.encode()[:most].decode("utf-8", "ignore") if isinstance(value, str) else "{}"
+        values[name] = shorter if isinstance(value, str) else json.loads(shorter)
+    return cut
+
+
+def _without_the_longest(text: str, most: int) -> str | None:
+    """JSON text of an object without its longest members, so that it stays JSON; None if it is no object.
+
+    An alert's Data names the user: cut off in the middle, it could not be read at all.
+    """
+    try:
+        members = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(members, dict):
+        return None
+    by_size = sorted(members, key=lambda name: len(_dumped(members[name])))
+    kept, size = set(), 2
+    for name in by_size:
+        size += len(_dumped({name: members[name]}))
+        if size > most:
+            break
+        kept.add(name)
+    return _dumped({name: value for name, value in members.items() if name in kept}).decode()
+
+
+def _dumped(value: Any) -> bytes:
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:  # a number such as 1e999
+        text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # Half a character (a lone surrogate) is no UTF-8: it becomes a question mark.
+    return text.encode("utf-8", "replace")
+
+
+def _finite(value: Any) -> Any:
+    """The value without numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(_finite, value))
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _string(value: Any) -> str:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return _dumped(value).decode()
+
+
+def _integer(value: Any) -> int | None:
+    try:
+        number = int(str(value))
+    except ValueError:
+        return None
+    return number if -(2**31) <= number < 2**31 else None
+
+
+def _datetime(value: Any) -> str | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return None
+
+
+def _dynamic(value: Any) -> Any:
+    """Arrays and objects as they are; JSON text as what it says."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return _string(value)
+
+
+_AS: Mapping[str, Callable[[Any], Any]] = {
+    "string": _string,
+    "int": _integer,
+    "datetime": _datetime,
+    "dynamic": _dynamic,
+}
+
+
+def _day(created: Any) -> int:
+    """The day of the event since 1970; 0 if the record has no time."""
+    text = _datetime(created)
+    return 0 if text is None else int(datetime.fromisoformat(text).timestamp()) // _DAY

@@ -1,0 +1,1 @@
+"""The Sentinel content as files: KQL artefacts, aggregations, rules, workbooks, tables, samples."""

@@ -1,0 +1,254 @@
+"""The KQL content: one file an artefact, read with its header.
+
+A file begins with comment lines: sentences that say what it gives, an empty comment, then fields::
+
+    // Every alert, one row an alert.
+    //
+    // parameters: starttime:datetime, include_history:bool=false
+    // returns: TimeGenerated:datetime, AlertId:string
+
+``parameters`` makes it a function, called by the file's name; without it the file is a query.
+Promised: an unknown field, a missing ``returns`` or a name that is taken is refused with file and
+line. Not promised: that the KQL is right; that is the checker's part.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from irmcore.errors import DataError
+
+#: The folders that hold artefacts, in the order they are listed.
+FOLDERS = ("parsers", "enrichment", "published")
+TWINS = "parsers/twins"
+
+FIELDS = {
+    "parameters": "makes it a function",
+    "returns": "the columns it gives, with types",
+    "needs": "tables that must be there; every other one may be missing",
+    "shape": "the one shape of the tables that it is for",
+    "local twin": "why the local engine runs parsers/twins/ instead",
+    "allows": "codes of the checker that are right here, and why",
+}
+_FIELD = re.compile(r"([a-z][a-z ]*): (.*)")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+#: The types a parameter may have, each with something of it to call a function with.
+TYPES = {
+    "datetime": "datetime(2026-11-20)",
+    "timespan": "1d",
+    "string": "''",
+    "bool": "true",
+    "int": "int(1)",
+    "long": "1",
+    "real": "1.0",
+    "dynamic": "dynamic([])",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A name and its Kusto type."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a function; ``default`` is KQL text."""
+
+    name: str
+    type: str
+    default: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artefact:
+    """One query or function, and the file it stands in. Without ``parameters`` it is a query."""
+
+    path: Path
+    summary: str
+    parameters: tuple[Parameter, ...] | None = None
+    returns: tuple[Column, ...]
+    needs: tuple[str, ...] = ()
+    allows: tuple[str, ...] = ()
+    shape: str | None = None
+    has_twin: bool = False
+    body: str
+    first_line: int
+    text: str = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def is_function(self) -> bool:
+        return self.parameters is not None
+
+    @property
+    def signature(self) -> str:
+        """The parameters as KQL declares them."""
+        return ", ".join(
+            f"{p.name}:{p.type}" + (f"={p.default}" if p.default is not None else "")
+            for p in self.parameters or ()
+        )
+
+
+@dataclass(frozen=True)
+class Content:
+    """All artefacts, and the twins that the local engine runs in place of some."""
+
+    root: Path
+    artefacts: tuple[Artefact, ...]
+    twins: tuple[Artefact, ...]
+
+    @property
+    def functions(self) -> tuple[Artefact, ...]:
+        return tuple(artefact for artefact in self.artefacts if artefact.is_function)
+
+    def named(self, name: str) -> Artefact:
+        """The artefact of that name. Raises DataError with the nearest one."""
+        names = {artefact.name: artefact for artefact in self.artefacts}
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            raise DataError(
+                f"there is no query `{name}`",
+                where=str(self.root),
+                next_step=f"Did you mean {near[0]}?" if near else f"There are: {', '.join(names)}.",
+            )
+        return names[name]
+
+    def on_this_machine(self) -> tuple[Artefact, ...]:
+        """The functions that the local engine runs: each one, or its twin."""
+        twins = {twin.name: twin for twin in self.twins}
+        return tuple(twins.get(function.name, function) for function in self.functions)
+
+
+def root() -> Path:
+    """Where the content is: inside an installed package, or beside it in the source tree."""
+    here = Path(__file__).parent
+    return here if (here / "parsers").is_dir() else here.parents[1]
+
+
+def load(top: Path | None = None) -> Content:
+    """All artefacts under that folder. Raises DataError with file and line."""
+    top = top or root()
+    artefacts = [read(path) for folder in FOLDERS for path in sorted((top / folder).glob("*.kql"))]
+    _refuse_doubles(artefacts)
+    twins = tuple(read(path) for path in sorted((top / TWINS).glob("*.kql")))
+    return Content(top, tuple(artefacts), twins)
+
+
+def read(path: Path) -> Artefact:
+    """One file. Raises DataError with file and line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise _wrong(path, 1, "the file is not UTF-8", "Save it as UTF-8.") from None
+    lines = text.splitlines()
+    header = next((i for i, line in enumerate(lines) if not line.startswith("//")), len(lines))
+    summary, fields = _header(path, [line.removeprefix("//").strip() for line in lines[:header]])
+    if not _NAME.fullmatch(path.stem):
+        raise _wrong(path, 1, f"`{path.stem}` cannot be called", "Name the file by letters and digits.")
+    if "returns" not in fields:
+        raise _wrong(path, 1, "the header does not say what the query returns", "Add `// returns: …`.")
+    parameters = fields.get("parameters")
+    return Artefact(
+        path=path,
+        summary=summary,
+        parameters=None if parameters is None else tuple(_parameters(path, lines, parameters)),
+        returns=columns(fields["returns"]),
+        needs=tuple(_items(fields.get("needs", ""))),
+        allows=tuple(re.findall(r"\b[A-Z]{2,3}\d+\b", fields.get("allows", ""))),
+        shape=fields.get("shape"),
+        has_twin="local twin" in fields,
+        body="\n".join(lines[header:]).strip("\n"),
+        first_line=header + 1 + _leading_blank(lines[header:]),
+        text=text,
+    )
+
+
+def _leading_blank(lines: Iterable[str]) -> int:
+    count = 0
+    for line in lines:
+        if line.strip():
+            break
+        count += 1
+    return count
+
+
+def _header(path: Path, lines: list[str]) -> tuple[str, Mapping[str, str]]:
+    end = lines.index("") if "" in lines else len(lines)
+    if not lines[:end]:
+        raise _wrong(path, 1, "the file does not say what it gives", "Begin with `// One sentence.`")
+    fields: dict[str, str] = {}
+    name = ""
+    for number, line in enumerate(lines[end + 1 :], start=end + 2):
+        match = _FIELD.fullmatch(line)
+        if match and match[1] in FIELDS:
+            name = match[1]
+            fields[name] = match[2]
+        elif match and not name:
+            near = difflib.get_close_matches(match[1], FIELDS, n=1)
+            hint = f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(FIELDS)}."
+            raise _wrong(path, number, f"`{match[1]}` is no field of a header", hint)
+        elif name:
+            fields[name] += f" {line}"
+        else:
+            raise _wrong(path, number, "a field was expected", f"There are: {', '.join(FIELDS)}.")
+    return " ".join(lines[:end]), fields
+
+
+def _items(text: str) -> list[str]:
+    """The parts between commas; a comma inside brackets or quotes parts nothing."""
+    parts, depth, quote = [""], 0, ""
+    for letter in text:
+        if letter == "," and not depth and not quote:
+            parts.append("")
+            continue
+        parts[-1] += letter
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        else:
+            depth += (letter in "([{") - (letter in ")]}")
+    return [part.strip() for part in parts if part.strip()]
+
+
+def columns(text: str) -> tuple[Column, ...]:
+    """`name:type, name:type` as columns."""
+    return tuple(Column(name, kind) for name, _, kind in (item.partition(":") for item in _items(text)))
+
+
+def _parameters(path: Path, lines: list[str], text: str) -> Iterator[Parameter]:
+    line = next(i for i, said in enumerate(lines, 1) if said.startswith("// parameters:"))
+    for item in _items(text):
+        name, _, rest = item.partition(":")
+        kind, equals, default = (part.strip() for part in rest.partition("="))
+        if not _NAME.fullmatch(name.strip()) or kind not in TYPES:
+            raise _wrong(
+                path,
+                line,
+                f"`{item}` is no parameter",
+                f"Write name:type or name:type=default, with one of the types {', '.join(TYPES)}.",
+            )
+        yield Parameter(name.strip(), kind, default if equals else None)
+
+
+def _refuse_doubles(artefacts: Iterable[Artefact]) -> None:
+    first: dict[str, Artefact] = {}
+    for artefact in artefacts:
+        other = first.setdefault(artefact.name.lower(), artefact)
+        if other is not artefact:
+            raise _wrong(artefact.path, 1, f"the name is taken by {other.path}", "Rename one of the two.")
+
+
+def _wrong(path: Path, line: int, what: str, next_step: str) -> DataError:
+    return DataError(what, where=f"{path}:{line}", next_step=next_step)

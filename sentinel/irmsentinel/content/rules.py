@@ -1,0 +1,70 @@
+"""Analytic rules and hunting queries: one YAML file each, in the form of the Azure-Sentinel repository.
+
+Beside that form's fields a file has ``returns``: the columns that the query gives, which the checker holds
+it to. Promised: a file that is no such mapping is refused with its path. Not promised: that the fields are
+right; the tests hold that repository's rules over all files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from irmcore.errors import DataError
+from irmcore.profile.yaml_source import Source
+
+from irmsentinel.content import artefacts as content
+from irmsentinel.content.artefacts import Artefact, Content
+
+ANALYTIC = "analytic_rules"
+HUNTING = "hunting"
+_NEEDED = ("id", "name", "description", "version", "tactics", "relevantTechniques", "returns", "query")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An analytic rule or hunting query; ``fields`` is the file as it is."""
+
+    folder: str
+    artefact: Artefact
+    fields: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """What it is called by here: its file's name."""
+        return self.artefact.name
+
+
+def load(top: Path | None = None) -> tuple[Rule, ...]:
+    """All rules and hunting queries under that folder. Raises DataError with the path."""
+    top = top or content.root()
+    return tuple(
+        read(path) for folder in (ANALYTIC, HUNTING) for path in sorted((top / folder).glob("*.yaml"))
+    )
+
+
+def read(path: Path) -> Rule:
+    """One file. Raises DataError with the path."""
+    text = path.read_text(encoding="utf-8")
+    fields = Source(text, str(path)).value
+    missing = [key for key in _NEEDED if not isinstance(fields, dict) or key not in fields]
+    if missing:
+        raise DataError(f"the file lacks `{missing[0]}`", where=str(path), next_step="Copy a neighbour.")
+    lines = text.splitlines()
+    artefact = Artefact(
+        path=path,
+        summary=str(fields["description"]),
+        returns=content.columns(str(fields["returns"])),
+        # Indented as in the file, so that a finding's column is the file's.
+        body="\n".join(lines[lines.index("query: |") + 1 :]),
+        first_line=lines.index("query: |") + 2,
+        text=text,
+    )
+    return Rule(path.parent.name, artefact, fields)
+
+
+def with_rules(loaded: Content) -> Content:
+    """The content with its rules and hunting queries among the queries. Raises DataError."""
+    return replace(loaded, artefacts=(*loaded.artefacts, *(rule.artefact for rule in load(loaded.root))))

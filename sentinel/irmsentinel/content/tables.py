@@ -1,0 +1,52 @@
+"""The columns of the Log Analytics tables that the content reads, from ``tables/*.json``.
+
+A table with several shapes in the field has a file a shape: ``NAME.SHAPE.json``; the file without a
+shape is the one that this project creates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from irmsentinel.content.artefacts import Column
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in one shape (``""``: the only one, or ours)."""
+
+    name: str
+    shape: str
+    columns: tuple[Column, ...]
+
+    @property
+    def declaration(self) -> str:
+        """The columns as KQL declares them."""
+        return ", ".join(f"{column.name}:{column.type}" for column in self.columns)
+
+
+def load(folder: Path) -> tuple[Table, ...]:
+    """All tables in all shapes."""
+    return tuple(map(_read, sorted(folder.glob("*.json"))))
+
+
+def _read(path: Path) -> Table:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    columns = tuple(Column(entry["Name"], entry["Type"].lower()) for entry in document["Properties"])
+    return Table(document["Name"], path.stem.partition(".")[2], columns)
+
+
+def shapes(tables: Collection[Table]) -> Mapping[str, Mapping[str, Table]]:
+    """Table name → shape → table."""
+    found: dict[str, dict[str, Table]] = {}
+    for table in tables:
+        found.setdefault(table.name, {})[table.shape] = table
+    return found
+
+
+def fitting(candidates: Collection[Table], columns: Collection[str]) -> Table:
+    """The shape that knows most of these columns, of several the smallest."""
+    return min(candidates, key=lambda t: (len(set(columns) - {c.name for c in t.columns}), len(t.columns)))

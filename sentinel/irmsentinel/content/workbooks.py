@@ -1,0 +1,86 @@
+"""Workbooks: one JSON file each, in the form that Azure keeps them in, and the queries inside.
+
+A query's time range stands as ``datetime({TimeRange:start})``; what a reader would choose takes its place
+when a query is checked or run here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from irmsentinel.content import artefacts as content
+from irmsentinel.content.artefacts import Artefact, Content
+
+FOLDER = "workbooks"
+_QUERY = 3
+
+
+@dataclass(frozen=True)
+class Workbook:
+    """A workbook; ``text`` is its serialized form, the same for the same file."""
+
+    path: Path
+    title: str
+    about: str
+    text: str
+    queries: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """What it is called by here: its file's name."""
+        return self.path.stem
+
+    def filled(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Its queries with the values in place of ``{NAME}``."""
+        found = dict(self.queries)
+        for key, value in values.items():
+            found = {name: query.replace(f"{{{key}}}", value) for name, query in found.items()}
+        return found
+
+    def artefacts(self) -> Iterator[Artefact]:
+        """Its queries as the checker binds them; a finding's line is the query's."""
+        values = {"TimeRange:start": "2026-11-06", "TimeRange:end": "2026-11-20", "User": "sarad@contoso.com"}
+        for name, query in self.filled(values).items():
+            yield Artefact(
+                path=self.path.with_name(f"{self.path.name}#{name}"),
+                summary=self.title,
+                returns=(),
+                body=query,
+                first_line=1,
+                text=query,
+            )
+
+
+def load(top: Path | None = None) -> tuple[Workbook, ...]:
+    """All workbooks under that folder."""
+    return tuple(map(_read, sorted(((top or content.root()) / FOLDER).glob("*.json"))))
+
+
+def with_queries(loaded: Content) -> Content:
+    """The content with the workbooks' queries among the queries, for the checker."""
+    found = [artefact for book in load(loaded.root) for artefact in book.artefacts()]
+    return replace(loaded, artefacts=(*loaded.artefacts, *found))
+
+
+def _read(path: Path) -> Workbook:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    title, _, about = next(i["content"]["json"] for i in document["items"] if i["name"] == "about").partition(
+        "\n"
+    )
+    return Workbook(
+        path=path,
+        title=title.removeprefix("# "),
+        about=about,
+        text=json.dumps(document, separators=(",", ":"), sort_keys=True),
+        queries=dict(_queries(document["items"])),
+    )
+
+
+def _queries(items: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for item in items:
+        if item["type"] == _QUERY:
+            yield item["name"], item["content"]["query"]

@@ -1,0 +1,1 @@
+"""Local emulators of the Azure services that the Sentinel side talks to."""

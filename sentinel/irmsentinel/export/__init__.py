@@ -1,0 +1,1 @@
+"""Exports from a workspace to the connector, window by window."""

@@ -1,0 +1,71 @@
+"""How far an aggregation of a workspace was read: a file beside the connector's outbox.
+
+Promised: it is written as a whole and durably, and only after the rows up to it are in the outbox. If it
+is lost, the export begins as a first run does, and the row ledger skips what was accepted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from irmcore.errors import DamageError
+from irmcore.outbox import Outbox
+
+FORMAT = 1
+_PLAIN = re.compile(r"[0-9a-z][0-9a-z-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """All before ``read_to`` is in the outbox; so it was written at ``at``."""
+
+    read_to: datetime
+    at: datetime
+
+
+class Keeper:
+    """The cursor of one aggregation and workspace in a connector's outbox."""
+
+    def __init__(self, outbox: Outbox, aggregation: str, workspace: str) -> None:
+        # Another workspace is another cursor; no text from outside stands in a path.
+        label = (
+            workspace if _PLAIN.fullmatch(workspace) else hashlib.sha256(workspace.encode()).hexdigest()[:16]
+        )
+        self._outbox = outbox
+        self._file = f"cursor-{aggregation}-{label}"
+
+    @property
+    def path(self) -> str:
+        """Where it is, for messages."""
+        return f"{self._outbox.path}/{self._file}"
+
+    def load(self) -> Cursor | None:
+        """None if nothing was read yet. Raises DamageError."""
+        data = self._outbox.read_file(self._file) if self._outbox.exists() else None
+        if data is None:
+            return None
+        try:
+            document = json.loads(data)
+            read_to, at = (datetime.fromisoformat(document[key]).astimezone(UTC) for key in ("read_to", "at"))
+            known = document["format"] == FORMAT
+        except (ValueError, KeyError, TypeError):
+            known = False
+        if not known:
+            raise DamageError(
+                "the cursor is not what irmexport wrote, or was written by a newer version",
+                where=self.path,
+                next_step="Remove it: the export begins as a first run does; rows sent before are skipped.",
+            )
+        return Cursor(read_to, at)
+
+    def move(self, read_to: datetime, at: datetime) -> None:
+        """Durably; never back."""
+        now = self.load()
+        if now is not None and now.read_to >= read_to:
+            return
+        document = {"format": FORMAT, "read_to": read_to.isoformat(), "at": at.isoformat()}
+        self._outbox.replace_file(self._file, json.dumps(document).encode("ascii") + b"\n")

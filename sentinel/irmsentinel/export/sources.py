@@ -1,0 +1,105 @@
+"""Where an export's rows come from: a workspace of Azure, the stand-in of its query API, a folder here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from azure.core.credentials import TokenCredential
+from azure.identity import ClientSecretCredential
+from irmcore.clock import Clock
+from irmcore.errors import ConfigurationError
+
+from irmsentinel.azure import identity as identities
+from irmsentinel.azure.bounded_transport import BoundedTransport
+from irmsentinel.azure.identity import Identity
+from irmsentinel.azure.workspace import DEADLINE, HOSTS, Workspace
+from irmsentinel.content.artefacts import Content
+from irmsentinel.emulators import announcement as announced
+from irmsentinel.kql import local
+from irmsentinel.kql.engine import Engine
+from irmsentinel.kql.result import Result
+
+
+def azure(workspace: str, cloud: str, identity: Identity, environment: Mapping[str, str]) -> Workspace:
+    """A workspace of Azure. Raises ConfigurationError."""
+    if cloud not in HOSTS:
+        raise ConfigurationError(
+            f"there is no cloud `{cloud}`", where="--cloud", next_step=f"There are: {', '.join(HOSTS)}."
+        )
+    make = identities.maker(identity, cloud, environment)
+    return Workspace(workspace, make(), HOSTS[cloud], renew=make)
+
+
+def remote(
+    workspace: str | None, cloud: str, emulator: Path | None, environment: Mapping[str, str]
+) -> Workspace:
+    """The stand-in of ``emulator``, or else a workspace of Azure. Raises ConfigurationError."""
+    if emulator is not None:
+        return stand_in(emulator)[0]
+    return azure(str(workspace), cloud, Identity(), environment)
+
+
+def stand_in(
+    directory: Path,
+    workspace: str | None = None,
+    *,
+    deadlines: tuple[float, float] = (identities.DEADLINE, DEADLINE),
+    clock: Clock | None = None,
+) -> tuple[Workspace, datetime]:
+    """A workspace of the stand-in that has announced itself there (or its only one), and its time.
+
+    `deadlines` in seconds, for a request to the login host and for a query. Raises ConfigurationError.
+    """
+    at = announced.read(
+        directory, "api.json", f"irmexport sentinel emulator --directory {directory} --local DIR"
+    )
+
+    def made_up() -> TokenCredential:
+        return ClientSecretCredential(
+            at["tenant_id"],
+            at["app_id"],
+            at["secret"],
+            authority=at["url"],
+            disable_instance_discovery=True,
+            transport=BoundedTransport(
+                deadline=deadlines[0], ca_file=at["ca_file"], environment=True, clock=clock
+            ),
+        )
+
+    there = Workspace(
+        workspace or at["workspace_id"],
+        made_up(),
+        f"{at['url']}/v1",
+        at["ca_file"],
+        renew=made_up,
+        deadline=deadlines[1],
+        clock=clock,
+    )
+    return there, datetime.fromisoformat(at["now"])
+
+
+class Folder:
+    """A folder of tables on this machine, queried as a workspace would be; ``now`` is the time there."""
+
+    def __init__(self, engine: Engine, folder: Path, now: datetime) -> None:
+        self._engine = engine
+        self.place = folder
+        self.now = now
+        self.label = f"local-{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:8]}"
+
+    def ask(self, kql: str) -> Result:
+        """The result of a query. Raises DataError."""
+        return self._engine.run(kql, now=self.now)
+
+    def close(self) -> None:
+        """Let go of the tables."""
+        self._engine.__exit__()
+
+
+def folder(content: Content, place: Path) -> Folder:
+    """A folder of tables. Raises DataError."""
+    engine, now = local.opened(content, place)
+    return Folder(engine, place, now.astimezone(UTC))

@@ -1,0 +1,237 @@
+"""The local engine: KQL on this machine, by duckdb-kql on DuckDB. The only module that knows either.
+
+Promised: a query sees only the tables given and the content's functions; nothing is read from or
+written to disk or network once the tables are loaded; ``now()`` is what the caller says; the result
+has Kusto's types, UTC datetimes, and "" where Kusto has no null (strings).
+Not promised: all of KQL. What the engine lacks is an error that says so; ``docs/kql.md`` has the
+subset that gives the same here and on Azure.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID
+
+import duckdb
+import duckdb_kql
+from irmcore.errors import DataError
+
+from irmsentinel.content.artefacts import Artefact, Column
+from irmsentinel.content.tables import Table, fitting
+from irmsentinel.kql.result import Result
+
+_TO_DUCKDB = {
+    "datetime": "TIMESTAMP",
+    "string": "VARCHAR",
+    "dynamic": "JSON",
+    "long": "BIGINT",
+    "int": "INTEGER",
+    "real": "DOUBLE",
+    "bool": "BOOLEAN",
+    "guid": "UUID",
+}
+_TO_KUSTO = {duck: kusto for kusto, duck in _TO_DUCKDB.items()} | {"INTERVAL": "timespan", "HUGEINT": "long"}
+_SAYS_NO_VALUES = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.NotImplementedException,
+    duckdb.ParserException,
+    duckdb.PermissionException,
+)
+_WORD = re.compile(r"\w+")
+
+Row = Mapping[str, Any]
+
+
+class Engine:
+    """Tables in memory, and KQL over them. For one thread."""
+
+    def __init__(self, functions: Sequence[Artefact] = ()) -> None:
+        """`functions`: what queries may call."""
+        self._functions = {function.name: function for function in functions}
+        self._connection = duckdb_kql.connect()
+        self._connection.execute("SET TimeZone = 'UTC'")
+        self._sealed = False
+        self._tables: list[str] = []
+        self._within: tuple[datetime, datetime] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def load(self, table: Table, file: Path) -> None:
+        """Take a table's rows from JSON lines. Raises DataError with file and line."""
+        for number, row in _rows_of(file):
+            _check(row, table, f"{file}:{number}")
+        columns = ", ".join(f"'{c.name}': '{_TO_DUCKDB[c.type]}'" for c in table.columns)
+        read = f"read_json(?, format='newline_delimited', columns={{{columns}}})"
+        try:
+            # Names are from tables/; the value goes as a parameter.
+            self._connection.execute(
+                f'CREATE TABLE "{table.name}__rows" AS SELECT * FROM {read}', [str(file)]
+            )
+            self._show(table.name, None)
+            if table.name.endswith("_CL"):
+                packed = f'SELECT "TimeGenerated", to_json(t) AS "Record" FROM "{table.name}" AS t'
+                self._connection.execute(f'CREATE VIEW "{table.name}__packed" AS {packed}')
+        except duckdb.Error as error:
+            raise DataError(
+                f"the rows cannot be read as {table.name} ({_reason(error)})",
+                where=str(file),
+                next_step="Compare the values with the types in tables/.",
+            ) from None
+        self._tables.append(table.name)
+
+    def _show(self, table: str, within: tuple[datetime, datetime] | None) -> None:
+        """Let queries see a table's rows: all, or those of a time span."""
+        view = f'CREATE OR REPLACE VIEW "{table}" AS SELECT * FROM "{table}__rows"'
+        if within is not None:
+            start, end = (moment.astimezone(UTC).replace(tzinfo=None).isoformat() for moment in within)
+            view += f""" WHERE "TimeGenerated" >= '{start}' AND "TimeGenerated" < '{end}'"""
+        self._connection.execute(view)
+
+    def insert(self, table: Table, rows: Iterable[Row]) -> None:
+        """Take rows that are already here. Raises DataError."""
+        with tempfile.TemporaryDirectory(prefix="irmexport-rows-") as folder:
+            file = Path(folder) / f"{table.name}.jsonl"
+            file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+            self.load(table, file)
+
+    def run(self, kql: str, *, now: datetime, within: tuple[datetime, datetime] | None = None) -> Result:
+        """The result of a query. Raises DataError if the engine lacks something or the query is wrong.
+
+        `within`: what Log Analytics calls the timespan: every table shows only the rows of it.
+        """
+        for table in self._tables if within != self._within else ():
+            self._show(table, within)
+        self._within = within
+        if not self._sealed:
+            self._connection.execute("SET enable_external_access = false")
+            self._sealed = True
+        moment = now.astimezone(UTC).replace(tzinfo=None).isoformat()
+        try:
+            answer = duckdb_kql.query(
+                self._connection,
+                kql,
+                functions=list(self._called_by(kql)),
+                query_now=moment,
+                allow_write=False,
+            )
+            types = [_kusto_type(kind) for kind in answer.types]
+            rows = answer.fetchall()
+        except (duckdb.Error, duckdb_kql.KqlError) as error:
+            raise DataError(
+                f"the local engine cannot run it: {_reason(error)}",
+                next_step="docs/kql.md has the subset that runs here; `make kql` checks it for Azure.",
+            ) from None
+        columns = tuple(map(Column, answer.columns, types))
+        return Result(columns, tuple(tuple(map(_value, row, types)) for row in rows))
+
+    def _called_by(self, kql: str) -> Iterator[str]:
+        """The declarations of the functions that a query calls, directly or not, callees first."""
+        order: dict[str, str] = {}
+
+        def visit(text: str) -> None:
+            for name in dict.fromkeys(_WORD.findall(text)):
+                function = self._functions.get(name)
+                if function is not None and name not in order:
+                    visit(function.body)
+                    order[name] = f"function {name}({function.signature}) {{ {function.body}\n}}"
+
+        visit(kql)
+        return iter(order.values())
+
+
+def load_folder(engine: Engine, folder: Path, tables: Mapping[str, Mapping[str, Table]]) -> list[Table]:
+    """Take every TABLE.jsonl of a folder; a table's shape is the one its columns fit. Raises DataError."""
+    files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    if not files:
+        raise DataError(
+            "there is no table here",
+            where=str(folder),
+            next_step=f"Make sample tables: irmexport sentinel samples {folder}",
+        )
+    found = []
+    for file in files:
+        if file.stem not in tables:
+            near = difflib.get_close_matches(file.stem, tables, n=1)
+            hint = f"Did you mean {near[0]}?" if near else "Its columns are to be described in tables/."
+            raise DataError(f"the table `{file.stem}` is unknown", where=str(file), next_step=hint)
+        names = {name for _, row in _rows_of(file) for name in row}
+        table = fitting(list(tables[file.stem].values()), names)
+        engine.load(table, file)
+        found.append(table)
+    return found
+
+
+def _rows_of(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except ValueError:
+                row = None
+            if not isinstance(row, dict):
+                raise DataError(
+                    "a line is no JSON object in UTF-8",
+                    where=f"{file}:{number}",
+                    next_step='Write one row a line: {"TimeGenerated": …}',
+                )
+            yield number, row
+
+
+def _check(row: Row, table: Table, where: str) -> None:
+    known = {column.name: column.type for column in table.columns}
+    for name, value in row.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"tables/ has the columns of {table.name}."
+            raise DataError(f"{table.name} has no column `{name}`", where=where, next_step=hint)
+        if known[name] == "datetime" and value is not None and not _is_time(value):
+            raise DataError(
+                f"`{name}` is no time in UTC",
+                where=where,
+                next_step="Write it as 2026-11-20T08:00:00Z.",
+            )
+
+
+def _is_time(value: object) -> bool:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return False
+    return moment.tzinfo is not None and not moment.utcoffset()
+
+
+def _kusto_type(kind: object) -> str:
+    name = str(kind)
+    return "dynamic" if name.endswith("[]") else _TO_KUSTO.get(name, name.lower())
+
+
+def _value(value: Any, kind: str) -> Any:
+    if value is None:
+        return "" if kind == "string" else None
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC)
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    return value
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line; DuckDB's words only where they hold no value of a row."""
+    if isinstance(error, duckdb.Error) and not isinstance(error, _SAYS_NO_VALUES):
+        return type(error).__name__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

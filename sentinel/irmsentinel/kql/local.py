@@ -1,0 +1,31 @@
+"""A folder of tables on this machine, ready to be queried as a workspace would be."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from irmcore.errors import DataError
+
+from irmsentinel.content import samples, tables
+from irmsentinel.content.artefacts import Artefact, Content
+from irmsentinel.kql.engine import Engine, load_folder
+
+
+def opened(content: Content, folder: Path, asked: Artefact | None = None) -> tuple[Engine, datetime]:
+    """An engine with the folder's tables, and the time it is there.
+
+    Raises DataError, also where the folder lacks what the query `asked` needs.
+    """
+    engine = Engine(content.on_this_machine())
+    shapes = tables.shapes(tables.load(content.root / "tables"))
+    found = {table.name: table for table in load_folder(engine, folder, shapes)}
+    for need in asked.needs if asked else ():
+        shape = asked.shape if asked and asked.shape in shapes[need] else None
+        if need not in found or (shape and found[need].shape != shape):
+            raise DataError(
+                f"the query needs the table {need}" + (f" in its {shape} shape" if shape else ""),
+                where=str(folder),
+                next_step=f"Put a file {need}.jsonl there with those columns.",
+            )
+    return engine, samples.clock(folder) or datetime.now(UTC)

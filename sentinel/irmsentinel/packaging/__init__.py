@@ -1,0 +1,1 @@
+"""ARM templates and the Content Hub package."""

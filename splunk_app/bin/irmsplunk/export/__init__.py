@@ -1,0 +1,1 @@
+"""Search results to the outbox, shared by the command and the alert action."""

@@ -1,0 +1,1 @@
+"""The REST endpoint behind the management pages."""

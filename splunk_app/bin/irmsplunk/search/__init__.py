@@ -1,0 +1,1 @@
+"""What splunkd starts for a search: the `| irmexport` command and the alert action."""

@@ -1,0 +1,1 @@
+"""The modular input that delivers what searches have queued."""

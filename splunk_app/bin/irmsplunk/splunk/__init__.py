@@ -1,0 +1,1 @@
+"""splunkd's own services: REST, conf files, passwords, paths, log."""

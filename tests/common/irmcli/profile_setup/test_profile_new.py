@@ -1,0 +1,188 @@
+"""`irmexport profile new`: what it writes loads, shapes the sample, has no value of it, replaces nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from irmcli.demo import examples
+from irmcli.main import main
+from irmcore import profile as profiles
+
+Run = Callable[..., Result]
+WIDE = ",".join(f"c{number}" for number in range(200))
+
+
+@pytest.fixture
+def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`irmexport profile new` in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+
+    def run(*args: str) -> Result:
+        result = runner.invoke(main, ["profile", "new", *args])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("leaver-prediction", ["--kind", "trigger"]),
+        ("salesforce-dropbox", ["--source", "Source_Workload=Salesforce,Dropbox"]),
+    ],
+)
+def test_microsofts_examples_become_profiles_like_the_shipped_ones(
+    new: Run, name: str, options: list[str]
+) -> None:
+    """The sample of the page gives the columns, types and roles of the profile that was written by hand."""
+    done = new("--from", str(examples.path(name)), *options)
+    assert done.exit_code == 0, done.output
+    made = profiles.read(f"{name}.yaml")
+    shipped = profiles.parse(profiles.shipped_text(name), name)
+    as_made = [(c.header, c.type, c.role, c.related_values) for c in made.columns]
+    assert as_made == [(c.header, c.type, c.role, c.related_values) for c in shipped.columns]
+    assert (made.kind, made.ragged) == (shipped.kind, shipped.ragged)
+    assert f"{6 if options[0] == '--source' else 3} rows read: " in done.output
+
+
+VALUES = {
+    "Who": ["canary1@contoso.com", "canary2@contoso.com"],
+    "At": ["2031-05-06T07:08:09Z", "2031-05-06T07:08:10Z"],
+    "Score": ["918273", "918274"],
+    "Source": ["CanarySource", "CanaryOther"],
+    "yes: no": ["canary text # ]", 'canary "quoted"'],
+    "off": ["canary third", ""],
+    "line\u2028separator": ["canary fourth", ""],
+}
+
+
+def sample(tmp_path: Path, values: dict[str, list[str]]) -> str:
+    """A JSON-lines file of these columns."""
+    path = tmp_path / "sample.jsonl"
+    lines = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    return str(path)
+
+
+def test_no_value_of_the_sample_gets_into_the_profile_or_the_messages(new: Run, tmp_path: Path) -> None:
+    """Headers and settings only, whatever the cells hold; odd headers are quoted."""
+    done = new("--from", sample(tmp_path, VALUES))
+    assert done.exit_code == 0, done.output
+    text = Path("sample.yaml").read_text()
+    cells = [cell for column in VALUES.values() for cell in column if cell]
+    assert [cell for cell in cells if cell in text or cell in done.output] == []
+    assert [column.header for column in profiles.read("sample.yaml").columns] == list(VALUES)
+    assert "make it the source column" in text
+
+
+def test_each_column_says_why(new: Run, tmp_path: Path) -> None:
+    """The reasons are printed, and stand in the profile as comments."""
+    done = new("--from", sample(tmp_path, VALUES))
+    assert "nearly all values are user principal names" in done.output
+    assert "  # the only number column\n  - header: Score\n" in Path("sample.yaml").read_text()
+
+
+def test_nothing_is_overwritten(new: Run, tmp_path: Path) -> None:
+    """A file of that name stays as it is, and the exit code is that of a wrong configuration."""
+    Path("mine.yaml").write_text("precious")
+    done = new("--from", sample(tmp_path, VALUES), "-o", "mine.yaml")
+    assert done.exit_code == 2
+    assert "there is a file of this name already" in done.output
+    assert Path("mine.yaml").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        ("a@b.example,2026-11-20T08:00:00Z,3\n", [], "the first line looks like a row"),
+        ("who,when\nme,2026-11-20T08:00:00Z\n", [], "no column of the sample holds user principal names"),
+        ("user,note\na@b.example,x\n", [], "no column of the sample holds event times"),
+        ("user,time\na@b.example,2026-11-20 08:00\n", [], "name no offset"),
+        ("user,time\na@b.example,2026-11-20 08:00\n", ["--zone", "Mars/Base"], "not a time zone"),
+        ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--user", "usr"], "'usr' is no column"),
+        ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--credential", "hunter2"], "KIND:PLACE"),
+        ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--source", "time"], "COLUMN=VALUE"),
+        (
+            "user;time\na@b.example;2026-11-20T08:00Z\n",
+            [],
+            "s.csv:1: the columns seem to be separated by semicolons",
+        ),
+        ("user\ttime\na@b.example\t2026-11-20T08:00Z\n", [], "separated by tabs"),
+        ("user,time,count\n", [], "s.csv: the sample has no row"),
+        ("user,time,\na@b.example,2026-11-20T08:00Z,x\n", [], "s.csv:1: column 3 has a name"),
+        (
+            f"user,time,{WIDE}\na@b.example,2026-11-20T08:00Z,{WIDE}\n",
+            [],
+            "s.csv:1: `columns` is outside its limits",
+        ),
+        ('[\n {"user": "a@b.example"}]', [], "s.csv: the file is one JSON array"),
+        ('{"a":' + "[" * 100_000 + "\n", [], "no line of the sample is a JSON object"),
+        ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--job-id", "x"], "Correct the option"),
+    ],
+)
+def test_what_cannot_become_a_profile_is_refused(
+    new: Run, tmp_path: Path, text: str, options: list[str], said: str
+) -> None:
+    """Nothing is written, and the message names the flag or the fault."""
+    (tmp_path / "s.csv").write_text(text)
+    done = new("--from", "s.csv", *options)
+    assert done.exit_code in (1, 2)
+    assert said in done.output
+    assert not Path("s.yaml").exists()
+
+
+def test_a_name_beyond_the_basic_plane_is_written_as_it_is(new: Run, tmp_path: Path) -> None:
+    """A character that does not print and has more than four hexadecimal digits is that character again."""
+    (tmp_path / "s.csv").write_text("user,time,x\U000f0000y\na@b.example,2026-11-20T08:00Z,z\n")
+    assert new("--from", "s.csv").exit_code == 0
+    assert profiles.read("s.yaml").columns[2].header == "x\U000f0000y"
+
+
+def test_local_times_need_their_zone(new: Run, tmp_path: Path) -> None:
+    """--zone goes into the profile, and the sample is shaped with it."""
+    (tmp_path / "s.csv").write_text("user,time\na@b.example,2026-11-20 08:00\n")
+    done = new("--from", "s.csv", "--zone", "Europe/Berlin")
+    assert done.exit_code == 0, done.output
+    assert profiles.read("s.yaml").zone == "Europe/Berlin"
+
+
+def test_a_person_on_a_terminal_is_asked(tmp_path: Path) -> None:
+    """With a terminal the guesses are offered, and what is typed stands in their place."""
+    (tmp_path / "s.csv").write_text(
+        "user,boss,time,n,workload\na@b.example,b@b.example,2026-11-20 08:00,1,Dropbox\n"
+        "a@b.example,b@b.example,2026-11-20 09:00,1,Box\n"
+    )
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("irmexport"), "profile", "new", "--from", "s.csv"],
+        cwd=tmp_path,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    os.write(ours, b"boss\n\nnone\n\nDropbox,Box\nEurope/Berlin\n")
+    output, _ = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == 0, output.decode()
+    made = profiles.read(str(tmp_path / "s.yaml"))
+    assert {c.header: c.role for c in made.columns} == {
+        "user": "information",
+        "boss": "user",
+        "time": "time",
+        "n": "information",
+        "workload": "source",
+    }
+    assert made.column("source").related_values == ("Dropbox", "Box")  # type: ignore[union-attr]
+    assert made.zone == "Europe/Berlin"

@@ -1,0 +1,82 @@
+"""Sent against saved: which entry is of which upload, and the likely reason of a difference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from irmcli.reconcile.matching import Payload, Sent, facts, match, reason
+from irmcli.reconcile.portal_log import Entry
+from irmcore import profile as profiles
+
+PROFILE = profiles.parse(profiles.shipped_text("salesforce-dropbox"), "p")
+ONE = Sent("a" * 64, "c", "job-1", 5, 1000.0, "SENT", "11111111-1111-4111-8111-111111111111")
+TWO = replace(ONE, batch="b" * 64, at=2000.0, request_id="-")
+
+
+def test_entries_are_matched_by_request_time_or_order() -> None:
+    """The request id wins over the time; without both, as many entries as uploads go by their order."""
+    far = Entry(1, 5, 9000.0, frozenset({ONE.request_id}))
+    assert match([ONE, TWO], [Entry(2, 3, 2010.0), far], within=60) == (
+        [(ONE, far), (TWO, Entry(2, 3, 2010.0))],
+        [],
+        [],
+    )
+    early, late = Entry(1, 1, 1001.0), Entry(2, 1, 1999.0)
+    assert match([TWO, ONE], [late, early], within=60)[0] == [(ONE, early), (TWO, late)]
+    first, second = Entry(1, 1), Entry(2, 2)
+    assert match([ONE, TWO], [first, second], within=60)[0] == [(ONE, first), (TWO, second)]
+
+
+def test_what_does_not_fit_is_left_over() -> None:
+    """Nothing is matched for want of a better: too far apart, too many, or another connector's job."""
+    assert match([ONE], [Entry(1, 5, 5000.0)], within=60) == ([], [ONE], [Entry(1, 5, 5000.0)])
+    pairs, lonely, rest = match([ONE], [Entry(1, 5), Entry(2, 5)], within=60)
+    assert (pairs, lonely, len(rest)) == ([], [ONE], 2)
+    other = replace(ONE, batch="c" * 64, job="job-2", at=1000.0)
+    entry = Entry(1, 5, 1000.0, frozenset({"job-2"}))
+    assert match([ONE, other], [entry], within=60)[0] == [(other, entry)]
+
+
+HEADER = b"User_Principal_Name,Aggregation_Date,Source_Workload\r\n"
+ROWS = (
+    b"a@b.example,2026-11-20T00:00:00.000001+00:00,Dropbox\r\n"
+    b"a@b.example,2026-11-20T00:00:00.000002+00:00,Dropbox\r\n"
+    b"a@b.example,2026-11-20T00:00:00.500000+00:00,Dropbox\r\n"
+    b"b@b.example,2026-11-20T00:00:00.000001+00:00,Salesforce\r\n"
+    b"b@b.example,2026-11-20T00:00:01.000001+00:00,Salesforce\r\n"
+)
+
+
+def test_what_is_counted_of_the_rows() -> None:
+    """Distinct pairs of user and time at each precision, and rows by source."""
+    found = facts(HEADER + ROWS, PROFILE)
+    assert found == Payload({"1us": 5, "1ms": 4, "1s": 3}, Counter({"Dropbox": 3, "Salesforce": 2}))
+    assert facts(b"other\r\n1\r\n", PROFILE) is None
+
+
+@pytest.mark.parametrize(
+    ("saved", "found", "said"),
+    [
+        (5, None, "all rows were saved"),
+        (6, None, "another sender"),
+        (0, None, "no row was saved"),
+        (4, facts(HEADER + ROWS, PROFILE), "`collisions.step: 1ms`"),
+        (3, facts(HEADER + ROWS, PROFILE), "`collisions.step: 1s`"),
+        (2, facts(HEADER + ROWS, PROFILE), "the source value Dropbox"),
+        (1, facts(HEADER + ROWS, PROFILE), "nothing they have in common"),
+        (4, Payload({"1us": 4, "1ms": 4, "1s": 4}, Counter()), "`collisions.policy: spread`"),
+        (4, None, "not at hand"),
+    ],
+)
+def test_the_likely_reason(saved: int, found: Payload | None, said: str) -> None:
+    """Each known cause leaves its own number of rows, and its remedy is named."""
+    assert said in reason(ONE, saved, found, PROFILE)
+
+
+def test_a_doubt_that_the_log_ends_names_the_command() -> None:
+    """A held upload whose rows are all saved can be resolved as sent."""
+    assert reason(replace(ONE, state="HELD"), 5, None, None) == (
+        'all rows were saved: irmexport resolve aaaaaaaaaaaa --sent --why "RecordsSaved 5"'
+    )

@@ -1,0 +1,156 @@
+"""The files of a scheduled command: literal, and read back by those who read them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from click.testing import CliRunner
+from irmcli.main import main
+from irmcli.scheduling import timers
+from irmcli.scheduling.timers import EVERY, FORMS, Task
+from irmcli.watching import unit
+
+ODD = ("sentinel", "run", "--config", '/etc/a b/it\'s 100% $HOME "x".yaml')
+TASK = Task(
+    "irmexport",
+    "/opt/irmexport/bin/irmexport",
+    ("--outbox", "/var/lib/irm", *ODD),
+    "/var/lib/irm",
+    "1h",
+    "irm",
+)
+
+
+def test_a_line_for_cron() -> None:
+    """A minute of its own, % escaped, and the words come out of a shell as they went in."""
+    (line,) = timers.cron(TASK).values()
+    when, _, command = line.partition(" * * * * ")
+    assert when == str(TASK.minute)
+    assert re.search(r"(?<!\\)%", command) is None
+    printed = subprocess.run(
+        ["/bin/sh", "-c", f"printf '%s\\n' {command.replace(chr(92) + '%', '%')}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert printed.stdout.splitlines() == [TASK.program, *TASK.arguments]
+
+
+def test_a_service_for_systemd() -> None:
+    """ExecStart is quoted as systemd.syntax(7) has it; the outbox alone may be written."""
+    service, timer = timers.units(TASK).values()
+    assert (
+        "ExecStart=/opt/irmexport/bin/irmexport --outbox /var/lib/irm sentinel run --config "
+        '"/etc/a b/it\'s 100%% $$HOME \\"x\\".yaml"\n'
+    ) in service
+    assert "\nUser=irm\n" in service
+    assert "\nReadWritePaths=/var/lib/irm\n" in service
+    assert f"\nOnCalendar=*-*-* *:{TASK.minute:02}:00\n" in timer
+
+
+def test_a_task_for_windows() -> None:
+    """Well-formed XML whose arguments Windows divides as they were given."""
+    (text,) = timers.windows_task(TASK).values()
+    root = ET.fromstring(text.partition("\n")[2])  # noqa: S314 - our own text
+    found = {element.tag.rpartition("}")[2]: element.text or "" for element in root.iter()}
+    assert found["Command"] == TASK.program
+    assert found["Arguments"] == (
+        '--outbox /var/lib/irm sentinel run --config "/etc/a b/it\'s 100% $HOME \\"x\\".yaml"'
+    )
+    assert found["Interval"] == "PT1H"
+
+
+@pytest.mark.parametrize("every", EVERY)
+@pytest.mark.parametrize("form", FORMS)
+def test_every_interval_has_each_form(form: str, every: str) -> None:
+    """Nothing is left to fill in."""
+    for text in FORMS[form](Task("n", "/p", ("drain",), "/o", every, "u")).values():
+        assert "{" not in text
+
+
+def test_the_command_writes_files_without_a_secret(tmp_path: Path) -> None:
+    """The command that is scheduled is the one that was typed; the environment stays outside."""
+    arguments = [
+        "--outbox",
+        str(tmp_path / "o"),
+        "schedule",
+        "--format",
+        "systemd",
+        "--output",
+        str(tmp_path / "u"),
+    ]
+    secret = {"IRMEXPORT_SECRET": "the-made-up-secret"}
+    done = CliRunner(env=secret).invoke(main, [*arguments, "sentinel", "run", "--config", "/etc/irm.yaml"])
+    assert done.exit_code == 0, done.output
+    texts = {file.name: file.read_text() for file in (tmp_path / "u").iterdir()}
+    assert sorted(texts) == ["irmexport.service", "irmexport.timer"]
+    assert "the-made-up-secret" not in "".join(texts.values()) + done.output
+    (start,) = re.findall(r"^ExecStart=(.*)$", texts["irmexport.service"], re.MULTILINE)
+    assert shlex.split(start)[1:] == [
+        "--outbox",
+        str(tmp_path / "o"),
+        "sentinel",
+        "run",
+        "--config",
+        "/etc/irm.yaml",
+    ]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_printed_can_be_pasted(form: str, tmp_path: Path) -> None:
+    """Without --output, each line of the files is a line of the output."""
+    words = ["--outbox", str(tmp_path), "schedule", "--format", form, "drain"]
+    done = CliRunner().invoke(main, words)
+    files = json.loads(CliRunner().invoke(main, ["--json", *words]).output)["files"]
+    assert files
+    for text in files.values():
+        assert text in done.output
+
+
+def test_a_service_is_as_hardened_as_a_watch() -> None:
+    """Both kinds of unit have the same protections."""
+    service = timers.units(TASK)["irmexport.service"]
+    watch = unit.unit(("/bin/irmexport", "watch", "/in"), "/in", "/out")
+    for one in (service, watch):
+        found = set(one.splitlines())
+        assert {
+            "NoNewPrivileges=yes",
+            "PrivateTmp=yes",
+            "PrivateDevices=yes",
+            "ProtectSystem=strict",
+        } <= found
+        assert {"UMask=0077", "ProtectHome=read-only"} <= found
+
+
+def test_what_asks_or_makes_no_sense_is_not_scheduled(tmp_path: Path) -> None:
+    """Only commands that never ask."""
+    run = CliRunner().invoke
+    refused = run(main, ["schedule", "--format", "cron", "resolve", "x"])
+    assert refused.exit_code == 2
+    assert "drain" in refused.output
+    assert run(main, ["schedule", "--format", "cron", "--name", "a b", "drain"]).exit_code == 2
+
+
+def test_what_would_fail_at_night_is_told_now() -> None:
+    """Words that the command would refuse are refused by `schedule`."""
+    run = CliRunner().invoke
+    for words in (["send", "x.csv"], ["drain", "--nonsense"], ["sentinel", "nonsense"]):
+        done = run(main, ["schedule", "--format", "cron", *words])
+        assert done.exit_code == 2, words
+
+
+def test_a_file_that_comes_later_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FILE is written with its folder though it is not there yet; standard input stays what it is."""
+    monkeypatch.chdir(tmp_path)
+    words = ["schedule", "--format", "cron", "send", "--profile", "leaver-prediction"]
+    later = CliRunner().invoke(main, [*words, "later.csv"])
+    assert f"send --profile leaver-prediction {tmp_path / 'later.csv'}\n" in later.output
+    assert "leaver-prediction -\n" in CliRunner().invoke(main, [*words, "-"]).output

@@ -1,0 +1,197 @@
+"""The wizard's page and sample file: every value of each step, escaped, and no row of anybody's."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from irmcli.main import main
+from irmcli.wizard.connectors import needed, quarrels
+from irmcli.wizard.page import Section, Table, markdown, page
+from irmcli.wizard.sample import sample
+from irmcli.wizard.steps import sections
+from irmcore import profile as profiles
+from irmcore.clouds import CLOUDS
+from irmcore.intake import accept as intake
+from irmcore.profile import Profile
+from irmcore.shaping.readers import csv_table
+
+JOB = "b8be4a7d-e338-43eb-a69e-c513cd458eba"
+
+
+def shipped(name: str, **connector: str) -> Profile:
+    """A shipped profile, with other settings of its connector."""
+    made = profiles.parse(profiles.shipped_text(name), f"{name}.yaml")
+    return made.at(replace(made.connector, **connector))
+
+
+def table(text: str, first: str) -> list[list[str]]:
+    """The rows of the Markdown table whose first column is ``first``, without the marks of code."""
+    rows, inside = [], False
+    for line in text.splitlines():
+        inside = line.startswith(f"| {first} |") or (inside and line.startswith("|"))
+        if inside:
+            rows.append([cell.strip(" `").replace("\\", "") for cell in line.strip("|").split("|")])
+    return rows
+
+
+def written(*chosen: Profile) -> str:
+    """The page of some profiles, as Markdown."""
+    return markdown(
+        "Page", sections(needed(chosen), {profile.name: f"{profile.name}.yaml" for profile in chosen})
+    )
+
+
+@pytest.mark.parametrize("name", profiles.shipped_names())
+def test_the_sample_passes_the_profiles_own_checks(name: str) -> None:
+    """What the wizard reads is shaped by the same rules as uploads: all rows pass, every source occurs."""
+    profile = shipped(name)
+    source = profile.column("source")
+    values = source.related_values if source else ()
+    text = sample(profile.columns, values)
+    done = intake.dry_run(csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="s"), profile, None)
+    assert (done.counts.rejected, done.counts.merged) == (0, 0)
+    assert done.counts.shaped >= 3
+    assert all(value in text for value in values)
+
+
+def test_every_value_of_microsofts_second_example() -> None:
+    """The page's example 2: each field of each wizard page has the value that Microsoft's page gives it."""
+    text = written(shipped("salesforce-dropbox", app_id=JOB))
+    rows = table(text, "Page")
+    for row in [
+        ["Authentication", "Name", "salesforce-dropbox"],
+        ["Authentication", "Microsoft Entra application ID", JOB],
+        ["Sample file", "Source column", "Source_Workload"],
+        ["Sample file", "Related values in source column (no spaces)", "Salesforce,Dropbox"],
+        ["Sample file", "Data type of Alert_Count", "Number"],
+        ["Data mapping", "Event time (UTC time)", "Aggregation_Date"],
+        ["Data mapping", "Microsoft 365 user email address", "User_Principal_Name"],
+        ["Data mapping", "Column for Dropbox", "AdditionalInfo_Dropbox"],
+        ["Finish", "Copy the job ID into the profile", "job_id"],
+    ]:
+        assert row in rows
+    assert ["Data mapping", "Column for Salesforce", "AdditionalInfo_Dropbox"] not in rows
+    indicators = table(text, "Custom indicator")[2:]
+    assert [row[:2] for row in indicators] == [
+        ["salesforce-dropbox Salesforce", "Alert_Count"],
+        ["salesforce-dropbox Dropbox", "Alert_Count"],
+    ]
+
+
+def test_a_single_source_is_said_in_the_wizards_words() -> None:
+    """The page's example 1: no source column, each further column under `Default field`."""
+    rows = table(written(shipped("leaver-prediction")), "Page")
+    assert ["Sample file", "Source column", "None (Single source)"] in rows
+    assert ["Data mapping", "Default field", "PredictionScore"] in rows
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_hosts_of_each_cloud(cloud: str) -> None:
+    """The firewall's table names the hosts that irmexport itself uses for the profile's cloud."""
+    text = written(shipped("leaver-prediction", cloud=cloud))
+    hosts = {row[1] for row in table(text, "Cloud")[2:]}
+    assert {f"https://{host}" for host in hosts} == {CLOUDS[cloud].upload, CLOUDS[cloud].login}
+    assert ("az cloud set --name AzureUSGovernment" in text) == cloud.startswith(("gcc-", "dod"))
+
+
+def test_profiles_of_one_layout_share_a_connector() -> None:
+    """A source column tells their rows apart, so one connector takes the related values of both."""
+    one = shipped("salesforce-dropbox")
+    columns = tuple(
+        replace(column, related_values=("Box", "Dropbox")) if column.role == "source" else column
+        for column in one.columns
+    )
+    other = replace(one, name="box", columns=columns)
+    found = needed([one, other, shipped("leaver-prediction")])
+    assert [[p.name for p in c.profiles] for c in found] == [
+        ["salesforce-dropbox", "box"],
+        ["leaver-prediction"],
+    ]
+    assert found[0].related_values == ("Salesforce", "Dropbox", "Box")
+
+
+def test_profiles_without_a_source_column_do_not_share() -> None:
+    """Nothing would tell their rows apart, so each needs its connector."""
+    one = shipped("leaver-prediction")
+    assert len(needed([one, replace(one, name="another")])) == 2
+
+
+def test_job_ids_that_cannot_be_are_named() -> None:
+    """One job ID under two layouts, and two job IDs for one layout, are said before anything is made."""
+    one, two = shipped("leaver-prediction", job_id=JOB), shipped("salesforce-dropbox", job_id=JOB)
+    assert "has the job ID of leaver-prediction" in quarrels(needed([one, two]))[0]
+    renamed = replace(two, name="again").at(replace(two.connector, job_id=JOB.replace("b8", "c8")))
+    assert "2 job IDs" in quarrels(needed([two, renamed]))[0]
+    assert quarrels(needed([one])) == []
+
+
+class Tags(HTMLParser):
+    """The tags of a page, and the addresses that it would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [str(value) for name, value in attrs if name in ("src", "href", "action")]
+
+
+def test_no_text_of_a_profile_can_become_markup() -> None:
+    """Tags and table bars in a value are shown as they are, in HTML and in Markdown."""
+    evil = "<script>x</script>|a`b"
+    found = [Section(evil, [Table(("a", "b"), [(evil, evil)])])]
+    tags = Tags()
+    tags.feed(page(evil, found))
+    assert "script" not in tags.tags
+    assert tags.addresses == []
+    row = markdown("t", found).splitlines()[-1]
+    assert row == "| \\<script\\>x\\</script\\>\\|a\\`b | `` <script>x</script>\\|a`b `` |"
+
+
+@pytest.fixture
+def wizard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """`irmexport wizard` in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IRMEXPORT_OUTBOX", str(tmp_path / "outbox"))
+    return lambda *args: CliRunner().invoke(main, ["wizard", *args])
+
+
+def test_the_files_are_written_once(wizard: Callable[..., Result]) -> None:
+    """Page and sample files are written, and a second run replaces none of them."""
+    assert wizard("leaver-prediction", "salesforce-dropbox").exit_code == 0
+    names = sorted(path.name for path in Path("wizard").iterdir())
+    assert names == [
+        "leaver-prediction-sample.csv",
+        "salesforce-dropbox-sample.csv",
+        "wizard.html",
+        "wizard.md",
+    ]
+    tags = Tags()
+    tags.feed(Path("wizard/wizard.html").read_text())
+    assert tags.addresses == []
+    again = wizard("leaver-prediction")
+    assert again.exit_code == 2
+    assert "already" in again.output
+
+
+def test_a_change_needs_a_job_and_a_past_moment(wizard: Callable[..., Result]) -> None:
+    """The wait belongs to a connector that exists, from when its indicators were changed."""
+    assert "`job_id` of profile leaver-prediction" in wizard("leaver-prediction", "--changed", "0m").output
+    assert "in the future" in wizard("leaver-prediction", "--changed", "2999-01-01T00:00Z").output
+
+
+def test_two_profiles_of_one_name_are_refused(wizard: Callable[..., Result]) -> None:
+    """The name is the connector's and its sample file's: none of the two is lost silently."""
+    for name in ("a.yaml", "b.yaml"):
+        Path(name).write_text(profiles.shipped_text("leaver-prediction"))
+    done = wizard("a.yaml", "b.yaml")
+    assert done.exit_code == 2
+    assert "the same `name`" in done.output

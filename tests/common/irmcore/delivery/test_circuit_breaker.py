@@ -1,0 +1,189 @@
+"""The gate: what closes it, when it lets a probe through, and what opens it again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from irmcore.delivery.circuit_breaker import (
+    BREAKER,
+    OPEN,
+    PAUSED,
+    CircuitBreaker,
+    after,
+    is_probe,
+    may_send,
+    next_probe,
+)
+from irmcore.delivery.replies import Action, Decision
+
+NOW = 1_770_000_000.25
+YEAR = 365 * 86_400.0
+
+SENT = Decision(Action.SENT, "http-200")
+SPLIT = Decision(Action.SPLIT, "http-413")
+HELD = Decision(Action.HOLD, "timeout-after-commit", doubt=True)
+RESENT = Decision(Action.RETRY, "timeout-after-commit", 5.0, doubt=True)
+RETRY = Decision(Action.RETRY, "http-503", 5.0)
+DEAD = Decision(Action.DEAD, "http-400")
+PAUSE = Decision(Action.PAUSE, "http-403")
+
+
+def at(*decisions: Decision, now: float = NOW, setup: str = "s") -> CircuitBreaker:
+    """The gate after these decisions, all at one moment."""
+    breaker = CircuitBreaker()
+    for decision in decisions:
+        breaker = after(breaker, decision, now, setup)
+    return breaker
+
+
+@pytest.mark.parametrize(
+    ("decisions", "mode", "reason"),
+    [
+        ((), OPEN, ""),
+        ((HELD,), OPEN, ""),
+        ((HELD, HELD), BREAKER, "timeout-after-commit"),
+        ((RESENT, RESENT), BREAKER, "timeout-after-commit"),
+        ((HELD, RESENT), BREAKER, "timeout-after-commit"),
+        ((HELD, RETRY, HELD), BREAKER, "timeout-after-commit"),
+        ((HELD, SENT, HELD), OPEN, ""),
+        ((HELD, SPLIT, HELD), OPEN, ""),
+        ((HELD, DEAD, HELD), OPEN, ""),
+        ((RETRY, RETRY), OPEN, ""),
+        ((RETRY, RETRY, SENT, RETRY, RETRY), OPEN, ""),
+        ((RETRY, RETRY, DEAD, RETRY, RETRY), OPEN, ""),
+        ((RETRY, RETRY, HELD, RETRY, RETRY), OPEN, ""),
+        ((DEAD, DEAD), OPEN, ""),
+        ((DEAD, DEAD, DEAD), PAUSED, "http-400"),
+        ((DEAD, DEAD, SENT, DEAD), OPEN, ""),
+        ((DEAD, DEAD, RETRY, DEAD), PAUSED, "http-400"),
+        ((PAUSE,), PAUSED, "http-403"),
+        ((PAUSE, SENT), OPEN, ""),
+        ((PAUSE, SPLIT), OPEN, ""),
+        ((HELD, HELD, SENT), OPEN, ""),
+        ((PAUSE, RETRY), PAUSED, "http-403"),
+        ((HELD, HELD, RETRY), BREAKER, "timeout-after-commit"),
+        ((HELD, HELD, PAUSE), PAUSED, "http-403"),
+    ],
+)
+def test_what_closes_and_opens_the_gate(decisions: tuple[Decision, ...], mode: str, reason: str) -> None:
+    """Two doubts, three refusals or one cause to pause close the gate; a success opens it."""
+    breaker = at(*decisions)
+    assert (breaker.mode, breaker.reason) == (mode, reason)
+    assert may_send(breaker, NOW, "s") is (mode == OPEN)
+    assert is_probe(breaker, "s") is (mode != OPEN)
+
+
+def test_failures_in_a_row_let_the_queue_rest() -> None:
+    """After three the queue rests 5 s, then 10, 20 … to an hour; the gate is open, and a success ends it."""
+    breaker, now, rests = at(RETRY, RETRY), NOW, []
+    for _ in range(14):
+        assert may_send(breaker, now, "s")
+        breaker = after(breaker, RETRY, now, "s")
+        assert (breaker.mode, breaker.reason, is_probe(breaker, "s")) == (OPEN, "http-503", False)
+        rests.append(next_probe(breaker, now) - now)
+        assert not may_send(breaker, now, "s")
+        assert may_send(breaker, now, "other")
+        now = next_probe(breaker, now)
+    assert rests == [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600, 3600]
+    assert after(breaker, SENT, now, "s") == CircuitBreaker(setup="s")
+    assert may_send(breaker, NOW - YEAR, "s")
+
+
+def test_what_the_service_asks_for_is_asked_of_all_batches() -> None:
+    """A single 429 lets the queue rest as long as it says; a 503 that says so costs its own batch alone."""
+    breaker = at(Decision(Action.RETRY, "http-429", 600.0))
+    assert not may_send(breaker, NOW + 599, "s")
+    assert may_send(breaker, NOW + 600, "s")
+    assert may_send(at(Decision(Action.RETRY, "http-503", 600.0)), NOW, "s")
+    assert may_send(at(Decision(Action.RETRY, "http-429", 0.0)), NOW, "s")
+
+
+def test_a_success_forgets_all() -> None:
+    """After a success the gate is as new."""
+    assert at(HELD, HELD, PAUSE, SENT) == CircuitBreaker(setup="s")
+
+
+@pytest.mark.parametrize("closing", [(PAUSE,), (HELD, HELD), (DEAD, DEAD, DEAD)])
+@pytest.mark.parametrize("failing", [PAUSE, HELD, RESENT, RETRY, DEAD])
+def test_probes_come_half_as_often_up_to_once_an_hour(
+    closing: tuple[Decision, ...], failing: Decision
+) -> None:
+    """After 5, 10, 20, 40 and 60 minutes one batch goes; ``since`` stays that of the first closing."""
+    breaker, now = at(*closing), NOW
+    for minutes in (5, 10, 20, 40, 60, 60, 60):
+        assert next_probe(breaker, now) == now + minutes * 60
+        assert not may_send(breaker, now, "s")
+        assert not may_send(breaker, now + minutes * 60 - 0.5, "s")
+        assert may_send(breaker, now + minutes * 60, "s")
+        now += minutes * 60
+        breaker = after(breaker, failing, now, "s")
+        assert breaker.mode != OPEN
+        assert breaker.since == NOW
+
+
+def test_a_changed_configuration_opens_the_gate() -> None:
+    """Under another set-up batches go at once, the first is no probe, and old counts are forgotten."""
+    for breaker in (at(PAUSE), at(HELD, HELD)):
+        assert may_send(breaker, NOW, "other")
+        assert not is_probe(breaker, "other")
+        assert after(breaker, SENT, NOW, "other") == CircuitBreaker(setup="other")
+        paused = after(breaker, PAUSE, NOW + 9, "other")
+        assert (paused.since, paused.delay, paused.setup) == (NOW + 9, 300.0, "other")
+    assert after(at(HELD), HELD, NOW, "other").mode == OPEN
+    assert after(at(DEAD, DEAD), DEAD, NOW, "other").mode == OPEN
+
+
+@pytest.mark.parametrize("delay", [300.0, 600.0, 3600.0])
+@pytest.mark.parametrize("back", [3600.0 + 2, YEAR])
+def test_a_clock_set_back_does_not_close_the_gate_for_longer(delay: float, back: float) -> None:
+    """If the clock was set back past the closing, the next probe is due: it is never put off for a year."""
+    breaker = CircuitBreaker(PAUSED, "http-403", since=NOW, probe_at=NOW + delay, delay=delay, setup="s")
+    assert next_probe(breaker, NOW - back) == NOW - back
+    assert may_send(breaker, NOW - back, "s")
+    again = after(breaker, PAUSE, NOW - back, "s")
+    assert again.probe_at == NOW - back + min(2 * delay, 3600.0)
+    assert not may_send(again, NOW - back, "s")
+
+
+def test_a_clock_set_forward_lets_a_probe_through() -> None:
+    """A year later a probe is long due."""
+    assert may_send(at(PAUSE), NOW + YEAR, "s")
+
+
+@given(st.floats(0, 4e9), st.sampled_from((300.0, 600.0, 1200.0, 2400.0, 3600.0)))
+@example(651.592972722763, 600.0)
+@example(2147482792.4820707, 3600.0)
+def test_a_gate_that_was_just_closed_is_closed(now: float, delay: float) -> None:
+    """No rounding of floats lets a batch through at the moment of closing."""
+    breaker = CircuitBreaker(PAUSED, "http-403", since=now, probe_at=now + delay, delay=delay, setup="s")
+    assert not may_send(breaker, now, "s")
+
+
+def test_a_gate_is_stored_and_read_back() -> None:
+    """A gate's record is JSON, and gives the gate back; one that lacks a key or has nonsense does not."""
+    breaker = at(HELD, HELD)
+    record = json.loads(json.dumps(breaker.as_record()))
+    assert CircuitBreaker.of(record) == breaker
+    assert CircuitBreaker.of({**record, "of a later version": 1}) == breaker
+    with pytest.raises(KeyError):
+        CircuitBreaker.of({"mode": OPEN})
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from((SENT, SPLIT, HELD, RESENT, RETRY, DEAD, PAUSE)), st.floats(0, 7200)),
+        max_size=30,
+    )
+)
+def test_a_gate_never_stays_closed_for_more_than_an_hour(steps: list[tuple[Decision, float]]) -> None:
+    """Whatever happened, a batch may go within an hour, and two doubts or three refusals close the gate."""
+    breaker, now = CircuitBreaker(setup="s"), NOW
+    for decision, later in steps:
+        now += later
+        if may_send(breaker, now, "s"):
+            breaker = after(breaker, decision, now, "s")
+    assert may_send(breaker, now + 3600.0, "s")
+    assert breaker.mode != OPEN or (breaker.doubts < 2 and breaker.refusals < 3)

@@ -1,0 +1,111 @@
+"""Packed records: found by their numbers as in a dictionary, in the memory of their bytes."""
+
+from __future__ import annotations
+
+import struct
+import tracemalloc
+from collections import Counter
+from hashlib import blake2b
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from irmcore.intake.ledger import hash_index as packed
+from irmcore.intake.ledger.hash_index import Records
+from irmcore.shaping.spreading import Slots
+
+# Few numbers, of which many share a place of the smallest index.
+NUMBERS = st.lists(st.sampled_from((0, 1, 2, 1_031, 1_032, 4_099, 2_062, 2**64 - 1)), max_size=40)
+WIDTH, AT = 13, 3
+
+
+def records(numbers: list[int], first: int = 0) -> bytes:
+    """Records of these numbers, each told by its place."""
+    return b"".join(struct.pack(">HxQH", first + at, number, 7) for at, number in enumerate(numbers))
+
+
+def digest(number: int) -> int:
+    """64 bits, evenly spread, of a number."""
+    return int.from_bytes(blake2b(b"%d" % number, digest_size=8).digest(), "big")
+
+
+@given(st.lists(st.integers(0, 2**64 - 1)))
+def test_numbers_of_bytes(found: list[int]) -> None:
+    """Numbers are read as they were packed."""
+    assert packed.numbers(struct.pack(f">{len(found)}Q", *found)).tolist() == found
+
+
+@given(NUMBERS, st.lists(NUMBERS, max_size=3), NUMBERS)
+def test_records_are_found_by_their_numbers(
+    first: list[int], more: list[list[int]], asked: list[int]
+) -> None:
+    """All records of a number are found, the last one first, whether they came at once or later."""
+    found = Records(WIDTH, AT, records(first))
+    numbers = list(first)
+    for some in more:
+        found.add(some, records(some, len(numbers)))
+        numbers += some
+    assert len(found) == len(numbers)
+    for number in asked:
+        wanted = [at for at, other in enumerate(numbers) if other == number]
+        assert [struct.unpack(">HxQH", record)[0] for record in found.find(number)] == wanted[::-1]
+    assert found.known(asked) == [at for at, number in enumerate(asked) if number in numbers]
+
+
+@given(NUMBERS, st.lists(NUMBERS, max_size=4))
+def test_records_are_added_only_if_all_are_new(first: list[int], more: list[list[int]]) -> None:
+    """One number that is in keeps all of them out, and is named by its position."""
+    found, numbers = Records(WIDTH, AT, records(first)), set(first)
+    count = len(first)
+    for some in more:
+        known = [at for at, number in enumerate(some) if number in numbers]
+        assert found.add_if_new(some, records(some)) == known
+        if not known:
+            numbers.update(some)
+            count += len(some)
+        assert len(found) == count
+
+
+def test_an_index_grows_with_its_records() -> None:
+    """Records are found as before after the index was made anew, and chains stay short."""
+    found, numbers = Records(8), [digest(number) for number in range(20_000)]
+    for start in range(0, len(numbers), 500):
+        some = numbers[start : start + 500]
+        assert found.add_if_new(some, struct.pack(">500Q", *some)) == []
+    assert found.known(numbers) == list(range(len(numbers)))
+    assert found.known([digest(-number) for number in range(1, 500)]) == []
+    assert found._size == 262_147  # noqa: SLF001 - four places a record, or more
+
+
+def test_the_sizes_are_primes() -> None:
+    """A step between numbers has no factor in common with the places, whatever it is."""
+    for size in packed._SIZES:  # noqa: SLF001 - the table itself is tested
+        assert all(size % factor for factor in range(2, int(size**0.5) + 1))
+
+
+def test_many_records_take_little_more_than_their_bytes() -> None:
+    """100,000 records of 32 bytes take no more than 60 bytes each beside them."""
+    numbers = [digest(number) for number in range(100_000)]
+    tracemalloc.start()
+    try:
+        found = Records(32)
+        for start in range(0, len(numbers), 500):
+            some = numbers[start : start + 500]
+            found.add(some, b"".join([number.to_bytes(32, "little") for number in some]))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 100_000 * (32 + 60)
+
+
+@pytest.mark.parametrize(
+    "step", [1, 10**3, 10**5, 10**6, 15 * 10**6, 60 * 10**6, 3_600 * 10**6, 86_400 * 10**6]
+)
+def test_the_slots_of_one_user_are_evenly_spread(step: int) -> None:
+    """Of 65,536 times (µs) of one user at a regular step no more than a few share a place.
+
+    So a chain stays short, and a look-up costs the same, where slots are not digests.
+    """
+    times = [1_763_625_600_000_000 + step * number for number in range(65_536)]
+    slots = Slots().slots(["sarad@contoso.com"] * len(times), times)
+    assert max(Counter(slot % 65_537 for slot in slots).values()) <= 2

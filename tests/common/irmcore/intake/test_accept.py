@@ -1,0 +1,698 @@
+"""Intake: rows in, durable batches out, each row's end counted; the same row is accepted once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import stat
+import tempfile
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from irmcore.counts import Counts
+from irmcore.disk import PosixDisk
+from irmcore.errors import DamageError, InputError, OutboxBusy, OutboxFull, TooManyRefused
+from irmcore.intake import accept as intake
+from irmcore.intake.accept import Accepted
+from irmcore.outbox import Destination, Origin, Outbox
+from irmcore.profile import Limits, Profile, parse, shipped_text
+from irmcore.reasons import REASONS
+from irmcore.shaping.readers import SourceRow, Table, csv_table
+from irmcore.shaping.reject_file import Reject
+
+from tests.common.irmcore.outbox.outboxes import left
+from tests.common.irmcore.profiles import profile
+from tests.fakes.clock import FakeClock
+
+EXAMPLES = Path(__file__).parents[4] / "common" / "irmcli" / "demo" / "examples"
+WHERE = Destination("purview-indicators", {"cloud": "commercial", "job_id": "1111"}, "hold")
+ORIGIN = Origin(user="tester", host="here", app="tests", details={"file": "in.csv"})
+HEADER = "user,time,score,note\r\n"
+
+
+def outbox_in(folder: str | Path) -> Outbox:
+    """An outbox that is not made yet."""
+    return Outbox(PosixDisk(), FakeClock(), f"{folder}/demo")
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    """An outbox that is not made yet, in a folder of the test."""
+    return outbox_in(tmp_path)
+
+
+def table(text: str, ragged: str = "refuse") -> Table:
+    """The table of a CSV text."""
+    stream = io.BufferedReader(io.BytesIO(text.encode("utf-8", "surrogateescape")))
+    return csv_table(stream, name="in.csv", ragged=ragged)
+
+
+def accept(outbox: Outbox, text: str, of: Profile | None = None, max_refused: int | None = None) -> Accepted:
+    """What becomes of a CSV text; the line ends are as they come, the header is the small profile's."""
+    rows = table(HEADER + text)
+    return intake.accept(
+        rows, of or profile(), outbox, ORIGIN, where=WHERE, name="in.csv", max_refused=max_refused
+    )
+
+
+def payloads(outbox: Outbox, accepted: Accepted) -> list[str]:
+    """The payloads of a run's batches, in their order."""
+    return [Path(outbox.path, "ready", batch, "payload").read_bytes().decode() for batch in accepted.batches]
+
+
+def rows_sent(outbox: Outbox, accepted: Accepted) -> list[tuple[str, ...]]:
+    """The rows of a run's batches as a CSV reader finds them, without the headers."""
+    found: list[tuple[str, ...]] = []
+    for payload in payloads(outbox, accepted):
+        header, *rows = csv.reader(io.StringIO(payload, newline=""), strict=True)
+        assert header == ["user", "time", "score", "note"]
+        found.extend(map(tuple, rows))
+    return found
+
+
+def everything(outbox: Outbox) -> dict[str, bytes]:
+    """All files of an outbox."""
+    return {str(path): path.read_bytes() for path in Path(outbox.path).rglob("*") if path.is_file()}
+
+
+# -- Microsoft's examples ----------------------------------------------------------------------
+
+
+def example(outbox: Outbox, name: str) -> Accepted:
+    """What becomes of an example of Microsoft's page with its shipped profile."""
+    of = parse(shipped_text(name), f"{name}.yaml")
+    with (EXAMPLES / f"{name}.csv").open("rb") as file:
+        return intake.accept(
+            csv_table(file, name="in.csv", ragged=of.ragged), of, outbox, ORIGIN, where=WHERE, name="in.csv"
+        )
+
+
+FIRST = (
+    "UserPrincipalName,PredictionTime,PredictionScore,ModelInfo\r\n"
+    'sarad@contoso.com,2023-04-20T05:52:56.683540+00:00,6,"Model accuracy: 67%,'
+    ' Model name: LeaverPrediction_M1"\r\n'
+    'sarad@contoso.com,2023-04-24T05:52:56.785527+00:00,9,"Model accuracy: 67%,'
+    ' Model name: LeaverPrediction_M1"\r\n'
+    'sarad@contoso.com,2023-04-24T05:52:56.613295+00:00,3,"Model accuracy: 67%,'
+    ' Model name: LeaverPrediction_M1"\r\n'
+)
+
+SECOND = (
+    "User_Principal_Name,Display_Name,Alert_Severity,Alert_Count,Aggregation_Date,Source_Workload,"
+    "AdditionalInfo_Salesforce,AdditionalInfo_Dropbox\r\n"
+    "sarad@contoso.com,Salesforce - Sensitive report downloaded and emailed externally,High,10,"
+    "2023-04-24T05:52:56.848498+00:00,Salesforce,text,text\r\n"
+    "sarad@contoso.com,Salesforce - Anomalous download of sales lead reports,Medium,6,"
+    "2023-04-24T05:52:56.656114+00:00,Salesforce,text,text\r\n"
+    "bradh@contoso.com,Salesforce - Printing sales reports,Low,50,2023-04-24T05:52:56.920533+00:00,"
+    "Salesforce,text,text\r\n"
+    "bradh@contoso.com,Salesforce - Excessive modifications to sensitive reports,Medium,3,"
+    "2023-04-24T05:52:56.890973+00:00,Salesforce,text,text\r\n"
+    "sarad@contoso.com,Dropbox - Sensitive files saved to personal Dropbox,High,14,"
+    "2023-04-24T05:52:56.482621+00:00,Dropbox,text,text\r\n"
+    "bradh@contoso.com,Dropbox - Anomalous file copy activity,Medium,5,"
+    "2023-04-24T05:52:56.929850+00:00,Dropbox,text,text\r\n"
+)
+
+
+def test_microsofts_first_example(outbox: Outbox) -> None:
+    """Three rows with a comma too many, two of one user and time, become this payload."""
+    done = example(outbox, "leaver-prediction")
+    assert done.counts == Counts(read=3, shaped=3)
+    assert payloads(outbox, done) == [FIRST]
+
+
+def test_microsofts_second_example(outbox: Outbox) -> None:
+    """Six rows of which the service would keep two become this payload of six."""
+    done = example(outbox, "salesforce-dropbox")
+    assert done.counts == Counts(read=6, shaped=6)
+    assert payloads(outbox, done) == [SECOND]
+
+
+@pytest.mark.parametrize("name", ["leaver-prediction", "salesforce-dropbox"])
+def test_an_example_sent_again(name: str, outbox: Outbox) -> None:
+    """The same file a second time sends nothing, and the outbox has one batch."""
+    first = example(outbox, name)
+    second = example(outbox, name)
+    assert second.counts == Counts(read=first.counts.read, skipped=first.counts.read)
+    assert (second.batches, second.sizes, second.changed) == ((), (), 0)
+    assert len(outbox.waiting()) == 1
+
+
+# -- what is sent, and what is sent before --------------------------------------------------------
+
+MONDAY = "2023-04-24T05:52:56Z"
+
+
+def test_identical_rows_are_merged(outbox: Outbox) -> None:
+    """Rows that are the same in canonical form are sent once and counted."""
+    done = accept(
+        outbox,
+        f"sarad@contoso.com,{MONDAY},9,x\r\n"
+        "SaraD@Contoso.com,2023-04-24T07:52:56+02:00,9.0,x\r\n"
+        f"sarad@contoso.com,{MONDAY},9,x\r\n",
+    )
+    assert done.counts == Counts(read=3, shaped=1, merged=2)
+    assert len(rows_sent(outbox, done)) == 1
+
+
+def test_one_late_row_sends_the_delta_alone(outbox: Outbox) -> None:
+    """A file that has grown by a row at its head sends that row; no accepted row moves."""
+    rows = [f"u{number}@contoso.com,{MONDAY},{number},x\r\n" for number in range(20)]
+    first = accept(outbox, "".join(rows))
+    second = accept(outbox, f"late@contoso.com,{MONDAY},1,x\r\n" + "".join(rows))
+    assert first.counts == Counts(read=20, shaped=20)
+    assert second.counts == Counts(read=21, shaped=1, skipped=20)
+    ((user, _, _, _),) = rows_sent(outbox, second)
+    assert user == "late@contoso.com"
+
+
+def test_another_order_sends_nothing(outbox: Outbox) -> None:
+    """The same rows in another order are known."""
+    rows = [f"u{number % 3}@contoso.com,{MONDAY},{number},x\r\n" for number in range(20)]
+    accept(outbox, "".join(rows))
+    assert accept(outbox, "".join(reversed(rows))).counts == Counts(read=20, skipped=20)
+
+
+def test_rows_are_known_over_many_runs_and_days(outbox: Outbox) -> None:
+    """What was accepted in any earlier run is known, whatever its event date."""
+    days = [f"u@contoso.com,20{year:02d}-02-28T23:59:59.999999Z,1,x\r\n" for year in range(0, 30, 7)]
+    for day in days:
+        assert accept(outbox, day).counts == Counts(read=1, shaped=1)
+    assert accept(outbox, "".join(days)).counts == Counts(read=5, skipped=5)
+
+
+def test_another_job_knows_nothing(tmp_path: Path) -> None:
+    """Rows accepted for one connector are new to another, which has its own outbox."""
+    row = f"sarad@contoso.com,{MONDAY},9,x\r\n"
+    first, second = (
+        Outbox(PosixDisk(), FakeClock(), f"{tmp_path}/a"),
+        Outbox(PosixDisk(), FakeClock(), f"{tmp_path}/b"),
+    )
+    assert accept(first, row).counts.shaped == 1
+    assert accept(second, row, profile(job="22222222-1111-1111-1111-111111111111")).counts.shaped == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "counts", "sent"),
+    [("send", Counts(read=2, shaped=1, skipped=1), 1), ("skip", Counts(read=2, skipped=2), 0)],
+)
+def test_a_changed_threshold(policy: str, counts: Counts, sent: int, outbox: Outbox) -> None:
+    """A row that comes again with its threshold changed is sent or skipped as ``on_change`` says."""
+    of = profile(f"on_change: {policy}\n")
+    accept(outbox, f"sarad@contoso.com,{MONDAY},9,x\r\nbradh@contoso.com,{MONDAY},9,x\r\n", of)
+    done = accept(outbox, f"sarad@contoso.com,{MONDAY},10,x\r\nbradh@contoso.com,{MONDAY},9,x\r\n", of)
+    assert (done.counts, done.changed) == (counts, 1)
+    assert len(rows_sent(outbox, done)) == sent
+
+
+def test_a_refused_row_is_not_a_changed_one(outbox: Outbox) -> None:
+    """A row with another threshold that `collisions: reject` refuses is counted as refused alone."""
+    of = profile("collisions: {policy: reject}\n")
+    accept(outbox, f"sarad@contoso.com,{MONDAY},1,a\r\n", of)
+    again = accept(outbox, f"sarad@contoso.com,{MONDAY},2,a\r\n", of)
+    assert (again.counts, again.changed) == (Counts(read=1, rejected=1), 0)
+
+
+def test_two_thresholds_in_one_run(outbox: Outbox) -> None:
+    """``on_change`` is about what was accepted before: two rows of one run are two rows."""
+    done = accept(
+        outbox,
+        f"sarad@contoso.com,{MONDAY},9,x\r\nsarad@contoso.com,{MONDAY},10,x\r\n",
+        profile("on_change: skip\n"),
+    )
+    assert (done.counts, done.changed) == (Counts(read=2, shaped=2), 0)
+
+
+# -- collisions -----------------------------------------------------------------------------------
+
+THREE = (
+    f"sarad@contoso.com,{MONDAY},5,a\r\nsarad@contoso.com,{MONDAY},9,b\r\nsarad@contoso.com,{MONDAY},7,c\r\n"
+)
+
+
+@pytest.mark.parametrize(("step", "window"), [("1us", 19), ("1ms", 16), ("1s", 13)])
+def test_spreading(step: str, window: int, outbox: Outbox) -> None:
+    """Rows of a user and time go out at different times within the second, the minute or the hour."""
+    done = accept(outbox, THREE, profile(f"collisions: {{policy: spread, step: {step}}}\n"))
+    times = [time for _, time, _, _ in rows_sent(outbox, done)]
+    assert done.counts == Counts(read=3, shaped=3)
+    assert len(set(times)) == 3
+    assert {time[:window] for time in times} == {"2023-04-24T05:52:56"[:window]}
+
+
+def test_spreading_respects_what_was_accepted(outbox: Outbox) -> None:
+    """3,600 rows fill an hour of seconds over three runs; the next one has no place and is refused."""
+    of = profile("collisions: {policy: spread, step: 1s}\n")
+    times = set()
+    for part in range(3):
+        rows = [
+            f"sarad@contoso.com,{MONDAY},{number},x\r\n" for number in range(part * 1200, part * 1200 + 1200)
+        ]
+        done = accept(outbox, "".join(rows), of)
+        assert done.counts == Counts(read=1200, shaped=1200)
+        times |= {time for _, time, _, _ in rows_sent(outbox, done)}
+    assert len(times) == 3600
+    done = accept(outbox, f"sarad@contoso.com,{MONDAY},3600,x\r\nbradh@contoso.com,{MONDAY},1,x\r\n", of)
+    assert done.counts == Counts(read=2, shaped=1, rejected=1)
+    assert done.reasons == {("", "no-free-slot"): 1}
+
+
+def test_reject(outbox: Outbox) -> None:
+    """With `reject` the first row of a user and time is sent, the others are refused, also in later runs."""
+    of = profile("collisions: {policy: reject}\n")
+    first = accept(outbox, THREE, of)
+    assert (first.counts, first.reasons) == (Counts(read=3, shaped=1, rejected=2), {("", "collision"): 2})
+    assert rows_sent(outbox, first) == [("sarad@contoso.com", "2023-04-24T05:52:56.000000+00:00", "5", "a")]
+    second = accept(outbox, THREE, of)
+    assert second.counts == Counts(read=3, skipped=1, rejected=2)
+
+
+def test_keep_greatest(outbox: Outbox) -> None:
+    """With `keep-greatest` the row with the greatest threshold is sent at its own time; others are merged."""
+    of = profile("collisions: {policy: keep-greatest}\n")
+    first = accept(outbox, THREE + f"bradh@contoso.com,{MONDAY},1,d\r\n", of)
+    assert (first.counts, first.reasons) == (Counts(read=4, shaped=2, merged=2), {})
+    assert rows_sent(outbox, first) == [
+        ("sarad@contoso.com", "2023-04-24T05:52:56.000000+00:00", "9", "b"),
+        ("bradh@contoso.com", "2023-04-24T05:52:56.000000+00:00", "1", "d"),
+    ]
+    assert accept(outbox, THREE, of).counts == Counts(read=3, merged=2, skipped=1)
+    greater = accept(outbox, THREE + f"sarad@contoso.com,{MONDAY},11,e\r\n", of)
+    assert greater.counts == Counts(read=4, shaped=1, merged=3)
+    assert rows_sent(outbox, greater) == [
+        ("sarad@contoso.com", "2023-04-24T05:52:56.000000+00:00", "11", "e")
+    ]
+
+
+# -- limits -----------------------------------------------------------------------------------------
+
+
+def test_five_thousand_rows_a_batch(outbox: Outbox) -> None:
+    """A batch has at most 5,000 rows, and the last one the rest."""
+    rows = [f"u{number}@contoso.com,{MONDAY},1,\r\n" for number in range(10_001)]
+    done = accept(outbox, "".join(rows))
+    assert done.sizes == (5000, 5000, 1)
+    assert [payload.count("\r\n") for payload in payloads(outbox, done)] == [5001, 5001, 2]
+    assert [row[0] for row in rows_sent(outbox, done)] == [
+        f"u{number}@contoso.com" for number in range(10_001)
+    ]
+
+
+def test_the_bytes_of_a_batch(outbox: Outbox) -> None:
+    """No batch is over the limit of bytes; a row that alone would be is refused and costs only itself."""
+    of = replace(profile(), limits=Limits(rows=5000, bytes=10_000))
+    rows = [f"u{number}@contoso.com,{MONDAY},1,{'x' * 3000}\r\n" for number in range(7)]
+    rows.insert(2, f"big@contoso.com,{MONDAY},1,{'x' * 10_000}\r\n")
+    done = accept(outbox, "".join(rows), of)
+    assert done.counts == Counts(read=8, shaped=7, rejected=1)
+    assert done.reasons == {("", "row-too-large"): 1}
+    assert done.sizes == (3, 3, 1)
+    assert all(len(payload) <= 10_000 for payload in payloads(outbox, done))
+
+
+def test_no_rows(outbox: Outbox) -> None:
+    """A file with a header alone is a run without batches, and on record."""
+    done = accept(outbox, "")
+    assert (done.counts, done.batches, done.rejects) == (Counts(), (), None)
+    assert Path(outbox.path, "runs", f"{done.run}.json").exists()
+
+
+def test_memory_stays_flat(outbox: Outbox) -> None:
+    """A table of 90 MB of text is accepted in less than half of that: rows are not kept."""
+
+    def rows() -> Iterator[SourceRow]:
+        for number in range(3_000):
+            yield SourceRow(
+                number + 2, (f"u{number % 500}@contoso.com", MONDAY, str(number), f"{number:>30000}")
+            )
+
+    tracemalloc.start()
+    try:
+        done = intake.accept(
+            Table(("user", "time", "score", "note"), rows()), profile(), outbox, ORIGIN, where=WHERE
+        )
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert done.counts == Counts(read=3_000, shaped=3_000)
+    assert peak < 40_000_000
+
+
+# -- refused rows -------------------------------------------------------------------------------------
+
+BAD = (
+    "sarad,2023-04-24T05:52:56Z,9,x\r\n"
+    'sarad@contoso.com,2023-04-24T05:52:56Z,many,"say ""no""\r\nand go"\r\n'
+    "sarad@contoso.com,2023-04-24T05:52:56Z,9\r\n"
+    "sarad@contoso.com,2023-04-24T05:52:56Z,9,=\udcff\r\n"
+    "sarad@contoso.com,2023-04-24T05:52:56Z,9,good\r\n"
+)
+
+
+def test_the_reject_file(outbox: Outbox) -> None:
+    """Each refused row stands in the reject file with its line, column, reason, advice and itself."""
+    done = accept(outbox, BAD)
+    assert done.counts == Counts(read=5, shaped=1, rejected=4)
+    assert done.reasons == {
+        ("user", "upn-without-domain"): 1,
+        ("score", "number-malformed"): 1,
+        ("", "ragged-short"): 1,
+        ("note", "invalid-utf8"): 1,
+    }
+    assert done.rejects == f"{outbox.path}/rejects/{done.run}.csv"
+    assert Path(done.rejects).read_bytes().decode("ascii") == (
+        "line,column,reason,advice,row\r\n"
+        "2,user,upn-without-domain,"
+        '"Look up the user principal name of the account, or append its domain in the query.",'
+        '"{""user"": ""sarad"", ""time"": ""2023-04-24T05:52:56Z"", ""score"": ""9"", ""note"": ""x""}"\r\n'
+        "3,score,number-malformed,"
+        '"Write plain digits 0 to 9, with a point before the fraction, or leave the row out.",'
+        '"{""user"": ""sarad@contoso.com"", ""time"": ""2023-04-24T05:52:56Z"", ""score"": ""many"", '
+        '""note"": ""say \\""no\\""\\r\\nand go""}"\r\n'
+        "5,,ragged-short,"
+        '"Write every field of the row, an empty one too, and check that the file is complete.",'
+        '"[""sarad@contoso.com"", ""2023-04-24T05:52:56Z"", ""9""]"\r\n'
+        "6,note,invalid-utf8,Save the file as UTF-8.,"
+        '"{""user"": ""sarad@contoso.com"", ""time"": ""2023-04-24T05:52:56Z"", ""score"": ""9"", '
+        '""note"": ""=\\udcff""}"\r\n'
+    )
+
+
+def test_a_line_that_cannot_be_divided(outbox: Outbox) -> None:
+    """A line with a stray quote stands in the reject file as it came, so that it can be put right."""
+    done = accept(outbox, f'"sarad"@contoso.com,{MONDAY},1,x\r\n')
+    assert done.rejects is not None
+    with Path(done.rejects).open(newline="") as file:
+        (found,) = csv.DictReader(file)
+    assert (found["reason"], json.loads(found["row"])) == (
+        "malformed-quoting",
+        f'"sarad"@contoso.com,{MONDAY},1,x',
+    )
+
+
+def test_many_refused_rows(outbox: Outbox) -> None:
+    """More refused rows than are kept in memory stand in the reject file, each once and in order."""
+    rows = [f"u{number},{MONDAY},1,\r\n" for number in range(4_100)]
+    done = accept(outbox, "".join(rows))
+    assert done.rejects is not None
+    with Path(done.rejects).open(newline="") as file:
+        found = [row[0] for row in csv.reader(file)]
+    assert found == ["line", *(str(number + 2) for number in range(4_100))]
+
+
+def test_too_many_refused_rows(outbox: Outbox) -> None:
+    """Over the limit nothing is accepted, the reject file is kept, and at the limit all the rest is."""
+    with pytest.raises(TooManyRefused) as caught:
+        accept(outbox, BAD, max_refused=3)
+    assert caught.value.where is not None
+    assert str(caught.value) == (
+        f"{caught.value.where}: 4 of 5 rows were refused, more than the 3 allowed; nothing was accepted. "
+        "Correct the rows that the reject file lists, then run this again."
+    )
+    assert Path(caught.value.where).read_bytes().count(b"\r\n") == 5
+    assert outbox.waiting() == []
+    assert left(outbox) == []
+    done = accept(outbox, BAD, max_refused=4)
+    assert done.counts == Counts(read=5, shaped=1, rejected=4)
+
+
+def test_a_file_that_breaks_off(outbox: Outbox) -> None:
+    """An input whose end cannot be divided into rows accepts none, however many were good."""
+    rows = [f"u{number}@contoso.com,{MONDAY},1,\r\n" for number in range(6_000)]
+    with pytest.raises(InputError) as caught:
+        accept(outbox, "".join(rows) + f'sarad@contoso.com,{MONDAY},1,"open\r\n')
+    assert caught.value.where == "in.csv:6002"
+    assert outbox.waiting() == []
+    assert left(outbox) == []
+    assert accept(outbox, "".join(rows)).counts.shaped == 6_000
+
+
+def test_no_value_of_a_row_is_in_a_message(outbox: Outbox) -> None:
+    """What is raised for bad input quotes no row."""
+    rows = f"hunter2,{MONDAY},1,hunter2\r\n"
+    with pytest.raises(TooManyRefused) as caught:
+        accept(outbox, rows, max_refused=0)
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(InputError) as broken:
+        accept(outbox, rows + f'x,{MONDAY},1,"hunter2')
+    assert "hunter2" not in str(broken.value)
+
+
+# -- the record of a run --------------------------------------------------------------------------------
+
+
+def test_the_manifest_of_a_batch(outbox: Outbox) -> None:
+    """A batch's manifest says who sent what by which profile, and what became of the whole run."""
+    accept(outbox, f"old@contoso.com,{MONDAY},1,\r\n")
+    of = replace(profile(), limits=Limits(rows=2, bytes=1_000_000))
+    text = (
+        f"old@contoso.com,{MONDAY},1,\r\n"
+        f"a@contoso.com,{MONDAY},1,\r\n"
+        f"a@contoso.com,{MONDAY},1,\r\n"
+        f"b@contoso.com,{MONDAY},1,\r\n"
+        f"c@contoso.com,{MONDAY},1,\r\n"
+        f"bad,{MONDAY},1,\r\n"
+    )
+    done = accept(outbox, text, of)
+    manifests = [outbox.manifest(outbox.reload(batch)) for batch in done.batches]
+    assert [(m.part, m.parts, m.rows) for m in manifests] == [(1, 2, 2), (2, 2, 1)]
+    for found in manifests:
+        assert found.run == done.run
+        assert found.origin == ORIGIN
+        assert found.destination == WHERE
+        assert found.content_type == "text/csv"
+        assert found.profile == {"name": "demo", "sha256": of.fingerprint}
+        assert found.counts == Counts(read=6, shaped=3, merged=1, skipped=1, rejected=1)
+        assert found.accepted == 1_770_000_000.0
+    record = json.loads(Path(outbox.path, "runs", f"{done.run}.json").read_text())
+    assert record["counts"] == {"read": 6, "shaped": 3, "merged": 1, "skipped": 1, "rejected": 1}
+    assert record["batches"] == list(done.batches)
+    assert record["rejects"] == done.rejects
+    assert record["at"] == "2026-02-02T02:40:00.000Z"
+    assert done.run.startswith("20260202T024000Z-")
+
+
+def test_progress_is_told(outbox: Outbox) -> None:
+    """While rows are read, their number is told every 2,000."""
+    told: list[int] = []
+    text = HEADER + "".join(f"u{number}@contoso.com,{MONDAY},1,\r\n" for number in range(4_001))
+    intake.accept(table(text), profile(), outbox, ORIGIN, where=WHERE, progress=told.append)
+    assert told == [2000, 4000]
+
+
+# -- a dry run ----------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_writes_nothing(outbox: Outbox) -> None:
+    """A dry run says what a real one would do, down to each row, and leaves every file as it was."""
+    accept(outbox, f"sarad@contoso.com,{MONDAY},5,a\r\n")
+    before = everything(outbox)
+    rows: list[tuple[str, ...]] = []
+    refused: list[Reject] = []
+    dry = intake.dry_run(
+        table(HEADER + THREE + f"bad,{MONDAY},1,\r\n"),
+        profile(),
+        outbox,
+        name="in.csv",
+        on_row=rows.append,
+        on_reject=lambda reject, _: refused.append(reject),
+    )
+    assert everything(outbox) == before
+    assert (dry.run, dry.batches, dry.rejects, dry.sizes) == ("", (), None, (2,))
+    assert dry.counts == Counts(read=4, shaped=2, skipped=1, rejected=1)
+    assert refused == [Reject(5, "user", "upn-without-domain", ("bad", MONDAY, "1", ""))]
+    done = accept(outbox, THREE + f"bad,{MONDAY},1,\r\n")
+    assert (done.counts, done.sizes, done.reasons) == (dry.counts, dry.sizes, dry.reasons)
+    assert rows_sent(outbox, done) == rows
+
+
+def test_a_dry_run_without_an_outbox(outbox: Outbox) -> None:
+    """A dry run makes no outbox, and without one nothing counts as sent."""
+    for of_outbox in (None, outbox):
+        assert intake.dry_run(table(HEADER + THREE), profile(), of_outbox).counts == Counts(read=3, shaped=3)
+    assert not Path(outbox.path).exists()
+
+
+def test_a_dry_run_where_nothing_was_ever_accepted(outbox: Outbox) -> None:
+    """An outbox that was only made has no ledger yet: every row is new. With batches, its lack is damage."""
+    outbox.create()
+    assert intake.dry_run(table(HEADER + THREE), profile(), outbox).counts == Counts(read=3, shaped=3)
+    accept(outbox, THREE)
+    outbox.disk.remove_tree(f"{outbox.path}/ledger")
+    with pytest.raises(DamageError):
+        intake.dry_run(table(HEADER + THREE), profile(), outbox)
+
+
+def test_a_dry_run_at_a_damaged_ledger(outbox: Outbox) -> None:
+    """A dry run says that the ledger is damaged; a real run makes it anew and knows its rows."""
+    accept(outbox, THREE)
+    (day,) = Path(outbox.path, "ledger", "days").rglob("*.rows")
+    day.write_bytes(b"?" + day.read_bytes()[1:])
+    with pytest.raises(DamageError) as caught:
+        intake.dry_run(table(HEADER + THREE), profile(), outbox)
+    assert str(caught.value) == (
+        f"{outbox.path}/ledger: a file of the row ledger is damaged, so a dry run cannot tell what is new. "
+        "Send rows: that makes the ledger anew from the batches."
+    )
+    assert accept(outbox, THREE).counts == Counts(read=3, skipped=3)
+    assert intake.dry_run(table(HEADER + THREE), profile(), outbox).counts == Counts(read=3, skipped=3)
+
+
+# -- the outbox around a run ---------------------------------------------------------------------------------
+
+
+def test_a_busy_outbox(outbox: Outbox) -> None:
+    """A run waits for another one of the same connector, as long as it is told to, and then gives up."""
+    outbox.create()
+    lock = outbox.intake_lock()
+    assert lock is not None
+    clock = outbox.clock
+    assert isinstance(clock, FakeClock)
+    began = clock.monotonic()
+    with pytest.raises(OutboxBusy) as caught:
+        accept(outbox, THREE)
+    assert str(caught.value) == (
+        f"{outbox.path}: another process is handing rows to this connector. "
+        "Wait until it is done, then run this again; nothing was accepted."
+    )
+    assert 300.0 <= clock.monotonic() - began < 300.1
+    lock.release()
+    assert accept(outbox, THREE).counts.shaped == 3
+
+
+def test_the_lock_is_given_back(outbox: Outbox) -> None:
+    """After a run, and after one that failed, the next finds no lock."""
+    accept(outbox, THREE)
+    with pytest.raises(InputError):
+        intake.accept(table("a,b\n"), profile(), outbox, ORIGIN, where=WHERE)
+    lock = outbox.intake_lock()
+    assert lock is not None
+    lock.release()
+
+
+def test_nothing_is_left_behind(outbox: Outbox) -> None:
+    """After a run there is no staged file, no announcement that the next one would merge, no warning."""
+    assert accept(outbox, BAD).warning == ""
+    assert left(outbox) == []
+    assert list(Path(outbox.path, "ledger", "pending").iterdir()) == []
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_the_modes_of_files(umask: int, outbox: Outbox) -> None:
+    """Every file is 0600 and every directory 0700, whatever the umask."""
+    before = os.umask(umask)
+    try:
+        accept(outbox, BAD)
+        accept(outbox, BAD + THREE)
+    finally:
+        os.umask(before)
+    found = {path: stat.S_IMODE(path.lstat().st_mode) for path in Path(outbox.path).rglob("*")}
+    found[Path(outbox.path)] = stat.S_IMODE(Path(outbox.path).lstat().st_mode)
+    assert len(found) > 15
+    assert {path for path, mode in found.items() if mode != (0o700 if path.is_dir() else 0o600)} == set()
+
+
+def test_an_outbox_that_cannot_be_made(tmp_path: Path) -> None:
+    """An error of the disk is told as the operator's next step."""
+    (tmp_path / "demo").write_text("a file where the outbox should be")
+    with pytest.raises(OutboxFull, match="the disk answered with an error"):
+        accept(outbox_in(tmp_path), THREE)
+
+
+# -- any table ----------------------------------------------------------------------------------
+
+USERS = st.sampled_from(("a@contoso.com", "B@contoso.com", "b@contoso.com", "nobody", ""))
+TIMES = st.sampled_from(
+    (MONDAY, "2023-04-24T05:52:56.5Z", "1682315576", "2023-04-25T00:00:00Z", "yesterday", "2023-04-24")
+)
+SCORES = st.sampled_from(("1", "1.0", "2", "10", "-3", "many", ""))
+NOTES = st.sampled_from(("", "x", "x,y", 'say "no"', "one\ntwo", "a\x07b")) | st.text(max_size=4)
+ROWS = st.lists(st.tuples(USERS, TIMES, SCORES, NOTES) | st.tuples(USERS, TIMES), max_size=12)
+POLICIES = st.sampled_from(
+    (
+        "",
+        "collisions: {policy: spread, step: 1s}\n",
+        "collisions: {policy: reject}\n",
+        "collisions: {policy: keep-greatest}\n",
+        "on_change: skip\n",
+    )
+)
+
+
+def written(rows: list[tuple[str, ...]]) -> str:
+    """Rows as CSV."""
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows(rows)
+    return text.getvalue()
+
+
+@settings(max_examples=40)
+@given(ROWS, ROWS, POLICIES)
+def test_counts_always_reconcile(
+    rows: list[tuple[str, ...]], more: list[tuple[str, ...]], policy: str
+) -> None:
+    """Of any rows each has one end, on record; a dry run foretells it; and a repetition sends nothing."""
+    of = profile(policy)
+    with tempfile.TemporaryDirectory() as folder:
+        outbox = outbox_in(folder)
+        pairs = set()
+        for part in (rows, rows + more, more):
+            dry = intake.dry_run(table(HEADER + written(part)), of, outbox)
+            done = accept(outbox, written(part), of)
+            assert done.counts == dry.counts
+            assert done.counts.read == len(part)
+            assert done.counts.shaped == sum(done.sizes) == len(rows_sent(outbox, done))
+            assert done.counts.rejected == sum(done.reasons.values())
+            assert {code for _, code in done.reasons} <= set(REASONS)
+            sent = [(user, time) for user, time, _, _ in rows_sent(outbox, done)]
+            assert len(set(sent)) == len(sent)
+            if "keep-greatest" not in policy:
+                assert not pairs & set(sent)
+            pairs |= set(sent)
+        again = accept(outbox, written(more), of)
+        assert again.counts.shaped == 0
+        assert again.batches == ()
+
+
+CHUNKS = st.characters(blacklist_categories=("Cs", "Cc")) | st.sampled_from(("\t", "\n", "\r\n", '"', ","))
+CELLS = st.lists(CHUNKS, max_size=8).map("".join)
+
+
+@settings(max_examples=40)
+@given(st.lists(CELLS, min_size=1, max_size=8, unique=True), st.integers(1, 3))
+def test_any_texts_arrive_as_they_are(notes: list[str], size: int) -> None:
+    """A CSV reader finds the same texts in the payloads, each once, and all else in canonical form."""
+    of = replace(profile(), limits=Limits(rows=size, bytes=1_000_000))
+    rows = [(f"U{n}@contoso.com", MONDAY, "1.0", note) for n, note in enumerate(notes)]
+    with tempfile.TemporaryDirectory() as folder:
+        outbox = outbox_in(folder)
+        found = rows_sent(outbox, accept(outbox, written(rows), of))
+    assert [(user, score, note) for user, _, score, note in found] == [
+        (f"u{n}@contoso.com", "1", note) for n, note in enumerate(notes)
+    ]
+    assert all(time[:20] == "2023-04-24T05:52:56." for _, time, _, _ in found)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=12, unique=True), st.data())
+def test_no_row_moves_another(numbers: list[int], data: st.DataObject) -> None:
+    """Whatever rows stand around a row, and in whatever order, its time on the wire is the same."""
+
+    def times(chosen: list[int]) -> dict[str, tuple[str, ...]]:
+        found: list[tuple[str, ...]] = []
+        text = HEADER + "".join(f"a@contoso.com,{MONDAY},{number},x\r\n" for number in chosen)
+        intake.dry_run(table(text), profile(), None, on_row=found.append)
+        return {row[2]: row for row in found}
+
+    whole = times(list(range(31)))
+    assert len({row[1] for row in whole.values()}) == 31
+    chosen = data.draw(st.permutations(numbers))
+    assert times(chosen) == {str(number): whole[str(number)] for number in chosen}

@@ -1,0 +1,157 @@
+"""Intake by blocks against the same rules applied to one row after the other."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from irmcore.counts import Counts
+from irmcore.intake import accept as intake
+from irmcore.intake.ledger.index import DAY_MICROSECONDS
+from irmcore.outbox import Destination, Outbox
+from irmcore.profile import Limits, Profile
+from irmcore.shaping import times
+from irmcore.shaping.batches import Batcher
+from irmcore.shaping.blocks import SourceRow
+from irmcore.shaping.collisions import NumberedRow, greatest
+from irmcore.shaping.readers import Table
+from irmcore.shaping.rows import RowRefused, ShapedRow, Shaper
+from irmcore.shaping.spreading import Slots, places
+
+from tests.common.irmcore.profiles import profile
+from tests.fakes.clock import FakeClock
+from tests.fakes.connector import ORIGIN, ROOT
+from tests.fakes.powerloss import PowerLossDisk
+
+HEADER = ("user", "time", "score", "note")
+WHERE = Destination("purview-indicators", {"cloud": "commercial", "job_id": "1111"}, "hold")
+
+Rows = Sequence[tuple[str, ...]]
+#: The rows that go out, their counts, how many changed, refusals by reason.
+End = tuple[list[tuple[str, ...]], Counts, int, Counter[tuple[str, str]]]
+
+
+class OneByOne:
+    """What becomes of rows, in sets of Python; it remembers what was accepted, by day."""
+
+    def __init__(self, of: Profile) -> None:
+        self._of = of
+        self._policy, self._step = of.collisions.policy, of.collisions.step
+        self._slot = Slots().slot
+        self._keys: defaultdict[int, set[bytes]] = defaultdict(set)
+        self._subjects: defaultdict[int, set[bytes]] = defaultdict(set)
+        self._slots: defaultdict[int, set[int]] = defaultdict(set)
+
+    def run(self, rows: Rows) -> End:
+        """The end of a run, after which its rows count as accepted."""
+        reasons: Counter[tuple[str, str]] = Counter()
+        shaped = list(self._shaped(rows, reasons))
+        merged = skipped = changed = 0
+        if self._policy == "keep-greatest":
+            shaped, merged = greatest(iter(shaped), HEADER.index("score"))
+        new: dict[bytes, tuple[int, ShapedRow]] = {}
+        slots: set[int] = set()
+        sent: list[tuple[str, ...]] = []
+        for _, _, row in shaped:
+            day = row.time // DAY_MICROSECONDS
+            another = row.subject in self._subjects[day]
+            if row.key in self._keys[day]:
+                skipped += 1
+            elif row.key in new:
+                merged += 1
+            elif another and self._of.on_change == "skip":
+                skipped += 1
+                changed += 1
+            else:
+                time = self._place(row, slots, set() if self._policy == "keep-greatest" else self._slots[day])
+                fields = (row.fields[0], times.canonical(time or row.time), *row.fields[2:])
+                if time is None:
+                    reasons["", "no-free-slot" if self._policy == "spread" else "collision"] += 1
+                elif Batcher(self._of).encode(fields) is None:
+                    reasons["", "row-too-large"] += 1
+                else:
+                    changed += another
+                    slots.add(self._slot(row.user, time))
+                    new[row.key] = self._slot(row.user, time), row
+                    sent.append(fields)
+        for slot, row in new.values():
+            day = row.time // DAY_MICROSECONDS
+            self._keys[day].add(row.key)
+            self._subjects[day].add(row.subject)
+            self._slots[day].add(slot)
+        rejected = sum(reasons.values())
+        return sent, Counts(len(rows), len(sent), merged, skipped, rejected), changed, reasons
+
+    def _shaped(self, rows: Rows, reasons: Counter[tuple[str, str]]) -> Iterator[NumberedRow]:
+        shaper = Shaper(self._of, HEADER)
+        for line, row in enumerate(rows):
+            try:
+                yield line, row, shaper.shape(row)
+            except RowRefused as why:
+                reasons[why.column, why.code] += 1
+
+    def _place(self, row: ShapedRow, *taken: set[int]) -> int | None:
+        spread = self._policy == "spread"
+        for time in places(row.time, row.key, self._step) if spread else (row.time,):
+            if not any(self._slot(row.user, time) in slots for slots in taken):
+                return time
+        return None
+
+
+def by_blocks(outbox: Outbox, of: Profile, rows: Rows) -> End:
+    """The same of the real intake."""
+
+    def table() -> Table:
+        return Table(HEADER, iter([SourceRow(line, row) for line, row in enumerate(rows)]))
+
+    sent: list[tuple[str, ...]] = []
+    intake.dry_run(table(), of, outbox, on_row=sent.append)
+    done = intake.accept(table(), of, outbox, ORIGIN, where=WHERE)
+    return sent, done.counts, done.changed, Counter(done.reasons)
+
+
+# Few users in few hours, so that in windows of 3,600 places rows meet; of each row some have another score.
+DAYS = ("2023-04-24T05:00:00Z", "2023-04-24T05:59:59.5Z", "2023-04-25T00:00:00Z", "never")
+NUMBERS = st.integers(0, 400)
+
+
+def made(number: int) -> tuple[str, ...]:
+    """A row that is told by its number: neighbours are the same detection with another score."""
+    detection, score = divmod(number, 3)
+    return f"u{detection % 2}@b.com", DAYS[min(detection % 25, 3)], str(score), f"n{detection // 8}"
+
+
+RUNS = st.lists(
+    st.tuples(NUMBERS, st.integers(0, 200)).map(lambda span: range(span[0], sum(span)))
+    | st.lists(NUMBERS, max_size=30),
+    min_size=1,
+    max_size=4,
+)
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("change", ["", "on_change: skip\n"])
+@pytest.mark.parametrize(
+    "policy",
+    ["{policy: spread, step: 1s}", "{policy: spread}", "{policy: reject}", "{policy: keep-greatest}"],
+)
+def test_blocks_end_as_rows_one_by_one(policy: str, change: str, *, narrow: bool) -> None:
+    """Each row of each run goes out, at its place, or is merged, skipped or refused, as it would be alone."""
+    of = profile(f"collisions: {policy}\n{change}")
+    of = replace(of, limits=Limits(rows=40, bytes=70 if narrow else 1_000_000))
+
+    @settings(max_examples=12)
+    @given(RUNS)
+    def compared(runs: list[Sequence[int]]) -> None:
+        disk = PowerLossDisk()
+        disk.make_dir(ROOT)
+        outbox, alone = Outbox(disk, FakeClock(), f"{ROOT}/demo"), OneByOne(of)
+        for numbers in runs:
+            rows = [made(number) for number in numbers]
+            assert by_blocks(outbox, of, rows) == alone.run(rows)
+
+    compared()

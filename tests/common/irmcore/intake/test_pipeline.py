@@ -1,0 +1,134 @@
+"""The pipeline with a crew and without: the same batches, counts and refusals, whatever the input."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from irmcore.disk import PosixDisk
+from irmcore.errors import InputError
+from irmcore.intake.ledger.index import Ledger, opened
+from irmcore.intake.pipeline import Pipeline
+from irmcore.profile import Limits, Profile
+from irmcore.shaping.readers import csv_table
+
+from tests.common.irmcore.profiles import profile
+
+USER = st.sampled_from(("sarad@contoso.com", "SaraD@contoso.com", "b@contoso.com", "nobody", ""))
+TIME = st.sampled_from(("2026-11-20T08:00:00Z", "2026-11-20T08:00:00.5Z", "2026-11-21T08:00:00Z", "never"))
+NOTE = st.sampled_from(
+    ("x", "", '"a, b"', '"say ""no"""', '"two\nlines"', '"two\r\nlines"', "zo\u00eb", "=1", "x,y")
+)
+ROW = st.builds("{},{},{},{}".format, USER, TIME, st.sampled_from(("1", "2", "many")), NOTE)
+ROWS = st.lists(ROW | st.sampled_from(("", "short", 'a"b,2026-11-20T08:00:00Z,1,"x')), max_size=60)
+POLICIES = ("{policy: spread, step: 1s}", "{policy: spread}", "{policy: reject}", "{policy: keep-greatest}")
+
+
+def run(of: Profile, data: bytes, known: Ledger | None, members: int) -> tuple[Any, ...]:
+    """All that comes out of a pipeline, or the error."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        with Path(file.name).open("rb") as stream:
+            pipeline, rejects, rows = Pipeline(of, known, members=members), [], []
+            try:
+                table = csv_table(stream, name="in.csv")
+                batches = [
+                    (filled.payload, filled.rowkeys(b"batch id"))
+                    for filled in pipeline.batches(
+                        table, "in.csv", None, lambda reject, _: rejects.append(reject), rows.append
+                    )
+                ]
+            except InputError as error:
+                return (str(error),)
+            return batches, pipeline.counts(), pipeline.reasons, pipeline.changed, rejects, rows
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@settings(max_examples=12)
+@given(ROWS, ROWS, st.sampled_from(("\n", "\r\n")))
+def test_a_crew_changes_nothing(policy: str, before: list[str], rows: list[str], end: str) -> None:
+    """Rows that are plain, odd, refused, repeated, or were accepted before end as they do without a crew."""
+    of = profile(f"collisions: {policy}\n")
+    head = f"user,time,score,note{end}"
+    first = (head + "".join(f"{row}{end}" for row in before)).encode()
+    data = (head + "".join(f"{row}{end}" for row in rows + before[::2] + rows[::3])).encode()
+    with tempfile.TemporaryDirectory() as place:
+        ledger = Ledger(PosixDisk(), place)
+        ledger.create()
+        ledger.rebuild(list)
+        sent = run(of, first, None, 0)
+        if len(sent) > 1:
+            ledger.merge(opened(rowkeys) for _, rowkeys in sent[0])
+        alone = run(of, data, Ledger(PosixDisk(), place), 0)
+        assert run(of, data, Ledger(PosixDisk(), place), 2) == alone
+
+
+def many(rows: int, note: str = "note") -> bytes:
+    """An input of many plain rows."""
+    lines = (
+        f"u{at % 97}@contoso.com,2026-11-{20 + at % 5}T08:00:00Z,{at % 7},{note} {at}\n" for at in range(rows)
+    )
+    return b"user,time,score,note\n" + "".join(lines).encode()
+
+
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_a_crew_at_a_large_input(members: int) -> None:
+    """Batches of full size are the same, to the byte, however many shaped them."""
+    data = many(30_000)
+    assert run(profile(), data, None, members) == run(profile(), data, None, 0)
+
+
+def test_rows_too_large_for_a_batch_are_found_by_a_crew_too() -> None:
+    """Where a row may not fit, its stretch is looked at row by row."""
+    of = profile()
+    of = type(of)(**{**vars(of), "limits": Limits(rows=100, bytes=200)})
+    data = many(3_000) + b"u@contoso.com,2026-11-20T08:00:00Z,1," + b"x" * 300 + b"\n"
+    alone = run(of, data, None, 0)
+    assert alone[2] == {("", "row-too-large"): 1}
+    assert run(of, data, None, 2) == alone
+
+
+def children() -> list[int]:
+    """The processes that this one has started."""
+    found = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
+    return [int(process) for processes in found for process in processes]
+
+
+@pytest.mark.parametrize("which", [slice(0, 1), slice(1, 2), slice(0, 2)])
+def test_members_that_are_killed_cost_no_row(which: slice, tmp_path: Path) -> None:
+    """What they have not given is shaped here: the same batches."""
+    data = many(20_000, note="x" * 500)
+    alone = run(profile(), data, None, 0)[0]
+    file = tmp_path / "in.csv"
+    file.write_bytes(data)
+    with file.open("rb") as stream:
+        pipeline = Pipeline(profile(), None, members=2)
+        before = set(children())
+        batches = pipeline.batches(csv_table(stream, name="in.csv"), "in.csv")
+        payloads = [next(batches).payload]
+        started = sorted(set(children()) - before)
+        assert len(started) == 2
+        for process in started[which]:
+            os.kill(process, signal.SIGKILL)
+        payloads += [filled.payload for filled in batches]
+    assert payloads == [payload for payload, _ in alone]
+    assert set(children()) == before
+
+
+def test_a_file_that_is_written_to_meanwhile_is_refused(tmp_path: Path) -> None:
+    """Members read at different moments: what they saw of a changed file is not one input."""
+    file = tmp_path / "in.csv"
+    file.write_bytes(many(20_000))
+    with file.open("rb") as stream:
+        batches = Pipeline(profile(), None, members=2).batches(csv_table(stream, name="in.csv"), "in.csv")
+        next(batches)
+        file.write_bytes(many(20_000, note="other"))
+        with pytest.raises(InputError, match="the file was changed while it was read"):
+            list(batches)

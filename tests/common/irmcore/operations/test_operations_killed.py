@@ -1,0 +1,149 @@
+"""What a person does to the queue, ended at any operation: done again, it comes to the same end, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+import pytest
+from irmcore.delivery.replies import Failure, Outcome, Reply
+from irmcore.errors import OperatorError, OutboxBusy
+from irmcore.operations.operations import Operations
+from irmcore.outbox import Batch
+
+from tests.common.irmcore.outbox.outboxes import left
+from tests.fakes.clock import FakeClock
+from tests.fakes.connector import ROOT, Connector, notes, row
+from tests.fakes.powerloss import Killed, PowerLossDisk
+from tests.fakes.transport import FakeTransport
+
+LINES = [row(0), row(1)]
+DAY = 86_400.0
+
+Act = Callable[[Operations, Connector], None]
+
+
+def the_batch(connector: Connector) -> Batch:
+    """The one batch there is, wherever it stands: the latest, if one was given up before."""
+    return next(connector.outbox.everything())
+
+
+def resolve(outcome: str) -> Act:
+    """`irmexport resolve BATCH --OUTCOME`."""
+
+    def act(operations: Operations, connector: Connector) -> None:
+        operations.resolve(connector.outbox, the_batch(connector).id, outcome, who="me", why="so")
+
+    return act
+
+
+def requeue(operations: Operations, connector: Connector) -> None:
+    """`irmexport requeue BATCH`."""
+    operations.requeue(connector.outbox, the_batch(connector).id, who="me", why="so")
+
+
+def resume(operations: Operations, connector: Connector) -> None:
+    """`irmexport resume`."""
+    operations.resume(connector.outbox)
+
+
+def clean_up(operations: Operations, connector: Connector) -> None:
+    """`irmexport clean-up`, after the retention times that the case has let pass."""
+    operations.clean_up()
+
+
+class Case(NamedTuple):
+    """An act on a batch that met ``answer``: how often its rows go after it, and if they are new then."""
+
+    answer: Outcome
+    act: Act
+    uploads: int
+    new: bool
+    quarantined: bool = False
+    days: float = 0.0
+
+
+LOST = Failure("reset", committed=True)
+AGAIN = Reply(503, wait=0.0)
+CASES = {
+    "resolve --sent": Case(LOST, resolve("sent"), 0, new=False),
+    "resolve --resend": Case(LOST, resolve("resend"), 1, new=False),
+    "resolve --withdraw, held": Case(LOST, resolve("withdraw"), 1, new=True),
+    "resolve --withdraw, dead": Case(Reply(400), resolve("withdraw"), 1, new=True),
+    "resolve --withdraw, queued": Case(AGAIN, resolve("withdraw"), 1, new=True),
+    "resolve --withdraw, quarantined": Case(AGAIN, resolve("withdraw"), 1, new=True, quarantined=True),
+    "requeue, dead": Case(Reply(400), requeue, 1, new=False),
+    "requeue, quarantined": Case(AGAIN, requeue, 1, new=False, quarantined=True),
+    "resume, paused": Case(Reply(403), resume, 1, new=False),
+    "resume, waiting": Case(Reply(503, wait=3600.0), resume, 1, new=False),
+    "clean-up, payloads": Case(Reply(200), clean_up, 0, new=False, days=8.0),
+    "clean-up, records": Case(Reply(200), clean_up, 0, new=False, days=401.0),
+}
+
+
+def prepared(case: Case) -> tuple[PowerLossDisk, FakeClock]:
+    """A durable outbox in which the case's batch waits for its act."""
+    disk = PowerLossDisk()
+    disk.make_dir(ROOT)
+    clock = FakeClock()
+    connector = Connector(disk, clock)
+    connector.accept(LINES)
+    connector.drain(FakeTransport(case.answer))
+    if case.quarantined:
+        connector.outbox.set_aside(the_batch(connector))
+    clock.advance(case.days * DAY)
+    return disk.settled(), clock
+
+
+def outcome(case: Case, disk: PowerLossDisk, clock: FakeClock) -> tuple[int, int]:
+    """The act again, then what a day does: how often the rows went, and how many were new."""
+    connector = Connector(disk, clock)
+    with suppress(OperatorError):  # it came to its end the first time
+        case.act(Operations(disk, clock, ROOT), connector)
+    service = FakeTransport()
+    connector.drain(service)
+    shaped = connector.accept(LINES).counts.shaped
+    connector.drain(service)
+    assert left(connector.outbox) == []
+    return sum("note 0" in notes(file) for file in service.kept), shaped
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_act_ended_at_any_operation(name: str) -> None:
+    """Killed at any of its operations, with or without a power loss, an act done again ends as it should."""
+    case = CASES[name]
+    expected = (case.uploads, 2 if case.new else 0)
+    before, clock = prepared(case)
+    number = 0
+    while True:
+        number += 1
+        disk = before.fork()
+        disk.kill_at = number
+        try:
+            case.act(Operations(disk, clock, ROOT), Connector(disk, clock))
+        except Killed:
+            for after in [disk.fork(), *disk.after_power_loss(8, seed=number)]:
+                assert outcome(case, after, clock) == expected, number
+        else:
+            break
+    assert number > 1, "the act does something"
+    for after in [disk.fork(), *disk.after_power_loss(8, seed=0)]:
+        found = outcome(case, after, clock)
+        if name == "clean-up, records":
+            continue  # what is left of the record is nobody's promise
+        assert found == expected
+
+
+def test_only_one_act_at_a_time() -> None:
+    """While a sender is at work a person's act is refused, and changes nothing."""
+    case = CASES["resolve --resend"]
+    disk, clock = prepared(case)
+    connector = Connector(disk, clock)
+    lock = connector.outbox.sender_lock()
+    assert lock is not None
+    operations = disk.operations
+    for other in CASES.values():
+        with pytest.raises(OutboxBusy, match=r"a sender is working"):
+            other.act(Operations(disk, clock, ROOT), connector)
+    assert disk.operations == operations

@@ -1,0 +1,211 @@
+"""What a connector goes through, every moment at which its power may go, and what must hold after that."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from irmcore.delivery.breaker_store import load_breaker
+from irmcore.delivery.circuit_breaker import CircuitBreaker
+from irmcore.delivery.replies import Outcome
+from irmcore.operations.operations import Operations
+from irmcore.outbox import Outbox
+
+from tests.common.irmcore.outbox.outboxes import left
+from tests.fakes.clock import FakeClock
+from tests.fakes.connector import ROOT, Connector, notes, notes_of
+from tests.fakes.powerloss import PowerLossDisk
+from tests.fakes.transport import FakeTransport
+
+SYNCS = ("sync", "sync_dir")
+IN_DONE = {"done SENT", "done WITHDRAWN", "done SPLIT"}
+WAITING = {"ready HELD", "ready DEAD"}
+DAY = 86_400.0
+
+
+class Told(NamedTuple):
+    """A batch's state, and the events of its history."""
+
+    state: str
+    events: tuple[str, ...]
+
+
+class Moment(NamedTuple):
+    """A disk as it is, and what was known then.
+
+    Rows that were ``offered`` and ``acknowledged``, files that the service has ``kept``; and what was
+    told, or seen outside: each batch's state and history, the records of runs, the gate. Those must
+    survive as they are.
+    """
+
+    where: str
+    disk: PowerLossDisk
+    offered: tuple[str, ...]
+    acknowledged: tuple[str, ...]
+    kept: tuple[bytes, ...]
+    told: Mapping[str, Told]
+    records: tuple[str, ...]
+    breaker: CircuitBreaker | None
+
+
+class Story:
+    """A connector's life, and the moments of it: before each sync, and whenever something is told.
+
+    Between two syncs what is pending only grows, so these moments have the states of all others too.
+    """
+
+    def __init__(self, disk: PowerLossDisk, *, in_doubt: str = "hold", before: Story | None = None) -> None:
+        """``before``: what happened on this disk until its process was killed, or ended."""
+        self.disk = disk
+        self.clock = FakeClock()
+        self.connector = Connector(disk, self.clock, in_doubt=in_doubt)
+        self.offered: list[str] = [] if before is None else list(before.offered)
+        self.acknowledged: list[str] = [] if before is None else list(before.acknowledged)
+        self.services: list[FakeTransport] = [] if before is None else list(before.services)
+        self.moments: list[Moment] = []
+        disk.watch = self._watch
+
+    def _watch(self, kind: str, path: str) -> None:
+        if kind in SYNCS:
+            self._remember(f"{kind} {path}")
+
+    def _remember(
+        self,
+        where: str,
+        told: Mapping[str, Told] = MappingProxyType({}),
+        records: Iterable[str] = (),
+        breaker: CircuitBreaker | None = None,
+    ) -> None:
+        files = tuple(file for service in self.services for file in service.kept)
+        known = (tuple(self.offered), tuple(self.acknowledged), files)
+        self.moments.append(Moment(where, self.disk.fork(), *known, told, tuple(records), breaker))
+
+    def tell(self, where: str) -> None:
+        """A moment at which somebody learns how things stand."""
+        here = Connector(self.disk.fork(), self.clock)
+        records = here.disk.names(f"{here.outbox.path}/runs")
+        self._remember(where, _on_record(here), records, load_breaker(here.outbox)[0])
+
+    def accept(self, lines: Iterable[str]) -> None:
+        given = list(lines)
+        self.offered += given
+        self.connector.accept(given)
+        self.acknowledged += given
+        self.tell("acknowledged")
+
+    def drain(self, *answers: Outcome) -> None:
+        self.services.append(FakeTransport(*answers, wire=self.tell))
+        self.connector.drain(self.services[-1])
+        self.tell("drained")
+
+    def withdraw_dead(self) -> None:
+        """Give up every DEAD batch, as `irmexport resolve --withdraw` does."""
+        operations = Operations(self.disk, self.clock, ROOT)
+        for batch in self.connector.outbox.waiting():
+            if batch.state is not None and batch.state.name == "DEAD":
+                gone = notes(self.connector.outbox.payload(batch, self.connector.outbox.manifest(batch)))
+                self.acknowledged = [line for line in self.acknowledged if notes_of([line])[0] not in gone]
+                operations.resolve(self.connector.outbox, batch.id, "withdraw", who="me", why="wrong")
+        self.tell("withdrawn")
+
+    def do(self, act: Callable[[Operations, Outbox], object]) -> None:
+        """What a person does to this connector."""
+        act(Operations(self.disk, self.clock, ROOT), self.connector.outbox)
+        self.tell("done")
+
+    def told(self) -> list[Moment]:
+        """The moments at which something was told."""
+        return [moment for moment in self.moments if not moment.where.startswith("sync")]
+
+
+def root() -> PowerLossDisk:
+    """A disk with an empty outbox directory."""
+    disk = PowerLossDisk()
+    disk.make_dir(ROOT)
+    return disk.settled()
+
+
+def problems_after(moment: Moment, disk: PowerLossDisk, *, in_doubt: str = "hold") -> Iterator[str]:
+    """What does not hold when a process starts on ``disk``, which a power loss at ``moment`` has left."""
+    clock = FakeClock()
+    clock.advance(DAY)
+    connector = Connector(disk, clock, in_doubt=in_doubt)
+    try:
+        yield from _forgotten(moment, connector)
+        yield from _wrong(moment, connector, doubled=in_doubt == "resend")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the connector does not work
+        yield f"{type(error).__name__}: {error}"
+
+
+def _on_record(connector: Connector) -> dict[str, Told]:
+    """Of each batch its state and the events of its history."""
+    found: dict[str, Told] = {}
+    for batch in connector.outbox.everything():  # the first of an id: one given up may stand beside it
+        events = tuple(str(event["event"]) for event in connector.outbox.history(batch))
+        found.setdefault(batch.id, Told(batch.state.name if batch.state else "unreadable", events))
+    return found
+
+
+def _forgotten(moment: Moment, connector: Connector) -> Iterator[str]:
+    """What was told and is not on record any more."""
+    now = _on_record(connector) if moment.told else {}
+    for name, (state, events) in moment.told.items():
+        found, history = now.get(name, Told("gone", ()))
+        if found != state:
+            yield f"a batch was told to be {state} and is {found}"
+        if history[: len(events)] != events:
+            yield f"the history of a batch was {events} and is {history}"
+    if moment.breaker is not None and load_breaker(connector.outbox)[0] != moment.breaker:
+        yield "the gate is not what it was"
+    for record in moment.records:
+        found = json.loads(connector.disk.read(f"{connector.outbox.path}/runs/{record}"))
+        rejected = found["counts"]["rejected"]
+        if rejected and connector.disk.read(found["rejects"]).count(b"\r\n") != rejected + 1:
+            yield "a refused row is not in the reject file"
+
+
+def _wrong(moment: Moment, connector: Connector, *, doubled: bool) -> Iterator[str]:
+    """What the next drain, the same rows again and one more drain get wrong."""
+    service = FakeTransport()
+
+    def seen() -> Counter[str]:
+        return Counter(note for file in [*moment.kept, *service.kept] for note in notes(file))
+
+    if connector.outbox.exists():
+        connector.drain(service)
+    lost = set(notes_of(moment.acknowledged)) - set(seen()) - set(connector.notes("HELD", "DEAD"))
+    if lost:
+        yield f"acknowledged, and lost: {sorted(lost)}"
+    connector.accept(dict.fromkeys(moment.offered))
+    connector.drain(service)
+    missing = set(notes_of(moment.offered)) - set(seen()) - set(connector.notes("HELD", "DEAD"))
+    if missing:
+        yield f"offered again, and lost: {sorted(missing)}"
+    twice = [note for note, times in seen().items() if times > 1]
+    if twice and not doubled:
+        yield f"sent twice: {sorted(twice)}"
+    if max(connector.standing().values(), default=0) > 1:
+        yield "a row is in two batches"
+    odd = set(connector.states().values()) - IN_DONE - WAITING
+    if odd:
+        yield f"batches are left as {sorted(odd)}"
+    if left(connector.outbox):
+        yield "what a dead run left is never removed"
+
+
+class Tally:
+    """Goes through the states after a power loss, and counts them."""
+
+    def __init__(self) -> None:
+        self.states = 0
+
+    def problems(self, moments: Iterable[Moment], limit: int, *, in_doubt: str = "hold") -> Iterator[str]:
+        """The problems in at most ``limit`` states after each of ``moments``."""
+        for number, moment in enumerate(moments):
+            for disk in moment.disk.after_power_loss(limit, seed=number):
+                self.states += 1
+                for problem in problems_after(moment, disk, in_doubt=in_doubt):
+                    yield f"power lost at {moment.where}: {problem}"

@@ -1,0 +1,273 @@
+"""The directory of a connector: batches found, changed, moved, and known when they are damaged."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from irmcore.clock import SystemClock
+from irmcore.disk import PosixDisk
+from irmcore.errors import BatchDamaged, OperatorError, UnknownFormat
+from irmcore.outbox import Outbox
+from irmcore.outbox import state_file as slots
+from irmcore.outbox.manifest import batch_id
+
+from tests.common.irmcore.outbox.outboxes import PATH, WHERE, accept, make
+from tests.fakes.powerloss import PowerLossDisk
+
+
+def test_the_layout_is_pinned() -> None:
+    """A box and a batch have these files, and FORMAT says which version wrote them."""
+    outbox = make()
+    (batch,) = accept(outbox, b"a,b")
+    assert outbox.disk.names(PATH) == [
+        *("FORMAT", "done", "gate", "intake.lock", "quarantine", "ready", "rejects", "runs", "sender.lock"),
+        "tmp",
+    ]
+    assert outbox.disk.read(f"{PATH}/FORMAT") == b"irmexport outbox 3\n"
+    assert batch.path == f"{PATH}/ready/{batch_id(WHERE, 'text/csv', b'a,b')}"
+    assert outbox.disk.names(batch.path) == ["attempts.jsonl", "manifest.json", "payload", "rowkeys", "state"]
+    assert outbox.disk.read(f"{batch.path}/payload") == b"a,b"
+    assert outbox.disk.read(f"{batch.path}/rowkeys") == b"keys of " + bytes.fromhex(batch.id)[:4]
+    assert slots.decode(outbox.disk.read(f"{batch.path}/state"), "").record == {
+        "v": 1,
+        "n": 0,
+        "name": "READY",
+        "at": 1_770_000_000.0,
+        "order": 1_770_000_000_000_000_000,
+        "attempts": 0,
+        "not_before": 0.0,
+        "reason": "",
+        "status": 0,
+        "request_id": "",
+    }
+
+
+def test_modes_on_a_real_disk(tmp_path: Path) -> None:
+    """Every file of an outbox has mode 0600 and every directory 0700."""
+    outbox = Outbox(PosixDisk(), SystemClock(), str(tmp_path / "small"))
+    outbox.create()
+    (batch,) = accept(outbox, b"a,b")
+    outbox.note(batch, {"event": "x"})
+    outbox.finish(outbox.change(batch, name="SENT"))
+    outbox.replace_file("connector.json", b"{}")
+    found = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "small").rglob("*")}
+    assert len(found) > 15
+    for path, mode in found.items():
+        assert mode == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_a_later_version_is_left_untouched() -> None:
+    """A directory with another FORMAT is refused, and nothing in it changes."""
+    outbox = make()
+    outbox.disk.write_at(f"{PATH}/FORMAT", 17, b"4")
+    before = list(outbox.disk.fork().settled().medium.tree())  # type: ignore[attr-defined]
+    for act in (outbox.create, outbox.check_format):
+        with pytest.raises(UnknownFormat, match="a format that this version does not know"):
+            act()
+    assert list(outbox.disk.settled().medium.tree()) == before  # type: ignore[attr-defined]
+
+
+def test_the_queue_is_first_in_first_out() -> None:
+    """Batches wait in the order of their runs, and of their parts within a run."""
+    outbox = make()
+    first = [batch.id for batch in accept(outbox, b"c", b"a", b"b", run="z")]
+    outbox.clock.sleep(1.0)
+    second = [batch.id for batch in accept(outbox, b"d", run="a")]
+    assert [batch.id for batch in outbox.waiting()] == first + second
+
+
+def test_a_change_is_one_write_in_place() -> None:
+    """A change of state grows no file and moves none, so it works on a full disk, a hundred times."""
+    outbox = make()
+    (batch,) = accept(outbox, b"a")
+    outbox.disk.full = True  # type: ignore[attr-defined]
+    for attempt in range(100):
+        batch = outbox.change(batch, name="INTENT", attempts=attempt)
+    assert batch == outbox.reload(batch.id)
+    assert (batch.number, batch.state.attempts if batch.state else 0) == (100, 99)
+
+
+def test_damage_to_a_state_is_noticed_and_mended_by_a_change() -> None:
+    """A flipped bit in any slot marks the batch; a person's change of state leaves it whole."""
+    outbox = make()
+    (batch,) = accept(outbox, b"a")
+    batch = outbox.change(batch, name="DEAD")
+    outbox.disk.write_at(f"{batch.path}/state", 3 * 512, b"\x01")
+    found = outbox.reload(batch.id)
+    assert (found.damaged, found.state) == (True, batch.state)
+    outbox.change(found, name="READY")
+    mended = outbox.reload(batch.id)
+    assert (mended.damaged, mended.state.name if mended.state else "") == (False, "READY")
+
+
+def test_a_state_that_cannot_be_read() -> None:
+    """A batch whose state is gone is shown as damaged, and its state is not changed by itself."""
+    outbox = make()
+    (batch,) = accept(outbox, b"a")
+    outbox.disk.remove(f"{batch.path}/state")
+    (found,) = outbox.waiting()
+    assert (found.state, found.damaged) == (None, True)
+    with pytest.raises(BatchDamaged, match="no state"):
+        outbox.change(found, name="READY")
+
+
+def test_a_batch_of_a_later_version_is_unknown() -> None:
+    """A state that a later version wrote is neither read nor called damaged."""
+    outbox = make()
+    (batch,) = accept(outbox, b"a")
+    outbox.disk.write_at(f"{batch.path}/state", 512, slots.encode({"v": 2}, 1))
+    (found,) = outbox.waiting()
+    assert (found.unknown, found.state, found.damaged) == (True, None, False)
+
+
+@pytest.mark.parametrize("bit", range(0, 24, 5))
+def test_every_flip_of_a_payload_is_noticed(bit: int) -> None:
+    """A payload that is not what was accepted is never handed out, nor is a missing one."""
+    outbox = make()
+    (batch,) = accept(outbox, b"a,b")
+    manifest = outbox.manifest(batch)
+    assert outbox.payload(batch, manifest) == b"a,b"
+    flipped = bytearray(b"a,b")
+    flipped[bit // 8] ^= 1 << bit % 8
+    outbox.disk.write_at(f"{batch.path}/payload", 0, bytes(flipped))
+    with pytest.raises(BatchDamaged, match="hash differs"):
+        outbox.payload(batch, manifest)
+    outbox.disk.remove(f"{batch.path}/payload")
+    with pytest.raises(BatchDamaged, match="hash differs"):
+        outbox.payload(batch, manifest)
+
+
+def test_a_manifest_must_be_there_and_its_own() -> None:
+    """A missing manifest and one of another batch are damage."""
+    outbox = make()
+    one, other = accept(outbox, b"a", b"b")
+    outbox.disk.remove(f"{one.path}/manifest.json")
+    with pytest.raises(BatchDamaged, match="missing"):
+        outbox.manifest(one)
+    outbox.disk.create(f"{one.path}/manifest.json", outbox.disk.read(f"{other.path}/manifest.json"))
+    with pytest.raises(BatchDamaged, match="another batch"):
+        outbox.manifest(one)
+
+
+def test_foreign_files_are_passed_over_and_kept() -> None:
+    """What irmexport did not write stops nothing, wherever it lies, and is still there after a clean-up."""
+    outbox = make()
+    accept(outbox, b"a")
+    foreign = ["notes.txt", "ready/README", "done/.DS_Store", "done/zz", "quarantine/x.tar", "runs/other"]
+    for name in foreign:
+        outbox.disk.create(f"{PATH}/{name}", b"mine")
+    outbox.disk.make_dir(f"{PATH}/ready/a directory")
+    assert len(list(outbox.everything())) == 1
+    outbox.clean_up(payload_seconds=0.0, batch_seconds=0.0)
+    outbox.sweep()
+    assert {outbox.disk.read(f"{PATH}/{name}") for name in foreign} == {b"mine"}
+    assert outbox.disk.exists(f"{PATH}/ready/a directory")
+
+
+def test_batches_are_found_by_the_beginning_of_their_id() -> None:
+    """Four hexadecimal digits or more find a batch in every place; anything else finds none."""
+    outbox = make()
+    one, two, three = accept(outbox, b"a", b"b", b"c")
+    outbox.finish(outbox.change(two, name="SENT"))
+    outbox.set_aside(three)
+    for batch in (one, two, three):
+        assert outbox.match(batch.id[:8]) == outbox.match(batch.id) == [batch.id]
+    for prefix in ("", one.id[:3], "../..", one.id[:8].upper() + "G", "zzzz", f"{one.id}0"):
+        assert outbox.match(prefix) == []
+    assert [outbox.place_of(b.id) for b in (one, two, three)] == ["ready", f"done/{two.id[:2]}", "quarantine"]
+    with pytest.raises(OperatorError, match="there is no batch"):
+        outbox.reload("0" * 64)
+
+
+def test_set_aside_and_brought_back() -> None:
+    """A batch goes to quarantine and comes back with all it had."""
+    outbox = make()
+    (batch,) = accept(outbox, b"a")
+    outbox.set_aside(batch)
+    assert (outbox.waiting(), [b.id for b in outbox.quarantined()]) == ([], [batch.id])
+    assert outbox.bring_back(outbox.quarantined()[0]) == batch
+
+
+def test_history_survives_a_torn_line() -> None:
+    """A line that a crash cut off costs itself alone; those before and after it are read."""
+    outbox = make()
+    (batch,) = accept(outbox, b"a")
+    assert outbox.history(batch) == []
+    outbox.note(batch, {"event": "one"})
+    outbox.disk.append(f"{batch.path}/attempts.jsonl", b'{"at": 1, "eve')
+    outbox.note(batch, {"event": "two"})
+    assert outbox.history(batch) == [
+        {"at": 1_770_000_000.0, "event": "one"},
+        {"at": 1_770_000_000.0, "event": "two"},
+    ]
+
+
+def test_a_file_in_the_place_of_a_batch_has_no_history() -> None:
+    """What irmexport did not write is no batch, and asking for its history is no error."""
+    outbox = make()
+    outbox.disk.create(f"{PATH}/quarantine/{'0' * 64}", b"mine")
+    assert [outbox.history(batch) for batch in outbox.quarantined()] == [[]]
+
+
+def test_two_boxes_know_nothing_of_each_other() -> None:
+    """Two connectors on one disk have queues and locks of their own."""
+    one = make("one")
+    disk = one.disk
+    assert isinstance(disk, PowerLossDisk)
+    two = make("two", disk)
+    accept(one, b"a")
+    locks = [one.sender_lock(), two.sender_lock(), one.intake_lock(), two.intake_lock()]
+    assert None not in locks
+    assert one.sender_lock() is None
+    assert (len(one.waiting()), two.waiting()) == (1, [])
+
+
+def test_a_file_is_replaced_as_a_whole() -> None:
+    """A settings file has its old content or the new one, after any error."""
+    outbox = make()
+    assert outbox.read_file("x") is None
+    outbox.replace_file("x", b"old")
+    disk = outbox.disk
+    assert isinstance(disk, PowerLossDisk)
+    for number in range(1, 5):
+        disk.fail_at[disk.operations + number] = 28
+        with pytest.raises(OSError, match="No space"):
+            outbox.replace_file("x", b"new")
+        assert outbox.read_file("x") in (b"old", b"new")
+    outbox.replace_file("x", b"new")
+    assert outbox.read_file("x") == b"new"
+
+
+def test_row_keys_are_read_while_the_batch_moves() -> None:
+    """Whoever reads a batch's row keys finds them, also when the sender moves it at that moment."""
+
+    class Moving(PowerLossDisk):
+        def read(self, path: str) -> bytes:
+            if path == f"{batch.path}/rowkeys" and self.exists(path):
+                self.rename(batch.path, f"{PATH}/quarantine/{batch.id}")
+            return super().read(path)
+
+    made = make()
+    (batch,) = accept(made, b"a")
+    outbox = Outbox(Moving(made.disk.settled().medium), made.clock, PATH)  # type: ignore[attr-defined]
+    found = outbox.look_up(batch.id)
+    assert found is not None
+    assert (found[0].place, found[1]) == ("quarantine", b"keys of " + bytes.fromhex(batch.id)[:4])
+    assert outbox.look_up("0" * 64) is None
+
+
+def test_a_batch_that_moves_is_not_shown_as_damaged() -> None:
+    """A batch that leaves the queue while the queue is listed is left out, not taken for a damaged one."""
+
+    class Moving(PowerLossDisk):
+        def read(self, path: str) -> bytes:
+            if path == f"{one.path}/state" and self.exists(path):
+                self.rename(one.path, f"{PATH}/quarantine/{one.id}")
+            return super().read(path)
+
+    made = make()
+    one, other = accept(made, b"a", b"b")
+    disk = Moving(made.disk.settled().medium)  # type: ignore[attr-defined]
+    assert [batch.id for batch in Outbox(disk, made.clock, PATH).waiting()] == [other.id]

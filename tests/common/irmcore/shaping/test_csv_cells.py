@@ -1,0 +1,134 @@
+"""Cells: whatever text it is, the rows and lines that csv.reader reads."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Union
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from irmcore.shaping.csv_cells import NUL_MARK, Broken, Cells
+
+Row = list[str]
+Found = list[tuple[int, Union[Row, Broken]]]
+
+#: What a reader may stumble over, and whole cells.
+ODD = st.sampled_from(
+    (
+        "a",
+        "",
+        '"',
+        '""',
+        ",",
+        "\n",
+        "\r\n",
+        "\r",
+        "\0",
+        "\x01",
+        "\u00eb",
+        '"x,y"',
+        '"x\ny"',
+        '"p""q"',
+        '""""',
+        " ",
+    )
+)
+CELL = st.sampled_from(
+    ("", "a", "b c", '"x,y"', '"p""q"', '"l\nm"', '"l\r\nm"', '"l\rm"', '""', '""""', '"e"')
+)
+PLAIN = st.builds(
+    lambda rows, end: end.join(",".join(row) for row in rows) + end,
+    st.lists(st.lists(CELL, min_size=3, max_size=3), max_size=12),
+    st.sampled_from(("\n", "\r\n")),
+)
+TEXT = PLAIN | st.lists(ODD, max_size=40).map("".join)
+PIECES = st.sampled_from((1, 2, 3, 7, 20, 100))
+
+
+def by_cells(data: bytes, width: int, piece: int) -> Found:
+    """All rows but the first, in stretches of about so many bytes."""
+    cells = Cells(io.BytesIO(data), piece=piece)
+    found: Found = []
+    try:
+        cells.row()
+    except (StopIteration, csv.Error):
+        return found
+    for stretch in cells.stretches(width):
+        rows = list(map(list, zip(*stretch.columns))) if stretch.columns else stretch.rows
+        assert len(stretch.lines) == len(rows) + 1
+        found += zip(stretch.lines, rows)
+        if stretch.broken is not None:
+            found.append((stretch.lines[-1], stretch.broken))
+    return found
+
+
+def by_reader(data: bytes) -> Found:
+    """The same by csv.reader, from the first byte to the last."""
+    last = [""]
+
+    def lines() -> io.TextIOWrapper:  # type: ignore[misc]
+        for line in io.TextIOWrapper(io.BytesIO(data), "utf-8", "surrogateescape", newline=""):
+            last[0] = line.replace("\0", NUL_MARK)
+            yield last[0]  # type: ignore[misc]
+
+    reader = csv.reader(lines(), strict=True)
+    found: Found = []
+    try:
+        next(reader)
+    except (StopIteration, csv.Error):
+        return found
+    while True:
+        first = reader.line_num + 1
+        try:
+            found.append((first, next(reader)))
+        except StopIteration:
+            return found
+        except csv.Error as error:
+            found.append((first, Broken(str(error), last[0].rstrip("\r\n"), reader.line_num > first)))
+
+
+@settings(max_examples=300)
+@given(TEXT, st.integers(1, 4), PIECES)
+@example('h,i\nx"a""b",1\n', 2, 100)
+@example('h,i\n"a""b"x,1\n', 2, 100)
+@example('h,i\n"a""b",1"\n"2",3\n', 2, 100)
+def test_cells_are_those_of_the_csv_module(text: str, width: int, piece: int) -> None:
+    """Odd or plain, and wherever stretches end: the same rows, lines and broken rows."""
+    data = text.encode()
+    assert by_cells(data, width, piece) == by_reader(data)
+
+
+@given(st.binary(max_size=60), PIECES)
+def test_any_bytes(data: bytes, piece: int) -> None:
+    """Bytes that are no text are divided as well, each such byte as its surrogate escape."""
+    assert by_cells(data, 2, piece) == by_reader(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "divided"),
+    [
+        (b"h,i\n1,2\n3,4\n", True),
+        (b"h,i\r\n1,2\r\n3,4", True),
+        (b'h,i\n"1, one","2 ""two"""\n"3\nthree",\n', True),
+        (b"h,i\n1,2\n3\n", False),
+        (b'h,i\n1,2" wide\n', False),
+        (b"h,i\n1,2\n\n", False),
+        (b"h,i\n1,2\r3,4\n", False),
+    ],
+)
+def test_which_stretches_are_divided_as_one_text(data: bytes, *, divided: bool) -> None:
+    """Plain rows, quoted cells and doubled quotes are divided in C; ragged, stray and empty ones are not."""
+    cells = Cells(io.BytesIO(data))
+    cells.row()
+    assert {bool(stretch.columns) for stretch in cells.stretches(2)} == {divided}
+
+
+def test_a_byte_order_mark_is_passed_over_where_it_may_stand() -> None:
+    """One at the beginning is no part of the first cell, if asked for; elsewhere it is text."""
+    assert Cells(io.BytesIO(b"\xef\xbb\xbfa,b\n"), bom=True).row() == ["a", "b"]
+    assert Cells(io.BytesIO(b"\xef\xbb\xbfa,b\n")).row() == ["\ufeffa", "b"]
+    cells = Cells(io.BytesIO(b"a,b\n\xef\xbb\xbfc,d\n"), bom=True)
+    cells.row()
+    assert [stretch.columns for stretch in cells.stretches(2)] == [[["\ufeffc"], ["d"]]]

@@ -1,0 +1,86 @@
+"""The reject file: each refused row with line, column, reason, advice and itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from irmcore.reasons import REASONS
+from irmcore.shaping.reject_file import WHOLE, Reject, header_line, line
+
+HEADER = ("user", "note")
+
+
+def test_the_header() -> None:
+    """The first line names the five columns."""
+    assert header_line() == b"line,column,reason,advice,row\r\n"
+
+
+@pytest.mark.parametrize(
+    ("reject", "expected"),
+    [
+        (
+            Reject(7, "user", "upn-without-domain", ("sarad", "text")),
+            (
+                b"7,user,upn-without-domain,"
+                b'"Look up the user principal name of the account, or append its domain in the query.",'
+                b'"{""user"": ""sarad"", ""note"": ""text""}"\r\n'
+            ),
+        ),
+        (
+            Reject(8, "", "ragged-long", ("sarad@contoso.com", "a", "b")),
+            (
+                b"8,,ragged-long,Put quotes around every field that contains a comma.,"
+                b'"[""sarad@contoso.com"", ""a"", ""b""]"\r\n'
+            ),
+        ),
+        (
+            Reject(9, "", "invalid-json", ("=1+1",)),
+            b'9,,invalid-json,Write one complete JSON object on each line.,"""=1+1"""\r\n',
+        ),
+        (
+            Reject(9, "", "malformed-quoting", ('"x"y,2',)),
+            (
+                b"9,,malformed-quoting,Quote the whole field and double each quote inside it.,"
+                b'"""\\""x\\""y,2"""\r\n'
+            ),
+        ),
+        (
+            Reject(10, "note", "invalid-utf8", ("=cmd|x", "\udcff\u00eb\r\n")),
+            (
+                b"10,note,invalid-utf8,Save the file as UTF-8.,"
+                b'"{""user"": ""=cmd|x"", ""note"": ""\\udcff\\u00eb\\r\\n""}"\r\n'
+            ),
+        ),
+    ],
+)
+def test_a_refused_row(reject: Reject, expected: bytes) -> None:
+    """A row stands as JSON in one cell, by name if it has as many values as the header; else its text."""
+    assert line(reject, HEADER) == expected
+
+
+#: All that a reader gives: characters, and marks for bytes that are none.
+WITH_BYTES = st.characters(blacklist_categories=("Cs",)) | st.sampled_from("\udc00\udc80\udcff")
+
+
+@given(
+    st.sampled_from(sorted(REASONS)),
+    st.lists(st.text(WITH_BYTES), max_size=3),
+    st.sampled_from(("user", "=1+1", 'a"b', "a\nb", "")),
+)
+def test_any_row_can_be_read_back(code: str, values: list[str], column: str) -> None:
+    """A line is ASCII of one record, its row cell is JSON of the values and begins no formula."""
+    written = line(Reject(3, column, code, tuple(values)), HEADER)
+    assert written.isascii()
+    ((number, where, reason, advice, cell),) = csv.reader(io.StringIO(written.decode(), newline=""))
+    assert (number, where, reason, advice) == ("3", column, code, REASONS[code].advice)
+    assert cell[0] in '{["'
+    found = json.loads(cell)
+    if code in WHOLE and len(values) == 1:
+        assert found == values[0]
+        return
+    assert found == (dict(zip(HEADER, values)) if len(values) == 2 else values)

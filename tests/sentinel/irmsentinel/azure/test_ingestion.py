@@ -1,0 +1,227 @@
+"""The ingestion destination: payloads, and Microsoft's client against the stand-in over HTTPS."""
+
+import gzip
+import io
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from azure.identity import ClientSecretCredential
+from azure.monitor.ingestion import LogsIngestionClient
+from irmcore.delivery.replies import Failure, Reply
+from irmcore.disk import PosixDisk
+from irmcore.errors import AddressRefused, DamageError
+from irmcore.http.upload import Upload
+from irmcore.outbox import Outbox
+from irmsentinel.azure import ingestion
+from irmsentinel.azure.ingestion import IngestionTransport, chunks, halves
+from irmsentinel.emulators import session as rehearsal
+from irmsentinel.emulators.management_api import Fault
+
+from tests.sentinel.irmsentinel.collector.collecting import TABLE, Rig
+
+
+def lines(sizes: list[int]) -> list[bytes]:
+    """JSON texts of these lengths."""
+    return [json.dumps("x" * (size - 2)).encode() for size in sizes]
+
+
+def test_chunks_are_exact() -> None:
+    """Each is a JSON array within the limit, as full as its rows let it be; no row is lost or moved."""
+    chance = random.Random(8)  # noqa: S311 - a repeatable example, no secret
+    made = lines([chance.randrange(3, 2_000) for _ in range(5_000)])
+    found = list(chunks(made, 10_000))
+    assert [row for payload, _ in found for row in json.loads(payload)] == [json.loads(line) for line in made]
+    assert [len(json.loads(payload)) for payload, _ in found] == [rows for _, rows in found]
+    assert max(len(payload) for payload, _ in found) <= 10_000
+    at = 0
+    for payload, rows in found[:-1]:
+        at += rows
+        assert len(payload) + 1 + len(made[at]) > 10_000  # the next row would not have fitted
+
+
+@pytest.mark.parametrize(("sizes", "rows"), [([4, 3], [2]), ([5, 3], [1, 1]), ([8], [1]), ([], [])])
+def test_the_limit_itself_is_within(sizes: list[int], rows: list[int]) -> None:
+    """Ten bytes: brackets, a comma, and rows of seven bytes together."""
+    assert [count for _, count in chunks(lines(sizes), 10)] == rows
+
+
+def test_a_row_larger_than_an_upload_is_a_fault_of_ours() -> None:
+    """Rows are made smaller before; one that is not must not go round the limit."""
+    with pytest.raises(ValueError, match="larger than an upload"):
+        list(chunks(lines([9]), 10))
+
+
+def test_microsofts_own_chunks_are_too_large_for_the_limit(rig: Rig) -> None:
+    """Why the client is given whole payloads: its own chunking overshoots what the service takes."""
+    at = rig.settings().target
+    credential = ClientSecretCredential(
+        at.tenant_id,
+        at.app_id,
+        rig.tenant.secret,
+        authority=at.login,
+        disable_instance_discovery=True,
+        connection_verify=at.ca_file,
+    )
+    client = LogsIngestionClient(at.endpoint, credential, connection_verify=at.ca_file, retry_total=0)
+    refused: list[Any] = []
+    rows = [{"Name": "x" * 20} for _ in range(40_000)]
+    client.upload(at.rule_id, at.stream, rows, on_error=refused.append)  # type: ignore[arg-type]
+    assert {one.error.status_code for one in refused} == {413}
+
+
+def token(rig: Rig) -> str:
+    """A token for Azure Monitor."""
+    target = rig.settings().target
+    return ingestion.tokens_for(target, ingestion.SCOPES[target.cloud], rehearsal.secret).token()
+
+
+def test_halves_are_the_rows_in_order() -> None:
+    """The same halves each time; a single row cannot be halved."""
+    payload = '[{"A":"é"},{"A":2},{"A":3}]'.encode()
+    assert halves(payload) == (('[{"A":"é"}]'.encode(), 1), (b'[{"A":2},{"A":3}]', 2))
+    assert halves(b'[{"A":1}]') is None
+
+
+def test_a_reply_keeps_names_and_loses_values() -> None:
+    """What the service says may quote the rows: nothing of a row is shown or kept."""
+    payload = json.dumps([{"UserId": "sarad@contoso.com", "Data": '{"upn": "bradh@contoso.com"}', "N": 40}])
+    said = r'Column UserId: "sarad@contoso.com" in {\"upn\": \"bradh@contoso.com\"}, 40'
+    assert ingestion.without_values(said, payload.encode()) == 'Column UserId: "…" in …, 40'
+
+
+def post(rig: Rig, payload: bytes, **other: Any) -> tuple[Any, int]:
+    """What one upload comes to, and how often COMMIT was called before it."""
+    target = rig.settings().target
+    at = {"endpoint": target.endpoint, "rule_id": target.rule_id, "stream": target.stream, **other}
+    committed = []
+    upload = Upload(
+        url=f"{at['endpoint']}/dataCollectionRules/{at['rule_id']}/streams/{at['stream']}",
+        token=other.get("token") or token(rig),
+        file_name="",
+        content_type="application/json",
+        content=io.BytesIO(payload),
+        length=len(payload),
+        deadline=20.0,
+    )
+    transport = IngestionTransport(ca_file=other.get("ca_file", target.ca_file))
+    return transport.post(upload, lambda: committed.append(1)), len(committed)
+
+
+def test_a_payload_goes_out_as_it_is_compressed_and_in_one_call(rig: Rig) -> None:
+    """One request, gzip, the same bytes."""
+    payload = b'[{"RecordId":"1","RecordType":40}]'
+    answer, committed = post(rig, payload)
+    assert isinstance(answer, Reply)
+    assert (answer.status, committed) == (204, 1)
+    assert answer.request_id
+    sent = [request for request in rig.tenant.asked if "/streams/" in request.path]
+    assert [gzip.decompress(request.body) for request in sent] == [payload]
+    assert sent[0].headers["content-encoding"] == "gzip"
+    assert rig.ids() == ["1"]
+
+
+def test_what_the_service_answers_is_told_as_it_is(rig: Rig) -> None:
+    """Status, code, request id and Retry-After; whatever Microsoft's client makes an exception of."""
+    answers = {
+        "too large": post(rig, json.dumps([{"Name": "x" * 1_000_000}]).encode())[0],
+        "no array": post(rig, b'{"Name": 1}')[0],
+        "unknown rule": post(rig, b"[]", rule_id=f"dcr-{'9' * 32}")[0],
+        "unknown stream": post(rig, b"[]", stream="Custom-Other")[0],
+        "another's token": post(rig, b"[]", token="x")[0],
+    }
+    assert {name: answer.status for name, answer in answers.items()} == {
+        "too large": 413,
+        "no array": 400,
+        "unknown rule": 404,
+        "unknown stream": 400,
+        "another's token": 401,
+    }
+    assert answers["unknown stream"].text.startswith("InvalidStream: ")
+    rig.tenant.fail(Fault("upload", 429, headers={"Retry-After": "17"}))
+    assert post(rig, b"[]")[0].wait == 17.0
+    rig.tenant.fail(Fault("upload", 200, body=b"<html>", headers={"Content-Type": "text/html"}))
+    assert post(rig, b"[]")[0].page
+
+
+def test_a_redirect_is_not_followed(rig: Rig) -> None:
+    """It would carry token and rows elsewhere."""
+    rig.tenant.fail(Fault("upload", 307, headers={"Location": f"{rig.tenant.url}/other"}))
+    answer, _ = post(rig, b"[]")
+    assert answer.status == 307
+    assert rig.tenant.count("/other") == 0
+
+
+def test_no_answer_is_in_doubt_only_after_something_was_sent(rig: Rig, tmp_path: Path) -> None:
+    """Refused and untrusted: nothing was sent. Cut off: nobody knows."""
+    assert post(rig, b"[]", endpoint="https://localhost:1")[0] == Failure("refused", committed=False)
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(str(other))
+    assert post(rig, b"[]", ca_file=str(other))[0] == Failure("tls", committed=False)
+    rig.tenant.fail(Fault("upload", cut=True, after=True))
+    assert post(rig, b'[{"RecordId":"1"}]')[0] == Failure("reset", committed=True)
+    assert rig.ids() == ["1"]
+
+
+def test_the_environment_is_not_looked_at(rig: Rig) -> None:
+    """A CA bundle of the environment must not overrule the settings'."""
+    os.environ["REQUESTS_CA_BUNDLE"] = "/nowhere.pem"
+    try:
+        assert post(rig, b"[]")[0].status == 204
+    finally:
+        del os.environ["REQUESTS_CA_BUNDLE"]
+
+
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        ("https://a-b1.westeurope-1.ingest.monitor.azure.com", True),
+        ("https://x.ingest.monitor.azure.us/", True),
+        ("http://x.ingest.monitor.azure.com", False),
+        ("https://x.ingest.monitor.azure.com.evil.example", False),
+        ("https://evil.example/x.ingest.monitor.azure.com", False),
+        ("https://u@x.ingest.monitor.azure.com", False),
+        ("https://x.ingest.monitor.azure.com:8443", False),
+        ("https://localhost:1", False),
+        ("", False),
+    ],
+)
+def test_rows_and_token_go_to_azure_monitor_alone(url: str, good: bool) -> None:  # noqa: FBT001
+    """A typing error or a changed file cannot lead them elsewhere."""
+    if good:
+        assert ingestion.checked_endpoint(url, emulator=False) == url.rstrip("/")
+        return
+    with pytest.raises(AddressRefused):
+        ingestion.checked_endpoint(url, emulator=False)
+
+
+def test_the_settings_beside_the_outbox_are_read_back_and_held_to_the_same_hosts(rig: Rig) -> None:
+    """A drain needs no settings file, and trusts the one beside the outbox no more than that."""
+    outbox = Outbox(PosixDisk(), rig.clock, str(rig.root / "box"))
+    outbox.create()
+    with pytest.raises(DamageError):
+        ingestion.load(outbox)
+    target = rig.settings().target
+    ingestion.save(outbox, target)
+    assert ingestion.load(outbox) == target
+    text = (rig.root / "box" / "connector.json").read_text()
+    assert "secret" in text  # the path of it
+    assert rig.tenant.secret not in text
+    (rig.root / "box" / "connector.json").write_text(text.replace(target.endpoint, "https://evil.example"))
+    with pytest.raises(AddressRefused):
+        ingestion.load(outbox)
+
+
+def test_the_stand_in_does_as_the_rule_says(rig: Rig) -> None:
+    """Undeclared columns are dropped, values cut at 64 KB, TimeGenerated set: what rows are held to."""
+    row = {"RecordId": "1", "NoColumn": "x", "Comments": "y" * 70_000, "AlertLinks": [{"a": 1}]}
+    post(rig, json.dumps([row]).encode())
+    (kept,) = rig.tenant.rows[TABLE]
+    assert "NoColumn" not in kept
+    assert len(kept["Comments"]) == 65_536
+    assert kept["AlertLinks"] == [{"a": 1}]
+    assert kept["TimeGenerated"] == "2026-11-21T12:00:00Z"

@@ -1,0 +1,99 @@
+"""Collectors to be killed: a nursery that has imported everything, and forks collectors as it is told.
+
+    python collect_worker.py OUTBOX TENANT
+
+Each line of its input forks a collector that makes rounds without end (``load``) or one round (``once``); the
+answer is its process id. ``wait PID`` is answered with its exit status. ``stopped PLACE`` makes a round with
+the outbox PLACE, once it is told to go on; ``again PLACE`` one, and one more in which nothing has to wait.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+import msal  # noqa: F401 - else each collector would load it, when it first asks for a token
+from irmcore.clock import SystemClock
+from irmcore.disk import PosixDisk
+from irmcore.errors import IrmError
+from irmcore.operations.operations import Operations
+from irmcore.outbox import Origin
+from irmsentinel.collector import collector
+from irmsentinel.collector import settings as collector_settings
+from irmsentinel.collector.service import Station
+from irmsentinel.collector.settings import Collecting
+from irmsentinel.emulators import session as rehearsal
+
+
+def settings(directory: Path) -> Collecting:
+    """The stand-in's settings."""
+    plain = collector_settings.parse(rehearsal.settings_text(), "collector.yaml")
+    here = rehearsal.settings_at(plain, directory)
+    return replace(here, health=None, options=replace(here.options, connections=3))
+
+
+def work(act: str, outbox: str, directory: Path) -> None:
+    """Rounds of a collector; those to be killed make things durable in as many parts as can be."""
+    if act in ("load", "stopped"):
+        collector.COMMIT_BLOBS = 2
+    station = Station(
+        settings(directory),
+        outbox,
+        rehearsal.secret,
+        Origin("t", "h", "tests"),
+        disk=PosixDisk(),
+        clock=SystemClock(),
+    )
+    if act == "stopped":
+        station.feed.check()  # signed in; what is killed is the round
+        os.kill(os.getpid(), signal.SIGSTOP)
+    while True:
+        try:
+            station.round()
+        except IrmError:
+            if act != "load":
+                raise
+        if act in ("once", "stopped"):
+            return
+        if act == "again":
+            Operations(PosixDisk(), SystemClock(), outbox).resume(station.outbox)
+            act = "once"
+
+
+def spawn(act: str, outbox: str, directory: Path) -> int:
+    """A collector's process id; one that stops itself has done so."""
+    pid = os.fork()
+    if pid:
+        if act == "stopped":
+            os.waitpid(pid, os.WUNTRACED)
+        return pid
+    code = 1
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        work(act, outbox, directory)
+        code = 0
+    except BaseException:  # noqa: BLE001 - shown by the test, through standard error
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def main(outbox: str, directory: Path) -> None:
+    """Carry out the lines of standard input."""
+    for line in sys.stdin:
+        act, _, rest = line.strip().partition(" ")
+        if act == "wait":
+            _, status = os.waitpid(int(rest), 0)
+            answer = os.waitstatus_to_exitcode(status)
+        else:
+            answer = spawn(act, rest or outbox, directory)
+        print(answer, flush=True)  # noqa: T201 - the nursery's answer
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

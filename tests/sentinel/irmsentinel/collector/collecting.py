@@ -1,0 +1,103 @@
+"""A collector at a stand-in of its tenant: real HTTPS, real MSAL, Microsoft's client, a clock of ours."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from irmcore.disk import PosixDisk
+from irmcore.outbox import Origin
+from irmsentinel.collector import settings as collector_settings
+from irmsentinel.collector.management_api import Feed
+from irmsentinel.collector.rate_limit import Governor
+from irmsentinel.collector.service import Station, feed
+from irmsentinel.collector.settings import Collecting
+from irmsentinel.content import artefacts as content
+from irmsentinel.content import tables
+from irmsentinel.emulators import session as rehearsal
+from irmsentinel.emulators import synthetic_records as synthetic
+from irmsentinel.emulators.management_api import Options, TenantStandIn
+from irmsentinel.kql import calls
+from irmsentinel.kql.engine import Engine
+
+from tests.fakes.clock import FakeClock
+
+HOUR = 3600
+DAY = 24 * HOUR
+NOW = 1_795_262_400.0  # 2026-11-21T12:00:00Z
+TABLE = "Compliance_IRM_AuditGeneral_CL"
+ORIGIN = Origin("tester", "here", "tests", {})
+
+
+class Rig:
+    """A stand-in, and collectors of it. ``alert`` makes a blob with one synthetic alert."""
+
+    def __init__(self, directory: Path, *, subscribed: bool = True, **options: Any) -> None:
+        self.clock = FakeClock(NOW)
+        known = Options(rehearsal.TENANT, rehearsal.APP, rehearsal.rules(), now=self.clock.now)
+        self.tenant = TenantStandIn(replace(known, **options), directory / "tenant", subscribed=subscribed)
+        self.root = directory / "outbox"
+        self.root.mkdir(mode=0o700)
+        self._numbers = itertools.count()
+
+    def settings(self, **given: Any) -> Collecting:
+        """Settings that lead to the stand-in; ``given`` are of Options, or requests_per_minute."""
+        self.tenant.announce()
+        plain = collector_settings.parse(rehearsal.settings_text(), "collector.yaml")
+        here = rehearsal.settings_at(plain, self.tenant.directory)
+        if "requests_per_minute" in given:
+            here = replace(here, requests_per_minute=given.pop("requests_per_minute"))
+        return replace(here, options=replace(here.options, **{"connections": 8, **given}))
+
+    def feed(self, change: Callable[[Collecting], Collecting] = lambda same: same) -> Feed:
+        """The client alone."""
+        settings = change(self.settings())
+        return feed(
+            settings, rehearsal.secret, Governor(settings.requests_per_minute, self.clock), self.clock
+        )
+
+    def station(
+        self, change: Callable[[Collecting], Collecting] = lambda same: same, **given: Any
+    ) -> Station:
+        """A collector with its sender; ``change`` alters its settings, ``given`` as in ``settings``."""
+        return Station(
+            change(self.settings(**given)),
+            str(self.root),
+            rehearsal.secret,
+            ORIGIN,
+            disk=PosixDisk(),
+            clock=self.clock,
+        )
+
+    def alert(self, ago: float, number: int | None = None, version: int = 0) -> dict[str, Any]:
+        """Make a blob of one new alert available ``ago`` seconds back; gives the record."""
+        at = self.clock.now() - ago
+        number = next(self._numbers) if number is None else number
+        record = synthetic.alert(number, version, at - 600, rehearsal.TENANT)
+        self.tenant.add(at, [record])
+        return record
+
+    def ids(self) -> list[str]:
+        """The record Ids of the table's rows, sorted."""
+        return sorted(row["RecordId"] for row in self.tenant.rows[TABLE])
+
+    def health(self) -> list[tuple[str, str, str]]:
+        """Event, result and reason of all health rows."""
+        rows = self.tenant.rows["IRMExportHealth_CL"]
+        return [(row["Event"], row["Result"], row.get("Reason", "")) for row in rows]
+
+    def alerts(self) -> list[tuple[str, int]]:
+        """What IRMAlerts makes of the table: alert id and number of updates."""
+        loaded = content.load()
+        known = tables.shapes(tables.load(loaded.root / "tables"))
+        with Engine(loaded.on_this_machine()) as engine:
+            engine.insert(known[TABLE][""], self.tenant.rows[TABLE])
+            kql = calls.text(loaded.named("IRMAlerts"), {"starttime": "ago(60d)"})
+            now = datetime.fromtimestamp(self.clock.now() + 60, UTC)
+            result = engine.run(kql, now=now)
+        at = [[c.name for c in result.columns].index(name) for name in ("AlertId", "UpdateCount")]
+        return sorted((row[at[0]], row[at[1]]) for row in result.rows)

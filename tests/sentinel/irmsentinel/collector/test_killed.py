@@ -1,0 +1,192 @@
+"""Real collectors, killed at any moment: the table has each record at least once, IRMAlerts exactly once."""
+
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from irmcore.clock import SystemClock
+from irmcore.disk import PosixDisk
+from irmcore.operations.operations import Operations
+from irmcore.outbox import Outbox, states
+from irmsentinel.collector import cursor as feed_cursor
+from irmsentinel.emulators import session as rehearsal
+from irmsentinel.emulators import synthetic_records as synthetic
+from irmsentinel.emulators.management_api import Fault
+
+from tests.sentinel.irmsentinel.collector.collecting import TABLE, Rig
+from tests.tracing import traced
+
+WORKER = Path(__file__).with_name("collect_worker.py")
+KILLS = 40
+#: Seconds that the kills may take.
+BOUND = 15.0
+
+
+class Nursery:
+    """The process that collectors are forked from."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, WORKER, rig.root, rig.tenant.directory],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, line: str) -> int:
+        """What it answers."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate(timeout=20)
+        assert self._process.returncode == 0
+
+
+def test_kill_9_at_random_loses_no_record_and_no_alert_is_counted_twice(tmp_path: Path) -> None:
+    """With blobs that come all the time, duplicates, throttling, lost answers of uploads."""
+    rig = Rig(tmp_path, page_size=7, latency=0.002, run_kql=False)
+    rig.tenant.options = replace(rig.tenant.options, now=time.time)
+    chance = random.Random(8)  # noqa: S311 - when to kill, no secret
+    made: dict[str, str] = {}
+    with rig.tenant as tenant:
+        tenant.announce()
+        nursery = Nursery(rig)
+        ask = nursery.ask
+        end, kills = time.monotonic() + BOUND, 0
+        while kills < KILLS and time.monotonic() < end:
+            pid = ask("load")
+            for _ in range(2):
+                number = len(made) // 2
+                for version in (0, 1):
+                    record = synthetic.alert(number, version, time.time() - 60, rehearsal.TENANT)
+                    made[record["Id"]] = record["AlertId"]
+                    for _ in range(chance.choice((1, 1, 2))):  # some come in two blobs
+                        tenant.add(time.time() - chance.uniform(2, 80_000), [record])
+            if chance.random() < 0.3:
+                tenant.fail(Fault("upload", cut=True, after=True))
+            if chance.random() < 0.3:
+                tenant.fail(Fault("blob", 400, "AF50000"))
+            # A collector's start takes longer than what is tested: the kill comes once it fetches.
+            asked, until = tenant.count("/audit/"), time.monotonic() + 5
+            while tenant.count("/audit/") == asked and time.monotonic() < until:
+                time.sleep(0.005)
+            time.sleep(chance.uniform(0, 0.6))
+            os.kill(pid, signal.SIGKILL)
+            assert ask(f"wait {pid}") == -signal.SIGKILL
+            kills += 1
+        tenant.recover()
+        resume(rig)
+        assert ask(f"wait {ask('once')}") == 0
+        nursery.close()
+    assert kills >= 5
+    found = Counter(rig.ids())
+    assert found.keys() == made.keys()
+    assert waiting(rig) == []
+    rig.clock.advance(time.time() - rig.clock.now())
+    assert rig.alerts() == sorted((alert, 1) for alert in set(made.values()))
+    assert len(tenant.rows[TABLE]) < 2 * len(made)  # a repeat is what a lost answer costs, not the rule
+
+
+#: Between two calls at which a round is killed in `make faults`; `make test` does a few.
+STRIDES = {
+    "rename": 1,
+    "unlink": 1,
+    "connect": 1,
+    "mkdir": 2,
+    "fsync": 3,
+    "write": 3,
+    "openat": 11,
+    "read": 13,
+}
+
+
+@pytest.mark.needs("strace")
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("call", "first", "stride"),
+    [
+        ("rename", 11, 5),  # of the first batch into ready/, of another into done/
+        *(pytest.param(call, 1, step, marks=pytest.mark.faults) for call, step in STRIDES.items()),
+    ],
+)
+def test_killed_at_each_call_of_a_round(
+    tmp_path: Path, call: str, first: int, stride: int, record_property: Any
+) -> None:
+    """A round killed at any system call: its cursor is true, the next brings each record, counted once."""
+    rig = Rig(tmp_path, run_kql=False)
+    rig.tenant.options = replace(rig.tenant.options, now=time.time)
+    made: dict[str, tuple[float, str]] = {}
+    with rig.tenant as tenant:
+        tenant.announce()
+        for number in range(5):
+            created = time.time() - 3600 * (number + 1)
+            record = synthetic.alert(number, 0, created - 60, rehearsal.TENANT)
+            tenant.add(created, [record])
+            made[record["Id"]] = (created, record["AlertId"])
+        tenant.add(created + 60, [record])  # one comes in two blobs
+        nursery = Nursery(rig)
+        kept = []
+        for number in itertools.count(first, stride):
+            tenant.rows[TABLE].clear()
+            rig.root = tmp_path / f"outbox-{number}"
+            rig.root.mkdir(mode=0o700)
+            pid = nursery.ask(f"stopped {rig.root}")
+            with traced(pid, call, number, tmp_path / "strace"):
+                status = nursery.ask(f"wait {pid}")
+            assert status in (0, -signal.SIGKILL)
+            check(rig, made)
+            assert nursery.ask(f"wait {nursery.ask(f'again {rig.root}')}") == 0
+            check(rig, made)
+            assert set(rig.ids()) == set(made)
+            assert waiting(rig) == []
+            kept += tenant.rows[TABLE]
+            if status == 0:
+                break
+        nursery.close()
+    tenant.rows[TABLE] = kept
+    rig.clock.advance(time.time() - rig.clock.now())
+    assert rig.alerts() == sorted((alert, 0) for _, alert in made.values())
+    kills = (number - first) // stride
+    assert kills >= 2
+    record_property(f"kills at {call}", kills)
+
+
+def check(rig: Rig, made: dict[str, tuple[float, str]]) -> None:
+    """The cursor is not past what is durable, and what counts as acknowledged is in the workspace."""
+    there = outbox(rig)
+    cursor = feed_cursor.load(there)
+    acknowledged = feed_cursor.acknowledged(there, cursor) if there.exists() else 0
+    durable = "".join(file.read_text() for file in Path(there.path).glob("[rdq]*/**/payload"))
+    for name, (created, _) in made.items():
+        assert created >= cursor.collected or name in durable
+        assert created >= acknowledged or name in rig.ids()
+
+
+def outbox(rig: Rig) -> Outbox:
+    """The collector's outbox."""
+    return Outbox(PosixDisk(), SystemClock(), f"{rig.root}/{rig.settings().target.outbox_name}")
+
+
+def resume(rig: Rig) -> None:
+    """Let all that waits go now, as `irmexport resume` does."""
+    Operations(PosixDisk(), SystemClock(), str(rig.root)).resume(outbox(rig))
+
+
+def waiting(rig: Rig) -> list[str]:
+    """The states of batches that have not ended."""
+    found = [*outbox(rig).waiting(), *outbox(rig).quarantined()]
+    return [b.state.name for b in found if b.state and b.state.name not in states.ENDED]

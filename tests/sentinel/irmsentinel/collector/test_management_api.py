@@ -1,0 +1,249 @@
+"""The client of the Management Activity API against the stand-in, over HTTPS."""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from irmcore.http.auth import TokenTrouble
+from irmsentinel.collector.api_errors import CODES, Kind, meaning
+from irmsentinel.collector.management_api import HOSTS, ContentItem, Fault, _text
+from irmsentinel.collector.rate_limit import Governor, Stopped
+from irmsentinel.emulators import session as rehearsal
+from irmsentinel.emulators.management_api import _TOKEN as TOKEN_PATH
+from irmsentinel.emulators.management_api import Fault as OnDemand
+
+from tests.fakes.clock import FakeClock
+from tests.sentinel.irmsentinel.collector.collecting import DAY, HOUR, NOW, Rig
+
+Made = Callable[..., Rig]
+START, END = int(NOW) - DAY, int(NOW)
+
+
+def test_start_stop_and_list(make_rig: Made) -> None:
+    """Starting twice and stopping twice is no error; a stop is not done over."""
+    rig = make_rig(subscribed=False)
+    feed = rig.feed()
+    assert feed.subscriptions() == []
+    assert [feed.start(), feed.start()] == [True, False]
+    assert [(s.content_type, s.status) for s in feed.subscriptions()] == [("Audit.General", "enabled")]
+    assert [feed.stop(), feed.stop()] == [True, False]
+
+
+def test_the_publisher_is_the_tenant_on_every_call_and_the_same(rig: Rig) -> None:
+    """Also on the next page and on a blob's own address: else a shared quota is used."""
+    for hours in range(1, 7):
+        rig.alert(hours * HOUR)
+    rig.tenant.options = replace(rig.tenant.options, page_size=2)
+    feed = rig.feed()
+    feed.check()
+    for item in feed.content(START, END):
+        feed.records(item)
+    assert dict(rig.tenant.publisher_seen) == {rehearsal.TENANT: 1 + 3 + 6}
+
+
+@pytest.mark.parametrize("header", ["NextPageUri", "NextPageUrl", "nextpageuri"])
+def test_every_page_is_read_once_and_in_order(make_rig: Made, header: str) -> None:
+    """Public collectors drop the last page and read the first twice; the docs name the header in two ways."""
+    rig = make_rig(page_size=3, next_page=header)
+    made = [rig.tenant.add(NOW - minutes * 60, []).id for minutes in range(10, 0, -1)]
+    assert [item.id for item in rig.feed().content(START, END)] == made
+
+
+def test_a_window_is_written_in_whole_seconds_of_24_hours() -> None:
+    """A 12-hour `hh` is a fault of public collectors; finer than seconds the API does not take."""
+    assert _text(int(NOW) + HOUR + 5) == "2026-11-21T13:00:05"
+
+
+def test_a_list_that_leads_back_ends(rig: Rig) -> None:
+    """A next page that was read already is a fault, not an endless loop."""
+    address = f"{rig.tenant.url}/api/v1.0/{rehearsal.TENANT}/activity/feed/subscriptions/content?nextPage=1"
+    rig.tenant.fail(*[OnDemand("content", 200, body=b"[]", headers={"NextPageUri": address})] * 9)
+    with pytest.raises(Fault, match="page-loop"):
+        list(rig.feed().content(START, END))
+
+
+@pytest.mark.parametrize(
+    "there", ["https://evil.example/x", "http://localhost:1/x", "https://localhost:1/x", "x"]
+)
+def test_the_token_is_sent_to_no_other_host(rig: Rig, there: str) -> None:
+    """Neither a content address nor a next page can lead it away; nothing is asked there."""
+    feed = rig.feed()
+    item = ContentItem("id", f"{there}/api/v1.0/{rehearsal.TENANT}/activity/feed/audit/1", NOW, NOW)
+    with pytest.raises(Fault, match="foreign-address"):
+        feed.records(item)
+    rig.tenant.fail(OnDemand("content", 200, body=b"[]", headers={"NextPageUri": there}))
+    with pytest.raises(Fault, match="foreign-address"):
+        list(feed.content(START, END))
+
+
+def test_another_tenants_path_on_the_same_host_is_refused(rig: Rig) -> None:
+    """The address must lead to this tenant's feed."""
+    item = ContentItem("id", f"{rig.tenant.url}/api/v1.0/another/activity/feed/audit/1", NOW, NOW)
+    with pytest.raises(Fault, match="foreign-address"):
+        rig.feed().records(item)
+
+
+def test_a_redirect_is_not_followed(rig: Rig) -> None:
+    """It would carry the token away."""
+    rig.tenant.fail(*[OnDemand("list", 302, headers={"Location": "https://localhost:1/"})] * 5)
+    with pytest.raises(Fault, match="http-302"):
+        rig.feed().subscriptions()
+
+
+AGAIN = {
+    "throttled with 403": OnDemand("list", 403, "AF429"),
+    "throttled with 429": OnDemand("list", 429, "AF429", headers={"Retry-After": "7"}),
+    "an internal error": OnDemand("list", 500, "AF50000"),
+    "an internal error with 400": OnDemand("list", 400, "AF50000"),
+    "an error object with 200": OnDemand("list", 200, "AF50000"),
+    "no array with 200": OnDemand("list", 200, body=b'{"value": []}'),
+    "a proxy's page": OnDemand(
+        "list", 200, body=b"<html>sign in</html>", headers={"Content-Type": "text/html"}
+    ),
+    "half a document": OnDemand("list", 200, body=b'[{"contentType":'),
+    "a gateway's 502": OnDemand("list", 502, body=b"Bad Gateway"),
+    "a connection that ends": OnDemand("list", cut=True),
+}
+
+
+@pytest.mark.parametrize("fault", AGAIN.values(), ids=AGAIN.keys())
+def test_what_may_pass_is_asked_again(rig: Rig, fault: OnDemand) -> None:
+    """Once it has passed, the answer counts; in between, time goes by."""
+    rig.tenant.fail(fault)
+    assert len(rig.feed().subscriptions()) == 1
+    assert rig.clock.now() > NOW
+
+
+def test_retry_after_is_kept_to_by_all(rig: Rig) -> None:
+    """No request begins before the time that the service named."""
+    rig.tenant.fail(OnDemand("list", 429, "AF429", headers={"Retry-After": "47"}))
+    rig.feed().subscriptions()
+    assert 47 <= rig.clock.now() - NOW < 49
+
+
+@pytest.mark.parametrize("fault", AGAIN.values(), ids=AGAIN.keys())
+def test_what_does_not_pass_is_a_fault(rig: Rig, fault: OnDemand) -> None:
+    """After five tries, of a kind that the next run tries again."""
+    rig.tenant.fail(*[fault] * 5)
+    with pytest.raises(Fault) as raised:
+        rig.feed().subscriptions()
+    assert raised.value.kind in (Kind.WAIT, Kind.THROTTLED)
+    assert rig.tenant.count("subscriptions/list") == 5
+
+
+def test_a_start_that_failed_without_a_word_is_no_success(rig: Rig) -> None:
+    """A status alone is an error as well: the subscription would be taken to be there."""
+    rig.tenant.fail(OnDemand("start", 500, times=5))
+    with pytest.raises(Fault, match="http-500"):
+        rig.feed().start()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [(400, "AF20022", Kind.SUBSCRIBE), (403, "AF10001", Kind.SETTINGS), (500, "AF20051", Kind.GONE)],
+)
+def test_the_code_decides_and_not_the_status(rig: Rig, status: int, code: str, kind: Kind) -> None:
+    """What cannot pass is asked once."""
+    rig.tenant.fail(OnDemand("list", status, code))
+    with pytest.raises(Fault, match=code) as raised:
+        rig.feed().subscriptions()
+    assert raised.value.kind is kind
+    assert rig.tenant.count("subscriptions/list") == 1
+
+
+def test_each_code_has_plain_words_and_a_next_step() -> None:
+    """Whoever must act is told what to do."""
+    for code, what in CODES.items():
+        assert what.words, code
+        assert what.next_step or what.kind in (Kind.GONE, Kind.ALREADY), code
+    assert meaning("AF77777", 400).kind is Kind.SETTINGS
+    assert meaning("AF77777", 503).kind is Kind.WAIT
+
+
+def test_a_token_that_is_refused_is_renewed_once_for_all_threads(rig: Rig) -> None:
+    """A rotated secret or an early end of a token costs one sign-in, not one a connection."""
+    feed = rig.feed()
+    item = next(feed.content(START, END)) if rig.alert(HOUR) else None
+    assert item is not None
+    rig.tenant.withdraw_token()
+    threads = [threading.Thread(target=feed.records, args=(item,)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(TOKEN_PATH.fullmatch(request.path) is not None for request in rig.tenant.asked) == 2
+    assert feed.records(item)
+
+
+def test_a_wrong_secret_is_told_as_entra_tells_it(rig: Rig) -> None:
+    """No request goes to the API without a token."""
+    feed = rig.feed()
+    rig.tenant.secret = "another"
+    with pytest.raises(TokenTrouble, match="AADSTS7000215"):
+        feed.subscriptions()
+    assert rig.tenant.count("/activity/") == 0
+
+
+def test_without_a_subscription_the_check_says_so(make_rig: Made) -> None:
+    """Missing, and disabled by an administrator, are two things."""
+    rig = make_rig(subscribed=False)
+    with pytest.raises(Fault, match="AF20022"):
+        rig.feed().check()
+    rig.tenant.disable()
+    with pytest.raises(Fault, match="AF20023"):
+        rig.feed().check()
+
+
+def test_the_services_clock_counts(rig: Rig) -> None:
+    """A machine whose clock is wrong would ask for windows that the API refuses, or that are empty."""
+    feed = rig.feed()
+    rig.tenant.options = replace(rig.tenant.options, now=lambda: NOW - 5 * DAY)
+    assert feed.check() == NOW - 5 * DAY
+
+
+def test_numbers_that_json_lacks_do_not_come_through(rig: Rig) -> None:
+    """NaN would make an upload invalid."""
+    blob = rig.tenant.add(NOW - HOUR, json.dumps([{"Id": "1", "X": float("nan")}]).encode())
+    feed = rig.feed()
+    assert feed.records(next(feed.content(START, END))) == [{"Id": "1", "X": None}]
+    assert blob.id
+
+
+def test_the_hosts_are_the_four_of_the_reference() -> None:
+    """A typing error here would send tokens elsewhere."""
+    assert sorted(HOSTS.values()) == [
+        "https://manage-gcc.office.com",
+        "https://manage.office.com",
+        "https://manage.office365.us",
+        "https://manage.protection.apps.mil",
+    ]
+
+
+def test_no_more_than_the_allowed_requests_begin_in_any_minute() -> None:
+    """The first ones need not wait; the rest wait for the window to pass."""
+    clock = FakeClock()
+    governor = Governor(5, clock)
+    begun = []
+    for _ in range(17):
+        governor.take()
+        begun.append(clock.monotonic())
+    assert begun[:5] == [0.0] * 5
+    assert all(later - earlier >= 60 for earlier, later in zip(begun, begun[5:], strict=False))
+    assert begun[-1] < 185
+
+
+def test_a_stopped_governor_ends_a_wait() -> None:
+    """A run that fails does not hang on what its threads wait for; the next run begins anew."""
+    clock = FakeClock()
+    governor = Governor(1, clock)
+    governor.hold(3600)
+    governor.stop()
+    with pytest.raises(Stopped):
+        governor.take()
+    with pytest.raises(Stopped):
+        governor.sleep(10)
+    governor.restart()
+    governor.take()
+    assert clock.monotonic() >= 3600

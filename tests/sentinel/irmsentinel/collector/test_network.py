@@ -1,0 +1,585 @@
+"""The collector's lines cut, slowed, refused in every way: each record arrives, IRMAlerts counts it once."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from irmcore.delivery.replies import Failure, Outcome, Reply
+from irmcore.delivery.sender import Sender
+from irmcore.disk import PosixDisk
+from irmcore.errors import ConfigurationError, IrmError, WaitError
+from irmcore.http.auth import MsalTokens
+from irmcore.http.upload import TokenHttp, Upload
+from irmcore.operations.operations import Operations
+from irmsentinel.azure import ingestion
+from irmsentinel.azure.ingestion import IngestionTransport
+from irmsentinel.collector import cursor as feed_cursor
+from irmsentinel.collector.collector import Collector
+from irmsentinel.collector.http import Answer, PooledHttp, Unreachable
+from irmsentinel.collector.management_api import Account, Feed
+from irmsentinel.collector.rate_limit import Governor
+from irmsentinel.collector.service import Station
+from irmsentinel.collector.settings import Collecting
+from irmsentinel.content import artefacts as content
+from irmsentinel.content import tables
+from irmsentinel.emulators import session as rehearsal
+from irmsentinel.emulators import synthetic_records as synthetic
+from irmsentinel.emulators.management_api import Fault
+
+from tests.fakes.chaos import CONNECTED, ChaosProxy, Weather
+from tests.fakes.impostor import WRONGS, Impostor
+from tests.sentinel.irmsentinel.collector.collecting import HOUR, NOW, ORIGIN, TABLE, Rig
+
+Made = Callable[..., Rig]
+#: Between two cut points of a client alone, and of whole rounds; `make faults` has closer ones.
+STRIDE, ROUND_STRIDE = 299, 1499
+EACH = pytest.mark.parametrize(
+    ("reset", "stride"),
+    [
+        *((True, STRIDE), (False, STRIDE)),
+        *(pytest.param(*pair, marks=pytest.mark.faults) for pair in ((True, 1), (False, 5))),
+    ],
+)
+CLOSE = pytest.mark.parametrize("stride", [ROUND_STRIDE, pytest.param(149, marks=pytest.mark.faults)])
+WAYS = pytest.mark.parametrize("way", ["up_cut", "down_cut"])
+
+
+class Season:
+    """Rounds of a collector through relays: ``api`` to Management API, ``out`` to sign-in and ingestion."""
+
+    def __init__(self, rig: Rig, api: ChaosProxy, out: ChaosProxy) -> None:
+        self.rig, self.api, self.out = rig, api, out
+        self.made: dict[str, tuple[float, str]] = {}
+
+    def settings(self, same: Collecting) -> Collecting:
+        """The same settings by way of the relays, and without health rows: the alerts are looked at."""
+        target = replace(same.target, endpoint=self.out.url)
+        return replace(same, root=self.api.url, target=target, health=None)
+
+    def token(self) -> str:
+        """A token for the Management API."""
+        found = self.settings(self.rig.settings())
+        return ingestion.tokens_for(found.target, f"{found.root}/.default", rehearsal.secret).token()
+
+    def station(self) -> Station:
+        """A collector as it starts: without a token, without an open connection."""
+        return self.rig.station(self.settings, connections=2)
+
+    def alert(self) -> None:
+        """A record that was not there before, and not in a time that was read before."""
+        self.rig.clock.advance(HOUR / 4)
+        record = self.rig.alert(600)
+        self.made[record["Id"]] = (self.rig.clock.now() - 600, record["AlertId"])
+
+    def round(self, station: Station) -> IrmError | None:
+        """A round as ``collect`` makes one, which holds what it promises however it ends."""
+        trouble = None
+        try:
+            station.round()
+        except IrmError as error:
+            trouble = error
+        self.check(station)
+        return trouble
+
+    def check(self, station: Station) -> None:
+        """The cursor is not past what is durable, and what counts as acknowledged is in the workspace."""
+        if not station.outbox.exists():
+            return
+        cursor = feed_cursor.load(station.outbox)
+        acknowledged = feed_cursor.acknowledged(station.outbox, cursor)
+        assert acknowledged <= cursor.collected
+        payloads = Path(station.outbox.path).glob("*/**/payload")
+        durable = {row["RecordId"] for file in payloads for row in json.loads(file.read_bytes())}
+        for name, (created, _) in self.made.items():
+            assert created >= cursor.collected or name in durable
+            assert created >= acknowledged or name in self.rig.ids()
+
+    def fair(self, station: Station | None = None) -> None:
+        """Two hours later, in fair weather, everything is there."""
+        self.api.weather = self.out.weather = Weather()
+        self.rig.clock.advance(2 * HOUR)
+        assert self.round(station or self.station()) is None
+        assert set(self.rig.ids()) == set(self.made)
+
+    def end(self) -> None:
+        """All records are in the table, and each alert counts once."""
+        self.fair()
+        assert self.rig.alerts() == sorted((alert, 0) for _, alert in self.made.values())
+
+
+@pytest.fixture
+def season(make_rig: Made) -> Iterator[Season]:
+    """Relays in front of a stand-in without alerts."""
+    rig = make_rig(run_kql=False)
+    port = int(rig.tenant.url.rsplit(":", 1)[1])
+    with ChaosProxy(("127.0.0.1", port)) as api, ChaosProxy(("127.0.0.1", port)) as out:
+        yield Season(rig, api, out)
+
+
+def most(line: ChaosProxy, way: str) -> int:
+    """The most bytes that a connection has passed that way."""
+    return max(passed.up if way == "up_cut" else passed.down for passed in line.passed)
+
+
+# -- the line is cut --------------------------------------------------------------------
+
+
+@CLOSE
+@WAYS
+@pytest.mark.parametrize("what", ["api", "out"])
+@pytest.mark.timeout(300)
+def test_rounds_whose_connections_are_cut(season: Season, what: str, way: str, stride: int) -> None:
+    """Each connection cut after so many bytes: what counts as read is there, the next brings the rest."""
+    line = {"api": season.api, "out": season.out}[what]
+    season.alert()
+    station = season.station()
+    assert season.round(station) is None
+    last = most(line, way)
+    ends = Counter[bool]()
+    for number, cut in enumerate([*range(0, last, stride), last - 1]):
+        season.alert()
+        line.weather = Weather(**{way: cut, "reset": bool(number % 2)})
+        trouble = season.round(season.station())
+        ends[trouble is None and not set(season.made) - set(season.rig.ids())] += 1
+        season.fair()
+    assert ends[False] >= 1, "no cut was felt"
+
+
+@EACH
+@WAYS
+@pytest.mark.timeout(300)
+def test_an_answer_of_the_api_is_whole_or_none(season: Season, way: str, *, reset: bool, stride: int) -> None:
+    """Cut after any byte, an answer is the one that the service gave, or there is none."""
+    many = [synthetic.alert(number, 0, NOW, rehearsal.TENANT) for number in range(16)]
+    season.rig.tenant.add(NOW - 600, many)  # several TLS records: of one that is cut, nothing is seen
+    feed = season.rig.feed(season.settings)
+    (item,) = feed.content(int(NOW) - HOUR, int(NOW) + HOUR)
+    url, token = item.uri, season.token()
+    feed.close()
+
+    def ask() -> Answer:
+        http = PooledHttp(1, ca_file=str(season.rig.tenant.ca_file), proxy=None)
+        try:
+            return http.ask("GET", url, token)
+        finally:
+            http.close()
+
+    whole = ask()
+    assert whole.status == 200
+    season.api.settle()
+    last = season.api.passed[-1].up if way == "up_cut" else season.api.passed[-1].down
+    kinds: Counter[str] = Counter()
+    for cut in range(0, last, stride * (last // 2_000 + 1)):
+        season.api.weather = Weather(**{way: cut, "reset": reset})
+        try:
+            answer = ask()
+        except Unreachable as trouble:
+            kinds[trouble.kind] += 1
+        else:
+            kinds["answer"] += 1
+            # Where the connection's end counts as the headers', they do not say how long the body is.
+            assert answer.body == whole.body or "content-length" not in answer.headers, cut
+    assert kinds["reset"] > 1, kinds
+    assert set(kinds) <= {"reset", "refused", "protocol", "tls", "answer"}, kinds
+
+
+class Uploads:
+    """Uploads of one row each through a line, with their outcomes."""
+
+    def __init__(self, season: Season) -> None:
+        self._season = season
+        target = season.settings(season.rig.settings()).target
+        self._url = ingestion.service(target, rehearsal.secret).url(target.destination.address)
+        self._transport = IngestionTransport(ca_file=target.ca_file)
+        self._token = ingestion.tokens_for(target, ingestion.SCOPES[target.cloud], rehearsal.secret).token()
+        self.outcomes: list[Outcome] = []
+
+    def send(self, weather: Weather, deadline: float = 10.0, url: str = "") -> Outcome:
+        """One more row, in that weather."""
+        self._season.out.weather = weather
+        body = json.dumps([{"RecordId": str(len(self.outcomes))}]).encode()
+        upload = Upload(
+            url or self._url, self._token, "", "application/json", io.BytesIO(body), len(body), deadline
+        )
+        self.outcomes.append(self._transport.post(upload, lambda: None))
+        return self.outcomes[-1]
+
+    def check(self) -> Counter[str]:
+        """What an outcome says is true of what the table has; gives how many there were of each kind."""
+        self._season.out.settle()
+        time.sleep(0.3)  # the stand-in's own threads end a moment after the connections
+        kept = Counter(int(row["RecordId"]) for row in self._season.rig.tenant.rows[TABLE])
+        kinds: Counter[str] = Counter()
+        for number, outcome in enumerate(self.outcomes):
+            if isinstance(outcome, Reply):
+                kinds["reply"] += 1
+                assert (outcome.status, kept[number]) == (204, 1), number
+            else:
+                kinds[f"committed {outcome.committed}"] += 1
+                kinds["lost"] += kept[number]
+                assert kept[number] <= int(outcome.committed), (number, outcome)
+        return kinds
+
+
+@EACH
+@WAYS
+@pytest.mark.timeout(300)
+def test_an_upload_cut_after_any_byte(season: Season, way: str, *, reset: bool, stride: int) -> None:
+    """What counts as sent is in the table, what counts as not sent is not; in between there is doubt."""
+    uploads = Uploads(season)
+    assert isinstance(uploads.send(Weather()), Reply)
+    season.out.settle()
+    last = season.out.passed[-1].up if way == "up_cut" else season.out.passed[-1].down
+    for cut in [*range(0, last, stride), *range(max(0, last - 100), last, max(stride // 10, 1))]:
+        uploads.send(Weather(**{way: cut, "reset": reset}))
+    kinds = uploads.check()
+    assert kinds["committed True"] > 3, kinds
+    if way == "down_cut":
+        assert kinds["lost"], "what the doubt is for"
+
+
+# -- it hangs, or drips -----------------------------------------------------------------
+
+SLOW = [
+    Weather(drip=0.1),
+    Weather(up_cut=0, hang=True),
+    Weather(down_cut=0, hang=True),
+    Weather(up_cut=700, hang=True),
+    Weather(down_cut=1500, hang=True),
+]
+
+
+def test_a_request_of_the_api_ends_at_its_deadline(season: Season) -> None:
+    """However little comes, a request ends as a time-out, and its connection serves no other."""
+    http = PooledHttp(1, ca_file=str(season.rig.tenant.ca_file), proxy=None, deadline=0.4)
+    url = f"{season.api.url}/api/v1.0/{rehearsal.TENANT}/activity/feed/subscriptions/list"
+    for weather in SLOW:
+        http.close()
+        season.api.weather = weather
+        begin = time.monotonic()
+        with pytest.raises(Unreachable, match="timeout"):
+            http.ask("GET", url, "a-token")
+        assert time.monotonic() - begin < 4, weather
+        season.api.weather = Weather()
+        assert http.ask("GET", url, "a-token").status == 401
+    season.rig.tenant.fail(Fault("list", 200, body=b"[]" + b" " * 500, drip=0.05))
+    begin = time.monotonic()
+    with pytest.raises(Unreachable, match="timeout"):
+        http.ask("GET", url, season.token())
+    assert time.monotonic() - begin < 4, "no time-out between two bytes ends this"
+    http.close()
+
+
+def test_the_second_request_of_a_connection_ends_at_its_deadline_too(season: Season) -> None:
+    """A connection that stays open for several requests is ended by each one's own deadline."""
+    url = f"{season.api.url}/api/v1.0/{rehearsal.TENANT}/activity/feed/subscriptions/list"
+
+    def opened() -> PooledHttp:
+        http = PooledHttp(1, ca_file=str(season.rig.tenant.ca_file), proxy=None, deadline=1.0)
+        assert http.ask("GET", url, "a-token").status == 401
+        return http
+
+    opened().close()
+    season.api.weather = Weather(down_cut=most(season.api, "down_cut") + 20, hang=True)
+    http = opened()
+    begin = time.monotonic()
+    with pytest.raises(Unreachable, match="timeout"):
+        http.ask("GET", url, "a-token")
+    assert 0.5 < time.monotonic() - begin < 4
+    assert len(season.api.passed) == 2
+    http.close()
+
+
+def test_an_upload_ends_at_its_deadline(season: Season) -> None:
+    """However little comes, an upload ends as a time-out, in doubt unless nothing of it can have arrived."""
+    uploads = Uploads(season)
+    for weather in SLOW:
+        begin = time.monotonic()
+        outcome = uploads.send(weather, deadline=0.4)
+        assert time.monotonic() - begin < 4, weather
+        assert isinstance(outcome, Failure)
+        assert outcome.kind == "timeout"
+        assert season.rig.ids() == [] or outcome.committed
+    season.rig.tenant.fail(Fault("upload", 500, body=b" " * 500, drip=0.05))
+    begin = time.monotonic()
+    assert uploads.send(Weather(), deadline=0.4) == Failure("timeout", committed=True)
+    assert time.monotonic() - begin < 4, "no time-out between two bytes ends this"
+
+
+class Hasty:
+    """A collector and a sender whose requests, all of them, end after ``seconds``."""
+
+    def __init__(self, season: Season, seconds: float) -> None:
+        self._season = season
+        settings = season.settings(season.rig.settings(connections=2))
+        target, clock = settings.target, season.rig.clock
+        self.station = season.station()  # for its outbox, and what it says of it
+        feed = Feed(
+            Account(settings.root, target.tenant_id, settings.publisher_id),
+            PooledHttp(2, ca_file=target.ca_file, proxy=None, deadline=seconds),
+            self._tokens(target, f"{settings.root}/.default", seconds),
+            governor=Governor(2000, clock),
+            clock=clock,
+        )
+        known = tables.shapes(tables.load(content.root() / "tables"))
+        self._collector = Collector(
+            feed,
+            Governor(2000, clock),
+            self.station.outbox,
+            target,
+            known[TABLE][""].columns,
+            settings.options,
+            ORIGIN,
+        )
+        scope = ingestion.SCOPES[target.cloud]
+        service = replace(
+            ingestion.service(target, rehearsal.secret),
+            deadline=seconds,
+            tokens=self._tokens(target, scope, seconds),
+        )
+        self._sender = Sender(self.station.outbox, service)
+
+    def _tokens(self, target: ingestion.Target, scope: str, seconds: float) -> MsalTokens:
+        return MsalTokens(
+            login=target.login,
+            tenant_id=target.tenant_id,
+            app_id=target.app_id,
+            secret=lambda: rehearsal.secret(target.credential),
+            scope=scope,
+            http=TokenHttp(ca_file=target.ca_file, proxy=None, deadline=seconds),
+            known_login=False,
+        )
+
+    def round(self) -> IrmError | None:
+        """Collect, then send."""
+        trouble = None
+        try:
+            self._collector.run()
+        except IrmError as error:
+            trouble = error
+        self._sender.drain()
+        self._season.check(self.station)
+        return trouble
+
+
+@pytest.mark.parametrize("what", ["api", "out"])
+def test_a_round_on_a_slow_line_comes_to_an_end(season: Season, what: str) -> None:
+    """Sign-in, API or workspace hang or drip: the round ends, nothing is lost, the next round brings it."""
+    for weather in (Weather(up_cut=0, hang=True), Weather(drip=0.1)):
+        season.alert()
+        hasty = Hasty(season, 0.3)
+        {"api": season.api, "out": season.out}[what].weather = weather
+        begin = time.monotonic()
+        assert isinstance(hasty.round(), WaitError)
+        assert time.monotonic() - begin < 15
+        season.fair()
+
+
+def test_a_workspace_that_hangs_stops_no_collecting(season: Season) -> None:
+    """Its uploads end at their deadline; what is collected meanwhile waits, and arrives."""
+    hasty = Hasty(season, 0.3)
+    season.alert()
+    assert hasty.round() is None
+    season.out.weather = Weather(up_cut=0, hang=True)
+    for _ in range(3):
+        season.rig.clock.advance(HOUR)
+        season.alert()
+        assert hasty.round() is None
+    assert len(season.rig.ids()) == 1
+    season.end()
+
+
+# -- TLS, redirects, proxies ------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:ssl:DeprecationWarning")  # an old protocol is the case
+@pytest.mark.parametrize("wrong", WRONGS)
+def test_no_server_is_told_anything_that_must_not_be_trusted(
+    season: Season, tmp_path: Path, wrong: str
+) -> None:
+    """Another name, a wrong date, another authority, TLS 1.1: neither token nor secret nor row leaves."""
+    uploads = Uploads(season)
+    with Impostor(tmp_path, wrong) as there:
+        http = PooledHttp(1, ca_file=str(there.ca_file), proxy=None, deadline=5.0)
+        with pytest.raises(Unreachable, match="tls"):
+            http.ask("GET", f"{there.url}/", "a-token")
+        http.close()
+        uploads._transport = IngestionTransport(ca_file=str(there.ca_file))  # noqa: SLF001
+        url = f"{there.url}/dataCollectionRules/dcr-1/streams/Custom-X"
+        assert uploads.send(Weather(), url=url) == Failure("tls", committed=False)
+
+        def astray(same: Collecting) -> Collecting:
+            target = replace(same.target, endpoint=there.url, ca_file=str(there.ca_file))
+            return replace(same, target=target, health=None)
+
+        with pytest.raises(WaitError, match="certificate"):
+            season.rig.station(astray).round()
+    assert there.connections >= 3
+    assert there.heard == b""
+
+
+@pytest.mark.parametrize("where", ["discovery", "token", "list", "content", "blob", "upload"])
+def test_no_redirect_of_the_collector_is_followed(season: Season, tmp_path: Path, where: str) -> None:
+    """Neither token nor secret nor row goes where an answer points to: nobody comes there at all."""
+    with Impostor(tmp_path) as other:
+        for status in (301, 302, 303, 307, 308):
+            season.alert()
+            to = {"Location": f"{other.url}/elsewhere"}
+            season.rig.tenant.fail(Fault(where, status, headers=to, times=20))
+            trouble = season.round(season.station())
+            assert trouble is not None or set(season.made) - set(season.rig.ids())
+            season.rig.tenant.recover()
+            season.fair()
+    assert (other.connections, other.heard) == (0, b"")
+
+
+def test_the_whole_way_leads_through_a_proxy(season: Season) -> None:
+    """With a proxy all arrives; the proxy is shown neither token nor secret nor row."""
+    season.alert()
+    season.out.weather = Weather(answer=CONNECTED)
+    station = season.rig.station(lambda same: via(season, same))
+    station.round()
+    assert set(season.rig.ids()) == set(season.made)
+    asked = b"".join(passed.asked for passed in season.out.passed)
+    assert asked.count(b"CONNECT ") == len(season.out.passed) >= 6
+    for hidden in (b"uthorization", season.rig.tenant.secret.encode(), b"activity/feed", b"streams"):
+        assert hidden not in asked
+
+
+def via(season: Season, same: Collecting) -> Collecting:
+    """Settings with the relay ``out`` as their proxy."""
+    return replace(same, target=replace(same.target, proxy=season.out.proxy), health=None)
+
+
+REFUSALS = [
+    b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Negotiate\r\n\r\n",
+    b"HTTP/1.1 502 Bad Gateway\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: https://elsewhere.invalid/\r\n\r\n",
+    b"220 mail.example ESMTP\r\n",
+    b"",
+]
+
+
+@pytest.mark.parametrize("signed_in", [True, False], ids=["api-and-upload", "token"])
+def test_a_proxy_that_refuses_costs_no_record(season: Season, *, signed_in: bool) -> None:
+    """Whatever it answers to CONNECT, nothing is lost, and all arrives once it lets connections through."""
+    season.out.weather = Weather(answer=CONNECTED)
+    station = season.rig.station(lambda same: via(season, same))
+    season.alert()
+    season.round(station)
+    for answer in REFUSALS:
+        if not signed_in:
+            station = season.rig.station(lambda same: via(season, same))
+        season.alert()
+        season.out.weather = Weather(answer=answer)
+        asked = len(season.out.passed)
+        trouble = season.round(station)
+        assert trouble is not None
+        assert set(season.made) - set(season.rig.ids())
+        if signed_in and b" 407 " in answer:
+            assert isinstance(trouble, ConfigurationError)
+            assert len(season.out.passed) - asked == 1, "a proxy that wants a sign-in is not asked again"
+        season.out.weather = Weather(answer=CONNECTED)
+        season.rig.clock.advance(2 * HOUR)
+        assert season.round(station) is None
+        assert set(season.rig.ids()) == set(season.made)
+
+
+# -- what answers is not the service ----------------------------------------------------
+
+NONE_OF_ITS_OWN = [b"", b"null", b"{}", b"[null]", b'[{"contentType": 5}]', b"<html>\xfc", b"\x00"]
+ANSWERED = [
+    (where, status)
+    for where in ("discovery", "token", "list", "content", "blob", "upload")
+    for status in (200, 403, 500, 503)
+]
+
+
+@pytest.mark.parametrize(
+    ("where", "status"),
+    [
+        pytest.param(
+            where,
+            status,
+            marks=() if status == 200 or (where, status) == ("upload", 503) else pytest.mark.faults,
+        )
+        for where, status in ANSWERED
+    ],
+)
+def test_whatever_answers_in_place_of_a_service(season: Season, where: str, status: int) -> None:
+    """Empty, other JSON, HTML, bytes that are no text: the round ends in words, nothing is lost."""
+    station = season.station()
+    for body in NONE_OF_ITS_OWN:
+        if where == "blob" and status == 200 and body.startswith(b"["):
+            continue  # a list is a blob, whatever is in it
+        season.alert()
+        season.rig.tenant.fail(Fault(where, status, body=body, times=20))
+        if where in ("discovery", "token"):
+            station = season.station()  # which has no token yet
+        assert season.round(station) is not None or set(season.made) - set(season.rig.ids())
+        season.rig.tenant.recover()
+        season.rig.clock.advance(2 * HOUR)
+        Operations(PosixDisk(), season.rig.clock, str(season.rig.root)).resume(station.outbox)
+    season.fair(station)
+
+
+def test_a_page_that_is_no_text_refuses_its_batch_as_its_status_says(season: Season) -> None:
+    """A proxy's page in another encoding is an answer like any other: the batch waits, the others go."""
+    uploads = Uploads(season)
+    for status in (200, 403, 503):
+        season.rig.tenant.fail(
+            Fault("upload", status, body=b"<html>\xfc</html>", headers={"Retry-After": "7"})
+        )
+        outcome = uploads.send(Weather())
+        assert isinstance(outcome, Reply)
+        assert (outcome.status, outcome.wait, outcome.page) == (status, 7.0, status == 200)
+
+
+# -- away for hours ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("what", "weather"),
+    [
+        ("api", Weather(down_cut=200, reset=False)),
+        ("out", Weather(up_cut=0)),
+        pytest.param("api", Weather(up_cut=0), marks=pytest.mark.faults),
+        pytest.param("out", Weather(down_cut=200, reset=False), marks=pytest.mark.faults),
+    ],
+    ids=["api-cut", "out-refused", "api-refused", "out-cut"],
+)
+def test_an_outage_of_thirty_hours(season: Season, what: str, weather: Weather) -> None:
+    """No line to the API or to the workspace: what was made meanwhile is brought by the first fair round."""
+    station = season.station()
+    season.alert()
+    season.round(station)
+    {"api": season.api, "out": season.out}[what].weather = weather
+    for _ in range(10):
+        season.rig.clock.advance(2.75 * HOUR)
+        season.alert()
+        season.round(station)
+    assert len(season.rig.ids()) == 1
+    season.end()
+
+
+def test_hours_in_which_every_answer_of_the_workspace_is_lost(season: Season) -> None:
+    """Rows arrive and nobody hears of it: sent again once an hour at most, none lost, each counted once."""
+    station = season.station()
+    season.alert()
+    season.round(station)
+    season.rig.tenant.fail(Fault("upload", cut=True, after=True, times=500))
+    for _ in range(24):
+        season.rig.clock.advance(HOUR / 4)
+        season.alert()
+        season.round(station)
+    assert len(season.rig.tenant.uploads) <= 1 + 2 + 3 + 12
+    season.rig.tenant.recover()
+    season.end()
+    assert max(Counter(season.rig.ids()).values()) > 1, "what IRMAlerts is for"

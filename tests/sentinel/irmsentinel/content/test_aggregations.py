@@ -1,0 +1,90 @@
+"""Aggregations as files: what is filled in, what is refused, and that profile and query fit."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from irmcore import profile as profiles
+from irmcore.errors import ConfigurationError
+from irmsentinel.content import aggregations, tables
+from irmsentinel.content import artefacts as content
+from irmsentinel.content.aggregations import Aggregation, Span
+
+ALL = aggregations.load()
+GOOD = """description: One.
+profile: sentinel-activity
+window: 1d
+delay: 6h
+overlap: 2d
+first: 7d
+schedule: 1d
+returns: A:string, B:long
+query: |
+  declare query_parameters(starttime:datetime, endtime:datetime, part:long, parts:long);
+  T | project A, B
+"""
+
+
+@pytest.mark.parametrize("aggregation", ALL.values(), ids=lambda a: a.name)
+def test_an_aggregation_gives_what_its_profile_takes(aggregation: Aggregation) -> None:
+    """Every column of the profile comes from the query, and none of the query's is lost."""
+    profile = profiles.parse(profiles.shipped_text(aggregation.profile), aggregation.profile)
+    assert [column.name for column in aggregation.returns] == [column.field for column in profile.columns]
+
+
+@pytest.mark.parametrize("aggregation", ALL.values(), ids=lambda a: a.name)
+def test_no_event_time_is_the_moment_of_the_query(aggregation: Aggregation) -> None:
+    """The same events give the same rows, whenever they are asked for."""
+    assert "now(" not in aggregation.query
+    assert "ago(" not in aggregation.query
+    assert "1d)" in aggregation.query
+    assert aggregation.delay >= timedelta(hours=2)
+
+
+def test_values_take_the_place_of_the_first_line() -> None:
+    """As typed literals, on one line: the others keep their numbers."""
+    span = Span(datetime(2026, 11, 19, tzinfo=UTC), datetime(2026, 11, 20, tzinfo=UTC))
+    first, _, rest = ALL["okta"].kql(span, 1, 4).partition("\n")
+    assert first == (
+        "declare query_parameters(starttime:datetime = datetime(2026-11-19T00:00:00Z), "
+        "endtime:datetime = datetime(2026-11-20T00:00:00Z), part:long = 1, parts:long = 4);"
+    )
+    assert rest == ALL["okta"].query
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "said"),
+    [
+        (("window: 1d", "windw: 1d"), 3, "Did you mean `window`"),
+        (("delay: 6h\n", ""), 1, "`delay` is missing"),
+        (("delay: 6h", "delay: six"), 4, "30m, 6h or 7d"),
+        (("window: 1d", "window: 7d"), 3, "neither 1h nor 1d"),
+        (("overlap: 2d", "overlap: 36h"), 5, "whole windows of 1d"),
+        (("schedule: 1d", "schedule: 0d"), 7, "whole windows of 1d"),
+        (("returns: A:string, B:long", "returns: A"), 8, "Name:type"),
+        (("declare query_parameters(", "declare query_parameters( "), 9, "first line"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(
+    tmp_path: Path, change: tuple[str, str], line: int, said: str
+) -> None:
+    """And with what is right."""
+    file = tmp_path / "one.yaml"
+    file.write_text(GOOD.replace(*change))
+    with pytest.raises(ConfigurationError, match=said) as refused:
+        aggregations.read(file)
+    assert refused.value.where == f"{file}:{line}"
+
+
+def test_another_name_is_told_the_nearest() -> None:
+    """A name that is not there."""
+    with pytest.raises(ConfigurationError, match="Did you mean salesforce"):
+        aggregations.named("salesfroce")
+
+
+def test_the_table_of_a_summary_rule_is_the_one_that_is_read() -> None:
+    """What the rule gives is in the table's columns, with its types, and the aggregation reads that table."""
+    (rule,) = aggregations.summary_rules().values()
+    (table,) = (t for t in tables.load(content.root() / "tables") if t.name == rule.destination)
+    assert set(rule.returns) <= set(table.columns)
+    assert rule.destination in ALL["web-proxy-summary"].query

@@ -1,0 +1,95 @@
+"""The data collection rules' transformations: linted, checked by Microsoft's parser, and run."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from irmsentinel.content import artefacts as content
+from irmsentinel.content import transforms
+from irmsentinel.content.tables import Table
+from irmsentinel.kql import checker
+from irmsentinel.kql.engine import Engine
+
+LOADED = content.load()
+ALL = transforms.load(LOADED.root)
+NODE = Path(sys.executable).with_name("node")
+MODULES = Path(sys.executable).parents[1] / "kql"
+
+
+@pytest.mark.parametrize("one", ALL, ids=lambda one: one.table.name)
+def test_a_rule_takes_it(one: transforms.Transform) -> None:
+    """Only operators and functions of Microsoft's list; no column that Azure Monitor keeps for itself."""
+    assert list(transforms.refused(one.kql)) == []
+    assert transforms.RESERVED.isdisjoint(column.name.lower() for column in one.table.columns)
+
+
+def test_microsofts_parser_gives_each_the_columns_of_its_table() -> None:
+    """Names and types, whatever their order."""
+    request = {
+        "library": str(MODULES / checker.LIBRARY),
+        "databases": {
+            one.table.name: {
+                "tables": [
+                    {"name": "source", "columns": ", ".join(f"{c.name}:{c.type}" for c in one.columns)}
+                ],
+                "functions": [],
+            }
+            for one in ALL
+        },
+        "texts": [{"id": one.table.name, "database": one.table.name, "text": one.kql} for one in ALL],
+    }
+    script = LOADED.root / checker.SCRIPT
+    done = subprocess.run(
+        [NODE, script], input=json.dumps(request), capture_output=True, text=True, check=True, timeout=100
+    )
+    answers = json.loads(done.stdout)
+    for one in ALL:
+        assert answers[one.table.name]["diagnostics"] == []
+        given = {tuple(pair) for pair in answers[one.table.name]["columns"]}
+        assert given == {(column.name, column.type) for column in one.table.columns}
+
+
+@pytest.mark.parametrize("one", ALL, ids=lambda one: one.table.name)
+def test_it_runs(one: transforms.Transform) -> None:
+    """A row comes out with the table's columns, and with a TimeGenerated."""
+    now = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    row = {"TimeGenerated": "2026-11-21T12:00:00Z"}
+    with Engine() as engine:
+        kept = {name: value for name, value in row.items() if name in {c.name for c in one.columns}}
+        engine.insert(Table("source", "", one.columns), [kept])
+        result = engine.run(one.kql, now=now)
+    values = dict(zip((column.name for column in result.columns), result.rows[0], strict=True))
+    assert values.keys() == {column.name for column in one.table.columns}
+    assert values["TimeGenerated"] == now
+
+
+@pytest.mark.parametrize(
+    ("kql", "said"),
+    [
+        ("source | summarize count()", "summarize"),
+        ("source | extend A = coalesce(B, C)", "coalesce"),
+        ("source | extend A = iff(B, 1, 2)", "iff"),
+        ("source | join kind=inner (Other) on A", "join"),
+        ("source\n| mv-expand A", "mv-expand"),
+        ("Other | extend A = 1", "begin with"),
+        ("source | extend A = column_ifexists('B', 1)", "column_ifexists"),
+    ],
+)
+def test_what_a_rule_does_not_take_is_named(kql: str, said: str) -> None:
+    """Microsoft's parser accepts all of these; the deployment would not."""
+    assert any(said in words for words in transforms.refused(kql))
+
+
+@pytest.mark.parametrize(
+    "kql",
+    [
+        "source | where A in ('join (', \"| summarize\") // | take 5",
+        "source | extend A = iif(isempty(B), tostring(C.D), strcat(B, 'x')) | project-away B",
+    ],
+)
+def test_what_a_rule_takes_is_let_through(kql: str) -> None:
+    """Text and comments are no KQL."""
+    assert list(transforms.refused(kql)) == []

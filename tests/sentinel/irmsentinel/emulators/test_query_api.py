@@ -1,0 +1,236 @@
+"""The stand-in, as Microsoft's own client sees it over HTTPS."""
+
+import http.client
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import requests
+from azure.core.exceptions import HttpResponseError
+from azure.identity import ClientSecretCredential
+from azure.monitor.query import LogsQueryClient, LogsQueryPartialResult, LogsQueryResult
+from irmcore.errors import AddressRefused, ConfigurationError, DataError
+from irmsentinel.azure.workspace import Workspace
+from irmsentinel.content import artefacts as content
+from irmsentinel.content import tables
+from irmsentinel.emulators.query_api import Options, StandIn, answer, timespan
+from irmsentinel.kql.engine import Engine
+from irmsentinel.kql.result import Result, cell
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+WORKSPACE = "00000000-0000-0000-0000-00000000c0de"
+ROWS = [
+    {"TimeGenerated": "2026-11-20T08:00:00Z", "OperationName": "new", "InitiatedBy": {"user": {"id": "1"}}},
+    {"TimeGenerated": "2026-11-01T08:00:00Z", "OperationName": "old"},
+]
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[StandIn]:
+    """A stand-in with two audit events and room for two rows in an answer."""
+    loaded = content.load()
+    known = tables.shapes(tables.load(loaded.root / "tables"))
+    with Engine(loaded.on_this_machine()) as engine:
+        engine.insert(known["AuditLogs"][""], ROWS)
+        with StandIn(engine, Options(WORKSPACE, NOW, max_rows=2), tmp_path) as standin:
+            yield standin
+
+
+def credential(running: StandIn, secret: str | None = None) -> ClientSecretCredential:
+    """Signs in at the stand-in."""
+    return ClientSecretCredential(
+        running.options.tenant_id,
+        running.options.app_id,
+        secret or running.secret,
+        authority=running.url,
+        disable_instance_discovery=True,
+        connection_verify=str(running.ca_file),
+    )
+
+
+def client(running: StandIn, secret: str | None = None) -> LogsQueryClient:
+    """Microsoft's client, pointed at the stand-in."""
+    return LogsQueryClient(
+        credential(running, secret),
+        endpoint=f"{running.url}/v1",
+        connection_verify=str(running.ca_file),
+        retry_total=0,
+    )
+
+
+def workspace(running: StandIn, name: str = WORKSPACE) -> Workspace:
+    """Our side of it."""
+    return Workspace(name, credential(running), f"{running.url}/v1", str(running.ca_file))
+
+
+def test_the_real_client_reads_a_table_with_its_types(running: StandIn) -> None:
+    """Times are datetimes, dynamic values text, numbers numbers."""
+    columns = "TimeGenerated, InitiatedBy, Size = strlen(OperationName)"
+    kql = f"AuditLogs | top 1 by TimeGenerated | project {columns}"
+    given = client(running).query_workspace(WORKSPACE, kql, timespan=None)
+    assert isinstance(given, LogsQueryResult)
+    (table,) = given.tables
+    assert list(table.columns) == ["TimeGenerated", "InitiatedBy", "Size"]
+    assert list(table.columns_types) == ["datetime", "dynamic", "long"]
+    assert list(table.rows[0]) == [datetime(2026, 11, 20, 8, tzinfo=UTC), '{"user":{"id":"1"}}', 3]
+
+
+@pytest.mark.parametrize(
+    ("span", "names"),
+    [
+        (None, ["new", "old"]),
+        (timedelta(days=1), ["new"]),
+        (timedelta(days=30), ["new", "old"]),
+        ((NOW - timedelta(days=20), timedelta(days=5)), ["old"]),
+        ((NOW - timedelta(days=20), NOW), ["new", "old"]),
+    ],
+)
+def test_a_timespan_bounds_every_table(running: StandIn, span: object, names: list[str]) -> None:
+    """What the client sends as timespan hides the rows outside it, and only for that query."""
+    asked = client(running)
+    kql = "AuditLogs | project OperationName | sort by OperationName asc"
+    given = asked.query_workspace(WORKSPACE, kql, timespan=span)  # type: ignore[arg-type]
+    assert isinstance(given, LogsQueryResult)
+    assert [row[0] for row in given.tables[0].rows] == names
+    again = asked.query_workspace(WORKSPACE, kql, timespan=None)
+    assert isinstance(again, LogsQueryResult)
+    assert len(again.tables[0].rows) == 2
+
+
+def test_a_wrong_query_is_azures_error(running: StandIn) -> None:
+    """HTTP 400 with the nested code that the real service gives."""
+    with pytest.raises(HttpResponseError) as refused:
+        client(running).query_workspace(WORKSPACE, "NoSuchTable", timespan=None)
+    assert refused.value.status_code == 400
+    assert refused.value.error is not None
+    assert refused.value.error.code == "BadArgumentError"
+
+
+def test_too_many_rows_are_a_partial_result(running: StandIn) -> None:
+    """The client does not raise: it says partial."""
+    given = client(running).query_workspace(WORKSPACE, "union AuditLogs, AuditLogs", timespan=None)
+    assert isinstance(given, LogsQueryPartialResult)
+    assert len(given.partial_data[0].rows) == 2
+
+
+def test_a_partial_result_is_an_error_of_ours(running: StandIn) -> None:
+    """A shorter table never passes for the whole."""
+    with pytest.raises(DataError, match="only a part"):
+        workspace(running).run("union AuditLogs, AuditLogs", timespan=None)
+
+
+def test_a_wrong_secret_is_refused(running: StandIn) -> None:
+    """As Entra refuses it; the client makes an error of its own of it."""
+    with pytest.raises(HttpResponseError, match="AADSTS7000215"):
+        client(running, "not the secret").query_workspace(WORKSPACE, "AuditLogs", timespan=None)
+
+
+def test_errors_of_ours_say_the_next_step(running: StandIn) -> None:
+    """An unknown function, a wrong workspace: no bare HTTP status."""
+    with pytest.raises(DataError, match=r"HTTP 400, SemanticError.*irmexport sentinel template"):
+        workspace(running).run("NoSuchFunction()", timespan=None)
+    with pytest.raises(DataError, match="HTTP 404, WorkspaceNotFoundError"):
+        workspace(running, "another").run("AuditLogs", timespan=None)
+
+
+def test_a_wrong_sign_in_of_ours_says_what_to_set(running: StandIn) -> None:
+    """The message names the variables, never the secret."""
+    there = Workspace(
+        WORKSPACE, credential(running, "a-wrong-secret"), f"{running.url}/v1", str(running.ca_file)
+    )
+    with pytest.raises(ConfigurationError, match="AZURE_CLIENT_ID") as refused:
+        there.run("AuditLogs", timespan=None)
+    assert "a-wrong-secret" not in str(refused.value)
+
+
+def test_a_function_of_ours_gives_the_same_as_locally(running: StandIn) -> None:
+    """IRMAuditEvents through the real client: name and role of the one event with a person."""
+    given = workspace(running).run("IRMAuditEvents(ago(60d), now()) | project Role", timespan=None)
+    assert given.rows == ()  # the initiator has an id and no name: nobody
+
+
+def test_a_token_goes_to_no_other_host(running: StandIn) -> None:
+    """Only Microsoft's query hosts, and loopback."""
+    with pytest.raises(AddressRefused):
+        Workspace(WORKSPACE, credential(running), "https://logs.example.com/v1")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        (datetime(2026, 11, 20, 8, 0, 0, 5, tzinfo=UTC), "datetime", "2026-11-20T08:00:00.000005Z"),
+        (timedelta(days=1, hours=2, minutes=3, seconds=4), "timespan", "1.02:03:04"),
+        (-timedelta(microseconds=1), "timespan", "-00:00:00.0000010"),
+        (float("nan"), "real", "NaN"),
+        (float("-inf"), "real", "-Infinity"),
+        (["a", 1], "dynamic", '["a", 1]'),
+        ('{"a":1}', "dynamic", '{"a":1}'),
+        (None, "dynamic", None),
+        (True, "bool", True),
+        (7, "long", 7),
+    ],
+)
+def test_values_have_azures_form(value: object, kind: str, text: object) -> None:
+    """One literal for each type."""
+    assert cell(value, kind) == text
+
+
+def test_an_answer_within_the_limit_has_no_error() -> None:
+    """The limit itself is still whole."""
+    whole = Result((content.Column("A", "long"),), ((1,), (2,)))
+    assert "error" not in answer(whole, 2)
+    assert answer(whole, 1)["error"]["code"] == "PartialError"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"query": "AuditLogs", "timespan": 7}',
+        b'{"query": "AuditLogs", "timespan": "P99999999999999D"}',
+        b'{"query": "AuditLogs", "timespan": "0001-01-01/P1D/P1D"}',
+        b'{"query": 5}',
+        b'{"query": "\\ud800"}',
+        b'["AuditLogs"]',
+        b"\xff",
+        b"[" * 100_000,
+    ],
+)
+def test_a_request_that_is_none_is_answered_as_azure_does(running: StandIn, body: bytes) -> None:
+    """HTTP 400 and BadArgumentError; never a dropped connection."""
+    token = credential(running).get_token("https://api.loganalytics.io/.default").token
+    given = requests.post(
+        f"{running.url}/v1/workspaces/{WORKSPACE}/query",
+        data=body,
+        headers={"Authorization": f"Bearer {token}"},
+        verify=str(running.ca_file),
+        timeout=30,
+    )
+    assert given.status_code == 400
+    assert given.json()["error"]["code"] == "BadArgumentError"
+
+
+@pytest.mark.parametrize("length", ["-1", "seven", "99999999999999999999"])
+def test_a_length_that_is_none_is_answered(running: StandIn, length: str) -> None:
+    """With HTTP 413, and the connection ends after it."""
+    trust = ssl.create_default_context(cafile=running.ca_file)
+    connection = http.client.HTTPSConnection(running.url.removeprefix("https://"), context=trust)
+    connection.putrequest("POST", f"/v1/workspaces/{WORKSPACE}/query")
+    connection.putheader("Content-Length", length)
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+
+
+def test_a_timespan_may_be_in_weeks_and_without_an_offset() -> None:
+    """ISO 8601 has both; without an offset a time is UTC."""
+    assert timespan("P1W", NOW) == (NOW - timedelta(days=7), NOW)
+    start, end = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
+    assert timespan("2026-11-01/2026-11-02T00:00:00", NOW) == (start, end)
+
+
+@pytest.mark.parametrize("text", ["", "P", "yesterday", "PT1H/PT1H", "2026-11-20/", "P1WT", "9999-12-31/P9D"])
+def test_a_timespan_that_is_none_is_refused(text: str) -> None:
+    """Rather than read as something else."""
+    with pytest.raises(ValueError, match=r"."):
+        timespan(text, NOW)

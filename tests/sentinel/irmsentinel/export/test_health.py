@@ -1,0 +1,172 @@
+"""What exports tell IRMExportHealth_CL, through real clients to a stand-in, and what the rule says to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from irmcli.main import main
+from irmsentinel.content import artefacts as content
+from irmsentinel.content import rules, tables
+from irmsentinel.emulators import session as rehearsal
+from irmsentinel.emulators.management_api import Fault as TenantFault
+from irmsentinel.emulators.management_api import TenantStandIn
+from irmsentinel.emulators.query_api import Fault
+from irmsentinel.export import health as export_health
+from irmsentinel.export.export import Ran
+from irmsentinel.kql import calls
+from irmsentinel.kql.engine import Engine
+
+from tests.sentinel.irmsentinel.export.exports import WORKSPACE, Stage, api, okta
+
+TABLE = "IRMExportHealth_CL"
+NAME = f"okta {WORKSPACE} sentinel-activity"
+ROWS: dict[str, list[dict[str, Any]]] = {"OktaSystemLogs": [okta("2026-11-20T08:00:00Z")]}
+
+
+class Machine:
+    """A machine with the three stand-ins, whose configuration says where health rows go."""
+
+    def __init__(self, stage: Stage, tenant: TenantStandIn, directory: Path) -> None:
+        self.stage, self.tenant, self._directory = stage, tenant, directory
+        self.plan("health: tenant/collector.yaml")
+
+    def plan(self, *more: str) -> None:
+        """Export Okta's events."""
+        lines = ["schema: 1", *more, f"workspaces: [{WORKSPACE}]", "exports:", "- aggregation: okta", ""]
+        (self._directory / "sentinel.yaml").write_text("\n".join(lines))
+
+    def run(self, *words: str, code: int = 0) -> Result:
+        """A command of the group at all stand-ins; it must end with that code."""
+        there = self._directory
+        at = ["--query-emulator", there / "api", "--emulator", there / "emulator"]
+        at += ["--health-emulator", there / "tenant"]
+        if words[0] == "run":
+            at += ["--config", there / "sentinel.yaml"]
+        line = ["--json", "--outbox", there / "outbox", "sentinel", *words, *at]
+        done = CliRunner().invoke(main, list(map(str, line)))
+        assert done.exit_code == code, done.output
+        return done
+
+    def told(self, component: str = "export") -> list[dict[str, Any]]:
+        """The rows of the table that a component wrote."""
+        return [row for row in self.tenant.rows[TABLE] if row["Component"] == component]
+
+    def reported(self) -> list[tuple[str, str, str]]:
+        """What the analytic rule IRMExportFailedOrHeld makes of the table: component, name, trouble."""
+        loaded = rules.with_rules(content.load())
+        rule = loaded.named("IRMExportFailedOrHeld")
+        known = tables.shapes(tables.load(loaded.root / "tables"))
+        with Engine(loaded.on_this_machine()) as engine:
+            engine.insert(known[TABLE][""], self.tenant.rows[TABLE])
+            result = engine.run(calls.text(rule, {}), now=datetime.now(UTC) + timedelta(minutes=1))
+        at = [[c.name for c in result.columns].index(name) for name in ("Component", "Name", "Trouble")]
+        return [(row[at[0]], row[at[1]], row[at[2]]) for row in result.rows]
+
+
+@pytest.fixture
+def query_api(tmp_path: Path) -> Iterator[Any]:
+    """The stand-in of the query API."""
+    with api(ROWS, tmp_path / "api") as there:
+        yield there
+
+
+@pytest.fixture
+def machine(tmp_path: Path, query_api: Any) -> Iterator[Machine]:
+    """Ready to run."""
+    with Stage(tmp_path).running() as stage, rehearsal.tenant(tmp_path / "tenant", alerts=0) as tenant:
+        yield Machine(stage, tenant, tmp_path)
+
+
+def test_a_run_tells_what_it_came_to_and_a_quiet_one_that_it_was_there(machine: Machine) -> None:
+    """A run that reads is a run and a heartbeat, one that is not due a heartbeat alone; the rule is quiet."""
+    machine.run("run")
+    heartbeat, run = machine.told()
+    assert (heartbeat["Event"], run["Event"]) == ("heartbeat", "run")
+    assert (run["Name"], run["Result"], run["Rows"], run["Batches"], run["Held"], run["Failed"]) == (
+        *(NAME, "ok", 1, 0),
+        *(0, 0),
+    )
+    assert run["LagSeconds"] > 0
+    assert run["LastSuccess"] <= run["TimeGenerated"]
+    assert run["Details"]["read_to"] == "2026-11-21T00:00:00+00:00"
+    assert {row["Result"] for row in machine.told("sender")} == {"ok"}
+    machine.run("run")
+    assert [(row["Event"], row["Rows"]) for row in machine.told()[2:]] == [("heartbeat", 0)]
+    assert machine.reported() == []
+
+
+def test_a_failed_export_is_reported_until_it_is_well(machine: Machine, query_api: Any) -> None:
+    """The analytic rule fires on what a failed export wrote, and no more when the next run has done it."""
+    query_api.fail(Fault(403))
+    machine.run("run", code=2)
+    assert [(row["Event"], row["Result"], row["Reason"]) for row in machine.told()] == [
+        ("heartbeat", "failed", "ConfigurationError"),
+        ("failed", "failed", "ConfigurationError"),
+    ]
+    assert machine.reported() == [("export", NAME, "failed")]
+    machine.run("run")
+    assert machine.reported() == []
+
+
+def test_rows_that_wait_are_told(machine: Machine) -> None:
+    """What is queued after the run makes the result `waiting`."""
+    machine.run("run", "--queue-only")
+    assert [(row["Result"], row["Batches"]) for row in machine.told()] == [("waiting", 1)] * 2
+
+
+def test_an_export_by_hand_leaves_no_heartbeat_that_would_be_missed(machine: Machine, tmp_path: Path) -> None:
+    """It tells what it did, if it is told where; a rehearsal tells nothing."""
+    health = ("--health", str(tmp_path / "tenant" / "collector.yaml"))
+    machine.run("export", "okta", *health, "--dry-run")
+    assert machine.told() == []
+    machine.run("export", "okta", *health)
+    assert [(row["Name"], row["Event"], row["Rows"]) for row in machine.told()] == [(NAME, "run", 1)]
+    assert machine.told("sender") == []
+
+
+def test_health_that_cannot_be_written_stops_nothing(machine: Machine, tmp_path: Path) -> None:
+    """Settings that are missing or wrong are a warning, without a value of theirs; rows are delivered."""
+    machine.plan("health: none.yaml")
+    done = machine.run("run")
+    assert "warning: IRMExportHealth_CL was not told: " in done.stderr
+    assert "none.yaml" in done.stderr
+    assert len(machine.stage.kept()) == 1
+    machine.plan("health: tenant/collector.yaml")
+    (tmp_path / "tenant" / "collector.yaml").write_text("secret: hunter2\n")
+    done = machine.run("run")
+    assert "there is no setting `secret`" in done.stderr
+    assert "hunter2" not in done.output
+
+
+def test_health_rows_wait_while_their_workspace_is_away(machine: Machine) -> None:
+    """They are durable before they are sent, and the next run brings them."""
+    machine.tenant.fail(TenantFault("upload", 503, times=9))
+    machine.run("run")
+    assert machine.told() == []
+    machine.tenant.recover()
+    line = ["--outbox", str(machine.stage.directory / "outbox"), "resume"]
+    assert CliRunner().invoke(main, line).exit_code == 0
+    machine.run("run")
+    assert [row["Event"] for row in machine.told()] == ["heartbeat", "run", "heartbeat"]
+
+
+def test_a_damaged_cursor_is_told_as_a_failure(machine: Machine) -> None:
+    """The outcome says what is wrong; how far it was read is not known."""
+    machine.run("run")
+    (cursor,) = (machine.stage.directory / "outbox").glob("*/cursor-okta-*")
+    cursor.write_text("{")
+    machine.run("run", code=1)
+    (last,) = [row for row in machine.told() if row["Event"] == "failed"]
+    assert (last["Result"], last["Reason"], last.get("LastSuccess")) == ("failed", "DamageError", None)
+
+
+def test_an_export_without_a_way_has_a_name_all_the_same() -> None:
+    """Of a profile that cannot be read there is no outbox to look at."""
+    ran = Ran("okta", WORKSPACE, "profiles/mine.yaml", None, None)
+    told = export_health.event(ran, None, 0.0)
+    assert (told.name, told.result, told.batches) == (f"okta {WORKSPACE} mine", "ok", 0)

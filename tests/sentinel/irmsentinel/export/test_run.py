@@ -1,0 +1,173 @@
+"""`irmexport sentinel run`, as cron runs it: what is due, once, each export for itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from irmcli.main import main
+from irmcore.disk import PosixDisk
+from irmsentinel.emulators.query_api import Fault, StandIn
+
+from tests.sentinel.irmsentinel.export.exports import WORKSPACE, Stage, api, okta
+
+OTHER = "00000000-0000-0000-0000-00000000beef"
+TABLES: dict[str, list[dict[str, Any]]] = {
+    "OktaSystemLogs": [okta("2026-11-20T08:00:00Z")],
+    "BoxEventsV2_CL": [
+        {
+            "TimeGenerated": "2026-11-20T08:00:00Z",
+            "event_id": "E1",
+            "event_type": "DOWNLOAD",
+            "created_by_login": "bradh@contoso.com",
+        }
+    ],
+}
+
+
+class Machine:
+    """A machine with both stand-ins and a configuration."""
+
+    def __init__(self, stage: Stage, there: StandIn, directory: Path) -> None:
+        self.stage, self.api = stage, there
+        self._directory = directory
+        self.plan("okta", "box")
+
+    def plan(self, *names: str, workspaces: tuple[str, ...] = (WORKSPACE,)) -> None:
+        """Export these."""
+        lines = ["schema: 1", f"workspaces: [{', '.join(workspaces)}]", "exports:"]
+        (self._directory / "sentinel.yaml").write_text(
+            "\n".join([*lines, *(f"- aggregation: {n}" for n in names)])
+        )
+
+    def run(self, *words: str, code: int = 0) -> Any:
+        """The JSON document of a command of the group; it must end with that code."""
+        at = (
+            "--config",
+            str(self._directory / "sentinel.yaml"),
+            "--emulator",
+            str(self._directory / "emulator"),
+        )
+        more = ("--query-emulator", str(self._directory / "api")) if words == ("run",) else ()
+        outbox = ("--json", "--outbox", str(self._directory / "outbox"), "sentinel")
+        done: Result = CliRunner().invoke(main, [*outbox, *words, *at, *more])
+        assert done.exit_code == code, done.output
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    """Ready to run."""
+    with Stage(tmp_path).running() as stage, api(TABLES, tmp_path / "api") as there:
+        yield Machine(stage, there, tmp_path)
+
+
+def test_what_is_due_is_done_once(machine: Machine) -> None:
+    """The first run reads and sends; a second one asks nothing; `status` shows the cursors."""
+    assert [row["read_to"] for row in machine.run("status")] == [None, None]
+    first = machine.run("run")
+    assert [(o["aggregation"], o["counts"]["shaped"], o["error"]) for o in first] == [
+        ("okta", 1, None),
+        ("box", 1, None),
+    ]
+    assert [row["UserPrincipalName"] for row in machine.stage.kept()] == [
+        "sarad@contoso.com",
+        "bradh@contoso.com",
+    ]
+    asked = len(machine.api.queries)
+    assert machine.run("run") == []
+    assert len(machine.api.queries) == asked
+    assert [row["read_to"] for row in machine.run("status")] == ["2026-11-21T00:00:00Z"] * 2
+
+
+def test_one_exports_trouble_does_not_stop_the_others(machine: Machine) -> None:
+    """A table that may not be read fails alone, with its error in the document; the next run does it."""
+    machine.api.fail(Fault(403, of="OktaSystemLogs"))
+    failed, done = machine.run("run", code=2)
+    assert failed["error"]["kind"] == "ConfigurationError"
+    assert "Log Analytics Reader" in failed["error"]["next_step"]
+    assert done["error"] is None
+    assert len(machine.stage.kept()) == 1
+    assert [o["aggregation"] for o in machine.run("run")] == ["okta"]
+    assert len(machine.stage.kept()) == 2
+
+
+def test_a_workspace_that_is_not_there_does_not_stop_the_others(machine: Machine) -> None:
+    """Each workspace has its own exports."""
+    machine.plan("okta", workspaces=(OTHER, WORKSPACE))
+    missing, done = machine.run("run", code=1)
+    assert (missing["workspace"], missing["error"]["kind"]) == (OTHER, "QueryRefused")
+    assert (done["workspace"], done["error"]) == (WORKSPACE, None)
+
+
+def test_a_cursor_in_the_time_to_come_is_told(machine: Machine) -> None:
+    """A clock that was wrong for one run must not let all exports rest until it is right."""
+    machine.run("run")
+    (cursor,) = (machine.stage.directory / "outbox").glob("*/cursor-okta-*")
+    right = cursor.read_text()
+    cursor.write_text(right.replace("2026-11-21T00", "2027-11-21T00"))
+    (failed,) = machine.run("run", code=1)
+    assert failed["error"]["kind"] == "DamageError"
+    assert "2027-11-21T00:00:00Z, which is to come" in failed["error"]["what"]
+    assert failed["error"]["where"] == str(cursor)
+    cursor.unlink()
+    (again,) = machine.run("run")
+    assert again["counts"] == {"read": 1, "shaped": 0, "merged": 0, "skipped": 1, "rejected": 0}
+    assert len(machine.stage.kept()) == 2
+
+
+def test_two_runs_are_not_made_at_once(machine: Machine) -> None:
+    """A second process does nothing and says so; when the first has ended, it may."""
+    machine.run("run")
+    lock = PosixDisk().try_lock(str(machine.stage.directory / "outbox" / "sentinel.lock"))
+    assert lock is not None
+    assert machine.run("run", code=1)["kind"] == "OutboxBusy"
+    lock.release()
+    assert machine.run("run") == []
+
+
+def test_without_a_configuration_the_next_step_is_told(tmp_path: Path) -> None:
+    """Where it is looked for, and how to write it."""
+    done = CliRunner().invoke(main, ["sentinel", "run", "--config", str(tmp_path / "none.yaml")])
+    assert done.exit_code == 2
+    assert "docs/sentinel.md" in done.output
+
+
+def test_an_export_by_hand(machine: Machine, tmp_path: Path) -> None:
+    """Windows asked for by hand leave the cursor alone; a part of one is refused; trouble is an exit code."""
+    at = ("--query-emulator", str(tmp_path / "api"), "--emulator", str(tmp_path / "emulator"))
+    outbox = ("--json", "--outbox", str(tmp_path / "outbox"), "sentinel", "export", "okta")
+
+    def export(*words: str, code: int = 0) -> Result:
+        done = CliRunner().invoke(main, [*outbox, *at, *words])
+        assert done.exit_code == code, done.output
+        return done
+
+    part = ("--from", "2026-11-20T00:00:00Z", "--to", "2026-11-20T05:00:00Z")
+    assert "whole windows of 1d" in export(*part, code=2).output
+    coming = ("--from", "2026-11-20T00:00:00Z", "--to", "2026-11-22T00:00:00Z")
+    (early,) = json.loads(export(*coming, code=2).stdout)
+    assert "is not over" in early["error"]["what"]
+    (dry,) = json.loads(export("--dry-run").stdout)
+    assert (dry["counts"]["shaped"], dry["read_to"]) == (1, None)
+    day = ("--from", "2026-11-20T00:00:00Z", "--to", "2026-11-21T00:00:00Z")
+    (asked,) = json.loads(export(*day).stdout)
+    assert (asked["counts"]["shaped"], asked["read_to"]) == (1, None)
+    machine.api.fail(Fault(403))
+    (failed,) = json.loads(export(code=2).stdout)
+    assert failed["error"]["kind"] == "ConfigurationError"
+    (whole,) = json.loads(export().stdout)
+    assert (whole["counts"]["skipped"], whole["read_to"]) == (1, "2026-11-21T00:00:00Z")
+    assert len(machine.stage.kept()) == 1
+
+
+def test_a_workspaces_name_is_no_id(tmp_path: Path) -> None:
+    """What stands in a request's path is a GUID, told before anybody signs in."""
+    for wrong in ("contoso-workspace", "x/../y"):
+        line = ["--outbox", str(tmp_path / "outbox"), "sentinel", "export", "okta", "--workspace", wrong]
+        done = CliRunner().invoke(main, line)
+        assert (done.exit_code, "a workspace's ID is a GUID" in done.output) == (2, True)

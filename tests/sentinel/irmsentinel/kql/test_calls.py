@@ -1,0 +1,76 @@
+import pytest
+from irmcore.errors import ConfigurationError, DataError
+from irmsentinel.content import artefacts as content
+from irmsentinel.content.artefacts import Parameter
+from irmsentinel.kql import calls
+
+TIMELINE = content.load().named("IRMUserTimeline")
+ALERTS = content.load().named("IRMAlerts")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("string", "sara@contoso.com", '"sara@contoso.com"'),
+        ("string", 'a"); AuditLogs | take 1 //', '"a\\"); AuditLogs | take 1 //"'),
+        ("string", "back\\slash", '"back\\\\slash"'),
+        ("string", "Zoë 😀", '"Zoë 😀"'),
+        ("datetime", "2026-11-20T08:00:00+01:00", "datetime(2026-11-20T07:00:00Z)"),
+        ("datetime", "ago(7d)", "ago(7d)"),
+        ("datetime", "now()", "now()"),
+        ("timespan", "36h", "36h"),
+        ("bool", "true", "true"),
+        ("long", "-5", "-5"),
+        ("int", "5", "int(5)"),
+        ("real", "0.5", "real(0.5)"),
+    ],
+)
+def test_a_value_is_a_literal_of_its_type(kind: str, value: str, text: str) -> None:
+    """Quotes and backslashes stay inside the literal."""
+    assert calls.literal(Parameter("p", kind), value) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("string", "two\nlines"),
+        ("string", "\x00"),
+        ("string", "\ud800"),
+        ("datetime", "2026-01-02T03:04:05"),
+        ("datetime", "0001-01-01T00:00:00+01:00"),
+        ("datetime", "ago(7d); AuditLogs"),
+        ("timespan", "7 days"),
+        ("bool", "True"),
+        ("long", "1e9"),
+        ("dynamic", "{}"),
+    ],
+)
+def test_what_is_no_such_value_is_refused_unsaid(kind: str, value: str) -> None:
+    """The message has the form that is right, not the value."""
+    with pytest.raises(ConfigurationError) as refused:
+        calls.literal(Parameter("p", kind), value)
+    assert value not in str(refused.value).replace("ago(7d) or now()", "")
+
+
+def test_a_call_declares_its_parameters() -> None:
+    """Values are declared, not pasted into the call; defaults that are no constants are passed."""
+    given = {"user": "sara@contoso.com", "endtime": "2026-11-20T00:00:00Z"}
+    assert calls.text(TIMELINE, given) == (
+        'declare query_parameters(user:string = "sara@contoso.com", '
+        "endtime:datetime = datetime(2026-11-20T00:00:00Z));\n"
+        "IRMUserTimeline(user, ago(14d), endtime)"
+    )
+
+
+def test_a_wrong_name_is_told_the_nearest() -> None:
+    """Of a parameter and of a query."""
+    with pytest.raises(ConfigurationError, match="Did you mean starttime"):
+        calls.text(ALERTS, {"strttime": "now()"})
+    with pytest.raises(DataError, match="Did you mean IRMAlerts"):
+        content.load().named("IRMAlert")
+
+
+def test_a_needed_value_is_asked_for() -> None:
+    """A parameter without default."""
+    with pytest.raises(ConfigurationError, match="--param user="):
+        calls.text(TIMELINE, {})

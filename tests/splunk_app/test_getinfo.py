@@ -1,0 +1,139 @@
+"""getinfo is answered before the SDK is loaded: as the SDK answers it, and only where it would accept it."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from irmsplunk.search import getinfo as opening
+
+from tests.fakes.splunk_home import SplunkHome
+from tests.fakes.splunkd_search import SearchSettings, frame
+
+WITH_THE_SDK = """
+import json, sys
+sys.path[:0] = sys.argv[1:3]
+from irmsplunk.search.sdk_command import IrmExport
+command = IrmExport()
+command.process(sys.argv[:1], sys.stdin, sys.stdout)
+json.dump({option.name: option.value for option in command.options.values()}, sys.stderr)
+"""
+#: Options that the SDK gives to every command; they are not offered.
+OF_THE_SDK = {"logging_configuration", "logging_level", "record", "show_configuration"}
+PLAIN = [
+    ("profile=leavers",),
+    ("profile=leavers", "wait=0", "output=summary", "maxrejects=7", "fields=a=b, c=d"),
+    ("dryrun=t", "allowpartial=false", "wait=3600", "profile=x y"),
+]
+LEFT = [
+    (),
+    ("wait=0",),
+    ("profile=",),
+    ("profile",),
+    ("profile=a", "wait=3601"),
+    ("profile=a", "wait=-1"),
+    ("profile=a", "wait=\u0663"),
+    ("profile=a", "maxrejects=many"),
+    ("profile=a", "output=all"),
+    ("profile=a", "dryrun=maybe"),
+    ("profile=a", "profile=b"),
+    ("profile=a", "record=t"),
+    ("profile=a", "colour=red"),
+]
+
+
+def getinfo(*args: str, **more: object) -> bytes:
+    """The request with these arguments."""
+    settings = SearchSettings(args=args, dispatch_dir=Path("/nowhere"), more=more)
+    return frame(settings.getinfo(), b"")
+
+
+@pytest.mark.parametrize("args", PLAIN)
+def test_plain_options_are_answered_as_the_sdk_answers_them(
+    python: str, home: SplunkHome, args: tuple[str, ...]
+) -> None:
+    """The reply is that of the SDK to the byte, and the options have the values that the SDK reads."""
+    app = home.bin.parent
+    request = getinfo(*args, dispatch_dir=str(home.path))
+    with_sdk = subprocess.run(
+        [python, "-c", WITH_THE_SDK, str(app / "lib"), str(home.bin)],
+        input=request,
+        capture_output=True,
+        env=dict(home.environment()),
+        check=True,
+    )
+    replies = io.BytesIO()
+    opened = opening.answer(io.BytesIO(request), replies)
+    assert opened.options is not None
+    assert replies.getvalue() == with_sdk.stdout
+    assert opened.metadata.searchinfo.sid == "1700000000.42"
+    read = json.loads(with_sdk.stderr)
+    assert set(read) - OF_THE_SDK == set(opening.OPTIONS)
+    for name in opening.OPTIONS:
+        assert (name, getattr(opened.options, name)) == (name, read[name])
+
+
+def test_the_options_that_are_read() -> None:
+    """Each option has its value, or the default that the SDK has too."""
+    opened = opening.answer(io.BytesIO(getinfo(*PLAIN[1])), io.BytesIO())
+    options = opened.options
+    assert options is not None
+    assert [getattr(options, name) for name in opening.OPTIONS] == [
+        "leavers", False, 0, "summary", 7, False, "a=b, c=d",
+    ]  # fmt: skip
+    defaults = opening.answer(io.BytesIO(getinfo("profile=x")), io.BytesIO()).options
+    assert defaults is not None
+    assert [getattr(defaults, name) for name in opening.OPTIONS] == ["x", False, 30, "rows", None, False, ""]
+
+
+@pytest.mark.parametrize("args", LEFT)
+def test_what_the_sdk_may_refuse_is_left_to_it(args: tuple[str, ...]) -> None:
+    """Nothing is answered, and the SDK can read the request from its first byte."""
+    requests, replies = io.BufferedReader(io.BytesIO(getinfo(*args) + b"rest")), io.BytesIO()
+    opened = opening.answer(requests, replies)
+    assert opened.options is None
+    assert replies.getvalue() == b""
+    assert io.BufferedReader(opening.Reread(opened.read, requests)).read() == getinfo(*args) + b"rest"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"",
+        b"rubbish\n",
+        b"chunked 1.0,5,0\n{",
+        frame({"action": "getinfo"}, b""),
+        frame({"action": "execute", "finished": True}, b"a\n1\n"),
+        getinfo("profile=a", earliest_time="long ago"),
+        getinfo("profile=a", dispatch_dir=None),
+        getinfo("profile=a", args=["profile=a", 7]),
+        getinfo("profile=a", earliest_time=10**400),
+        frame(["profile"], b""),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_getinfo_is_left_to_the_sdk(request_: bytes) -> None:
+    """Whatever else comes first is not answered here."""
+    requests, replies = io.BufferedReader(io.BytesIO(request_)), io.BytesIO()
+    opened = opening.answer(requests, replies)
+    assert (opened.options, replies.getvalue()) == (None, b"")
+    assert io.BufferedReader(opening.Reread(opened.read, requests)).read() == request_
+
+
+def test_a_start_loads_neither_the_sdk_nor_the_profiles(python: str, home: SplunkHome) -> None:
+    """Until getinfo is answered, nothing of the SDK, of irmcore or of YAML is imported."""
+    ask = (
+        "import sys; sys.path[:0] = sys.argv[1:3]; from irmsplunk.search import getinfo; "
+        "getinfo.answer(sys.stdin.buffer, sys.stdout.buffer); "
+        "print(sorted({'splunklib', 'irmcore', 'yaml', 'dataclasses', 'typing'} & set(sys.modules)))"
+    )
+    told = subprocess.run(
+        [python, "-c", ask, str(home.bin.parent / "lib"), str(home.bin)],
+        input=getinfo("profile=a"),
+        capture_output=True,
+        env=dict(home.environment()),
+        check=True,
+    )
+    assert told.stdout.endswith(b"[]\n")

@@ -203,10 +203,8 @@ EXAMPLES = {
             "it.py:3: irmcore.outbox (floor 3) imports irmcore.shaping (floor 3): not below it",
             "it.py:5: irmcore.outbox (floor 3) imports irmcore.delivery (floor 4): not below it",
             (
-                (
-                    "it.py:8: irmcore.outbox (floor 3) imports requests: "
-                    "only irmcore.http.auth, irmcore.http.upload may"
-                ),
+                "it.py:8: irmcore.outbox (floor 3) imports requests: "
+                "only irmcore.http.auth, irmcore.http.upload may"
             ),
             "it.py:9: irmcore.outbox (floor 3) imports irmcli (floor 7): not below it",
             "it.py:11: irmcore.outbox (floor 3) imports irmcore.operations (floor 5): not below it",

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from irmcore.disk import PosixDisk
-from irmcore.intake.ledger.index import Ledger, RowKey, opened, pack
+from irmcore.intake.ledger.index import Ledger
+from irmcore.outbox.rowkeys import RowKey, pack, unseal
 
 FIRST_DAY = 20_000
 BATCH_ROWS = 5_000
@@ -50,7 +51,7 @@ def main(keys: int, days: int) -> None:
         ledger.create()
         ledger.rebuild(list)
         rows = timed(f"make {keys} keys (not the ledger)", lambda: list(batches(keys, days)))
-        records = [opened(pack(group)) for group in rows]
+        records = [unseal(pack(group)) for group in rows]
         timed(
             f"merge, {len(rows)} batches of {BATCH_ROWS}", lambda: [ledger.merge([each]) for each in records]
         )
@@ -58,7 +59,7 @@ def main(keys: int, days: int) -> None:
         timed(f"read {days} dates", lambda: [reader.day(FIRST_DAY + day) for day in range(days)])
         flat = [row for group in rows for row in group]
         timed(f"look {keys} keys up", lambda: sum(reader.day(row.day).has(row.key) for row in flat[::-1]))
-        timed("merge one more batch", lambda: ledger.merge([opened(pack(next(batches(BATCH_ROWS, 1))))]))
+        timed("merge one more batch", lambda: ledger.merge([unseal(pack(next(batches(BATCH_ROWS, 1))))]))
         timed("redo one batch", lambda: ledger.redo(records[-1]))
         timed("forget one batch", lambda: ledger.forget(records[-1]))
         timed("rebuild all", lambda: ledger.rebuild(lambda: records))

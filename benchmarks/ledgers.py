@@ -13,8 +13,9 @@ from pathlib import Path
 from irmcore.clock import SystemClock
 from irmcore.disk import PosixDisk
 from irmcore.intake import accept as intake
-from irmcore.intake.ledger.index import Ledger, RowKey, opened, pack
+from irmcore.intake.ledger.index import Ledger
 from irmcore.outbox import Destination, Origin, Outbox
+from irmcore.outbox.rowkeys import RowKey, pack, unseal
 from irmcore.profile import parse, shipped_text
 from irmcore.shaping.readers import mappings_table
 
@@ -52,7 +53,7 @@ def _outbox(path: Path, keys: int) -> Outbox:
             RowKey(secrets.randbits(64), secrets.token_bytes(24), day, b"8 bytes!")
             for _ in range(keys // DATES)
         )
-        ledger.merge([opened(pack(rows))])
+        ledger.merge([unseal(pack(rows))])
     shutil.copytree(f"{path}/ledger", f"{path}.ledger")
     return outbox
 

@@ -38,8 +38,6 @@ FLOORS = {
 # The only imports that do not point down.
 SAME_FLOOR: set[tuple[str, str]] = {
     ("irmcore.http", "irmcore.delivery"),
-    ("irmcore.shaping", "irmcore.intake"),
-    ("irmcore.delivery", "irmcore.intake"),
 }
 BELOW = "irmcore"  # irmcore/__init__.py: imports nothing of ours, anyone may import it
 BESIDE = "irmemulator"  # imports nothing of ours; only entry points import it

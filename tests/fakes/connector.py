@@ -16,8 +16,8 @@ from irmcore.disk import Disk
 from irmcore.http.upload import Transport
 from irmcore.intake import accept as intake
 from irmcore.intake.accept import Accepted
-from irmcore.intake.ledger import index as ledger
 from irmcore.outbox import Destination, Origin, Outbox, states
+from irmcore.outbox.rowkeys import unpack
 from irmcore.profile import Limits, Profile
 from irmcore.shaping.batches import halves
 from irmcore.shaping.readers import csv_table
@@ -108,7 +108,7 @@ class Connector:
         found: Counter[bytes] = Counter()
         for batch in self.outbox.everything():
             if batch.state is None or batch.state.name not in (states.WITHDRAWN, states.SPLIT):
-                found.update(key.key for key in ledger.unpack(self.outbox.rowkeys(batch)))
+                found.update(key.key for key in unpack(self.outbox.rowkeys(batch)))
         return found
 
     def notes(self, *names: str) -> Iterator[str]:

@@ -32,8 +32,8 @@ from irmcore.errors import (
     UnknownFormat,
 )
 from irmcore.http.auth import TokenSource, TokenTrouble
-from irmcore.intake.ledger.index import parted
 from irmcore.outbox import Batch, Draft, Manifest, Outbox, states
+from irmcore.outbox.rowkeys import split_rowkeys
 
 if TYPE_CHECKING:
     from irmcore.http.upload import Transport
@@ -500,7 +500,7 @@ class Sender:
         manifest: Manifest,
         halves: tuple[tuple[bytes, int], tuple[bytes, int]],
     ) -> list[Batch]:
-        keys = parted(self._outbox.rowkeys(batch), [rows for _, rows in halves])
+        keys = split_rowkeys(self._outbox.rowkeys(batch), [rows for _, rows in halves])
         staging = self._outbox.stage(f"split-{batch.id[:32]}", renew=False)
         try:
             for (payload, rows), part in zip(halves, keys):

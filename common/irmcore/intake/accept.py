@@ -20,10 +20,10 @@ from irmcore.clock import iso
 from irmcore.counts import Counts
 from irmcore.disk import Lock
 from irmcore.errors import DamageError, IrmError, OutboxBusy, OutboxFull, TooManyRefused
-from irmcore.intake.ledger import index as ledgers
-from irmcore.intake.ledger.index import Ledger
+from irmcore.intake.ledger.index import Ledger, in_parts
 from irmcore.intake.pipeline import TICK, Filled, Pipeline, Progress
 from irmcore.outbox import Batch, Destination, Draft, Manifest, Origin, Outbox, Staging, states
+from irmcore.outbox.rowkeys import Damaged, unseal
 from irmcore.profile import Profile
 from irmcore.shaping import reject_file as rejects
 from irmcore.shaping.readers import Table
@@ -103,7 +103,7 @@ def dry_run(
     pipeline = Pipeline(profile, known)
     try:
         sizes = [filled.rows for filled in pipeline.batches(table, name, progress, on_reject, on_row)]
-    except ledgers.Damaged:
+    except Damaged:
         raise DamageError(
             "a file of the row ledger is damaged, so a dry run cannot tell what is new",
             where=f"{outbox.path}/ledger" if outbox is not None else None,
@@ -304,7 +304,7 @@ def commit(
     except OSError as error:
         # The announcement stands, so the next run merges these batches before it looks.
         return f"the row ledger will be completed by the next run ({error.strerror})"
-    except ledgers.Damaged:
+    except Damaged:
         return "the row ledger is damaged and will be made anew by the next run"
     return ""
 
@@ -346,12 +346,12 @@ def open_ledger(outbox: Outbox) -> Ledger:
         outbox.settle_moves()  # before the ledger says that their rows are accepted
     try:
         for run, names in announced.items():
-            for records in ledgers.in_parts(_accepted(outbox, name) for name in names):
+            for records in in_parts(_accepted(outbox, name) for name in names):
                 known.redo(records)
             for name in names:
                 known.forget(_withdrawn(outbox, name))
             known.settle(run)
-    except ledgers.Damaged:
+    except Damaged:
         return rebuild(outbox)
     return known
 
@@ -409,6 +409,6 @@ def _rowkeys(outbox: Outbox, name: str) -> tuple[Batch | None, bytes]:
     if found is None:
         return None, b""
     try:
-        return found[0], ledgers.opened(found[1])
-    except ledgers.Damaged:
+        return found[0], unseal(found[1])
+    except Damaged:
         return found[0], b""

@@ -16,18 +16,19 @@ from typing import Any, Callable, NamedTuple
 from irmcore.counts import Counts
 from irmcore.errors import InputError
 from irmcore.intake import workers as crew
-from irmcore.intake.ledger import index as ledgers
-from irmcore.intake.ledger.hash_index import Records, numbers
-from irmcore.intake.ledger.index import DAY_MICROSECONDS, NAME, Day, Ledger
+from irmcore.intake.ledger.hash_index import Records
+from irmcore.intake.ledger.index import DAY_MICROSECONDS, Day, Ledger
 from irmcore.intake.workers import Crew
+from irmcore.outbox.rowkeys import IDENTITY, pack_columns
 from irmcore.profile import Profile
 from irmcore.shaping.batches import Batcher, Lines
 from irmcore.shaping.blocks import BLOCK_ROWS, Block
 from irmcore.shaping.collisions import greatest
+from irmcore.shaping.keys import UserTimeKeys, numbers
 from irmcore.shaping.readers import Again, Table
 from irmcore.shaping.reject_file import Reject
 from irmcore.shaping.rows import ShapedBlock, ShapedRow, Shaper
-from irmcore.shaping.spreading import Slots, first_places, places, written
+from irmcore.shaping.spreading import first_places, places, written
 from irmcore.shaping.times import canonical
 
 #: How often ``progress`` is told, in rows.
@@ -46,7 +47,7 @@ class Filled:
         self._names, self._days = names, days
 
     def rowkeys(self, batch: bytes) -> bytes:
-        return ledgers.pack_columns(self._names, self._days, batch[:8])
+        return pack_columns(self._names, self._days, batch[:8])
 
 
 class _Aims(NamedTuple):
@@ -88,7 +89,7 @@ class _Aimer:
     def __init__(self, profile: Profile, header: Sequence[str], name: str) -> None:
         self._policy, self._step = profile.collisions.policy, profile.collisions.step
         self._shaper = Shaper(profile, header, name=name)
-        self._slots = Slots()
+        self._slots = UserTimeKeys()
         self._width = len(header)
 
     def shaped(self, source: Block) -> _Shaped:
@@ -105,10 +106,10 @@ class _Aimer:
         days = [time // DAY_MICROSECONDS for time in block.times]
         spread = self._policy == "spread"
         wire = first_places(block.times, block.keys, self._step) if spread else list(block.times)
-        return _Aims(days, wire, self._slots.slots(block.users, wire))
+        return _Aims(days, wire, self._slots.keys(block.users, wire))
 
     def names(self, block: ShapedBlock, aims: _Aims) -> bytes:
-        return b"".join(map(NAME.pack, aims.slots, block.keys))
+        return b"".join(map(IDENTITY.pack, aims.slots, block.keys))
 
     def going(self, block: ShapedBlock, aims: _Aims, names: bytes) -> _Going:
         """All rows of a block at their places."""
@@ -120,7 +121,7 @@ class _Aimer:
         for at in dropped:
             keep[at] = False
         columns = [list(compress(column, keep)) for column in self._on_the_wire(block, aims.wire)]
-        names = compress(map(NAME.pack, aims.slots, block.keys), keep)
+        names = compress(map(IDENTITY.pack, aims.slots, block.keys), keep)
         return _Going(b"".join(names), list(compress(aims.days, keep)), Lines.of(columns))
 
     def _on_the_wire(self, block: ShapedBlock, wire: list[int]) -> list[Sequence[str]]:
@@ -131,7 +132,7 @@ class _Aimer:
         return columns
 
     def slot(self, user: str, time: int) -> int:
-        return self._slots.slot(user, time)
+        return self._slots.key(user, time)
 
     def places(self, time: int, key: bytes) -> Iterable[int]:
         """The times (µs) that the policy lets a row take."""
@@ -147,7 +148,7 @@ class Pipeline:
         self._known = known
         self._members = members
         self._batcher = Batcher(profile)
-        self._taken = Records(NAME.size)
+        self._taken = Records(IDENTITY.size)
         self._names: list[bytes] = []  # of the rows of the batch that is being filled
         self._days: list[int] = []
         self._read = self._merged = self._skipped = self._shaped = self._rejected = 0
@@ -284,7 +285,7 @@ class Pipeline:
         """
         if isinstance(each, _Done):
             names, days, _ = going = each.going
-            slots = numbers(names)[:: NAME.size // 8].tolist()
+            slots = numbers(names)[:: IDENTITY.size // 8].tolist()
             if not self._suspects(slots, days, names) and not self._taken.add_if_new(slots, names):
                 return going
             each = each.look()
@@ -316,7 +317,7 @@ class Pipeline:
         for number in set(days) if self._known is not None else ():
             if self._known is not None and self._known.has(number):
                 at = [position for position, other in enumerate(days) if other == number]
-                keys = [names[a * NAME.size + 8 : (a + 1) * NAME.size] for a in at]
+                keys = [names[a * IDENTITY.size + 8 : (a + 1) * IDENTITY.size] for a in at]
                 found.update(at[a] for a in self._known.day(number).known(keys, [slots[a] for a in at]))
         return found
 
@@ -390,7 +391,7 @@ class Pipeline:
     # -- batches ------------------------------------------------------------------------
 
     def _fill(self, rows: _Going) -> Iterator[Filled]:
-        total, size = len(rows.days), NAME.size
+        total, size = len(rows.days), IDENTITY.size
         self._shaped += total
         names = [rows.names[at : at + size] for at in range(0, total * size, size)]
         start = 0

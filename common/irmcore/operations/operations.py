@@ -22,8 +22,8 @@ from irmcore.delivery.sender import BATCH_SECONDS, PAYLOAD_SECONDS
 from irmcore.disk import Disk
 from irmcore.errors import BatchDamaged, DamageError, OperatorError, OutboxBusy, UnknownFormat
 from irmcore.intake import accept as intake
-from irmcore.intake.ledger.index import Damaged, opened
 from irmcore.outbox import Batch, Outbox, states
+from irmcore.outbox.rowkeys import Damaged, unseal
 
 
 @dataclass(frozen=True)
@@ -400,7 +400,7 @@ class Operations:
 def _rows_of(outbox: Outbox, batch: Batch) -> bytes:
     """The records of a batch's rows. Raises BatchDamaged if they are not what was written."""
     try:
-        return opened(outbox.rowkeys(batch))
+        return unseal(outbox.rowkeys(batch))
     except Damaged:
         raise BatchDamaged(
             "the row keys are damaged, so its rows cannot be given back",

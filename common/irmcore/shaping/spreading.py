@@ -10,13 +10,9 @@ then the later one takes the next free place. docs/decisions/0002-spreading.md h
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 from itertools import chain
-from operator import add
 
-from irmcore.intake.ledger.hash_index import numbers
-from irmcore.shaping import columns
-from irmcore.shaping.columns import Memo
+from irmcore.shaping.keys import numbers
 from irmcore.shaping.times import canonical
 
 #: step in µs → window in µs. A window never leaves its hour, so a row never leaves its UTC day.
@@ -52,30 +48,3 @@ def written(briefs: Sequence[str], times: Sequence[int], step: int) -> list[str]
     below = [time % 1_000_000 for time in times]
     cells = tuple(chain.from_iterable(zip(briefs, below)))
     return ("%.19s.%06d+00:00\n" * len(times) % cells).split("\n")[:-1]
-
-
-class Slots:
-    """Names for (user, time) pairs: 64-bit numbers, the same in every process.
-
-    A user's number and the time, added. Two pairs share a name with odds of 2^-63; all that follows is a
-    needless step to the next free place.
-    """
-
-    #: Users that are remembered; then the memory starts anew.
-    MEMORY = columns.MEMORY
-
-    def __init__(self) -> None:
-        self._users: Memo[int] = Memo(_number)
-
-    def slot(self, user: str, time: int) -> int:
-        """The number of ``user`` (canonical UPN) at ``time`` (µs)."""
-        return self._users[user] + time
-
-    def slots(self, users: Sequence[str], times: Sequence[int]) -> list[int]:
-        """The number of each pair."""
-        return list(map(add, map(self._users.__getitem__, users), times))
-
-
-def _number(user: str) -> int:
-    """63 bits, so that with a time, which has fewer than 58, there are no more than 64."""
-    return int.from_bytes(blake2b(user.encode("utf-8"), digest_size=8).digest(), "big") >> 1

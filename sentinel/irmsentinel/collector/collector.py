@@ -22,8 +22,9 @@ from irmcore.counts import Counts
 from irmcore.errors import ConfigurationError, IrmError, OutboxBusy, WaitError
 from irmcore.http.auth import TokenTrouble
 from irmcore.intake import accept as intake
-from irmcore.intake.ledger.index import KEY_BYTES, Ledger, RowKey, pack
+from irmcore.intake.ledger.index import Ledger
 from irmcore.outbox import Draft, Origin, Outbox
+from irmcore.outbox.rowkeys import KEY_BYTES, RowKey, pack
 
 from irmsentinel.azure import ingestion
 from irmsentinel.azure.ingestion import Target

@@ -15,9 +15,8 @@ from irmcore.counts import Counts
 from irmcore.delivery import connection
 from irmcore.errors import BatchDamaged, DamageError, InputError, UnknownFormat
 from irmcore.intake import accept as intake
-from irmcore.intake.ledger import index as ledger
 from irmcore.operations.operations import Operations, profile_of
-from irmcore.outbox import Batch, manifest
+from irmcore.outbox import Batch, manifest, rowkeys
 from irmcore.outbox import state_file as slots
 from irmcore.reasons import REASONS
 from irmcore.shaping.readers import Table, csv_table, json_lines_table
@@ -147,10 +146,10 @@ def read_slots(data: bytes) -> None:
 def read_ledger(data: bytes) -> None:
     """A ledger file of any bytes is the rows that were written, or damaged."""
     try:
-        rows = list(ledger.unpack(data))
-    except ledger.Damaged:
+        rows = list(rowkeys.unpack(data))
+    except rowkeys.Damaged:
         return
-    assert ledger.pack(rows) == data
+    assert rowkeys.pack(rows) == data
 
 
 def read_manifest(data: bytes) -> None:

@@ -8,7 +8,6 @@ Numbers whose remainders someone chose to be the same share a chain, so that a l
 from __future__ import annotations
 
 import struct
-import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
@@ -39,14 +38,6 @@ _SIZES = (
 _UNKNOWN = 32_000
 #: Records whose numbers are read together.
 _SLICE = 4_096
-
-
-def numbers(data: bytes) -> array[int]:
-    """The numbers of 64 bits, big-endian, that stand side by side in ``data``."""
-    found = array("Q", data)
-    if sys.byteorder == "little":
-        found.byteswap()
-    return found
 
 
 class Records:

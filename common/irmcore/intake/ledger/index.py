@@ -18,27 +18,25 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import accumulate, chain
-from typing import Callable, NamedTuple, TypeVar
+from typing import Callable, TypeVar
 
 from irmcore.disk import Disk
 from irmcore.intake.ledger import day_checksums as tally
 from irmcore.intake.ledger.day_checksums import Count
-from irmcore.intake.ledger.hash_index import Records, numbers
+from irmcore.intake.ledger.hash_index import Records
+from irmcore.outbox.rowkeys import (
+    IDENTITY,
+    KEY_AT,
+    KEY_BYTES,
+    RECORD,
+    SUBJECT_BYTES,
+    USER_TIME_AT,
+    Damaged,
+)
+from irmcore.shaping.keys import numbers
 
-#: Bytes of a row key, and of its beginning that leaves out the thresholds: the same detection.
-KEY_BYTES, SUBJECT_BYTES = 24, 16
-
-#: Slot and key; day and batch.
-NAME = struct.Struct(f">Q{KEY_BYTES}s")
-_END = struct.Struct(">i8s")
-_RECORD = struct.Struct(f">Q{KEY_BYTES}si8s")
-RECORD_BYTES = _RECORD.size
-_WHOLE = struct.Struct(f"{RECORD_BYTES}s")
-_DAY = struct.Struct(f">{NAME.size}xi8x")
-#: Where a record has its slot and the first number of its key.
-_SLOT_AT, _KEY_AT = 0, 8
-_CRC = struct.Struct(">I")
+_WHOLE = struct.Struct(f"{RECORD.size}s")
+_DAY = struct.Struct(f">{IDENTITY.size}xi8x")
 
 _Found = TypeVar("_Found")
 
@@ -50,66 +48,6 @@ DAY_MICROSECONDS = 86_400_000_000
 MEMORY = 1_000_000
 #: Rows that are merged at a time: a bound on memory.
 MERGE_ROWS = 60_000
-
-
-class RowKey(NamedTuple):
-    """An accepted row: its slot (user and time on the wire), key, event day since 1970 (UTC), and batch.
-
-    ``batch`` is the beginning (8 bytes) of the id of the batch that accepted it.
-    """
-
-    slot: int
-    key: bytes
-    day: int
-    batch: bytes
-
-
-# -- the rowkeys file of a batch ---------------------------------------------------------------
-
-
-def sealed(records: bytes) -> bytes:
-    """The bytes of a ``rowkeys`` file: records and their CRC-32; of no record, nothing."""
-    return records + _CRC.pack(zlib.crc32(records)) if records else b""
-
-
-def pack(rows: Iterable[RowKey]) -> bytes:
-    """The bytes of a ``rowkeys`` file."""
-    return sealed(b"".join([_RECORD.pack(*row) for row in rows]))
-
-
-def pack_columns(names: Iterable[bytes], days: Sequence[int], batch: bytes) -> bytes:
-    """The same of rows of one batch, each of which is named by what ``NAME`` packs."""
-    end_of = {day: _END.pack(day, batch) for day in set(days)}
-    return sealed(b"".join(chain.from_iterable(zip(names, map(end_of.__getitem__, days)))))
-
-
-class Damaged(Exception):
-    """A file of row keys, or of the ledger, is not as it was written; it is never trusted."""
-
-
-def opened(data: bytes) -> bytes:
-    """The records of a ``rowkeys`` file. Raises Damaged."""
-    if not data:
-        return b""
-    records = data[: -_CRC.size]
-    if not records or len(records) % RECORD_BYTES or data[-_CRC.size :] != _CRC.pack(zlib.crc32(records)):
-        raise Damaged
-    return records
-
-
-def parted(data: bytes, rows: Sequence[int]) -> list[bytes]:
-    """A ``rowkeys`` file as several, each of so many rows; a damaged one is each of them, as it is."""
-    try:
-        records = opened(data)
-    except Damaged:
-        return [data for _ in rows]
-    ends = list(accumulate(count * RECORD_BYTES for count in rows))
-    return [sealed(records[start:end]) for start, end in zip([0, *ends], ends)]
-
-
-def unpack(data: bytes) -> Iterator[RowKey]:
-    """The rows of a ``rowkeys`` file. Raises Damaged."""
-    return map(RowKey._make, _RECORD.iter_unpack(opened(data)))
 
 
 def _grouped(records: bytes) -> dict[int, bytes]:
@@ -128,16 +66,13 @@ def _divided(records: bytes) -> list[bytes]:
     return [record for (record,) in _WHOLE.iter_unpack(records)]
 
 
-# -- the index ---------------------------------------------------------------------------------
-
-
 class Day:
     """What is known of one event date."""
 
     def __init__(self, records: bytes = b"") -> None:
         self._records = records
-        self._by_slot = Records(RECORD_BYTES, _SLOT_AT, records)
-        self._by_subject = Records(RECORD_BYTES, _KEY_AT, records)
+        self._by_slot = Records(RECORD.size, USER_TIME_AT, records)
+        self._by_subject = Records(RECORD.size, KEY_AT, records)
 
     def __len__(self) -> int:
         return len(self._by_slot)
@@ -149,7 +84,7 @@ class Day:
 
     def all_keys(self) -> Iterator[bytes]:
         """All keys, in the order in which they came."""
-        return (key for _, key, _, _ in _RECORD.iter_unpack(self._records))
+        return (key for _, key, _, _ in RECORD.iter_unpack(self._records))
 
     def has(self, key: bytes) -> bool:
         return self._has(key)
@@ -163,7 +98,7 @@ class Day:
 
     def _has(self, beginning: bytes) -> bool:
         number = int.from_bytes(beginning[:8], "big")
-        return any(record.startswith(beginning, _KEY_AT) for record in self._by_subject.find(number))
+        return any(record.startswith(beginning, KEY_AT) for record in self._by_subject.find(number))
 
 
 class Ledger:
@@ -225,8 +160,8 @@ class Ledger:
         path = self._file(number)
         for name in (path, f"{path}.new"):
             data = self._disk.read(name) if count.rows and self._disk.exists(name) else b""
-            records = data[: count.rows * RECORD_BYTES]
-            if len(records) == count.rows * RECORD_BYTES and zlib.crc32(records) == count.crc:
+            records = data[: count.rows * RECORD.size]
+            if len(records) == count.rows * RECORD.size and zlib.crc32(records) == count.crc:
                 return records
         raise Damaged
 
@@ -291,7 +226,7 @@ class Ledger:
             for number, group in _grouped(part).items():
                 count = self._count(number)
                 self._append(number, count, group)
-                rows = count.rows + len(group) // RECORD_BYTES
+                rows = count.rows + len(group) // RECORD.size
                 counts[number] = Count(rows, zlib.crc32(group, count.crc))
             self._keep(counts)
 
@@ -300,7 +235,7 @@ class Ledger:
         self._finish_replacing(number, count)
         if self._disk.exists(path):
             # What a run that died has left behind the rows that count is written over.
-            self._disk.write_at(path, count.rows * RECORD_BYTES, group)
+            self._disk.write_at(path, count.rows * RECORD.size, group)
         elif count.rows:
             raise Damaged
         else:
@@ -332,7 +267,7 @@ class Ledger:
         path = self._file(number)
         self._finish_replacing(number, self._count(number))
         self._disk.create(f"{path}.new", records)
-        count = Count(len(records) // RECORD_BYTES, zlib.crc32(records))
+        count = Count(len(records) // RECORD.size, zlib.crc32(records))
         self._keep({**self._tally(), number: count})
         self._finish_replacing(number, count)
         self._days.pop(number, None)
@@ -343,7 +278,7 @@ class Ledger:
         if not self._disk.exists(f"{path}.new"):
             return
         data = self._disk.read(f"{path}.new")
-        if len(data) == count.rows * RECORD_BYTES and zlib.crc32(data) == count.crc:
+        if len(data) == count.rows * RECORD.size and zlib.crc32(data) == count.crc:
             self._disk.rename(f"{path}.new", path)
         else:
             self._disk.remove(f"{path}.new")
@@ -390,7 +325,7 @@ def in_parts(records: Iterable[bytes]) -> Iterator[bytes]:
     for more in records:
         part.append(more)
         size += len(more)
-        if size >= MERGE_ROWS * RECORD_BYTES:
+        if size >= MERGE_ROWS * RECORD.size:
             yield b"".join(part)
             part, size = [], 0
     if size:

@@ -18,9 +18,10 @@ from irmcore.shaping import times
 from irmcore.shaping.batches import Batcher
 from irmcore.shaping.blocks import SourceRow
 from irmcore.shaping.collisions import NumberedRow, greatest
+from irmcore.shaping.keys import UserTimeKeys
 from irmcore.shaping.readers import Table
 from irmcore.shaping.rows import RowRefused, ShapedRow, Shaper
-from irmcore.shaping.spreading import Slots, places
+from irmcore.shaping.spreading import places
 
 from tests.common.irmcore.profiles import profile
 from tests.fakes.clock import FakeClock
@@ -41,7 +42,7 @@ class OneByOne:
     def __init__(self, of: Profile) -> None:
         self._of = of
         self._policy, self._step = of.collisions.policy, of.collisions.step
-        self._slot = Slots().slot
+        self._slot = UserTimeKeys().key
         self._keys: defaultdict[int, set[bytes]] = defaultdict(set)
         self._subjects: defaultdict[int, set[bytes]] = defaultdict(set)
         self._slots: defaultdict[int, set[int]] = defaultdict(set)

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from irmcore.disk import PosixDisk
 from irmcore.errors import InputError
-from irmcore.intake.ledger.index import Ledger, opened
+from irmcore.intake.ledger.index import Ledger
 from irmcore.intake.pipeline import Pipeline
+from irmcore.outbox.rowkeys import unseal
 from irmcore.profile import Limits, Profile
 from irmcore.shaping.readers import csv_table
 
@@ -65,7 +66,7 @@ def test_a_crew_changes_nothing(policy: str, before: list[str], rows: list[str],
         ledger.rebuild(list)
         sent = run(of, first, None, 0)
         if len(sent) > 1:
-            ledger.merge(opened(rowkeys) for _, rowkeys in sent[0])
+            ledger.merge(unseal(rowkeys) for _, rowkeys in sent[0])
         alone = run(of, data, Ledger(PosixDisk(), place), 0)
         assert run(of, data, Ledger(PosixDisk(), place), 2) == alone
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from irmcore.delivery.replies import Failure, Reply
-from irmcore.intake.ledger import index as ledger
+from irmcore.outbox.rowkeys import RECORD
 from irmcore.outbox.state_file import SLOT_BYTES
 
 from tests.common.irmcore.outbox.outages import Moment, Story, root
@@ -68,7 +68,7 @@ def rebuild(new: New) -> Iterator[Moment]:
     before.disk.watch = None
     before.accept(SECOND)
     path = f"{ROOT}/small/ledger/days/2026/2026-11-20.rows"
-    before.disk.write_at(path, ledger.RECORD_BYTES // 2, b"damage")
+    before.disk.write_at(path, RECORD.size // 2, b"damage")
     story = Story(new(before.disk.settled().medium), before=before)
     story.accept([*SECOND, row(6)])
     yield from story.moments

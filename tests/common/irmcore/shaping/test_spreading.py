@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from irmcore.shaping.spreading import WINDOWS, Slots, places
+from irmcore.shaping.spreading import WINDOWS, places
 
 DAY = 86_400_000_000
 TIME = 1_682_315_576_962_686  # 2023-04-24T05:52:56.962686Z
@@ -73,39 +73,3 @@ def test_a_row_tries_every_microsecond_of_its_second() -> None:
     """All microseconds of a second can be taken before the places of a row end."""
     found = list(places(TIME, KEY, 1))
     assert sorted(found) == list(range(1_682_315_576_000_000, 1_682_315_577_000_000))
-
-
-def test_the_number_of_a_slot() -> None:
-    """These numbers stand in the row ledgers on disk, so they never change."""
-    slots = Slots()
-    assert [
-        slots.slot("sarad@contoso.com", 0),
-        slots.slot("sarad@contoso.com", TIME),
-        slots.slot("bradh@contoso.com", TIME),
-    ] == [3_709_549_522_420_930_320, 3_711_231_837_997_893_006, 9_204_313_525_911_744_441]
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(("a@b.c", "b@b.c", "c@b.c")), st.integers(0, 10) | TIMES),
-        unique=True,
-        max_size=30,
-    )
-)
-def test_slots_are_told_apart(pairs: list[tuple[str, int]]) -> None:
-    """Different users or times have different numbers of 64 bits, the same in every process."""
-    slots = Slots()
-    numbers = [slots.slot(user, time) for user, time in pairs]
-    assert len(set(numbers)) == len(pairs)
-    assert all(0 <= number < 2**64 for number in numbers)
-    assert [Slots().slot(user, time) for user, time in pairs] == numbers
-
-
-def test_slots_remember_a_limited_number_of_users() -> None:
-    """A slot's number is the same after the memory for users was full."""
-    slots = Slots()
-    before = slots.slot("sarad@contoso.com", TIME)
-    for number in range(Slots.MEMORY + 1):
-        slots.slot(f"u{number}@contoso.com", 0)
-    assert slots.slot("sarad@contoso.com", TIME) == before
-    assert len(vars(slots)["_users"]) <= Slots.MEMORY

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.intake.ledger import hash_index as packed
 from irmcore.intake.ledger.hash_index import Records
-from irmcore.shaping.spreading import Slots
+from irmcore.shaping.keys import UserTimeKeys
 
 # Few numbers, of which many share a place of the smallest index.
 NUMBERS = st.lists(st.sampled_from((0, 1, 2, 1_031, 1_032, 4_099, 2_062, 2**64 - 1)), max_size=40)
@@ -27,12 +27,6 @@ def records(numbers: list[int], first: int = 0) -> bytes:
 def digest(number: int) -> int:
     """64 bits, evenly spread, of a number."""
     return int.from_bytes(blake2b(b"%d" % number, digest_size=8).digest(), "big")
-
-
-@given(st.lists(st.integers(0, 2**64 - 1)))
-def test_numbers_of_bytes(found: list[int]) -> None:
-    """Numbers are read as they were packed."""
-    assert packed.numbers(struct.pack(f">{len(found)}Q", *found)).tolist() == found
 
 
 @given(NUMBERS, st.lists(NUMBERS, max_size=3), NUMBERS)
@@ -101,11 +95,11 @@ def test_many_records_take_little_more_than_their_bytes() -> None:
 @pytest.mark.parametrize(
     "step", [1, 10**3, 10**5, 10**6, 15 * 10**6, 60 * 10**6, 3_600 * 10**6, 86_400 * 10**6]
 )
-def test_the_slots_of_one_user_are_evenly_spread(step: int) -> None:
+def test_the_keys_of_one_user_are_evenly_spread(step: int) -> None:
     """Of 65,536 times (µs) of one user at a regular step no more than a few share a place.
 
-    So a chain stays short, and a look-up costs the same, where slots are not digests.
+    So a chain stays short, and a look-up costs the same, where keys are not digests.
     """
     times = [1_763_625_600_000_000 + step * number for number in range(65_536)]
-    slots = Slots().slots(["sarad@contoso.com"] * len(times), times)
-    assert max(Counter(slot % 65_537 for slot in slots).values()) <= 2
+    keys = UserTimeKeys().keys(["sarad@contoso.com"] * len(times), times)
+    assert max(Counter(key % 65_537 for key in keys).values()) <= 2

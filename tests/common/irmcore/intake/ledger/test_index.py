@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 import tracemalloc
 import zlib
 
 import pytest
 from irmcore.intake.ledger import day_checksums as tally
 from irmcore.intake.ledger.day_checksums import Count
-from irmcore.intake.ledger.index import (
-    DAY_MICROSECONDS,
-    RECORD_BYTES,
-    Damaged,
-    Ledger,
-    RowKey,
-    opened,
-    pack,
-    parted,
-    unpack,
-)
+from irmcore.intake.ledger.index import DAY_MICROSECONDS, Ledger
+from irmcore.outbox.rowkeys import Damaged, RowKey, pack, unseal
 
 from tests.fakes.powerloss import PowerLossDisk
 
@@ -35,7 +25,7 @@ def key(number: int, *, day: int = DAY, batch: bytes = b"batch--1") -> RowKey:
 
 def records(*rows: RowKey) -> bytes:
     """The records of these rows, as a batch has them."""
-    return opened(pack(rows))
+    return unseal(pack(rows))
 
 
 def new(disk: PowerLossDisk | None = None, **settings: int) -> tuple[PowerLossDisk, Ledger]:
@@ -55,40 +45,6 @@ def again(disk: PowerLossDisk) -> Ledger:
 def known(ledger: Ledger, day: int = DAY) -> set[int]:
     """The numbers of the keys that the ledger has of a day."""
     return {int(found[:8]) for found in ledger.day(day).all_keys()}
-
-
-def test_a_record_is_pinned() -> None:
-    """A record is 44 bytes: slot, key, day and batch, big-endian; behind all of them is their CRC-32."""
-    record = struct.pack(">Q", 2**63) + b"k" * 24 + struct.pack(">i", -1) + b"b" * 8
-    row = RowKey(2**63, b"k" * 24, -1, b"b" * 8)
-    data = record * 2 + struct.pack(">I", zlib.crc32(record * 2))
-    assert (pack([row, row]), len(record), RECORD_BYTES) == (data, 44, 44)
-    assert list(unpack(data)) == [row, row]
-    assert (pack([]), list(unpack(b""))) == (b"", [])
-
-
-def test_every_flip_of_a_bit_is_noticed() -> None:
-    """No bit of a batch's row keys can change without being noticed."""
-    whole = pack([key(1), key(2)])
-    for bit in range(len(whole) * 8):
-        data = bytearray(whole)
-        data[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(Damaged):
-            list(unpack(bytes(data)))
-
-
-@pytest.mark.parametrize("size", range(1, 2 * 44 + 4))
-def test_a_cut_is_damage(size: int) -> None:
-    """Row keys that are cut off are never taken for fewer."""
-    with pytest.raises(Damaged):
-        list(unpack(pack([key(1), key(2)])[:size]))
-
-
-def test_the_keys_of_halves() -> None:
-    """The parts of a split batch have its row keys in their order; damaged ones stay damaged in each."""
-    rows = [key(number) for number in range(5)]
-    assert parted(pack(rows), [2, 3]) == [pack(rows[:2]), pack(rows[2:])]
-    assert parted(b"damaged", [2, 3]) == [b"damaged", b"damaged"]
 
 
 def test_the_layout_is_pinned() -> None:

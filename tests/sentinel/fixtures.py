@@ -56,7 +56,7 @@ def run(case: Case, loaded: content.Content | None = None) -> list[list[Any]]:
     """The chosen columns of what the local engine gives, in its order; `loaded`: not our content."""
     loaded = loaded or rules.with_rules(content.load())
     known = tables.shapes(tables.load(loaded.root / "tables"))
-    with Engine(loaded.on_this_machine()) as engine:
+    with Engine(loaded.local_functions()) as engine:
         for name, rows in case.tables.items():
             table, _, shape = name.partition(".")
             engine.insert(known[table][shape], [{k: plain(v) for k, v in row.items()} for row in rows])

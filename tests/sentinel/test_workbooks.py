@@ -60,7 +60,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     folder = tmp_path_factory.mktemp("samples")
     loaded = content.load()
     samples.write(loaded.root, folder, seed=1, people=2)
-    running, _ = local.opened(loaded, folder)
+    running, _ = local.open_folder(loaded, folder)
     known = tables.shapes(tables.load(loaded.root / "tables"))
     running.insert(known["IRMExportHealth_CL"][""], HEALTH)
     return running
@@ -76,7 +76,7 @@ def test_a_query_of_a_workbook_gives_rows(engine: Engine, name: str) -> None:
 
 def test_a_workspace_without_tables_shows_nothing() -> None:
     """And no query fails there."""
-    with Engine(content.load().on_this_machine()) as empty:
+    with Engine(content.load().local_functions()) as empty:
         assert {name: empty.run(query, now=NOW).rows for name, query in QUERIES.items()} == dict.fromkeys(
             QUERIES, ()
         )

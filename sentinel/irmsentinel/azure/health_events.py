@@ -26,7 +26,7 @@ from irmcore.outbox import Draft, Origin, Outbox
 from irmsentinel.azure import ingestion
 from irmsentinel.azure.ingestion import Target
 
-MOST_WAITING = 200
+MAX_QUEUED = 200
 COMPONENTS = ("collector", "export", "sender")
 EVENTS = ("heartbeat", "run", "gap", "failed", "held")
 RESULTS = ("ok", "waiting", "held", "failed")
@@ -93,12 +93,12 @@ def write(
     events: Sequence[Event],
     origin: Origin,
     *,
-    most_waiting: int = MOST_WAITING,
+    max_queued: int = MAX_QUEUED,
 ) -> bool:
     """Put the events into the outbox; False if heartbeats enough wait there. Raises OSError, OutboxFull."""
     outbox.create()
     ingestion.save(outbox, target)
-    if all(event.event == "heartbeat" for event in events) and len(outbox.waiting()) >= most_waiting:
+    if all(event.event == "heartbeat" for event in events) and len(outbox.waiting()) >= max_queued:
         return False
     now = outbox.clock.now()
     lines = [json.dumps(row(event, now), separators=(",", ":")).encode() for event in events]
@@ -118,7 +118,7 @@ def write(
 
 
 class Writer:
-    """Health rows of whoever has some: `tell` writes them and sends what waits."""
+    """Health rows of whoever has some: `report` writes them and sends what waits."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Writer:
         self._origin = origin
         self._sender = Sender(self.outbox, ingestion.service(target, read))
 
-    def tell(self, *events: Event) -> None:
+    def report(self, *events: Event) -> None:
         """Write the rows, durably, and send what can be sent now. Raises OSError, OutboxFull."""
         if events:
             write(self.outbox, self._target, events, self._origin)
@@ -146,7 +146,7 @@ class Writer:
             return  # another process sends these too
 
 
-def of_overview(overview: Overview, *, component: str) -> Event:
+def heartbeat(overview: Overview, *, component: str) -> Event:
     """A heartbeat of one outbox on this machine, as `irmexport status` sees it."""
     held = sum(item.state in ("HELD", "DEAD", "QUARANTINED") for item in overview.items)
     result = "held" if overview.needs_person else "waiting" if overview.queued else "ok"
@@ -168,7 +168,7 @@ def of_overview(overview: Overview, *, component: str) -> Event:
     )
 
 
-def of_this_machine(operations: Operations) -> list[Event]:
+def heartbeats(operations: Operations) -> list[Event]:
     """A heartbeat of every connector's outbox on this machine, whoever fills it."""
     connectors = [outbox for outbox in operations.outboxes() if kind_of(outbox) == KIND]
-    return [of_overview(operations.overview(outbox), component="sender") for outbox in connectors]
+    return [heartbeat(operations.overview(outbox), component="sender") for outbox in connectors]

@@ -39,7 +39,7 @@ from irmsentinel.azure.bounded_transport import BoundedTransport
 KIND = "azure-monitor-ingestion"
 CONTENT_TYPE = "application/json"
 #: The service takes 1 MB a call, raw and compressed; whether that is 10^6 or 2^20 is not said.
-MOST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 #: Seconds for one upload.
 DEADLINE = 120.0
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.ingest\.monitor\.azure\.(com|us|cn)")
@@ -157,15 +157,15 @@ def service(target: Target, read: Read) -> Service:
         tokens=tokens_for(target, SCOPES[target.cloud], read),
         setup=hashlib.sha256(settings).hexdigest()[:16],
         deadline=DEADLINE,
-        splitters={CONTENT_TYPE: halves},
-        hide=without_values,
+        splitters={CONTENT_TYPE: split_payload},
+        hide=redact_values,
     )
 
 
 # -- payloads ---------------------------------------------------------------------------
 
 
-def chunks(lines: Iterable[bytes], most: int = MOST_BYTES) -> Iterator[tuple[bytes, int]]:
+def chunks(lines: Iterable[bytes], most: int = MAX_BYTES) -> Iterator[tuple[bytes, int]]:
     """JSON texts as JSON arrays of at most ``most`` bytes, each with its number of rows; none is left out.
 
     A single text that is larger than ``most`` raises ValueError: whoever makes rows keeps them smaller.
@@ -184,7 +184,7 @@ def chunks(lines: Iterable[bytes], most: int = MOST_BYTES) -> Iterator[tuple[byt
         yield _array(held), len(held)
 
 
-def halves(payload: bytes) -> tuple[tuple[bytes, int], tuple[bytes, int]] | None:
+def split_payload(payload: bytes) -> tuple[tuple[bytes, int], tuple[bytes, int]] | None:
     """A payload as two, the same ones each time; None if it has a single row."""
     rows = json.loads(payload)
     if len(rows) < 2:  # noqa: PLR2004
@@ -204,7 +204,7 @@ def _array(lines: list[bytes]) -> bytes:
     return b"[" + b",".join(lines) + b"]"
 
 
-def without_values(text: str, payload: bytes) -> str:
+def redact_values(text: str, payload: bytes) -> str:
     """A reply's text without the values of the rows it may quote; the names of columns stay readable."""
     found: set[str] = set()
 
@@ -228,7 +228,7 @@ def without_values(text: str, payload: bytes) -> str:
 # -- the network ------------------------------------------------------------------------
 
 
-class Given:
+class StaticToken:
     """A token that is at hand already, as Microsoft's client wants it."""
 
     def __init__(self, token: str) -> None:
@@ -273,7 +273,7 @@ class IngestionTransport:
         )
         return LogsIngestionClient(
             endpoint,
-            Given(upload.token),
+            StaticToken(upload.token),
             transport=transport,
             retry_total=0,
             permit_redirects=False,

@@ -48,7 +48,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _SERVER_TIMEOUT_S = 600
 DEADLINE = 660.0  # longer than the server's, or its answer would be missed
 #: More rows than this no answer holds; one that has so many may be cut off.
-MOST_ROWS = 500_000
+MAX_ROWS = 500_000
 _DONE = 200
 _REFUSED = {400, 404}
 _FORBIDDEN = {401, 403}
@@ -106,12 +106,11 @@ class Workspace:
         """The workspace's id."""
         return self._id
 
-    def ask(self, kql: str) -> Result:
-        """The result of a query that bounds its time itself. Raises as `run`."""
-        return self.run(kql, timespan=None)
+    def query(self, kql: str, *, timespan: timedelta | None = None) -> Result:
+        """The result of a query; `timespan` is None if the query bounds its time itself.
 
-    def run(self, kql: str, *, timespan: timedelta | None) -> Result:
-        """The result of a query. Raises TooMuch, Throttled, QueryRefused, ConfigurationError or WaitError."""
+        Raises TooMuch, Throttled, QueryRefused, ConfigurationError or WaitError.
+        """
         answer = self._told(kql, timespan)
         if answer.status != _DONE:
             raise self._refused(answer)
@@ -125,7 +124,7 @@ class Workspace:
             raise self._no_answer("no table") from None
         if rows and not (isinstance(rows, Rows) and rows.widths == {len(columns)}):
             raise self._no_answer("no table")
-        if len(rows) >= MOST_ROWS:
+        if len(rows) >= MAX_ROWS:
             raise self._too_much("the answer has as many rows as one can have")
         return Result(columns, rows)
 

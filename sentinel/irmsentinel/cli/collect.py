@@ -19,7 +19,7 @@ from irmsentinel.cli import host as hosts
 
 if TYPE_CHECKING:
     from irmsentinel.collector.management_api import Feed
-    from irmsentinel.collector.service import Round, Station
+    from irmsentinel.collector.service import CollectorService, Round
     from irmsentinel.collector.settings import Collecting
 
 DONE, WAITING, NEEDS_PERSON = 0, 1, 4  # as `irmexport --help` says
@@ -161,7 +161,7 @@ def collect(
             return
 
 
-def _round(output: voice.Voice, station: Station, *, backfill: bool) -> Round:
+def _round(output: voice.Voice, station: CollectorService, *, backfill: bool) -> Round:
     last = time.monotonic()
 
     def told(done: Any, sent: int) -> None:
@@ -170,7 +170,7 @@ def _round(output: voice.Voice, station: Station, *, backfill: bool) -> Round:
             last = time.monotonic()
             output.line(f"  … {done.fetched:,} blobs, {done.new:,} new records, {sent:,} acknowledged", "dim")
 
-    result = station.round(backfill=backfill, told=told)
+    result = station.round(backfill=backfill, progress=told)
     show(output, result)
     return result
 
@@ -232,7 +232,7 @@ def health(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
             where=file,
             next_step="It is the rule that fills IRMExportHealth_CL.",
         )
-    there = station.tell()
+    there = station.report()
     if there is not None and (there.queued or there.needs_person):
         output.line(
             f"{there.rows_queued:,} rows wait in the outbox: {there.reason or 'irmexport status'}", "yellow"
@@ -254,7 +254,7 @@ def table(ctx: click.Context, *, workspace: str | None, cloud: str, emulator: Pa
 
     if bool(workspace) == bool(emulator):
         raise click.UsageError("Say where: --workspace ID or --emulator DIR.")
-    found = table_shape.found(sources.remote(workspace, cloud, emulator, hosts.of(ctx).environment).ask)
+    found = table_shape.found(sources.remote(workspace, cloud, emulator, hosts.of(ctx).environment).query)
     output = voice.of(ctx)
     output.line(f"Compliance_IRM_AuditGeneral_CL is {found.shape}: {found.words}")
     if found.next_step:
@@ -289,11 +289,11 @@ def emulator_(ctx: click.Context, *, directory: Path, alerts: int, port: int, li
 COMMANDS = (settings_, subscribe, collect, health, table, emulator_)
 
 
-def _station(ctx: click.Context, file: str, emulator: Path | None) -> Station:
+def _station(ctx: click.Context, file: str, emulator: Path | None) -> CollectorService:
     with extra.needed():
-        from irmsentinel.collector.service import Station
+        from irmsentinel.collector.service import CollectorService
     around = voice.surroundings(ctx)
-    return Station(
+    return CollectorService(
         _read(file, emulator),
         around.outbox_ready(),
         around.credential,
@@ -305,10 +305,10 @@ def _station(ctx: click.Context, file: str, emulator: Path | None) -> Station:
 
 def _feed(ctx: click.Context, file: str, emulator: Path | None) -> Feed:
     with extra.needed():
-        from irmsentinel.collector import rate_limit as governor
+        from irmsentinel.collector import rate_limit as limiter
         from irmsentinel.collector import service as station
     settings, clock = _read(file, emulator), SystemClock()
-    limits = governor.Governor(settings.requests_per_minute, clock)
+    limits = limiter.RateLimiter(settings.requests_per_minute, clock)
     return station.feed(settings, voice.surroundings(ctx).credential, limits, clock)
 
 
@@ -326,11 +326,11 @@ def _words() -> Iterator[None]:
     from irmcore.http.auth import TokenTrouble
 
     from irmsentinel.collector import collector
-    from irmsentinel.collector.management_api import Fault
+    from irmsentinel.collector.management_api import ApiError
 
     try:
         yield
-    except Fault as fault:
+    except ApiError as fault:
         raise collector.refusal(fault) from None
     except TokenTrouble as trouble:
         raise collector.no_token(trouble) from None

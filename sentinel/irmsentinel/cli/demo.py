@@ -55,7 +55,7 @@ def act(output: Voice, place: Path) -> list[tuple[str, bool]]:
     output.line("The other way: IRM alerts in Sentinel's tables (all made up), run on this machine", "bold")
     output.line(f"{sum(written.values()):,} rows in {len(written)} tables, {folder}", "dim")
     verdicts = []
-    engine, now = local.opened(loaded, folder)
+    engine, now = local.open_folder(loaded, folder)
     with engine:
         for name in SHOWN:
             answer = known[name]
@@ -84,7 +84,7 @@ def _exported(output: Voice, place: Path, tables: Folder) -> tuple[str, bool]:
         aggregation = aggregations.named(name)
         output.line(f"irmexport sentinel export {name} --local {tables.place} --emulator …", "dim")
         way = host.way(aggregation.profile, str(place / "emulator"))
-        Export(aggregation, tables, way, told=partial(way.show, dry=False)).run(tables.now)
+        Export(aggregation, tables, way, on_accepted=partial(way.show, dry=False)).run(tables.now)
         way.drain()
         job = way.outbox.path.rpartition("/")[2].removeprefix("emulator-")
         records = (place / "emulator" / f"records-{job}.jsonl").read_text(encoding="utf-8")

@@ -24,7 +24,7 @@ def act(output: Voice, place: Path) -> list[tuple[str, bool]]:
         with extra.needed():
             from irmsentinel.cli import collect as collect_command
             from irmsentinel.collector import settings as collector_settings
-            from irmsentinel.collector.service import Station
+            from irmsentinel.collector.service import CollectorService
             from irmsentinel.emulators import session as rehearsal
             from irmsentinel.kql import local
     except ConfigurationError:
@@ -40,7 +40,9 @@ def act(output: Voice, place: Path) -> list[tuple[str, bool]]:
             collector_settings.parse(rehearsal.settings_text(), "collector.yaml"), place / "tenant"
         )
         origin = Origin("demo", "here", "collector", {})
-        station = Station(settings, outbox, rehearsal.secret, origin, disk=system_disk(), clock=SystemClock())
+        station = CollectorService(
+            settings, outbox, rehearsal.secret, origin, disk=system_disk(), clock=SystemClock()
+        )
         output.line("irmexport sentinel subscribe start; irmexport sentinel collect --once", "dim")
         station.feed.start()
         first = station.round()
@@ -49,7 +51,7 @@ def act(output: Voice, place: Path) -> list[tuple[str, bool]]:
         output.line("the same once more, with --backfill", "dim")
         collect_command.show(output, second)
         rows = len(running.rows["Compliance_IRM_AuditGeneral_CL"])
-    engine, now = local.opened(content.load(), place / "tenant" / "tables")
+    engine, now = local.open_folder(content.load(), place / "tenant" / "tables")
     with engine:
         found = engine.run(calls.text(content.load().named("IRMAlerts"), {}), now=now)
     command.show(output, "IRMAlerts", command.chosen(command.in_order(found), "AlertName,Severity,IrmStatus"))

@@ -24,8 +24,8 @@ from irmsentinel.content import aggregations, keys
 from irmsentinel.content import artefacts as content
 from irmsentinel.content.aggregations import Aggregation, Span, iso
 from irmsentinel.export import windows
-from irmsentinel.export.cursor import Keeper
-from irmsentinel.export.export import Export, Outcome, Ran, Source
+from irmsentinel.export.cursor import CursorFile
+from irmsentinel.export.export import Export, ExportRun, Outcome, Source
 
 if TYPE_CHECKING:
     from irmsentinel.export.plan import Plan
@@ -131,12 +131,12 @@ def export(
     way = host.way(profile or aggregation.profile, emulator)
     if not dry_run:
         way.prepare()  # before any query: settings that cannot work are told now
-    ran: list[Ran] = []
+    ran: list[ExportRun] = []
     codes: list[int] = []
     with _sources(host, workspaces, folder, query_emulator, cloud) as sources:
         for source, now in sources:
             started = datetime.now(UTC)
-            one = Export(aggregation, source, way, told=partial(way.show, dry=dry_run))
+            one = Export(aggregation, source, way, on_accepted=partial(way.show, dry=dry_run))
             try:
                 outcome = one.run(now, span, dry=dry_run)
             except (IrmError, OSError) as trouble:  # what was accepted before it is sent all the same
@@ -145,7 +145,7 @@ def export(
             else:
                 _show(output, outcome, dry=dry_run)
                 codes.append(host.code_of_rows(outcome.counts.rejected))
-            ran.append(Ran(name, source.label, profile or aggregation.profile, way.outbox, outcome))
+            ran.append(ExportRun(name, source.label, profile or aggregation.profile, way.outbox, outcome))
     try:
         if not dry_run and not queue_only and way.outbox.exists():
             codes.append(way.drain())
@@ -185,7 +185,7 @@ def _sources(
             return
         now = datetime.now(UTC)
         if query_emulator:
-            yield [sources.stand_in(query_emulator)]
+            yield [sources.emulated_workspace(query_emulator)]
             return
         yield [(sources.azure(w, cloud, Identity(), host.environment), now) for w in workspaces]
 
@@ -221,7 +221,7 @@ def run(
             next_step="Nothing to do: what is due now is done by it or by the next run.",
         )
     try:
-        ran: list[Ran] = []
+        ran: list[ExportRun] = []
         codes, ways = _do_due(output, host, plan, (query_emulator, emulator), ran.append)
         for way in ways if not queue_only else []:
             codes.append(_drained(host, way))
@@ -237,7 +237,7 @@ def _do_due(
     host: Host,
     plan: Plan,
     stand_ins: tuple[Path | None, str | None],
-    note: Callable[[Ran], None],
+    note: Callable[[ExportRun], None],
 ) -> tuple[list[int], list[Way]]:
     """Each job that is due; exit codes, and the connectors that may have something to send.
 
@@ -257,7 +257,7 @@ def _do_due(
             way.prepare()
             ways[way.outbox.path] = way
             source, now = reach(job.workspace)
-            one = Export(job.aggregation, source, way, told=partial(way.show, dry=False))
+            one = Export(job.aggregation, source, way, on_accepted=partial(way.show, dry=False))
             due = windows.due_at(job.aggregation, one.read_to(now), now)
             if due > now:
                 output.line(f"{title}: not due before {iso(due)}", "dim")
@@ -269,7 +269,7 @@ def _do_due(
         except (IrmError, OSError) as trouble:
             codes.append(host.tell(trouble))
             outcome = _failed(job.aggregation.name, job.workspace, started, trouble)
-        note(Ran(job.aggregation.name, job.workspace, job.profile, outbox, outcome))
+        note(ExportRun(job.aggregation.name, job.workspace, job.profile, outbox, outcome))
     return codes, list(ways.values())
 
 
@@ -283,7 +283,7 @@ def _drained(host: Host, way: Way) -> int:
 
 
 def _tell(
-    ctx: click.Context, ran: list[Ran], where: tuple[Path | None, Path | None], *, heartbeats: bool
+    ctx: click.Context, ran: list[ExportRun], where: tuple[Path | None, Path | None], *, heartbeats: bool
 ) -> None:
     """Tell IRMExportHealth_CL what the exports came to. If it cannot be told: a warning, never an error."""
     settings, emulator = where
@@ -295,8 +295,10 @@ def _tell(
             from irmsentinel.export import health as export_health
         there = export_health.target(settings, emulator)
         root, origin = around.outbox_ready(), around.origin({})
-        teller = export_health.Teller(there, root, around.credential, origin, disk=system_disk(), clock=clock)
-        teller.tell(ran, heartbeats=heartbeats)
+        reporter = export_health.HealthReporter(
+            there, root, around.credential, origin, disk=system_disk(), clock=clock
+        )
+        reporter.report(ran, heartbeats=heartbeats)
     except (IrmError, OSError) as trouble:
         why = str(trouble) if isinstance(trouble, IrmError) else trouble.strerror
         voice.of(ctx).warn(f"IRMExportHealth_CL was not told: {why}")
@@ -324,7 +326,7 @@ def _reach(host: Host, plan: Plan, query_emulator: Path | None) -> Callable[[str
     def reach(workspace: str) -> tuple[Source, datetime]:
         if workspace not in made:
             if query_emulator:
-                made[workspace] = sources.stand_in(query_emulator, workspace)
+                made[workspace] = sources.emulated_workspace(query_emulator, workspace)
             else:
                 made[workspace] = (
                     sources.azure(workspace, plan.cloud, plan.identity, host.environment),
@@ -363,7 +365,9 @@ def status(ctx: click.Context, *, config: Path | None, emulator: str | None) -> 
     output, host, now = voice.of(ctx), hosts.of(ctx), datetime.now(UTC)
     rows: list[dict[str, Any]] = []
     for job in _plan(host, config).jobs:
-        cursor = Keeper(host.way(job.profile, emulator).outbox, job.aggregation.name, job.workspace).load()
+        cursor = CursorFile(
+            host.way(job.profile, emulator).outbox, job.aggregation.name, job.workspace
+        ).load()
         due = windows.due_at(job.aggregation, cursor.read_to if cursor else None, now)
         rows.append(
             {

@@ -97,14 +97,14 @@ def query(
     if folder:
         with extra.needed():
             from irmsentinel.kql import local
-        engine, now = local.opened(loaded, folder, asked)
+        engine, now = local.open_folder(loaded, folder, asked)
         with engine:
             result = engine.run(kql, now=now, within=(now - span, now) if span else None)
     else:
         with extra.needed():
             from irmsentinel.export import sources
         there = sources.remote(workspace, cloud, emulator, hosts.of(ctx).environment)
-        result = there.run(kql, timespan=span)
+        result = there.query(kql, timespan=span)
     show(voice.of(ctx), name, chosen(in_order(result), columns))
 
 
@@ -121,7 +121,7 @@ def emulator_(ctx: click.Context, directory: Path, folder: Path, port: int, life
         from irmsentinel.kql import local
     output = voice.of(ctx)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine, now = local.opened(content.load(), folder)
+    engine, now = local.open_folder(content.load(), folder)
     with engine, StandIn(engine, Options(_A_WORKSPACE, now), directory, port=port) as running:
         running.announce(directory)
         output.line(f"A stand-in of the Log Analytics query API, not Microsoft's service: {running.url}/v1")

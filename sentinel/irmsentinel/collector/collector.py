@@ -30,11 +30,11 @@ from irmsentinel.azure import ingestion
 from irmsentinel.azure.ingestion import Target
 from irmsentinel.collector import cursor as cursors
 from irmsentinel.collector import records
-from irmsentinel.collector.api_errors import Kind
+from irmsentinel.collector.api_errors import ErrorKind
 from irmsentinel.collector.cursor import Gap
-from irmsentinel.collector.management_api import FURTHEST_BACK, LONGEST_WINDOW, ContentItem, Fault, Feed
-from irmsentinel.collector.rate_limit import Governor
-from irmsentinel.collector.records import Row, Wanted
+from irmsentinel.collector.management_api import MAX_WINDOW, RETENTION, ApiError, ContentItem, Feed
+from irmsentinel.collector.rate_limit import RateLimiter
+from irmsentinel.collector.records import RecordFilter, Row
 from irmsentinel.content.artefacts import Column
 
 #: Blobs after which what was read is made durable, so that a kill costs no more than these.
@@ -44,7 +44,7 @@ AHEAD = 8
 #: Seconds that the oldest window stays inside the API's 7 days, as a run takes its time.
 MARGIN = 600
 #: Blobs in a row that cannot be fetched, after which the rest of a window is left to the next round.
-TROUBLES = 8
+MAX_CONSECUTIVE_FAILURES = 8
 #: What is wrong with one blob alone, and says nothing of the service.
 _OF_ONE_BLOB = {"not-json", "not-a-list", "foreign-address", "too-large", "AF20052"}
 
@@ -53,14 +53,14 @@ _OF_ONE_BLOB = {"not-json", "not-a-list", "foreign-address", "too-large", "AF200
 class Options:
     """``overlap`` in seconds: how far behind the cursor each run reads again; ``connections`` at a time."""
 
-    wanted: Wanted = field(default_factory=Wanted)
+    wanted: RecordFilter = field(default_factory=RecordFilter)
     overlap: int = 24 * 3600
     connections: int = 24
     fingerprint: str = ""
 
 
 @dataclass
-class Collected:
+class CollectResult:
     """What a run did. Blobs: ``listed`` of which ``known`` before, ``fetched``, ``gone``, ``failed``.
 
     Records: ``read``, ``wanted`` of which ``new``, ``repeated``; ``cut``: rows with a field too long.
@@ -91,7 +91,7 @@ class Collected:
 
 
 #: Told after each stored part of a run.
-Progress = Callable[[Collected], None]
+Progress = Callable[[CollectResult], None]
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,14 @@ class Collector:
     """One tenant's alerts into one outbox; ``columns`` are those of the table."""
 
     feed: Feed
-    governor: Governor
+    limiter: RateLimiter
     outbox: Outbox
     target: Target
     columns: tuple[Column, ...]
     options: Options
     origin: Origin
 
-    def run(self, *, backfill: bool = False, progress: Progress = lambda _: None) -> Collected:
+    def run(self, *, backfill: bool = False, progress: Progress = lambda _: None) -> CollectResult:
         """Read what is new into the outbox; with ``backfill`` all that the API still has, known or not.
 
         Raises OutboxBusy, OutboxFull, ConfigurationError (a setting, the subscription) and WaitError (the
@@ -121,11 +121,11 @@ class Collector:
                 where=self.outbox.path,
                 next_step="It will bring these records too.",
             )
-        self.governor.restart()
+        self.limiter.restart()
         run = _Run(self, backfill=backfill, progress=progress)
         try:
             return run.all()
-        except Fault as fault:
+        except ApiError as fault:
             raise refusal(fault) from None
         except TokenTrouble as trouble:
             raise no_token(trouble) from None
@@ -135,9 +135,9 @@ class Collector:
             lock.release()
 
 
-def refusal(fault: Fault) -> IrmError:
+def refusal(fault: ApiError) -> IrmError:
     """A fault of the API as the operator's next step."""
-    kind = WaitError if fault.kind in (Kind.WAIT, Kind.THROTTLED) else ConfigurationError
+    kind = WaitError if fault.kind in (ErrorKind.WAIT, ErrorKind.THROTTLED) else ConfigurationError
     step = fault.next_step or "The next run asks again."
     return kind(fault.words, where=f"Management API, {fault.code}", next_step=step)
 
@@ -160,17 +160,17 @@ class _Run:
         self._backfill = backfill
         self._cursor = cursors.load(self._outbox)
         self._started = self._outbox.clock.now()
-        self._done = Collected(collected=self._cursor.collected)
+        self._done = CollectResult(collected=self._cursor.collected)
         self._failed_at: list[float] = []
         self._troubles = 0
         self._rows: list[Row] = []
         self._items: list[ContentItem] = []
         self._window = (0, 0)
 
-    def all(self) -> Collected:
+    def all(self) -> CollectResult:
         """Every window, oldest first."""
         now = int(self._feed.check())
-        oldest = now - FURTHEST_BACK + MARGIN
+        oldest = now - RETENTION + MARGIN
         at = self._cursor.collected
         if at and at < oldest:
             self._gap(Gap(at, oldest, "older than 7 days"))
@@ -196,14 +196,14 @@ class _Run:
     def _read(self, start: int, end: int) -> None:
         self._window = (start, end)
         self._troubles = 0
-        self._of.governor.restart()
+        self._of.limiter.restart()
         self._done.windows += 1
         try:
             for item, found in self._fetched(self._unknown(self._feed.content(start, end))):
                 self._take(item, found)
                 if len(self._items) >= COMMIT_BLOBS:
                     self._store()
-                if self._troubles >= TROUBLES:
+                if self._troubles >= MAX_CONSECUTIVE_FAILURES:
                     self._failed_at.append(start)
                     break
         finally:
@@ -234,18 +234,18 @@ class _Run:
 
     def _fetched(
         self, items: Iterator[ContentItem]
-    ) -> Iterator[tuple[ContentItem, tuple[int, list[Row]] | Fault]]:
+    ) -> Iterator[tuple[ContentItem, tuple[int, list[Row]] | ApiError]]:
         """Blobs as they come, many at a time, while the list goes on; a fault is a value."""
         pool = ThreadPoolExecutor(self._options.connections, thread_name_prefix="irmexport-blob")
-        waiting: dict[Future[tuple[int, list[Row]] | Fault], ContentItem] = {}
-        broken: Fault | None = None
+        waiting: dict[Future[tuple[int, list[Row]] | ApiError], ContentItem] = {}
+        broken: ApiError | None = None
         try:
             try:
                 for item in items:
                     waiting[pool.submit(self._blob, item)] = item
                     if len(waiting) >= AHEAD * self._options.connections:
                         yield from self._ready(waiting)
-            except Fault as fault:
+            except ApiError as fault:
                 broken = fault  # the list ends here; what was asked for is still taken
             while waiting:
                 yield from self._ready(waiting)
@@ -253,40 +253,40 @@ class _Run:
                 raise broken
         finally:
             if waiting:
-                self._of.governor.stop()
+                self._of.limiter.stop()
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _ready(
-        self, waiting: dict[Future[tuple[int, list[Row]] | Fault], ContentItem]
-    ) -> Iterator[tuple[ContentItem, tuple[int, list[Row]] | Fault]]:
+        self, waiting: dict[Future[tuple[int, list[Row]] | ApiError], ContentItem]
+    ) -> Iterator[tuple[ContentItem, tuple[int, list[Row]] | ApiError]]:
         for future in wait(waiting, return_when=FIRST_COMPLETED).done:
             yield waiting.pop(future), future.result()
 
-    def _blob(self, item: ContentItem) -> tuple[int, list[Row]] | Fault:
+    def _blob(self, item: ContentItem) -> tuple[int, list[Row]] | ApiError:
         """How many records a blob has, and the rows of those that are wanted."""
         try:
             found = self._feed.records(item)
-        except Fault as fault:
+        except ApiError as fault:
             return fault
-        wanted = filter(self._options.wanted.has, found)
+        wanted = filter(self._options.wanted.accepts, found)
         return len(found), [records.row(record, self._of.columns) for record in wanted]
 
-    def _take(self, item: ContentItem, found: tuple[int, list[Row]] | Fault) -> None:
+    def _take(self, item: ContentItem, found: tuple[int, list[Row]] | ApiError) -> None:
         done = self._done
-        if not isinstance(found, Fault):
+        if not isinstance(found, ApiError):
             self._troubles = 0
             done.fetched += 1
             done.read += found[0]
             self._rows.extend(found[1])
             self._items.append(item)
             return
-        if found.kind is Kind.GONE:
+        if found.kind is ErrorKind.GONE:
             done.gone += 1
             self._cursor.gone += 1
             self._gap(Gap(int(item.created), int(item.created) + 1, found.code))
             self._items.append(item)
             return
-        if found.kind in (Kind.SUBSCRIBE, Kind.TOKEN):
+        if found.kind in (ErrorKind.SUBSCRIBE, ErrorKind.TOKEN):
             raise found
         done.failed += 1
         self._failed_at.append(item.created)
@@ -397,8 +397,8 @@ def _key(row: Row) -> bytes:
 def windows(start: int, end: int) -> Iterator[tuple[int, int]]:
     """From ``start`` to ``end`` in parts that the API takes; each begins where the last one ended."""
     while start < end:
-        yield start, min(start + LONGEST_WINDOW, end)
-        start += LONGEST_WINDOW
+        yield start, min(start + MAX_WINDOW, end)
+        start += MAX_WINDOW
 
 
 def _run_id(started: float) -> str:

@@ -21,7 +21,7 @@ CONNECT_SECONDS = 15.0
 #: Seconds for one request and its whole answer.
 DEADLINE = 120.0
 #: A content blob has some hundred records; an answer far larger is none.
-MOST_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Unreachable(Exception):
 class Http(Protocol):
     """The seam to the network."""
 
-    def ask(self, method: str, url: str, token: str) -> Answer: ...
+    def request(self, method: str, url: str, token: str) -> Answer: ...
 
     def close(self) -> None: ...
 
@@ -104,7 +104,7 @@ class PooledHttp:
         )
         self._pool.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _Pool}
 
-    def ask(self, method: str, url: str, token: str) -> Answer:
+    def request(self, method: str, url: str, token: str) -> Answer:
         """One request. Raises Unreachable."""
         headers = {
             "Authorization": f"Bearer {token}",
@@ -147,7 +147,7 @@ def _read(response: urllib3.BaseHTTPResponse, watched: Watched) -> bytes:
     for part in response.stream(65_536):
         parts.append(part)
         size += len(part)
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             raise Unreachable("too-large")
     if watched.expired:  # an answer that is ended by its connection looks whole
         raise Unreachable("timeout")

@@ -22,9 +22,9 @@ from irmcore.clock import Clock
 from irmcore.delivery.replies import backoff, retry_after
 from irmcore.http.auth import TokenSource
 
-from irmsentinel.collector.api_errors import CODES, Kind, Meaning, meaning
+from irmsentinel.collector.api_errors import CODES, ErrorKind, ErrorMeaning, meaning
 from irmsentinel.collector.http import Answer, Http, Unreachable
-from irmsentinel.collector.rate_limit import Governor
+from irmsentinel.collector.rate_limit import RateLimiter
 
 #: Microsoft's reference, "Office 365 Management Activity API": the service's root of each cloud.
 HOSTS = {
@@ -35,21 +35,21 @@ HOSTS = {
 }
 CONTENT_TYPE = "Audit.General"  # the only content type that holds IRM alerts
 #: The most that the API takes: seconds of one window, seconds back from now.
-LONGEST_WINDOW = 24 * 3600
-FURTHEST_BACK = 7 * 24 * 3600
+MAX_WINDOW = 24 * 3600
+RETENTION = 7 * 24 * 3600
 ATTEMPTS = 5
 #: Seconds that everybody waits if the service says "too many requests" and not for how long.
 THROTTLED_SECONDS = 30.0
-_AWAY = Meaning(Kind.WAIT, "the Management API cannot be reached")
+_AWAY = ErrorMeaning(ErrorKind.WAIT, "the Management API cannot be reached")
 #: What asking again does not mend; the rest may pass.
 _UNREACHABLE = {"proxy-auth": meaning("", 407)}
 _NEXT_PAGE = ("nextpageuri", "nextpageurl")  # the reference has the first, another page the second
 
 
-class Fault(Exception):
+class ApiError(Exception):
     """A request that failed for good, or as often as is tried. ``code`` is the service's or our own word."""
 
-    def __init__(self, code: str, what: Meaning) -> None:
+    def __init__(self, code: str, what: ErrorMeaning) -> None:
         super().__init__(f"{code}: {what.words}")
         self.code = code
         self.kind = what.kind
@@ -97,14 +97,14 @@ class Feed:
         http: Http,
         tokens: TokenSource,
         *,
-        governor: Governor,
+        limiter: RateLimiter,
         clock: Clock,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._account = account
         self._http = http
         self._tokens = _Shared(tokens)
-        self._governor = governor
+        self._governor = limiter
         self._clock = clock
         self._jitter = jitter
 
@@ -117,12 +117,12 @@ class Feed:
     def start(self) -> bool:
         """Subscribe to Audit.General; False if that was so already.
 
-        Raises Fault, TokenTrouble, CredentialError.
+        Raises ApiError, TokenTrouble, CredentialError.
         """
         try:
             self._ask("POST", f"{self._account.base}/subscriptions/start", {"contentType": CONTENT_TYPE})
-        except Fault as fault:
-            if fault.kind is Kind.ALREADY:
+        except ApiError as fault:
+            if fault.kind is ErrorKind.ALREADY:
                 return False
             raise
         return True
@@ -131,8 +131,8 @@ class Feed:
         """End the subscription; False if there was none. Raises as ``start``."""
         try:
             self._ask("POST", f"{self._account.base}/subscriptions/stop", {"contentType": CONTENT_TYPE})
-        except Fault as fault:
-            if fault.kind is Kind.SUBSCRIBE:
+        except ApiError as fault:
+            if fault.kind is ErrorKind.SUBSCRIBE:
                 return False
             raise
         return True
@@ -144,13 +144,13 @@ class Feed:
     def check(self) -> float:
         """The service's own time (seconds since 1970), which windows are counted from.
 
-        Raises Fault if there is no enabled subscription, and as ``start``.
+        Raises ApiError if there is no enabled subscription, and as ``start``.
         """
         headers, found = self._subscriptions()
         status = {one.content_type: one.status for one in found}.get(CONTENT_TYPE)
         if status != "enabled":
             code = "AF20022" if status is None else "AF20023"
-            raise Fault(code, CODES[code])
+            raise ApiError(code, CODES[code])
         try:
             return parsedate_to_datetime(headers["date"]).timestamp()
         except (KeyError, ValueError):
@@ -162,7 +162,9 @@ class Feed:
             return headers, [Subscription(str(one["contentType"]), str(one["status"])) for one in found]
         except (KeyError, TypeError):
             what = "an entry of the list of subscriptions lacks what every entry has"
-            raise Fault("bad-entry", Meaning(Kind.WAIT, what, "Report this to Microsoft.")) from None
+            raise ApiError(
+                "bad-entry", ErrorMeaning(ErrorKind.WAIT, what, "Report this to Microsoft.")
+            ) from None
 
     # -- content ------------------------------------------------------------------------
 
@@ -180,14 +182,15 @@ class Feed:
             if following is None:
                 return
             if following in seen:
-                raise Fault(
-                    "page-loop", Meaning(Kind.WAIT, "the list of content leads back to an earlier page")
+                raise ApiError(
+                    "page-loop",
+                    ErrorMeaning(ErrorKind.WAIT, "the list of content leads back to an earlier page"),
                 )
             seen.add(following)
             url, asked = following, {}
 
     def records(self, item: ContentItem) -> list[Any]:
-        """The records of a blob; Fault of kind GONE if it is no more. Raises as ``start``."""
+        """The records of a blob; ApiError of kind GONE if it is no more. Raises as ``start``."""
         return self._list(item.uri, {})[0]
 
     # -- one request --------------------------------------------------------------------
@@ -207,7 +210,7 @@ class Feed:
             token = self._tokens.token()
             wait: float | None = None
             try:
-                answer = self._http.ask(method, url, token)
+                answer = self._http.request(method, url, token)
             except Unreachable as trouble:
                 code, what = trouble.kind, _UNREACHABLE.get(trouble.kind, _AWAY)
             else:
@@ -216,24 +219,26 @@ class Feed:
                     return answer.headers, body
                 what = meaning(code, answer.status)
                 wait = retry_after(answer.headers.get("retry-after"), self._clock.now())
-            if what.kind is Kind.TOKEN and not refreshed:
+            if what.kind is ErrorKind.TOKEN and not refreshed:
                 refreshed = True
                 self._tokens.renew(token)
                 continue
-            if what.kind not in (Kind.WAIT, Kind.THROTTLED) or attempt >= ATTEMPTS:
-                raise Fault(code, what)
-            if what.kind is Kind.THROTTLED:
+            if what.kind not in (ErrorKind.WAIT, ErrorKind.THROTTLED) or attempt >= ATTEMPTS:
+                raise ApiError(code, what)
+            if what.kind is ErrorKind.THROTTLED:
                 self._governor.hold(THROTTLED_SECONDS if wait is None else wait)
             else:
                 self._governor.sleep(backoff(attempt, self._jitter()) if wait is None else wait)
 
     def _own(self, url: str, query: dict[str, str]) -> str:
-        """``url`` with the publisher. Raises Fault if it does not lead to this tenant's feed."""
+        """``url`` with the publisher. Raises ApiError if it does not lead to this tenant's feed."""
         own, parts = urlsplit(self._account.root), urlsplit(url)
         path = f"/{self._account.tenant_id}/activity/feed/".lower()
         if (parts.scheme, parts.netloc) != (own.scheme, own.netloc) or path not in parts.path.lower():
             what = "an address in an answer leads elsewhere; the token is not sent there"
-            raise Fault("foreign-address", Meaning(Kind.SETTINGS, what, "Report this to Microsoft."))
+            raise ApiError(
+                "foreign-address", ErrorMeaning(ErrorKind.SETTINGS, what, "Report this to Microsoft.")
+            )
         asked = dict(parse_qsl(parts.query, keep_blank_values=True)) | query
         asked["PublisherIdentifier"] = self._account.publisher_id
         return urlunsplit(parts._replace(query=urlencode(asked), fragment=""))
@@ -276,13 +281,13 @@ def _read(answer: Answer, *, array: bool) -> tuple[str, Any]:
 
 
 def _item(raw: Any) -> ContentItem:
-    """One of the list of content. Raises Fault if it cannot be read."""
+    """One of the list of content. Raises ApiError if it cannot be read."""
     try:
         created, expires = _seconds(raw["contentCreated"]), _seconds(raw["contentExpiration"])
         return ContentItem(str(raw["contentId"]), str(raw["contentUri"]), created, expires)
     except (KeyError, TypeError, ValueError):
         what = "an entry of the list of content lacks what every entry has"
-        raise Fault("bad-entry", Meaning(Kind.WAIT, what, "Report this to Microsoft.")) from None
+        raise ApiError("bad-entry", ErrorMeaning(ErrorKind.WAIT, what, "Report this to Microsoft.")) from None
 
 
 def _seconds(text: str) -> float:

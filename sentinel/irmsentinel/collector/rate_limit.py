@@ -16,7 +16,7 @@ class Stopped(Exception):
     """Somebody asked to stop; no request may begin any more."""
 
 
-class Governor:
+class RateLimiter:
     """Shared by all threads that ask the same service.
 
     At most ``per_minute`` requests begin in any 60 seconds; the first ones need not wait for a rhythm.

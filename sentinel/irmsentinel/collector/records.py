@@ -18,9 +18,9 @@ from typing import Any
 from irmsentinel.content.artefacts import Column
 
 #: Of one value, the most bytes that the service keeps (it cuts the rest by itself, and says nothing).
-MOST_FIELD_BYTES = 64 * 1024
+MAX_FIELD_BYTES = 64 * 1024
 #: Of one row, as JSON: an upload is at most 1,000,000 bytes, its brackets included.
-MOST_ROW_BYTES = 1_000_000 - 2
+MAX_ROW_BYTES = 1_000_000 - 2
 _LITTLE_BYTES = 8 * 1024  # what each field is cut to if a row is still too large
 
 #: The API names record types by number; some answers had the name.
@@ -37,13 +37,13 @@ _DIGITS = 10  # Python refuses to read a number of thousands
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RecordFilter:
     """Which records are kept: alerts of these categories, and opted-in types whatever their category."""
 
     categories: frozenset[str] = frozenset({IRM_CATEGORY.lower()})
     also: frozenset[int] = frozenset()
 
-    def has(self, record: Any) -> bool:
+    def accepts(self, record: Any) -> bool:
         """Whether a record is kept."""
         if not isinstance(record, Mapping):
             return False
@@ -109,11 +109,11 @@ def _bounded(
     values: dict[str, Any], rest: dict[str, Any], record: Mapping[str, Any], lost: tuple[str, ...]
 ) -> Row:
     """The row, cut to what the service takes; AdditionalFields.CutFields names what was cut."""
-    cut = [*lost, *_cut(values, MOST_FIELD_BYTES)]
-    if rest and len(_dumped(rest)) > MOST_FIELD_BYTES // 2:
+    cut = [*lost, *_cut(values, MAX_FIELD_BYTES)]
+    if rest and len(_dumped(rest)) > MAX_FIELD_BYTES // 2:
         rest, cut = {}, [*cut, REST]
     line = _line(values, rest, cut)
-    if len(line) > MOST_ROW_BYTES:
+    if len(line) > MAX_ROW_BYTES:
         cut = [*cut, *_cut(values, _LITTLE_BYTES)]
         line = _line(values, rest, cut)
     return Row(line, key_of(record), _day(record.get("CreationTime")), len(set(cut)))

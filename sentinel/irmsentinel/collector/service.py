@@ -21,29 +21,29 @@ from irmsentinel.azure import health_events as health
 from irmsentinel.azure import ingestion
 from irmsentinel.azure.health_events import Event
 from irmsentinel.collector import cursor as feed_cursor
-from irmsentinel.collector.collector import Collected, Collector
+from irmsentinel.collector.collector import Collector, CollectResult
 from irmsentinel.collector.http import PooledHttp
 from irmsentinel.collector.management_api import Account, Feed
-from irmsentinel.collector.rate_limit import Governor
+from irmsentinel.collector.rate_limit import RateLimiter
 from irmsentinel.collector.settings import Collecting
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
 
 #: Told after each stored part of a round: what was collected, how many rows were acknowledged.
-Told = Callable[[Collected, int], None]
+RoundProgress = Callable[[CollectResult, int], None]
 
 
 @dataclass(frozen=True)
 class Round:
     """What a round came to; ``overview`` of the outbox after it, ``acknowledged`` in seconds since 1970."""
 
-    collected: Collected
+    collected: CollectResult
     acknowledged_rows: int
     acknowledged: int
     overview: Overview
 
 
-class Station:
+class CollectorService:
     """A collector with its outbox, its sender and its health rows."""
 
     def __init__(
@@ -67,61 +67,63 @@ class Station:
             else None
         )
         self._sender = Sender(self.outbox, ingestion.service(settings.target, read))
-        governor = Governor(settings.requests_per_minute, clock)
-        self.feed = feed(settings, read, governor, clock)
+        limiter = RateLimiter(settings.requests_per_minute, clock)
+        self.feed = feed(settings, read, limiter, clock)
         known = tables.shapes(tables.load(content.root() / "tables"))
         table = known["Compliance_IRM_AuditGeneral_CL"][""]
         self._collector = Collector(
-            self.feed, governor, self.outbox, settings.target, table.columns, settings.options, origin
+            self.feed, limiter, self.outbox, settings.target, table.columns, settings.options, origin
         )
         self._last_success = 0.0
 
-    def round(self, *, backfill: bool = False, told: Told = lambda _collected, _rows: None) -> Round:
+    def round(
+        self, *, backfill: bool = False, progress: RoundProgress = lambda _collected, _rows: None
+    ) -> Round:
         """Collect and send once. Raises what ``Collector.run`` raises, after the health rows were written.
 
         An error of the disk, wherever it comes, is an OutboxFull: who repeats rounds goes on after one.
         """
         try:
-            return self._round(backfill=backfill, told=told)
+            return self._round(backfill=backfill, progress=progress)
         except OSError as error:
             raise intake.disk_trouble(error, self.outbox.path, in_part=True) from error
         finally:
             self.feed.close()  # until the next round nobody needs its connections
 
-    def _round(self, *, backfill: bool, told: Told) -> Round:
+    def _round(self, *, backfill: bool, progress: RoundProgress) -> Round:
         sent = 0
 
-        def after_a_part(done: Collected) -> None:
+        def after_a_part(done: CollectResult) -> None:
             nonlocal sent
             sent += self._send()
-            told(done, sent)
+            progress(done, sent)
 
         try:
             done = self._collector.run(backfill=backfill, progress=after_a_part)
         except IrmError as error:
             self._send()  # what waits from earlier rounds
-            self.tell(self._failed(error))
+            self.report(self._failed(error))
             raise
         sent += self._send()
         acknowledged = feed_cursor.acknowledged(self.outbox, feed_cursor.load(self.outbox))
         result = Round(done, sent, acknowledged, self.overview())
         if done.complete and not result.overview.queued and not result.overview.needs_person:
             self._last_success = self._clock.now()
-        self.tell(*self._events(result))
+        self.report(*self._events(result))
         return result
 
     def overview(self) -> Overview:
         """How the outbox stands."""
         return self._operations.overview(self.outbox)
 
-    def tell(self, *events: Event) -> Overview | None:
+    def report(self, *events: Event) -> Overview | None:
         """Write health rows, with a heartbeat of every connector on this machine, and send them.
 
         How their outbox stands then; None if none are kept.
         """
         if self._health is None:
             return None
-        self._health.tell(*events, *health.of_this_machine(self._operations))
+        self._health.report(*events, *health.heartbeats(self._operations))
         return self._operations.overview(self._health.outbox)
 
     def _send(self) -> int:
@@ -174,10 +176,10 @@ class Station:
         return Event("collector", self.settings.target.name, "failed", "failed", reason=reason[:100])
 
 
-def feed(settings: Collecting, read: ingestion.Read, governor: Governor, clock: Clock) -> Feed:
+def feed(settings: Collecting, read: ingestion.Read, limiter: RateLimiter, clock: Clock) -> Feed:
     """The tenant's activity feed by these settings."""
     target = settings.target
     account = Account(settings.root, target.tenant_id, settings.publisher_id)
     http = PooledHttp(settings.options.connections, ca_file=target.ca_file, proxy=target.proxy)
     tokens = ingestion.tokens_for(target, f"{settings.root}/.default", read)
-    return Feed(account, http, tokens, governor=governor, clock=clock)
+    return Feed(account, http, tokens, limiter=limiter, clock=clock)

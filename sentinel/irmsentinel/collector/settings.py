@@ -23,7 +23,7 @@ from irmsentinel.azure.ingestion import Target
 from irmsentinel.collector import management_api as activity
 from irmsentinel.collector import records
 from irmsentinel.collector.collector import Options
-from irmsentinel.collector.records import Wanted
+from irmsentinel.collector.records import RecordFilter
 
 TABLE = "Compliance_IRM_AuditGeneral_CL"
 HEALTH_TABLE = "IRMExportHealth_CL"
@@ -104,7 +104,7 @@ def parse(text: str, name: str) -> Collecting:
             stream=f"Custom-{HEALTH_TABLE}",
             **common,
         )
-    wanted = Wanted(
+    wanted = RecordFilter(
         frozenset(c.lower() for c in values["categories"]), frozenset(values["also_record_types"])
     )
     options = Options(

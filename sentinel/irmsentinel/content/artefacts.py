@@ -24,14 +24,14 @@ from irmcore.errors import DataError
 
 #: The folders that hold artefacts, in the order they are listed.
 FOLDERS = ("parsers", "enrichment", "published")
-TWINS = "parsers/twins"
+OVERRIDES = "parsers/local_overrides"
 
 FIELDS = {
     "parameters": "makes it a function",
     "returns": "the columns it gives, with types",
     "needs": "tables that must be there; every other one may be missing",
     "shape": "the one shape of the tables that it is for",
-    "local twin": "why the local engine runs parsers/twins/ instead",
+    "local override": "why the local engine runs parsers/local_overrides/ instead",
     "allows": "codes of the checker that are right here, and why",
 }
 _FIELD = re.compile(r"([a-z][a-z ]*): (.*)")
@@ -78,7 +78,7 @@ class Artefact:
     needs: tuple[str, ...] = ()
     allows: tuple[str, ...] = ()
     shape: str | None = None
-    has_twin: bool = False
+    has_override: bool = False
     body: str
     first_line: int
     text: str = field(repr=False)
@@ -106,7 +106,7 @@ class Content:
 
     root: Path
     artefacts: tuple[Artefact, ...]
-    twins: tuple[Artefact, ...]
+    overrides: tuple[Artefact, ...]
 
     @property
     def functions(self) -> tuple[Artefact, ...]:
@@ -124,10 +124,10 @@ class Content:
             )
         return names[name]
 
-    def on_this_machine(self) -> tuple[Artefact, ...]:
+    def local_functions(self) -> tuple[Artefact, ...]:
         """The functions that the local engine runs: each one, or its twin."""
-        twins = {twin.name: twin for twin in self.twins}
-        return tuple(twins.get(function.name, function) for function in self.functions)
+        overrides = {override.name: override for override in self.overrides}
+        return tuple(overrides.get(function.name, function) for function in self.functions)
 
 
 def root() -> Path:
@@ -141,8 +141,8 @@ def load(top: Path | None = None) -> Content:
     top = top or root()
     artefacts = [read(path) for folder in FOLDERS for path in sorted((top / folder).glob("*.kql"))]
     _refuse_doubles(artefacts)
-    twins = tuple(read(path) for path in sorted((top / TWINS).glob("*.kql")))
-    return Content(top, tuple(artefacts), twins)
+    overrides = tuple(read(path) for path in sorted((top / OVERRIDES).glob("*.kql")))
+    return Content(top, tuple(artefacts), overrides)
 
 
 def read(path: Path) -> Artefact:
@@ -167,7 +167,7 @@ def read(path: Path) -> Artefact:
         needs=tuple(_items(fields.get("needs", ""))),
         allows=tuple(re.findall(r"\b[A-Z]{2,3}\d+\b", fields.get("allows", ""))),
         shape=fields.get("shape"),
-        has_twin="local twin" in fields,
+        has_override="local override" in fields,
         body="\n".join(lines[header:]).strip("\n"),
         first_line=header + 1 + _leading_blank(lines[header:]),
         text=text,

@@ -27,7 +27,7 @@ class Cursor:
     at: datetime
 
 
-class Keeper:
+class CursorFile:
     """The cursor of one aggregation and workspace in a connector's outbox."""
 
     def __init__(self, outbox: Outbox, aggregation: str, workspace: str) -> None:

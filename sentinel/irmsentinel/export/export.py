@@ -30,16 +30,16 @@ from irmsentinel.azure.query_errors import Throttled, TooMuch
 from irmsentinel.cli.host import Way
 from irmsentinel.content.aggregations import Aggregation, Span, iso
 from irmsentinel.export import windows
-from irmsentinel.export.cursor import Cursor, Keeper
+from irmsentinel.export.cursor import Cursor, CursorFile
 from irmsentinel.kql.result import Result, cell
 
 #: The longest piece of time that is asked for at once.
 LONGEST = timedelta(days=7)
 #: Parts of the users that one window is split into at the most.
-MOST_PARTS = 64
+MAX_PARTS = 64
 #: How often a query that the service puts off is asked again, and how long it is waited in all, in seconds.
 ATTEMPTS = 6
-PATIENCE_S = 900.0
+MAX_WAIT_S = 900.0
 _FIRST_WAIT_S = 5.0
 
 
@@ -50,7 +50,7 @@ class Source(Protocol):
     def label(self) -> str:
         """What it is called: a workspace's id, or a name for a local folder."""
 
-    def ask(self, kql: str) -> Result:
+    def query(self, kql: str) -> Result:
         """The result of a query. Raises TooMuch, Throttled or another IrmError."""
 
 
@@ -80,7 +80,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Ran:
+class ExportRun:
     """One export of a run.
 
     ``box`` is None if there was no way to its connector, ``outcome`` if it was not due.
@@ -102,7 +102,7 @@ class Ran:
         if self.outbox is None:
             return None
         try:
-            return Keeper(self.outbox, self.aggregation, self.workspace).load()
+            return CursorFile(self.outbox, self.aggregation, self.workspace).load()
         except DamageError:
             return None
 
@@ -125,16 +125,16 @@ class Export:
         way: Way,
         *,
         clock: Clock | None = None,
-        told: Callable[[Accepted], None] = lambda _: None,
+        on_accepted: Callable[[Accepted], None] = lambda _: None,
     ) -> None:
-        """`told` is given what became of the rows of each piece."""
+        """`on_accepted` is given what became of the rows of each piece."""
         self._aggregation = aggregation
         self._source = source
         self._way = way
         self._dry = False
         self._clock = clock or SystemClock()
-        self._told = told
-        self._keeper = Keeper(way.outbox, aggregation.name, source.label)
+        self._on_accepted = on_accepted
+        self._keeper = CursorFile(way.outbox, aggregation.name, source.label)
         self._sums = _Sums()
 
     def read_to(self, now: datetime) -> datetime | None:
@@ -212,7 +212,7 @@ class Export:
         try:
             result = self._ask(piece, part, parts)
         except TooMuch:
-            if parts * 2 > MOST_PARTS:
+            if parts * 2 > MAX_PARTS:
                 raise DataError(
                     f"one window is too much for the service even by {parts} parts of its users",
                     where=f"{self._aggregation.name}, {piece}",
@@ -230,11 +230,11 @@ class Export:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self._sums.queries += 1
-                return self._source.ask(kql)
+                return self._source.query(kql)
             except Throttled as later:
                 pause = wait if later.seconds is None else later.seconds
                 spent = self._clock.monotonic() - begin
-                if attempt == ATTEMPTS or spent + pause > PATIENCE_S:
+                if attempt == ATTEMPTS or spent + pause > MAX_WAIT_S:
                     raise
                 self._clock.sleep(pause)
                 wait *= 2
@@ -251,7 +251,7 @@ class Export:
         sums.counts += done.counts
         sums.changed += done.changed
         sums.batches += len(done.sizes)
-        self._told(done)
+        self._on_accepted(done)
 
     def _details(self, piece: Span, part: str) -> dict[str, str]:
         """For the audit record."""

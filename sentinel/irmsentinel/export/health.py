@@ -24,7 +24,7 @@ from irmsentinel.azure.health_events import Event
 from irmsentinel.azure.ingestion import Target
 from irmsentinel.collector import settings as collector_settings
 from irmsentinel.emulators import session as rehearsal
-from irmsentinel.export.export import Ran
+from irmsentinel.export.export import ExportRun
 
 
 def target(settings: Path, emulator: Path | None) -> Target:
@@ -41,7 +41,7 @@ def target(settings: Path, emulator: Path | None) -> Target:
     return found.health
 
 
-class Teller:
+class HealthReporter:
     """Writes what exports came to."""
 
     def __init__(
@@ -59,17 +59,17 @@ class Teller:
         self._operations = Operations(disk, clock, root)
         self._clock = clock
 
-    def tell(self, ran: Sequence[Ran], *, heartbeats: bool) -> None:
+    def report(self, ran: Sequence[ExportRun], *, heartbeats: bool) -> None:
         """Write and send; without ``heartbeats`` (a command by hand: no later one need follow) what was done.
 
         Raises OSError, IrmError.
         """
         events = [event for one in ran for event in self._events(one, heartbeats=heartbeats)]
         if heartbeats:
-            events += health.of_this_machine(self._operations)
-        self._writer.tell(*events)
+            events += health.heartbeats(self._operations)
+        self._writer.report(*events)
 
-    def _events(self, ran: Ran, *, heartbeats: bool) -> list[Event]:
+    def _events(self, ran: ExportRun, *, heartbeats: bool) -> list[Event]:
         there = ran.outbox is not None and ran.outbox.exists()
         heartbeat = event(
             ran, self._operations.overview(ran.outbox) if ran.outbox and there else None, self._clock.now()
@@ -82,12 +82,12 @@ class Teller:
         return events
 
 
-def event(ran: Ran, overview: Overview | None, now: float) -> Event:
+def event(ran: ExportRun, overview: Overview | None, now: float) -> Event:
     """The heartbeat of an export: its outcome, and how its connector's outbox stands after the run."""
     cursor, outcome = ran.cursor(), ran.outcome
     base = Event("export", ran.name, "heartbeat", "ok")
     if overview is not None:
-        base = replace(health.of_overview(overview, component="export"), name=ran.name, rows=0)
+        base = replace(health.heartbeat(overview, component="export"), name=ran.name, rows=0)
     if outcome is not None and outcome.error is not None:
         base = replace(base, result="failed", reason=str(outcome.error["kind"]))
     details: dict[str, object] = {"aggregation": ran.aggregation, "workspace": ran.workspace}

@@ -38,11 +38,11 @@ def remote(
 ) -> Workspace:
     """The stand-in of ``emulator``, or else a workspace of Azure. Raises ConfigurationError."""
     if emulator is not None:
-        return stand_in(emulator)[0]
+        return emulated_workspace(emulator)[0]
     return azure(str(workspace), cloud, Identity(), environment)
 
 
-def stand_in(
+def emulated_workspace(
     directory: Path,
     workspace: str | None = None,
     *,
@@ -90,7 +90,7 @@ class Folder:
         self.now = now
         self.label = f"local-{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:8]}"
 
-    def ask(self, kql: str) -> Result:
+    def query(self, kql: str) -> Result:
         """The result of a query. Raises DataError."""
         return self._engine.run(kql, now=self.now)
 
@@ -101,5 +101,5 @@ class Folder:
 
 def folder(content: Content, place: Path) -> Folder:
     """A folder of tables. Raises DataError."""
-    engine, now = local.opened(content, place)
+    engine, now = local.open_folder(content, place)
     return Folder(engine, place, now.astimezone(UTC))

@@ -23,7 +23,7 @@ from irmsentinel.content import artefacts as contents
 from irmsentinel.content import tables
 from irmsentinel.content.artefacts import Artefact, Content
 from irmsentinel.content.tables import Table
-from irmsentinel.kql import house_rules
+from irmsentinel.kql import portability
 
 SCRIPT = Path("checker") / "check.cjs"
 LIBRARY = Path("node_modules") / "@kusto" / "language-service-next"
@@ -72,18 +72,18 @@ def check(content: Content, node: Path, modules: Path) -> list[Finding]:
     answers = _ask(node, content.root / SCRIPT, request)
     found = _once(finding for i, text in enumerate(texts) for finding in _findings(text, answers[str(i)]))
     found |= set(_misspelt(content, known))
-    artefacts = (*content.artefacts, *content.twins)
+    artefacts = (*content.artefacts, *content.overrides)
     for artefact in artefacts:
         found |= {
             Finding(_shown(artefact), *_place(artefact.body, artefact.first_line, start), code, message)
-            for start, code, message in house_rules.broken(artefact)
+            for start, code, message in portability.broken(artefact)
         }
     return sorted(_without_allowed(found, artefacts))
 
 
 def _databases(content: Content, known: Sequence[Table]) -> dict[str, Any]:
     functions = [_function(artefact) for artefact in content.functions]
-    twins = [_function(artefact) for artefact in content.on_this_machine()]
+    overrides = [_function(artefact) for artefact in content.local_functions()]
     databases = {
         shape or "our shape": {"tables": _declared(known, shape), "functions": functions}
         for shape in {table.shape for table in known}
@@ -94,7 +94,7 @@ def _databases(content: Content, known: Sequence[Table]) -> dict[str, Any]:
         databases[_bare(artefact)] = {"tables": needed, "functions": functions}
     return {
         **databases,
-        LOCAL: {"tables": local, "functions": twins},
+        LOCAL: {"tables": local, "functions": overrides},
     }
 
 
@@ -123,8 +123,8 @@ def _texts(content: Content, known: Sequence[Table]) -> Iterator[_Text]:
     for artefact in content.artefacts:
         for database in [artefact.shape] if artefact.shape else [*shapes, _bare(artefact)]:
             yield _text(artefact, database)
-    for twin in content.twins:
-        yield _text(twin, LOCAL)
+    for override in content.overrides:
+        yield _text(override, LOCAL)
 
 
 def _text(artefact: Artefact, database: str) -> _Text:
@@ -206,7 +206,7 @@ def _once(findings: Iterable[Finding]) -> set[Finding]:
 
 def _misspelt(content: Content, known: Sequence[Table]) -> Iterator[Finding]:
     names = {table.name for table in known}
-    for artefact in (*content.artefacts, *content.twins):
+    for artefact in (*content.artefacts, *content.overrides):
         for need in artefact.needs:
             if need not in names:
                 near = difflib.get_close_matches(need, names, n=1)

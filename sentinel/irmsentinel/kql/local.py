@@ -12,12 +12,12 @@ from irmsentinel.content.artefacts import Artefact, Content
 from irmsentinel.kql.engine import Engine, load_folder
 
 
-def opened(content: Content, folder: Path, asked: Artefact | None = None) -> tuple[Engine, datetime]:
+def open_folder(content: Content, folder: Path, asked: Artefact | None = None) -> tuple[Engine, datetime]:
     """An engine with the folder's tables, and the time it is there.
 
     Raises DataError, also where the folder lacks what the query `asked` needs.
     """
-    engine = Engine(content.on_this_machine())
+    engine = Engine(content.local_functions())
     shapes = tables.shapes(tables.load(content.root / "tables"))
     found = {table.name: table for table in load_folder(engine, folder, shapes)}
     for need in asked.needs if asked else ():

@@ -18,7 +18,7 @@ from irmcore.errors import AddressRefused, DamageError
 from irmcore.http.upload import Upload
 from irmcore.outbox import Outbox
 from irmsentinel.azure import ingestion
-from irmsentinel.azure.ingestion import IngestionTransport, chunks, halves
+from irmsentinel.azure.ingestion import IngestionTransport, chunks, split_payload
 from irmsentinel.emulators import session as rehearsal
 from irmsentinel.emulators.management_api import Fault
 
@@ -83,15 +83,15 @@ def token(rig: Rig) -> str:
 def test_halves_are_the_rows_in_order() -> None:
     """The same halves each time; a single row cannot be halved."""
     payload = '[{"A":"é"},{"A":2},{"A":3}]'.encode()
-    assert halves(payload) == (('[{"A":"é"}]'.encode(), 1), (b'[{"A":2},{"A":3}]', 2))
-    assert halves(b'[{"A":1}]') is None
+    assert split_payload(payload) == (('[{"A":"é"}]'.encode(), 1), (b'[{"A":2},{"A":3}]', 2))
+    assert split_payload(b'[{"A":1}]') is None
 
 
 def test_a_reply_keeps_names_and_loses_values() -> None:
     """What the service says may quote the rows: nothing of a row is shown or kept."""
     payload = json.dumps([{"UserId": "sarad@contoso.com", "Data": '{"upn": "bradh@contoso.com"}', "N": 40}])
     said = r'Column UserId: "sarad@contoso.com" in {\"upn\": \"bradh@contoso.com\"}, 40'
-    assert ingestion.without_values(said, payload.encode()) == 'Column UserId: "…" in …, 40'
+    assert ingestion.redact_values(said, payload.encode()) == 'Column UserId: "…" in …, 40'
 
 
 def post(rig: Rig, payload: bytes, **other: Any) -> tuple[Any, int]:

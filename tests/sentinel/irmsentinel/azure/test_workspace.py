@@ -39,7 +39,7 @@ def asked(directory: Path, answer: Response, *, timespan: timedelta | None = Non
 
     with Loopback(serve, directory) as running:
         there = Workspace("name", SignedIn(), f"{running.url}/v1", str(running.ca_file))
-        return there.run("T", timespan=timespan), requests[0]
+        return there.query("T", timespan=timespan), requests[0]
 
 
 def document(rows: list[list[Any]], **more: Any) -> dict[str, Any]:

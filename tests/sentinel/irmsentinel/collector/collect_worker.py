@@ -24,7 +24,7 @@ from irmcore.operations.operations import Operations
 from irmcore.outbox import Origin
 from irmsentinel.collector import collector
 from irmsentinel.collector import settings as collector_settings
-from irmsentinel.collector.service import Station
+from irmsentinel.collector.service import CollectorService
 from irmsentinel.collector.settings import Collecting
 from irmsentinel.emulators import session as rehearsal
 
@@ -40,7 +40,7 @@ def work(act: str, outbox: str, directory: Path) -> None:
     """Rounds of a collector; those to be killed make things durable in as many parts as can be."""
     if act in ("load", "stopped"):
         collector.COMMIT_BLOBS = 2
-    station = Station(
+    station = CollectorService(
         settings(directory),
         outbox,
         rehearsal.secret,

@@ -13,8 +13,8 @@ from irmcore.disk import PosixDisk
 from irmcore.outbox import Origin
 from irmsentinel.collector import settings as collector_settings
 from irmsentinel.collector.management_api import Feed
-from irmsentinel.collector.rate_limit import Governor
-from irmsentinel.collector.service import Station, feed
+from irmsentinel.collector.rate_limit import RateLimiter
+from irmsentinel.collector.service import CollectorService, feed
 from irmsentinel.collector.settings import Collecting
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
@@ -57,14 +57,14 @@ class Rig:
         """The client alone."""
         settings = change(self.settings())
         return feed(
-            settings, rehearsal.secret, Governor(settings.requests_per_minute, self.clock), self.clock
+            settings, rehearsal.secret, RateLimiter(settings.requests_per_minute, self.clock), self.clock
         )
 
     def station(
         self, change: Callable[[Collecting], Collecting] = lambda same: same, **given: Any
-    ) -> Station:
+    ) -> CollectorService:
         """A collector with its sender; ``change`` alters its settings, ``given`` as in ``settings``."""
-        return Station(
+        return CollectorService(
             change(self.settings(**given)),
             str(self.root),
             rehearsal.secret,
@@ -94,7 +94,7 @@ class Rig:
         """What IRMAlerts makes of the table: alert id and number of updates."""
         loaded = content.load()
         known = tables.shapes(tables.load(loaded.root / "tables"))
-        with Engine(loaded.on_this_machine()) as engine:
+        with Engine(loaded.local_functions()) as engine:
             engine.insert(known[TABLE][""], self.tenant.rows[TABLE])
             kql = calls.text(loaded.named("IRMAlerts"), {"starttime": "ago(60d)"})
             now = datetime.fromtimestamp(self.clock.now() + 60, UTC)

@@ -13,7 +13,7 @@ from irmsentinel.azure import health_events as health
 from irmsentinel.azure.health_events import Event
 from irmsentinel.collector import cursor
 from irmsentinel.collector.collector import windows
-from irmsentinel.collector.records import Wanted
+from irmsentinel.collector.records import RecordFilter
 from irmsentinel.emulators import session as rehearsal
 from irmsentinel.emulators import synthetic_records as synthetic
 from irmsentinel.emulators.management_api import Fault
@@ -84,7 +84,7 @@ def test_other_categories_and_types_only_if_they_are_asked_for(rig: Rig) -> None
     newer = {"Id": "newer", "RecordType": 307, "CreationTime": "2026-11-21T09:00:00"}
     rig.tenant.add(NOW - HOUR, [other, newer, "no record", None])
     assert rig.station().round().collected.new == 1
-    wanted = Wanted(frozenset({"insiderriskmanagement", "threatmanagement"}), frozenset({307}))
+    wanted = RecordFilter(frozenset({"insiderriskmanagement", "threatmanagement"}), frozenset({307}))
     assert rig.station(wanted=wanted).round(backfill=True).collected.new == 2
     assert {"other", "newer"} < set(rig.ids())
 
@@ -478,7 +478,7 @@ def test_heartbeats_do_not_fill_the_outbox_while_the_workspace_is_away(rig: Rig)
 
     def write(event: Event) -> bool:
         rig.clock.advance(60)
-        return health.write(outbox, target, [event], ORIGIN, most_waiting=3)
+        return health.write(outbox, target, [event], ORIGIN, max_queued=3)
 
     assert [write(heartbeat) for _ in range(5)] == [True] * 3 + [False] * 2
     assert write(heartbeat.as_("gap"))

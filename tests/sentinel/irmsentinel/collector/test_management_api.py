@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 from irmcore.http.auth import TokenTrouble
-from irmsentinel.collector.api_errors import CODES, Kind, meaning
-from irmsentinel.collector.management_api import HOSTS, ContentItem, Fault, _text
-from irmsentinel.collector.rate_limit import Governor, Stopped
+from irmsentinel.collector.api_errors import CODES, ErrorKind, meaning
+from irmsentinel.collector.management_api import HOSTS, ApiError, ContentItem, _text
+from irmsentinel.collector.rate_limit import RateLimiter, Stopped
 from irmsentinel.emulators import session as rehearsal
 from irmsentinel.emulators.management_api import _TOKEN as TOKEN_PATH
-from irmsentinel.emulators.management_api import Fault as OnDemand
+from irmsentinel.emulators.management_api import Fault
 
 from tests.fakes.clock import FakeClock
 from tests.sentinel.irmsentinel.collector.collecting import DAY, HOUR, NOW, Rig
@@ -59,8 +59,8 @@ def test_a_window_is_written_in_whole_seconds_of_24_hours() -> None:
 def test_a_list_that_leads_back_ends(rig: Rig) -> None:
     """A next page that was read already is a fault, not an endless loop."""
     address = f"{rig.tenant.url}/api/v1.0/{rehearsal.TENANT}/activity/feed/subscriptions/content?nextPage=1"
-    rig.tenant.fail(*[OnDemand("content", 200, body=b"[]", headers={"NextPageUri": address})] * 9)
-    with pytest.raises(Fault, match="page-loop"):
+    rig.tenant.fail(*[Fault("content", 200, body=b"[]", headers={"NextPageUri": address})] * 9)
+    with pytest.raises(ApiError, match="page-loop"):
         list(rig.feed().content(START, END))
 
 
@@ -71,45 +71,43 @@ def test_the_token_is_sent_to_no_other_host(rig: Rig, there: str) -> None:
     """Neither a content address nor a next page can lead it away; nothing is asked there."""
     feed = rig.feed()
     item = ContentItem("id", f"{there}/api/v1.0/{rehearsal.TENANT}/activity/feed/audit/1", NOW, NOW)
-    with pytest.raises(Fault, match="foreign-address"):
+    with pytest.raises(ApiError, match="foreign-address"):
         feed.records(item)
-    rig.tenant.fail(OnDemand("content", 200, body=b"[]", headers={"NextPageUri": there}))
-    with pytest.raises(Fault, match="foreign-address"):
+    rig.tenant.fail(Fault("content", 200, body=b"[]", headers={"NextPageUri": there}))
+    with pytest.raises(ApiError, match="foreign-address"):
         list(feed.content(START, END))
 
 
 def test_another_tenants_path_on_the_same_host_is_refused(rig: Rig) -> None:
     """The address must lead to this tenant's feed."""
     item = ContentItem("id", f"{rig.tenant.url}/api/v1.0/another/activity/feed/audit/1", NOW, NOW)
-    with pytest.raises(Fault, match="foreign-address"):
+    with pytest.raises(ApiError, match="foreign-address"):
         rig.feed().records(item)
 
 
 def test_a_redirect_is_not_followed(rig: Rig) -> None:
     """It would carry the token away."""
-    rig.tenant.fail(*[OnDemand("list", 302, headers={"Location": "https://localhost:1/"})] * 5)
-    with pytest.raises(Fault, match="http-302"):
+    rig.tenant.fail(*[Fault("list", 302, headers={"Location": "https://localhost:1/"})] * 5)
+    with pytest.raises(ApiError, match="http-302"):
         rig.feed().subscriptions()
 
 
 AGAIN = {
-    "throttled with 403": OnDemand("list", 403, "AF429"),
-    "throttled with 429": OnDemand("list", 429, "AF429", headers={"Retry-After": "7"}),
-    "an internal error": OnDemand("list", 500, "AF50000"),
-    "an internal error with 400": OnDemand("list", 400, "AF50000"),
-    "an error object with 200": OnDemand("list", 200, "AF50000"),
-    "no array with 200": OnDemand("list", 200, body=b'{"value": []}'),
-    "a proxy's page": OnDemand(
-        "list", 200, body=b"<html>sign in</html>", headers={"Content-Type": "text/html"}
-    ),
-    "half a document": OnDemand("list", 200, body=b'[{"contentType":'),
-    "a gateway's 502": OnDemand("list", 502, body=b"Bad Gateway"),
-    "a connection that ends": OnDemand("list", cut=True),
+    "throttled with 403": Fault("list", 403, "AF429"),
+    "throttled with 429": Fault("list", 429, "AF429", headers={"Retry-After": "7"}),
+    "an internal error": Fault("list", 500, "AF50000"),
+    "an internal error with 400": Fault("list", 400, "AF50000"),
+    "an error object with 200": Fault("list", 200, "AF50000"),
+    "no array with 200": Fault("list", 200, body=b'{"value": []}'),
+    "a proxy's page": Fault("list", 200, body=b"<html>sign in</html>", headers={"Content-Type": "text/html"}),
+    "half a document": Fault("list", 200, body=b'[{"contentType":'),
+    "a gateway's 502": Fault("list", 502, body=b"Bad Gateway"),
+    "a connection that ends": Fault("list", cut=True),
 }
 
 
 @pytest.mark.parametrize("fault", AGAIN.values(), ids=AGAIN.keys())
-def test_what_may_pass_is_asked_again(rig: Rig, fault: OnDemand) -> None:
+def test_what_may_pass_is_asked_again(rig: Rig, fault: Fault) -> None:
     """Once it has passed, the answer counts; in between, time goes by."""
     rig.tenant.fail(fault)
     assert len(rig.feed().subscriptions()) == 1
@@ -118,36 +116,40 @@ def test_what_may_pass_is_asked_again(rig: Rig, fault: OnDemand) -> None:
 
 def test_retry_after_is_kept_to_by_all(rig: Rig) -> None:
     """No request begins before the time that the service named."""
-    rig.tenant.fail(OnDemand("list", 429, "AF429", headers={"Retry-After": "47"}))
+    rig.tenant.fail(Fault("list", 429, "AF429", headers={"Retry-After": "47"}))
     rig.feed().subscriptions()
     assert 47 <= rig.clock.now() - NOW < 49
 
 
 @pytest.mark.parametrize("fault", AGAIN.values(), ids=AGAIN.keys())
-def test_what_does_not_pass_is_a_fault(rig: Rig, fault: OnDemand) -> None:
+def test_what_does_not_pass_is_a_fault(rig: Rig, fault: Fault) -> None:
     """After five tries, of a kind that the next run tries again."""
     rig.tenant.fail(*[fault] * 5)
-    with pytest.raises(Fault) as raised:
+    with pytest.raises(ApiError) as raised:
         rig.feed().subscriptions()
-    assert raised.value.kind in (Kind.WAIT, Kind.THROTTLED)
+    assert raised.value.kind in (ErrorKind.WAIT, ErrorKind.THROTTLED)
     assert rig.tenant.count("subscriptions/list") == 5
 
 
 def test_a_start_that_failed_without_a_word_is_no_success(rig: Rig) -> None:
     """A status alone is an error as well: the subscription would be taken to be there."""
-    rig.tenant.fail(OnDemand("start", 500, times=5))
-    with pytest.raises(Fault, match="http-500"):
+    rig.tenant.fail(Fault("start", 500, times=5))
+    with pytest.raises(ApiError, match="http-500"):
         rig.feed().start()
 
 
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
-    [(400, "AF20022", Kind.SUBSCRIBE), (403, "AF10001", Kind.SETTINGS), (500, "AF20051", Kind.GONE)],
+    [
+        (400, "AF20022", ErrorKind.SUBSCRIBE),
+        (403, "AF10001", ErrorKind.SETTINGS),
+        (500, "AF20051", ErrorKind.GONE),
+    ],
 )
-def test_the_code_decides_and_not_the_status(rig: Rig, status: int, code: str, kind: Kind) -> None:
+def test_the_code_decides_and_not_the_status(rig: Rig, status: int, code: str, kind: ErrorKind) -> None:
     """What cannot pass is asked once."""
-    rig.tenant.fail(OnDemand("list", status, code))
-    with pytest.raises(Fault, match=code) as raised:
+    rig.tenant.fail(Fault("list", status, code))
+    with pytest.raises(ApiError, match=code) as raised:
         rig.feed().subscriptions()
     assert raised.value.kind is kind
     assert rig.tenant.count("subscriptions/list") == 1
@@ -157,9 +159,9 @@ def test_each_code_has_plain_words_and_a_next_step() -> None:
     """Whoever must act is told what to do."""
     for code, what in CODES.items():
         assert what.words, code
-        assert what.next_step or what.kind in (Kind.GONE, Kind.ALREADY), code
-    assert meaning("AF77777", 400).kind is Kind.SETTINGS
-    assert meaning("AF77777", 503).kind is Kind.WAIT
+        assert what.next_step or what.kind in (ErrorKind.GONE, ErrorKind.ALREADY), code
+    assert meaning("AF77777", 400).kind is ErrorKind.SETTINGS
+    assert meaning("AF77777", 503).kind is ErrorKind.WAIT
 
 
 def test_a_token_that_is_refused_is_renewed_once_for_all_threads(rig: Rig) -> None:
@@ -189,10 +191,10 @@ def test_a_wrong_secret_is_told_as_entra_tells_it(rig: Rig) -> None:
 def test_without_a_subscription_the_check_says_so(make_rig: Made) -> None:
     """Missing, and disabled by an administrator, are two things."""
     rig = make_rig(subscribed=False)
-    with pytest.raises(Fault, match="AF20022"):
+    with pytest.raises(ApiError, match="AF20022"):
         rig.feed().check()
     rig.tenant.disable()
-    with pytest.raises(Fault, match="AF20023"):
+    with pytest.raises(ApiError, match="AF20023"):
         rig.feed().check()
 
 
@@ -224,10 +226,10 @@ def test_the_hosts_are_the_four_of_the_reference() -> None:
 def test_no_more_than_the_allowed_requests_begin_in_any_minute() -> None:
     """The first ones need not wait; the rest wait for the window to pass."""
     clock = FakeClock()
-    governor = Governor(5, clock)
+    limiter = RateLimiter(5, clock)
     begun = []
     for _ in range(17):
-        governor.take()
+        limiter.take()
         begun.append(clock.monotonic())
     assert begun[:5] == [0.0] * 5
     assert all(later - earlier >= 60 for earlier, later in zip(begun, begun[5:], strict=False))
@@ -237,13 +239,13 @@ def test_no_more_than_the_allowed_requests_begin_in_any_minute() -> None:
 def test_a_stopped_governor_ends_a_wait() -> None:
     """A run that fails does not hang on what its threads wait for; the next run begins anew."""
     clock = FakeClock()
-    governor = Governor(1, clock)
-    governor.hold(3600)
-    governor.stop()
+    limiter = RateLimiter(1, clock)
+    limiter.hold(3600)
+    limiter.stop()
     with pytest.raises(Stopped):
-        governor.take()
+        limiter.take()
     with pytest.raises(Stopped):
-        governor.sleep(10)
-    governor.restart()
-    governor.take()
+        limiter.sleep(10)
+    limiter.restart()
+    limiter.take()
     assert clock.monotonic() >= 3600

@@ -24,8 +24,8 @@ from irmsentinel.collector import cursor as feed_cursor
 from irmsentinel.collector.collector import Collector
 from irmsentinel.collector.http import Answer, PooledHttp, Unreachable
 from irmsentinel.collector.management_api import Account, Feed
-from irmsentinel.collector.rate_limit import Governor
-from irmsentinel.collector.service import Station
+from irmsentinel.collector.rate_limit import RateLimiter
+from irmsentinel.collector.service import CollectorService
 from irmsentinel.collector.settings import Collecting
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
@@ -68,7 +68,7 @@ class Season:
         found = self.settings(self.rig.settings())
         return ingestion.tokens_for(found.target, f"{found.root}/.default", rehearsal.secret).token()
 
-    def station(self) -> Station:
+    def station(self) -> CollectorService:
         """A collector as it starts: without a token, without an open connection."""
         return self.rig.station(self.settings, connections=2)
 
@@ -78,7 +78,7 @@ class Season:
         record = self.rig.alert(600)
         self.made[record["Id"]] = (self.rig.clock.now() - 600, record["AlertId"])
 
-    def round(self, station: Station) -> IrmError | None:
+    def round(self, station: CollectorService) -> IrmError | None:
         """A round as ``collect`` makes one, which holds what it promises however it ends."""
         trouble = None
         try:
@@ -88,7 +88,7 @@ class Season:
         self.check(station)
         return trouble
 
-    def check(self, station: Station) -> None:
+    def check(self, station: CollectorService) -> None:
         """The cursor is not past what is durable, and what counts as acknowledged is in the workspace."""
         if not station.outbox.exists():
             return
@@ -101,7 +101,7 @@ class Season:
             assert created >= cursor.collected or name in durable
             assert created >= acknowledged or name in self.rig.ids()
 
-    def fair(self, station: Station | None = None) -> None:
+    def fair(self, station: CollectorService | None = None) -> None:
         """Two hours later, in fair weather, everything is there."""
         self.api.weather = self.out.weather = Weather()
         self.rig.clock.advance(2 * HOUR)
@@ -167,7 +167,7 @@ def test_an_answer_of_the_api_is_whole_or_none(season: Season, way: str, *, rese
     def ask() -> Answer:
         http = PooledHttp(1, ca_file=str(season.rig.tenant.ca_file), proxy=None)
         try:
-            return http.ask("GET", url, token)
+            return http.request("GET", url, token)
         finally:
             http.close()
 
@@ -265,14 +265,14 @@ def test_a_request_of_the_api_ends_at_its_deadline(season: Season) -> None:
         season.api.weather = weather
         begin = time.monotonic()
         with pytest.raises(Unreachable, match="timeout"):
-            http.ask("GET", url, "a-token")
+            http.request("GET", url, "a-token")
         assert time.monotonic() - begin < 4, weather
         season.api.weather = Weather()
-        assert http.ask("GET", url, "a-token").status == 401
+        assert http.request("GET", url, "a-token").status == 401
     season.rig.tenant.fail(Fault("list", 200, body=b"[]" + b" " * 500, drip=0.05))
     begin = time.monotonic()
     with pytest.raises(Unreachable, match="timeout"):
-        http.ask("GET", url, season.token())
+        http.request("GET", url, season.token())
     assert time.monotonic() - begin < 4, "no time-out between two bytes ends this"
     http.close()
 
@@ -283,7 +283,7 @@ def test_the_second_request_of_a_connection_ends_at_its_deadline_too(season: Sea
 
     def opened() -> PooledHttp:
         http = PooledHttp(1, ca_file=str(season.rig.tenant.ca_file), proxy=None, deadline=1.0)
-        assert http.ask("GET", url, "a-token").status == 401
+        assert http.request("GET", url, "a-token").status == 401
         return http
 
     opened().close()
@@ -291,7 +291,7 @@ def test_the_second_request_of_a_connection_ends_at_its_deadline_too(season: Sea
     http = opened()
     begin = time.monotonic()
     with pytest.raises(Unreachable, match="timeout"):
-        http.ask("GET", url, "a-token")
+        http.request("GET", url, "a-token")
     assert 0.5 < time.monotonic() - begin < 4
     assert len(season.api.passed) == 2
     http.close()
@@ -325,13 +325,13 @@ class Hasty:
             Account(settings.root, target.tenant_id, settings.publisher_id),
             PooledHttp(2, ca_file=target.ca_file, proxy=None, deadline=seconds),
             self._tokens(target, f"{settings.root}/.default", seconds),
-            governor=Governor(2000, clock),
+            limiter=RateLimiter(2000, clock),
             clock=clock,
         )
         known = tables.shapes(tables.load(content.root() / "tables"))
         self._collector = Collector(
             feed,
-            Governor(2000, clock),
+            RateLimiter(2000, clock),
             self.station.outbox,
             target,
             known[TABLE][""].columns,
@@ -409,7 +409,7 @@ def test_no_server_is_told_anything_that_must_not_be_trusted(
     with Impostor(tmp_path, wrong) as there:
         http = PooledHttp(1, ca_file=str(there.ca_file), proxy=None, deadline=5.0)
         with pytest.raises(Unreachable, match="tls"):
-            http.ask("GET", f"{there.url}/", "a-token")
+            http.request("GET", f"{there.url}/", "a-token")
         http.close()
         uploads._transport = IngestionTransport(ca_file=str(there.ca_file))  # noqa: SLF001
         url = f"{there.url}/dataCollectionRules/dcr-1/streams/Custom-X"

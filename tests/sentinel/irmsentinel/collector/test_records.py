@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from irmsentinel.collector.records import MOST_FIELD_BYTES, MOST_ROW_BYTES, Wanted, key_of, record_type, row
+from irmsentinel.collector.records import (
+    MAX_FIELD_BYTES,
+    MAX_ROW_BYTES,
+    RecordFilter,
+    key_of,
+    record_type,
+    row,
+)
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables, transforms
 from irmsentinel.emulators import synthetic_records as synthetic
@@ -55,15 +62,15 @@ def test_a_record_type_is_a_number_or_its_name(value: object, number: int | None
 )
 def test_only_insider_risk_alerts_are_wanted(record: object, kept: bool) -> None:  # noqa: FBT001
     """Audit.General has everybody's Teams sessions in it."""
-    assert Wanted().has(record) is kept
+    assert RecordFilter().accepts(record) is kept
 
 
 def test_other_types_and_categories_are_opt_in() -> None:
     """A type that was opted in is kept whatever its category."""
-    wanted = Wanted(frozenset({"threatmanagement"}), frozenset({307}))
-    assert wanted.has({"RecordType": 307})
-    assert wanted.has({"RecordType": 40, "Category": "ThreatManagement"})
-    assert not wanted.has({"RecordType": 40, "Category": "InsiderRiskManagement"})
+    wanted = RecordFilter(frozenset({"threatmanagement"}), frozenset({307}))
+    assert wanted.accepts({"RecordType": 307})
+    assert wanted.accepts({"RecordType": 40, "Category": "ThreatManagement"})
+    assert not wanted.accepts({"RecordType": 40, "Category": "InsiderRiskManagement"})
 
 
 def test_a_synthetic_alert_as_a_row() -> None:
@@ -139,7 +146,7 @@ def test_a_long_data_stays_json_and_keeps_the_user() -> None:
 def test_a_long_text_is_cut_between_characters() -> None:
     """The service would cut it too, and say nothing."""
     kept = shaped({"Id": "1", "Comments": "é" * 40_000})
-    assert len(kept["Comments"].encode()) == MOST_FIELD_BYTES
+    assert len(kept["Comments"].encode()) == MAX_FIELD_BYTES
     assert kept["AdditionalFields"]["CutFields"] == ["Comments"]
 
 
@@ -147,7 +154,7 @@ def test_a_row_that_is_still_too_large_is_cut_further() -> None:
     """However large a record is, its row fits an upload, and says what was cut."""
     record = {column.name: "x" * 70_000 for column in COLUMNS if column.type == "string"}
     made = row({**record, "Id": "1", "Other": "y" * 70_000}, COLUMNS)
-    assert len(made.line) <= MOST_ROW_BYTES
+    assert len(made.line) <= MAX_ROW_BYTES
     kept = json.loads(made.line)
     assert kept["RecordId"] == "1"
     assert {"Name", "AdditionalFields"} <= set(kept["AdditionalFields"]["CutFields"])
@@ -175,7 +182,7 @@ NAMES = st.sampled_from([column.name for column in COLUMNS] + ["Id", "Other", ""
 def test_any_record_becomes_a_row_of_the_stream(record: dict[str, Any]) -> None:
     """Whatever comes: valid JSON within the limit, declared columns alone, no value lost."""
     made = row(record, COLUMNS)
-    assert len(made.line) <= MOST_ROW_BYTES
+    assert len(made.line) <= MAX_ROW_BYTES
     kept = json.loads(made.line, parse_constant=pytest.fail)
     stream = next(t for t in transforms.load(content.root()) if t.table.name == TABLE.name)
     assert kept.keys() <= {column.name for column in stream.columns}

@@ -4,17 +4,17 @@ from irmsentinel.content import artefacts as content
 LOADED = content.load()
 
 
-@pytest.mark.parametrize("twin", LOADED.twins, ids=lambda twin: twin.name)
-def test_a_twin_promises_what_its_original_does(twin: content.Artefact) -> None:
-    """What runs on this machine takes the same and gives the same columns."""
-    original = LOADED.named(twin.name)
-    assert original.has_twin
-    assert (twin.parameters, twin.returns) == (original.parameters, original.returns)
+@pytest.mark.parametrize("override", LOADED.overrides, ids=lambda override: override.name)
+def test_a_local_override_has_the_interface_of_its_original(override: content.Artefact) -> None:
+    """A local override takes the same parameters and returns the same columns."""
+    original = LOADED.named(override.name)
+    assert original.has_override
+    assert (override.parameters, override.returns) == (original.parameters, original.returns)
 
 
-def test_only_what_has_a_twin_is_not_run_itself() -> None:
-    """A header that speaks of a twin has one; every other body runs on this machine as it is."""
-    twins = {twin.name for twin in LOADED.twins}
-    assert twins == {artefact.name for artefact in LOADED.artefacts if artefact.has_twin}
-    own = [function for function in LOADED.on_this_machine() if function.name not in twins]
-    assert own == [function for function in LOADED.functions if function.name not in twins]
+def test_only_functions_with_an_override_are_replaced() -> None:
+    """Each header that names an override has one; every other body runs locally unchanged."""
+    overrides = {override.name for override in LOADED.overrides}
+    assert overrides == {artefact.name for artefact in LOADED.artefacts if artefact.has_override}
+    own = [function for function in LOADED.local_functions() if function.name not in overrides]
+    assert own == [function for function in LOADED.functions if function.name not in overrides]

@@ -14,7 +14,7 @@ def test_the_functions_give_the_known_answers(tmp_path: Path, seed: int) -> None
     """Whatever the seed: the crowd around the story has no alerts."""
     loaded = content.load()
     samples.write(loaded.root, tmp_path, seed=seed, people=5)
-    engine, now = local.opened(loaded, tmp_path)
+    engine, now = local.open_folder(loaded, tmp_path)
     with engine:
         for name, answer in KNOWN.items():
             picked = f"{calls.text(loaded.named(name), {})} | project {', '.join(answer.columns)}"

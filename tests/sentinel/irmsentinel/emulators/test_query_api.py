@@ -32,7 +32,7 @@ def running(tmp_path: Path) -> Iterator[StandIn]:
     """A stand-in with two audit events and room for two rows in an answer."""
     loaded = content.load()
     known = tables.shapes(tables.load(loaded.root / "tables"))
-    with Engine(loaded.on_this_machine()) as engine:
+    with Engine(loaded.local_functions()) as engine:
         engine.insert(known["AuditLogs"][""], ROWS)
         with StandIn(engine, Options(WORKSPACE, NOW, max_rows=2), tmp_path) as standin:
             yield standin

@@ -58,7 +58,7 @@ def engine(given: Mapping[str, Rows]) -> Iterator[Engine]:
     """The local engine with these tables."""
     loaded = content.load()
     known = tables.shapes(tables.load(loaded.root / "tables"))
-    with Engine(loaded.on_this_machine()) as running:
+    with Engine(loaded.local_functions()) as running:
         for name, rows in given.items():
             table, _, shape = name.partition(".")
             running.insert(known[table][shape], [{k: plain(v) for k, v in row.items()} for row in rows])
@@ -85,7 +85,7 @@ class Here:
     def __init__(self, running: Engine) -> None:
         self._engine = running
 
-    def ask(self, kql: str) -> Result:
+    def query(self, kql: str) -> Result:
         return self._engine.run(kql, now=NOW)
 
 
@@ -149,4 +149,4 @@ def export(
 
 def workspace(directory: Path) -> Source:
     """The real client, talking to the stand-in that runs with a directory."""
-    return sources.stand_in(directory)[0]
+    return sources.emulated_workspace(directory)[0]

@@ -11,8 +11,8 @@ from irmcore.errors import ConfigurationError, DataError, IrmError
 from irmsentinel.azure.query_errors import QueryRefused, Throttled
 from irmsentinel.content import aggregations
 from irmsentinel.emulators.query_api import Fault
-from irmsentinel.export.cursor import Keeper
-from irmsentinel.export.export import MOST_PARTS, Export
+from irmsentinel.export.cursor import CursorFile
+from irmsentinel.export.export import MAX_PARTS, Export
 
 from tests.fakes.clock import FakeClock
 from tests.sentinel.fixtures import Case, cases, plain
@@ -176,10 +176,10 @@ def test_what_no_split_makes_small_is_an_error_and_the_cursor_stays(stage: Stage
         for kind in ("system.api_token.create", "group.privilege.grant")
     ]
     with api({"OktaSystemLogs": [*SIX_DAYS, *rows]}, tmp_path / "api", max_rows=1) as there:
-        with pytest.raises(DataError, match=f"{MOST_PARTS} parts.*summary rule"):
+        with pytest.raises(DataError, match=f"{MAX_PARTS} parts.*summary rule"):
             export(workspace(tmp_path / "api"), stage.way(), first=timedelta(days=2))
         assert len(there.queries) < 3 + 2 * 6
-    cursor = Keeper(stage.way().outbox, "okta", WORKSPACE).load()
+    cursor = CursorFile(stage.way().outbox, "okta", WORKSPACE).load()
     assert cursor is not None
     assert cursor.read_to == datetime(2026, 11, 20, tzinfo=UTC)
     stage.way().drain()
@@ -222,7 +222,7 @@ def test_a_429_without_end_is_given_up_on(stage: Stage, tmp_path: Path) -> None:
         with pytest.raises(Throttled):
             export(workspace(tmp_path / "api"), stage.way(), clock=FakeClock())
         assert len(there.queries) == 7
-    assert Keeper(stage.way().outbox, "okta", WORKSPACE).load() is None
+    assert CursorFile(stage.way().outbox, "okta", WORKSPACE).load() is None
 
 
 def test_a_token_that_expired_is_renewed(stage: Stage, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_errors_are_told_apart(
         there.fail(fault)
         with pytest.raises(kind, match=said):
             export(workspace(tmp_path / "api"), stage.way())
-    assert Keeper(stage.way().outbox, "okta", WORKSPACE).load() is None
+    assert CursorFile(stage.way().outbox, "okta", WORKSPACE).load() is None
 
 
 def test_a_wrong_query_is_told_with_line_and_column(stage: Stage, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from irmsentinel.emulators.management_api import Fault as TenantFault
 from irmsentinel.emulators.management_api import TenantStandIn
 from irmsentinel.emulators.query_api import Fault
 from irmsentinel.export import health as export_health
-from irmsentinel.export.export import Ran
+from irmsentinel.export.export import ExportRun
 from irmsentinel.kql import calls
 from irmsentinel.kql.engine import Engine
 
@@ -61,7 +61,7 @@ class Machine:
         loaded = rules.with_rules(content.load())
         rule = loaded.named("IRMExportFailedOrHeld")
         known = tables.shapes(tables.load(loaded.root / "tables"))
-        with Engine(loaded.on_this_machine()) as engine:
+        with Engine(loaded.local_functions()) as engine:
             engine.insert(known[TABLE][""], self.tenant.rows[TABLE])
             result = engine.run(calls.text(rule, {}), now=datetime.now(UTC) + timedelta(minutes=1))
         at = [[c.name for c in result.columns].index(name) for name in ("Component", "Name", "Trouble")]
@@ -167,6 +167,6 @@ def test_a_damaged_cursor_is_told_as_a_failure(machine: Machine) -> None:
 
 def test_an_export_without_a_way_has_a_name_all_the_same() -> None:
     """Of a profile that cannot be read there is no outbox to look at."""
-    ran = Ran("okta", WORKSPACE, "profiles/mine.yaml", None, None)
+    ran = ExportRun("okta", WORKSPACE, "profiles/mine.yaml", None, None)
     told = export_health.event(ran, None, 0.0)
     assert (told.name, told.result, told.batches) == (f"okta {WORKSPACE} mine", "ok", 0)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from irmsentinel.export.cursor import Keeper
+from irmsentinel.export.cursor import CursorFile
 
 from tests.sentinel.irmsentinel.export.exports import WORKSPACE, Stage, api, okta
 from tests.sentinel.irmsentinel.export.worker import DAYS
@@ -70,18 +70,18 @@ def test_killed_at_random(tmp_path: Path, record_property: Any) -> None:
     rng = random.Random(20261120)  # noqa: S311 - moments, not secrets
     begin, kills, positions = time.monotonic(), 0, []
     with Stage(tmp_path).running() as stage, api({"OktaSystemLogs": rows}, tmp_path / "api", max_rows=2):
-        keeper = Keeper(stage.way().outbox, "okta", WORKSPACE)
+        cursor_file = CursorFile(stage.way().outbox, "okta", WORKSPACE)
         nursery = Nursery(tmp_path)
         while kills < FEWEST or (kills < KILLS and time.monotonic() - begin < BOUND):
-            before = keeper.load()
+            before = cursor_file.load()
             pid = int(nursery.ask("go"))
             if kills % 4:  # the others are killed at their beginning
-                wait_for(lambda before=before: keeper.load() != before)
+                wait_for(lambda before=before: cursor_file.load() != before)
             time.sleep(rng.uniform(0.0, 0.5))  # the moment is the test
             os.kill(pid, signal.SIGKILL)
             status = nursery.ask(f"wait {pid}")
             assert status in (0, -signal.SIGKILL), (tmp_path / "failed").read_text()
-            cursor = keeper.load()
+            cursor = cursor_file.load()
             positions.append(cursor.read_to.isoformat() if cursor else "")
             kills += status != 0
             if status == 0:
@@ -130,7 +130,7 @@ def test_killed_at_each_call_of_an_export(
             assert status in (0, -signal.SIGKILL), (tmp_path / "failed").read_text()
             accepted = there(here.path)
             assert len(accepted) == len(set(accepted))
-            cursor = Keeper(here, "okta", WORKSPACE).load()
+            cursor = CursorFile(here, "okta", WORKSPACE).load()
             for user, day in pairs:
                 before = cursor and datetime.fromisoformat(day).replace(tzinfo=UTC) < cursor.read_to
                 assert (user, day) in accepted or not before

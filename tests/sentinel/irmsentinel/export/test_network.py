@@ -16,12 +16,12 @@ from click.testing import CliRunner
 from irmcli.main import main
 from irmcore.errors import ConfigurationError, IrmError, WaitError
 from irmsentinel.azure.bounded_transport import BoundedTransport
-from irmsentinel.azure.ingestion import Given
+from irmsentinel.azure.ingestion import StaticToken
 from irmsentinel.azure.query_errors import Throttled
 from irmsentinel.azure.workspace import Workspace
 from irmsentinel.emulators.query_api import Fault, StandIn
 from irmsentinel.export import sources
-from irmsentinel.export.cursor import Keeper
+from irmsentinel.export.cursor import CursorFile
 from irmsentinel.export.export import Source
 
 from tests.fakes.chaos import CONNECTED, ChaosProxy, Weather
@@ -58,7 +58,7 @@ class Season:
     def source(self, *deadlines: float) -> Source:
         """The real client by way of the relay, without a token yet; its waits are the clock's."""
         query, token = (*deadlines, 20.0, 20.0)[:2]
-        return sources.stand_in(self._place, deadlines=(token, query), clock=self.clock)[0]
+        return sources.emulated_workspace(self._place, deadlines=(token, query), clock=self.clock)[0]
 
     def export(self, source: Source | None = None, hours: int = 0) -> IrmError | None:
         """An export, whose cursor is true however it ends."""
@@ -79,7 +79,7 @@ class Season:
 
     def check(self) -> None:
         """No row is in the outbox twice, and all before the cursor are in it."""
-        rows, cursor = self.rows(), Keeper(self.stage.way().outbox, "okta", WORKSPACE).load()
+        rows, cursor = self.rows(), CursorFile(self.stage.way().outbox, "okta", WORKSPACE).load()
         assert len(rows) == len(set(rows))
         for day in DAYS:
             before = cursor is not None and datetime.fromisoformat(day).replace(tzinfo=UTC) < cursor.read_to
@@ -142,7 +142,7 @@ def test_an_answer_is_whole_or_none(season: Season, way: str, *, reset: bool, st
     """Cut after any byte, a query's answer has all its rows, or there is none and it says so."""
     source = season.source()
     query = "OktaSystemLogs | project TimeGenerated, ActorUsername"
-    whole = source.ask(query)
+    whole = source.query(query)
     assert len(whole.rows) == len(DAYS)
     passed = season.line.passed[-1]
     last = passed.up if way == "up_cut" else passed.down
@@ -150,7 +150,7 @@ def test_an_answer_is_whole_or_none(season: Season, way: str, *, reset: bool, st
     for cut in range(0, last, stride):
         season.line.weather = Weather(**{way: cut, "reset": reset})
         try:
-            answer = source.ask(query)
+            answer = source.query(query)
             assert (answer.columns, list(answer.rows)) == (whole.columns, list(whole.rows))
             kinds["whole"] += 1
         except WaitError as error:
@@ -181,7 +181,7 @@ def test_a_slow_line_ends_at_the_deadlines(season: Season, what: str) -> None:
         source = season.source(0.3, 0.3)
         season.line.weather = Weather()
         if what == "query":
-            source.ask("print 1")  # the token is had
+            source.query("print 1")  # the token is had
         season.line.weather = weather
         begin = time.monotonic()
         trouble = season.export(source)
@@ -215,9 +215,9 @@ def test_no_server_that_must_not_be_trusted_is_told_anything(tmp_path: Path, wro
             transport=BoundedTransport(environment=True, **at),
         )
         with pytest.raises(WaitError, match="gave no token"):
-            Workspace(WORKSPACE, credential, f"{there.url}/v1", **at).ask("print 1")
+            Workspace(WORKSPACE, credential, f"{there.url}/v1", **at).query("print 1")
         with pytest.raises(WaitError, match="cannot be reached"):
-            Workspace(WORKSPACE, Given("a-token"), f"{there.url}/v1", **at).ask("print 1")
+            Workspace(WORKSPACE, StaticToken("a-token"), f"{there.url}/v1", **at).query("print 1")
     assert there.connections >= 2
     assert there.heard == b""
 
@@ -270,7 +270,7 @@ def test_a_proxy_that_refuses_costs_no_row(proxied: Season) -> None:
             source = proxied.source()
             proxied.line.weather = Weather(answer=CONNECTED)
             if signed_in:
-                source.ask("print 1")
+                source.query("print 1")
             proxied.line.weather = Weather(answer=answer)
             assert isinstance(proxied.export(source), WaitError), answer
             assert proxied.rows() == []

@@ -26,7 +26,7 @@ def work(directory: Path, act: str, outbox: str = "outbox", days: str = str(DAYS
     """One run, as far back as the rows go."""
     source, way = workspace(directory / "api"), Stage(directory, outbox=outbox).way()
     if act == "stopped":
-        source.ask("print 1")  # signed in; what is killed is the export
+        source.query("print 1")  # signed in; what is killed is the export
         os.kill(os.getpid(), signal.SIGSTOP)
     times = {"first": timedelta(days=int(days)), "overlap": timedelta(0)}
     # Kills at random need a run that takes its time; those at each call need many runs.

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from irmcli.emulator import launch as emulation
-from irmcli.emulator import session as rehearsal
+from irmcli.emulator.announcement import connection_to
+from irmcli.emulator.launch import announce, create_emulator
 from irmcore import profile as profiles
 from irmcore.clock import Clock, SystemClock
 from irmcore.delivery import connection as connections
@@ -49,7 +49,7 @@ class Rig:
     def __init__(self, directory: Path, options: Options | None = None, **settings: Any) -> None:
         self.directory = directory
         self.profile = replace(salesforce(), **settings)
-        self.emulator: Emulator = emulation.emulator(
+        self.emulator: Emulator = create_emulator(
             directory / "emulator", [self.profile], options or Options(), lifetime=600
         )
         self.clock: Clock = SystemClock()
@@ -57,11 +57,11 @@ class Rig:
 
     def start(self) -> None:
         self.emulator.start()
-        emulation.announce(self.directory / "emulator", self.emulator)
+        announce(self.directory / "emulator", self.emulator)
 
     @property
     def connection(self) -> Connection:
-        return rehearsal.connection(self.profile, str(self.directory / "emulator"))
+        return connection_to(self.profile, str(self.directory / "emulator"))
 
     @property
     def job(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from irmcli.output import Output
-from irmcli.session.connector_session import Way
+from irmcli.session.connector_session import ConnectorSession
 from irmcli.settings import Settings
 
 from tests.with_emulator.connector import Rig, row
@@ -12,7 +12,7 @@ from tests.with_emulator.connector import Rig, row
 def test_one_sign_in_serves_every_delivery(rig: Rig) -> None:
     """`watch` delivers every few seconds with one way: it does not ask for a token each time."""
     settings = Settings.read(str(rig.directory / "outbox"))
-    way = Way(Output(as_json=True), settings, rig.profile, rig.connection)
+    way = ConnectorSession(Output(as_json=True), settings, rig.profile, rig.connection)
     for number in (1, 2):
         rig.accept([row(number)])
         report, code = way.deliver()

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 from irmcli import credential_stores as safes
-from irmcli.emulator import launch as emulation
+from irmcli.emulator.launch import job_of
 from irmcore import profile as profiles
 from irmcore.delivery import connection as connections
 from irmcore.errors import CredentialError
@@ -75,7 +75,7 @@ def token_with(kind: str, place: str, app: App) -> str:
     """A token that MSAL gets from the emulator with the credential at ``place``."""
     made = profiles.parse(profiles.shipped_text("leaver-prediction"), "p")
     connector = replace(made.connector, **IDS, credential=CredentialRef(kind, place))
-    with Emulator([app], [emulation.job_of(made.at(connector))], lifetime=60) as running:
+    with Emulator([app], [job_of(made.at(connector))], lifetime=60) as running:
         connection = connections.Connection("p", connector, running.url, str(running.ca_file))
         service = connections.service(connection, lambda: credentials.read(kind, place, {}, safes.READERS))
         return service.tokens.token()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from irmcli.emulator import launch as emulation
+from irmcli.emulator.launch import announce, create_emulator
 from irmcli.main import main
 from irmcli.watching.folder import being_written
 from irmcore import profile as profiles
@@ -203,8 +203,8 @@ def test_links_are_not_followed(rig: Rig, inbox: Path, once: Watch) -> None:
 def both(rig: Rig) -> Iterator[Emulator]:
     """An emulator with the jobs of both shipped profiles, in the rig's place."""
     chosen = [profiles.parse(profiles.shipped_text(name), name) for name in profiles.shipped_names()]
-    with emulation.emulator(rig.directory / "both", chosen, Options(), lifetime=60) as started:
-        emulation.announce(rig.directory / "both", started)
+    with create_emulator(rig.directory / "both", chosen, Options(), lifetime=60) as started:
+        announce(rig.directory / "both", started)
         yield started
 
 
@@ -243,8 +243,8 @@ def test_profiles_of_one_connector_keep_their_own_rules(rig: Rig, inbox: Path) -
             f"{name}@contoso.com,2026-11-20T09:30:00,9,m\n"
         )
     chosen = [profiles.read(str(rig.directory / "tokyo.yaml"))]
-    with emulation.emulator(rig.directory / "one", chosen, Options(), lifetime=60) as started:
-        emulation.announce(rig.directory / "one", started)
+    with create_emulator(rig.directory / "one", chosen, Options(), lifetime=60) as started:
+        announce(rig.directory / "one", started)
         routes = [
             part
             for name in ("tokyo", "london")

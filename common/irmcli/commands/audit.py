@@ -6,10 +6,10 @@ import json
 
 import click
 
-from irmcli import moments
 from irmcli.output import Output
 from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
+from irmcli.timestamps import parse_timestamp
 
 
 @click.command("audit")
@@ -19,7 +19,7 @@ from irmcli.settings import Settings
 def command(ctx: click.Context, *, since: str, jsonl: bool) -> None:
     """Print every run, upload and decision since a moment. Holds no value of a row."""
     output, settings = Output.of(ctx), Settings.of(ctx)
-    events = operations_of(settings).audit(moments.seconds(since))
+    events = operations_of(settings).audit(parse_timestamp(since))
     if jsonl:
         for event in events:
             click.echo(json.dumps(event, sort_keys=True))

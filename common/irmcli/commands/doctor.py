@@ -10,7 +10,7 @@ from irmcore.disk import system_disk
 from irmcore.operations import probes
 
 from irmcli import options
-from irmcli.emulator import session as rehearsal
+from irmcli.emulator.announcement import connection_to
 from irmcli.exit_codes import DONE, FAILED
 from irmcli.output import Output
 from irmcli.settings import Settings
@@ -26,7 +26,7 @@ def command(ctx: click.Context, *, profile_name: str, emulator_dir: str | None) 
     """Check DNS, TCP, TLS, proxy, clock, token, disk and outbox of a profile. Uploads nothing."""
     output, settings = Output.of(ctx), Settings.of(ctx)
     profile = settings.profile(profile_name)
-    connection = rehearsal.connection(profile, emulator_dir)
+    connection = connection_to(profile, emulator_dir)
     found = list(probes.examine_outbox(system_disk(), str(settings.outbox.absolute())))
     tokens = settings.service(connection, warn=output.warn).tokens
     found.extend(probes.examine(connection, tokens, SystemClock()))

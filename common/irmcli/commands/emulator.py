@@ -10,7 +10,7 @@ from irmcore import profile as profiles
 from irmcore.errors import ConfigurationError
 from irmemulator import Options
 
-from irmcli.emulator import launch as emulation
+from irmcli.emulator.launch import announce, create_emulator
 from irmcli.output import Output
 from irmcli.settings import Settings
 
@@ -64,7 +64,7 @@ def command(
         time_precision=time_precision,  # type: ignore[arg-type]
         refuse_unknown_source_values=refuse_unknown_source_values,
     )
-    made = emulation.emulator(directory, chosen, options, port=port, lifetime=lifetime)
+    made = create_emulator(directory, chosen, options, port=port, lifetime=lifetime)
     try:
         made.start()
     except OSError as error:
@@ -74,7 +74,7 @@ def command(
         ) from None
     with contextlib.ExitStack() as ending:
         ending.callback(made.stop)
-        emulation.announce(directory, made)
+        announce(directory, made)
         output.line(f"A stand-in of the Purview connector, not Microsoft's service: {made.url}/")
         for name in names or profiles.shipped_names():
             output.line(f"  irmexport send FILE --profile {name} --emulator {directory}")

@@ -11,7 +11,6 @@ from irmcore.operations.operations import Operations
 from irmcore.outbox import Batch, Outbox, states
 from irmcore.profile import Profile
 
-from irmcli import moments
 from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON
 from irmcli.output import Output, count
 from irmcli.reconcile import matching as reconciling
@@ -20,6 +19,7 @@ from irmcli.reconcile.matching import Sent
 from irmcli.reconcile.portal_log import Entry
 from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
+from irmcli.timestamps import parse_timestamp
 
 #: What the service may have: with a receipt, or in doubt.
 _ENDED = (states.SENT, states.HELD)
@@ -76,7 +76,7 @@ def command(
             )
         uploads = {one.batch: one}
     else:
-        after = moments.seconds(since)
+        after = parse_timestamp(since)
         all_ = (
             _sent(operations, outbox, one)
             for outbox in operations.choose(connector)

@@ -10,10 +10,10 @@ from irmcore import __version__
 from irmcore.clock import SystemClock, iso
 from irmcore.errors import ConfigurationError
 
-from irmcli import moments
 from irmcli.output import Output, count
 from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
+from irmcli.timestamps import parse_timestamp
 
 _MOST_DAYS = 400
 
@@ -37,7 +37,7 @@ def command(ctx: click.Context, *, connector: str, since: str, output_path: Path
 
     output, settings = Output.of(ctx), Settings.of(ctx)
     operations, now = operations_of(settings), SystemClock().now()
-    after = moments.seconds(since)
+    after = parse_timestamp(since)
     if not 0 <= now - after <= _MOST_DAYS * 86_400:
         raise click.BadParameter(f"a report covers at most {_MOST_DAYS} days, up to now")
     outboxes = operations.choose(connector)

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 from irmcore.outbox import Batch, Outbox
 
-from irmcli import moments, options
+from irmcli import options
 from irmcli.output import Output
 from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
+from irmcli.timestamps import parse_timestamp
 
 
 @click.command("resolve")
@@ -49,7 +50,7 @@ def command(
     if batch is not None:
         chosen.append(operations.find(batch))
     else:
-        after = moments.seconds(since) if since else 0.0
+        after = parse_timestamp(since) if since else 0.0
         chosen.extend(
             (outbox, found)
             for outbox in operations.choose(connector)

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from irmcli import options
-from irmcli.emulator import session as rehearsal
+from irmcli.emulator.announcement import connection_to
 from irmcli.exit_codes import DONE, ROWS_REFUSED, worst
 from irmcli.output import Output
 from irmcli.session import delivery_output as delivered
 from irmcli.session import input_file as source
 from irmcli.session import shaping_output as shaped
-from irmcli.session.connector_session import Way
+from irmcli.session.connector_session import ConnectorSession
 from irmcli.settings import Settings
 
 
@@ -44,7 +44,7 @@ def command(
     """Send FILE (CSV or JSON lines, gzip too, - for standard input) through a profile."""
     output, settings = Output.of(ctx), Settings.of(ctx)
     profile = settings.profile(profile_name)
-    way = Way(output, settings, profile, rehearsal.connection(profile, emulator_dir))
+    way = ConnectorSession(output, settings, profile, connection_to(profile, emulator_dir))
     if not dry_run:
         way.prepare()
     details = {"file": "-" if file == "-" else str(Path(file).absolute())}

@@ -105,7 +105,7 @@ def command(
 def _print_unit(
     settings: Settings, directory: Path, profile: str | None, texts: tuple[str, ...], more: list[str]
 ) -> None:
-    from irmcli.watching import unit
+    from irmcli.watching import systemd_unit
 
     outbox, folder = str(settings.outbox.absolute()), str(directory.absolute())
     words = [str(Path(sys.argv[0]).absolute()), "--outbox", outbox, "watch", folder, *more]
@@ -114,7 +114,7 @@ def _print_unit(
     for text in texts:
         pattern, _, name = text.rpartition("=")
         words += ["--route", f"{pattern}={_placed(settings, name)}"]
-    click.echo(unit.unit(words, folder, outbox), nl=False)
+    click.echo(systemd_unit.unit(words, folder, outbox), nl=False)
 
 
 def _placed(settings: Settings, name: str) -> str:

@@ -9,12 +9,13 @@ from irmcore.clock import SystemClock, iso
 from irmcore.errors import ConfigurationError
 from irmcore.profile.model import PLACEHOLDER
 
-from irmcli import moments, options
-from irmcli.emulator import session as rehearsal
+from irmcli import options
+from irmcli.emulator.announcement import connection_to
 from irmcli.output import Output, count
-from irmcli.session import portal_delay as waiting
-from irmcli.session.connector_session import Way
+from irmcli.session import indicator_delay
+from irmcli.session.connector_session import ConnectorSession
 from irmcli.settings import Settings
+from irmcli.timestamps import parse_timestamp
 
 _TITLE = "Insider Risk Indicators: what to choose in the wizard"
 
@@ -100,22 +101,22 @@ def _refuse_existing(directory: Path, texts: dict[str, str]) -> None:
 
 def _remember(ctx: click.Context, names: tuple[str, ...], changed: str, emulator_dir: str | None) -> None:
     output, settings = Output.of(ctx), Settings.of(ctx)
-    at, now = moments.seconds(changed), SystemClock().now()
+    at, now = parse_timestamp(changed), SystemClock().now()
     if at > now + 60:
         raise click.BadParameter("that is in the future: give the moment of the change once it was made")
     results = []
     for name in names:
         profile = settings.profile(name)
-        connection = rehearsal.connection(profile, emulator_dir)
+        connection = connection_to(profile, emulator_dir)
         if connection.connector.job_id == PLACEHOLDER:
             raise ConfigurationError(
                 f"`job_id` of profile {profile.name} still has the placeholder",
                 next_step="Fill in the job ID of the wizard's Finish page first.",
             )
-        way = Way(output, settings, profile, connection)
+        way = ConnectorSession(output, settings, profile, connection)
         way.make()
-        waiting.remember(way.outbox, at, settings.origin({}).user)
-        until = iso(at + waiting.SECONDS)
+        indicator_delay.remember(way.outbox, at, settings.origin({}).user)
+        until = iso(at + indicator_delay.SECONDS)
         output.line(f"{profile.name}: changed at {iso(at)}; uploads warn until {until}")
         results.append({"profile": profile.name, "changed": iso(at), "until": until})
     output.document(results)

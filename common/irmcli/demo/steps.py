@@ -17,11 +17,11 @@ from irmcore.profile import Profile
 from irmemulator import Emulator, Fault, Options
 
 from irmcli.demo import examples
-from irmcli.emulator import launch as emulation
-from irmcli.emulator import session as rehearsal
+from irmcli.emulator.announcement import connection_to
+from irmcli.emulator.launch import announce, create_emulator
 from irmcli.output import Output, count
 from irmcli.session import input_file as source
-from irmcli.session.connector_session import Way
+from irmcli.session.connector_session import ConnectorSession
 from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
 
@@ -57,8 +57,8 @@ def connector(output: Output, place: Path) -> Iterator[Emulator]:
     """The stand-in that all acts send to, with a job for every shipped profile."""
     names = profiles.shipped_names()
     chosen = [profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)") for name in names]
-    with emulation.emulator(place / "emulator", chosen, Options(), lifetime=_LIFETIME) as running:
-        emulation.announce(place / "emulator", running)
+    with create_emulator(place / "emulator", chosen, Options(), lifetime=_LIFETIME) as running:
+        announce(place / "emulator", running)
         output.line(f"A stand-in of the Purview connector runs at {running.url} (HTTPS, throw-away CA).")
         yield running
 
@@ -115,7 +115,7 @@ class _Stage:
         running.faults.next(Fault(reset_after_last_byte=True))
         connection, report = self._send(profile, file)
         operations = operations_of(self._settings)
-        outbox = Way(self._output, self._settings, profile, connection).outbox
+        outbox = ConnectorSession(self._output, self._settings, profile, connection).outbox
         overview = operations.overview(outbox)
         for item in overview.items:
             output.line(f"irmexport status: {item.id[:12]} is {item.state} ({count(item.rows, 'row')})")
@@ -134,8 +134,8 @@ class _Stage:
         """What `irmexport send` does."""
         output, settings = self._output, self._settings
         output.line(f"irmexport send {file.name} --profile {profile.name} --emulator …", "dim")
-        connection = rehearsal.connection(profile, str(self._place / "emulator"))
-        way = Way(output, settings, profile, connection)
+        connection = connection_to(profile, str(self._place / "emulator"))
+        way = ConnectorSession(output, settings, profile, connection)
         with source.table(str(file), profile, "auto") as table:
             done = way.accept(table, name=file.name, details={"file": file.name})
         way.show(done, dry=False)

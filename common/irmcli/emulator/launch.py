@@ -11,7 +11,7 @@ from pathlib import Path
 from irmcore.profile import Profile
 from irmemulator import App, Emulator, Job, Options
 
-from irmcli.emulator.session import FILE, id_of
+from irmcli.emulator.announcement import FILE, id_of
 
 
 def job_of(profile: Profile) -> Job:
@@ -30,7 +30,7 @@ def job_of(profile: Profile) -> Job:
     )
 
 
-def emulator(
+def create_emulator(
     directory: Path,
     profiles: Iterable[Profile],
     options: Options,

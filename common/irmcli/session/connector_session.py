@@ -21,7 +21,7 @@ from irmcore.outbox import Outbox
 from irmcore.profile import Profile
 from irmcore.shaping.readers import Table
 
-from irmcli.emulator import session as rehearsal
+from irmcli.emulator.announcement import connection_to
 from irmcli.exit_codes import DONE, ROWS_REFUSED, code_of, disk_trouble, worst
 from irmcli.output import Output
 from irmcli.session import delivery_output as delivered
@@ -29,7 +29,7 @@ from irmcli.session import shaping_output as shaped
 from irmcli.settings import Settings
 
 
-class Way:
+class ConnectorSession:
     """The way into the connector of a profile, at Microsoft or at a local stand-in."""
 
     def __init__(self, output: Output, settings: Settings, profile: Profile, connection: Connection) -> None:
@@ -132,10 +132,10 @@ class Ways:
         """The folder of all outboxes, made if need be. Raises ConfigurationError."""
         return Path(self._settings.outbox_ready())
 
-    def way(self, profile: str, emulator: str | None) -> Way:
+    def way(self, profile: str, emulator: str | None) -> ConnectorSession:
         """The way by a profile, to Microsoft or to the local stand-in. Raises ConfigurationError."""
         found = self._settings.profile(profile)
-        return Way(self._output, self._settings, found, rehearsal.connection(found, emulator))
+        return ConnectorSession(self._output, self._settings, found, connection_to(found, emulator))
 
     def tell(self, trouble: Exception) -> int:
         """Show an IrmError or OSError that does not end the command; the exit code that it means."""

@@ -16,7 +16,7 @@ from irmcore.outbox import Batch, Manifest, Outbox, states
 
 from irmcli.exit_codes import code_of_drain
 from irmcli.output import Output, count
-from irmcli.session import portal_delay as waiting
+from irmcli.session import indicator_delay
 
 _SAID = {
     "retry": "will be tried again",
@@ -51,7 +51,7 @@ def drain(
     output: Output, outbox: Outbox, service: Service, *, until: float | None = None
 ) -> tuple[Report, int]:
     """Send what may be sent of one connector, tell it, and give the exit code it means."""
-    too_early = waiting.warning(outbox) if outbox.waiting() else None
+    too_early = indicator_delay.warning(outbox) if outbox.waiting() else None
     if too_early is not None:
         output.warn(too_early)
     report = Sender(outbox, service, listener=Teller(output)).drain(until=until)

@@ -10,7 +10,7 @@ import click
 from irmcore.delivery.connection import Connection
 from irmcore.profile import Profile
 
-from irmcli.emulator import session as rehearsal
+from irmcli.emulator.announcement import connection_to
 from irmcli.settings import Settings
 
 
@@ -38,7 +38,7 @@ def read(
     found = []
     for pattern, name in pairs:
         chosen = settings.profile(name)
-        found.append(Route(pattern, chosen, rehearsal.connection(chosen, emulator)))
+        found.append(Route(pattern, chosen, connection_to(chosen, emulator)))
     return tuple(found)
 
 

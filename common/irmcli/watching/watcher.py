@@ -19,12 +19,12 @@ from irmcli.output import Output
 from irmcli.session import delivery_output as delivered
 from irmcli.session import input_file as source
 from irmcli.session import shaping_output as shaped
-from irmcli.session.connector_session import Way
+from irmcli.session.connector_session import ConnectorSession
 from irmcli.settings import Settings
 from irmcli.watching import routes
 from irmcli.watching.folder import Folder, Found, digest
+from irmcli.watching.processed import ProcessedFiles
 from irmcli.watching.routes import Route
-from irmcli.watching.taken import Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ Tell = Callable[[dict[str, Any]], None]
 class _Line:
     """A connector that files go to, and when it is to be drained next (monotonic seconds)."""
 
-    way: Way
+    session: ConnectorSession
     name: str
     due: float = 0.0
 
@@ -71,11 +71,13 @@ class Watcher:
         self._not_before: dict[str, float] = {}
         self._strange: set[str] = set()
         self._lines: dict[str, _Line] = {}
-        self._ways: dict[Route, Way] = {}  # several profiles may feed one connector, each with its own rules
+        # Several profiles may feed one connector, each with its own rules.
+        self._sessions: dict[Route, ConnectorSession] = {}
         for route in self.routes:
-            way = self._ways[route] = Way(self.output, self.settings, route.profile, route.connection)
-            way.check()
-            self._lines.setdefault(outbox_name(route.connection), _Line(way, route.profile.name))
+            session = ConnectorSession(self.output, self.settings, route.profile, route.connection)
+            session.check()
+            self._sessions[route] = session
+            self._lines.setdefault(outbox_name(route.connection), _Line(session, route.profile.name))
 
     def end(self) -> None:
         """End after the step that is being done. Safe in a signal handler."""
@@ -169,8 +171,8 @@ class Watcher:
 
     def _accept(self, found: Found, route: Route) -> None:
         name = outbox_name(route.connection)
-        line, way, content = self._lines[name], self._ways[route], digest(found.path)
-        taken = Taken(self.settings.outbox_ready(), name)
+        line, session, content = self._lines[name], self._sessions[route], digest(found.path)
+        taken = ProcessedFiles(self.settings.outbox_ready(), name)
         if taken.has(content):
             self.folder.put(found, self.folder.free(found.name, "archive", content))
             self.output.line(f"{found.name}: taken before, nothing to do")
@@ -178,7 +180,7 @@ class Watcher:
             return
         details = {"file": str(self.folder.root / found.name), "sha256": content}
         with source.table(str(found.path), route.profile, "auto") as table:
-            done = way.accept(table, name=str(found.path), details=details, max_refused=self.max_refused)
+            done = session.accept(table, name=str(found.path), details=details, max_refused=self.max_refused)
         line.due = 0.0
         if self.folder.changed(found):
             # Written to while it was read: its rows so far are kept, the rest comes when it is whole.
@@ -226,10 +228,10 @@ class Watcher:
         """Send what is due, for a slice of time. Gives whether there is more to send at once."""
         busy = False
         for line in self._lines.values():
-            if self.stop.is_set() or self.clock.monotonic() < line.due or not line.way.outbox.exists():
+            if self.stop.is_set() or self.clock.monotonic() < line.due or not line.session.outbox.exists():
                 continue
             try:
-                report, code = line.way.deliver(until=self.clock.monotonic() + SLICE)
+                report, code = line.session.deliver(until=self.clock.monotonic() + SLICE)
             except (IrmError, OSError) as trouble:
                 error = trouble if isinstance(trouble, IrmError) else disk_trouble(trouble)
                 self.output.warn(f"{line.name}: {error}")

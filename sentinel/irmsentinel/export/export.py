@@ -11,7 +11,7 @@ in halves of its windows, down to one window, then by parts of its users. One qu
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -27,7 +27,6 @@ from irmcore.shaping.blocks import BLOCK_ROWS, Block, Rows, fitting
 from irmcore.shaping.readers import Table
 
 from irmsentinel.azure.query_errors import Throttled, TooMuch
-from irmsentinel.cli.host import Way
 from irmsentinel.content.aggregations import Aggregation, Span, iso
 from irmsentinel.export import windows
 from irmsentinel.export.cursor import Cursor, CursorFile
@@ -52,6 +51,20 @@ class Source(Protocol):
 
     def query(self, kql: str) -> Result:
         """The result of a query. Raises TooMuch, Throttled or another IrmError."""
+
+
+class Connector(Protocol):
+    """Where the rows go: a connector's outbox, and how it accepts rows (irmcli has the real one)."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """The connector's outbox; it may not exist yet."""
+
+    def accept(self, table: Table, *, name: str, details: Mapping[str, str]) -> Accepted:
+        """Shape rows and store them durably. Raises IrmError if no row was accepted."""
+
+    def dry_run(self, table: Table, *, name: str) -> Accepted:
+        """Shape rows and count them; writes nothing."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +135,7 @@ class Export:
         self,
         aggregation: Aggregation,
         source: Source,
-        way: Way,
+        connector: Connector,
         *,
         clock: Clock | None = None,
         on_accepted: Callable[[Accepted], None] = lambda _: None,
@@ -130,11 +143,11 @@ class Export:
         """`on_accepted` is given what became of the rows of each piece."""
         self._aggregation = aggregation
         self._source = source
-        self._way = way
+        self._connector = connector
         self._dry = False
         self._clock = clock or SystemClock()
         self._on_accepted = on_accepted
-        self._keeper = CursorFile(way.outbox, aggregation.name, source.label)
+        self._keeper = CursorFile(connector.outbox, aggregation.name, source.label)
         self._sums = _Sums()
 
     def read_to(self, now: datetime) -> datetime | None:
@@ -170,7 +183,7 @@ class Export:
         return Outcome(
             aggregation=self._aggregation.name,
             workspace=self._source.label,
-            connector=self._way.outbox.path.rsplit("/", 1)[-1],
+            connector=self._connector.outbox.path.rsplit("/", 1)[-1],
             started=started,
             ended=self._now(),
             span=wanted,
@@ -244,9 +257,9 @@ class Export:
         self._refuse_other_columns(result)
         name = f"{self._aggregation.name} {piece}"
         if self._dry:
-            done = self._way.dry_run(table(result), name=name)
+            done = self._connector.dry_run(table(result), name=name)
         else:
-            done = self._way.accept(table(result), name=name, details=self._details(piece, part))
+            done = self._connector.accept(table(result), name=name, details=self._details(piece, part))
         sums = self._sums
         sums.counts += done.counts
         sums.changed += done.changed

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from irmcli.main import main
 from irmcli.scheduling import timers
 from irmcli.scheduling.timers import EVERY, FORMS, Task
-from irmcli.watching import unit
+from irmcli.watching import systemd_unit
 
 ODD = ("sentinel", "run", "--config", '/etc/a b/it\'s 100% $HOME "x".yaml')
 TASK = Task(
@@ -116,7 +116,7 @@ def test_what_is_printed_can_be_pasted(form: str, tmp_path: Path) -> None:
 def test_a_service_is_as_hardened_as_a_watch() -> None:
     """Both kinds of unit have the same protections."""
     service = timers.units(TASK)["irmexport.service"]
-    watch = unit.unit(("/bin/irmexport", "watch", "/in"), "/in", "/out")
+    watch = systemd_unit.unit(("/bin/irmexport", "watch", "/in"), "/in", "/out")
     for one in (service, watch):
         found = set(one.splitlines())
         assert {

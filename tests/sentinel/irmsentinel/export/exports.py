@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from irmcli.emulator import launch as emulation
-from irmcli.emulator import session as rehearsal
+from irmcli.emulator.announcement import connection_to
+from irmcli.emulator.launch import announce, create_emulator, job_of
 from irmcli.output import Output
-from irmcli.session.connector_session import Way
+from irmcli.session.connector_session import ConnectorSession
 from irmcli.settings import Settings
 from irmcore import profile as profiles
 from irmcore.profile import Profile
@@ -95,7 +95,7 @@ class Stage:
     def __init__(self, directory: Path, *chosen: Profile, outbox: str = "outbox") -> None:
         self.directory = directory
         self._profiles = {made.name: made for made in chosen or (profile(),)}
-        self.emulator: Emulator = emulation.emulator(
+        self.emulator: Emulator = create_emulator(
             directory / "emulator", self._profiles.values(), Options(), lifetime=600
         )
         self.settings = replace(Settings.read(str(directory / outbox)), environment={})
@@ -104,22 +104,22 @@ class Stage:
     def running(self) -> Iterator[Stage]:
         """With the emulator running."""
         self.emulator.start()
-        emulation.announce(self.directory / "emulator", self.emulator)
+        announce(self.directory / "emulator", self.emulator)
         try:
             yield self
             assert self.emulator.failures == ()
         finally:
             self.emulator.stop()
 
-    def way(self, name: str = "sentinel-activity") -> Way:
+    def session(self, name: str = "sentinel-activity") -> ConnectorSession:
         """The way into the connector of a profile."""
         found = self._profiles[name]
-        connection = rehearsal.connection(found, str(self.directory / "emulator"))
-        return Way(Output(as_json=True), self.settings, found, connection)
+        connection = connection_to(found, str(self.directory / "emulator"))
+        return ConnectorSession(Output(as_json=True), self.settings, found, connection)
 
     def kept(self, name: str = "sentinel-activity") -> list[dict[str, str]]:
         """What the connector has kept, in the order of user and time."""
-        job = emulation.job_of(self._profiles[name]).job_id
+        job = job_of(self._profiles[name]).job_id
         rows = [dict(record.fields) for record in self.emulator.records(job)]
         return sorted(rows, key=lambda row: sorted(row.items()))
 
@@ -134,7 +134,7 @@ class Stage:
 
 def export(
     source: Source,
-    way: Way,
+    session: ConnectorSession,
     name: str = "okta",
     *,
     now: datetime = NOW,
@@ -143,8 +143,8 @@ def export(
 ) -> Outcome:
     """One run of an aggregation, its times changed."""
     aggregation: Aggregation = replace(aggregations.named(name), **changes)
-    way.prepare()
-    return Export(aggregation, source, way, clock=clock).run(now)
+    session.prepare()
+    return Export(aggregation, source, session, clock=clock).run(now)
 
 
 def workspace(directory: Path) -> Source:

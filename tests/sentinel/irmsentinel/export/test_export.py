@@ -49,11 +49,11 @@ FULL = [
 def test_an_aggregation_arrives_at_the_connector(case: Case, stage: Stage) -> None:
     """The literal rows of its fixture, shaped by its profile, are what the connector keeps, and no other."""
     aggregation = aggregations.named(case.file.stem)
-    way = stage.way(aggregation.profile)
+    session = stage.session(aggregation.profile)
     with engine(case.tables) as running:
-        outcome = Export(aggregation, Here(running), way).run(NOW)
+        outcome = Export(aggregation, Here(running), session).run(NOW)
     assert outcome.counts.rejected == 0
-    assert way.drain() == 0
+    assert session.drain() == 0
     days = {"2026-11-18T00:00:00Z", "2026-11-19T00:00:00Z", "2026-11-20T00:00:00Z"}
     kept = stage.kept(aggregation.profile)
     assert {row["AggregationDate"][:19] + "Z" for row in kept} == days
@@ -70,8 +70,8 @@ def test_every_aggregation_is_sent_once_here() -> None:
 def test_over_https_at_both_ends(stage: Stage, tmp_path: Path) -> None:
     """Microsoft's client reads, the connector keeps, the cursor stands at the last closed window."""
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
-        outcome = export(workspace(tmp_path / "api"), stage.way())
-    stage.way().drain()
+        outcome = export(workspace(tmp_path / "api"), stage.session())
+    stage.session().drain()
     assert stage.counts() == ALL_SIX
     assert (outcome.queries, len(there.queries), outcome.workspace) == (1, 1, WORKSPACE)
     assert outcome.read_to == datetime(2026, 11, 21, tzinfo=UTC)
@@ -85,10 +85,10 @@ def test_nothing_is_asked_before_a_window_has_closed_and_its_delay_has_passed(
     """At 05:59 of the next day a window with a delay of six hours is still open; at 06:00 it is read."""
     with api({"OktaSystemLogs": [*SIX_DAYS, okta("2026-11-21T08:00:00Z")]}, tmp_path / "api") as there:
         source = workspace(tmp_path / "api")
-        export(source, stage.way())
-        early = export(source, stage.way(), now=datetime(2026, 11, 22, 5, 59, tzinfo=UTC))
+        export(source, stage.session())
+        early = export(source, stage.session(), now=datetime(2026, 11, 22, 5, 59, tzinfo=UTC))
         assert (early.span, len(there.queries)) == (None, 1)
-        on_time = export(source, stage.way(), now=datetime(2026, 11, 22, 6, tzinfo=UTC))
+        on_time = export(source, stage.session(), now=datetime(2026, 11, 22, 6, tzinfo=UTC))
     assert on_time.counts.shaped == 1
     assert on_time.read_to == datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -98,11 +98,11 @@ def test_after_a_downtime_all_of_it_is_read(stage: Stage, tmp_path: Path) -> Non
     rows = [okta(f"2026-10-{day:02}T08:00:00Z") for day in range(10, 32)] + SIX_DAYS
     with api({"OktaSystemLogs": rows}, tmp_path / "api") as there:
         source = workspace(tmp_path / "api")
-        export(source, stage.way(), now=datetime(2026, 10, 12, 12, tzinfo=UTC))
+        export(source, stage.session(), now=datetime(2026, 10, 12, 12, tzinfo=UTC))
         before = len(there.queries)
-        outcome = export(source, stage.way())
+        outcome = export(source, stage.session())
         assert len(there.queries) - before == 6  # 10 October to 21 November
-    stage.way().drain()
+    stage.session().drain()
     assert outcome.counts.skipped == 2  # the overlap
     assert len(stage.counts()) == len(rows)
 
@@ -115,12 +115,12 @@ def test_a_late_row_sends_the_delta_alone(stage: Stage) -> None:
         okta("2026-11-20T08:00:00Z", "b@contoso.com"),
     ]
     with engine({"OktaSystemLogs": first}) as running:
-        export(Here(running), stage.way())
-    stage.way().drain()
+        export(Here(running), stage.session())
+    stage.session().drain()
     late = [okta("2026-11-19T09:00:00Z", "late@contoso.com"), okta("2026-11-20T23:00:00Z", "b@contoso.com")]
     with engine({"OktaSystemLogs": [*first, *late]}) as running:
-        outcome = export(Here(running), stage.way(), now=NOW + timedelta(days=1))
-    stage.way().drain()
+        outcome = export(Here(running), stage.session(), now=NOW + timedelta(days=1))
+    stage.session().drain()
     assert (outcome.counts.shaped, outcome.counts.skipped, outcome.changed) == (2, 2, 1)
     assert stage.counts() == [
         ("b@contoso.com", "2026-11-20", 1),
@@ -138,20 +138,20 @@ def test_a_late_row_sends_the_delta_alone(stage: Stage) -> None:
 def test_a_lost_cursor_costs_queries_and_no_repeats(stage: Stage) -> None:
     """Without the cursor an export begins as a first run does, and the ledger skips every row."""
     with engine({"OktaSystemLogs": SIX_DAYS}) as running:
-        export(Here(running), stage.way())
-        outbox = stage.way().outbox
+        export(Here(running), stage.session())
+        outbox = stage.session().outbox
         (cursor,) = (name for name in outbox.disk.names(outbox.path) if name.startswith("cursor-"))
         outbox.disk.remove(f"{outbox.path}/{cursor}")
-        again = export(Here(running), stage.way())
+        again = export(Here(running), stage.session())
     assert (again.counts.shaped, again.counts.skipped) == (0, 6)
 
 
 def test_an_answer_that_is_cut_off_is_read_again_in_halves(stage: Stage, tmp_path: Path) -> None:
     """Six rows where an answer holds two: halves of the week until each fits, and nothing is lost."""
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api", max_rows=2) as there:
-        outcome = export(workspace(tmp_path / "api"), stage.way())
+        outcome = export(workspace(tmp_path / "api"), stage.session())
         spans = [query.split("datetime(")[1][:10] for query in there.queries]
-    stage.way().drain()
+    stage.session().drain()
     assert stage.counts() == ALL_SIX
     # A week; two times three days, the first of which fit; then a day at a time.
     assert spans == [f"2026-11-{day}" for day in (14, 14, 17, 17, 18, 19, 20)]
@@ -162,8 +162,8 @@ def test_one_window_that_is_too_much_is_read_by_parts_of_its_users(stage: Stage,
     """Twenty users on one day, seven rows an answer: each user comes in exactly one part."""
     rows = [okta("2026-11-20T08:00:00Z", f"user{n}@contoso.com") for n in range(20)]
     with api({"OktaSystemLogs": rows}, tmp_path / "api", max_rows=7) as there:
-        outcome = export(workspace(tmp_path / "api"), stage.way(), first=timedelta(days=1))
-    stage.way().drain()
+        outcome = export(workspace(tmp_path / "api"), stage.session(), first=timedelta(days=1))
+    stage.session().drain()
     assert stage.counts() == sorted((f"user{n}@contoso.com", "2026-11-20", 1) for n in range(20))
     assert (outcome.counts.shaped, outcome.counts.merged, outcome.counts.skipped) == (20, 0, 0)
     assert any("parts:long = 4" in query for query in there.queries)
@@ -177,12 +177,12 @@ def test_what_no_split_makes_small_is_an_error_and_the_cursor_stays(stage: Stage
     ]
     with api({"OktaSystemLogs": [*SIX_DAYS, *rows]}, tmp_path / "api", max_rows=1) as there:
         with pytest.raises(DataError, match=f"{MAX_PARTS} parts.*summary rule"):
-            export(workspace(tmp_path / "api"), stage.way(), first=timedelta(days=2))
+            export(workspace(tmp_path / "api"), stage.session(), first=timedelta(days=2))
         assert len(there.queries) < 3 + 2 * 6
-    cursor = CursorFile(stage.way().outbox, "okta", WORKSPACE).load()
+    cursor = CursorFile(stage.session().outbox, "okta", WORKSPACE).load()
     assert cursor is not None
     assert cursor.read_to == datetime(2026, 11, 20, tzinfo=UTC)
-    stage.way().drain()
+    stage.session().drain()
     assert ALL_SIX[4] in stage.counts()
 
 
@@ -193,8 +193,8 @@ def test_a_query_that_was_given_up_on_is_asked_for_less(stage: Stage, tmp_path: 
     """Not four times over, as the client would: once, then for half the time."""
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
         there.fail(fault)
-        outcome = export(workspace(tmp_path / "api"), stage.way())
-    stage.way().drain()
+        outcome = export(workspace(tmp_path / "api"), stage.session())
+    stage.session().drain()
     assert stage.counts() == ALL_SIX
     assert outcome.queries == 4  # the week, then three times three days at most
 
@@ -207,7 +207,7 @@ def test_a_429_is_waited_for_as_long_as_it_says(
     clock = FakeClock()
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
         there.fail(Fault(429, retry_after=said, times=2))
-        outcome = export(workspace(tmp_path / "api"), stage.way(), clock=clock)
+        outcome = export(workspace(tmp_path / "api"), stage.session(), clock=clock)
     assert (clock.monotonic(), outcome.queries) == (waited, 3)
 
 
@@ -216,22 +216,22 @@ def test_a_429_without_end_is_given_up_on(stage: Stage, tmp_path: Path) -> None:
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
         there.fail(Fault(429, retry_after="1", times=0))
         with pytest.raises(Throttled):
-            export(workspace(tmp_path / "api"), stage.way(), clock=FakeClock())
+            export(workspace(tmp_path / "api"), stage.session(), clock=FakeClock())
         assert len(there.queries) == 6
         there.fail(Fault(429, retry_after="1000", times=0))
         with pytest.raises(Throttled):
-            export(workspace(tmp_path / "api"), stage.way(), clock=FakeClock())
+            export(workspace(tmp_path / "api"), stage.session(), clock=FakeClock())
         assert len(there.queries) == 7
-    assert CursorFile(stage.way().outbox, "okta", WORKSPACE).load() is None
+    assert CursorFile(stage.session().outbox, "okta", WORKSPACE).load() is None
 
 
 def test_a_token_that_expired_is_renewed(stage: Stage, tmp_path: Path) -> None:
     """Between two runs the service stops taking the token: a new one is asked for, and the run goes on."""
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
         source = workspace(tmp_path / "api")
-        export(source, stage.way())
+        export(source, stage.session())
         there.expire()
-        outcome = export(source, stage.way(), now=NOW + timedelta(days=1))
+        outcome = export(source, stage.session(), now=NOW + timedelta(days=1))
     assert outcome.succeeded
     assert outcome.counts.skipped == 2
 
@@ -252,8 +252,8 @@ def test_errors_are_told_apart(
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
         there.fail(fault)
         with pytest.raises(kind, match=said):
-            export(workspace(tmp_path / "api"), stage.way())
-    assert CursorFile(stage.way().outbox, "okta", WORKSPACE).load() is None
+            export(workspace(tmp_path / "api"), stage.session())
+    assert CursorFile(stage.session().outbox, "okta", WORKSPACE).load() is None
 
 
 def test_a_wrong_query_is_told_with_line_and_column(stage: Stage, tmp_path: Path) -> None:
@@ -262,22 +262,22 @@ def test_a_wrong_query_is_told_with_line_and_column(stage: Stage, tmp_path: Path
         api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api"),
         pytest.raises(QueryRefused, match=r"at line 2, column \d+ \(HTTP 400"),
     ):
-        export(workspace(tmp_path / "api"), stage.way(), query="OktaSystemLogs | nonsense")
+        export(workspace(tmp_path / "api"), stage.session(), query="OktaSystemLogs | nonsense")
 
 
 def test_other_columns_than_promised_are_refused(stage: Stage) -> None:
     """A query that was changed without its `returns` sends nothing."""
     with engine({"OktaSystemLogs": SIX_DAYS}) as running, pytest.raises(DataError, match="columns are Count"):
-        export(Here(running), stage.way(), query="OktaSystemLogs | count")
+        export(Here(running), stage.session(), query="OktaSystemLogs | count")
 
 
 def test_a_dry_run_writes_nothing(stage: Stage) -> None:
     """No outbox, no cursor."""
     with engine({"OktaSystemLogs": SIX_DAYS}) as running:
-        one = Export(aggregations.named("okta"), Here(running), stage.way())
+        one = Export(aggregations.named("okta"), Here(running), stage.session())
         outcome = one.run(NOW, dry=True)
     assert outcome.counts.shaped == 6
-    assert not stage.way().outbox.exists()
+    assert not stage.session().outbox.exists()
 
 
 def test_two_workspaces_have_two_cursors(stage: Stage) -> None:
@@ -285,5 +285,5 @@ def test_two_workspaces_have_two_cursors(stage: Stage) -> None:
     with engine({"OktaSystemLogs": SIX_DAYS}) as one, engine({"OktaSystemLogs": []}) as other:
         here, there = Here(one), Here(other)
         there.label = "another"
-        assert export(there, stage.way()).counts.read == 0
-        assert export(here, stage.way()).counts.shaped == 6
+        assert export(there, stage.session()).counts.read == 0
+        assert export(here, stage.session()).counts.shaped == 6

@@ -70,7 +70,7 @@ def test_killed_at_random(tmp_path: Path, record_property: Any) -> None:
     rng = random.Random(20261120)  # noqa: S311 - moments, not secrets
     begin, kills, positions = time.monotonic(), 0, []
     with Stage(tmp_path).running() as stage, api({"OktaSystemLogs": rows}, tmp_path / "api", max_rows=2):
-        cursor_file = CursorFile(stage.way().outbox, "okta", WORKSPACE)
+        cursor_file = CursorFile(stage.session().outbox, "okta", WORKSPACE)
         nursery = Nursery(tmp_path)
         while kills < FEWEST or (kills < KILLS and time.monotonic() - begin < BOUND):
             before = cursor_file.load()
@@ -89,7 +89,7 @@ def test_killed_at_random(tmp_path: Path, record_property: Any) -> None:
         last = int(nursery.ask("go"))
         assert nursery.ask(f"wait {last}") == 0, (tmp_path / "failed").read_text()
         nursery.close()
-        assert stage.way().drain() == 0
+        assert stage.session().drain() == 0
         kept = Counter((user, day) for user, day, _ in stage.counts())
     assert kept == dict.fromkeys(((f"{n}@contoso.com", day) for n in ("a", "b") for day in days), 1)
     assert positions == sorted(positions)  # a cursor never goes back
@@ -123,7 +123,7 @@ def test_killed_at_each_call_of_an_export(
         nursery = Nursery(tmp_path)
         for number in itertools.count(first, stride):
             outbox = f"outbox-{number}"
-            here = Stage(tmp_path, outbox=outbox).way().outbox
+            here = Stage(tmp_path, outbox=outbox).session().outbox
             pid = nursery.ask(f"stopped {outbox} {len(FEW)}")
             with traced(pid, call, number, tmp_path / "strace"):
                 status = nursery.ask(f"wait {pid}")
@@ -140,7 +140,7 @@ def test_killed_at_each_call_of_an_export(
             if status == 0:
                 break
         nursery.close()
-        assert Stage(tmp_path, outbox=outbox).way().drain() == 0
+        assert Stage(tmp_path, outbox=outbox).session().drain() == 0
         assert [(user, day) for user, day, _ in stage.counts()] == pairs
     kills = (number - first) // stride
     assert kills >= 2

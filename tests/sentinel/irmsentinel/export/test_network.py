@@ -65,7 +65,7 @@ class Season:
         trouble = None
         try:
             now = NOW + timedelta(hours=hours)
-            export(source or self.source(), self.stage.way(), now=now, clock=self.clock, **CHANGES)
+            export(source or self.source(), self.stage.session(), now=now, clock=self.clock, **CHANGES)
         except IrmError as error:
             trouble = error
         self.check()
@@ -73,13 +73,13 @@ class Season:
 
     def rows(self) -> list[str]:
         """The days of the rows that are in the outbox, sorted."""
-        payloads = Path(self.stage.way().outbox.path).glob("*/**/payload")
+        payloads = Path(self.stage.session().outbox.path).glob("*/**/payload")
         lines = (line for file in payloads for line in file.read_text().splitlines()[1:])
         return sorted(next(day for day in DAYS if day in line) for line in lines)
 
     def check(self) -> None:
         """No row is in the outbox twice, and all before the cursor are in it."""
-        rows, cursor = self.rows(), CursorFile(self.stage.way().outbox, "okta", WORKSPACE).load()
+        rows, cursor = self.rows(), CursorFile(self.stage.session().outbox, "okta", WORKSPACE).load()
         assert len(rows) == len(set(rows))
         for day in DAYS:
             before = cursor is not None and datetime.fromisoformat(day).replace(tzinfo=UTC) < cursor.read_to
@@ -94,12 +94,12 @@ class Season:
     def end(self) -> None:
         """What the connector keeps is each row once."""
         self.fair()
-        assert self.stage.way().drain() == 0
+        assert self.stage.session().drain() == 0
         assert self.stage.counts() == [("sarad@contoso.com", day, 1) for day in DAYS]
 
     def again(self) -> None:
         """As if nothing had been exported yet."""
-        outbox = Path(self.stage.way().outbox.path)
+        outbox = Path(self.stage.session().outbox.path)
         outbox.rename(outbox.parent / f"was-{time.monotonic_ns()}")
 
 

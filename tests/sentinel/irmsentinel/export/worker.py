@@ -24,14 +24,14 @@ DAYS = 20
 
 def work(directory: Path, act: str, outbox: str = "outbox", days: str = str(DAYS)) -> None:
     """One run, as far back as the rows go."""
-    source, way = workspace(directory / "api"), Stage(directory, outbox=outbox).way()
+    source, session = workspace(directory / "api"), Stage(directory, outbox=outbox).session()
     if act == "stopped":
         source.query("print 1")  # signed in; what is killed is the export
         os.kill(os.getpid(), signal.SIGSTOP)
     times = {"first": timedelta(days=int(days)), "overlap": timedelta(0)}
     # Kills at random need a run that takes its time; those at each call need many runs.
     quick = {} if outbox == "outbox" else {"query": PLAIN}
-    export(source, way, **times, **quick)
+    export(source, session, **times, **quick)
 
 
 def spawn(directory: Path, words: list[str]) -> int:

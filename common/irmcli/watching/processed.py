@@ -12,7 +12,7 @@ from pathlib import Path
 from irmcore.disk import make_all, system_disk
 
 
-class Taken:
+class ProcessedFiles:
     """The contents that a connector's outbox has had."""
 
     def __init__(self, outbox: str, connector: str) -> None:

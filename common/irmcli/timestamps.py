@@ -13,7 +13,7 @@ _AGO = re.compile(r"([0-9]{1,6})([mhd])")
 _UNITS = {"m": 60, "h": 3600, "d": 86_400}
 
 
-def seconds(text: str) -> float:
+def parse_timestamp(text: str) -> float:
     """Seconds since 1970 of an ISO 8601 time with its offset, or of `90m`, `36h`, `7d` ago.
 
     Raises click.BadParameter.

@@ -28,7 +28,7 @@ def id_of(profile: Profile, key: str) -> str:
     return str(uuid.uuid5(_SPACE, f"{profile.name} {key}" if key == "job_id" else key))
 
 
-def connection(profile: Profile, directory: str | None) -> Connection:
+def connection_to(profile: Profile, directory: str | None) -> Connection:
     """How ``profile`` is reached: at Microsoft, or at the emulator of ``directory``.
 
     Raises ConfigurationError if no emulator has announced itself there.

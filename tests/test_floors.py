@@ -238,8 +238,8 @@ EXAMPLES = {
         ],
     ),
     "the emulator": (
-        "irmemulator.server",
-        "from irmcore import clock\nfrom irmemulator.rules import Rules\nimport trustme\n",
+        "irmemulator.https_server",
+        "from irmcore import clock\nfrom irmemulator.file_rules import Rules\nimport trustme\n",
         ["it.py:1: irmemulator (beside) imports irmcore.clock (floor 0): it may import nothing"],
     ),
     "the command line": (

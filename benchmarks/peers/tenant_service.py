@@ -11,9 +11,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from irmsentinel.emulators import session as rehearsal
-from irmsentinel.emulators import synthetic_records as synthetic
-from irmsentinel.emulators.management_api import Options, TenantStandIn
+from irmsentinel.emulators.collector_session import APP, TENANT, settings_text, transforms_by_rule
+from irmsentinel.emulators.management_api import CollectorServicesEmulator, Options
+from irmsentinel.emulators.synthetic_records import alert_record
 
 #: Blobs lie in so many seconds before now: a bit less than one window of the API.
 SPREAD = 80_000
@@ -21,15 +21,15 @@ SPREAD = 80_000
 
 def main(directory: Path, seconds: float, counts: list[int]) -> None:
     """Serve until standard input ends."""
-    options = Options(rehearsal.TENANT, rehearsal.APP, rehearsal.rules(), latency=seconds, run_kql=False)
+    options = Options(TENANT, APP, transforms_by_rule(), latency=seconds, run_kql=False)
     with ExitStack() as running:
         for count in counts:
             place = directory / str(count)
-            tenant = running.enter_context(TenantStandIn(options, place))
+            tenant = running.enter_context(CollectorServicesEmulator(options, place))
             for number in range(count):
                 at = time.time() - SPREAD * (number + 1) / (count + 1)
-                tenant.add(at, [synthetic.alert(number, 0, at, rehearsal.TENANT)])
-            (place / "collector.yaml").write_text(rehearsal.settings_text(), encoding="utf-8")
+                tenant.add(at, [alert_record(number, 0, at, TENANT)])
+            (place / "collector.yaml").write_text(settings_text(), encoding="utf-8")
             tenant.announce()
         (directory / "ready").touch()
         sys.stdin.read()

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
-from irmemulator import assertion
-from irmemulator.reply import Reply, json_reply
+from irmemulator import client_assertion
+from irmemulator.http_messages import Reply, json_reply
 from irmemulator.settings import App, Options, is_guid
 
 _DISCOVERY = re.compile(r"/(?P<tenant>[^/]+)/v2\.0/\.well-known/openid-configuration")
@@ -215,7 +215,7 @@ class Entra:
 
 
 def _check_assertion(app: App, path: TokenPath, form: Mapping[str, str]) -> None:
-    found = assertion.fault(
+    found = client_assertion.fault(
         form["client_assertion"],
         form.get("client_assertion_type", ""),
         app_id=app.app_id,

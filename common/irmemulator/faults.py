@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Literal, get_args
 
-from irmemulator.reply import Reply, html_reply, json_reply
+from irmemulator.http_messages import Reply, html_reply, json_reply
 
 Endpoint = Literal["upload", "token", "discovery"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from irmemulator.rules import Refusal
+from irmemulator.file_rules import Refusal
 
 _PART_NAME = b"file"
 

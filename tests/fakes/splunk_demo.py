@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 from irmcli.output import Output
-from irmemulator import App, Emulator, Job
+from irmemulator.purview_emulator import PurviewEmulator
+from irmemulator.settings import App, Job
 
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_alert import Alert
@@ -61,7 +62,7 @@ def play(output: Output, place: Path) -> list[tuple[str, bool]]:
     apps = [App(_IDS["tenant_id"], _IDS["app_id"], _SECRET)]
     with (
         SplunkdRest(place) as splunkd,
-        Emulator(apps, [job], directory=place / "purview", lifetime=120) as running,
+        PurviewEmulator(apps, [job], directory=place / "purview", lifetime=120) as running,
     ):
         splunkd.sign_in("analyst-session", "ana", "irmexport_run")
         splunkd.sign_in("admin-session", "adm", "irmexport_configure")
@@ -88,7 +89,7 @@ def _built(place: Path) -> Path:
     return next((place / "dist").glob("*.spl"))
 
 
-def _configure(output: Output, home: SplunkHome, splunkd: SplunkdRest, running: Emulator) -> None:
+def _configure(output: Output, home: SplunkHome, splunkd: SplunkdRest, running: PurviewEmulator) -> None:
     """What an administrator does once."""
     rest = RestHandler(sys.executable, home, splunkd)
     output.line("POST irmexport/connectors name=leavers profile=leaver-prediction job_id=… secret=…", "dim")

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from irmemulator import App, Emulator, Job
+from irmemulator.purview_emulator import PurviewEmulator
+from irmemulator.settings import App, Job
 
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_rest import SplunkdRest
@@ -111,11 +112,11 @@ def splunkd(tmp_path: Path) -> Iterator[SplunkdRest]:
 
 
 @pytest.fixture
-def emulator(splunkd: SplunkdRest, tmp_path: Path) -> Iterator[Emulator]:
+def emulator(splunkd: SplunkdRest, tmp_path: Path) -> Iterator[PurviewEmulator]:
     """A connector whose service is the emulator."""
     job = Job(JOB, APP_ID, "leavers", columns=COLUMNS)
     apps = [App(TENANT, APP_ID, SECRET)]
-    with Emulator(apps, [job], directory=tmp_path / "emulator", lifetime=300) as running:
+    with PurviewEmulator(apps, [job], directory=tmp_path / "emulator", lifetime=300) as running:
         stanza = splunkd.state.confs["irmexport_connectors"]["leavers"]
         stanza["emulator"] = running.url
         stanza["emulator_ca"] = str(running.ca_file)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from irmcore.errors import ConfigurationError
-from irmemulator import Emulator, Fault
+from irmemulator.faults import Fault
+from irmemulator.purview_emulator import PurviewEmulator
 from irmsplunk.search.alert_action import Firing, asked_of
 
 from tests.fakes.splunk_home import SplunkHome
@@ -47,7 +48,7 @@ def actions(home: SplunkHome) -> list[str]:
 
 
 def test_an_alert_ends_with_the_receipt_and_sends_once(
-    alert: Alert, python: str, home: SplunkHome, splunkd: SplunkdRest, emulator: Emulator
+    alert: Alert, python: str, home: SplunkHome, splunkd: SplunkdRest, emulator: PurviewEmulator
 ) -> None:
     """The same results twice: the connector has each row once, and the log a receipt of each run."""
     params = {"profile": "leavers", "wait": "60"}
@@ -290,7 +291,7 @@ def test_without_the_capability_nothing_is_queued(alert: Alert, home: SplunkHome
 
 
 def test_a_batch_that_needs_a_person_is_exit_4(
-    alert: Alert, python: str, home: SplunkHome, splunkd: SplunkdRest, emulator: Emulator
+    alert: Alert, python: str, home: SplunkHome, splunkd: SplunkdRest, emulator: PurviewEmulator
 ) -> None:
     """Held: splunkd shows an error code, and Enterprise Security a failure."""
     emulator.faults.next(Fault(reset_after_last_byte=True))

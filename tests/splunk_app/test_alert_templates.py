@@ -8,7 +8,8 @@ import re
 
 import pytest
 from irmcore.delivery.replies import Action
-from irmemulator import Emulator, Fault
+from irmemulator.faults import Fault
+from irmemulator.purview_emulator import PurviewEmulator
 
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_input import Input
@@ -80,7 +81,7 @@ def test_a_template_names_events_that_the_code_writes(name: str) -> None:
 @pytest.mark.needs("python3.13")
 @pytest.mark.parametrize("python", [find_python("3.13")], ids=["3.13"])
 def test_a_template_finds_what_it_is_for(
-    python: str, searches: Searches, home: SplunkHome, emulator: Emulator
+    python: str, searches: Searches, home: SplunkHome, emulator: PurviewEmulator
 ) -> None:
     """A day with all four in it: each template's filter finds events, and they have its fields."""
     emulator.faults.next(Fault(reset_after_last_byte=True))

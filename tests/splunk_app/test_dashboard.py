@@ -11,7 +11,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from irmemulator import Emulator, Fault
+from irmemulator.faults import Fault
+from irmemulator.purview_emulator import PurviewEmulator
 
 import bundle
 from tests.fakes.splunkd_input import Input
@@ -115,7 +116,7 @@ def test_everything_named_is_there() -> None:
 
 
 @pytest.fixture
-def logged(on_3_13: Searches, emulator: Emulator) -> set[str]:
+def logged(on_3_13: Searches, emulator: PurviewEmulator) -> set[str]:
     """Every field of a log in which each event of the dashboard has happened."""
     python = find_python("3.13")
     assert python is not None

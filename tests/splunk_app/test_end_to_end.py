@@ -8,7 +8,8 @@ import json
 from xml.etree import ElementTree
 
 import pytest
-from irmemulator import Emulator, Fault
+from irmemulator.faults import Fault
+from irmemulator.purview_emulator import PurviewEmulator
 
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_input import Input
@@ -40,7 +41,7 @@ def events(home: SplunkHome, part: str) -> list[dict[str, object]]:
 
 
 def test_a_search_ends_with_the_receipt(
-    searches: Searches, sender: Input, emulator: Emulator, home: SplunkHome
+    searches: Searches, sender: Input, emulator: PurviewEmulator, home: SplunkHome
 ) -> None:
     """The analyst is told that the connector accepted the rows, and it has them, once."""
     with sender:
@@ -68,7 +69,9 @@ def test_a_search_ends_with_the_receipt(
     assert b"contoso" not in home.log.read_bytes()
 
 
-def test_a_held_batch_is_told_with_what_to_do(searches: Searches, sender: Input, emulator: Emulator) -> None:
+def test_a_held_batch_is_told_with_what_to_do(
+    searches: Searches, sender: Input, emulator: PurviewEmulator
+) -> None:
     """The connection is cut after the whole body: nobody knows, and the analyst learns that."""
     emulator.faults.next(Fault(reset_after_last_byte=True))
     with sender:
@@ -80,7 +83,7 @@ def test_a_held_batch_is_told_with_what_to_do(searches: Searches, sender: Input,
 
 
 def test_a_wrong_secret_pauses_the_connector_and_says_so(
-    searches: Searches, sender: Input, emulator: Emulator, splunkd: SplunkdRest
+    searches: Searches, sender: Input, emulator: PurviewEmulator, splunkd: SplunkdRest
 ) -> None:
     """The rows wait and are not lost; the secret put right, they go."""
     splunkd.state.passwords["irmexport:leavers:"] = "not-the-secret"
@@ -94,7 +97,7 @@ def test_a_wrong_secret_pauses_the_connector_and_says_so(
 
 
 def test_a_batch_that_is_too_large_is_followed_to_its_halves(
-    searches: Searches, sender: Input, emulator: Emulator
+    searches: Searches, sender: Input, emulator: PurviewEmulator
 ) -> None:
     """413: the halves are sent, and the analyst learns that all rows are."""
     emulator.faults.next(Fault(status=413))
@@ -105,7 +108,7 @@ def test_a_batch_that_is_too_large_is_followed_to_its_halves(
 
 
 def test_without_a_secret_the_rows_wait(
-    searches: Searches, sender: Input, emulator: Emulator, splunkd: SplunkdRest
+    searches: Searches, sender: Input, emulator: PurviewEmulator, splunkd: SplunkdRest
 ) -> None:
     """No secret saved: paused, with where to save it."""
     splunkd.state.passwords.clear()
@@ -122,7 +125,7 @@ def test_the_sender_ends_by_itself(python: str, home: SplunkHome, splunkd: Splun
 
 
 def test_a_wrong_connector_stops_no_other(
-    searches: Searches, sender: Input, emulator: Emulator, splunkd: SplunkdRest, home: SplunkHome
+    searches: Searches, sender: Input, emulator: PurviewEmulator, splunkd: SplunkdRest, home: SplunkHome
 ) -> None:
     """A stanza that cannot be read is logged, and the others' batches go."""
     splunkd.state.confs["irmexport_connectors"]["broken"] = {"profile": "no-such"}
@@ -152,7 +155,7 @@ def test_the_sender_ends_where_its_session_is_not_known(
 
 
 def test_of_two_connectors_of_one_job_the_first_sends(
-    searches: Searches, sender: Input, emulator: Emulator, splunkd: SplunkdRest, home: SplunkHome
+    searches: Searches, sender: Input, emulator: PurviewEmulator, splunkd: SplunkdRest, home: SplunkHome
 ) -> None:
     """A conf file edited by hand: both's rows go with the first one's secret, and the log says so."""
     confs = splunkd.state.confs["irmexport_connectors"]
@@ -166,7 +169,7 @@ def test_of_two_connectors_of_one_job_the_first_sends(
 
 
 def test_an_outbox_that_cannot_be_read_stops_no_other(
-    searches: Searches, sender: Input, emulator: Emulator, splunkd: SplunkdRest, home: SplunkHome
+    searches: Searches, sender: Input, emulator: PurviewEmulator, splunkd: SplunkdRest, home: SplunkHome
 ) -> None:
     """Wrong rights, or a link that leads nowhere: said of that connector, and the others' batches go."""
     other = "44444444-4444-4444-4444-444444444444"

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from irmcore.profile import shipped_names, shipped_text
-from irmemulator import Emulator, Fault
+from irmemulator.faults import Fault
+from irmemulator.purview_emulator import PurviewEmulator
 
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_handler import RestHandler
@@ -146,7 +147,7 @@ def test_a_post_without_a_form_is_told_so(rest: RestHandler) -> None:
 
 
 def test_next_steps_are_requests_not_commands(
-    rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: Emulator
+    rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: PurviewEmulator
 ) -> None:
     """What is held names the request that ends it, to the analyst, in the queue and in the log."""
     emulator.faults.next(Fault(reset_after_last_byte=True))
@@ -175,7 +176,7 @@ def test_a_name_that_is_there_is_not_overwritten(rest: RestHandler, splunkd: Spl
     assert splunkd.state.passwords["irmexport:leavers:"] == SECRET
 
 
-def test_the_connection_is_tested_without_an_upload(rest: RestHandler, emulator: Emulator) -> None:
+def test_the_connection_is_tested_without_an_upload(rest: RestHandler, emulator: PurviewEmulator) -> None:
     """DNS, TLS, token: each with what was found; a wrong secret is told with what to do."""
     good = rest.ask("POST", "connectors/leavers/test")
     assert good.document["good"] is True
@@ -187,7 +188,7 @@ def test_the_connection_is_tested_without_an_upload(rest: RestHandler, emulator:
 
 
 def test_an_administrator_without_a_shell_runs_the_queue(
-    rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: Emulator
+    rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: PurviewEmulator
 ) -> None:
     """Queue, held, batch, resolve: from a batch in doubt to the record of who decided what and why."""
     emulator.faults.next(Fault(reset_after_last_byte=True))
@@ -214,7 +215,7 @@ def test_an_administrator_without_a_shell_runs_the_queue(
 
 
 def test_a_new_secret_ends_the_pause(
-    rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: Emulator
+    rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: PurviewEmulator
 ) -> None:
     """A connector that paused for its secret sends as soon as the right one is saved."""
     rest.ask("POST", "connectors/leavers", secret="wrong")
@@ -232,7 +233,7 @@ def test_a_new_secret_ends_the_pause(
 
 
 def test_the_bulletin_stays_while_a_batch_is_held(
-    rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: Emulator
+    rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: PurviewEmulator
 ) -> None:
     """The message about a held batch outlasts other batches' success, and goes when it is resolved."""
     emulator.faults.next(Fault(reset_after_last_byte=True))

@@ -22,7 +22,8 @@ from irmcore.intake.accept import Accepted
 from irmcore.outbox import Batch, Origin, Outbox
 from irmcore.profile import Profile
 from irmcore.shaping.readers import csv_table
-from irmemulator import Emulator, Options
+from irmemulator.purview_emulator import PurviewEmulator
+from irmemulator.settings import Options
 
 HEADER = (
     "User_Principal_Name,Display_Name,Alert_Severity,Alert_Count,Aggregation_Date,"
@@ -49,7 +50,7 @@ class Rig:
     def __init__(self, directory: Path, options: Options | None = None, **settings: Any) -> None:
         self.directory = directory
         self.profile = replace(salesforce(), **settings)
-        self.emulator: Emulator = create_emulator(
+        self.emulator: PurviewEmulator = create_emulator(
             directory / "emulator", [self.profile], options or Options(), lifetime=600
         )
         self.clock: Clock = SystemClock()

@@ -9,7 +9,9 @@ import pytest
 from irmcore.delivery import circuit_breaker
 from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.connection import Connection
-from irmemulator import App, Emulator, Fault, Job
+from irmemulator.faults import Fault
+from irmemulator.purview_emulator import PurviewEmulator
+from irmemulator.settings import App, Job
 
 from tests.with_emulator.connector import Rig, row
 
@@ -99,7 +101,7 @@ def test_an_expired_secret_is_named(rig: Rig) -> None:
     secret = (rig.directory / "emulator" / "secret").read_text().strip()
     app = App(connector.tenant_id, connector.app_id, secret, expired=True)
     job = Job(job_id=connector.job_id, app_id=connector.app_id, name="expired")
-    with Emulator([app], [job], lifetime=60) as other:
+    with PurviewEmulator([app], [job], lifetime=60) as other:
 
         def elsewhere(same: Connection) -> Connection:
             return replace(same, emulator=other.url, emulator_ca=str(other.ca_file))

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from irmcli.main import Commands
 from irmcli.output import Output
-from irmemulator import Fault
+from irmemulator.faults import Fault
 
 from tests.with_emulator.connector import HEADER, Rig
 

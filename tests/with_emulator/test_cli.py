@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import COMMANDS, main
-from irmemulator import Fault
+from irmemulator.faults import Fault
 
 from tests.with_emulator.connector import HEADER, Rig, row
 

@@ -23,7 +23,8 @@ from irmcore.delivery import connection as connections
 from irmcore.errors import CredentialError
 from irmcore.http import credentials
 from irmcore.profile import CredentialRef
-from irmemulator import App, Emulator
+from irmemulator.purview_emulator import PurviewEmulator
+from irmemulator.settings import App
 
 from tests.fakes import certificates
 from tests.fakes.key_vault import HOST, KeyVault
@@ -75,7 +76,7 @@ def token_with(kind: str, place: str, app: App) -> str:
     """A token that MSAL gets from the emulator with the credential at ``place``."""
     made = profiles.parse(profiles.shipped_text("leaver-prediction"), "p")
     connector = replace(made.connector, **IDS, credential=CredentialRef(kind, place))
-    with Emulator([app], [job_of(made.at(connector))], lifetime=60) as running:
+    with PurviewEmulator([app], [job_of(made.at(connector))], lifetime=60) as running:
         connection = connections.Connection("p", connector, running.url, str(running.ca_file))
         service = connections.service(connection, lambda: credentials.read(kind, place, {}, safes.READERS))
         return service.tokens.token()

@@ -16,7 +16,8 @@ from irmcore.delivery.connection import Connection
 from irmcore.errors import OutboxBusy
 from irmcore.outbox import state_file as slots
 from irmcore.profile import Limits
-from irmemulator import Fault, Options
+from irmemulator.faults import Fault
+from irmemulator.settings import Options
 
 from tests.fakes.clock import FakeClock
 from tests.with_emulator.connector import Rig, row

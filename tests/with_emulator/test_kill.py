@@ -22,7 +22,7 @@ from irmcore.delivery import connection as connections
 from irmcore.disk import PosixDisk
 from irmcore.http import credentials
 from irmcore.outbox import Outbox
-from irmemulator import Fault
+from irmemulator.faults import Fault
 
 from tests.tracing import traced
 from tests.with_emulator.connector import Rig

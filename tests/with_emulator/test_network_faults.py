@@ -18,7 +18,8 @@ from irmcore.delivery.replies import Failure, Outcome, Reply
 from irmcore.http.auth import MsalTokens
 from irmcore.http.credentials import read
 from irmcore.http.upload import HttpsTransport, TokenHttp, Upload
-from irmemulator import Fault, Options
+from irmemulator.faults import Fault
+from irmemulator.settings import Options
 
 from tests.fakes.chaos import CONNECTED, ChaosProxy, Weather
 from tests.fakes.impostor import WRONGS, Impostor

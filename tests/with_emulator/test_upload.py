@@ -15,7 +15,7 @@ import requests
 import urllib3
 from irmcore.delivery.replies import Failure, Reply
 from irmcore.http.upload import TAIL_BYTES, Body, HttpsTransport, Upload, failure
-from irmemulator import Fault
+from irmemulator.faults import Fault
 
 from tests.with_emulator.connector import Rig, row
 

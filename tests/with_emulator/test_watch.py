@@ -20,7 +20,9 @@ from irmcli.emulator.launch import announce, create_emulator
 from irmcli.main import main
 from irmcli.watching.folder import being_written
 from irmcore import profile as profiles
-from irmemulator import Emulator, Fault, Options
+from irmemulator.faults import Fault
+from irmemulator.purview_emulator import PurviewEmulator
+from irmemulator.settings import Options
 
 from tests.with_emulator.connector import HEADER, Rig, row
 
@@ -200,7 +202,7 @@ def test_links_are_not_followed(rig: Rig, inbox: Path, once: Watch) -> None:
 
 
 @pytest.fixture
-def both(rig: Rig) -> Iterator[Emulator]:
+def both(rig: Rig) -> Iterator[PurviewEmulator]:
     """An emulator with the jobs of both shipped profiles, in the rig's place."""
     chosen = [profiles.parse(profiles.shipped_text(name), name) for name in profiles.shipped_names()]
     with create_emulator(rig.directory / "both", chosen, Options(), lifetime=60) as started:
@@ -208,7 +210,7 @@ def both(rig: Rig) -> Iterator[Emulator]:
         yield started
 
 
-def test_many_connectors_by_pattern(rig: Rig, inbox: Path, both: Emulator) -> None:
+def test_many_connectors_by_pattern(rig: Rig, inbox: Path, both: PurviewEmulator) -> None:
     """The first pattern that fits decides; what fits none stays, is told, and stops nothing."""
     leavers = (
         "UserPrincipalName,PredictionTime,PredictionScore,ModelInfo\nl@contoso.com,2026-11-20T00:00Z,9,m\n"

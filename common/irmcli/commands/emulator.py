@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from irmcore import profile as profiles
 from irmcore.errors import ConfigurationError
-from irmemulator import Options
+from irmemulator.settings import Options
 
 from irmcli.emulator.launch import announce, create_emulator
 from irmcli.output import Output

@@ -14,7 +14,9 @@ from irmcore import profile as profiles
 from irmcore.delivery.connection import Connection
 from irmcore.delivery.sender import Report
 from irmcore.profile import Profile
-from irmemulator import Emulator, Fault, Options
+from irmemulator.faults import Fault
+from irmemulator.purview_emulator import PurviewEmulator
+from irmemulator.settings import Options
 
 from irmcli.demo import examples
 from irmcli.emulator.announcement import connection_to
@@ -53,7 +55,7 @@ Verdict = tuple[str, bool]
 
 
 @contextmanager
-def connector(output: Output, place: Path) -> Iterator[Emulator]:
+def connector(output: Output, place: Path) -> Iterator[PurviewEmulator]:
     """The stand-in that all acts send to, with a job for every shipped profile."""
     names = profiles.shipped_names()
     chosen = [profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)") for name in names]
@@ -63,7 +65,7 @@ def connector(output: Output, place: Path) -> Iterator[Emulator]:
         yield running
 
 
-def play(output: Output, settings: Settings, place: Path, running: Emulator) -> list[Verdict]:
+def play(output: Output, settings: Settings, place: Path, running: PurviewEmulator) -> list[Verdict]:
     """All acts, in a new outbox under ``place``, and what each came to."""
     chosen = [profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)") for name in EXPECTED]
     stage = _Stage(output, settings, place, running)
@@ -75,7 +77,7 @@ def play(output: Output, settings: Settings, place: Path, running: Emulator) -> 
 class _Stage:
     """What every act needs at hand."""
 
-    def __init__(self, output: Output, settings: Settings, place: Path, running: Emulator) -> None:
+    def __init__(self, output: Output, settings: Settings, place: Path, running: PurviewEmulator) -> None:
         self._output = output
         self._settings = settings
         self._place = place

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from irmcore.profile import Profile
-from irmemulator import App, Emulator, Job, Options
+from irmemulator.purview_emulator import PurviewEmulator
+from irmemulator.settings import App, Job, Options
 
 from irmcli.emulator.announcement import FILE, id_of
 
@@ -37,7 +38,7 @@ def create_emulator(
     *,
     port: int = 0,
     lifetime: float | None = None,
-) -> Emulator:
+) -> PurviewEmulator:
     """An emulator with a job for each profile, not started yet; its secret is a file of mode 0600."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     secret_file = directory / "secret"
@@ -51,10 +52,12 @@ def create_emulator(
         (app.tenant_id, app.app_id): app
         for app in (App(id_of(p, "tenant_id"), id_of(p, "app_id"), secret) for p in profiles)
     }
-    return Emulator(apps.values(), jobs.values(), options, port=port, directory=directory, lifetime=lifetime)
+    return PurviewEmulator(
+        apps.values(), jobs.values(), options, port=port, directory=directory, lifetime=lifetime
+    )
 
 
-def announce(directory: Path, running: Emulator) -> None:
+def announce(directory: Path, running: PurviewEmulator) -> None:
     """Write where the emulator listens, for `--emulator DIRECTORY`."""
     description = {**running.describe(), "secret_file": str(directory.absolute() / "secret")}
     (directory / FILE).write_text(json.dumps(description, indent=1) + "\n")

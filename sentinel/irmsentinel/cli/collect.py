@@ -272,9 +272,9 @@ def table(ctx: click.Context, *, workspace: str | None, cloud: str, emulator: Pa
 def emulator_(ctx: click.Context, *, directory: Path, alerts: int, port: int, lifetime: float) -> None:
     """Run a local stand-in of the Management API and of ingestion, on this machine only."""
     with extra.needed():
-        from irmsentinel.emulators import session as rehearsal
+        from irmsentinel.emulators.collector_session import running_emulator
     output = voice.of(ctx)
-    with rehearsal.tenant(directory, alerts=alerts, port=port) as running:
+    with running_emulator(directory, alerts=alerts, port=port) as running:
         output.line(f"A stand-in of the Management API and of ingestion, not Microsoft's: {running.url}")
         output.line(
             f"  irmexport sentinel subscribe start -s {directory}/collector.yaml --emulator {directory}"
@@ -315,9 +315,9 @@ def _feed(ctx: click.Context, file: str, emulator: Path | None) -> Feed:
 def _read(file: str, emulator: Path | None) -> Collecting:
     with extra.needed():
         from irmsentinel.collector import settings as collector_settings
-        from irmsentinel.emulators import session as rehearsal
+        from irmsentinel.emulators.collector_session import use_emulator
     settings = collector_settings.read(file)
-    return settings if emulator is None else rehearsal.settings_at(settings, emulator)
+    return settings if emulator is None else use_emulator(settings, emulator)
 
 
 @contextmanager

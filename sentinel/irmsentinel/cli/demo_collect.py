@@ -25,7 +25,12 @@ def act(output: Voice, place: Path) -> list[tuple[str, bool]]:
             from irmsentinel.cli import collect as collect_command
             from irmsentinel.collector import settings as collector_settings
             from irmsentinel.collector.service import CollectorService
-            from irmsentinel.emulators import session as rehearsal
+            from irmsentinel.emulators.collector_session import (
+                read_secret,
+                running_emulator,
+                settings_text,
+                use_emulator,
+            )
             from irmsentinel.kql import local
     except ConfigurationError:
         return []  # the Sentinel act says what to install
@@ -35,13 +40,11 @@ def act(output: Voice, place: Path) -> list[tuple[str, bool]]:
     )
     outbox = str((place / "outbox").absolute())
     make_all(system_disk(), outbox)
-    with rehearsal.tenant(place / "tenant", alerts=_ALERTS) as running:
-        settings = rehearsal.settings_at(
-            collector_settings.parse(rehearsal.settings_text(), "collector.yaml"), place / "tenant"
-        )
+    with running_emulator(place / "tenant", alerts=_ALERTS) as running:
+        settings = use_emulator(collector_settings.parse(settings_text(), "collector.yaml"), place / "tenant")
         origin = Origin("demo", "here", "collector", {})
         station = CollectorService(
-            settings, outbox, rehearsal.secret, origin, disk=system_disk(), clock=SystemClock()
+            settings, outbox, read_secret, origin, disk=system_disk(), clock=SystemClock()
         )
         output.line("irmexport sentinel subscribe start; irmexport sentinel collect --once", "dim")
         station.feed.start()

@@ -236,14 +236,14 @@ def _do_due(
     output: Voice,
     host: Host,
     plan: Plan,
-    stand_ins: tuple[Path | None, str | None],
+    emulators: tuple[Path | None, str | None],
     note: Callable[[ExportRun], None],
 ) -> tuple[list[int], list[Way]]:
     """Each job that is due; exit codes, and the connectors that may have something to send.
 
     ``note`` is told of each job as it ends, also of one that was not due.
     """
-    query_emulator, emulator = stand_ins
+    query_emulator, emulator = emulators
     codes: list[int] = []
     ways: dict[str, Way] = {}
     reach = _reach(host, plan, query_emulator)

@@ -117,12 +117,12 @@ def query(
 def emulator_(ctx: click.Context, directory: Path, folder: Path, port: int, lifetime: float) -> None:
     """Run a local stand-in of the Log Analytics query API over HTTPS, on this machine only."""
     with extra.needed():
-        from irmsentinel.emulators.query_api import Options, StandIn
+        from irmsentinel.emulators.query_api import Options, QueryApiEmulator
         from irmsentinel.kql import local
     output = voice.of(ctx)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine, now = local.open_folder(content.load(), folder)
-    with engine, StandIn(engine, Options(_A_WORKSPACE, now), directory, port=port) as running:
+    with engine, QueryApiEmulator(engine, Options(_A_WORKSPACE, now), directory, port=port) as running:
         running.announce(directory)
         output.line(f"A stand-in of the Log Analytics query API, not Microsoft's service: {running.url}/v1")
         output.line(f"  irmexport sentinel query IRMAlerts --emulator {directory}")

@@ -117,7 +117,7 @@ def parse(text: str, name: str) -> Collecting:
     return Collecting(target, health, root, publisher, options, values["requests_per_minute"])
 
 
-def at_standin(settings: Collecting, url: str, ca_file: str, secret_file: str) -> Collecting:
+def at_emulator(settings: Collecting, url: str, ca_file: str, secret_file: str) -> Collecting:
     """The same settings, with a local stand-in in Microsoft's place. Raises AddressRefused."""
     endpoint = ingestion.checked_endpoint(url, emulator=True)
 

@@ -93,7 +93,7 @@ class Blob:
     uri: str = ""
 
 
-class TenantStandIn:
+class CollectorServicesEmulator:
     """The running stand-in; a context manager. ``rows`` are the tables' rows, ``asked`` every request."""
 
     def __init__(self, options: Options, directory: Path, *, port: int = 0, subscribed: bool = True) -> None:

@@ -83,7 +83,7 @@ class Fault:
         return self.status, document if self.body is None else self.body, given, self.drip
 
 
-class StandIn(Served):
+class QueryApiEmulator(Served):
     """The running stand-in; a context manager."""
 
     def __init__(self, engine: Engine, options: Options, directory: Path, *, port: int = 0) -> None:

@@ -17,7 +17,7 @@ _ROUND = ("Active", "Investigating", "Resolved")
 _POLICIES = ("Data theft by departing users", "Data leaks", "Security policy violations")
 
 
-def alert(number: int, version: int, at: float, tenant_id: str) -> dict[str, Any]:
+def alert_record(number: int, version: int, at: float, tenant_id: str) -> dict[str, Any]:
     """Version ``version`` (0: new) of alert ``number``, created ``at`` (seconds since 1970)."""
     created = datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec="seconds")
     data = {
@@ -52,7 +52,7 @@ def alert(number: int, version: int, at: float, tenant_id: str) -> dict[str, Any
     }
 
 
-def noise(number: int, at: float, tenant_id: str) -> dict[str, Any]:
+def other_record(number: int, at: float, tenant_id: str) -> dict[str, Any]:
     """Another record of Audit.General, of no interest here."""
     created = datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec="seconds")
     return {
@@ -68,12 +68,17 @@ def noise(number: int, at: float, tenant_id: str) -> dict[str, Any]:
     }
 
 
-def days(now: float, alerts: int, tenant_id: str) -> Iterator[tuple[float, list[dict[str, Any]]]]:
+def blobs_of_three_days(
+    now: float, alerts: int, tenant_id: str
+) -> Iterator[tuple[float, list[dict[str, Any]]]]:
     """Blobs of three days as (created, records): alerts in up to three versions, in no order, some twice."""
     for number in range(alerts):
         for version in range(1 + number % 3):
             at = now - 3 * 86_400 + (number * 2_700 + version * 7_200) % 250_000
-            records = [alert(number, version, at, tenant_id), noise(10 * number + version, at, tenant_id)]
+            records = [
+                alert_record(number, version, at, tenant_id),
+                other_record(10 * number + version, at, tenant_id),
+            ]
             yield at + 3_600, records
             if number % 4 == 0:  # the API delivers some records again, in another blob, later
                 again = [dict(reversed(records[0].items()))]

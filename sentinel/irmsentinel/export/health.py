@@ -23,7 +23,7 @@ from irmsentinel.azure import ingestion
 from irmsentinel.azure.health_events import Event
 from irmsentinel.azure.ingestion import Target
 from irmsentinel.collector import settings as collector_settings
-from irmsentinel.emulators import session as rehearsal
+from irmsentinel.emulators.collector_session import use_emulator
 from irmsentinel.export.export import ExportRun
 
 
@@ -31,7 +31,7 @@ def target(settings: Path, emulator: Path | None) -> Target:
     """Where a collector's settings send health rows, or a local stand-in. Raises ConfigurationError."""
     found = collector_settings.read(str(settings))
     if emulator is not None:
-        found = rehearsal.settings_at(found, emulator)
+        found = use_emulator(found, emulator)
     if found.health is None:
         raise ConfigurationError(
             "`health_rule_id` is not set",

@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from irmemulator import DEFAULT_RESOURCE, App, Emulator, Job
+from irmemulator.purview_emulator import PurviewEmulator
+from irmemulator.settings import DEFAULT_RESOURCE, App, Job
 
 TENANT = "11111111-1111-4111-8111-111111111111"
 APP = App(TENANT, "22222222-2222-4222-8222-222222222222", "s3cret~of-the-app")
@@ -49,7 +50,7 @@ def form(file: bytes | str, *, name: str = "file", file_name: str | None = "data
 class Client:
     """Speaks to one emulator, trusts its CA and nothing of the environment."""
 
-    emulator: Emulator
+    emulator: PurviewEmulator
 
     def __post_init__(self) -> None:
         self.session = requests.Session()

@@ -5,7 +5,8 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from irmemulator import Emulator, Options
+from irmemulator.purview_emulator import PurviewEmulator
+from irmemulator.settings import Options
 
 from tests.common.irmemulator.client import ANY_HEADER, APP, EXPIRED_APP, JOB, OTHER_APP, Client
 
@@ -18,7 +19,7 @@ def client_with() -> Iterator[Callable[..., Client]]:
 
         def make(options: Options | None = None, **settings: Any) -> Client:
             apps, jobs = (APP, OTHER_APP, EXPIRED_APP), settings.pop("jobs", (JOB, ANY_HEADER))
-            emulator = stack.enter_context(Emulator(apps, jobs, options, **settings))
+            emulator = stack.enter_context(PurviewEmulator(apps, jobs, options, **settings))
             emulators.append(emulator)
             return Client(emulator)
 

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 import msal
 import pytest
-from irmemulator import DEFAULT_RESOURCE, App, Options
 from irmemulator.entra import Entra, TokenPath
+from irmemulator.settings import DEFAULT_RESOURCE, App, Options
 
 from tests.common.irmemulator.client import APP, EXPIRED_APP, OTHER_APP, TENANT, Client
 

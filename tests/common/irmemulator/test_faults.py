@@ -5,8 +5,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from irmemulator import Fault, Faults
-from irmemulator.faults import Endpoint
+from irmemulator.faults import Endpoint, Fault, Faults
 
 
 @pytest.mark.parametrize(

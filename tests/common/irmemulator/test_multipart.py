@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from irmemulator.file_rules import Refusal
 from irmemulator.multipart import FilePart, is_form_data, read_file_part
-from irmemulator.rules import Refusal
 
 KIND = "multipart/form-data; boundary=b"
 PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.csv"\r\n\r\na,b\r\n'

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from irmemulator import App, Job, Options
+from irmemulator.settings import App, Job, Options
 
 ID = "22222222-2222-4222-8222-222222222222"
 

@@ -19,7 +19,7 @@ def make_rig(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
 
         def make(**options: Any) -> Rig:
             rig = Rig(tmp_path, **options)
-            stack.enter_context(rig.tenant)
+            stack.enter_context(rig.emulator)
             return rig
 
         yield make

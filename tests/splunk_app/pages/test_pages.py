@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from irmcore.profile import shipped_text
-from irmemulator import Emulator, Fault
+from irmemulator.faults import Fault
+from irmemulator.purview_emulator import PurviewEmulator
 from playwright.sync_api import Page, expect
 
 from tests.fakes.splunk_web import SplunkWeb
@@ -45,7 +46,7 @@ def test_from_the_first_connector_to_the_receipt(  # noqa: PLR0917 - fixtures co
     on_3_13: Searches,
     sender: Input,
     splunkd: SplunkdRest,
-    emulator: Emulator,
+    emulator: PurviewEmulator,
     axe: Axe,
     picture: Picture,
 ) -> None:
@@ -100,7 +101,7 @@ def test_from_the_first_connector_to_the_receipt(  # noqa: PLR0917 - fixtures co
 
 
 def test_a_held_batch_is_resolved(  # noqa: PLR0917 - fixtures come by name
-    visit: Open, on_3_13: Searches, sender: Input, emulator: Emulator, axe: Axe, picture: Picture
+    visit: Open, on_3_13: Searches, sender: Input, emulator: PurviewEmulator, axe: Axe, picture: Picture
 ) -> None:
     """Why and what next are shown; the decision needs a reason, and is on record with who made it."""
     emulator.faults.next(Fault(reset_after_last_byte=True))
@@ -142,7 +143,7 @@ def test_a_held_batch_is_resolved(  # noqa: PLR0917 - fixtures come by name
 
 
 def test_a_paused_connector_is_resumed_by_keyboard(
-    visit: Open, on_3_13: Searches, sender: Input, splunkd: SplunkdRest, emulator: Emulator
+    visit: Open, on_3_13: Searches, sender: Input, splunkd: SplunkdRest, emulator: PurviewEmulator
 ) -> None:
     """Tab and Enter alone; the pause says why."""
     splunkd.state.passwords["irmexport:leavers:"] = "wrong"

@@ -19,7 +19,7 @@ from irmcore.http.upload import Upload
 from irmcore.outbox import Outbox
 from irmsentinel.azure import ingestion
 from irmsentinel.azure.ingestion import IngestionTransport, chunks, split_payload
-from irmsentinel.emulators import session as rehearsal
+from irmsentinel.emulators.collector_session import read_secret
 from irmsentinel.emulators.management_api import Fault
 
 from tests.sentinel.irmsentinel.collector.collecting import TABLE, Rig
@@ -62,7 +62,7 @@ def test_microsofts_own_chunks_are_too_large_for_the_limit(rig: Rig) -> None:
     credential = ClientSecretCredential(
         at.tenant_id,
         at.app_id,
-        rig.tenant.secret,
+        rig.emulator.secret,
         authority=at.login,
         disable_instance_discovery=True,
         connection_verify=at.ca_file,
@@ -77,7 +77,7 @@ def test_microsofts_own_chunks_are_too_large_for_the_limit(rig: Rig) -> None:
 def token(rig: Rig) -> str:
     """A token for Azure Monitor."""
     target = rig.settings().target
-    return ingestion.tokens_for(target, ingestion.SCOPES[target.cloud], rehearsal.secret).token()
+    return ingestion.tokens_for(target, ingestion.SCOPES[target.cloud], read_secret).token()
 
 
 def test_halves_are_the_rows_in_order() -> None:
@@ -119,7 +119,7 @@ def test_a_payload_goes_out_as_it_is_compressed_and_in_one_call(rig: Rig) -> Non
     assert isinstance(answer, Reply)
     assert (answer.status, committed) == (204, 1)
     assert answer.request_id
-    sent = [request for request in rig.tenant.asked if "/streams/" in request.path]
+    sent = [request for request in rig.emulator.asked if "/streams/" in request.path]
     assert [gzip.decompress(request.body) for request in sent] == [payload]
     assert sent[0].headers["content-encoding"] == "gzip"
     assert rig.ids() == ["1"]
@@ -142,18 +142,18 @@ def test_what_the_service_answers_is_told_as_it_is(rig: Rig) -> None:
         "another's token": 401,
     }
     assert answers["unknown stream"].text.startswith("InvalidStream: ")
-    rig.tenant.fail(Fault("upload", 429, headers={"Retry-After": "17"}))
+    rig.emulator.fail(Fault("upload", 429, headers={"Retry-After": "17"}))
     assert post(rig, b"[]")[0].wait == 17.0
-    rig.tenant.fail(Fault("upload", 200, body=b"<html>", headers={"Content-Type": "text/html"}))
+    rig.emulator.fail(Fault("upload", 200, body=b"<html>", headers={"Content-Type": "text/html"}))
     assert post(rig, b"[]")[0].page
 
 
 def test_a_redirect_is_not_followed(rig: Rig) -> None:
     """It would carry token and rows elsewhere."""
-    rig.tenant.fail(Fault("upload", 307, headers={"Location": f"{rig.tenant.url}/other"}))
+    rig.emulator.fail(Fault("upload", 307, headers={"Location": f"{rig.emulator.url}/other"}))
     answer, _ = post(rig, b"[]")
     assert answer.status == 307
-    assert rig.tenant.count("/other") == 0
+    assert rig.emulator.count("/other") == 0
 
 
 def test_no_answer_is_in_doubt_only_after_something_was_sent(rig: Rig, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_no_answer_is_in_doubt_only_after_something_was_sent(rig: Rig, tmp_path:
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(str(other))
     assert post(rig, b"[]", ca_file=str(other))[0] == Failure("tls", committed=False)
-    rig.tenant.fail(Fault("upload", cut=True, after=True))
+    rig.emulator.fail(Fault("upload", cut=True, after=True))
     assert post(rig, b'[{"RecordId":"1"}]')[0] == Failure("reset", committed=True)
     assert rig.ids() == ["1"]
 
@@ -210,7 +210,7 @@ def test_the_settings_beside_the_outbox_are_read_back_and_held_to_the_same_hosts
     assert ingestion.load(outbox) == target
     text = (rig.root / "box" / "connector.json").read_text()
     assert "secret" in text  # the path of it
-    assert rig.tenant.secret not in text
+    assert rig.emulator.secret not in text
     (rig.root / "box" / "connector.json").write_text(text.replace(target.endpoint, "https://evil.example"))
     with pytest.raises(AddressRefused):
         ingestion.load(outbox)
@@ -220,7 +220,7 @@ def test_the_stand_in_does_as_the_rule_says(rig: Rig) -> None:
     """Undeclared columns are dropped, values cut at 64 KB, TimeGenerated set: what rows are held to."""
     row = {"RecordId": "1", "NoColumn": "x", "Comments": "y" * 70_000, "AlertLinks": [{"a": 1}]}
     post(rig, json.dumps([row]).encode())
-    (kept,) = rig.tenant.rows[TABLE]
+    (kept,) = rig.emulator.rows[TABLE]
     assert "NoColumn" not in kept
     assert len(kept["Comments"]) == 65_536
     assert kept["AlertLinks"] == [{"a": 1}]

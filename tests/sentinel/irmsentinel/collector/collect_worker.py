@@ -26,13 +26,13 @@ from irmsentinel.collector import collector
 from irmsentinel.collector import settings as collector_settings
 from irmsentinel.collector.service import CollectorService
 from irmsentinel.collector.settings import Collecting
-from irmsentinel.emulators import session as rehearsal
+from irmsentinel.emulators.collector_session import read_secret, settings_text, use_emulator
 
 
 def settings(directory: Path) -> Collecting:
     """The stand-in's settings."""
-    plain = collector_settings.parse(rehearsal.settings_text(), "collector.yaml")
-    here = rehearsal.settings_at(plain, directory)
+    plain = collector_settings.parse(settings_text(), "collector.yaml")
+    here = use_emulator(plain, directory)
     return replace(here, health=None, options=replace(here.options, connections=3))
 
 
@@ -43,7 +43,7 @@ def work(act: str, outbox: str, directory: Path) -> None:
     station = CollectorService(
         settings(directory),
         outbox,
-        rehearsal.secret,
+        read_secret,
         Origin("t", "h", "tests"),
         disk=PosixDisk(),
         clock=SystemClock(),

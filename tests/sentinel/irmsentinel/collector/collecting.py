@@ -18,9 +18,16 @@ from irmsentinel.collector.service import CollectorService, feed
 from irmsentinel.collector.settings import Collecting
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
-from irmsentinel.emulators import session as rehearsal
-from irmsentinel.emulators import synthetic_records as synthetic
-from irmsentinel.emulators.management_api import Options, TenantStandIn
+from irmsentinel.emulators.collector_session import (
+    APP,
+    TENANT,
+    read_secret,
+    settings_text,
+    transforms_by_rule,
+    use_emulator,
+)
+from irmsentinel.emulators.management_api import CollectorServicesEmulator, Options
+from irmsentinel.emulators.synthetic_records import alert_record
 from irmsentinel.kql import calls
 from irmsentinel.kql.engine import Engine
 
@@ -38,17 +45,19 @@ class Rig:
 
     def __init__(self, directory: Path, *, subscribed: bool = True, **options: Any) -> None:
         self.clock = FakeClock(NOW)
-        known = Options(rehearsal.TENANT, rehearsal.APP, rehearsal.rules(), now=self.clock.now)
-        self.tenant = TenantStandIn(replace(known, **options), directory / "tenant", subscribed=subscribed)
+        known = Options(TENANT, APP, transforms_by_rule(), now=self.clock.now)
+        self.emulator = CollectorServicesEmulator(
+            replace(known, **options), directory / "tenant", subscribed=subscribed
+        )
         self.root = directory / "outbox"
         self.root.mkdir(mode=0o700)
         self._numbers = itertools.count()
 
     def settings(self, **given: Any) -> Collecting:
         """Settings that lead to the stand-in; ``given`` are of Options, or requests_per_minute."""
-        self.tenant.announce()
-        plain = collector_settings.parse(rehearsal.settings_text(), "collector.yaml")
-        here = rehearsal.settings_at(plain, self.tenant.directory)
+        self.emulator.announce()
+        plain = collector_settings.parse(settings_text(), "collector.yaml")
+        here = use_emulator(plain, self.emulator.directory)
         if "requests_per_minute" in given:
             here = replace(here, requests_per_minute=given.pop("requests_per_minute"))
         return replace(here, options=replace(here.options, **{"connections": 8, **given}))
@@ -56,9 +65,7 @@ class Rig:
     def feed(self, change: Callable[[Collecting], Collecting] = lambda same: same) -> Feed:
         """The client alone."""
         settings = change(self.settings())
-        return feed(
-            settings, rehearsal.secret, RateLimiter(settings.requests_per_minute, self.clock), self.clock
-        )
+        return feed(settings, read_secret, RateLimiter(settings.requests_per_minute, self.clock), self.clock)
 
     def station(
         self, change: Callable[[Collecting], Collecting] = lambda same: same, **given: Any
@@ -67,7 +74,7 @@ class Rig:
         return CollectorService(
             change(self.settings(**given)),
             str(self.root),
-            rehearsal.secret,
+            read_secret,
             ORIGIN,
             disk=PosixDisk(),
             clock=self.clock,
@@ -77,17 +84,17 @@ class Rig:
         """Make a blob of one new alert available ``ago`` seconds back; gives the record."""
         at = self.clock.now() - ago
         number = next(self._numbers) if number is None else number
-        record = synthetic.alert(number, version, at - 600, rehearsal.TENANT)
-        self.tenant.add(at, [record])
+        record = alert_record(number, version, at - 600, TENANT)
+        self.emulator.add(at, [record])
         return record
 
     def ids(self) -> list[str]:
         """The record Ids of the table's rows, sorted."""
-        return sorted(row["RecordId"] for row in self.tenant.rows[TABLE])
+        return sorted(row["RecordId"] for row in self.emulator.rows[TABLE])
 
     def health(self) -> list[tuple[str, str, str]]:
         """Event, result and reason of all health rows."""
-        rows = self.tenant.rows["IRMExportHealth_CL"]
+        rows = self.emulator.rows["IRMExportHealth_CL"]
         return [(row["Event"], row["Result"], row.get("Reason", "")) for row in rows]
 
     def alerts(self) -> list[tuple[str, int]]:
@@ -95,7 +102,7 @@ class Rig:
         loaded = content.load()
         known = tables.shapes(tables.load(loaded.root / "tables"))
         with Engine(loaded.local_functions()) as engine:
-            engine.insert(known[TABLE][""], self.tenant.rows[TABLE])
+            engine.insert(known[TABLE][""], self.emulator.rows[TABLE])
             kql = calls.text(loaded.named("IRMAlerts"), {"starttime": "ago(60d)"})
             now = datetime.fromtimestamp(self.clock.now() + 60, UTC)
             result = engine.run(kql, now=now)

@@ -18,9 +18,9 @@ from irmcore.disk import PosixDisk
 from irmcore.operations.operations import Operations
 from irmcore.outbox import Outbox, states
 from irmsentinel.collector import cursor as feed_cursor
-from irmsentinel.emulators import session as rehearsal
-from irmsentinel.emulators import synthetic_records as synthetic
+from irmsentinel.emulators.collector_session import TENANT
 from irmsentinel.emulators.management_api import Fault
+from irmsentinel.emulators.synthetic_records import alert_record
 
 from tests.sentinel.irmsentinel.collector.collecting import TABLE, Rig
 from tests.tracing import traced
@@ -36,7 +36,7 @@ class Nursery:
 
     def __init__(self, rig: Rig) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, WORKER, rig.root, rig.tenant.directory],
+            [sys.executable, WORKER, rig.root, rig.emulator.directory],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -59,10 +59,10 @@ class Nursery:
 def test_kill_9_at_random_loses_no_record_and_no_alert_is_counted_twice(tmp_path: Path) -> None:
     """With blobs that come all the time, duplicates, throttling, lost answers of uploads."""
     rig = Rig(tmp_path, page_size=7, latency=0.002, run_kql=False)
-    rig.tenant.options = replace(rig.tenant.options, now=time.time)
+    rig.emulator.options = replace(rig.emulator.options, now=time.time)
     chance = random.Random(8)  # noqa: S311 - when to kill, no secret
     made: dict[str, str] = {}
-    with rig.tenant as tenant:
+    with rig.emulator as tenant:
         tenant.announce()
         nursery = Nursery(rig)
         ask = nursery.ask
@@ -72,7 +72,7 @@ def test_kill_9_at_random_loses_no_record_and_no_alert_is_counted_twice(tmp_path
             for _ in range(2):
                 number = len(made) // 2
                 for version in (0, 1):
-                    record = synthetic.alert(number, version, time.time() - 60, rehearsal.TENANT)
+                    record = alert_record(number, version, time.time() - 60, TENANT)
                     made[record["Id"]] = record["AlertId"]
                     for _ in range(chance.choice((1, 1, 2))):  # some come in two blobs
                         tenant.add(time.time() - chance.uniform(2, 80_000), [record])
@@ -128,13 +128,13 @@ def test_killed_at_each_call_of_a_round(
 ) -> None:
     """A round killed at any system call: its cursor is true, the next brings each record, counted once."""
     rig = Rig(tmp_path, run_kql=False)
-    rig.tenant.options = replace(rig.tenant.options, now=time.time)
+    rig.emulator.options = replace(rig.emulator.options, now=time.time)
     made: dict[str, tuple[float, str]] = {}
-    with rig.tenant as tenant:
+    with rig.emulator as tenant:
         tenant.announce()
         for number in range(5):
             created = time.time() - 3600 * (number + 1)
-            record = synthetic.alert(number, 0, created - 60, rehearsal.TENANT)
+            record = alert_record(number, 0, created - 60, TENANT)
             tenant.add(created, [record])
             made[record["Id"]] = (created, record["AlertId"])
         tenant.add(created + 60, [record])  # one comes in two blobs

@@ -10,7 +10,7 @@ from irmcore.http.auth import TokenTrouble
 from irmsentinel.collector.api_errors import CODES, ErrorKind, meaning
 from irmsentinel.collector.management_api import HOSTS, ApiError, ContentItem, _text
 from irmsentinel.collector.rate_limit import RateLimiter, Stopped
-from irmsentinel.emulators import session as rehearsal
+from irmsentinel.emulators.collector_session import TENANT
 from irmsentinel.emulators.management_api import _TOKEN as TOKEN_PATH
 from irmsentinel.emulators.management_api import Fault
 
@@ -35,19 +35,19 @@ def test_the_publisher_is_the_tenant_on_every_call_and_the_same(rig: Rig) -> Non
     """Also on the next page and on a blob's own address: else a shared quota is used."""
     for hours in range(1, 7):
         rig.alert(hours * HOUR)
-    rig.tenant.options = replace(rig.tenant.options, page_size=2)
+    rig.emulator.options = replace(rig.emulator.options, page_size=2)
     feed = rig.feed()
     feed.check()
     for item in feed.content(START, END):
         feed.records(item)
-    assert dict(rig.tenant.publisher_seen) == {rehearsal.TENANT: 1 + 3 + 6}
+    assert dict(rig.emulator.publisher_seen) == {TENANT: 1 + 3 + 6}
 
 
 @pytest.mark.parametrize("header", ["NextPageUri", "NextPageUrl", "nextpageuri"])
 def test_every_page_is_read_once_and_in_order(make_rig: Made, header: str) -> None:
     """Public collectors drop the last page and read the first twice; the docs name the header in two ways."""
     rig = make_rig(page_size=3, next_page=header)
-    made = [rig.tenant.add(NOW - minutes * 60, []).id for minutes in range(10, 0, -1)]
+    made = [rig.emulator.add(NOW - minutes * 60, []).id for minutes in range(10, 0, -1)]
     assert [item.id for item in rig.feed().content(START, END)] == made
 
 
@@ -58,8 +58,8 @@ def test_a_window_is_written_in_whole_seconds_of_24_hours() -> None:
 
 def test_a_list_that_leads_back_ends(rig: Rig) -> None:
     """A next page that was read already is a fault, not an endless loop."""
-    address = f"{rig.tenant.url}/api/v1.0/{rehearsal.TENANT}/activity/feed/subscriptions/content?nextPage=1"
-    rig.tenant.fail(*[Fault("content", 200, body=b"[]", headers={"NextPageUri": address})] * 9)
+    address = f"{rig.emulator.url}/api/v1.0/{TENANT}/activity/feed/subscriptions/content?nextPage=1"
+    rig.emulator.fail(*[Fault("content", 200, body=b"[]", headers={"NextPageUri": address})] * 9)
     with pytest.raises(ApiError, match="page-loop"):
         list(rig.feed().content(START, END))
 
@@ -70,24 +70,24 @@ def test_a_list_that_leads_back_ends(rig: Rig) -> None:
 def test_the_token_is_sent_to_no_other_host(rig: Rig, there: str) -> None:
     """Neither a content address nor a next page can lead it away; nothing is asked there."""
     feed = rig.feed()
-    item = ContentItem("id", f"{there}/api/v1.0/{rehearsal.TENANT}/activity/feed/audit/1", NOW, NOW)
+    item = ContentItem("id", f"{there}/api/v1.0/{TENANT}/activity/feed/audit/1", NOW, NOW)
     with pytest.raises(ApiError, match="foreign-address"):
         feed.records(item)
-    rig.tenant.fail(Fault("content", 200, body=b"[]", headers={"NextPageUri": there}))
+    rig.emulator.fail(Fault("content", 200, body=b"[]", headers={"NextPageUri": there}))
     with pytest.raises(ApiError, match="foreign-address"):
         list(feed.content(START, END))
 
 
 def test_another_tenants_path_on_the_same_host_is_refused(rig: Rig) -> None:
     """The address must lead to this tenant's feed."""
-    item = ContentItem("id", f"{rig.tenant.url}/api/v1.0/another/activity/feed/audit/1", NOW, NOW)
+    item = ContentItem("id", f"{rig.emulator.url}/api/v1.0/another/activity/feed/audit/1", NOW, NOW)
     with pytest.raises(ApiError, match="foreign-address"):
         rig.feed().records(item)
 
 
 def test_a_redirect_is_not_followed(rig: Rig) -> None:
     """It would carry the token away."""
-    rig.tenant.fail(*[Fault("list", 302, headers={"Location": "https://localhost:1/"})] * 5)
+    rig.emulator.fail(*[Fault("list", 302, headers={"Location": "https://localhost:1/"})] * 5)
     with pytest.raises(ApiError, match="http-302"):
         rig.feed().subscriptions()
 
@@ -109,14 +109,14 @@ AGAIN = {
 @pytest.mark.parametrize("fault", AGAIN.values(), ids=AGAIN.keys())
 def test_what_may_pass_is_asked_again(rig: Rig, fault: Fault) -> None:
     """Once it has passed, the answer counts; in between, time goes by."""
-    rig.tenant.fail(fault)
+    rig.emulator.fail(fault)
     assert len(rig.feed().subscriptions()) == 1
     assert rig.clock.now() > NOW
 
 
 def test_retry_after_is_kept_to_by_all(rig: Rig) -> None:
     """No request begins before the time that the service named."""
-    rig.tenant.fail(Fault("list", 429, "AF429", headers={"Retry-After": "47"}))
+    rig.emulator.fail(Fault("list", 429, "AF429", headers={"Retry-After": "47"}))
     rig.feed().subscriptions()
     assert 47 <= rig.clock.now() - NOW < 49
 
@@ -124,16 +124,16 @@ def test_retry_after_is_kept_to_by_all(rig: Rig) -> None:
 @pytest.mark.parametrize("fault", AGAIN.values(), ids=AGAIN.keys())
 def test_what_does_not_pass_is_a_fault(rig: Rig, fault: Fault) -> None:
     """After five tries, of a kind that the next run tries again."""
-    rig.tenant.fail(*[fault] * 5)
+    rig.emulator.fail(*[fault] * 5)
     with pytest.raises(ApiError) as raised:
         rig.feed().subscriptions()
     assert raised.value.kind in (ErrorKind.WAIT, ErrorKind.THROTTLED)
-    assert rig.tenant.count("subscriptions/list") == 5
+    assert rig.emulator.count("subscriptions/list") == 5
 
 
 def test_a_start_that_failed_without_a_word_is_no_success(rig: Rig) -> None:
     """A status alone is an error as well: the subscription would be taken to be there."""
-    rig.tenant.fail(Fault("start", 500, times=5))
+    rig.emulator.fail(Fault("start", 500, times=5))
     with pytest.raises(ApiError, match="http-500"):
         rig.feed().start()
 
@@ -148,11 +148,11 @@ def test_a_start_that_failed_without_a_word_is_no_success(rig: Rig) -> None:
 )
 def test_the_code_decides_and_not_the_status(rig: Rig, status: int, code: str, kind: ErrorKind) -> None:
     """What cannot pass is asked once."""
-    rig.tenant.fail(Fault("list", status, code))
+    rig.emulator.fail(Fault("list", status, code))
     with pytest.raises(ApiError, match=code) as raised:
         rig.feed().subscriptions()
     assert raised.value.kind is kind
-    assert rig.tenant.count("subscriptions/list") == 1
+    assert rig.emulator.count("subscriptions/list") == 1
 
 
 def test_each_code_has_plain_words_and_a_next_step() -> None:
@@ -169,23 +169,23 @@ def test_a_token_that_is_refused_is_renewed_once_for_all_threads(rig: Rig) -> No
     feed = rig.feed()
     item = next(feed.content(START, END)) if rig.alert(HOUR) else None
     assert item is not None
-    rig.tenant.withdraw_token()
+    rig.emulator.withdraw_token()
     threads = [threading.Thread(target=feed.records, args=(item,)) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(TOKEN_PATH.fullmatch(request.path) is not None for request in rig.tenant.asked) == 2
+    assert sum(TOKEN_PATH.fullmatch(request.path) is not None for request in rig.emulator.asked) == 2
     assert feed.records(item)
 
 
 def test_a_wrong_secret_is_told_as_entra_tells_it(rig: Rig) -> None:
     """No request goes to the API without a token."""
     feed = rig.feed()
-    rig.tenant.secret = "another"
+    rig.emulator.secret = "another"
     with pytest.raises(TokenTrouble, match="AADSTS7000215"):
         feed.subscriptions()
-    assert rig.tenant.count("/activity/") == 0
+    assert rig.emulator.count("/activity/") == 0
 
 
 def test_without_a_subscription_the_check_says_so(make_rig: Made) -> None:
@@ -193,7 +193,7 @@ def test_without_a_subscription_the_check_says_so(make_rig: Made) -> None:
     rig = make_rig(subscribed=False)
     with pytest.raises(ApiError, match="AF20022"):
         rig.feed().check()
-    rig.tenant.disable()
+    rig.emulator.disable()
     with pytest.raises(ApiError, match="AF20023"):
         rig.feed().check()
 
@@ -201,13 +201,13 @@ def test_without_a_subscription_the_check_says_so(make_rig: Made) -> None:
 def test_the_services_clock_counts(rig: Rig) -> None:
     """A machine whose clock is wrong would ask for windows that the API refuses, or that are empty."""
     feed = rig.feed()
-    rig.tenant.options = replace(rig.tenant.options, now=lambda: NOW - 5 * DAY)
+    rig.emulator.options = replace(rig.emulator.options, now=lambda: NOW - 5 * DAY)
     assert feed.check() == NOW - 5 * DAY
 
 
 def test_numbers_that_json_lacks_do_not_come_through(rig: Rig) -> None:
     """NaN would make an upload invalid."""
-    blob = rig.tenant.add(NOW - HOUR, json.dumps([{"Id": "1", "X": float("nan")}]).encode())
+    blob = rig.emulator.add(NOW - HOUR, json.dumps([{"Id": "1", "X": float("nan")}]).encode())
     feed = rig.feed()
     assert feed.records(next(feed.content(START, END))) == [{"Id": "1", "X": None}]
     assert blob.id

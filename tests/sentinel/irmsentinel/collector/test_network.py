@@ -29,9 +29,9 @@ from irmsentinel.collector.service import CollectorService
 from irmsentinel.collector.settings import Collecting
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
-from irmsentinel.emulators import session as rehearsal
-from irmsentinel.emulators import synthetic_records as synthetic
+from irmsentinel.emulators.collector_session import TENANT, read_secret
 from irmsentinel.emulators.management_api import Fault
+from irmsentinel.emulators.synthetic_records import alert_record
 
 from tests.fakes.chaos import CONNECTED, ChaosProxy, Weather
 from tests.fakes.impostor import WRONGS, Impostor
@@ -66,7 +66,7 @@ class Season:
     def token(self) -> str:
         """A token for the Management API."""
         found = self.settings(self.rig.settings())
-        return ingestion.tokens_for(found.target, f"{found.root}/.default", rehearsal.secret).token()
+        return ingestion.tokens_for(found.target, f"{found.root}/.default", read_secret).token()
 
     def station(self) -> CollectorService:
         """A collector as it starts: without a token, without an open connection."""
@@ -118,7 +118,7 @@ class Season:
 def season(make_rig: Made) -> Iterator[Season]:
     """Relays in front of a stand-in without alerts."""
     rig = make_rig(run_kql=False)
-    port = int(rig.tenant.url.rsplit(":", 1)[1])
+    port = int(rig.emulator.url.rsplit(":", 1)[1])
     with ChaosProxy(("127.0.0.1", port)) as api, ChaosProxy(("127.0.0.1", port)) as out:
         yield Season(rig, api, out)
 
@@ -157,15 +157,15 @@ def test_rounds_whose_connections_are_cut(season: Season, what: str, way: str, s
 @pytest.mark.timeout(300)
 def test_an_answer_of_the_api_is_whole_or_none(season: Season, way: str, *, reset: bool, stride: int) -> None:
     """Cut after any byte, an answer is the one that the service gave, or there is none."""
-    many = [synthetic.alert(number, 0, NOW, rehearsal.TENANT) for number in range(16)]
-    season.rig.tenant.add(NOW - 600, many)  # several TLS records: of one that is cut, nothing is seen
+    many = [alert_record(number, 0, NOW, TENANT) for number in range(16)]
+    season.rig.emulator.add(NOW - 600, many)  # several TLS records: of one that is cut, nothing is seen
     feed = season.rig.feed(season.settings)
     (item,) = feed.content(int(NOW) - HOUR, int(NOW) + HOUR)
     url, token = item.uri, season.token()
     feed.close()
 
     def ask() -> Answer:
-        http = PooledHttp(1, ca_file=str(season.rig.tenant.ca_file), proxy=None)
+        http = PooledHttp(1, ca_file=str(season.rig.emulator.ca_file), proxy=None)
         try:
             return http.request("GET", url, token)
         finally:
@@ -196,9 +196,9 @@ class Uploads:
     def __init__(self, season: Season) -> None:
         self._season = season
         target = season.settings(season.rig.settings()).target
-        self._url = ingestion.service(target, rehearsal.secret).url(target.destination.address)
+        self._url = ingestion.service(target, read_secret).url(target.destination.address)
         self._transport = IngestionTransport(ca_file=target.ca_file)
-        self._token = ingestion.tokens_for(target, ingestion.SCOPES[target.cloud], rehearsal.secret).token()
+        self._token = ingestion.tokens_for(target, ingestion.SCOPES[target.cloud], read_secret).token()
         self.outcomes: list[Outcome] = []
 
     def send(self, weather: Weather, deadline: float = 10.0, url: str = "") -> Outcome:
@@ -215,7 +215,7 @@ class Uploads:
         """What an outcome says is true of what the table has; gives how many there were of each kind."""
         self._season.out.settle()
         time.sleep(0.3)  # the stand-in's own threads end a moment after the connections
-        kept = Counter(int(row["RecordId"]) for row in self._season.rig.tenant.rows[TABLE])
+        kept = Counter(int(row["RecordId"]) for row in self._season.rig.emulator.rows[TABLE])
         kinds: Counter[str] = Counter()
         for number, outcome in enumerate(self.outcomes):
             if isinstance(outcome, Reply):
@@ -258,8 +258,8 @@ SLOW = [
 
 def test_a_request_of_the_api_ends_at_its_deadline(season: Season) -> None:
     """However little comes, a request ends as a time-out, and its connection serves no other."""
-    http = PooledHttp(1, ca_file=str(season.rig.tenant.ca_file), proxy=None, deadline=0.4)
-    url = f"{season.api.url}/api/v1.0/{rehearsal.TENANT}/activity/feed/subscriptions/list"
+    http = PooledHttp(1, ca_file=str(season.rig.emulator.ca_file), proxy=None, deadline=0.4)
+    url = f"{season.api.url}/api/v1.0/{TENANT}/activity/feed/subscriptions/list"
     for weather in SLOW:
         http.close()
         season.api.weather = weather
@@ -269,7 +269,7 @@ def test_a_request_of_the_api_ends_at_its_deadline(season: Season) -> None:
         assert time.monotonic() - begin < 4, weather
         season.api.weather = Weather()
         assert http.request("GET", url, "a-token").status == 401
-    season.rig.tenant.fail(Fault("list", 200, body=b"[]" + b" " * 500, drip=0.05))
+    season.rig.emulator.fail(Fault("list", 200, body=b"[]" + b" " * 500, drip=0.05))
     begin = time.monotonic()
     with pytest.raises(Unreachable, match="timeout"):
         http.request("GET", url, season.token())
@@ -279,10 +279,10 @@ def test_a_request_of_the_api_ends_at_its_deadline(season: Season) -> None:
 
 def test_the_second_request_of_a_connection_ends_at_its_deadline_too(season: Season) -> None:
     """A connection that stays open for several requests is ended by each one's own deadline."""
-    url = f"{season.api.url}/api/v1.0/{rehearsal.TENANT}/activity/feed/subscriptions/list"
+    url = f"{season.api.url}/api/v1.0/{TENANT}/activity/feed/subscriptions/list"
 
     def opened() -> PooledHttp:
-        http = PooledHttp(1, ca_file=str(season.rig.tenant.ca_file), proxy=None, deadline=1.0)
+        http = PooledHttp(1, ca_file=str(season.rig.emulator.ca_file), proxy=None, deadline=1.0)
         assert http.request("GET", url, "a-token").status == 401
         return http
 
@@ -307,7 +307,7 @@ def test_an_upload_ends_at_its_deadline(season: Season) -> None:
         assert isinstance(outcome, Failure)
         assert outcome.kind == "timeout"
         assert season.rig.ids() == [] or outcome.committed
-    season.rig.tenant.fail(Fault("upload", 500, body=b" " * 500, drip=0.05))
+    season.rig.emulator.fail(Fault("upload", 500, body=b" " * 500, drip=0.05))
     begin = time.monotonic()
     assert uploads.send(Weather(), deadline=0.4) == Failure("timeout", committed=True)
     assert time.monotonic() - begin < 4, "no time-out between two bytes ends this"
@@ -340,7 +340,7 @@ class Hasty:
         )
         scope = ingestion.SCOPES[target.cloud]
         service = replace(
-            ingestion.service(target, rehearsal.secret),
+            ingestion.service(target, read_secret),
             deadline=seconds,
             tokens=self._tokens(target, scope, seconds),
         )
@@ -351,7 +351,7 @@ class Hasty:
             login=target.login,
             tenant_id=target.tenant_id,
             app_id=target.app_id,
-            secret=lambda: rehearsal.secret(target.credential),
+            secret=lambda: read_secret(target.credential),
             scope=scope,
             http=TokenHttp(ca_file=target.ca_file, proxy=None, deadline=seconds),
             known_login=False,
@@ -432,10 +432,10 @@ def test_no_redirect_of_the_collector_is_followed(season: Season, tmp_path: Path
         for status in (301, 302, 303, 307, 308):
             season.alert()
             to = {"Location": f"{other.url}/elsewhere"}
-            season.rig.tenant.fail(Fault(where, status, headers=to, times=20))
+            season.rig.emulator.fail(Fault(where, status, headers=to, times=20))
             trouble = season.round(season.station())
             assert trouble is not None or set(season.made) - set(season.rig.ids())
-            season.rig.tenant.recover()
+            season.rig.emulator.recover()
             season.fair()
     assert (other.connections, other.heard) == (0, b"")
 
@@ -449,7 +449,7 @@ def test_the_whole_way_leads_through_a_proxy(season: Season) -> None:
     assert set(season.rig.ids()) == set(season.made)
     asked = b"".join(passed.asked for passed in season.out.passed)
     assert asked.count(b"CONNECT ") == len(season.out.passed) >= 6
-    for hidden in (b"uthorization", season.rig.tenant.secret.encode(), b"activity/feed", b"streams"):
+    for hidden in (b"uthorization", season.rig.emulator.secret.encode(), b"activity/feed", b"streams"):
         assert hidden not in asked
 
 
@@ -520,11 +520,11 @@ def test_whatever_answers_in_place_of_a_service(season: Season, where: str, stat
         if where == "blob" and status == 200 and body.startswith(b"["):
             continue  # a list is a blob, whatever is in it
         season.alert()
-        season.rig.tenant.fail(Fault(where, status, body=body, times=20))
+        season.rig.emulator.fail(Fault(where, status, body=body, times=20))
         if where in ("discovery", "token"):
             station = season.station()  # which has no token yet
         assert season.round(station) is not None or set(season.made) - set(season.rig.ids())
-        season.rig.tenant.recover()
+        season.rig.emulator.recover()
         season.rig.clock.advance(2 * HOUR)
         Operations(PosixDisk(), season.rig.clock, str(season.rig.root)).resume(station.outbox)
     season.fair(station)
@@ -534,7 +534,7 @@ def test_a_page_that_is_no_text_refuses_its_batch_as_its_status_says(season: Sea
     """A proxy's page in another encoding is an answer like any other: the batch waits, the others go."""
     uploads = Uploads(season)
     for status in (200, 403, 503):
-        season.rig.tenant.fail(
+        season.rig.emulator.fail(
             Fault("upload", status, body=b"<html>\xfc</html>", headers={"Retry-After": "7"})
         )
         outcome = uploads.send(Weather())
@@ -574,12 +574,12 @@ def test_hours_in_which_every_answer_of_the_workspace_is_lost(season: Season) ->
     station = season.station()
     season.alert()
     season.round(station)
-    season.rig.tenant.fail(Fault("upload", cut=True, after=True, times=500))
+    season.rig.emulator.fail(Fault("upload", cut=True, after=True, times=500))
     for _ in range(24):
         season.rig.clock.advance(HOUR / 4)
         season.alert()
         season.round(station)
-    assert len(season.rig.tenant.uploads) <= 1 + 2 + 3 + 12
-    season.rig.tenant.recover()
+    assert len(season.rig.emulator.uploads) <= 1 + 2 + 3 + 12
+    season.rig.emulator.recover()
     season.end()
     assert max(Counter(season.rig.ids()).values()) > 1, "what IRMAlerts is for"

@@ -16,7 +16,7 @@ from irmsentinel.collector.records import (
 )
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables, transforms
-from irmsentinel.emulators import synthetic_records as synthetic
+from irmsentinel.emulators.synthetic_records import alert_record
 
 TABLE = tables.shapes(tables.load(content.root() / "tables"))["Compliance_IRM_AuditGeneral_CL"][""]
 COLUMNS = TABLE.columns
@@ -75,7 +75,7 @@ def test_other_types_and_categories_are_opt_in() -> None:
 
 def test_a_synthetic_alert_as_a_row() -> None:
     """Id is renamed (the name is reserved), times are UTC, what has no column is kept beside."""
-    record = synthetic.alert(1, 1, 1_795_262_400, "t")
+    record = alert_record(1, 1, 1_795_262_400, "t")
     made = shaped(record)
     assert made["RecordId"] == record["Id"]
     assert made["CreationTime"] == "2026-11-21T12:00:00Z"
@@ -162,7 +162,7 @@ def test_a_row_that_is_still_too_large_is_cut_further() -> None:
 
 def test_the_key_does_not_depend_on_the_order_of_fields() -> None:
     """The API gives the same record with its fields in another order."""
-    record = synthetic.alert(1, 0, 1_795_262_400, "t")
+    record = alert_record(1, 0, 1_795_262_400, "t")
     turned = dict(reversed(record.items()))
     assert key_of(record) == key_of(turned)
     assert key_of({"Id": "ABC"}) == key_of({"Id": "abc", "Other": 1})

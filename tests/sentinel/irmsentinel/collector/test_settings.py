@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from irmcore.errors import AddressRefused, ConfigurationError
 from irmsentinel.collector import settings as collector_settings
-from irmsentinel.emulators import session as rehearsal
+from irmsentinel.emulators.collector_session import TENANT, settings_text
 
-GOOD = rehearsal.settings_text()
+GOOD = settings_text()
 
 
 def test_the_printed_form_is_a_settings_file_but_for_what_must_be_filled_in() -> None:
@@ -15,13 +15,13 @@ def test_the_printed_form_is_a_settings_file_but_for_what_must_be_filled_in() ->
     with pytest.raises(ConfigurationError, match=r"c\.yaml:3: `tenant_id` is not written as it must be"):
         collector_settings.parse(collector_settings.TEMPLATE, "c.yaml")
     filled = (
-        collector_settings.TEMPLATE.replace(collector_settings.PLACEHOLDER, rehearsal.TENANT)
+        collector_settings.TEMPLATE.replace(collector_settings.PLACEHOLDER, TENANT)
         .replace("dcr-" + "0" * 32, "dcr-" + "1" * 32)
         .replace("# also_record_types", "also_record_types")
         .replace("NAME.ingest", "irm.ingest")
     )
     found = collector_settings.parse(filled, "c.yaml")
-    assert found.publisher_id == rehearsal.TENANT
+    assert found.publisher_id == TENANT
     assert found.options.wanted.also == {306, 307}
     assert found.health is not None
     assert found.health.stream == "Custom-IRMExportHealth_CL"
@@ -72,7 +72,7 @@ def test_a_stand_in_is_on_this_machine() -> None:
     """`--emulator` cannot lead rows and secret elsewhere."""
     settings = collector_settings.parse(GOOD, "c.yaml")
     with pytest.raises(AddressRefused):
-        collector_settings.at_standin(settings, "https://evil.example", "ca", "secret")
+        collector_settings.at_emulator(settings, "https://evil.example", "ca", "secret")
 
 
 def test_a_credential_is_where_a_profiles_may_be() -> None:

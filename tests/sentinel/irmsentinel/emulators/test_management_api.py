@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import requests
-from irmsentinel.emulators import session as rehearsal
+from irmsentinel.emulators.collector_session import APP, RULES, TENANT
 from irmsentinel.emulators.management_api import Fault
 
 from tests.sentinel.irmsentinel.collector.collecting import DAY, HOUR, NOW, TABLE, Rig
 
-FEED = f"/api/v1.0/{rehearsal.TENANT}/activity/feed"
-RULE = f"/dataCollectionRules/{rehearsal.RULES[TABLE]}/streams/Custom-{TABLE}?api-version=2023-01-01"
+FEED = f"/api/v1.0/{TENANT}/activity/feed"
+RULE = f"/dataCollectionRules/{RULES[TABLE]}/streams/Custom-{TABLE}?api-version=2023-01-01"
 
 
 def ask(
@@ -23,18 +23,18 @@ def ask(
 ) -> requests.Response:
     """A plain request, with a token for ``scope``."""
     form = {
-        "client_id": rehearsal.APP,
-        "client_secret": rig.tenant.secret,
+        "client_id": APP,
+        "client_secret": rig.emulator.secret,
         "scope": f"https://{scope}/.default",
     }
-    verify = str(rig.tenant.ca_file)
+    verify = str(rig.emulator.ca_file)
     if token is None:
-        url = f"{rig.tenant.url}/{rehearsal.TENANT}/oauth2/v2.0/token"
+        url = f"{rig.emulator.url}/{TENANT}/oauth2/v2.0/token"
         token = requests.post(url, data=form, verify=verify, timeout=20).json()["access_token"]
     method = more.pop("method", "GET")
     headers = {"Authorization": f"Bearer {token}", **more.pop("headers", {})}
     return requests.request(
-        method, f"{rig.tenant.url}{path}", headers=headers, verify=verify, timeout=20, **more
+        method, f"{rig.emulator.url}{path}", headers=headers, verify=verify, timeout=20, **more
     )
 
 
@@ -69,8 +69,8 @@ def test_windows_are_held_to_the_reference(rig: Rig, start: str, end: str, expec
 
 def test_a_window_has_its_start_and_not_its_end(rig: Rig) -> None:
     """Start <= contentCreated < end."""
-    rig.tenant.add(NOW - 2 * HOUR, [], id_="start")
-    rig.tenant.add(NOW - HOUR, [], id_="end")
+    rig.emulator.add(NOW - 2 * HOUR, [], id_="start")
+    rig.emulator.add(NOW - HOUR, [], id_="end")
     listed = ask(rig, window("2026-11-21T10:00:00", "2026-11-21T11:00:00")).json()
     assert [entry["contentId"] for entry in listed] == ["start"]
     assert listed[0]["contentCreated"] == "2026-11-21T10:00:00.000Z"
@@ -79,7 +79,7 @@ def test_a_window_has_its_start_and_not_its_end(rig: Rig) -> None:
 
 def test_content_expires_after_seven_days(rig: Rig) -> None:
     """Then it is neither listed nor given."""
-    rig.tenant.add(NOW - 7 * DAY, [], id_="old")
+    rig.emulator.add(NOW - 7 * DAY, [], id_="old")
     assert code(ask(rig, f"{FEED}/audit/old")) == "AF20051"
     assert code(ask(rig, f"{FEED}/audit/none")) == "AF20050"
 
@@ -113,7 +113,7 @@ def test_uploads_are_held_to_the_limit_raw_and_compressed(rig: Rig) -> None:
 
 def test_a_fault_is_had_once_where_it_was_meant(rig: Rig) -> None:
     """Only there, only for requests it names, and the next answer is a real one."""
-    rig.tenant.fail(Fault("list", 500, "AF50000"), Fault("content", 500, "AF50000", when="nextPage"))
+    rig.emulator.fail(Fault("list", 500, "AF50000"), Fault("content", 500, "AF50000", when="nextPage"))
     assert code(ask(rig, f"{FEED}/subscriptions/list")) == "AF50000"
     assert ask(rig, f"{FEED}/subscriptions/list").status_code == 200
     assert ask(rig, window("2026-11-20", "2026-11-21")).json() == []

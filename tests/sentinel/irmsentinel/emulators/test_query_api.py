@@ -15,7 +15,7 @@ from irmcore.errors import AddressRefused, ConfigurationError, DataError
 from irmsentinel.azure.workspace import Workspace
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
-from irmsentinel.emulators.query_api import Options, StandIn, answer, timespan
+from irmsentinel.emulators.query_api import Options, QueryApiEmulator, answer, timespan
 from irmsentinel.kql.engine import Engine
 from irmsentinel.kql.result import Result, cell
 
@@ -28,17 +28,17 @@ ROWS = [
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[StandIn]:
+def running(tmp_path: Path) -> Iterator[QueryApiEmulator]:
     """A stand-in with two audit events and room for two rows in an answer."""
     loaded = content.load()
     known = tables.shapes(tables.load(loaded.root / "tables"))
     with Engine(loaded.local_functions()) as engine:
         engine.insert(known["AuditLogs"][""], ROWS)
-        with StandIn(engine, Options(WORKSPACE, NOW, max_rows=2), tmp_path) as standin:
+        with QueryApiEmulator(engine, Options(WORKSPACE, NOW, max_rows=2), tmp_path) as standin:
             yield standin
 
 
-def credential(running: StandIn, secret: str | None = None) -> ClientSecretCredential:
+def credential(running: QueryApiEmulator, secret: str | None = None) -> ClientSecretCredential:
     """Signs in at the stand-in."""
     return ClientSecretCredential(
         running.options.tenant_id,
@@ -50,7 +50,7 @@ def credential(running: StandIn, secret: str | None = None) -> ClientSecretCrede
     )
 
 
-def client(running: StandIn, secret: str | None = None) -> LogsQueryClient:
+def client(running: QueryApiEmulator, secret: str | None = None) -> LogsQueryClient:
     """Microsoft's client, pointed at the stand-in."""
     return LogsQueryClient(
         credential(running, secret),
@@ -60,12 +60,12 @@ def client(running: StandIn, secret: str | None = None) -> LogsQueryClient:
     )
 
 
-def workspace(running: StandIn, name: str = WORKSPACE) -> Workspace:
+def workspace(running: QueryApiEmulator, name: str = WORKSPACE) -> Workspace:
     """Our side of it."""
     return Workspace(name, credential(running), f"{running.url}/v1", str(running.ca_file))
 
 
-def test_the_real_client_reads_a_table_with_its_types(running: StandIn) -> None:
+def test_the_real_client_reads_a_table_with_its_types(running: QueryApiEmulator) -> None:
     """Times are datetimes, dynamic values text, numbers numbers."""
     columns = "TimeGenerated, InitiatedBy, Size = strlen(OperationName)"
     kql = f"AuditLogs | top 1 by TimeGenerated | project {columns}"
@@ -87,7 +87,7 @@ def test_the_real_client_reads_a_table_with_its_types(running: StandIn) -> None:
         ((NOW - timedelta(days=20), NOW), ["new", "old"]),
     ],
 )
-def test_a_timespan_bounds_every_table(running: StandIn, span: object, names: list[str]) -> None:
+def test_a_timespan_bounds_every_table(running: QueryApiEmulator, span: object, names: list[str]) -> None:
     """What the client sends as timespan hides the rows outside it, and only for that query."""
     asked = client(running)
     kql = "AuditLogs | project OperationName | sort by OperationName asc"
@@ -99,7 +99,7 @@ def test_a_timespan_bounds_every_table(running: StandIn, span: object, names: li
     assert len(again.tables[0].rows) == 2
 
 
-def test_a_wrong_query_is_azures_error(running: StandIn) -> None:
+def test_a_wrong_query_is_azures_error(running: QueryApiEmulator) -> None:
     """HTTP 400 with the nested code that the real service gives."""
     with pytest.raises(HttpResponseError) as refused:
         client(running).query_workspace(WORKSPACE, "NoSuchTable", timespan=None)
@@ -108,50 +108,50 @@ def test_a_wrong_query_is_azures_error(running: StandIn) -> None:
     assert refused.value.error.code == "BadArgumentError"
 
 
-def test_too_many_rows_are_a_partial_result(running: StandIn) -> None:
+def test_too_many_rows_are_a_partial_result(running: QueryApiEmulator) -> None:
     """The client does not raise: it says partial."""
     given = client(running).query_workspace(WORKSPACE, "union AuditLogs, AuditLogs", timespan=None)
     assert isinstance(given, LogsQueryPartialResult)
     assert len(given.partial_data[0].rows) == 2
 
 
-def test_a_partial_result_is_an_error_of_ours(running: StandIn) -> None:
+def test_a_partial_result_is_an_error_of_ours(running: QueryApiEmulator) -> None:
     """A shorter table never passes for the whole."""
     with pytest.raises(DataError, match="only a part"):
-        workspace(running).run("union AuditLogs, AuditLogs", timespan=None)
+        workspace(running).query("union AuditLogs, AuditLogs", timespan=None)
 
 
-def test_a_wrong_secret_is_refused(running: StandIn) -> None:
+def test_a_wrong_secret_is_refused(running: QueryApiEmulator) -> None:
     """As Entra refuses it; the client makes an error of its own of it."""
     with pytest.raises(HttpResponseError, match="AADSTS7000215"):
         client(running, "not the secret").query_workspace(WORKSPACE, "AuditLogs", timespan=None)
 
 
-def test_errors_of_ours_say_the_next_step(running: StandIn) -> None:
+def test_errors_of_ours_say_the_next_step(running: QueryApiEmulator) -> None:
     """An unknown function, a wrong workspace: no bare HTTP status."""
     with pytest.raises(DataError, match=r"HTTP 400, SemanticError.*irmexport sentinel template"):
-        workspace(running).run("NoSuchFunction()", timespan=None)
+        workspace(running).query("NoSuchFunction()", timespan=None)
     with pytest.raises(DataError, match="HTTP 404, WorkspaceNotFoundError"):
-        workspace(running, "another").run("AuditLogs", timespan=None)
+        workspace(running, "another").query("AuditLogs", timespan=None)
 
 
-def test_a_wrong_sign_in_of_ours_says_what_to_set(running: StandIn) -> None:
+def test_a_wrong_sign_in_of_ours_says_what_to_set(running: QueryApiEmulator) -> None:
     """The message names the variables, never the secret."""
     there = Workspace(
         WORKSPACE, credential(running, "a-wrong-secret"), f"{running.url}/v1", str(running.ca_file)
     )
     with pytest.raises(ConfigurationError, match="AZURE_CLIENT_ID") as refused:
-        there.run("AuditLogs", timespan=None)
+        there.query("AuditLogs", timespan=None)
     assert "a-wrong-secret" not in str(refused.value)
 
 
-def test_a_function_of_ours_gives_the_same_as_locally(running: StandIn) -> None:
+def test_a_function_of_ours_gives_the_same_as_locally(running: QueryApiEmulator) -> None:
     """IRMAuditEvents through the real client: name and role of the one event with a person."""
-    given = workspace(running).run("IRMAuditEvents(ago(60d), now()) | project Role", timespan=None)
+    given = workspace(running).query("IRMAuditEvents(ago(60d), now()) | project Role", timespan=None)
     assert given.rows == ()  # the initiator has an id and no name: nobody
 
 
-def test_a_token_goes_to_no_other_host(running: StandIn) -> None:
+def test_a_token_goes_to_no_other_host(running: QueryApiEmulator) -> None:
     """Only Microsoft's query hosts, and loopback."""
     with pytest.raises(AddressRefused):
         Workspace(WORKSPACE, credential(running), "https://logs.example.com/v1")
@@ -197,7 +197,7 @@ def test_an_answer_within_the_limit_has_no_error() -> None:
         b"[" * 100_000,
     ],
 )
-def test_a_request_that_is_none_is_answered_as_azure_does(running: StandIn, body: bytes) -> None:
+def test_a_request_that_is_none_is_answered_as_azure_does(running: QueryApiEmulator, body: bytes) -> None:
     """HTTP 400 and BadArgumentError; never a dropped connection."""
     token = credential(running).get_token("https://api.loganalytics.io/.default").token
     given = requests.post(
@@ -212,7 +212,7 @@ def test_a_request_that_is_none_is_answered_as_azure_does(running: StandIn, body
 
 
 @pytest.mark.parametrize("length", ["-1", "seven", "99999999999999999999"])
-def test_a_length_that_is_none_is_answered(running: StandIn, length: str) -> None:
+def test_a_length_that_is_none_is_answered(running: QueryApiEmulator, length: str) -> None:
     """With HTTP 413, and the connection ends after it."""
     trust = ssl.create_default_context(cafile=running.ca_file)
     connection = http.client.HTTPSConnection(running.url.removeprefix("https://"), context=trust)

@@ -16,12 +16,13 @@ from irmcli.session.connector_session import ConnectorSession
 from irmcli.settings import Settings
 from irmcore import profile as profiles
 from irmcore.profile import Profile
-from irmemulator import Emulator, Options
+from irmemulator.purview_emulator import PurviewEmulator
+from irmemulator.settings import Options
 from irmsentinel.content import aggregations, tables
 from irmsentinel.content import artefacts as content
 from irmsentinel.content.aggregations import Aggregation
 from irmsentinel.emulators.query_api import Options as ApiOptions
-from irmsentinel.emulators.query_api import StandIn
+from irmsentinel.emulators.query_api import QueryApiEmulator
 from irmsentinel.export import sources
 from irmsentinel.export.export import Export, Outcome, Source
 from irmsentinel.kql.engine import Engine
@@ -66,12 +67,12 @@ def engine(given: Mapping[str, Rows]) -> Iterator[Engine]:
 
 
 @contextmanager
-def api(given: Mapping[str, Rows], directory: Path, *, max_rows: int = 500_000) -> Iterator[StandIn]:
+def api(given: Mapping[str, Rows], directory: Path, *, max_rows: int = 500_000) -> Iterator[QueryApiEmulator]:
     """The stand-in of the query API with these tables, announced in `directory`."""
     directory.mkdir(exist_ok=True)
     with (
         engine(given) as running,
-        StandIn(running, ApiOptions(WORKSPACE, NOW, max_rows=max_rows), directory) as there,
+        QueryApiEmulator(running, ApiOptions(WORKSPACE, NOW, max_rows=max_rows), directory) as there,
     ):
         there.announce(directory)
         yield there
@@ -95,7 +96,7 @@ class Stage:
     def __init__(self, directory: Path, *chosen: Profile, outbox: str = "outbox") -> None:
         self.directory = directory
         self._profiles = {made.name: made for made in chosen or (profile(),)}
-        self.emulator: Emulator = create_emulator(
+        self.emulator: PurviewEmulator = create_emulator(
             directory / "emulator", self._profiles.values(), Options(), lifetime=600
         )
         self.settings = replace(Settings.read(str(directory / outbox)), environment={})

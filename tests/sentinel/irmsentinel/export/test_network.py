@@ -19,7 +19,7 @@ from irmsentinel.azure.bounded_transport import BoundedTransport
 from irmsentinel.azure.ingestion import StaticToken
 from irmsentinel.azure.query_errors import Throttled
 from irmsentinel.azure.workspace import Workspace
-from irmsentinel.emulators.query_api import Fault, StandIn
+from irmsentinel.emulators.query_api import Fault, QueryApiEmulator
 from irmsentinel.export import sources
 from irmsentinel.export.cursor import CursorFile
 from irmsentinel.export.export import Source
@@ -47,7 +47,7 @@ DAYS = [f"2026-11-{day}" for day in range(17, 21)]
 class Season:
     """Exports of four days, a row each, through a relay in front of the query API."""
 
-    def __init__(self, directory: Path, stage: Stage, there: StandIn, line: ChaosProxy) -> None:
+    def __init__(self, directory: Path, stage: Stage, there: QueryApiEmulator, line: ChaosProxy) -> None:
         self.stage, self.api, self.line = stage, there, line
         self.clock = FakeClock(NOW.timestamp())
         self._place = directory / "by-the-line"

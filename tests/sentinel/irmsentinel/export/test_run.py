@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import main
 from irmcore.disk import PosixDisk
-from irmsentinel.emulators.query_api import Fault, StandIn
+from irmsentinel.emulators.query_api import Fault, QueryApiEmulator
 
 from tests.sentinel.irmsentinel.export.exports import WORKSPACE, Stage, api, okta
 
@@ -32,7 +32,7 @@ TABLES: dict[str, list[dict[str, Any]]] = {
 class Machine:
     """A machine with both stand-ins and a configuration."""
 
-    def __init__(self, stage: Stage, there: StandIn, directory: Path) -> None:
+    def __init__(self, stage: Stage, there: QueryApiEmulator, directory: Path) -> None:
         self.stage, self.api = stage, there
         self._directory = directory
         self.plan("okta", "box")

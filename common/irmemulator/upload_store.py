@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from irmemulator.isotime import iso_of
-from irmemulator.rules import Pair, Record
+from irmemulator.event_times import iso_of
+from irmemulator.file_rules import Pair, Record
 from irmemulator.settings import Job, Options
 
 _UPLOADS_CAP = 100_000
@@ -37,7 +37,7 @@ class Upload:
         bytes: Of the file; of the body, as far as it was read, when there is no readable file.
         records_received: Records of the file; 0 when they could not be counted.
         records_saved: Records kept: what the real connector's status log calls RecordsSaved.
-        dropped: Records not saved, by reason (see `irmemulator.rules`).
+        dropped: Records not saved, by reason (see `irmemulator.file_rules`).
         status: The status replied; None when the connection ended without a reply.
         code: Why the checks refused it, as in the reply's body; None when they did not. A fault
             does not change it.

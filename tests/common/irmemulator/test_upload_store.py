@@ -5,7 +5,8 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from irmemulator import Emulator, Options
+from irmemulator.purview_emulator import PurviewEmulator
+from irmemulator.settings import Options
 
 from tests.common.irmemulator.client import ANY_HEADER, APP, JOB, TWO_ROWS, Client
 
@@ -80,7 +81,7 @@ def test_json_lines(client_with: Callable[..., Client], tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     """When the lines cannot be written the upload gets a 500 and nothing is kept."""
     (tmp_path / f"records-{JOB.job_id}.jsonl").mkdir()
-    with Emulator([APP], [JOB], directory=tmp_path) as emulator:
+    with PurviewEmulator([APP], [JOB], directory=tmp_path) as emulator:
         reply = Client(emulator).upload()
         assert (reply.status_code, reply.json()["error"]["code"]) == (500, "emulator_defect")
         assert emulator.records(JOB.job_id) == ()

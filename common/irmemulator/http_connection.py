@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 
+from irmemulator.connection_faults import discard, drip, reset
 from irmemulator.entra import discovery_tenant, token_path
 from irmemulator.faults import Endpoint, Fault
-from irmemulator.reply import Reply, compose, error_reply
-from irmemulator.service import CONTROL_PATH, UPLOAD_PATH, Service, TokenRequest
-from irmemulator.signals import Signal
-from irmemulator.wire import discard, drip, reset
+from irmemulator.http_messages import Reply, compose, error_reply
+from irmemulator.purview_service import CONTROL_PATH, UPLOAD_PATH, Service, TokenRequest
+from irmemulator.upload_checks import Signal
 
 _LONGEST_BODY = 64 * 1024 * 1024
 _LONGEST_CONTROL_BODY = 1024 * 1024

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from irmemulator import App, Emulator, Fault, Options
+from irmemulator.faults import Fault
+from irmemulator.purview_emulator import PurviewEmulator
+from irmemulator.settings import App, Options
 
 from tests.common.irmemulator.client import (
     ANY_HEADER,
@@ -36,7 +38,7 @@ def own_threads() -> list[str]:
 
 def test_a_stop_leaves_nothing() -> None:
     """After a stop there is no thread, no file and no open connection, whatever was going on."""
-    with Emulator([APP], [JOB], lifetime=60) as emulator:
+    with PurviewEmulator([APP], [JOB], lifetime=60) as emulator:
         client = Client(emulator)
         place = emulator.ca_file.parent
         assert stat.S_IMODE(place.stat().st_mode) == 0o700
@@ -88,7 +90,7 @@ def test_it_starts_once(client: Client) -> None:
 
 def test_a_lifetime_ends_it() -> None:
     """It stops by itself when its lifetime is over."""
-    emulator = Emulator([APP], [JOB], lifetime=0.2)
+    emulator = PurviewEmulator([APP], [JOB], lifetime=0.2)
     assert emulator.wait(0)
     with emulator:
         assert not emulator.wait(0)
@@ -100,7 +102,7 @@ def test_a_lifetime_ends_it() -> None:
 def test_a_taken_port(client: Client) -> None:
     """A port that is taken is an error at the start, and leaves no file."""
     port = int(client.emulator.url.rpartition(":")[2])
-    other = Emulator([APP], [JOB], port=port)
+    other = PurviewEmulator([APP], [JOB], port=port)
     with pytest.raises(OSError, match="in use"):
         other.start()
     assert not other.ca_file.exists()
@@ -111,7 +113,7 @@ def test_a_taken_port(client: Client) -> None:
 def test_loopback_only(host: str) -> None:
     """An address that others could reach is refused."""
     with pytest.raises(ValueError, match="loopback only"):
-        Emulator([APP], [JOB], host=host)
+        PurviewEmulator([APP], [JOB], host=host)
 
 
 @pytest.mark.parametrize(("host", "url"), [("localhost", "https://127.0.0.1:"), ("::1", "https://[::1]:")])
@@ -189,7 +191,7 @@ def test_no_secret_in_a_repr(client: Client) -> None:
 
 def test_before_its_start() -> None:
     """Before its start it has no address, and says what to do."""
-    emulator = Emulator([APP], [JOB])
+    emulator = PurviewEmulator([APP], [JOB])
     for question in (
         lambda: emulator.url,
         lambda: emulator.ca_file,
@@ -206,16 +208,16 @@ def test_before_its_start() -> None:
 def test_lifetimes_refused(lifetime: float) -> None:
     """A lifetime is a number of seconds."""
     with pytest.raises(ValueError, match="lifetime"):
-        Emulator([APP], [JOB], lifetime=lifetime)
+        PurviewEmulator([APP], [JOB], lifetime=lifetime)
 
 
 def test_ids_are_given_once() -> None:
     """A job or an application given twice is refused, whatever the case of its id."""
     letters = "abcdefab-2222-4222-8222-222222222222"
     with pytest.raises(ValueError, match="same job"):
-        Emulator([APP], [replace(JOB, job_id=letters), replace(ANY_HEADER, job_id=letters.upper())])
+        PurviewEmulator([APP], [replace(JOB, job_id=letters), replace(ANY_HEADER, job_id=letters.upper())])
     with pytest.raises(ValueError, match="same app"):
-        Emulator([App(TENANT, letters, "a"), App(TENANT, letters.upper(), "b")], [JOB])
+        PurviewEmulator([App(TENANT, letters, "a"), App(TENANT, letters.upper(), "b")], [JOB])
 
 
 def test_unknown_job(client: Client) -> None:

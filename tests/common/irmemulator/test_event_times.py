@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from irmemulator.isotime import instant_us, iso_of
+from irmemulator.event_times import instant_us, iso_of
 from irmemulator.settings import TimePrecision
 
 

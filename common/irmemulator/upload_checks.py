@@ -16,9 +16,9 @@ from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from irmemulator.entra import Grant
+from irmemulator.file_rules import Pair, Record, Refusal, Table, judge, read_table
+from irmemulator.http_messages import Headers, Reply, error_reply, json_reply
 from irmemulator.multipart import FilePart, is_form_data, read_file_part
-from irmemulator.reply import Headers, Reply, error_reply, json_reply
-from irmemulator.rules import Pair, Record, Refusal, Table, judge, read_table
 from irmemulator.settings import Job, Options, is_guid
 
 

@@ -16,14 +16,14 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import parse_qs
 
-from irmemulator.control import faults_to_json, set_faults
 from irmemulator.entra import Entra, TokenPath
+from irmemulator.fault_control import faults_to_json, set_faults
 from irmemulator.faults import Endpoint, Fault, Faults
-from irmemulator.page import render
-from irmemulator.reply import Reply, error_reply, html_reply, json_reply
+from irmemulator.http_messages import Reply, error_reply, html_reply, json_reply
+from irmemulator.overview_page import render
 from irmemulator.settings import App, Job, Options
-from irmemulator.signals import Signal, Verdict, decide
-from irmemulator.store import Store, Upload
+from irmemulator.upload_checks import Signal, Verdict, decide
+from irmemulator.upload_store import Store, Upload
 
 UPLOAD_PATH = "/api/signals"
 CONTROL_PATH = "/control/faults"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from irmemulator import Fault
+from irmemulator.faults import Fault
 
 from tests.common.irmemulator.client import APP, JOB, TWO_ROWS, Client
 

@@ -11,7 +11,7 @@ import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from irmemulator.assertion import fault
+from irmemulator.client_assertion import fault
 
 from tests.fakes import certificates
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from irmemulator.isotime import iso_of
+from irmemulator.event_times import iso_of
 from irmemulator.settings import Job
-from irmemulator.store import Kept, Store, Upload
+from irmemulator.upload_store import Kept, Store, Upload
 
 _ROWS_SHOWN = 200
 _STYLE = """

@@ -6,7 +6,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from irmemulator import Options
+from irmemulator.settings import Options
 
 from tests.common.irmemulator.client import (
     ANY_HEADER,

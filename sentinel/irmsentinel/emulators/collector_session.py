@@ -18,10 +18,10 @@ from irmsentinel.content import artefacts as content
 from irmsentinel.content import transforms
 from irmsentinel.content.transforms import Transform
 from irmsentinel.emulators import announcement as announced
-from irmsentinel.emulators import synthetic_records as synthetic
+from irmsentinel.emulators.synthetic_records import blobs_of_three_days
 
 if TYPE_CHECKING:
-    from irmsentinel.emulators.management_api import TenantStandIn
+    from irmsentinel.emulators.management_api import CollectorServicesEmulator
 
 TENANT = "11111111-2222-4333-8444-555555555555"
 APP = "66666666-7777-4888-8999-aaaaaaaaaaaa"
@@ -29,22 +29,24 @@ APP = "66666666-7777-4888-8999-aaaaaaaaaaaa"
 RULES = {"Compliance_IRM_AuditGeneral_CL": f"dcr-{'1' * 32}", "IRMExportHealth_CL": f"dcr-{'2' * 32}"}
 
 
-def rules() -> dict[str, Transform]:
+def transforms_by_rule() -> dict[str, Transform]:
     """The rules of the template, by the stand-in's made-up ids."""
     return {RULES[one.table.name]: one for one in transforms.load(content.root())}
 
 
 @contextmanager
-def tenant(
+def running_emulator(
     directory: Path, *, alerts: int, port: int = 0, subscribed: bool = False
-) -> Iterator[TenantStandIn]:
+) -> Iterator[CollectorServicesEmulator]:
     """A running stand-in that has ``alerts``, announced in ``directory`` with settings that fit it."""
     # Loaded here, with the KQL engine: who only wants the settings would wait half a second for it.
-    from irmsentinel.emulators.management_api import Options, TenantStandIn  # noqa: PLC0415
+    from irmsentinel.emulators.management_api import CollectorServicesEmulator, Options  # noqa: PLC0415
 
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with TenantStandIn(Options(TENANT, APP, rules()), directory, port=port, subscribed=subscribed) as running:
-        for created, records in synthetic.days(time.time(), alerts, TENANT):
+    with CollectorServicesEmulator(
+        Options(TENANT, APP, transforms_by_rule()), directory, port=port, subscribed=subscribed
+    ) as running:
+        for created, records in blobs_of_three_days(time.time(), alerts, TENANT):
             running.add(created, records)
         running.announce()
         (directory / "collector.yaml").write_text(settings_text(), encoding="utf-8")
@@ -67,14 +69,14 @@ def settings_text() -> str:
     )
 
 
-def settings_at(settings: Collecting, directory: Path) -> Collecting:
+def use_emulator(settings: Collecting, directory: Path) -> Collecting:
     """``settings`` with the stand-in that was announced in ``directory``. Raises ConfigurationError."""
     at = announced.read(
         directory, announced.COLLECTOR, f"irmexport sentinel collector-emulator --directory {directory}"
     )
-    return collector_settings.at_standin(settings, at["url"], at["ca_file"], at["secret_file"])
+    return collector_settings.at_emulator(settings, at["url"], at["ca_file"], at["secret_file"])
 
 
-def secret(place: CredentialRef) -> Credential:
+def read_secret(place: CredentialRef) -> Credential:
     """The stand-in's secret, which lies in a file. Raises CredentialError."""
     return credentials.read(place.kind, place.name, {})

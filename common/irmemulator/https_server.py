@@ -13,9 +13,9 @@ import ssl
 import threading
 import traceback
 
-from irmemulator.handler import Handler, Site
-from irmemulator.service import Service
-from irmemulator.wire import close_in_order
+from irmemulator.connection_faults import close_in_order
+from irmemulator.http_connection import Handler, Site
+from irmemulator.purview_service import Service
 
 _POLL_S = 0.05
 _JOIN_S = 10.0

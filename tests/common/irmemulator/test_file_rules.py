@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from irmemulator import Job, Options
-from irmemulator.rules import Judgement, Refusal, judge, read_table
+from irmemulator.file_rules import Judgement, Refusal, judge, read_table
+from irmemulator.settings import Job, Options
 
 JOB = Job("55555555-5555-4555-8555-555555555555", "22222222-2222-4222-8222-222222222222", "Any header")
 MAPPED = replace(JOB, columns=("User", "Time", "App"), user_column="User", time_column="Time")

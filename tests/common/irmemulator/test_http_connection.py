@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import msal
 import pytest
 import requests
-from irmemulator import Fault, Options
+from irmemulator.faults import Fault
+from irmemulator.settings import Options
 
 from tests.common.irmemulator.client import (
     APP,

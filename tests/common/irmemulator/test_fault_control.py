@@ -3,9 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from irmemulator import Fault, Faults
-from irmemulator.control import faults_to_json, pending_from_json, set_faults
-from irmemulator.faults import Pending
+from irmemulator.fault_control import faults_to_json, pending_from_json, set_faults
+from irmemulator.faults import Fault, Faults, Pending
 
 from tests.common.irmemulator.client import Client
 

@@ -17,14 +17,14 @@ from typing import Self
 
 from irmemulator.certificates import Certificates
 from irmemulator.faults import Faults
-from irmemulator.rules import Record
-from irmemulator.server import Server
-from irmemulator.service import CONTROL_PATH, UPLOAD_PATH, Service
+from irmemulator.file_rules import Record
+from irmemulator.https_server import Server
+from irmemulator.purview_service import CONTROL_PATH, UPLOAD_PATH, Service
 from irmemulator.settings import App, Job, Options
-from irmemulator.store import Upload
+from irmemulator.upload_store import Upload
 
 
-class Emulator:
+class PurviewEmulator:
     """A local stand-in of the Purview connector "Insider Risk Indicators" and its tokens.
 
     A context manager: entering starts it, leaving stops it.

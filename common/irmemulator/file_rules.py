@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from irmemulator.isotime import instant_us
+from irmemulator.event_times import instant_us
 from irmemulator.settings import Job, Options
 
 PAIR_REPEATED = "pair_repeated"

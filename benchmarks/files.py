@@ -27,7 +27,7 @@ def measure(scratch: Path, *, rows: int, rounds: int) -> Iterator[Line]:
     together = dry_run(file, scratch, watched=True)["pss"]
     yield Line(
         f"{what}, most memory of a process", "", ours["rss"], 160, 100,
-        f"{ours['rss']:.0f} MiB; with its crew {together:.0f} MiB", f"{limit['rss']:.0f} MiB",
+        f"{ours['rss']:.0f} MiB; with its workers {together:.0f} MiB", f"{limit['rss']:.0f} MiB",
         unit=" MiB", least=False,
     )  # fmt: skip
 

@@ -90,7 +90,7 @@ class _Bench:
         together = self._fresh(search, watched=True)["pss"]
         yield Line(
             f"{named}, most memory of a process", "", found.of["ours"]["rss"], 90, 48,
-            f"{found.of['ours']['rss']:.0f} MiB; with its crew {together:.0f} MiB", with_sdk,
+            f"{found.of['ours']['rss']:.0f} MiB; with its workers {together:.0f} MiB", with_sdk,
             unit=" MiB", least=False,
         )  # fmt: skip
         empty = self._requests("empty", [])

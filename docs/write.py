@@ -1,4 +1,4 @@
-"""Writes the pages of docs/ that are made from the code: `make docs`. A test holds them in step."""
+"""Generates the pages of docs/ that come from code: `make docs`. A test compares them with the committed files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def commands() -> str:
     """docs/commands.md: the help of every command."""
     widths = {"max_content_width": WIDTH, "terminal_width": WIDTH}
     context = click.Context(main, info_name="irmexport", **main.context_settings, **widths)
-    parts = ["# Commands", "", "Made from the code by `make docs`.", "", "## irmexport", ""]
+    parts = ["# Commands", "", "Generated from the code by `make docs`.", "", "## irmexport", ""]
     parts += ["```", main.get_help(context), "```", ""]
     for name in main.list_commands(context):
         command = main.get_command(context, name)
@@ -50,16 +50,17 @@ def _command(command: click.Command, name: str, parent: click.Context) -> list[s
 
 
 def profile() -> str:
-    """docs/profile.md: every key of a profile, from its published schema."""
+    """docs/profile.md: every key of a profile, from the published schema."""
     parts = [
         "# Profile",
         "",
-        "One YAML file says all about a connector. Made by `make docs` from the published JSON Schema,",
-        "`common/irmcore/profile/profile.schema.json`, which is also what checks it; point your editor at",
-        "it with a first line `# yaml-language-server: $schema=PATH`. Start from a shipped profile:",
-        "`irmexport profile list`, `irmexport profile show NAME > my-profile.yaml`.",
+        "A profile is one YAML file that describes a connector completely. `make docs` generates this page",
+        "from the published JSON Schema, `common/irmcore/profile/profile.schema.json`, which irmexport also",
+        "uses to check profiles. To use the schema in your editor, put",
+        "`# yaml-language-server: $schema=PATH` on the first line. Start from a shipped profile:",
+        "`irmexport profile list`, then `irmexport profile show NAME > my-profile.yaml`.",
         "",
-        "| key | what it is | values |",
+        "| key | meaning | values |",
         "|---|---|---|",
         *_rows(schema(), ""),
     ]
@@ -99,13 +100,14 @@ def content() -> str:
     parts = [
         "# Content for Microsoft Sentinel",
         "",
-        "Made from the files of `sentinel/` by `make docs`. [kql.md](kql.md) says how it is deployed and",
-        "added to. Every query was bound by Microsoft's parser and run on this machine on made-up rows that",
-        "it must find and rows that it must not. **Nothing was deployed to a live workspace.**",
+        "Generated from the files of `sentinel/` by `make docs`. [kql.md](kql.md) describes how to deploy and",
+        "extend this content. Microsoft's parser checked every query, and a local engine ran each one on",
+        "synthetic rows that it must find and rows that it must not.",
+        "**Nothing was deployed to a live workspace.**",
         "",
         "## Analytic rules",
         "",
-        "| rule | what it reports | severity | every | looks back | ATT&CK |",
+        "| rule | reports | severity | every | looks back | ATT&CK |",
         "|---|---|---|---|---|---|",
         *(
             f"| `{rule.name}`: {rule.fields['name']} | {rule.fields['description']} "
@@ -118,7 +120,7 @@ def content() -> str:
         "",
         "## Hunting queries",
         "",
-        "| query | what it finds | ATT&CK |",
+        "| query | finds | ATT&CK |",
         "|---|---|---|",
         *(
             f"| `{rule.name}`: {rule.fields['name']} | {rule.fields['description']} "
@@ -129,7 +131,7 @@ def content() -> str:
         "",
         "## Workbooks",
         "",
-        "| workbook | what it shows | parts |",
+        "| workbook | shows | parts |",
         "|---|---|---|",
         *(
             f"| `{book.name}`: {book.title} | {book.about} | {'; '.join(book.queries)} |"
@@ -138,7 +140,7 @@ def content() -> str:
         "",
         "## Functions",
         "",
-        "| function | what it gives |",
+        "| function | returns |",
         "|---|---|",
         *(f"| `{each.name}({each.signature})` | {each.summary} |" for each in loaded.functions),
     ]

@@ -1,4 +1,4 @@
-"""Generates the pages of docs/ that come from code: `make docs`. A test compares them with the committed files."""
+"""Generates the pages of docs/ that come from code: `make docs`. A test compares them with the files."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ def content() -> str:
     parts = [
         "# Content for Microsoft Sentinel",
         "",
-        "Generated from the files of `sentinel/` by `make docs`. [kql.md](kql.md) describes how to deploy and",
-        "extend this content. Microsoft's parser checked every query, and a local engine ran each one on",
+        "Generated from the files of `sentinel/` by `make docs`. [kql.md](kql.md) describes how to deploy",
+        "and extend this content. Microsoft's parser checked every query, and a local engine ran each one on",
         "synthetic rows that it must find and rows that it must not.",
         "**Nothing was deployed to a live workspace.**",
         "",

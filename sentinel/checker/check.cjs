@@ -1,11 +1,11 @@
-// Runs Microsoft's KQL parser and binder over many texts. One JSON document in on standard input, one out.
+// Run Microsoft's KQL parser and binder on many texts: one JSON document on standard input, one on standard output.
 //
 // in:  {library, databases: {name: {tables: [{name, columns}], functions: [{name, parameters, body}]}},
 //       texts: [{id, database, text}]}
 // out: {id: {diagnostics: [{code, severity, message, start, length}], columns: [[name, type]]}}
 //
-// Beyond what the binder says, it reports what the binder lets pass: comparisons across types (XT1, `RecordType_d == "40"`),
-// arguments of another type than a stored function declares (XT2), and isnull() of a string (HR2).
+// It also reports what the binder accepts: comparisons across types (XT1, `RecordType_d == "40"`), arguments of another
+// type than a stored function declares (XT2), and isnull() of a string (HR2).
 "use strict";
 const fs = require("fs");
 const path = require("path");
@@ -28,7 +28,7 @@ function globalsOf({ tables, functions }) {
   return Kusto.Language.GlobalState.Default.WithCluster(cluster).WithDatabase(database);
 }
 
-// Types that Kusto compares with each other; everything else only with itself.
+// Kusto compares types of one family with each other, and every other type only with itself.
 const FAMILIES = { int: "number", long: "number", real: "number", decimal: "number", string: "text", datetime: "datetime",
   timespan: "timespan", bool: "bool", guid: "guid" };
 const COMPARISONS = new Set(["==", "!=", "<>", "<", "<=", ">", ">=", "in", "!in", "in~", "!in~", "=~", "!~"]);
@@ -43,15 +43,15 @@ function* elements(node) {
 
 const kindOf = (node) => Bridge.getTypeName(node).replace("Kusto.Language.Syntax.", "");
 const familyOf = (type) => (type ? FAMILIES[type.Name] : undefined);
-// The binder guesses the type of unknown + timespan; a guess proves nothing.
+// The binder guesses the type of unknown + timespan; do not report a guess.
 const isGuessed = (node) => [...elements(node)].some((inner) => inner.ResultType && inner.ResultType.Name === "unknown");
-const said = (code, node, message) => ({ code, severity: "Error", message, start: node.TextStart, length: node.Width });
+const finding = (code, node, message) => ({ code, severity: "Error", message, start: node.TextStart, length: node.Width });
 
 function elementsOfList(list) {
   return [...Array(list.Expressions.Count).keys()].map((i) => list.Expressions.getItem(i).GetChild(0));
 }
 
-// The types that stand on the right of a comparison, each with its node. A dynamic list has those of its elements.
+// The types on the right of a comparison, each with its node. A dynamic list has the types of its elements.
 function* operandsOf(node) {
   const kind = kindOf(node);
   if (kind === "BinaryExpression") yield [node.Right, node.Right.ResultType];
@@ -72,7 +72,7 @@ function* acrossTypes(node) {
   for (const [right, type] of operandsOf(node)) {
     const other = familyOf(type);
     if (left && other && left !== other && !isGuessed(node)) {
-      yield said("XT1", right, `'${operator}' compares ${node.Left.ResultType.Name} with ${type.Name}: ` +
+      yield finding("XT1", right, `'${operator}' compares ${node.Left.ResultType.Name} with ${type.Name}: ` +
         "convert one side; Kusto compares values of one type only");
     }
   }
@@ -80,27 +80,27 @@ function* acrossTypes(node) {
 
 function* argumentsOfCall(node) {
   const name = node.Name.SimpleName;
-  const given = elementsOfList(node.ArgumentList);
+  const args = elementsOfList(node.ArgumentList);
   if (name === "isnull" || name === "isnotnull") {
-    if (given.length === 1 && familyOf(given[0].ResultType) === "text") {
-      yield said("HR2", node, `a string is never null in Kusto: ${name === "isnull" ? "isempty" : "isnotempty"}`);
+    if (args.length === 1 && familyOf(args[0].ResultType) === "text") {
+      yield finding("HR2", node, `a string is never null in Kusto: use ${name === "isnull" ? "isempty" : "isnotempty"}`);
     }
   }
   const signature = node.ReferencedSignature;
   const parameters = signature ? Bridge.toArray(signature.Parameters) : [];
-  for (const [i, argument] of given.entries()) {
+  for (const [i, argument] of args.entries()) {
     const named = kindOf(argument) === "SimpleNamedExpression" && argument.Name.SimpleName;
     const parameter = named ? parameters.find((p) => p.Name === named) : parameters[i];
     const types = parameter && parameter.DeclaredTypes ? Bridge.toArray(parameter.DeclaredTypes) : [];
-    const wanted = types.length === 1 ? familyOf(types[0]) : undefined;
-    const other = familyOf(argument.ResultType);
-    if (wanted && other && wanted !== other && !isGuessed(argument)) {
-      yield said("XT2", argument, `${name}() wants ${types[0].Name} as ${parameter.Name}, not ${argument.ResultType.Name}`);
+    const declared = types.length === 1 ? familyOf(types[0]) : undefined;
+    const given = familyOf(argument.ResultType);
+    if (declared && given && declared !== given && !isGuessed(argument)) {
+      yield finding("XT2", argument, `${name}() takes ${types[0].Name} as ${parameter.Name}, not ${argument.ResultType.Name}`);
     }
   }
 }
 
-function* letPass(root) {
+function* acceptedByBinder(root) {
   for (const node of elements(root)) {
     yield* acrossTypes(node);
     if (kindOf(node) === "FunctionCallExpression") yield* argumentsOfCall(node);
@@ -115,14 +115,16 @@ function resultOf(text, globals) {
   const columns = code.ResultType && code.ResultType.Columns
     ? Bridge.toArray(code.ResultType.Columns).map((c) => [c.Name, c.Type.Name])
     : null;
-  // Where the binder has spoken there is nothing to add: it checks the arguments of its own functions.
-  const told = new Set(bound.map((d) => d.start));
-  const ours = [...letPass(code.Syntax)].filter((d) => !told.has(d.start));
+  // The binder checks the arguments of its own functions: add nothing where it has a diagnostic.
+  const reported = new Set(bound.map((d) => d.start));
+  const ours = [...acceptedByBinder(code.Syntax)].filter((d) => !reported.has(d.start));
   return { diagnostics: [...bound, ...ours], columns };
 }
 
-const globals = {};
-for (const [name, database] of Object.entries(input.databases)) globals[name] = globalsOf(database);
+const globals = {}; // built on first use: a few files do not need every workspace
 const results = {};
-for (const { id, database, text } of input.texts) results[id] = resultOf(text, globals[database]);
+for (const { id, database, text } of input.texts) {
+  globals[database] ??= globalsOf(input.databases[database]);
+  results[id] = resultOf(text, globals[database]);
+}
 process.stdout.write(JSON.stringify(results));

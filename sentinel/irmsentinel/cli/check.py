@@ -35,7 +35,7 @@ def main() -> int:
     others = len(loaded.artefacts) - functions
     print(
         f"KQL: {functions} functions, {others} queries, {len(exports)} aggregations, "
-        f"{len(summaries)} summary rules and {len(loaded.overrides)} local twins: nothing found."
+        f"{len(summaries)} summary rules and {len(loaded.overrides)} local overrides: nothing found."
     )
     return 0
 

@@ -10,7 +10,7 @@ import pytest
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import transforms
 from irmsentinel.content.tables import Table
-from irmsentinel.kql import checker
+from irmsentinel.kql import parser
 from irmsentinel.kql.engine import Engine
 
 LOADED = content.load()
@@ -29,7 +29,7 @@ def test_a_rule_takes_it(one: transforms.Transform) -> None:
 def test_microsofts_parser_gives_each_the_columns_of_its_table() -> None:
     """Names and types, whatever their order."""
     request = {
-        "library": str(MODULES / checker.LIBRARY),
+        "library": str(MODULES / parser.LIBRARY),
         "databases": {
             one.table.name: {
                 "tables": [
@@ -41,7 +41,7 @@ def test_microsofts_parser_gives_each_the_columns_of_its_table() -> None:
         },
         "texts": [{"id": one.table.name, "database": one.table.name, "text": one.kql} for one in ALL],
     }
-    script = LOADED.root / checker.SCRIPT
+    script = LOADED.root / parser.SCRIPT
     done = subprocess.run(
         [NODE, script], input=json.dumps(request), capture_output=True, text=True, check=True, timeout=100
     )

@@ -1,4 +1,4 @@
-"""The checker finds what it is there to find: literal artefacts and the findings they must give."""
+"""The checker reports every kind of problem: literal artefacts and the findings that they must give."""
 
 import shutil
 import sys
@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from irmcore.errors import ConfigurationError, DataError
 from irmsentinel.content import artefacts as content
-from irmsentinel.content import rules, workbooks
+from irmsentinel.content import catalogue
 from irmsentinel.kql import checker
+from irmsentinel.kql.findings import Finding
 
 NODE = Path(sys.executable).with_name("node")
 MODULES = Path(sys.prefix) / "kql"
 HEAD = "// Something.\n//\n// parameters: starttime:datetime\n// returns: TimeGenerated:datetime\n"
 
-#: artefact → path:line:column and code of each finding, and a part of its text.
+#: name → artefact, and the line:column, code and part of the message of each finding.
 BAD = {
     "a stray semicolon": (
         HEAD + "SigninLogs;\n| project TimeGenerated",
@@ -24,7 +25,7 @@ BAD = {
         HEAD + "SigninLogs\n| where Nope > 1\n| project TimeGenerated",
         [("6:9", "KS142", "Nope")],
     ),
-    "an unknown column of a table that is needed": (
+    "an unknown column of a required table": (
         HEAD.replace("returns", "needs: SigninLogs\n// returns")
         + "SigninLogs | where Nope > 1 | project TimeGenerated",
         [("6:20", "KS142", "Nope")],
@@ -39,12 +40,12 @@ BAD = {
         + "SigninLogs | where DurationMs in ('1') | project TimeGenerated",
         [("6:35", "XT1", "long with string")],
     ),
-    "another column than promised": (
+    "a column that `returns` does not promise": (
         HEAD.replace("returns", "needs: SigninLogs\n// returns")
         + "SigninLogs | project When = TimeGenerated",
         [("5:1", "OC1", "promises TimeGenerated:datetime; the query gives When:datetime")],
     ),
-    "another type than promised": (
+    "a type that `returns` does not promise": (
         HEAD.replace("returns", "needs: SigninLogs\n// returns")
         + "SigninLogs | project TimeGenerated = tostring(TimeGenerated)",
         [("5:1", "OC1", "TimeGenerated:string")],
@@ -53,23 +54,23 @@ BAD = {
         HEAD + "SigninLogs | project TimeGenerated",
         [("5:1", "KS204", "`needs`")],
     ),
-    "a join that does not say its kind": (
+    "a join without a kind": (
         HEAD.replace("returns", "needs: SigninLogs\n// returns")
         + "SigninLogs | join (SigninLogs | project UserId) on UserId | project TimeGenerated",
         [("6:14", "HR1", "innerunique")],
     ),
-    "a join with hints alone": (
+    "a join with hints but no kind": (
         HEAD.replace("returns", "needs: SigninLogs\n// returns")
         + "SigninLogs | join hint.strategy=broadcast (SigninLogs | project UserId) on UserId"
         " | project TimeGenerated",
         [("6:14", "HR1", "innerunique")],
     ),
-    "a text asked whether it is null": (
+    "isnull of a string": (
         HEAD.replace("returns", "needs: SigninLogs\n// returns")
         + "SigninLogs | where isnull(UserId) | project TimeGenerated",
         [("6:20", "HR2", "isempty")],
     ),
-    "the other sign of being unequal": (
+    "the other inequality operator": (
         HEAD.replace("returns", "needs: SigninLogs\n// returns")
         + "SigninLogs | where ResultType <> 0 | project TimeGenerated",
         [("6:34", "XT1", "string with long")],
@@ -84,19 +85,19 @@ BAD = {
         + "SigninLogs | where ResultType in ((SigninLogs | project DurationMs)) | project TimeGenerated",
         [("6:35", "XT1", "string with long")],
     ),
-    "an argument of another type": (
+    "an argument of the wrong type": (
         HEAD + "let f = (when:datetime) { print TimeGenerated = when };\nf('yesterday')",
-        [("6:3", "XT2", "wants datetime as when, not string")],
+        [("6:3", "XT2", "takes datetime as when, not string")],
     ),
-    "a named argument of another type": (
+    "a named argument of the wrong type": (
         HEAD + "let f = (when:datetime) { print TimeGenerated = when };\nf(when=1d)",
-        [("6:3", "XT2", "wants datetime as when, not timespan")],
+        [("6:3", "XT2", "takes datetime as when, not timespan")],
     ),
-    "a table that there is not": (
+    "an unknown table in `needs`": (
         HEAD.replace("returns", "needs: SigninLog\n// returns") + "print TimeGenerated = starttime",
         [("4:1", "HR8", "did you mean SigninLogs?")],
     ),
-    "an empty text compared": (
+    "a comparison with an empty string": (
         HEAD.replace("returns", "needs: SigninLogs\n// returns")
         + 'SigninLogs | where UserId == "" | project TimeGenerated',
         [("6:27", "HR6", "isempty")],
@@ -110,17 +111,17 @@ BAD = {
 
 
 GOOD = {
-    "a join with a hint and its kind": (
+    "a join with a hint and a kind": (
         HEAD.replace("returns", "needs: SigninLogs\n// returns")
         + "SigninLogs | join hint.strategy=broadcast kind=inner (SigninLogs | project UserId) on UserId"
         " | project TimeGenerated"
     ),
-    "a leg of a table that is missing, with its types": (
+    "a union leg of a missing table, with types": (
         HEAD.replace("TimeGenerated:datetime", "TimeGenerated:datetime, UserId:string")
         + "union isfuzzy=true (datatable(TimeGenerated:datetime, UserId:string)[]),"
         " (SigninLogs | project TimeGenerated, UserId)"
     ),
-    "a list, an argument and a number of the right family": (
+    "a list, an argument and a number of matching types": (
         HEAD.replace("returns", "needs: SigninLogs\n// returns")
         + "SigninLogs | where ResultType in (dynamic(['0'])) and DurationMs <> 1.5"
         " and TimeGenerated > starttime | project TimeGenerated"
@@ -133,7 +134,7 @@ GOOD = {
 
 
 def content_with(folder: Path, texts: list[str]) -> content.Content:
-    """The tables and the checker of the project, and these artefacts: Case0, Case1, …"""
+    """The project's tables and checker, and these artefacts: Case0, Case1, …"""
     for part in ("tables", "checker"):
         shutil.copytree(content.root() / part, folder / part)
     (folder / "parsers").mkdir()
@@ -142,40 +143,65 @@ def content_with(folder: Path, texts: list[str]) -> content.Content:
     return content.load(folder)
 
 
+NAMES = [*BAD, *GOOD]
+
+
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What is found in each example, bad or good: place, code and message."""
-    folder = tmp_path_factory.mktemp("content")
-    names = [*BAD, *GOOD]
-    loaded = content_with(folder, [*(text for text, _ in BAD.values()), *GOOD.values()])
-    said: dict[str, list[str]] = {name: [] for name in names}
-    for finding in checker.check(loaded, NODE, MODULES):
+def examples(tmp_path_factory: pytest.TempPathFactory) -> content.Content:
+    """Every example, bad or good."""
+    texts = [*(text for text, _ in BAD.values()), *GOOD.values()]
+    return content_with(tmp_path_factory.mktemp("content"), texts)
+
+
+@pytest.fixture(scope="module")
+def found(examples: content.Content) -> dict[str, list[str]]:
+    """Position, code and message of each finding, by example."""
+    return by_example(checker.check(examples, NODE, MODULES))
+
+
+def by_example(findings: list[Finding]) -> dict[str, list[str]]:
+    """Position, code and message of each finding, by example."""
+    by_name: dict[str, list[str]] = {name: [] for name in NAMES}
+    for finding in findings:
         file, _, rest = str(finding).partition(":")
-        said[names[int(Path(file).stem.removeprefix("Case"))]].append(rest)
-    return said
+        by_name[NAMES[int(Path(file).stem.removeprefix("Case"))]].append(rest)
+    return by_name
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_finding_has_file_line_and_column(found: dict[str, list[str]], name: str) -> None:
-    """Each is found where it is."""
+    """The checker reports each problem at its position."""
     for place, code, part in BAD[name][1]:
-        assert any(said.startswith(f"{place}: {code} ") and part in said for said in found[name]), found[name]
+        assert any(finding.startswith(f"{place}: {code} ") and part in finding for finding in found[name]), (
+            found[name]
+        )
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_what_is_right_is_passed(found: dict[str, list[str]], name: str) -> None:
-    """Nothing is found where nothing is wrong."""
+def test_correct_kql_has_no_findings(found: dict[str, list[str]], name: str) -> None:
+    """The checker reports nothing in correct KQL."""
     assert found[name] == []
 
 
-def test_a_finding_is_said_once(found: dict[str, list[str]]) -> None:
-    """An unknown column is found in every workspace, and printed once, without the bare one's advice."""
-    (finding,) = found["an unknown column of a table that is needed"]
+def test_a_finding_is_reported_once(found: dict[str, list[str]]) -> None:
+    """An unknown column is an error in every workspace. The report has it once, without advice on `needs`."""
+    (finding,) = found["an unknown column of a required table"]
     assert "`needs`" not in finding
 
 
-def test_each_query_is_tried_in_a_workspace_of_what_it_needs_alone(tmp_path: Path) -> None:
-    """What another query needs is no help."""
+def test_a_subset_has_the_findings_of_the_whole(
+    examples: content.Content, found: dict[str, list[str]]
+) -> None:
+    """Checking some artefacts reports what a full check reports for them, and nothing about others."""
+    chosen = examples.artefacts[::3]
+    some = by_example(checker.check(examples, NODE, MODULES, only=chosen))
+    names = {NAMES[int(artefact.name.removeprefix("Case"))] for artefact in chosen}
+    assert some == {name: found[name] if name in names else [] for name in NAMES}
+    assert any(some.values())
+
+
+def test_each_query_is_checked_with_only_the_tables_it_needs(tmp_path: Path) -> None:
+    """A table that another query needs does not count."""
     texts = [
         HEAD.replace("returns", f"needs: {table}\n// returns") + "SigninLogs | project TimeGenerated"
         for table in ("AuditLogs", "SigninLogs")
@@ -184,15 +210,30 @@ def test_each_query_is_tried_in_a_workspace_of_what_it_needs_alone(tmp_path: Pat
     assert (Path(finding.path).name, finding.code) == ("Case0.kql", "KS204")
 
 
-@pytest.mark.timeout(400)  # all of the content: a busy machine takes its time
-def test_the_content_has_nothing_to_find() -> None:
-    """`make kql`, as a test."""
-    loaded = workbooks.with_queries(rules.with_rules(content.load()))
-    assert [str(finding) for finding in checker.check(loaded, NODE, MODULES)] == []
+@pytest.mark.timeout(400)  # the whole content, perhaps on a busy machine
+def test_the_content_has_no_findings() -> None:
+    """`make kql` passes."""
+    assert [str(finding) for finding in checker.check(catalogue.load(), NODE, MODULES)] == []
+
+
+def test_a_file_has_its_artefacts() -> None:
+    """A workbook has several artefacts, a file of any other kind one."""
+    loaded, root = catalogue.load(), content.root()
+    for name in (
+        "parsers/IRMAuditGeneralRecords.kql",
+        "parsers/local_overrides/IRMAuditGeneralRecords.kql",
+        "aggregations/okta.yaml",
+        "summary_rules/web-proxy.yaml",
+        "hunting/IRMRepeatedDismissals.yaml",
+    ):
+        (artefact,) = catalogue.in_file(loaded, root / name)
+        assert artefact.path == root / name
+    assert len(catalogue.in_file(loaded, root / "workbooks" / "IRMAlerts.json")) > 1
+    assert catalogue.in_file(loaded, root / "parsers" / "Missing.kql") == []
 
 
 def test_a_missing_parser_says_how_to_get_it(tmp_path: Path) -> None:
-    """Rather than a failure of Node."""
+    """The message names `make kql`; Node does not run."""
     with pytest.raises(ConfigurationError, match="make kql"):
         checker.check(content.load(), NODE, tmp_path)
 
@@ -207,8 +248,8 @@ def test_a_missing_parser_says_how_to_get_it(tmp_path: Path) -> None:
         ("// Something.\n//\n// retruns: A:string\nSigninLogs", ":3", "Did you mean `returns`"),
     ],
 )
-def test_a_header_that_is_none_is_refused(tmp_path: Path, text: str, where: str, what: str) -> None:
-    """With file, line and the nearest right field."""
+def test_a_malformed_header_is_rejected(tmp_path: Path, text: str, where: str, what: str) -> None:
+    """The error has file, line and the nearest valid field."""
     with pytest.raises(DataError, match=what) as refused:
         content_with(tmp_path, [text])
     assert str(refused.value.where).endswith(f"Case0.kql{where}")

@@ -1,0 +1,28 @@
+"""All KQL of the content as artefacts, whatever kind of file it is in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from irmsentinel.content import aggregations, rules, workbooks
+from irmsentinel.content import artefacts as content
+from irmsentinel.content.aggregations import Aggregation, SummaryRule
+from irmsentinel.content.artefacts import Artefact, Content
+
+
+def load(top: Path | None = None) -> Content:
+    """The content with every query in it. Raises DataError or ConfigurationError with file and line."""
+    loaded = workbooks.with_queries(rules.with_rules(content.load(top)))
+    queries: list[Aggregation | SummaryRule] = [*aggregations.load(top).values()]
+    queries += aggregations.summary_rules(top).values()
+    return aggregations.checked(loaded, queries)
+
+
+def in_file(loaded: Content, path: Path) -> list[Artefact]:
+    """The artefacts of one file: several for a workbook, one for any other file, none for an unknown one."""
+    wanted = path.resolve()
+    return [
+        artefact
+        for artefact in (*loaded.artefacts, *loaded.overrides)
+        if artefact.path.with_name(artefact.path.name.partition("#")[0]).resolve() == wanted
+    ]

@@ -60,8 +60,8 @@ def main(keys: int, days: int) -> None:
         flat = [row for group in rows for row in group]
         timed(f"look {keys} keys up", lambda: sum(reader.day(row.day).has(row.key) for row in flat[::-1]))
         timed("merge one more batch", lambda: ledger.merge([unseal(pack(next(batches(BATCH_ROWS, 1))))]))
-        timed("redo one batch", lambda: ledger.redo(records[-1]))
-        timed("forget one batch", lambda: ledger.forget(records[-1]))
+        timed("redo one batch", lambda: ledger.merge_missing(records[-1]))
+        timed("forget one batch", lambda: ledger.remove(records[-1]))
         timed("rebuild all", lambda: ledger.rebuild(lambda: records))
 
 

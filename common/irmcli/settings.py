@@ -16,7 +16,7 @@ from irmcore import profile as profiles
 from irmcore.delivery import connection as connections
 from irmcore.delivery.connection import Connection
 from irmcore.delivery.sender import Service
-from irmcore.disk import make_all, system_disk
+from irmcore.disk import make_dirs, system_disk
 from irmcore.errors import ConfigurationError
 from irmcore.http import credentials
 from irmcore.http.credentials import Credential
@@ -57,7 +57,7 @@ class Settings:
     def outbox_ready(self) -> str:
         """The outbox directory, made with mode 0700 if need be. Raises ConfigurationError."""
         try:
-            make_all(system_disk(), str(self.outbox.absolute()))
+            make_dirs(system_disk(), str(self.outbox.absolute()))
             mode = self.outbox.stat().st_mode
         except OSError as error:
             raise ConfigurationError(

@@ -21,7 +21,7 @@ if sys.platform != "win32":
 
 
 #: What a disk answers for a file that it cannot give any more: the fault of that file, not of all.
-BROKEN = frozenset(
+BAD_FILE_ERRNOS = frozenset(
     {errno.EIO, errno.EBADMSG, errno.EISDIR, errno.ELOOP, getattr(errno, "EUCLEAN", errno.EIO)}
 )
 
@@ -255,12 +255,12 @@ class WindowsDisk(PosixDisk):
         return _Held(descriptor)
 
 
-def make_all(disk: Disk, path: str) -> None:
+def make_dirs(disk: Disk, path: str) -> None:
     """Make a directory, and those above it that are missing, each durably. Raises OSError."""
     if disk.exists(path):
         return
     parent = os.path.dirname(path)
-    make_all(disk, parent)
+    make_dirs(disk, parent)
     try:
         disk.make_dir(path)
     except FileExistsError:

@@ -15,7 +15,7 @@ from irmcore.delivery.sender import Report, Sender, Service
 from irmcore.disk import Disk
 from irmcore.http.upload import Transport
 from irmcore.intake import accept as intake
-from irmcore.intake.accept import Accepted
+from irmcore.intake.accept import RunResult
 from irmcore.outbox import Destination, Origin, Outbox, states
 from irmcore.outbox.rowkeys import unpack
 from irmcore.profile import Limits, Profile
@@ -74,11 +74,13 @@ class Connector:
         self.profile = small_profile(rows)
         self.where = Destination("purview-indicators", {"cloud": "emulator", "job_id": "1"}, in_doubt)
 
-    def accept(self, lines: Iterable[str]) -> Accepted:
+    def accept(self, lines: Iterable[str]) -> RunResult:
         """Hand rows over, as `irmexport send` does."""
         text = "\n".join(["User,When,Score,Note", *lines, ""])
         table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="rows.csv")
-        return intake.accept(table, self.profile, self.outbox, ORIGIN, where=self.where, patience=0.0)
+        return intake.accept(
+            table, self.profile, self.outbox, ORIGIN, destination=self.where, lock_timeout=0.0
+        )
 
     def sender(self, transport: Transport, *, in_flight: int = 1) -> Sender:
         service = Service(

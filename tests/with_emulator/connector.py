@@ -18,7 +18,7 @@ from irmcore.delivery.sender import Report, Sender
 from irmcore.disk import PosixDisk
 from irmcore.http import credentials
 from irmcore.intake import accept as intake
-from irmcore.intake.accept import Accepted
+from irmcore.intake.accept import RunResult
 from irmcore.outbox import Batch, Origin, Outbox
 from irmcore.profile import Profile
 from irmcore.shaping.readers import csv_table
@@ -75,13 +75,13 @@ class Rig:
         name = connections.outbox_name(self.connection)
         return Outbox(PosixDisk(), self.clock, f"{root}/{name}")
 
-    def accept(self, rows: Iterable[str]) -> Accepted:
+    def accept(self, rows: Iterable[str]) -> RunResult:
         """Hand rows to the outbox."""
         text = "\n".join([HEADER, *rows]) + "\n"
         table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="rows.csv")
         where = connections.destination(self.connection)
         at = self.profile.at(self.connection.connector)
-        return intake.accept(table, at, self.outbox, ORIGIN, where=where)
+        return intake.accept(table, at, self.outbox, ORIGIN, destination=where)
 
     def sender(
         self, change: Callable[[Connection], Connection] = lambda same: same, **service: Any

@@ -106,7 +106,7 @@ class Worker:
         text = "\n".join([HEADER, *(line(number) for number in range(first, first + count)), ""])
         table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="rows.csv")
         where = connections.destination(self.connection)
-        intake.accept(table, self.profile, self.outbox, Origin("t", "h", "tests"), where=where)
+        intake.accept(table, self.profile, self.outbox, Origin("t", "h", "tests"), destination=where)
         self.tell("accepted", first, count)
 
     def drain(self) -> Report:

@@ -14,7 +14,7 @@ from irmcore import profile as profiles
 from irmcore.clouds import CLOUDS
 from irmcore.errors import ConfigurationError, InputError, ProfileError
 from irmcore.intake import accept as intake
-from irmcore.intake.accept import Accepted
+from irmcore.intake.accept import RunResult
 from irmcore.profile.model import PLACEHOLDER
 
 from irmcli.exit_codes import DONE, ROWS_REFUSED
@@ -246,7 +246,7 @@ def _demand(made: list[Guess], read: _Sample, choices: Choices) -> None:
         )
 
 
-def _try(text: str, target: Path, sample: str) -> Accepted:
+def _try(text: str, target: Path, sample: str) -> RunResult:
     """The sample, shaped by the profile that ``text`` is. Raises ConfigurationError for wrong settings."""
     try:
         profile = profiles.parse(text, str(target))
@@ -294,7 +294,7 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48].strip("-") or "profile"
 
 
-def _show(output: Output, target: Path, made: list[Guess], possible: str | None, done: Accepted) -> None:
+def _show(output: Output, target: Path, made: list[Guess], possible: str | None, done: RunResult) -> None:
     rows = [(column.header, column.type, column.role, column.why) for column in made]
     output.table("Columns", ("column", "type", "role", "why"), rows)
     if possible is not None:
@@ -306,6 +306,6 @@ def _show(output: Output, target: Path, made: list[Guess], possible: str | None,
     output.line(f"Next: look it over, then irmexport wizard {target}")
 
 
-def _document(target: Path, made: list[Guess], done: Accepted) -> dict[str, Any]:
+def _document(target: Path, made: list[Guess], done: RunResult) -> dict[str, Any]:
     columns = [{"header": c.header, "type": c.type, "role": c.role, "why": c.why} for c in made]
     return {"profile": str(target), "columns": columns, **shaped.document(done)}

@@ -15,7 +15,7 @@ from irmcore.delivery.sender import Report, Service
 from irmcore.disk import system_disk
 from irmcore.errors import IrmError
 from irmcore.intake import accept as intake
-from irmcore.intake.accept import Accepted
+from irmcore.intake.accept import RunResult
 from irmcore.intake.pipeline import Progress
 from irmcore.outbox import Outbox
 from irmcore.profile import Profile
@@ -71,7 +71,7 @@ class ConnectorSession:
         details: Mapping[str, str],
         max_refused: int | None = None,
         progress: Progress | None = None,
-    ) -> Accepted:
+    ) -> RunResult:
         """Shape rows and keep them durably. Raises as `intake.accept`."""
         self.prepare()
         return intake.accept(
@@ -79,17 +79,17 @@ class ConnectorSession:
             self._profile,
             self.outbox,
             self._settings.origin(details),
-            where=connections.destination(self._connection),
+            destination=connections.destination(self._connection),
             name=name,
             max_refused=max_refused,
             progress=progress,
         )
 
-    def dry_run(self, table: Table, *, name: str, progress: Progress | None = None) -> Accepted:
+    def dry_run(self, table: Table, *, name: str, progress: Progress | None = None) -> RunResult:
         """The same, writing nothing."""
         return intake.dry_run(table, self._profile, self.outbox, name=name, progress=progress)
 
-    def show(self, done: Accepted, *, dry: bool) -> None:
+    def show(self, done: RunResult, *, dry: bool) -> None:
         """Tell what became of the rows."""
         shaped.show(self._output, done, dry=dry)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from irmcore.intake.accept import Accepted
+from irmcore.intake.accept import RunResult
 from irmcore.reasons import REASONS
 
 from irmcli.output import Output, count
 
 
-def document(done: Accepted) -> dict[str, Any]:
+def document(done: RunResult) -> dict[str, Any]:
     """The outcome as plain values."""
     return {
         "counts": done.counts.as_dict(),
@@ -25,7 +25,7 @@ def document(done: Accepted) -> dict[str, Any]:
     }
 
 
-def show(output: Output, done: Accepted, *, dry: bool) -> None:
+def show(output: Output, done: RunResult, *, dry: bool) -> None:
     """The outcome for a person."""
     counts = done.counts
     parts = [f"{counts.shaped:,} shaped"]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from irmcore.clock import Clock
-from irmcore.disk import Disk, Lock, make_all, system_disk
+from irmcore.disk import Disk, Lock, make_dirs, system_disk
 from irmcore.errors import ConfigurationError, OutboxBusy
 
 OWN = ("archive", "rejects", "errors")
@@ -67,7 +67,7 @@ class Folder:
                     where=str(place),
                     next_step="Move the file away, or rename it.",
                 )
-            make_all(self._disk, str(place.absolute()))
+            make_dirs(self._disk, str(place.absolute()))
         lock = self._disk.try_lock(str(self.root / _HIDDEN / "watch.lock"))
         if lock is None:
             raise OutboxBusy(
@@ -103,7 +103,7 @@ class Folder:
         target = self._work / found.name
         if target.exists():
             return None  # one of that name is being worked on: this one's turn comes
-        make_all(self._disk, str(target.parent.absolute()))
+        make_dirs(self._disk, str(target.parent.absolute()))
         try:
             found.path.rename(target)
         except OSError as error:
@@ -121,7 +121,7 @@ class Folder:
     def free(self, name: str, place: str, content: str) -> Path:
         """Where a file of this name and content (its digest) goes: another one of that name there stays."""
         target = self.root / place / name
-        make_all(self._disk, str(target.parent.absolute()))
+        make_dirs(self._disk, str(target.parent.absolute()))
         if not target.exists() or (target.is_file() and digest(target) == content):
             return target
         return target.with_name(f"{target.stem}.{content[:12]}{target.suffix}")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from irmcore.disk import make_all, system_disk
+from irmcore.disk import make_dirs, system_disk
 
 
 class ProcessedFiles:
@@ -25,7 +25,7 @@ class ProcessedFiles:
     def add(self, digest: str, record: Mapping[str, object]) -> None:
         """Remember a content, durably; ``record`` says when, under which name and with which counts."""
         path = self._path(digest)
-        make_all(self._disk, str(Path(path).parent))
+        make_dirs(self._disk, str(Path(path).parent))
         if not self.has(digest):
             self._disk.create(path, json.dumps(record, sort_keys=True).encode("ascii") + b"\n")
         self._disk.sync(path)

@@ -21,7 +21,7 @@ from irmcore.counts import Counts
 from irmcore.disk import Lock
 from irmcore.errors import DamageError, IrmError, OutboxBusy, OutboxFull, TooManyRefused
 from irmcore.intake.ledger.index import Ledger, in_parts
-from irmcore.intake.pipeline import TICK, Filled, Pipeline, Progress
+from irmcore.intake.pipeline import TICK, FilledBatch, Pipeline, Progress
 from irmcore.outbox import Batch, Destination, Draft, Manifest, Origin, Outbox, Staging, states
 from irmcore.outbox.rowkeys import Damaged, unseal
 from irmcore.profile import Profile
@@ -32,11 +32,11 @@ from irmcore.shaping.reject_file import Reject
 CONTENT_TYPE = "text/csv"
 
 #: How long a run waits for another one of the same connector, in seconds.
-PATIENCE = 300.0
+LOCK_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True)
-class Accepted:
+class RunResult:
     """What became of a run. ``reasons`` counts refusals by (column, reason code).
 
     ``batches`` are ids; ``rejects`` is the path of the reject file, if any row was refused. Of a dry
@@ -59,12 +59,12 @@ def accept(
     outbox: Outbox,
     origin: Origin,
     *,
-    where: Destination,
+    destination: Destination,
     name: str = "input",
     max_refused: int | None = None,
     progress: Progress | None = None,
-    patience: float = PATIENCE,
-) -> Accepted:
+    lock_timeout: float = LOCK_TIMEOUT,
+) -> RunResult:
     """Shape ``table`` and put it into ``box``, which is made if need be.
 
     Raises InputError, TooManyRefused, OutboxBusy, OutboxFull, UnknownFormat: each before anything
@@ -72,16 +72,16 @@ def accept(
     """
     try:
         outbox.create()
-        lock = locked(outbox, patience)
-        run = _Run(profile, outbox, origin, where, max_refused=max_refused, progress=progress)
+        lock = wait_for_intake_lock(outbox, lock_timeout)
+        run = _Run(profile, outbox, origin, destination, max_refused=max_refused, progress=progress)
         try:
             return run.run(table, name)
         except OSError as error:
-            raise disk_trouble(error, outbox.path, in_part=run.accepting) from error
+            raise disk_error(error, outbox.path, in_part=run.accepting) from error
         finally:
             lock.release()
     except OSError as error:
-        raise disk_trouble(error, outbox.path, in_part=False) from error
+        raise disk_error(error, outbox.path, in_part=False) from error
 
 
 def dry_run(
@@ -93,7 +93,7 @@ def dry_run(
     on_reject: Callable[[Reject, tuple[str, ...]], None] | None = None,
     on_row: Callable[[tuple[str, ...]], None] | None = None,
     progress: Progress | None = None,
-) -> Accepted:
+) -> RunResult:
     """Do all that ``accept`` does but write: a dry run. Without a ``box`` nothing counts as sent.
 
     Raises InputError, and DamageError where ``accept`` would repair the row ledger.
@@ -109,12 +109,12 @@ def dry_run(
             where=f"{outbox.path}/ledger" if outbox is not None else None,
             next_step="Send rows: that makes the ledger anew from the batches.",
         ) from None
-    return Accepted("", (), tuple(sizes), pipeline.counts(), dict(pipeline.reasons), pipeline.changed, None)
+    return RunResult("", (), tuple(sizes), pipeline.counts(), dict(pipeline.reasons), pipeline.changed, None)
 
 
-def locked(outbox: Outbox, patience: float = PATIENCE) -> Lock:
-    """The intake lock, waited for. Raises OutboxBusy after ``patience`` seconds."""
-    end = outbox.clock.monotonic() + patience
+def wait_for_intake_lock(outbox: Outbox, lock_timeout: float = LOCK_TIMEOUT) -> Lock:
+    """The intake lock, waited for. Raises OutboxBusy after ``lock_timeout`` seconds."""
+    end = outbox.clock.monotonic() + lock_timeout
     while True:
         lock = outbox.intake_lock()
         if lock is not None:
@@ -128,7 +128,7 @@ def locked(outbox: Outbox, patience: float = PATIENCE) -> Lock:
         outbox.clock.sleep(0.05)
 
 
-def disk_trouble(error: OSError, path: str, *, in_part: bool) -> IrmError:
+def disk_error(error: OSError, path: str, *, in_part: bool) -> IrmError:
     """An error of the file system as the operator's next step.
 
     ``in_part``: it came while batches were being accepted, so some may be; rows that are will be
@@ -161,7 +161,7 @@ class _Run:
         profile: Profile,
         outbox: Outbox,
         origin: Origin,
-        where: Destination,
+        destination: Destination,
         *,
         max_refused: int | None,
         progress: Progress | None,
@@ -169,7 +169,7 @@ class _Run:
         self._profile = profile
         self._outbox = outbox
         self._origin = origin
-        self._where = where
+        self._destination = destination
         self._max_refused = max_refused
         self._progress = progress
         self.accepting = False
@@ -177,7 +177,7 @@ class _Run:
         stamp = _time.strftime("%Y%m%dT%H%M%SZ", _time.gmtime(self._started))
         self._id = f"{stamp}-{secrets.token_hex(4)}"
 
-    def run(self, table: Table, name: str) -> Accepted:
+    def run(self, table: Table, name: str) -> RunResult:
         outbox = self._outbox
         outbox.sweep()
         known = open_ledger(outbox)
@@ -187,13 +187,13 @@ class _Run:
         finally:
             staging.close()
 
-    def _accept(self, table: Table, name: str, known: Ledger, staging: Staging) -> Accepted:
+    def _accept(self, table: Table, name: str, known: Ledger, staging: Staging) -> RunResult:
         pipeline = Pipeline(self._profile, known)
         refused = _RejectFile(staging)
         sizes: list[int] = []
-        filled: Filled | None = None
+        filled: FilledBatch | None = None
         for filled in pipeline.batches(table, name, self._progress, refused.add):
-            draft = Draft(filled.payload, CONTENT_TYPE, self._where, filled.rows, filled.rowkeys)
+            draft = Draft(filled.payload, CONTENT_TYPE, self._destination, filled.rows, filled.rowkeys)
             staging.add(draft)
             sizes.append(filled.rows)
         counts = pipeline.counts()
@@ -208,7 +208,7 @@ class _Run:
         reasons, changed = dict(pipeline.reasons), pipeline.changed
         del pipeline, filled  # what a run remembers of its rows goes before the ledger takes its own share
         ids, warning = self._commit(staging, counts, known)
-        done = Accepted(self._id, tuple(ids), tuple(sizes), counts, reasons, changed, path, warning)
+        done = RunResult(self._id, tuple(ids), tuple(sizes), counts, reasons, changed, path, warning)
         return self._recorded(done)
 
     def _commit(self, staging: Staging, counts: Counts, known: Ledger) -> tuple[list[str], str]:
@@ -222,7 +222,7 @@ class _Run:
     def _now_accepting(self) -> None:
         self.accepting = True
 
-    def _recorded(self, done: Accepted) -> Accepted:
+    def _recorded(self, done: RunResult) -> RunResult:
         """``done``, after the run's own record was written: also of runs with nothing new to send."""
         record = {
             "run": self._id,
@@ -300,7 +300,7 @@ def commit(
     staging.accept()  # from here on the run is accepted, whatever happens
     try:
         known.merge(_accepted(outbox, name) for name in names)
-        known.settle(staging.run)
+        known.discard(staging.run)
     except OSError as error:
         # The announcement stands, so the next run merges these batches before it looks.
         return f"the row ledger will be completed by the next run ({error.strerror})"
@@ -341,16 +341,16 @@ def open_ledger(outbox: Outbox) -> Ledger:
     known = _ledger(outbox)
     if not known.complete():
         return rebuild(outbox)
-    announced = known.announced()
+    announced = known.announcements()
     if announced:
         outbox.settle_moves()  # before the ledger says that their rows are accepted
     try:
         for run, names in announced.items():
             for records in in_parts(_accepted(outbox, name) for name in names):
-                known.redo(records)
+                known.merge_missing(records)
             for name in names:
-                known.forget(_withdrawn(outbox, name))
-            known.settle(run)
+                known.remove(_withdrawn(outbox, name))
+            known.discard(run)
     except Damaged:
         return rebuild(outbox)
     return known
@@ -372,8 +372,8 @@ def rebuild(outbox: Outbox) -> Ledger:
     known.create()
     outbox.settle_moves()
     known.rebuild(lambda: (_standing(outbox, name) for name in outbox.ids()))
-    for run in known.announced():
-        known.settle(run)
+    for run in known.announcements():
+        known.discard(run)
     return known
 
 

@@ -23,12 +23,12 @@ from irmcore.outbox.rowkeys import IDENTITY, pack_columns
 from irmcore.profile import Profile
 from irmcore.shaping.batches import Batcher, Lines
 from irmcore.shaping.blocks import BLOCK_ROWS, Block
-from irmcore.shaping.collisions import greatest
+from irmcore.shaping.collisions import keep_greatest
 from irmcore.shaping.keys import UserTimeKeys, numbers
-from irmcore.shaping.readers import Again, Table
+from irmcore.shaping.readers import Reopenable, Table
 from irmcore.shaping.reject_file import Reject
 from irmcore.shaping.rows import ShapedBlock, ShapedRow, Shaper
-from irmcore.shaping.spreading import first_places, places, written
+from irmcore.shaping.spreading import candidate_times, first_candidates, format_times
 from irmcore.shaping.times import canonical
 
 #: How often ``progress`` is told, in rows.
@@ -38,7 +38,7 @@ TICK = 2_000
 Progress = Callable[[int], None]
 
 
-class Filled:
+class FilledBatch:
     """A batch before it has an id: payload, and what names its rows, which goes with the id into a file."""
 
     def __init__(self, payload: bytes, names: list[bytes], days: list[int]) -> None:
@@ -105,7 +105,7 @@ class _Aimer:
         """The first place of each row."""
         days = [time // DAY_MICROSECONDS for time in block.times]
         spread = self._policy == "spread"
-        wire = first_places(block.times, block.keys, self._step) if spread else list(block.times)
+        wire = first_candidates(block.times, block.keys, self._step) if spread else list(block.times)
         return _Aims(days, wire, self._slots.keys(block.users, wire))
 
     def names(self, block: ShapedBlock, aims: _Aims) -> bytes:
@@ -116,7 +116,7 @@ class _Aimer:
         return _Going(names, aims.days, Lines.of(self._on_the_wire(block, aims.wire)))
 
     def going_without(self, block: ShapedBlock, aims: _Aims, dropped: Sequence[int]) -> _Going:
-        """The rows of a block at their places, but for some."""
+        """The rows of a block, but for some."""
         keep = [True] * len(aims.days)
         for at in dropped:
             keep[at] = False
@@ -128,15 +128,15 @@ class _Aimer:
         if self._policy != "spread":
             return block.whole_columns()
         columns = list(block.columns)
-        columns[block.time_at] = written(columns[block.time_at], wire, self._step)
+        columns[block.time_at] = format_times(columns[block.time_at], wire, self._step)
         return columns
 
     def slot(self, user: str, time: int) -> int:
         return self._slots.key(user, time)
 
-    def places(self, time: int, key: bytes) -> Iterable[int]:
+    def candidate_times(self, time: int, key: bytes) -> Iterable[int]:
         """The times (µs) that the policy lets a row take."""
-        return places(time, key, self._step) if self._policy == "spread" else (time,)
+        return candidate_times(time, key, self._step) if self._policy == "spread" else (time,)
 
 
 class Pipeline:
@@ -165,7 +165,7 @@ class Pipeline:
         progress: Progress | None = None,
         on_reject: Callable[[Reject, tuple[str, ...]], None] | None = None,
         on_row: Callable[[tuple[str, ...]], None] | None = None,
-    ) -> Iterator[Filled]:
+    ) -> Iterator[FilledBatch]:
         """The batches of ``table``, each as soon as it is full. Raises InputError."""
         self._name, self._header = name, table.header
         self._on_reject, self._progress = on_reject, progress
@@ -187,7 +187,7 @@ class Pipeline:
         if self._profile.collisions.policy == "keep-greatest":
             yield from self._greatest(map(self._shape, table.blocks()))
             return
-        again = table.again
+        again = table.reopenable
         members = 0
         if again is not None:
             members = crew.members(again.size) if self._members is None else self._members
@@ -214,10 +214,10 @@ class Pipeline:
             for told in range(before // TICK + 1, self._read // TICK + 1):
                 self._progress(told * TICK)
 
-    def _member(self, again: Again, members: int, number: int) -> Iterator[Any]:
+    def _member(self, again: Reopenable, members: int, number: int) -> Iterator[Any]:
         """What a member of a crew does; () for a stretch whose rows must be looked at one by one."""
-        stretches = again.walk(lambda at: at % members == number)
-        for source in (found for at, found in enumerate(stretches) if at % members == number):
+        chunks = again.walk(lambda at: at % members == number)
+        for source in (found for at, found in enumerate(chunks) if at % members == number):
             shaped = self._aimer.shaped(source) if isinstance(source, Block) else None
             if shaped is None or not self._batcher.surely_fits(shaped.block.largest):
                 yield ()
@@ -227,7 +227,7 @@ class Pipeline:
             refused = list(map(tuple, shaped.refused))
             yield len(shaped.source), refused, going.names, going.days, going.lines.text, going.lines.ends
 
-    def _gathered(self, mates: Crew, again: Again) -> Iterator[_Shaped | _Done]:
+    def _gathered(self, mates: Crew, again: Reopenable) -> Iterator[_Shaped | _Done]:
         """The stretches of a crew in their order; what no member gives is shaped here."""
         walk = _Walk(again)
         for number in count():
@@ -262,7 +262,7 @@ class Pipeline:
                 for number, row in zip(block.positions, block.rows()):
                     yield source.lines[number], tuple(source.rows[number]), row
 
-        kept, merged = greatest(rows(), threshold)
+        kept, merged = keep_greatest(rows(), threshold)
         self._merged += merged
         for start in range(0, len(kept), BLOCK_ROWS):
             lines, values, shaped = zip(*kept[start : start + BLOCK_ROWS])
@@ -351,14 +351,14 @@ class Pipeline:
             self._skipped += 1
             return ""
         placed = None
-        for time in self._aimer.places(block.times[at], key):
+        for time in self._aimer.candidate_times(block.times[at], key):
             slot = self._aimer.slot(user, time)
             holders = self._holders(slot, before)
             if not holders and (day is None or not self._respected(slot, day)):
                 placed = time, slot
                 break
             if key in holders:
-                # A row takes the first free of its places, so an equal one meets it before any free one.
+                # A row takes the first free time, so an equal one meets it before any free one.
                 self._merged += 1
                 return ""
         changed = day is not None and day.has_subject(key)
@@ -390,7 +390,7 @@ class Pipeline:
 
     # -- batches ------------------------------------------------------------------------
 
-    def _fill(self, rows: _Going) -> Iterator[Filled]:
+    def _fill(self, rows: _Going) -> Iterator[FilledBatch]:
         total, size = len(rows.days), IDENTITY.size
         self._shaped += total
         names = [rows.names[at : at + size] for at in range(0, total * size, size)]
@@ -403,8 +403,8 @@ class Pipeline:
             if start < total:
                 yield self._take()
 
-    def _take(self) -> Filled:
-        filled = Filled(self._batcher.take(), self._names, self._days)
+    def _take(self) -> FilledBatch:
+        filled = FilledBatch(self._batcher.take(), self._names, self._days)
         self._names, self._days = [], []
         return filled
 
@@ -412,7 +412,7 @@ class Pipeline:
 class _Walk:
     """An input's stretches, of which one is wanted now and then, in their order."""
 
-    def __init__(self, again: Again) -> None:
+    def __init__(self, again: Reopenable) -> None:
         self._wanted = -1
         self._stretches = enumerate(again.walk(lambda at: at == self._wanted))
         self._last: tuple[int, Block | int] = (-1, 0)
@@ -435,7 +435,7 @@ class _Walk:
         return block
 
 
-def _stamp(again: Again) -> tuple[int, int]:
+def _stamp(again: Reopenable) -> tuple[int, int]:
     """What changes when somebody writes to the input."""
     found = os.fstat(again.file)
     return found.st_size, found.st_mtime_ns

@@ -315,8 +315,8 @@ class Operations:
             known.announce(batch.id, [batch.id])
             batch = outbox.give_up(batch)
             outbox.note(batch, {"event": "withdrawn", "by": who, "why": why})
-            known.forget(rows)
-            known.settle(batch.id)
+            known.remove(rows)
+            known.discard(batch.id)
             outbox.finish(batch)
         finally:
             lock.release()

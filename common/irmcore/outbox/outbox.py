@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, NamedTuple
 
 from irmcore.clock import Clock
-from irmcore.disk import BROKEN, Disk, Lock
+from irmcore.disk import BAD_FILE_ERRNOS, Disk, Lock
 from irmcore.errors import (
     BatchDamaged,
     BatchDenied,
@@ -62,7 +62,7 @@ def _its_own(batch: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (*BROKEN, errno.EACCES):
+        if error.errno not in (*BAD_FILE_ERRNOS, errno.EACCES):
             raise
         raise BatchUnwritable(error, batch) from error
 
@@ -233,7 +233,7 @@ class Outbox:
         except (FileNotFoundError, NotADirectoryError, KeyError, TypeError):
             state, number, damaged = None, -1, True
         except OSError as error:
-            if error.errno not in BROKEN:
+            if error.errno not in BAD_FILE_ERRNOS:
                 raise
             state, number, damaged = None, -1, True
         return Batch(name, path, place.split("/", 1)[0], state, number, damaged)
@@ -314,7 +314,7 @@ class Outbox:
                 next_step="Give the outbox to the user who runs this (files 0600, directories 0700).",
             ) from None
         except OSError as error:
-            if error.errno not in BROKEN:
+            if error.errno not in BAD_FILE_ERRNOS:
                 raise
             raise BatchDamaged(
                 f"the disk cannot read it ({error.strerror})",

@@ -12,13 +12,13 @@ import errno
 import os
 import re
 
-from irmcore.disk import BROKEN, Disk, Lock
+from irmcore.disk import BAD_FILE_ERRNOS, Disk, Lock
 
 _BAY = re.compile(r"[0-9]{1,9}")
 #: No machine has as many runs at a time.
 _MOST = 1_000
 #: What is the fault of one bay (another user's, or with a file that the disk cannot give), not of the disk.
-_OF_ONE = BROKEN | {errno.EACCES, errno.EPERM, errno.ENOTDIR}
+_OF_ONE = BAD_FILE_ERRNOS | {errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
 class Bay:

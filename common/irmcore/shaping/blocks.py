@@ -88,7 +88,7 @@ class Rows(Iterator[SourceRow]):
             self._rows = iter(sorted([*good, *block.refused])) if block.refused else good
 
 
-def grouped(rows: Iterable[SourceRow]) -> Iterator[Block]:
+def in_blocks(rows: Iterable[SourceRow]) -> Iterator[Block]:
     """The blocks of rows that come one by one."""
     good: list[tuple[str, ...]] = []
     lines: list[int] = []
@@ -108,7 +108,7 @@ def grouped(rows: Iterable[SourceRow]) -> Iterator[Block]:
         yield Block(good, lines, refused)
 
 
-def fitting(columns: Sequence[Sequence[str]], before: int) -> int:
+def next_block_rows(columns: Sequence[Sequence[str]], before: int) -> int:
     """How many rows the next block takes, after one of these columns and ``before`` rows.
 
     From a sample, and at most twice as many: where rows grow suddenly, one block is larger.

@@ -13,7 +13,7 @@ from irmcore.shaping.rows import ShapedRow
 NumberedRow = tuple[int, tuple[str, ...], ShapedRow]
 
 
-def greatest(rows: Iterator[NumberedRow], threshold: int) -> tuple[list[NumberedRow], int]:
+def keep_greatest(rows: Iterator[NumberedRow], threshold: int) -> tuple[list[NumberedRow], int]:
     """The kept rows in the order of their pairs' first, and how many were folded into them.
 
     ``threshold`` is the column's position. Of equal thresholds the smaller row key stays, so that the

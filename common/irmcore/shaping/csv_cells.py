@@ -32,7 +32,7 @@ _BEFORE_A_QUOTE = frozenset(("", ",", "\n"))
 _BEHIND_A_QUOTE = frozenset(("", ",", "\n", "\r"))
 
 
-class Broken(NamedTuple):
+class BrokenRow(NamedTuple):
     """A row that csv.reader cannot divide: its words, which never quote the row, and the line it stopped at.
 
     ``spans``: the row began on an earlier line than that.
@@ -43,7 +43,7 @@ class Broken(NamedTuple):
     spans: bool
 
 
-class Stretch(NamedTuple):
+class Chunk(NamedTuple):
     """Rows that stood together: as ``columns`` if all are as wide as they must be, else as ``rows``.
 
     ``lines`` has the first line of each (from 1) and of what follows. An empty line is a row without cells.
@@ -53,7 +53,7 @@ class Stretch(NamedTuple):
     columns: Sequence[list[str]]
     rows: list[list[str]]
     lines: Sequence[int]
-    broken: Broken | None = None
+    broken: BrokenRow | None = None
 
 
 class Cells:
@@ -62,7 +62,7 @@ class Cells:
     The caller sets csv's field size limit.
     """
 
-    def __init__(self, stream: BinaryIO | Part, *, bom: bool = False, piece: int = PIECE) -> None:
+    def __init__(self, stream: BinaryIO | FileSlice, *, bom: bool = False, piece: int = PIECE) -> None:
         """``bom``: a byte order mark at the beginning is passed over. ``piece``: bytes of a stretch."""
         self._stream = stream
         self._bom = bom
@@ -80,11 +80,11 @@ class Cells:
         self._left = feed.left()
         return row
 
-    def stretches(self, width: int) -> Iterator[Stretch]:
+    def chunks(self, width: int) -> Iterator[Chunk]:
         """All rows that follow. A row that is broken ends its stretch; the next one begins behind it."""
-        return (stretch for stretch in self.some(width, lambda _: True) if isinstance(stretch, Stretch))
+        return (chunk for chunk in self.some(width, lambda _: True) if isinstance(chunk, Chunk))
 
-    def some(self, width: int, wanted: Callable[[int], bool]) -> Iterator[Stretch | int]:
+    def some(self, width: int, wanted: Callable[[int], bool]) -> Iterator[Chunk | int]:
         """The same, but of stretches whose number (from 0) is not wanted only how many rows they have.
 
         Where rows cannot be counted without reading them, the stretch is given all the same.
@@ -142,7 +142,7 @@ class Cells:
             text += more
         return text, []
 
-    def _divided(self, parts: list[str], width: int) -> Stretch | None:
+    def _divided(self, parts: list[str], width: int) -> Chunk | None:
         """The cells between the separators outside quotes; what is inside is then put where it stood."""
         inside = parts[1::2]
         text = "\0".join(parts[::2])  # which has no NUL: `_piece`
@@ -168,9 +168,9 @@ class Cells:
                     more[at // stride] += len(_LINE_BREAK(cells[at]))
                 lines = list(accumulate((self._line, *more.values())))
         self._line = lines[-1]
-        return Stretch([cells[at::stride] for at in range(width)], [], lines)
+        return Chunk([cells[at::stride] for at in range(width)], [], lines)
 
-    def _read(self, text: str) -> Stretch:
+    def _read(self, text: str) -> Chunk:
         """The rows of ``text`` by csv.reader, one by one; the last may go on behind it."""
         feed = _Feed(text, self._piece)
         reader = csv.reader(feed, strict=True)
@@ -182,12 +182,12 @@ class Cells:
                 rows.append(next(reader))
             except csv.Error as error:
                 spans = self._line + reader.line_num - 1 > lines[-1]
-                broken = Broken(str(error), feed.last.rstrip("\r\n"), spans)
+                broken = BrokenRow(str(error), feed.last.rstrip("\r\n"), spans)
                 break
             lines.append(self._line + reader.line_num)
         self._line += reader.line_num
         self._left = feed.left()
-        return Stretch((), rows, lines, broken)
+        return Chunk((), rows, lines, broken)
 
 
 def _are_at_borders(parts: list[str]) -> bool:
@@ -228,7 +228,7 @@ def _put(cells: list[str], outside: list[str], inside: list[str]) -> Sequence[in
     return [at for at in dict.fromkeys(places) if "\n" in cells[at] or "\r" in cells[at]]
 
 
-class Part(io.RawIOBase):
+class FileSlice(io.RawIOBase):
     """A part of an open file as a stream of its own, which does not move the file's."""
 
     def __init__(self, file: int, start: int, length: int) -> None:

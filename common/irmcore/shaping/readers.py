@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple
 
 from irmcore.errors import InputError
-from irmcore.shaping.blocks import Block, Rows, SourceRow, grouped
-from irmcore.shaping.csv_cells import NUL_MARK, Cells, Part, Stretch
+from irmcore.shaping.blocks import Block, Rows, SourceRow, in_blocks
+from irmcore.shaping.csv_cells import NUL_MARK, Cells, Chunk, FileSlice
 
 #: A field longer than this cannot be part of an upload; it is most often a quote that never closes.
 MAX_FIELD_CHARACTERS = 4 * 1024 * 1024
 
 
-class Again(NamedTuple):
+class Reopenable(NamedTuple):
     """An input that can be walked by several at once, each from its beginning.
 
     ``walk`` gives the blocks of the stretches whose number is wanted, from 0, and of others perhaps only how
@@ -42,16 +42,16 @@ class Again(NamedTuple):
 class Table:
     """The header and the rows of an input; ``rows``, or ``blocks``, can be walked once.
 
-    ``again`` is there where the input is a file that can be read several times.
+    ``reopenable`` is set where the input is a file that can be read several times.
     """
 
     header: tuple[str, ...]
     rows: Iterator[SourceRow]
-    again: Again | None = None
+    reopenable: Reopenable | None = None
 
     def blocks(self) -> Iterator[Block]:
         """The same rows some hundred at a time."""
-        return self.rows.blocks if isinstance(self.rows, Rows) else grouped(self.rows)
+        return self.rows.blocks if isinstance(self.rows, Rows) else in_blocks(self.rows)
 
 
 def decompressed(stream: io.BufferedReader, name: str) -> io.BufferedReader:
@@ -93,7 +93,7 @@ def csv_table(stream: io.BufferedReader, *, name: str, ragged: str = "refuse") -
     Raises InputError for an empty file, UTF-16, a repeated header or a quote that never closes.
     """
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
-    again = _again(stream, name=name, ragged=ragged)
+    reopenable = _reopenable(stream, name=name, ragged=ragged)
     cells = Cells(stream, bom=True)
     try:
         header = _first_row(cells)
@@ -114,21 +114,21 @@ def csv_table(stream: io.BufferedReader, *, name: str, ragged: str = "refuse") -
         if first[cell] != number:
             # By number, not by name: of a file without a header this is the first row.
             raise _bad_header(name, f"columns {first[cell]} and {number} of the header have the same name")
-    return Table(header, Rows(_csv_blocks(cells, len(header), name=name, ragged=ragged)), again)
+    return Table(header, Rows(_csv_blocks(cells, len(header), name=name, ragged=ragged)), reopenable)
 
 
-def _again(stream: io.BufferedReader, *, name: str, ragged: str) -> Again | None:
+def _reopenable(stream: io.BufferedReader, *, name: str, ragged: str) -> Reopenable | None:
     """How to walk the file again, if the stream is one at its beginning."""
     if not isinstance(stream.raw, io.FileIO) or not stream.seekable() or stream.tell():
         return None
     file, size = stream.fileno(), os.fstat(stream.fileno()).st_size
 
     def walk(wanted: Callable[[int], bool]) -> Iterator[Block | int]:
-        cells = Cells(Part(file, 0, size), bom=True)
+        cells = Cells(FileSlice(file, 0, size), bom=True)
         width = len(_first_row(cells))
         return _some_csv_blocks(cells.some(width, wanted), width, name=name, ragged=ragged)
 
-    return Again(walk, file, size)
+    return Reopenable(walk, file, size)
 
 
 def _bad_header(name: str, what: str) -> InputError:
@@ -147,20 +147,20 @@ def _first_row(cells: Cells) -> tuple[str, ...]:
 
 
 def _csv_blocks(cells: Cells, width: int, *, name: str, ragged: str) -> Iterator[Block]:
-    blocks = _some_csv_blocks(cells.stretches(width), width, name=name, ragged=ragged)
+    blocks = _some_csv_blocks(cells.chunks(width), width, name=name, ragged=ragged)
     return (block for block in blocks if isinstance(block, Block))
 
 
 def _some_csv_blocks(
-    stretches: Iterator[Stretch | int] | Iterator[Stretch], width: int, *, name: str, ragged: str
+    chunks: Iterator[Chunk | int] | Iterator[Chunk], width: int, *, name: str, ragged: str
 ) -> Iterator[Block | int]:
-    for stretch in stretches:
-        if isinstance(stretch, int):
-            yield stretch
+    for chunk in chunks:
+        if isinstance(chunk, int):
+            yield chunk
             continue
-        rows, lines, broken = stretch.rows, stretch.lines, stretch.broken
-        if stretch.columns:
-            block = Block(None, lines[:-1], columns=stretch.columns)
+        rows, lines, broken = chunk.rows, chunk.lines, chunk.broken
+        if chunk.columns:
+            block = Block(None, lines[:-1], columns=chunk.columns)
         else:
             block = _ragged_block(rows, lines, width, ragged)
         if broken is None:

@@ -19,7 +19,7 @@ from irmcore.shaping.times import canonical
 WINDOWS: dict[int, int] = {1: 1_000_000, 1_000: 60_000_000, 1_000_000: 3_600_000_000}
 
 
-def places(time: int, key: bytes, step: int) -> Iterator[int]:
+def candidate_times(time: int, key: bytes, step: int) -> Iterator[int]:
     """All times (µs) that the row may take, the one that its key says first. ``step`` in µs."""
     window = WINDOWS[step]
     start = time - time % window
@@ -29,7 +29,7 @@ def places(time: int, key: bytes, step: int) -> Iterator[int]:
         yield start + (first + probe) % slots * step
 
 
-def first_places(times: Sequence[int], keys: Sequence[bytes], step: int) -> list[int]:
+def first_candidates(times: Sequence[int], keys: Sequence[bytes], step: int) -> list[int]:
     """Of each row what ``places`` gives first."""
     window = WINDOWS[step]
     slots = window // step
@@ -40,7 +40,7 @@ def first_places(times: Sequence[int], keys: Sequence[bytes], step: int) -> list
     ]
 
 
-def written(briefs: Sequence[str], times: Sequence[int], step: int) -> list[str]:
+def format_times(briefs: Sequence[str], times: Sequence[int], step: int) -> list[str]:
     """The canonical texts of ``times``, which are places of rows whose own times are ``briefs``."""
     if step != 1:
         return list(map(canonical, times))

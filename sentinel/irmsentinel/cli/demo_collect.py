@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from irmcore.clock import SystemClock
-from irmcore.disk import make_all, system_disk
+from irmcore.disk import make_dirs, system_disk
 from irmcore.errors import ConfigurationError
 from irmcore.outbox import Origin
 
@@ -39,7 +39,7 @@ def act(output: Voice, place: Path) -> list[tuple[str, bool]]:
         "IRM alerts collected: Management API → outbox → table → IRMAlerts (records all made up)", "bold"
     )
     outbox = str((place / "outbox").absolute())
-    make_all(system_disk(), outbox)
+    make_dirs(system_disk(), outbox)
     with running_emulator(place / "tenant", alerts=_ALERTS) as running:
         settings = use_emulator(collector_settings.parse(settings_text(), "collector.yaml"), place / "tenant")
         origin = Origin("demo", "here", "collector", {})

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 import click
-from irmcore.intake.accept import Accepted
+from irmcore.intake.accept import RunResult
 from irmcore.outbox import Outbox
 from irmcore.shaping.readers import Table
 
@@ -22,13 +22,13 @@ class Way(Protocol):
     def prepare(self) -> None:
         """Make the outbox. Raises ConfigurationError for settings that cannot work."""
 
-    def accept(self, table: Table, *, name: str, details: Mapping[str, str]) -> Accepted:
+    def accept(self, table: Table, *, name: str, details: Mapping[str, str]) -> RunResult:
         """Shape rows and keep them durably. Raises IrmError: then nothing of them was accepted."""
 
-    def dry_run(self, table: Table, *, name: str) -> Accepted:
+    def dry_run(self, table: Table, *, name: str) -> RunResult:
         """The same, writing nothing."""
 
-    def show(self, done: Accepted, *, dry: bool) -> None:
+    def show(self, done: RunResult, *, dry: bool) -> None:
         """Tell what became of the rows."""
 
     def drain(self) -> int:

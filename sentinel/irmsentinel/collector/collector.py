@@ -130,7 +130,7 @@ class Collector:
         except TokenTrouble as trouble:
             raise no_token(trouble) from None
         except OSError as error:
-            raise intake.disk_trouble(error, self.outbox.path, in_part=True) from error
+            raise intake.disk_error(error, self.outbox.path, in_part=True) from error
         finally:
             lock.release()
 
@@ -301,7 +301,7 @@ class _Run:
         if not self._items:
             return
         if self._rows:
-            lock = intake.locked(self._outbox)
+            lock = intake.wait_for_intake_lock(self._outbox)
             try:
                 self._accept()
             finally:

@@ -86,7 +86,7 @@ class CollectorService:
         try:
             return self._round(backfill=backfill, progress=progress)
         except OSError as error:
-            raise intake.disk_trouble(error, self.outbox.path, in_part=True) from error
+            raise intake.disk_error(error, self.outbox.path, in_part=True) from error
         finally:
             self.feed.close()  # until the next round nobody needs its connections
 

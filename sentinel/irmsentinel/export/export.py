@@ -21,9 +21,9 @@ from typing import Any, Protocol
 from irmcore.clock import Clock, SystemClock
 from irmcore.counts import Counts
 from irmcore.errors import ConfigurationError, DamageError, DataError
-from irmcore.intake.accept import Accepted
+from irmcore.intake.accept import RunResult
 from irmcore.outbox import Outbox
-from irmcore.shaping.blocks import BLOCK_ROWS, Block, Rows, fitting
+from irmcore.shaping.blocks import BLOCK_ROWS, Block, Rows, next_block_rows
 from irmcore.shaping.readers import Table
 
 from irmsentinel.azure.query_errors import Throttled, TooMuch
@@ -60,10 +60,10 @@ class Connector(Protocol):
     def outbox(self) -> Outbox:
         """The connector's outbox; it may not exist yet."""
 
-    def accept(self, table: Table, *, name: str, details: Mapping[str, str]) -> Accepted:
+    def accept(self, table: Table, *, name: str, details: Mapping[str, str]) -> RunResult:
         """Shape rows and store them durably. Raises IrmError if no row was accepted."""
 
-    def dry_run(self, table: Table, *, name: str) -> Accepted:
+    def dry_run(self, table: Table, *, name: str) -> RunResult:
         """Shape rows and count them; writes nothing."""
 
 
@@ -138,7 +138,7 @@ class Export:
         connector: Connector,
         *,
         clock: Clock | None = None,
-        on_accepted: Callable[[Accepted], None] = lambda _: None,
+        on_accepted: Callable[[RunResult], None] = lambda _: None,
     ) -> None:
         """`on_accepted` is given what became of the rows of each piece."""
         self._aggregation = aggregation
@@ -300,7 +300,7 @@ def _blocks(result: Result) -> Iterator[Block]:
     while part := list(islice(walked, size)):
         columns = list(map(_texts, zip(*part, strict=True), kinds))
         yield Block(None, range(start, start + len(part)), columns=columns)
-        start, size = start + len(part), fitting(columns, size)
+        start, size = start + len(part), next_block_rows(columns, size)
 
 
 def _texts(values: Sequence[Any], kind: str) -> Sequence[str]:

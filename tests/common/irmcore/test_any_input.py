@@ -87,7 +87,9 @@ def accepted(read: Callable[[bytes], Table], data: bytes) -> None:
     going: list[tuple[str, ...]] = []
     try:
         dry = intake.dry_run(read(data), small_profile(), None, on_row=going.append)
-        done = intake.accept(read(data), small_profile(), connector.outbox, ORIGIN, where=connector.where)
+        done = intake.accept(
+            read(data), small_profile(), connector.outbox, ORIGIN, destination=connector.where
+        )
     except InputError:
         assert disk.names(f"{connector.outbox.path}/ready") == []
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from irmcore.disk import Disk, PosixDisk, make_all
+from irmcore.disk import Disk, PosixDisk, make_dirs
 
 from tests.fakes.powerloss import PowerLossDisk
 
@@ -205,10 +205,10 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_made_with_those_above_it_each_durably() -> None:
-    """After make_all no power loss takes any of the directories that were made."""
+    """After make_dirs no power loss takes any of the directories that were made."""
     disk = PowerLossDisk()
-    make_all(disk, "/a/b/c")
-    make_all(disk, "/a/b/c")
+    make_dirs(disk, "/a/b/c")
+    make_dirs(disk, "/a/b/c")
     afterwards = list(disk.after_power_loss(1000))
     assert afterwards
     assert all(after.exists("/a/b/c") for after in afterwards)

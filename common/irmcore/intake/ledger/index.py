@@ -200,7 +200,7 @@ class Ledger:
         self._disk.create(path, json.dumps(batches).encode("ascii"), sync=True)
         self._disk.sync_dir(f"{self._path}/pending")
 
-    def announced(self) -> dict[str, list[str]]:
+    def announcements(self) -> dict[str, list[str]]:
         """The announcements of runs that did not end: run → batch ids.
 
         One that cannot be read was cut off while it was written, before any of its batches moved.
@@ -213,7 +213,7 @@ class Ledger:
                 found[run] = []
         return found
 
-    def settle(self, run: str) -> None:
+    def discard(self, run: str) -> None:
         """Drop an announcement, after its batches were merged. It may come back, which changes nothing."""
         path = f"{self._path}/pending/{run}"
         if self._disk.exists(path):  # a repair meanwhile has settled them all
@@ -245,7 +245,7 @@ class Ledger:
             self._disk.create(path, group)
         self._days.pop(number, None)
 
-    def redo(self, records: bytes) -> None:
+    def merge_missing(self, records: bytes) -> None:
         """Merge records of which some may stand already. Raises Damaged."""
         missing = []
         for number, group in _grouped(records).items():
@@ -253,7 +253,7 @@ class Ledger:
             missing += [record for record in _divided(group) if record not in there]
         self.merge([b"".join(missing)])
 
-    def forget(self, records: bytes) -> None:
+    def remove(self, records: bytes) -> None:
         """Take the rows of a withdrawn batch out again. Raises Damaged, as ``day`` does."""
         for number, group in _grouped(records).items():
             gone = set(_divided(group))

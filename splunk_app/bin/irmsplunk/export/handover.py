@@ -124,10 +124,10 @@ class Handover:
             profile,
             self._outbox,
             origin,
-            where=connections.destination(self._connection),
+            destination=connections.destination(self._connection),
             name=name,
             max_refused=max_refused,
-            patience=_PATIENCE,
+            lock_timeout=_PATIENCE,
         )
         kept = b""
         if keep_rejects and done.rejects:
@@ -207,7 +207,7 @@ class Handover:
         return "waiting", state.reason if state.name == states.RETRY else ""
 
 
-def _handed(done: intake.Accepted, kept: bytes) -> Handed:
+def _handed(done: intake.RunResult, kept: bytes) -> Handed:
     return Handed(
         run=done.run,
         batches=done.batches,

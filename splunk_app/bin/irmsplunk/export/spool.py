@@ -17,8 +17,8 @@ from typing import BinaryIO, Callable, NamedTuple
 
 from irmcore.errors import InputError, OutboxFull
 from irmcore.shaping.blocks import Block, Rows, SourceRow
-from irmcore.shaping.csv_cells import Cells, Part, Stretch
-from irmcore.shaping.readers import Again, Table
+from irmcore.shaping.csv_cells import Cells, Chunk, FileSlice
+from irmcore.shaping.readers import Reopenable, Table
 
 _MV = "__mv_"
 _PIECE = 65_536
@@ -75,7 +75,7 @@ class Spool:
             header.update(dict.fromkeys(field for field in found if not field.startswith(_MV)))
         walk = partial(self._walk, tuple(header), frozenset(needed))
         blocks = (block for block in walk(lambda _: True) if isinstance(block, Block))
-        return Table(tuple(header), Rows(blocks), Again(walk, self._file.fileno(), self._end))
+        return Table(tuple(header), Rows(blocks), Reopenable(walk, self._file.fileno(), self._end))
 
     def close(self) -> None:
         """Let the file go; what could not be written of it is no longer needed."""
@@ -96,7 +96,7 @@ class Spool:
 
     def _cells(self, part: _Request) -> Cells:
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # `_raw` may be long; only what is sent is limited
-        return Cells(Part(self._file.fileno(), part.start, part.length))
+        return Cells(FileSlice(self._file.fileno(), part.start, part.length))
 
     def _walk(
         self, header: tuple[str, ...], needed: frozenset[str], wanted: Callable[[int], bool]
@@ -106,15 +106,15 @@ class Spool:
             cells = self._cells(part)
             columns = _first(cells)
             layout = _Layout(columns, header, needed)
-            for stretch in cells.some(len(columns), partial(_wanted, wanted, passed)):
+            for chunk in cells.some(len(columns), partial(_wanted, wanted, passed)):
                 passed += 1
-                if isinstance(stretch, int):
-                    number += stretch
-                    yield stretch
+                if isinstance(chunk, int):
+                    number += chunk
+                    yield chunk
                     continue
-                block = layout.block(stretch, number + 1)
+                block = layout.block(chunk, number + 1)
                 number += len(block)
-                if stretch.broken is not None:
+                if chunk.broken is not None:
                     # What a broken row is part of, and what follows it, cannot be told apart.
                     raise InputError(
                         "a row cannot be read as CSV, so the rows after it cannot be told apart",
@@ -153,16 +153,14 @@ class _Layout:
         self._at = [first.get(field, -1) for field in header]
         self._lists = [first[_MV + field] for field in needed if _MV + field in first]
 
-    def block(self, stretch: Stretch, first: int) -> Block:
+    def block(self, chunk: Chunk, first: int) -> Block:
         """The block of these rows, counted from ``first``; nearly always all are as they must be."""
-        columns = stretch.columns
+        columns = chunk.columns
         if columns and not any(any(columns[at]) for at in self._lists):
             numbers = range(first, first + len(columns[0]))
             blank = [""] * len(numbers)
             return Block(None, numbers, columns=[columns[at] if at >= 0 else blank for at in self._at])
-        rows: Sequence[Sequence[str]] = (
-            list(zip(*columns)) if columns else [row for row in stretch.rows if row]
-        )
+        rows: Sequence[Sequence[str]] = list(zip(*columns)) if columns else [row for row in chunk.rows if row]
         whole = Block(rows, range(first, first + len(rows)))
         whole = whole.without({at: self._refused(whole, at, why) for at, why in self._ragged(rows)})
         whole = whole.without(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from irmcore.disk import make_all, system_disk
+from irmcore.disk import make_dirs, system_disk
 from irmcore.errors import ConfigurationError
 
 from irmsplunk import APP
@@ -37,7 +37,7 @@ class Places:
     def outbox_ready(self) -> str:
         """The outbox directory, made with mode 0700 if need be. Raises ConfigurationError."""
         try:
-            make_all(system_disk(), self.outbox)
+            make_dirs(system_disk(), self.outbox)
             if os.stat(self.outbox).st_mode & 0o077:
                 os.chmod(self.outbox, 0o700)  # splunkd makes the folder of a modular input by its own umask
         except OSError as error:

@@ -20,7 +20,7 @@ from irmcore.counts import Counts
 from irmcore.disk import PosixDisk
 from irmcore.errors import DamageError, InputError, OutboxBusy, OutboxFull, TooManyRefused
 from irmcore.intake import accept as intake
-from irmcore.intake.accept import Accepted
+from irmcore.intake.accept import RunResult
 from irmcore.outbox import Destination, Origin, Outbox
 from irmcore.profile import Limits, Profile, parse, shipped_text
 from irmcore.reasons import REASONS
@@ -54,20 +54,20 @@ def table(text: str, ragged: str = "refuse") -> Table:
     return csv_table(stream, name="in.csv", ragged=ragged)
 
 
-def accept(outbox: Outbox, text: str, of: Profile | None = None, max_refused: int | None = None) -> Accepted:
+def accept(outbox: Outbox, text: str, of: Profile | None = None, max_refused: int | None = None) -> RunResult:
     """What becomes of a CSV text; the line ends are as they come, the header is the small profile's."""
     rows = table(HEADER + text)
     return intake.accept(
-        rows, of or profile(), outbox, ORIGIN, where=WHERE, name="in.csv", max_refused=max_refused
+        rows, of or profile(), outbox, ORIGIN, destination=WHERE, name="in.csv", max_refused=max_refused
     )
 
 
-def payloads(outbox: Outbox, accepted: Accepted) -> list[str]:
+def payloads(outbox: Outbox, accepted: RunResult) -> list[str]:
     """The payloads of a run's batches, in their order."""
     return [Path(outbox.path, "ready", batch, "payload").read_bytes().decode() for batch in accepted.batches]
 
 
-def rows_sent(outbox: Outbox, accepted: Accepted) -> list[tuple[str, ...]]:
+def rows_sent(outbox: Outbox, accepted: RunResult) -> list[tuple[str, ...]]:
     """The rows of a run's batches as a CSV reader finds them, without the headers."""
     found: list[tuple[str, ...]] = []
     for payload in payloads(outbox, accepted):
@@ -85,12 +85,17 @@ def everything(outbox: Outbox) -> dict[str, bytes]:
 # -- Microsoft's examples ----------------------------------------------------------------------
 
 
-def example(outbox: Outbox, name: str) -> Accepted:
+def example(outbox: Outbox, name: str) -> RunResult:
     """What becomes of an example of Microsoft's page with its shipped profile."""
     of = parse(shipped_text(name), f"{name}.yaml")
     with (EXAMPLES / f"{name}.csv").open("rb") as file:
         return intake.accept(
-            csv_table(file, name="in.csv", ragged=of.ragged), of, outbox, ORIGIN, where=WHERE, name="in.csv"
+            csv_table(file, name="in.csv", ragged=of.ragged),
+            of,
+            outbox,
+            ORIGIN,
+            destination=WHERE,
+            name="in.csv",
         )
 
 
@@ -337,7 +342,7 @@ def test_memory_stays_flat(outbox: Outbox) -> None:
     tracemalloc.start()
     try:
         done = intake.accept(
-            Table(("user", "time", "score", "note"), rows()), profile(), outbox, ORIGIN, where=WHERE
+            Table(("user", "time", "score", "note"), rows()), profile(), outbox, ORIGIN, destination=WHERE
         )
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -484,7 +489,7 @@ def test_progress_is_told(outbox: Outbox) -> None:
     """While rows are read, their number is told every 2,000."""
     told: list[int] = []
     text = HEADER + "".join(f"u{number}@contoso.com,{MONDAY},1,\r\n" for number in range(4_001))
-    intake.accept(table(text), profile(), outbox, ORIGIN, where=WHERE, progress=told.append)
+    intake.accept(table(text), profile(), outbox, ORIGIN, destination=WHERE, progress=told.append)
     assert told == [2000, 4000]
 
 
@@ -572,7 +577,7 @@ def test_the_lock_is_given_back(outbox: Outbox) -> None:
     """After a run, and after one that failed, the next finds no lock."""
     accept(outbox, THREE)
     with pytest.raises(InputError):
-        intake.accept(table("a,b\n"), profile(), outbox, ORIGIN, where=WHERE)
+        intake.accept(table("a,b\n"), profile(), outbox, ORIGIN, destination=WHERE)
     lock = outbox.intake_lock()
     assert lock is not None
     lock.release()

@@ -17,11 +17,11 @@ from irmcore.profile import Limits, Profile
 from irmcore.shaping import times
 from irmcore.shaping.batches import Batcher
 from irmcore.shaping.blocks import SourceRow
-from irmcore.shaping.collisions import NumberedRow, greatest
+from irmcore.shaping.collisions import NumberedRow, keep_greatest
 from irmcore.shaping.keys import UserTimeKeys
 from irmcore.shaping.readers import Table
 from irmcore.shaping.rows import RowRefused, ShapedRow, Shaper
-from irmcore.shaping.spreading import places
+from irmcore.shaping.spreading import candidate_times
 
 from tests.common.irmcore.profiles import profile
 from tests.fakes.clock import FakeClock
@@ -53,7 +53,7 @@ class OneByOne:
         shaped = list(self._shaped(rows, reasons))
         merged = skipped = changed = 0
         if self._policy == "keep-greatest":
-            shaped, merged = greatest(iter(shaped), HEADER.index("score"))
+            shaped, merged = keep_greatest(iter(shaped), HEADER.index("score"))
         new: dict[bytes, tuple[int, ShapedRow]] = {}
         slots: set[int] = set()
         sent: list[tuple[str, ...]] = []
@@ -97,7 +97,7 @@ class OneByOne:
 
     def _place(self, row: ShapedRow, *taken: set[int]) -> int | None:
         spread = self._policy == "spread"
-        for time in places(row.time, row.key, self._step) if spread else (row.time,):
+        for time in candidate_times(row.time, row.key, self._step) if spread else (row.time,):
             if not any(self._slot(row.user, time) in slots for slots in taken):
                 return time
         return None
@@ -111,7 +111,7 @@ def by_blocks(outbox: Outbox, of: Profile, rows: Rows) -> End:
 
     sent: list[tuple[str, ...]] = []
     intake.dry_run(table(), of, outbox, on_row=sent.append)
-    done = intake.accept(table(), of, outbox, ORIGIN, where=WHERE)
+    done = intake.accept(table(), of, outbox, ORIGIN, destination=WHERE)
     return sent, done.counts, done.changed, Counter(done.reasons)
 
 

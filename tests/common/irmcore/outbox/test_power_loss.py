@@ -123,7 +123,7 @@ def test_all_syncs_are_named() -> None:
 
 #: Syncs with a test of their own.
 ELSEWHERE = {
-    "make_all": "test_disk.py",  # a new root of outboxes
+    "make_dirs": "test_disk.py",  # a new root of outboxes
     "examine_outbox": "nothing depends on it",  # irmexport doctor tries whether a file can be synced
 }
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.reasons import Refused
 from irmcore.shaping import times
-from irmcore.shaping.blocks import BLOCK_CHARACTERS, BLOCK_ROWS, SourceRow, fitting, grouped
+from irmcore.shaping.blocks import BLOCK_CHARACTERS, BLOCK_ROWS, SourceRow, in_blocks, next_block_rows
 from irmcore.shaping.readers import csv_table
 from irmcore.shaping.rows import RowRefused, Shaper
 
@@ -37,14 +37,14 @@ def test_the_lines_of_rows(rows: list[tuple[str, str]], end: str) -> None:
 
 def test_blocks_are_small_where_rows_are_large() -> None:
     """A block has at most so many rows, and about so much text."""
-    assert fitting([["x"] * 100], 100) == 200
-    assert fitting([["x"] * BLOCK_ROWS], BLOCK_ROWS) == BLOCK_ROWS
-    assert fitting([["x" * BLOCK_CHARACTERS], ["y"]], 8) == 1
-    assert fitting([], 8) == 16
+    assert next_block_rows([["x"] * 100], 100) == 200
+    assert next_block_rows([["x"] * BLOCK_ROWS], BLOCK_ROWS) == BLOCK_ROWS
+    assert next_block_rows([["x" * BLOCK_CHARACTERS], ["y"]], 8) == 1
+    assert next_block_rows([], 8) == 16
     long = [SourceRow(line, ("x" * 100_000,)) for line in range(10)]
-    assert [len(block) for block in grouped(long)] == [3, 3, 3, 1]
+    assert [len(block) for block in in_blocks(long)] == [3, 3, 3, 1]
     short = [SourceRow(line, ("x",), "ragged-short" if line % 2 else None) for line in range(BLOCK_ROWS + 1)]
-    assert [len(block) for block in grouped(short)] == [BLOCK_ROWS, 1]
+    assert [len(block) for block in in_blocks(short)] == [BLOCK_ROWS, 1]
 
 
 USERS = st.sampled_from(("SaraD@contoso.com", "b@contoso.com", "nobody", ""))
@@ -56,7 +56,7 @@ ROWS = st.lists(st.tuples(USERS, TIMES, st.sampled_from(("1", "x")), NOTES), max
 @given(ROWS)
 def test_a_block_is_shaped_as_its_rows_are(rows: list[tuple[str, str, str, str]]) -> None:
     """All at once or one by one: the same shaped rows, the same refusals, whatever their neighbours."""
-    (block,) = list(grouped(SourceRow(at, row) for at, row in enumerate(rows))) or [None]
+    (block,) = list(in_blocks(SourceRow(at, row) for at, row in enumerate(rows))) or [None]
     if block is None:
         return
     shaped, refused = Shaper(profile(), HEADER).shape_block(block)

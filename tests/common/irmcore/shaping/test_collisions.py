@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from irmcore.shaping.collisions import NumberedRow, greatest
+from irmcore.shaping.collisions import NumberedRow, keep_greatest
 from irmcore.shaping.rows import ShapedRow
 
 
@@ -17,7 +17,7 @@ def row(number: int, user: str, time: int, threshold: str, key: int = 0) -> Numb
 
 def kept(*rows: NumberedRow) -> tuple[list[int], int]:
     """The numbers of the kept rows, and how many were folded."""
-    found, folded = greatest(iter(rows), 2)
+    found, folded = keep_greatest(iter(rows), 2)
     return [numbered[0] for numbered in found], folded
 
 
@@ -58,7 +58,7 @@ def test_the_order_of_the_rows_does_not_matter(both: tuple[list[NumberedRow], li
     """The same rows in another order keep the same of each pair, and the counts reconcile."""
     results = []
     for rows in both:
-        found, folded = greatest(iter(rows), 2)
+        found, folded = keep_greatest(iter(rows), 2)
         assert len(found) + folded == len(rows)
         results.append({(r.user, r.time): (r.fields[2], r.key) for _, _, r in found})
     assert {k: (v[0] or "0", v[1]) for k, v in results[0].items()} == {

@@ -9,10 +9,10 @@ from typing import Union
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from irmcore.shaping.csv_cells import NUL_MARK, Broken, Cells
+from irmcore.shaping.csv_cells import NUL_MARK, BrokenRow, Cells
 
 Row = list[str]
-Found = list[tuple[int, Union[Row, Broken]]]
+Found = list[tuple[int, Union[Row, BrokenRow]]]
 
 #: What a reader may stumble over, and whole cells.
 ODD = st.sampled_from(
@@ -55,12 +55,12 @@ def by_cells(data: bytes, width: int, piece: int) -> Found:
         cells.row()
     except (StopIteration, csv.Error):
         return found
-    for stretch in cells.stretches(width):
-        rows = list(map(list, zip(*stretch.columns))) if stretch.columns else stretch.rows
-        assert len(stretch.lines) == len(rows) + 1
-        found += zip(stretch.lines, rows)
-        if stretch.broken is not None:
-            found.append((stretch.lines[-1], stretch.broken))
+    for chunk in cells.chunks(width):
+        rows = list(map(list, zip(*chunk.columns))) if chunk.columns else chunk.rows
+        assert len(chunk.lines) == len(rows) + 1
+        found += zip(chunk.lines, rows)
+        if chunk.broken is not None:
+            found.append((chunk.lines[-1], chunk.broken))
     return found
 
 
@@ -86,7 +86,7 @@ def by_reader(data: bytes) -> Found:
         except StopIteration:
             return found
         except csv.Error as error:
-            found.append((first, Broken(str(error), last[0].rstrip("\r\n"), reader.line_num > first)))
+            found.append((first, BrokenRow(str(error), last[0].rstrip("\r\n"), reader.line_num > first)))
 
 
 @settings(max_examples=300)
@@ -122,7 +122,7 @@ def test_which_stretches_are_divided_as_one_text(data: bytes, *, divided: bool) 
     """Plain rows, quoted cells and doubled quotes are divided in C; ragged, stray and empty ones are not."""
     cells = Cells(io.BytesIO(data))
     cells.row()
-    assert {bool(stretch.columns) for stretch in cells.stretches(2)} == {divided}
+    assert {bool(chunk.columns) for chunk in cells.chunks(2)} == {divided}
 
 
 def test_a_byte_order_mark_is_passed_over_where_it_may_stand() -> None:
@@ -131,4 +131,4 @@ def test_a_byte_order_mark_is_passed_over_where_it_may_stand() -> None:
     assert Cells(io.BytesIO(b"\xef\xbb\xbfa,b\n")).row() == ["\ufeffa", "b"]
     cells = Cells(io.BytesIO(b"a,b\n\xef\xbb\xbfc,d\n"), bom=True)
     cells.row()
-    assert [stretch.columns for stretch in cells.stretches(2)] == [[["\ufeffc"], ["d"]]]
+    assert [chunk.columns for chunk in cells.chunks(2)] == [[["\ufeffc"], ["d"]]]

@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from irmcore.shaping.spreading import WINDOWS, places
+from irmcore.shaping.spreading import WINDOWS, candidate_times
 
 DAY = 86_400_000_000
 TIME = 1_682_315_576_962_686  # 2023-04-24T05:52:56.962686Z
@@ -29,9 +29,9 @@ KEY = bytes.fromhex("00112233445566008899aabbccddeeff0000000000000077")
         (0, b"\xff" * 24, 1_000_000, [30_000_000, 31_000_000]),
     ],
 )
-def test_the_places_of_a_row(time: int, key: bytes, step: int, first_places: list[int]) -> None:
+def test_the_places_of_a_row(time: int, key: bytes, step: int, first_candidates: list[int]) -> None:
     """The places of these rows never change: a row that was sent is found at its place again."""
-    assert list(islice(places(time, key, step), len(first_places))) == first_places
+    assert list(islice(candidate_times(time, key, step), len(first_candidates))) == first_candidates
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ KEYS = st.binary(min_size=24, max_size=24)
 @given(TIMES, KEYS, st.sampled_from(sorted(WINDOWS)))
 def test_a_place_is_in_the_rows_own_window(time: int, key: bytes, step: int) -> None:
     """Each place is a whole step within the row's own window, and so within its UTC day."""
-    for place in islice(places(time, key, step), 50):
+    for place in islice(candidate_times(time, key, step), 50):
         assert place // WINDOWS[step] == time // WINDOWS[step]
         assert place // DAY == time // DAY
         assert place % step == 0
@@ -58,7 +58,7 @@ def test_a_place_is_in_the_rows_own_window(time: int, key: bytes, step: int) -> 
 @given(TIMES, KEYS, st.sampled_from((1_000, 1_000_000)))
 def test_the_places_are_all_there_are(time: int, key: bytes, step: int) -> None:
     """The places are distinct, and as many as the window has steps."""
-    found = list(places(time, key, step))
+    found = list(candidate_times(time, key, step))
     assert len(found) == len(set(found)) == WINDOWS[step] // step
 
 
@@ -66,10 +66,10 @@ def test_the_places_are_all_there_are(time: int, key: bytes, step: int) -> None:
 def test_where_in_the_second_a_row_stood_does_not_matter(time: int, later: int, key: bytes) -> None:
     """The key alone says where in its window a row goes."""
     second = time - time % 1_000_000
-    assert next(places(second, key, 1)) == next(places(second + later, key, 1))
+    assert next(candidate_times(second, key, 1)) == next(candidate_times(second + later, key, 1))
 
 
 def test_a_row_tries_every_microsecond_of_its_second() -> None:
     """All microseconds of a second can be taken before the places of a row end."""
-    found = list(places(TIME, KEY, 1))
+    found = list(candidate_times(TIME, KEY, 1))
     assert sorted(found) == list(range(1_682_315_576_000_000, 1_682_315_577_000_000))

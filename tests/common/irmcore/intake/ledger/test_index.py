@@ -93,11 +93,11 @@ def test_rows_are_forgotten_one_by_one() -> None:
     disk, ledger = new()
     ledger.merge([records(key(1), key(2), key(3))])
     ledger.merge([records(key(1, batch=b"batch--2"))])
-    ledger.forget(records(key(1), key(2)))
-    ledger.forget(records(key(1), key(2), key(9, day=DAY + 1)))
+    ledger.remove(records(key(1), key(2)))
+    ledger.remove(records(key(1), key(2), key(9, day=DAY + 1)))
     assert known(ledger) == known(again(disk)) == {1, 3}
-    ledger.forget(records(key(1, batch=b"batch--2")))
-    ledger.forget(records(key(3)))
+    ledger.remove(records(key(1, batch=b"batch--2")))
+    ledger.remove(records(key(3)))
     assert known(ledger) == known(again(disk)) == set()
     ledger.merge([records(key(4))])
     assert known(ledger) == known(again(disk)) == {4}
@@ -109,7 +109,7 @@ def test_merging_again_changes_nothing() -> None:
     rows = [key(number) for number in range(5)]
     ledger.merge([records(*rows[:3])])
     for _ in range(2):
-        ledger.redo(records(*rows))
+        ledger.merge_missing(records(*rows))
         assert disk.read(FILE) == records(*rows)
 
 
@@ -123,7 +123,7 @@ def test_a_merge_cut_off_is_redone(torn: int, *, blank: bool) -> None:
     disk.append(FILE, bytes(torn) if blank else records(*rows)[:torn])
     after = again(disk)
     assert known(after) == {1}
-    after.redo(records(*rows))
+    after.merge_missing(records(*rows))
     assert disk.read(FILE) == records(key(1), *rows)
     assert known(after) == known(again(disk)) == {1, 2, 3, 4}
 
@@ -154,7 +154,7 @@ def test_damage_is_repaired_or_told(how: str) -> None:
     with pytest.raises(Damaged):
         again(disk).day(DAY)
     with pytest.raises(Damaged):
-        again(disk).redo(records(key(3)))
+        again(disk).merge_missing(records(key(3)))
     repaired: list[str] = []
 
     def repair() -> None:
@@ -183,11 +183,11 @@ def test_a_replacement_cut_off_is_finished() -> None:
         ledger.merge([records(key(1), key(2))])
         disk.fail_at[disk.operations + number] = 5
         try:
-            ledger.forget(records(key(1)))
+            ledger.remove(records(key(1)))
         except OSError:
             after = again(disk)
             assert known(after) in ({1, 2}, {2})
-            after.forget(records(key(1)))
+            after.remove(records(key(1)))
             assert known(after) == {2}
             after.merge([records(key(3))])
             assert known(again(disk)) == {2, 3}
@@ -234,9 +234,9 @@ def test_announcements_stand_until_they_are_settled() -> None:
     disk, ledger = new()
     ledger.announce("run-1", ["aa"])
     ledger.announce("run-2", [])
-    assert again(disk).announced() == {"run-1": ["aa"], "run-2": []}
-    ledger.settle("run-1")
-    assert again(disk).announced() == {"run-2": []}
+    assert again(disk).announcements() == {"run-1": ["aa"], "run-2": []}
+    ledger.discard("run-1")
+    assert again(disk).announcements() == {"run-2": []}
 
 
 @pytest.mark.parametrize("data", [b"", b'["aa', b"\0\0\0\0", b"\xff"])
@@ -245,7 +245,7 @@ def test_an_announcement_cut_off_names_nothing(data: bytes) -> None:
     disk, ledger = new()
     disk.create(f"{PATH}/pending/run-1", data)
     disk.create(f"{PATH}/pending/.DS_Store", b"foreign")
-    assert ledger.announced() == {"run-1": []}
+    assert ledger.announcements() == {"run-1": []}
 
 
 def test_the_dates_used_longest_ago_leave_memory() -> None:

@@ -75,7 +75,7 @@ def test_every_parameter_of_the_alert_action_is_in_the_page() -> None:
 
 def test_every_search_is_in_the_page_with_its_activities() -> None:
     """The table of searches is that of savedsearches.conf, and the alerts are named."""
-    section = PAGE.split("## Searches that come along", 1)[1].split("\n## ", 1)[0]
+    section = PAGE.split("## Included searches", 1)[1].split("\n## ", 1)[0]
     table = re.findall(r"^\| ([A-Z][\w ]+) \| [^|]+ \| ([\w, ]+) \|$", section, re.MULTILINE)
     named = {name: set(kinds.split(", ")) for name, kinds in table}
     assert named == {name.rpartition(" - ")[2]: activities(name) for name in DAILY}

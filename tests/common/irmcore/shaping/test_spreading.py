@@ -15,7 +15,7 @@ KEY = bytes.fromhex("00112233445566008899aabbccddeeff0000000000000077")
 
 
 @pytest.mark.parametrize(
-    ("time", "key", "step", "first_places"),
+    ("time", "key", "step", "first_candidates"),
     [
         # 05:52:56.000000 to 05:52:56.999999; 0x0011223344556600 + 0x77 is 4_822_678_189_205_111
         (TIME, KEY, 1, [1_682_315_576_205_111, 1_682_315_576_205_112, 1_682_315_576_205_113]),

@@ -231,7 +231,7 @@ def test_the_reply_table_of_the_docs_is_the_codes() -> None:
     """docs/delivery.md gives each status the action that irmcore.delivery.replies gives it."""
     words = {
         Action.SENT: "SENT",
-        Action.RETRY: "tried again",
+        Action.RETRY: "retried",
         Action.HOLD: "in doubt",
         Action.DEAD: "DEAD",
         Action.SPLIT: "split",

@@ -1,4 +1,4 @@
-"""The documents say what the program does: what they show is run, what is made from code is in step."""
+"""The documents match the program: shown commands are run, generated pages are up to date."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 import uuid
 from pathlib import Path
 
@@ -18,14 +19,16 @@ from irmcore.delivery.replies import Action, Reply, decide
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
-#: A session: `$ command`, then what it prints; … stands for what changes, a line of … for any lines.
+#: `$ command`, then its output; … stands for text that varies, a line with only … for any number of lines.
 SESSION = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-#: What a test cannot run: it would run itself.
+#: Any block of code: its language and its text.
+BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+#: A test cannot run this: it would run itself.
 NOT_HERE = {"make test"}
 
 
 def steps(page: Path) -> list[tuple[str, str]]:
-    """The commands of a page, in order, each with what must be printed."""
+    """The commands of a page in order, each with its expected output."""
     found = []
     for block in SESSION.findall(page.read_text(encoding="utf-8")):
         for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
@@ -35,7 +38,7 @@ def steps(page: Path) -> list[tuple[str, str]]:
 
 
 def pattern(output: str) -> str:
-    """The regular expression of an expected output."""
+    """The regular expression for an expected output."""
     return "".join(map(_line, output.splitlines()))
 
 
@@ -43,12 +46,12 @@ def _line(line: str) -> str:
     return r"(?:.*\n)*" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + r"[ ]*\n"
 
 
-def run(command: str, place: Path, environment: dict[str, str]) -> str:
-    """What ``command`` prints, on either stream."""
-    where = ROOT if command.startswith("make ") else place
+def run(command: str, directory: Path, environment: dict[str, str]) -> str:
+    """The output of ``command``, both streams."""
+    cwd = ROOT if command.startswith("make ") else directory
     done = subprocess.run(
         ["/bin/sh", "-c", command],
-        cwd=where,
+        cwd=cwd,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -60,11 +63,11 @@ def run(command: str, place: Path, environment: dict[str, str]) -> str:
     return done.stdout
 
 
-def start(command: str, place: Path, environment: dict[str, str]) -> tuple[subprocess.Popen[str], str]:
-    """An emulator that stays in the background, and what it prints until it is ready."""
+def start(command: str, directory: Path, environment: dict[str, str]) -> tuple[subprocess.Popen[str], str]:
+    """Start an emulator in the background; returns it with its output up to the moment it is ready."""
     process = subprocess.Popen(
         ["/bin/sh", "-c", f"exec {command.removesuffix('&')}"],
-        cwd=place,
+        cwd=directory,
         env={**environment, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         text=True,
@@ -80,7 +83,7 @@ def start(command: str, place: Path, environment: dict[str, str]) -> tuple[subpr
 
 @pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
 def test_a_page_prints_what_it_shows(tmp_path: Path, name: str) -> None:
-    """Every command of the page runs, in its order, and prints what stands behind it."""
+    """Every command of the page runs, in order, and prints the output shown."""
     page = ROOT / name
     environment = {
         **os.environ,
@@ -110,7 +113,7 @@ def test_a_page_prints_what_it_shows(tmp_path: Path, name: str) -> None:
 
 
 def test_a_page_that_shows_another_output_is_noticed() -> None:
-    """The comparison is exact but for what … stands for."""
+    """The comparison is exact except where … stands."""
     assert re.fullmatch(pattern("a … c\n…\nend\n"), "a b c\nx\ny\nend\n")
     assert not re.fullmatch(pattern("3 rows\n"), "4 rows\n")
     assert not re.fullmatch(pattern("3 rows\n"), "3 rows\nmore\n")
@@ -119,7 +122,7 @@ def test_a_page_that_shows_another_output_is_noticed() -> None:
 @pytest.mark.parametrize("page", ["commands.md", "content.md", "profile.md"])
 def test_pages_made_from_the_code_are_in_step(page: str) -> None:
     """docs/commands.md, docs/content.md and docs/profile.md are what `make docs` writes."""
-    # In a process of its own, as `make docs`: click remembers how a command was first asked for its help.
+    # In a new process, like `make docs`: click caches the width with which help was first rendered.
     write = 'import runpy, sys; print(runpy.run_path(sys.argv[1])["PAGES"][sys.argv[2]](), end="")'
     command = [sys.executable, "-c", write, str(ROOT / "docs" / "write.py"), page]
     made = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
@@ -128,7 +131,7 @@ def test_pages_made_from_the_code_are_in_step(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_and_paths_lead_somewhere(page: Path) -> None:
-    """Every relative link, and every path of the tree that a page names in code style, exists."""
+    """Every relative link exists, and so does every path of this repository in code style."""
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (page.parent / target).exists(), target
@@ -139,7 +142,7 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
 
 
 def test_every_command_of_the_pages_exists() -> None:
-    """Each `irmexport …` of the table of Microsoft's steps, and of all pages in code style, is a command."""
+    """Each `irmexport …` in code style on any page is a command."""
     context = click.Context(main, info_name="irmexport")
     found: set[tuple[str, ...]] = set()
     for page in PAGES:
@@ -153,26 +156,69 @@ def test_every_command_of_the_pages_exists() -> None:
             assert len(words) == 1 or words[1] in command.commands, words
 
 
+#: Placeholders of the pages that an option's type would refuse.
+FILLED = {"WORKSPACE-ID": str(uuid.UUID(int=1)), "--workspace ID": f"--workspace {uuid.UUID(int=1)}"}
+
+
+def parse(line: str) -> None:
+    """Parse ``line``, the words after `irmexport`, without running it; fails on a usage error."""
+    filled = line
+    for placeholder, value in FILLED.items():
+        filled = filled.replace(placeholder, value)
+    words, command = shlex.split(filled), main
+    while isinstance(command, click.Group):
+        found = command.get_command(click.Context(command), words.pop(0))
+        assert found is not None, line
+        command = found
+    try:
+        command.make_context(line, words)
+    except click.UsageError as error:
+        pytest.fail(f"{line}: {error.message}")
+
+
 def test_every_command_of_the_steps_is_complete() -> None:
-    """Each command of the table of Microsoft's steps has what it cannot do without, and nothing unknown."""
+    """Each command in the tables of Microsoft's steps parses: nothing is missing, nothing unknown."""
     text = (ROOT / "docs" / "microsoft-steps.md").read_text(encoding="utf-8")
     spans = re.findall(r"`irmexport ([^`]+)`", text)
     assert len(spans) > 20
     for span in spans:
-        filled = span.replace("--workspace ID", f"--workspace {uuid.UUID(int=1)}")
-        words, command = shlex.split(filled), main
-        while isinstance(command, click.Group):
-            found = command.get_command(click.Context(command), words.pop(0))
-            assert found is not None, span
-            command = found
-        try:
-            command.make_context(span, words)  # reads the words, and runs nothing
-        except click.UsageError as error:
-            pytest.fail(f"{span}: {error.message}")
+        parse(span)
+
+
+def test_every_command_of_a_plain_block_is_complete() -> None:
+    """Each `irmexport` line in a block that is not run parses: nothing is missing, nothing unknown."""
+    blocks = [
+        block
+        for page in PAGES
+        for language, block in BLOCK.findall(page.read_text(encoding="utf-8"))
+        if not language
+    ]
+    lines = re.findall(r"^ *irmexport (\S.*?)(?: > \S+)?$", "\n".join(blocks), re.MULTILINE)
+    assert len(lines) >= 10
+    for line in lines:
+        parse(line)
+
+
+def test_a_command_with_a_missing_or_unknown_word_is_found() -> None:
+    """A command of a page that cannot be parsed fails."""
+    for line in ("send", "send FILE --profile PROFILE --nonsense"):
+        with pytest.raises(pytest.fail.Exception):
+            parse(line)
+
+
+def test_the_readme_names_the_files_that_are_built() -> None:
+    """The names under dist/ have the project's version."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    named = re.findall(r"dist/([\w.-]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert sorted(named) == [
+        f"irmexport-{version}-py3-none-any.whl",
+        f"irmexport-{version}.spl",
+        f"irmexport-sentinel-{version}.zip",
+    ]
 
 
 def test_every_step_of_both_documents_has_a_command() -> None:
-    """Each row of the two tables names a command or a page that does, or says that it is the portal's."""
+    """Each row of the two tables names a command, a page that has one, or the portal."""
     text = (ROOT / "docs" / "microsoft-steps.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| ") and "step of the page" not in line]
     assert len(rows) >= 18
@@ -182,27 +228,26 @@ def test_every_step_of_both_documents_has_a_command() -> None:
         assert f"Step {step}: " in text
 
 
-#: A test as the tables of docs/delivery.md and SECURITY.md name it, … for the core's.
-#: A test in the tables: the end of its path that no other file shares, and its name.
+#: A test in the tables of docs/delivery.md and SECURITY.md: an unambiguous end of its path, and its name.
 NAMED = re.compile(r"`((?:[a-z_]+/)*test_\w+\.py)::(\w+)`")
 
 
 def named_tests() -> set[str]:
-    """The tests that the two tables name, as pytest calls them."""
+    """The ids of the tests that the two tables name."""
     pages = [ROOT / "docs" / "delivery.md", ROOT / "SECURITY.md"]
     found = [match for page in pages for match in NAMED.findall(page.read_text(encoding="utf-8"))]
     return {f"{file_of(path)}::{name}" for path, name in found}
 
 
 def file_of(end: str) -> str:
-    """The one test file whose path ends so."""
+    """The one test file whose path ends with ``end``."""
     files = [file.relative_to(ROOT) for file in (ROOT / "tests").rglob(Path(end).name)]
     (found,) = [file for file in files if file.parts[-end.count("/") - 1 :] == Path(end).parts]
     return str(found)
 
 
 def test_the_tables_of_faults_and_threats_name_tests_that_run() -> None:
-    """Each test that stands beside a fault or a threat is one that pytest collects."""
+    """Each test that is listed beside a fault or a threat is one that pytest collects."""
     named = named_tests()
     assert len(named) > 80
     files = sorted({name.split("::")[0] for name in named})
@@ -219,7 +264,7 @@ def test_the_tables_of_faults_and_threats_name_tests_that_run() -> None:
 
 
 def test_each_row_of_the_tables_names_a_test() -> None:
-    """No fault and no threat stands there without its proof."""
+    """Each fault and each threat has a test beside it."""
     for page, section in (("docs/delivery.md", "## What proves it"), ("SECURITY.md", "## Threats")):
         text = (ROOT / page).read_text(encoding="utf-8").split(section, 1)[1].split("\n## ", 1)[0]
         rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
@@ -228,8 +273,8 @@ def test_each_row_of_the_tables_names_a_test() -> None:
 
 
 def test_the_reply_table_of_the_docs_is_the_codes() -> None:
-    """docs/delivery.md gives each status the action that irmcore.delivery.replies gives it."""
-    words = {
+    """docs/delivery.md gives each status the action of irmcore.delivery.replies."""
+    terms = {
         Action.SENT: "SENT",
         Action.RETRY: "retried",
         Action.HOLD: "in doubt",
@@ -240,11 +285,11 @@ def test_the_reply_table_of_the_docs_is_the_codes() -> None:
     }
     text = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
     section = text.split("## What a reply means", 1)[1].split("\n## ", 1)[0]
-    said: dict[int, str] = {}
+    documented: dict[int, str] = {}
     for first, second in re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE):
         for status in re.findall(r"\b[2-5][0-9]{2}\b", first):
-            said[int(status)] = second
-    assert {400, 401, 403, 404, 407, 408, 413, 415, 422, 429, 500, 502, 503, 504} <= set(said)
-    for status, meaning in said.items():
+            documented[int(status)] = second
+    assert {400, 401, 403, 404, 407, 408, 413, 415, 422, 429, 500, 502, 503, 504} <= set(documented)
+    for status, meaning in documented.items():
         decision = decide(Reply(status), attempt=1, refreshed=False, in_doubt="hold", jitter=0.0)
-        assert words[decision.action] in meaning, status
+        assert terms[decision.action] in meaning, status

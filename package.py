@@ -173,7 +173,7 @@ def lay_app(into: Path, *, pages: bool) -> tuple[Path, list[bundle.Bundled]]:
 def compile_schema(lib: Path) -> None:
     """The profile's schema as the code that ``lib``'s own fastjsonschema makes of it, beside the schema.
 
-    A search would make it anew each time it starts (``irmcore.profile.load``).
+    A search would make it anew each time it starts (``irmcore.settings.kind``).
     """
     schema = (lib / "irmcore" / "profile" / "profile.schema.json").read_bytes()
     made = subprocess.run(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 from irmcli.main import main
-from irmcore.profile.load import schema
+from irmcore.profile.load import PROFILE
 from irmsentinel.content import artefacts as contents
 from irmsentinel.content import rules, workbooks
 
@@ -62,7 +62,7 @@ def profile() -> str:
         "",
         "| key | meaning | values |",
         "|---|---|---|",
-        *_rows(schema(), ""),
+        *_rows(PROFILE.schema, ""),
     ]
     return "\n".join(parts) + "\n"
 
@@ -83,7 +83,7 @@ def _rows(node: dict[str, Any], path: str) -> list[str]:
 
 def _resolved(node: dict[str, Any]) -> dict[str, Any]:
     if "$ref" in node:
-        found: dict[str, Any] = schema()["definitions"][node["$ref"].rsplit("/", 1)[1]]
+        found: dict[str, Any] = PROFILE.schema["definitions"][node["$ref"].rsplit("/", 1)[1]]
         return found
     return node
 

@@ -27,6 +27,7 @@ FLOORS = {
     "irmcore.outbox": 3,
     "irmcore.profile": 2,
     "irmcore.http": 2,
+    "irmcore.settings": 1,
     "irmcore.clouds": 1,
     "irmcore.reasons": 0,
     "irmcore.clock": 0,
@@ -50,13 +51,13 @@ PACKAGES = {
     "requests": {"irmcore.http.upload", "irmcore.http.auth"},
     "urllib3": {"irmcore.http.upload", "irmcore.http.auth", "irmsentinel"},
     "msal": {"irmcore.http.auth"},
-    "yaml": {"irmcore.profile"},
+    "yaml": {"irmcore.settings"},
     "splunk": {"irmexport_rest"},
     "keyring": {"irmcli"},
     "watchdog": {"irmcli"},
     "cryptography": {"irmcli", "irmemulator"},
     "jwt": {"irmemulator"},
-    "fastjsonschema": {"irmcore.profile"},
+    "fastjsonschema": {"irmcore.settings"},
 }
 
 
@@ -217,9 +218,9 @@ EXAMPLES = {
         [],
     ),
     "the exception holds one way only": (
-        "irmcore.profile.read",
+        "irmcore.settings.read",
         "from irmcore.shaping import rows\nimport yaml\n",
-        ["it.py:1: irmcore.profile (floor 2) imports irmcore.shaping (floor 3): not below it"],
+        ["it.py:1: irmcore.settings (floor 1) imports irmcore.shaping (floor 3): not below it"],
     ),
     "values do not import each other": (
         "irmcore.counts",
@@ -245,7 +246,7 @@ EXAMPLES = {
     "the command line": (
         "irmcli.demo",
         "import click, irmemulator\nfrom irmcore import delivery, errors\nimport yaml\n",
-        ["it.py:3: irmcli (floor 7) imports yaml: only irmcore.profile may"],
+        ["it.py:3: irmcli (floor 7) imports yaml: only irmcore.settings may"],
     ),
     "a module on no floor": (
         "irmcore.utils",

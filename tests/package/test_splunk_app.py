@@ -80,7 +80,7 @@ def test_the_core_inside_is_the_repositorys(app: Path) -> None:
 def test_the_schema_as_code_is_what_the_schema_says(app: Path) -> None:
     """The app checks a profile by code that was made of this schema by the library that it ships."""
     lib = app / "lib"
-    ask = "from irmcore.profile import load; f = load._validate(); print(f.__module__, f({'a': 1}))"
+    ask = "from irmcore.profile.load import PROFILE; f = PROFILE.validate; print(f.__module__, f({'a': 1}))"
     environment = {"PYTHONPATH": str(lib), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def run(program: str) -> subprocess.CompletedProcess[str]:

@@ -20,9 +20,10 @@ from irmsentinel.cli import extra, voice
 from irmsentinel.cli import host as hosts
 from irmsentinel.cli.host import Host, Way
 from irmsentinel.cli.voice import Voice
-from irmsentinel.content import aggregations, keys
+from irmsentinel.content import aggregations
 from irmsentinel.content import artefacts as content
 from irmsentinel.content.aggregations import Aggregation, Span, iso
+from irmsentinel.content.durations import format_duration
 from irmsentinel.export import windows
 from irmsentinel.export.cursor import CursorFile
 from irmsentinel.export.export import Export, ExportRun, Outcome, Source
@@ -71,7 +72,7 @@ def list_(ctx: click.Context) -> None:
     """List what can be exported."""
     output, known = voice.of(ctx), aggregations.load()
     rows = [
-        (a.name, a.profile, *map(keys.in_words, (a.window, a.delay)), a.description) for a in known.values()
+        (a.name, a.profile, *map(format_duration, (a.window, a.delay)), a.description) for a in known.values()
     ]
     output.table("Aggregations", ("name", "profile", "window", "delay", "what it gives"), rows)
     output.document(
@@ -164,7 +165,7 @@ def _span(aggregation: Aggregation, start: datetime | None, end: datetime | None
     span = Span(start, end)
     if not windows.whole(span, aggregation.window):
         raise click.UsageError(
-            f"--from and --to are to be whole windows of {keys.in_words(aggregation.window)}."
+            f"--from and --to are to be whole windows of {format_duration(aggregation.window)}."
         )
     return span
 

@@ -9,19 +9,30 @@ that the KQL is right; that is the checker's and the fixtures' part.
 
 from __future__ import annotations
 
-import difflib
 import textwrap
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from irmcore import settings
 from irmcore.errors import ConfigurationError
+from irmcore.settings import Kind, Source, did_you_mean
 
 from irmsentinel.content import artefacts as content
-from irmsentinel.content import keys
 from irmsentinel.content.artefacts import Artefact, Column, Content, Parameter
+from irmsentinel.content.durations import format_duration, parse_duration
 
+AGGREGATION = Kind(
+    name="aggregation",
+    schema_file=Path(__file__).with_name("aggregation.schema.json"),
+    start="Start from a copy of another aggregation: docs/sentinel.md has the steps.",
+)
+SUMMARY_RULE = Kind(
+    name="summary rule",
+    schema_file=Path(__file__).with_name("summary_rule.schema.json"),
+    start="Start from a copy of sentinel/summary_rules/web-proxy.yaml.",
+)
 FOLDER = "aggregations"
 SUMMARY_RULES = "summary_rules"
 #: The first line of every query: what the runner fills in.
@@ -33,7 +44,6 @@ _PARAMETERS = (
     Parameter("parts", "long"),
 )
 _TIMES = ("window", "delay", "overlap", "first", "schedule")
-_RETURNS = r"[A-Za-z_]\w*:[a-z]+(, [A-Za-z_]\w*:[a-z]+)*"
 _DAY = timedelta(days=1)
 #: Minutes that a summary rule's bin may have (Azure's RuleDefinition).
 BINS = (20, 30, 60, 120, 180, 360, 720, 1440)
@@ -143,81 +153,80 @@ class SummaryRule:
 def load(top: Path | None = None) -> dict[str, Aggregation]:
     """All aggregations by name. Raises ConfigurationError with file and line."""
     folder = (top or content.root()) / FOLDER
-    return {path.stem: read(path) for path in keys.names(folder)}
+    return {path.stem: read(path) for path in sorted(folder.glob("*.yaml"))}
 
 
 def named(name: str, known: dict[str, Aggregation] | None = None) -> Aggregation:
     """The aggregation of that name. Raises ConfigurationError with the nearest one."""
     known = known if known is not None else load()
     if name not in known:
-        raise ConfigurationError(f"there is no aggregation `{name}`", next_step=nearest(name, known))
+        hint = did_you_mean(name, known, plural="aggregations")
+        raise ConfigurationError(f"there is no aggregation `{name}`", next_step=hint)
     return known[name]
 
 
-def nearest(name: str, known: Collection[str]) -> str:
-    """What somebody who wrote `name` may have meant."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."
-
-
 def read(path: Path) -> Aggregation:
-    """One file. Raises ConfigurationError with file and line."""
-    source = keys.read(path)
-    found = keys.Keys(source, (), ("description", "profile", *_TIMES, "returns", "query"))
-    times = {key: found.duration(key) for key in _TIMES}
-    query = found.text("query")
-    first, _, rest = query.partition("\n")
+    """The aggregation in a file. Raises ConfigurationError with file and line."""
+    source = settings.read(path, AGGREGATION)
+    values = source.value
+    times = {key: parse_duration(values[key]) for key in _TIMES}
+    first, _, rest = values["query"].partition("\n")
     if first != DECLARED:
-        raise found.wrong(
-            "the query's first line is not the one to fill in", f"Begin it: {DECLARED}", "query"
-        )
+        what = "the first line of `query` must declare the parameters"
+        raise source.error(what, f"Replace it with: {DECLARED}", "query")
     if times["window"] not in (_DAY, timedelta(hours=1)):
-        raise found.wrong("`window` is neither 1h nor 1d", "Other bins differ on this machine.", "window")
-    read_it = Aggregation(
+        step = "KQL on this machine supports no other bins."
+        raise source.error("`window` must be 1h or 1d", step, "window")
+    aggregation = Aggregation(
         path=path,
-        description=found.text("description"),
-        profile=found.text("profile"),
+        description=values["description"],
+        profile=values["profile"],
         **times,
-        returns=_columns(found.text("returns", form=_RETURNS, like="Name:type, Name:type")),
+        returns=_columns(values["returns"]),
         query=_indented(rest),
-        first_line=found.line("query") + 2,
+        first_line=source.line(("query",)) + 2,
         text=path.read_text(encoding="utf-8"),
     )
-    refuse_odd_times(read_it, found)
-    return read_it
+    check_times(aggregation, source)
+    return aggregation
 
 
-def refuse_odd_times(aggregation: Aggregation, found: keys.Keys) -> None:
-    """Raises ConfigurationError for times that are no whole windows, or none at all."""
-    window = keys.in_words(aggregation.window)
+def check_times(aggregation: Aggregation, source: Source, *path: str | int) -> None:
+    """Raises ConfigurationError unless the times are whole windows; only ``overlap`` may be 0.
+
+    ``path`` is the mapping of ``source`` that has the times.
+    """
+    window = format_duration(aggregation.window)
     for key in ("overlap", "first", "schedule"):
         length: timedelta = getattr(aggregation, key)
         if length % aggregation.window or (not length and key != "overlap"):
-            raise found.wrong(f"`{key}` is not whole windows of {window}", f"Make it {window}, or more.", key)
+            what = f"`{key}` must be a multiple of the window, {window}"
+            raise source.error(what, f"Make it {window} or more.", *path, key)
 
 
 def summary_rules(top: Path | None = None) -> dict[str, SummaryRule]:
     """All summary rules by name. Raises ConfigurationError with file and line."""
     folder = (top or content.root()) / SUMMARY_RULES
-    return {path.stem: _summary_rule(path) for path in keys.names(folder)}
+    return {path.stem: _summary_rule(path) for path in sorted(folder.glob("*.yaml"))}
 
 
 def _summary_rule(path: Path) -> SummaryRule:
-    required = ("description", "destination", "bin", "delay", "needs", "returns", "query")
-    found = keys.Keys(keys.read(path), (), required)
-    size = found.duration("bin")
+    source = settings.read(path, SUMMARY_RULE)
+    values = source.value
+    size = parse_duration(values["bin"])
     if size not in [timedelta(minutes=minutes) for minutes in BINS]:
-        raise found.wrong("the service knows no such bin", f"Minutes: {', '.join(map(str, BINS))}.", "bin")
+        step = f"Use one of these numbers of minutes: {', '.join(map(str, BINS))}."
+        raise source.error("`bin` is not a bin that the service supports", step, "bin")
     return SummaryRule(
         path=path,
-        description=found.text("description"),
-        destination=found.text("destination", form=r"[A-Za-z]\w*_CL", like="NAME_CL"),
+        description=values["description"],
+        destination=values["destination"],
         bin=size,
-        delay=found.duration("delay"),
-        needs=tuple(item.strip() for item in found.text("needs").split(",")),
-        returns=_columns(found.text("returns", form=_RETURNS, like="Name:type, Name:type")),
-        query=_indented(found.text("query")),
-        first_line=found.line("query") + 1,
+        delay=parse_duration(values["delay"]),
+        needs=tuple(item.strip() for item in values["needs"].split(",")),
+        returns=_columns(values["returns"]),
+        query=_indented(values["query"]),
+        first_line=source.line(("query",)) + 1,
         text=path.read_text(encoding="utf-8"),
     )
 

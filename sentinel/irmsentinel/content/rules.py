@@ -12,15 +12,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from irmcore import settings
 from irmcore.errors import DataError
-from irmcore.profile.yaml_source import Source
+from irmcore.settings import Kind
 
 from irmsentinel.content import artefacts as content
 from irmsentinel.content.artefacts import Artefact, Content
 
 ANALYTIC = "analytic_rules"
 HUNTING = "hunting"
-_NEEDED = ("id", "name", "description", "version", "tactics", "relevantTechniques", "returns", "query")
+_RULE = Kind(
+    name="rule",
+    schema_file=Path(__file__).with_name("rule.schema.json"),
+    start="Start from a copy of another rule in the same folder.",
+    error=DataError,
+)
 
 
 @dataclass(frozen=True)
@@ -48,10 +54,7 @@ def load(top: Path | None = None) -> tuple[Rule, ...]:
 def read(path: Path) -> Rule:
     """One file. Raises DataError with the path."""
     text = path.read_text(encoding="utf-8")
-    fields = Source(text, str(path)).value
-    missing = [key for key in _NEEDED if not isinstance(fields, dict) or key not in fields]
-    if missing:
-        raise DataError(f"the file lacks `{missing[0]}`", where=str(path), next_step="Copy a neighbour.")
+    fields = settings.parse(text, str(path), _RULE).value
     lines = text.splitlines()
     artefact = Artefact(
         path=path,

@@ -1,28 +1,36 @@
-"""What `irmexport sentinel run` does: which aggregations of which workspaces go to which connector.
+"""The plan of `irmexport sentinel run`: which aggregations of which workspaces go to which connector.
 
-One YAML file. Promised: what is wrong with it is said with file and line; it holds no secret, only where
-one is.
+One YAML file, checked against plan.schema.json; errors have file and line. It never holds a secret, only a
+reference to one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from irmsentinel.azure.identity import KINDS, Identity
-from irmsentinel.content import aggregations, keys
+from irmcore import settings
+from irmcore.settings import Kind, Source, did_you_mean
+
+from irmsentinel.azure.identity import Identity
+from irmsentinel.content import aggregations
 from irmsentinel.content.aggregations import Aggregation
-from irmsentinel.content.keys import Keys
+from irmsentinel.content.durations import parse_duration
 
 FILE = "sentinel.yaml"
-_CLOUDS = ("public", "us-government", "china")
+PLAN = Kind(
+    name="export plan",
+    schema_file=Path(__file__).with_name("plan.schema.json"),
+    start="docs/sentinel.md has an example to start from.",
+)
 _TIMES = ("delay", "overlap", "first", "schedule")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One aggregation of one workspace, to the connector of a profile."""
+    """One aggregation of one workspace, exported to the connector of a profile."""
 
     aggregation: Aggregation
     workspace: str
@@ -31,7 +39,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of the file. ``health`` is a collector's settings file, which says where health rows go."""
+    """The whole file. ``health`` is a collector settings file that says where health rows are sent."""
 
     cloud: str
     identity: Identity
@@ -40,65 +48,46 @@ class Plan:
 
 
 def read(path: Path) -> Plan:
-    """Raises ConfigurationError with file and line."""
-    source = keys.read(path)
-    top = Keys(source, (), ("schema", "workspaces", "exports"), ("cloud", "identity", "health"))
-    if source.value["schema"] != 1:
-        raise top.wrong("`schema` is not 1", "Write `schema: 1`, or use a newer irmexport.", "schema")
-    workspaces = top.texts("workspaces", form=aggregations.GUID, like="a workspace's ID (a GUID)")
+    """The plan in a file. Raises ConfigurationError with file and line."""
+    source = settings.read(path, PLAN)
     known = aggregations.load()
-    jobs: list[Job] = []
-    for at in range(top.items("exports")):
-        jobs.extend(_jobs(Keys(source, ("exports", at), ("aggregation",), _OPTIONAL), workspaces, known))
+    exports = range(len(source.value["exports"]))
+    jobs = tuple(job for index in exports for job in _jobs(source, index, known))
     if not jobs:
-        raise top.wrong("there is nothing to export", "Name an aggregation and a workspace.", "exports")
-    seen: set[Any] = set()
+        raise source.error("there is nothing to export", "Add a workspace to `workspaces`.", "exports")
+    seen: set[tuple[str, str, str]] = set()
     for job in jobs:
         key = (job.aggregation.name, job.workspace, job.profile)
         if key in seen:
-            raise top.wrong("an export stands here twice", "Keep one of the two.", "exports")
+            raise source.error("`exports` lists an export twice", "Remove one of the two.", "exports")
         seen.add(key)
-    cloud = top.text("cloud", "public", form="|".join(_CLOUDS), like=", ".join(_CLOUDS))
-    health = path.parent / Path(top.text("health", like="a path")).expanduser() if "health" in top else None
-    return Plan(cloud, _identity(source, top), tuple(jobs), health)
-
-
-_OPTIONAL = ("profile", "workspaces", *_TIMES)
-
-
-def _jobs(found: Keys, workspaces: tuple[str, ...], known: dict[str, Aggregation]) -> list[Job]:
-    name = found.text("aggregation")
-    if name not in known:
-        near = aggregations.nearest(name, known)
-        raise found.wrong("there is no aggregation of this name", near, "aggregation")
-    aggregation = known[name]
-    adjusted = replace(
-        aggregation,
-        delay=found.duration("delay", aggregation.delay),
-        overlap=found.duration("overlap", aggregation.overlap),
-        first=found.duration("first", aggregation.first),
-        schedule=found.duration("schedule", aggregation.schedule),
+    health = source.value.get("health")
+    return Plan(
+        cloud=source.value["cloud"],
+        identity=_identity(source),
+        jobs=jobs,
+        health=path.parent / Path(health).expanduser() if health else None,
     )
-    aggregations.refuse_odd_times(adjusted, found)
-    own = found.texts("workspaces", form=aggregations.GUID, like="a workspace's ID (a GUID)") or workspaces
-    profile = found.text("profile", aggregation.profile)
-    return [Job(adjusted, workspace.lower(), profile) for workspace in own]
 
 
-def _identity(source: Any, top: Keys) -> Identity:
-    if "identity" not in top:
-        return Identity()
-    found = Keys(source, ("identity",), ("kind",), ("tenant_id", "client_id", "secret"))
-    kind = found.text("kind", form="|".join(KINDS), like=", ".join(KINDS))
-    tenant = found.text("tenant_id", form=aggregations.GUID, like="a GUID") or None
-    client = found.text("client_id", form=aggregations.GUID, like="a GUID") or None
-    secret: tuple[str, str] | None = None
-    if "secret" in found:
-        place = Keys(source, ("identity", "secret"), (), ("env", "file"))
-        named = [(how, place.text(how)) for how in ("env", "file") if how in place]
-        if len(named) != 1:
-            raise found.wrong("`secret` says not where it is", "Write {env: NAME} or {file: PATH}.", "secret")
-        secret = named[0]
-    if kind == "client-secret" and not (tenant and client and secret):
-        raise found.wrong("client-secret needs more", "Add tenant_id, client_id and secret.", "kind")
-    return Identity(kind, tenant, client, secret)
+def _jobs(source: Source, index: int, known: dict[str, Aggregation]) -> Iterator[Job]:
+    given = source.value["exports"][index]
+    name = given["aggregation"]
+    if name not in known:
+        hint = did_you_mean(name, known, plural="aggregations")
+        raise source.error("there is no aggregation of this name", hint, "exports", index, "aggregation")
+    times: dict[str, Any] = {key: parse_duration(given[key]) for key in _TIMES if key in given}
+    aggregation = replace(known[name], **times)
+    aggregations.check_times(aggregation, source, "exports", index)
+    for workspace in given.get("workspaces") or source.value["workspaces"]:
+        yield Job(aggregation, workspace.lower(), given.get("profile", aggregation.profile))
+
+
+def _identity(source: Source) -> Identity:
+    given = source.value["identity"]
+    secret = next(iter(given.get("secret", {}).items()), None)
+    identity = Identity(given["kind"], given.get("tenant_id"), given.get("client_id"), secret)
+    if identity.kind == "client-secret" and not (identity.tenant_id and identity.client_id and secret):
+        what = "`identity.kind: client-secret` needs `tenant_id`, `client_id` and `secret`"
+        raise source.error(what, "Add the missing keys to `identity`.", "identity", "kind")
+    return identity

@@ -3,8 +3,8 @@
 import jsonschema
 import pytest
 from irmcore.profile import shipped_names, shipped_text
-from irmcore.profile.load import schema
-from irmcore.profile.yaml_source import Source
+from irmcore.profile.load import PROFILE
+from irmcore.settings import Source
 
 from tests.common.irmcore.profile.test_load import ALL_KEYS, FORM, SENSE, TEXT, changed
 
@@ -15,12 +15,12 @@ LAST_LINE_BREAK = 'name: "demo\\n"'
 
 def valid(text: str) -> bool:
     """What the jsonschema package says of a profile."""
-    return jsonschema.Draft7Validator(schema()).is_valid(Source(text, "p.yaml").value)
+    return jsonschema.Draft7Validator(PROFILE.schema).is_valid(Source(text, "p.yaml", PROFILE).value)
 
 
 def test_the_schema_is_one() -> None:
     """The published file is a valid schema of the draft it names."""
-    jsonschema.Draft7Validator.check_schema(schema())
+    jsonschema.Draft7Validator.check_schema(PROFILE.schema)
 
 
 @pytest.mark.parametrize("text", [TEXT, ALL_KEYS, *map(shipped_text, shipped_names())])

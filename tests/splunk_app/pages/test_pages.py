@@ -189,7 +189,7 @@ def test_a_wrong_setting_is_told_beside_the_form(
     page.get_by_label("Name", exact=True).fill("second")
     page.get_by_label("Job ID").fill("12")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("alert")).to_contain_text("`job_id` is not written as it must be")
+    expect(page.get_by_role("alert")).to_contain_text("`job_id` is not valid")
     assert page.get_by_label("Name", exact=True).input_value() == "second"
     assert "second" not in splunkd.state.confs["irmexport_connectors"]
     assert _only_refusals(trouble, 400)

@@ -1,8 +1,8 @@
 """irmexport_connectors.conf: a stanza → the profile and the connection that irmcore works with.
 
-A stanza names a shipped profile or has a profile's text, and the IDs that a shipped one leaves open.
-It never holds the secret, and a profile's own `credential` is not used here: in Splunk the secret is
-in storage/passwords, under the stanza's name.
+A stanza names a shipped profile or contains a profile's text, and sets the IDs that a shipped profile leaves
+open. Its values are checked by the profile's schema. It never holds the secret, and the profile's own
+`credential` is not used: in Splunk the secret is in storage/passwords, under the stanza's name.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from irmcore import profile as profiles
-from irmcore.clouds import CLOUDS
 from irmcore.delivery.connection import Connection, outbox_name
 from irmcore.errors import ConfigurationError, IrmError
-from irmcore.profile import Connector, CredentialRef, Profile
+from irmcore.profile import CredentialRef, Profile
+from irmcore.settings import did_you_mean
 
 from irmsplunk.splunk.splunkd import NOBODY, Splunkd, SplunkdRefused, segment
 
 CONF = "irmexport_connectors"
 CONF_PATH = f"{NOBODY}/configs/conf-{CONF}"
 
-#: What a stanza may say, in the order the spec file has it.
+#: The keys of a stanza, in the order of the spec file.
 SETTINGS = (
     "profile",
     "profile_yaml",
@@ -38,14 +38,15 @@ SETTINGS = (
     "emulator",
     "emulator_ca",
 )
-#: Not `default`: what that stanza of a conf file says is said of all others.
+#: The settings that replace those of the profile, and are checked by its schema.
+_OVERRIDES = ("job_id", "tenant_id", "app_id", "cloud", "in_doubt", "proxy")
+#: Not `default`: in a conf file, all other stanzas inherit from that one.
 NAME = re.compile(r"(?!default\Z)[a-z0-9][a-z0-9-]{0,39}")
-_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True)
 class Configured:
-    """A connector as it is set up in this Splunk."""
+    """A connector as it is configured in Splunk."""
 
     name: str
     profile: Profile
@@ -53,12 +54,12 @@ class Configured:
 
 
 def encoded(text: str) -> str:
-    """A profile's text as one line for a conf file, which has no safe way to hold an indentation."""
+    """A profile's text as one line for a conf file, which cannot hold indented lines safely."""
     return json.dumps(text)
 
 
 def decoded(value: str) -> str:
-    """The profile's text, be it written by ``encoded`` or by hand."""
+    """The profile's text, whether ``encoded`` or a person wrote it."""
     if value.startswith('"'):
         try:
             found = json.loads(value)
@@ -69,64 +70,43 @@ def decoded(value: str) -> str:
 
 
 def of_stanza(name: str, content: Mapping[str, Any]) -> Configured:
-    """The connector of a stanza. Raises ConfigurationError, naming the key, never a value."""
+    """The connector of a stanza. Raises ConfigurationError with the key, never with a value."""
     if not NAME.fullmatch(name):
         raise ConfigurationError(
-            "a connector's name is of a-z, 0-9 and hyphens, at most 40 characters, and not `default`",
+            "a connector's name must be 1 to 40 characters (a-z, 0-9 and hyphens), and not `default`",
             next_step="Choose another name.",
         )
-    said = {key: str(content[key]).strip() for key in SETTINGS if str(content.get(key) or "").strip()}
-    profile = replace(_profile(name, said), name=name)
-    connector = _connector(name, profile.connector, said)
-    connection = Connection(name, connector, said.get("emulator"), said.get("emulator_ca"))
+    given = {key: str(content[key]).strip() for key in SETTINGS if str(content.get(key) or "").strip()}
+    profile = replace(_profile(name, given), name=name)
+    connector = replace(profile.connector, credential=CredentialRef("splunk", name))
+    if "ca_file" in given:
+        connector = replace(connector, ca_file=given["ca_file"])
+    connection = Connection(name, connector, given.get("emulator"), given.get("emulator_ca"))
     connection.endpoints()  # refuses an emulator that is not on loopback
     return Configured(name, profile.at(connector), connection)
 
 
-def _profile(name: str, said: Mapping[str, str]) -> Profile:
-    where = f"connector {name}"
-    if ("profile" in said) == ("profile_yaml" in said):
+def _profile(name: str, given: Mapping[str, str]) -> Profile:
+    """The profile of a stanza, with the stanza's overrides."""
+    where, shipped = f"connector {name}", profiles.shipped_names()
+    if ("profile" in given) == ("profile_yaml" in given):
         raise ConfigurationError(
-            "a connector has either `profile` (a shipped one's name) or `profile_yaml` (its text)",
+            "a connector needs either `profile` (the name of a shipped profile) or `profile_yaml` (a text)",
             where=where,
-            next_step=f"Set one of them. Shipped: {', '.join(profiles.shipped_names())}.",
+            next_step=f"Set one of them. Shipped profiles: {', '.join(shipped)}.",
         )
-    if "profile_yaml" in said:
-        return profiles.parse(decoded(said["profile_yaml"]), f"{where} profile_yaml")
-    if said["profile"] not in profiles.shipped_names():
+    if "profile_yaml" in given:
+        text, source = decoded(given["profile_yaml"]), f"{where} profile_yaml"
+    elif given["profile"] in shipped:
+        text, source = profiles.shipped_text(given["profile"]), f"{given['profile']} (shipped)"
+    else:
         raise ConfigurationError(
-            "`profile` names no shipped profile",
+            "`profile` is not the name of a shipped profile",
             where=where,
-            next_step=f"Shipped: {', '.join(profiles.shipped_names())}.",
+            next_step=did_you_mean(given["profile"], shipped, plural="profiles"),
         )
-    return profiles.parse(profiles.shipped_text(said["profile"]), f"{said['profile']} (shipped)")
-
-
-def _connector(name: str, connector: Connector, said: Mapping[str, str]) -> Connector:
-    changes: dict[str, Any] = {"credential": CredentialRef("splunk", name)}
-    for key in ("job_id", "tenant_id", "app_id"):
-        if key in said:
-            if not _GUID.fullmatch(said[key]):
-                raise _wrong(name, key, "a GUID such as 01234567-89ab-cdef-0123-456789abcdef")
-            changes[key] = said[key].lower()
-    for key, allowed in (("cloud", tuple(CLOUDS)), ("in_doubt", ("hold", "resend"))):
-        if key in said:
-            if said[key] not in allowed:
-                raise _wrong(name, key, f"one of {', '.join(allowed)}")
-            changes[key] = said[key]
-    if "proxy" in said:
-        if not re.fullmatch(r"https?://[^\s@/]+/?", said["proxy"]):
-            raise _wrong(name, "proxy", "http://host:port without a user name")
-        changes["proxy"] = said["proxy"]
-    if "ca_file" in said:
-        changes["ca_file"] = said["ca_file"]
-    return replace(connector, **changes)
-
-
-def _wrong(name: str, key: str, right: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"`{key}` is not written as it must be", where=f"connector {name}", next_step=f"It is {right}."
-    )
+    overrides = {key: given[key] for key in _OVERRIDES if key in given}
+    return profiles.parse(text, source, connector=overrides, origin=where)
 
 
 def fetch(splunkd: Splunkd, name: str) -> Configured:
@@ -135,11 +115,11 @@ def fetch(splunkd: Splunkd, name: str) -> Configured:
 
 
 def content_of(splunkd: Splunkd, name: str) -> Mapping[str, Any]:
-    """What the stanza of this name says. Raises ConfigurationError if there is none."""
+    """The settings of a stanza. Raises ConfigurationError if it does not exist or is disabled."""
     missing = ConfigurationError(
         "there is no connector of this name",
         where="profile",
-        next_step="An administrator makes one; `| rest /services/irmexport/connectors` lists them.",
+        next_step="List them with `| rest /services/irmexport/connectors`; an administrator can create one.",
     )
     if not NAME.fullmatch(name):
         raise missing
@@ -160,15 +140,15 @@ def content_of(splunkd: Splunkd, name: str) -> Mapping[str, Any]:
 
 
 def stanzas(splunkd: Splunkd) -> dict[str, Mapping[str, Any]]:
-    """All stanzas by name, the disabled ones too."""
+    """All stanzas by name, including disabled ones."""
     entries = splunkd.get(CONF_PATH, count="0").get("entry") or []
     return {entry["name"]: entry.get("content", {}) for entry in entries if entry["name"] != "default"}
 
 
 def sharing(found: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """Of all stanzas: the enabled connectors that share an outbox, each with the others, by name.
+    """For each enabled connector that shares an outbox: the names of the other connectors of that outbox.
 
-    A job ID that was not filled in yet is nobody's, and a stanza that cannot be read has none.
+    Stanzas that are not valid, or have no job ID yet, share with none.
     """
     outboxes: dict[str, list[str]] = {}
     for name, content in sorted(found.items()):
@@ -189,5 +169,5 @@ def sharing(found: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, ...]
 
 
 def is_off(content: Mapping[str, Any]) -> bool:
-    """Whether a stanza is disabled, in any of the ways a conf file says so."""
+    """Whether a stanza is disabled; conf files have several words for true."""
     return str(content.get("disabled", "0")).lower() in ("1", "true", "t", "yes")

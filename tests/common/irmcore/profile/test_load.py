@@ -1,4 +1,4 @@
-"""Profiles: what the text becomes, and what a wrong one is told."""
+"""Profiles: the value that a valid text becomes, and the message for an invalid one."""
 
 from __future__ import annotations
 
@@ -81,20 +81,20 @@ limits: {rows: 1, bytes: 10000}
 
 
 def changed(old: str, new: str) -> str:
-    """TEXT with ``old``, which stands in it once, replaced."""
+    """TEXT with ``old``, which occurs once, replaced."""
     assert TEXT.count(old) == 1
     return TEXT.replace(old, new)
 
 
 def message(text: str) -> str:
-    """What a wrong profile is told."""
+    """The message for an invalid profile."""
     with pytest.raises(ProfileError) as caught:
         parse(text, "p.yaml")
     return str(caught.value)
 
 
-def test_what_is_left_out_has_its_default() -> None:
-    """A profile of the required keys alone becomes this value."""
+def test_a_missing_key_has_its_default() -> None:
+    """A profile with only the required keys becomes this value."""
     text = changed("credential: {env: IRMEXPORT_SECRET}", "credential:\n    env: IRMEXPORT_SECRET")
     assert parse(text, "p.yaml") == Profile(
         name="demo",
@@ -150,8 +150,8 @@ def test_what_is_left_out_has_its_default() -> None:
     )
 
 
-def test_what_is_said_is_taken() -> None:
-    """A profile that says every key becomes this value; GUIDs are written in lower case."""
+def test_every_key_is_used() -> None:
+    """A profile with every key becomes this value; GUIDs become lower case."""
     assert parse(ALL_KEYS, "p.yaml") == Profile(
         name="all-keys",
         description="Every key there is.",
@@ -214,7 +214,7 @@ def test_the_step_is_in_microseconds(step: str, microseconds: int) -> None:
 
 
 def test_the_column_of_a_role() -> None:
-    """``column`` gives the column of a role, or None."""
+    """``column`` returns the column with a role, or None."""
     profile = parse(TEXT, "p.yaml")
     assert profile.column("source") is profile.columns[4]
     assert parse(shipped_text("leaver-prediction"), "p.yaml").column("source") is None
@@ -229,308 +229,341 @@ def test_a_profile_at_another_connector() -> None:
 
 
 def test_placeholders_are_named() -> None:
-    """The IDs that a shipped profile leaves open are named until they are filled in."""
+    """``placeholders`` lists the IDs of a shipped profile until they are filled in."""
     shipped = parse(shipped_text("leaver-prediction"), "p.yaml")
     assert shipped.connector.placeholders() == ("job_id", "tenant_id", "app_id")
     assert parse(TEXT, "p.yaml").connector.placeholders() == ()
 
 
-# What the schema refuses: what stands in TEXT | what stands there instead | what is said
+# What the schema refuses: a part of TEXT | its replacement | the message
 FORM = (
+    (
+        "name: demo\ndescription: What the tests send.\n",
+        "",
+        (
+            "p.yaml:1: `name` and `description` are missing from the profile. Add `name: …`. The name"
+            " of the profile: at most 48 lower-case letters, digits and hyphens. Add `description: "
+            "…`. One line that says what the rows are, at most 300 characters."
+        ),
+    ),
+    (
+        "  - header: time\n    type: datetime",
+        "  - {}",
+        (
+            "p.yaml:12: `header` and `type` are missing from `columns[1]`. Add `header: …`. The "
+            "column's name in the connector's sample file, at most 128 characters. Add `type: …`. The"
+            " data type, as chosen in the wizard's data type step."
+        ),
+    ),
+    (
+        "name: demo",
+        "name:",
+        (
+            "p.yaml:2: `name` is empty. The name of the profile: at most 48 lower-case letters, "
+            "digits and hyphens."
+        ),
+    ),
+    (
+        "name: demo",
+        "name: [demo]",
+        "p.yaml:2: `name` must be text, but YAML reads it as a list. Put it in quotes.",
+    ),
+    (
+        "description: What the tests send.",
+        "description: ''",
+        ("p.yaml:3: `description` is empty. One line that says what the rows are, at most 300 characters."),
+    ),
+    (
+        "map: {low: Low}",
+        "map: Low",
+        (
+            "p.yaml:20: `columns[3].map` must be a mapping of keys. Replacements for input values "
+            "that are not allowed, such as critical: High. Keys match exactly."
+        ),
+    ),
+    (
+        "name: demo",
+        "name: demo\nkind:",
+        (
+            "p.yaml:3: `kind` is empty. How policies use the custom indicator: as a trigger or as an "
+            "indicator."
+        ),
+    ),
+    (
+        "    type: number",
+        "    type: number\n    required: maybe",
+        (
+            "p.yaml:16: `columns[2].required` must be true or false. Whether a row with an empty "
+            "value is refused. The default is true for user, time, source and threshold columns, and "
+            "false for information columns."
+        ),
+    ),
     (
         "schema: 1",
         "schema: 2",
-        "p.yaml:1: `schema` must be one of 1. The version of this format: 1.",
+        "p.yaml:1: `schema` must be 1. The version of this format: 1.",
     ),
     (
         "schema: 1",
         "schema: true",
-        "p.yaml:1: `schema` must be of type integer. The version of this format: 1.",
+        "p.yaml:1: `schema` must be a whole number. The version of this format: 1.",
     ),
     (
         "schema: 1\n",
         "",
-        "p.yaml:1: the profile lacks `schema`. `schema`: The version of this format: 1.",
+        ("p.yaml:1: `schema` is missing from the profile. Add `schema: …`. The version of this format: 1."),
     ),
     (
         "name: demo",
         "nmae: demo",
-        (
-            "p.yaml:1: the profile lacks `name`. `name`: Lower-case letters, digits and hyphens, at most "
-            "48; it names the outbox of the connector. Is it `nmae` on line 2?"
-        ),
+        "p.yaml:2: unknown key `nmae` in the profile. Did you mean `name`?",
     ),
     (
         "name: demo",
         "name: Demo",
         (
-            "p.yaml:2: `name` is not written as it must be. Lower-case letters, digits and hyphens, at "
-            "most 48; it names the outbox of the connector."
+            "p.yaml:2: `name` is not valid. The name of the profile: at most 48 lower-case letters, "
+            "digits and hyphens."
         ),
     ),
     (
         "name: demo",
         "name: ../../etc/cron.d/x",
         (
-            "p.yaml:2: `name` is not written as it must be. Lower-case letters, digits and hyphens, at "
-            "most 48; it names the outbox of the connector."
+            "p.yaml:2: `name` is not valid. The name of the profile: at most 48 lower-case letters, "
+            "digits and hyphens."
         ),
     ),
     (
         "name: demo",
         'name: "demo\\n"',
         (
-            "p.yaml:2: `name` is not written as it must be. Lower-case letters, digits and hyphens, at "
-            "most 48; it names the outbox of the connector."
+            "p.yaml:2: `name` is not valid. The name of the profile: at most 48 lower-case letters, "
+            "digits and hyphens."
         ),
     ),
     (
         "name: demo",
         "name: demo\nzebra: 1",
         (
-            "p.yaml:3: the profile has no key `zebra`. Known here: schema, name, description, kind, "
-            "connector, input, columns, collisions, on_change, limits."
+            "p.yaml:3: unknown key `zebra` in the profile. Known keys: schema, name, description, "
+            "kind, connector, input, columns, collisions, on_change, limits."
         ),
     ),
     (
         "name: demo",
         "name: demo\ncolumn: 1",
-        "p.yaml:3: the profile has no key `column`. Did you mean `columns`?",
+        "p.yaml:3: unknown key `column` in the profile. Did you mean `columns`?",
     ),
     (
         "name: demo",
         "name: demo\nki.nd: trigger",
-        "p.yaml:3: the profile has no key `ki.nd`. Did you mean `kind`?",
+        "p.yaml:3: unknown key `ki.nd` in the profile. Did you mean `kind`?",
     ),
     (
         "name: demo",
         "name: demo\nkind: indicater",
         (
-            "p.yaml:3: `kind` must be one of trigger, indicator. What the custom indicator is used as in "
-            "a policy: trigger or indicator. Did you mean indicator?"
+            "p.yaml:3: `kind` must be one of trigger, indicator. Did you mean `indicator`? How "
+            "policies use the custom indicator: as a trigger or as an indicator."
         ),
     ),
     (
         "name: demo",
         "name: demo\non_change: yes",
         (
-            "p.yaml:3: `on_change` must be one of send, skip. A row that was accepted earlier comes again"
-            " with only its threshold changed: send it as a further row, or skip it."
+            "p.yaml:3: `on_change` must be one of send, skip. What to do with a row that was accepted"
+            " before and differs only in its threshold: send it as an additional row, or skip it."
         ),
     ),
     (
         "name: demo",
         "name: demo\nlimits:\n  rows: 50000",
         (
-            "p.yaml:4: `limits.rows` is outside its limits (maximum). Rows of one upload: 1 to 5000 "
-            "(Microsoft's script, since 2026-02-03)."
+            "p.yaml:4: `limits.rows` must be at most 5000. Rows in one upload: 1 to 5000, the limit "
+            "of Microsoft's script since 2026-02-03."
         ),
     ),
     (
         "name: demo",
         "name: demo\nlimits: {rows: many}",
         (
-            "p.yaml:3: `limits.rows` must be of type integer. Rows of one upload: 1 to 5000 (Microsoft's "
-            "script, since 2026-02-03)."
+            "p.yaml:3: `limits.rows` must be a whole number. Rows in one upload: 1 to 5000, the limit"
+            " of Microsoft's script since 2026-02-03."
         ),
     ),
     (
         "name: demo",
         "name: demo\nlimits: {bytes: 1000001}",
-        (
-            "p.yaml:3: `limits.bytes` is outside its limits (maximum). Bytes of one upload's CSV: 10000 "
-            "to 1000000."
-        ),
+        ("p.yaml:3: `limits.bytes` must be at most 1000000. Bytes of CSV in one upload: 10000 to 1000000."),
     ),
     (
         "name: demo",
         "name: demo\ninput: {zone: ../../etc/passwd}",
         (
-            "p.yaml:3: `input.zone` is not written as it must be. The time zone of times that name none, "
-            "by its IANA name (Europe/Berlin, UTC). Without it such rows are refused."
+            "p.yaml:3: `input.zone` is not valid. The time zone of times without an offset, as an "
+            "IANA name: Europe/Berlin, UTC. Without it, rows with such times are refused."
         ),
     ),
     (
         "description: What the tests send.",
         "description:",
-        ("p.yaml:3: `description` must be text; YAML reads this value as something else. Put it in quotes."),
+        ("p.yaml:3: `description` is empty. One line that says what the rows are, at most 300 characters."),
     ),
     (
         "job_id: 11111111-1111-1111-1111-111111111111",
         "job_id: 1111",
-        (
-            "p.yaml:5: `connector.job_id` must be text; YAML reads this value as something else. Put it "
-            "in quotes."
-        ),
+        ("p.yaml:5: `connector.job_id` must be text, but YAML reads it as a number. Put it in quotes."),
     ),
     (
         "job_id: 11111111-1111-1111-1111-111111111111",
         "job_id: 11111111-1111-1111-1111-11111111111",
-        (
-            "p.yaml:5: `connector.job_id` is not written as it must be. The job ID that the wizard's "
-            "Finish page shows, a GUID."
-        ),
+        ("p.yaml:5: `connector.job_id` is not valid. The job ID shown on the wizard's Finish page, a GUID."),
     ),
     (
         "job_id: 11111111-1111-1111-1111-111111111111",
         "jobid: 11111111-1111-1111-1111-111111111111",
-        (
-            "p.yaml:4: `connector` lacks `job_id`. `job_id`: The job ID that the wizard's Finish page "
-            "shows, a GUID. Is it `jobid` on line 5?"
-        ),
+        "p.yaml:5: unknown key `jobid` in `connector`. Did you mean `job_id`?",
     ),
     (
         "  credential: {env: IRMEXPORT_SECRET}\n",
         "",
         (
-            "p.yaml:4: `connector` lacks `credential`. `credential`: Where the client secret is, never "
-            "the secret itself: {env: NAME}, {file: PATH}, {keyring: SERVICE/USER}, {key_vault: URL} or "
-            "{certificate: PATH}."
+            "p.yaml:4: `credential` is missing from `connector`. Add `credential: …`. Where to read "
+            "the client secret, never the secret itself: {env: NAME}, {file: PATH}, {keyring: "
+            "SERVICE/USER}, {key_vault: URL} or {certificate: PATH}."
         ),
     ),
     (
         "  credential: {",
         "  cloud: gcchigh\n  credential: {",
         (
-            "p.yaml:8: `connector.cloud` must be one of commercial, gcc, gcc-high, dod. commercial, gcc, "
-            "gcc-high or dod: decides the hosts. Did you mean gcc-high?"
+            "p.yaml:8: `connector.cloud` must be one of commercial, gcc, gcc-high, dod. Did you mean "
+            "`gcc-high`? The Microsoft cloud of the tenant. It determines which hosts are used."
         ),
     ),
     (
         "  credential: {",
         "  proxy: http://user:pass@proxy:8080\n  credential: {",
         (
-            "p.yaml:8: `connector.proxy` is not written as it must be. An HTTP proxy as http://host:port,"
-            " without user name or password."
+            "p.yaml:8: `connector.proxy` is not valid. An HTTP proxy: http://HOST:PORT, without a "
+            "user name or password."
         ),
     ),
     (
         "  credential: {",
         "  deadline: 5\n  credential: {",
         (
-            "p.yaml:8: `connector.deadline` is outside its limits (minimum). Seconds for one upload as a "
-            "whole: 10 to 1800. Microsoft's script waits 400."
+            "p.yaml:8: `connector.deadline` must be at least 10. The time limit for one whole upload,"
+            " in seconds: 10 to 1800. Microsoft's script waits 400."
         ),
     ),
     (
         "  - header: time\n    type: datetime",
         "  - time",
-        (
-            "p.yaml:12: `columns[1]` must be of type object. The columns of the connector's sample file, "
-            "in their order."
-        ),
+        ("p.yaml:12: `columns[1]` must be a mapping of keys. One column, with at least `header` and `type`."),
     ),
     (
         "type: datetime",
         "typ: datetime",
-        (
-            "p.yaml:12: `columns[1]` lacks `type`. `type`: user, datetime, number or string, as chosen in"
-            " the wizard's data type step. Is it `typ` on line 13?"
-        ),
+        "p.yaml:13: unknown key `typ` in `columns[1]`. Did you mean `type`?",
     ),
     (
         "type: datetime",
         "type: date",
         (
-            "p.yaml:13: `columns[1].type` must be one of user, datetime, number, string. user, datetime, "
-            "number or string, as chosen in the wizard's data type step. Did you mean datetime?"
+            "p.yaml:13: `columns[1].type` must be one of user, datetime, number, string. Did you mean"
+            " `datetime`? The data type, as chosen in the wizard's data type step."
         ),
     ),
     (
         "- header: score",
         '- header: "a\\nb"',
         (
-            "p.yaml:14: `columns[2].header` is not written as it must be. The column's name in the "
-            "connector's sample file."
+            "p.yaml:14: `columns[2].header` is not valid. The column's name in the connector's sample"
+            " file, at most 128 characters."
         ),
     ),
     (
         "allowed: [Low, High]",
         "allowed: [Low, Low]",
-        "p.yaml:19: `columns[3].allowed` names a value twice. The only values that may be sent.",
+        "p.yaml:19: `columns[3].allowed` lists a value twice. The only values that may be sent.",
     ),
     (
         "allowed: [Low, High]",
         "allowed: []",
-        (
-            "p.yaml:19: `columns[3].allowed` is outside its limits (minItems). The only values that may "
-            "be sent."
-        ),
+        "p.yaml:19: `columns[3].allowed` is empty. The only values that may be sent.",
     ),
     (
         "allowed: [Low, High]",
         'allowed: [Low, "a\\x1fb"]',
-        (
-            "p.yaml:19: `columns[3].allowed[1]` is not written as it must be. The only values that may be"
-            " sent."
-        ),
+        "p.yaml:19: `columns[3].allowed[1]` is not valid. The only values that may be sent.",
     ),
     (
         "allowed: [Low, High]",
         'allowed: [Low, "a\\rb"]',
-        (
-            "p.yaml:19: `columns[3].allowed[1]` is not written as it must be. The only values that may be"
-            " sent."
-        ),
+        "p.yaml:19: `columns[3].allowed[1]` is not valid. The only values that may be sent.",
     ),
     (
         "map: {low: Low}",
         "map:\n      low: Low\n      lo.w[1]: 5",
         (
-            "p.yaml:22: `columns[3].map.lo.w[1]` must be text; YAML reads this value as something else. "
-            "Put it in quotes."
+            "p.yaml:22: `columns[3].map.lo.w[1]` must be text, but YAML reads it as a number. Put it "
+            "in quotes."
         ),
     ),
     (
         "related_values: [Salesforce, Dropbox]",
         "related_values: ['Salesforce,Dropbox']",
         (
-            "p.yaml:24: `columns[4].related_values[0]` is not written as it must be. The source column's "
-            "values as entered in the wizard under 'Related values in source column'; exact, no commas."
+            "p.yaml:24: `columns[4].related_values[0]` is not valid. The source column's values, "
+            "exactly as entered in the wizard under 'Related values in source column', without "
+            "commas."
         ),
     ),
     (
         "related_values: [Salesforce, Dropbox]",
         'related_values: ["\\x01Salesforce"]',
         (
-            "p.yaml:24: `columns[4].related_values[0]` is not written as it must be. The source column's "
-            "values as entered in the wizard under 'Related values in source column'; exact, no commas."
+            "p.yaml:24: `columns[4].related_values[0]` is not valid. The source column's values, "
+            "exactly as entered in the wizard under 'Related values in source column', without "
+            "commas."
         ),
     ),
 )
 
-# What only we refuse, as no schema can say it.
+# What the rules refuse, because a schema cannot express it.
 SENSE = (
     (
         "name: demo",
         "name: demo\ninput: {zone: Europe/Berln}",
         (
-            "p.yaml:3: `input.zone` is not a time zone that this machine knows. Use an IANA name such as "
-            "Europe/Berlin, or UTC; install tzdata if it is right."
+            "p.yaml:3: `input.zone` is not a time zone that this machine knows. Use an IANA name such"
+            " as Europe/Berlin, or UTC. If the name is right, install tzdata."
         ),
     ),
     (
         "name: demo",
         "name: demo\ninput: {zone: Europe}",
         (
-            "p.yaml:3: `input.zone` is not a time zone that this machine knows. Use an IANA name such as "
-            "Europe/Berlin, or UTC; install tzdata if it is right."
+            "p.yaml:3: `input.zone` is not a time zone that this machine knows. Use an IANA name such"
+            " as Europe/Berlin, or UTC. If the name is right, install tzdata."
         ),
     ),
     (
         "type: datetime",
         "type: string",
         (
-            "p.yaml:9: a profile has exactly one column of role time; here are 0. The connector's data "
-            "mapping step asks for one user and one event time."
+            "p.yaml:9: a profile needs exactly one column with the role time; this one has 0. The "
+            "connector's data mapping step asks for one user column and one event time column."
         ),
     ),
     (
         "type: number\n    role: threshold",
         "type: user",
         (
-            "p.yaml:14: a profile has exactly one column of role user; here are 2. The connector's data "
-            "mapping step asks for one user and one event time."
+            "p.yaml:14: a profile needs exactly one column with the role user; this one has 2. The "
+            "connector's data mapping step asks for one user column and one event time column."
         ),
     ),
     (
@@ -541,92 +574,95 @@ SENSE = (
     (
         "type: number",
         "type: number\n    format: epoch",
-        "p.yaml:16: `format` is for datetime columns. Remove it.",
+        "p.yaml:16: only datetime columns have a `format`. Remove it.",
     ),
     (
         "type: number",
         "type: string",
         (
-            "p.yaml:16: a column of role threshold must be of type number. Set `type: number`, or another"
-            " role."
+            "p.yaml:16: a column with the role threshold must have the type number. Set `type: "
+            "number`, or choose another role."
         ),
     ),
     (
         "type: user",
         "type: user\n    role: information",
-        "p.yaml:12: a column of type user has the role user. Remove `role`.",
+        "p.yaml:12: a column of type user always has the role user. Remove `role`.",
     ),
     (
         "    role: threshold",
         "    role: threshold\n    allowed: ['1', '2']",
-        "p.yaml:17: `allowed` is for columns of type string. Remove it.",
+        "p.yaml:17: only columns of type string have `allowed` values. Remove them.",
     ),
     (
         "    role: threshold",
         "    role: threshold\n    map: {x: '1'}",
-        "p.yaml:17: `map` needs `allowed`. List the values that may be sent.",
+        "p.yaml:17: `map` requires `allowed`. List the values that may be sent.",
     ),
     (
         "- header: score",
         "- header: user",
-        "p.yaml:14: the header of column 3 is that of column 1. Headers must be unique.",
+        "p.yaml:14: columns 1 and 3 have the same header. Make each header unique.",
     ),
     (
         "map: {low: Low}",
         "map: {low: Lwo}",
-        "p.yaml:20: `map.low` leads to a value that is not allowed. Allowed: Low, High.",
+        "p.yaml:20: `map.low` maps to a value that is not allowed. Allowed values: Low, High.",
     ),
     (
         "map: {low: Low}",
         "otherwise: Medium",
-        "p.yaml:20: `otherwise` is not an allowed value. Allowed: Low, High.",
+        "p.yaml:20: `otherwise` is not an allowed value. Allowed values: Low, High.",
     ),
     (
         "map: {low: Low}",
         "related_values: [a]",
         (
-            "p.yaml:20: `related_values` and `role: source` belong together. Give the source column the "
-            "values entered in the wizard, and no other column."
+            "p.yaml:20: `related_values` and `role: source` must be used together. Give the source "
+            "column the values entered in the wizard, and no other column."
         ),
     ),
     (
         "related_values: [Salesforce, Dropbox]",
         "allowed: [Salesforce]",
         (
-            "p.yaml:23: `related_values` and `role: source` belong together. Give the source column the "
-            "values entered in the wizard, and no other column."
+            "p.yaml:23: `related_values` and `role: source` must be used together. Give the source "
+            "column the values entered in the wizard, and no other column."
         ),
     ),
     (
         "related_values: [Salesforce, Dropbox]",
         "related_values: [Salesforce]\n    allowed: [Salesforce]",
-        "p.yaml:25: a source column's values are its `related_values`. Remove `allowed`.",
+        (
+            "p.yaml:25: `allowed` cannot be used in the source column, whose values are its "
+            "`related_values`. Remove `allowed`."
+        ),
     ),
     (
         "related_values: [Salesforce, Dropbox]",
         "related_values: [a]\n  - {header: b, type: string, role: source, related_values: [b]}",
-        "p.yaml:25: a connector has at most one source column. Give one of them `role: information`.",
+        ("p.yaml:25: a connector has at most one source column. Give one of them `role: information`."),
     ),
 )
 
 
-@pytest.mark.parametrize(("old", "new", "said"), FORM + SENSE)
-def test_a_wrong_profile_is_told_where_what_and_what_next(old: str, new: str, said: str) -> None:
-    """The message of a wrong profile has the line, what is wrong there and the nearest right key."""
-    assert message(changed(old, new)) == said
+@pytest.mark.parametrize(("old", "new", "expected"), FORM + SENSE)
+def test_an_invalid_profile_gets_one_clear_message(old: str, new: str, expected: str) -> None:
+    """The message has the line, the fault and the next step, with the nearest known key."""
+    assert message(changed(old, new)) == expected
 
 
 def listed(count: int) -> str:
-    """A YAML list of so many texts."""
+    """A YAML list of ``count`` texts."""
     return "[" + ", ".join(f"v{number}" for number in range(count)) + "]"
 
 
 def mapped(count: int) -> str:
-    """A YAML mapping of so many texts to an allowed value."""
+    """A YAML mapping of ``count`` texts to an allowed value."""
     return "{" + ", ".join(f"k{number}: Low" for number in range(count)) + "}"
 
 
-# what stands in TEXT | what stands there instead | the last value that passes | the first that does not
+# a part of TEXT | its replacement | the last value that passes | the first that does not
 LIMITS = (
     ("name: demo", "name: {}", "a" * 48, "a" * 49),
     ("name: demo", "name: a{}", "-a", "-"),
@@ -660,7 +696,7 @@ LIMITS = (
 
 @pytest.mark.parametrize(("old", "new", "last", "over"), LIMITS)
 def test_a_limit(old: str, new: str, last: str, over: str) -> None:
-    """A value at its limit passes, and one beyond it does not."""
+    """A value at the limit passes, and one beyond it does not."""
     parse(changed(old, new.format(last)), "p.yaml")
     with pytest.raises(ProfileError):
         parse(changed(old, new.format(over)), "p.yaml")
@@ -675,41 +711,41 @@ def test_the_number_of_columns() -> None:
 
 
 def test_keep_greatest_needs_one_threshold() -> None:
-    """``keep-greatest`` is refused where it is said, unless there is exactly one threshold column."""
+    """``keep-greatest`` is refused at its line unless there is exactly one threshold column."""
     keep = "collisions:\n  policy: keep-greatest\n"
     assert parse(TEXT + keep, "p.yaml").collisions.policy == "keep-greatest"
     assert message(changed("role: threshold", "role: information") + keep) == (
         "p.yaml:26: `collisions.policy: keep-greatest` needs exactly one threshold column. "
-        "This profile has 0; use `spread`."
+        "This profile has 0; use `policy: spread`."
     )
     two = "role: threshold\n  - {header: bytes, type: number, role: threshold}"
     assert message(changed("role: threshold", two) + keep) == (
         "p.yaml:27: `collisions.policy: keep-greatest` needs exactly one threshold column. "
-        "This profile has 2; use `spread`."
+        "This profile has 2; use `policy: spread`."
     )
 
 
 @pytest.mark.parametrize("text", ["", "# nothing but a comment\n", "~", "- a\n- b\n", "just text", "42"])
-def test_what_is_no_mapping_is_no_profile(text: str) -> None:
-    """A text that is not a mapping at all is told so."""
-    assert message(text) == "p.yaml: a profile is a mapping of keys. Start from a shipped profile."
+def test_a_profile_must_be_a_mapping(text: str) -> None:
+    """Any other YAML value gets its own message."""
+    assert message(text) == (
+        "p.yaml: the profile is not a mapping of keys. "
+        "Start from a shipped profile: irmexport profile show leaver-prediction > my-profile.yaml"
+    )
 
 
 SECRET = "Zq8~hunter2.Z-9_x"
 
-LITERAL = (
-    "p.yaml:8: a secret must not stand in a profile; `credential` says where it is. Write `credential: "
-    "{env: NAME_OF_A_VARIABLE}` or `credential: {file: /path}`, and replace the secret that stood here: "
-    "it has been on disk."
-)
 ILL_FORMED = (
-    "p.yaml:8: `credential` is not written as it must be. Write `credential: {env: NAME_OF_A_VARIABLE}` or "
-    "`credential: {file: /path}`."
+    "p.yaml:8: `connector.credential` is not a valid reference to a secret. Where to read the client "
+    "secret, never the secret itself: {env: NAME}, {file: PATH}, {keyring: SERVICE/USER}, "
+    "{key_vault: URL} or {certificate: PATH}."
 )
+LITERAL = f"{ILL_FORMED} If this is a secret itself, replace it: it has been on disk."
 
 
 @pytest.mark.parametrize(
-    ("credential", "said"),
+    ("credential", "expected"),
     [
         (SECRET, LITERAL),
         (f"'{SECRET}'", LITERAL),
@@ -728,12 +764,12 @@ ILL_FORMED = (
         ("12345", ILL_FORMED),
     ],
 )
-def test_a_literal_secret_is_refused_unread(credential: str, said: str) -> None:
-    """A secret in place of where it is gets this advice, and stands in no message or traceback."""
+def test_a_literal_secret_is_refused_and_not_shown(credential: str, expected: str) -> None:
+    """A secret in place of a reference gets this advice and appears in no message or traceback."""
     text = changed("credential: {env: IRMEXPORT_SECRET}", f"credential: {credential}")
     with pytest.raises(ProfileError) as caught:
         parse(text, "p.yaml")
-    assert str(caught.value) == said
+    assert str(caught.value) == expected
     assert SECRET not in "".join(traceback.format_exception(None, caught.value, caught.tb))
 
 
@@ -754,8 +790,8 @@ def test_a_literal_secret_is_refused_unread(credential: str, said: str) -> None:
         f"credential: {{env: A}}\n  job_id: {SECRET}",
     ],
 )
-def test_what_stands_beside_is_not_shown_either(line: str) -> None:
-    """A secret that stands in any wrong place, or in what is no YAML, stands in no message."""
+def test_a_secret_elsewhere_is_not_shown_either(line: str) -> None:
+    """A secret in any wrong place, or in text that is not YAML, appears in no message."""
     text = changed("credential: {env: IRMEXPORT_SECRET}", line)
     with pytest.raises(ProfileError) as caught:
         parse(text, "p.yaml")
@@ -764,7 +800,7 @@ def test_what_stands_beside_is_not_shown_either(line: str) -> None:
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
-    """``read`` gives the profile of a file, with or without BOM, and calls it by its path."""
+    """``read`` returns the profile in a file, with or without BOM; messages contain the path."""
     path = tmp_path / "demo.yaml"
     path.write_text(TEXT, encoding="utf-8")
     assert read(str(path)) == parse(TEXT, "p.yaml")
@@ -773,7 +809,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     path.write_text(TEXT + "kid: trigger\n", encoding="utf-8")
     with pytest.raises(ProfileError) as caught:
         read(str(path))
-    assert str(caught.value) == f"{path}:25: the profile has no key `kid`. Did you mean `kind`?"
+    assert str(caught.value) == f"{path}:25: unknown key `kid` in the profile. Did you mean `kind`?"
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -782,29 +818,31 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         read(str(tmp_path / "none.yaml"))
     assert str(caught.value) == (
         f"{tmp_path}/none.yaml: the profile cannot be read (No such file or directory). "
-        "Check the path and that this user may read it."
+        "Check the path and the file's permissions. "
+        "Start from a shipped profile: irmexport profile show leaver-prediction > my-profile.yaml"
     )
     with pytest.raises(ProfileError) as caught:
         read(str(tmp_path))
     assert str(caught.value) == (
         f"{tmp_path}: the profile cannot be read (Is a directory). "
-        "Check the path and that this user may read it."
+        "Check the path and the file's permissions. "
+        "Start from a shipped profile: irmexport profile show leaver-prediction > my-profile.yaml"
     )
     path = tmp_path / "wide.yaml"
     path.write_text(TEXT, encoding="utf-16")
     with pytest.raises(ProfileError) as caught:
         read(str(path))
-    assert str(caught.value) == f"{path}: this file is not UTF-8 text. Save it as UTF-8."
+    assert str(caught.value) == f"{path}: the profile is not UTF-8 text. Save it as UTF-8."
     path.write_text(TEXT + "#" * 300_000, encoding="utf-8")
     with pytest.raises(ProfileError) as caught:
         read(str(path))
     assert str(caught.value) == (
-        f"{path}: this is far larger than a profile. Give the YAML file of a profile."
+        f"{path}: the profile is larger than 256 KiB. Check that this is the right file."
     )
 
 
 def attempt(text: str) -> str:
-    """Parse ``text``: the message, or nothing; anything but a ProfileError goes through."""
+    """The message of ``parse``, or an empty text; any error but a ProfileError propagates."""
     with contextlib.suppress(ProfileError):
         assert isinstance(parse(text, "p.yaml"), Profile)
         return ""
@@ -813,7 +851,7 @@ def attempt(text: str) -> str:
     return str(caught.value)
 
 
-#: What YAML, the schema library and file names have traps for.
+#: Text that is special to YAML, to the schema library or in a file name.
 TRAPS = (
     *("&a ", "*a", "!!bool x", "!!int ''", "!x ", "<<: ", "? ", "- ", ": ", "{", "}", "[", "]", "|\n", ">\n"),
     *('"', "'", "\\", '"\\UFFFFFFFF"', '"\\ud800"', "\0", "\x1f", "\ud800", "\ufeff", "%YAML 1.1\n", "---\n"),
@@ -825,7 +863,7 @@ SHIPPED = tuple(shipped_text(name) for name in shipped_names())
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """A shipped profile with some stretches cut out, doubled, or replaced by a trap."""
+    """A shipped profile with some parts removed, doubled, or replaced by a trap."""
     text = draw(st.sampled_from((*SHIPPED, TEXT, ALL_KEYS)))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(text)))
@@ -837,8 +875,8 @@ def mutated(draw: st.DrawFn) -> str:
 
 @settings(max_examples=300)
 @given(st.text() | st.lists(st.sampled_from(TRAPS)).map("".join) | mutated())
-def test_any_text_is_a_profile_or_told_why_not(text: str) -> None:
-    """No text raises anything but a ProfileError, and its message can be printed."""
+def test_any_text_is_a_profile_or_gets_a_message(text: str) -> None:
+    """No text raises any other error than ProfileError, and its message can be printed."""
     attempt(text).encode("utf-8")
 
 
@@ -860,6 +898,6 @@ def test_any_text_is_a_profile_or_told_why_not(text: str) -> None:
     after=st.text("ab: {}[]\"'#&*!|>%@`,?-\\", max_size=4),
 )
 def test_no_message_has_a_value_of_the_credential(template: str, before: str, after: str) -> None:
-    """However `credential` is written, its value stands in no message."""
+    """However `credential` is written, its value appears in no message."""
     line = template.format(f"{before}{SECRET}{after}")
     assert SECRET not in attempt(changed("credential: {env: IRMEXPORT_SECRET}", line))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from irmcore.profile import parse, shipped_names, shipped_text
-from irmcore.profile.load import schema
+from irmcore.profile.load import PROFILE
 
 
 def test_the_shipped_profiles_by_name() -> None:
@@ -79,11 +79,11 @@ def keys(definition: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]
         yield from keys(sub, f"{path}{name}.")
 
 
-@pytest.mark.parametrize(("path", "definition"), list(keys(schema())))
+@pytest.mark.parametrize(("path", "definition"), list(keys(PROFILE.schema)))
 def test_each_key_of_the_schema_is_described(path: str, definition: dict[str, Any]) -> None:
     """An editor can show a sentence on each key, its own or that of what it refers to."""
     if "description" not in definition:
-        definition = schema()["definitions"][definition["$ref"].rsplit("/", 1)[1]]
+        definition = PROFILE.schema["definitions"][definition["$ref"].rsplit("/", 1)[1]]
     assert definition["description"].endswith(".")
 
 
@@ -98,7 +98,7 @@ def objects(definition: Any) -> Iterator[dict[str, Any]]:
 
 def test_no_mapping_of_the_schema_takes_an_unknown_key() -> None:
     """Each mapping with named keys refuses others, and requires only keys that it names."""
-    found = list(objects(schema()))
+    found = list(objects(PROFILE.schema))
     assert len(found) == 7
     for definition in found:
         assert definition["additionalProperties"] is False

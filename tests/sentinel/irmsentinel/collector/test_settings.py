@@ -1,18 +1,23 @@
-"""The collector's settings file: what is wrong is said with file and line, and no value is shown."""
+"""The collector's settings file: errors have file and line, and show no value."""
 
 from pathlib import Path
 
+import jsonschema
 import pytest
 from irmcore.errors import AddressRefused, ConfigurationError
+from irmcore.profile.load import PROFILE
 from irmsentinel.collector import settings as collector_settings
+from irmsentinel.collector.management_api import HOSTS
+from irmsentinel.collector.records import IRM_CATEGORY
+from irmsentinel.collector.settings import COLLECTOR
 from irmsentinel.emulators.collector_session import TENANT, settings_text
 
 GOOD = settings_text()
 
 
-def test_the_printed_form_is_a_settings_file_but_for_what_must_be_filled_in() -> None:
-    """A placeholder is not taken for an answer."""
-    with pytest.raises(ConfigurationError, match=r"c\.yaml:3: `tenant_id` is not written as it must be"):
+def test_the_printed_template_is_valid_once_it_is_filled_in() -> None:
+    """A placeholder is refused."""
+    with pytest.raises(ConfigurationError, match=r"c\.yaml:3: `tenant_id` is not valid"):
         collector_settings.parse(collector_settings.TEMPLATE, "c.yaml")
     filled = (
         collector_settings.TEMPLATE.replace(collector_settings.PLACEHOLDER, TENANT)
@@ -28,38 +33,42 @@ def test_the_printed_form_is_a_settings_file_but_for_what_must_be_filled_in() ->
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "expected"),
     [
-        ("conections: 5", "c.yaml:9: there is no setting `conections`. Did you mean `connections`?"),
-        ("connections: 0", "c.yaml:9: `connections` is not written"),
-        ("connections: true", "c.yaml:9: `connections` is not written"),
-        ("cloud: mars", "It is one of commercial, gcc, gcc-high, dod"),
-        ("overlap_hours: 167", "c.yaml:9: `overlap_hours`"),
-        ("also_record_types: [x]", "c.yaml:9: `also_record_types`"),
-        ("categories: []", "c.yaml:9: `categories`"),
-        ("proxy: http://u:p@h:1", "c.yaml:9: `proxy`"),
+        (
+            "conections: 5",
+            "c.yaml:9: unknown key `conections` in the collector settings file. Did you mean `connections`?",
+        ),
+        ("connections: 0", "c.yaml:9: `connections` must be at least 1"),
+        ("connections: true", "c.yaml:9: `connections` must be a whole number"),
+        ("cloud: mars", "c.yaml:9: `cloud` must be one of commercial, gcc, gcc-high, dod"),
+        ("overlap_hours: 167", "c.yaml:9: `overlap_hours` must be at most 144"),
+        ("also_record_types: [x]", "c.yaml:9: `also_record_types[0]` must be a whole number"),
+        ("categories: []", "c.yaml:9: `categories` is empty"),
+        ("proxy: http://u:p@h:1", "c.yaml:9: `proxy` is not valid"),
         ("health_endpoint: https://evil.example", "c.yaml:9: that is no ingestion endpoint"),
-        ("stream: Custom-../x", "c.yaml:9: `stream`"),
-        ("publisher_id: me", "c.yaml:9: `publisher_id`"),
+        ("stream: Custom-../x", "c.yaml:9: `stream` is not valid"),
+        ("publisher_id: me", "c.yaml:9: `publisher_id` is not valid"),
     ],
 )
-def test_a_wrong_setting_is_named_with_its_line(line: str, said: str) -> None:
-    """And with what it should be."""
+def test_an_invalid_setting_is_named_with_its_line(line: str, expected: str) -> None:
+    """The message says what is valid."""
     with pytest.raises(ConfigurationError) as wrong:
         collector_settings.parse(f"{GOOD}\n{line}\n", "c.yaml")
-    assert said in str(wrong.value)
+    assert expected in str(wrong.value)
 
 
 @pytest.mark.parametrize("key", ["tenant_id", "app_id", "credential", "endpoint", "rule_id"])
-def test_a_setting_that_is_missing_is_named(key: str) -> None:
-    """With what it is."""
+def test_a_missing_setting_is_named(key: str) -> None:
+    """The message describes the setting."""
     text = "\n".join(line for line in GOOD.splitlines() if not line.startswith(key))
-    with pytest.raises(ConfigurationError, match=f"`{key}` is missing"):
+    expected = f"`{key}` is missing from the collector settings file. Add `{key}: …`. [A-Z]"
+    with pytest.raises(ConfigurationError, match=expected):
         collector_settings.parse(text, "c.yaml")
 
 
 def test_no_value_is_shown(tmp_path: Path) -> None:
-    """A secret that was put where it does not belong stays there."""
+    """A secret written in the wrong place is not shown."""
     for text in (GOOD.replace("{env: NOT_USED}", "hunter2secret"), GOOD + "\ntenant_id: hunter2secret\n"):
         with pytest.raises(ConfigurationError) as wrong:
             collector_settings.parse(text, "c.yaml")
@@ -68,15 +77,15 @@ def test_no_value_is_shown(tmp_path: Path) -> None:
         collector_settings.read(str(tmp_path / "none.yaml"))
 
 
-def test_a_stand_in_is_on_this_machine() -> None:
-    """`--emulator` cannot lead rows and secret elsewhere."""
+def test_an_emulator_is_on_this_machine() -> None:
+    """`--emulator` cannot send rows and the secret to another host."""
     settings = collector_settings.parse(GOOD, "c.yaml")
     with pytest.raises(AddressRefused):
         collector_settings.at_emulator(settings, "https://evil.example", "ca", "secret")
 
 
-def test_a_credential_is_where_a_profiles_may_be() -> None:
-    """The places and their forms are the profile's; another host is no vault."""
+def test_a_credential_is_written_as_in_a_profile() -> None:
+    """The kinds and forms of references are the same; another host is not a key vault."""
     at = "{env: NOT_USED}"
     for kind, place in (("keyring", "irm/collector"), ("certificate", "/etc/irm.pem"), ("file", "~/secret")):
         found = collector_settings.parse(GOOD.replace(at, f"{{{kind}: {place}}}"), "c.yaml").target.credential
@@ -88,5 +97,23 @@ def test_a_credential_is_where_a_profiles_may_be() -> None:
         "{env: 5}",
     )
     for text in (*wrong, "{vault: x}", "[]"):
-        with pytest.raises(ConfigurationError, match="`credential` is not written as it must be"):
+        with pytest.raises(ConfigurationError, match="`credential` is not a valid reference"):
             collector_settings.parse(GOOD.replace(at, text), "c.yaml")
+
+
+def test_the_schema_agrees_with_the_code_and_with_the_profile() -> None:
+    """The schema is valid; its credential is the profile's, and its constants are the code's."""
+    jsonschema.Draft7Validator.check_schema(COLLECTOR.schema)
+    properties = COLLECTOR.schema["properties"]
+    assert COLLECTOR.schema["definitions"]["credential"] == PROFILE.schema["definitions"]["credential"]
+    assert properties["proxy"] == PROFILE.schema["definitions"]["connector"]["properties"]["proxy"]
+    assert properties["cloud"]["enum"] == list(HOSTS)
+    assert properties["categories"]["default"] == [IRM_CATEGORY]
+
+
+def test_a_key_without_a_value_counts_as_absent() -> None:
+    """An optional key gets its default, and a required one is missing."""
+    assert collector_settings.parse(f"{GOOD}\nproxy:\nconnections:\n", "c.yaml").options.connections == 24
+    text = "\n".join("endpoint:" if line.startswith("endpoint:") else line for line in GOOD.splitlines())
+    with pytest.raises(ConfigurationError, match="`endpoint` is missing"):
+        collector_settings.parse(text, "c.yaml")

@@ -1,4 +1,4 @@
-"""Aggregations as files: what is filled in, what is refused, and that profile and query fit."""
+"""Aggregation files: the values filled in, what is refused, and that profile and query fit."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,32 +53,36 @@ def test_values_take_the_place_of_the_first_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "line", "said"),
+    ("change", "line", "expected"),
     [
         (("window: 1d", "windw: 1d"), 3, "Did you mean `window`"),
-        (("delay: 6h\n", ""), 1, "`delay` is missing"),
+        (("delay: 6h\n", ""), 1, "`delay` is missing from the aggregation"),
         (("delay: 6h", "delay: six"), 4, "30m, 6h or 7d"),
-        (("window: 1d", "window: 7d"), 3, "neither 1h nor 1d"),
-        (("overlap: 2d", "overlap: 36h"), 5, "whole windows of 1d"),
-        (("schedule: 1d", "schedule: 0d"), 7, "whole windows of 1d"),
+        (("window: 1d", "window: 7d"), 3, "`window` must be 1h or 1d"),
+        (("overlap: 2d", "overlap: 36h"), 5, "a multiple of the window, 1d"),
+        (("schedule: 1d", "schedule: 0d"), 7, "a multiple of the window, 1d"),
         (("returns: A:string, B:long", "returns: A"), 8, "Name:type"),
-        (("declare query_parameters(", "declare query_parameters( "), 9, "first line"),
+        (
+            ("declare query_parameters(", "declare query_parameters( "),
+            9,
+            "first line of `query` must",
+        ),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(
-    tmp_path: Path, change: tuple[str, str], line: int, said: str
+def test_an_invalid_aggregation_is_refused_with_its_line(
+    tmp_path: Path, change: tuple[str, str], line: int, expected: str
 ) -> None:
-    """And with what is right."""
+    """The message says what is valid."""
     file = tmp_path / "one.yaml"
     file.write_text(GOOD.replace(*change))
-    with pytest.raises(ConfigurationError, match=said) as refused:
+    with pytest.raises(ConfigurationError, match=expected) as refused:
         aggregations.read(file)
     assert refused.value.where == f"{file}:{line}"
 
 
-def test_another_name_is_told_the_nearest() -> None:
-    """A name that is not there."""
-    with pytest.raises(ConfigurationError, match="Did you mean salesforce"):
+def test_an_unknown_name_gets_the_nearest_one() -> None:
+    """The error for an aggregation that does not exist suggests a name."""
+    with pytest.raises(ConfigurationError, match="Did you mean `salesforce`"):
         aggregations.named("salesfroce")
 
 

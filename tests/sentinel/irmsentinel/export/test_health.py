@@ -139,7 +139,7 @@ def test_health_that_cannot_be_written_stops_nothing(machine: Machine, tmp_path:
     machine.plan("health: tenant/collector.yaml")
     (tmp_path / "tenant" / "collector.yaml").write_text("secret: hunter2\n")
     done = machine.run("run")
-    assert "there is no setting `secret`" in done.stderr
+    assert "unknown key `secret` in the collector settings file" in done.stderr
     assert "hunter2" not in done.output
 
 

@@ -1,10 +1,11 @@
-"""YAML as plain values: what each text becomes, on which line it stands, and what is refused."""
+"""YAML as plain values: the value of each text, the line of each value, and what is refused."""
 
 from __future__ import annotations
 
 import pytest
 from irmcore.errors import ProfileError
-from irmcore.profile.yaml_source import MAX_CHARACTERS, Source
+from irmcore.profile.load import PROFILE
+from irmcore.settings.yaml_source import MAX_CHARACTERS, Source
 
 
 @pytest.mark.parametrize(
@@ -43,8 +44,8 @@ from irmcore.profile.yaml_source import MAX_CHARACTERS, Source
     ],
 )
 def test_a_value(written: str, value: object) -> None:
-    """YAML 1.1 decides what a value is, but for dates, which are text, as every key is."""
-    found = Source(f"key: {written}", "p.yaml").value
+    """A value has its YAML 1.1 type, except that dates and all keys are text."""
+    found = Source(f"key: {written}", "p.yaml", PROFILE).value
     assert found == {"key": value}
     assert type(found["key"]) is type(value)
 
@@ -86,28 +87,28 @@ last: 1
     ],
 )
 def test_a_line(path: tuple[str | int, ...], line: int) -> None:
-    """A value is on the line of its key; what is not there is on the line of what is around it."""
-    source = Source(LINES, "p.yaml")
+    """A value is on the line of its key; a missing value is on the line of the value around it."""
+    source = Source(LINES, "p.yaml", PROFILE)
     assert source.line(path) == line
     assert source.where(path) == f"p.yaml:{line}"
 
 
 INVALID = (
     "this is not valid YAML. "
-    "Look for a missing colon, quote or wrong indentation on this line or the one above."
+    "Look for a missing colon or quote, or wrong indentation, on this line or the one above."
 )
-TAG = "YAML tags are not used in profiles. Remove the tag (the word that begins with !)."
-ALIAS = "YAML aliases (*name) are not used in profiles. Write the value out."
-DEEP = "this is nested deeper than a profile. Look for brackets that are never closed."
+TAG = "YAML tags are not supported. Remove the tag (the word that begins with !)."
+ALIAS = "YAML aliases (*name) are not supported. Write the value out."
+DEEP = "the profile is nested deeper than 20 levels. Look for an unclosed bracket."
 HALF = (
-    "this text has half a character (an escape \\uD800 to \\uDFFF). "
+    "this text contains half of a surrogate pair (an escape \\uD800 to \\uDFFF). "
     "Write the character itself, or its escape \\U with eight digits."
 )
 PLAIN = "a key must be plain text. Look for a missing quote around a value that begins with [ or {."
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("a: &x b\nc: *x", f"p.yaml:2: {ALIAS}"),
         ("a: &x [b]\nc: [*x, *x]", f"p.yaml:2: {ALIAS}"),
@@ -119,10 +120,10 @@ PLAIN = "a key must be plain text. Look for a missing quote around a value that 
         ("a: 1\nb: !!bool perhaps", f"p.yaml:2: {TAG}"),
         ("a: 1\nb: !!int ''", f"p.yaml:2: {TAG}"),
         ("a: 1\n!key b: 2", f"p.yaml:2: {TAG}"),
-        ("a: 1\na: 2", "p.yaml:2: the key `a` stands here a second time. Keep one of the two."),
+        ("a: 1\na: 2", "p.yaml:2: duplicate key `a`. Remove one of the two."),
         (
             "a: 1\nb: {c: 1,\n 'c': 2}",
-            "p.yaml:3: the key `c` stands here a second time. Keep one of the two.",
+            "p.yaml:3: duplicate key `c`. Remove one of the two.",
         ),
         ("a: 1\n[b, c]: 2", f"p.yaml:2: {PLAIN}"),
         ("a: 1\n{b: c}: 2", f"p.yaml:2: {PLAIN}"),
@@ -146,20 +147,20 @@ PLAIN = "a key must be plain text. Look for a missing quote around a value that 
         ("a:\n " + "{b: " * 5000 + "}" * 5000, f"p.yaml:2: {DEEP}"),
         (
             "a: " + "b" * MAX_CHARACTERS,
-            "p.yaml: this is far larger than a profile. Give the YAML file of a profile.",
+            "p.yaml: the profile is larger than 256 KiB. Check that this is the right file.",
         ),
     ],
 )
-def test_what_is_refused(text: str, said: str) -> None:
-    """What a profile never needs, and what is no YAML, is refused with its line where that is known."""
+def test_what_is_refused(text: str, expected: str) -> None:
+    """YAML features that settings do not need, and invalid YAML, are refused with the line if known."""
     with pytest.raises(ProfileError) as caught:
-        Source(text, "p.yaml")
-    assert str(caught.value) == said
+        Source(text, "p.yaml", PROFILE)
+    assert str(caught.value) == expected
 
 
 def test_what_is_just_allowed() -> None:
-    """The greatest length and depth, an end mark and a pair of escapes that makes a character pass."""
-    assert len(Source("a: " + "b" * (MAX_CHARACTERS - 3), "p.yaml").value["a"]) == MAX_CHARACTERS - 3
-    assert Source("[" * 20 + "]" * 20, "p.yaml").value == eval("[" * 20 + "]" * 20)  # noqa: S307
-    assert Source("%YAML 1.1\n---\na: 1\n...\n", "p.yaml").value == {"a": 1}
-    assert Source('a: "\\U0001f469"', "p.yaml").value == {"a": "\U0001f469"}
+    """The maximum length and depth, an end mark and an escape beyond the basic plane are accepted."""
+    assert len(Source("a: " + "b" * (MAX_CHARACTERS - 3), "p.yaml", PROFILE).value["a"]) == MAX_CHARACTERS - 3
+    assert Source("[" * 20 + "]" * 20, "p.yaml", PROFILE).value == eval("[" * 20 + "]" * 20)  # noqa: S307
+    assert Source("%YAML 1.1\n---\na: 1\n...\n", "p.yaml", PROFILE).value == {"a": 1}
+    assert Source('a: "\\U0001f469"', "p.yaml", PROFILE).value == {"a": "\U0001f469"}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from irmcore.clock import SystemClock
 from irmcore.counts import Counts
 from irmcore.disk import PosixDisk
-from irmcore.outbox import Destination, Draft, Manifest, Origin, Outbox
+from irmcore.outbox import Destination, Draft, Origin, Outbox, Run, accept_run
+from irmcore.outbox.batch_files import read_manifest, read_payload
 from irmcore.outbox.states import COMMIT, INTENT, SENT
+from irmcore.outbox.transitions import move_to_done, record_event, write_state
 
 BYTES = 10_000
 KEY_BYTES = 48  # of the row keys of one row
@@ -35,26 +36,15 @@ def batch(outbox: Outbox, number: int) -> None:
     """One batch from staging to its receipt, with every step that makes it durable."""
     where = Destination("bench", {"to": "nowhere"}, "hold")
     payload = (b"%d of %d\n" % (number, os.getpid())).ljust(BYTES, b".")
-    staging = outbox.stage(f"run-{os.getpid()}-{number}")
-    staging.add(Draft(payload, "text/plain", where, 1, lambda _: bytes(KEY_BYTES)))
-
-    def describe(name: str, draft: Draft, part: int, sums: dict[str, Any]) -> Manifest:
-        return Manifest(
-            id=name, destination=where, content_type="text/plain", rows=1, run="run", part=1, parts=1,
-            accepted=0.0, origin=Origin("bench", "here", "bench"), profile={}, counts=Counts(), tool="bench",
-            **sums,
-        )  # fmt: skip
-
-    staging.prepare(describe)
-    (name,) = staging.accept()
-    staging.close()
-    found = outbox.reload(name)
-    manifest = outbox.manifest(found)
-    outbox.payload(found, manifest)
+    run = Run("run", 0.0, Origin("bench", "here", "bench"), {}, Counts(), "bench")
+    (name,) = accept_run(outbox, run, [Draft(payload, "text/plain", where, 1, lambda _: bytes(KEY_BYTES))])
+    found = outbox.get(name)
+    manifest = read_manifest(outbox, found)
+    read_payload(outbox, found, manifest)
     for state in (INTENT, COMMIT, SENT):
-        found = outbox.change(found, name=state)
-    outbox.note(found, {"event": "sent"})
-    outbox.finish(found)
+        found = write_state(outbox, found, name=state)
+    record_event(outbox, found, {"event": "sent"})
+    move_to_done(outbox, found)
 
 
 def main(arguments: list[str]) -> None:

@@ -63,4 +63,4 @@ def code_of_drain(report: Report, *, paused: bool) -> int:
         return CONFIGURATION
     if paused or report.held or report.dead or report.quarantined:
         return NEEDS_PERSON
-    return FAILED if report.waiting else DONE
+    return FAILED if report.queued else DONE

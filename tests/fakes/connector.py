@@ -17,6 +17,7 @@ from irmcore.http.upload import Transport
 from irmcore.intake import accept as intake
 from irmcore.intake.accept import RunResult
 from irmcore.outbox import Destination, Origin, Outbox, states
+from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
 from irmcore.outbox.rowkeys import unpack
 from irmcore.profile import Limits, Profile
 from irmcore.shaping.batches import halves
@@ -101,23 +102,23 @@ class Connector:
     def states(self) -> dict[str, str]:
         """The place and state of every batch, by id."""
         found: dict[str, str] = {}
-        for batch in self.outbox.everything():  # a batch that was given up may stand beside its successor
-            found.setdefault(batch.id, f"{batch.place} {batch.state.name if batch.state else 'unreadable'}")
+        for batch in self.outbox.all_batches():  # a batch that was given up may stand beside its successor
+            found.setdefault(batch.id, f"{batch.folder} {batch.state.name if batch.state else 'unreadable'}")
         return found
 
     def standing(self) -> Counter[bytes]:
         """How many batches, that are neither withdrawn nor split, have each row key."""
         found: Counter[bytes] = Counter()
-        for batch in self.outbox.everything():
+        for batch in self.outbox.all_batches():
             if batch.state is None or batch.state.name not in (states.WITHDRAWN, states.SPLIT):
-                found.update(key.key for key in unpack(self.outbox.rowkeys(batch)))
+                found.update(key.key for key in unpack(read_rowkeys(self.outbox, batch)))
         return found
 
     def notes(self, *names: str) -> Iterator[str]:
         """The notes of the rows in all batches whose state is one of ``names``."""
-        for batch in self.outbox.everything():
+        for batch in self.outbox.all_batches():
             if batch.state is not None and batch.state.name in names:
-                yield from notes(self.outbox.payload(batch, self.outbox.manifest(batch)))
+                yield from notes(read_payload(self.outbox, batch, read_manifest(self.outbox, batch)))
 
 
 def notes(payload: bytes) -> list[str]:

@@ -101,7 +101,7 @@ class Rig:
 
     def batches(self) -> list[Batch]:
         """All batches in ready/, the oldest first."""
-        return self.outbox.waiting()
+        return self.outbox.ready()
 
     def states(self) -> list[tuple[str, str]]:
         """State and reason of all batches in ready/."""

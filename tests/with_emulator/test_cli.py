@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import COMMANDS, main
+from irmcore.outbox.transitions import quarantine
 from irmemulator.faults import Fault
 
 from tests.with_emulator.connector import HEADER, Rig, row
@@ -407,7 +408,7 @@ def test_requeue_does_not_end_a_doubt(rig: Rig, irmexport: Run) -> None:
     rig.emulator.faults.next(Fault(reset_after_last_byte=True))
     irmexport("send", rows(rig, row(1)), "{at}")
     (batch,) = rig.batches()
-    rig.outbox.set_aside(batch)
+    quarantine(rig.outbox, batch)
     result = irmexport("requeue", batch.id[:12], "--why", "the disk was looked at")
     assert f"{batch.id[:12]} is HELD now; its outcome is in doubt: resolve it." in result.stdout
     assert irmexport("drain").exit_code == 4

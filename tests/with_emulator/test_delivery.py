@@ -14,7 +14,8 @@ from irmcore.delivery import circuit_breaker
 from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.connection import Connection
 from irmcore.errors import OutboxBusy
-from irmcore.outbox import state_file as slots
+from irmcore.outbox import state_file
+from irmcore.outbox.transitions import write_state
 from irmcore.profile import Limits
 from irmemulator.faults import Fault
 from irmemulator.settings import Options
@@ -29,10 +30,10 @@ def test_a_receipt_ends_a_batch(rig: Rig) -> None:
     """An accepted upload is SENT with the service's request id and is never sent again."""
     done = rig.accept([row(1), row(2)])
     report = rig.drain()
-    assert (report.sent, report.rows_sent, report.waiting, report.trouble) == (1, 2, 0, "")
+    assert (report.sent, report.rows_sent, report.queued, report.trouble) == (1, 2, 0, "")
     assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
-    batch = rig.outbox.reload(done.batches[0])
-    assert batch.place == "done"
+    batch = rig.outbox.get(done.batches[0])
+    assert batch.folder == "done"
     assert batch.state is not None
     assert (batch.state.name, batch.state.status) == ("SENT", 200)
     assert batch.state.request_id == rig.emulator.uploads[0].request_id
@@ -94,7 +95,7 @@ def test_in_doubt_may_be_resent_where_the_destination_says_so(tmp_path: Path) ->
     rig.emulator.faults.next(Fault(reset_after_last_byte=True))
     rig.drain()
     assert rig.states() == [("RETRY", "reset-after-commit")]
-    rig.outbox.change(rig.batches()[0], not_before=0.0)
+    write_state(rig.outbox, rig.batches()[0], not_before=0.0)
     assert rig.drain().sent == 1
     assert rig.kept() == ["user1@contoso.com"] * 2
     rig.emulator.stop()
@@ -126,7 +127,7 @@ def test_retry_after_is_obeyed_in_all_its_forms(
     assert state is not None
     wait = state.not_before - now if state.not_before else 0.0
     assert least <= wait <= most
-    assert report.waiting == 1
+    assert report.queued == 1
 
 
 def test_a_401_gets_one_new_token_and_the_same_batch_goes(rig: Rig) -> None:
@@ -166,8 +167,8 @@ def test_a_file_too_large_is_split_until_it_fits(tmp_path: Path) -> None:
     assert (report.sent, report.rows_sent, report.dead) == (4, 7, 0)
     assert rig.kept() == sorted(f"user{n}@contoso.com" for n in range(7))
     assert rig.batches() == []
-    whole = rig.outbox.reload(done.batches[0])
-    assert whole.place == "done"
+    whole = rig.outbox.get(done.batches[0])
+    assert whole.folder == "done"
     assert whole.state is not None
     assert whole.state.name == "SPLIT"
     assert rig.accept([row(n) for n in range(7)]).counts.skipped == 7
@@ -203,7 +204,7 @@ def test_three_refusals_pause_the_connector_and_probes_kill_no_more(tmp_path: Pa
     rig.accept([row(n) for n in range(6)])
     rig.emulator.faults.until_cleared(Fault(status=400))
     report = rig.drain()
-    assert (report.dead, report.waiting) == (3, 3)
+    assert (report.dead, report.queued) == (3, 3)
     for _ in range(5):
         clock.advance(4000)
         rig.drain()
@@ -289,7 +290,7 @@ def test_a_damaged_batch_is_set_aside_and_the_others_go(tmp_path: Path, damage: 
     file.write_bytes(data)
     report = rig.drain()
     assert (report.sent, report.quarantined) == (1, 1)
-    assert [batch.place for batch in rig.outbox.quarantined()] == ["quarantine"]
+    assert [batch.folder for batch in rig.outbox.quarantined()] == ["quarantine"]
     rig.emulator.stop()
 
 
@@ -314,13 +315,13 @@ def test_a_later_versions_batch_is_left_untouched(tmp_path: Path) -> None:
     rig.start()
     rig.accept([row(1), row(2)])
     file = Path(rig.batches()[0].path) / "state"
-    record = slots.encode({"v": 1, "name": "READY"}, 0)
-    body = json.dumps({"v": 2, "n": 0, "name": "QUEUED"}).encode().ljust(slots.SLOT_BYTES - 9)
+    record = state_file.encode({"v": 1, "name": "READY"}, 0)
+    body = json.dumps({"v": 2, "n": 0, "name": "QUEUED"}).encode().ljust(state_file.RECORD_BYTES - 9)
     later = body + b"%08x\n" % zlib.crc32(body)
     assert len(later) == len(record)
-    file.write_bytes(later.ljust(slots.SLOT_BYTES * slots.SLOT_COUNT, b"\0"))
+    file.write_bytes(later.ljust(state_file.RECORD_BYTES * state_file.RECORD_COUNT, b"\0"))
     before = file.read_bytes()
     report = rig.drain()
-    assert (report.sent, report.waiting, report.trouble) == (1, 1, "unknown-format")
+    assert (report.sent, report.queued, report.trouble) == (1, 1, "unknown-format")
     assert file.read_bytes() == before
     rig.emulator.stop()

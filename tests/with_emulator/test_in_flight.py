@@ -70,7 +70,7 @@ def test_uploads_overlap_once_one_was_accepted(queue: Rig) -> None:
     """The first goes alone; then four are on their way at once; each row is kept once."""
     together = Together(queue.sender()._service.transport, wanted=MOST)  # noqa: SLF001 - the real transport
     report = queue.sender(transport=together, in_flight=MOST).drain()
-    assert (report.sent, report.rows_sent, report.waiting, report.trouble) == (9, 9, 0, "")
+    assert (report.sent, report.rows_sent, report.queued, report.trouble) == (9, 9, 0, "")
     assert together.most == MOST
     assert len(set(together.posts)) == len(together.posts) == 9
     assert queue.kept() == [f"user{number}@contoso.com" for number in range(9)]
@@ -88,7 +88,7 @@ def test_an_outage_from_the_start_holds_two(queue: Rig) -> None:
     """If no upload was accepted yet, an outage holds what it holds of a sender that sends one by one."""
     together = Together(Answers(*[LOST] * 9))
     report = queue.sender(transport=together, in_flight=MOST).drain()
-    assert (report.sent, report.held, report.waiting) == (0, 2, 7)
+    assert (report.sent, report.held, report.queued) == (0, 2, 7)
     assert together.most == 1
 
 
@@ -96,7 +96,7 @@ def test_an_outage_on_the_way_holds_no_more_than_were_on_their_way(queue: Rig) -
     """If the service goes away under four uploads, those are in doubt, and no further one begins."""
     together = Together(Answers(OK, *[LOST] * 8), wanted=MOST)
     report = queue.sender(transport=together, in_flight=MOST).drain()
-    assert (report.sent, report.held, report.waiting) == (1, MOST, 8 - MOST)
+    assert (report.sent, report.held, report.queued) == (1, MOST, 8 - MOST)
     assert len(together.posts) == 1 + MOST
     assert queue.sender(transport=Answers()).drain().sent == 0  # the breaker is open
 
@@ -106,7 +106,7 @@ def test_a_pause_stops_what_has_not_begun(queue: Rig) -> None:
     refused = Reply(status=403, request_id="", text="", page=False, wait=None, committed=True)
     together = Together(Answers(OK, *[refused] * 8), wanted=MOST)
     report = queue.sender(transport=together, in_flight=MOST).drain()
-    assert (report.sent, report.waiting, report.dead, report.held) == (1, 8, 0, 0)
+    assert (report.sent, report.queued, report.dead, report.held) == (1, 8, 0, 0)
     assert len(together.posts) == 1 + MOST
 
 

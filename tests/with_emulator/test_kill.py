@@ -22,6 +22,7 @@ from irmcore.delivery import connection as connections
 from irmcore.disk import PosixDisk
 from irmcore.http import credentials
 from irmcore.outbox import Outbox
+from irmcore.outbox.batch_files import read_manifest, read_payload
 from irmemulator.faults import Fault
 
 from tests.tracing import traced
@@ -95,10 +96,10 @@ class Nursery:
         name = connections.outbox_name(self.rig.connection)
         outbox = Outbox(PosixDisk(), SystemClock(), f"{root or self.settings['root']}/{name}")
         rows: set[int] = set()
-        for batch in outbox.waiting():
+        for batch in outbox.ready():
             assert batch.state is not None
             assert batch.state.name == "HELD", batch.state
-            payload = outbox.payload(batch, outbox.manifest(batch)).decode()
+            payload = read_payload(outbox, batch, read_manifest(outbox, batch)).decode()
             rows.update(_number(text.split(",")[0]) for text in payload.splitlines()[1:])
         assert outbox.quarantined() == []
         return rows

@@ -18,6 +18,7 @@ from irmcore.delivery.replies import Failure, Outcome, Reply
 from irmcore.http.auth import MsalTokens
 from irmcore.http.credentials import read
 from irmcore.http.upload import HttpsTransport, TokenHttp, Upload
+from irmcore.outbox.transitions import write_state
 from irmemulator.faults import Fault
 from irmemulator.settings import Options
 
@@ -130,7 +131,7 @@ def test_a_cut_line_and_then_a_whole_one(rig: Rig, line: ChaosProxy, way: str, s
     line.weather = Weather()
     for batch in rig.batches():
         if batch.state is not None and batch.state.name == "RETRY":
-            rig.outbox.change(batch, not_before=0.0)
+            write_state(rig.outbox, batch, not_before=0.0)
     drain()
     kept = Counter(rig.kept())["user1@contoso.com"]
     if after[0] == "RETRY":
@@ -244,7 +245,7 @@ def test_a_proxy_that_refuses_costs_no_batch(
     line.weather = Weather(answer=CONNECTED)
     store_breaker(rig.outbox, circuit_breaker.CircuitBreaker(), load_breaker(rig.outbox)[1])
     for batch in rig.batches():
-        rig.outbox.change(batch, not_before=0.0)
+        write_state(rig.outbox, batch, not_before=0.0)
     assert through(rig, line).sent == 1
     assert rig.kept() == ["user1@contoso.com"]
 
@@ -330,7 +331,7 @@ def test_each_way_a_token_endpoint_misbehaves(rig: Rig, fault: Fault) -> None:
     assert [state for state, _ in rig.states()] in (["READY"], ["RETRY"])
     store_breaker(rig.outbox, circuit_breaker.CircuitBreaker(), load_breaker(rig.outbox)[1])
     for batch in rig.batches():
-        rig.outbox.change(batch, not_before=0.0)
+        write_state(rig.outbox, batch, not_before=0.0)
     assert rig.sender(tokens=tokens).drain().sent == 1
     assert rig.kept() == ["user1@contoso.com"]
 

@@ -32,8 +32,9 @@ from irmcore.http import auth
 from irmcore.http import upload as transport
 from irmcore.http.credentials import Secret
 from irmcore.intake import accept as intake
-from irmcore.operations.operations import Operations
-from irmcore.outbox import Batch, Origin, Outbox
+from irmcore.operations import operations
+from irmcore.operations.connectors import Connectors
+from irmcore.outbox import Origin, Outbox
 from irmcore.profile import Limits
 from irmcore.shaping.readers import csv_table
 
@@ -66,11 +67,12 @@ class StaticTokens:
         return
 
 
-class Forgetful(Outbox):
-    """A box that leaves the COMMIT out: the protection that a test shows the need of."""
+class Forgetful(PosixDisk):
+    """A disk that loses the state COMMIT: a test shows what that state protects against."""
 
-    def change(self, batch: Batch, **changes: Any) -> Batch:
-        return batch if changes.get("name") == "COMMIT" else super().change(batch, **changes)
+    def write_at(self, path: str, offset: int, data: bytes, *, sync: bool = False) -> None:
+        if b'"name":"COMMIT"' not in data:
+            super().write_at(path, offset, data, sync=sync)
 
 
 @dataclass
@@ -90,10 +92,8 @@ class Worker:
         self.profile = replace(profile, connector=connector, limits=Limits(BATCH_ROWS, 1_000_000))
         self.connection = Connection(profile.name, connector, self.settings["url"], self.settings["ca_file"])
         os.makedirs(self.root, mode=0o700, exist_ok=True)  # noqa: PTH103 - as the core has paths
-        kind = Forgetful if self.forget_commit else Outbox
-        self.outbox = kind(
-            PosixDisk(), SystemClock(), f"{self.root}/{connections.outbox_name(self.connection)}"
-        )
+        disk = Forgetful() if self.forget_commit else PosixDisk()
+        self.outbox = Outbox(disk, SystemClock(), f"{self.root}/{connections.outbox_name(self.connection)}")
 
     def tell(self, *words: object) -> None:
         """Append a line to the log; one write, so that a kill leaves all of it or nothing."""
@@ -114,7 +114,7 @@ class Worker:
         service = connections.service(self.connection, lambda: Secret("not asked for"))
         service = replace(service, tokens=StaticTokens(self.settings["token"]), in_flight=self.in_flight)
         report = Sender(self.outbox, service, jitter=lambda: 0.0).drain()
-        self.tell("drained", report.sent, report.held, report.waiting)
+        self.tell("drained", report.sent, report.held, report.queued)
         return report
 
     def again(self, first: int, count: int) -> None:
@@ -127,9 +127,9 @@ class Worker:
 
     def act(self, name: str) -> None:
         """What a person does to the oldest batch, or to them all."""
-        operations = Operations(self.outbox.disk, self.outbox.clock, self.root)
+        connectors = Connectors(self.outbox.disk, self.outbox.clock, self.root)
         verb, _, outcome = name.partition(" ")
-        oldest = next(iter(self.outbox.everything())).id
+        oldest = next(iter(self.outbox.all_batches())).id
         if verb == "resolve":
             operations.resolve(self.outbox, oldest, outcome, who="me", why="so")
         elif verb == "requeue":
@@ -137,7 +137,7 @@ class Worker:
         elif verb == "resume":
             operations.resume(self.outbox)
         else:
-            operations.clean_up(payload_seconds=0.0, batch_seconds=0.0)
+            operations.clean_up(connectors.outboxes(), payload_seconds=0.0, batch_seconds=0.0)
 
     def act_again(self, name: str, first: int, count: int) -> None:
         """What happens after a kill in an act: the act once more, and all that ``again`` does."""

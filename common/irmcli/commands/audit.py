@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import click
+from irmcore.operations.audit import audit
 
 from irmcli.output import Output
-from irmcli.session.operations import operations_of
+from irmcli.session.operations import connectors_of
 from irmcli.settings import Settings
 from irmcli.timestamps import parse_timestamp
 
@@ -19,7 +20,7 @@ from irmcli.timestamps import parse_timestamp
 def command(ctx: click.Context, *, since: str, jsonl: bool) -> None:
     """Print every run, upload and decision since a moment. Holds no value of a row."""
     output, settings = Output.of(ctx), Settings.of(ctx)
-    events = operations_of(settings).audit(parse_timestamp(since))
+    events = audit(connectors_of(settings).outboxes(), parse_timestamp(since))
     if jsonl:
         for event in events:
             click.echo(json.dumps(event, sort_keys=True))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import click
+from irmcore.operations import operations
 
 from irmcli.output import Output
-from irmcli.session.operations import operations_of
+from irmcli.session.operations import connectors_of
 from irmcli.settings import Settings
 
 _DAY = 86_400.0
@@ -33,6 +34,8 @@ def command(ctx: click.Context, *, payload_days: float, record_days: float) -> N
     For a daily job.
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
-    payloads, batches = operations_of(settings).clean_up(payload_days * _DAY, record_days * _DAY)
+    payloads, batches = operations.clean_up(
+        connectors_of(settings).outboxes(), payload_days * _DAY, record_days * _DAY
+    )
     output.line(f"Removed the rows of {payloads:,} batches, and the records of {batches:,}.")
     output.document({"payloads": payloads, "batches": batches})

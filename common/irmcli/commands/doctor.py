@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 from irmcore.clock import SystemClock
 from irmcore.disk import system_disk
-from irmcore.operations import probes
+from irmcore.operations import connection_checks
 
 from irmcli import options
 from irmcli.emulator.announcement import connection_to
@@ -15,7 +15,7 @@ from irmcli.exit_codes import DONE, FAILED
 from irmcli.output import Output
 from irmcli.settings import Settings
 
-_STYLE = {probes.GOOD: "green", probes.NOTE: "yellow", probes.BAD: "red"}
+_STYLE = {connection_checks.GOOD: "green", connection_checks.NOTE: "yellow", connection_checks.BAD: "red"}
 
 
 @click.command("doctor")
@@ -27,12 +27,12 @@ def command(ctx: click.Context, *, profile_name: str, emulator_dir: str | None) 
     output, settings = Output.of(ctx), Settings.of(ctx)
     profile = settings.profile(profile_name)
     connection = connection_to(profile, emulator_dir)
-    found = list(probes.examine_outbox(system_disk(), str(settings.outbox.absolute())))
+    found = list(connection_checks.check_outbox(system_disk(), str(settings.outbox.absolute())))
     tokens = settings.service(connection, warn=output.warn).tokens
-    found.extend(probes.examine(connection, tokens, SystemClock()))
+    found.extend(connection_checks.check_connection(connection, tokens, SystemClock()))
     for finding in found:
         output.line(f"{finding.grade:4}  {finding.check}: {finding.found}", _STYLE[finding.grade])
         if finding.next_step:
             output.line(f"      {finding.next_step}")
     output.document([asdict(finding) for finding in found])
-    ctx.exit(FAILED if any(finding.grade == probes.BAD for finding in found) else DONE)
+    ctx.exit(FAILED if any(finding.grade == connection_checks.BAD for finding in found) else DONE)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 from irmcore.errors import IrmError
+from irmcore.operations.connectors import title_of
 
 from irmcli.exit_codes import NEEDS_PERSON, code_of, disk_trouble, worst
 from irmcli.output import Output
 from irmcli.session import delivery_output as delivered
-from irmcli.session.operations import operations_of
+from irmcli.session.operations import connectors_of
 from irmcli.settings import Settings
 
 
@@ -21,13 +22,13 @@ from irmcli.settings import Settings
 def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
     """Send what waits, of all connectors or of CONNECTOR. For cron and systemd: it never asks."""
     output, settings = Output.of(ctx), Settings.of(ctx)
-    operations = operations_of(settings)
+    connectors = connectors_of(settings)
     results: dict[str, object] = {}
     codes: list[int] = []
-    for outbox in operations.choose(connector):
+    for outbox in connectors.choose(connector):
         name = Path(outbox.path).name
         until = outbox.clock.monotonic() + seconds if seconds else None
-        output.line(operations.title(outbox), "bold")
+        output.line(title_of(outbox), "bold")
         try:
             service = settings.service_of(outbox, warn=output.warn)
             report, code = delivered.drain(output, outbox, service, until=until)
@@ -39,7 +40,7 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
             results[name] = {"error": str(error)}
             codes.append(code_of(error))
             continue
-        if not report.sent and not report.waiting and not code:
+        if not report.sent and not report.queued and not code:
             output.line("nothing to send")
         if delivered.waiting_for_a_person(output, outbox):
             code = NEEDS_PERSON

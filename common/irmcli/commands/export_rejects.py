@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from irmcore.outbox.runs import reject_files
 
 from irmcli.output import Output
-from irmcli.session.operations import operations_of
+from irmcli.session.operations import connectors_of
 from irmcli.settings import Settings
 
 
@@ -18,8 +19,8 @@ from irmcli.settings import Settings
 def command(ctx: click.Context, *, connector: str, only_list: bool) -> None:
     """Print the refused rows with line, column, reason and advice, of CONNECTOR or all: data about people."""
     output, settings = Output.of(ctx), Settings.of(ctx)
-    operations = operations_of(settings)
-    paths = [path for outbox in operations.choose(connector) for path in operations.reject_files(outbox)]
+    connectors = connectors_of(settings)
+    paths = [path for outbox in connectors.choose(connector) for path in reject_files(outbox)]
     output.document(paths)
     if only_list or output.as_json:
         for path in paths:

@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 from irmcore.clock import iso
 from irmcore.errors import BatchDamaged, DamageError, InputError, IrmError, OperatorError
-from irmcore.operations.operations import Operations
+from irmcore.operations import operations
+from irmcore.operations.connectors import Connectors, title_of
 from irmcore.outbox import Batch, Outbox, states
+from irmcore.outbox.batch_files import read_history, read_manifest, read_payload
 from irmcore.profile import Profile
 
 from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON
@@ -17,7 +19,7 @@ from irmcli.reconcile import matching as reconciling
 from irmcli.reconcile import portal_log
 from irmcli.reconcile.matching import Sent
 from irmcli.reconcile.portal_log import Entry
-from irmcli.session.operations import operations_of
+from irmcli.session.operations import connectors_of
 from irmcli.settings import Settings
 from irmcli.timestamps import parse_timestamp
 
@@ -65,10 +67,10 @@ def command(
     output, settings = Output.of(ctx), Settings.of(ctx)
     if (log is None) == (batch is None) or (batch is None) != (saved is None):
         raise click.UsageError("Give --batch ID with --saved N, or the portal's LOG file.", ctx)
-    operations = operations_of(settings)
+    connectors = connectors_of(settings)
     found = portal_log.Log([Entry(0, saved)]) if saved is not None else _read(log)
     if batch is not None:
-        one = _sent(operations, *operations.find(batch))
+        one = _sent(connectors, *connectors.find_batch(batch))
         if one.state not in _ENDED:
             raise OperatorError(
                 f"batch {one.batch[:12]} is {one.state or 'unreadable'}: no upload of it has ended",
@@ -78,16 +80,17 @@ def command(
     else:
         after = parse_timestamp(since)
         all_ = (
-            _sent(operations, outbox, one)
-            for outbox in operations.choose(connector)
+            _sent(connectors, outbox, one)
+            for outbox in connectors.choose(connector)
             for one in _ended(outbox)
         )
         uploads = {made.batch: made for made in all_ if made.at >= after}
     pairs, lonely, unmatched = reconciling.match(list(uploads.values()), found.entries, within=within * 60)
     rows = []
     for upload, entry in sorted(pairs, key=lambda pair: pair[0].at):
-        why = _reason(operations, settings, upload, entry.saved, profile_name)
-        operations.reconciled(upload.batch, entry.saved, who=settings.origin({}).user)
+        why = _reason(connectors, settings, upload, entry.saved, profile_name)
+        outbox, _ = connectors.find_batch(upload.batch)
+        operations.record_reconciliation(outbox, upload.batch, entry.saved, who=settings.origin({}).user)
         rows.append((upload.batch[:12], iso(upload.at), upload.rows, entry.saved, why))
     output.table("Sent against saved", ("batch", "sent at", "rows", "saved", "likely reason"), rows)
     _leftovers(output, found, lonely, unmatched)
@@ -135,21 +138,23 @@ def _read(path: Path | None) -> portal_log.Log:
 
 def _ended(outbox: Outbox) -> list[Batch]:
     """The batches that the service may have."""
-    return [one for one in outbox.everything() if one.state is not None and one.state.name in _ENDED]
+    return [one for one in outbox.all_batches() if one.state is not None and one.state.name in _ENDED]
 
 
-def _sent(operations: Operations, outbox: Outbox, batch: Batch) -> Sent:
+def _sent(connectors: Connectors, outbox: Outbox, batch: Batch) -> Sent:
     """The upload of a batch: when its last attempt ended, be it that a person ended the doubt later."""
-    ends = [float(event["at"]) for event in outbox.history(batch) if event.get("event") in ("sent", "hold")]
+    ends = [
+        float(event["at"]) for event in read_history(outbox, batch) if event.get("event") in ("sent", "hold")
+    ]
     state = batch.state
     try:
-        manifest = outbox.manifest(batch)
+        manifest = read_manifest(outbox, batch)
         rows, job = manifest.rows, manifest.destination.address.get("job_id", "")
     except DamageError:
         rows, job = 0, ""
     return Sent(
         batch=batch.id,
-        connector=operations.title(outbox),
+        connector=title_of(outbox),
         job=job,
         rows=rows,
         at=ends[-1] if ends else (state.at if state else 0.0),
@@ -159,14 +164,15 @@ def _sent(operations: Operations, outbox: Outbox, batch: Batch) -> Sent:
 
 
 def _reason(
-    operations: Operations, settings: Settings, upload: Sent, saved: int, profile_name: str | None
+    connectors: Connectors, settings: Settings, upload: Sent, saved: int, profile_name: str | None
 ) -> str:
-    outbox, batch = operations.find(upload.batch)
+    outbox, batch = connectors.find_batch(upload.batch)
     profile: Profile | None = None
     found = None
     try:
-        profile = settings.profile(profile_name or outbox.manifest(batch).profile["name"])
-        found = reconciling.facts(operations.payload(outbox, batch), profile)
+        manifest = read_manifest(outbox, batch)
+        profile = settings.profile(profile_name or manifest.profile["name"])
+        found = reconciling.facts(read_payload(outbox, batch, manifest), profile)
     except BatchDamaged:
         found = None  # its rows are cleaned up: the reason says so
     except IrmError:

@@ -9,9 +9,11 @@ import click
 from irmcore import __version__
 from irmcore.clock import SystemClock, iso
 from irmcore.errors import ConfigurationError
+from irmcore.operations.audit import audit
+from irmcore.operations.status import connector_status
 
 from irmcli.output import Output, count
-from irmcli.session.operations import operations_of
+from irmcli.session.operations import connectors_of
 from irmcli.settings import Settings
 from irmcli.timestamps import parse_timestamp
 
@@ -36,12 +38,14 @@ def command(ctx: click.Context, *, connector: str, since: str, output_path: Path
     from irmcli.reporting import figures, page
 
     output, settings = Output.of(ctx), Settings.of(ctx)
-    operations, now = operations_of(settings), SystemClock().now()
+    connectors, now = connectors_of(settings), SystemClock().now()
     after = parse_timestamp(since)
     if not 0 <= now - after <= _MOST_DAYS * 86_400:
         raise click.BadParameter(f"a report covers at most {_MOST_DAYS} days, up to now")
-    outboxes = operations.choose(connector)
-    lines = figures.figures(operations.audit(after), [operations.overview(outbox) for outbox in outboxes])
+    outboxes = connectors.choose(connector)
+    lines = figures.figures(
+        audit(connectors.outboxes(), after), [connector_status(outbox) for outbox in outboxes]
+    )
     first, last = (datetime.datetime.fromtimestamp(at, datetime.UTC).date() for at in (after, now))
     days = figures.days(first, last)
     text = page.page(lines, days, f"Made by irmexport {__version__} at {iso(now)}.")

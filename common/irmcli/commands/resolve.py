@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from irmcore.operations import operations
 from irmcore.outbox import Batch, Outbox
 
 from irmcli import options
 from irmcli.output import Output
-from irmcli.session.operations import operations_of
+from irmcli.session.operations import connectors_of
 from irmcli.settings import Settings
 from irmcli.timestamps import parse_timestamp
 
@@ -45,16 +46,16 @@ def command(
         raise click.UsageError("Say what became of the rows: --sent, --resend or --withdraw.", ctx)
     if held == (batch is not None):
         raise click.UsageError("Give one BATCH, or --held for all of them.", ctx)
-    operations = operations_of(settings)
+    connectors = connectors_of(settings)
     chosen: list[tuple[Outbox, Batch]] = []
     if batch is not None:
-        chosen.append(operations.find(batch))
+        chosen.append(connectors.find_batch(batch))
     else:
         after = parse_timestamp(since) if since else 0.0
         chosen.extend(
             (outbox, found)
-            for outbox in operations.choose(connector)
-            for found in operations.held(outbox, after)
+            for outbox in connectors.choose(connector)
+            for found in operations.held_since(outbox, after)
         )
     who = settings.origin({}).user
     results = []

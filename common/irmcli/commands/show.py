@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 from irmcore.clock import iso
+from irmcore.operations.audit import describe
+from irmcore.outbox.batch_files import read_manifest, read_payload
 
 from irmcli.output import Output, count
-from irmcli.session.operations import operations_of
+from irmcli.session.operations import connectors_of
 from irmcli.settings import Settings
 
 
@@ -17,15 +19,15 @@ from irmcli.settings import Settings
 def command(ctx: click.Context, batch: str, payload: bool) -> None:
     """Show the batch whose id begins with BATCH: state, who made it from what, every attempt."""
     output, settings = Output.of(ctx), Settings.of(ctx)
-    operations = operations_of(settings)
-    outbox, found = operations.find(batch)
+    connectors = connectors_of(settings)
+    outbox, found = connectors.find_batch(batch)
     if payload:
-        output.raw(operations.payload(outbox, found))
+        output.raw(read_payload(outbox, found, read_manifest(outbox, found)))
         return
-    record = operations.describe(outbox, found)
+    record = describe(outbox, found)
     output.document(record)
     state, manifest = record["state"], record["manifest"]
-    name = state["name"] if state and found.place != "quarantine" else "QUARANTINED"
+    name = state["name"] if state and found.folder != "quarantine" else "QUARANTINED"
     output.line(f"{found.id}", "bold")
     output.line(f"  {name} in {record['connector']}")
     if record["problem"]:

@@ -7,11 +7,11 @@ from dataclasses import asdict
 import click
 from irmcore.clock import iso
 from irmcore.delivery import circuit_breaker
-from irmcore.operations.operations import Item, Overview
+from irmcore.operations.status import BatchStatus, ConnectorStatus, connector_status
 
 from irmcli.exit_codes import DONE, NEEDS_PERSON
 from irmcli.output import Output, count
-from irmcli.session.operations import operations_of
+from irmcli.session.operations import connectors_of
 from irmcli.settings import Settings
 
 
@@ -21,8 +21,8 @@ from irmcli.settings import Settings
 def command(ctx: click.Context, connector: str) -> None:
     """Show all connectors, or CONNECTOR. Exits with 4 if a person is needed."""
     output, settings = Output.of(ctx), Settings.of(ctx)
-    operations = operations_of(settings)
-    overviews = [operations.overview(outbox) for outbox in operations.choose(connector)]
+    connectors = connectors_of(settings)
+    overviews = [connector_status(outbox) for outbox in connectors.choose(connector)]
     if not overviews:
         output.line(f"Nothing has been sent from {settings.outbox} yet.")
     for overview in overviews:
@@ -31,12 +31,12 @@ def command(ctx: click.Context, connector: str) -> None:
     ctx.exit(NEEDS_PERSON if any(o.needs_person for o in overviews) else DONE)
 
 
-def _show(output: Output, overview: Overview) -> None:
+def _show(output: Output, overview: ConnectorStatus) -> None:
     output.line(overview.title, "bold")
     if overview.trouble:
         output.line(f"  {overview.trouble}", "red")
         return
-    if overview.mode == circuit_breaker.OPEN:
+    if overview.mode == circuit_breaker.CLOSED:
         output.line("  may send", "green")
     else:
         word = "PAUSED" if overview.mode == circuit_breaker.PAUSED else "HELD BACK (breaker)"
@@ -53,6 +53,6 @@ def _show(output: Output, overview: Overview) -> None:
         output.line(f"  {reason}: {step}")
 
 
-def _steps(items: tuple[Item, ...]) -> list[tuple[str, str]]:
+def _steps(items: tuple[BatchStatus, ...]) -> list[tuple[str, str]]:
     """Each reason once, with its next step."""
     return list({item.reason: item.next_step for item in items if item.next_step}.items())

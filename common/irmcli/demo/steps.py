@@ -13,6 +13,8 @@ from pathlib import Path
 from irmcore import profile as profiles
 from irmcore.delivery.connection import Connection
 from irmcore.delivery.sender import Report
+from irmcore.operations import operations
+from irmcore.operations.status import connector_status
 from irmcore.profile import Profile
 from irmemulator.faults import Fault
 from irmemulator.purview_emulator import PurviewEmulator
@@ -24,7 +26,6 @@ from irmcli.emulator.launch import announce, create_emulator
 from irmcli.output import Output, count
 from irmcli.session import input_file as source
 from irmcli.session.connector_session import ConnectorSession
-from irmcli.session.operations import operations_of
 from irmcli.settings import Settings
 
 #: What the connector must keep of each example: (user, threshold) of every row that Microsoft's page prints.
@@ -116,9 +117,8 @@ class _Stage:
         file.write_text(_DOUBT)
         running.faults.next(Fault(reset_after_last_byte=True))
         connection, report = self._send(profile, file)
-        operations = operations_of(self._settings)
         outbox = ConnectorSession(self._output, self._settings, profile, connection).outbox
-        overview = operations.overview(outbox)
+        overview = connector_status(outbox)
         for item in overview.items:
             output.line(f"irmexport status: {item.id[:12]} is {item.state} ({count(item.rows, 'row')})")
         saved = running.uploads[-1].records_saved
@@ -129,7 +129,7 @@ class _Stage:
             output.line(
                 f"{item.id[:12]} is {ended.state.name if ended.state else 'unreadable'}; never sent again"
             )
-        good = report.held == 1 and saved == 1 and not operations.overview(outbox).needs_person
+        good = report.held == 1 and saved == 1 and not connector_status(outbox).needs_person
         return f"in doubt: {report.held} held, {len(overview.items)} explained, resolved by a person", good
 
     def _send(self, profile: Profile, file: Path) -> tuple[Connection, Report]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from irmcore.operations.operations import Overview
+from irmcore.operations.status import ConnectorStatus
 
 _COUNTS = ("read", "shaped", "merged", "skipped", "rejected")
 #: What ends an upload well: a receipt, or a person's word on one in doubt.
@@ -29,7 +29,7 @@ class Day:
 class Line:
     """One connector over the whole time; ``now`` is how it stands at this moment."""
 
-    now: Overview
+    now: ConnectorStatus
     runs: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     days: defaultdict[datetime.date, Day] = field(default_factory=lambda: defaultdict(Day))
@@ -50,7 +50,7 @@ class Line:
         return [one for day in self.days.values() for one in day.seconds]
 
 
-def figures(events: Iterable[Mapping[str, Any]], overviews: Sequence[Overview]) -> list[Line]:
+def figures(events: Iterable[Mapping[str, Any]], overviews: Sequence[ConnectorStatus]) -> list[Line]:
     """A line for each connector, in the order of ``overviews``."""
     lines = {now.name: Line(now) for now in overviews}
     accepted: dict[str, datetime.datetime] = {}

@@ -76,7 +76,7 @@ def _summary(lines: Sequence[Line]) -> str:
     rows = []
     for line in lines:
         now = line.now
-        state = "may send" if now.mode == circuit_breaker.OPEN else f"{now.mode}: {now.reason}"
+        state = "may send" if now.mode == circuit_breaker.CLOSED else f"{now.mode}: {now.reason}"
         median, worst = (duration(quantile(line.seconds, share)) for share in (0.5, 0.95))
         needs = len(now.items)
         rows.append(

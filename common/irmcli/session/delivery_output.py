@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from irmcore.advice import advice
@@ -51,28 +50,28 @@ def drain(
     output: Output, outbox: Outbox, service: Service, *, until: float | None = None
 ) -> tuple[Report, int]:
     """Send what may be sent of one connector, tell it, and give the exit code it means."""
-    too_early = indicator_delay.warning(outbox) if outbox.waiting() else None
+    too_early = indicator_delay.warning(outbox) if outbox.ready() else None
     if too_early is not None:
         output.warn(too_early)
     report = Sender(outbox, service, listener=Teller(output)).drain(until=until)
     breaker, _ = load_breaker(outbox)
-    paused = breaker.mode != circuit_breaker.OPEN
+    paused = breaker.mode != circuit_breaker.CLOSED
     if report.trouble:
         output.line(f"  {report.advice or advice(report.trouble, kind_of(outbox))}", "yellow")
-    if report.waiting:
+    if report.queued:
         when = f"; next try {iso(report.due)}" if report.due else ""
         state = (
             f"the connector is {'paused' if breaker.mode == circuit_breaker.PAUSED else 'held back'}, "
             if paused
             else ""
         )
-        output.line(f"{state}{count(report.waiting, 'batch')} waiting{when}")
+        output.line(f"{state}{count(report.queued, 'batch')} waiting{when}")
     return report, code_of_drain(report, paused=paused)
 
 
 def waiting_for_a_person(output: Output, outbox: Outbox) -> int:
     """How many batches wait for a person, and where to look; told at every drain until it is done."""
-    held = [b for b in outbox.waiting() if b.state is not None and b.state.name in states.WAITING]
+    held = [b for b in outbox.ready() if b.state is not None and b.state.name in states.NEEDS_PERSON]
     number = len(held) + len(outbox.quarantined())
     if number:
         output.line(
@@ -83,4 +82,4 @@ def waiting_for_a_person(output: Output, outbox: Outbox) -> int:
 
 def document(report: Report) -> dict[str, Any]:
     """The report as plain values."""
-    return asdict(report)
+    return report.as_dict()

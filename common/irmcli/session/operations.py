@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from irmcore.clock import SystemClock
 from irmcore.disk import system_disk
-from irmcore.operations.operations import Operations
+from irmcore.operations.connectors import Connectors
 
 from irmcli.settings import Settings
 
 
-def operations_of(settings: Settings) -> Operations:
+def connectors_of(settings: Settings) -> Connectors:
     """The desk; an outbox that does not exist yet is an empty one."""
-    return Operations(system_disk(), SystemClock(), str(settings.outbox.absolute()))
+    return Connectors(system_disk(), SystemClock(), str(settings.outbox.absolute()))

@@ -239,7 +239,7 @@ class Watcher:
                 self.codes.append(code_of(error))
                 continue
             self._after(line, report)
-            more = report.sent > 0 and report.waiting > 0 and line.due <= self.clock.monotonic()
+            more = report.sent > 0 and report.queued > 0 and line.due <= self.clock.monotonic()
             busy = busy or more
             if not more:
                 self.codes.append(code)
@@ -250,7 +250,7 @@ class Watcher:
     def _after(self, line: _Line, report: Report) -> None:
         """When the connector is drained next: at once, at the time the report says, or on the next file."""
         now = self.clock.monotonic()
-        if report.waiting == 0:
+        if report.queued == 0:
             line.due = now + AGAIN  # others may have queued: Splunk, `send --queue-only`
         elif report.due is not None:
             line.due = now + min(max(report.due - self.clock.now(), 0.0), AGAIN)

@@ -6,8 +6,7 @@ Apart from ``delivery``, so that who only asks (Splunk's search command) loads n
 from __future__ import annotations
 
 from irmcore.delivery.circuit_breaker import CircuitBreaker
-from irmcore.outbox import Outbox
-from irmcore.outbox import state_file as slots
+from irmcore.outbox import Outbox, state_file
 
 
 def load_breaker(outbox: Outbox) -> tuple[CircuitBreaker, int]:
@@ -15,7 +14,7 @@ def load_breaker(outbox: Outbox) -> tuple[CircuitBreaker, int]:
     data = outbox.read_file("gate")
     if data is None:
         return CircuitBreaker(), -1
-    found = slots.decode(data, f"{outbox.path}/gate")
+    found = state_file.decode(data, f"{outbox.path}/gate")
     try:
         return (
             CircuitBreaker.of(found.record) if found.record is not None else CircuitBreaker()
@@ -27,7 +26,7 @@ def load_breaker(outbox: Outbox) -> tuple[CircuitBreaker, int]:
 def store_breaker(outbox: Outbox, breaker: CircuitBreaker, number: int) -> int:
     """Write the gate after slot ``number``, durably; gives the new number. The file is reserved once."""
     if outbox.read_file("gate") is None:
-        outbox.replace_file("gate", slots.blank_file(CircuitBreaker().as_record()))
+        outbox.replace_file("gate", state_file.new_file(CircuitBreaker().as_record()))
         number = 0
-    slots.write(outbox.disk, f"{outbox.path}/gate", breaker.as_record(), number + 1)
+    state_file.write(outbox.disk, f"{outbox.path}/gate", breaker.as_record(), number + 1)
     return number + 1

@@ -26,8 +26,9 @@ FAILURES = 3
 #: The service asks this client to slow down, whatever the batch.
 THROTTLED = "http-429"
 
-OPEN = "open"
-BREAKER = "breaker"  # the outcome of uploads is in doubt
+#: Uploads go. On disk the word is "open", as of a gate that lets batches pass.
+CLOSED = "open"
+TRIPPED = "breaker"  # several uploads in a row had no clear outcome
 PAUSED = "paused"  # something must be put right
 #: The reason of a pause without a credential.
 CREDENTIAL = "credential"
@@ -41,7 +42,7 @@ class CircuitBreaker:
     the configuration that the gate was closed under.
     """
 
-    mode: str = OPEN
+    mode: str = CLOSED
     reason: str = ""
     since: float = 0.0
     probe_at: float = 0.0
@@ -78,7 +79,7 @@ def next_probe(breaker: CircuitBreaker, now: float) -> float:
 
 def is_probe(breaker: CircuitBreaker, setup: str) -> bool:
     """Whether a batch that goes now is a probe: one refused as a probe is not given up."""
-    return breaker.mode != OPEN and breaker.setup == setup
+    return breaker.mode != CLOSED and breaker.setup == setup
 
 
 def after(breaker: CircuitBreaker, decision: Decision, now: float, setup: str) -> CircuitBreaker:
@@ -89,19 +90,19 @@ def after(breaker: CircuitBreaker, decision: Decision, now: float, setup: str) -
         return CircuitBreaker(setup=setup)
     if decision.action is Action.PAUSE:
         return _close(breaker, PAUSED, decision.code, now)
-    if breaker.mode == OPEN:
+    if breaker.mode == CLOSED:
         failed = decision.action is Action.RETRY and not decision.doubt
         breaker = _rest(breaker, decision, now) if failed else replace(breaker, failures=0, **_AWAKE)
     if decision.doubt:
         breaker = replace(breaker, doubts=breaker.doubts + 1)
         if breaker.doubts >= DOUBTS:
-            return _close(breaker, BREAKER, decision.code, now)
+            return _close(breaker, TRIPPED, decision.code, now)
     elif decision.action is Action.DEAD:
         breaker = replace(breaker, doubts=0, refusals=breaker.refusals + 1)
         if breaker.refusals >= REFUSALS:
             return _close(breaker, PAUSED, decision.code, now)
     # All else says nothing new of a closed gate but that the probe failed.
-    return _close(breaker, breaker.mode, breaker.reason, now) if breaker.mode != OPEN else breaker
+    return _close(breaker, breaker.mode, breaker.reason, now) if breaker.mode != CLOSED else breaker
 
 
 _AWAKE: Mapping[str, Any] = {"reason": "", "probe_at": 0.0, "delay": 0.0}
@@ -119,6 +120,6 @@ def _rest(breaker: CircuitBreaker, decision: Decision, now: float) -> CircuitBre
 
 
 def _close(breaker: CircuitBreaker, mode: str, reason: str, now: float) -> CircuitBreaker:
-    delay = min(breaker.delay * 2, LAST_PROBE) if breaker.mode != OPEN else FIRST_PROBE
-    since = breaker.since if breaker.mode != OPEN else now
+    delay = min(breaker.delay * 2, LAST_PROBE) if breaker.mode != CLOSED else FIRST_PROBE
+    since = breaker.since if breaker.mode != CLOSED else now
     return replace(breaker, mode=mode, reason=reason, since=since, delay=delay, probe_at=now + delay)

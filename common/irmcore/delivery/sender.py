@@ -32,15 +32,13 @@ from irmcore.errors import (
     UnknownFormat,
 )
 from irmcore.http.auth import TokenSource, TokenTrouble
-from irmcore.outbox import Batch, Draft, Manifest, Outbox, states
+from irmcore.outbox import Batch, Draft, Manifest, Outbox, Run, accept_run, states
+from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
 from irmcore.outbox.rowkeys import split_rowkeys
+from irmcore.outbox.transitions import move_to_done, quarantine, record_event, sync_state, write_state
 
 if TYPE_CHECKING:
     from irmcore.http.upload import Transport
-
-#: Default retention: payloads after a receipt, and the record of a batch with its row keys.
-PAYLOAD_SECONDS = 7 * 86_400.0
-BATCH_SECONDS = 400 * 86_400.0
 
 #: Why a batch is left as it is: the disk fails its state, or this user may not read it.
 DISK = "disk-error"
@@ -86,10 +84,14 @@ class Report:
     dead: int = 0
     split: int = 0
     quarantined: int = 0
-    waiting: int = 0
+    queued: int = 0
     trouble: str = ""
     advice: str = ""
     due: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain values, under the names that scripts and dashboards read."""
+        return {"waiting" if name == "queued" else name: value for name, value in vars(self).items()}
 
 
 def _silent(event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None:
@@ -144,10 +146,10 @@ class Sender:
     def _recover(self, report: Report) -> list[Batch]:
         """Bring every batch that an earlier process left half way into a state of rest."""
         queue = []
-        waiting = self._outbox.waiting()
+        waiting = self._outbox.ready()
         if waiting:
             # Else a power loss could take away what is sent now, and its rows would be accepted anew.
-            self._outbox.settle_moves()
+            self._outbox.sync_ready()
         for batch in waiting:
             try:
                 queue.extend(self._at_rest(batch, report))
@@ -163,16 +165,16 @@ class Sender:
         elif batch.denied:
             self._leave(report, DENIED)
         elif batch.state is not None and batch.state.name in states.ENDED:
-            self._outbox.settle(batch)
+            sync_state(self._outbox, batch)
             self._finish(batch)
         elif batch.damaged or batch.state is None:
             self._set_aside(batch, "a state slot is damaged", report)
         elif batch.state.name == states.SPLIT:
-            self._outbox.settle(batch)
+            sync_state(self._outbox, batch)
             queue = self._halve(batch, report)
         elif batch.state.name == states.INTENT:
             # The body was short of its length when the process ended: not accepted.
-            queue = [self._outbox.change(batch, name=states.RETRY, reason="crash", not_before=0.0)]
+            queue = [write_state(self._outbox, batch, name=states.RETRY, reason="crash", not_before=0.0)]
         elif batch.state.name == states.COMMIT:
             queue = self._in_doubt(batch, report)
         elif batch.state.name in (states.READY, states.RETRY):
@@ -234,14 +236,14 @@ class Sender:
         """
         with self._turn:
             breaker = self._breaker
-            well = breaker.mode == circuit_breaker.OPEN and not (
+            well = breaker.mode == circuit_breaker.CLOSED and not (
                 breaker.doubts or breaker.refusals or breaker.failures
             )
             return self._service.in_flight if well and report.sent else 1
 
     def _wait(self, report: Report, batches: int, *, due: float | None = None, trouble: str = "") -> None:
         with self._turn:
-            report.waiting += batches
+            report.queued += batches
             report.trouble = report.trouble or trouble
             if due is not None:
                 report.due = due
@@ -269,7 +271,7 @@ class Sender:
         while True:
             token = self._token(report)
             if token is None:
-                report.waiting += 1
+                report.queued += 1
                 return True
             batch, outcome = self._post(batch, manifest, payload, token)
             decision = decide(
@@ -284,7 +286,7 @@ class Sender:
             refreshed = True
             self._service.tokens.refresh()
             # A 401 is a definite no: should the next token fail, nothing is in doubt.
-            batch = self._outbox.change(batch, name=states.RETRY, reason=decision.code)
+            batch = write_state(self._outbox, batch, name=states.RETRY, reason=decision.code)
         if decision.action is Action.DEAD and circuit_breaker.is_probe(self._breaker, self._service.setup):
             # The connector is paused because batch after batch was refused: this one is not given up.
             decision = Decision(Action.RETRY, decision.code)
@@ -300,7 +302,7 @@ class Sender:
     def _described(self, batch: Batch, report: Report) -> Manifest | None:
         """The manifest, or None after a batch without a good one was set aside or left."""
         try:
-            return self._outbox.manifest(batch)
+            return read_manifest(self._outbox, batch)
         except BatchDamaged as error:
             self._set_aside(batch, error.what, report)
         except UnknownFormat:
@@ -315,7 +317,7 @@ class Sender:
         if manifest is None:
             return None
         try:
-            return manifest, self._outbox.payload(batch, manifest)
+            return manifest, read_payload(self._outbox, batch, manifest)
         except BatchDamaged as error:
             self._set_aside(batch, error.what, report)
         except BatchDenied:
@@ -329,7 +331,7 @@ class Sender:
         opens the breaker.
         """
         self._leave(report, DISK)
-        state = self._outbox.reload(name).state
+        state = self._outbox.get(name).state
         if state is None or state.name not in (states.READY, states.INTENT, states.RETRY):
             self._move_breaker(Decision(Action.HOLD, DISK, doubt=True))
         return False
@@ -361,11 +363,13 @@ class Sender:
         from irmcore.http.upload import Upload  # noqa: PLC0415
 
         attempts = (batch.state.attempts if batch.state else 0) + 1
-        batch = self._outbox.change(batch, name=states.INTENT, attempts=attempts, reason="", not_before=0.0)
+        batch = write_state(
+            self._outbox, batch, name=states.INTENT, attempts=attempts, reason="", not_before=0.0
+        )
         current = [batch]
 
         def commit() -> None:
-            current[0] = self._outbox.change(current[0], name=states.COMMIT)
+            current[0] = write_state(self._outbox, current[0], name=states.COMMIT)
 
         upload = Upload(
             url=self._service.url(manifest.destination.address),
@@ -398,7 +402,8 @@ class Sender:
         text = "" if isinstance(outcome, Failure) else outcome.text
         name = _STATE_AFTER[decision.action]
         reason = decision.code + (" flagged" if decision.flagged else "")
-        batch = self._outbox.change(
+        batch = write_state(
+            self._outbox,
             batch,
             name=name,
             reason=reason,
@@ -438,7 +443,7 @@ class Sender:
             report.split += 1
         else:
             report.retrying += 1
-            report.waiting += 1
+            report.queued += 1
             report.trouble = report.trouble or decision.code
             if decision.wait:
                 at = self._clock.now() + decision.wait
@@ -447,21 +452,21 @@ class Sender:
     def _note(self, batch: Batch, event: dict[str, Any]) -> None:
         """The history is written after the state, which alone counts; a full disk costs only the line."""
         try:
-            self._outbox.note(batch, event)
+            record_event(self._outbox, batch, event)
         except OSError:
-            self._listener("history-lost", batch, self._outbox.manifest(batch), {})
+            self._listener("history-lost", batch, read_manifest(self._outbox, batch), {})
 
     def _finish(self, batch: Batch) -> None:
         try:
-            self._outbox.finish(batch)
+            move_to_done(self._outbox, batch)
         except OSError:
             return  # the state says SENT; the next sender moves it
 
     def _set_aside(self, batch: Batch, why: str, report: Report) -> None:
         report.quarantined += 1
         report.trouble = report.trouble or "damaged"
-        note = partial(self._outbox.note, batch, {"event": "quarantined", "reply": why})
-        for act in (note, partial(self._outbox.set_aside, batch)):
+        note = partial(record_event, self._outbox, batch, {"event": "quarantined", "reply": why})
+        for act in (note, partial(quarantine, self._outbox, batch)):
             try:
                 act()
             except OSError:
@@ -476,7 +481,7 @@ class Sender:
         splitter = self._service.splitters.get(manifest.content_type)
         halves = splitter(payload) if splitter else None
         if halves is None:
-            dead = self._outbox.change(batch, name=states.DEAD, reason="http-413")
+            dead = write_state(self._outbox, batch, name=states.DEAD, reason="http-413")
             self._note(dead, {"event": "dead", "code": "http-413", "reply": "one row is too large"})
             report.dead += 1
             report.trouble = report.trouble or "http-413"
@@ -490,7 +495,7 @@ class Sender:
 
     def _leave(self, report: Report, trouble: str = "unknown-format") -> list[Batch]:
         """Leave a batch as it is, for a later version or a later time."""
-        report.waiting += 1
+        report.queued += 1
         report.trouble = report.trouble or trouble
         return []
 
@@ -500,33 +505,15 @@ class Sender:
         manifest: Manifest,
         halves: tuple[tuple[bytes, int], tuple[bytes, int]],
     ) -> list[Batch]:
-        keys = split_rowkeys(self._outbox.rowkeys(batch), [rows for _, rows in halves])
-        staging = self._outbox.stage(f"split-{batch.id[:32]}", renew=False)
-        try:
-            for (payload, rows), part in zip(halves, keys):
-                kept = partial(_as_they_are, part)
-                staging.add(Draft(payload, manifest.content_type, manifest.destination, rows, kept))
-
-            def describe(name: str, draft: Draft, part: int, sums: dict[str, Any]) -> Manifest:
-                return Manifest(
-                    **{
-                        **vars(manifest),
-                        "id": name,
-                        "rows": draft.rows,
-                        "part": part + 1,
-                        "parts": 2,
-                        "profile": {**manifest.profile, "split_from": batch.id},
-                        **sums,
-                    }
-                )
-
-            # A half that stands already is in whatever state it is, and is the queue's as any other batch.
-            new = [name for name in staging.ids() if self._outbox.place_of(name) is None]
-            staging.prepare(describe)
-            staging.accept()
-        finally:
-            staging.close()
-        return [self._outbox.reload(name) for name in new]
+        keys = split_rowkeys(read_rowkeys(self._outbox, batch), [rows for _, rows in halves])
+        drafts = [
+            Draft(payload, manifest.content_type, manifest.destination, rows, partial(_as_they_are, part))
+            for (payload, rows), part in zip(halves, keys)
+        ]
+        profile = {**manifest.profile, "split_from": batch.id}
+        run = Run(manifest.run, manifest.accepted, manifest.origin, profile, manifest.counts, manifest.tool)
+        # A half that is in the outbox already is in the queue like any other batch.
+        return [self._outbox.get(name) for name in accept_run(self._outbox, run, drafts, renew=False)]
 
     # -- the gate -----------------------------------------------------------------------
 

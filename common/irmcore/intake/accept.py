@@ -8,12 +8,9 @@ skipped or refused, and the counts say so. When it raises, no row of the run was
 from __future__ import annotations
 
 import errno
-import json
-import secrets
-import time as _time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Callable
+from typing import Callable
 
 from irmcore import __version__
 from irmcore.clock import iso
@@ -22,7 +19,9 @@ from irmcore.disk import Lock
 from irmcore.errors import DamageError, IrmError, OutboxBusy, OutboxFull, TooManyRefused
 from irmcore.intake.ledger.index import Ledger, in_parts
 from irmcore.intake.pipeline import TICK, FilledBatch, Pipeline, Progress
-from irmcore.outbox import Batch, Destination, Draft, Manifest, Origin, Outbox, Staging, states
+from irmcore.outbox import Batch, Destination, Draft, Origin, Outbox, Run, Staging, runs, states
+from irmcore.outbox.batch_files import find_with_rowkeys
+from irmcore.outbox.retention import sweep
 from irmcore.outbox.rowkeys import Damaged, unseal
 from irmcore.profile import Profile
 from irmcore.shaping import reject_file as rejects
@@ -174,22 +173,18 @@ class _Run:
         self._progress = progress
         self.accepting = False
         self._started = outbox.clock.now()
-        stamp = _time.strftime("%Y%m%dT%H%M%SZ", _time.gmtime(self._started))
-        self._id = f"{stamp}-{secrets.token_hex(4)}"
+        self._id = runs.new_run_id(self._started)
 
     def run(self, table: Table, name: str) -> RunResult:
         outbox = self._outbox
-        outbox.sweep()
+        sweep(outbox)
         known = open_ledger(outbox)
-        staging = outbox.stage(self._id)
-        try:
+        with Staging(outbox) as staging:
             return self._accept(table, name, known, staging)
-        finally:
-            staging.close()
 
     def _accept(self, table: Table, name: str, known: Ledger, staging: Staging) -> RunResult:
         pipeline = Pipeline(self._profile, known)
-        refused = _RejectFile(staging)
+        refused = _RejectFile(staging, self._id)
         sizes: list[int] = []
         filled: FilledBatch | None = None
         for filled in pipeline.batches(table, name, self._progress, refused.add):
@@ -216,8 +211,8 @@ class _Run:
         if not names:
             return [], ""
         profile = {"name": self._profile.name, "sha256": self._profile.fingerprint}
-        describe = describer(staging, self._origin, profile, counts, at=self._started)
-        return names, commit(self._outbox, staging, known, describe, accepting=self._now_accepting)
+        run = Run(self._id, self._started, self._origin, profile, counts)
+        return names, commit(self._outbox, staging, known, run, accepting=self._now_accepting)
 
     def _now_accepting(self) -> None:
         self.accepting = True
@@ -240,51 +235,18 @@ class _Run:
             "rejects": done.rejects,
             "tool": f"irmexport {__version__}",
         }
-        target = f"{self._outbox.path}/runs/{self._id}.json"
         try:
-            text = json.dumps(record, indent=1).encode("ascii") + b"\n"
-            self._outbox.disk.create(target, text, sync=True)
-            self._outbox.disk.sync_dir(f"{self._outbox.path}/runs")
+            runs.write_record(self._outbox, self._id, record)
         except OSError as error:
             return replace(done, warning=f"the run's record could not be written ({error.strerror})")
         return done
-
-
-#: Makes the manifest of a batch: its id, its draft, its number among the run's, the sums of its files.
-Describe = Callable[[str, Draft, int, dict[str, Any]], Manifest]
-
-
-def describer(
-    staging: Staging, origin: Origin, profile: Mapping[str, str], counts: Counts, *, at: float
-) -> Describe:
-    """What writes the manifests of a staged run; ``at`` in seconds since 1970."""
-    parts = len(staging.ids())
-
-    def describe(name: str, draft: Draft, part: int, sums: dict[str, Any]) -> Manifest:
-        return Manifest(
-            id=name,
-            destination=draft.destination,
-            content_type=draft.content_type,
-            rows=draft.rows,
-            run=staging.run,
-            part=part + 1,
-            parts=parts,
-            accepted=at,
-            origin=origin,
-            profile=profile,
-            counts=counts,
-            tool=f"irmexport {__version__}",
-            **sums,
-        )
-
-    return describe
 
 
 def commit(
     outbox: Outbox,
     staging: Staging,
     known: Ledger,
-    describe: Describe,
+    run: Run,
     *,
     accepting: Callable[[], None] = lambda: None,
 ) -> str:
@@ -294,13 +256,13 @@ def commit(
     the intake lock. Raises OSError.
     """
     names = staging.ids()
-    staging.prepare(describe)
-    known.announce(staging.run, names)
+    staging.prepare(run)
+    known.announce(run.id, names)
     accepting()
     staging.accept()  # from here on the run is accepted, whatever happens
     try:
         known.merge(_accepted(outbox, name) for name in names)
-        known.discard(staging.run)
+        known.discard(run.id)
     except OSError as error:
         # The announcement stands, so the next run merges these batches before it looks.
         return f"the row ledger will be completed by the next run ({error.strerror})"
@@ -312,8 +274,9 @@ def commit(
 class _RejectFile:
     """The run's reject file, made with the first refused row."""
 
-    def __init__(self, staging: Staging) -> None:
+    def __init__(self, staging: Staging, run: str) -> None:
         self._staging = staging
+        self._run = run
         self._lines: list[bytes] = []
         self._any = False
 
@@ -327,13 +290,13 @@ class _RejectFile:
 
     def _flush(self) -> None:
         if self._lines:
-            self._staging.write("rejects.csv", b"".join(self._lines))
+            self._staging.append_file("rejects.csv", b"".join(self._lines))
             self._lines = []
 
     def keep(self) -> str | None:
         """Make the file durable and give its path, if there is one."""
         self._flush()
-        return self._staging.keep("rejects.csv", "rejects") if self._any else None
+        return self._staging.save_file("rejects.csv", f"rejects/{self._run}.csv") if self._any else None
 
 
 def open_ledger(outbox: Outbox) -> Ledger:
@@ -343,7 +306,7 @@ def open_ledger(outbox: Outbox) -> Ledger:
         return rebuild(outbox)
     announced = known.announcements()
     if announced:
-        outbox.settle_moves()  # before the ledger says that their rows are accepted
+        outbox.sync_ready()  # before the ledger says that their rows are accepted
     try:
         for run, names in announced.items():
             for records in in_parts(_accepted(outbox, name) for name in names):
@@ -370,7 +333,7 @@ def rebuild(outbox: Outbox) -> Ledger:
     """The ledger made anew from the batches. The caller holds the intake lock."""
     known = _ledger(outbox)
     known.create()
-    outbox.settle_moves()
+    outbox.sync_ready()
     known.rebuild(lambda: (_standing(outbox, name) for name in outbox.ids()))
     for run in known.announcements():
         known.discard(run)
@@ -395,7 +358,7 @@ def _withdrawn(outbox: Outbox, name: str) -> bytes:
 def _standing(outbox: Outbox, name: str) -> bytes:
     """The row keys that a batch adds to an index made anew; of a split one, its halves have them."""
     batch, records = _rowkeys(outbox, name)
-    replaced = batch is not None and batch.place == "done" and _is(batch, states.SPLIT)
+    replaced = batch is not None and batch.folder == "done" and _is(batch, states.SPLIT)
     return b"" if replaced or _is(batch, states.WITHDRAWN) else records
 
 
@@ -405,7 +368,7 @@ def _is(batch: Batch | None, state: str) -> bool:
 
 def _rowkeys(outbox: Outbox, name: str) -> tuple[Batch | None, bytes]:
     """A batch and the records of its rows; none of them if they are damaged, or it does not exist."""
-    found = outbox.look_up(name)
+    found = find_with_rowkeys(outbox, name)
     if found is None:
         return None, b""
     try:

@@ -1,1 +1,1 @@
-"""What an operator can see and do: status, resolve, requeue, resume, audit, and connection checks."""
+"""What people do with an outbox: see its status, decide on batches, audit, and check the connection."""

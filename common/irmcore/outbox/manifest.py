@@ -1,7 +1,7 @@
-"""A batch's manifest: what it is, where it goes, who sent it on whose authority. Written once.
+"""The manifest of a batch: what it is, where it goes, who made it and from what. Written once.
 
-The attempts and decisions that follow stand beside it in ``attempts.jsonl``; together they are the
-audit record. The manifest holds no value of a row.
+Attempts and decisions follow in ``attempts.jsonl``; the two files together are the audit record.
+The manifest holds no row values.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from irmcore.errors import BatchDamaged, UnknownFormat
 FORMAT = 1
 _SEAL = b',\n "check":'
 _json = json.JSONEncoder(sort_keys=True).encode
-# An item a line, as a person can read it, by the encoder in C; the parts of a manifest are dataclasses.
+# One item a line for human readers. No `indent`, which would bypass the encoder in C.
 _pretty = json.JSONEncoder(sort_keys=True, separators=(",\n ", ": "), default=vars).encode
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a batch goes: the ``kind`` of service, and its address as plain texts.
+    """Where a batch goes: the ``kind`` of service and its address.
 
-    ``in_doubt`` is hold or resend; it is a policy, not part of the address, so it does not enter a
-    batch's id.
+    ``in_doubt`` is hold or resend. It is a policy and not part of the address, so the batch id does not
+    depend on it.
     """
 
     kind: str
@@ -41,7 +41,7 @@ class Destination:
 class Origin:
     """Who made a run, and from what: user, host, app (cli, splunk, …) and the app's own details.
 
-    ``details`` are texts such as file name, search name, sid, aggregation and window.
+    ``details`` are, for example, the file name, search name, sid, aggregation or window.
     """
 
     user: str
@@ -52,7 +52,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest of a batch; ``counts`` are those of its whole run, ``rows`` its own."""
+    """The manifest of a batch. ``counts`` covers the whole run, ``rows`` this batch."""
 
     id: str
     destination: Destination
@@ -72,7 +72,7 @@ class Manifest:
 
 
 def batch_id(destination: Destination, content_type: str, payload: bytes) -> str:
-    """SHA-256 of format, destination, content type and payload: the same batch has the same id."""
+    """SHA-256 of format, destination, content type and payload, so equal batches have equal ids."""
     digest = hashlib.sha256(b"irmexport-batch-%d\0" % FORMAT)
     for part in (destination.identity(), content_type.encode("ascii"), payload):
         digest.update(b"%d\0" % len(part))
@@ -81,13 +81,13 @@ def batch_id(destination: Destination, content_type: str, payload: bytes) -> str
 
 
 def encode(manifest: Manifest) -> bytes:
-    """The manifest as JSON text, an item a line; its last line is a SHA-256 over all before it."""
+    """The manifest as JSON, one item a line. Its last line is a SHA-256 of everything before it."""
     text = _pretty({"format": FORMAT, **vars(manifest)})[:-1].encode("ascii")
     return text + _seal(text)
 
 
 def decode(data: bytes, where: str) -> Manifest:
-    """Raises BatchDamaged for anything but what ``encode`` wrote, UnknownFormat for a later version."""
+    """The manifest that ``encode`` wrote. Raises BatchDamaged, and UnknownFormat for a later version."""
     text = data.rpartition(_SEAL)[0]
     if data != text + _seal(text):
         raise _damaged(where)
@@ -98,7 +98,7 @@ def decode(data: bytes, where: str) -> Manifest:
         raise _damaged(where) from None
     if version != FORMAT:
         raise UnknownFormat(
-            f"this batch has format {version}; this version knows {FORMAT}",
+            f"this batch has format {version}; this version of irmexport knows {FORMAT}",
             where=where,
             next_step="Use the irmexport version that wrote it, or a later one.",
         )
@@ -119,5 +119,5 @@ def _damaged(where: str) -> BatchDamaged:
     return BatchDamaged(
         "the manifest is not what irmexport wrote",
         where=where,
-        next_step="The batch is set aside; `irmexport show` says what is left of it.",
+        next_step="The batch is quarantined. Run `irmexport show` to see what is left of it.",
     )

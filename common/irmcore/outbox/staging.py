@@ -1,98 +1,208 @@
-"""Directories under ``tmp/`` that one process has to itself for a while: there batches are made and unmade.
+"""Stage the batches of a run, then accept all of them or none.
 
-A bay and its lock stay, empty, for whoever comes next. To make and remove them for every run would be four
-changes of names, and dear ones: ext4 does not reuse an inode that was freed in the last minutes and looks at
-each of those whenever it makes a file, so that what one batch removes slows the next ones down (measured in
-benchmarks/README.md).
+Order, which MUST hold: every file of every batch is on disk and synced (``prepare``) before the first
+batch is renamed into ``ready/`` (``accept``); ``ready/`` is synced before ``accept`` returns.
+Until then a crash leaves files under ``tmp/`` only, and the next run deletes them.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import re
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Callable
 
-from irmcore.disk import BAD_FILE_ERRNOS, Disk, Lock
+from irmcore import __version__
+from irmcore.counts import Counts
+from irmcore.errors import OutboxFull
+from irmcore.outbox import manifest as manifests
+from irmcore.outbox import staging_directory, state_file, states
+from irmcore.outbox.batch_files import read_history_file
+from irmcore.outbox.manifest import Destination, Manifest, Origin
+from irmcore.outbox.outbox import Outbox
+from irmcore.outbox.states import State
+from irmcore.outbox.transitions import is_withdrawn, move_to_done
 
-_BAY = re.compile(r"[0-9]{1,9}")
-#: No machine has as many runs at a time.
-_MOST = 1_000
-#: What is the fault of one bay (another user's, or with a file that the disk cannot give), not of the disk.
-_OF_ONE = BAD_FILE_ERRNOS | {errno.EACCES, errno.EPERM, errno.ENOTDIR}
+#: The most batches that may be in ready/; beyond that new work is refused.
+MAX_QUEUED = 200_000
+#: Bytes that stay free on the disk after new work is accepted, for states and receipts.
+MIN_FREE_BYTES = 64 * 1024 * 1024
 
 
-class Bay:
-    """An empty directory at ``path``, until ``close`` or ``leave``."""
+@dataclass(frozen=True)
+class Draft:
+    """A batch before it is accepted: an opaque payload, how many rows it has, and their row keys.
 
-    def __init__(self, disk: Disk, path: str, lock: Lock) -> None:
-        self.path = path
-        self._disk = disk
-        self._lock: Lock | None = lock
+    ``rowkeys`` makes the ``rowkeys`` file from the bytes of the batch id.
+    """
+
+    payload: bytes
+    content_type: str
+    destination: Destination
+    rows: int
+    rowkeys: Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the manifests of one run's batches have in common. ``accepted`` in seconds since 1970."""
+
+    id: str
+    accepted: float
+    origin: Origin
+    profile: Mapping[str, str]
+    counts: Counts
+    tool: str = f"irmexport {__version__}"
+
+
+class Staging:
+    """The batches of one run, in a staging directory of their own. A context manager.
+
+    On leaving, whatever was not accepted is deleted.
+    """
+
+    def __init__(self, outbox: Outbox, *, renew: bool = True) -> None:
+        """``renew``: accept a batch again that was withdrawn.
+
+        Raises OutboxFull if too many batches are queued, OSError.
+        """
+        queued = outbox.count_ready()
+        if queued >= MAX_QUEUED:
+            raise OutboxFull(
+                f"{queued} batches are queued, which is the limit",
+                where=outbox.path,
+                next_step="Run `irmexport status` to see why they are not sent.",
+            )
+        self._renew = renew
+        self._outbox = outbox
+        self._disk = outbox.disk
+        self._directory = staging_directory.acquire(outbox.disk, outbox.tmp)
+        self._path = self._directory.path
+        self._drafts: list[tuple[str, Draft, dict[str, Any]]] = []
+
+    def __enter__(self) -> Staging:  # noqa: PYI034 - typing.Self is not in 3.9
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def append_file(self, name: str, data: bytes) -> None:
+        """Append to a file of the run that is not a batch (its reject file)."""
+        self._disk.append(f"{self._path}/{name}", data)
+
+    def save_file(self, name: str, target: str) -> str:
+        """Move a file of the run to ``target`` in the outbox, durably, and return its path."""
+        folder = target.rsplit("/", 1)[0]
+        path = f"{self._outbox.path}/{target}"
+        self._disk.sync(f"{self._path}/{name}")
+        self._disk.rename(f"{self._path}/{name}", path)
+        self._disk.sync_dir(f"{self._outbox.path}/{folder}")
+        return path
+
+    def add(self, draft: Draft) -> str:
+        """Write a batch and return its id. It is neither accepted nor durable yet.
+
+        Raises OutboxFull, OSError.
+        """
+        name = manifests.batch_id(draft.destination, draft.content_type, draft.payload)
+        if self._disk.free_bytes(self._path) < MIN_FREE_BYTES + 2 * len(draft.payload):
+            raise OutboxFull(
+                "the disk is almost full",
+                where=self._outbox.path,
+                next_step="Free some space. Nothing of this run was accepted.",
+            )
+        path = f"{self._path}/{name}"
+        self._disk.make_dir(path)
+        self._disk.create(f"{path}/payload", draft.payload)
+        keys = draft.rowkeys(bytes.fromhex(name))
+        self._disk.create(f"{path}/rowkeys", keys)
+        small = replace(draft, payload=b"", rowkeys=lambda _: b"")
+        self._drafts.append((name, small, _checksums(draft.payload, keys)))
+        return name
+
+    def ids(self) -> list[str]:
+        return [name for name, _, _ in self._drafts]
+
+    def prepare(self, run: Run) -> None:
+        """Write manifests and states, and sync everything: one rename short of accepted. Raises OSError."""
+        order = int(self._outbox.clock.now() * 1e9)
+        for part, (name, draft, checksums) in enumerate(self._drafts):
+            path = f"{self._path}/{name}"
+            first = State(states.READY, self._outbox.clock.now(), order + part)
+            # Sync after all files exist, so that their names and inodes are written only once.
+            self._disk.create(f"{path}/attempts.jsonl", b"")
+            self._disk.create(f"{path}/state", state_file.new_file(first.as_record()))
+            manifest = Manifest(
+                id=name,
+                destination=draft.destination,
+                content_type=draft.content_type,
+                rows=draft.rows,
+                run=run.id,
+                part=part + 1,
+                parts=len(self._drafts),
+                accepted=run.accepted,
+                origin=run.origin,
+                profile=run.profile,
+                counts=run.counts,
+                tool=run.tool,
+                **checksums,
+            )
+            self._disk.create(f"{path}/manifest.json", manifests.encode(manifest), sync=True)
+            for file in ("payload", "rowkeys", "state"):
+                self._disk.sync(f"{path}/{file}")
+            self._disk.sync_dir(path)
+
+    def accept(self) -> list[str]:
+        """Rename all batches into ``ready/``, and return the ids of those that were not in the outbox.
+
+        A batch that exists already is left as it is. One that was withdrawn is replaced by this one,
+        which takes over its history. Raises OSError.
+        """
+        ready = f"{self._outbox.path}/ready"
+        accepted = []
+        for name in self.ids():
+            existing = self._outbox.find(name)
+            if existing is not None:
+                if not (self._renew and is_withdrawn(self._outbox, existing)):
+                    continue
+                history = read_history_file(self._outbox, existing)
+                self._disk.append(f"{self._path}/{name}/attempts.jsonl", history, sync=True)
+                if existing.folder != "done":
+                    move_to_done(self._outbox, existing)
+            self._disk.rename(f"{self._path}/{name}", f"{ready}/{name}")
+            accepted.append(name)
+        self._disk.sync_dir(ready)
+        return accepted
 
     def close(self) -> None:
-        """Remove what is left in it, and leave it to others. Raises OSError; then the next one clears it."""
-        if self._lock is not None:
-            try:
-                _clear(self._disk, self.path)
-            finally:
-                self.leave()
-
-    def leave(self) -> None:
-        """Leave it to others as it is."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
-
-
-def take(disk: Disk, tmp: str) -> Bay:
-    """The first bay under ``tmp`` that no live process has and that can be cleared. Raises OSError."""
-    fault = OSError(errno.EBUSY, os.strerror(errno.EBUSY), tmp)
-    for number in range(_MOST):
+        """Delete what is left of the run under ``tmp/``, or leave it to the next run's sweep."""
         try:
-            bay = _take(disk, f"{tmp}/{number}")
-        except OSError as error:
-            if error.errno not in _OF_ONE:
-                raise
-            fault = error
-        else:
-            if bay is not None:
-                return bay
-    raise fault
+            self._directory.close()
+        except OSError:
+            return  # the outcome of the run stands; only garbage is left
 
 
-def _take(disk: Disk, path: str) -> Bay | None:
-    # The lock comes before the directory: what is in a bay without a live lock may be removed.
-    lock = disk.try_lock(f"{path}.lock")
-    if lock is None:
-        return None
-    try:
-        if disk.exists(path):
-            _clear(disk, path)
-        else:
-            disk.make_dir(path)
-    except BaseException:
-        lock.release()
-        raise
-    return Bay(disk, path, lock)
+def accept_run(outbox: Outbox, run: Run, drafts: Iterable[Draft], *, renew: bool = True) -> list[str]:
+    """Stage ``drafts`` and accept them, and return the ids of the batches that are new.
+
+    ``renew``: accept a batch again that was withdrawn. Raises OutboxFull, OSError.
+    """
+    with Staging(outbox, renew=renew) as staging:
+        for draft in drafts:
+            staging.add(draft)
+        staging.prepare(run)
+        return staging.accept()
 
 
-def sweep(disk: Disk, tmp: str) -> None:
-    """Remove what processes that died have left in their bays, where it can be removed. Raises OSError."""
-    for name in filter(_BAY.fullmatch, disk.names(tmp)):
-        try:
-            _sweep(disk, f"{tmp}/{name}")
-        except OSError as error:
-            if error.errno not in _OF_ONE:
-                raise
-
-
-def _sweep(disk: Disk, path: str) -> None:
-    if disk.names(path):
-        lock = disk.try_lock(f"{path}.lock")
-        if lock is not None:
-            Bay(disk, path, lock).close()
-
-
-def _clear(disk: Disk, path: str) -> None:
-    for name in disk.names(path):
-        disk.remove_tree(f"{path}/{name}")
+def _checksums(payload: bytes, rowkeys: bytes) -> dict[str, Any]:
+    return {
+        "payload_sha256": hashlib.sha256(payload).hexdigest(),
+        "payload_bytes": len(payload),
+        "rowkeys_sha256": hashlib.sha256(rowkeys).hexdigest(),
+    }

@@ -1,25 +1,25 @@
-"""The states of a batch, and what is known at each change."""
+"""The states of a batch, and what each records."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-READY = "READY"  # accepted, may be sent
-INTENT = "INTENT"  # an attempt began; the body is not complete on the wire, so a resend is safe
+READY = "READY"  # accepted; may be sent
+INTENT = "INTENT"  # an attempt began; the body is not complete on the wire, so resending is safe
 COMMIT = "COMMIT"  # the last bytes may have left; without a reply the outcome is in doubt
-RETRY = "RETRY"  # definitely not accepted; again after `not_before`
-HELD = "HELD"  # in doubt: a person decides
-DEAD = "DEAD"  # refused by the service; a person decides
-SPLIT = "SPLIT"  # too large: replaced by its halves
-SENT = "SENT"  # a receipt, or a person's word
-WITHDRAWN = "WITHDRAWN"  # given up by a person; its rows may be accepted anew
+RETRY = "RETRY"  # certainly not accepted; send again after `not_before`
+HELD = "HELD"  # in doubt; a person decides
+DEAD = "DEAD"  # the service refused it; a person decides
+SPLIT = "SPLIT"  # too large; replaced by its halves
+SENT = "SENT"  # a receipt arrived, or a person confirmed it
+WITHDRAWN = "WITHDRAWN"  # a person gave it up; its rows may be accepted again
 
-#: What the sender works on.
+#: The sender works on these.
 LIVE = (READY, INTENT, COMMIT, RETRY, SPLIT)
-#: What waits for a person.
-WAITING = (HELD, DEAD)
-#: What needs nothing more, and moves to `done/`.
+#: A person must decide.
+NEEDS_PERSON = (HELD, DEAD)
+#: Nothing more to do; the batch moves to `done/`.
 ENDED = (SENT, WITHDRAWN)
 
 _TEXT = 64
@@ -28,8 +28,8 @@ _TEXT = 64
 class State(NamedTuple):
     """A batch's state. Times in seconds since 1970.
 
-    ``order`` keeps the queue first in, first out; ``reason`` is a reply code such as ``http-403`` or
-    a word such as ``resolved``; ``request_id`` is the service's, for its support.
+    ``order`` keeps the queue first in, first out. ``reason`` is a reply code such as ``http-403`` or
+    a word such as ``resolved``. ``request_id`` is the service's, for a support request.
     """
 
     name: str
@@ -49,12 +49,12 @@ class State(NamedTuple):
 
     @staticmethod
     def of(record: Mapping[str, Any]) -> State:
-        """The state of a slot's record. Raises KeyError, TypeError for a record that is none."""
+        """The state in a state record. Raises KeyError, TypeError if it holds none."""
         return State(**{name: record[name] for name in State._fields})
 
 
 def _short(text: str) -> str:
-    """Printable ASCII that fits a slot."""
+    """``text`` as printable ASCII, short enough for a state record."""
     if not (text.isascii() and text.isprintable()):
         text = "".join(c if " " <= c <= "~" else "?" for c in text)
     return text[:_TEXT]

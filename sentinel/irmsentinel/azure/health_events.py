@@ -19,9 +19,10 @@ from irmcore.delivery.connection import KIND, kind_of
 from irmcore.delivery.sender import Sender
 from irmcore.disk import Disk
 from irmcore.errors import OutboxBusy
-from irmcore.intake import accept as intake
-from irmcore.operations.operations import Operations, Overview
-from irmcore.outbox import Draft, Origin, Outbox
+from irmcore.operations.connectors import Connectors
+from irmcore.operations.status import ConnectorStatus, connector_status
+from irmcore.outbox import Draft, Origin, Outbox, Run, accept_run
+from irmcore.outbox.retention import sweep
 
 from irmsentinel.azure import ingestion
 from irmsentinel.azure.ingestion import Target
@@ -98,22 +99,19 @@ def write(
     """Put the events into the outbox; False if heartbeats enough wait there. Raises OSError, OutboxFull."""
     outbox.create()
     ingestion.save(outbox, target)
-    if all(event.event == "heartbeat" for event in events) and len(outbox.waiting()) >= max_queued:
+    if all(event.event == "heartbeat" for event in events) and outbox.count_ready() >= max_queued:
         return False
     now = outbox.clock.now()
     lines = [json.dumps(row(event, now), separators=(",", ":")).encode() for event in events]
-    run = f"health-{int(now * 1000):x}"
-    outbox.sweep()
-    staging = outbox.stage(run)
-    try:
-        for payload, count in ingestion.chunks(lines):
-            staging.add(Draft(payload, ingestion.CONTENT_TYPE, target.destination, count, lambda _: b""))
-        counts = Counts(read=len(lines), shaped=len(lines))
-        profile = {"name": target.name, "sha256": ""}
-        staging.prepare(intake.describer(staging, origin, profile, counts, at=now))
-        staging.accept()
-    finally:
-        staging.close()
+    profile = {"name": target.name, "sha256": ""}
+    counts = Counts(read=len(lines), shaped=len(lines))
+    run = Run(f"health-{int(now * 1000):x}", now, origin, profile, counts)
+    sweep(outbox)
+    drafts = (
+        Draft(payload, ingestion.CONTENT_TYPE, target.destination, count, lambda _: b"")
+        for payload, count in ingestion.chunks(lines)
+    )
+    accept_run(outbox, run, drafts)
     return True
 
 
@@ -146,7 +144,7 @@ class Writer:
             return  # another process sends these too
 
 
-def heartbeat(overview: Overview, *, component: str) -> Event:
+def heartbeat(overview: ConnectorStatus, *, component: str) -> Event:
     """A heartbeat of one outbox on this machine, as `irmexport status` sees it."""
     held = sum(item.state in ("HELD", "DEAD", "QUARANTINED") for item in overview.items)
     result = "held" if overview.needs_person else "waiting" if overview.queued else "ok"
@@ -168,7 +166,7 @@ def heartbeat(overview: Overview, *, component: str) -> Event:
     )
 
 
-def heartbeats(operations: Operations) -> list[Event]:
+def heartbeats(connectors: Connectors) -> list[Event]:
     """A heartbeat of every connector's outbox on this machine, whoever fills it."""
-    connectors = [outbox for outbox in operations.outboxes() if kind_of(outbox) == KIND]
-    return [heartbeat(operations.overview(outbox), component="sender") for outbox in connectors]
+    outboxes = [outbox for outbox in connectors.outboxes() if kind_of(outbox) == KIND]
+    return [heartbeat(connector_status(outbox), component="sender") for outbox in outboxes]

@@ -9,9 +9,6 @@ their records. What cannot be fetched any more is a gap, told and counted, never
 
 from __future__ import annotations
 
-import json
-import secrets
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
@@ -23,7 +20,8 @@ from irmcore.errors import ConfigurationError, IrmError, OutboxBusy, WaitError
 from irmcore.http.auth import TokenTrouble
 from irmcore.intake import accept as intake
 from irmcore.intake.ledger.index import Ledger
-from irmcore.outbox import Draft, Origin, Outbox
+from irmcore.outbox import Draft, Origin, Outbox, Run, Staging, runs
+from irmcore.outbox.retention import sweep
 from irmcore.outbox.rowkeys import KEY_BYTES, RowKey, pack
 
 from irmsentinel.azure import ingestion
@@ -315,7 +313,7 @@ class _Run:
 
     def _accept(self) -> None:
         outbox = self._outbox
-        outbox.sweep()
+        sweep(outbox)
         known = intake.open_ledger(outbox)
         fresh: dict[bytes, Row] = {}
         for row in self._rows:
@@ -333,8 +331,7 @@ class _Run:
     def _commit(self, rows: list[Row], known: Ledger) -> None:
         outbox = self._outbox
         counts = Counts(len(self._rows), len(rows), 0, len(self._rows) - len(rows), 0)
-        staging = outbox.stage(_run_id(self._started))
-        try:
+        with Staging(outbox) as staging:
             at = 0
             for payload, count in ingestion.chunks(row.line for row in rows):
                 keys = _RowKeys(rows[at : at + count])
@@ -342,10 +339,8 @@ class _Run:
                 at += count
             names = staging.ids()
             profile = {"name": self._of.target.name, "sha256": self._options.fingerprint}
-            describe = intake.describer(staging, self._origin(), profile, counts, at=outbox.clock.now())
-            warning = intake.commit(outbox, staging, known, describe)
-        finally:
-            staging.close()
+            run = Run(runs.new_run_id(self._started), outbox.clock.now(), self._origin(), profile, counts)
+            warning = intake.commit(outbox, staging, known, run)
         self._done.batches += len(names)
         self._done.warning = warning or self._done.warning
 
@@ -360,7 +355,7 @@ class _Run:
         done = self._done
         if not (done.new or done.gaps or done.failed or self._backfill):
             return
-        run = _run_id(self._started)
+        run = runs.new_run_id(self._started)
         document = {
             "run": run,
             "at": iso(self._started),
@@ -369,10 +364,8 @@ class _Run:
             "collected": asdict(done),
             "tool": f"irmexport {__version__}",
         }
-        target = f"{self._outbox.path}/runs/{run}.json"
         try:
-            text = json.dumps(document, indent=1).encode("ascii") + b"\n"
-            self._outbox.disk.create(target, text, sync=True)
+            runs.write_record(self._outbox, run, document)
         except OSError as error:
             done.warning = f"the run's record could not be written ({error.strerror})"
 
@@ -399,7 +392,3 @@ def windows(start: int, end: int) -> Iterator[tuple[int, int]]:
     while start < end:
         yield start, min(start + MAX_WINDOW, end)
         start += MAX_WINDOW
-
-
-def _run_id(started: float) -> str:
-    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(started))}-{secrets.token_hex(4)}"

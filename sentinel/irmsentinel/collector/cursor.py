@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from irmcore.errors import DamageError, UnknownFormat
 from irmcore.outbox import Outbox, states
+from irmcore.outbox.batch_files import read_manifest
 
 FILE = "cursor"
 FORMAT = 1
@@ -93,11 +94,11 @@ def acknowledged(outbox: Outbox, cursor: Cursor) -> int:
     0 if a batch waits of which nobody can say what it holds.
     """
     at = cursor.collected
-    for batch in [*outbox.waiting(), *outbox.quarantined()]:
+    for batch in [*outbox.ready(), *outbox.quarantined()]:
         if batch.state is not None and batch.state.name in states.ENDED:
             continue
         try:
-            at = min(at, int(outbox.manifest(batch).origin.details.get("since", 0)))
+            at = min(at, int(read_manifest(outbox, batch).origin.details.get("since", 0)))
         except DamageError:
             return 0
     return at

@@ -14,7 +14,8 @@ from irmcore.delivery.sender import Sender
 from irmcore.disk import Disk
 from irmcore.errors import IrmError, OutboxBusy
 from irmcore.intake import accept as intake
-from irmcore.operations.operations import Operations, Overview
+from irmcore.operations.connectors import Connectors
+from irmcore.operations.status import ConnectorStatus, connector_status
 from irmcore.outbox import Origin, Outbox
 
 from irmsentinel.azure import health_events as health
@@ -40,7 +41,7 @@ class Round:
     collected: CollectResult
     acknowledged_rows: int
     acknowledged: int
-    overview: Overview
+    overview: ConnectorStatus
 
 
 class CollectorService:
@@ -59,7 +60,7 @@ class CollectorService:
         """``root`` is the outbox directory; ``read`` gives the credential."""
         self.settings = settings
         self._clock = clock
-        self._operations = Operations(disk, clock, root)
+        self._connectors = Connectors(disk, clock, root)
         self.outbox = Outbox(disk, clock, f"{root}/{settings.target.outbox_name}")
         self._health = (
             health.Writer(settings.health, root, read, origin, disk=disk, clock=clock)
@@ -112,19 +113,19 @@ class CollectorService:
         self.report(*self._events(result))
         return result
 
-    def overview(self) -> Overview:
+    def overview(self) -> ConnectorStatus:
         """How the outbox stands."""
-        return self._operations.overview(self.outbox)
+        return connector_status(self.outbox)
 
-    def report(self, *events: Event) -> Overview | None:
+    def report(self, *events: Event) -> ConnectorStatus | None:
         """Write health rows, with a heartbeat of every connector on this machine, and send them.
 
         How their outbox stands then; None if none are kept.
         """
         if self._health is None:
             return None
-        self._health.report(*events, *health.heartbeats(self._operations))
-        return self._operations.overview(self._health.outbox)
+        self._health.report(*events, *health.heartbeats(self._connectors))
+        return connector_status(self._health.outbox)
 
     def _send(self) -> int:
         """Send what waits; gives the rows that were acknowledged."""

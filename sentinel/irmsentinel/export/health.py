@@ -15,7 +15,8 @@ from pathlib import Path
 from irmcore.clock import Clock
 from irmcore.disk import Disk
 from irmcore.errors import ConfigurationError
-from irmcore.operations.operations import Operations, Overview
+from irmcore.operations.connectors import Connectors
+from irmcore.operations.status import ConnectorStatus, connector_status
 from irmcore.outbox import Origin
 
 from irmsentinel.azure import health_events as health
@@ -56,7 +57,7 @@ class HealthReporter:
     ) -> None:
         """``root`` is the outbox directory; ``read`` gives the credential."""
         self._writer = health.Writer(where, root, read, origin, disk=disk, clock=clock)
-        self._operations = Operations(disk, clock, root)
+        self._connectors = Connectors(disk, clock, root)
         self._clock = clock
 
     def report(self, ran: Sequence[ExportRun], *, heartbeats: bool) -> None:
@@ -66,13 +67,13 @@ class HealthReporter:
         """
         events = [event for one in ran for event in self._events(one, heartbeats=heartbeats)]
         if heartbeats:
-            events += health.heartbeats(self._operations)
+            events += health.heartbeats(self._connectors)
         self._writer.report(*events)
 
     def _events(self, ran: ExportRun, *, heartbeats: bool) -> list[Event]:
         there = ran.outbox is not None and ran.outbox.exists()
         heartbeat = event(
-            ran, self._operations.overview(ran.outbox) if ran.outbox and there else None, self._clock.now()
+            ran, connector_status(ran.outbox) if ran.outbox and there else None, self._clock.now()
         )
         events = [heartbeat] if heartbeats else []
         if ran.outcome is not None and ran.outcome.error is not None:
@@ -82,7 +83,7 @@ class HealthReporter:
         return events
 
 
-def event(ran: ExportRun, overview: Overview | None, now: float) -> Event:
+def event(ran: ExportRun, overview: ConnectorStatus | None, now: float) -> Event:
     """The heartbeat of an export: its outcome, and how its connector's outbox stands after the run."""
     cursor, outcome = ran.cursor(), ran.outcome
     base = Event("export", ran.name, "heartbeat", "ok")

@@ -39,5 +39,5 @@ def test_rows_are_shaped_without_what_others_need(tmp_path: Path, act: list[str]
 def test_the_state_is_shown_without_what_others_need(tmp_path: Path) -> None:
     """The same for a command that looks at the queue."""
     found = loaded("status", outbox=tmp_path / "outbox")
-    assert "irmcore.operations.operations" in found
+    assert "irmcore.operations.status" in found
     assert found & HEAVY == set()

@@ -15,9 +15,10 @@ from irmcore.counts import Counts
 from irmcore.delivery import connection
 from irmcore.errors import BatchDamaged, DamageError, InputError, UnknownFormat
 from irmcore.intake import accept as intake
-from irmcore.operations.operations import Operations, profile_of
-from irmcore.outbox import Batch, manifest, rowkeys
-from irmcore.outbox import state_file as slots
+from irmcore.operations.audit import audit
+from irmcore.operations.connectors import Connectors, profile_of
+from irmcore.outbox import Batch, manifest, rowkeys, state_file
+from irmcore.outbox.batch_files import read_history, read_manifest, read_payload
 from irmcore.reasons import REASONS
 from irmcore.shaping.readers import Table, csv_table, json_lines_table
 
@@ -108,8 +109,8 @@ def read_back(connector: Connector, batches: tuple[str, ...]) -> list[tuple[str,
     """The rows of the payloads as any CSV reader finds them."""
     found: list[tuple[str, ...]] = []
     for name in batches:
-        batch = connector.outbox.reload(name)
-        text = connector.outbox.payload(batch, connector.outbox.manifest(batch)).decode("utf-8")
+        batch = connector.outbox.get(name)
+        text = read_payload(connector.outbox, batch, read_manifest(connector.outbox, batch)).decode("utf-8")
         header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         assert tuple(header) == FIELDS
         found.extend(map(tuple, rows))
@@ -133,15 +134,16 @@ ON_DISK = st.one_of(
 )
 
 
-def read_slots(data: bytes) -> None:
+def read_states(data: bytes) -> None:
     """A slot file of any bytes has no record, or it has one whose CRC is right."""
     try:
-        found = slots.decode(data, "state")
+        found = state_file.decode(data, "state")
     except UnknownFormat:
         return
     if found.record is not None:
         assert (
-            slots.encode({k: v for k, v in found.record.items() if k not in ("v", "n")}, found.number) in data
+            state_file.encode({k: v for k, v in found.record.items() if k not in ("v", "n")}, found.number)
+            in data
         )
 
 
@@ -154,7 +156,7 @@ def read_ledger(data: bytes) -> None:
     assert rowkeys.pack(rows) == data
 
 
-def read_manifest(data: bytes) -> None:
+def decode_manifest(data: bytes) -> None:
     """A manifest of any bytes is one, or damaged, or of a later version."""
     try:
         found = manifest.decode(data, "manifest.json")
@@ -173,10 +175,10 @@ def read_beside(data: bytes) -> None:
     for path in (f"ready/{name}/attempts.jsonl", "ledger/pending/run-1", "connector.json", "runs/x.json"):
         disk.remove_tree(f"{outbox.path}/{path}")
         disk.create(f"{outbox.path}/{path}", data)
-    batch: Batch = outbox.reload(name)
-    assert all(isinstance(event, dict) for event in outbox.history(batch))
+    batch: Batch = outbox.get(name)
+    assert all(isinstance(event, dict) for event in read_history(outbox, batch))
     assert isinstance(profile_of(outbox), str)
-    assert list(Operations(disk, connector.clock, ROOT).audit(0.0))
+    assert list(audit(Connectors(disk, connector.clock, ROOT).outboxes(), 0.0))
     try:
         connection.load(outbox)
     except DamageError as error:
@@ -188,7 +190,7 @@ def read_beside(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("examples", LONG)
-@pytest.mark.parametrize("reader", [read_slots, read_ledger, read_manifest, read_beside])
+@pytest.mark.parametrize("reader", [read_states, read_ledger, decode_manifest, read_beside])
 def test_any_bytes_on_disk_are_read_or_called_damaged(reader: Callable[[bytes], None], examples: int) -> None:
     """No file of the outbox, whatever stands in it, is an error that nobody foresaw."""
     settings(max_examples=examples)(given(ON_DISK)(reader))()

@@ -11,11 +11,12 @@ from irmcore.clock import Clock
 from irmcore.counts import Counts
 from irmcore.delivery import connection as connections
 from irmcore.delivery.breaker_store import load_breaker
-from irmcore.delivery.circuit_breaker import OPEN, PAUSED
+from irmcore.delivery.circuit_breaker import CLOSED, PAUSED
 from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError
 from irmcore.intake import accept as intake
 from irmcore.outbox import Origin, Outbox, states
+from irmcore.outbox.batch_files import read_manifest, read_payload
 from irmcore.outbox.manifest import batch_id
 from irmcore.profile import Profile
 from irmcore.shaping import reject_file as rejects
@@ -174,28 +175,28 @@ class Handover:
             state = "queued" if rows["waiting"] else "sent"
         if rows["waiting"]:
             breaker, _ = load_breaker(self._outbox)
-            if breaker.mode != OPEN:
+            if breaker.mode != CLOSED:
                 state = state if state != "queued" else ("paused" if breaker.mode == PAUSED else "held back")
                 reason = reason or breaker.reason
         return Standing(state, **rows, reason=reason, next_step=in_splunk(advice(reason)) if reason else "")
 
     def _halves(self, name: str) -> list[tuple[str, int]]:
         """The ids and rows of the halves that a batch was split into; none of any other batch."""
-        if self._outbox.place_of(name) is None:
+        if self._outbox.folder_of(name) is None:
             return []
-        batch = self._outbox.reload(name)
-        if batch.place != "done" or batch.state is None or batch.state.name != states.SPLIT:
+        batch = self._outbox.get(name)
+        if batch.folder != "done" or batch.state is None or batch.state.name != states.SPLIT:
             return []
-        manifest = self._outbox.manifest(batch)
-        found = halves(self._outbox.payload(batch, manifest)) or ()
+        manifest = read_manifest(self._outbox, batch)
+        found = halves(read_payload(self._outbox, batch, manifest)) or ()
         return [(batch_id(manifest.destination, manifest.content_type, part), rows) for part, rows in found]
 
     def _end_of(self, name: str) -> tuple[str, str]:
         """Which end a batch has come to (sent, held, dead, waiting), and the code of why."""
-        if self._outbox.place_of(name) is None:
+        if self._outbox.folder_of(name) is None:
             return "sent", ""  # past its retention time: accepted and sent long ago
-        batch = self._outbox.reload(name)
-        if batch.place == "quarantine" or batch.state is None:
+        batch = self._outbox.get(name)
+        if batch.folder == "quarantine" or batch.state is None:
             return "dead", "damaged"
         state = batch.state
         if state.name == states.SENT:

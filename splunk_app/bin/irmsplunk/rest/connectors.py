@@ -12,7 +12,7 @@ from irmcore.delivery import connection as connections
 from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError
 from irmcore.http.credentials import Secret
-from irmcore.operations import probes
+from irmcore.operations import connection_checks
 
 from irmsplunk.splunk import connectors
 from irmsplunk.splunk import passwords as vault
@@ -79,23 +79,29 @@ class ConnectorRoutes:
     def test(self, name: str) -> dict[str, Any]:
         """DNS, TLS, proxy, clock and token, without an upload."""
         configured = connectors.of_stanza(name, self._stanza(name))
-        found = list(probes.examine_outbox(system_disk(), self._root))
+        found = list(connection_checks.check_outbox(system_disk(), self._root))
         others = connectors.sharing(connectors.stanzas(self._system)).get(name, ())
         if others:
             found.append(
-                probes.Finding(
+                connection_checks.Finding(
                     "job_id",
-                    probes.BAD,
+                    connection_checks.BAD,
                     f"the connector {others[0]} has the same `job_id`: both share one outbox",
                     "Remove or disable one of them.",
                 )
             )
         if not configured.connection.connector.placeholders():
             service = connections.service(configured.connection, lambda: vault.read(self._system, name))
-            found.extend(probes.examine(configured.connection, service.tokens, self._clock))
+            found.extend(
+                connection_checks.check_connection(configured.connection, service.tokens, self._clock)
+            )
         else:
-            found.append(probes.Finding("profile", probes.BAD, "IDs not filled in", "Set the IDs first."))
-        good = all(finding.grade != probes.BAD for finding in found)
+            found.append(
+                connection_checks.Finding(
+                    "profile", connection_checks.BAD, "IDs not filled in", "Set the IDs first."
+                )
+            )
+        good = all(finding.grade != connection_checks.BAD for finding in found)
         return {"good": good, "findings": [asdict(finding) for finding in found]}
 
     def _refuse_shared(self, name: str, content: Mapping[str, Any]) -> None:

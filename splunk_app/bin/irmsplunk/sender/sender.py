@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, BinaryIO, Callable
 
 from irmcore.advice import advice
@@ -21,7 +20,9 @@ from irmcore.delivery.sender import Sender, Service
 from irmcore.disk import Disk, system_disk
 from irmcore.errors import IrmError, OutboxBusy
 from irmcore.http.credentials import Secret
-from irmcore.operations.operations import Operations, profile_of
+from irmcore.operations import operations
+from irmcore.operations.connectors import Connectors, profile_of
+from irmcore.operations.status import connector_status
 from irmcore.outbox import Batch, Manifest, Outbox, states
 
 from irmsplunk.sender import modular_input
@@ -139,7 +140,9 @@ class Loop:
 
         report = Sender(outbox, self._service(name, connection), listener=listen).drain(until=until)
         if report.trouble:
-            facts = {key: value for key, value in asdict(report).items() if isinstance(value, int) and value}
+            facts = {
+                key: value for key, value in report.as_dict().items() if isinstance(value, int) and value
+            }
             self._tell(
                 name,
                 "WARN",
@@ -153,10 +156,10 @@ class Loop:
 
     def _report(self) -> None:
         """Log how each connector that has an outbox stands: what waits, and what needs a person."""
-        operations = Operations(self._disk, self._clock, self._root)
+        connectors = Connectors(self._disk, self._clock, self._root)
         try:
-            for outbox in operations.outboxes():
-                self._journal.write("INFO", "standing", **_standing(operations, outbox, self._clock.now()))
+            for outbox in connectors.outboxes():
+                self._journal.write("INFO", "standing", **_standing(connectors, outbox, self._clock.now()))
         except (IrmError, OSError) as error:
             self._journal.write("WARN", "report-failed", what=type(error).__name__)
 
@@ -164,7 +167,7 @@ class Loop:
         """Take back what was said of a connector, also by an earlier run, once nothing needs a person."""
         if name not in self._told and name in self._cleared:
             return
-        if outbox.exists() and Operations(self._disk, self._clock, self._root).overview(outbox).needs_person:
+        if outbox.exists() and connector_status(outbox).needs_person:
             return
         self._told.pop(name, None)
         self._cleared.add(name)
@@ -191,7 +194,7 @@ class Loop:
     def _tell_orphans(self, known: Mapping[str, Connection]) -> None:
         """Say which outboxes have work and no connector (it was removed, disabled or got another job)."""
         names = {connections.outbox_name(connection) for connection in known.values()}
-        for outbox in Operations(self._disk, self._clock, self._root).outboxes():
+        for outbox in Connectors(self._disk, self._clock, self._root).outboxes():
             name = outbox.path.rsplit("/", 1)[1]
             if name in names:
                 continue
@@ -206,7 +209,9 @@ class Loop:
 
     def _clean_up(self) -> None:
         try:
-            payloads, batches = Operations(self._disk, self._clock, self._root).clean_up()
+            payloads, batches = operations.clean_up(
+                Connectors(self._disk, self._clock, self._root).outboxes()
+            )
         except (IrmError, OSError) as error:
             self._journal.write("WARN", "clean-up-failed", what=type(error).__name__)
             return
@@ -248,8 +253,8 @@ class Configuration:
         return found
 
 
-def _standing(operations: Operations, outbox: Outbox, now: float) -> dict[str, Any]:
-    overview = operations.overview(outbox)
+def _standing(connectors: Connectors, outbox: Outbox, now: float) -> dict[str, Any]:
+    overview = connector_status(outbox)
     held = [item for item in overview.items if item.state == states.HELD]
     return {
         "connector": profile_of(outbox) or overview.name,

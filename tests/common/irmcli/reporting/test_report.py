@@ -13,7 +13,7 @@ import pytest
 from irmcli.reporting.charts import COLOURS
 from irmcli.reporting.figures import days, duration, figures, quantile
 from irmcli.reporting.page import page as made_page
-from irmcore.operations.operations import Item, Overview
+from irmcore.operations.status import BatchStatus, ConnectorStatus
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -22,12 +22,12 @@ A, B = "purview-a", "purview-b"
 FIRST = datetime.date(2026, 11, 1)
 
 
-def overview(name: str, title: str, *items: Item) -> Overview:
+def overview(name: str, title: str, *items: BatchStatus) -> ConnectorStatus:
     """A connector that may send; ``items`` need a person."""
-    return Overview(name, title, "/o", "open", "", 0.0, 0.0, "", 2, 40, 0.0, 0.0, items)
+    return ConnectorStatus(name, title, "/o", "open", "", 0.0, 0.0, "", 2, 40, 0.0, 0.0, items)
 
 
-HELD = Item("c" * 64, "HELD", 12, 0.0, 1, 0.0, "reset", "Look at the log in the portal.")
+HELD = BatchStatus("c" * 64, "HELD", 12, 0.0, 1, 0.0, "reset", "Look at the log in the portal.")
 
 
 def events() -> Iterator[dict[str, Any]]:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from irmcore.delivery.circuit_breaker import (
-    BREAKER,
-    OPEN,
+    CLOSED,
     PAUSED,
+    TRIPPED,
     CircuitBreaker,
     after,
     is_probe,
@@ -42,29 +42,29 @@ def at(*decisions: Decision, now: float = NOW, setup: str = "s") -> CircuitBreak
 @pytest.mark.parametrize(
     ("decisions", "mode", "reason"),
     [
-        ((), OPEN, ""),
-        ((HELD,), OPEN, ""),
-        ((HELD, HELD), BREAKER, "timeout-after-commit"),
-        ((RESENT, RESENT), BREAKER, "timeout-after-commit"),
-        ((HELD, RESENT), BREAKER, "timeout-after-commit"),
-        ((HELD, RETRY, HELD), BREAKER, "timeout-after-commit"),
-        ((HELD, SENT, HELD), OPEN, ""),
-        ((HELD, SPLIT, HELD), OPEN, ""),
-        ((HELD, DEAD, HELD), OPEN, ""),
-        ((RETRY, RETRY), OPEN, ""),
-        ((RETRY, RETRY, SENT, RETRY, RETRY), OPEN, ""),
-        ((RETRY, RETRY, DEAD, RETRY, RETRY), OPEN, ""),
-        ((RETRY, RETRY, HELD, RETRY, RETRY), OPEN, ""),
-        ((DEAD, DEAD), OPEN, ""),
+        ((), CLOSED, ""),
+        ((HELD,), CLOSED, ""),
+        ((HELD, HELD), TRIPPED, "timeout-after-commit"),
+        ((RESENT, RESENT), TRIPPED, "timeout-after-commit"),
+        ((HELD, RESENT), TRIPPED, "timeout-after-commit"),
+        ((HELD, RETRY, HELD), TRIPPED, "timeout-after-commit"),
+        ((HELD, SENT, HELD), CLOSED, ""),
+        ((HELD, SPLIT, HELD), CLOSED, ""),
+        ((HELD, DEAD, HELD), CLOSED, ""),
+        ((RETRY, RETRY), CLOSED, ""),
+        ((RETRY, RETRY, SENT, RETRY, RETRY), CLOSED, ""),
+        ((RETRY, RETRY, DEAD, RETRY, RETRY), CLOSED, ""),
+        ((RETRY, RETRY, HELD, RETRY, RETRY), CLOSED, ""),
+        ((DEAD, DEAD), CLOSED, ""),
         ((DEAD, DEAD, DEAD), PAUSED, "http-400"),
-        ((DEAD, DEAD, SENT, DEAD), OPEN, ""),
+        ((DEAD, DEAD, SENT, DEAD), CLOSED, ""),
         ((DEAD, DEAD, RETRY, DEAD), PAUSED, "http-400"),
         ((PAUSE,), PAUSED, "http-403"),
-        ((PAUSE, SENT), OPEN, ""),
-        ((PAUSE, SPLIT), OPEN, ""),
-        ((HELD, HELD, SENT), OPEN, ""),
+        ((PAUSE, SENT), CLOSED, ""),
+        ((PAUSE, SPLIT), CLOSED, ""),
+        ((HELD, HELD, SENT), CLOSED, ""),
         ((PAUSE, RETRY), PAUSED, "http-403"),
-        ((HELD, HELD, RETRY), BREAKER, "timeout-after-commit"),
+        ((HELD, HELD, RETRY), TRIPPED, "timeout-after-commit"),
         ((HELD, HELD, PAUSE), PAUSED, "http-403"),
     ],
 )
@@ -72,8 +72,8 @@ def test_what_closes_and_opens_the_gate(decisions: tuple[Decision, ...], mode: s
     """Two doubts, three refusals or one cause to pause close the gate; a success opens it."""
     breaker = at(*decisions)
     assert (breaker.mode, breaker.reason) == (mode, reason)
-    assert may_send(breaker, NOW, "s") is (mode == OPEN)
-    assert is_probe(breaker, "s") is (mode != OPEN)
+    assert may_send(breaker, NOW, "s") is (mode == CLOSED)
+    assert is_probe(breaker, "s") is (mode != CLOSED)
 
 
 def test_failures_in_a_row_let_the_queue_rest() -> None:
@@ -82,7 +82,7 @@ def test_failures_in_a_row_let_the_queue_rest() -> None:
     for _ in range(14):
         assert may_send(breaker, now, "s")
         breaker = after(breaker, RETRY, now, "s")
-        assert (breaker.mode, breaker.reason, is_probe(breaker, "s")) == (OPEN, "http-503", False)
+        assert (breaker.mode, breaker.reason, is_probe(breaker, "s")) == (CLOSED, "http-503", False)
         rests.append(next_probe(breaker, now) - now)
         assert not may_send(breaker, now, "s")
         assert may_send(breaker, now, "other")
@@ -120,7 +120,7 @@ def test_probes_come_half_as_often_up_to_once_an_hour(
         assert may_send(breaker, now + minutes * 60, "s")
         now += minutes * 60
         breaker = after(breaker, failing, now, "s")
-        assert breaker.mode != OPEN
+        assert breaker.mode != CLOSED
         assert breaker.since == NOW
 
 
@@ -132,8 +132,8 @@ def test_a_changed_configuration_opens_the_gate() -> None:
         assert after(breaker, SENT, NOW, "other") == CircuitBreaker(setup="other")
         paused = after(breaker, PAUSE, NOW + 9, "other")
         assert (paused.since, paused.delay, paused.setup) == (NOW + 9, 300.0, "other")
-    assert after(at(HELD), HELD, NOW, "other").mode == OPEN
-    assert after(at(DEAD, DEAD), DEAD, NOW, "other").mode == OPEN
+    assert after(at(HELD), HELD, NOW, "other").mode == CLOSED
+    assert after(at(DEAD, DEAD), DEAD, NOW, "other").mode == CLOSED
 
 
 @pytest.mark.parametrize("delay", [300.0, 600.0, 3600.0])
@@ -169,7 +169,7 @@ def test_a_gate_is_stored_and_read_back() -> None:
     assert CircuitBreaker.of(record) == breaker
     assert CircuitBreaker.of({**record, "of a later version": 1}) == breaker
     with pytest.raises(KeyError):
-        CircuitBreaker.of({"mode": OPEN})
+        CircuitBreaker.of({"mode": CLOSED})
 
 
 @given(
@@ -186,4 +186,4 @@ def test_a_gate_never_stays_closed_for_more_than_an_hour(steps: list[tuple[Decis
         if may_send(breaker, now, "s"):
             breaker = after(breaker, decision, now, "s")
     assert may_send(breaker, now + 3600.0, "s")
-    assert breaker.mode != OPEN or (breaker.doubts < 2 and breaker.refusals < 3)
+    assert breaker.mode != CLOSED or (breaker.doubts < 2 and breaker.refusals < 3)

@@ -53,7 +53,7 @@ def test_a_week_of_failures(failing: Outcome, batches: int) -> None:
     service = FakeTransport(then=failing)
     drained(connector, clock, service, 7 * DAY)
     assert 100 < len(service.posts) < 7 * 24 + 30
-    assert load_breaker(connector.outbox)[0].mode == circuit_breaker.OPEN, "nobody is needed"
+    assert load_breaker(connector.outbox)[0].mode == circuit_breaker.CLOSED, "nobody is needed"
     back = FakeTransport()
     drained(connector, clock, back, 3 * HOUR)
     assert sorted(note for file in back.kept for note in notes(file)) == sorted(
@@ -71,7 +71,7 @@ def test_a_week_of_failures_with_a_long_queue() -> None:
 def test_a_poisoned_batch_does_not_hold_the_others_back() -> None:
     """A batch that the service fails at for days costs the others nothing."""
     connector, clock = queue(1)
-    (poisoned,) = connector.outbox.waiting()
+    (poisoned,) = connector.outbox.ready()
 
     class Poisoned(FakeTransport):
         def post(self, upload, commit):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
@@ -100,7 +100,7 @@ def test_hours_in_which_every_reply_is_lost(lost: Outcome, hours: int) -> None:
     drained(connector, clock, service, hours * HOUR)
     held = [state for state in connector.states().values() if state == "ready HELD"]
     assert len(held) == len(service.posts) <= 2 + 4 + hours
-    assert load_breaker(connector.outbox)[0].mode == circuit_breaker.BREAKER
+    assert load_breaker(connector.outbox)[0].mode == circuit_breaker.TRIPPED
     back = FakeTransport()
     clock.advance(HOUR)
     drained(connector, clock, back, HOUR)
@@ -130,7 +130,7 @@ def test_what_is_due_next_is_what_failed_last() -> None:
     assert connector.drain(FakeTransport(Reply(500, wait=HOUR))).due == clock.now() + HOUR
     connector.accept([row(1)])
     report = connector.drain(FakeTransport(Reply(500, wait=MINUTE)))
-    assert (report.waiting, report.due) == (2, clock.now() + MINUTE)
+    assert (report.queued, report.due) == (2, clock.now() + MINUTE)
 
 
 def test_a_pause_at_the_last_batch_is_not_due_with_another() -> None:
@@ -140,5 +140,5 @@ def test_a_pause_at_the_last_batch_is_not_due_with_another() -> None:
     clock.advance(1.0)
     connector.accept([row(1)])
     report = connector.drain(FakeTransport(Reply(403)))
-    assert (report.waiting, report.due) == (2, None)
+    assert (report.queued, report.due) == (2, None)
     assert load_breaker(connector.outbox)[0].mode == circuit_breaker.PAUSED

@@ -22,6 +22,7 @@ from irmcore.errors import DamageError, InputError, OutboxBusy, OutboxFull, TooM
 from irmcore.intake import accept as intake
 from irmcore.intake.accept import RunResult
 from irmcore.outbox import Destination, Origin, Outbox
+from irmcore.outbox.batch_files import read_manifest
 from irmcore.profile import Limits, Profile, parse, shipped_text
 from irmcore.reasons import REASONS
 from irmcore.shaping.readers import SourceRow, Table, csv_table
@@ -148,7 +149,7 @@ def test_an_example_sent_again(name: str, outbox: Outbox) -> None:
     second = example(outbox, name)
     assert second.counts == Counts(read=first.counts.read, skipped=first.counts.read)
     assert (second.batches, second.sizes, second.changed) == ((), (), 0)
-    assert len(outbox.waiting()) == 1
+    assert len(outbox.ready()) == 1
 
 
 # -- what is sent, and what is sent before --------------------------------------------------------
@@ -423,7 +424,7 @@ def test_too_many_refused_rows(outbox: Outbox) -> None:
         "Correct the rows that the reject file lists, then run this again."
     )
     assert Path(caught.value.where).read_bytes().count(b"\r\n") == 5
-    assert outbox.waiting() == []
+    assert outbox.ready() == []
     assert left(outbox) == []
     done = accept(outbox, BAD, max_refused=4)
     assert done.counts == Counts(read=5, shaped=1, rejected=4)
@@ -435,7 +436,7 @@ def test_a_file_that_breaks_off(outbox: Outbox) -> None:
     with pytest.raises(InputError) as caught:
         accept(outbox, "".join(rows) + f'sarad@contoso.com,{MONDAY},1,"open\r\n')
     assert caught.value.where == "in.csv:6002"
-    assert outbox.waiting() == []
+    assert outbox.ready() == []
     assert left(outbox) == []
     assert accept(outbox, "".join(rows)).counts.shaped == 6_000
 
@@ -467,7 +468,7 @@ def test_the_manifest_of_a_batch(outbox: Outbox) -> None:
         f"bad,{MONDAY},1,\r\n"
     )
     done = accept(outbox, text, of)
-    manifests = [outbox.manifest(outbox.reload(batch)) for batch in done.batches]
+    manifests = [read_manifest(outbox, outbox.get(batch)) for batch in done.batches]
     assert [(m.part, m.parts, m.rows) for m in manifests] == [(1, 2, 2), (2, 2, 1)]
     for found in manifests:
         assert found.run == done.run

@@ -9,8 +9,10 @@ from typing import NamedTuple
 import pytest
 from irmcore.delivery.replies import Failure, Outcome, Reply
 from irmcore.errors import OperatorError, OutboxBusy
-from irmcore.operations.operations import Operations
+from irmcore.operations import operations
+from irmcore.operations.connectors import Connectors
 from irmcore.outbox import Batch
+from irmcore.outbox.transitions import quarantine
 
 from tests.common.irmcore.outbox.outboxes import left
 from tests.fakes.clock import FakeClock
@@ -21,36 +23,36 @@ from tests.fakes.transport import FakeTransport
 LINES = [row(0), row(1)]
 DAY = 86_400.0
 
-Act = Callable[[Operations, Connector], None]
+Act = Callable[[Connectors, Connector], None]
 
 
 def the_batch(connector: Connector) -> Batch:
     """The one batch there is, wherever it stands: the latest, if one was given up before."""
-    return next(connector.outbox.everything())
+    return next(connector.outbox.all_batches())
 
 
 def resolve(outcome: str) -> Act:
     """`irmexport resolve BATCH --OUTCOME`."""
 
-    def act(operations: Operations, connector: Connector) -> None:
+    def act(connectors: Connectors, connector: Connector) -> None:
         operations.resolve(connector.outbox, the_batch(connector).id, outcome, who="me", why="so")
 
     return act
 
 
-def requeue(operations: Operations, connector: Connector) -> None:
+def requeue(connectors: Connectors, connector: Connector) -> None:
     """`irmexport requeue BATCH`."""
     operations.requeue(connector.outbox, the_batch(connector).id, who="me", why="so")
 
 
-def resume(operations: Operations, connector: Connector) -> None:
+def resume(connectors: Connectors, connector: Connector) -> None:
     """`irmexport resume`."""
     operations.resume(connector.outbox)
 
 
-def clean_up(operations: Operations, connector: Connector) -> None:
+def clean_up(connectors: Connectors, connector: Connector) -> None:
     """`irmexport clean-up`, after the retention times that the case has let pass."""
-    operations.clean_up()
+    operations.clean_up(connectors.outboxes())
 
 
 class Case(NamedTuple):
@@ -91,7 +93,7 @@ def prepared(case: Case) -> tuple[PowerLossDisk, FakeClock]:
     connector.accept(LINES)
     connector.drain(FakeTransport(case.answer))
     if case.quarantined:
-        connector.outbox.set_aside(the_batch(connector))
+        quarantine(connector.outbox, the_batch(connector))
     clock.advance(case.days * DAY)
     return disk.settled(), clock
 
@@ -100,7 +102,7 @@ def outcome(case: Case, disk: PowerLossDisk, clock: FakeClock) -> tuple[int, int
     """The act again, then what a day does: how often the rows went, and how many were new."""
     connector = Connector(disk, clock)
     with suppress(OperatorError):  # it came to its end the first time
-        case.act(Operations(disk, clock, ROOT), connector)
+        case.act(Connectors(disk, clock, ROOT), connector)
     service = FakeTransport()
     connector.drain(service)
     shaped = connector.accept(LINES).counts.shaped
@@ -121,7 +123,7 @@ def test_an_act_ended_at_any_operation(name: str) -> None:
         disk = before.fork()
         disk.kill_at = number
         try:
-            case.act(Operations(disk, clock, ROOT), Connector(disk, clock))
+            case.act(Connectors(disk, clock, ROOT), Connector(disk, clock))
         except Killed:
             for after in [disk.fork(), *disk.after_power_loss(8, seed=number)]:
                 assert outcome(case, after, clock) == expected, number
@@ -142,8 +144,8 @@ def test_only_one_act_at_a_time() -> None:
     connector = Connector(disk, clock)
     lock = connector.outbox.sender_lock()
     assert lock is not None
-    operations = disk.operations
+    connectors = disk.operations
     for other in CASES.values():
         with pytest.raises(OutboxBusy, match=r"a sender is working"):
-            other.act(Operations(disk, clock, ROOT), connector)
-    assert disk.operations == operations
+            other.act(Connectors(disk, clock, ROOT), connector)
+    assert disk.operations == connectors

@@ -11,8 +11,9 @@ from typing import NamedTuple
 from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.circuit_breaker import CircuitBreaker
 from irmcore.delivery.replies import Outcome
-from irmcore.operations.operations import Operations
+from irmcore.operations import operations
 from irmcore.outbox import Outbox
+from irmcore.outbox.batch_files import read_history, read_manifest, read_payload
 
 from tests.common.irmcore.outbox.outboxes import left
 from tests.fakes.clock import FakeClock
@@ -103,17 +104,17 @@ class Story:
 
     def withdraw_dead(self) -> None:
         """Give up every DEAD batch, as `irmexport resolve --withdraw` does."""
-        operations = Operations(self.disk, self.clock, ROOT)
-        for batch in self.connector.outbox.waiting():
+        for batch in self.connector.outbox.ready():
             if batch.state is not None and batch.state.name == "DEAD":
-                gone = notes(self.connector.outbox.payload(batch, self.connector.outbox.manifest(batch)))
+                outbox = self.connector.outbox
+                gone = notes(read_payload(outbox, batch, read_manifest(outbox, batch)))
                 self.acknowledged = [line for line in self.acknowledged if notes_of([line])[0] not in gone]
-                operations.resolve(self.connector.outbox, batch.id, "withdraw", who="me", why="wrong")
+                operations.resolve(outbox, batch.id, "withdraw", who="me", why="wrong")
         self.tell("withdrawn")
 
-    def do(self, act: Callable[[Operations, Outbox], object]) -> None:
+    def do(self, act: Callable[[Outbox], object]) -> None:
         """What a person does to this connector."""
-        act(Operations(self.disk, self.clock, ROOT), self.connector.outbox)
+        act(self.connector.outbox)
         self.tell("done")
 
     def told(self) -> list[Moment]:
@@ -143,8 +144,8 @@ def problems_after(moment: Moment, disk: PowerLossDisk, *, in_doubt: str = "hold
 def _on_record(connector: Connector) -> dict[str, Told]:
     """Of each batch its state and the events of its history."""
     found: dict[str, Told] = {}
-    for batch in connector.outbox.everything():  # the first of an id: one given up may stand beside it
-        events = tuple(str(event["event"]) for event in connector.outbox.history(batch))
+    for batch in connector.outbox.all_batches():  # the first of an id: one given up may stand beside it
+        events = tuple(str(event["event"]) for event in read_history(connector.outbox, batch))
         found.setdefault(batch.id, Told(batch.state.name if batch.state else "unreadable", events))
     return found
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from irmcore.counts import Counts
-from irmcore.outbox import Batch, Destination, Draft, Manifest, Origin, Outbox
+from irmcore.outbox import Batch, Destination, Draft, Origin, Outbox, Run, Staging
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.powerloss import PowerLossDisk
@@ -37,31 +35,15 @@ def draft(payload: bytes) -> Draft:
     return Draft(payload, "text/csv", WHERE, 1, lambda name: b"keys of " + name[:4])
 
 
-def described(name: str, given: Draft, part: int, sums: dict[str, Any]) -> Manifest:
-    """The manifest of a ``draft``."""
-    return Manifest(
-        id=name,
-        destination=given.destination,
-        content_type=given.content_type,
-        rows=given.rows,
-        run="run",
-        part=part + 1,
-        parts=1,
-        accepted=0.0,
-        origin=Origin("anna", "h", "cli"),
-        profile={},
-        counts=Counts(read=1, shaped=1),
-        tool="irmexport",
-        **sums,
-    )
+RUN = Run("run", 0.0, Origin("anna", "h", "cli"), {}, Counts(read=1, shaped=1), "irmexport")
 
 
-def accept(outbox: Outbox, *payloads: bytes, run: str = "run") -> list[Batch]:
-    """Accept batches, and give them as they stand in ready/."""
-    staging = outbox.stage(run)
-    for payload in payloads:
-        staging.add(draft(payload))
-    staging.prepare(described)
-    names = staging.accept()
-    staging.close()
-    return [outbox.reload(name) for name in names]
+def accept(outbox: Outbox, *payloads: bytes) -> list[Batch]:
+    """Accept batches, and return them as they are in ready/."""
+    with Staging(outbox) as staging:
+        for payload in payloads:
+            staging.add(draft(payload))
+        staging.prepare(RUN)
+        staging.accept()
+        names = staging.ids()
+    return [outbox.get(name) for name in names]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from irmcore.delivery.replies import Failure, Reply
+from irmcore.operations import operations
 from irmcore.outbox.rowkeys import RECORD
-from irmcore.outbox.state_file import SLOT_BYTES
+from irmcore.outbox.state_file import RECORD_BYTES
 
 from tests.common.irmcore.outbox.outages import Moment, Story, root
 from tests.fakes.connector import ROOT, row
@@ -78,34 +79,32 @@ def put_back(new: New) -> Iterator[Moment]:
     """A refused batch is put back into the queue by a person."""
     before = queue(2)
     before.drain(Reply(400))
-    (batch,) = before.connector.outbox.waiting()
+    (batch,) = before.connector.outbox.ready()
     story = Story(new(before.disk.settled().medium), before=before)
-    story.do(lambda operations, outbox: operations.requeue(outbox, batch.id, who="me", why="put right"))
+    story.do(lambda outbox: operations.requeue(outbox, batch.id, who="me", why="put right"))
     yield from story.told()
 
 
 def bring_back(new: New) -> Iterator[Moment]:
     """A batch with a damaged slot was set aside; a person puts it back into the queue."""
     before = queue(2)
-    (batch,) = before.connector.outbox.waiting()
-    before.disk.write_at(f"{batch.path}/state", 3 * SLOT_BYTES, b"damage")
+    (batch,) = before.connector.outbox.ready()
+    before.disk.write_at(f"{batch.path}/state", 3 * RECORD_BYTES, b"damage")
     before.drain()
     story = Story(new(before.disk.settled().medium), before=before)
-    story.do(lambda operations, outbox: operations.requeue(outbox, batch.id, who="me", why="mended"))
+    story.do(lambda outbox: operations.requeue(outbox, batch.id, who="me", why="mended"))
     yield from story.told()
 
 
 def give_up_unreadable(new: New) -> Iterator[Moment]:
     """A batch of whose state nothing can be read is given up, and its rows come again."""
     before = queue(2)
-    (batch,) = before.connector.outbox.waiting()
+    (batch,) = before.connector.outbox.ready()
     before.disk.write_at(f"{batch.path}/state", 0, b"damage")
     before.drain()
     story = Story(new(before.disk.settled().medium), before=before)
     story.acknowledged.clear()
-    story.do(
-        lambda operations, outbox: operations.resolve(outbox, batch.id, "withdraw", who="me", why="lost")
-    )
+    story.do(lambda outbox: operations.resolve(outbox, batch.id, "withdraw", who="me", why="lost"))
     yield from story.told()
 
 

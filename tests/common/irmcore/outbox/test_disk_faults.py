@@ -22,8 +22,12 @@ from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.replies import Failure, Reply
 from irmcore.disk import PosixDisk
 from irmcore.errors import BatchUnwritable, IrmError
-from irmcore.operations.operations import Operations
+from irmcore.operations import operations
+from irmcore.operations.audit import audit
+from irmcore.operations.connectors import Connectors
+from irmcore.operations.status import connector_status
 from irmcore.outbox import Outbox
+from irmcore.outbox.transitions import quarantine, write_state
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import Connector, notes, row
@@ -117,7 +121,7 @@ def check_the_rest(root: Path, name: str, *, forgets: bool) -> None:
     connector = connector_at(root)
     connector.clock.sleep(86_400.0)
     of_batch = [part for part in name.split("/") if len(part) == 64]
-    others = {batch.id for batch in connector.outbox.everything()} - set(of_batch)
+    others = {batch.id for batch in connector.outbox.all_batches()} - set(of_batch)
     service = FakeTransport()
     try:
         connector.drain(service)
@@ -135,9 +139,9 @@ def check_the_rest(root: Path, name: str, *, forgets: bool) -> None:
         assert states[batch].split()[1] in ("SENT", "DEAD"), (name, states)
     if not forgets:
         assert len(seen) == len(set(seen))
-    operations = Operations(connector.disk, connector.clock, str(root))
-    operations.overview(connector.outbox)
-    assert {event.get("batch") for event in operations.audit(0.0)} >= others
+    connectors = Connectors(connector.disk, connector.clock, str(root))
+    connector_status(connector.outbox)
+    assert {event.get("batch") for event in audit(connectors.outboxes(), 0.0)} >= others
 
 
 @pytest.mark.parametrize("file", ["payload", "manifest.json", "state"])
@@ -147,7 +151,7 @@ def test_damage_to_a_queued_batch_sets_it_aside(whole: Path, tmp_path: Path, fil
     shutil.copytree(whole, root)
     connector = connector_at(root)
     connector.clock.sleep(86_400.0)
-    (queued,) = [b for b in connector.outbox.waiting() if b.state is not None and b.state.name == "RETRY"]
+    (queued,) = [b for b in connector.outbox.ready() if b.state is not None and b.state.name == "RETRY"]
     Path(queued.path, file).write_bytes(b"\x01" * 100)
     connector.accept([row(9)])
     service = FakeTransport()
@@ -224,8 +228,7 @@ def test_a_file_that_the_disk_cannot_read(tmp_path: Path, name: str, code: int) 
     report = failing.drain(service)
     assert (report.quarantined, report.sent, report.trouble) == (1, 2, "damaged")
     assert sent_by(service) == NOTES[2:]
-    operations = Operations(disk, connector.clock, str(tmp_path))
-    assert [item.state for item in operations.overview(failing.outbox).items] == ["QUARANTINED"]
+    assert [item.state for item in connector_status(failing.outbox).items] == ["QUARANTINED"]
     disk.on = False
     operations.requeue(failing.outbox, first, who="me", why="the disk was changed")
     assert failing.drain(service).sent == 1
@@ -241,9 +244,9 @@ def test_a_file_that_this_user_may_not_read(tmp_path: Path, name: str) -> None:
     service = FakeTransport()
     for _ in range(2):
         report = failing.drain(service)
-        assert (report.quarantined, report.waiting, report.trouble) == (0, 1, "no-permission")
+        assert (report.quarantined, report.queued, report.trouble) == (0, 1, "no-permission")
     assert sent_by(service) == NOTES[2:]
-    Operations(disk, connector.clock, str(tmp_path)).overview(failing.outbox)
+    connector_status(failing.outbox)
     disk.on = False
     assert failing.drain(service).sent == 1
     assert sent_by(service) == NOTES
@@ -260,10 +263,10 @@ def test_a_state_that_can_never_be_written(tmp_path: Path, kinds: tuple[str, ...
         failing.accept([row(10 + number)])
         services.append(FakeTransport())
         report = failing.drain(services[-1])
-        assert (report.waiting, report.trouble) == (1, "disk-error")
+        assert (report.queued, report.trouble) == (1, "disk-error")
         assert all(not post.content.count(b"note 0") for post in services[-1].posts)
     assert sent_by(*services) == sorted([*NOTES[2:], "note 10", "note 11", "note 12"])
-    assert load_breaker(failing.outbox)[0].mode == circuit_breaker.OPEN
+    assert load_breaker(failing.outbox)[0].mode == circuit_breaker.CLOSED
     disk.on = False
     assert failing.drain(services[0]).sent == 1
 
@@ -338,7 +341,7 @@ def test_a_disk_that_takes_no_receipt_does_not_put_the_queue_in_doubt(tmp_path: 
     for _ in range(3):
         failing.drain(service)
     assert len(service.posts) == 2
-    assert load_breaker(failing.outbox)[0].mode == circuit_breaker.BREAKER
+    assert load_breaker(failing.outbox)[0].mode == circuit_breaker.TRIPPED
 
 
 def test_an_error_of_one_state_names_its_batch() -> None:
@@ -347,11 +350,11 @@ def test_an_error_of_one_state_names_its_batch() -> None:
     disk.make_dir("/outbox")
     connector = Connector(disk, FakeClock())
     (name,) = connector.accept(LINES[:2]).batches
-    batch = connector.outbox.reload(name)
+    batch = connector.outbox.get(name)
     for code, kind in ((errno.EIO, BatchUnwritable), (errno.ENOSPC, OSError), (errno.EDQUOT, OSError)):
         disk.fail_at[disk.operations + 1] = code
         with pytest.raises(OSError, match=r".") as caught:
-            connector.outbox.change(batch, name="INTENT")
+            write_state(connector.outbox, batch, name="INTENT")
         assert type(caught.value) is kind
         assert getattr(caught.value, "batch", name) == name
 
@@ -491,8 +494,8 @@ def test_every_batch_has_one_id_in_the_list() -> None:
     connector.accept(LINES)
     connector.drain(FakeTransport(Reply(200), Reply(400)))
     outbox: Outbox = connector.outbox
-    outbox.set_aside(next(b for b in outbox.waiting() if b.state is not None and b.state.name == "DEAD"))
+    quarantine(outbox, next(b for b in outbox.ready() if b.state is not None and b.state.name == "DEAD"))
     disk.create(f"{outbox.path}/ready/README", b"x")
     ids = list(outbox.ids())
     assert len(ids) == len(set(ids)) == 3
-    assert set(ids) == {batch.id for batch in outbox.everything()}
+    assert set(ids) == {batch.id for batch in outbox.all_batches()}

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from irmcore.disk import PosixDisk
-from irmcore.operations.operations import Operations
+from irmcore.operations import operations
+from irmcore.operations.connectors import Connectors
+from irmcore.operations.status import connector_status
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import Connector, row
@@ -61,7 +63,7 @@ def costs(root: Path, batches: int) -> dict[str, Counter[str]]:
     disk, clock = Counting(), FakeClock()
     root.mkdir()
     connector = Connector(disk, clock, rows=1, root=str(root))
-    operations = Operations(disk, clock, str(root))
+    connectors = Connectors(disk, clock, str(root))
     found: dict[str, Counter[str]] = {}
 
     def counted(step: str) -> None:
@@ -71,7 +73,7 @@ def costs(root: Path, batches: int) -> dict[str, Counter[str]]:
     lines = [row(number) for number in range(batches)]
     connector.accept(lines)
     counted("accept")
-    operations.overview(connector.outbox)
+    connector_status(connector.outbox)
     counted("status")
     service = FakeTransport()
     connector.drain(service)
@@ -83,7 +85,7 @@ def costs(root: Path, batches: int) -> dict[str, Counter[str]]:
     assert connector.accept(lines).counts.skipped == batches
     counted("rebuild")
     clock.advance(8 * DAY)
-    assert operations.clean_up() == (batches, 0)
+    assert operations.clean_up(connectors.outboxes()) == (batches, 0)
     counted("clean up")
     return found
 

@@ -9,9 +9,11 @@ import pytest
 from irmcore.clock import SystemClock
 from irmcore.disk import PosixDisk
 from irmcore.errors import BatchDamaged, OperatorError, UnknownFormat
-from irmcore.outbox import Outbox
-from irmcore.outbox import state_file as slots
+from irmcore.outbox import Outbox, state_file
+from irmcore.outbox.batch_files import find_with_rowkeys, read_history, read_manifest, read_payload
 from irmcore.outbox.manifest import batch_id
+from irmcore.outbox.retention import delete_expired, sweep
+from irmcore.outbox.transitions import move_to_done, move_to_ready, quarantine, record_event, write_state
 
 from tests.common.irmcore.outbox.outboxes import PATH, WHERE, accept, make
 from tests.fakes.powerloss import PowerLossDisk
@@ -30,7 +32,7 @@ def test_the_layout_is_pinned() -> None:
     assert outbox.disk.names(batch.path) == ["attempts.jsonl", "manifest.json", "payload", "rowkeys", "state"]
     assert outbox.disk.read(f"{batch.path}/payload") == b"a,b"
     assert outbox.disk.read(f"{batch.path}/rowkeys") == b"keys of " + bytes.fromhex(batch.id)[:4]
-    assert slots.decode(outbox.disk.read(f"{batch.path}/state"), "").record == {
+    assert state_file.decode(outbox.disk.read(f"{batch.path}/state"), "").record == {
         "v": 1,
         "n": 0,
         "name": "READY",
@@ -49,8 +51,8 @@ def test_modes_on_a_real_disk(tmp_path: Path) -> None:
     outbox = Outbox(PosixDisk(), SystemClock(), str(tmp_path / "small"))
     outbox.create()
     (batch,) = accept(outbox, b"a,b")
-    outbox.note(batch, {"event": "x"})
-    outbox.finish(outbox.change(batch, name="SENT"))
+    record_event(outbox, batch, {"event": "x"})
+    move_to_done(outbox, write_state(outbox, batch, name="SENT"))
     outbox.replace_file("connector.json", b"{}")
     found = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "small").rglob("*")}
     assert len(found) > 15
@@ -64,7 +66,7 @@ def test_a_later_version_is_left_untouched() -> None:
     outbox.disk.write_at(f"{PATH}/FORMAT", 17, b"4")
     before = list(outbox.disk.fork().settled().medium.tree())  # type: ignore[attr-defined]
     for act in (outbox.create, outbox.check_format):
-        with pytest.raises(UnknownFormat, match="a format that this version does not know"):
+        with pytest.raises(UnknownFormat, match="does not know the format of this outbox"):
             act()
     assert list(outbox.disk.settled().medium.tree()) == before  # type: ignore[attr-defined]
 
@@ -72,10 +74,10 @@ def test_a_later_version_is_left_untouched() -> None:
 def test_the_queue_is_first_in_first_out() -> None:
     """Batches wait in the order of their runs, and of their parts within a run."""
     outbox = make()
-    first = [batch.id for batch in accept(outbox, b"c", b"a", b"b", run="z")]
+    first = [batch.id for batch in accept(outbox, b"c", b"a", b"b")]
     outbox.clock.sleep(1.0)
-    second = [batch.id for batch in accept(outbox, b"d", run="a")]
-    assert [batch.id for batch in outbox.waiting()] == first + second
+    second = [batch.id for batch in accept(outbox, b"d")]
+    assert [batch.id for batch in outbox.ready()] == first + second
 
 
 def test_a_change_is_one_write_in_place() -> None:
@@ -84,8 +86,8 @@ def test_a_change_is_one_write_in_place() -> None:
     (batch,) = accept(outbox, b"a")
     outbox.disk.full = True  # type: ignore[attr-defined]
     for attempt in range(100):
-        batch = outbox.change(batch, name="INTENT", attempts=attempt)
-    assert batch == outbox.reload(batch.id)
+        batch = write_state(outbox, batch, name="INTENT", attempts=attempt)
+    assert batch == outbox.get(batch.id)
     assert (batch.number, batch.state.attempts if batch.state else 0) == (100, 99)
 
 
@@ -93,12 +95,12 @@ def test_damage_to_a_state_is_noticed_and_mended_by_a_change() -> None:
     """A flipped bit in any slot marks the batch; a person's change of state leaves it whole."""
     outbox = make()
     (batch,) = accept(outbox, b"a")
-    batch = outbox.change(batch, name="DEAD")
+    batch = write_state(outbox, batch, name="DEAD")
     outbox.disk.write_at(f"{batch.path}/state", 3 * 512, b"\x01")
-    found = outbox.reload(batch.id)
+    found = outbox.get(batch.id)
     assert (found.damaged, found.state) == (True, batch.state)
-    outbox.change(found, name="READY")
-    mended = outbox.reload(batch.id)
+    write_state(outbox, found, name="READY")
+    mended = outbox.get(batch.id)
     assert (mended.damaged, mended.state.name if mended.state else "") == (False, "READY")
 
 
@@ -107,18 +109,18 @@ def test_a_state_that_cannot_be_read() -> None:
     outbox = make()
     (batch,) = accept(outbox, b"a")
     outbox.disk.remove(f"{batch.path}/state")
-    (found,) = outbox.waiting()
+    (found,) = outbox.ready()
     assert (found.state, found.damaged) == (None, True)
     with pytest.raises(BatchDamaged, match="no state"):
-        outbox.change(found, name="READY")
+        write_state(outbox, found, name="READY")
 
 
 def test_a_batch_of_a_later_version_is_unknown() -> None:
     """A state that a later version wrote is neither read nor called damaged."""
     outbox = make()
     (batch,) = accept(outbox, b"a")
-    outbox.disk.write_at(f"{batch.path}/state", 512, slots.encode({"v": 2}, 1))
-    (found,) = outbox.waiting()
+    outbox.disk.write_at(f"{batch.path}/state", 512, state_file.encode({"v": 2}, 1))
+    (found,) = outbox.ready()
     assert (found.unknown, found.state, found.damaged) == (True, None, False)
 
 
@@ -127,16 +129,16 @@ def test_every_flip_of_a_payload_is_noticed(bit: int) -> None:
     """A payload that is not what was accepted is never handed out, nor is a missing one."""
     outbox = make()
     (batch,) = accept(outbox, b"a,b")
-    manifest = outbox.manifest(batch)
-    assert outbox.payload(batch, manifest) == b"a,b"
+    manifest = read_manifest(outbox, batch)
+    assert read_payload(outbox, batch, manifest) == b"a,b"
     flipped = bytearray(b"a,b")
     flipped[bit // 8] ^= 1 << bit % 8
     outbox.disk.write_at(f"{batch.path}/payload", 0, bytes(flipped))
     with pytest.raises(BatchDamaged, match="hash differs"):
-        outbox.payload(batch, manifest)
+        read_payload(outbox, batch, manifest)
     outbox.disk.remove(f"{batch.path}/payload")
     with pytest.raises(BatchDamaged, match="hash differs"):
-        outbox.payload(batch, manifest)
+        read_payload(outbox, batch, manifest)
 
 
 def test_a_manifest_must_be_there_and_its_own() -> None:
@@ -145,10 +147,10 @@ def test_a_manifest_must_be_there_and_its_own() -> None:
     one, other = accept(outbox, b"a", b"b")
     outbox.disk.remove(f"{one.path}/manifest.json")
     with pytest.raises(BatchDamaged, match="missing"):
-        outbox.manifest(one)
+        read_manifest(outbox, one)
     outbox.disk.create(f"{one.path}/manifest.json", outbox.disk.read(f"{other.path}/manifest.json"))
     with pytest.raises(BatchDamaged, match="another batch"):
-        outbox.manifest(one)
+        read_manifest(outbox, one)
 
 
 def test_foreign_files_are_passed_over_and_kept() -> None:
@@ -159,9 +161,9 @@ def test_foreign_files_are_passed_over_and_kept() -> None:
     for name in foreign:
         outbox.disk.create(f"{PATH}/{name}", b"mine")
     outbox.disk.make_dir(f"{PATH}/ready/a directory")
-    assert len(list(outbox.everything())) == 1
-    outbox.clean_up(payload_seconds=0.0, batch_seconds=0.0)
-    outbox.sweep()
+    assert len(list(outbox.all_batches())) == 1
+    delete_expired(outbox, payload_seconds=0.0, batch_seconds=0.0)
+    sweep(outbox)
     assert {outbox.disk.read(f"{PATH}/{name}") for name in foreign} == {b"mine"}
     assert outbox.disk.exists(f"{PATH}/ready/a directory")
 
@@ -170,35 +172,39 @@ def test_batches_are_found_by_the_beginning_of_their_id() -> None:
     """Four hexadecimal digits or more find a batch in every place; anything else finds none."""
     outbox = make()
     one, two, three = accept(outbox, b"a", b"b", b"c")
-    outbox.finish(outbox.change(two, name="SENT"))
-    outbox.set_aside(three)
+    move_to_done(outbox, write_state(outbox, two, name="SENT"))
+    quarantine(outbox, three)
     for batch in (one, two, three):
         assert outbox.match(batch.id[:8]) == outbox.match(batch.id) == [batch.id]
     for prefix in ("", one.id[:3], "../..", one.id[:8].upper() + "G", "zzzz", f"{one.id}0"):
         assert outbox.match(prefix) == []
-    assert [outbox.place_of(b.id) for b in (one, two, three)] == ["ready", f"done/{two.id[:2]}", "quarantine"]
+    assert [outbox.folder_of(b.id) for b in (one, two, three)] == [
+        "ready",
+        f"done/{two.id[:2]}",
+        "quarantine",
+    ]
     with pytest.raises(OperatorError, match="there is no batch"):
-        outbox.reload("0" * 64)
+        outbox.get("0" * 64)
 
 
 def test_set_aside_and_brought_back() -> None:
     """A batch goes to quarantine and comes back with all it had."""
     outbox = make()
     (batch,) = accept(outbox, b"a")
-    outbox.set_aside(batch)
-    assert (outbox.waiting(), [b.id for b in outbox.quarantined()]) == ([], [batch.id])
-    assert outbox.bring_back(outbox.quarantined()[0]) == batch
+    quarantine(outbox, batch)
+    assert (outbox.ready(), [b.id for b in outbox.quarantined()]) == ([], [batch.id])
+    assert move_to_ready(outbox, outbox.quarantined()[0]) == batch
 
 
 def test_history_survives_a_torn_line() -> None:
     """A line that a crash cut off costs itself alone; those before and after it are read."""
     outbox = make()
     (batch,) = accept(outbox, b"a")
-    assert outbox.history(batch) == []
-    outbox.note(batch, {"event": "one"})
+    assert read_history(outbox, batch) == []
+    record_event(outbox, batch, {"event": "one"})
     outbox.disk.append(f"{batch.path}/attempts.jsonl", b'{"at": 1, "eve')
-    outbox.note(batch, {"event": "two"})
-    assert outbox.history(batch) == [
+    record_event(outbox, batch, {"event": "two"})
+    assert read_history(outbox, batch) == [
         {"at": 1_770_000_000.0, "event": "one"},
         {"at": 1_770_000_000.0, "event": "two"},
     ]
@@ -208,7 +214,7 @@ def test_a_file_in_the_place_of_a_batch_has_no_history() -> None:
     """What irmexport did not write is no batch, and asking for its history is no error."""
     outbox = make()
     outbox.disk.create(f"{PATH}/quarantine/{'0' * 64}", b"mine")
-    assert [outbox.history(batch) for batch in outbox.quarantined()] == [[]]
+    assert [read_history(outbox, batch) for batch in outbox.quarantined()] == [[]]
 
 
 def test_two_boxes_know_nothing_of_each_other() -> None:
@@ -221,7 +227,7 @@ def test_two_boxes_know_nothing_of_each_other() -> None:
     locks = [one.sender_lock(), two.sender_lock(), one.intake_lock(), two.intake_lock()]
     assert None not in locks
     assert one.sender_lock() is None
-    assert (len(one.waiting()), two.waiting()) == (1, [])
+    assert (len(one.ready()), two.ready()) == (1, [])
 
 
 def test_a_file_is_replaced_as_a_whole() -> None:
@@ -252,10 +258,10 @@ def test_row_keys_are_read_while_the_batch_moves() -> None:
     made = make()
     (batch,) = accept(made, b"a")
     outbox = Outbox(Moving(made.disk.settled().medium), made.clock, PATH)  # type: ignore[attr-defined]
-    found = outbox.look_up(batch.id)
+    found = find_with_rowkeys(outbox, batch.id)
     assert found is not None
-    assert (found[0].place, found[1]) == ("quarantine", b"keys of " + bytes.fromhex(batch.id)[:4])
-    assert outbox.look_up("0" * 64) is None
+    assert (found[0].folder, found[1]) == ("quarantine", b"keys of " + bytes.fromhex(batch.id)[:4])
+    assert find_with_rowkeys(outbox, "0" * 64) is None
 
 
 def test_a_batch_that_moves_is_not_shown_as_damaged() -> None:
@@ -270,4 +276,4 @@ def test_a_batch_that_moves_is_not_shown_as_damaged() -> None:
     made = make()
     one, other = accept(made, b"a", b"b")
     disk = Moving(made.disk.settled().medium)  # type: ignore[attr-defined]
-    assert [batch.id for batch in Outbox(disk, made.clock, PATH).waiting()] == [other.id]
+    assert [batch.id for batch in Outbox(disk, made.clock, PATH).ready()] == [other.id]

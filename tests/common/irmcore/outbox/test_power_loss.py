@@ -14,7 +14,7 @@ import irmcore
 import pytest
 from irmcore.delivery.replies import Failure, Reply
 from irmcore.errors import OutboxFull
-from irmcore.outbox import state_file as slots
+from irmcore.outbox import state_file
 
 from tests.common.irmcore.outbox.outages import Story, Tally, problems_after, root
 from tests.common.irmcore.outbox.stories import ANSWERS, FIRST, SECOND, STORIES, deliver, enqueue, queue
@@ -50,25 +50,25 @@ def test_resend_loses_nothing_either() -> None:
 
 #: Every sync that there is: who calls it for what → the story that goes wrong without it.
 SYNCS = {
-    "_discard: *": "give_up_killed",
-    "_recorded: *": "enqueue",
-    "_recorded: runs": "enqueue",
+    "discard: *": "give_up_killed",
+    "write_record: *": "enqueue",
+    "write_record: runs": "enqueue",
     "_keep: days": "enqueue_killed",
     "accept: attempts.jsonl": "give_up",
     "accept: ready": "enqueue_killed",
-    "bring_back: ready": "bring_back",
+    "move_to_ready: ready": "bring_back",
     "announce: *": "give_up_killed",
     "announce: pending": "give_up_killed",
     "create: ledger": "enqueue",
     "create: outbox": "enqueue_killed",
     "create: small": "enqueue_killed",
-    "finish: done": "give_up_killed",
-    "give_up: *": "give_up_unreadable",
-    "give_up: state WITHDRAWN": "give_up_unreadable",
-    "keep: rejects": "refuse",
-    "keep: rejects.csv": "refuse",
-    "mend: state READY": "bring_back",
-    "note: attempts.jsonl": "deliver",
+    "move_to_done: done": "give_up_killed",
+    "write_withdrawn: *": "give_up_unreadable",
+    "write_withdrawn: state WITHDRAWN": "give_up_unreadable",
+    "save_file: rejects": "refuse",
+    "save_file: rejects.csv": "refuse",
+    "repair: state READY": "bring_back",
+    "record_event: attempts.jsonl": "deliver",
     "prepare: *": "enqueue_killed",
     "prepare: manifest.json": "enqueue_killed",
     "prepare: payload": "enqueue_killed",
@@ -76,10 +76,10 @@ SYNCS = {
     "prepare: state READY": "enqueue_killed",
     "replace_file: *": "enqueue",
     "replace_file: small": "enqueue",
-    "settle: state SENT": "deliver_killed",
-    "settle: state SPLIT": "deliver_killed",
-    "settle: state WITHDRAWN": "give_up_killed",
-    "settle_moves: ready": "enqueue_killed",
+    "sync_state: state SENT": "deliver_killed",
+    "sync_state: state SPLIT": "deliver_killed",
+    "sync_state: state WITHDRAWN": "give_up_killed",
+    "sync_ready: ready": "enqueue_killed",
     "write: gate": "deliver",
     "write: state COMMIT": "deliver",
     "write: state DEAD": "deliver",
@@ -95,7 +95,7 @@ SYNCS = {
 
 def state_name(data: bytes) -> str:
     """The name of the state in a state file."""
-    record = slots.decode(data, "").record
+    record = state_file.decode(data, "").record
     return str(record["name"]) if record is not None else "none"
 
 
@@ -124,7 +124,7 @@ def test_all_syncs_are_named() -> None:
 #: Syncs with a test of their own.
 ELSEWHERE = {
     "make_dirs": "test_disk.py",  # a new root of outboxes
-    "examine_outbox": "nothing depends on it",  # irmexport doctor tries whether a file can be synced
+    "check_outbox": "nothing depends on it",  # irmexport doctor tries whether a file can be synced
 }
 
 

@@ -6,8 +6,8 @@ import zlib
 
 import pytest
 from irmcore.errors import UnknownFormat
-from irmcore.outbox import state_file as slots
-from irmcore.outbox.state_file import SLOT_BYTES, SLOT_COUNT, SlotFile
+from irmcore.outbox import state_file
+from irmcore.outbox.state_file import RECORD_BYTES, RECORD_COUNT, StateFile
 
 from tests.fakes.powerloss import PowerLossDisk
 
@@ -15,50 +15,50 @@ from tests.fakes.powerloss import PowerLossDisk
 def file_with(*records: int) -> bytes:
     """A slot file into which records of these numbers were written, each {"x": number}."""
     disk = PowerLossDisk()
-    disk.create("/s", slots.blank_file({"x": 0}))
+    disk.create("/s", state_file.new_file({"x": 0}))
     for number in records:
-        slots.write(disk, "/s", {"x": number}, number)
+        state_file.write(disk, "/s", {"x": number}, number)
     return disk.read("/s")
 
 
 def test_a_slot_is_pinned() -> None:
     """A slot is 512 bytes: JSON text with version and number, spaces, a CRC-32 in hex and a newline."""
-    slot = slots.encode({"x": "y"}, 3)
+    slot = state_file.encode({"x": "y"}, 3)
     assert slot == b'{"v":1,"n":3,"x":"y"}'.ljust(503) + b"8147298b\n"
-    assert len(slot) == SLOT_BYTES
+    assert len(slot) == RECORD_BYTES
 
 
 def test_a_file_is_pinned() -> None:
-    """A new file has 4,096 bytes: the first record and seven blank slots."""
-    assert file_with() == slots.encode({"x": 0}, 0) + bytes(7 * 512)
-    assert slots.empty_file() == bytes(4096)
+    """A new file has 4,096 bytes: the first record and seven blank state_file."""
+    assert file_with() == state_file.encode({"x": 0}, 0) + bytes(7 * 512)
+    assert state_file.reserved_file() == bytes(4096)
 
 
 def test_a_record_must_fit() -> None:
-    """A record that is larger than its slot is refused before anything is written."""
-    slots.encode({"x": "y" * 480}, 0)
-    with pytest.raises(ValueError, match="larger than its slot"):
-        slots.encode({"x": "y" * 500}, 0)
+    """A record of more than 503 bytes is refused before anything is written."""
+    state_file.encode({"x": "y" * 480}, 0)
+    with pytest.raises(ValueError, match="larger than 503 bytes"):
+        state_file.encode({"x": "y" * 500}, 0)
 
 
 @pytest.mark.parametrize("last", [0, 1, 7, 8, 9, 30])
 def test_the_newest_record_counts(last: int) -> None:
     """Records go round the slots, and the one with the highest number counts."""
-    found = slots.decode(file_with(*range(1, last + 1)), "s")
-    assert found == SlotFile({"v": 1, "n": last, "x": last}, last, damaged=False)
+    found = state_file.decode(file_with(*range(1, last + 1)), "s")
+    assert found == StateFile({"v": 1, "n": last, "x": last}, last, damaged=False)
 
 
 def test_no_record_at_all() -> None:
     """Reserved space without a record has none, and is not damaged."""
-    assert slots.decode(slots.empty_file(), "s") == SlotFile(None, -1, damaged=False)
+    assert state_file.decode(state_file.reserved_file(), "s") == StateFile(None, -1, damaged=False)
 
 
-@pytest.mark.parametrize("sectors", range(SLOT_BYTES))
+@pytest.mark.parametrize("sectors", range(RECORD_BYTES))
 def test_a_torn_slot_leaves_the_record_before(sectors: int) -> None:
     """However many bytes of a slot arrived, the newest whole record counts and the damage is noticed."""
     old, new = file_with(1), file_with(1, 2)
-    torn = old[: 2 * SLOT_BYTES] + new[2 * SLOT_BYTES :][:sectors] + old[2 * SLOT_BYTES + sectors :]
-    found = slots.decode(torn, "s")
+    torn = old[: 2 * RECORD_BYTES] + new[2 * RECORD_BYTES :][:sectors] + old[2 * RECORD_BYTES + sectors :]
+    found = state_file.decode(torn, "s")
     assert found.number == (2 if torn == new else 1)
     assert found.damaged == (torn not in (old, new))
 
@@ -69,19 +69,19 @@ def test_every_bit_flip_is_noticed() -> None:
     for bit in range(0, len(whole) * 8, 7):  # 7 has no factor in common with 8: every bit position comes
         data = bytearray(whole)
         data[bit // 8] ^= 1 << bit % 8
-        assert slots.decode(bytes(data), "s").damaged, bit
+        assert state_file.decode(bytes(data), "s").damaged, bit
 
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(4095), bytes(4097)])
 def test_a_wrong_size_is_damage(data: bytes) -> None:
     """A file that is not 4,096 bytes was not written so."""
-    assert slots.decode(data, "s") == SlotFile(None, -1, damaged=True)
+    assert state_file.decode(data, "s") == StateFile(None, -1, damaged=True)
 
 
 def test_a_slot_in_the_wrong_place_is_damage() -> None:
     """A whole record that stands where another number belongs does not count."""
-    data = slots.encode({"x": 1}, 1) + bytes(7 * 512)
-    assert slots.decode(data, "s") == SlotFile(None, -1, damaged=True)
+    data = state_file.encode({"x": 1}, 1) + bytes(7 * 512)
+    assert state_file.decode(data, "s") == StateFile(None, -1, damaged=True)
 
 
 @pytest.mark.parametrize("text", [b"[1]", b"7", b"{}", b'{"v":1}', b'{"v":1,"n":"0"}', b"{"])
@@ -89,14 +89,14 @@ def test_a_right_crc_over_something_else_is_damage(text: bytes) -> None:
     """What is no record of ours does not count, whatever its CRC says."""
     body = text.ljust(503)
     data = body + b"%08x\n" % zlib.crc32(body) + bytes(7 * 512)
-    assert slots.decode(data, "s") == SlotFile(None, -1, damaged=True)
+    assert state_file.decode(data, "s") == StateFile(None, -1, damaged=True)
 
 
 def test_a_later_version_is_refused() -> None:
     """A record of a version that this one does not know is an error of its own, with the next step."""
-    slot = slots.encode({"v": 2, "x": 1}, 0)
+    slot = state_file.encode({"v": 2, "x": 1}, 0)
     with pytest.raises(UnknownFormat, match="format 2") as error:
-        slots.decode(slot + bytes(7 * 512), "here/state")
+        state_file.decode(slot + bytes(7 * 512), "here/state")
     assert error.value.where == "here/state"
 
 
@@ -105,7 +105,7 @@ def test_mending_keeps_the_record() -> None:
     disk = PowerLossDisk()
     disk.create("/s", file_with(1, 2))
     disk.write_at("/s", 5, b"damage")
-    assert slots.decode(disk.read("/s"), "s").damaged
-    slots.mend(disk, "/s", 2)
-    assert slots.decode(disk.read("/s"), "s") == SlotFile({"v": 1, "n": 2, "x": 2}, 2, damaged=False)
-    assert len(disk.read("/s")) == SLOT_BYTES * SLOT_COUNT
+    assert state_file.decode(disk.read("/s"), "s").damaged
+    state_file.repair(disk, "/s", 2)
+    assert state_file.decode(disk.read("/s"), "s") == StateFile({"v": 1, "n": 2, "x": 2}, 2, damaged=False)
+    assert len(disk.read("/s")) == RECORD_BYTES * RECORD_COUNT

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from irmcore.outbox import state_file as slots
-from irmcore.outbox import states
+from irmcore.outbox import state_file, states
 from irmcore.outbox.states import State
 
 SENT = State(
@@ -36,7 +35,7 @@ def test_a_record_is_pinned() -> None:
 
 def test_every_state_is_of_one_kind() -> None:
     """Each state is worked on, waits for a person, or needs nothing more."""
-    kinds = [states.LIVE, states.WAITING, states.ENDED]
+    kinds = [states.LIVE, states.NEEDS_PERSON, states.ENDED]
     names = [name for kind in kinds for name in kind]
     assert sorted(names) == sorted(
         ["READY", "INTENT", "COMMIT", "RETRY", "HELD", "DEAD", "SPLIT", "SENT", "WITHDRAWN"]
@@ -58,7 +57,7 @@ def test_what_a_service_says_always_fits() -> None:
     record = state.as_record()
     assert record["reason"] == ("????" * 16)
     assert record["request_id"] == '"\\' * 32
-    assert State.of(slots.decode(slots.blank_file(record), "s").record or {}).attempts == 10**9
+    assert State.of(state_file.decode(state_file.new_file(record), "s").record or {}).attempts == 10**9
 
 
 @pytest.mark.parametrize("record", [{}, {"name": "SENT"}])

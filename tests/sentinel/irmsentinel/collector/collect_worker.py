@@ -20,7 +20,7 @@ import msal  # noqa: F401 - else each collector would load it, when it first ask
 from irmcore.clock import SystemClock
 from irmcore.disk import PosixDisk
 from irmcore.errors import IrmError
-from irmcore.operations.operations import Operations
+from irmcore.operations import operations
 from irmcore.outbox import Origin
 from irmsentinel.collector import collector
 from irmsentinel.collector import settings as collector_settings
@@ -60,7 +60,7 @@ def work(act: str, outbox: str, directory: Path) -> None:
         if act in ("once", "stopped"):
             return
         if act == "again":
-            Operations(PosixDisk(), SystemClock(), outbox).resume(station.outbox)
+            operations.resume(station.outbox)
             act = "once"
 
 

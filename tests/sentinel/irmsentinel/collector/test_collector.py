@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from irmcore.disk import PosixDisk
 from irmcore.errors import ConfigurationError, OutboxBusy, OutboxFull, UnknownFormat, WaitError
-from irmcore.operations.operations import Operations
+from irmcore.operations import operations
 from irmcore.outbox import Outbox
 from irmsentinel.azure import health_events as health
 from irmsentinel.azure.health_events import Event
@@ -228,8 +228,7 @@ def test_backfill_reads_all_that_is_left_and_stores_nothing_twice(rig: Rig) -> N
     station = rig.station()
     rig.emulator.fail(*[Fault("upload", 403)] * 9)
     station.round()
-    operations = Operations(PosixDisk(), rig.clock, str(rig.root))
-    waiting = [b for b in station.outbox.waiting() if given_up["Id"] in Path(b.path, "payload").read_text()]
+    waiting = [b for b in station.outbox.ready() if given_up["Id"] in Path(b.path, "payload").read_text()]
     operations.resolve(station.outbox, waiting[0].id, "withdraw", who="tester", why="a test")
     operations.resume(station.outbox)
     rig.emulator.recover()
@@ -379,7 +378,7 @@ def test_a_damaged_batch_holds_the_acknowledged_time_back(rig: Rig) -> None:
     rig.emulator.fail(*[Fault("upload", 503)] * 2)
     station = rig.station()
     station.round()
-    (batch,) = station.outbox.waiting()
+    (batch,) = station.outbox.ready()
     Path(batch.path, "payload").write_bytes(b"[]")
     rig.clock.advance(2 * HOUR)
     rig.alert(HOUR)
@@ -482,7 +481,7 @@ def test_heartbeats_do_not_fill_the_outbox_while_the_workspace_is_away(rig: Rig)
 
     assert [write(heartbeat) for _ in range(5)] == [True] * 3 + [False] * 2
     assert write(heartbeat.as_("gap"))
-    assert len(outbox.waiting()) == 4
+    assert len(outbox.ready()) == 4
 
 
 def test_a_word_that_is_not_in_the_contract_is_refused() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from irmcore.clock import SystemClock
 from irmcore.disk import PosixDisk
-from irmcore.operations.operations import Operations
+from irmcore.operations import operations
 from irmcore.outbox import Outbox, states
 from irmsentinel.collector import cursor as feed_cursor
 from irmsentinel.emulators.collector_session import TENANT
@@ -183,10 +183,10 @@ def outbox(rig: Rig) -> Outbox:
 
 def resume(rig: Rig) -> None:
     """Let all that waits go now, as `irmexport resume` does."""
-    Operations(PosixDisk(), SystemClock(), str(rig.root)).resume(outbox(rig))
+    operations.resume(outbox(rig))
 
 
 def waiting(rig: Rig) -> list[str]:
     """The states of batches that have not ended."""
-    found = [*outbox(rig).waiting(), *outbox(rig).quarantined()]
+    found = [*outbox(rig).ready(), *outbox(rig).quarantined()]
     return [b.state.name for b in found if b.state and b.state.name not in states.ENDED]

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 from irmcore.delivery.replies import Failure, Outcome, Reply
 from irmcore.delivery.sender import Sender
-from irmcore.disk import PosixDisk
 from irmcore.errors import ConfigurationError, IrmError, WaitError
 from irmcore.http.auth import MsalTokens
 from irmcore.http.upload import TokenHttp, Upload
-from irmcore.operations.operations import Operations
+from irmcore.operations import operations
 from irmsentinel.azure import ingestion
 from irmsentinel.azure.ingestion import IngestionTransport
 from irmsentinel.collector import cursor as feed_cursor
@@ -526,7 +525,7 @@ def test_whatever_answers_in_place_of_a_service(season: Season, where: str, stat
         assert season.round(station) is not None or set(season.made) - set(season.rig.ids())
         season.rig.emulator.recover()
         season.rig.clock.advance(2 * HOUR)
-        Operations(PosixDisk(), season.rig.clock, str(season.rig.root)).resume(station.outbox)
+        operations.resume(station.outbox)
     season.fair(station)
 
 

@@ -50,7 +50,7 @@ class Finding:
     next_step: str = ""
 
 
-def examine(connection: Connection, tokens: TokenSource, clock: Clock) -> Iterator[Finding]:
+def check_connection(connection: Connection, tokens: TokenSource, clock: Clock) -> Iterator[Finding]:
     """All checks of the way to the service and of the token."""
     endpoints = connection.endpoints()
     unfilled = connection.connector.placeholders()
@@ -179,7 +179,7 @@ def _claims(token: str) -> dict[str, Any]:
     return claims if isinstance(claims, dict) else {}
 
 
-def examine_outbox(disk: Disk, path: str) -> Iterator[Finding]:
+def check_outbox(disk: Disk, path: str) -> Iterator[Finding]:
     """Whether the outbox can be written, is private, and has room."""
     if not disk.exists(path):
         yield Finding("outbox", NOTE, f"{path} is not there yet; the first send makes it")

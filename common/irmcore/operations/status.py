@@ -1,0 +1,140 @@
+"""The status of a connector: whether it may send, what is queued, and which batches need a person.
+
+Reading it takes no lock and changes nothing, so it may be a moment behind a running sender.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from irmcore.advice import advice
+from irmcore.delivery import circuit_breaker
+from irmcore.delivery.breaker_store import load_breaker
+from irmcore.delivery.circuit_breaker import CircuitBreaker
+from irmcore.delivery.connection import kind_of
+from irmcore.errors import DamageError, UnknownFormat
+from irmcore.operations.connectors import name_of, title_of
+from irmcore.outbox import Batch, Outbox, states
+from irmcore.outbox.batch_files import read_manifest
+
+
+@dataclass(frozen=True)
+class BatchStatus:
+    """A batch that needs a person: its state, since when, why, and what to do next."""
+
+    id: str
+    state: str
+    rows: int
+    since: float
+    attempts: int
+    not_before: float
+    reason: str
+    next_step: str
+
+
+@dataclass(frozen=True)
+class ConnectorStatus:
+    """The status of one connector. Times in seconds since 1970, 0 for none.
+
+    ``mode`` is the circuit breaker's. ``queued`` and ``rows_queued`` count what will be sent without
+    anybody's help; ``items`` are the batches that need a person. ``trouble`` says why nothing can be read.
+    """
+
+    name: str
+    title: str
+    path: str
+    mode: str
+    reason: str
+    since: float
+    next_probe: float
+    next_step: str
+    queued: int
+    rows_queued: int
+    oldest: float
+    retry_at: float
+    items: tuple[BatchStatus, ...]
+    trouble: str = ""
+
+    @property
+    def needs_person(self) -> bool:
+        return bool(self.items) or self.mode != circuit_breaker.CLOSED or bool(self.trouble)
+
+
+def connector_status(outbox: Outbox) -> ConnectorStatus:
+    """What ``irmexport status`` shows of one connector."""
+    breaker, _ = load_breaker(outbox)
+    now = outbox.clock.now()
+    trouble = ""
+    try:
+        outbox.check_format()
+    except UnknownFormat as error:
+        trouble = str(error)
+    queued, rows, oldest, retries = 0, 0, 0.0, []
+    items: list[BatchStatus] = []
+    for batch in [*outbox.ready(), *outbox.quarantined()] if not trouble else []:
+        state = batch.state
+        if batch.folder == "quarantine" or state is None or state.name in states.NEEDS_PERSON:
+            items.append(_batch_status(outbox, batch))
+            continue
+        if state.name in states.ENDED:
+            continue
+        queued += 1
+        rows += _rows(outbox, batch)
+        oldest = min(oldest or state.at, state.order / 1e9)
+        if state.not_before > now:
+            retries.append(state.not_before)
+    stopped = breaker.mode != circuit_breaker.CLOSED
+    return ConnectorStatus(
+        name=name_of(outbox),
+        title=title_of(outbox),
+        path=outbox.path,
+        mode=breaker.mode,
+        reason=breaker.reason if stopped else "",
+        since=breaker.since,
+        next_probe=circuit_breaker.next_probe(breaker, now) if stopped else 0.0,
+        next_step=_breaker_advice(breaker, kind_of(outbox)) if stopped else "",
+        queued=queued,
+        rows_queued=rows,
+        oldest=oldest,
+        retry_at=min(retries) if retries else 0.0,
+        items=tuple(items),
+        trouble=trouble,
+    )
+
+
+def _batch_status(outbox: Outbox, batch: Batch) -> BatchStatus:
+    state = batch.state
+    if batch.unknown:
+        name, reason = "UNKNOWN", "unknown-format"
+    elif batch.denied:
+        name, reason = "UNREADABLE", "no-permission"
+    elif batch.folder == "quarantine" or state is None:
+        name, reason = "QUARANTINED", "damaged"
+    else:
+        name, reason = state.name, state.reason
+    return BatchStatus(
+        id=batch.id,
+        state=name,
+        rows=_rows(outbox, batch),
+        since=state.at if state else 0.0,
+        attempts=state.attempts if state else 0,
+        not_before=state.not_before if state else 0.0,
+        reason=reason,
+        next_step=advice(reason, kind_of(outbox)),
+    )
+
+
+def _rows(outbox: Outbox, batch: Batch) -> int:
+    try:
+        return read_manifest(outbox, batch).rows
+    except DamageError:
+        return 0
+
+
+def _breaker_advice(breaker: CircuitBreaker, kind: str) -> str:
+    if breaker.mode == circuit_breaker.TRIPPED:
+        return (
+            "Several uploads in a row had no clear outcome, so irmexport tries one batch at a time until "
+            f"one succeeds. {advice(breaker.reason, kind)}"
+        )
+    return f"{advice(breaker.reason, kind)} Then run `irmexport resume`."

@@ -1,0 +1,113 @@
+"""Read the files of a batch, and prove that they are what was accepted.
+
+Damage is BatchDamaged, missing permission is BatchDenied; any other OSError concerns the whole disk.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from irmcore.disk import BAD_FILE_ERRNOS
+from irmcore.errors import BatchDamaged, BatchDenied
+from irmcore.outbox import manifest as manifests
+from irmcore.outbox.batch import Batch
+from irmcore.outbox.manifest import Manifest
+from irmcore.outbox.outbox import Outbox
+
+_YEAR_10000 = 253_402_300_800
+
+
+def read_manifest(outbox: Outbox, batch: Batch) -> Manifest:
+    """Raises BatchDamaged, BatchDenied, UnknownFormat, OSError."""
+    path = f"{batch.path}/manifest.json"
+    data = _read(outbox, path)
+    if data is None:
+        raise BatchDamaged("the manifest is missing", where=path, next_step="The batch is quarantined.")
+    found = manifests.decode(data, path)
+    if found.id != batch.id:
+        raise BatchDamaged(
+            "the manifest belongs to another batch", where=path, next_step="The batch is quarantined."
+        )
+    return found
+
+
+def read_payload(outbox: Outbox, batch: Batch, manifest: Manifest) -> bytes:
+    """The payload, whose hash must be the batch's id. Raises BatchDamaged, BatchDenied, OSError."""
+    path = f"{batch.path}/payload"
+    data = _read(outbox, path) or b""
+    if manifests.batch_id(manifest.destination, manifest.content_type, data) != batch.id:
+        raise BatchDamaged(
+            "the payload is not what was accepted (its hash differs)",
+            where=path,
+            next_step="The batch is quarantined. Send its rows again from their source.",
+        )
+    return data
+
+
+def _read(outbox: Outbox, path: str) -> bytes | None:
+    """A file of a batch, or None if there is none. Raises BatchDamaged, BatchDenied, OSError."""
+    try:
+        return outbox.disk.read(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError:
+        raise BatchDenied(
+            "this user may not read a file of the batch",
+            where=path,
+            next_step="Make the user who runs irmexport the owner of the outbox "
+            "(files 0600, directories 0700).",
+        ) from None
+    except OSError as error:
+        if error.errno not in BAD_FILE_ERRNOS:
+            raise
+        raise BatchDamaged(
+            f"the disk cannot read it ({error.strerror})",
+            where=path,
+            next_step="The batch is quarantined. Check the disk; once the file can be read, "
+            "run `irmexport requeue`.",
+        ) from None
+
+
+def read_rowkeys(outbox: Outbox, batch: Batch) -> bytes:
+    """The content of the batch's ``rowkeys`` file; empty if it has none."""
+    path = f"{batch.path}/rowkeys"
+    return outbox.disk.read(path) if outbox.disk.exists(path) else b""
+
+
+def find_with_rowkeys(outbox: Outbox, name: str) -> tuple[Batch, bytes] | None:
+    """The batch of this id with its row keys, even while the sender moves it. None if there is none."""
+    tries = 3
+    while (batch := outbox.find(name)) is not None:
+        tries -= 1
+        try:
+            return batch, outbox.disk.read(f"{batch.path}/rowkeys")
+        except (FileNotFoundError, NotADirectoryError):
+            if not tries:
+                return batch, b""
+    return None
+
+
+def read_history(outbox: Outbox, batch: Batch) -> list[dict[str, Any]]:
+    """The batch's events, oldest first. Lines that a crash cut off or that are damaged are left out."""
+    events = []
+    for line in read_history_file(outbox, batch).split(b"\n"):
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(event, dict) and _is_timestamp(event.get("at")):
+            events.append(event)
+    return events
+
+
+def read_history_file(outbox: Outbox, batch: Batch) -> bytes:
+    """The content of ``attempts.jsonl``; empty if there is none."""
+    try:
+        return outbox.disk.read(f"{batch.path}/attempts.jsonl")
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+
+
+def _is_timestamp(found: object) -> bool:
+    return isinstance(found, (int, float)) and 0 <= found < _YEAR_10000

@@ -1,0 +1,141 @@
+"""Change a batch: write its state and history, and move it between folders.
+
+The state alone decides. A move carries no meaning: it may fail, be lost in a crash or be repeated.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from irmcore.disk import BAD_FILE_ERRNOS
+from irmcore.errors import BatchDamaged, BatchUnwritable, DamageError
+from irmcore.outbox import state_file, states
+from irmcore.outbox.batch import Batch
+from irmcore.outbox.batch_files import read_history_file, read_manifest
+from irmcore.outbox.outbox import Outbox
+from irmcore.outbox.retention import discard
+from irmcore.outbox.states import State
+
+_json = json.JSONEncoder(sort_keys=True).encode
+
+
+@contextmanager
+def _fault_of(batch: Batch) -> Iterator[None]:
+    """Turn an error of this batch's state file into BatchUnwritable; let one of the whole disk pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (*BAD_FILE_ERRNOS, errno.EACCES):
+            raise
+        raise BatchUnwritable(error, batch.id) from error
+
+
+def write_state(outbox: Outbox, batch: Batch, **changes: Any) -> Batch:
+    """Write a new state durably, and return the batch with it.
+
+    Raises BatchDamaged, BatchUnwritable, OSError.
+    """
+    if batch.state is None:
+        raise BatchDamaged(
+            "no state of this batch can be read", where=batch.path, next_step="The batch is quarantined."
+        )
+    state = batch.state._replace(at=outbox.clock.now(), **changes)
+    path, number = f"{batch.path}/state", batch.number + 1
+    with _fault_of(batch):
+        state_file.write(outbox.disk, path, state.as_record(), number)
+        if batch.damaged:
+            state_file.repair(outbox.disk, path, number)
+    return batch._replace(state=state, number=number, damaged=False)
+
+
+def sync_state(outbox: Outbox, batch: Batch) -> None:
+    """Make the state that was read durable: a process may have died between its write and its sync.
+
+    Raises BatchUnwritable, OSError.
+    """
+    with _fault_of(batch):
+        outbox.disk.sync(f"{batch.path}/state")
+
+
+def write_withdrawn(outbox: Outbox, batch: Batch) -> Batch:
+    """Write the state WITHDRAWN durably, even where no earlier state can be read.
+
+    Raises BatchUnwritable, OSError.
+    """
+    if batch.state is not None and not batch.damaged:
+        return write_state(outbox, batch, name=states.WITHDRAWN, reason="withdrawn")
+    now = outbox.clock.now()
+    state = State(states.WITHDRAWN, now, int(now * 1e9), reason="withdrawn")
+    path = f"{batch.path}/state"
+    if outbox.disk.exists(path):
+        outbox.disk.remove(path)
+    outbox.disk.create(path, state_file.new_file(state.as_record()), sync=True)
+    outbox.disk.sync_dir(batch.path)
+    return batch._replace(state=state, number=0, damaged=False)
+
+
+def record_event(outbox: Outbox, batch: Batch, event: dict[str, Any]) -> None:
+    """Append a line to the batch's history (``attempts.jsonl``), durably. Raises OSError.
+
+    The file was created with the batch, so its name needs no sync here.
+    """
+    line = _json({"at": outbox.clock.now(), **event}) + "\n"
+    known = read_history_file(outbox, batch)
+    if known and not known.endswith(b"\n"):
+        line = "\n" + line  # a crash cut off the line before
+    outbox.disk.append(f"{batch.path}/attempts.jsonl", line.encode("ascii"), sync=True)
+
+
+def move_to_done(outbox: Outbox, batch: Batch) -> None:
+    """Move a batch that needs nothing more to ``done/``. Raises OSError, which does no harm."""
+    done = f"{outbox.path}/done"
+    shard = f"{done}/{batch.id[:2]}"
+    new = not outbox.disk.exists(shard)
+    if new:
+        with suppress(FileExistsError):
+            outbox.disk.make_dir(shard)
+    if new or not outbox.done_synced:
+        outbox.disk.sync_dir(done)  # a batch must not move into a directory that a power loss can undo
+        outbox.done_synced = True
+    _remove_predecessor(outbox, batch.id)
+    outbox.disk.rename(batch.path, f"{shard}/{batch.id}")
+
+
+def _remove_predecessor(outbox: Outbox, name: str) -> None:
+    """Remove the withdrawn batch of this id from ``done/``. Its successor carries its history."""
+    folder = f"done/{name[:2]}"
+    path = f"{outbox.path}/{folder}/{name}"
+    if outbox.disk.exists(path) and is_withdrawn(outbox, outbox.load(name, folder)):
+        discard(outbox, path)
+
+
+def is_withdrawn(outbox: Outbox, batch: Batch) -> bool:
+    """Whether a batch was withdrawn, either itself or as the halves that it was split into."""
+    name = batch.state.name if batch.state else ""
+    if name != states.SPLIT:
+        return name == states.WITHDRAWN
+    halves = [other for other in outbox.all_batches() if _split_from(outbox, other) == batch.id]
+    return bool(halves) and all(is_withdrawn(outbox, half) for half in halves)
+
+
+def _split_from(outbox: Outbox, batch: Batch) -> str | None:
+    try:
+        return read_manifest(outbox, batch).profile.get("split_from")
+    except DamageError:
+        return None
+
+
+def quarantine(outbox: Outbox, batch: Batch) -> None:
+    """Move a batch that failed its checks to ``quarantine/``. Raises OSError, which does no harm."""
+    outbox.disk.rename(batch.path, f"{outbox.path}/quarantine/{batch.id}")
+
+
+def move_to_ready(outbox: Outbox, batch: Batch) -> Batch:
+    """Move a batch from ``quarantine/`` back to ``ready/``, durably. Raises OSError."""
+    outbox.disk.rename(batch.path, f"{outbox.path}/ready/{batch.id}")
+    outbox.disk.sync_dir(f"{outbox.path}/ready")
+    return outbox.get(batch.id)

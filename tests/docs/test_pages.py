@@ -141,6 +141,24 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
         assert (ROOT / named).exists(), named
 
 
+#: Where the packages are that ARCHITECTURE.md names by their own paths.
+PACKAGES = {
+    "irmcore": "common",
+    "irmcli": "common",
+    "irmsentinel": "sentinel",
+    "irmsplunk": "splunk_app/bin",
+}
+
+
+def test_every_file_of_the_architecture_exists() -> None:
+    """Each path into a package that ARCHITECTURE.md names is a file or a folder."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = re.findall(rf"`(({'|'.join(PACKAGES)})/[\w./-]*)`", text)
+    assert len(named) > 20
+    for path, package in named:
+        assert (ROOT / PACKAGES[package] / path).exists(), path
+
+
 def test_every_command_of_the_pages_exists() -> None:
     """Each `irmexport …` in code style on any page is a command."""
     context = click.Context(main, info_name="irmexport")

@@ -15,7 +15,7 @@ EXPORTS = DOCS / "sentinel.md"
 
 
 def test_the_page_prints_what_it_shows(tmp_path: Path) -> None:
-    """Every command of docs/kql.md runs, in its order, and prints what stands behind it."""
+    """Every command of docs/kql.md runs, in order, and prints the output shown."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     shown = steps(PAGE)
     assert len(shown) == 3
@@ -25,7 +25,7 @@ def test_the_page_prints_what_it_shows(tmp_path: Path) -> None:
 
 
 def test_the_page_of_exports_prints_what_it_shows(tmp_path: Path) -> None:
-    """Every command of docs/sentinel.md runs, in its order, and prints what stands behind it."""
+    """Every command of docs/sentinel.md runs, in order, and prints the output shown."""
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -49,21 +49,21 @@ def test_the_page_of_exports_prints_what_it_shows(tmp_path: Path) -> None:
 
 
 def test_the_page_names_every_aggregation() -> None:
-    """The table of docs/sentinel.md is what `irmexport sentinel aggregations` lists."""
+    """The table of docs/sentinel.md lists the aggregations of `irmexport sentinel aggregations`."""
     listed = re.findall(r"^\| `([a-z-]+)` \| [A-Z]", EXPORTS.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(listed) == sorted(aggregations.load())
 
 
 def test_the_plan_of_the_page_is_one(tmp_path: Path) -> None:
-    """The file that docs/sentinel.md shows is read as it stands."""
+    """The file shown in docs/sentinel.md is a valid plan."""
     (text,) = re.findall(r"```yaml\n(.*?)```", EXPORTS.read_text(encoding="utf-8"), re.DOTALL)
     file = tmp_path / "sentinel.yaml"
     file.write_text(textwrap.dedent(text))
     assert [job.aggregation.name for job in plan.read(file).jobs] == ["sentinel-alerts", "okta"]
 
 
-def test_the_rehearsal_of_the_collector_is_as_shown(tmp_path: Path) -> None:
-    """Every command of docs/collector.md runs against the stand-in, and prints what stands behind it."""
+def test_the_page_of_the_collector_prints_what_it_shows(tmp_path: Path) -> None:
+    """Every command of docs/collector.md runs against the emulator, in order, and prints the output shown."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "IRMEXPORT_OUTBOX": str(tmp_path / "outbox")}
     (command, output), *shown = steps(DOCS / "collector.md")

@@ -1,4 +1,4 @@
-"""docs/splunk.md says what the app says: messages, options, parameters, searches."""
+"""docs/splunk.md matches the app: messages, options, parameters, searches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MESSAGES = re.findall(
 
 
 def texts(folder: Path) -> list[str]:
-    """Every text of the code, with … for what is put in."""
+    """Every string of the code, with … for what is formatted in."""
     found = []
     for file in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -36,22 +36,22 @@ def texts(folder: Path) -> list[str]:
 TEXTS = [*texts(GLUE), *texts(ROOT / "common" / "irmcore")]
 
 
-def said(message: str) -> bool:
-    """Whether the code has a text with that message in it."""
+def in_code(message: str) -> bool:
+    """Whether a string of the code contains the message."""
     wanted = re.compile(".*".join(map(re.escape, message.split("…"))), re.DOTALL)
     return any(wanted.search(text) for text in TEXTS)
 
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_a_message_of_the_table_is_one_of_the_code(message: str) -> None:
-    """What an administrator looks up is what the app says."""
-    assert said(message)
+    """Each message that the page explains is in the code."""
+    assert in_code(message)
 
 
-def test_a_message_that_nobody_says_is_found() -> None:
-    """The table is long enough to matter, and a wrong entry would be seen."""
+def test_a_message_that_is_not_in_the_code_is_found() -> None:
+    """The table has entries, and a wrong one would fail."""
     assert len(MESSAGES) > 15
-    assert not said("the flux capacitor is empty")
+    assert not in_code("the flux capacitor is empty")
 
 
 def test_every_option_is_in_the_page_and_in_splunks_help() -> None:
@@ -67,14 +67,14 @@ def test_every_option_is_in_the_page_and_in_splunks_help() -> None:
 
 
 def test_every_parameter_of_the_alert_action_is_in_the_page() -> None:
-    """The table of parameters is the action's."""
+    """The table of parameters lists those of the action."""
     section = PAGE.split("## Alerts and Enterprise Security", 1)[1].split("\n## ", 1)[0]
     assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == alert.PARAMS
     assert f"{alert.MAX_RESULTS:,}" in section
 
 
 def test_every_search_is_in_the_page_with_its_activities() -> None:
-    """The table of searches is that of savedsearches.conf, and the alerts are named."""
+    """The table lists the daily searches with their activities, and the text names the alerts."""
     section = PAGE.split("## Included searches", 1)[1].split("\n## ", 1)[0]
     table = re.findall(r"^\| ([A-Z][\w ]+) \| [^|]+ \| ([\w, ]+) \|$", section, re.MULTILINE)
     named = {name: set(kinds.split(", ")) for name, kinds in table}

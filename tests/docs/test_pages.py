@@ -141,6 +141,16 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
         assert (ROOT / named).exists(), named
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_anchors_lead_to_headings(page: Path) -> None:
+    """Every relative link with an anchor leads to a heading of the page it names."""
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+        text = (page.parent / target if target else page).read_text(encoding="utf-8")
+        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        assert anchor in anchors, f"{target}#{anchor}"
+
+
 #: Where the packages are that ARCHITECTURE.md names by their own paths.
 PACKAGES = {
     "irmcore": "common",

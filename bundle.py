@@ -19,6 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 UI = ROOT / "splunk_app" / "ui"
+#: The one source outside of ui/, which the REST handler reads too.
+NEXT_STEPS = Path("bin", "irmsplunk", "splunk", "next_steps.json")
 LOCKED = ("package.json", "package-lock.json", ".npmrc")
 #: The page itself, a module; for each view the script of its name, which Splunk Web loads; and what
 #: stands in for Splunk Web's page for apps before 10.4.
@@ -132,10 +134,12 @@ def check_types() -> None:
     """Have TypeScript check the sources, which need node_modules above them for that."""
     modules = packages()
     with tempfile.TemporaryDirectory(dir=modules.parent) as temporary:
-        place = Path(temporary)
-        shutil.copytree(UI / "src", place / "src")
-        shutil.copyfile(UI / "tsconfig.json", place / "tsconfig.json")
-        _node(modules / ".bin" / "tsc", "--project", place, cwd=place)
+        app = Path(temporary)
+        shutil.copytree(UI / "src", app / "ui" / "src")
+        shutil.copyfile(UI / "tsconfig.json", app / "ui" / "tsconfig.json")
+        (app / NEXT_STEPS).parent.mkdir(parents=True)
+        shutil.copyfile(UI.parent / NEXT_STEPS, app / NEXT_STEPS)
+        _node(modules / ".bin" / "tsc", "--project", app / "ui", cwd=app)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""What splunkd starts under the app's name: the sender, a modular input, and the alert action (`--execute`).
+"""The script that splunkd starts under the app's name: the modular input, or the alert action (`--execute`).
 
-Parses on older Pythons too.
+It parses on older Pythons too, to say there what is needed.
 """
 
 import os
@@ -15,15 +15,15 @@ from irmsplunk.sender import modular_input
 
 
 def main() -> None:
-    """`--scheme`, `--validate-arguments`, `--execute`, or the sender itself."""
+    """Act on `--scheme`, `--validate-arguments` or `--execute`; without any of them, run the sender."""
     if "--scheme" in sys.argv:
         sys.stdout.write(modular_input.SCHEME)
     elif "--execute" in sys.argv:
-        from irmsplunk.search import alert_action as alert  # noqa: PLC0415 - loads nothing that the sender needs, and the other way
+        from irmsplunk.search import alert_action  # noqa: PLC0415 - shares little with the sender
 
-        sys.exit(alert.execute(os.environ, sys.stdin.buffer, sys.stderr))
+        sys.exit(alert_action.execute(os.environ, sys.stdin.buffer, sys.stderr))
     elif "--validate-arguments" not in sys.argv:
-        from irmsplunk.sender import sender  # noqa: PLC0415 - --scheme loads nothing of it
+        from irmsplunk.sender import sender  # noqa: PLC0415 - --scheme does not need it
 
         sys.exit(sender.serve(os.environ, sys.stdin.buffer))
 

@@ -1,4 +1,7 @@
-"""`| irmexport`, as splunkd starts it. Parses on older Pythons too, to say why it cannot run there."""
+"""The script that splunkd starts for `| irmexport`.
+
+It parses on older Pythons too, to say there what is needed.
+"""
 
 import json
 import os
@@ -6,11 +9,13 @@ import sys
 
 
 def refuse_old_python() -> None:
-    """One clear error in the search, in reply to getinfo."""
+    """Show one clear error in the search, in reply to getinfo."""
     head = sys.stdin.buffer.readline().split(b",")
     sys.stdin.buffer.read(int(head[1]))
-    what = "irmexport needs Python 3.9 or newer: use Splunk 9.3 or newer, or set python.version = python3.9."
-    reply = {"finished": True, "inspector": {"messages": [["ERROR", what]]}}
+    message = (
+        "irmexport needs Python 3.9 or newer: use Splunk 9.3 or newer, or set python.version = python3.9."
+    )
+    reply = {"finished": True, "inspector": {"messages": [["ERROR", message]]}}
     body = json.dumps(reply).encode("ascii")
     sys.stdout.buffer.write(b"chunked 1.0,%d,0\n" % len(body) + body)
     sys.stdout.buffer.flush()
@@ -22,24 +27,24 @@ if sys.version_info < (3, 9):  # noqa: UP036 - splunkd decides which Python star
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from irmsplunk.search import getinfo as opening  # noqa: E402 - lib/ had to be found first
+from irmsplunk.search import getinfo  # noqa: E402 - only now can it be found
 
 
 def main() -> None:
-    """Answer getinfo, then load the rest: splunkd prepares the search meanwhile."""
+    """Answer getinfo, then load the rest while splunkd prepares the search."""
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
-    opened = opening.answer(requests, replies)
-    if opened.options is not None:
+    first = getinfo.answer(requests, replies)
+    if first.options is not None:
         from irmsplunk.search import command  # noqa: PLC0415
 
-        command.talk(opened.options, opened.metadata, requests, replies)
+        command.run(first.options, first.metadata, requests, replies)
     else:
         import io  # noqa: PLC0415
 
         from irmsplunk.search.sdk_command import IrmExport  # noqa: PLC0415
 
-        again = io.BufferedReader(opening.Reread(opened.read, requests))
-        IrmExport().process(sys.argv, io.TextIOWrapper(again), sys.stdout)
+        from_start = io.BufferedReader(getinfo.Prefixed(first.read, requests))
+        IrmExport().process(sys.argv, io.TextIOWrapper(from_start), sys.stdout)
 
 
 if __name__ == "__main__":

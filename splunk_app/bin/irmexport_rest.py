@@ -1,4 +1,4 @@
-"""The REST endpoint irmexport/…, as splunkd loads it: a persistent handler."""
+"""The REST endpoint irmexport/…: the persistent handler that splunkd loads."""
 
 import os
 import sys
@@ -10,15 +10,15 @@ from splunk.persistconn.application import PersistentServerConnectionApplication
 
 
 class Handler(PersistentServerConnectionApplication):  # type: ignore[misc]
-    """Answers each request by itself; nothing is kept between two."""
+    """Stateless: answers each request on its own."""
 
     def __init__(self, command_line: str, command_arg: str) -> None:
         super().__init__()
 
     def handle(self, in_string):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-        """Answer a request (JSON, as text or bytes)."""
+        """Answer a request, which is JSON as text or bytes."""
         if sys.version_info < (3, 9):  # noqa: UP036 - splunkd decides which Python loads this
             return {"status": 500, "payload": "irmexport needs Python 3.9: use Splunk 9.3 or newer."}
-        from irmsplunk.rest import handler as rest  # noqa: PLC0415 - does not parse on older Pythons
+        from irmsplunk.rest import handler  # noqa: PLC0415 - does not parse on older Pythons
 
-        return rest.answer(in_string, os.environ)
+        return handler.answer(in_string, os.environ)

@@ -11,7 +11,7 @@ import pytest
 from irmcore.errors import ConfigurationError
 from irmemulator.faults import Fault
 from irmemulator.purview_emulator import PurviewEmulator
-from irmsplunk.search.alert_action import Firing, asked_of
+from irmsplunk.search.alert_payload import AlertPayload, export_request
 
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_alert import SID, Alert
@@ -58,10 +58,10 @@ def test_an_alert_ends_with_the_receipt_and_sends_once(
         printed = sender.end()
     assert (first.code, again.code) == (0, 0)
     assert first.said == [
-        ("INFO", "irmexport: 2 rows read: 2 queued in 1 batch(es)."),
+        ("INFO", "irmexport: 2 rows read: 2 queued in 1 batch."),
         ("INFO", "irmexport: sent: the connector accepted 2 rows."),
     ]
-    assert "2 accepted before and skipped" in again.text
+    assert "2 skipped (already accepted)" in again.text
     assert len(emulator.records(JOB)) == 2
     assert len(emulator.uploads) == 1
     receipts = events(home, "receipt")
@@ -137,9 +137,9 @@ def test_bad_rows_are_refused_as_the_command_refuses_them(alert: Alert, home: Sp
     ]
     ended = alert.fire(b"\xef\xbb\xbf" + HEADER + b"".join(rows))
     assert ended.code == 0
-    assert "5 rows read: 2 queued in 1 batch(es), 3 refused." in ended.text
+    assert "5 rows read: 2 queued in 1 batch, 3 refused." in ended.text
     for reason in ("invalid-utf8", "nul-character", "multiple-values"):
-        assert f"refused 1: {reason}" in ended.text
+        assert f"1 row refused: {reason}" in ended.text
     assert "M1" not in ended.text
     (payload,) = payloads(home)
     assert "e@contoso.com" in payload
@@ -150,13 +150,13 @@ def test_bad_rows_are_refused_as_the_command_refuses_them(alert: Alert, home: Sp
 def test_no_result_is_no_failure(alert: Alert, home: SplunkHome, content: bytes) -> None:
     """Splunk writes no header, or the header alone."""
     ended = alert.fire(content)
-    assert (ended.code, ended.said) == (0, [("INFO", "irmexport: 0 rows read: 0 queued in 0 batch(es).")])
+    assert (ended.code, ended.said) == (0, [("INFO", "irmexport: 0 rows read: 0 queued in 0 batches.")])
     assert [r["state"] for r in events(home, "receipt")] == ["nothing to send"]
 
 
 def test_a_results_file_that_cannot_be_read_whole_sends_nothing(alert: Alert, home: SplunkHome) -> None:
     """Missing, cut off, of another compression, with a header that is no CSV: each says so."""
-    assert "is not there (any more)" in alert.fire(None).text
+    assert "results file does not exist" in alert.fire(None).text
     params = {"profile": "leavers", "wait": "0"}
     path = alert.results(HEADER + ROW * 1000)
     cut = path.read_bytes()[:-20]
@@ -169,7 +169,7 @@ def test_a_results_file_that_cannot_be_read_whole_sends_nothing(alert: Alert, ho
         ended = alert.ended(alert.start(alert.payload(path, params)))
         assert (ended.code, ended.said[0][0]) == (3, "ERROR")
         assert said in ended.text
-        assert "fault of irmexport" not in ended.text
+        assert "bug in irmexport" not in ended.text
     plain = alert.results(HEADER + ROW, packed=False, name="results.csv")
     assert alert.ended(alert.start(alert.payload(plain, params))).code == 0
     assert len(payloads(home)) == 1
@@ -255,7 +255,7 @@ def test_a_search_that_was_cut_short_sends_nothing_unless_allowed(
 def test_a_wrong_parameter_is_refused_by_name(params: dict[str, str], said: str) -> None:
     """An ad-hoc action passes no validation of splunkd's."""
     with pytest.raises(ConfigurationError) as refused:
-        asked_of(params)
+        export_request(params)
     assert said in str(refused.value)
 
 
@@ -298,7 +298,7 @@ def test_a_batch_that_needs_a_person_is_exit_4(
     with Input(python, home, splunkd):
         ended = alert.fire(HEADER + ROW, params={"profile": "leavers", "wait": "60"})
     assert ended.code == 4
-    assert "wait for a person" in ended.text
+    assert "a person must decide about 1 row" in ended.text
     assert [r["state"] for r in events(home, "receipt")] == ["held"]
     assert 'action_status="failure"' in actions(home)[-1]
 
@@ -317,7 +317,7 @@ def test_a_run_that_is_killed_while_it_waits_has_queued(
     process.kill()
     process.communicate(timeout=30)
     again = alert.fire(HEADER + ROW)
-    assert "1 accepted before and skipped" in again.text
+    assert "1 skipped (already accepted)" in again.text
     assert len(payloads(home)) == 1
 
 
@@ -335,7 +335,7 @@ def test_a_run_that_is_killed_while_it_waits_has_queued(
 def test_what_is_no_alert_is_refused(text: bytes) -> None:
     """XML (payload_format), nothing, other JSON: told in words."""
     with pytest.raises(ConfigurationError, match="not an alert's JSON"):
-        Firing.of(text)
+        AlertPayload.parse(text)
 
 
 def test_a_start_by_hand_is_refused(alert: Alert) -> None:

@@ -24,7 +24,7 @@ TEMPLATES = {name: stanza["search"] for name, stanza in SEARCHES.items() if " - 
 #: What Splunk adds to each event.
 SPLUNKS = {"host", "_time"}
 #: The functions of the app that write an event into the log, and which argument names it.
-WRITERS = {"write": 1, "_log": 0, "log": 0, "_tell": 2}
+WRITERS = {"write": 1, "_log": 0, "report": 2}
 
 
 def filters(search: str) -> dict[str, set[str]]:

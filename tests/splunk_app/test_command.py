@@ -71,7 +71,7 @@ def test_a_search_is_queued_once_and_its_rows_pass_unchanged(searches: Searches)
     (payload,) = searches.payloads()
     assert payload.startswith(SENT)
     assert payload.count(b"\n") == 3
-    assert "2 rows read: 2 queued in 1 batch(es)." in texts(replies)
+    assert "2 rows read: 2 queued in 1 batch." in texts(replies)
     assert "the sender is not running" in texts(replies)
 
 
@@ -209,7 +209,7 @@ def test_a_field_that_is_missing_is_named(searches: Searches) -> None:
     replies, code = searches.run(b"user,PredictionTime,PredictionScore,ModelInfo\na,b,c,d\n")
     assert code == 1
     assert "`UserPrincipalName`" in texts(replies)
-    assert 'Say fields="Header=field, …" or `| rename` in the search' in texts(replies)
+    assert 'Use fields="Header=field, …" or `| rename` in the search' in texts(replies)
     assert not searches.batches()
 
 

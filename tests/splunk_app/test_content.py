@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from irmcore.outbox import Origin
 from irmcore.profile import parse, shipped_names, shipped_text
-from irmsplunk.export.handover import Handover
+from irmsplunk.export.queueing import connector_outbox, queue_rows
 from irmsplunk.export.spool import Spool
 from irmsplunk.splunk.connectors import of_stanza
 
@@ -212,7 +212,7 @@ def dropbox(tag: str, user: str) -> dict[str, object]:
     return at(9, **fields, **{"actor.user.email": user})
 
 
-def outbox(kind: str, user: str) -> dict[str, object]:
+def box(kind: str, user: str) -> dict[str, object]:
     """An enterprise event of Box."""
     fields = {"index": "box", "sourcetype": "box:events", "event_type": kind, "created_by.login": user}
     return at(10, **fields)
@@ -256,7 +256,7 @@ EVENTS = {
         *[dropbox("file_download", "ana@contoso.com")] * 120,
         dropbox("login_success", "ana@contoso.com"),
     ],
-    "Box": [*[outbox("ITEM_SHARED_CREATE", "Ana@contoso.com")] * 3, outbox("LOGIN", "ana@contoso.com")],
+    "Box": [*[box("ITEM_SHARED_CREATE", "Ana@contoso.com")] * 3, box("LOGIN", "ana@contoso.com")],
     "Web proxy": [
         *[web("ana@contoso.com", "Cloud, personal", 42_598_400)] * 10,
         *[web("ana@contoso.com", "Webmail", 13_312_000)] * 32,
@@ -313,7 +313,7 @@ def test_the_rows_of_a_search_become_the_connectors_file(source: str, tmp_path: 
     stanza = {"profile": "daily-activities", "job_id": "11111111-1111-1111-1111-111111111111"}
     configured = of_stanza("daily-activities", stanza)
     assert {row.split(",")[2] for row in YIELDS[source]} <= activities(f"irmexport - daily - {source}")
-    handover = Handover(configured, str(tmp_path / "outbox"), FakeClock())
+    outbox = connector_outbox(str(tmp_path / "outbox"), configured.connection, FakeClock())
     (tmp_path / "outbox").mkdir()
     accepted = []
     for _ in range(2):
@@ -321,14 +321,13 @@ def test_the_rows_of_a_search_become_the_connectors_file(source: str, tmp_path: 
         spool.add([("\n".join((HEADER, *YIELDS[source])) + "\n").encode()])
         table = spool.table(profile_columns(f"irmexport - daily - {source}"), "it")
         accepted.append(
-            handover.accept(
+            queue_rows(
                 table,
                 configured.profile,
+                outbox,
+                configured.connection,
                 Origin(user="ana", host="sh", app="splunk", details={}),
-                name="it",
-                max_refused=None,
-                keep_rejects=False,
-            )
+            )[0]
         )
     (payload,) = tmp_path.glob("outbox/*/ready/*/payload")
     assert payload.read_text().splitlines()[1:] == EXPECTED[source]

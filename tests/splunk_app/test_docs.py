@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from irmsplunk.search import alert_action as alert
+from irmsplunk.search.alert_payload import PARAMS
 from irmsplunk.search.getinfo import OPTIONS
+from irmsplunk.search.search_job import DEFAULT_MAX_RESULTS
 
 from tests.splunk_app.test_content import DAILY, SEARCHES, activities
 from tests.splunk_app.test_settings import APP, GLUE, ROOT, conf
@@ -69,8 +70,8 @@ def test_every_option_is_in_the_page_and_in_splunks_help() -> None:
 def test_every_parameter_of_the_alert_action_is_in_the_page() -> None:
     """The table of parameters lists those of the action."""
     section = PAGE.split("## Alerts and Enterprise Security", 1)[1].split("\n## ", 1)[0]
-    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == alert.PARAMS
-    assert f"{alert.MAX_RESULTS:,}" in section
+    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == PARAMS
+    assert f"{DEFAULT_MAX_RESULTS:,}" in section
 
 
 def test_every_search_is_in_the_page_with_its_activities() -> None:

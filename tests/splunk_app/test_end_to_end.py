@@ -78,7 +78,7 @@ def test_a_held_batch_is_told_with_what_to_do(
         replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
     assert summary(replies[-1].body)["state"] == "held"
     (told,) = [text for level, text in replies[-1].messages if level == "WARN"]
-    assert "wait for a person" in told
+    assert "a person must decide about 1 row" in told
     assert "portal" in told
 
 
@@ -171,16 +171,16 @@ def test_of_two_connectors_of_one_job_the_first_sends(
 def test_an_outbox_that_cannot_be_read_stops_no_other(
     searches: Searches, sender: Input, emulator: PurviewEmulator, splunkd: SplunkdRest, home: SplunkHome
 ) -> None:
-    """Wrong rights, or a link that leads nowhere: said of that connector, and the others' batches go."""
+    """Wrong permissions or a broken link are reported for that connector; the others' batches are sent."""
     other = "44444444-4444-4444-4444-444444444444"
     confs = splunkd.state.confs["irmexport_connectors"]
     confs["broken"] = {**confs["leavers"], "job_id": other}
     outbox = home.outbox / f"emulator-{other}"
     outbox.mkdir(parents=True, mode=0o700)
-    (outbox / "ready").symlink_to("ready")  # rights would not stop a test that runs as root
+    (outbox / "ready").symlink_to("ready")  # permissions would not stop a test that runs as root
     with sender:
         replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
     assert summary(replies[-1].body)["state"] == "sent"
     (told,) = [event for event in events(home, "sender") if event["event"] == "cannot-send"]
     assert told["connector"] == "broken"
-    assert "rights" in str(told["next_step"])
+    assert "permissions" in str(told["next_step"])

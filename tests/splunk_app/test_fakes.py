@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused, capabilities
+from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused, current_user
 
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_alert import Alert
@@ -102,7 +102,7 @@ def test_a_search_is_its_owners_alone(splunkd: SplunkdRest) -> None:
     for path in ("/services/search/jobs/1.2", "/servicesNS/ana/search/saved/searches/mine"):
         (entry,) = Splunkd(splunkd.uri, "analyst-session").get(path)["entry"]
         assert "owner" not in entry["content"]
-        with pytest.raises(SplunkdRefused, match="nothing of this name"):
+        with pytest.raises(SplunkdRefused, match="no object of this name"):
             Splunkd(splunkd.uri, "guest-session").get(path)
 
 
@@ -123,7 +123,7 @@ def test_an_alert_action_that_says_what_splunkd_would_not_take_is_found_out(
 
 def test_splunkd_says_who_a_session_is_of(splunkd: SplunkdRest) -> None:
     """Name and capabilities, which is what the app believes."""
-    assert capabilities(Splunkd(splunkd.uri, "analyst-session")) == (
+    assert current_user(Splunkd(splunkd.uri, "analyst-session")) == (
         "ana",
         frozenset({"search", "irmexport_run"}),
     )

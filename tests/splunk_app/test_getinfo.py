@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from irmsplunk.search import getinfo as opening
+from irmsplunk.search.getinfo import OPTIONS, Prefixed, answer
 
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_search import SearchSettings, frame
@@ -66,37 +66,37 @@ def test_plain_options_are_answered_as_the_sdk_answers_them(
         check=True,
     )
     replies = io.BytesIO()
-    opened = opening.answer(io.BytesIO(request), replies)
-    assert opened.options is not None
+    first = answer(io.BytesIO(request), replies)
+    assert first.options is not None
     assert replies.getvalue() == with_sdk.stdout
-    assert opened.metadata.searchinfo.sid == "1700000000.42"
+    assert first.metadata.searchinfo.sid == "1700000000.42"
     read = json.loads(with_sdk.stderr)
-    assert set(read) - OF_THE_SDK == set(opening.OPTIONS)
-    for name in opening.OPTIONS:
-        assert (name, getattr(opened.options, name)) == (name, read[name])
+    assert set(read) - OF_THE_SDK == set(OPTIONS)
+    for name in OPTIONS:
+        assert (name, getattr(first.options, name)) == (name, read[name])
 
 
 def test_the_options_that_are_read() -> None:
     """Each option has its value, or the default that the SDK has too."""
-    opened = opening.answer(io.BytesIO(getinfo(*PLAIN[1])), io.BytesIO())
-    options = opened.options
+    first = answer(io.BytesIO(getinfo(*PLAIN[1])), io.BytesIO())
+    options = first.options
     assert options is not None
-    assert [getattr(options, name) for name in opening.OPTIONS] == [
+    assert [getattr(options, name) for name in OPTIONS] == [
         "leavers", False, 0, "summary", 7, False, "a=b, c=d",
     ]  # fmt: skip
-    defaults = opening.answer(io.BytesIO(getinfo("profile=x")), io.BytesIO()).options
+    defaults = answer(io.BytesIO(getinfo("profile=x")), io.BytesIO()).options
     assert defaults is not None
-    assert [getattr(defaults, name) for name in opening.OPTIONS] == ["x", False, 30, "rows", None, False, ""]
+    assert [getattr(defaults, name) for name in OPTIONS] == ["x", False, 30, "rows", None, False, ""]
 
 
 @pytest.mark.parametrize("args", LEFT)
 def test_what_the_sdk_may_refuse_is_left_to_it(args: tuple[str, ...]) -> None:
     """Nothing is answered, and the SDK can read the request from its first byte."""
     requests, replies = io.BufferedReader(io.BytesIO(getinfo(*args) + b"rest")), io.BytesIO()
-    opened = opening.answer(requests, replies)
-    assert opened.options is None
+    first = answer(requests, replies)
+    assert first.options is None
     assert replies.getvalue() == b""
-    assert io.BufferedReader(opening.Reread(opened.read, requests)).read() == getinfo(*args) + b"rest"
+    assert io.BufferedReader(Prefixed(first.read, requests)).read() == getinfo(*args) + b"rest"
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_what_the_sdk_may_refuse_is_left_to_it(args: tuple[str, ...]) -> None:
 def test_what_is_no_getinfo_is_left_to_the_sdk(request_: bytes) -> None:
     """Whatever else comes first is not answered here."""
     requests, replies = io.BufferedReader(io.BytesIO(request_)), io.BytesIO()
-    opened = opening.answer(requests, replies)
-    assert (opened.options, replies.getvalue()) == (None, b"")
-    assert io.BufferedReader(opening.Reread(opened.read, requests)).read() == request_
+    first = answer(requests, replies)
+    assert (first.options, replies.getvalue()) == (None, b"")
+    assert io.BufferedReader(Prefixed(first.read, requests)).read() == request_
 
 
 def test_a_start_loads_neither_the_sdk_nor_the_profiles(python: str, home: SplunkHome) -> None:

@@ -1,8 +1,9 @@
-"""Next steps in Splunk name what can be done there."""
+"""In Splunk, next steps name what an administrator can do there: requests, and on the pages buttons."""
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import pytest
 from irmcore.advice import ADVICE
 from irmsplunk.splunk.next_steps import all_in_splunk, in_splunk
 
-CORE = Path(__file__).parents[2] / "common" / "irmcore"
-STEPS = Path(__file__).parents[2] / "splunk_app" / "ui" / "src" / "steps.ts"
-#: A rehearsal's stand-in is started by the command line, in Splunk too; no connector of Splunk's is a table
-#: of Azure Monitor.
-LEFT = ("`irmexport emulator`", "`irmexport sentinel template --collection`")
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "common" / "irmcore"
+PAGES = ROOT / "splunk_app" / "ui" / "src" / "steps.ts"
+TABLE = json.loads((ROOT / "splunk_app/bin/irmsplunk/splunk/next_steps.json").read_text(encoding="utf-8"))
+#: The emulator is started from the command line for Splunk too, and no connector in Splunk is a table of
+#: Azure Monitor.
+UNTRANSLATED = ("`irmexport emulator`", "`irmexport sentinel template --collection`")
 
 
 def sentences() -> set[str]:
@@ -32,35 +35,48 @@ def sentences() -> set[str]:
 
 @pytest.mark.parametrize("text", sorted(sentences()))
 def test_no_sentence_of_the_core_names_a_command_in_splunk(text: str) -> None:
-    """Each has its words in Splunk: no command and no option of it is left."""
-    said = in_splunk(text)
-    for command in LEFT:
-        said = said.replace(command, "")
-    assert "`irmexport " not in said
-    assert " --" not in said
+    """Each has a translation that leaves no command and no option."""
+    translated = in_splunk(text)
+    for command in UNTRANSLATED:
+        translated = translated.replace(command, "")
+    assert "`irmexport " not in translated
+    assert " --" not in translated
 
 
-def test_what_is_left_still_says_what_to_do() -> None:
-    """The request stands where the command stood."""
+def test_a_translated_sentence_still_says_what_to_do() -> None:
+    """The request takes the place of the command."""
     assert in_splunk(ADVICE["http-400"]).endswith(
         "Then `POST irmexport/batches/BATCH/resolve` with outcome=withdraw and send the rows again."
     )
 
 
-def test_the_pages_know_each_request_that_a_step_may_name() -> None:
-    """On a page a next step names its buttons, so each request has words there."""
-    words = STEPS.read_text(encoding="utf-8").replace(
-        "${RESOLVE}", "`POST irmexport/batches/BATCH/resolve` with "
-    )
+def test_a_longer_text_comes_before_its_beginning() -> None:
+    """The first match wins, so an entry must not hide a longer one that begins with it."""
+    for entries in TABLE.values():
+        texts = [text for text, _ in entries]
+        for at, text in enumerate(texts):
+            assert not [later for later in texts[at + 1 :] if later.startswith(text)], text
+
+
+def test_the_pages_translate_each_request_that_a_step_may_name() -> None:
+    """On a page a next step names buttons, so each request has its words there."""
+    requests = {request for request, _ in TABLE["pages"]}
     for text in sentences():
         for request in re.findall(
-            r"`(?:GET|POST) irmexport/[^`]+`(?: with outcome=[a-z]+(?:, resend)?)?", in_splunk(text)
+            r"`(?:GET|POST) irmexport/[^`]+`(?: with outcome=[a-z]+(?:, resend| or outcome=resend)?)?",
+            in_splunk(text),
         ):
-            assert request in words
+            assert any(request in known for known in requests), request
 
 
-def test_only_sentences_of_ours_are_put_in_other_words() -> None:
-    """A profile that an administrator wrote comes back as it was."""
+def test_each_button_that_a_step_names_has_a_label() -> None:
+    """The names in braces are the keys of LABEL in steps.ts."""
+    labels = set(re.findall(r"^    (\w+): '", PAGES.read_text(encoding="utf-8"), re.MULTILINE))
+    assert {name for _, words in TABLE["pages"] for name in re.findall(r"\{(\w+)\}", words)} <= labels
+
+
+def test_only_our_own_sentences_are_translated() -> None:
+    """A profile that an administrator wrote stays as it is."""
     document = {"profile_yaml": "see `irmexport status`", "items": [{"next_step": "See `irmexport status`."}]}
     assert all_in_splunk(document) == {
         "profile_yaml": "see `irmexport status`",

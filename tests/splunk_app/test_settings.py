@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 import pytest
 from irmcore.errors import ConfigurationError
 from irmcore.profile import parse, shipped_text
-from irmsplunk.export.handover import with_fields
-from irmsplunk.search import alert_action as alert
+from irmsplunk.export.fields import with_fields
+from irmsplunk.search.alert_payload import DEFAULT_WAIT, LONGEST_WAIT, PARAMS, export_request
+from irmsplunk.search.search_job import DEFAULT_MAX_RESULTS
 
 ROOT = Path(__file__).parent.parent.parent
 APP = ROOT / "splunk_app"
@@ -98,11 +99,11 @@ def test_the_alert_action_is_bounded_and_gets_all_rows_it_may() -> None:
     """Not Splunk's 100 rows but what the code thinks it is; time for the longest wait; JSON."""
     action = conf(APP / "default" / "alert_actions.conf")["irmexport"]
     assert (action["is_custom"], action["payload_format"]) == ("1", "json")
-    assert int(action["maxresults"]) == alert.MAX_RESULTS
+    assert int(action["maxresults"]) == DEFAULT_MAX_RESULTS
     minutes = re.fullmatch(r"(\d+)m", action["maxtime"])
     assert minutes
-    assert int(minutes[1]) * 60 >= 2 * alert.LONGEST_WAIT
-    assert int(action["param.wait"]) == alert.WAIT
+    assert int(minutes[1]) * 60 >= 2 * LONGEST_WAIT
+    assert int(action["param.wait"]) == DEFAULT_WAIT
     assert not [key for key in action if key.startswith("alert.execute")]  # splunkd starts bin/irmexport.py
 
 
@@ -119,10 +120,10 @@ def test_each_parameter_is_in_form_spec_and_validation() -> None:
     spec = (APP / "README" / "savedsearches.conf.spec").read_text(encoding="utf-8")
     own = (APP / "README" / "alert_actions.conf.spec").read_text(encoding="utf-8")
     checked = conf(APP / "default" / "restmap.conf")["validation:savedsearch"]
-    assert set(re.findall(r'name="action\.irmexport\.param\.(\w+)"', form)) == set(alert.PARAMS)
-    assert set(re.findall(r"^action\.irmexport\.param\.(\w+) = ", spec, re.MULTILINE)) == set(alert.PARAMS)
-    assert set(re.findall(r"^param\.([a-z]\w*) = ", own, re.MULTILINE)) == set(alert.PARAMS)
-    assert {key.rpartition(".")[2] for key in checked} == set(alert.PARAMS)
+    assert set(re.findall(r'name="action\.irmexport\.param\.(\w+)"', form)) == set(PARAMS)
+    assert set(re.findall(r"^action\.irmexport\.param\.(\w+) = ", spec, re.MULTILINE)) == set(PARAMS)
+    assert set(re.findall(r"^param\.([a-z]\w*) = ", own, re.MULTILINE)) == set(PARAMS)
+    assert {key.rpartition(".")[2] for key in checked} == set(PARAMS)
     ElementTree.fromstring(form)  # noqa: S314 - our own
 
 
@@ -132,7 +133,7 @@ VALUES = (
 )
 
 
-@pytest.mark.parametrize("param", alert.PARAMS)
+@pytest.mark.parametrize("param", PARAMS)
 def test_splunkd_refuses_what_the_action_would_refuse(param: str) -> None:
     """The expression of each parameter lets through what the action takes, and nothing else."""
     rule = conf(APP / "default" / "restmap.conf")["validation:savedsearch"][f"action.irmexport.param.{param}"]
@@ -142,8 +143,8 @@ def test_splunkd_refuses_what_the_action_would_refuse(param: str) -> None:
     profile = parse(shipped_text("leaver-prediction"), "it")
     for value in VALUES:
         try:
-            asked, _ = alert.asked_of({"profile": "leavers", param: value})
-            with_fields(profile, asked.fields)
+            request, _ = export_request({"profile": "leavers", param: value})
+            with_fields(profile, request.fields)
             right = True
         except ConfigurationError as error:
             right = "has no column" in str(error)
@@ -197,7 +198,7 @@ def test_the_analysts_path_knows_no_vault() -> None:
     )
     assert {
         *("search.command", "search.results_file"),
-        *("export.handover", "splunk.connectors", "splunk.splunkd"),
+        *("export.queueing", "splunk.connectors", "splunk.splunkd"),
     } <= found
     assert not found & {"splunk.passwords", "sender.sender", "rest.handler", "rest.connectors"}
     for name in found:

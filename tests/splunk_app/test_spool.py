@@ -35,7 +35,7 @@ def test_a_full_disk_is_told_after_the_request_was_read(tmp_path: Path) -> None:
     spool = Spool(str(tmp_path))
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     try:
-        with pytest.raises(OutboxFull, match="takes no more data"):
+        with pytest.raises(OutboxFull, match="cannot be written"):
             spool.add(pieces)
         spool.close()
     finally:
@@ -45,5 +45,5 @@ def test_a_full_disk_is_told_after_the_request_was_read(tmp_path: Path) -> None:
 
 def test_a_dispatch_directory_that_is_gone_is_told(tmp_path: Path) -> None:
     """Without its directory the spool says so in words."""
-    with pytest.raises(OutboxFull, match="takes no more data"):
+    with pytest.raises(OutboxFull, match="cannot be written"):
         Spool(str(tmp_path / "gone"))

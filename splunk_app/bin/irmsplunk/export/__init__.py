@@ -1,1 +1,1 @@
-"""Search results to the outbox, shared by the command and the alert action."""
+"""Search results to the outbox: what the command and the alert action share."""

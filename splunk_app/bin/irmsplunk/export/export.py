@@ -1,180 +1,161 @@
-"""Rows of a search → outbox → how they stand: what the command and the alert action do alike.
+"""One export: the rows of a search into the outbox, then the status of their batches.
 
-In this order, so that nothing is written before all is right: who may (on the server's word), the
-connector, the rows. Then it waits for the sender, and says in messages what became of the rows.
+Nothing is written until the user's capability, the connector and the rows have been checked. Once rows are
+queued, no later error undoes that.
 """
 
 from __future__ import annotations
 
-import os
 import socket
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Callable
 
 from irmcore.clock import Clock
 from irmcore.counts import Counts
 from irmcore.errors import ConfigurationError, IrmError, TooManyRefused
+from irmcore.intake.accept import RunResult
+from irmcore.outbox import Outbox
+from irmcore.profile import Profile
 
-from irmsplunk.export import messages as telling
-from irmsplunk.export.handover import Handed, Handover, Standing, with_fields
-from irmsplunk.export.messages import WARN
+from irmsplunk.export.fields import with_fields
+from irmsplunk.export.messages import WARN, count_messages, status_message
+from irmsplunk.export.queueing import RESULTS, connector_outbox, dry_run, queue_rows, read_reject_file
+from irmsplunk.export.run_status import RunStatus, wait_for_receipt
 from irmsplunk.export.search import Search
 from irmsplunk.export.spool import Spool
-from irmsplunk.splunk import connectors, splunkd
-from irmsplunk.splunk.next_steps import in_splunk
-from irmsplunk.splunk.paths import Places
+from irmsplunk.splunk import connectors, heartbeat
+from irmsplunk.splunk.paths import Paths
+from irmsplunk.splunk.splunkd import Splunkd, current_user
 
 CAPABILITY = "irmexport_run"
-FINALIZED = (
-    "irmexport: the search was finalized before its end, so nothing was queued. "
-    "Run it to its end, or set allowpartial=t."
-)
-_NAME = "search results"
 
-#: Writes an event into the app's log: the event, its level, its fields.
+#: Writes an event to the app's log: the event, its level, its fields.
 Log = Callable[..., None]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the search or the alert wants done. ``wait`` in seconds; ``who`` names itself in messages."""
+class ExportRequest:
+    """What a search or an alert asks for. ``caller`` names it in messages; ``wait`` is in seconds."""
 
-    who: str
+    caller: str
     profile: str
     fields: str = ""
-    dry: bool = False
+    dry_run: bool = False
     wait: float = 30.0
     max_refused: int | None = None
     keep_rejects: bool = False
 
 
 @dataclass(frozen=True)
-class Done:
-    """What was handed over, how it stands, and what to say of it."""
+class ExportResult:
+    """What was accepted and what became of it. ``rejects`` is the reject file, if it was asked for."""
 
-    handed: Handed
-    standing: Standing
+    accepted: RunResult
+    rejects: bytes
+    status: RunStatus
     messages: list[tuple[str, str]]
 
 
 class Export:
-    """One run, for one search."""
+    """One run for one search."""
 
-    def __init__(self, asked: Asked, search: Search, places: Places, clock: Clock, log: Log) -> None:
-        self._asked = asked
+    def __init__(self, request: ExportRequest, search: Search, paths: Paths, clock: Clock, log: Log) -> None:
+        self._request = request
         self._search = search
-        self._places = places
+        self._paths = paths
         self._clock = clock
         self._log = log
-        #: The reject file of a run that was refused as a whole, if it is wanted.
-        self.refused = b""
+        #: The reject file of a run that was refused as a whole, if it was asked for.
+        self.rejects = b""
 
-    def run(self, spool: Spool, details: Mapping[str, str]) -> Done:
-        """Shape, queue, wait and tell. Raises IrmError, OSError; then nothing was queued."""
-        asked = self._asked
-        user = self._allowed()
-        configured = connectors.fetch(self.splunkd(), asked.profile)
-        profile = with_fields(configured.profile, asked.fields)
-        table = spool.table([column.field for column in profile.columns], _NAME)
+    def run(self, spool: Spool, details: Mapping[str, str]) -> ExportResult:
+        """Shape, queue, wait and report. Raises IrmError or OSError if nothing was queued."""
+        request = self._request
+        user = self._authorize()
+        connector = connectors.fetch(self._splunkd(), request.profile)
+        profile = with_fields(connector.profile, request.fields)
+        table = spool.table([column.field for column in profile.columns], RESULTS)
         if not table.header:
-            return _nothing(dry=asked.dry)
-        handover = Handover(configured, self._places.outbox, self._clock)
-        if asked.dry:
-            handed = handover.dry_run(table, profile, name=_NAME, keep_rejects=asked.keep_rejects)
-            standing = Standing("dry run")
+            return _nothing(dry_run=request.dry_run)
+        outbox = connector_outbox(self._paths.outbox, connector.connection, self._clock)
+        if request.dry_run:
+            accepted, rejects = dry_run(table, profile, outbox, keep_rejects=request.keep_rejects)
+            status = RunStatus("dry run")
         else:
             _refuse_placeholders(profile)
-            self._places.outbox_ready()
-            said = {"fields": asked.fields} if asked.fields else {}
+            self._paths.create_outbox()
+            fields = {"fields": request.fields} if request.fields else {}
+            origin = self._search.origin(user, socket.gethostname(), {**fields, **details})
             try:
-                handed = handover.accept(
+                accepted, rejects = queue_rows(
                     table,
                     profile,
-                    self._search.origin(user, socket.gethostname(), {**said, **details}),
-                    name=_NAME,
-                    max_refused=asked.max_refused,
-                    keep_rejects=asked.keep_rejects,
+                    outbox,
+                    connector.connection,
+                    origin,
+                    max_refused=request.max_refused,
+                    keep_rejects=request.keep_rejects,
                 )
             except TooManyRefused as error:
-                self.refused = handover.refused_rows(error.where) if asked.keep_rejects else b""
+                self.rejects = read_reject_file(outbox, error.where) if request.keep_rejects else b""
                 raise
-            spread = handed.counts.shaped if profile.collisions.policy == "spread" else 0
-            counts = {**handed.counts.as_dict(), "spread": spread}
-            self._log("queued", run=handed.run, batches=len(handed.batches), counts=counts)
-            for (column, reason), count in handed.reasons.items():
-                self._log("refused", run=handed.run, column=column, reason=reason, rows=count)
-            standing = self._stood(handover, handed)
-        messages = telling.counted(handed, dry=asked.dry)
-        if handed.batches:
-            alive = handover.sender_alive()
-            messages.append(telling.stood(standing, alive=alive, waited=asked.wait))
-            self._log("stood", run=handed.run, state=standing.state, reason=standing.reason)
-        return Done(handed, standing, messages)
+            self._log_counts(accepted, profile)
+            status = self._wait(outbox, accepted)
+        messages = count_messages(accepted, dry_run=request.dry_run)
+        if accepted.batches:
+            messages.append(status_message(status, sender_alive=self._sender_alive(), waited=request.wait))
+            self._log("stood", run=accepted.run, state=status.state, reason=status.reason)
+        return ExportResult(accepted, rejects, status, messages)
 
-    def splunkd(self) -> splunkd.Splunkd:
-        """Asked in the name of whoever runs the search."""
-        return splunkd.Splunkd(self._search.splunkd_uri, self._search.session_key)
+    def _splunkd(self) -> Splunkd:
+        """Requests are made as the user who runs the search."""
+        return Splunkd(self._search.splunkd_uri, self._search.session_key)
 
-    def _stood(self, handover: Handover, handed: Handed) -> Standing:
-        """How the queued batches stand. What fails from here on does not undo that they are queued."""
-        if not handed.batches:
-            return Standing("nothing to send")
-        try:
-            return handover.wait(handed, self._asked.wait)
-        except (IrmError, OSError) as error:
-            self._log("status-unreadable", level=WARN, error=type(error).__name__)
-            return Standing("queued", waiting=handed.counts.shaped, reason="status-unreadable")
-
-    def _allowed(self) -> str:
-        """Who runs the search, on the server's word. Raises ConfigurationError without the capability."""
-        user, may = splunkd.capabilities(self.splunkd())
-        if CAPABILITY not in may:
+    def _authorize(self) -> str:
+        """The user's name as splunkd reports it. Raises ConfigurationError without the capability."""
+        user, capabilities = current_user(self._splunkd())
+        if CAPABILITY not in capabilities:
             raise ConfigurationError(
                 f"you do not have the capability {CAPABILITY}, so nothing was queued",
-                where=self._asked.who,
-                next_step="Ask an administrator to give it to one of your roles.",
+                where=self._request.caller,
+                next_step="Ask an administrator to grant it to one of your roles.",
             )
         return user
 
+    def _log_counts(self, accepted: RunResult, profile: Profile) -> None:
+        spread = accepted.counts.shaped if profile.collisions.policy == "spread" else 0
+        counts = {**accepted.counts.as_dict(), "spread": spread}
+        self._log("queued", run=accepted.run, batches=len(accepted.batches), counts=counts)
+        for (column, reason), count in accepted.reasons.items():
+            self._log("refused", run=accepted.run, column=column, reason=reason, rows=count)
 
-def _nothing(*, dry: bool) -> Done:
-    """What a search without a result comes to: splunkd may leave out even the header line."""
-    handed = Handed("", (), (), Counts(), {}, 0, "")
-    return Done(handed, Standing("dry run" if dry else "nothing to send"), telling.counted(handed, dry=dry))
+    def _wait(self, outbox: Outbox, accepted: RunResult) -> RunStatus:
+        """The status once it is final or the time is up; an error does not undo that rows are queued."""
+        if not accepted.batches:
+            return RunStatus("nothing to send")
+        try:
+            return wait_for_receipt(outbox, accepted, self._request.wait, self._sender_alive)
+        except (IrmError, OSError) as error:
+            self._log("status-unreadable", level=WARN, error=type(error).__name__)
+            return RunStatus("queued", queued=accepted.counts.shaped, reason="status-unreadable")
 
-
-def why_not(search: Search, *, allow_partial: bool) -> tuple[str, str] | None:
-    """Why nothing is queued though the results ended, as a message; silence (no level) in a preview."""
-    if search.preview:
-        return "", "preview"
-    if search.finalized() and not allow_partial:
-        return WARN, FINALIZED
-    return None
-
-
-def partial(search: Search, *, allow_partial: bool) -> dict[str, str]:
-    """What the audit record says of results that are not complete."""
-    return {"partial": "finalized"} if allow_partial and search.finalized() else {}
-
-
-def said_of(error: BaseException) -> str:
-    """An error for the analyst: ours as it is, any other by type and place alone."""
-    if isinstance(error, IrmError):
-        return in_splunk(f"irmexport: {error}")
-    at = traceback.extract_tb(error.__traceback__)[-1]
-    return (
-        f"irmexport: {type(error).__name__} at {os.path.basename(at.filename)}:{at.lineno}: this is a fault "
-        "of irmexport. Nothing more was queued; please report it with this line."
-    )
+    def _sender_alive(self) -> bool:
+        return heartbeat.alive(self._paths.outbox, self._clock.now())
 
 
-def _refuse_placeholders(profile: Any) -> None:
-    unfilled = profile.connector.placeholders()
-    if unfilled:
+def _nothing(*, dry_run: bool) -> ExportResult:
+    """A search without a result: splunkd may leave out even the header line."""
+    accepted = RunResult("", (), (), Counts(), {}, 0, None)
+    status = RunStatus("dry run" if dry_run else "nothing to send")
+    return ExportResult(accepted, b"", status, count_messages(accepted, dry_run=dry_run))
+
+
+def _refuse_placeholders(profile: Profile) -> None:
+    placeholders = profile.connector.placeholders()
+    if placeholders:
         raise ConfigurationError(
-            f"{', '.join(f'`{key}`' for key in unfilled)} of this connector still has the placeholder",
+            f"this connector has no {', '.join(f'`{key}`' for key in placeholders)} yet",
             where=profile.name,
-            next_step="An administrator fills in the IDs; dryrun=t works without.",
+            next_step="Ask an administrator to set it; dryrun=t works without it.",
         )

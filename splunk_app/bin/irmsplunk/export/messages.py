@@ -1,92 +1,121 @@
-"""What the analyst is told in the search's messages, and the summary as one result row."""
+"""The messages that the analyst reads, each a level and a text; and the summary as one result row."""
 
 from __future__ import annotations
 
+import os
+import traceback
+
+from irmcore.errors import IrmError
+from irmcore.intake.accept import RunResult
 from irmcore.reasons import REASONS
 
-from irmsplunk.export.handover import Handed, Standing
+from irmsplunk.export.run_status import RunStatus
+from irmsplunk.splunk.next_steps import in_splunk
 
 INFO, WARN, ERROR = "INFO", "WARN", "ERROR"
-_SHOWN = 5
+FINALIZED = (
+    "irmexport: the search was finalized before it completed, so nothing was queued. "
+    "Let it run to completion, or set allowpartial=t."
+)
+#: Reasons for refused rows that have a message of their own.
+_REASONS_SHOWN = 5
+_NOT_SENDING = {
+    "paused": "the connector is paused",
+    "held back": "sending is suspended after uploads without a clear outcome",
+}
 
 
-def counted(handed: Handed, *, dry: bool) -> list[tuple[str, str]]:
-    """The counts, then why rows were refused, the most frequent reason first."""
-    counts = handed.counts
-    would = "would be " if dry else ""
-    parts = [f"{counts.shaped:,} {would}queued in {len(handed.sizes):,} batch(es)"]
-    parts += [f"{counts.merged:,} identical and merged"] if counts.merged else []
-    parts += [f"{counts.skipped:,} accepted before and skipped"] if counts.skipped else []
+def count_messages(accepted: RunResult, *, dry_run: bool) -> list[tuple[str, str]]:
+    """The counts, then the reasons for refused rows, the most frequent first."""
+    counts = accepted.counts
+    would = "would be " if dry_run else ""
+    batches = len(accepted.sizes)
+    parts = [f"{counts.shaped:,} {would}queued in {batches:,} {'batch' if batches == 1 else 'batches'}"]
+    parts += [f"{counts.merged:,} merged with an identical row"] if counts.merged else []
+    parts += [f"{counts.skipped:,} skipped (already accepted)"] if counts.skipped else []
     parts += [f"{counts.rejected:,} refused"] if counts.rejected else []
-    said = [(INFO, f"irmexport: {counts.read:,} rows read: {', '.join(parts)}.")]
-    if dry:
-        said.append((INFO, "irmexport: dry run: nothing was queued."))
-    ranked = sorted(handed.reasons.items(), key=lambda item: -item[1])
-    for (column, code), count in ranked[:_SHOWN]:
-        place = f" ({column})" if column else ""
-        said.append((WARN, f"irmexport: refused {count:,}: {code}{place}. {REASONS[code].advice}"))
-    if len(ranked) > _SHOWN:
-        said.append((WARN, f"irmexport: {len(ranked) - _SHOWN} more reasons: use output=rejects."))
-    if handed.warning:
-        said.append((WARN, f"irmexport: {handed.warning}"))
-    return said
+    messages = [(INFO, f"irmexport: {_rows(counts.read)} read: {', '.join(parts)}.")]
+    if dry_run:
+        messages.append((INFO, "irmexport: dry run: nothing was queued."))
+    ranked = sorted(accepted.reasons.items(), key=lambda item: -item[1])
+    for (column, code), count in ranked[:_REASONS_SHOWN]:
+        place = f" (column {column})" if column else ""
+        advice = REASONS[code].advice
+        messages.append((WARN, f"irmexport: {_rows(count)} refused: {code}{place}. {advice}"))
+    if len(ranked) > _REASONS_SHOWN:
+        more = len(ranked) - _REASONS_SHOWN
+        text = f"irmexport: rows were refused for {more} other reason(s): output=rejects shows every row."
+        messages.append((WARN, text))
+    if accepted.warning:
+        messages.append((WARN, f"irmexport: {accepted.warning}"))
+    return messages
 
 
-def cut(refused: int, shown: int) -> str:
-    """That not all refused rows are among the results."""
+def truncated_rejects(refused: int, shown: int) -> str:
+    """Not all refused rows are among the results."""
     return (
         f"irmexport: only the first {shown:,} of {refused:,} refused rows are shown. "
-        "Correct what these show, then run the search again for the others."
+        "Correct what they have in common, then run the search again to see the others."
     )
 
 
-def stood(standing: Standing, *, alive: bool, waited: float) -> tuple[str, str]:
-    """How the batches stand, in one sentence with the next step."""
-    if standing.state == "sent":
-        return INFO, f"irmexport: sent: the connector accepted {standing.sent:,} rows."
-    why = f" ({standing.reason})" if standing.reason else ""
-    step = f" {standing.next_step}" if standing.next_step else ""
-    if standing.state == "held":
-        return WARN, f"irmexport: held{why}: {standing.held:,} rows wait for a person.{step}"
-    if standing.state == "dead":
-        return ERROR, f"irmexport: refused by the service{why}: {standing.dead:,} rows.{step}"
-    if standing.state in ("paused", "held back"):
+def status_message(status: RunStatus, *, sender_alive: bool, waited: float) -> tuple[str, str]:
+    """What became of the batches, in one sentence, with the next step."""
+    if status.state == "sent":
+        return INFO, f"irmexport: sent: the connector accepted {_rows(status.sent)}."
+    why = f" ({status.reason})" if status.reason else ""
+    step = f" {status.next_step}" if status.next_step else ""
+    if status.state == "held":
+        return WARN, f"irmexport: held{why}: a person must decide about {_rows(status.held)}.{step}"
+    if status.state == "dead":
+        return ERROR, f"irmexport: refused by the service{why}: {_rows(status.dead)}.{step}"
+    queued = f"irmexport: {_rows(status.queued)} queued"
+    if status.state in _NOT_SENDING:
+        return WARN, f"{queued}, but {_NOT_SENDING[status.state]}{why}. Queued rows are not lost.{step}"
+    if not sender_alive:
         return WARN, (
-            f"irmexport: queued, but the connector is {standing.state}{why}: "
-            f"{standing.waiting:,} rows wait and are not lost.{step}"
+            f"{queued}, but the sender is not running. Queued rows are not lost. "
+            "Ask an administrator to enable the data input `irmexport://main` on this search head."
         )
-    if not alive:
-        return WARN, (
-            f"irmexport: queued, but the sender is not running: {standing.waiting:,} rows wait and are not "
-            "lost. An administrator enables the data input `irmexport://main` on this search head."
-        )
-    return INFO, (
-        f"irmexport: queued: {standing.waiting:,} rows are not sent yet after {waited:g} s{why}; "
-        f"the sender goes on.{step}"
+    return INFO, f"{queued}, no receipt after {waited:g} s{why}. The sender continues.{step}"
+
+
+def error_message(error: BaseException) -> str:
+    """An error of ours as it is; any other by type and line only, as its text may quote a row."""
+    if isinstance(error, IrmError):
+        return in_splunk(f"irmexport: {error}")
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"irmexport: {type(error).__name__} at {os.path.basename(at.filename)}:{at.lineno}: this is a bug in "
+        "irmexport. Nothing more was queued; please report this line."
     )
 
 
-#: The fields of the summary row.
-SUMMARY = (
+def _rows(count: int) -> str:
+    return f"{count:,} {'row' if count == 1 else 'rows'}"
+
+
+#: The fields of the summary row, which searches may use by name.
+SUMMARY_FIELDS = (
     *("profile", "state", "run", "read", "shaped", "merged", "skipped", "rejected", "changed"),
     *("sent", "held", "dead", "waiting", "reason", "next_step", "batches"),
 )
 
 
-def summary(profile: str, handed: Handed, standing: Standing) -> dict[str, str]:
+def summary_row(profile: str, accepted: RunResult, status: RunStatus) -> dict[str, str]:
     """The run as one result row."""
     row = {
         "profile": profile,
-        "state": standing.state,
-        "run": handed.run,
-        **handed.counts.as_dict(),
-        "changed": handed.changed,
-        "sent": standing.sent,
-        "held": standing.held,
-        "dead": standing.dead,
-        "waiting": standing.waiting,
-        "reason": standing.reason,
-        "next_step": standing.next_step,
-        "batches": " ".join(name[:12] for name in handed.batches),
+        "state": status.state,
+        "run": accepted.run,
+        **accepted.counts.as_dict(),
+        "changed": accepted.changed,
+        "sent": status.sent,
+        "held": status.held,
+        "dead": status.dead,
+        "waiting": status.queued,
+        "reason": status.reason,
+        "next_step": status.next_step,
+        "batches": " ".join(name[:12] for name in accepted.batches),
     }
-    return {field: str(row[field]) for field in SUMMARY}
+    return {field: str(row[field]) for field in SUMMARY_FIELDS}

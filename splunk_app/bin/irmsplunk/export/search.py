@@ -1,4 +1,4 @@
-"""The search whose results are exported: who, where, and whether its results are all there."""
+"""The search whose results are exported: who runs it, what it is called, whether it was finalized."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FINALIZED = "FINALIZING"
 
 @dataclass(frozen=True)
 class Search:
-    """What getinfo says of the search. ``preview`` is a property of the whole process."""
+    """A search as getinfo or an alert's payload describes it. ``preview`` holds for the whole process."""
 
     sid: str
     app: str
@@ -26,8 +26,8 @@ class Search:
     label: str = ""
 
     @staticmethod
-    def of(metadata: Any) -> Search:
-        """From the metadata as the SDK gives it: objects with attributes."""
+    def from_getinfo(metadata: Any) -> Search:
+        """From getinfo's metadata as the SDK gives it: objects with attributes."""
         info = getattr(metadata, "searchinfo", None)
 
         def text(name: str) -> str:
@@ -44,9 +44,9 @@ class Search:
         )
 
     def finalized(self) -> bool:
-        """Whether the user cut the search short, so that results are missing.
+        """Whether the search was stopped early, so that results are missing.
 
-        Splunk tells a command so in its dispatch directory alone.
+        Splunk records that for a command only in the dispatch directory.
         """
         if not self.dispatch_dir:
             return False
@@ -55,28 +55,28 @@ class Search:
         return any(_FINALIZED in row.values() for row in _csv_file(self.dispatch_dir, "status.csv"))
 
     def name(self) -> str:
-        """The saved search's name, if splunkd said it or info.csv has it; "" for an ad-hoc search."""
+        """The saved search's name, from the payload or info.csv; empty for an ad hoc search."""
         return self.label or next(
             (row.get("label") or "" for row in _csv_file(self.dispatch_dir, "info.csv")), ""
         )
 
-    def facts(self) -> dict[str, str]:
-        """What each line of the app's log says of it."""
+    def log_fields(self) -> dict[str, str]:
+        """The fields that every log line of this search has."""
         return {"user": self.user, "app": self.app, "search": self.name(), "sid": self.sid}
 
     def origin(self, user: str, host: str, details: dict[str, str]) -> Origin:
-        """The audit record's who and from what; ``user`` is on the server's word."""
-        said = {"sid": self.sid, "search_name": self.name(), "splunk_app": self.app, **details}
+        """The origin for the audit record; ``user`` is the name that splunkd reports for the session."""
+        known = {"sid": self.sid, "search_name": self.name(), "splunk_app": self.app, **details}
         return Origin(
             user=user or self.user,
             host=host,
             app="splunk",
-            details={key: value for key, value in said.items() if value},
+            details={key: value for key, value in known.items() if value},
         )
 
 
 def _csv_file(directory: str, name: str) -> list[dict[str, str]]:
-    """The rows of a small CSV file of splunkd's; none if it cannot be read."""
+    """The rows of a small CSV file in the dispatch directory; empty if it cannot be read."""
     if not directory:
         return []
     try:

@@ -1,8 +1,8 @@
-"""A search's results on disk as they came, and as a table for irmcore once all are there.
+"""A search's results, spooled to disk as they arrive and read as one table once they are complete.
 
-Each request has a header line of its own, and a later one may have more fields; the table's header
-is all of them, in the order they were first seen. Splunk's ``__mv_`` columns, which say what is a
-list, are not part of it: a row with a list where the profile needs one value is refused.
+Each request has its own header line, and a later one may have more fields; the table's header has all of
+them, in order of first appearance. Splunk's ``__mv_`` columns, which mark multivalue fields, are not part of
+it: a row with several values where the profile needs one is refused.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from irmcore.shaping.csv_cells import Cells, Chunk, FileSlice
 from irmcore.shaping.readers import Reopenable, Table
 
 _MV = "__mv_"
+_RUN_AGAIN = "Nothing was accepted. Run the search again; if it fails again, report this."
 _PIECE = 65_536
 
 
 class Spool:
-    """An unnamed file in the search's own dispatch directory; it goes with the process."""
+    """An unnamed file in the search's dispatch directory; it disappears with the process."""
 
     def __init__(self, directory: str | None) -> None:
-        """Raises OutboxFull if the directory takes no file."""
+        """Raises OutboxFull if no file can be created in the directory."""
         try:
             self._file: BinaryIO = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
         except OSError as error:
@@ -37,10 +38,10 @@ class Spool:
         self._end = 0
 
     def add(self, pieces: Iterable[bytes]) -> int:
-        """Append one request's body; gives its length. What raises while it is read is raised.
+        """Append one request's body and return its length in bytes. Errors of ``pieces`` pass through.
 
-        Raises OutboxFull if the disk takes no more, after the request was read to its end: only then may
-        it be answered.
+        Raises OutboxFull if the disk is full, but only after reading the request to its end: the protocol
+        allows no reply before that.
         """
         start = self._end
         rest = iter(pieces)
@@ -58,7 +59,7 @@ class Spool:
         return self._end - start
 
     def last(self) -> Iterator[bytes]:
-        """The body that was added last, for the echo."""
+        """The body that was added last, to be sent back unchanged."""
         start, length = self._parts[-1]
         self._file.seek(start)
         while length:
@@ -67,7 +68,7 @@ class Spool:
             yield piece
 
     def table(self, needed: Sequence[str], name: str) -> Table:
-        """All rows, numbered from 1. Raises InputError if a needed field stands in a header twice."""
+        """All rows, numbered from 1. Raises InputError if a header has a needed field twice."""
         header: dict[str, None] = {}
         for part in self._parts:
             found = self._header(part, name)
@@ -78,7 +79,7 @@ class Spool:
         return Table(tuple(header), Rows(blocks), Reopenable(walk, self._file.fileno(), self._end))
 
     def close(self) -> None:
-        """Let the file go; what could not be written of it is no longer needed."""
+        """Close the file. A failed write no longer matters here."""
         try:
             self._file.close()
         except OSError:
@@ -91,11 +92,11 @@ class Spool:
             raise InputError(
                 "the header line of the results cannot be read as CSV",
                 where=name,
-                next_step="Nothing was accepted; run the search again, and report this if it stays.",
+                next_step=_RUN_AGAIN,
             ) from None
 
     def _cells(self, part: _Request) -> Cells:
-        csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # `_raw` may be long; only what is sent is limited
+        csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # `_raw` may be long; only sent cells are limited
         return Cells(FileSlice(self._file.fileno(), part.start, part.length))
 
     def _walk(
@@ -115,29 +116,29 @@ class Spool:
                 block = layout.block(chunk, number + 1)
                 number += len(block)
                 if chunk.broken is not None:
-                    # What a broken row is part of, and what follows it, cannot be told apart.
+                    # An unbalanced quote also hides where the next rows begin.
                     raise InputError(
-                        "a row cannot be read as CSV, so the rows after it cannot be told apart",
+                        "a row cannot be read as CSV, so the rows after it cannot be separated",
                         where=f"search result {number + 1}",
-                        next_step="Nothing was accepted; run the search again, and report this if it stays.",
+                        next_step=_RUN_AGAIN,
                     )
                 yield block
 
 
 class _Request(NamedTuple):
-    """Where one request's body lies in the file."""
+    """The position of one request's body in the file."""
 
     start: int
     length: int
 
 
 def _wanted(wanted: Callable[[int], bool], before: int, number: int) -> bool:
-    """Whether a part's stretch of that number is wanted, where so many stand in the parts before it."""
+    """Whether a chunk is wanted: number ``number`` of its part, with ``before`` chunks in earlier parts."""
     return wanted(before + number)
 
 
 def _first(cells: Cells) -> list[str]:
-    """The header of a part; none if it is empty. Raises csv.Error."""
+    """The header of a part; empty if the part is. Raises csv.Error."""
     try:
         return cells.row()
     except StopIteration:
@@ -145,7 +146,7 @@ def _first(cells: Cells) -> list[str]:
 
 
 class _Layout:
-    """How one request's columns stand to the table's."""
+    """Maps the columns of one request to those of the table."""
 
     def __init__(self, columns: list[str], header: tuple[str, ...], needed: frozenset[str]) -> None:
         first = {field: at for at, field in reversed(list(enumerate(columns)))}
@@ -154,7 +155,7 @@ class _Layout:
         self._lists = [first[_MV + field] for field in needed if _MV + field in first]
 
     def block(self, chunk: Chunk, first: int) -> Block:
-        """The block of these rows, counted from ``first``; nearly always all are as they must be."""
+        """The block of these rows, numbered from ``first``. The quick path takes rows without a defect."""
         columns = chunk.columns
         if columns and not any(any(columns[at]) for at in self._lists):
             numbers = range(first, first + len(columns[0]))
@@ -187,20 +188,20 @@ class _Layout:
         return tuple([row[at] if at >= 0 else "" for at in self._at])
 
 
-#: One value between dollars, its own dollars doubled; an element of a list may be empty.
+#: Exactly one value: between dollar signs, with dollar signs inside doubled.
 _SINGLE = re.compile(r"\$(?:[^$]|\$\$)*\$").fullmatch
 
 
 def _full(error: OSError) -> OutboxFull:
     return OutboxFull(
-        f"the search's dispatch directory takes no more data ({error.strerror}), so nothing was queued",
+        f"the search's dispatch directory cannot be written ({error.strerror}), so nothing was queued",
         where="| irmexport",
         next_step="Free some space on the search head, then run the search again.",
     )
 
 
 def is_list(encoded: str) -> bool:
-    """Whether the text of an ``__mv_`` column (``$a$;$b$``; a dollar is doubled) has several values."""
+    """Whether an ``__mv_`` cell (``$a$;$b$``, dollar signs doubled) has several values."""
     return _SINGLE(encoded) is None
 
 
@@ -210,5 +211,5 @@ def _refuse_twice(columns: list[str], needed: Sequence[str], name: str) -> None:
         raise InputError(
             f"the results have the field {', '.join(f'`{field}`' for field in twice)} more than once",
             where=name,
-            next_step="Rename or remove one of them (`| fields`, `| rename`) before irmexport.",
+            next_step="Rename or remove one of them before irmexport: `| rename`, `| fields`.",
         )

@@ -1,1 +1,1 @@
-"""The REST endpoint behind the management pages."""
+"""The REST endpoint irmexport/…, which the management pages and administrators use."""

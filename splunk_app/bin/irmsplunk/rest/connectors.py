@@ -1,4 +1,4 @@
-"""Connectors through REST: made, read, changed, removed, tested. The secret goes in and never comes out."""
+"""Connectors through REST: create, read, update, remove, test. A secret is written and never returned."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from dataclasses import asdict
 from typing import Any
 
 from irmcore.clock import Clock
-from irmcore.delivery import connection as connections
+from irmcore.delivery.connection import service
 from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError
 from irmcore.http.credentials import Secret
 from irmcore.operations import connection_checks
 
-from irmsplunk.splunk import connectors
-from irmsplunk.splunk import passwords as vault
+from irmsplunk.splunk import connectors, passwords
 from irmsplunk.splunk.connectors import CONF_PATH, SETTINGS
-from irmsplunk.splunk.splunkd import NOBODY, Splunkd, SplunkdRefused, segment
+from irmsplunk.splunk.splunkd import NOBODY, Splunkd, SplunkdRefused, path_segment
 
 #: The sender's data input.
 _ENABLE = f"{NOBODY}/data/inputs/irmexport/main/enable"
@@ -25,14 +24,14 @@ _KEYS = ("name", "secret", "disabled", *SETTINGS)
 
 
 class ConnectorRoutes:
-    """``system`` speaks to splunkd as the system user: it alone may write confs and secrets."""
+    """``system`` is splunkd as the system user, the only one who may write conf files and secrets."""
 
     def __init__(self, system: Splunkd, clock: Clock, root: str) -> None:
         self._system = system
         self._clock = clock
         self._root = root
 
-    def listed(self) -> dict[str, Any]:
+    def list_all(self) -> dict[str, Any]:
         found = connectors.stanzas(self._system)
         return {"connectors": [self._shown(name, content) for name, content in sorted(found.items())]}
 
@@ -40,7 +39,7 @@ class ConnectorRoutes:
         return self._shown(name, self._stanza(name))
 
     def create(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """A new connector; the first one also enables the sender."""
+        """Create a connector, and enable the sender, which the first one needs."""
         if not form:
             raise _no_form()
         name, content = form.get("name", ""), self._content(form)
@@ -48,36 +47,36 @@ class ConnectorRoutes:
         secret = _secret(form)
         self._system.post(CONF_PATH, {"name": name, "disabled": "0", **content})
         if secret is not None:
-            vault.save(self._system, name, secret)
+            passwords.save(self._system, name, secret)
         self._system.post(_ENABLE, {})
         return self.read(name)
 
     def update(self, name: str, form: Mapping[str, str]) -> dict[str, Any]:
-        """Change what the form names; an empty value takes a setting back."""
+        """Change the settings in the form; an empty value removes a setting."""
         if not form:
             raise _no_form()
         if form.get("name", name) != name:
             raise ConfigurationError(
-                "a connector cannot be renamed", where=name, next_step="Make a new one and remove this one."
+                "a connector cannot be renamed", where=name, next_step="Create a new one and remove this one."
             )
         content = self._content(form)
         self._refuse_shared(name, {**self._stanza(name), **content})
         secret = _secret(form)
         if content:
-            self._system.post(f"{CONF_PATH}/{segment(name)}", content)
+            self._system.post(f"{CONF_PATH}/{path_segment(name)}", content)
         if secret is not None:
-            vault.save(self._system, name, secret)
+            passwords.save(self._system, name, secret)
         return self.read(name)
 
     def remove(self, name: str) -> dict[str, Any]:
-        """The connector and its secret. What is queued stays, and the sender says so."""
+        """Remove the connector and its secret. Queued batches stay, and the sender reports them."""
         self._stanza(name)
-        vault.remove(self._system, name)
-        self._system.delete(f"{CONF_PATH}/{segment(name)}")
+        passwords.remove(self._system, name)
+        self._system.delete(f"{CONF_PATH}/{path_segment(name)}")
         return {"removed": name}
 
     def test(self, name: str) -> dict[str, Any]:
-        """DNS, TLS, proxy, clock and token, without an upload."""
+        """Check DNS, TLS, proxy, clock and token, without an upload."""
         configured = connectors.of_stanza(name, self._stanza(name))
         found = list(connection_checks.check_outbox(system_disk(), self._root))
         others = connectors.sharing(connectors.stanzas(self._system)).get(name, ())
@@ -91,23 +90,23 @@ class ConnectorRoutes:
                 )
             )
         if not configured.connection.connector.placeholders():
-            service = connections.service(configured.connection, lambda: vault.read(self._system, name))
+            purview = service(configured.connection, lambda: passwords.read(self._system, name))
             found.extend(
-                connection_checks.check_connection(configured.connection, service.tokens, self._clock)
+                connection_checks.check_connection(configured.connection, purview.tokens, self._clock)
             )
         else:
             found.append(
                 connection_checks.Finding(
-                    "profile", connection_checks.BAD, "IDs not filled in", "Set the IDs first."
+                    "profile", connection_checks.BAD, "IDs are missing", "Set the IDs first."
                 )
             )
         good = all(finding.grade != connection_checks.BAD for finding in found)
         return {"good": good, "findings": [asdict(finding) for finding in found]}
 
     def _refuse_shared(self, name: str, content: Mapping[str, Any]) -> None:
-        """A connector that can be used. Raises ConfigurationError, also if another has the same job.
+        """Raises ConfigurationError if the connector is invalid or another one has the same job.
 
-        The outbox is the job's, and the rows of both would go with the secret of whichever sends first.
+        Both would share the job's outbox, and the rows of both would be sent with the secret of one of them.
         """
         configured = connectors.of_stanza(name, content)
         found = connectors.stanzas(self._system)
@@ -116,26 +115,29 @@ class ConnectorRoutes:
             raise ConfigurationError(
                 f"the connector {others[0]} has the same `job_id`, so both would share one outbox",
                 where=f"connector {configured.name}",
-                next_step="Use that one, with the command's or the alert's `fields`, or make another "
-                "connector in the Purview portal, which has a job ID of its own.",
+                next_step="Use that one, with `fields` in the command or alert, or create another connector "
+                "in the Purview portal, which gets its own job ID.",
             )
 
     def _stanza(self, name: str) -> Mapping[str, Any]:
         if connectors.NAME.fullmatch(name):
-            entries = self._system.get(f"{CONF_PATH}/{segment(name)}").get("entry") or []
+            entries = self._system.get(f"{CONF_PATH}/{path_segment(name)}").get("entry") or []
             if entries:
                 content: Mapping[str, Any] = entries[0].get("content", {})
                 return content
         raise SplunkdRefused(
-            404, "there is no connector of this name", where=name[:40], next_step="See irmexport/connectors."
+            404,
+            "there is no connector of this name",
+            where=name[:40],
+            next_step="`GET irmexport/connectors` lists them.",
         )
 
     def _content(self, form: Mapping[str, str]) -> dict[str, str]:
-        """The settings of a form as the conf file has them. Raises ConfigurationError."""
+        """The settings of a form, as the conf file stores them. Raises ConfigurationError."""
         for key in form:
             if key not in _KEYS:
                 near = difflib.get_close_matches(key, _KEYS, n=1)
-                hint = f"Did you mean `{near[0]}`?" if near else f"Known: {', '.join(_KEYS)}."
+                hint = f"Did you mean `{near[0]}`?" if near else f"The settings are {', '.join(_KEYS)}."
                 raise ConfigurationError("a connector has no such setting", where=key[:40], next_step=hint)
         content = {key: value.strip() for key, value in form.items() if key not in ("name", "secret")}
         if content.get("profile_yaml"):
@@ -143,7 +145,7 @@ class ConnectorRoutes:
         return content
 
     def _shown(self, name: str, content: Mapping[str, Any]) -> dict[str, Any]:
-        """A connector for a person: its settings, whether they are right, whether a secret is saved."""
+        """A connector for the pages: its settings, their error if any, and whether a secret is saved."""
         shown: dict[str, Any] = {key: str(content[key]) for key in SETTINGS if content.get(key)}
         if "profile_yaml" in shown:
             shown["profile_yaml"] = connectors.decoded(shown["profile_yaml"])
@@ -156,16 +158,16 @@ class ConnectorRoutes:
             "name": name,
             "disabled": connectors.is_off(content),
             **shown,
-            "secret_saved": vault.has(self._system, name),
+            "secret_saved": passwords.has(self._system, name),
             "trouble": trouble,
         }
 
 
 def _no_form() -> ConfigurationError:
     return ConfigurationError(
-        "the request has no form, so there is nothing to save",
+        "the request has no form fields, so there is nothing to save",
         where="irmexport/connectors",
-        next_step=f"Send a form (-d name=value). It may hold: {', '.join(_KEYS)}.",
+        next_step=f"Send a form (-d name=value) with some of {', '.join(_KEYS)}.",
     )
 
 
@@ -175,6 +177,6 @@ def _secret(form: Mapping[str, str]) -> Secret | None:
         raise ConfigurationError(
             "`secret` has more than one line",
             where="secret",
-            next_step="Give the client secret's value alone.",
+            next_step="Send only the client secret's value.",
         )
     return Secret(text) if text else None

@@ -1,4 +1,4 @@
-"""The REST endpoint irmexport/…: a request of splunkd's → a route → a reply. One border for errors.
+"""The REST endpoint irmexport/…: authorize a request, route it, and turn its result or error into a reply.
 
     GET    connectors            POST connectors             (create)
     GET    connectors/NAME       POST connectors/NAME        (update)       DELETE connectors/NAME
@@ -7,8 +7,8 @@
     POST   batches/ID/resolve    POST batches/ID/requeue
     GET    profiles              POST profiles/check         (changes nothing)
 
-splunkd checks the capability before it calls (restmap.conf); it is checked here again, on the
-server's word.
+splunkd checks the capability before it calls this (restmap.conf). It is checked again here, with a request to
+splunkd.
 """
 
 from __future__ import annotations
@@ -17,156 +17,108 @@ import json
 import os
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from irmcore.clock import Clock, SystemClock
 from irmcore.errors import ConfigurationError, DataError, IrmError, OperatorError, WaitError
 
 from irmsplunk.rest.connectors import ConnectorRoutes
-from irmsplunk.rest.operations import QueueRoutes
 from irmsplunk.rest.profiles import ProfileRoutes
-from irmsplunk.splunk import splunkd
-from irmsplunk.splunk.journal import Journal
+from irmsplunk.rest.queue import QueueRoutes
+from irmsplunk.rest.request import Request
+from irmsplunk.splunk.app_log import AppLog
 from irmsplunk.splunk.next_steps import all_in_splunk
-from irmsplunk.splunk.paths import Places
-from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused
+from irmsplunk.splunk.paths import Paths
+from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused, current_user
 
 CAPABILITY = "irmexport_configure"
-#: Characters of each part of a form; a profile has a few kilobytes.
-_LONGEST = 256 * 1024
-#: The one POST that changes nothing: the profile's page asks it at every pause in typing.
+#: The one POST that changes nothing, so it is not logged: the Profiles page sends it at every pause in
+#: typing.
 _CHECK = ("profiles", "check")
 
 
-@dataclass(frozen=True)
-class Request:
-    """A request as splunkd hands it over."""
-
-    method: str
-    path: tuple[str, ...]
-    form: Mapping[str, str] = field(repr=False)
-    uri: str
-    user_key: str = field(repr=False)
-    system_key: str = field(repr=False)
-
-    @staticmethod
-    def of(text: str | bytes) -> Request:
-        """Raises ConfigurationError for one that is not written as splunkd writes it."""
-        try:
-            raw = json.loads(text)
-            parts = str(raw.get("rest_path", "")).strip("/").split("/")
-            query = [str(key) for key, _ in raw.get("query") or []]
-            form = {str(k): str(v) for k, v in raw.get("form") or [] if k != "output_mode"}
-            session, server = raw.get("session") or {}, raw.get("server") or {}
-            uri, user_key = str(server.get("rest_uri", "")), str(session.get("authtoken", ""))
-        except (ValueError, TypeError, AttributeError):
-            raise ConfigurationError(
-                "the request cannot be read",
-                where="irmexport",
-                next_step="Send a form: -d name=value (application/x-www-form-urlencoded).",
-            ) from None
-        if "secret" in query:
-            raise ConfigurationError(
-                "a secret stood in the address of the request, which splunkd logs",
-                where="irmexport",
-                next_step="Replace the secret in Entra ID, and send the new one in the body.",
-            )
-        for key, value in form.items():
-            if len(value) > _LONGEST:
-                raise ConfigurationError(
-                    "a part of the form is too long",
-                    where=key[:40],
-                    next_step=f"Send at most {_LONGEST // 1024} KiB; nothing was saved.",
-                )
-        return Request(
-            method=str(raw.get("method", "GET")).upper(),
-            path=tuple(parts[1:]),
-            form=form,
-            uri=uri,
-            user_key=user_key,
-            system_key=str(raw.get("system_authtoken", "")),
-        )
-
-
 def answer(text: str | bytes, environment: Mapping[str, str]) -> dict[str, Any]:
-    """The reply to a request, as splunkd wants it."""
-    clock = SystemClock()
-    journal = Journal(Places.of(environment).logs, clock, "rest")
+    """The reply to a request, in splunkd's form."""
+    clock, paths = SystemClock(), Paths.from_environment(environment)
+    app_log = AppLog(paths.logs, clock, "rest")
     try:
-        request = Request.of(text)
-        user = _allowed(request)
-        found = route(request, user, Places.of(environment), clock)
+        request = Request.parse(text)
+        user = _authorize(request)
+        document = route(request, user, paths, clock)
         if request.method != "GET" and request.path != _CHECK:
-            journal.write("INFO", "done", user=user, method=request.method, path="/".join(request.path))
-        return _reply(200, found)
+            app_log.write("INFO", "done", user=user, method=request.method, path="/".join(request.path))
+        return _reply(200, document)
     except IrmError as error:
         document = {"error": error.what, "where": error.where, "next_step": error.next_step}
         return _reply(_status(error), document)
-    except Exception as error:  # noqa: BLE001 - one border: splunkd would show the traceback
+    except Exception as error:  # noqa: BLE001 - the last border: splunkd would show the traceback
         at = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(at.filename)}:{at.lineno}"
-        journal.write("ERROR", "fault", what=type(error).__name__, where=place)
-        what = f"{type(error).__name__} at {place}"
-        return _reply(500, {"error": what, "where": "irmexport", "next_step": "Please report this line."})
+        app_log.write("ERROR", "fault", what=type(error).__name__, where=place)
+        document = {
+            "error": f"{type(error).__name__} at {place}: this is a bug in irmexport",
+            "where": "irmexport",
+            "next_step": "Please report this line.",
+        }
+        return _reply(500, document)
 
 
-def _allowed(request: Request) -> str:
-    """Who asks. Raises SplunkdRefused without the capability."""
-    user, may = splunkd.capabilities(Splunkd(request.uri, request.user_key))
-    if CAPABILITY not in may:
+def _authorize(request: Request) -> str:
+    """The user who made the request. Raises SplunkdRefused without the capability."""
+    user, capabilities = current_user(Splunkd(request.uri, request.user_key))
+    if CAPABILITY not in capabilities:
         raise SplunkdRefused(
             403,
             f"you do not have the capability {CAPABILITY}",
             where="irmexport",
-            next_step="Ask an administrator to give it to one of your roles.",
+            next_step="Ask an administrator to grant it to one of your roles.",
         )
     return user
 
 
-def route(request: Request, user: str, places: Places, clock: Clock) -> dict[str, Any]:
-    """What the request asks for. Raises IrmError."""
-    root = places.outbox
-    queue = QueueRoutes(places.outbox_ready(), clock)
-    configuration = ConnectorRoutes(Splunkd(request.uri, request.system_key), clock, root)
+def route(request: Request, user: str, paths: Paths, clock: Clock) -> dict[str, Any]:
+    """The document that answers the request. Raises IrmError."""
+    queue = QueueRoutes(paths.create_outbox(), clock)
+    system = Splunkd(request.uri, request.system_key)
+    connectors = ConnectorRoutes(system, clock, paths.outbox)
     method, path, form = request.method, request.path, request.form
-    names = path[1] if len(path) > 1 else ""
-    found: dict[str, Any] | None = None
+    name = path[1] if len(path) > 1 else ""
+    document: dict[str, Any] | None = None
     if method == "GET":
-        found = _get(path, configuration, queue)
+        document = _get(path, connectors, queue)
     elif method == "POST" and path == _CHECK:
-        found = ProfileRoutes().check(form)
+        document = ProfileRoutes().check(form)
     elif method == "POST" and path == ("connectors",):
-        found = configuration.create(form)
+        document = connectors.create(form)
     elif method == "POST" and path[:1] == ("connectors",):
-        found = _connector_post(names, path[2:], form, configuration, queue)
+        document = _connector_post(name, path[2:], form, connectors, queue)
     elif method == "POST" and path[:1] == ("batches",) and path[2:] == ("resolve",):
-        found = queue.resolve(names, form, user)
+        document = queue.resolve(name, form, user)
     elif method == "POST" and path[:1] == ("batches",) and path[2:] == ("requeue",):
-        found = queue.requeue(names, form, user)
+        document = queue.requeue(name, form, user)
     elif method == "DELETE" and path[:1] == ("connectors",) and len(path) == 2:  # noqa: PLR2004
-        found = configuration.remove(names)
-    if found is None:
+        document = connectors.remove(name)
+    if document is None:
         raise SplunkdRefused(
             404,
             "there is no such endpoint",
             where="/".join(path)[:80],
-            next_step="There are connectors, queue, held, batches and profiles.",
+            next_step="The endpoints are connectors, queue, held, batches and profiles.",
         )
-    return found
+    return document
 
 
-def _get(path: tuple[str, ...], configuration: ConnectorRoutes, queue: QueueRoutes) -> dict[str, Any] | None:
-    whole = {
-        "connectors": configuration.listed,
-        "profiles": ProfileRoutes().listed,
+def _get(path: tuple[str, ...], connectors: ConnectorRoutes, queue: QueueRoutes) -> dict[str, Any] | None:
+    lists = {
+        "connectors": connectors.list_all,
+        "profiles": ProfileRoutes().list_all,
         "queue": queue.queue,
         "held": queue.held,
     }
-    if len(path) == 1 and path[0] in whole:
-        return whole[path[0]]()
+    if len(path) == 1 and path[0] in lists:
+        return lists[path[0]]()
     if len(path) == 2 and path[0] == "connectors":  # noqa: PLR2004
-        return configuration.read(path[1])
+        return connectors.read(path[1])
     if len(path) == 2 and path[0] == "batches":  # noqa: PLR2004
         return queue.batch(path[1])
     return None
@@ -176,16 +128,16 @@ def _connector_post(
     name: str,
     action: tuple[str, ...],
     form: Mapping[str, str],
-    configuration: ConnectorRoutes,
+    connectors: ConnectorRoutes,
     queue: QueueRoutes,
 ) -> dict[str, Any] | None:
     if action == ():
-        found = configuration.update(name, form)
+        document = connectors.update(name, form)
         if form.get("secret"):
-            queue.resume_if_there(name)
-        return found
+            queue.resume_if_paused(name)
+        return document
     if action == ("test",):
-        return configuration.test(name)
+        return connectors.test(name)
     if action == ("resume",):
         return queue.resume(name)
     return None

@@ -1,7 +1,7 @@
-"""Profiles through REST, for who writes one: the shipped ones, a check, and what becomes of a sample.
+"""Profiles through REST, for whoever writes one: the shipped profiles, a check, and a preview of a sample.
 
-Nothing here is kept or logged: a sample's rows go back to the administrator who pasted them, and
-nowhere else. What is saved is saved with its connector.
+Nothing is saved or logged here. A sample's rows are returned to the administrator who pasted them and go
+nowhere else. A profile is saved with its connector.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from irmcore.reasons import REASONS
 from irmcore.shaping import readers
 from irmcore.shaping.reject_file import Reject
 
-#: What a sample may have, in characters; and how many of its rows are shown, as shaped and as refused.
-SAMPLE = 64 * 1024
-SHOWN = 50
+#: The most characters of a sample, and the most rows of a preview, shaped and refused each.
+MAX_SAMPLE = 64 * 1024
+MAX_ROWS = 50
 
 
 class ProfileRoutes:
-    """Needs no splunkd and no outbox: the answer depends on what was sent alone."""
+    """Needs neither splunkd nor an outbox: a reply depends only on its request."""
 
-    def listed(self) -> dict[str, Any]:
-        """The shipped profiles, to start from."""
+    def list_all(self) -> dict[str, Any]:
+        """The shipped profiles, as starting points."""
         names = profiles.shipped_names()
         return {"shipped": [{"name": name, "text": profiles.shipped_text(name)} for name in names]}
 
     def check(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """Whether `profile_yaml` is a profile, where not, and what it makes of a CSV or JSON `sample`."""
+        """Whether `profile_yaml` is a valid profile, and what it makes of a `sample` in CSV or JSON lines."""
         for key in form:
             if key not in ("profile_yaml", "sample"):
                 raise ConfigurationError(
-                    "a check has no such part", where=key[:40], next_step="There are profile_yaml and sample."
+                    "unknown form field", where=key[:40], next_step="Send profile_yaml, and sample if wanted."
                 )
         sample = form.get("sample", "")
-        if len(sample) > SAMPLE:
+        if len(sample) > MAX_SAMPLE:
             raise ConfigurationError(
                 "the sample is too long",
                 where="sample",
-                next_step=f"Paste at most {SAMPLE // 1024} KiB; for more, end a search with dryrun=t.",
+                next_step=f"Paste at most {MAX_SAMPLE // 1024} KiB; for more, run a search with dryrun=t.",
             )
         answer: dict[str, Any] = {"good": False, "columns": [], "preview": None, "trouble": None}
         try:
@@ -61,16 +61,16 @@ class ProfileRoutes:
 
 
 def preview(profile: Profile, sample: str) -> dict[str, Any]:
-    """The first rows of a sample as they would go out, and the first refused ones. Raises InputError."""
+    """The first rows of a sample as they would be sent, and the first refused ones. Raises InputError."""
     shaped: list[list[str]] = []
     refused: list[dict[str, Any]] = []
 
     def keep(row: tuple[str, ...]) -> None:
-        if len(shaped) < SHOWN:
+        if len(shaped) < MAX_ROWS:
             shaped.append(list(row))
 
     def refuse(reject: Reject, header: tuple[str, ...]) -> None:
-        if len(refused) < SHOWN:
+        if len(refused) < MAX_ROWS:
             advice = REASONS[reject.code].advice
             refused.append(
                 {"line": reject.line, "column": reject.column, "reason": reject.code, "advice": advice}
@@ -82,10 +82,10 @@ def preview(profile: Profile, sample: str) -> dict[str, Any]:
         table = readers.json_lines_table(stream, fields, name="sample")
     else:
         table = readers.csv_table(stream, name="sample", ragged=profile.ragged)
-    done = intake.dry_run(table, profile, None, name="sample", on_row=keep, on_reject=refuse)
+    result = intake.dry_run(table, profile, None, name="sample", on_row=keep, on_reject=refuse)
     return {
         "header": [column.header for column in profile.columns],
         "rows": shaped,
         "refused": refused,
-        "counts": done.counts.as_dict(),
+        "counts": result.counts.as_dict(),
     }

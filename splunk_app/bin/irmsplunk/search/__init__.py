@@ -1,1 +1,1 @@
-"""What splunkd starts for a search: the `| irmexport` command and the alert action."""
+"""What splunkd starts for a search: the command `| irmexport` and the alert action."""

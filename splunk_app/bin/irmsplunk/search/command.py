@@ -1,8 +1,8 @@
-"""`| irmexport`: the requests with rows; what is done with the rows is in ``handover``.
+"""`| irmexport` after getinfo: spool and echo each request, export once with the last one.
 
-Each request's body is read to its full length, spooled and echoed as it came. The rows are shaped and
-queued once, with the request that says finished; not in a preview, nor where the search was cut short.
-The process is also started for getinfo alone, so nothing happens before the first request.
+Nothing is exported from a preview, a finalized search (unless allowed) or a stream that ends early. splunkd
+also starts the process for getinfo alone, so nothing happens before the first request. ``export`` has the
+work on the rows.
 """
 
 from __future__ import annotations
@@ -16,144 +16,149 @@ from typing import Any, BinaryIO
 from irmcore.clock import SystemClock
 from irmcore.errors import InputError, OutboxFull, TooManyRefused
 
-from irmsplunk.export import export
-from irmsplunk.export import messages as telling
-from irmsplunk.export.export import Asked, Export, said_of
-from irmsplunk.export.handover import Handed, Standing
-from irmsplunk.export.messages import ERROR, INFO, WARN
+from irmsplunk.export.export import Export, ExportRequest, ExportResult
+from irmsplunk.export.messages import (
+    ERROR,
+    FINALIZED,
+    INFO,
+    SUMMARY_FIELDS,
+    WARN,
+    error_message,
+    summary_row,
+    truncated_rejects,
+)
 from irmsplunk.export.search import Search
 from irmsplunk.export.spool import Spool
-from irmsplunk.search import frames
+from irmsplunk.search.chunked_protocol import pieces, read_head, reply_metadata, write
 from irmsplunk.search.getinfo import Options
-from irmsplunk.splunk.journal import Journal
-from irmsplunk.splunk.paths import Places
+from irmsplunk.splunk.app_log import AppLog
+from irmsplunk.splunk.paths import Paths
 
-#: Result rows in one reply.
-_MOST = 50_000
+#: The most result rows in one reply.
+_REPLY_ROWS = 50_000
 
 
-def talk(options: Options, metadata: object, requests: BinaryIO, replies: BinaryIO) -> None:
-    """The execute requests, to the end of the process; whatever goes wrong is told in the search."""
+def run(options: Options, metadata: object, requests: BinaryIO, replies: BinaryIO) -> None:
+    """Serve the execute requests to the end of the process; an unexpected error becomes a message."""
     try:
-        Talk(options, metadata, requests, replies).run()
-    except Exception as error:  # noqa: BLE001 - one border: splunkd gets its reply
-        frames.write(replies, frames.metadata([(ERROR, said_of(error))], finished=True))
-        sys.stderr.write(f"{said_of(error)}\n")
+        SearchCommand(options, metadata, requests, replies).run()
+    except Exception as error:  # noqa: BLE001 - the last border: splunkd must get its reply
+        write(replies, reply_metadata([(ERROR, error_message(error))], finished=True))
+        sys.stderr.write(f"{error_message(error)}\n")
         raise SystemExit(1) from None
 
 
-class Talk:
-    """The execute requests of one process, one reply each."""
+class SearchCommand:
+    """The execute requests of one process, with one reply to each."""
 
     def __init__(self, options: Options, metadata: object, requests: BinaryIO, replies: BinaryIO) -> None:
         """``metadata`` is that of getinfo, as objects with attributes."""
         self._options = options
         self._requests = requests
         self._replies = replies
-        self._clock = SystemClock()
-        self._search = Search.of(metadata)
-        self._places = Places.of(os.environ)
-        self._journal = Journal(self._places.logs, self._clock, "command")
-        self._export = Export(
-            Asked(
-                who="| irmexport",
-                profile=options.profile,
-                fields=options.fields,
-                dry=options.dryrun,
-                wait=float(options.wait),
-                max_refused=options.maxrejects,
-                keep_rejects=options.output == "rejects",
-            ),
-            self._search,
-            self._places,
-            self._clock,
-            self._log,
+        clock = SystemClock()
+        self._search = Search.from_getinfo(metadata)
+        paths = Paths.from_environment(os.environ)
+        self._app_log = AppLog(paths.logs, clock, "command")
+        request = ExportRequest(
+            caller="| irmexport",
+            profile=options.profile,
+            fields=options.fields,
+            dry_run=options.dryrun,
+            wait=float(options.wait),
+            max_refused=options.maxrejects,
+            keep_rejects=options.output == "rejects",
         )
+        self._export = Export(request, self._search, paths, clock, self._log)
 
     def run(self) -> None:
-        """Until the last request, or the end of the stream, which is a cancelled search."""
+        """Until the last request, or the end of the stream, which means that the search was cancelled."""
         spool: Spool | None = None
         try:
             spool = Spool(self._search.dispatch_dir or None)
             while True:
-                head = frames.read_head(self._requests)
+                head = read_head(self._requests)
                 if head is None:
                     self._log("cancelled")
                     return
-                length = spool.add(frames.pieces(self._requests, head.body))
+                length = spool.add(pieces(self._requests, head.body))
                 if head.finished:
-                    self._last(spool, length)
+                    self._finish(spool, length)
                     return
                 self._echo(spool, length, finished=False, messages=[])
         except InputError as error:
-            # The stream broke off inside a request: nobody is there to be answered.
+            # The stream broke off inside a request: nobody is left to answer.
             self._log("broken-off", level=ERROR, error=type(error).__name__, what=error.what)
-            sys.stderr.write(f"{said_of(error)}\n")
+            sys.stderr.write(f"{error_message(error)}\n")
             raise SystemExit(1) from None
         except OutboxFull as error:
             self._log("failed", level=ERROR, error=type(error).__name__, what=error.what)
-            frames.write(self._replies, frames.metadata([(ERROR, said_of(error))], finished=True))
+            write(self._replies, reply_metadata([(ERROR, error_message(error))], finished=True))
             raise SystemExit(1) from None
         finally:
             if spool is not None:
                 spool.close()
 
     def _echo(self, spool: Spool, length: int, *, finished: bool, messages: list[tuple[str, str]]) -> None:
-        metadata = frames.metadata(messages, finished=finished)
+        """Reply with the request's own rows, if the output is the rows."""
+        metadata = reply_metadata(messages, finished=finished)
         if self._options.output == "rows" or self._search.preview:
-            frames.write(self._replies, metadata, length, spool.last())
+            write(self._replies, metadata, length, spool.last())
         else:
-            frames.write(self._replies, metadata)
+            write(self._replies, metadata)
 
-    def _last(self, spool: Spool, length: int) -> None:
-        """The request that says finished: the one moment at which something is queued."""
-        why_not = export.why_not(self._search, allow_partial=self._options.allowpartial)
-        if why_not:
-            self._log("not-queued", why=why_not[1])
-            self._echo(spool, length, finished=True, messages=[why_not] if why_not[0] != "" else [])
+    def _finish(self, spool: Spool, length: int) -> None:
+        """Answer the last request, the only one that queues anything."""
+        if self._search.preview:
+            self._log("not-queued", why="preview")
+            self._echo(spool, length, finished=True, messages=[])
+            return
+        finalized = self._search.finalized()
+        if finalized and not self._options.allowpartial:
+            self._log("not-queued", why=FINALIZED)
+            self._echo(spool, length, finished=True, messages=[(WARN, FINALIZED)])
             return
         try:
-            messages, body = self._hand_over(spool)
-        except Exception as error:  # noqa: BLE001 - one border: whatever it is, splunkd gets its reply
-            code = type(error).__name__
-            self._log("failed", level=ERROR, error=code, what=getattr(error, "what", ""))
-            length_of_rows, rows, messages = self._rows_of(error)
-            messages.insert(0, (ERROR, said_of(error)))
-            frames.write(self._replies, frames.metadata(messages, finished=True), length_of_rows, rows)
+            result = self._export.run(spool, {"partial": "finalized"} if finalized else {})
+        except Exception as error:  # noqa: BLE001 - splunkd must get its reply, whatever went wrong
+            self._log("failed", level=ERROR, error=type(error).__name__, what=getattr(error, "what", ""))
+            self._reply_failed(error)
             raise SystemExit(1) from None
         if self._options.output == "rows":
-            self._echo(spool, length, finished=True, messages=messages)
+            self._echo(spool, length, finished=True, messages=result.messages)
         else:
-            frames.write(self._replies, frames.metadata(messages, finished=True), len(body), [body])
+            self._reply_result(result)
 
-    def _hand_over(self, spool: Spool) -> tuple[list[tuple[str, str]], bytes]:
-        """Shape, queue, wait and tell; gives the messages and the body of outputs other than rows."""
-        partial = export.partial(self._search, allow_partial=self._options.allowpartial)
-        done = self._export.run(spool, partial)
-        messages = done.messages
-        if self._options.output == "rejects" and done.handed.counts.rejected > _MOST:
-            messages.append((WARN, telling.cut(done.handed.counts.rejected, _MOST)))
-        return messages, self._body(done.handed, done.standing)
+    def _reply_failed(self, error: Exception) -> None:
+        """The error; with output=rejects, the refused rows too if there were too many of them."""
+        rejects = self._export.rejects if isinstance(error, TooManyRefused) else b""
+        refused = rejects.count(b"\n") - 1
+        messages = [(ERROR, error_message(error))]
+        if refused > _REPLY_ROWS:
+            messages.append((WARN, truncated_rejects(refused, _REPLY_ROWS)))
+        body = _first_rows(rejects)
+        write(self._replies, reply_metadata(messages, finished=True), len(body), [body])
 
-    def _rows_of(self, error: BaseException) -> tuple[int, list[bytes], list[tuple[str, str]]]:
-        """With output=rejects, the refused rows come along with the error that they were too many."""
-        refused = self._export.refused if isinstance(error, TooManyRefused) else b""
-        body, rows = _most(refused), refused.count(b"\n") - 1
-        return len(body), [body], [(WARN, telling.cut(rows, _MOST))] if rows > _MOST else []
-
-    def _body(self, handed: Handed, standing: Standing) -> bytes:
+    def _reply_result(self, result: ExportResult) -> None:
+        """The summary or the refused rows in place of the search's rows."""
+        messages, refused = result.messages, result.accepted.counts.rejected
         if self._options.output == "rejects":
-            return _most(handed.rejects)
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, telling.SUMMARY, lineterminator="\n")
-        writer.writeheader()
-        writer.writerow(telling.summary(self._options.profile, handed, standing))
-        return text.getvalue().encode("utf-8")
+            body = _first_rows(result.rejects)
+            if refused > _REPLY_ROWS:
+                messages.append((WARN, truncated_rejects(refused, _REPLY_ROWS)))
+        else:
+            text = io.StringIO(newline="")
+            writer = csv.DictWriter(text, SUMMARY_FIELDS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerow(summary_row(self._options.profile, result.accepted, result.status))
+            body = text.getvalue().encode("utf-8")
+        write(self._replies, reply_metadata(messages, finished=True), len(body), [body])
 
     def _log(self, event: str, level: str = INFO, **fields: Any) -> None:
-        self._journal.write(level, event, connector=self._options.profile, **self._search.facts(), **fields)
+        profile = self._options.profile
+        self._app_log.write(level, event, connector=profile, **self._search.log_fields(), **fields)
 
 
-def _most(lines: bytes) -> bytes:
-    """The header and as many rows as one reply may have; a row of the reject file is one line."""
-    return b"".join(lines.splitlines(keepends=True)[: _MOST + 1])
+def _first_rows(lines: bytes) -> bytes:
+    """The header and as many rows as fit in one reply; a row of the reject file is one line."""
+    return b"".join(lines.splitlines(keepends=True)[: _REPLY_ROWS + 1])

@@ -1,8 +1,9 @@
-"""The first request, getinfo: answered at once, with nothing imported that a start can do without.
+"""The first request, getinfo, answered before anything heavy is imported.
 
-splunkd starts the command several times for getinfo alone, each search waits for it, and importing
-Splunk's SDK takes longer than all the rest. So what is plainly right is answered here, word for word as
-the SDK does (a test holds the two together); whatever else comes is left to the SDK, from its first byte.
+splunkd starts the command several times just for getinfo, every search waits for the reply, and importing
+Splunk's SDK takes longer than everything else. So options that are plainly valid are answered here, byte for
+byte as the SDK answers them (tests/splunk_app/test_getinfo.py compares the two). The SDK gets every other
+request, from its first byte.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ import json
 import re
 from types import SimpleNamespace
 
-TYPE_CHECKING = False  # importing typing would cost a start four milliseconds
+TYPE_CHECKING = False  # importing typing would add 4 ms to each start
 if TYPE_CHECKING:
     from typing import Any, BinaryIO, Callable
 
 OUTPUTS = ("rows", "summary", "rejects")
-WAIT_SECONDS = 3600
+#: Seconds that an analyst may wait for the receipt.
+LONGEST_WAIT = 3600
 
 _HEAD = re.compile(rb"chunked 1\.0,(\d{1,18}),0\n")
 _REPLY = b'{"type":"events"}'
 
 
 class Options:
-    """What the analyst asks for; the names are those of the command's options."""
+    """The command's options, by their names in SPL."""
 
     profile: str
     dryrun: bool = False
@@ -34,26 +36,26 @@ class Options:
     allowpartial: bool = False
     fields: str = ""
 
-    def __init__(self, **said: Any) -> None:
-        self.__dict__.update(said)
+    def __init__(self, **given: Any) -> None:
+        self.__dict__.update(given)
 
 
 OPTIONS = tuple(Options.__annotations__)
 
 
-class Opening:
-    """The first request: its ``metadata`` and ``options`` if it is answered, else what was ``read`` of it."""
+class Getinfo:
+    """The first request: ``metadata`` and ``options`` if it was answered, else the bytes ``read``."""
 
     def __init__(self, read: bytes, metadata: Any = None, options: Options | None = None) -> None:
         self.read, self.metadata, self.options = read, metadata, options
 
 
-def answer(requests: BinaryIO, replies: BinaryIO) -> Opening:
-    """Read getinfo, and answer it if there is nothing to say about it."""
+def answer(requests: BinaryIO, replies: BinaryIO) -> Getinfo:
+    """Read getinfo, and answer it if all of its options are plainly valid."""
     head = requests.readline(64)
     match = _HEAD.fullmatch(head)
     if match is None:
-        return Opening(head)
+        return Getinfo(head)
     length = int(match.group(1))
     text = requests.read(length)
     try:
@@ -62,31 +64,31 @@ def answer(requests: BinaryIO, replies: BinaryIO) -> Opening:
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         options = None
     if options is None or len(text) < length:
-        return Opening(head + text)
+        return Getinfo(head + text)
     replies.write(b"chunked 1.0,%d,0\n%b" % (len(_REPLY), _REPLY))
     replies.flush()
-    said = {**metadata, "searchinfo": SimpleNamespace(**metadata["searchinfo"])}
-    return Opening(b"", SimpleNamespace(**said), options)
+    fields = {**metadata, "searchinfo": SimpleNamespace(**metadata["searchinfo"])}
+    return Getinfo(b"", SimpleNamespace(**fields), options)
 
 
 def _options(metadata: Any) -> Options | None:
-    """The options of a getinfo that the SDK would take; None where it might not."""
+    """The options of a getinfo that the SDK would accept; None if it might not."""
     info = metadata["searchinfo"]
     float(info["earliest_time"]), float(info["latest_time"])
     if metadata["action"] != "getinfo" or not isinstance(info["dispatch_dir"], str):
         return None
-    said: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for argument in info["args"]:
-        name, equals, value = argument.partition("=")
+        name, equals, text = argument.partition("=")
         read = _READERS.get(name)
-        found = read(value) if read is not None and equals and value and name not in said else None
-        if found is None:
+        value = read(text) if read is not None and equals and text and name not in given else None
+        if value is None:
             return None
-        said[name] = found
-    return Options(**said) if "profile" in said else None
+        given[name] = value
+    return Options(**given) if "profile" in given else None
 
 
-def _truth(text: str) -> bool | None:
+def _boolean(text: str) -> bool | None:
     return {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}.get(text)
 
 
@@ -96,7 +98,7 @@ def _count(text: str) -> int | None:
 
 def _seconds(text: str) -> int | None:
     seconds = _count(text)
-    return seconds if seconds is not None and seconds <= WAIT_SECONDS else None
+    return seconds if seconds is not None and seconds <= LONGEST_WAIT else None
 
 
 def _output(text: str) -> str | None:
@@ -105,17 +107,17 @@ def _output(text: str) -> str | None:
 
 _READERS: dict[str, Callable[[str], Any]] = {
     "profile": str,
-    "dryrun": _truth,
+    "dryrun": _boolean,
     "wait": _seconds,
     "output": _output,
     "maxrejects": _count,
-    "allowpartial": _truth,
+    "allowpartial": _boolean,
     "fields": str,
 }
 
 
-class Reread(io.RawIOBase):
-    """A stream that begins with what was read of it already."""
+class Prefixed(io.RawIOBase):
+    """A stream with the bytes put back that were already read from it."""
 
     def __init__(self, read: bytes, rest: BinaryIO) -> None:
         self._read, self._rest = read, rest

@@ -1,6 +1,6 @@
-"""`| irmexport` as Splunk's SDK runs it: where `opening` finds something to say about the options.
+"""`| irmexport` run by Splunk's SDK: for a first request that ``getinfo`` does not answer itself.
 
-What is wrong with them, or with getinfo, is told in the SDK's words. The rows pass the SDK by all the same.
+Errors in the options, or in getinfo, are reported in the SDK's words. The rows still bypass the SDK.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 
 from splunklib.searchcommands import Configuration, EventingCommand, Option, validators
 
-from irmsplunk.export.export import said_of
-from irmsplunk.search.command import Talk
-from irmsplunk.search.getinfo import OPTIONS, OUTPUTS, WAIT_SECONDS, Options
+from irmsplunk.export.messages import error_message
+from irmsplunk.search.command import SearchCommand
+from irmsplunk.search.getinfo import LONGEST_WAIT, OPTIONS, OUTPUTS, Options
 
 
 @Configuration()
@@ -21,7 +21,7 @@ class IrmExport(EventingCommand):  # type: ignore[misc]
 
     profile = Option(require=True)
     dryrun = Option(default=Options.dryrun, validate=validators.Boolean())
-    wait = Option(default=Options.wait, validate=validators.Integer(0, WAIT_SECONDS))
+    wait = Option(default=Options.wait, validate=validators.Integer(0, LONGEST_WAIT))
     output = Option(default=Options.output, validate=validators.Set(*OUTPUTS))
     maxrejects = Option(validate=validators.Integer(0))
     allowpartial = Option(default=Options.allowpartial, validate=validators.Boolean())
@@ -34,8 +34,8 @@ class IrmExport(EventingCommand):  # type: ignore[misc]
     def _protocol_v2_option_parser(self, arg: str) -> list[str]:
         name, equals, value = arg.partition("=")
         if not equals or name not in OPTIONS:
-            # The SDK would quote the value of an option that it does not know, and offers options that write
-            # the session key or rows into a file. Not raised: of any other exception it loses the message.
+            # The SDK would quote the value of an unknown option, and it has options of its own that write the
+            # session key or rows to a file. Not raised: the SDK drops the message of any other exception.
             self.write_error(
                 f"irmexport: an argument is not one of this command's options: {', '.join(OPTIONS)}."
             )
@@ -43,13 +43,13 @@ class IrmExport(EventingCommand):  # type: ignore[misc]
         return [name, value]
 
     def _report_unexpected_error(self) -> None:
-        """The SDK's would show the error's text, which may quote a row."""
+        """Replace the SDK's report, which shows the error's text: it may quote a row."""
         error = sys.exc_info()[1]
         if error is not None:
-            self._record_writer.write_message("ERROR", "{}", said_of(error))
-            sys.stderr.write(f"{said_of(error)}\n")
+            self._record_writer.write_message("ERROR", "{}", error_message(error))
+            sys.stderr.write(f"{error_message(error)}\n")
 
     def _execute(self, ifile: Any, process: Any) -> None:
         output: BinaryIO = getattr(self._record_writer.ofile, "buffer", self._record_writer.ofile)
         options = Options(**{name: getattr(self, name) for name in OPTIONS})
-        Talk(options, self.metadata, self._as_binary_stream(ifile), output).run()
+        SearchCommand(options, self.metadata, self._as_binary_stream(ifile), output).run()

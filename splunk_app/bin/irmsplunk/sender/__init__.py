@@ -1,1 +1,1 @@
-"""The modular input that delivers what searches have queued."""
+"""The modular input that delivers queued rows."""

@@ -1,23 +1,23 @@
-"""Splunk's own messages (the bell in Splunk Web): a connector's trouble, until it is over.
+"""Splunk's own messages (the bell in Splunk Web): a connector's problem, shown until it is solved.
 
-A fresh installation behind a closed firewall must not stay silent.
+Without them, a new installation behind a closed firewall would fail silently.
 """
 
 from __future__ import annotations
 
-from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused, segment
+from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused, path_segment
 
 _PATH = "/services/messages"
 
 
 class Bulletin:
-    """One message a connector. That splunkd takes none is no reason to stop sending."""
+    """One message per connector. If splunkd refuses a message, sending goes on."""
 
     def __init__(self, splunkd: Splunkd) -> None:
         self._splunkd = splunkd
 
     def post(self, connector: str, text: str) -> None:
-        """Show ``text`` in place of what was said of the connector before."""
+        """Show ``text`` in place of the connector's earlier message."""
         form = {"name": _name(connector), "value": f"irmexport: {connector}: {text}", "severity": "warn"}
         try:
             self._splunkd.post(_PATH, form)
@@ -25,9 +25,9 @@ class Bulletin:
             return
 
     def clear(self, connector: str) -> None:
-        """Take back what was said."""
+        """Remove the connector's message."""
         try:
-            self._splunkd.delete(f"{_PATH}/{segment(_name(connector))}")
+            self._splunkd.delete(f"{_PATH}/{path_segment(_name(connector))}")
         except SplunkdRefused:
             return
 

@@ -1,8 +1,7 @@
-"""Outbox → receipt on a search head: the connectors in turn, as the system user, for an hour at most.
+"""Delivers a search head's outboxes: one connector after the other, as the system user, for an hour at most.
 
-A turn of a connector is bounded, so that one that hangs does not starve the others. What goes wrong
-with one connector is logged and stops no other. The process may be killed at any moment: the outbox
-is made for that.
+A connector's turn is limited in time, so one that hangs does not hold up the others, and its errors are
+logged and stop no other. The process may be killed at any moment; the outbox is built for that.
 """
 
 from __future__ import annotations
@@ -14,281 +13,231 @@ from typing import Any, BinaryIO, Callable
 
 from irmcore.advice import advice
 from irmcore.clock import Clock, SystemClock
-from irmcore.delivery import connection as connections
-from irmcore.delivery.connection import Connection
+from irmcore.delivery.connection import Connection, outbox_name, service
 from irmcore.delivery.sender import Sender, Service
 from irmcore.disk import Disk, system_disk
 from irmcore.errors import IrmError, OutboxBusy
 from irmcore.http.credentials import Secret
-from irmcore.operations import operations
 from irmcore.operations.connectors import Connectors, profile_of
+from irmcore.operations.operations import clean_up
 from irmcore.operations.status import connector_status
 from irmcore.outbox import Batch, Manifest, Outbox, states
 
 from irmsplunk.sender import modular_input
 from irmsplunk.sender.bulletin import Bulletin
-from irmsplunk.splunk import connectors
-from irmsplunk.splunk import passwords as vault
+from irmsplunk.sender.configuration import Configuration
+from irmsplunk.sender.problems import Problems
+from irmsplunk.splunk import passwords
+from irmsplunk.splunk.app_log import AppLog
 from irmsplunk.splunk.heartbeat import Heartbeat
-from irmsplunk.splunk.journal import Journal
 from irmsplunk.splunk.next_steps import in_splunk
-from irmsplunk.splunk.paths import Places
+from irmsplunk.splunk.paths import Paths
 from irmsplunk.splunk.splunkd import Splunkd
 
-#: Seconds between two looks at the outboxes, and between two readings of the configuration.
-_LOOK = 1.0
-_REREAD = 30.0
-#: A connector's turn, and how often one that only waits is looked at.
+#: Seconds between two looks at the outboxes, between two readings of the configuration, and between two
+#: status reports in the log, which the dashboard shows.
+_POLL_INTERVAL = 1.0
+_CONFIGURATION_INTERVAL = 30.0
+_REPORT_INTERVAL = 60.0
+#: Seconds of a connector's turn, and before it gets another one if its queue has not changed.
 _TURN = 20.0
-#: How often the log says how each connector stands, for the dashboard.
-_REPORT = 60.0
-_AGAIN = 5.0
-_RIGHTS = (
-    "Look at the disk, and at the rights of the outbox folder: it is the user's that runs splunkd (0700)."
+_UNCHANGED_INTERVAL = 5.0
+_CHECK_DISK = (
+    "Check the disk and the permissions of the outbox directory: its owner must be the user that "
+    "runs splunkd (mode 0700)."
 )
 
 
-class Loop:
-    """``connections`` reads the configuration, ``secret`` the secret of a connector."""
+class SenderLoop:
+    """``configured`` reads the connectors that send, ``secret`` the secret of one of them."""
 
     def __init__(
         self,
         disk: Disk,
         clock: Clock,
         root: str,
-        journal: Journal,
+        app_log: AppLog,
         *,
         configured: Callable[[], Mapping[str, Connection]],
         secret: Callable[[str], Secret],
-        bulletin: Bulletin,
+        problems: Problems,
     ) -> None:
         self._disk = disk
         self._clock = clock
         self._root = root
-        self._journal = journal
+        self._app_log = app_log
         self._configured = configured
         self._secret = secret
-        self._bulletin = bulletin
+        self._problems = problems
+        self._connectors = Connectors(disk, clock, root)
         self._services: dict[str, tuple[Connection, Service]] = {}
-        self._seen: dict[str, tuple[tuple[str, ...], float]] = {}
-        self._told: dict[str, str] = {}
-        self._cleared: set[str] = set()
+        #: For each connector: the queued batches that its last turn left, and when to try those again.
+        self._left: dict[str, tuple[tuple[str, ...], float]] = {}
 
     def run(self, life: float) -> None:
         """Send for ``life`` seconds."""
         end = self._clock.monotonic() + life
-        reread = report = self._clock.monotonic()
-        known: Mapping[str, Connection] = {}
+        next_reading = next_report = self._clock.monotonic()
+        connections: Mapping[str, Connection] = {}
         with Heartbeat(self._root, self._clock):
-            self._journal.write("INFO", "started", life=life)
+            self._app_log.write("INFO", "started", life=life)
             self._clean_up()
             while self._clock.monotonic() < end:
-                if self._clock.monotonic() >= reread:
-                    known = self._configured()
-                    self._tell_orphans(known)
-                    reread = self._clock.monotonic() + _REREAD
-                for name, connection in known.items():
+                if self._clock.monotonic() >= next_reading:
+                    connections = self._configured()
+                    self._report_orphans(connections)
+                    next_reading = self._clock.monotonic() + _CONFIGURATION_INTERVAL
+                for name, connection in connections.items():
                     self._turn(name, connection, end)
-                if self._clock.monotonic() >= report:
-                    self._report()
-                    report = self._clock.monotonic() + _REPORT
-                self._clock.sleep(min(_LOOK, max(0.0, end - self._clock.monotonic())))
-            self._journal.write("INFO", "ended")
+                if self._clock.monotonic() >= next_report:
+                    self._log_status()
+                    next_report = self._clock.monotonic() + _REPORT_INTERVAL
+                self._clock.sleep(min(_POLL_INTERVAL, max(0.0, end - self._clock.monotonic())))
+            self._app_log.write("INFO", "ended")
 
     def _turn(self, name: str, connection: Connection, end: float) -> None:
-        outbox = Outbox(self._disk, self._clock, f"{self._root}/{connections.outbox_name(connection)}")
+        outbox = Outbox(self._disk, self._clock, f"{self._root}/{outbox_name(connection)}")
         try:
-            self._look(name, connection, outbox, end)
+            self._send_queued(name, connection, outbox, end)
         except OutboxBusy:
-            return  # a person's command has the lock for a moment: the next look tries again
+            return  # a person's command holds the lock for a moment; the next turn tries again
         except IrmError as error:
-            self._tell(name, "ERROR", "cannot-send", what=error.what, next_step=error.next_step)
+            self._problems.report(name, "ERROR", "cannot-send", what=error.what, next_step=error.next_step)
         except OSError as error:
             what = f"the outbox cannot be read or written ({error.strerror})"
-            self._tell(name, "ERROR", "cannot-send", what=what, next_step=_RIGHTS)
-        except Exception as error:  # noqa: BLE001 - one connector's fault must not stop the others
+            self._problems.report(name, "ERROR", "cannot-send", what=what, next_step=_CHECK_DISK)
+        except Exception as error:  # noqa: BLE001 - one connector's bug must not stop the others
             at = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{os.path.basename(at.filename)}:{at.lineno}"
-            self._tell(name, "ERROR", "fault", what=type(error).__name__, where=place)
+            self._problems.report(name, "ERROR", "fault", what=type(error).__name__, where=place)
 
-    def _look(self, name: str, connection: Connection, outbox: Outbox, end: float) -> None:
-        """Send what waits, unless the same waited a moment ago."""
-        ready = tuple(self._disk.names(f"{outbox.path}/ready"))
-        before, again = self._seen.get(name, ((), 0.0))
+    def _send_queued(self, name: str, connection: Connection, outbox: Outbox, end: float) -> None:
+        """Send the queued batches, unless the last turn just left the same ones."""
+        ready = self._ready(outbox)
+        left, retry_at = self._left.get(name, ((), 0.0))
         now = self._clock.monotonic()
         if not ready:
-            self._be_quiet(name, outbox)
+            self._clear_problem(name, outbox)
             return
-        if ready == before and now < again:
+        if ready == left and now < retry_at:
             return
         try:
             self._drain(name, connection, outbox, min(now + _TURN, end))
         finally:
-            self._seen[name] = (ready, self._clock.monotonic() + _AGAIN)
-        self._seen[name] = (tuple(self._disk.names(f"{outbox.path}/ready")), self._clock.monotonic() + _AGAIN)
+            self._left[name] = (ready, self._clock.monotonic() + _UNCHANGED_INTERVAL)
+        self._left[name] = (self._ready(outbox), self._clock.monotonic() + _UNCHANGED_INTERVAL)
+
+    def _ready(self, outbox: Outbox) -> tuple[str, ...]:
+        return tuple(self._disk.names(f"{outbox.path}/ready"))
 
     def _drain(self, name: str, connection: Connection, outbox: Outbox, until: float) -> None:
-        def listen(event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None:
+        def log(event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None:
             if event == "start":
                 return
             # Never the reply's text: it may quote a row.
-            kept = {key: detail[key] for key in ("code", "status", "request_id", "attempt") if key in detail}
-            kept["seconds"] = round(max(0.0, self._clock.now() - manifest.accepted), 3)
+            details = {
+                key: detail[key] for key in ("code", "status", "request_id", "attempt") if key in detail
+            }
+            details["seconds"] = round(max(0.0, self._clock.now() - manifest.accepted), 3)
             level = "INFO" if event == "sent" else "WARN"
             facts = {"connector": name, "run": manifest.run, "batch": batch.id[:12], "rows": manifest.rows}
-            self._journal.write(level, event, **facts, **kept)
+            self._app_log.write(level, event, **facts, **details)
 
-        report = Sender(outbox, self._service(name, connection), listener=listen).drain(until=until)
+        report = Sender(outbox, self._service(name, connection), listener=log).drain(until=until)
         if report.trouble:
-            facts = {
+            counts = {
                 key: value for key, value in report.as_dict().items() if isinstance(value, int) and value
             }
-            self._tell(
-                name,
-                "WARN",
-                "waiting",
-                code=report.trouble,
-                next_step=report.advice or advice(report.trouble),
-                **facts,
-            )
+            next_step = report.advice or advice(report.trouble)
+            self._problems.report(name, "WARN", "waiting", code=report.trouble, next_step=next_step, **counts)
         else:
-            self._be_quiet(name, outbox)
+            self._clear_problem(name, outbox)
 
-    def _report(self) -> None:
-        """Log how each connector that has an outbox stands: what waits, and what needs a person."""
-        connectors = Connectors(self._disk, self._clock, self._root)
-        try:
-            for outbox in connectors.outboxes():
-                self._journal.write("INFO", "standing", **_standing(connectors, outbox, self._clock.now()))
-        except (IrmError, OSError) as error:
-            self._journal.write("WARN", "report-failed", what=type(error).__name__)
-
-    def _be_quiet(self, name: str, outbox: Outbox) -> None:
-        """Take back what was said of a connector, also by an earlier run, once nothing needs a person."""
-        if name not in self._told and name in self._cleared:
+    def _clear_problem(self, name: str, outbox: Outbox) -> None:
+        """Take back a connector's problem, also one of an earlier process, once nothing needs a person."""
+        if self._problems.is_clear(name):
             return
         if outbox.exists() and connector_status(outbox).needs_person:
             return
-        self._told.pop(name, None)
-        self._cleared.add(name)
-        self._bulletin.clear(name)
+        self._problems.clear(name)
 
     def _service(self, name: str, connection: Connection) -> Service:
-        """One service a configuration, so that its token serves until it expires."""
-        before = self._services.get(name)
-        if before is None or before[0] != connection:
-            service = connections.service(connection, lambda: self._secret(name))
-            before = self._services[name] = (connection, service)
-        return before[1]
+        """The service of a connector, reused with its token until the configuration changes."""
+        known = self._services.get(name)
+        if known is None or known[0] != connection:
+            known = (connection, service(connection, lambda: self._secret(name)))
+            self._services[name] = known
+        return known[1]
 
-    def _tell(self, name: str, level: str, event: str, **fields: Any) -> None:
-        """Log a trouble when it begins or changes, not at each look."""
-        fields = {field: in_splunk(v) if isinstance(v, str) else v for field, v in fields.items()}
-        key = f"{event} {fields.get('code') or fields.get('what')}"
-        if self._told.get(name) != key:
-            self._told[name] = key
-            self._journal.write(level, event, connector=name, **fields)
-            code = fields.get("code") or fields.get("what") or event
-            self._bulletin.post(name, f"{code}. {fields.get('next_step') or ''}".strip())
+    def _log_status(self) -> None:
+        """Log the status of each connector that has an outbox: what is queued, and what needs a person."""
+        try:
+            for outbox in self._connectors.outboxes():
+                self._app_log.write("INFO", "standing", **self._status(outbox))
+        except (IrmError, OSError) as error:
+            self._app_log.write("WARN", "report-failed", what=type(error).__name__)
 
-    def _tell_orphans(self, known: Mapping[str, Connection]) -> None:
-        """Say which outboxes have work and no connector (it was removed, disabled or got another job)."""
-        names = {connections.outbox_name(connection) for connection in known.values()}
-        for outbox in Connectors(self._disk, self._clock, self._root).outboxes():
+    def _status(self, outbox: Outbox) -> dict[str, Any]:
+        overview = connector_status(outbox)
+        held = [item for item in overview.items if item.state == states.HELD]
+        age = self._clock.now() - overview.oldest if overview.oldest else 0
+        return {
+            "connector": profile_of(outbox) or overview.name,
+            "mode": overview.mode,
+            "reason": overview.reason,
+            "queued": overview.queued,
+            "rows_queued": overview.rows_queued,
+            "oldest_seconds": round(max(0.0, age)),
+            "held": len(held),
+            "rows_held": sum(item.rows for item in held),
+            "others": len(overview.items) - len(held),
+        }
+
+    def _report_orphans(self, connections: Mapping[str, Connection]) -> None:
+        """Report queued batches whose connector was removed, disabled or given another job."""
+        names = {outbox_name(connection) for connection in connections.values()}
+        for outbox in self._connectors.outboxes():
             name = outbox.path.rsplit("/", 1)[1]
             if name in names:
                 continue
             try:
-                waiting = len(self._disk.names(f"{outbox.path}/ready"))
+                queued = len(self._ready(outbox))
             except OSError as error:
-                self._tell(name, "WARN", "no-connector", what=f"it cannot be read ({error.strerror})")
+                what = f"it cannot be read ({error.strerror})"
+                self._problems.report(name, "WARN", "no-connector", what=what)
                 continue
-            if waiting:
-                what = "batches wait here, but no connector sends them"
-                self._tell(name, "WARN", "no-connector", what=what, batches=waiting)
+            if queued:
+                what = "batches are queued here, but no connector sends them"
+                self._problems.report(name, "WARN", "no-connector", what=what, batches=queued)
 
     def _clean_up(self) -> None:
         try:
-            payloads, batches = operations.clean_up(
-                Connectors(self._disk, self._clock, self._root).outboxes()
-            )
+            payloads, batches = clean_up(self._connectors.outboxes())
         except (IrmError, OSError) as error:
-            self._journal.write("WARN", "clean-up-failed", what=type(error).__name__)
+            self._app_log.write("WARN", "clean-up-failed", what=type(error).__name__)
             return
         if payloads or batches:
-            self._journal.write("INFO", "cleaned-up", payloads=payloads, batches=batches)
-
-
-class Configuration:
-    """The connectors that send. What is wrong with the others is logged when it is first seen."""
-
-    def __init__(self, splunkd: Splunkd, journal: Journal) -> None:
-        self._splunkd = splunkd
-        self._journal = journal
-        self._told: dict[str, str] = {}
-
-    def read(self) -> dict[str, Connection]:
-        """By name. Of two with the same job, which a file edited by hand may have, the first one sends."""
-        stanzas = connectors.stanzas(self._splunkd)
-        shared = connectors.sharing(stanzas)
-        found: dict[str, Connection] = {}
-        wrong: dict[str, str] = {}
-        for name, content in sorted(stanzas.items()):
-            first = min(shared.get(name, (name,)))
-            if first < name:
-                wrong[name] = (
-                    f"the connector {first} has the same `job_id`, so both share one outbox: all rows go "
-                    f"with the secret of {first}. Remove or disable one of them."
-                )
-                continue
-            try:
-                if not connectors.is_off(content):
-                    found[name] = connectors.of_stanza(name, content).connection
-            except IrmError as error:
-                wrong[name] = in_splunk(str(error))
-        for name, what in wrong.items():
-            if self._told.get(name) != what:
-                self._journal.write("ERROR", "wrong-connector", connector=name, what=what)
-        self._told = wrong
-        return found
-
-
-def _standing(connectors: Connectors, outbox: Outbox, now: float) -> dict[str, Any]:
-    overview = connector_status(outbox)
-    held = [item for item in overview.items if item.state == states.HELD]
-    return {
-        "connector": profile_of(outbox) or overview.name,
-        "mode": overview.mode,
-        "reason": overview.reason,
-        "queued": overview.queued,
-        "rows_queued": overview.rows_queued,
-        "oldest_seconds": round(max(0.0, now - overview.oldest)) if overview.oldest else 0,
-        "held": len(held),
-        "rows_held": sum(item.rows for item in held),
-        "others": len(overview.items) - len(held),
-    }
+            self._app_log.write("INFO", "cleaned-up", payloads=payloads, batches=batches)
 
 
 def serve(environment: Mapping[str, str], stdin: BinaryIO) -> int:
-    """One run of the modular input; gives its exit code."""
-    clock, places = SystemClock(), Places.of(environment)
-    journal = Journal(places.logs, clock, "sender")
+    """Run the modular input once and return the exit code; splunkd restarts it after the input's interval."""
+    clock, paths = SystemClock(), Paths.from_environment(environment)
+    app_log = AppLog(paths.logs, clock, "sender")
     try:
         start = modular_input.read_start(stdin)
         splunkd = Splunkd(start.uri, start.session_key)
-
-        loop = Loop(
+        loop = SenderLoop(
             system_disk(),
             clock,
-            places.outbox_ready(),
-            journal,
-            configured=Configuration(splunkd, journal).read,
-            secret=lambda name: vault.read(splunkd, name),
-            bulletin=Bulletin(splunkd),
+            paths.create_outbox(),
+            app_log,
+            configured=Configuration(splunkd, app_log).read,
+            secret=lambda name: passwords.read(splunkd, name),
+            problems=Problems(app_log, Bulletin(splunkd)),
         )
         loop.run(start.life)
     except IrmError as error:
-        # splunkd starts it again after the input's interval.
-        journal.write("ERROR", "ended", what=in_splunk(str(error)))
+        app_log.write("ERROR", "ended", what=in_splunk(str(error)))
         return 1
     return 0

@@ -1,1 +1,1 @@
-"""splunkd's own services: REST, conf files, passwords, paths, log."""
+"""What the app needs of splunkd: REST, conf files, passwords, paths, and the app's log."""

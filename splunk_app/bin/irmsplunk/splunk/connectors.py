@@ -19,7 +19,7 @@ from irmcore.errors import ConfigurationError, IrmError
 from irmcore.profile import CredentialRef, Profile
 from irmcore.settings import did_you_mean
 
-from irmsplunk.splunk.splunkd import NOBODY, Splunkd, SplunkdRefused, segment
+from irmsplunk.splunk.splunkd import NOBODY, Splunkd, SplunkdRefused, path_segment
 
 CONF = "irmexport_connectors"
 CONF_PATH = f"{NOBODY}/configs/conf-{CONF}"
@@ -124,7 +124,7 @@ def content_of(splunkd: Splunkd, name: str) -> Mapping[str, Any]:
     if not NAME.fullmatch(name):
         raise missing
     try:
-        entries = splunkd.get(f"{CONF_PATH}/{segment(name)}").get("entry") or []
+        entries = splunkd.get(f"{CONF_PATH}/{path_segment(name)}").get("entry") or []
     except SplunkdRefused as refused:
         if refused.status == 404:  # noqa: PLR2004
             raise missing from None

@@ -1,4 +1,4 @@
-"""The sender's sign of life: a small file in the outbox directory, renewed while its process lives."""
+"""The sender's heartbeat: a small file in the outbox directory, renewed while the process runs."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from types import TracebackType
 from irmcore.clock import Clock
 
 FILE = "heartbeat.json"
-EVERY = 10.0
-#: Older than this, nobody sends: three restarts of the input would fit in between.
+#: Seconds between two heartbeats.
+INTERVAL = 10.0
+#: Seconds after which the sender counts as stopped; the input restarts three times within them.
 STALE = 240.0
-#: A sign of life this far in the future says nothing: the clock was set back since.
-AHEAD = 30.0
+#: Seconds that a heartbeat may lie in the future. Beyond that, the clock was set back and it means nothing.
+CLOCK_TOLERANCE = 30.0
 
 
 class Heartbeat:
-    """Renews the file while it is entered, also during a long upload."""
+    """A context manager that renews the file, also during a long upload."""
 
-    def __init__(self, directory: str, clock: Clock, every: float = EVERY) -> None:
+    def __init__(self, directory: str, clock: Clock, interval: float = INTERVAL) -> None:
         self._path = os.path.join(directory, FILE)
         self._clock = clock
-        self._every = every
-        self._end = threading.Event()
+        self._interval = interval
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:  # noqa: PYI034 - typing.Self is not in 3.9
@@ -38,15 +39,15 @@ class Heartbeat:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end.set()
+        self._stop.set()
         self._thread.join()
 
     def _renew(self) -> None:
-        while not self._end.wait(self._every):
+        while not self._stop.wait(self._interval):
             self.beat()
 
     def beat(self) -> None:
-        """Write the file as a whole; a full disk costs only the sign of life."""
+        """Replace the file. A full disk costs only the heartbeat."""
         temporary = f"{self._path}.{os.getpid()}.new"
         try:
             with open(temporary, "w", encoding="ascii") as file:
@@ -58,7 +59,7 @@ class Heartbeat:
 
 
 def age(directory: str, now: float) -> float | None:
-    """Seconds since the last sign of life, None if there was none; negative after the clock was set back."""
+    """Seconds since the last heartbeat, None if there was none; negative if the clock was set back."""
     try:
         with open(os.path.join(directory, FILE), encoding="ascii") as file:
             at = float(json.load(file)["at"])
@@ -68,6 +69,6 @@ def age(directory: str, now: float) -> float | None:
 
 
 def alive(directory: str, now: float) -> bool:
-    """Whether the sender has been seen lately."""
-    seen = age(directory, now)
-    return seen is not None and -AHEAD <= seen <= STALE
+    """Whether the sender runs, judging by its last heartbeat."""
+    seconds = age(directory, now)
+    return seconds is not None and -CLOCK_TOLERANCE <= seconds <= STALE

@@ -1,7 +1,7 @@
-"""storage/passwords: the one place of a connector's secret. Never on the analyst's path.
+"""storage/passwords, the only store of connectors' secrets.
 
-To read here takes `list_storage_passwords`, which opens every secret of the Splunk: only the sender
-and the REST handler do, as the system user.
+Reading it takes `list_storage_passwords`, which opens every secret in Splunk. Only the sender and the REST
+handler do so, as the system user; the command and the alert action never do.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from irmcore.errors import CredentialError
 from irmcore.http.credentials import Secret
 
 from irmsplunk import APP
-from irmsplunk.splunk.splunkd import NOBODY, Splunkd, SplunkdRefused, segment
+from irmsplunk.splunk.splunkd import NOBODY, Splunkd, SplunkdRefused, path_segment
 
 _PATH = f"{NOBODY}/storage/passwords"
-_MISSING, _THERE = 404, 409
+_NOT_FOUND, _CONFLICT = 404, 409
+_SAVE = "Save it with the connector: `POST irmexport/connectors/NAME` with secret=…."
 
 
 def _entry(name: str) -> str:
-    """realm:username: is how splunkd names an entry."""
-    return f"{_PATH}/{segment(f'{APP}:{name}:')}"
+    """The path of a connector's entry; splunkd names it realm:username: ."""
+    return f"{_PATH}/{path_segment(f'{APP}:{name}:')}"
 
 
 def read(splunkd: Splunkd, name: str) -> Secret:
@@ -28,17 +29,17 @@ def read(splunkd: Splunkd, name: str) -> Secret:
     except SplunkdRefused as refused:
         raise CredentialError(
             "the client secret cannot be read from storage/passwords"
-            if refused.status != _MISSING
+            if refused.status != _NOT_FOUND
             else "no client secret is saved for this connector",
             where=name,
-            next_step="Save it with the connector (REST endpoint irmexport/connectors, field `secret`).",
+            next_step=_SAVE,
         ) from None
     text = str(entries[0].get("content", {}).get("clear_password") or "")
     if not text:
         raise CredentialError(
             "the client secret in storage/passwords is empty",
             where=name,
-            next_step="Save it again with the connector.",
+            next_step=_SAVE,
         )
     return Secret(text)
 
@@ -53,19 +54,19 @@ def has(splunkd: Splunkd, name: str) -> bool:
 
 
 def save(splunkd: Splunkd, name: str, secret: Secret) -> None:
-    """Save a secret, new or in place of the old one."""
+    """Save a secret, replacing an earlier one."""
     try:
         splunkd.post(_PATH, {"realm": APP, "name": name, "password": secret.reveal()})
     except SplunkdRefused as refused:
-        if refused.status != _THERE:
+        if refused.status != _CONFLICT:
             raise
         splunkd.post(_entry(name), {"password": secret.reveal()})
 
 
 def remove(splunkd: Splunkd, name: str) -> None:
-    """Remove a secret, if there is one."""
+    """Remove a secret if there is one."""
     try:
         splunkd.delete(_entry(name))
     except SplunkdRefused as refused:
-        if refused.status != _MISSING:
+        if refused.status != _NOT_FOUND:
             raise

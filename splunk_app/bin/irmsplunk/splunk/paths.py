@@ -1,4 +1,4 @@
-"""Where things lie on a search head, from the environment that splunkd gives its processes."""
+"""The app's directories on a search head, from the environment that splunkd gives its processes."""
 
 from __future__ import annotations
 
@@ -13,37 +13,40 @@ from irmsplunk import APP
 
 
 @dataclass(frozen=True)
-class Places:
-    """The outbox (never under etc/apps, which upgrades and clusters replace) and the log's folder."""
+class Paths:
+    """The outbox directory and the log directory.
+
+    The outbox is not under etc/apps, which upgrades and search head clusters replace.
+    """
 
     outbox: str
     logs: str
 
     @staticmethod
-    def of(environment: Mapping[str, str]) -> Places:
-        """Raises ConfigurationError where this was not started by splunkd."""
+    def from_environment(environment: Mapping[str, str]) -> Paths:
+        """Raises ConfigurationError if splunkd did not start this process."""
         home = environment.get("SPLUNK_HOME", "")
         if not home:
             raise ConfigurationError(
                 "SPLUNK_HOME is not set",
-                next_step="This runs inside Splunk; start it by `splunk cmd python`.",
+                next_step="This runs inside Splunk; start it with `splunk cmd python`.",
             )
         data = environment.get("SPLUNK_DB") or os.path.join(home, "var", "lib", "splunk")
-        return Places(
+        return Paths(
             outbox=os.path.join(data, "modinputs", APP),
             logs=os.path.join(home, "var", "log", "splunk"),
         )
 
-    def outbox_ready(self) -> str:
-        """The outbox directory, made with mode 0700 if need be. Raises ConfigurationError."""
+    def create_outbox(self) -> str:
+        """Create the outbox directory with mode 0700 if needed. Raises ConfigurationError."""
         try:
             make_dirs(system_disk(), self.outbox)
             if os.stat(self.outbox).st_mode & 0o077:
-                os.chmod(self.outbox, 0o700)  # splunkd makes the folder of a modular input by its own umask
+                os.chmod(self.outbox, 0o700)  # splunkd creates a modular input's directory with its own umask
         except OSError as error:
             raise ConfigurationError(
-                f"the outbox directory cannot be made ({error.strerror})",
+                f"the outbox directory cannot be created ({error.strerror})",
                 where=self.outbox,
-                next_step="Give it to the user that runs splunkd (mode 0700).",
+                next_step="Make the user that runs splunkd its owner (mode 0700).",
             ) from None
         return self.outbox

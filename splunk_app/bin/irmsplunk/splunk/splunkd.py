@@ -1,8 +1,8 @@
-"""splunkd's REST interface, as far as the app asks it: JSON over HTTPS with a session key.
+"""splunkd's REST API, as far as the app uses it: JSON over HTTPS with a session key.
 
-The standard library alone, as the search command uses it. On loopback the certificate is not
-checked: splunkd's own is made at installation for no particular name, and a session key is sent to
-no other host than the one that gave it; anywhere else it is checked.
+Only the standard library, because the search command uses it. The certificate is verified except on loopback:
+splunkd's own certificate is made at installation and names no host, and a session key is sent only to the
+host that issued it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NOBODY = f"/servicesNS/nobody/{APP}"
 
 
 class SplunkdRefused(IrmError):
-    """splunkd's answer is no, or none; ``status`` is HTTP's, 0 if there was no answer."""
+    """splunkd refused a request or did not answer; ``status`` is the HTTP status, 0 without an answer."""
 
     def __init__(self, status: int, what: str, *, where: str, next_step: str) -> None:
         super().__init__(what, where=where, next_step=next_step)
@@ -33,7 +33,7 @@ class SplunkdRefused(IrmError):
 
 
 class Splunkd:
-    """One splunkd, in the name of whoever the session key is of."""
+    """One splunkd, as the user whom the session key belongs to."""
 
     def __init__(self, uri: str, session_key: str) -> None:
         parts = urlsplit(uri)
@@ -46,15 +46,15 @@ class Splunkd:
         return f"Splunkd({self._host}:{self._port})"
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
-        return self._ask("GET", path, query, None)
+        return self._request("GET", path, query, None)
 
     def post(self, path: str, form: Mapping[str, str]) -> dict[str, Any]:
-        return self._ask("POST", path, {}, form)
+        return self._request("POST", path, {}, form)
 
     def delete(self, path: str) -> dict[str, Any]:
-        return self._ask("DELETE", path, {}, None)
+        return self._request("DELETE", path, {}, None)
 
-    def _ask(
+    def _request(
         self, method: str, path: str, query: Mapping[str, str], form: Mapping[str, str] | None
     ) -> dict[str, Any]:
         target = f"{path}?{urlencode({'output_mode': 'json', **query})}"
@@ -67,14 +67,14 @@ class Splunkd:
         try:
             connection.request(method, target, body=body, headers=headers)
             reply = connection.getresponse()
-            # Not always the most: Python 3.9 takes as much memory as it is asked to read.
+            # Not always the limit: Python 3.9 allocates as much memory as it is asked to read.
             text = reply.read(_REPLY_BYTES if reply.length is None else min(reply.length, _REPLY_BYTES))
         except (OSError, http.client.HTTPException) as error:
             raise SplunkdRefused(
                 0,
                 f"splunkd cannot be reached ({type(error).__name__})",
                 where=f"{self._host}:{self._port}",
-                next_step="See splunkd.log; run this again when it answers.",
+                next_step="See splunkd.log; run this again when splunkd answers.",
             ) from None
         finally:
             connection.close()
@@ -86,7 +86,7 @@ class Splunkd:
         if self._plain:
             return http.client.HTTPConnection(self._host, self._port, timeout=_SECONDS)
         if _is_loopback(self._host):
-            # Not the default context: reading all certificate authorities, to trust none, takes 6 MB.
+            # Not the default context: loading certificate authorities that are not used takes 6 MB.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -95,13 +95,16 @@ class Splunkd:
         return http.client.HTTPSConnection(self._host, self._port, timeout=_SECONDS, context=context)
 
     def _refusal(self, status: int, path: str) -> SplunkdRefused:
-        said = {
-            401: ("splunkd does not know the session (any more)", "Sign in again, or run the search again."),
-            403: ("this user may not do that in Splunk", "Ask an administrator for the capability or role."),
-            404: ("Splunk has nothing of this name", "Check the name; a new app needs a restart or reload."),
-            409: ("Splunk has something of this name already", "Give another name, or update that one."),
+        known = {
+            401: ("the Splunk session is invalid or has expired", "Sign in again, or run the search again."),
+            403: ("Splunk denies this to the user", "Ask an administrator for the capability or role."),
+            404: (
+                "Splunk has no object of this name",
+                "Check the name; a new app needs a restart or reload.",
+            ),
+            409: ("Splunk already has an object of this name", "Choose another name, or update that object."),
         }
-        what, step = said.get(status, (f"splunkd answers with HTTP {status}", "See splunkd.log."))
+        what, step = known.get(status, (f"splunkd answered with HTTP {status}", "See splunkd.log."))
         return SplunkdRefused(status, what, where=path, next_step=step)
 
 
@@ -120,13 +123,13 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def segment(name: str) -> str:
-    """``name`` as one segment of a path."""
+def path_segment(name: str) -> str:
+    """``name`` quoted as one segment of a path."""
     return quote(name, safe="")
 
 
-def capabilities(splunkd: Splunkd) -> tuple[str, frozenset[str]]:
-    """Who the session is of and what they may do, on the server's word."""
+def current_user(splunkd: Splunkd) -> tuple[str, frozenset[str]]:
+    """The session's user and capabilities, as splunkd reports them."""
     entries = splunkd.get("/services/authentication/current-context").get("entry") or [{}]
     content = entries[0].get("content", {})
     return str(content.get("username", "")), frozenset(content.get("capabilities", ()))

@@ -1,8 +1,8 @@
-"""The app's log: one JSON object a line, in $SPLUNK_HOME/var/log/splunk, so that `_internal` has it.
+"""The app's log: one JSON object per line in $SPLUNK_HOME/var/log/splunk, indexed in `_internal`.
 
-Holds who did what and what became of it; never a secret, a token, a row's value or the text of a
-reply (which may quote a row). Several processes write: each line is one append. A log that cannot
-be written stops nothing.
+It records who did what with which result; never a secret, a token, a row value or the text of a reply, which
+may quote a row. Several processes write it, each line in one append. A log that cannot be written stops
+nothing.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from irmcore.clock import Clock, iso
 from irmcore.disk import system_disk
 
 FILE = "irmexport.log"
-#: Bytes from which on a log is turned over.
+#: Bytes after which a log is rotated.
 LIMIT = 20 * 1024 * 1024
 
 
-class Journal:
+class AppLog:
     """``part`` names the process: command, alert, sender or rest."""
 
     def __init__(self, directory: str, clock: Clock, part: str) -> None:
@@ -29,7 +29,7 @@ class Journal:
         self._part = part
 
     def write(self, level: str, event: str, **fields: Any) -> None:
-        """Append an event; json escapes control characters, so a value cannot forge a line."""
+        """Append an event. JSON escapes control characters, so a value cannot forge a line."""
         record = {
             "time": iso(self._clock.now()),
             "level": level,
@@ -39,12 +39,12 @@ class Journal:
             "version": __version__,
             **fields,
         }
-        append(self._path, json.dumps(record, default=str).encode("ascii") + b"\n")
+        append_line(self._path, json.dumps(record, default=str).encode("ascii") + b"\n")
 
 
-def append(path: str, line: bytes) -> None:
-    """Append a whole line to a log of mode 0600, of which one older file is kept; a full disk loses it."""
-    _turn_over(path)
+def append_line(path: str, line: bytes) -> None:
+    """Append a line to a log of mode 0600, keeping one older file. A full disk loses the line."""
+    _rotate_if_full(path)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -55,23 +55,23 @@ def append(path: str, line: bytes) -> None:
         return
 
 
-def _turn_over(path: str) -> None:
-    """Rename a full log, under a lock of the file that bears the name.
+def _rotate_if_full(path: str) -> None:
+    """Rename a full log to `.1`, under a lock on the file of that name.
 
-    Two processes may find it full: the second would put the new file in the place of the older one, so it
-    looks again once it has the lock. A line that was on its way goes to the older file. A log that cannot
-    be renamed grows on.
+    Two processes may find the log full. Without the second check, the one that gets the lock later would
+    replace the older file with the new, nearly empty one. A line in flight goes to the older file. A log that
+    cannot be renamed keeps growing.
     """
     try:
         if os.stat(path).st_size <= LIMIT:
             return
-        held = system_disk().try_lock(path)
-        if held is None:
+        lock = system_disk().try_lock(path)
+        if lock is None:
             return
         try:
             if os.stat(path).st_size > LIMIT:
                 os.replace(path, f"{path}.1")
         finally:
-            held.release()
+            lock.release()
     except OSError:
         return

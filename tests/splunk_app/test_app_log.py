@@ -6,7 +6,7 @@ import multiprocessing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from irmsplunk.splunk.journal import LIMIT, append
+from irmsplunk.splunk.app_log import LIMIT, append_line
 
 WRITERS, ROUNDS = 8, 12
 
@@ -15,7 +15,7 @@ def write(folder: str, number: int, together: Barrier) -> None:
     """One line in each round, all writers at once."""
     for turn in range(ROUNDS):
         together.wait(60)
-        append(f"{folder}/{turn}.log", b"%d\n" % number)
+        append_line(f"{folder}/{turn}.log", b"%d\n" % number)
 
 
 def test_processes_that_turn_over_at_once_lose_no_line(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.errors import InputError
-from irmsplunk.search import frames
+from irmsplunk.search.chunked_protocol import pieces, read_head
 
 METADATA = st.dictionaries(st.sampled_from(["finished", "action", "x"]), st.booleans() | st.text(max_size=9))
 REQUESTS = st.lists(st.tuples(METADATA, st.binary(max_size=40)), min_size=1, max_size=4)
@@ -28,8 +28,8 @@ def read(data: bytes) -> list[tuple[dict[str, object], bytes]]:
     """What the reader finds. Raises InputError."""
     stream = io.BytesIO(data)
     found = []
-    while (head := frames.read_head(stream)) is not None:
-        found.append((dict(head.metadata), b"".join(frames.pieces(stream, head.body))))
+    while (head := read_head(stream)) is not None:
+        found.append((dict(head.metadata), b"".join(pieces(stream, head.body))))
     return found
 
 

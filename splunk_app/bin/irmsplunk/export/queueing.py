@@ -1,0 +1,86 @@
+"""A table's rows into a connector's outbox, or only counted; with the refused rows, if they are wanted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from irmcore.clock import Clock
+from irmcore.delivery.connection import Connection, destination, outbox_name, save
+from irmcore.disk import system_disk
+from irmcore.intake import accept as intake
+from irmcore.intake.accept import RunResult
+from irmcore.outbox import Origin, Outbox
+from irmcore.profile import Profile
+from irmcore.shaping import reject_file
+from irmcore.shaping.readers import Table
+from irmcore.shaping.reject_file import Reject
+
+#: How the results of a search are called in messages.
+RESULTS = "search results"
+#: Seconds to wait for another search that queues rows for the same connector.
+_LOCK_WAIT = 60.0
+
+
+def connector_outbox(root: str, connection: Connection, clock: Clock) -> Outbox:
+    """The connector's outbox under ``root``; it need not exist yet."""
+    return Outbox(system_disk(), clock, f"{root}/{outbox_name(connection)}")
+
+
+def queue_rows(
+    table: Table,
+    profile: Profile,
+    outbox: Outbox,
+    connection: Connection,
+    origin: Origin,
+    *,
+    max_refused: int | None = None,
+    keep_rejects: bool = False,
+) -> tuple[RunResult, bytes]:
+    """Shape and accept all rows or none; returns the bytes of the reject file too, if they are wanted.
+
+    Raises what ``irmcore.intake.accept`` raises.
+    """
+    outbox.create()
+    save(outbox, connection)
+    accepted = intake.accept(
+        table,
+        profile,
+        outbox,
+        origin,
+        destination=destination(connection),
+        name=RESULTS,
+        max_refused=max_refused,
+        lock_timeout=_LOCK_WAIT,
+    )
+    if not keep_rejects:
+        return accepted, b""
+    rejects = b""
+    if accepted.rejects:
+        try:
+            rejects = outbox.disk.read(accepted.rejects)
+        except OSError as error:
+            warning = f"the refused rows could not be read back ({error.strerror})"
+            accepted = replace(accepted, warning=warning)
+    return accepted, rejects or reject_file.header_line()
+
+
+def dry_run(table: Table, profile: Profile, outbox: Outbox, *, keep_rejects: bool) -> tuple[RunResult, bytes]:
+    """What ``queue_rows`` would do, without writing anything. Raises InputError, DamageError."""
+    lines = [reject_file.header_line()]
+
+    def keep(reject: Reject, header: tuple[str, ...]) -> None:
+        lines.append(reject_file.line(reject, header))
+
+    accepted = intake.dry_run(
+        table,
+        profile,
+        outbox if outbox.exists() else None,
+        name=RESULTS,
+        on_reject=keep if keep_rejects else None,
+    )
+    return accepted, b"".join(lines) if keep_rejects else b""
+
+
+def read_reject_file(outbox: Outbox, path: str | None) -> bytes:
+    """The reject file of a run that was refused as a whole; empty if there is none."""
+    return outbox.disk.read(path) if path and path.startswith(outbox.path) else b""

@@ -1,0 +1,108 @@
+"""The queue through REST, so that it can be managed in Splunk Cloud too, which has no shell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from irmcore.clock import Clock
+from irmcore.disk import system_disk
+from irmcore.errors import ConfigurationError, OperatorError
+from irmcore.operations import operations
+from irmcore.operations.audit import describe
+from irmcore.operations.connectors import Connectors, profile_of
+from irmcore.operations.status import connector_status
+from irmcore.outbox import Batch, Outbox
+
+from irmsplunk.splunk import heartbeat
+
+_OUTCOMES = ("sent", "resend", "withdraw")
+
+
+class QueueRoutes:
+    """Operations on this search head's outboxes."""
+
+    def __init__(self, root: str, clock: Clock) -> None:
+        self._root = root
+        self._clock = clock
+        self._connectors = Connectors(system_disk(), clock, root)
+
+    def queue(self) -> dict[str, Any]:
+        """Every connector of this search head, and whether the sender runs."""
+        now = self._clock.now()
+        age = heartbeat.age(self._root, now)
+        return {
+            "sender": {
+                "alive": heartbeat.alive(self._root, now),
+                "seconds_since_sign_of_life": None if age is None else round(age),
+            },
+            "connectors": [self._overview(outbox) for outbox in self._connectors.outboxes()],
+        }
+
+    def _overview(self, outbox: Outbox) -> dict[str, Any]:
+        overview = {"connector": profile_of(outbox), **asdict(connector_status(outbox))}
+        del overview["path"]
+        return overview
+
+    def held(self) -> dict[str, Any]:
+        """The batches of all connectors that need a person."""
+        batches = []
+        for outbox in self._connectors.outboxes():
+            name, overview = profile_of(outbox), connector_status(outbox)
+            batches += [{"connector": name or overview.name, **asdict(item)} for item in overview.items]
+        return {"batches": batches}
+
+    def batch(self, prefix: str) -> dict[str, Any]:
+        """Everything on record about a batch, except its payload."""
+        outbox, batch = self._connectors.find_batch(prefix)
+        return describe(outbox, batch)
+
+    def resolve(self, prefix: str, form: Mapping[str, str], user: str) -> dict[str, Any]:
+        """Resolve a held batch: sent, resend or withdraw."""
+        outcome = form.get("outcome", "")
+        if outcome not in _OUTCOMES:
+            raise ConfigurationError(
+                f"`outcome` is not one of {', '.join(_OUTCOMES)}",
+                where="resolve",
+                next_step="Send outcome=sent, outcome=resend or outcome=withdraw.",
+            )
+        outbox, batch = self._connectors.find_batch(prefix)
+        return _state(operations.resolve(outbox, batch.id, outcome, who=user, why=_why(form)))
+
+    def requeue(self, prefix: str, form: Mapping[str, str], user: str) -> dict[str, Any]:
+        """Put a dead or quarantined batch back into the queue."""
+        outbox, batch = self._connectors.find_batch(prefix)
+        return _state(operations.requeue(outbox, batch.id, who=user, why=_why(form)))
+
+    def resume(self, name: str) -> dict[str, Any]:
+        """End the pause of a connector. Raises OperatorError if it has no outbox."""
+        outboxes = self._outboxes_of(name)
+        if not outboxes:
+            raise OperatorError(
+                "this connector has no outbox on this search head",
+                where=name,
+                next_step="Its first rows create one.",
+            )
+        return {"resumed": sum(operations.resume(outbox) for outbox in outboxes)}
+
+    def resume_if_paused(self, name: str) -> None:
+        """After a new secret was saved: queued batches can be sent at once."""
+        for outbox in self._outboxes_of(name):
+            operations.resume(outbox)
+
+    def _outboxes_of(self, name: str) -> list[Outbox]:
+        return [outbox for outbox in self._connectors.outboxes() if profile_of(outbox) == name]
+
+
+def _state(batch: Batch) -> dict[str, Any]:
+    return {"batch": batch.id, "state": batch.state.name if batch.state else "unknown"}
+
+
+def _why(form: Mapping[str, str]) -> str:
+    why = form.get("why", "").strip()
+    if not why:
+        raise ConfigurationError(
+            "`why` is empty", where="why", next_step="Give the reason; it is kept in the audit record."
+        )
+    return why[:500]

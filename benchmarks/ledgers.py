@@ -12,7 +12,7 @@ from pathlib import Path
 
 from irmcore.clock import SystemClock
 from irmcore.disk import PosixDisk
-from irmcore.intake import accept as intake
+from irmcore.intake.accept import accept
 from irmcore.intake.ledger.index import Ledger
 from irmcore.outbox import Destination, Origin, Outbox
 from irmcore.outbox.rowkeys import RowKey, pack, unseal
@@ -63,7 +63,7 @@ def _run(outbox: Outbox) -> dict[str, float]:
     table = mappings_table((dict(zip(FIELDS, row, strict=True)) for row in rows(ROWS, days=2)), FIELDS)
     origin, where = Origin("bench", "here", "bench"), Destination("bench", {"to": "nowhere"}, "hold")
     begin, cpu = time.perf_counter(), time.process_time()
-    done = intake.accept(table, parse(shipped_text(PROFILE), PROFILE), outbox, origin, destination=where)
+    done = accept(table, parse(shipped_text(PROFILE), PROFILE), outbox, origin, destination=where)
     taken = {"wall": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
     if done.counts.shaped != ROWS:
         sys.exit(f"the run was not what it should be: {done.counts}")

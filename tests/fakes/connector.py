@@ -14,8 +14,8 @@ from irmcore.clock import Clock
 from irmcore.delivery.sender import Report, Sender, Service
 from irmcore.disk import Disk
 from irmcore.http.upload import Transport
-from irmcore.intake import accept as intake
-from irmcore.intake.accept import RunResult
+from irmcore.intake.accept import accept
+from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Destination, Origin, Outbox, states
 from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
 from irmcore.outbox.rowkeys import unpack
@@ -79,9 +79,7 @@ class Connector:
         """Hand rows over, as `irmexport send` does."""
         text = "\n".join(["User,When,Score,Note", *lines, ""])
         table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="rows.csv")
-        return intake.accept(
-            table, self.profile, self.outbox, ORIGIN, destination=self.where, lock_timeout=0.0
-        )
+        return accept(table, self.profile, self.outbox, ORIGIN, destination=self.where, lock_timeout=0.0)
 
     def sender(self, transport: Transport, *, in_flight: int = 1) -> Sender:
         service = Service(

@@ -17,8 +17,8 @@ from irmcore.delivery.connection import Connection
 from irmcore.delivery.sender import Report, Sender
 from irmcore.disk import PosixDisk
 from irmcore.http import credentials
-from irmcore.intake import accept as intake
-from irmcore.intake.accept import RunResult
+from irmcore.intake.accept import accept
+from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Batch, Origin, Outbox
 from irmcore.profile import Profile
 from irmcore.shaping.readers import csv_table
@@ -81,7 +81,7 @@ class Rig:
         table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="rows.csv")
         where = connections.destination(self.connection)
         at = self.profile.at(self.connection.connector)
-        return intake.accept(table, at, self.outbox, ORIGIN, destination=where)
+        return accept(table, at, self.outbox, ORIGIN, destination=where)
 
     def sender(
         self, change: Callable[[Connection], Connection] = lambda same: same, **service: Any

@@ -31,7 +31,7 @@ from irmcore.errors import OperatorError, OutboxBusy
 from irmcore.http import auth
 from irmcore.http import upload as transport
 from irmcore.http.credentials import Secret
-from irmcore.intake import accept as intake
+from irmcore.intake.accept import accept
 from irmcore.operations import operations
 from irmcore.operations.connectors import Connectors
 from irmcore.outbox import Origin, Outbox
@@ -106,7 +106,7 @@ class Worker:
         text = "\n".join([HEADER, *(line(number) for number in range(first, first + count)), ""])
         table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="rows.csv")
         where = connections.destination(self.connection)
-        intake.accept(table, self.profile, self.outbox, Origin("t", "h", "tests"), destination=where)
+        accept(table, self.profile, self.outbox, Origin("t", "h", "tests"), destination=where)
         self.tell("accepted", first, count)
 
     def drain(self) -> Report:

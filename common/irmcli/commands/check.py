@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import click
-from irmcore.intake import accept as intake
+from irmcore.intake.dry_run import dry_run
 from irmcore.shaping.reject_file import Reject
 from irmcore.shaping.text import hazards
 
@@ -45,9 +45,7 @@ def command(ctx: click.Context, file: str, profile_name: str, form: str, show: i
             found.update(hazards(field))
 
     with source.table(file, profile, form) as table, output.progress("checking") as progress:
-        done = intake.dry_run(
-            table, profile, None, name=file, on_reject=on_reject, on_row=on_row, progress=progress
-        )
+        done = dry_run(table, profile, None, name=file, on_reject=on_reject, on_row=on_row, progress=progress)
     shaped.show(output, done, dry=True)
     lines = [(r.line, r.column or "(row)", r.code) for r in refused]
     output.table(f"The first {len(lines)} refused rows", ("line", "column", "reason"), lines)

@@ -13,8 +13,8 @@ import click
 from irmcore import profile as profiles
 from irmcore.clouds import CLOUDS
 from irmcore.errors import ConfigurationError, InputError, ProfileError
-from irmcore.intake import accept as intake
-from irmcore.intake.accept import RunResult
+from irmcore.intake.dry_run import dry_run
+from irmcore.intake.run_result import RunResult
 from irmcore.profile.model import PLACEHOLDER
 
 from irmcli.exit_codes import DONE, ROWS_REFUSED
@@ -253,7 +253,7 @@ def _try(text: str, target: Path, sample: str) -> RunResult:
     except ProfileError as error:
         raise _unwritten(error, sample) from None
     with source.table(sample, profile, "auto") as table:
-        return intake.dry_run(table, profile, None, name=sample)
+        return dry_run(table, profile, None, name=sample)
 
 
 def _unwritten(error: ProfileError, sample: str) -> ConfigurationError:

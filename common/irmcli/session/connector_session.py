@@ -14,9 +14,10 @@ from irmcore.delivery.connection import Connection
 from irmcore.delivery.sender import Report, Service
 from irmcore.disk import system_disk
 from irmcore.errors import IrmError
-from irmcore.intake import accept as intake
-from irmcore.intake.accept import RunResult
+from irmcore.intake.accept import accept
+from irmcore.intake.dry_run import dry_run
 from irmcore.intake.pipeline import Progress
+from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Outbox
 from irmcore.profile import Profile
 from irmcore.shaping.readers import Table
@@ -72,9 +73,9 @@ class ConnectorSession:
         max_refused: int | None = None,
         progress: Progress | None = None,
     ) -> RunResult:
-        """Shape rows and keep them durably. Raises as `intake.accept`."""
+        """Shape rows and keep them durably. Raises as `accept`."""
         self.prepare()
-        return intake.accept(
+        return accept(
             table,
             self._profile,
             self.outbox,
@@ -87,7 +88,7 @@ class ConnectorSession:
 
     def dry_run(self, table: Table, *, name: str, progress: Progress | None = None) -> RunResult:
         """The same, writing nothing."""
-        return intake.dry_run(table, self._profile, self.outbox, name=name, progress=progress)
+        return dry_run(table, self._profile, self.outbox, name=name, progress=progress)
 
     def show(self, done: RunResult, *, dry: bool) -> None:
         """Tell what became of the rows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from irmcore.intake.accept import RunResult
+from irmcore.intake.run_result import RunResult
 from irmcore.reasons import REASONS
 
 from irmcli.output import Output, count

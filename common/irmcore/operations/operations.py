@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from irmcore.delivery import circuit_breaker
 from irmcore.delivery.breaker_store import load_breaker, store_breaker
 from irmcore.errors import BatchDamaged, OperatorError, OutboxBusy
-from irmcore.intake import accept as intake
+from irmcore.intake.ledger.recovery import open_ledger
 from irmcore.outbox import Batch, Outbox, states
 from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
 from irmcore.outbox.retention import BATCH_SECONDS, PAYLOAD_SECONDS, delete_expired
@@ -84,13 +84,13 @@ def _withdraw(outbox: Outbox, batch: Batch, who: str, why: str) -> Batch:
         )
     try:
         rows = _rows_of(outbox, batch)
-        ledger = intake.open_ledger(outbox)
+        ledger = open_ledger(outbox)
         # Announced first, so that the ledger forgets the rows even if this process dies half way.
-        ledger.announce(batch.id, [batch.id])
+        ledger.announcements.announce(batch.id, [batch.id])
         batch = write_withdrawn(outbox, batch)
         record_event(outbox, batch, {"event": "withdrawn", "by": who, "why": why})
         ledger.remove(rows)
-        ledger.discard(batch.id)
+        ledger.announcements.discard(batch.id)
         move_to_done(outbox, batch)
     finally:
         lock.release()

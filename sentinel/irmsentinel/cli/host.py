@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 import click
-from irmcore.intake.accept import RunResult
+from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Outbox
 from irmcore.shaping.readers import Table
 

@@ -18,8 +18,9 @@ from irmcore.clock import iso
 from irmcore.counts import Counts
 from irmcore.errors import ConfigurationError, IrmError, OutboxBusy, WaitError
 from irmcore.http.auth import TokenTrouble
-from irmcore.intake import accept as intake
+from irmcore.intake.commit import commit, disk_error, wait_for_intake_lock
 from irmcore.intake.ledger.index import Ledger
+from irmcore.intake.ledger.recovery import open_ledger
 from irmcore.outbox import Draft, Origin, Outbox, Run, Staging, runs
 from irmcore.outbox.retention import sweep
 from irmcore.outbox.rowkeys import KEY_BYTES, RowKey, pack
@@ -128,7 +129,7 @@ class Collector:
         except TokenTrouble as trouble:
             raise no_token(trouble) from None
         except OSError as error:
-            raise intake.disk_error(error, self.outbox.path, in_part=True) from error
+            raise disk_error(error, self.outbox.path, in_part=True) from error
         finally:
             lock.release()
 
@@ -299,7 +300,7 @@ class _Run:
         if not self._items:
             return
         if self._rows:
-            lock = intake.wait_for_intake_lock(self._outbox)
+            lock = wait_for_intake_lock(self._outbox)
             try:
                 self._accept()
             finally:
@@ -314,7 +315,7 @@ class _Run:
     def _accept(self) -> None:
         outbox = self._outbox
         sweep(outbox)
-        known = intake.open_ledger(outbox)
+        known = open_ledger(outbox)
         fresh: dict[bytes, Row] = {}
         for row in self._rows:
             if row.key not in fresh and not known.day(row.day).has(_key(row)):
@@ -340,7 +341,7 @@ class _Run:
             names = staging.ids()
             profile = {"name": self._of.target.name, "sha256": self._options.fingerprint}
             run = Run(runs.new_run_id(self._started), outbox.clock.now(), self._origin(), profile, counts)
-            warning = intake.commit(outbox, staging, known, run)
+            warning = commit(outbox, staging, known, run)
         self._done.batches += len(names)
         self._done.warning = warning or self._done.warning
 

@@ -13,7 +13,7 @@ from irmcore.clock import Clock
 from irmcore.delivery.sender import Sender
 from irmcore.disk import Disk
 from irmcore.errors import IrmError, OutboxBusy
-from irmcore.intake import accept as intake
+from irmcore.intake.commit import disk_error
 from irmcore.operations.connectors import Connectors
 from irmcore.operations.status import ConnectorStatus, connector_status
 from irmcore.outbox import Origin, Outbox
@@ -87,7 +87,7 @@ class CollectorService:
         try:
             return self._round(backfill=backfill, progress=progress)
         except OSError as error:
-            raise intake.disk_error(error, self.outbox.path, in_part=True) from error
+            raise disk_error(error, self.outbox.path, in_part=True) from error
         finally:
             self.feed.close()  # until the next round nobody needs its connections
 

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from irmcore.clock import Clock, SystemClock
 from irmcore.counts import Counts
 from irmcore.errors import ConfigurationError, DamageError, DataError
-from irmcore.intake.accept import RunResult
+from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Outbox
 from irmcore.shaping.blocks import BLOCK_ROWS, Block, Rows, next_block_rows
 from irmcore.shaping.readers import Table

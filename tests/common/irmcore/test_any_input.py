@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from irmcore.counts import Counts
 from irmcore.delivery import connection
 from irmcore.errors import BatchDamaged, DamageError, InputError, UnknownFormat
-from irmcore.intake import accept as intake
+from irmcore.intake.accept import accept
+from irmcore.intake.dry_run import dry_run
 from irmcore.operations.audit import audit
 from irmcore.operations.connectors import Connectors, profile_of
 from irmcore.outbox import Batch, manifest, rowkeys, state_file
@@ -87,10 +88,8 @@ def accepted(read: Callable[[bytes], Table], data: bytes) -> None:
     connector = Connector(disk, FakeClock())
     going: list[tuple[str, ...]] = []
     try:
-        dry = intake.dry_run(read(data), small_profile(), None, on_row=going.append)
-        done = intake.accept(
-            read(data), small_profile(), connector.outbox, ORIGIN, destination=connector.where
-        )
+        dry = dry_run(read(data), small_profile(), None, on_row=going.append)
+        done = accept(read(data), small_profile(), connector.outbox, ORIGIN, destination=connector.where)
     except InputError:
         assert disk.names(f"{connector.outbox.path}/ready") == []
         return

@@ -40,7 +40,7 @@ _UNKNOWN = 32_000
 _SLICE = 4_096
 
 
-class Records:
+class HashIndex:
     """Records of ``width`` bytes; the number of each stands ``at`` so many bytes, big-endian, in eight."""
 
     def __init__(self, width: int, at: int = 0, data: bytes | None = None) -> None:

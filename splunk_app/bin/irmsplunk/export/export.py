@@ -14,13 +14,13 @@ from typing import Callable
 from irmcore.clock import Clock
 from irmcore.counts import Counts
 from irmcore.errors import ConfigurationError, IrmError, TooManyRefused
-from irmcore.intake.accept import RunResult
+from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Outbox
 from irmcore.profile import Profile
 
 from irmsplunk.export.fields import with_fields
 from irmsplunk.export.messages import WARN, count_messages, status_message
-from irmsplunk.export.queueing import RESULTS, connector_outbox, dry_run, queue_rows, read_reject_file
+from irmsplunk.export.queueing import RESULTS, connector_outbox, dry_run_rows, queue_rows, read_reject_file
 from irmsplunk.export.run_status import RunStatus, wait_for_receipt
 from irmsplunk.export.search import Search
 from irmsplunk.export.spool import Spool
@@ -80,7 +80,7 @@ class Export:
             return _nothing(dry_run=request.dry_run)
         outbox = connector_outbox(self._paths.outbox, connector.connection, self._clock)
         if request.dry_run:
-            accepted, rejects = dry_run(table, profile, outbox, keep_rejects=request.keep_rejects)
+            accepted, rejects = dry_run_rows(table, profile, outbox, keep_rejects=request.keep_rejects)
             status = RunStatus("dry run")
         else:
             _refuse_placeholders(profile)

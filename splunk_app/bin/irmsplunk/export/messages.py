@@ -6,7 +6,7 @@ import os
 import traceback
 
 from irmcore.errors import IrmError
-from irmcore.intake.accept import RunResult
+from irmcore.intake.run_result import RunResult
 from irmcore.reasons import REASONS
 
 from irmsplunk.export.run_status import RunStatus

@@ -7,8 +7,9 @@ from dataclasses import replace
 from irmcore.clock import Clock
 from irmcore.delivery.connection import Connection, destination, outbox_name, save
 from irmcore.disk import system_disk
-from irmcore.intake import accept as intake
-from irmcore.intake.accept import RunResult
+from irmcore.intake.accept import accept
+from irmcore.intake.dry_run import dry_run
+from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Origin, Outbox
 from irmcore.profile import Profile
 from irmcore.shaping import reject_file
@@ -42,7 +43,7 @@ def queue_rows(
     """
     outbox.create()
     save(outbox, connection)
-    accepted = intake.accept(
+    accepted = accept(
         table,
         profile,
         outbox,
@@ -64,14 +65,16 @@ def queue_rows(
     return accepted, rejects or reject_file.header_line()
 
 
-def dry_run(table: Table, profile: Profile, outbox: Outbox, *, keep_rejects: bool) -> tuple[RunResult, bytes]:
+def dry_run_rows(
+    table: Table, profile: Profile, outbox: Outbox, *, keep_rejects: bool
+) -> tuple[RunResult, bytes]:
     """What ``queue_rows`` would do, without writing anything. Raises InputError, DamageError."""
     lines = [reject_file.header_line()]
 
     def keep(reject: Reject, header: tuple[str, ...]) -> None:
         lines.append(reject_file.line(reject, header))
 
-    accepted = intake.dry_run(
+    accepted = dry_run(
         table,
         profile,
         outbox if outbox.exists() else None,

@@ -11,7 +11,7 @@ from typing import Callable
 from irmcore.advice import advice
 from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.circuit_breaker import CLOSED, PAUSED
-from irmcore.intake.accept import RunResult
+from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Outbox, states
 from irmcore.outbox.batch_files import read_manifest, read_payload
 from irmcore.outbox.manifest import batch_id

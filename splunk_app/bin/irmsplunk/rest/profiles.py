@@ -12,7 +12,7 @@ from typing import Any
 
 from irmcore import profile as profiles
 from irmcore.errors import ConfigurationError, IrmError
-from irmcore.intake import accept as intake
+from irmcore.intake.dry_run import dry_run
 from irmcore.profile import Profile
 from irmcore.reasons import REASONS
 from irmcore.shaping import readers
@@ -82,7 +82,7 @@ def preview(profile: Profile, sample: str) -> dict[str, Any]:
         table = readers.json_lines_table(stream, fields, name="sample")
     else:
         table = readers.csv_table(stream, name="sample", ragged=profile.ragged)
-    result = intake.dry_run(table, profile, None, name="sample", on_row=keep, on_reject=refuse)
+    result = dry_run(table, profile, None, name="sample", on_row=keep, on_reject=refuse)
     return {
         "header": [column.header for column in profile.columns],
         "rows": shaped,

@@ -17,7 +17,7 @@ from irmcli.wizard.sample import sample
 from irmcli.wizard.steps import sections
 from irmcore import profile as profiles
 from irmcore.clouds import CLOUDS
-from irmcore.intake import accept as intake
+from irmcore.intake.dry_run import dry_run
 from irmcore.profile import Profile
 from irmcore.shaping.readers import csv_table
 
@@ -54,7 +54,7 @@ def test_the_sample_passes_the_profiles_own_checks(name: str) -> None:
     source = profile.column("source")
     values = source.related_values if source else ()
     text = sample(profile.columns, values)
-    done = intake.dry_run(csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="s"), profile, None)
+    done = dry_run(csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="s"), profile, None)
     assert (done.counts.rejected, done.counts.merged) == (0, 0)
     assert done.counts.shaped >= 3
     assert all(value in text for value in values)

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from irmcore.counts import Counts
 from irmcore.disk import PosixDisk
 from irmcore.errors import DamageError, InputError, OutboxBusy, OutboxFull, TooManyRefused
-from irmcore.intake import accept as intake
-from irmcore.intake.accept import RunResult
+from irmcore.intake.accept import accept
+from irmcore.intake.dry_run import dry_run
+from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Destination, Origin, Outbox
 from irmcore.outbox.batch_files import read_manifest
 from irmcore.profile import Limits, Profile, parse, shipped_text
@@ -55,10 +56,12 @@ def table(text: str, ragged: str = "refuse") -> Table:
     return csv_table(stream, name="in.csv", ragged=ragged)
 
 
-def accept(outbox: Outbox, text: str, of: Profile | None = None, max_refused: int | None = None) -> RunResult:
+def accept_rows(
+    outbox: Outbox, text: str, of: Profile | None = None, max_refused: int | None = None
+) -> RunResult:
     """What becomes of a CSV text; the line ends are as they come, the header is the small profile's."""
     rows = table(HEADER + text)
-    return intake.accept(
+    return accept(
         rows, of or profile(), outbox, ORIGIN, destination=WHERE, name="in.csv", max_refused=max_refused
     )
 
@@ -90,7 +93,7 @@ def example(outbox: Outbox, name: str) -> RunResult:
     """What becomes of an example of Microsoft's page with its shipped profile."""
     of = parse(shipped_text(name), f"{name}.yaml")
     with (EXAMPLES / f"{name}.csv").open("rb") as file:
-        return intake.accept(
+        return accept(
             csv_table(file, name="in.csv", ragged=of.ragged),
             of,
             outbox,
@@ -159,7 +162,7 @@ MONDAY = "2023-04-24T05:52:56Z"
 
 def test_identical_rows_are_merged(outbox: Outbox) -> None:
     """Rows that are the same in canonical form are sent once and counted."""
-    done = accept(
+    done = accept_rows(
         outbox,
         f"sarad@contoso.com,{MONDAY},9,x\r\n"
         "SaraD@Contoso.com,2023-04-24T07:52:56+02:00,9.0,x\r\n"
@@ -172,8 +175,8 @@ def test_identical_rows_are_merged(outbox: Outbox) -> None:
 def test_one_late_row_sends_the_delta_alone(outbox: Outbox) -> None:
     """A file that has grown by a row at its head sends that row; no accepted row moves."""
     rows = [f"u{number}@contoso.com,{MONDAY},{number},x\r\n" for number in range(20)]
-    first = accept(outbox, "".join(rows))
-    second = accept(outbox, f"late@contoso.com,{MONDAY},1,x\r\n" + "".join(rows))
+    first = accept_rows(outbox, "".join(rows))
+    second = accept_rows(outbox, f"late@contoso.com,{MONDAY},1,x\r\n" + "".join(rows))
     assert first.counts == Counts(read=20, shaped=20)
     assert second.counts == Counts(read=21, shaped=1, skipped=20)
     ((user, _, _, _),) = rows_sent(outbox, second)
@@ -183,16 +186,16 @@ def test_one_late_row_sends_the_delta_alone(outbox: Outbox) -> None:
 def test_another_order_sends_nothing(outbox: Outbox) -> None:
     """The same rows in another order are known."""
     rows = [f"u{number % 3}@contoso.com,{MONDAY},{number},x\r\n" for number in range(20)]
-    accept(outbox, "".join(rows))
-    assert accept(outbox, "".join(reversed(rows))).counts == Counts(read=20, skipped=20)
+    accept_rows(outbox, "".join(rows))
+    assert accept_rows(outbox, "".join(reversed(rows))).counts == Counts(read=20, skipped=20)
 
 
 def test_rows_are_known_over_many_runs_and_days(outbox: Outbox) -> None:
     """What was accepted in any earlier run is known, whatever its event date."""
     days = [f"u@contoso.com,20{year:02d}-02-28T23:59:59.999999Z,1,x\r\n" for year in range(0, 30, 7)]
     for day in days:
-        assert accept(outbox, day).counts == Counts(read=1, shaped=1)
-    assert accept(outbox, "".join(days)).counts == Counts(read=5, skipped=5)
+        assert accept_rows(outbox, day).counts == Counts(read=1, shaped=1)
+    assert accept_rows(outbox, "".join(days)).counts == Counts(read=5, skipped=5)
 
 
 def test_another_job_knows_nothing(tmp_path: Path) -> None:
@@ -202,8 +205,8 @@ def test_another_job_knows_nothing(tmp_path: Path) -> None:
         Outbox(PosixDisk(), FakeClock(), f"{tmp_path}/a"),
         Outbox(PosixDisk(), FakeClock(), f"{tmp_path}/b"),
     )
-    assert accept(first, row).counts.shaped == 1
-    assert accept(second, row, profile(job="22222222-1111-1111-1111-111111111111")).counts.shaped == 1
+    assert accept_rows(first, row).counts.shaped == 1
+    assert accept_rows(second, row, profile(job="22222222-1111-1111-1111-111111111111")).counts.shaped == 1
 
 
 @pytest.mark.parametrize(
@@ -213,8 +216,8 @@ def test_another_job_knows_nothing(tmp_path: Path) -> None:
 def test_a_changed_threshold(policy: str, counts: Counts, sent: int, outbox: Outbox) -> None:
     """A row that comes again with its threshold changed is sent or skipped as ``on_change`` says."""
     of = profile(f"on_change: {policy}\n")
-    accept(outbox, f"sarad@contoso.com,{MONDAY},9,x\r\nbradh@contoso.com,{MONDAY},9,x\r\n", of)
-    done = accept(outbox, f"sarad@contoso.com,{MONDAY},10,x\r\nbradh@contoso.com,{MONDAY},9,x\r\n", of)
+    accept_rows(outbox, f"sarad@contoso.com,{MONDAY},9,x\r\nbradh@contoso.com,{MONDAY},9,x\r\n", of)
+    done = accept_rows(outbox, f"sarad@contoso.com,{MONDAY},10,x\r\nbradh@contoso.com,{MONDAY},9,x\r\n", of)
     assert (done.counts, done.changed) == (counts, 1)
     assert len(rows_sent(outbox, done)) == sent
 
@@ -222,14 +225,14 @@ def test_a_changed_threshold(policy: str, counts: Counts, sent: int, outbox: Out
 def test_a_refused_row_is_not_a_changed_one(outbox: Outbox) -> None:
     """A row with another threshold that `collisions: reject` refuses is counted as refused alone."""
     of = profile("collisions: {policy: reject}\n")
-    accept(outbox, f"sarad@contoso.com,{MONDAY},1,a\r\n", of)
-    again = accept(outbox, f"sarad@contoso.com,{MONDAY},2,a\r\n", of)
+    accept_rows(outbox, f"sarad@contoso.com,{MONDAY},1,a\r\n", of)
+    again = accept_rows(outbox, f"sarad@contoso.com,{MONDAY},2,a\r\n", of)
     assert (again.counts, again.changed) == (Counts(read=1, rejected=1), 0)
 
 
 def test_two_thresholds_in_one_run(outbox: Outbox) -> None:
     """``on_change`` is about what was accepted before: two rows of one run are two rows."""
-    done = accept(
+    done = accept_rows(
         outbox,
         f"sarad@contoso.com,{MONDAY},9,x\r\nsarad@contoso.com,{MONDAY},10,x\r\n",
         profile("on_change: skip\n"),
@@ -247,7 +250,7 @@ THREE = (
 @pytest.mark.parametrize(("step", "window"), [("1us", 19), ("1ms", 16), ("1s", 13)])
 def test_spreading(step: str, window: int, outbox: Outbox) -> None:
     """Rows of a user and time go out at different times within the second, the minute or the hour."""
-    done = accept(outbox, THREE, profile(f"collisions: {{policy: spread, step: {step}}}\n"))
+    done = accept_rows(outbox, THREE, profile(f"collisions: {{policy: spread, step: {step}}}\n"))
     times = [time for _, time, _, _ in rows_sent(outbox, done)]
     assert done.counts == Counts(read=3, shaped=3)
     assert len(set(times)) == 3
@@ -262,11 +265,11 @@ def test_spreading_respects_what_was_accepted(outbox: Outbox) -> None:
         rows = [
             f"sarad@contoso.com,{MONDAY},{number},x\r\n" for number in range(part * 1200, part * 1200 + 1200)
         ]
-        done = accept(outbox, "".join(rows), of)
+        done = accept_rows(outbox, "".join(rows), of)
         assert done.counts == Counts(read=1200, shaped=1200)
         times |= {time for _, time, _, _ in rows_sent(outbox, done)}
     assert len(times) == 3600
-    done = accept(outbox, f"sarad@contoso.com,{MONDAY},3600,x\r\nbradh@contoso.com,{MONDAY},1,x\r\n", of)
+    done = accept_rows(outbox, f"sarad@contoso.com,{MONDAY},3600,x\r\nbradh@contoso.com,{MONDAY},1,x\r\n", of)
     assert done.counts == Counts(read=2, shaped=1, rejected=1)
     assert done.reasons == {("", "no-free-slot"): 1}
 
@@ -274,24 +277,24 @@ def test_spreading_respects_what_was_accepted(outbox: Outbox) -> None:
 def test_reject(outbox: Outbox) -> None:
     """With `reject` the first row of a user and time is sent, the others are refused, also in later runs."""
     of = profile("collisions: {policy: reject}\n")
-    first = accept(outbox, THREE, of)
+    first = accept_rows(outbox, THREE, of)
     assert (first.counts, first.reasons) == (Counts(read=3, shaped=1, rejected=2), {("", "collision"): 2})
     assert rows_sent(outbox, first) == [("sarad@contoso.com", "2023-04-24T05:52:56.000000+00:00", "5", "a")]
-    second = accept(outbox, THREE, of)
+    second = accept_rows(outbox, THREE, of)
     assert second.counts == Counts(read=3, skipped=1, rejected=2)
 
 
 def test_keep_greatest(outbox: Outbox) -> None:
     """With `keep-greatest` the row with the greatest threshold is sent at its own time; others are merged."""
     of = profile("collisions: {policy: keep-greatest}\n")
-    first = accept(outbox, THREE + f"bradh@contoso.com,{MONDAY},1,d\r\n", of)
+    first = accept_rows(outbox, THREE + f"bradh@contoso.com,{MONDAY},1,d\r\n", of)
     assert (first.counts, first.reasons) == (Counts(read=4, shaped=2, merged=2), {})
     assert rows_sent(outbox, first) == [
         ("sarad@contoso.com", "2023-04-24T05:52:56.000000+00:00", "9", "b"),
         ("bradh@contoso.com", "2023-04-24T05:52:56.000000+00:00", "1", "d"),
     ]
-    assert accept(outbox, THREE, of).counts == Counts(read=3, merged=2, skipped=1)
-    greater = accept(outbox, THREE + f"sarad@contoso.com,{MONDAY},11,e\r\n", of)
+    assert accept_rows(outbox, THREE, of).counts == Counts(read=3, merged=2, skipped=1)
+    greater = accept_rows(outbox, THREE + f"sarad@contoso.com,{MONDAY},11,e\r\n", of)
     assert greater.counts == Counts(read=4, shaped=1, merged=3)
     assert rows_sent(outbox, greater) == [
         ("sarad@contoso.com", "2023-04-24T05:52:56.000000+00:00", "11", "e")
@@ -304,7 +307,7 @@ def test_keep_greatest(outbox: Outbox) -> None:
 def test_five_thousand_rows_a_batch(outbox: Outbox) -> None:
     """A batch has at most 5,000 rows, and the last one the rest."""
     rows = [f"u{number}@contoso.com,{MONDAY},1,\r\n" for number in range(10_001)]
-    done = accept(outbox, "".join(rows))
+    done = accept_rows(outbox, "".join(rows))
     assert done.sizes == (5000, 5000, 1)
     assert [payload.count("\r\n") for payload in payloads(outbox, done)] == [5001, 5001, 2]
     assert [row[0] for row in rows_sent(outbox, done)] == [
@@ -317,7 +320,7 @@ def test_the_bytes_of_a_batch(outbox: Outbox) -> None:
     of = replace(profile(), limits=Limits(rows=5000, bytes=10_000))
     rows = [f"u{number}@contoso.com,{MONDAY},1,{'x' * 3000}\r\n" for number in range(7)]
     rows.insert(2, f"big@contoso.com,{MONDAY},1,{'x' * 10_000}\r\n")
-    done = accept(outbox, "".join(rows), of)
+    done = accept_rows(outbox, "".join(rows), of)
     assert done.counts == Counts(read=8, shaped=7, rejected=1)
     assert done.reasons == {("", "row-too-large"): 1}
     assert done.sizes == (3, 3, 1)
@@ -326,7 +329,7 @@ def test_the_bytes_of_a_batch(outbox: Outbox) -> None:
 
 def test_no_rows(outbox: Outbox) -> None:
     """A file with a header alone is a run without batches, and on record."""
-    done = accept(outbox, "")
+    done = accept_rows(outbox, "")
     assert (done.counts, done.batches, done.rejects) == (Counts(), (), None)
     assert Path(outbox.path, "runs", f"{done.run}.json").exists()
 
@@ -342,7 +345,7 @@ def test_memory_stays_flat(outbox: Outbox) -> None:
 
     tracemalloc.start()
     try:
-        done = intake.accept(
+        done = accept(
             Table(("user", "time", "score", "note"), rows()), profile(), outbox, ORIGIN, destination=WHERE
         )
         _, peak = tracemalloc.get_traced_memory()
@@ -365,7 +368,7 @@ BAD = (
 
 def test_the_reject_file(outbox: Outbox) -> None:
     """Each refused row stands in the reject file with its line, column, reason, advice and itself."""
-    done = accept(outbox, BAD)
+    done = accept_rows(outbox, BAD)
     assert done.counts == Counts(read=5, shaped=1, rejected=4)
     assert done.reasons == {
         ("user", "upn-without-domain"): 1,
@@ -394,7 +397,7 @@ def test_the_reject_file(outbox: Outbox) -> None:
 
 def test_a_line_that_cannot_be_divided(outbox: Outbox) -> None:
     """A line with a stray quote stands in the reject file as it came, so that it can be put right."""
-    done = accept(outbox, f'"sarad"@contoso.com,{MONDAY},1,x\r\n')
+    done = accept_rows(outbox, f'"sarad"@contoso.com,{MONDAY},1,x\r\n')
     assert done.rejects is not None
     with Path(done.rejects).open(newline="") as file:
         (found,) = csv.DictReader(file)
@@ -407,7 +410,7 @@ def test_a_line_that_cannot_be_divided(outbox: Outbox) -> None:
 def test_many_refused_rows(outbox: Outbox) -> None:
     """More refused rows than are kept in memory stand in the reject file, each once and in order."""
     rows = [f"u{number},{MONDAY},1,\r\n" for number in range(4_100)]
-    done = accept(outbox, "".join(rows))
+    done = accept_rows(outbox, "".join(rows))
     assert done.rejects is not None
     with Path(done.rejects).open(newline="") as file:
         found = [row[0] for row in csv.reader(file)]
@@ -417,7 +420,7 @@ def test_many_refused_rows(outbox: Outbox) -> None:
 def test_too_many_refused_rows(outbox: Outbox) -> None:
     """Over the limit nothing is accepted, the reject file is kept, and at the limit all the rest is."""
     with pytest.raises(TooManyRefused) as caught:
-        accept(outbox, BAD, max_refused=3)
+        accept_rows(outbox, BAD, max_refused=3)
     assert caught.value.where is not None
     assert str(caught.value) == (
         f"{caught.value.where}: 4 of 5 rows were refused, more than the 3 allowed; nothing was accepted. "
@@ -426,7 +429,7 @@ def test_too_many_refused_rows(outbox: Outbox) -> None:
     assert Path(caught.value.where).read_bytes().count(b"\r\n") == 5
     assert outbox.ready() == []
     assert left(outbox) == []
-    done = accept(outbox, BAD, max_refused=4)
+    done = accept_rows(outbox, BAD, max_refused=4)
     assert done.counts == Counts(read=5, shaped=1, rejected=4)
 
 
@@ -434,21 +437,21 @@ def test_a_file_that_breaks_off(outbox: Outbox) -> None:
     """An input whose end cannot be divided into rows accepts none, however many were good."""
     rows = [f"u{number}@contoso.com,{MONDAY},1,\r\n" for number in range(6_000)]
     with pytest.raises(InputError) as caught:
-        accept(outbox, "".join(rows) + f'sarad@contoso.com,{MONDAY},1,"open\r\n')
+        accept_rows(outbox, "".join(rows) + f'sarad@contoso.com,{MONDAY},1,"open\r\n')
     assert caught.value.where == "in.csv:6002"
     assert outbox.ready() == []
     assert left(outbox) == []
-    assert accept(outbox, "".join(rows)).counts.shaped == 6_000
+    assert accept_rows(outbox, "".join(rows)).counts.shaped == 6_000
 
 
 def test_no_value_of_a_row_is_in_a_message(outbox: Outbox) -> None:
     """What is raised for bad input quotes no row."""
     rows = f"hunter2,{MONDAY},1,hunter2\r\n"
     with pytest.raises(TooManyRefused) as caught:
-        accept(outbox, rows, max_refused=0)
+        accept_rows(outbox, rows, max_refused=0)
     assert "hunter2" not in str(caught.value)
     with pytest.raises(InputError) as broken:
-        accept(outbox, rows + f'x,{MONDAY},1,"hunter2')
+        accept_rows(outbox, rows + f'x,{MONDAY},1,"hunter2')
     assert "hunter2" not in str(broken.value)
 
 
@@ -457,7 +460,7 @@ def test_no_value_of_a_row_is_in_a_message(outbox: Outbox) -> None:
 
 def test_the_manifest_of_a_batch(outbox: Outbox) -> None:
     """A batch's manifest says who sent what by which profile, and what became of the whole run."""
-    accept(outbox, f"old@contoso.com,{MONDAY},1,\r\n")
+    accept_rows(outbox, f"old@contoso.com,{MONDAY},1,\r\n")
     of = replace(profile(), limits=Limits(rows=2, bytes=1_000_000))
     text = (
         f"old@contoso.com,{MONDAY},1,\r\n"
@@ -467,7 +470,7 @@ def test_the_manifest_of_a_batch(outbox: Outbox) -> None:
         f"c@contoso.com,{MONDAY},1,\r\n"
         f"bad,{MONDAY},1,\r\n"
     )
-    done = accept(outbox, text, of)
+    done = accept_rows(outbox, text, of)
     manifests = [read_manifest(outbox, outbox.get(batch)) for batch in done.batches]
     assert [(m.part, m.parts, m.rows) for m in manifests] == [(1, 2, 2), (2, 2, 1)]
     for found in manifests:
@@ -490,7 +493,7 @@ def test_progress_is_told(outbox: Outbox) -> None:
     """While rows are read, their number is told every 2,000."""
     told: list[int] = []
     text = HEADER + "".join(f"u{number}@contoso.com,{MONDAY},1,\r\n" for number in range(4_001))
-    intake.accept(table(text), profile(), outbox, ORIGIN, destination=WHERE, progress=told.append)
+    accept(table(text), profile(), outbox, ORIGIN, destination=WHERE, progress=told.append)
     assert told == [2000, 4000]
 
 
@@ -499,11 +502,11 @@ def test_progress_is_told(outbox: Outbox) -> None:
 
 def test_a_dry_run_writes_nothing(outbox: Outbox) -> None:
     """A dry run says what a real one would do, down to each row, and leaves every file as it was."""
-    accept(outbox, f"sarad@contoso.com,{MONDAY},5,a\r\n")
+    accept_rows(outbox, f"sarad@contoso.com,{MONDAY},5,a\r\n")
     before = everything(outbox)
     rows: list[tuple[str, ...]] = []
     refused: list[Reject] = []
-    dry = intake.dry_run(
+    dry = dry_run(
         table(HEADER + THREE + f"bad,{MONDAY},1,\r\n"),
         profile(),
         outbox,
@@ -515,7 +518,7 @@ def test_a_dry_run_writes_nothing(outbox: Outbox) -> None:
     assert (dry.run, dry.batches, dry.rejects, dry.sizes) == ("", (), None, (2,))
     assert dry.counts == Counts(read=4, shaped=2, skipped=1, rejected=1)
     assert refused == [Reject(5, "user", "upn-without-domain", ("bad", MONDAY, "1", ""))]
-    done = accept(outbox, THREE + f"bad,{MONDAY},1,\r\n")
+    done = accept_rows(outbox, THREE + f"bad,{MONDAY},1,\r\n")
     assert (done.counts, done.sizes, done.reasons) == (dry.counts, dry.sizes, dry.reasons)
     assert rows_sent(outbox, done) == rows
 
@@ -523,33 +526,33 @@ def test_a_dry_run_writes_nothing(outbox: Outbox) -> None:
 def test_a_dry_run_without_an_outbox(outbox: Outbox) -> None:
     """A dry run makes no outbox, and without one nothing counts as sent."""
     for of_outbox in (None, outbox):
-        assert intake.dry_run(table(HEADER + THREE), profile(), of_outbox).counts == Counts(read=3, shaped=3)
+        assert dry_run(table(HEADER + THREE), profile(), of_outbox).counts == Counts(read=3, shaped=3)
     assert not Path(outbox.path).exists()
 
 
 def test_a_dry_run_where_nothing_was_ever_accepted(outbox: Outbox) -> None:
     """An outbox that was only made has no ledger yet: every row is new. With batches, its lack is damage."""
     outbox.create()
-    assert intake.dry_run(table(HEADER + THREE), profile(), outbox).counts == Counts(read=3, shaped=3)
-    accept(outbox, THREE)
+    assert dry_run(table(HEADER + THREE), profile(), outbox).counts == Counts(read=3, shaped=3)
+    accept_rows(outbox, THREE)
     outbox.disk.remove_tree(f"{outbox.path}/ledger")
     with pytest.raises(DamageError):
-        intake.dry_run(table(HEADER + THREE), profile(), outbox)
+        dry_run(table(HEADER + THREE), profile(), outbox)
 
 
 def test_a_dry_run_at_a_damaged_ledger(outbox: Outbox) -> None:
-    """A dry run says that the ledger is damaged; a real run makes it anew and knows its rows."""
-    accept(outbox, THREE)
+    """A dry run says that the ledger is damaged; a real run rebuilds it and knows its rows."""
+    accept_rows(outbox, THREE)
     (day,) = Path(outbox.path, "ledger", "days").rglob("*.rows")
     day.write_bytes(b"?" + day.read_bytes()[1:])
     with pytest.raises(DamageError) as caught:
-        intake.dry_run(table(HEADER + THREE), profile(), outbox)
+        dry_run(table(HEADER + THREE), profile(), outbox)
     assert str(caught.value) == (
-        f"{outbox.path}/ledger: a file of the row ledger is damaged, so a dry run cannot tell what is new. "
-        "Send rows: that makes the ledger anew from the batches."
+        f"{outbox.path}/ledger: the row ledger is damaged, so a dry run cannot tell which rows are new. "
+        "Send rows without --dry-run: that rebuilds the ledger from the batches."
     )
-    assert accept(outbox, THREE).counts == Counts(read=3, skipped=3)
-    assert intake.dry_run(table(HEADER + THREE), profile(), outbox).counts == Counts(read=3, skipped=3)
+    assert accept_rows(outbox, THREE).counts == Counts(read=3, skipped=3)
+    assert dry_run(table(HEADER + THREE), profile(), outbox).counts == Counts(read=3, skipped=3)
 
 
 # -- the outbox around a run ---------------------------------------------------------------------------------
@@ -564,21 +567,21 @@ def test_a_busy_outbox(outbox: Outbox) -> None:
     assert isinstance(clock, FakeClock)
     began = clock.monotonic()
     with pytest.raises(OutboxBusy) as caught:
-        accept(outbox, THREE)
+        accept_rows(outbox, THREE)
     assert str(caught.value) == (
-        f"{outbox.path}: another process is handing rows to this connector. "
-        "Wait until it is done, then run this again; nothing was accepted."
+        f"{outbox.path}: another process is adding rows to this connector. "
+        "Nothing was accepted. Run this again when the other process has finished."
     )
     assert 300.0 <= clock.monotonic() - began < 300.1
     lock.release()
-    assert accept(outbox, THREE).counts.shaped == 3
+    assert accept_rows(outbox, THREE).counts.shaped == 3
 
 
 def test_the_lock_is_given_back(outbox: Outbox) -> None:
     """After a run, and after one that failed, the next finds no lock."""
-    accept(outbox, THREE)
+    accept_rows(outbox, THREE)
     with pytest.raises(InputError):
-        intake.accept(table("a,b\n"), profile(), outbox, ORIGIN, destination=WHERE)
+        accept(table("a,b\n"), profile(), outbox, ORIGIN, destination=WHERE)
     lock = outbox.intake_lock()
     assert lock is not None
     lock.release()
@@ -586,7 +589,7 @@ def test_the_lock_is_given_back(outbox: Outbox) -> None:
 
 def test_nothing_is_left_behind(outbox: Outbox) -> None:
     """After a run there is no staged file, no announcement that the next one would merge, no warning."""
-    assert accept(outbox, BAD).warning == ""
+    assert accept_rows(outbox, BAD).warning == ""
     assert left(outbox) == []
     assert list(Path(outbox.path, "ledger", "pending").iterdir()) == []
 
@@ -596,8 +599,8 @@ def test_the_modes_of_files(umask: int, outbox: Outbox) -> None:
     """Every file is 0600 and every directory 0700, whatever the umask."""
     before = os.umask(umask)
     try:
-        accept(outbox, BAD)
-        accept(outbox, BAD + THREE)
+        accept_rows(outbox, BAD)
+        accept_rows(outbox, BAD + THREE)
     finally:
         os.umask(before)
     found = {path: stat.S_IMODE(path.lstat().st_mode) for path in Path(outbox.path).rglob("*")}
@@ -609,8 +612,8 @@ def test_the_modes_of_files(umask: int, outbox: Outbox) -> None:
 def test_an_outbox_that_cannot_be_made(tmp_path: Path) -> None:
     """An error of the disk is told as the operator's next step."""
     (tmp_path / "demo").write_text("a file where the outbox should be")
-    with pytest.raises(OutboxFull, match="the disk answered with an error"):
-        accept(outbox_in(tmp_path), THREE)
+    with pytest.raises(OutboxFull, match="the disk reported an error"):
+        accept_rows(outbox_in(tmp_path), THREE)
 
 
 # -- any table ----------------------------------------------------------------------------------
@@ -651,8 +654,8 @@ def test_counts_always_reconcile(
         outbox = outbox_in(folder)
         pairs = set()
         for part in (rows, rows + more, more):
-            dry = intake.dry_run(table(HEADER + written(part)), of, outbox)
-            done = accept(outbox, written(part), of)
+            dry = dry_run(table(HEADER + written(part)), of, outbox)
+            done = accept_rows(outbox, written(part), of)
             assert done.counts == dry.counts
             assert done.counts.read == len(part)
             assert done.counts.shaped == sum(done.sizes) == len(rows_sent(outbox, done))
@@ -663,7 +666,7 @@ def test_counts_always_reconcile(
             if "keep-greatest" not in policy:
                 assert not pairs & set(sent)
             pairs |= set(sent)
-        again = accept(outbox, written(more), of)
+        again = accept_rows(outbox, written(more), of)
         assert again.counts.shaped == 0
         assert again.batches == ()
 
@@ -680,7 +683,7 @@ def test_any_texts_arrive_as_they_are(notes: list[str], size: int) -> None:
     rows = [(f"U{n}@contoso.com", MONDAY, "1.0", note) for n, note in enumerate(notes)]
     with tempfile.TemporaryDirectory() as folder:
         outbox = outbox_in(folder)
-        found = rows_sent(outbox, accept(outbox, written(rows), of))
+        found = rows_sent(outbox, accept_rows(outbox, written(rows), of))
     assert [(user, score, note) for user, _, score, note in found] == [
         (f"u{n}@contoso.com", "1", note) for n, note in enumerate(notes)
     ]
@@ -695,7 +698,7 @@ def test_no_row_moves_another(numbers: list[int], data: st.DataObject) -> None:
     def times(chosen: list[int]) -> dict[str, tuple[str, ...]]:
         found: list[tuple[str, ...]] = []
         text = HEADER + "".join(f"a@contoso.com,{MONDAY},{number},x\r\n" for number in chosen)
-        intake.dry_run(table(text), profile(), None, on_row=found.append)
+        dry_run(table(text), profile(), None, on_row=found.append)
         return {row[2]: row for row in found}
 
     whole = times(list(range(31)))

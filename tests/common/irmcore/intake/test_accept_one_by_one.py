@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from irmcore.counts import Counts
-from irmcore.intake import accept as intake
-from irmcore.intake.ledger.index import DAY_MICROSECONDS
+from irmcore.intake.accept import accept
+from irmcore.intake.dry_run import dry_run
+from irmcore.intake.ledger.day import DAY_MICROSECONDS
 from irmcore.outbox import Destination, Outbox
 from irmcore.profile import Limits, Profile
 from irmcore.shaping import times
 from irmcore.shaping.batches import Batcher
 from irmcore.shaping.blocks import SourceRow
-from irmcore.shaping.collisions import NumberedRow, keep_greatest
+from irmcore.shaping.collisions import GreatestRows, NumberedRow
 from irmcore.shaping.keys import UserTimeKeys
 from irmcore.shaping.readers import Table
 from irmcore.shaping.rows import RowRefused, ShapedRow, Shaper
@@ -53,7 +54,10 @@ class OneByOne:
         shaped = list(self._shaped(rows, reasons))
         merged = skipped = changed = 0
         if self._policy == "keep-greatest":
-            shaped, merged = keep_greatest(iter(shaped), HEADER.index("score"))
+            greatest = GreatestRows(HEADER.index("score"))
+            for numbered in shaped:
+                greatest.add(numbered)
+            shaped, merged = greatest.rows(), greatest.merged
         new: dict[bytes, tuple[int, ShapedRow]] = {}
         slots: set[int] = set()
         sent: list[tuple[str, ...]] = []
@@ -110,8 +114,8 @@ def by_blocks(outbox: Outbox, of: Profile, rows: Rows) -> End:
         return Table(HEADER, iter([SourceRow(line, row) for line, row in enumerate(rows)]))
 
     sent: list[tuple[str, ...]] = []
-    intake.dry_run(table(), of, outbox, on_row=sent.append)
-    done = intake.accept(table(), of, outbox, ORIGIN, destination=WHERE)
+    dry_run(table(), of, outbox, on_row=sent.append)
+    done = accept(table(), of, outbox, ORIGIN, destination=WHERE)
     return sent, done.counts, done.changed, Counter(done.reasons)
 
 

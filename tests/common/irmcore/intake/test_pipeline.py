@@ -31,13 +31,13 @@ ROWS = st.lists(ROW | st.sampled_from(("", "short", 'a"b,2026-11-20T08:00:00Z,1,
 POLICIES = ("{policy: spread, step: 1s}", "{policy: spread}", "{policy: reject}", "{policy: keep-greatest}")
 
 
-def run(of: Profile, data: bytes, known: Ledger | None, members: int) -> tuple[Any, ...]:
+def run(of: Profile, data: bytes, known: Ledger | None, workers: int) -> tuple[Any, ...]:
     """All that comes out of a pipeline, or the error."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
         with Path(file.name).open("rb") as stream:
-            pipeline, rejects, rows = Pipeline(of, known, members=members), [], []
+            pipeline, rejects, rows = Pipeline(of, known, workers=workers), [], []
             try:
                 table = csv_table(stream, name="in.csv")
                 batches = [
@@ -79,11 +79,11 @@ def many(rows: int, note: str = "note") -> bytes:
     return b"user,time,score,note\n" + "".join(lines).encode()
 
 
-@pytest.mark.parametrize("members", [1, 2, 3])
-def test_a_crew_at_a_large_input(members: int) -> None:
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_a_crew_at_a_large_input(workers: int) -> None:
     """Batches of full size are the same, to the byte, however many shaped them."""
     data = many(30_000)
-    assert run(profile(), data, None, members) == run(profile(), data, None, 0)
+    assert run(profile(), data, None, workers) == run(profile(), data, None, 0)
 
 
 def test_rows_too_large_for_a_batch_are_found_by_a_crew_too() -> None:
@@ -110,7 +110,7 @@ def test_members_that_are_killed_cost_no_row(which: slice, tmp_path: Path) -> No
     file = tmp_path / "in.csv"
     file.write_bytes(data)
     with file.open("rb") as stream:
-        pipeline = Pipeline(profile(), None, members=2)
+        pipeline = Pipeline(profile(), None, workers=2)
         before = set(children())
         batches = pipeline.batches(csv_table(stream, name="in.csv"), "in.csv")
         payloads = [next(batches).payload]
@@ -128,7 +128,7 @@ def test_a_file_that_is_written_to_meanwhile_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "in.csv"
     file.write_bytes(many(20_000))
     with file.open("rb") as stream:
-        batches = Pipeline(profile(), None, members=2).batches(csv_table(stream, name="in.csv"), "in.csv")
+        batches = Pipeline(profile(), None, workers=2).batches(csv_table(stream, name="in.csv"), "in.csv")
         next(batches)
         file.write_bytes(many(20_000, note="other"))
         with pytest.raises(InputError, match="the file was changed while it was read"):

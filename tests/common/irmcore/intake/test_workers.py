@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from irmcore.intake import workers as crew
-from irmcore.intake.workers import WORTH, Crew, Lost
+from irmcore.intake import workers
+from irmcore.intake.workers import MIN_BYTES, ChunkLost, Workers
 
 
 def squares(first: int, step: int = 3, last: int = 20) -> Iterator[tuple[int, str]]:
@@ -21,13 +21,13 @@ def squares(first: int, step: int = 3, last: int = 20) -> Iterator[tuple[int, st
         yield number * number, "\udcff"
 
 
-def gathered(mates: Crew) -> Iterator[Any]:
+def gathered(processes: Workers) -> Iterator[Any]:
     """All stretches up to the end; "lost" for one that is."""
     number = 0
     while True:
         try:
-            found = mates.take(number)
-        except Lost:
+            found = processes.result(number)
+        except ChunkLost:
             found = "lost"
         if found is None or number > 100:
             return
@@ -44,8 +44,8 @@ def file(tmp_path: Path) -> Iterator[int]:
 
 def test_results_come_in_order(file: int) -> None:
     """Each member's results are taken in turn, to the end of the input."""
-    with Crew(3, squares, file) as mates:
-        assert list(gathered(mates)) == [(number * number, "\udcff") for number in range(20)]
+    with Workers(3, squares, file) as processes:
+        assert list(gathered(processes)) == [(number * number, "\udcff") for number in range(20)]
 
 
 def test_a_member_that_dies_is_told(file: int) -> None:
@@ -57,8 +57,8 @@ def test_a_member_that_dies_is_told(file: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         yield from (found[0] for found in squares(number))
 
-    with Crew(3, work, file) as mates:
-        found = [next(each) for each in [gathered(mates)] for _ in range(9)]
+    with Workers(3, work, file) as processes:
+        found = [next(each) for each in [gathered(processes)] for _ in range(9)]
     assert found == [0, 1, 4, 9, "lost", 25, 36, "lost", 64]
 
 
@@ -69,8 +69,8 @@ def test_an_error_of_a_member_is_a_loss(file: int) -> None:
         raise ValueError(number)
         yield
 
-    with Crew(2, work, file) as mates, pytest.raises(Lost):
-        mates.take(0)
+    with Workers(2, work, file) as processes, pytest.raises(ChunkLost):
+        processes.result(0)
 
 
 def test_nobody_is_left_behind(file: int) -> None:
@@ -80,10 +80,10 @@ def test_nobody_is_left_behind(file: int) -> None:
         while True:
             yield bytes(100_000 + number)
 
-    with Crew(2, work, file) as mates:
-        assert len(mates.take(0)) == 100_000
-        processes = [process for process, _ in mates._started]  # noqa: SLF001 - who they are is not told
-    for process in processes:
+    with Workers(2, work, file) as processes:
+        assert len(processes.result(0)) == 100_000
+        started = [process for process, _ in processes._started]  # noqa: SLF001 - who they are is not told
+    for process in started:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
 
@@ -98,9 +98,9 @@ def test_a_member_holds_no_lock_and_no_file(tmp_path: Path, file: int) -> None:
         while True:
             yield bytes(100_000)
 
-    with Crew(2, work, file) as mates:
+    with Workers(2, work, file) as processes:
         for number in range(2):
-            open_files = mates.take(number)
+            open_files = processes.result(number)
             assert lock not in open_files
             assert len(open_files) <= 3, "the input, its pipe, and the listing"
         os.close(lock)
@@ -111,13 +111,13 @@ def test_a_member_holds_no_lock_and_no_file(tmp_path: Path, file: int) -> None:
 
 def test_when_a_crew_is_worth_it() -> None:
     """For a large input, in a process of one thread; never more than a few."""
-    assert crew.members(WORTH - 1) == 0
-    assert 0 <= crew.members(WORTH) <= crew.MOST
+    assert workers.worker_count(MIN_BYTES - 1) == 0
+    assert 0 <= workers.worker_count(MIN_BYTES) <= workers.MAX_WORKERS
     running = threading.Event()
     other = threading.Thread(target=running.wait)
     other.start()
     try:
-        assert crew.members(WORTH) == 0
+        assert workers.worker_count(MIN_BYTES) == 0
     finally:
         running.set()
         other.join()

@@ -53,7 +53,7 @@ SYNCS = {
     "discard: *": "give_up_killed",
     "write_record: *": "enqueue",
     "write_record: runs": "enqueue",
-    "_keep: days": "enqueue_killed",
+    "_replace_checksums: days": "enqueue_killed",
     "accept: attempts.jsonl": "give_up",
     "accept: ready": "enqueue_killed",
     "move_to_ready: ready": "bring_back",

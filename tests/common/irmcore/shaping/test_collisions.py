@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from irmcore.shaping.collisions import NumberedRow, keep_greatest
+from irmcore.shaping.collisions import GreatestRows, NumberedRow
 from irmcore.shaping.rows import ShapedRow
 
 
@@ -15,10 +17,18 @@ def row(number: int, user: str, time: int, threshold: str, key: int = 0) -> Numb
     return number, fields, ShapedRow(fields, user, time, key.to_bytes(24, "big"))
 
 
+def greatest(rows: Iterable[NumberedRow]) -> GreatestRows:
+    """These rows, of which the greatest are kept."""
+    found = GreatestRows(2)
+    for numbered in rows:
+        found.add(numbered)
+    return found
+
+
 def kept(*rows: NumberedRow) -> tuple[list[int], int]:
     """The numbers of the kept rows, and how many were folded."""
-    found, folded = keep_greatest(iter(rows), 2)
-    return [numbered[0] for numbered in found], folded
+    found = greatest(rows)
+    return [numbered[0] for numbered in found.rows()], found.merged
 
 
 @pytest.mark.parametrize(
@@ -58,9 +68,9 @@ def test_the_order_of_the_rows_does_not_matter(both: tuple[list[NumberedRow], li
     """The same rows in another order keep the same of each pair, and the counts reconcile."""
     results = []
     for rows in both:
-        found, folded = keep_greatest(iter(rows), 2)
-        assert len(found) + folded == len(rows)
-        results.append({(r.user, r.time): (r.fields[2], r.key) for _, _, r in found})
+        found = greatest(rows)
+        assert len(found.rows()) + found.merged == len(rows)
+        results.append({(r.user, r.time): (r.fields[2], r.key) for _, _, r in found.rows()})
     assert {k: (v[0] or "0", v[1]) for k, v in results[0].items()} == {
         k: (v[0] or "0", v[1]) for k, v in results[1].items()
     }

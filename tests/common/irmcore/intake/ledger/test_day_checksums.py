@@ -5,25 +5,25 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from irmcore.intake.ledger.day_checksums import NONE, Count, decode, encode
+from irmcore.intake.ledger.day_checksums import EMPTY, DayChecksum, decode, encode
 
-COUNTS = {-1: Count(2**40, 2**32 - 1), 20_412: Count(3, 7)}
+COUNTS = {-1: DayChecksum(2**40, 2**32 - 1), 20_412: DayChecksum(3, 7)}
 
 
 def test_a_tally_is_pinned() -> None:
     """A head, sixteen bytes a day, and the CRC-32 of all that."""
     day = "00004fbc000000000000000300000007"
-    assert encode({20_412: Count(3, 7)}) == b"irmexport tally 1\n" + bytes.fromhex(day + "95eac74a")
-    assert Count(0, 0) == NONE
+    assert encode({20_412: DayChecksum(3, 7)}) == b"irmexport tally 1\n" + bytes.fromhex(day + "95eac74a")
+    assert DayChecksum(0, 0) == EMPTY
 
 
 @given(
     st.dictionaries(
         st.integers(-(2**31), 2**31 - 1),
-        st.builds(Count, st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)),
+        st.builds(DayChecksum, st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)),
     )
 )
-def test_counts_come_back(counts: dict[int, Count]) -> None:
+def test_counts_come_back(counts: dict[int, DayChecksum]) -> None:
     """What was written is read."""
     assert decode(encode(counts)) == counts
 
@@ -34,8 +34,8 @@ def test_every_flip_and_every_cut_is_noticed() -> None:
     for bit in range(len(data) * 8):
         other = bytearray(data)
         other[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(ValueError, match="not a tally"):
+        with pytest.raises(ValueError, match="not a file of day checksums"):
             decode(bytes(other))
     for size in range(len(data)):
-        with pytest.raises(ValueError, match="not a tally"):
+        with pytest.raises(ValueError, match="not a file of day checksums"):
             decode(data[:size])

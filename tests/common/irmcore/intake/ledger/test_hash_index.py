@@ -10,8 +10,8 @@ from hashlib import blake2b
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from irmcore.intake.ledger import hash_index as packed
-from irmcore.intake.ledger.hash_index import Records
+from irmcore.intake.ledger import hash_index
+from irmcore.intake.ledger.hash_index import HashIndex
 from irmcore.shaping.keys import UserTimeKeys
 
 # Few numbers, of which many share a place of the smallest index.
@@ -20,7 +20,7 @@ WIDTH, AT = 13, 3
 
 
 def records(numbers: list[int], first: int = 0) -> bytes:
-    """Records of these numbers, each told by its place."""
+    """HashIndex of these numbers, each told by its place."""
     return b"".join(struct.pack(">HxQH", first + at, number, 7) for at, number in enumerate(numbers))
 
 
@@ -34,7 +34,7 @@ def test_records_are_found_by_their_numbers(
     first: list[int], more: list[list[int]], asked: list[int]
 ) -> None:
     """All records of a number are found, the last one first, whether they came at once or later."""
-    found = Records(WIDTH, AT, records(first))
+    found = HashIndex(WIDTH, AT, records(first))
     numbers = list(first)
     for some in more:
         found.add(some, records(some, len(numbers)))
@@ -49,7 +49,7 @@ def test_records_are_found_by_their_numbers(
 @given(NUMBERS, st.lists(NUMBERS, max_size=4))
 def test_records_are_added_only_if_all_are_new(first: list[int], more: list[list[int]]) -> None:
     """One number that is in keeps all of them out, and is named by its position."""
-    found, numbers = Records(WIDTH, AT, records(first)), set(first)
+    found, numbers = HashIndex(WIDTH, AT, records(first)), set(first)
     count = len(first)
     for some in more:
         known = [at for at, number in enumerate(some) if number in numbers]
@@ -61,8 +61,8 @@ def test_records_are_added_only_if_all_are_new(first: list[int], more: list[list
 
 
 def test_an_index_grows_with_its_records() -> None:
-    """Records are found as before after the index was made anew, and chains stay short."""
-    found, numbers = Records(8), [digest(number) for number in range(20_000)]
+    """HashIndex are found as before after the index was made anew, and chains stay short."""
+    found, numbers = HashIndex(8), [digest(number) for number in range(20_000)]
     for start in range(0, len(numbers), 500):
         some = numbers[start : start + 500]
         assert found.add_if_new(some, struct.pack(">500Q", *some)) == []
@@ -73,7 +73,7 @@ def test_an_index_grows_with_its_records() -> None:
 
 def test_the_sizes_are_primes() -> None:
     """A step between numbers has no factor in common with the places, whatever it is."""
-    for size in packed._SIZES:  # noqa: SLF001 - the table itself is tested
+    for size in hash_index._SIZES:  # noqa: SLF001 - the table itself is tested
         assert all(size % factor for factor in range(2, int(size**0.5) + 1))
 
 
@@ -82,7 +82,7 @@ def test_many_records_take_little_more_than_their_bytes() -> None:
     numbers = [digest(number) for number in range(100_000)]
     tracemalloc.start()
     try:
-        found = Records(32)
+        found = HashIndex(32)
         for start in range(0, len(numbers), 500):
             some = numbers[start : start + 500]
             found.add(some, b"".join([number.to_bytes(32, "little") for number in some]))

@@ -6,9 +6,10 @@ import tracemalloc
 import zlib
 
 import pytest
-from irmcore.intake.ledger import day_checksums as tally
-from irmcore.intake.ledger.day_checksums import Count
-from irmcore.intake.ledger.index import DAY_MICROSECONDS, Ledger
+from irmcore.intake.ledger import day_checksums
+from irmcore.intake.ledger.day import DAY_MICROSECONDS
+from irmcore.intake.ledger.day_checksums import DayChecksum
+from irmcore.intake.ledger.index import Ledger
 from irmcore.outbox.rowkeys import Damaged, RowKey, pack, unseal
 
 from tests.fakes.powerloss import PowerLossDisk
@@ -52,14 +53,14 @@ def test_the_layout_is_pinned() -> None:
     disk, ledger = new()
     assert (DAY + 1) * DAY_MICROSECONDS == 1_763_683_200_000_000
     ledger.merge([records(key(1), key(2, day=DAY + 42)), records(key(3))])
-    ledger.announce("run-1", ["aa", "bb"])
+    ledger.announcements.announce("run-1", ["aa", "bb"])
     files = {path: data for path, data in disk.settled().medium.tree() if data is not None}
     first, second = records(key(1), key(3)), records(key(2, day=DAY + 42))
     assert files == {
         FILE: first,
         f"{PATH}/days/2026/2026-01-01.rows": second,
-        f"{PATH}/days/tally": tally.encode(
-            {DAY: Count(2, zlib.crc32(first)), DAY + 42: Count(1, zlib.crc32(second))}
+        f"{PATH}/days/tally": day_checksums.encode(
+            {DAY: DayChecksum(2, zlib.crc32(first)), DAY + 42: DayChecksum(1, zlib.crc32(second))}
         ),
         f"{PATH}/pending/run-1": b'["aa", "bb"]',
     }
@@ -83,7 +84,7 @@ def test_what_was_merged_is_known() -> None:
             True,
             False,
         )
-        assert [day.has_slot(slot) for slot in (1, 2, 3)] == [True, True, False]
+        assert [day.has_user_time(slot) for slot in (1, 2, 3)] == [True, True, False]
         assert day.known([changed, key(3).key, key(4).key], [7, 2, 8]) == {0, 1}
         assert known(reader, DAY + 1) == set()
 
@@ -129,7 +130,7 @@ def test_a_merge_cut_off_is_redone(torn: int, *, blank: bool) -> None:
 
 
 def damaged(disk: PowerLossDisk, how: str) -> None:
-    """Do that to the day's file, or the tally."""
+    """Do that to the day's file, or the day_checksums."""
     size = disk.size(FILE)
     if how == "altered":
         disk.write_at(FILE, 60, b"\xff")
@@ -232,11 +233,11 @@ def test_a_rebuild_cut_off_is_known_for_one() -> None:
 def test_announcements_stand_until_they_are_settled() -> None:
     """A run's announcement is read by the next process, and gone after it is settled."""
     disk, ledger = new()
-    ledger.announce("run-1", ["aa"])
-    ledger.announce("run-2", [])
-    assert again(disk).announcements() == {"run-1": ["aa"], "run-2": []}
-    ledger.discard("run-1")
-    assert again(disk).announcements() == {"run-2": []}
+    ledger.announcements.announce("run-1", ["aa"])
+    ledger.announcements.announce("run-2", [])
+    assert again(disk).announcements.all() == {"run-1": ["aa"], "run-2": []}
+    ledger.announcements.discard("run-1")
+    assert again(disk).announcements.all() == {"run-2": []}
 
 
 @pytest.mark.parametrize("data", [b"", b'["aa', b"\0\0\0\0", b"\xff"])
@@ -245,12 +246,12 @@ def test_an_announcement_cut_off_names_nothing(data: bytes) -> None:
     disk, ledger = new()
     disk.create(f"{PATH}/pending/run-1", data)
     disk.create(f"{PATH}/pending/.DS_Store", b"foreign")
-    assert ledger.announcements() == {"run-1": []}
+    assert ledger.announcements.all() == {"run-1": []}
 
 
 def test_the_dates_used_longest_ago_leave_memory() -> None:
     """Memory has a bound: dates beyond it are read again from disk, and are as right as before."""
-    disk, ledger = new(memory=5)
+    disk, ledger = new(cached_rows=5)
     for day in range(4):
         ledger.merge([records(*(key(10 * day + row, day=DAY + day) for row in range(2)))])
     reads: list[str] = []
@@ -261,7 +262,7 @@ def test_the_dates_used_longest_ago_leave_memory() -> None:
                 reads.append(path[-7:-5])
             return super().read(path)
 
-    ledger = Ledger(Counting(disk.settled().medium), PATH, memory=5)
+    ledger = Ledger(Counting(disk.settled().medium), PATH, cached_rows=5)
     for day in (0, 1, 0, 2, 0, 1, 0):
         assert known(ledger, DAY + day) == {10 * day, 10 * day + 1}
     assert reads == ["20", "21", "22", "21"]
@@ -269,9 +270,9 @@ def test_the_dates_used_longest_ago_leave_memory() -> None:
 
 def test_one_date_is_always_kept() -> None:
     """A date with more keys than the bound is read once, not for each row."""
-    disk, ledger = new(memory=1)
+    disk, ledger = new(cached_rows=1)
     ledger.merge([records(*map(key, range(9)))])
-    ledger = Ledger(disk, PATH, memory=1)
+    ledger = Ledger(disk, PATH, cached_rows=1)
     assert ledger.day(DAY) is ledger.day(DAY)
 
 
@@ -280,7 +281,7 @@ def test_a_date_without_rows_takes_no_room() -> None:
     _, ledger = new()
     tracemalloc.start()
     try:
-        assert not any(ledger.day(DAY + number).has_slot(1) for number in range(100))
+        assert not any(ledger.day(DAY + number).has_user_time(1) for number in range(100))
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

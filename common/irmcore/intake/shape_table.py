@@ -1,0 +1,147 @@
+"""Shape a table block by block: in this process, or in worker processes where the input is a large file.
+
+The blocks come in the order of the input, and are the same whichever process shaped them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
+from typing import Any
+
+from irmcore.errors import InputError
+from irmcore.intake.block_shaper import BlockShaper, PlannedBlock, Shaped
+from irmcore.intake.wire_times import Candidates
+from irmcore.intake.workers import ChunkLost, Workers, worker_count
+from irmcore.profile import Profile
+from irmcore.shaping.batches import Lines
+from irmcore.shaping.blocks import BLOCK_ROWS, Block
+from irmcore.shaping.collisions import GreatestRows
+from irmcore.shaping.readers import Reopenable, Table
+from irmcore.shaping.reject_file import Reject
+from irmcore.shaping.rows import ShapedBlock
+
+
+def planned_blocks(
+    table: Table, profile: Profile, shaper: BlockShaper, name: str, workers: int | None
+) -> Iterator[PlannedBlock]:
+    """The shaped blocks of a table, whose ``name`` is for messages. Raises InputError.
+
+    ``workers``: how many processes shape a file; None chooses by its size and this machine.
+    """
+    if profile.collisions.policy == "keep-greatest":
+        yield from _greatest(table, profile, shaper)
+        return
+    file = table.reopenable
+    if workers is None:
+        workers = worker_count(file.size) if file is not None else 0
+    if file is None or not workers:
+        for source in table.blocks():
+            yield shaper.plan(shaper.shape(source))
+        return
+    before = _stamp(file)
+    with Workers(workers, partial(_work, file, shaper, workers), file.file) as processes:
+        yield from _in_order(processes, file, shaper)
+    if _stamp(file) != before:
+        raise InputError(
+            "the file was changed while it was read",
+            where=name,
+            next_step="Nothing was accepted. Run this again when nothing writes to the file.",
+        )
+
+
+def _greatest(table: Table, profile: Profile, shaper: BlockShaper) -> Iterator[PlannedBlock]:
+    """What `collisions: keep-greatest` keeps, after a block without rows for each block that was read."""
+    roles = [column.role for column in profile.columns]
+    greatest, time_at = GreatestRows(roles.index("threshold")), roles.index("time")
+    for source in table.blocks():
+        shaped = shaper.shape(source)
+        for at, row in zip(shaped.block.positions, shaped.block.rows()):
+            greatest.add((source.lines[at], tuple(source.rows[at]), row))
+        yield shaper.without_rows(shaped)
+    merged, kept = greatest.merged, greatest.rows()
+    for start in range(0, len(kept), BLOCK_ROWS):
+        lines, values, rows = zip(*kept[start : start + BLOCK_ROWS])
+        block = Shaped(Block(values, lines), ShapedBlock.of(rows, time_at), [], len(table.header))
+        yield shaper.plan(block)._replace(read=0, merged=merged)
+        merged = 0
+
+
+def _work(file: Reopenable, shaper: BlockShaper, workers: int, number: int) -> Iterator[Any]:
+    """What worker ``number`` does: the plan of every n-th chunk, or () where each row must be looked at."""
+    chunks = file.walk(lambda at: at % workers == number)
+    for source in (found for at, found in enumerate(chunks) if at % workers == number):
+        planned = shaper.plan(shaper.shape(source)) if isinstance(source, Block) else None
+        if planned is None or not planned.fits:
+            yield ()
+            continue
+        lines = planned.lines()
+        refused = list(map(tuple, planned.refused))
+        yield planned.read, refused, planned.days, planned.identities, lines.text, lines.ends
+
+
+def _in_order(workers: Workers, file: Reopenable, shaper: BlockShaper) -> Iterator[PlannedBlock]:
+    """The chunks of all workers in the order of the file. What no worker gives is shaped here."""
+    reader = _ChunkReader(file)
+    for number in count():
+        try:
+            found = workers.result(number)
+        except ChunkLost:
+            source = reader.chunk(number)
+            if source is None:
+                return
+            found = ()
+        if found is None:
+            return
+        if not found:
+            yield shaper.plan(shaper.shape(reader.existing(number)))
+            continue
+        read, refused, days, identities, text, ends = found
+        yield PlannedBlock(
+            read=read,
+            merged=0,
+            refused=[Reject(*each) for each in refused],
+            days=days,
+            identities=identities,
+            fits=True,
+            lines=partial(Lines, text, ends),
+            details=partial(_details, shaper, reader, number),
+        )
+
+
+def _details(shaper: BlockShaper, reader: _ChunkReader, number: int) -> tuple[Shaped, Candidates]:
+    return shaper.details(reader.existing(number))
+
+
+class _ChunkReader:
+    """Reads a few chunks of a file, in ascending order."""
+
+    def __init__(self, file: Reopenable) -> None:
+        self._wanted = -1
+        self._chunks = enumerate(file.walk(lambda at: at == self._wanted))
+        self._last: tuple[int, Block | int] = (-1, 0)
+
+    def chunk(self, number: int) -> Block | None:
+        """The chunk with this number, which is not below the last one; None after the end."""
+        self._wanted = number
+        while self._last[0] < number:
+            found = next(self._chunks, None)
+            if found is None:
+                return None
+            self._last = found
+        return self._last[1] if isinstance(self._last[1], Block) else None
+
+    def existing(self, number: int) -> Block:
+        """The same for a chunk that a worker has seen."""
+        block = self.chunk(number)
+        if block is None:
+            raise RuntimeError("the input has changed while it was read")
+        return block
+
+
+def _stamp(file: Reopenable) -> tuple[int, int]:
+    """What changes when somebody writes to the file."""
+    found = os.fstat(file.file)
+    return found.st_size, found.st_mtime_ns

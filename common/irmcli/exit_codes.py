@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
-from irmcore.delivery.sender import Report
+from irmcore.delivery.report import Report
 from irmcore.errors import (
     ConfigurationError,
     IrmError,

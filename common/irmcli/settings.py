@@ -15,7 +15,7 @@ import platformdirs
 from irmcore import profile as profiles
 from irmcore.delivery import connection as connections
 from irmcore.delivery.connection import Connection
-from irmcore.delivery.sender import Service
+from irmcore.delivery.service import Service
 from irmcore.disk import make_dirs, system_disk
 from irmcore.errors import ConfigurationError
 from irmcore.http import credentials

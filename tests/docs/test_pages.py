@@ -14,7 +14,8 @@ from pathlib import Path
 import click
 import pytest
 from irmcli.main import main
-from irmcore.delivery.replies import Action, Reply, decide
+from irmcore.delivery.replies import Action, decide
+from irmcore.http.outcome import Reply
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -11,7 +11,9 @@ from dataclasses import replace
 
 from irmcore import profile as profiles
 from irmcore.clock import Clock
-from irmcore.delivery.sender import Report, Sender, Service
+from irmcore.delivery.report import Report
+from irmcore.delivery.sender import Sender
+from irmcore.delivery.service import Service
 from irmcore.disk import Disk
 from irmcore.http.upload import Transport
 from irmcore.intake.accept import accept

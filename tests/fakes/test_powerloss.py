@@ -6,7 +6,7 @@ import errno
 import io
 
 import pytest
-from irmcore.delivery.replies import Failure, Reply
+from irmcore.http.outcome import Failure, Reply
 from irmcore.http.upload import Upload
 
 from tests.fakes.medium import LOST, SECTOR_BYTES, WHOLE, ZEROS, Link, Write, survivals, ways

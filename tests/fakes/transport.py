@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Callable
 
-from irmcore.delivery.replies import Failure, Outcome, Reply
+from irmcore.http.outcome import Failure, Outcome, Reply
 from irmcore.http.upload import TAIL_BYTES, Body, Upload
 
 _ACCEPTED = Reply(200)

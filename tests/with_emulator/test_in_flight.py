@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from irmcore.delivery.replies import Failure, Outcome, Reply
+from irmcore.http.outcome import Failure, Outcome, Reply
 from irmcore.http.upload import Transport, Upload
 from irmcore.profile import Limits
 

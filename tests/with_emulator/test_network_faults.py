@@ -14,10 +14,11 @@ import pytest
 from irmcore.delivery import circuit_breaker
 from irmcore.delivery.breaker_store import load_breaker, store_breaker
 from irmcore.delivery.connection import Connection
-from irmcore.delivery.replies import Failure, Outcome, Reply
 from irmcore.http.auth import MsalTokens
 from irmcore.http.credentials import read
-from irmcore.http.upload import HttpsTransport, TokenHttp, Upload
+from irmcore.http.deadlines import TokenHttp
+from irmcore.http.outcome import Failure, Outcome, Reply
+from irmcore.http.upload import HttpsTransport, Upload
 from irmcore.outbox.transitions import write_state
 from irmemulator.faults import Fault
 from irmemulator.settings import Options

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import requests
 import urllib3
-from irmcore.delivery.replies import Failure, Reply
-from irmcore.http.upload import TAIL_BYTES, Body, HttpsTransport, Upload, failure
+from irmcore.http.failures import to_failure
+from irmcore.http.outcome import Failure, Reply
+from irmcore.http.upload import TAIL_BYTES, Body, HttpsTransport, Upload
 from irmemulator.faults import Fault
 
 from tests.with_emulator.connector import Rig, row
@@ -239,7 +240,7 @@ def test_every_error_of_the_libraries_has_a_word_of_ours() -> None:
         kind.__name__
         for base in (urllib3.exceptions.HTTPError, requests.exceptions.RequestException)
         for kind in _all_subclasses(base)
-        if failure(_instance(kind), committed=False, expired=False).kind == "protocol"
+        if to_failure(_instance(kind), committed=False, expired=False).kind == "protocol"
     }
     assert unnamed == PROTOCOL
 

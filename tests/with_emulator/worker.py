@@ -25,7 +25,8 @@ from irmcore import profile as profiles
 from irmcore.clock import SystemClock
 from irmcore.delivery import connection as connections
 from irmcore.delivery.connection import Connection
-from irmcore.delivery.sender import Report, Sender
+from irmcore.delivery.report import Report
+from irmcore.delivery.sender import Sender
 from irmcore.disk import PosixDisk
 from irmcore.errors import OperatorError, OutboxBusy
 from irmcore.http import auth

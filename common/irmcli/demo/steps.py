@@ -12,7 +12,7 @@ from pathlib import Path
 
 from irmcore import profile as profiles
 from irmcore.delivery.connection import Connection
-from irmcore.delivery.sender import Report
+from irmcore.delivery.report import Report
 from irmcore.operations import operations
 from irmcore.operations.status import connector_status
 from irmcore.profile import Profile

@@ -11,7 +11,8 @@ from pathlib import Path
 from irmcore.clock import SystemClock
 from irmcore.delivery import connection as connections
 from irmcore.delivery.connection import Connection
-from irmcore.delivery.sender import Report, Service
+from irmcore.delivery.report import Report
+from irmcore.delivery.service import Service
 from irmcore.disk import system_disk
 from irmcore.errors import IrmError
 from irmcore.intake.accept import accept

@@ -10,7 +10,9 @@ from irmcore.clock import iso
 from irmcore.delivery import circuit_breaker
 from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.connection import kind_of
-from irmcore.delivery.sender import Report, Sender, Service
+from irmcore.delivery.report import Report
+from irmcore.delivery.sender import Sender
+from irmcore.delivery.service import Service
 from irmcore.outbox import Batch, Manifest, Outbox, states
 
 from irmcli.exit_codes import code_of_drain

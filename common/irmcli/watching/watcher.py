@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from irmcore.clock import Clock, iso
 from irmcore.delivery.connection import outbox_name
-from irmcore.delivery.sender import Report
+from irmcore.delivery.report import Report
 from irmcore.errors import DamageError, DataError, IrmError, WaitError
 
 from irmcli.exit_codes import FAILED, ROWS_REFUSED, code_of, disk_trouble, worst

@@ -1,32 +1,71 @@
-"""A connector's gate on disk: whether it may send, kept beside its batches.
+"""The circuit breaker of a connector on disk, beside its batches.
 
-Apart from ``delivery``, so that who only asks (Splunk's search command) loads no network library.
+Apart from the sender, so that reading it (in Splunk's search command) loads no network library.
 """
 
 from __future__ import annotations
 
+from irmcore.delivery import circuit_breaker
 from irmcore.delivery.circuit_breaker import CircuitBreaker
+from irmcore.delivery.replies import Decision
 from irmcore.outbox import Outbox, state_file
+from irmcore.outbox.outbox import BREAKER_FILE
 
 
 def load_breaker(outbox: Outbox) -> tuple[CircuitBreaker, int]:
-    """The connector's gate and its slot number; an open one if none was stored or it cannot be read."""
-    data = outbox.read_file("gate")
+    """The connector's breaker and its record number. A closed one if none is stored or readable."""
+    data = outbox.read_file(BREAKER_FILE)
     if data is None:
         return CircuitBreaker(), -1
-    found = state_file.decode(data, f"{outbox.path}/gate")
+    found = state_file.decode(data, f"{outbox.path}/{BREAKER_FILE}")
     try:
-        return (
-            CircuitBreaker.of(found.record) if found.record is not None else CircuitBreaker()
-        ), found.number
+        breaker = CircuitBreaker.of(found.record) if found.record is not None else CircuitBreaker()
     except (KeyError, TypeError):
-        return CircuitBreaker(), found.number
+        breaker = CircuitBreaker()
+    return breaker, found.number
 
 
 def store_breaker(outbox: Outbox, breaker: CircuitBreaker, number: int) -> int:
-    """Write the gate after slot ``number``, durably; gives the new number. The file is reserved once."""
-    if outbox.read_file("gate") is None:
-        outbox.replace_file("gate", state_file.new_file(CircuitBreaker().as_record()))
+    """Write the breaker after record ``number``, durably, and return the new number. Raises OSError."""
+    if outbox.read_file(BREAKER_FILE) is None:
+        outbox.replace_file(BREAKER_FILE, state_file.new_file(CircuitBreaker().as_record()))
         number = 0
-    state_file.write(outbox.disk, f"{outbox.path}/gate", breaker.as_record(), number + 1)
+    state_file.write(outbox.disk, f"{outbox.path}/{BREAKER_FILE}", breaker.as_record(), number + 1)
     return number + 1
+
+
+class StoredBreaker:
+    """The breaker during a drain: each change is on disk when ``record`` returns.
+
+    ``setup`` fingerprints the connector's configuration.
+    """
+
+    def __init__(self, outbox: Outbox, setup: str) -> None:
+        self._outbox = outbox
+        self._setup = setup
+        self.state, self._number = load_breaker(outbox)
+
+    def may_send(self, now: float) -> bool:
+        return circuit_breaker.may_send(self.state, now, self._setup)
+
+    def next_probe(self, now: float) -> float:
+        return circuit_breaker.next_probe(self.state, now)
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether a batch that goes now is a probe."""
+        return circuit_breaker.is_probe(self.state, self._setup)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it is closed and the last outcome was good."""
+        state = self.state
+        failed = state.doubts or state.refusals or state.failures
+        return state.mode == circuit_breaker.CLOSED and not failed
+
+    def record(self, decision: Decision) -> None:
+        """Take a decision about a batch into account. Raises OSError."""
+        after = circuit_breaker.after(self.state, decision, self._outbox.clock.now(), self._setup)
+        if after != self.state:
+            self._number = store_breaker(self._outbox, after, self._number)
+            self.state = after

@@ -1,7 +1,7 @@
-"""How a connector is reached, kept beside its outbox, and the service that is made of it.
+"""A connector's settings, saved beside its outbox, and the service that they describe.
 
-``connector.json`` holds the settings of the profile that last handed rows to the outbox, so that a drain
-needs no profile. It names where the secret is; the secret itself is read for each drain.
+``connector.json`` holds the settings of the profile that last submitted rows to the outbox, so that a drain
+needs no profile. It names where the secret is; each drain reads the secret itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from irmcore.profile.model import Connector, CredentialRef
 from irmcore.shaping.batches import halves
 
 if TYPE_CHECKING:
-    from irmcore.delivery.sender import Service
+    from irmcore.delivery.service import Service
 
 FILE = "connector.json"
 #: The kind of destination that a profile describes.
@@ -32,7 +32,7 @@ TOKEN_DEADLINE = 60.0
 
 @dataclass(frozen=True)
 class Connection:
-    """A connector's settings; ``emulator`` is the address of a local stand-in that takes its place."""
+    """A connector's settings. ``emulator`` is the address of a local emulator that replaces the service."""
 
     profile: str
     connector: Connector
@@ -50,27 +50,27 @@ class Connection:
 
 
 def destination(connection: Connection) -> Destination:
-    """Where batches go. An emulator's are told apart, so that they never go anywhere else."""
+    """Where batches go. An emulator has an address of its own, so its batches never go anywhere else."""
     cloud = "emulator" if connection.emulator is not None else connection.connector.cloud
     address = {"cloud": cloud, "job_id": connection.connector.job_id}
     return Destination(KIND, address, connection.connector.in_doubt)
 
 
 def outbox_name(connection: Connection) -> str:
-    """The directory name of a connector's outbox: its job, whatever the profile is called."""
+    """The directory name of a connector's outbox. It depends on the job and not on the profile's name."""
     kind = "emulator" if connection.emulator is not None else "purview"
     return f"{kind}-{connection.connector.job_id}"
 
 
 def save(outbox: Outbox, connection: Connection) -> None:
-    """Keep ``connection`` beside the outbox, if it is not there already."""
+    """Save ``connection`` beside the outbox, if it is not there already. Raises OSError."""
     data = json.dumps(asdict(connection), indent=1, sort_keys=True).encode("ascii") + b"\n"
     if outbox.read_file(FILE) != data:
         outbox.replace_file(FILE, data)
 
 
 def kind_of(outbox: Outbox) -> str:
-    """The kind of destination that an outbox is for: a profile's, unless its settings name another."""
+    """The kind of destination of an outbox: a profile's, unless its settings name another."""
     try:
         return str(json.loads(outbox.read_file(FILE) or b"{}").get("kind", KIND))
     except (ValueError, AttributeError):
@@ -78,7 +78,7 @@ def kind_of(outbox: Outbox) -> str:
 
 
 def load(outbox: Outbox) -> Connection:
-    """The connection kept beside the outbox. Raises DamageError if there is none that can be read."""
+    """The connection saved beside the outbox. Raises DamageError if it cannot be read."""
     try:
         raw = json.loads(outbox.read_file(FILE) or b"")
         credential = CredentialRef(**raw["connector"].pop("credential"))
@@ -88,19 +88,20 @@ def load(outbox: Outbox) -> Connection:
         raise DamageError(
             "the connector's settings beside the outbox cannot be read",
             where=f"{outbox.path}/{FILE}",
-            next_step="Run `irmexport send` with its profile once; that writes them anew.",
+            next_step="Run `irmexport send` with its profile once to write them again.",
         ) from None
 
 
 def service(connection: Connection, secret: Callable[[], Credential]) -> Service:
-    """The service of a connection; ``secret`` gives the credential when a token is first needed.
+    """The service of a connection. ``secret`` reads the credential when a token is first needed.
 
-    Raises ConfigurationError for settings that were never filled in.
+    Raises ConfigurationError if settings still have a placeholder.
     """
-    # Loaded here: who only hands rows over uses this module too, and must not pay for the network.
-    from irmcore.delivery.sender import Service  # noqa: PLC0415
+    # Imported here, as these load requests: submitting rows needs this module, but no network.
+    from irmcore.delivery.service import Service  # noqa: PLC0415
     from irmcore.http.auth import MsalTokens  # noqa: PLC0415
-    from irmcore.http.upload import HttpsTransport, TokenHttp  # noqa: PLC0415
+    from irmcore.http.deadlines import TokenHttp  # noqa: PLC0415
+    from irmcore.http.upload import HttpsTransport  # noqa: PLC0415
 
     connector = connection.connector
     unfilled = connector.placeholders()
@@ -108,7 +109,7 @@ def service(connection: Connection, secret: Callable[[], Credential]) -> Service
         raise ConfigurationError(
             f"{', '.join(f'`{key}`' for key in unfilled)} of profile {connection.profile} "
             "still has the placeholder",
-            next_step="Copy the profile, fill in the IDs, and give the copy with --profile.",
+            next_step="Copy the profile, fill in the IDs, and pass the copy with --profile.",
         )
     endpoints = connection.endpoints()
     http = TokenHttp(ca_file=connection.ca_file(), proxy=connector.proxy, deadline=TOKEN_DEADLINE)

@@ -1,6 +1,6 @@
-"""Attempts that are in the air at the same time, of one sender.
+"""The uploads of one sender that run at the same time.
 
-With a room of one, an attempt runs where it was started and there is no thread at all.
+With a limit of one, an upload runs in the caller's thread and no other thread exists.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from types import TracebackType
 
 
 class InFlight:
-    """Starts attempts, each of which gives True if no further one may start.
+    """Starts attempts. An attempt returns True if no further one may start.
 
-    Leaving it waits for all that are in the air, however often it is interrupted: who leaves gives the
-    sender's lock back, and the next sender takes an attempt of no live process for a dead one's.
+    Leaving the context waits for all running uploads, however often it is interrupted: the caller then
+    releases the sender's lock, and the next sender would take a running upload for one left by a crash.
     """
 
-    def __init__(self, most: int) -> None:
-        self._pool = ThreadPoolExecutor(most, "upload") if most > 1 else None
-        self._air: set[Future[bool]] = set()
+    def __init__(self, limit: int) -> None:
+        self._pool = ThreadPoolExecutor(limit, "upload") if limit > 1 else None
+        self._running: set[Future[bool]] = set()
         self._stopped = False
 
     def __enter__(self) -> InFlight:  # noqa: PYI034 - typing.Self is not in 3.9
@@ -36,7 +36,7 @@ class InFlight:
         interrupted: KeyboardInterrupt | None = None
         while True:
             try:
-                wait(self._air)
+                wait(self._running)
                 break
             except KeyboardInterrupt as again:
                 interrupted = again
@@ -45,21 +45,22 @@ class InFlight:
             raise interrupted
 
     def start(self, attempt: Callable[[], bool]) -> None:
+        """Run ``attempt``, in a thread if the limit is above one."""
         if self._pool is None:
             self._stopped = attempt()
         else:
-            self._air.add(self._pool.submit(attempt))
+            self._running.add(self._pool.submit(attempt))
 
-    def land(self, room: Callable[[], int]) -> bool:
-        """Wait until fewer than ``room()`` are in the air. Gives True if no further one may start.
+    def wait_below(self, limit: Callable[[], int]) -> bool:
+        """Wait until fewer than ``limit()`` attempts run. Returns True if no further one may start.
 
         Raises what an attempt raised.
         """
         while True:
-            landed = {flight for flight in self._air if flight.done()}
-            self._air -= landed
-            for flight in landed:
-                self._stopped = flight.result() or self._stopped
-            if len(self._air) < room():
+            ended = {attempt for attempt in self._running if attempt.done()}
+            self._running -= ended
+            for attempt in ended:
+                self._stopped = attempt.result() or self._stopped
+            if len(self._running) < limit():
                 return self._stopped
-            wait(self._air, return_when=FIRST_COMPLETED)
+            wait(self._running, return_when=FIRST_COMPLETED)

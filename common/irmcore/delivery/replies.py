@@ -1,55 +1,21 @@
-"""What an answer of the service means for a batch: pure functions, no waiting, no I/O.
+"""What a reply of the service means for a batch. Pure: no waiting, no I/O.
 
-A new rule is a new line in ``_RULES`` beside its neighbours. docs/delivery.md shows this table; a
-test keeps the two in step. "In doubt" means that the service may or may not have kept the rows.
+To add a rule, add a line to ``_RULES``. docs/delivery.md shows the table; a test keeps the two in step.
+"In doubt" means that the service may or may not have kept the rows.
 """
 
 from __future__ import annotations
 
-import datetime
-import email.utils
 import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Union
 
-#: Longest wait that a Retry-After may ask for, and longest of our own, in seconds.
-MAX_WAIT = 3600.0
-FIRST_WAIT = 5.0
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An HTTP answer. ``text`` is the beginning of its body, for the operator; ``wait`` in seconds.
-
-    ``page``: the body is HTML, which the service never answers: a proxy's sign-in page does.
-    """
-
-    status: int
-    request_id: str = ""
-    text: str = ""
-    wait: float | None = None
-    page: bool = False
-    committed: bool = True
-
-
-@dataclass(frozen=True)
-class Failure:
-    """No answer. ``kind``: dns, refused, tls, proxy, proxy-auth, reset, timeout, protocol.
-
-    ``committed`` says whether the last bytes of the body may have left.
-    """
-
-    kind: str
-    committed: bool
-
-
-Outcome = Union[Reply, Failure]
+from irmcore.http.outcome import MAX_WAIT, Failure, Outcome, backoff
 
 
 class Action(enum.Enum):
-    """What is done with the batch; PAUSE also stops the connector."""
+    """What to do with the batch. PAUSE also stops the connector."""
 
     SENT = "sent"
     RETRY = "retry"
@@ -57,14 +23,14 @@ class Action(enum.Enum):
     DEAD = "dead"
     SPLIT = "split"
     PAUSE = "pause"
-    REFRESH = "refresh"  # a new token, the same batch, once
+    REFRESH = "refresh"  # get a new token and send the same batch again, once
 
 
 @dataclass(frozen=True)
 class Decision:
     """``code`` names the rule (http-403, reset-after-commit); ``wait`` in seconds, for RETRY.
 
-    ``doubt``: nobody can say whether the rows were kept; ``flagged``: a 207, accepted in part perhaps.
+    ``doubt``: whether the service kept the rows is unknown. ``flagged``: a 207, perhaps accepted in part.
     """
 
     action: Action
@@ -74,7 +40,7 @@ class Decision:
     flagged: bool = False
 
 
-#: A value worth hiding: shorter ones (a number, a code) say nothing without the row.
+#: A value to redact. Shorter ones (a number, a code) reveal nothing without the row.
 _CELL = re.compile(r'[^",\r\n]{4,}')
 
 _RULES: Mapping[int, Action] = {
@@ -98,8 +64,8 @@ _RULES: Mapping[int, Action] = {
 def decide(outcome: Outcome, *, attempt: int, refreshed: bool, in_doubt: str, jitter: float) -> Decision:
     """What to do after ``outcome``.
 
-    ``attempt`` counts from 1; ``refreshed``: the token is new already; ``in_doubt``: the
-    destination's policy, hold or resend; ``jitter``: a random number in [0, 1).
+    ``attempt`` counts from 1. ``refreshed``: the token is new already. ``in_doubt``: the destination's
+    policy, hold or resend. ``jitter``: a random number in [0, 1).
     """
     wait = backoff(attempt, jitter)
     if isinstance(outcome, Failure):
@@ -126,8 +92,8 @@ def decide(outcome: Outcome, *, attempt: int, refreshed: bool, in_doubt: str, ji
     return Decision(action, code, wait if action is Action.RETRY else 0.0, doubt=doubt)
 
 
-def without_values(text: str, payload: bytes) -> str:
-    """A reply's text without the values of the rows it may quote; the payload's header stays readable."""
+def redact(text: str, payload: bytes) -> str:
+    """A reply's text without the row values that it may quote. The names of columns stay readable."""
     header, _, rows = payload.decode("utf-8", "replace").partition("\n")
     columns = set(_CELL.findall(header))
     for cell in sorted(set(_CELL.findall(rows)) - columns, key=len, reverse=True):
@@ -140,28 +106,7 @@ def _action(status: int) -> Action:
     if status in _RULES:
         return _RULES[status]
     if 300 <= status < 400:
-        return Action.PAUSE  # never followed: the token must not leave for another host
+        return Action.PAUSE  # never followed: the token must not go to another host
     if 400 <= status < 500:
-        return Action.DEAD  # the service says that the request is wrong
-    return Action.HOLD  # 1xx and 5xx that no rule knows: nobody can say what became of the rows
-
-
-def backoff(attempt: int, jitter: float) -> float:
-    """Seconds before attempt ``attempt + 1``: 5, 10, 20 … to an hour, less up to half by jitter."""
-    return min(FIRST_WAIT * 2.0 ** min(attempt - 1, 20), MAX_WAIT) * (1.0 - jitter / 2)
-
-
-def retry_after(header: str | None, now: float) -> float | None:
-    """Seconds that a Retry-After header asks for: a number or an HTTP date; None if it says nothing."""
-    if header is None:
-        return None
-    text = header.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), MAX_WAIT)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError, OverflowError, IndexError):  # IndexError: Python 3.9
-        return None
-    if moment.tzinfo is None:  # HTTP dates are in GMT, whatever the time zone of this machine
-        moment = moment.replace(tzinfo=datetime.timezone.utc)
-    return min(max(moment.timestamp() - now, 0.0), MAX_WAIT)
+        return Action.DEAD  # the service rejects the request itself
+    return Action.HOLD  # 1xx and 5xx without a rule: nobody can tell what happened to the rows

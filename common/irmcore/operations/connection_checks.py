@@ -24,7 +24,7 @@ from irmcore.delivery.connection import Connection
 from irmcore.disk import Disk
 from irmcore.errors import CredentialError
 from irmcore.http.auth import TokenSource, TokenTrouble
-from irmcore.http.upload import default_ca_file
+from irmcore.http.deadlines import default_ca_file
 
 GOOD = "good"
 NOTE = "note"

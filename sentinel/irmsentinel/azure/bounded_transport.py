@@ -16,7 +16,7 @@ from azure.core.exceptions import (
 )
 from azure.core.pipeline.transport import RequestsTransport
 from irmcore.clock import Clock, SystemClock
-from irmcore.http.upload import CONNECT_SECONDS, Exchange
+from irmcore.http.deadlines import CONNECT_SECONDS, Exchange
 
 
 class BoundedTransport(RequestsTransport):  # type: ignore[misc] # mypy does not see what azure-core loads late

@@ -25,12 +25,14 @@ from azure.monitor.ingestion import LogsIngestionClient
 from irmcore import __version__
 from irmcore.clouds import CLOUDS, emulator_endpoints
 from irmcore.delivery.connection import FILE, TOKEN_DEADLINE
-from irmcore.delivery.replies import Failure, Outcome, Reply, retry_after
-from irmcore.delivery.sender import Service
+from irmcore.delivery.service import Service
 from irmcore.errors import AddressRefused, DamageError
 from irmcore.http.auth import MsalTokens
 from irmcore.http.credentials import Credential
-from irmcore.http.upload import TokenHttp, Upload, failure
+from irmcore.http.deadlines import TokenHttp
+from irmcore.http.failures import to_failure
+from irmcore.http.outcome import Failure, Outcome, Reply, retry_after
+from irmcore.http.upload import Upload
 from irmcore.outbox import Destination, Outbox
 from irmcore.profile.model import CredentialRef
 
@@ -158,7 +160,7 @@ def service(target: Target, read: Read) -> Service:
         setup=hashlib.sha256(settings).hexdigest()[:16],
         deadline=DEADLINE,
         splitters={CONTENT_TYPE: split_payload},
-        hide=redact_values,
+        redact=redact_values,
     )
 
 
@@ -260,7 +262,7 @@ class IngestionTransport:
         except AzureError as error:
             sent = not isinstance(error, ServiceRequestError)  # that one says: not sent
             # Microsoft's error hides where it came from from Python's own chain.
-            return failure(error.inner_exception or error, committed=sent, expired=False)
+            return to_failure(error.inner_exception or error, committed=sent, expired=False)
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             # What the client makes of an answer that is none, such as a proxy's page that is not UTF-8.
             return _reply(answers[0].http_response) if answers else Failure("protocol", committed=True)

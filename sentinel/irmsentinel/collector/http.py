@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import urllib3
 from irmcore import __version__
-from irmcore.http.upload import Watched, default_ca_file, failure
+from irmcore.http.deadlines import OpenConnections, default_ca_file
+from irmcore.http.failures import to_failure
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -52,7 +53,7 @@ class Http(Protocol):
 class _Here(threading.local):
     """What may end the request that this thread makes."""
 
-    watched: Watched
+    watched: OpenConnections
 
 
 class _Connection(HTTPSConnection):
@@ -114,7 +115,7 @@ class PooledHttp:
         }
         if method == "POST":
             headers["Content-Length"] = "0"
-        watched = _Connection.here.watched = Watched()
+        watched = _Connection.here.watched = OpenConnections()
         timer = threading.Timer(self._deadline, watched.expire)
         timer.daemon = True
         timer.start()
@@ -129,7 +130,7 @@ class PooledHttp:
                 raise
             response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unreachable(failure(error, committed=False, expired=watched.expired).kind) from None
+            raise Unreachable(to_failure(error, committed=False, expired=watched.expired).kind) from None
         finally:
             timer.cancel()
             watched.close()
@@ -141,7 +142,7 @@ class PooledHttp:
         self._pool.clear()
 
 
-def _read(response: urllib3.BaseHTTPResponse, watched: Watched) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, watched: OpenConnections) -> bytes:
     """The whole body. Raises Unreachable."""
     parts, size = [], 0
     for part in response.stream(65_536):

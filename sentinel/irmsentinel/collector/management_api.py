@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from irmcore.clock import Clock
-from irmcore.delivery.replies import backoff, retry_after
 from irmcore.http.auth import TokenSource
+from irmcore.http.outcome import backoff, retry_after
 
 from irmsentinel.collector.api_errors import CODES, ErrorKind, ErrorMeaning, meaning
 from irmsentinel.collector.http import Answer, Http, Unreachable

@@ -6,7 +6,8 @@ import re
 
 import pytest
 from irmcore.advice import ADVICE, INGESTION, advice
-from irmcore.delivery.replies import Action, Failure, Reply, decide
+from irmcore.delivery.replies import Action, decide
+from irmcore.http.outcome import Failure, Reply
 
 KINDS = ("dns", "refused", "tls", "proxy", "proxy-auth", "reset", "timeout", "protocol", "crash")
 

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO, Callable
 from irmcore.advice import advice
 from irmcore.clock import Clock, SystemClock
 from irmcore.delivery.connection import Connection, outbox_name, service
-from irmcore.delivery.sender import Sender, Service
+from irmcore.delivery.sender import Sender
+from irmcore.delivery.service import Service
 from irmcore.disk import Disk, system_disk
 from irmcore.errors import IrmError, OutboxBusy
 from irmcore.http.credentials import Secret

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from irmcore.delivery.replies import Failure, Outcome, Reply
 from irmcore.disk import PosixDisk
+from irmcore.http.outcome import Failure, Outcome, Reply
 from irmcore.http.upload import Upload
 
 from tests.fakes.clock import FakeClock
@@ -27,7 +27,7 @@ DRAIN = """
 import signal, sys, threading
 from dataclasses import replace
 from irmcore.disk import PosixDisk
-from irmcore.delivery.replies import Reply
+from irmcore.http.outcome import Reply
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import Connector, row
 

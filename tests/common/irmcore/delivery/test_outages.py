@@ -6,7 +6,7 @@ import pytest
 from irmcore.delivery import circuit_breaker
 from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.circuit_breaker import CircuitBreaker
-from irmcore.delivery.replies import Failure, Outcome, Reply
+from irmcore.http.outcome import Failure, Outcome, Reply
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import Connector, notes, row

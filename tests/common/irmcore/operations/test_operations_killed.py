@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 import pytest
-from irmcore.delivery.replies import Failure, Outcome, Reply
 from irmcore.errors import OperatorError, OutboxBusy
+from irmcore.http.outcome import Failure, Outcome, Reply
 from irmcore.operations import operations
 from irmcore.operations.connectors import Connectors
 from irmcore.outbox import Batch

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.circuit_breaker import CircuitBreaker
-from irmcore.delivery.replies import Outcome
+from irmcore.http.outcome import Outcome
 from irmcore.operations import operations
 from irmcore.outbox import Outbox
 from irmcore.outbox.batch_files import read_history, read_manifest, read_payload

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from irmcore.delivery.replies import Failure, Reply
+from irmcore.http.outcome import Failure, Reply
 from irmcore.operations import operations
 from irmcore.outbox.rowkeys import RECORD
 from irmcore.outbox.state_file import RECORD_BYTES

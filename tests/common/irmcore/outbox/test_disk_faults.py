@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from irmcore.delivery import circuit_breaker
 from irmcore.delivery.breaker_store import load_breaker
-from irmcore.delivery.replies import Failure, Reply
 from irmcore.disk import PosixDisk
 from irmcore.errors import BatchUnwritable, IrmError
+from irmcore.http.outcome import Failure, Reply
 from irmcore.operations import operations
 from irmcore.operations.audit import audit
 from irmcore.operations.connectors import Connectors

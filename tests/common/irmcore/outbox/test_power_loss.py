@@ -12,8 +12,8 @@ from pathlib import Path
 
 import irmcore
 import pytest
-from irmcore.delivery.replies import Failure, Reply
 from irmcore.errors import OutboxFull
+from irmcore.http.outcome import Failure, Reply
 from irmcore.outbox import state_file
 
 from tests.common.irmcore.outbox.outages import Story, Tally, problems_after, root

@@ -12,9 +12,9 @@ import pytest
 import trustme
 from azure.identity import ClientSecretCredential
 from azure.monitor.ingestion import LogsIngestionClient
-from irmcore.delivery.replies import Failure, Reply
 from irmcore.disk import PosixDisk
 from irmcore.errors import AddressRefused, DamageError
+from irmcore.http.outcome import Failure, Reply
 from irmcore.http.upload import Upload
 from irmcore.outbox import Outbox
 from irmsentinel.azure import ingestion

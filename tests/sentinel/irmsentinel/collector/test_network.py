@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from irmcore.delivery.replies import Failure, Outcome, Reply
 from irmcore.delivery.sender import Sender
 from irmcore.errors import ConfigurationError, IrmError, WaitError
 from irmcore.http.auth import MsalTokens
-from irmcore.http.upload import TokenHttp, Upload
+from irmcore.http.deadlines import TokenHttp
+from irmcore.http.outcome import Failure, Outcome, Reply
+from irmcore.http.upload import Upload
 from irmcore.operations import operations
 from irmsentinel.azure import ingestion
 from irmsentinel.azure.ingestion import IngestionTransport

@@ -1,0 +1,79 @@
+"""What a sender does first: bring every batch that a crash left half way into a state of rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Callable
+
+from irmcore.delivery.recorder import DENIED, DISK, UNKNOWN, Recorder
+from irmcore.delivery.replies import Action, decide
+from irmcore.delivery.service import Splitter
+from irmcore.delivery.splitting import split
+from irmcore.errors import BatchUnwritable
+from irmcore.http.outcome import Failure
+from irmcore.outbox import Batch, states
+from irmcore.outbox.transitions import sync_state, write_state
+
+
+def recover(
+    recorder: Recorder, splitters: Mapping[str, Splitter], jitter: Callable[[], float]
+) -> list[Batch]:
+    """The batches to send, oldest first, after each one was brought into a state of rest. Raises OSError."""
+    outbox = recorder.outbox
+    queue = []
+    batches = outbox.ready()
+    if batches:
+        # Otherwise a power loss could undo the acceptance of what is sent now, and its rows would go again.
+        outbox.sync_ready()
+    for batch in batches:
+        try:
+            queue.extend(_to_send(batch, recorder, splitters, jitter))
+        except BatchUnwritable:
+            recorder.report.leave(DISK)
+    return queue
+
+
+def _to_send(
+    batch: Batch, recorder: Recorder, splitters: Mapping[str, Splitter], jitter: Callable[[], float]
+) -> list[Batch]:
+    """What is to be sent of one batch."""
+    outbox = recorder.outbox
+    queue: list[Batch] = []
+    if batch.unknown:
+        recorder.report.leave(UNKNOWN)
+    elif batch.denied:
+        recorder.report.leave(DENIED)
+    elif batch.state is not None and batch.state.name in states.ENDED:
+        sync_state(outbox, batch)
+        recorder.finish(batch)
+    elif batch.damaged or batch.state is None:
+        recorder.quarantine(batch, "a state record is damaged")
+    elif batch.state.name == states.SPLIT:
+        sync_state(outbox, batch)
+        queue = split(batch, splitters, recorder)
+    elif batch.state.name == states.INTENT:
+        # The body was shorter than its length when the process ended, so it was not accepted.
+        queue = [write_state(outbox, batch, name=states.RETRY, reason="crash", not_before=0.0)]
+    elif batch.state.name == states.COMMIT:
+        queue = _resolve_doubt(batch, recorder, jitter)
+    elif batch.state.name in (states.READY, states.RETRY):
+        queue = [batch]
+    return queue
+
+
+def _resolve_doubt(batch: Batch, recorder: Recorder, jitter: Callable[[], float]) -> list[Batch]:
+    """Treat a batch whose process ended after COMMIT as one whose reply was lost."""
+    manifest = recorder.read_manifest(batch)
+    if manifest is None:
+        return []
+    attempts = batch.state.attempts if batch.state else 1
+    crash = Failure("crash", committed=True)
+    decision = decide(
+        crash,
+        attempt=max(attempts, 1),
+        refreshed=True,
+        in_doubt=manifest.destination.in_doubt,
+        jitter=jitter(),
+    )
+    after = recorder.record_outcome(batch, manifest, decision, crash)
+    return [after] if decision.action is Action.RETRY else []

@@ -1,0 +1,66 @@
+"""What one HTTP exchange came to, as a value, and how long to wait before the next one. Pure."""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+from dataclasses import dataclass
+from typing import Union
+
+#: The longest wait in seconds, whether a Retry-After asks for it or our own backoff.
+MAX_WAIT = 3600.0
+FIRST_WAIT = 5.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP response. ``text`` is the beginning of its body, for the operator; ``wait`` in seconds.
+
+    ``page``: the body is HTML, which the service never sends but a proxy's sign-in page does.
+    ``committed``: the last bytes of the request body may have left.
+    """
+
+    status: int
+    request_id: str = ""
+    text: str = ""
+    wait: float | None = None
+    page: bool = False
+    committed: bool = True
+
+
+@dataclass(frozen=True)
+class Failure:
+    """No response. ``kind``: dns, refused, tls, proxy, proxy-auth, reset, timeout, protocol.
+
+    ``committed``: the last bytes of the request body may have left.
+    """
+
+    kind: str
+    committed: bool
+
+
+Outcome = Union[Reply, Failure]
+
+
+def backoff(attempt: int, jitter: float) -> float:
+    """Seconds before attempt ``attempt + 1``: 5, 10, 20 … up to an hour, less up to half by jitter.
+
+    ``jitter`` is a random number in [0, 1).
+    """
+    return min(FIRST_WAIT * 2.0 ** min(attempt - 1, 20), MAX_WAIT) * (1.0 - jitter / 2)
+
+
+def retry_after(header: str | None, now: float) -> float | None:
+    """Seconds that a Retry-After header asks for, as a number or an HTTP date. None if it does not."""
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), MAX_WAIT)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError, IndexError):  # IndexError: Python 3.9
+        return None
+    if moment.tzinfo is None:  # HTTP dates are in GMT, whatever the time zone of this machine
+        moment = moment.replace(tzinfo=datetime.timezone.utc)
+    return min(max(moment.timestamp() - now, 0.0), MAX_WAIT)

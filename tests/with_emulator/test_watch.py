@@ -99,8 +99,8 @@ def test_refused_rows_and_unreadable_files_have_their_places(rig: Rig, inbox: Pa
     assert "upn-without-domain" in refused.read_text()
     assert refused.stat().st_mode & 0o777 == 0o600
     assert (inbox / "errors/none.csv.error.txt").read_text() == (
-        "the file is not UTF-8 text (it may be UTF-16, or no CSV at all)\n"
-        "none.csv\nSave it as 'CSV UTF-8' and send that.\n"
+        "the file is not UTF-8 text (it may be UTF-16, or not CSV at all)\n"
+        "none.csv\nSave it as 'CSV UTF-8' and send that file.\n"
     )
     assert rig.kept() == ["user1@contoso.com"]
 

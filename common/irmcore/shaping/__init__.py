@@ -1,4 +1,4 @@
-"""Input rows → canonical CSV batches and a reject file, by a profile. Pure and streaming.
+"""Shape input rows by a profile, a block at a time, without side effects.
 
-``readers`` → ``columns`` and ``rows`` → ``spreading`` or ``collisions`` → ``batches``, ``rejects``.
+``readers`` → ``columns`` and ``rows`` → ``spreading`` or ``collisions`` → ``batches`` and ``reject_file``.
 """

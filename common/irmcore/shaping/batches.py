@@ -1,4 +1,4 @@
-"""Rows → canonical CSV batches: RFC 4180, UTF-8, CRLF, the header first, within the profile's limits."""
+"""Write rows as canonical CSV payloads: RFC 4180, UTF-8, CRLF, header first, within the profile's limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from irmcore.profile.model import Profile
 
 
 class _Line:
-    """A file whose ``write`` hands the line back: csv.writer as a function from row to text."""
+    """A file whose ``write`` returns the line, which makes csv.writer a function from row to text."""
 
     @staticmethod
     def write(text: str) -> str:
@@ -22,14 +22,15 @@ class _Line:
 
 
 def line_writer() -> Any:
-    """A function from a sequence of texts to its CSV line, CRLF included."""
+    """A function from a sequence of texts to its CSV line with CRLF."""
     return csv.writer(_Line(), lineterminator="\r\n").writerow
 
 
 def _quoted(cells: Sequence[str]) -> Sequence[str]:
-    """The cells as csv.writer writes them into rows of several; most columns have nothing to quote.
+    """The cells as csv.writer writes them into rows of several cells.
 
-    csv.writer looks at each character of each cell, which takes longer than all else of a line.
+    csv.writer examines every character, which takes longer than the rest of a line. Most columns have
+    nothing to quote, and joining a column finds that out in C.
     """
     together = "\t".join(cells)
     if '"' in together or "\n" in together or "\r" in together:
@@ -44,21 +45,21 @@ def _needs_quotes(text: str) -> bool:
 
 
 class Lines(NamedTuple):
-    """Rows as they stand in a payload: their bytes, and where each of them ends."""
+    """Rows as a payload holds them: their bytes, and the offset at which each row ends."""
 
     text: bytes
     ends: Sequence[int]
 
     @staticmethod
     def of(columns: Sequence[Sequence[str]]) -> Lines:
-        """The lines of rows that come column by column, as csv.writer writes them."""
+        """The lines of rows given column by column, byte for byte as csv.writer writes them."""
         lines = list(map(",".join, zip(*map(_quoted, columns))))
         text = "\r\n".join([*lines, ""])
         sizes = map(len, lines) if text.isascii() else (len(line.encode()) for line in lines)
         return Lines(text.encode(), list(accumulate(map(add, sizes, repeat(2)))))
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """The rows that were written."""
+        """The rows, read back from the lines."""
         return map(tuple, csv.reader(io.StringIO(self.text.decode(), newline="")))
 
 
@@ -75,22 +76,22 @@ class Batcher:
         self._bytes = len(self._header)
 
     def __len__(self) -> int:
-        """Rows in the payload that is being filled."""
+        """Rows in the current payload."""
         return self._rows
 
     def encode(self, fields: Sequence[str]) -> bytes | None:
-        """The line of a row, or None if it cannot fit even an empty batch."""
+        """The line of a row, or None if it does not fit into an empty batch."""
         line: bytes = self._line(fields).encode("utf-8")
         return line if len(self._header) + len(line) <= self._limits.bytes else None
 
     def surely_fits(self, text_bytes: int) -> bool:
-        """Whether a row of so many bytes of text fits an empty batch, however much must be quoted."""
+        """Whether a row with this much text fits into an empty batch, however much of it has to be quoted."""
         return len(self._header) + 2 * text_bytes + 3 * self._columns + 2 <= self._limits.bytes
 
     def fill(self, lines: Lines, start: int) -> int:
-        """Add as many rows, from the ``start``-th on, as fit; gives where it ended.
+        """Add rows, from index ``start``, as long as they fit; gives the index after the last one.
 
-        Each is known to fit an empty batch.
+        Every row must fit into an empty batch.
         """
         begin = lines.ends[start - 1] if start else 0
         end = bisect_right(lines.ends, begin + self._limits.bytes - self._bytes, start)
@@ -102,16 +103,16 @@ class Batcher:
         return end
 
     def take(self) -> bytes:
-        """The payload so far; the next one begins empty."""
+        """The current payload; a new, empty one begins."""
         payload = b"".join([self._header, *self._parts])
         self._parts, self._rows, self._bytes = [], 0, len(self._header)
         return payload
 
 
 def halves(payload: bytes) -> tuple[tuple[bytes, int], tuple[bytes, int]] | None:
-    """A payload of ``Batcher`` as two with the same header, each with its number of rows.
+    """Split a payload of ``Batcher`` in two with the same header, each with its number of rows.
 
-    The same payload always gives the same halves. None if it has a single row.
+    The same payload always gives the same halves. None if it has only one row.
     """
     rows = list(csv.reader(io.StringIO(payload.decode("utf-8"), newline="")))
     header, body = rows[0], rows[1:]

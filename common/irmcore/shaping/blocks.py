@@ -1,7 +1,7 @@
-"""Rows some hundred at a time, so that a whole column can be handed to C code.
+"""Blocks of a few hundred rows, so that C code can work on a whole column at a time.
 
-A block holds the good rows of a stretch of the input and, apart, those that the reader refused. What is
-read as CSV comes in the stretches that ``cells`` divides; other rows are ``grouped``.
+A block holds the good rows of a part of the input and, separately, those that the reader refused. CSV
+input comes in the chunks of ``csv_cells``; ``in_blocks`` groups rows that come one by one.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import NamedTuple
 
-#: Rows of a block at most, and about how much text. More rows are no faster; more text is more memory.
+#: The most rows in a block, and about how much text. More rows are not faster, and more text takes memory.
 BLOCK_ROWS = 500
 BLOCK_CHARACTERS = 256 * 1024
-#: The size of every so-manieth row is looked at.
+#: Every n-th row is measured to estimate the size of the rows.
 _SAMPLE = 16
 
 
 class SourceRow(NamedTuple):
-    """A row as read: its first line (from 1), its values by position, or why it is refused.
+    """A row as read: its first line (from 1) and its values by position. ``refused`` is a reason code.
 
-    A row that could not be divided (``rejects.WHOLE``) has one value: its text as it stood.
+    A row that could not be divided into values (``reject_file.UNDIVIDED``) has one value, its text.
     """
 
     line: int
@@ -29,9 +29,9 @@ class SourceRow(NamedTuple):
 
 
 class Block:
-    """Good ``rows`` with their ``lines`` (a range where each row is one line), and the refused ones.
+    """Good ``rows`` with their ``lines``, and the ``refused`` rows.
 
-    A row may be longer than the table's header: what is behind that belongs to the reader.
+    A row may have more cells than the header; only the reader uses those.
     """
 
     __slots__ = ("_columns", "_rows", "lines", "refused")
@@ -44,7 +44,7 @@ class Block:
         *,
         columns: Sequence[Sequence[str]] | None = None,
     ) -> None:
-        """The good rows, or instead of them (None) their cells column by column."""
+        """Takes the good rows, or None and their cells column by column."""
         self._rows, self.lines, self.refused = rows, lines, refused
         self._columns = columns
 
@@ -60,20 +60,20 @@ class Block:
 
     @property
     def columns(self) -> Sequence[Sequence[str]]:
-        """The good rows column by column; none if there is no such row."""
+        """The good rows column by column; empty if there is no good row."""
         if self._columns is None:
             self._columns = list(zip(*self._rows or ()))
         return self._columns
 
     def without(self, gone: Mapping[int, SourceRow]) -> Block:
-        """The same block with some of the good rows, by their position, refused."""
+        """A copy in which some good rows, given by position, are refused."""
         keep = [at not in gone for at in range(len(self.lines))]
         rows, lines = list(compress(self.rows, keep)), list(compress(self.lines, keep))
         return Block(rows, lines, [*self.refused, *gone.values()])
 
 
 class Rows(Iterator[SourceRow]):
-    """The rows of ``blocks`` one by one, in the order they stood; ``blocks`` is for who can take many."""
+    """The rows of ``blocks`` one by one, in input order. Consumers of whole blocks use ``blocks`` instead."""
 
     def __init__(self, blocks: Iterator[Block]) -> None:
         self.blocks = blocks
@@ -89,7 +89,7 @@ class Rows(Iterator[SourceRow]):
 
 
 def in_blocks(rows: Iterable[SourceRow]) -> Iterator[Block]:
-    """The blocks of rows that come one by one."""
+    """Group rows that come one by one."""
     good: list[tuple[str, ...]] = []
     lines: list[int] = []
     refused: list[SourceRow] = []
@@ -109,9 +109,9 @@ def in_blocks(rows: Iterable[SourceRow]) -> Iterator[Block]:
 
 
 def next_block_rows(columns: Sequence[Sequence[str]], before: int) -> int:
-    """How many rows the next block takes, after one of these columns and ``before`` rows.
+    """How many rows the next block should have, after a block of these columns and ``before`` rows.
 
-    From a sample, and at most twice as many: where rows grow suddenly, one block is larger.
+    This is an estimate from a sample, at most twice ``before``. If rows suddenly grow, one block is larger.
     """
     size = sum(sum(map(len, column[::_SAMPLE])) for column in columns)
     rows = len(columns[0][::_SAMPLE]) if columns else 0

@@ -1,6 +1,6 @@
-"""A profile's column → a function from its input texts to their canonical texts.
+"""Conversions from the input texts of a profile's column to canonical texts.
 
-The types are a table: a new type is a new line in ``_CONVERTERS`` beside its neighbours.
+To add a column type, add its function and a line in ``_CONVERTERS``.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from irmcore.reasons import Refused
 from irmcore.shaping import numbers, text, times, upn
 
 Convert = Callable[[str], str]
-#: A whole column at once. Raises Refused if one of its cells is refused, whichever it is.
+#: Converts a whole column. Raises Refused if any of its cells is refused, without naming the cell.
 ConvertAll = Callable[[Sequence[str]], Sequence[str]]
 
-#: Distinct values of a column that are remembered; then the memory starts anew.
+#: Distinct values of a column that are remembered. When there are more, the memory starts anew.
 MEMORY = 20_000
 
 
@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 
 
 class Memo(dict[str, Value]):
-    """A dictionary that converts what it does not know yet; it never grows over ``MEMORY``."""
+    """A cache of conversions with at most ``MEMORY`` entries."""
 
     def __init__(self, convert: Callable[[str], Value]) -> None:
         super().__init__()
@@ -83,14 +83,14 @@ def _domain(values: tuple[str, ...], column: Column, reason: str) -> Convert:
 
 
 def converter(column: Column, zone: str | None) -> Convert:
-    """The conversion of ``column``, empty values included. What it returns raises Refused."""
+    """The conversion of single cells of ``column``, empty ones included. It raises Refused."""
     convert = _checked(column, _CONVERTERS[column.type](column, zone))
-    # Free text is as good as never the same twice; everything else repeats.
+    # Free text hardly ever repeats; all other values do.
     return convert if _is_free(column) else Memo(convert).__getitem__
 
 
 def column_converter(column: Column, convert: Convert) -> ConvertAll:
-    """``convert``, which is the column's ``converter``, for all its cells at once."""
+    """The conversion of a whole column, given its ``converter``."""
     if not _is_free(column):
         return lambda cells: list(map(convert, cells))
     required = column.required

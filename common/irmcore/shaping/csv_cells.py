@@ -1,8 +1,8 @@
-"""CSV bytes → cells, a stretch of rows at a time: what ``csv.reader(strict=True)`` reads, at twice its speed.
+"""Read CSV into cells, a chunk of rows at a time, with the results of ``csv.reader(strict=True)``.
 
-A stretch in which every quote opens, closes or stands doubled in a cell, and every row is as wide as the
-header, is divided as one text and column by column, in C. Any other goes to csv.reader, so that odd input
-has one meaning; a test holds the two together. Streams: a stretch is in memory at a time.
+If every quote in a chunk opens a cell, closes one or is doubled inside one, and all rows are as wide as the
+header, the chunk is split as one text in C, column by column. All other chunks go to csv.reader, so unusual
+input has one meaning; a property test compares the two. Only one chunk is in memory at a time.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from itertools import accumulate, count, repeat
 from operator import itemgetter
 from typing import Any, BinaryIO, Callable, NamedTuple
 
-#: Bytes of a stretch, more or less: some hundred rows. More are no faster, and more memory.
-PIECE = 64 * 1024
-#: A stretch of more characters is csv.reader's, which has a limit for each cell.
+#: About how many bytes a chunk has: a few hundred rows. Larger chunks are not faster.
+CHUNK_BYTES = 64 * 1024
+#: A chunk with more characters goes to csv.reader, which limits the size of a cell.
 _LONGEST = 4 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
-#: What a NUL becomes on the way in (Python 3.9's csv stops at a NUL). It is the surrogate escape of
-#: the byte 0, which decoding never yields, so `text.canonical` can name it.
+#: Replaces NUL characters, at which Python 3.9's csv stops. It is the surrogate escape of the byte 0, which
+#: decoding never gives, so `text.canonical` recognizes it.
 NUL_MARK = "\udc00"
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n").findall
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
 _BEFORE_A_QUOTE = frozenset(("", ",", "\n"))
-_BEHIND_A_QUOTE = frozenset(("", ",", "\n", "\r"))
+_AFTER_A_QUOTE = frozenset(("", ",", "\n", "\r"))
 
 
 class BrokenRow(NamedTuple):
-    """A row that csv.reader cannot divide: its words, which never quote the row, and the line it stopped at.
+    """A row that csv.reader cannot read: its error, which never quotes the row, and the line it stopped at.
 
-    ``spans``: the row began on an earlier line than that.
+    ``spans``: the row began on an earlier line.
     """
 
     why: str
@@ -44,10 +44,10 @@ class BrokenRow(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Rows that stood together: as ``columns`` if all are as wide as they must be, else as ``rows``.
+    """Consecutive rows: as ``columns`` if all are as wide as the header, otherwise as ``rows``.
 
-    ``lines`` has the first line of each (from 1) and of what follows. An empty line is a row without cells.
-    ``broken``: what follows is no row.
+    ``lines`` has the first line of each row (from 1), and then the line after the last row. An empty line is
+    a row without cells. ``broken`` is what follows the rows, if that is not a row.
     """
 
     columns: Sequence[list[str]]
@@ -57,22 +57,22 @@ class Chunk(NamedTuple):
 
 
 class Cells:
-    """The cells of a stream of UTF-8 text; a byte that is not UTF-8 becomes its surrogate escape.
+    """The cells of a stream of UTF-8 text. Bytes that are not UTF-8 become surrogate escapes.
 
     The caller sets csv's field size limit.
     """
 
-    def __init__(self, stream: BinaryIO | FileSlice, *, bom: bool = False, piece: int = PIECE) -> None:
-        """``bom``: a byte order mark at the beginning is passed over. ``piece``: bytes of a stretch."""
+    def __init__(self, stream: BinaryIO | FileSlice, *, bom: bool = False, chunk: int = CHUNK_BYTES) -> None:
+        """``bom``: skip a byte order mark at the beginning. ``chunk``: about how many bytes a chunk has."""
         self._stream = stream
         self._bom = bom
-        self._size = piece
-        self._left = ""  # what was read and not divided yet; it begins with a row
-        self._behind = b""  # what was read behind the last whole line
+        self._size = chunk
+        self._left = ""  # text that was read but not split yet; it begins with a row
+        self._after = b""  # bytes after the last whole line
         self._line = 1  # where the next row begins
 
     def row(self) -> list[str]:
-        """The next row alone, as a header is read. Raises csv.Error; StopIteration where there is none."""
+        """The next row, for reading a header. Raises csv.Error, and StopIteration at the end."""
         feed = _Feed(self._piece(), self._piece)
         reader = csv.reader(feed, strict=True)
         row = next(reader)
@@ -81,23 +81,23 @@ class Cells:
         return row
 
     def chunks(self, width: int) -> Iterator[Chunk]:
-        """All rows that follow. A row that is broken ends its stretch; the next one begins behind it."""
+        """All following rows. A broken row ends its chunk; the next chunk begins after it."""
         return (chunk for chunk in self.some(width, lambda _: True) if isinstance(chunk, Chunk))
 
     def some(self, width: int, wanted: Callable[[int], bool]) -> Iterator[Chunk | int]:
-        """The same, but of stretches whose number (from 0) is not wanted only how many rows they have.
+        """The same, but chunks whose number (from 0) is not ``wanted`` are given as their count of rows.
 
-        Where rows cannot be counted without reading them, the stretch is given all the same.
+        If the rows cannot be counted without reading them, the chunk is given anyway.
         """
         for number in count():
             text, parts = self._closed(self._piece())
             if not text:
                 return
-            passed = self._passed(text, parts) if parts and not wanted(number) else 0
-            yield passed or (self._divided(parts, width) if parts else None) or self._read(text)
+            skipped = self._skippable(text, parts) if parts and not wanted(number) else 0
+            yield skipped or (self._divided(parts, width) if parts else None) or self._read(text)
 
-    def _passed(self, text: str, parts: list[str]) -> int:
-        """How many rows there are to pass over; 0 where that is not plain to see."""
+    def _skippable(self, text: str, parts: list[str]) -> int:
+        """The number of rows to skip; 0 if it is not obvious."""
         outside = "\0".join(parts[::2]).replace("\r\n", "\n")
         if "\r" in outside or "\n\n" in outside or outside.startswith("\n") or not text.endswith("\n"):
             return 0
@@ -105,7 +105,7 @@ class Cells:
         return outside.count("\n")
 
     def _piece(self, times: int = 1) -> str:
-        """The next whole lines, of about so many times a stretch; at the end of the stream nothing."""
+        """The next whole lines, about ``times`` the size of a chunk; empty at the end of the stream."""
         if self._left:
             text, self._left = self._left, ""
             return text
@@ -117,17 +117,17 @@ class Cells:
         return text.replace("\0", NUL_MARK) if "\0" in text else text
 
     def _lines_of_bytes(self, size: int) -> bytes:
-        found = [self._behind]
+        found = [self._after]
         while True:
             more = self._stream.read(size)
             end = more.rfind(b"\n") + 1
             if end or not more:
-                self._behind = more[end:]
+                self._after = more[end:]
                 return b"".join([*found, more[:end]])
             found.append(more)
 
     def _closed(self, text: str) -> tuple[str, list[str]]:
-        """The text, with as much more as closes its quotes, and its parts between them; or none of these."""
+        """The text, extended until its quotes are closed, and its parts between them; no parts if unusual."""
         times = 1
         while len(text) <= _LONGEST:
             parts = text.split('"')
@@ -143,16 +143,16 @@ class Cells:
         return text, []
 
     def _divided(self, parts: list[str], width: int) -> Chunk | None:
-        """The cells between the separators outside quotes; what is inside is then put where it stood."""
+        """Split at the separators outside quotes, then put the quoted text back in its cells."""
         inside = parts[1::2]
-        text = "\0".join(parts[::2])  # which has no NUL: `_piece`
+        text = "\0".join(parts[::2])  # `_piece` has replaced all NULs
         if not text.endswith("\n"):  # the end of the stream
             text += "\n"
         if "\r" in text:
             text = text.replace("\r\n", "\n")
-        if "\r" in text or width == 1:  # a row of one empty cell looks like no row
+        if "\r" in text or width == 1:  # one empty cell looks like an empty line
             return None
-        # The end of a line becomes a cell of its own: where these stand says whether all rows are as wide.
+        # Each line end becomes a cell of its own. Their positions show whether all rows are equally wide.
         rows, stride = text.count("\n"), width + 1
         outside = text.replace("\n", ",\n,").split("\0")
         cells = "".join(outside).split(",")
@@ -171,7 +171,7 @@ class Cells:
         return Chunk([cells[at::stride] for at in range(width)], [], lines)
 
     def _read(self, text: str) -> Chunk:
-        """The rows of ``text`` by csv.reader, one by one; the last may go on behind it."""
+        """The rows of ``text``, read by csv.reader. The last one may continue after it."""
         feed = _Feed(text, self._piece)
         reader = csv.reader(feed, strict=True)
         rows: list[list[str]] = []
@@ -191,17 +191,17 @@ class Cells:
 
 
 def _are_at_borders(parts: list[str]) -> bool:
-    """Whether every quote opens a cell, closes one, or is one of two within a cell.
+    """Whether every quote opens a cell, closes one, or is doubled inside one.
 
-    ``parts`` are the text between the quotes, and every other of them is outside; where it is empty, but
-    for the beginning of the text, two quotes stand together.
+    ``parts`` is the text split at quotes; every second part is outside. An empty outside part, except at the
+    beginning of the text, means a doubled quote.
     """
-    behind, before = parts[2::2], parts[0 : len(parts) - 1 : 2]
-    return _first_of(behind) <= _BEHIND_A_QUOTE and _last_of(before) <= _BEFORE_A_QUOTE
+    after, before = parts[2::2], parts[0 : len(parts) - 1 : 2]
+    return _first_of(after) <= _AFTER_A_QUOTE and _last_of(before) <= _BEFORE_A_QUOTE
 
 
 def _first_of(parts: list[str]) -> set[str]:
-    """What they begin with; "" for an empty one."""
+    """Their first characters; "" for an empty part."""
     try:
         return set(map(_FIRST, parts))
     except IndexError:
@@ -216,20 +216,20 @@ def _last_of(parts: list[str]) -> set[str]:
 
 
 def _put(cells: list[str], outside: list[str], inside: list[str]) -> Sequence[int]:
-    """Put what stood inside quotes into its cells; gives the cells that have a line break."""
-    places = list(accumulate(map(str.count, outside[:-1], repeat(","))))  # as many commas stand before it
+    """Put quoted texts into their cells; gives the positions of cells that contain a line break."""
+    positions = list(accumulate(map(str.count, outside[:-1], repeat(","))))  # commas before each text
     last = -1
-    for at, text in zip(places, inside):
+    for at, text in zip(positions, inside):
         cells[at] = text if at != last else f'{cells[at]}"{text}'
         last = at
     together = "\0".join(inside)
     if "\n" not in together and "\r" not in together:
         return ()
-    return [at for at in dict.fromkeys(places) if "\n" in cells[at] or "\r" in cells[at]]
+    return [at for at in dict.fromkeys(positions) if "\n" in cells[at] or "\r" in cells[at]]
 
 
 class FileSlice(io.RawIOBase):
-    """A part of an open file as a stream of its own, which does not move the file's."""
+    """A slice of an open file as a stream. Reading it does not move the file's own position."""
 
     def __init__(self, file: int, start: int, length: int) -> None:
         """``file`` is a descriptor."""
@@ -253,7 +253,7 @@ class FileSlice(io.RawIOBase):
 def _read_at(file: int, length: int, at: int) -> bytes:
     if hasattr(os, "pread"):
         return os.pread(file, length, at)
-    before = os.lseek(file, 0, os.SEEK_CUR)  # Windows; NOT EXECUTED there
+    before = os.lseek(file, 0, os.SEEK_CUR)  # Windows; never run there
     os.lseek(file, at, os.SEEK_SET)
     try:
         return os.read(file, length)
@@ -262,7 +262,7 @@ def _read_at(file: int, length: int, at: int) -> bytes:
 
 
 class _Feed(Iterator[str]):
-    """The lines of a text for csv.reader, and those behind it where a row goes on."""
+    """The lines of a text for csv.reader, and further lines where a row continues after the text."""
 
     def __init__(self, text: str, more: Callable[[], str]) -> None:
         self._lines = list(io.StringIO(text, newline=""))
@@ -272,7 +272,7 @@ class _Feed(Iterator[str]):
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left but what ``more`` may give."""
+        """Whether all lines of the text were given; ``more`` may have further ones."""
         return self._at == len(self._lines)
 
     def __next__(self) -> str:
@@ -285,5 +285,5 @@ class _Feed(Iterator[str]):
         return self.last
 
     def left(self) -> str:
-        """What was not asked for."""
+        """The lines that were not given."""
         return "".join(self._lines[self._at :])

@@ -1,8 +1,8 @@
-"""Numbers: the plain decimal that a threshold column holds.
+"""Numbers of threshold columns, as plain decimals.
 
-Promised: the same number in its shortest plain form, without exponent, plus sign or needless
-zeros; and only numbers which a double gives back digit by digit, as the service may keep doubles.
-Not done: no rounding, and no guess at thousands separators or decimal commas.
+The result is the shortest plain form, without exponent, plus sign or redundant zeros. A number that a double
+cannot represent digit by digit is refused, because the service may store doubles. Nothing is rounded, and
+thousands separators and decimal commas are not guessed.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from decimal import Decimal
 
 from irmcore.reasons import Refused
 
-#: A double gives back any decimal of so many digits; of more, only those that a double is written as.
+#: A double preserves every decimal with this many digits. Of longer ones it preserves its own shortest forms.
 _MOST_DIGITS = 15
-#: No double needs more digits to be told from its neighbours.
+#: Digits that distinguish every double from its neighbours.
 _ALL_DIGITS = 17
-#: Powers of ten of the first digit: below 1e15, and where doubles still have their full precision.
+#: Powers of ten of the first digit: below 1e15, and within the range where doubles have full precision.
 _LARGEST_POWER = 14
 _SMALLEST_POWER = -307
-#: Only a text of thousands of zeros could bring a number with a longer exponent back into range.
+#: With a longer exponent a number could be in range only if it had thousands of zeros.
 _LONGEST_EXPONENT = 4
 
 _NUMBER = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?)([0-9]+))?").fullmatch
-# 1,000 and 1,5 and 1.000,5 and 1.000.000, and digits in threes behind spaces or apostrophes.
+# 1,000 and 1,5 and 1.000,5 and 1.000.000, and groups of three after spaces or apostrophes.
 _GROUPED = re.compile(
     r"[+-]?(?:[0-9]+(?:,[0-9]+)+(?:\.[0-9]+)?"
     r"|[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+"
@@ -33,7 +33,7 @@ _GROUPED = re.compile(
 
 
 def canonical(text: str) -> str:
-    """The number in its plain form, without spaces around it, or Refused."""
+    """The number in its plain form, without surrounding spaces. Raises Refused."""
     if len(text) <= _MOST_DIGITS and text.isdigit() and text.isascii():
         return text.lstrip("0") or "0"
     text = text.strip(" ")
@@ -48,7 +48,7 @@ def canonical(text: str) -> str:
     if len(exponent) > _LONGEST_EXPONENT:
         raise Refused("number-out-of-range")
     shift = int(exponent_sign + exponent) if exponent else 0
-    point = len(digits) - len(fraction) + shift  # how many digits stand before the point
+    point = len(digits) - len(fraction) + shift  # digits before the point
     digits = digits.rstrip("0")
     if not _SMALLEST_POWER <= point - 1 <= _LARGEST_POWER:
         raise Refused("number-out-of-range")
@@ -58,12 +58,12 @@ def canonical(text: str) -> str:
 
 
 def _is_shortest(text: str, digits: int) -> bool:
-    """Whether ``text`` is how a double is written that a query computed: an average, say."""
+    """Whether ``text`` is the shortest form of a double, as for an average that a query computed."""
     return digits <= _ALL_DIGITS and Decimal(repr(float(text))) == Decimal(text)
 
 
 def _plain(digits: str, point: int) -> str:
-    """``0.digits`` times ten to the power of ``point``."""
+    """``0.digits`` times ten to the power of ``point``, as plain text."""
     if point <= 0:
         return "0." + "0" * -point + digits
     if point >= len(digits):

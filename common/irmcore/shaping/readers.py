@@ -1,8 +1,8 @@
-"""Bytes or mappings → rows of text, in the order and at the line they stood.
+"""Read CSV, JSON lines or mappings into rows of text, in input order, with their line numbers.
 
-Promises: every row of the input comes out exactly once, as values or as a reason code, with its line;
-a single bad row costs only itself; what makes rows undividable (UTF-16, an unclosed quote, a wrong
-header) raises InputError. Streams: holds one block at a time. Knows nothing of what the values mean.
+Every row comes out exactly once, as values or as a reason code, and a bad row affects no other. Input whose
+rows cannot be told apart (UTF-16, an unclosed quote, a bad header) raises InputError. One block is in memory
+at a time. What the values mean is not decided here.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from irmcore.errors import InputError
 from irmcore.shaping.blocks import Block, Rows, SourceRow, in_blocks
 from irmcore.shaping.csv_cells import NUL_MARK, Cells, Chunk, FileSlice
 
-#: A field longer than this cannot be part of an upload; it is most often a quote that never closes.
+#: A longer field does not fit into any upload; usually it is a quote that was never closed.
 MAX_FIELD_CHARACTERS = 4 * 1024 * 1024
 
 
 class Reopenable(NamedTuple):
-    """An input that can be walked by several at once, each from its beginning.
+    """A file that several processes can read at once, each from the beginning.
 
-    ``walk`` gives the blocks of the stretches whose number is wanted, from 0, and of others perhaps only how
-    many rows they have; ``file`` is the descriptor of the open file, ``size`` its bytes.
+    ``walk`` gives the blocks of those chunks whose number (from 0) is wanted, and for other chunks perhaps
+    only the number of rows. ``file`` is the descriptor of the open file, ``size`` its size in bytes.
     """
 
     walk: Callable[[Callable[[int], bool]], Iterator[Block | int]]
@@ -40,9 +40,9 @@ class Reopenable(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """The header and the rows of an input; ``rows``, or ``blocks``, can be walked once.
+    """The header and the rows of an input. Either ``rows`` or ``blocks()`` can be consumed, once.
 
-    ``reopenable`` is set where the input is a file that can be read several times.
+    ``reopenable`` is set if the input is a file that can be read several times.
     """
 
     header: tuple[str, ...]
@@ -50,19 +50,19 @@ class Table:
     reopenable: Reopenable | None = None
 
     def blocks(self) -> Iterator[Block]:
-        """The same rows some hundred at a time."""
+        """The rows in blocks of a few hundred."""
         return self.rows.blocks if isinstance(self.rows, Rows) else in_blocks(self.rows)
 
 
 def decompressed(stream: io.BufferedReader, name: str) -> io.BufferedReader:
-    """``stream``, or what it unpacks to if it is gzip (by its first two bytes)."""
+    """``stream``, decompressed if its first two bytes are those of gzip. Reading may raise InputError."""
     if stream.peek(2)[:2] != b"\x1f\x8b":
         return stream
-    return io.BufferedReader(_Unpacked(stream, name))
+    return io.BufferedReader(_Gunzipped(stream, name))
 
 
-class _Unpacked(io.RawIOBase):
-    """A gzip stream whose faults (cut off, damaged) are an InputError with a next step."""
+class _Gunzipped(io.RawIOBase):
+    """A gzip stream that raises InputError if it is truncated or damaged."""
 
     def __init__(self, packed: io.BufferedReader, name: str) -> None:
         self._file = gzip.GzipFile(fileobj=packed, mode="rb")
@@ -76,9 +76,9 @@ class _Unpacked(io.RawIOBase):
             return self._file.readinto(buffer)
         except (EOFError, zlib.error, gzip.BadGzipFile):
             raise InputError(
-                "the gzip file is cut off or damaged",
+                "the gzip file is truncated or damaged",
                 where=self._name,
-                next_step="Make the file again; nothing of it was accepted.",
+                next_step="Nothing was accepted. Create the file again.",
             ) from None
 
 
@@ -88,9 +88,9 @@ def looks_like_json(stream: io.BufferedReader) -> bool:
 
 
 def csv_table(stream: io.BufferedReader, *, name: str, ragged: str = "refuse") -> Table:
-    """The table of an RFC 4180 CSV file, UTF-8 with or without BOM; ``ragged`` as in the profile.
+    """The table of an RFC 4180 CSV file in UTF-8, with or without BOM; ``ragged`` is as in the profile.
 
-    Raises InputError for an empty file, UTF-16, a repeated header or a quote that never closes.
+    Raises InputError for an empty file, UTF-16, a repeated column name or an unclosed quote.
     """
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     reopenable = _reopenable(stream, name=name, ragged=ragged)
@@ -103,22 +103,22 @@ def csv_table(stream: io.BufferedReader, *, name: str, ragged: str = "refuse") -
         raise InputError("the file is empty", where=name, next_step="Give a CSV file with a header line.")
     if any(NUL_MARK in cell or "\udcff" in cell or "\udcfe" in cell for cell in header):
         raise InputError(
-            "the file is not UTF-8 text (it may be UTF-16, or no CSV at all)",
+            "the file is not UTF-8 text (it may be UTF-16, or not CSV at all)",
             where=name,
-            next_step="Save it as 'CSV UTF-8' and send that.",
+            next_step="Save it as 'CSV UTF-8' and send that file.",
         )
     if any("\udc80" <= character <= "\udcff" for cell in header for character in cell):
         raise _bad_header(name, "the header line is not UTF-8")
     first = {cell: header.index(cell) + 1 for cell in header}
     for number, cell in enumerate(header, start=1):
         if first[cell] != number:
-            # By number, not by name: of a file without a header this is the first row.
+            # Numbers, not names: in a file without a header these are values of the first row.
             raise _bad_header(name, f"columns {first[cell]} and {number} of the header have the same name")
     return Table(header, Rows(_csv_blocks(cells, len(header), name=name, ragged=ragged)), reopenable)
 
 
 def _reopenable(stream: io.BufferedReader, *, name: str, ragged: str) -> Reopenable | None:
-    """How to walk the file again, if the stream is one at its beginning."""
+    """The stream's file, if it is one and at its beginning."""
     if not isinstance(stream.raw, io.FileIO) or not stream.seekable() or stream.tell():
         return None
     file, size = stream.fileno(), os.fstat(stream.fileno()).st_size
@@ -132,11 +132,11 @@ def _reopenable(stream: io.BufferedReader, *, name: str, ragged: str) -> Reopena
 
 
 def _bad_header(name: str, what: str) -> InputError:
-    return InputError(what, where=f"{name}:1", next_step="Correct the first line of the file.")
+    return InputError(what, where=f"{name}:1", next_step="Correct the header line and send the file again.")
 
 
 def _first_row(cells: Cells) -> tuple[str, ...]:
-    """The first line that is not empty. Raises csv.Error."""
+    """The first line that is not empty; empty at the end of the file. Raises csv.Error."""
     try:
         while True:
             row = cells.row()
@@ -166,13 +166,13 @@ def _some_csv_blocks(
         if broken is None:
             yield block
             continue
-        # Text of the csv module, which never quotes the row. A stray quote on a later line than the
-        # row's first may as well be the first quote of another row: the rows between would be lost.
+        # These are texts of the csv module, which never quote the row. A stray quote on a later line than the
+        # row's first may belong to another row. Then the rows in between would be lost.
         if broken.spans or "unexpected end of data" in broken.why or "field larger" in broken.why:
             yield block
             raise InputError(
-                "a value begins here that does not end (a quote that is never closed, or over "
-                "4 MiB), so the rows after it cannot be told apart",
+                "a value that starts here does not end (an unclosed quote, or more than 4 MiB), "
+                "so the rows after it cannot be told apart",
                 where=f"{name}:{lines[-1]}",
                 next_step='Close the quote, or double it ("") if it is part of the value.',
             ) from None
@@ -181,7 +181,7 @@ def _some_csv_blocks(
 
 
 def _ragged_block(rows: Sequence[list[str]], lines: Sequence[int], width: int, ragged: str) -> Block:
-    """A block in which some row may not have the header's width; empty lines are no rows."""
+    """A block whose rows may differ from the header's width. Empty lines are not rows."""
     good: list[list[str]] = []
     numbers: list[int] = []
     refused: list[SourceRow] = []
@@ -203,13 +203,13 @@ def _ragged_block(rows: Sequence[list[str]], lines: Sequence[int], width: int, r
 
 
 def json_lines_table(stream: io.BufferedReader, fields: Sequence[str], *, name: str) -> Table:
-    """The table of a JSON-lines file: one object a line; ``fields`` are the columns wanted.
+    """The table of a JSON lines file, with one object per line. ``fields`` are the columns to read.
 
     A field that is absent or null is empty. Raises InputError for UTF-16.
     """
     if stream.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(
-            "the file is not UTF-8; it looks like UTF-16", where=name, next_step="Save it as UTF-8."
+            "the file is UTF-16, not UTF-8", where=name, next_step="Save it as UTF-8 and send that file."
         )
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="\n")
     return Table(tuple(fields), _json_rows(text, tuple(fields)))
@@ -231,11 +231,11 @@ def _object(pairs: list[tuple[str, Any]]) -> Any:
 
 
 def _constant(_: str) -> Any:
-    raise _NotJson  # NaN and Infinity are Python's, not JSON's
+    raise _NotJson  # NaN and Infinity are not JSON
 
 
 def _json_rows(lines: Iterable[str], fields: tuple[str, ...]) -> Iterator[SourceRow]:
-    # Numbers keep the text they were written with: no float stands between input and output.
+    # Numbers keep the text they were written with; they never become floats.
     decoder = json.JSONDecoder(
         object_pairs_hook=_object, parse_float=str, parse_int=str, parse_constant=_constant
     )
@@ -254,12 +254,12 @@ def _json_rows(lines: Iterable[str], fields: tuple[str, ...]) -> Iterator[Source
 
 
 def _marked(line: str) -> str:
-    """The text of a line as it goes into the reject file."""
+    """The text of a line for the reject file."""
     return line.rstrip("\r\n").replace("\0", NUL_MARK)
 
 
 def mappings_table(rows: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> Table:
-    """The table of dictionaries, as Splunk's and Azure's libraries give them."""
+    """The table of dictionaries such as Splunk's and Azure's libraries return."""
     wanted = tuple(fields)
 
     def read() -> Iterator[SourceRow]:

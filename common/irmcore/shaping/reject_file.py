@@ -1,9 +1,8 @@
 """The reject file: every refused row with its line, column, reason code and advice, and the row itself.
 
-The row is there so that it can be corrected and sent again; the file is as secret as the input
-(mode 0600). It stands as JSON in one cell, which no spreadsheet takes for a formula: an object of its
-values by name, a list where they are not as many as the header's, or the line's own text where it
-could not be divided into values.
+The row is included so that it can be corrected and sent again, so the file is as confidential as the input
+(mode 0600). It is JSON in one cell, which no spreadsheet runs as a formula: an object of values by name, a
+list if their number differs from the header's, or the text of a line that could not be divided into values.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from irmcore.shaping.batches import line_writer
 
 HEADER = ("line", "column", "reason", "advice", "row")
 
-#: Reasons of rows that could not be divided: their one value is the text that stood there.
-WHOLE = ("malformed-quoting", "invalid-json", "not-an-object", "duplicate-key", "not-a-scalar")
+#: Reasons of rows that could not be divided into values: their one value is their text.
+UNDIVIDED = ("malformed-quoting", "invalid-json", "not-an-object", "duplicate-key", "not-a-scalar")
 
 _write = line_writer()
 
 
 class Reject(NamedTuple):
-    """A refused row: its line in the input, the column ("" for the whole row), the code, the values."""
+    """A refused row: its line in the input, the column ("" for the whole row), reason code and values."""
 
     line: int
     column: str
@@ -41,13 +40,13 @@ def header_line() -> bytes:
 def line(reject: Reject, header: Sequence[str]) -> bytes:
     """The line of ``reject``; ``header`` names its values."""
     row: object
-    if reject.code in WHOLE and len(reject.values) == 1:
+    if reject.code in UNDIVIDED and len(reject.values) == 1:
         row = reject.values[0]
     elif len(header) == len(reject.values):
         row = dict(zip(header, reject.values))
     else:
         row = list(reject.values)
-    # ASCII: a byte that was not UTF-8 is shown as \udcXX, which can be read back.
+    # ASCII: a byte that was not UTF-8 becomes \udcXX, from which it can be restored.
     text = json.dumps(row, ensure_ascii=True)
     advice = REASONS[reject.code].advice
     cells = (str(reject.line), reject.column, reject.code, advice, text)

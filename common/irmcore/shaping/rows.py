@@ -1,10 +1,10 @@
-"""One input row → one shaped row, or the reason why not.
+"""Shape input rows by a profile, or say why a row is refused.
 
-A shaped row has canonical texts in the order of the profile's columns, its event time in µs and its
-*row key*: BLAKE2b-128, personal to the job id, over all canonical fields but the thresholds, with the time
-before any spreading; then BLAKE2b-64 over the thresholds, which repeat. The first part is its *subject*: the
-same detection. U+001F separates the fields; `text.canonical` refuses it in values, so no two different
-rows give the same input to the hash.
+A shaped row has canonical texts in the order of the profile's columns, its event time in µs, and a *row key*.
+The first part of the key, its *subject*, identifies the detection: BLAKE2b-128, personalized with the job id,
+over all canonical fields except the thresholds, with the time before spreading. BLAKE2b-64 over the
+thresholds follows. U+001F separates the fields. `text.canonical` refuses that character in values, so
+different rows never have the same input to the hash.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from irmcore.shaping.columns import Convert, ConvertAll, Memo, column_converter,
 
 SEPARATOR = "\x1f"
 
-#: The beginning of a key that leaves out the thresholds.
+#: Bytes of a row key's first part, which leaves out the thresholds.
 SUBJECT_BYTES = 16
 
-#: Rows of a block whose times are looked at, whether they repeat.
+#: Times of a block that are examined for repetitions.
 _SAMPLE = 50
 _TIME_BYTES = len(times.canonical(0))
 
@@ -37,10 +37,10 @@ _NAME = re.compile(r"[A-Za-z_][\w .-]{0,63}", re.ASCII)
 
 
 class ShapedRow(NamedTuple):
-    """A row ready for a batch, but for its time on the wire (see ``spreading``).
+    """A row that is ready for a batch, except for its time on the wire (see ``spreading``).
 
-    ``fields`` are canonical texts, the time among them; ``time`` is µs since 1970 (UTC); ``key`` has
-    24 bytes, of which 16 are the subject.
+    ``fields`` are canonical texts, including the time; ``time`` is in µs since 1970 (UTC); ``key`` has 24
+    bytes, of which the first 16 are the subject.
     """
 
     fields: tuple[str, ...]
@@ -50,15 +50,15 @@ class ShapedRow(NamedTuple):
 
     @property
     def subject(self) -> bytes:
-        """The same detection, whatever its thresholds."""
+        """Identifies the detection, whatever its thresholds."""
         return self.key[:SUBJECT_BYTES]
 
 
 class ShapedBlock(NamedTuple):
-    """Shaped rows, column by column, each with the position that it had in the block.
+    """Shaped rows, column by column, and the position of each row in its source block.
 
-    ``columns`` are the profile's, each with one text a row, that of the time as ``times.brief`` writes it;
-    ``largest`` is the most bytes of text that a row has; the others are as in ShapedRow.
+    ``columns`` are the profile's, with one text per row; times are as ``times.brief`` writes them. No row has
+    more than ``largest`` bytes of text. The rest is as in ShapedRow.
     """
 
     positions: Sequence[int]
@@ -73,14 +73,14 @@ class ShapedBlock(NamedTuple):
         return map(ShapedRow, zip(*self.whole_columns()), self.users, self.times, self.keys)
 
     def whole_columns(self) -> list[Sequence[str]]:
-        """The columns with canonical texts of the time."""
+        """The columns with canonical times."""
         columns = list(self.columns)
         columns[self.time_at] = times.whole(columns[self.time_at])
         return columns
 
     @staticmethod
     def of(rows: Sequence[ShapedRow], time_at: int) -> ShapedBlock:
-        """The block of these rows, none of which is missing."""
+        """A block of all these rows."""
         fields, users, micros, keys = zip(*rows)
         columns: list[Sequence[str]] = list(zip(*fields))
         columns[time_at] = list(map(times.brief, micros))
@@ -89,7 +89,7 @@ class ShapedBlock(NamedTuple):
 
 
 class RowRefused(Exception):
-    """``column`` (the header, or "" for the row as a whole) and a reason ``code``; no value."""
+    """A refused row: ``column`` (its header, or "" for the whole row) and reason ``code``. Holds no value."""
 
     def __init__(self, column: str, code: str) -> None:
         super().__init__(f"{column}: {code}" if column else code)
@@ -98,7 +98,7 @@ class RowRefused(Exception):
 
 
 class Shaper:
-    """Shapes rows whose values come in the order of ``header``."""
+    """Shapes rows whose values are in the order of ``header``."""
 
     def __init__(self, profile: Profile, header: Sequence[str], *, name: str = "input") -> None:
         """Raises InputError if the header lacks a field that the profile needs."""
@@ -118,9 +118,9 @@ class Shaper:
         self._time_form = columns[self._time_at].format
         self._subject_at = [i for i, role in enumerate(roles) if role != "threshold"]
         self._threshold_at = [i for i, role in enumerate(roles) if role == "threshold"]
-        # Not as a key: that would be one more block to hash for each row.
+        # As personalization, not as a key: a key costs one more block of hashing for each row.
         self._person = blake2b(profile.connector.job_id.encode("ascii"), digest_size=16).digest()
-        # Copied for each row: a copy costs less than reading the arguments again.
+        # Copied for each row, which is faster than a new object.
         self._new = blake2b(digest_size=SUBJECT_BYTES, person=self._person).copy
         self._thresholds: Memo[bytes] = Memo(self._digest_of_thresholds)
 
@@ -132,7 +132,7 @@ class Shaper:
         return next(block.rows())
 
     def shape_block(self, block: Block) -> tuple[ShapedBlock, Sequence[tuple[int, RowRefused]]]:
-        """The shaped rows of ``block.rows``, and the others by their position with the reason."""
+        """The shaped rows of ``block.rows``, and the refused ones by position."""
         positions: Sequence[int] = range(len(block.rows))
         refused: list[tuple[int, RowRefused]] = []
         try:
@@ -144,13 +144,13 @@ class Shaper:
         subjects = _digests(self._new, texts)
         thresholds = self._thresholds_of(columns)
         keys = list(map(add, subjects, map(self._thresholds.__getitem__, thresholds)))
-        # A threshold is a number: a byte a character. The time may lack its end.
+        # A threshold is a number, one byte per character. A brief time lacks its end.
         largest = max(map(len, texts), default=0) + max(map(len, thresholds), default=0) + _TIME_BYTES
         users = columns[self._user_at]
         return ShapedBlock(positions, columns, self._time_at, users, micros, keys, largest), refused
 
     def _thresholds_of(self, columns: Sequence[Sequence[str]]) -> Sequence[str]:
-        """The thresholds of each row, as one text."""
+        """The thresholds of each row, joined."""
         if len(self._threshold_at) == 1:
             return columns[self._threshold_at[0]]
         if not self._threshold_at:
@@ -163,9 +163,9 @@ class Shaper:
     def _converted(
         self, given: Sequence[Sequence[str]]
     ) -> tuple[list[Sequence[str]], Sequence[int], list[bytes]]:
-        """All columns of the rows, their times, and what their subjects are of.
+        """All columns of the rows, their times (µs), and the texts that their subjects are hashes of.
 
-        Raises Refused, UnicodeEncodeError if one of the rows is to be refused.
+        Raises Refused or UnicodeEncodeError if any row has to be refused.
         """
         columns: list[Sequence[str]] = []
         micros: Sequence[int] = ()
@@ -184,7 +184,7 @@ class Shaper:
         some = cells[:_SAMPLE]
         if 2 * len(set(some)) > len(some):
             return times.parse_all(cells, zone=self._zone, form=self._time_form)
-        # Aggregated rows share their times: each is read once a block.
+        # Aggregated rows share their times, so each time is parsed once per block.
         once = list(dict.fromkeys(cells))
         micros, texts = times.parse_all(once, zone=self._zone, form=self._time_form)
         micros_of, text_of = dict(zip(once, micros)), dict(zip(once, texts))
@@ -197,7 +197,7 @@ class Shaper:
         return refusal is None
 
     def _refusal(self, values: Sequence[str]) -> RowRefused | None:
-        """Which column refuses the row, if any; asked only where a block has a row that is refused."""
+        """The first column that refuses the row, or None. Called only for blocks with a refused row."""
         for header, (at, convert) in zip(self._headers, self._plan):
             try:
                 convert(values[at]).encode("utf-8")
@@ -209,7 +209,7 @@ class Shaper:
 
 
 def _digests(new: Any, texts: Iterable[bytes]) -> list[bytes]:
-    """The digest of each text by a copy of one hash object."""
+    """The digest of each text, from a copy of one hash object."""
     digests: list[bytes] = []
     add = digests.append
     for text in texts:
@@ -224,10 +224,10 @@ def _positions(profile: Profile, header: Sequence[str], name: str) -> list[int]:
     index = {field: i for i, field in enumerate(header)}
     missing = [column.field for column in profile.columns if column.field not in index]
     if missing:
-        # A first line that is no header holds values of a row: only what looks like a name is shown.
+        # If there is no header line, these are values of a row: only what looks like a name may be shown.
         names = [field for field in header if _NAME.fullmatch(field)]
         near = difflib.get_close_matches(missing[0], names, n=1)
-        hint = f" The nearest one there is `{near[0]}`." if near else ""
+        hint = f" The most similar one is `{near[0]}`." if near else ""
         raise InputError(
             f"the header has no {', '.join(f'`{field}`' for field in missing)}",
             where=f"{name}:1",

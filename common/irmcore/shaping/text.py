@@ -1,10 +1,9 @@
-"""Text: kept exactly as it came, or refused.
+"""Text columns: a value passes unchanged or is refused.
 
-Promised: no trimming, no normalisation, no escaping; what passes is valid UTF-8 and has no control
-character but TAB, LF and CR LF. So it has no U+001F either, which separates the fields of a row
-key: two different rows never have the same key text. A lone CR is refused because readers of CSV
-disagree on whether it ends a row. Not done: bidi and zero-width characters and formula prefixes
-are the user's data and are kept; :func:`hazards` names them for ``irmexport check``.
+Nothing is trimmed, normalized or escaped. A value that passes is valid UTF-8 without control characters
+other than TAB, LF and CR LF. So it has no U+001F, which separates the fields in the input of a row key. A
+lone CR is refused because CSV readers disagree on whether it ends a row. Bidi and zero-width characters and
+formula prefixes are the user's data and pass; :func:`hazards` names them for ``irmexport check``.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from collections.abc import Iterable
 
 from irmcore.reasons import Refused
 
-#: What :func:`hazards` can name, in its order.
+#: The results of :func:`hazards`, in its order.
 HAZARDS = ("bidi-control", "zero-width", "formula-prefix")
 
 _REFUSED = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]|\r(?!\n)").search
-# U+DC00 is what a reader of bytes puts in place of a NUL, as other bytes become U+DC80 to U+DCFF.
+# The readers replace NUL by U+DC00, just as bytes that are not UTF-8 become U+DC80 to U+DCFF.
 _NULS = frozenset("\0\udc00")
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]").search
 _ZERO_WIDTH = re.compile("[\u180e\u200b-\u200d\u2060-\u2064\ufeff]").search
@@ -26,7 +25,7 @@ _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
 def canonical(text: str) -> str:
-    """The same text, or Refused for its first character that cannot be sent."""
+    """The same text. Raises Refused for the first character that cannot be sent."""
     if text.isascii() and text.isprintable():
         return text
     refused = _REFUSED(text)
@@ -41,13 +40,13 @@ def canonical(text: str) -> str:
 
 
 def refuse_any(texts: Iterable[str]) -> None:
-    """Raises Refused if ``canonical`` would refuse one of the texts; all are looked at as one."""
-    # Joined by spaces: a CR at the end of one and an LF at the beginning of the next are no CR LF.
+    """Raises Refused if ``canonical`` would refuse any of the texts; examines them as one."""
+    # Joined by spaces, so that a CR ending one text and an LF starting the next are not a CR LF.
     canonical(" ".join(texts))
 
 
 def hazards(text: str) -> tuple[str, ...]:
-    """What may deceive a reader of the text or be run by a spreadsheet, of HAZARDS."""
+    """Those of HAZARDS that the text has: what may mislead a reader or be run by a spreadsheet."""
     found = []
     if not text.isascii():
         if _BIDI(text):

@@ -1,9 +1,9 @@
-"""Event times: any ISO 8601 or epoch text to microseconds since 1970 in UTC, and back.
+"""Event times: ISO 8601 and epoch texts to microseconds since 1970 in UTC, and back.
 
-Promised: exact integers, never a float; digits beyond the microsecond are cut off, never rounded,
-so a time never moves into the next second. Only the digits 0-9 count, whatever the locale.
-Not done: no guess. A time without offset needs a zone, a local time that a DST change skipped or
-repeated is refused, and so is every form a person would write (``4/24/2023 5:52 AM``).
+Times are exact integers, never floats. Digits after the microsecond are cut off, not rounded, so a time never
+moves into the next second. Only the digits 0-9 count, whatever the locale. Nothing is guessed: a time without
+offset needs a zone; a local time that a DST change skipped or repeated is refused, and so are informal
+forms (``4/24/2023 5:52 AM``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from irmcore.reasons import Refused
 
-#: The values of ``form``; ``auto`` tells ISO 8601 and epoch seconds apart by the count of digits.
+#: The values of ``form``. ``auto`` distinguishes ISO 8601 from epoch seconds by the number of digits.
 FORMS = ("auto", "iso8601", "epoch", "epoch_ms")
 
 _SECOND = 1_000_000
@@ -28,14 +28,14 @@ _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-#: The first microsecond that is refused. Above it lie "never" markers, and spreading has no room.
+#: The first microsecond that is refused. Later times mean "never", and leave no room for spreading.
 _END = (date(9999, 12, 31).toordinal() - _EPOCH_ORDINAL) * _DAY
 _END_SECOND = _END // _SECOND
-#: No time is longer. The limit keeps the arithmetic on a hostile fraction small.
+#: No valid time is longer. The limit bounds the arithmetic on a hostile fraction.
 _LONGEST = 64
 
-# How ``auto`` tells runs of digits apart: 1973 to 5138 in seconds, 2001 to 2286 in milliseconds,
-# and the basic forms of an ordinal and a calendar date.
+# How ``auto`` reads digits only: 1973 to 5138 in seconds, 2001 to 2286 in milliseconds, and the basic forms
+# of an ordinal and a calendar date.
 _SECONDS_DIGITS = range(9, 12)
 _MILLISECONDS_DIGITS = 13
 _DATE_DIGITS = (7, 8)
@@ -43,24 +43,24 @@ _DATE_DIGITS = (7, 8)
 _SECONDS = 6
 _MILLISECONDS = 3
 
-# The form nearly all rows have, with only values that need no further check but the calendar's.
+# The form of nearly all rows. Values that match need no other check than the calendar's.
 _COMMON = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])"
     r"(?:\.([0-9]{1,9}))?(?:Z|\+00:00|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))"
 ).fullmatch
 
-# A look-up takes half the time of int().
+# A lookup takes half the time of int().
 _TWO_DIGITS = {f"{number:02d}": number for number in range(60)}
 #: ``mm:ss`` of each second of an hour, for writing.
 _SECOND_TEXTS = tuple(f"{minute}:{second}" for minute in _TWO_DIGITS for second in _TWO_DIGITS)
 
 _HOUR_OF, _WITHIN_OF, _BRIEF_OF = (itemgetter(slice(*at)) for at in ((0, 13), (13, None), (0, 19)))
-#: What stands behind the seconds of a time in UTC that has whole ones.
+#: What follows the seconds of a UTC time with whole seconds.
 _WHOLE_UTC = ("Z", "+00:00", ".000Z", ".000000Z", ".000000+00:00")
 
 _FRACTION = r"(?:[.,](?P<fraction>[0-9]+))?"
-# U+2212 is the minus sign that ISO 8601 prefers. An offset may be basic behind an extended time:
-# strftime's %z writes it so.
+# U+2212 is the minus sign that ISO 8601 prefers. A basic offset may follow an extended time, as strftime's
+# %z writes it.
 _OFFSET = (
     r"(?P<offset>[Zz]|(?P<sign>[+\-\u2212])"
     r"(?P<offset_hour>[01][0-9]|2[0-3])(?::?(?P<offset_minute>[0-5][0-9]))?)?"
@@ -87,10 +87,10 @@ _Parts = dict[str, Optional[str]]
 
 
 def parse(text: str, *, zone: tzinfo | None, form: str = "auto") -> int:
-    """Microseconds since 1970-01-01T00:00:00Z, or Refused.
+    """Microseconds since 1970-01-01T00:00:00Z. Raises Refused.
 
-    ``zone`` is where times without an offset were written down; None refuses them. ``form`` is one
-    of FORMS. A date alone is its midnight. Spaces around the time do not count.
+    ``zone`` is the zone of times without an offset; None refuses them. ``form`` is one of FORMS. A date alone
+    means its midnight. Surrounding spaces are ignored.
     """
     if form in {"auto", "iso8601"}:
         common = _COMMON(text)
@@ -114,20 +114,20 @@ def parse(text: str, *, zone: tzinfo | None, form: str = "auto") -> int:
 
 
 def canonical(microseconds: int) -> str:
-    """``yyyy-mm-ddThh:mm:ss.nnnnnn+00:00``, the form of Microsoft's page, of what parse gave."""
+    """A time as ``yyyy-mm-ddThh:mm:ss.nnnnnn+00:00``, the form on Microsoft's page."""
     second, below = divmod(microseconds, _SECOND)
     hour, second = divmod(second, 3_600)
     return f"{_hour_text(hour)}:{_SECOND_TEXTS[second]}.{below:06d}+00:00"
 
 
 def brief(microseconds: int) -> str:
-    """The canonical text without what all of them have: the offset, and a fraction of zero."""
+    """The canonical text without the offset, and without a fraction of zero."""
     text = canonical(microseconds)
     return text[:26] if microseconds % _SECOND else text[:19]
 
 
 def whole(briefs: Sequence[str]) -> list[str]:
-    """The canonical texts of what ``brief`` gave."""
+    """The canonical texts for results of ``brief``."""
     return [f"{text}+00:00" if "." in text else f"{text}.000000+00:00" for text in briefs]
 
 
@@ -136,15 +136,15 @@ def parse_all(
 ) -> tuple[list[int], list[str]]:
     """What ``parse`` gives for each text, and the ``brief`` text of that.
 
-    Raises Refused if one of them is refused. Times in UTC with whole seconds, where all are, are read
-    by two look-ups each, which run in C.
+    Raises Refused if any text is refused. If all times are in UTC with whole seconds, each takes two lookups
+    in C.
     """
     if form in {"auto", "iso8601"}:
         try:
             hours = map(_hours.__getitem__, map(_HOUR_OF, texts))
             found = list(map(add, hours, map(_within.__getitem__, map(_WITHIN_OF, texts))))
         except KeyError:
-            pass  # some text is of another form, or no time
+            pass  # some text has another form, or is not a time
         else:
             return found, list(map(_BRIEF_OF, texts))
     found = [parse(text, zone=zone, form=form) for text in texts]
@@ -152,7 +152,7 @@ def parse_all(
 
 
 class _Hours(dict[str, int]):
-    """``yyyy-mm-ddThh`` → µs. Raises KeyError for what is not written so, or is no hour in range."""
+    """``yyyy-mm-ddThh`` → µs. Raises KeyError for any other form, and for hours out of range."""
 
     def __missing__(self, hour: str) -> int:
         common = _COMMON(f"{hour}:00:00Z")
@@ -162,35 +162,32 @@ class _Hours(dict[str, int]):
             found = parse(f"{hour}:00:00Z", zone=None)
         except Refused:
             raise KeyError(hour) from None
-        return _kept(self, hour, found)
+        return _remember(self, hour, found)
 
 
 class _Within(dict[str, int]):
-    """``:mm:ss`` and how a whole second in UTC ends → µs since the hour began. Raises KeyError."""
+    """``:mm:ss`` and the end of a whole second in UTC → µs since the start of the hour. Raises KeyError."""
 
     def __missing__(self, text: str) -> int:
         common = _COMMON(f"1970-01-01T00{text}")
         if common is None or text[6:] not in _WHOLE_UTC:
             raise KeyError(text)
-        return _kept(self, text, parse(f"1970-01-01T00{text}", zone=None))
+        return _remember(self, text, parse(f"1970-01-01T00{text}", zone=None))
 
 
-def _kept(memory: dict[str, int], text: str, found: int) -> int:
-    if len(memory) >= _KEPT:
+def _remember(memory: dict[str, int], text: str, found: int) -> int:
+    if len(memory) >= _REMEMBERED:
         memory.clear()
     memory[text] = found
     return found
 
 
-_KEPT = 20_000
+_REMEMBERED = 20_000
 _hours, _within = _Hours(), _Within()
 
 
 def zone_named(name: str) -> tzinfo:
-    """The time zone of an IANA name; ``UTC`` needs no time zone data.
-
-    Raises LookupError if there is none of that name.
-    """
+    """The time zone with this IANA name; ``UTC`` needs no time zone data. Raises LookupError."""
     if name == "UTC":
         return timezone.utc
     try:
@@ -203,7 +200,7 @@ def zone_named(name: str) -> tzinfo:
 
 
 def _uncommon(text: str, zone: tzinfo | None, form: str) -> int:
-    """Every form that the fast path of parse has left over."""
+    """All forms that the fast path of ``parse`` does not read."""
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}")
     if len(text) > _LONGEST:
@@ -231,12 +228,12 @@ def _in_range(microseconds: int) -> int:
 
 
 def _epoch(text: str, power: int) -> int:
-    """A count of units of ten to ``power`` microseconds."""
+    """A count of units, each of ten to the power of ``power`` microseconds."""
     count = _COUNT(text)
     if count is None:
         raise Refused("time-malformed")
     sign, whole, fraction = count.groups()
-    # So many digits of seconds would be later than the year 9999.
+    # That many digits of seconds would be after the year 9999.
     if power == _SECONDS and len(whole) == _MILLISECONDS_DIGITS:
         raise Refused("time-epoch-milliseconds")
     if sign and text.strip("-0."):
@@ -292,8 +289,8 @@ def _day_number(part: _Parts) -> int:
             raise Refused("time-no-such-date")
         return number
     week, weekday = int(part["week"] or 0), int(part["weekday"] or 0)
-    # Week 1 has January 4th in it; 1970-01-01 was a Thursday. A week is of the year that has its
-    # Thursday, so there is a week 53 only if that Thursday is before New Year.
+    # Week 1 contains January 4th; 1970-01-01 was a Thursday. A week belongs to the year of its Thursday, so
+    # week 53 exists only if its Thursday is before New Year.
     fourth = first + 3
     monday = fourth - (fourth + 3) % 7 + (week - 1) * 7
     if week < 1 or weekday not in range(1, 8) or monday + 3 >= after:
@@ -307,7 +304,7 @@ def _calendar_day(text: str) -> int:
 
 
 def _day_of_month(year: int, month: int, day: int) -> int:
-    if year == 0:  # ISO 8601 has a year 0 and datetime has not; the calendar repeats in 400 years
+    if year == 0:  # datetime lacks ISO 8601's year 0; the calendar repeats every 400 years
         return _day_of_month(400, month, day) - 146_097
     if month not in range(1, 13) or not 1 <= day <= monthrange(year, month)[1]:
         raise Refused("time-no-such-date")
@@ -315,11 +312,11 @@ def _day_of_month(year: int, month: int, day: int) -> int:
 
 
 def _offset_at(local: int, zone: tzinfo) -> int:
-    """Microseconds that ``zone`` is ahead of UTC at a local time which happened exactly once."""
-    if not -_DAY <= local < _END + _DAY:  # far enough out for any offset, and datetime holds it
+    """Microseconds by which ``zone`` is ahead of UTC. Refuses local times that did not occur exactly once."""
+    if not -_DAY <= local < _END + _DAY:  # beyond any offset, and within datetime's range
         raise Refused("time-out-of-range")
     wall = (_EPOCH + timedelta(seconds=local // _SECOND)).replace(tzinfo=zone)
-    # PEP 495: around a change, fold=0 asks for the offset before it and fold=1 for the one after.
+    # PEP 495: around a change, fold=0 gives the offset before it and fold=1 the one after it.
     before, after = wall.utcoffset(), wall.replace(fold=1).utcoffset()
     if before is None or after is None:
         raise ValueError("zone gives no UTC offset")

@@ -1,9 +1,8 @@
-"""User principal names: the one spelling that a user of Microsoft Entra has in our rows.
+"""User principal names: checked by Microsoft Entra's rules and converted to lower case.
 
-Promised: Entra's rule for the characters and lengths, and lower case. Entra compares user
-principal names without case, so two spellings are one user; only in one spelling are two rows of
-one (user, time) pair found before the connector drops one. Only A-Z change: nothing else is in a
-valid name. Not done: no look-up; a well-formed name may be of nobody.
+Entra ignores case in user principal names. One spelling for each user is what makes two rows of one
+(user, time) pair recognizable before the connector drops one of them. Whether the user exists is not
+checked.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from irmcore.reasons import Refused
 _LONGEST_NAME = 64
 _LONGEST_DOMAIN = 48
 
-# A guest is user_contoso.com#EXT#@tenant.onmicrosoft.com: one @ only, so it needs no rule.
+# A guest is user_contoso.com#EXT#@tenant.onmicrosoft.com: it has one @, so it needs no rule of its own.
 _UPN = re.compile(
     r"(?!\.)[A-Za-z0-9'.\-_!#^~]{1,64}(?<!\.)"
     r"@(?=[A-Za-z0-9.\-]{1,48}\Z)"
@@ -26,7 +25,7 @@ _DOWN_LEVEL = re.compile(r"[^\\@]+\\[^\\@]+").fullmatch
 
 
 def canonical(text: str) -> str:
-    """The name in lower case, without spaces around it, or Refused."""
+    """The name in lower case, without surrounding spaces. Raises Refused."""
     if _UPN(text):
         return text.lower()
     trimmed = text.strip(" ")
@@ -36,7 +35,7 @@ def canonical(text: str) -> str:
 
 
 def _defect(text: str) -> str:
-    """The reason code that helps most with a text which is no user principal name."""
+    """The most helpful reason code for a text that is not a user principal name."""
     if _DOWN_LEVEL(text):
         return "upn-down-level-name"
     if not text.isascii():

@@ -49,7 +49,7 @@ PIECES = st.sampled_from((1, 2, 3, 7, 20, 100))
 
 def by_cells(data: bytes, width: int, piece: int) -> Found:
     """All rows but the first, in stretches of about so many bytes."""
-    cells = Cells(io.BytesIO(data), piece=piece)
+    cells = Cells(io.BytesIO(data), chunk=piece)
     found: Found = []
     try:
         cells.row()

@@ -106,12 +106,12 @@ def test_a_bad_row_costs_only_itself(ragged: str, data: bytes, rows: list[Source
 
 
 UTF16 = (
-    "in.csv: the file is not UTF-8 text (it may be UTF-16, or no CSV at all). "
-    "Save it as 'CSV UTF-8' and send that."
+    "in.csv: the file is not UTF-8 text (it may be UTF-16, or not CSV at all). "
+    "Save it as 'CSV UTF-8' and send that file."
 )
-HEADER = "Correct the first line of the file."
+HEADER = "Correct the header line and send the file again."
 UNCLOSED = (
-    "a value begins here that does not end (a quote that is never closed, or over 4 MiB), "
+    "a value that starts here does not end (an unclosed quote, or more than 4 MiB), "
     "so the rows after it cannot be told apart. "
     'Close the quote, or double it ("") if it is part of the value.'
 )
@@ -234,7 +234,7 @@ def test_a_damaged_gzip_file(data: bytes) -> None:
     with pytest.raises(InputError) as caught:
         list(csv_table(decompressed(stream(data), "in.gz"), name="in.gz").rows)
     assert str(caught.value) == (
-        "in.gz: the gzip file is cut off or damaged. Make the file again; nothing of it was accepted."
+        "in.gz: the gzip file is truncated or damaged. Nothing was accepted. Create the file again."
     )
 
 
@@ -333,7 +333,7 @@ def test_json_in_utf_16() -> None:
     """A UTF-16 file is told so."""
     with pytest.raises(InputError) as caught:
         from_json('{"a": 1}'.encode("utf-16"))
-    assert str(caught.value) == ("in.json: the file is not UTF-8; it looks like UTF-16. Save it as UTF-8.")
+    assert str(caught.value) == "in.json: the file is UTF-16, not UTF-8. Save it as UTF-8 and send that file."
 
 
 @given(st.dictionaries(st.sampled_from(("a", "b", "c")), CELLS))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.reasons import REASONS
-from irmcore.shaping.reject_file import WHOLE, Reject, header_line, line
+from irmcore.shaping.reject_file import UNDIVIDED, Reject, header_line, line
 
 HEADER = ("user", "note")
 
@@ -80,7 +80,7 @@ def test_any_row_can_be_read_back(code: str, values: list[str], column: str) -> 
     assert (number, where, reason, advice) == ("3", column, code, REASONS[code].advice)
     assert cell[0] in '{["'
     found = json.loads(cell)
-    if code in WHOLE and len(values) == 1:
+    if code in UNDIVIDED and len(values) == 1:
         assert found == values[0]
         return
     assert found == (dict(zip(HEADER, values)) if len(values) == 2 else values)

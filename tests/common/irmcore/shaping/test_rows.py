@@ -159,7 +159,7 @@ def test_a_header_that_lacks_a_field() -> None:
         Shaper(parse(text, "demo.yaml"), ("user", "tyme", "score", "remarks"), name="in.csv")
     assert str(caught.value) == (
         "in.csv:1: the header has no `time`, `remark`. Rename the column in the file, or set the profile "
-        "column's `field`. The nearest one there is `tyme`."
+        "column's `field`. The most similar one is `tyme`."
     )
     with pytest.raises(InputError) as caught:
         Shaper(profile(), ("q", "w"), name="in.csv")

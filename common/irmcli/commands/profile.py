@@ -1,10 +1,11 @@
-"""`irmexport profile`: the profiles there are, their text, and a new one from a sample."""
+"""`irmexport profile`: list profiles, print one, and create one from a sample."""
 
 from __future__ import annotations
 
 import click
 from irmcore import profile as profiles
 from irmcore.errors import ProfileError
+from irmcore.settings import did_you_mean
 
 from irmcli.commands import profile_new
 from irmcli.output import Output
@@ -13,7 +14,7 @@ from irmcli.settings import Settings
 
 @click.group("profile")
 def command() -> None:
-    """Make a profile from a sample, or look at those there are."""
+    """List and print profiles, or create one from a sample."""
 
 
 command.add_command(profile_new.command)
@@ -28,7 +29,7 @@ def list_profiles(ctx: click.Context) -> None:
     rows = [(name, "your own", _described(settings, name)) for name in own]
     shipped = [name for name in profiles.shipped_names() if name not in own]
     rows += [(name, "shipped", settings.profile(name).description) for name in shipped]
-    output.table("Profiles", ("name", "where", "what its rows are"), rows)
+    output.table("Profiles", ("name", "where", "description"), rows)
     output.document([{"name": name, "where": where, "description": text} for name, where, text in rows])
 
 
@@ -36,14 +37,17 @@ def _described(settings: Settings, name: str) -> str:
     try:
         return settings.profile(name).description
     except ProfileError as error:
-        return f"cannot be used: {error.what}"
+        return f"not valid: {error.what}"
 
 
 @command.command("show")
 @click.argument("name")
 @click.pass_context
 def show(ctx: click.Context, name: str) -> None:
-    """Print the profile NAME, your own or a shipped one: irmexport profile show NAME > my-profile.yaml"""
+    """Print the profile NAME, one of your own or a shipped one.
+
+    Example: irmexport profile show leaver-prediction > my-profile.yaml
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     own = settings.profiles / f"{name}.yaml"
     if own.is_file():
@@ -51,7 +55,7 @@ def show(ctx: click.Context, name: str) -> None:
     elif name in profiles.shipped_names():
         text = profiles.shipped_text(name)
     else:
-        raise click.BadParameter(f"shipped are: {', '.join(profiles.shipped_names())}")
+        raise click.BadParameter(did_you_mean(name, profiles.shipped_names(), plural="profiles"))
     if not output.as_json:
         click.echo(text, nl=False)
     output.document({"name": name, "text": text})

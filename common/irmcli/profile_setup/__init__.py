@@ -1,1 +1,4 @@
-"""Drafting a profile from a sample file."""
+"""`irmexport profile new`: from a sample file to a profile, in steps.
+
+sample → guesses → (prompts) → profile_text, which draft checks by shaping the sample with the new profile.
+"""

@@ -1,7 +1,7 @@
-"""A profile as commented YAML text, from what was guessed of a sample and what the administrator said.
+"""Writes a profile as commented YAML, from the guesses about a sample and the administrator's choices.
 
-Promised: what it writes is a valid profile (the caller parses it before it is kept), and holds headers and
-settings only, never a value of the sample.
+The text contains only headers and settings, never a value of the sample. The caller parses it before saving
+it, because an option or a header may not be valid in a profile.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from irmcore.profile.model import PLACEHOLDER
 
 from irmcli.profile_setup.guesses import Guess
 
-# YAML reads other words as booleans, nulls or numbers; those are quoted.
+# Everything else is quoted, such as words that YAML reads as booleans, nulls or numbers.
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_. -]*[A-Za-z0-9_]|[A-Za-z]").fullmatch
 _WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What is not a column's: names, IDs, where the secret is, and how the sample is written."""
+    """The settings outside of the columns: names, IDs, the reference to the secret, the input's form."""
 
     name: str
     description: str
@@ -38,25 +38,25 @@ class Choices:
 
 
 def write(choices: Choices, columns: Sequence[Guess], possible_source: str | None) -> str:
-    """The profile's text."""
-    kind, place = choices.credential
+    """The profile as YAML. ``possible_source`` gets a comment on how to make it the source column."""
+    kind, reference = choices.credential
     lines = [
-        "# A profile of one Insider Risk Indicators connector, made from a sample by",
-        "# `irmexport profile new`. docs/profile.md has every key. Check it with",
-        "# `irmexport check FILE --profile THIS`, make the connector with the page that",
+        "# The profile of one Insider Risk Indicators connector, made from a sample by",
+        "# `irmexport profile new`. docs/profile.md describes every key. Test it with",
+        "# `irmexport check FILE --profile THIS`, create the connector with the instructions that",
         "# `irmexport wizard THIS` writes, and fill in the job ID.",
         "schema: 1",
         f"name: {scalar(choices.name)}",
         f"description: {scalar(choices.description)}",
-        f"kind: {choices.kind}   # what policies use it as: indicator or trigger",
+        f"kind: {choices.kind}   # how policies use it: indicator or trigger",
         "",
         "connector:",
         f"  job_id: {choices.job_id}      # the wizard's Finish page",
         f"  tenant_id: {choices.tenant_id}   # Entra: Overview",
-        f"  app_id: {choices.app_id}      # the app the connector is created with",
+        f"  app_id: {choices.app_id}      # the Entra app the connector is created with",
         f"  cloud: {choices.cloud}                  # commercial, gcc, gcc-high or dod",
-        "  # Where the secret is, never the secret: env, file, keyring, key_vault or certificate.",
-        f"  credential: {{{kind}: {scalar(place)}}}",
+        "  # Where to read the secret, never the secret: env, file, keyring, key_vault or certificate.",
+        f"  credential: {{{kind}: {scalar(reference)}}}",
         "",
     ]
     lines += _input(choices)
@@ -66,8 +66,8 @@ def write(choices: Choices, columns: Sequence[Guess], possible_source: str | Non
     lines += [
         "",
         "collisions:",
-        "  # The connector keeps one row of a user and time. spread moves a time within its second;",
-        "  # reject refuses further rows; keep-greatest keeps the one with the greatest threshold.",
+        "  # The service keeps one row per user and time. spread moves times within their second;",
+        "  # reject refuses further rows; keep-greatest keeps the row with the greatest threshold.",
         "  policy: spread",
     ]
     return "\n".join(lines) + "\n"
@@ -77,11 +77,11 @@ def _input(choices: Choices) -> list[str]:
     lines = []
     if choices.join_last:
         lines += [
-            "  # Rows of the sample have more fields than the header: a comma that is not quoted.",
+            "  # Some rows of the sample have more fields than the header: unquoted commas.",
             "  ragged: join-last",
         ]
     if choices.zone is not None:
-        lines += ["  # Times of the sample name no offset.", f"  zone: {scalar(choices.zone)}"]
+        lines += ["  # The times in the sample have no offset.", f"  zone: {scalar(choices.zone)}"]
     return ["input:", *lines, ""] if lines else []
 
 
@@ -93,12 +93,12 @@ def _column(column: Guess, choices: Choices, possible_source: str | None) -> lis
         lines.append(f"    format: {column.format}")
     if column.role == "source":
         lines += [
-            '    # In the wizard, under "Related values in source column", exactly so:',
+            '    # Enter exactly these in the wizard, under "Related values in source column":',
             f"    related_values: [{', '.join(map(scalar, choices.related_values))}]",
         ]
     elif column.header == possible_source:
         lines += [
-            "    # Few values, and a name that says where a row comes from: for an indicator of each,",
+            "    # Few values, and a name that suggests where rows come from. For one indicator per value,",
             "    # make it the source column with `role: source` and `related_values: [...]`.",
         ]
     return lines
@@ -108,6 +108,6 @@ def scalar(text: str) -> str:
     """``text`` as a YAML scalar."""
     if _PLAIN(text) and text.lower() not in _WORDS and ": " not in text:
         return text
-    # What does not print (a line separator, say) is an escape: YAML would fold it into a space.
+    # Escape what is not printable: YAML would fold a line separator into a space.
     quoted = json.dumps(text, ensure_ascii=False)
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)

@@ -1,70 +1,70 @@
-"""What columns are taken for: literal samples, and the role, type and reason that each column gets."""
+"""Guesses: literal samples, and the type and role that each column gets."""
 
 from __future__ import annotations
 
 import pytest
-from irmcli.profile_setup.guesses import Guess, Wishes, guess, headless, look, possible_source
+from irmcli.profile_setup.guesses import Guess, Roles, count_values, guess, lacks_header, possible_source
 
 U, T = "sarad@contoso.com", "2026-11-20T08:00:00Z"
 
 
-def guessed(columns: dict[str, list[str]], **wishes: object) -> list[Guess]:
-    """The guesses of a sample given by columns."""
+def guessed(columns: dict[str, list[str]], **options: object) -> list[Guess]:
+    """The guesses for a sample, given column by column."""
     rows = list(zip(*columns.values(), strict=True))
-    return guess(look(list(columns), rows), Wishes(**wishes))  # type: ignore[arg-type]
+    return guess(count_values(list(columns), rows), Roles(**options))  # type: ignore[arg-type]
 
 
-def roles(columns: dict[str, list[str]], **wishes: object) -> list[str]:
+def roles(columns: dict[str, list[str]], **options: object) -> list[str]:
     """Type and role of each column."""
-    return [f"{made.type} {made.role}" for made in guessed(columns, **wishes)]
+    return [f"{made.type} {made.role}" for made in guessed(columns, **options)]
 
 
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
         ({"who": [U], "at": [T], "n": ["4"]}, ["user user", "datetime time", "number threshold"]),
-        # Two columns of users, of times: the name decides.
+        # Of two user columns or two time columns, the name decides.
         (
             {"manager": [U], "UPN": [U], "created": [T], "EventTime": [T]},
             ["string information", "user user", "string information", "datetime time"],
         ),
-        # Epoch seconds are times where the name says so, else numbers.
+        # Epoch seconds are times if the name says so, otherwise numbers.
         ({"user": [U], "_time": ["1763625600"]}, ["user user", "datetime time"]),
         (
             {"user": [U], "at": [T], "bytes": ["1763625600"]},
             ["user user", "datetime time", "number threshold"],
         ),
-        # Digits that name something are no numbers.
+        # Digits that identify something are not numbers.
         (
             {"user": [U], "at": [T], "EmployeeId": ["4711"], "plant": ["007"], "Count": ["3"]},
             ["user user", "datetime time", "string information", "string information", "number threshold"],
         ),
-        # Of several numbers those whose names count or score.
+        # Of several number columns, those named like a count or score are thresholds.
         (
             {"user": [U], "at": [T], "RiskScore": ["1"], "Width": ["2"]},
             ["user user", "datetime time", "number threshold", "number information"],
         ),
         # An empty column is text.
         ({"user": [U], "at": [T], "note": [""]}, ["user user", "datetime time", "string information"]),
-        # Names alone, where no value helps.
+        # If no value helps, the name decides.
         ({"UserPrincipalName": ["sarad"], "Date": ["yesterday"]}, ["user user", "datetime time"]),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
 def test_types_and_roles(columns: dict[str, list[str]], expected: list[str]) -> None:
-    """Values decide, then names."""
+    """Values decide first, then names."""
     assert roles(columns) == expected
 
 
 def test_a_bad_row_or_two_do_not_change_a_type() -> None:
-    """Nine of ten values have the form: it is the column's."""
+    """A column has a type if nine of ten values have its form."""
     columns = {"user": [U] * 9 + ["SARAD"], "at": [T] * 9 + ["?"], "n": ["4"] * 9 + ["n/a"]}
     assert roles(columns) == ["user user", "datetime time", "number threshold"]
     assert roles({"user": [U] * 10, "at": [T] * 10, "n": ["4"] * 8 + ["n/a"] * 2})[2] == "string information"
 
 
-def test_what_the_administrator_says_stands() -> None:
-    """Named columns have their role whatever their values look like."""
+def test_options_take_precedence() -> None:
+    """A column named in an option has its role, whatever its values look like."""
     columns = {"a": [U], "b": [U], "c": [T], "d": [T], "e": ["x"], "f": ["1"], "g": ["2"]}
     assert roles(columns, user="b", time="d", source="e", thresholds=("g",)) == [
         "string information",
@@ -86,24 +86,24 @@ def test_what_the_administrator_says_stands() -> None:
         ("1763625600123", "epoch_ms", False),
     ],
 )
-def test_how_times_are_written(value: str, form: str, *, zoneless: bool) -> None:
-    """The form that the profile must name, and whether a time zone is missing."""
+def test_time_formats(value: str, form: str, *, zoneless: bool) -> None:
+    """The format that the profile needs, and whether a time zone is missing."""
     made = guessed({"user": [U], "time": [value]})[1]
     assert (made.role, made.format, made.zoneless) == ("time", form, zoneless)
 
 
-def test_a_possible_source_column_is_named() -> None:
-    """A column of few values whose name says where rows come from; one value or many make no source."""
+def test_a_possible_source_column_is_found() -> None:
+    """A column with a few values and a name such as workload; neither one value nor many will do."""
     rows = [(U, T, w, str(i), "same") for i, w in enumerate(["Salesforce", "Dropbox"] * 15)]
-    seen = look(["user", "time", "Source_Workload", "app", "vendor"], rows)
-    assert possible_source(seen, guess(seen, Wishes())) == "Source_Workload"
-    seen = look(["user", "time", "app"], [(U, T, f"app {i}") for i in range(30)])
-    assert possible_source(seen, guess(seen, Wishes())) is None
+    seen = count_values(["user", "time", "Source_Workload", "app", "vendor"], rows)
+    assert possible_source(seen, guess(seen, Roles())) == "Source_Workload"
+    seen = count_values(["user", "time", "app"], [(U, T, f"app {i}") for i in range(30)])
+    assert possible_source(seen, guess(seen, Roles())) is None
 
 
-def test_a_first_line_of_values_is_no_header() -> None:
-    """A user, a time or a number among the names: the file has no header."""
-    assert headless([U, "b"])
-    assert headless(["a", T])
-    assert headless(["a", "12"])
-    assert not headless(["UserPrincipalName", "PredictionTime", "Score 2"])
+def test_a_first_line_with_values_is_not_a_header() -> None:
+    """A user, a time or a number among the names means that the file has no header."""
+    assert lacks_header([U, "b"])
+    assert lacks_header(["a", T])
+    assert lacks_header(["a", "12"])
+    assert not lacks_header(["UserPrincipalName", "PredictionTime", "Score 2"])

@@ -1,4 +1,4 @@
-"""`irmexport profile new`: what it writes loads, shapes the sample, has no value of it, replaces nothing."""
+"""`irmexport profile new`: the profile is valid, has no value of the sample, and replaces no file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_microsofts_examples_become_profiles_like_the_shipped_ones(
     new: Run, name: str, options: list[str]
 ) -> None:
-    """The sample of the page gives the columns, types and roles of the profile that was written by hand."""
+    """The sample on Microsoft's page gives the columns, types and roles of the shipped profile."""
     done = new("--from", str(examples.path(name)), *options)
     assert done.exit_code == 0, done.output
     made = profiles.read(f"{name}.yaml")
@@ -68,7 +68,7 @@ VALUES = {
 
 
 def sample(tmp_path: Path, values: dict[str, list[str]]) -> str:
-    """A JSON-lines file of these columns."""
+    """A JSON lines file with these columns."""
     path = tmp_path / "sample.jsonl"
     lines = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
     path.write_text("\n".join(map(json.dumps, lines)))
@@ -76,7 +76,7 @@ def sample(tmp_path: Path, values: dict[str, list[str]]) -> str:
 
 
 def test_no_value_of_the_sample_gets_into_the_profile_or_the_messages(new: Run, tmp_path: Path) -> None:
-    """Headers and settings only, whatever the cells hold; odd headers are quoted."""
+    """The profile has only headers and settings, whatever the cells contain; odd headers are quoted."""
     done = new("--from", sample(tmp_path, VALUES))
     assert done.exit_code == 0, done.output
     text = Path("sample.yaml").read_text()
@@ -86,32 +86,32 @@ def test_no_value_of_the_sample_gets_into_the_profile_or_the_messages(new: Run, 
     assert "make it the source column" in text
 
 
-def test_each_column_says_why(new: Run, tmp_path: Path) -> None:
-    """The reasons are printed, and stand in the profile as comments."""
+def test_each_guess_has_a_reason(new: Run, tmp_path: Path) -> None:
+    """The reasons are printed, and are comments in the profile."""
     done = new("--from", sample(tmp_path, VALUES))
     assert "nearly all values are user principal names" in done.output
     assert "  # the only number column\n  - header: Score\n" in Path("sample.yaml").read_text()
 
 
 def test_nothing_is_overwritten(new: Run, tmp_path: Path) -> None:
-    """A file of that name stays as it is, and the exit code is that of a wrong configuration."""
+    """An existing file stays unchanged, and the exit code is that of a configuration error."""
     Path("mine.yaml").write_text("precious")
     done = new("--from", sample(tmp_path, VALUES), "-o", "mine.yaml")
     assert done.exit_code == 2
-    assert "there is a file of this name already" in done.output
+    assert "the file already exists" in done.output
     assert Path("mine.yaml").read_text() == "precious"
 
 
 @pytest.mark.parametrize(
-    ("text", "options", "said"),
+    ("text", "options", "expected"),
     [
         ("a@b.example,2026-11-20T08:00:00Z,3\n", [], "the first line looks like a row"),
-        ("who,when\nme,2026-11-20T08:00:00Z\n", [], "no column of the sample holds user principal names"),
-        ("user,note\na@b.example,x\n", [], "no column of the sample holds event times"),
-        ("user,time\na@b.example,2026-11-20 08:00\n", [], "name no offset"),
-        ("user,time\na@b.example,2026-11-20 08:00\n", ["--zone", "Mars/Base"], "not a time zone"),
-        ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--user", "usr"], "'usr' is no column"),
-        ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--credential", "hunter2"], "KIND:PLACE"),
+        ("who,when\nme,2026-11-20T08:00:00Z\n", [], "no column of the sample contains user principal names"),
+        ("user,note\na@b.example,x\n", [], "no column of the sample contains event times"),
+        ("user,time\na@b.example,2026-11-20 08:00\n", [], "have no offset"),
+        ("user,time\na@b.example,2026-11-20 08:00\n", ["--zone", "Mars/Base"], "`--zone` is not a time zone"),
+        ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--user", "usr"], "'usr' is not a column"),
+        ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--credential", "hunter2"], "KIND:REFERENCE"),
         ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--source", "time"], "COLUMN=VALUE"),
         (
             "user;time\na@b.example;2026-11-20T08:00Z\n",
@@ -119,46 +119,46 @@ def test_nothing_is_overwritten(new: Run, tmp_path: Path) -> None:
             "s.csv:1: the columns seem to be separated by semicolons",
         ),
         ("user\ttime\na@b.example\t2026-11-20T08:00Z\n", [], "separated by tabs"),
-        ("user,time,count\n", [], "s.csv: the sample has no row"),
+        ("user,time,count\n", [], "s.csv: the sample has no readable row"),
         ("user,time,\na@b.example,2026-11-20T08:00Z,x\n", [], "s.csv:1: column 3 has a name"),
         (
             f"user,time,{WIDE}\na@b.example,2026-11-20T08:00Z,{WIDE}\n",
             [],
-            "s.csv:1: `columns` is outside its limits",
+            "s.csv:1: `columns` has too many entries (maximum: 100)",
         ),
         ('[\n {"user": "a@b.example"}]', [], "s.csv: the file is one JSON array"),
         ('{"a":' + "[" * 100_000 + "\n", [], "no line of the sample is a JSON object"),
-        ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--job-id", "x"], "Correct the option"),
+        ("user,time\na@b.example,2026-11-20T08:00Z\n", ["--job-id", "x"], "`--job-id` is not valid"),
     ],
 )
 def test_what_cannot_become_a_profile_is_refused(
-    new: Run, tmp_path: Path, text: str, options: list[str], said: str
+    new: Run, tmp_path: Path, text: str, options: list[str], expected: str
 ) -> None:
-    """Nothing is written, and the message names the flag or the fault."""
+    """No file is written, and the message names the option or the fault."""
     (tmp_path / "s.csv").write_text(text)
     done = new("--from", "s.csv", *options)
     assert done.exit_code in (1, 2)
-    assert said in done.output
+    assert expected in done.output
     assert not Path("s.yaml").exists()
 
 
 def test_a_name_beyond_the_basic_plane_is_written_as_it_is(new: Run, tmp_path: Path) -> None:
-    """A character that does not print and has more than four hexadecimal digits is that character again."""
+    """A character that is not printable and has more than four hexadecimal digits survives."""
     (tmp_path / "s.csv").write_text("user,time,x\U000f0000y\na@b.example,2026-11-20T08:00Z,z\n")
     assert new("--from", "s.csv").exit_code == 0
     assert profiles.read("s.yaml").columns[2].header == "x\U000f0000y"
 
 
 def test_local_times_need_their_zone(new: Run, tmp_path: Path) -> None:
-    """--zone goes into the profile, and the sample is shaped with it."""
+    """--zone is written to the profile, and the sample is shaped with it."""
     (tmp_path / "s.csv").write_text("user,time\na@b.example,2026-11-20 08:00\n")
     done = new("--from", "s.csv", "--zone", "Europe/Berlin")
     assert done.exit_code == 0, done.output
     assert profiles.read("s.yaml").zone == "Europe/Berlin"
 
 
-def test_a_person_on_a_terminal_is_asked(tmp_path: Path) -> None:
-    """With a terminal the guesses are offered, and what is typed stands in their place."""
+def test_a_person_at_a_terminal_is_asked(tmp_path: Path) -> None:
+    """On a terminal the guesses are the defaults, and answers replace them."""
     (tmp_path / "s.csv").write_text(
         "user,boss,time,n,workload\na@b.example,b@b.example,2026-11-20 08:00,1,Dropbox\n"
         "a@b.example,b@b.example,2026-11-20 09:00,1,Box\n"

@@ -1,0 +1,48 @@
+"""The questions of `irmexport profile new` on a terminal. Enter accepts the guess."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import click
+
+from irmcli.profile_setup.guesses import ColumnStats, Roles, guess, possible_source
+from irmcli.profile_setup.profile_text import Choices
+
+_NONE = "none"
+
+
+def ask(columns: Sequence[ColumnStats], roles: Roles, choices: Choices) -> tuple[Roles, Choices]:
+    """Ask for the roles, the source column's values and the time zone that no option has set."""
+    guessed = guess(columns, roles)
+    headers = [column.header for column in columns]
+
+    def ask_column(question: str, role: str, given: str | None) -> str | None:
+        if given is not None:
+            return given
+        default = next((column.header for column in guessed if column.role == role), None)
+        answer: str = click.prompt(
+            question, type=click.Choice(headers), default=default, show_choices=default is None
+        )
+        return answer
+
+    user = ask_column("Column with the user (user principal name)", "user", roles.user)
+    time = ask_column("Column with the event time", "time", roles.time)
+    thresholds, source, related = roles.thresholds, roles.source, choices.related_values
+    if thresholds is None:
+        default = ",".join(column.header for column in guessed if column.role == "threshold")
+        answer = click.prompt("Number columns for thresholds, separated by commas", default=default or _NONE)
+        thresholds = tuple(part.strip() for part in answer.split(",") if part.strip() in headers)
+    if source is None:
+        default = possible_source(columns, guessed) or _NONE
+        answer = click.prompt("Source column, if the file has several indicators", default=default)
+        if answer in headers:
+            source = answer
+            values = click.prompt("Its values, exactly as in the wizard, separated by commas without spaces")
+            related = tuple(part for part in values.split(",") if part)
+    answered = Roles(user, time, source, thresholds)
+    zone = choices.zone
+    if zone is None and any(column.zoneless for column in guess(columns, answered)):
+        zone = click.prompt("Time zone of the times, which have no offset", default="UTC")
+    return answered, replace(choices, zone=zone, related_values=related)

@@ -244,17 +244,16 @@ def build_app(into: Path, *, pages: bool) -> list[Path]:
 
 
 def build_solution(into: Path) -> list[Path]:
-    """The Sentinel solution, written into that folder."""
+    """Build the Sentinel solution in the folder ``into``; returns its files."""
     sys.path[:0] = [str(ROOT / "common"), str(ROOT / "sentinel")]  # this tree's, whatever is installed
     from irmsentinel.content import artefacts as content
-    from irmsentinel.packaging import content_hub as hub
-    from irmsentinel.packaging import solution
+    from irmsentinel.packaging import content_hub, solution
 
     loaded = content.load(ROOT / "sentinel")
     documents = {
         "azuredeploy.json": solution.deployment(loaded),
-        "createUiDefinition.json": hub.interface(loaded),
-        "mainTemplate.json": hub.package(loaded, version()),
+        "createUiDefinition.json": content_hub.interface(loaded),
+        "mainTemplate.json": content_hub.package(loaded, version()),
     }
     files = {name: json.dumps(document, indent=2) + "\n" for name, document in documents.items()}
     files["LICENSE"] = (ROOT / "LICENSE").read_text(encoding="utf-8")

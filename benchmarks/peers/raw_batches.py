@@ -8,7 +8,7 @@ from pathlib import Path
 
 #: A batch's files in the order in which they are made, and what is in them; the history begins empty.
 FILES = {"payload": 10_000, "rowkeys": 48, "attempts.jsonl": 0, "state": 4_096, "manifest.json": 750}
-SLOT = b"s" * 512
+RECORD = b"s" * 512
 EVENT = b"e" * 48
 SYNCS = 11
 NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY
@@ -47,7 +47,7 @@ def _accept(number: int, contents: dict[str, bytes]) -> None:
 def _send(number: int) -> None:
     batch = f"ready/{number}"
     for at in (1, 2, 3):
-        _write(f"{batch}/state", 0, SLOT, at * len(SLOT))
+        _write(f"{batch}/state", 0, RECORD, at * len(RECORD))
     _write(f"{batch}/attempts.jsonl", os.O_APPEND, EVENT, 0)
     Path(batch).rename(f"done/{number}")
 

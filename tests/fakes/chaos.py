@@ -70,7 +70,7 @@ class ChaosProxy:
         """The address of the HTTP proxy."""
         return f"http://127.0.0.1:{self.port}"
 
-    def settle(self, seconds: float = 10.0) -> None:
+    def wait_until_idle(self, seconds: float = 10.0) -> None:
         """Wait until no connection is alive any more. Raises TimeoutError."""
         end = time.monotonic() + seconds
         while any(thread.is_alive() for thread in self._threads[1:]):

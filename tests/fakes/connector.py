@@ -106,7 +106,7 @@ class Connector:
             found.setdefault(batch.id, f"{batch.folder} {batch.state.name if batch.state else 'unreadable'}")
         return found
 
-    def standing(self) -> Counter[bytes]:
+    def accepted_keys(self) -> Counter[bytes]:
         """How many batches, that are neither withdrawn nor split, have each row key."""
         found: Counter[bytes] = Counter()
         for batch in self.outbox.all_batches():

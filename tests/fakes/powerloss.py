@@ -70,7 +70,7 @@ class PowerLossDisk:
         self._directories = {node: dict(names) for node, names in directories.items()}
         self._next = after
 
-    def settled(self) -> PowerLossDisk:
+    def synced(self) -> PowerLossDisk:
         """The same disk after everything has become durable."""
         loose = [(operation, media.WHOLE) for operation in self.pending]
         return self._new(media.applied(self.medium, loose))

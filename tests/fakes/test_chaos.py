@@ -81,7 +81,7 @@ def test_bytes_pass_unchanged(echo: Echo) -> None:
     with ChaosProxy(echo.address) as proxy, client(proxy) as line:
         threading.Thread(target=lambda: (line.sendall(data), line.shutdown(socket.SHUT_WR))).start()
         assert all_of(line) == (data.swapcase(), False)
-        proxy.settle()
+        proxy.wait_until_idle()
         assert (proxy.passed[0].up, proxy.passed[0].down) == (len(data), len(data))
 
 
@@ -97,7 +97,7 @@ def test_cut_on_the_way_up(echo: Echo, cut: int, *, reset: bool) -> None:
                 _, was_reset = all_of(line)
         except (ConnectionResetError, BrokenPipeError):
             was_reset = True  # a reset at once may be seen by connect() and send() already
-        proxy.settle()
+        proxy.wait_until_idle()
     echo.close()
     assert echo.got == [b"abcdefghij"[:cut]]
     assert was_reset or not reset
@@ -111,7 +111,7 @@ def test_cut_on_the_way_down(echo: Echo, cut: int) -> None:
         with client(proxy) as line:
             line.sendall(b"abcdefghij")
             got, _ = all_of(line)
-            proxy.settle()
+            proxy.wait_until_idle()
         assert got == b"ABCDEFGHIJ"[:cut]
         assert proxy.passed[0].down == cut
 

@@ -44,7 +44,7 @@ def test_writes_are_lost_in_any_combination() -> None:
     """Of two writes that were not synced each may survive without the other."""
     disk = PowerLossDisk()
     disk.create("/a", b"....")
-    disk = disk.settled()
+    disk = disk.synced()
     disk.write_at("/a", 0, b"1")
     disk.write_at("/a", 2, b"2")
     assert found(disk) == {(("/a", text),) for text in (b"....", b"1...", b"..2.", b"1.2.")}
@@ -56,7 +56,7 @@ def test_a_write_is_torn_at_its_sectors() -> None:
     assert ways(write) == [WHOLE, LOST, 10, 10 + SECTOR_BYTES, ZEROS]
     disk = PowerLossDisk()
     disk.create("/a", b"." * 1024)
-    disk = disk.settled()
+    disk = disk.synced()
     disk.write_at("/a", 0, b"x" * 1024)
     assert found(disk) == {(("/a", b"x" * size + b"." * (1024 - size)),) for size in (0, 512, 1024)}
 
@@ -66,7 +66,7 @@ def test_a_rename_is_there_or_not() -> None:
     disk = PowerLossDisk()
     disk.make_dir("/from")
     disk.make_dir("/to")
-    disk = disk.settled()
+    disk = disk.synced()
     disk.create("/from/a", b"x")
     disk.sync("/from/a")
     disk.sync_dir("/from")
@@ -83,7 +83,7 @@ def test_what_moves_twice_has_one_name() -> None:
     for name in ("/a", "/b", "/c"):
         disk.make_dir(name)
     disk.create("/a/x", b"x")
-    disk = disk.settled()
+    disk = disk.synced()
     disk.rename("/a/x", "/b/x")
     disk.rename("/b/x", "/c/x")
     names = [[path for path, data in tree if data is not None] for tree in found(disk)]
@@ -108,7 +108,7 @@ def test_a_failed_sync_is_never_made_good() -> None:
     """After a sync that failed the same data may be lost, also after a later sync that did not."""
     disk = PowerLossDisk()
     disk.create("/a", b"")
-    disk = disk.settled()
+    disk = disk.synced()
     disk.append("/a", b"x")
     disk.fail_at[disk.operations + 1] = errno.EIO
     with pytest.raises(OSError, match="Input/output"):
@@ -122,7 +122,7 @@ def test_what_a_failed_sync_left_keeps_its_order() -> None:
     """A move whose sync failed is no older than the making of what it moved: that never has two names."""
     disk = PowerLossDisk()
     disk.make_dir("/ready")
-    disk = disk.settled()
+    disk = disk.synced()
     disk.make_dir("/staged")
     disk.rename("/staged", "/ready/batch")
     disk.fail_at[disk.operations + 1] = errno.EIO

@@ -63,7 +63,7 @@ class Uploads:
 
     def kept(self) -> Counter[int]:
         """How often the service has kept each row, after all connections have ended."""
-        self._line.settle()
+        self._line.wait_until_idle()
         seen = -1
         while seen != len(self._rig.emulator.uploads):
             seen = len(self._rig.emulator.uploads)
@@ -92,7 +92,7 @@ def test_cut_after_any_byte(rig: Rig, line: ChaosProxy, way: str, *, reset: bool
     fair = uploads.send(Weather())
     assert isinstance(fair, Reply)
     assert fair.status == 200
-    line.settle()
+    line.wait_until_idle()
     whole = line.passed[-1]
     last = whole.up if way == "up_cut" else whole.down
     for cut in [*range(0, last, stride), *range(max(0, last - 200), last + 1, max(stride // 4, 1))]:
@@ -122,12 +122,12 @@ def test_a_cut_line_and_then_a_whole_one(rig: Rig, line: ChaosProxy, way: str, s
 
     rig.accept([row(0)])
     assert drain().sent == 1
-    line.settle()
+    line.wait_until_idle()
     total = line.passed[-1].up if way == "up_cut" else line.passed[-1].down
     rig.accept([row(1)])
     line.weather = Weather(**{way: int(total * share)})
     drain()
-    line.settle()
+    line.wait_until_idle()
     (after,) = rig.states() or [("SENT", "")]
     line.weather = Weather()
     for batch in rig.batches():

@@ -95,7 +95,7 @@ def prepared(case: Case) -> tuple[PowerLossDisk, FakeClock]:
     if case.quarantined:
         quarantine(connector.outbox, the_batch(connector))
     clock.advance(case.days * DAY)
-    return disk.settled(), clock
+    return disk.synced(), clock
 
 
 def outcome(case: Case, disk: PowerLossDisk, clock: FakeClock) -> tuple[int, int]:

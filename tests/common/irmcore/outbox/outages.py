@@ -126,7 +126,7 @@ def root() -> PowerLossDisk:
     """A disk with an empty outbox directory."""
     disk = PowerLossDisk()
     disk.make_dir(ROOT)
-    return disk.settled()
+    return disk.synced()
 
 
 def problems_after(moment: Moment, disk: PowerLossDisk, *, in_doubt: str = "hold") -> Iterator[str]:
@@ -188,7 +188,7 @@ def _wrong(moment: Moment, connector: Connector, *, doubled: bool) -> Iterator[s
     twice = [note for note, times in seen().items() if times > 1]
     if twice and not doubled:
         yield f"sent twice: {sorted(twice)}"
-    if max(connector.standing().values(), default=0) > 1:
+    if max(connector.accepted_keys().values(), default=0) > 1:
         yield "a row is in two batches"
     odd = set(connector.states().values()) - IN_DONE - WAITING
     if odd:

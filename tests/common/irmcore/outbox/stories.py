@@ -46,7 +46,7 @@ def enqueue(new: New) -> Iterator[Moment]:
 def deliver(new: New) -> Iterator[Moment]:
     """One drain that meets every kind of answer: a retry, a split, a refusal, doubt, a receipt."""
     before = queue(12)
-    story = Story(new(before.disk.settled().medium), before=before)
+    story = Story(new(before.disk.synced().medium), before=before)
     story.drain(*ANSWERS)
     yield from story.moments
 
@@ -70,7 +70,7 @@ def rebuild(new: New) -> Iterator[Moment]:
     before.accept(SECOND)
     path = f"{ROOT}/small/ledger/days/2026/2026-11-20.rows"
     before.disk.write_at(path, RECORD.size // 2, b"damage")
-    story = Story(new(before.disk.settled().medium), before=before)
+    story = Story(new(before.disk.synced().medium), before=before)
     story.accept([*SECOND, row(6)])
     yield from story.moments
 
@@ -80,7 +80,7 @@ def put_back(new: New) -> Iterator[Moment]:
     before = queue(2)
     before.drain(Reply(400))
     (batch,) = before.connector.outbox.ready()
-    story = Story(new(before.disk.settled().medium), before=before)
+    story = Story(new(before.disk.synced().medium), before=before)
     story.do(lambda outbox: operations.requeue(outbox, batch.id, who="me", why="put right"))
     yield from story.told()
 
@@ -91,7 +91,7 @@ def bring_back(new: New) -> Iterator[Moment]:
     (batch,) = before.connector.outbox.ready()
     before.disk.write_at(f"{batch.path}/state", 3 * RECORD_BYTES, b"damage")
     before.drain()
-    story = Story(new(before.disk.settled().medium), before=before)
+    story = Story(new(before.disk.synced().medium), before=before)
     story.do(lambda outbox: operations.requeue(outbox, batch.id, who="me", why="mended"))
     yield from story.told()
 
@@ -102,7 +102,7 @@ def give_up_unreadable(new: New) -> Iterator[Moment]:
     (batch,) = before.connector.outbox.ready()
     before.disk.write_at(f"{batch.path}/state", 0, b"damage")
     before.drain()
-    story = Story(new(before.disk.settled().medium), before=before)
+    story = Story(new(before.disk.synced().medium), before=before)
     story.acknowledged.clear()
     story.do(lambda outbox: operations.resolve(outbox, batch.id, "withdraw", who="me", why="lost"))
     yield from story.told()
@@ -149,7 +149,7 @@ def enqueue_killed(new: New) -> Iterator[Moment]:
 def deliver_killed(new: New) -> Iterator[Moment]:
     """A drain killed at each operation; the next one sends what it may, then the power goes."""
     before = queue(12)
-    medium = before.disk.settled().medium
+    medium = before.disk.synced().medium
     for story in _killed(lambda: Story(new(medium), before=before), lambda story: story.drain(*ANSWERS)):
         yield from _next(story, [])
 
@@ -158,7 +158,7 @@ def give_up_killed(new: New) -> Iterator[Moment]:
     """A withdrawal killed at each operation; its rows come again, then the power goes."""
     before = queue(3)
     before.drain(Reply(400), Reply(200))
-    medium = before.disk.settled().medium
+    medium = before.disk.synced().medium
     for story in _killed(lambda: Story(new(medium), before=before), Story.withdraw_dead):
         yield from _next(story, [FIRST])
 

@@ -460,7 +460,7 @@ def rebuilt_meanwhile(acts: dict[int, FakeTransport]) -> bool:
     counts = connector.accept([row(9), *LINES]).counts
     disk.watching = False
     assert (counts.skipped, counts.shaped) == (6, 1), list(acts)
-    assert max(connector.standing().values()) == 1, list(acts)
+    assert max(connector.accepted_keys().values()) == 1, list(acts)
     return any(service.posts for service in acts.values())
 
 

@@ -64,11 +64,11 @@ def test_a_later_version_is_left_untouched() -> None:
     """A directory with another FORMAT is refused, and nothing in it changes."""
     outbox = make()
     outbox.disk.write_at(f"{PATH}/FORMAT", 17, b"4")
-    before = list(outbox.disk.fork().settled().medium.tree())  # type: ignore[attr-defined]
+    before = list(outbox.disk.fork().synced().medium.tree())  # type: ignore[attr-defined]
     for act in (outbox.create, outbox.check_format):
         with pytest.raises(UnknownFormat, match="does not know the format of this outbox"):
             act()
-    assert list(outbox.disk.settled().medium.tree()) == before  # type: ignore[attr-defined]
+    assert list(outbox.disk.synced().medium.tree()) == before  # type: ignore[attr-defined]
 
 
 def test_the_queue_is_first_in_first_out() -> None:
@@ -257,7 +257,7 @@ def test_row_keys_are_read_while_the_batch_moves() -> None:
 
     made = make()
     (batch,) = accept(made, b"a")
-    outbox = Outbox(Moving(made.disk.settled().medium), made.clock, PATH)  # type: ignore[attr-defined]
+    outbox = Outbox(Moving(made.disk.synced().medium), made.clock, PATH)  # type: ignore[attr-defined]
     found = find_with_rowkeys(outbox, batch.id)
     assert found is not None
     assert (found[0].folder, found[1]) == ("quarantine", b"keys of " + bytes.fromhex(batch.id)[:4])
@@ -275,5 +275,5 @@ def test_a_batch_that_moves_is_not_shown_as_damaged() -> None:
 
     made = make()
     one, other = accept(made, b"a", b"b")
-    disk = Moving(made.disk.settled().medium)  # type: ignore[attr-defined]
+    disk = Moving(made.disk.synced().medium)  # type: ignore[attr-defined]
     assert [batch.id for batch in Outbox(disk, made.clock, PATH).ready()] == [other.id]

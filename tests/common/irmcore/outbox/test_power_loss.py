@@ -42,7 +42,7 @@ def test_nothing_is_lost_and_nothing_goes_twice(story: str) -> None:
 def test_resend_loses_nothing_either() -> None:
     """With the policy `resend` a row may go twice, as it says, but none is lost or held."""
     before = queue(6)
-    story = Story(before.disk.settled(), in_doubt="resend", before=before)
+    story = Story(before.disk.synced(), in_doubt="resend", before=before)
     story.drain(Failure("reset", committed=True), Reply(200))
     found = Tally().problems(story.moments, 16, in_doubt="resend")
     assert next(found, None) is None
@@ -177,10 +177,10 @@ def test_a_failing_operation_of_a_run_is_told_and_harms_nothing(code: int) -> No
 def test_a_failing_operation_of_a_drain_sends_nothing_twice(code: int) -> None:
     """An error at any one operation of a drain: the next drains send what is missing, and only that."""
     before = queue(12)
-    whole = Story(before.disk.settled(), before=before)
+    whole = Story(before.disk.synced(), before=before)
     whole.drain(*ANSWERS)
     for number in range(1, operations(whole) + 1):
-        story = Story(before.disk.settled(), before=before)
+        story = Story(before.disk.synced(), before=before)
         story.disk.watch = None
         story.disk.fail_at[number] = code
         try:
@@ -195,7 +195,7 @@ def test_a_failing_operation_of_a_drain_sends_nothing_twice(code: int) -> None:
 def test_a_full_disk_does_not_stop_the_drain() -> None:
     """On a disk without a free byte all batches are sent once and their receipts kept, drain after drain."""
     before = queue(8)
-    story = Story(before.disk.settled(), before=before)
+    story = Story(before.disk.synced(), before=before)
     story.disk.full = True
     story.drain(Reply(200), Failure("reset", committed=True), Reply(413))
     story.drain()
@@ -218,7 +218,7 @@ def test_a_full_disk_does_not_stop_the_drain() -> None:
 def test_a_gate_that_cannot_be_written_costs_no_receipt() -> None:
     """An answer is on record before the gate moves, so that an error of the gate leaves nothing in doubt."""
     before = queue(2)
-    story = Story(before.disk.settled(), before=before)
+    story = Story(before.disk.synced(), before=before)
 
     def fail(kind: str, path: str) -> None:
         if path.endswith("/gate"):
@@ -233,7 +233,7 @@ def test_a_gate_that_cannot_be_written_costs_no_receipt() -> None:
 def test_a_read_only_outbox_sends_nothing() -> None:
     """Where no state can be written no byte leaves."""
     before = queue(4)
-    story = Story(before.disk.settled(), before=before)
+    story = Story(before.disk.synced(), before=before)
     story.disk.read_only = True
     with pytest.raises(OSError, match="Read-only"):
         story.drain()
@@ -243,7 +243,7 @@ def test_a_read_only_outbox_sends_nothing() -> None:
 def killed_at(where: str) -> Story:
     """A drain of one batch whose process ended when ``where`` was told on the wire."""
     before = queue(2)
-    story = Story(before.disk.settled(), before=before)
+    story = Story(before.disk.synced(), before=before)
     tell = story.tell
 
     def die(told: str) -> None:
@@ -308,7 +308,7 @@ def test_without_commit_a_row_goes_twice() -> None:
                 super().write_at(path, offset, data, sync=sync)
 
     before = queue(2)
-    medium = before.disk.settled().medium
+    medium = before.disk.synced().medium
     story = Story(Forgetful(medium), before=before)
     story.drain()
     found = Tally().problems(story.moments, 16)

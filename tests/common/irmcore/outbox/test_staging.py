@@ -179,7 +179,7 @@ def test_more_runs_than_bays_are_refused() -> None:
 
     outbox = make()
     with pytest.raises(OSError, match="busy"):
-        Staging(Outbox(Busy(outbox.disk.fork().settled().medium), outbox.clock, PATH))  # type: ignore[attr-defined]
+        Staging(Outbox(Busy(outbox.disk.fork().synced().medium), outbox.clock, PATH))  # type: ignore[attr-defined]
 
 
 def test_a_bay_is_left_once() -> None:

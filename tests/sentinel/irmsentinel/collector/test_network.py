@@ -173,7 +173,7 @@ def test_an_answer_of_the_api_is_whole_or_none(season: Season, way: str, *, rese
 
     whole = ask()
     assert whole.status == 200
-    season.api.settle()
+    season.api.wait_until_idle()
     last = season.api.passed[-1].up if way == "up_cut" else season.api.passed[-1].down
     kinds: Counter[str] = Counter()
     for cut in range(0, last, stride * (last // 2_000 + 1)):
@@ -213,7 +213,7 @@ class Uploads:
 
     def check(self) -> Counter[str]:
         """What an outcome says is true of what the table has; gives how many there were of each kind."""
-        self._season.out.settle()
+        self._season.out.wait_until_idle()
         time.sleep(0.3)  # the stand-in's own threads end a moment after the connections
         kept = Counter(int(row["RecordId"]) for row in self._season.rig.emulator.rows[TABLE])
         kinds: Counter[str] = Counter()
@@ -235,7 +235,7 @@ def test_an_upload_cut_after_any_byte(season: Season, way: str, *, reset: bool, 
     """What counts as sent is in the table, what counts as not sent is not; in between there is doubt."""
     uploads = Uploads(season)
     assert isinstance(uploads.send(Weather()), Reply)
-    season.out.settle()
+    season.out.wait_until_idle()
     last = season.out.passed[-1].up if way == "up_cut" else season.out.passed[-1].down
     for cut in [*range(0, last, stride), *range(max(0, last - 100), last, max(stride // 10, 1))]:
         uploads.send(Weather(**{way: cut, "reset": reset}))

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from irmsentinel.content import aggregations, rules, workbooks
 from irmsentinel.content import artefacts as content
-from irmsentinel.packaging import arm, arm_collection, solution
-from irmsentinel.packaging import content_hub as hub
+from irmsentinel.packaging import arm, arm_collection, content_hub, solution
 
 from tests.sentinel.irmsentinel.packaging.test_arm import SCHEMAS, wrong
 
 LOADED = content.load()
 DEPLOYMENT = solution.deployment(LOADED)
-PACKAGE = hub.package(LOADED, "1.2.3")
+PACKAGE = content_hub.package(LOADED, "1.2.3")
 SECURITY = "https://schema.management.azure.com/schemas/2025-09-01/Microsoft.SecurityInsights.json"
 PREVIEW = "https://schema.management.azure.com/schemas/2023-04-01-preview/Microsoft.SecurityInsights.json"
 SEARCHES = "https://schema.management.azure.com/schemas/2025-07-01/Microsoft.OperationalInsights.json"
@@ -178,7 +177,7 @@ def test_the_package_names_what_it_holds() -> None:
 
 def test_the_form_gives_what_the_package_asks_for() -> None:
     """Every output is a parameter, and every parameter an output; the lists have every title."""
-    form = hub.interface(LOADED)["parameters"]
+    form = content_hub.interface(LOADED)["parameters"]
     assert set(form["outputs"]) == set(PACKAGE["parameters"])
     said = set(strings(form))
     assert {rule.fields["name"] for rule in rules.load()} <= said

@@ -54,7 +54,7 @@ def test_the_layout_is_pinned() -> None:
     assert (DAY + 1) * DAY_MICROSECONDS == 1_763_683_200_000_000
     ledger.merge([records(key(1), key(2, day=DAY + 42)), records(key(3))])
     ledger.announcements.announce("run-1", ["aa", "bb"])
-    files = {path: data for path, data in disk.settled().medium.tree() if data is not None}
+    files = {path: data for path, data in disk.synced().medium.tree() if data is not None}
     first, second = records(key(1), key(3)), records(key(2, day=DAY + 42))
     assert files == {
         FILE: first,
@@ -262,7 +262,7 @@ def test_the_dates_used_longest_ago_leave_memory() -> None:
                 reads.append(path[-7:-5])
             return super().read(path)
 
-    ledger = Ledger(Counting(disk.settled().medium), PATH, cached_rows=5)
+    ledger = Ledger(Counting(disk.synced().medium), PATH, cached_rows=5)
     for day in (0, 1, 0, 2, 0, 1, 0):
         assert known(ledger, DAY + day) == {10 * day, 10 * day + 1}
     assert reads == ["20", "21", "22", "21"]

@@ -1,4 +1,4 @@
-"""Time as a seam: what is scheduled asks a clock, so that tests can run a week in a second."""
+"""The clock as an interface, so that tests can run a week of schedules in a second."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall-clock seconds since 1970 (UTC), monotonic seconds, and waiting."""
+    """Seconds since 1970 (UTC), monotonic seconds, and sleeping."""
 
     def now(self) -> float: ...
 

@@ -1,7 +1,7 @@
 """The clouds of the connector: where uploads go and where tokens come from.
 
-Source: microsoft/m365-compliance-connector-sample-scripts, ``sample_script.ps1`` and its
-government variants. Nothing is sent to a host outside this table but a loopback emulator.
+Source: microsoft/m365-compliance-connector-sample-scripts, ``sample_script.ps1`` and its government variants.
+Apart from an emulator on the loopback interface, nothing is sent to a host outside this table.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from irmcore.errors import AddressRefused
 
-#: The connector's own application in Entra ID, which the token is for. It changed once (until
-#: March 2025: 4e476d41-2395-42be-89ff-34cb9186a1ac), so a profile can name another.
+#: The connector's application in Entra ID, for which tokens are issued. It has changed once (until March
+#: 2025: 4e476d41-2395-42be-89ff-34cb9186a1ac), so a profile can name another.
 RESOURCE_APP_ID = "86dfdabb-5089-4a0c-880a-cfa5a790c5b1"
 
 
@@ -53,9 +53,9 @@ def emulator_endpoints(url: str) -> Endpoints:
         good = False  # not an address at all
     if not good:
         raise AddressRefused(
-            "an emulator must be at https:// on this machine's loopback",
+            "an emulator must have an https:// address on this machine's loopback interface",
             where=host or "--emulator",
-            next_step="Give an address as `irmexport emulator` prints it, e.g. https://127.0.0.1:8443",
+            next_step="Give the address that `irmexport emulator` prints, for example https://127.0.0.1:8443",
         )
     shown = f"[{host}]" if ":" in host else host
     base = f"https://{shown}" + (f":{port}" if port else "")

@@ -1,4 +1,4 @@
-"""The counts of a run, which must always reconcile."""
+"""The counts of a run. They always add up."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class Counts:
-    """Where each row that was read has gone.
+    """What happened to each row that was read: ``read = shaped + merged + skipped + rejected``.
 
-    ``read = shaped + merged + skipped + rejected``:
-    *shaped* rows are in batches; *merged* ones were identical to another row of the same run (or
-    folded into the greatest one, where the profile says so); *skipped* ones had been accepted by an
-    earlier run; *rejected* ones are in the reject file.
+    *Shaped* rows are in batches. *Merged* rows were identical to another row of the run, or had a smaller
+    threshold and the profile keeps the greatest. *Skipped* rows were accepted by an earlier run. *Rejected*
+    rows are in the reject file.
     """
 
     read: int = 0

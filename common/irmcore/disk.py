@@ -1,9 +1,9 @@
-"""Files as a seam: the few operations that durability rests on, one method each.
+"""The disk as an interface: the few file operations that durability depends on.
 
-What is promised: data handed to ``create``/``write_at``/``append`` survives a power loss after
-``sync`` of the file (``sync=True``: when they return), a name after ``sync_dir`` of its directory. Modes
-are 0600 and 0700 whatever the umask. Errors are OSError, as the system gives them; who calls decides
-what they mean. Paths are text and never come from user data.
+Data given to ``create``, ``write_at`` or ``append`` survives a power loss after ``sync`` of the file, or when
+the method returns if ``sync=True``. A name survives after ``sync_dir`` of its directory. Files have mode 0600
+and directories 0700, whatever the umask. Errors are OSError as the system reports them; callers decide what
+they mean. Paths are text and never come from user data.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ if sys.platform != "win32":
     _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 
 
-#: What a disk answers for a file that it cannot give any more: the fault of that file, not of all.
+#: Errors that mean one file can no longer be read, not that the disk as a whole has failed.
 BAD_FILE_ERRNOS = frozenset(
     {errno.EIO, errno.EBADMSG, errno.EISDIR, errno.ELOOP, getattr(errno, "EUCLEAN", errno.EIO)}
 )
 
 
 class Lock(Protocol):
-    """A lock that dies with its process."""
+    """A lock that is released when its process ends."""
 
     def release(self) -> None: ...
 
 
 class Disk(Protocol):
-    """What outbox and ledger need of a file system."""
+    """What the outbox and the row ledger need from a file system."""
 
     def read(self, path: str) -> bytes: ...
 
@@ -74,15 +74,15 @@ class PosixDisk:
             return file.read()
 
     def create(self, path: str, data: bytes, *, sync: bool = False) -> None:
-        """A new file with ``data``. Raises FileExistsError if there is one."""
+        """Create a file with ``data``. Raises FileExistsError."""
         self._write(path, os.O_CREAT | os.O_EXCL, data, 0, sync=sync)
 
     def write_at(self, path: str, offset: int, data: bytes, *, sync: bool = False) -> None:
-        """Overwrite in place, or grow the file, which must exist."""
+        """Overwrite part of a file, which must exist, or extend it."""
         self._write(path, 0, data, offset, sync=sync)
 
     def append(self, path: str, data: bytes, *, sync: bool = False) -> None:
-        """Add to the end of a file, which is made if there is none."""
+        """Append to a file, which is created if it does not exist."""
         self._write(path, os.O_CREAT | os.O_APPEND, data, 0, sync=sync)
 
     def _write(self, path: str, flags: int, data: bytes, offset: int, *, sync: bool) -> None:
@@ -97,7 +97,7 @@ class PosixDisk:
             os.close(descriptor)
 
     def sync(self, path: str) -> None:
-        """Wait until the file's data are on the medium."""
+        """Wait until the file's data is on the medium."""
         self._fsync(path, os.O_RDWR)
 
     def sync_dir(self, path: str) -> None:
@@ -112,7 +112,7 @@ class PosixDisk:
             os.close(descriptor)
 
     def make_dir(self, path: str) -> None:
-        """A new directory. Raises FileExistsError if there is one."""
+        """Create a directory. Raises FileExistsError."""
         os.mkdir(path, 0o700)
         os.chmod(path, 0o700)
 
@@ -123,7 +123,7 @@ class PosixDisk:
         os.unlink(path)
 
     def remove_tree(self, path: str) -> None:
-        """Remove a file, or a directory and what is in it; it need not exist."""
+        """Remove a file, or a directory with its contents. It need not exist."""
         try:
             if os.path.isdir(path) and not os.path.islink(path):
                 shutil.rmtree(path)
@@ -133,14 +133,14 @@ class PosixDisk:
             return
 
     def names(self, path: str) -> list[str]:
-        """The names in a directory, sorted; none if it does not exist, or is none."""
+        """The sorted names in a directory; empty if it does not exist or is not a directory."""
         try:
             return sorted(os.listdir(path))
         except (FileNotFoundError, NotADirectoryError):
             return []
 
     def exists(self, path: str) -> bool:
-        return os.access(path, os.F_OK)  # half the price of lstat's exception for a name that is not there
+        return os.access(path, os.F_OK)  # for a missing name, half the time of lstat and its exception
 
     def size(self, path: str) -> int:
         return os.stat(path).st_size
@@ -151,9 +151,9 @@ class PosixDisk:
         return found.f_bavail * found.f_frsize
 
     def try_lock(self, path: str) -> Lock | None:
-        """The lock on ``path``, or None if another live process (or holder here) has it.
+        """The lock on ``path``, or None if it is held, by another process or by this one.
 
-        A lock's file stays: whoever removed one that is held would let a second holder in.
+        The file of a lock is never removed: removing it while it is held would let a second holder in.
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -168,13 +168,13 @@ class PosixDisk:
 
 
 def _unmask(descriptor: int) -> None:
-    """Mode 0600 also under a umask that takes that from its owner; to set it always would be a write."""
+    """Ensure mode 0600 under any umask. Setting it only if it differs saves a write."""
     if os.fstat(descriptor).st_mode & 0o777 != 0o600:
         os.fchmod(descriptor, 0o600)
 
 
 def _put(descriptor: int, data: bytes, offset: int) -> None:
-    """All of ``data``, from ``offset`` on: a write may take less than it is given."""
+    """Write all of ``data`` at ``offset``; a single write may accept less."""
     if offset:
         os.lseek(descriptor, offset, os.SEEK_SET)
     rest = memoryview(data)
@@ -183,9 +183,9 @@ def _put(descriptor: int, data: bytes, offset: int) -> None:
 
 
 def _flush(descriptor: int) -> None:
-    """fsync; on macOS F_FULLFSYNC, as fsync leaves the data in the drive's own cache there (fsync(2)).
+    """fsync; on macOS F_FULLFSYNC, because fsync leaves data in the drive's cache there (fsync(2)).
 
-    That branch was written from Apple's manual and NOT EXECUTED: no macOS has run it so far.
+    The macOS branch follows Apple's manual and was NEVER RUN.
     """
     if _FULL_SYNC is not None:
         try:
@@ -195,11 +195,11 @@ def _flush(descriptor: int) -> None:
                 raise
         else:
             return
-    os.fsync(descriptor)  # also on a file system of macOS that has no F_FULLFSYNC
+    os.fsync(descriptor)  # also on a macOS file system without F_FULLFSYNC
 
 
 class _Held:
-    """An open descriptor with a kernel lock on it."""
+    """An open descriptor with a kernel lock."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
@@ -211,10 +211,10 @@ class _Held:
 
 
 class WindowsDisk(PosixDisk):
-    """The same on Windows. NOT EXECUTED: written from the documentation, run on no Windows so far.
+    """Windows. Written from the documentation and NEVER RUN.
 
-    A directory cannot be flushed there, so a name is as durable as NTFS's own journal makes it;
-    modes are left to the directory's access list.
+    Windows cannot flush a directory, so a name is only as durable as NTFS's journal makes it. Permissions are
+    left to the directory's access control list.
     """
 
     def _write(self, path: str, flags: int, data: bytes, offset: int, *, sync: bool) -> None:
@@ -256,7 +256,7 @@ class WindowsDisk(PosixDisk):
 
 
 def make_dirs(disk: Disk, path: str) -> None:
-    """Make a directory, and those above it that are missing, each durably. Raises OSError."""
+    """Create a directory and its missing parents, durably. Raises OSError."""
     if disk.exists(path):
         return
     parent = os.path.dirname(path)
@@ -264,7 +264,7 @@ def make_dirs(disk: Disk, path: str) -> None:
     try:
         disk.make_dir(path)
     except FileExistsError:
-        return  # another process was first, and syncs it
+        return  # another process created it, and syncs it
     disk.sync_dir(parent)
 
 

@@ -1,35 +1,35 @@
-"""All errors of irmexport, grouped by what the person who meets one does next.
+"""All errors of irmexport, grouped by what the user does next.
 
 ::
 
     IrmError
     ├── ConfigurationError      fix the configuration
-    │   ├── ProfileError            a profile: file:line, what, the nearest right key
-    │   ├── CredentialError         where the secret should be, and is not
+    │   ├── ProfileError            a profile is not valid; names file:line and the nearest key
+    │   ├── CredentialError         the secret is not where the configuration says
     │   └── AddressRefused          a host outside the cloud table
     ├── DataError               fix the data
     │   ├── InputError              the whole input cannot be read; nothing was accepted
     │   └── TooManyRefused          more refused rows than the caller allows; nothing was accepted
-    ├── WaitError               wait, then do the same again
+    ├── WaitError               wait, then run the same command again
     │   ├── OutboxBusy              another process holds the lock
     │   └── OutboxFull              the outbox refuses new work; nothing old was dropped
-    ├── OperatorError           what was asked of the outbox does not fit its state
+    ├── OperatorError           the request does not fit the state of the outbox
     └── DamageError             something on disk is not what irmexport wrote
         ├── UnknownFormat           written by a newer version; left untouched
         ├── BatchDamaged            one batch; it is quarantined, the others go on
-        └── BatchDenied             one batch that this user may not read; it stays, the others go on
+        └── BatchDenied             one batch that this user may not read; the others go on
 
-    BatchUnwritable (OSError)   the disk failed one batch's state; it stays, the others go on
+    BatchUnwritable (OSError)   the disk failed to write one batch's state; the others go on
 
-A refused row is not an error but a :class:`irmcore.reasons.Refused`; what the network answers is a
-value (:mod:`irmcore.delivery.replies`). No message holds a secret, a token or a value of a row.
+A refused row is an :class:`irmcore.reasons.Refused`, and a reply of the network is a value
+(:mod:`irmcore.delivery.replies`). No message contains a secret, a token or a value of a row.
 """
 
 from __future__ import annotations
 
 
 class IrmError(Exception):
-    """Base of all: ``what`` happened, ``where`` (file:line, path, host) and the ``next_step``."""
+    """The base of all: ``what`` happened, ``where`` (file:line, path or host), and the ``next_step``."""
 
     def __init__(self, what: str, *, where: str | None = None, next_step: str) -> None:
         self.what = what
@@ -40,7 +40,7 @@ class IrmError(Exception):
 
 
 class ConfigurationError(IrmError):
-    """A setting is missing or wrong: fix it and run the same command again."""
+    """A setting is missing or wrong. Correct it and run the same command again."""
 
 
 class ProfileError(ConfigurationError):
@@ -48,19 +48,19 @@ class ProfileError(ConfigurationError):
 
 
 class CredentialError(ConfigurationError):
-    """The secret is not where the profile says, or may be read by others."""
+    """The secret is not where the profile says, or other users can read it."""
 
 
 class AddressRefused(ConfigurationError):
-    """An address that is neither in the cloud table nor a loopback emulator."""
+    """An address is neither in the cloud table nor that of a loopback emulator."""
 
 
 class DataError(IrmError):
-    """The input must be changed; nothing of it was accepted."""
+    """The input has to be changed; nothing of it was accepted."""
 
 
 class InputError(DataError):
-    """The input cannot be split into rows (encoding, header, quoting)."""
+    """The input cannot be divided into rows (encoding, header, quoting)."""
 
 
 class TooManyRefused(DataError):
@@ -68,19 +68,19 @@ class TooManyRefused(DataError):
 
 
 class WaitError(IrmError):
-    """Nothing is wrong with the request: it can be made again later."""
+    """Nothing is wrong with the request; repeat it later."""
 
 
 class OutboxBusy(WaitError):
-    """Another live process holds this connector's lock."""
+    """Another process holds this connector's lock."""
 
 
 class OutboxFull(WaitError):
-    """The outbox is at its limit, or the disk is; nothing queued was dropped for new work."""
+    """The outbox or the disk is at its limit. Nothing that is queued was dropped."""
 
 
 class OperatorError(IrmError):
-    """A batch or connector is unknown, or not in the state that the command is for."""
+    """A batch or connector does not exist, or is in a state that the command does not apply to."""
 
 
 class DamageError(IrmError):
@@ -88,19 +88,19 @@ class DamageError(IrmError):
 
 
 class UnknownFormat(DamageError):
-    """The directory was written in a format that this version does not know; it was not touched."""
+    """The directory has a format that this version does not know; it was not changed."""
 
 
 class BatchDamaged(DamageError):
-    """A batch failed its checks: it must not be sent as it is."""
+    """A batch failed its checks and must not be sent."""
 
 
 class BatchDenied(DamageError):
-    """A file of a batch may not be read by this user; the batch is left as it is."""
+    """This user may not read a file of a batch; the batch is left unchanged."""
 
 
 class BatchUnwritable(OSError):
-    """The disk failed to write the state of the batch with the id ``batch``, which is left as it is."""
+    """The disk failed to write the state of the batch with the id ``batch``, which is unchanged."""
 
     def __init__(self, error: OSError, batch: str) -> None:
         super().__init__(error.errno, error.strerror, error.filename)

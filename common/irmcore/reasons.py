@@ -1,8 +1,8 @@
-"""Why a row is refused: a closed list of reason codes, each with its meaning and an advice.
+"""Why a row is refused: a closed list of reason codes, each with its meaning and advice.
 
-Promised: a :class:`Refused` carries a code and nothing else, so no value of a row can reach a
-message, a log or a traceback by way of it. Line and column are added by whoever read the row.
-Codes are stable: they are written to reject files, and people filter on them.
+A :class:`Refused` has a code and nothing else, so it cannot carry a value of a row into a message, a log or
+a traceback. The reader of the row adds line and column. Codes never change: they are in reject files, and
+people filter on them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Reason:
-    """What a code means, and one sentence that says what to do about it."""
+    """The meaning of a code, and one sentence on what to do."""
 
     code: str
     meaning: str
@@ -42,7 +42,7 @@ _ROWS = (
     ),
     Reason(
         "malformed-quoting",
-        "A quote is opened and not closed, or stands where none may be.",
+        "A quote is not closed, or is in a place where none is allowed.",
         "Quote the whole field and double each quote inside it.",
     ),
     Reason(
@@ -58,7 +58,7 @@ _ROWS = (
     Reason(
         "duplicate-key",
         "The JSON object has the same key twice.",
-        "Give each key of the object another name, or drop one of the two.",
+        "Rename one of the keys, or remove one of the two.",
     ),
     Reason(
         "not-a-scalar",
@@ -68,7 +68,7 @@ _ROWS = (
     Reason(
         "multiple-values",
         "The field is a list (multivalue) where the connector takes one value.",
-        "Make one row of each value with mvexpand, or one text of them with mvjoin.",
+        "Create a row for each value with mvexpand, or join the values with mvjoin.",
     ),
     Reason(
         "missing-value",
@@ -77,7 +77,7 @@ _ROWS = (
     ),
     Reason(
         "value-not-allowed",
-        "The value is not one of those the profile allows for this column.",
+        "The value is not one of those that the profile allows for this column.",
         "Correct the value in the query, or add it to the column's allowed values in the profile.",
     ),
     Reason(
@@ -88,17 +88,17 @@ _ROWS = (
     ),
     Reason(
         "collision",
-        "Another row has the same user and the same time; the connector would drop one silently.",
-        "Aggregate the rows of a user and time into one, or set another collision rule in the profile.",
+        "Another row has the same user and time; the connector would silently drop one of them.",
+        "Aggregate the rows of a user and time into one, or set another `collisions` policy in the profile.",
     ),
     Reason(
         "no-free-slot",
-        "The rows of this user around this time leave no free time to spread this row to.",
+        "The user's other rows around this time leave no free time for this row.",
         "Aggregate the rows of a user and time into fewer rows.",
     ),
     Reason(
         "row-too-large",
-        "The row alone is larger than a batch may be.",
+        "The row is larger than a whole batch may be.",
         "Shorten the long text columns of the row in the query.",
     ),
 )
@@ -125,12 +125,12 @@ _TIMES = (
     Reason(
         "time-malformed",
         "The value is not a time in the form the profile expects.",
-        "Write the time in ISO 8601 with an offset, as in 2023-04-24T05:52:56.962686Z.",
+        "Write the time in ISO 8601 with an offset, for example 2023-04-24T05:52:56.962686Z.",
     ),
     Reason(
         "time-no-such-date",
         "The calendar has no such day.",
-        "Correct the month, the week or the day at its origin.",
+        "Correct the date at its source.",
     ),
     Reason(
         "time-without-zone",
@@ -154,7 +154,7 @@ _TIMES = (
     ),
     Reason(
         "time-ambiguous-digits",
-        "The value is a run of digits that may mean more than one time.",
+        "The value is a series of digits that can be read as more than one time.",
         "Write the time in ISO 8601, or set the form epoch or epoch_ms for this column in the profile.",
     ),
     Reason(
@@ -165,7 +165,7 @@ _TIMES = (
     Reason(
         "time-out-of-range",
         "The time is before 1970-01-01 or not before 9999-12-31 in UTC.",
-        "Correct the time, or leave out rows that have a placeholder for it.",
+        "Correct the time, or leave out rows that have a placeholder instead of a time.",
     ),
 )
 
@@ -173,7 +173,7 @@ _UPNS = (
     Reason(
         "upn-malformed",
         "The value is not a user principal name.",
-        "Write one user principal name, a name and a domain joined by @, without display name.",
+        "Write one user principal name: a name and a domain joined by @, without a display name.",
     ),
     Reason(
         "upn-down-level-name",
@@ -187,8 +187,8 @@ _UPNS = (
     ),
     Reason(
         "upn-not-ascii",
-        "The value contains an accent or another character that no user principal name has.",
-        "Copy the user principal name from Microsoft Entra instead of the mail address or the display name.",
+        "The value contains an accent or another character that user principal names cannot have.",
+        "Copy the user principal name from Microsoft Entra; the mail address or display name may differ.",
     ),
     Reason(
         "upn-too-long",
@@ -210,12 +210,12 @@ _NUMBERS = (
     ),
     Reason(
         "number-out-of-range",
-        "The number has more digits than a double gives back, or is too large or too small for one.",
-        "Round or scale the number in the query: 15 significant digits, and below 10^15.",
+        "The number has more digits than a double preserves, or is too large or too small for a double.",
+        "Round or scale the number in the query to at most 15 significant digits, below 10^15.",
     ),
 )
 
-#: Every reason there is, by its code.
+#: All reasons by code.
 REASONS: Mapping[str, Reason] = MappingProxyType(
     {reason.code: reason for group in (_ROWS, _TEXTS, _TIMES, _UPNS, _NUMBERS) for reason in group}
 )

@@ -46,8 +46,8 @@ def test_an_emulator_on_this_machine(url: str, base: str) -> None:
 
 
 REFUSED = (
-    "an emulator must be at https:// on this machine's loopback. "
-    "Give an address as `irmexport emulator` prints it, e.g. https://127.0.0.1:8443"
+    "an emulator must have an https:// address on this machine's loopback interface. "
+    "Give the address that `irmexport emulator` prints, for example https://127.0.0.1:8443"
 )
 
 

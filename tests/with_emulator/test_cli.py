@@ -254,7 +254,7 @@ def test_doctor_finds_nothing_wrong_and_then_something(rig: Rig, irmexport: Run)
     """The doctor proves hosts, TLS, clock and token, says that a job id it cannot, and names a fault."""
     result = irmexport("doctor", "{at}")
     assert result.exit_code == 0
-    assert "job id: proven by an upload alone" in result.stdout
+    assert "job id: only a real upload can verify it" in result.stdout
     (rig.directory / "emulator" / "secret").write_text("wrong")
     result = irmexport("doctor", "{at}")
     assert result.exit_code == 1

@@ -143,7 +143,7 @@ def test_what_is_no_certificate_is_refused(tmp_path: Path, pair: tuple[str, str]
         with pytest.raises(CredentialError, match=said):
             credentials.read("certificate", place, {}, safes.READERS)
     Path(place).chmod(0o644)
-    with pytest.raises(CredentialError, match="may be read by others"):
+    with pytest.raises(CredentialError, match="other users may read"):
         credentials.read("certificate", place, {}, safes.READERS)
 
 

@@ -1,7 +1,7 @@
 """Tokens from Microsoft Entra ID by client credentials, through MSAL.
 
-One token serves until it expires (MSAL's own cache, in memory alone); ``refresh`` drops it, once,
-after a 401. Errors carry Entra's code (AADSTS…) and what to check, never the secret or the token.
+A token serves until it expires, from MSAL's cache in memory. ``refresh`` drops it after a 401. Errors
+carry Entra's code (AADSTS…) and what to check, never the secret or the token.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from irmcore.http.credentials import Credential
 
 
 class TokenTrouble(Exception):
-    """No token. ``code`` is token-…; ``wait``: it may pass by itself; ``advice`` is for the operator."""
+    """No token. ``code`` is token-…; ``wait``: it may pass without help; ``advice`` is for the operator."""
 
     def __init__(self, code: str, advice: str, *, wait: bool) -> None:
         super().__init__(f"{code}: {advice}")
@@ -33,15 +33,15 @@ class TokenSource(Protocol):
     def refresh(self) -> None: ...
 
 
-# MSAL's loggers quote what an endpoint answered; without a handler Python prints that to standard error.
+# MSAL's loggers quote replies. Without a handler Python would print them to standard error.
 _MSAL_LOG = logging.getLogger("msal")
 _MSAL_LOG.addHandler(logging.NullHandler())
 _MSAL_LOG.propagate = False
 
 _CODE = re.compile(r"AADSTS\d+")
-#: What can stand in an Authorization header (RFC 6750, 2.1, allows less); else each upload would fail.
+#: What an Authorization header can hold (RFC 6750, 2.1, allows less). Anything else would fail every upload.
 _TOKEN = re.compile(r"[!-~]+")
-#: OAuth's words for a request that is wrong and will stay so; anything else may pass (RFC 6749, 5.2).
+#: OAuth's errors that will not pass without a change (RFC 6749, 5.2). Any other may.
 _FINAL = {"invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "invalid_resource"}
 
 
@@ -59,11 +59,11 @@ class MsalTokens:
         http: Any,
         known_login: bool,
     ) -> None:
-        """``login`` is https://host; ``scope`` is what the token is for, ending in ``/.default``;
-        ``secret`` (or a certificate) is asked for each time a client is made.
+        """``login`` is https://host. ``scope`` is what the token is for, and ends in ``/.default``.
 
-        ``http`` is a requests session (MSAL's own would let REQUESTS_CA_BUNDLE decide whom to trust);
-        ``known_login`` is False for an emulator, which Microsoft's instance discovery does not know.
+        ``secret`` reads the credential (a secret or a certificate) for each new MSAL client. ``http`` is a
+        requests session, as MSAL's own would let REQUESTS_CA_BUNDLE decide whom to trust. ``known_login`` is
+        False for an emulator, which Microsoft's instance discovery does not know.
         """
         self._authority = f"{login}/{tenant_id}"
         self._app_id = app_id
@@ -74,12 +74,12 @@ class MsalTokens:
         self._client: Any = None
 
     def refresh(self) -> None:
-        """Forget the token and the client, so that a rotated secret is read anew."""
+        """Drop the token and the client, so that a rotated secret is read again."""
         self._client = None
 
     def token(self) -> str:
-        """A token that is good now. Raises TokenTrouble, CredentialError."""
-        # Loaded here: who only reads an outbox, or has nothing to send, must not pay for it.
+        """A token that is valid now. Raises TokenTrouble, CredentialError."""
+        # Imported here, as it is slow: reading an outbox, or having nothing to send, needs no MSAL.
         import msal  # noqa: PLC0415
 
         client = self._client
@@ -96,10 +96,10 @@ class MsalTokens:
             self._client = client
             found = client.acquire_token_for_client(scopes=self._scopes)
         except Exception as error:  # noqa: BLE001
-            # MSAL lets through whatever its HTTP client and its JSON parser raise: each is a failed
-            # request for a token, told apart by the class, as messages may quote the reply.
+            # MSAL passes on whatever its HTTP client and its JSON parser raise. The class tells them apart;
+            # the messages may quote the reply.
             self._client = None
-            raise _passing(error) from None
+            raise _no_reply(error) from None
         token = found.get("access_token") if isinstance(found, dict) else None
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             self._client = None
@@ -107,20 +107,20 @@ class MsalTokens:
         return token
 
 
-def _passing(error: Exception) -> TokenTrouble:
+def _no_reply(error: Exception) -> TokenTrouble:
     name = type(error).__name__
     if name == "ProxyError":
-        advice = "The proxy refuses the way to the login host: check `proxy` and its rules."
+        advice = "The proxy refuses connections to the login host: check `proxy` and the proxy's rules."
     elif name in ("SSLError", "SSLCertVerificationError"):
-        advice = "The login host's certificate is not trusted: is TLS inspected here? Set `ca_file`."
+        advice = "The login host's certificate is not trusted: if TLS is inspected here, set `ca_file`."
     elif isinstance(error, ValueError):
-        # An unknown tenant (MSAL hides Entra's code for it), or a page where JSON should be.
+        # An unknown tenant (MSAL hides Entra's code for it), or a web page instead of JSON.
         advice = (
-            "The login host does not answer as Entra ID does for a tenant: check `tenant_id` and `cloud`, "
-            "and whether a proxy's sign-in page answers in its place."
+            "The reply of the login host is not one of Entra ID for a known tenant: check `tenant_id` and "
+            "`cloud`, and whether a proxy shows a sign-in page."
         )
     elif name == "MsalServiceError":
-        advice = "Microsoft Entra ID answered with an error of its own; this passes."
+        advice = "Microsoft Entra ID replied with an internal error; irmexport tries again."
     else:
         advice = "The login host cannot be reached: check DNS, firewall and `proxy`."
     return TokenTrouble(f"token-{name.lower()}", advice, wait=True)
@@ -131,5 +131,5 @@ def _refused(found: Mapping[str, Any]) -> TokenTrouble:
     match = _CODE.search(described)
     code = match.group() if match else str(found.get("error", "no-token"))[:40]
     wait = str(found.get("error", "")) not in _FINAL and code not in ENTRA
-    advice = ENTRA.get(code, "Microsoft Entra ID gave no token: look the code up in its error reference.")
+    advice = ENTRA.get(code, "Microsoft Entra ID issued no token: look up the code in its error reference.")
     return TokenTrouble(f"token-{code}", advice, wait=wait)

@@ -1,7 +1,7 @@
-"""Reading what signs in from where the profile says: a client secret, or a certificate with its key.
+"""Read the credential that a profile names: a client secret, or a certificate with its key.
 
-Neither shows itself in a repr, message or log. The core reads the environment and files; what needs another
-library (a system keyring, Azure Key Vault, a certificate) is a :data:`Reader` that a host hands in.
+Neither appears in a repr, message or log. The core reads the environment and files. What needs another
+library (a system keyring, Azure Key Vault, a certificate) is a :data:`Reader` that the caller passes in.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from irmcore.errors import CredentialError
 
 
 class Credential(Protocol):
-    """What signs in. ``reveal`` gives it in MSAL's form; ``expires`` in seconds since 1970, if known."""
+    """A credential. ``reveal`` returns it in MSAL's form; ``expires`` in seconds since 1970, if known."""
 
     @property
     def expires(self) -> float | None: ...
@@ -26,7 +26,7 @@ class Credential(Protocol):
 
 
 class Secret:
-    """A text that does not show itself; ``reveal`` gives it to whoever signs in."""
+    """A text that its repr does not show. ``reveal`` returns it for the sign-in."""
 
     __slots__ = ("_expires", "_text")
 
@@ -46,7 +46,7 @@ class Secret:
 
 
 class Certificate:
-    """A certificate and its private key, both PEM; MSAL signs with the key and shows the certificate."""
+    """A certificate and its private key, both PEM. MSAL signs with the key and presents the certificate."""
 
     __slots__ = ("_certificate", "_expires", "_key")
 
@@ -66,7 +66,7 @@ class Certificate:
         return "Certificate(…)"
 
 
-#: Reads what is at a place, given its name and the environment. Raises CredentialError.
+#: Reads the credential of a name, given the environment. Raises CredentialError.
 Reader = Callable[[str, Mapping[str, str]], Credential]
 _NO_MORE: Mapping[str, Reader] = MappingProxyType({})
 
@@ -74,26 +74,26 @@ _NO_MORE: Mapping[str, Reader] = MappingProxyType({})
 def read(
     kind: str, name: str, environment: Mapping[str, str], more: Mapping[str, Reader] = _NO_MORE
 ) -> Credential:
-    """The credential at ``name``; ``more`` are readers of further kinds.
+    """The credential ``name`` in a store of this kind. ``more`` are readers of further kinds.
 
-    Raises CredentialError if it is not there or others may read it.
+    Raises CredentialError if it is missing or other users may read it.
     """
     reader = _READERS.get(kind) or more.get(kind)
     if reader is None:
         raise CredentialError(
-            f"no credential can be read from `{kind}` here",
-            next_step=f"Known: {', '.join([*_READERS, *more])}.",
+            f"this program cannot read a credential from `{kind}`",
+            next_step=f"Use one of: {', '.join([*_READERS, *more])}.",
         )
     return reader(name, environment)
 
 
 def secret(text: str, where: str, expires: float | None = None) -> Secret:
-    """``text`` as a secret. Raises CredentialError if it is none."""
+    """``text`` as a secret. Raises CredentialError unless it is one line."""
     if not text or "\n" in text or "\r" in text:
         raise CredentialError(
             "the credential is empty or has more than one line",
             where=where,
-            next_step="Put the client secret's value there, and nothing else.",
+            next_step="Store the client secret's value there, and nothing else.",
         )
     return Secret(text, expires)
 
@@ -116,10 +116,10 @@ def _from_file(name: str, environment: Mapping[str, str]) -> Secret:
 
 
 def private_bytes(name: str) -> bytes:
-    """What is in a file that only its owner may read, 64 KiB at most. Raises CredentialError."""
+    """The content (at most 64 KiB) of a file that only its owner may read. Raises CredentialError."""
     try:
         with open(os.path.expanduser(name), "rb") as file:
-            if sys.platform != "win32":  # there, access lists say who may read; mode bits do not
+            if sys.platform != "win32":  # Windows uses access lists, not mode bits
                 _refuse_open_file(name, os.fstat(file.fileno()))
             return file.read(65_536)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
@@ -130,16 +130,16 @@ def _unreadable(name: str, error: Exception) -> CredentialError:
     return CredentialError(
         f"the credential file cannot be read ({getattr(error, 'strerror', None) or 'not text'})",
         where=name,
-        next_step="Check the path in the profile's `credential` and that this user may read it.",
+        next_step="Check the path in the profile's `credential`, and that this user may read the file.",
     )
 
 
 def _refuse_open_file(name: str, found: os.stat_result) -> None:
     if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO) or found.st_uid not in (os.geteuid(), 0):
         raise CredentialError(
-            f"the credential file may be read by others (mode {found.st_mode & 0o777:04o})",
+            f"other users may read the credential file (mode {found.st_mode & 0o777:04o})",
             where=name,
-            next_step=f"Make it yours alone: chown it to the user who runs this, and chmod 600 {name}",
+            next_step=f"Make the user who runs irmexport its owner, then run: chmod 600 {name}",
         )
 
 

@@ -1,7 +1,7 @@
-"""Why an upload would fail, found without one: DNS, TCP, TLS, proxy, clock, token, disk, outbox.
+"""Check, without an upload, what an upload needs: DNS, TCP, TLS, proxy, clock, token, disk, outbox.
 
-No harmless call that tests a job id is documented, so nothing here proves one: only an upload does.
-A finding names no token and no secret.
+Nothing here verifies the job id: no call that does so without an upload is documented.
+A finding contains no token and no secret.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ NOTE = "note"
 BAD = "bad"
 
 #: Seconds that one connection may take.
-PATIENCE = 15.0
-#: A difference of clocks that Entra ID and certificates still bear, in seconds.
+TIMEOUT = 15.0
+#: The difference between clocks, in seconds, that Entra ID and certificates tolerate.
 SKEW = 120.0
-#: Days before a certificate ends that are worth a note.
+#: Days before a certificate expires from which on the check notes it.
 CERTIFICATE_DAYS = 14
-#: Free bytes under which new work is refused soon.
+#: With fewer free bytes, the outbox will soon refuse new work.
 LOW_DISK = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: its name, the grade (good, note, bad), what was found, and the next step if it is bad."""
+    """The result of one check: its name, grade (good, note, bad), what was found, and the next step."""
 
     check: str
     grade: str
@@ -51,21 +51,21 @@ class Finding:
 
 
 def check_connection(connection: Connection, tokens: TokenSource, clock: Clock) -> Iterator[Finding]:
-    """All checks of the way to the service and of the token."""
+    """Check the connection to each host, and the token."""
     endpoints = connection.endpoints()
     unfilled = connection.connector.placeholders()
     if unfilled:
         yield Finding(
-            "profile", BAD, f"{', '.join(unfilled)} not filled in", "Copy the profile, fill them in."
+            "profile", BAD, f"{', '.join(unfilled)} not filled in", "Copy the profile and fill them in."
         )
     for role, url in (("login host", endpoints.login), ("upload host", endpoints.upload)):
-        yield from _way(role, url, connection, clock)
+        yield from _check_host(role, url, connection, clock)
     yield from _token(connection, tokens)
-    yield Finding("job id", NOTE, "proven by an upload alone: no call that tests it is documented")
+    yield Finding("job id", NOTE, "only a real upload can verify it")
 
 
-def _way(role: str, url: str, connection: Connection, clock: Clock) -> Iterator[Finding]:
-    """DNS, TCP, TLS and clock of one host, through the proxy if there is one."""
+def _check_host(role: str, url: str, connection: Connection, clock: Clock) -> Iterator[Finding]:
+    """Check DNS, TCP, TLS and the clock of one host, through the proxy if there is one."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 443
     proxy = connection.connector.proxy if connection.emulator is None else None
@@ -84,7 +84,10 @@ def _way(role: str, url: str, connection: Connection, clock: Clock) -> Iterator[
         context = ssl.create_default_context(cafile=connection.ca_file() or default_ca_file())
     except (OSError, ssl.SSLError):
         yield Finding(
-            "ca_file", BAD, "it cannot be read as PEM", "Give the file of the authority's certificate."
+            "ca_file",
+            BAD,
+            "it cannot be read as PEM",
+            "Set it to the PEM file of the authority's certificate.",
         )
         return
     yield from _exchange(name, (host, port), (first_host, first_port) if proxy else None, context, clock)
@@ -97,8 +100,8 @@ def _exchange(
     context: ssl.SSLContext,
     clock: Clock,
 ) -> Iterator[Finding]:
-    """One HEAD request, for the certificate and the clock of who answers."""
-    line = http.client.HTTPSConnection(*(proxy or target), timeout=PATIENCE, context=context)
+    """Send one HEAD request, for the certificate and the clock of the host."""
+    line = http.client.HTTPSConnection(*(proxy or target), timeout=TIMEOUT, context=context)
     if proxy:
         line.set_tunnel(*target)
     try:
@@ -125,18 +128,18 @@ def _certificate(name: str, certificate: Any, now: float) -> Finding:
     days = int((ends - now) / 86_400)
     by = issuer.get("organizationName") or issuer.get("commonName") or "unknown"
     grade = GOOD if days >= CERTIFICATE_DAYS else NOTE
-    return Finding(f"{name}: TLS", grade, f"issued by {by}, ends in {days} days")
+    return Finding(f"{name}: TLS", grade, f"issued by {by}, expires in {days} days")
 
 
 def _skew(name: str, date: str | None, now: float) -> Finding:
     try:
         there = email.utils.parsedate_to_datetime(date or "").timestamp()
     except (TypeError, ValueError):
-        return Finding(f"{name}: clock", NOTE, "the host does not tell its time")
+        return Finding(f"{name}: clock", NOTE, "the host does not send its time")
     skew = now - there
     if abs(skew) <= SKEW:
-        return Finding(f"{name}: clock", GOOD, f"within {SKEW:.0f} s of this machine's")
-    step = "Set this machine's clock (NTP): tokens are refused otherwise."
+        return Finding(f"{name}: clock", GOOD, f"within {SKEW:.0f} s of this machine's clock")
+    step = "Set this machine's clock (NTP), or tokens will be refused."
     return Finding(f"{name}: clock", BAD, f"this machine is {skew:+.0f} s off", step)
 
 
@@ -151,25 +154,23 @@ def _token(connection: Connection, tokens: TokenSource) -> Iterator[Finding]:
         return
     claims = _claims(token)
     if not claims:
-        yield Finding("token", GOOD, "given; it is opaque, so its audience cannot be read")
+        yield Finding("token", GOOD, "issued; it is opaque, so its audience cannot be read")
         return
     connector = connection.connector
     audience, tenant = str(claims.get("aud", "")), str(claims.get("tid", ""))
     if connector.resource_app_id not in audience:
-        step = "Check `resource_app_id`; leave it out for Microsoft's current one."
+        step = "Check `resource_app_id`, or remove it to use Microsoft's current one."
         yield Finding("token audience", BAD, "not the connector's application", step)
     else:
         yield Finding("token audience", GOOD, "the connector's application")
     if tenant and tenant.lower() != connector.tenant_id:
-        yield Finding(
-            "token tenant", BAD, "another tenant than `tenant_id`", "Check `tenant_id` and `app_id`."
-        )
+        yield Finding("token tenant", BAD, "not the tenant in `tenant_id`", "Check `tenant_id` and `app_id`.")
     else:
-        yield Finding("token tenant", GOOD, "the profile's")
+        yield Finding("token tenant", GOOD, "the profile's tenant")
 
 
 def _claims(token: str) -> dict[str, Any]:
-    """The claims of a JWT, read and not verified (it is not ours to verify); {} for anything else."""
+    """The claims of a JWT, not verified, as only its audience can do that; {} for anything else."""
     parts = token.split(".")
     try:
         padded = parts[1] + "=" * (-len(parts[1]) % 4)
@@ -180,18 +181,20 @@ def _claims(token: str) -> dict[str, Any]:
 
 
 def check_outbox(disk: Disk, path: str) -> Iterator[Finding]:
-    """Whether the outbox can be written, is private, and has room."""
+    """Check that the outbox can be written and has room."""
     if not disk.exists(path):
-        yield Finding("outbox", NOTE, f"{path} is not there yet; the first send makes it")
+        yield Finding("outbox", NOTE, f"{path} does not exist yet; the first send creates it")
         return
-    probe = f"{path}/.doctor-{os.getpid()}"
+    test_file = f"{path}/.doctor-{os.getpid()}"
     try:
-        disk.create(probe, b"irmexport doctor\n", sync=True)
-        disk.remove(probe)
+        disk.create(test_file, b"irmexport doctor\n", sync=True)
+        disk.remove(test_file)
         yield Finding("outbox", GOOD, f"{path} can be written and synced")
     except OSError as error:
-        step = "Give the directory to the user who runs irmexport; look at the disk."
+        step = "Make the user who runs irmexport its owner, and check the disk."
         yield Finding("outbox", BAD, f"{path} cannot be written ({error.strerror})", step)
     free = disk.free_bytes(path)
-    grade, step = (GOOD, "") if free >= LOW_DISK else (BAD, "Free some space: new work is refused soon.")
+    grade, step = (
+        (GOOD, "") if free >= LOW_DISK else (BAD, "Free some space, or new work will soon be refused.")
+    )
     yield Finding("disk", grade, f"{free // (1024 * 1024):,} MiB free", step)

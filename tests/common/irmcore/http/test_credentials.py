@@ -57,7 +57,7 @@ def test_the_environment_is_the_one_that_is_given(monkeypatch: pytest.MonkeyPatc
 
 EMPTY = (
     "{}: the credential is empty or has more than one line. "
-    "Put the client secret's value there, and nothing else."
+    "Store the client secret's value there, and nothing else."
 )
 
 
@@ -85,8 +85,8 @@ def test_a_file_that_others_may_open(mode: int, file: Path) -> None:
     """A file that others may read, write or run is refused with its mode, unread."""
     file.chmod(mode)
     assert refused("file", str(file)) == (
-        f"{file}: the credential file may be read by others (mode {mode:04o}). "
-        f"Make it yours alone: chown it to the user who runs this, and chmod 600 {file}"
+        f"{file}: other users may read the credential file (mode {mode:04o}). "
+        f"Make the user who runs irmexport its owner, then run: chmod 600 {file}"
     )
 
 
@@ -94,7 +94,7 @@ def test_a_file_that_others_may_open(mode: int, file: Path) -> None:
 def test_a_file_of_another_user(file: Path) -> None:
     """A file that belongs to neither this user nor root is refused, as its owner may read and change it."""
     os.chown(file, 12345, -1)
-    assert refused("file", str(file)).startswith(f"{file}: the credential file may be read by others")
+    assert refused("file", str(file)).startswith(f"{file}: other users may read the credential file")
 
 
 def test_a_symbolic_link(file: Path, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_the_home_directory(file: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert read("file", "~/secret", {}).reveal() == SECRET
 
 
-STEP = "Check the path in the profile's `credential` and that this user may read it."
+STEP = "Check the path in the profile's `credential`, and that this user may read the file."
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -139,4 +139,6 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_an_unknown_place() -> None:
     """A kind of place that this version does not know is refused with those it does."""
-    assert refused("vault", "x") == "no credential can be read from `vault` here. Known: env, file."
+    assert (
+        refused("vault", "x") == "this program cannot read a credential from `vault`. Use one of: env, file."
+    )

@@ -1,25 +1,25 @@
-"""A JSON document whose tables stay text: as lists, their rows take five times as much memory.
+"""Decode a JSON document but leave its tables as text: as lists, their rows take five times as much memory.
 
-Promised: a document is read to its end, and refused as `json.loads` would refuse it, before anything of it is
-used. An array of arrays is then decoded once more, row by row, each time it is walked.
+The whole document is checked first, exactly as `json.loads` checks it. An array of arrays becomes `Rows`, which
+decodes one row at a time, each time it is iterated.
+
+Not ijson: it reads a document once per path (columns, rows, error), and its parser rejects or changes values
+that `json.loads` accepts: NaN, lone surrogates, integers of more than 64 bits.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator
-from json import decoder, scanner
+from collections.abc import Collection, Iterator
 from typing import Any
 
-#: One value at a place of a text, and where it ends; by the scanner in C, which a decoder has.
-_value: Callable[[str, int], tuple[Any, int]] = getattr(json.JSONDecoder(), "scan_once")  # noqa: B009
-_in_python = getattr(scanner, "py_make_scanner")  # noqa: B009
-_space = re.compile(r"[ \t\n\r]*").match
+_decode = json.JSONDecoder().raw_decode
+_skip_space = re.compile(r"[ \t\n\r]*").match
 
 
 class Rows(Collection[list[Any]]):
-    """The rows that begin at a place of a text, which was looked at by ``loads``."""
+    """The rows of an array in a document that `loads` has checked. ``widths``: the lengths of the rows."""
 
     def __init__(self, text: str, start: int, count: int, widths: frozenset[int]) -> None:
         self._text, self._start, self._count = text, start, count
@@ -29,49 +29,81 @@ class Rows(Collection[list[Any]]):
         return self._count
 
     def __iter__(self) -> Iterator[list[Any]]:
-        return (row for row, _ in _walked(self._text, self._start))
+        return (row for row, _ in _items(self._text, self._start))
 
     def __contains__(self, row: object) -> bool:
         return any(row == one for one in self)
 
 
 def loads(text: str) -> Any:
-    """What a document says, its arrays of arrays as Rows. Raises ValueError, RecursionError."""
-    return _Skimmer().decode(text)
+    """The document's value, with Rows for arrays of arrays. Raises ValueError, RecursionError."""
+    value, end = _value(text, _after_space(text, 0))
+    end = _after_space(text, end)
+    if end != len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return value
 
 
-class _Skimmer(json.JSONDecoder):
-    """The standard library's decoder but for arrays of arrays. Its scanner in C asks nobody about arrays."""
+def _value(text: str, at: int) -> tuple[Any, int]:
+    """The value that begins at ``at``, and where it ends."""
+    opening = text[at : at + 1]
+    if opening == "{":
+        return _object(text, at)
+    if opening != "[":
+        return _decode(text, at)
+    first = _after_space(text, at + 1)
+    if text[first : first + 1] == "[":
+        return _rows(text, first)
+    return _array(text, first)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.parse_array = _array
-        self.scan_once = _in_python(self)
+
+def _object(text: str, at: int) -> tuple[dict[str, Any], int]:
+    members: dict[str, Any] = {}
+    at = _after_space(text, at + 1)
+    if text[at : at + 1] == "}":
+        return members, at + 1
+    while True:
+        if text[at : at + 1] != '"':
+            raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
+        name, at = _decode(text, at)
+        at = _after(":", text, at)
+        members[name], at = _value(text, at)
+        at = _after_space(text, at)
+        if text[at : at + 1] == "}":
+            return members, at + 1
+        at = _after(",", text, at)
 
 
-def _array(text_and_start: tuple[str, int], scan_once: Callable[[str, int], Any]) -> tuple[Any, int]:
-    text, start = text_and_start
-    start = _space(text, start).end()  # type: ignore[union-attr]  # it matches the empty text too
-    if text[start : start + 1] != "[":
-        return decoder.JSONArray(text_and_start, scan_once)  # type: ignore[attr-defined,no-any-return]
+def _array(text: str, at: int) -> tuple[list[Any], int]:
+    """An array whose first value, if it has one, is at ``at``."""
+    values: list[Any] = []
+    if text[at : at + 1] == "]":
+        return values, at + 1
+    while True:
+        value, at = _value(text, at)
+        values.append(value)
+        at = _after_space(text, at)
+        if text[at : at + 1] == "]":
+            return values, at + 1
+        at = _after(",", text, at)
+
+
+def _rows(text: str, start: int) -> tuple[Rows, int]:
     count, end = 0, start
     widths: set[int] = set()
-    for row, behind in _walked(text, start):
-        count, end = count + 1, behind
+    for row, after in _items(text, start):
+        count, end = count + 1, after
         widths.add(len(row) if isinstance(row, list) else -1)
     return Rows(text, start, count, frozenset(widths)), end
 
 
-def _walked(text: str, at: int) -> Iterator[tuple[Any, int]]:
-    """The values of an array from its first on, each with where the array ends, if it ends behind it."""
+def _items(text: str, at: int) -> Iterator[tuple[Any, int]]:
+    """The values of an array from its first one, at ``at``. With each, where the text goes on after it."""
     while True:
-        try:
-            value, at = _value(text, at)
-        except StopIteration as none:
-            raise json.JSONDecodeError("Expecting value", text, none.value) from None
+        value, at = _decode(text, at)
         sign = text[at : at + 1]
-        if sign not in ",]":  # most often there is no space
-            at = _space(text, at).end()  # type: ignore[union-attr]
+        if sign not in ",]":  # most answers have no space here
+            at = _after_space(text, at)
             sign = text[at : at + 1]
         at += 1
         yield value, at
@@ -80,4 +112,17 @@ def _walked(text: str, at: int) -> Iterator[tuple[Any, int]]:
         if sign != ",":
             raise json.JSONDecodeError("Expecting ',' delimiter", text, at - 1)
         if text[at : at + 1] != "[":
-            at = _space(text, at).end()  # type: ignore[union-attr]
+            at = _after_space(text, at)
+
+
+def _after(sign: str, text: str, at: int) -> int:
+    """Where the next value begins, after ``sign`` and any space around it."""
+    at = _after_space(text, at)
+    if text[at : at + 1] != sign:
+        raise json.JSONDecodeError(f"Expecting '{sign}' delimiter", text, at)
+    return _after_space(text, at + 1)
+
+
+def _after_space(text: str, at: int) -> int:
+    match = _skip_space(text, at)
+    return at if match is None else match.end()

@@ -1,1 +1,1 @@
-"""Azure services through Microsoft's own clients: Log Analytics queries and log ingestion."""
+"""Azure services, through Microsoft's own clients: Log Analytics queries and log ingestion."""

@@ -1,7 +1,7 @@
-"""The transport of Microsoft's clients: each request ends at its deadline, however little of an answer comes.
+"""The transport of Microsoft's clients: a request ends at its deadline, however slowly its answer comes.
 
-Their own time-out is one between two bytes. Promised besides: a connection of its own for each request, and
-nothing repeated or followed here. Waits of the client's policies are slept on the clock that is given.
+Their own time-out only limits the time between two bytes. Each request has a connection of its own, and this
+transport neither retries nor follows redirects. The client's policies sleep on the injected clock.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from irmcore.clock import Clock, SystemClock
 from irmcore.http.deadlines import CONNECT_SECONDS, Exchange
 
 
-class BoundedTransport(RequestsTransport):  # type: ignore[misc] # mypy does not see what azure-core loads late
+class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core imports it lazily, out of mypy's sight
     """``deadline`` in seconds for one request and its whole answer.
 
-    ``environment``: whether proxies and authorities of the environment count where none are given here.
+    ``environment``: whether proxies and CA bundles of the environment apply where none are given here.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # mypy does not
         super().__init__(connection_verify=self._verify, use_env_settings=environment)
 
     def send(self, request: Any, *, proxies: Any = None, **kwargs: Any) -> Any:
-        """The answer, read to its end. Raises AzureError."""
+        """The complete answer. Raises AzureError."""
         with Exchange(**self._settings) as exchange:
             exchange.session.trust_env = self._environment
             once = RequestsTransport(
@@ -59,10 +59,10 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # mypy does not
                 unsent = isinstance(error, ServiceRequestError)
                 kind = ServiceRequestTimeoutError if unsent else ServiceResponseTimeoutError
                 raise kind("the deadline has passed", error=TimeoutError()) from None
-            if exchange.expired:  # an answer that is ended by its connection looks whole
+            if exchange.expired:  # an answer that ends with its connection looks complete
                 raise ServiceResponseTimeoutError("the deadline has passed", error=TimeoutError())
             return answer
 
     def sleep(self, duration: float) -> None:
-        """What a policy of the client waits before it asks again."""
+        """Wait as long as a policy of the client asks for."""
         self._clock.sleep(duration)

@@ -1,7 +1,7 @@
-"""IRMExportHealth_CL: what a collector, an export or a sender did, so that silence can be told from peace.
+"""IRMExportHealth_CL: what a collector, an export or a sender did. A missing heartbeat means that it stopped.
 
-The rows wait in an outbox of their own like everything else; a workspace that is away for long does not fill
-it: beyond ``MOST_WAITING`` batches a heartbeat is left out, as the next one says the same. All else is kept.
+The rows have an outbox of their own. While the workspace is unavailable, heartbeats are dropped once
+``MAX_QUEUED`` batches are queued, because the next one replaces them. All other events are kept.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from irmcore.operations.status import ConnectorStatus, connector_status
 from irmcore.outbox import Draft, Origin, Outbox, Run, accept_run
 from irmcore.outbox.retention import sweep
 
-from irmsentinel.azure import ingestion
-from irmsentinel.azure.ingestion import Target
+from irmsentinel.azure import ingestion, payloads
+from irmsentinel.azure.ingestion import ReadCredential
+from irmsentinel.azure.target import Target, save_target
 
 MAX_QUEUED = 200
 COMPONENTS = ("collector", "export", "sender")
@@ -35,10 +36,10 @@ RESULTS = ("ok", "waiting", "held", "failed")
 
 @dataclass(frozen=True)
 class Event:
-    """A row. Times in seconds since 1970, 0 for none; ``lag`` in seconds, None if it is not known.
+    """One row. Times in seconds since 1970, 0 for none; ``lag`` in seconds, None if unknown.
 
-    ``component``, ``event`` and ``result`` are of ``COMPONENTS``, ``EVENTS``, ``RESULTS``; ``name`` is the
-    collector's, profile's or aggregation's; ``reason`` a code.
+    ``component``, ``event`` and ``result`` are in ``COMPONENTS``, ``EVENTS`` and ``RESULTS``. ``name`` is the
+    collector's, profile's or aggregation's; ``reason`` is a code.
     """
 
     component: str
@@ -58,10 +59,10 @@ class Event:
     def __post_init__(self) -> None:
         for value, known in ((self.component, COMPONENTS), (self.event, EVENTS), (self.result, RESULTS)):
             if value not in known:
-                raise ValueError(f"{value!r} is none of {', '.join(known)}")
+                raise ValueError(f"{value!r} is not one of {', '.join(known)}")
 
-    def as_(self, event: str) -> Event:
-        """The same as another event."""
+    def as_event(self, event: str) -> Event:
+        """The same row with another ``event``."""
         return replace(self, event=event)
 
 
@@ -89,16 +90,11 @@ def row(event: Event, now: float) -> dict[str, Any]:
 
 
 def write(
-    outbox: Outbox,
-    target: Target,
-    events: Sequence[Event],
-    origin: Origin,
-    *,
-    max_queued: int = MAX_QUEUED,
+    outbox: Outbox, target: Target, events: Sequence[Event], origin: Origin, *, max_queued: int = MAX_QUEUED
 ) -> bool:
-    """Put the events into the outbox; False if heartbeats enough wait there. Raises OSError, OutboxFull."""
+    """Accept the events into the outbox; False if heartbeats were dropped. Raises OSError, OutboxFull."""
     outbox.create()
-    ingestion.save(outbox, target)
+    save_target(outbox, target)
     if all(event.event == "heartbeat" for event in events) and outbox.count_ready() >= max_queued:
         return False
     now = outbox.clock.now()
@@ -108,44 +104,44 @@ def write(
     run = Run(f"health-{int(now * 1000):x}", now, origin, profile, counts)
     sweep(outbox)
     drafts = (
-        Draft(payload, ingestion.CONTENT_TYPE, target.destination, count, lambda _: b"")
-        for payload, count in ingestion.chunks(lines)
+        Draft(payload, payloads.CONTENT_TYPE, target.destination, count, lambda _: b"")
+        for payload, count in payloads.arrays(lines)
     )
     accept_run(outbox, run, drafts)
     return True
 
 
-class Writer:
-    """Health rows of whoever has some: `report` writes them and sends what waits."""
+class HealthWriter:
+    """Writes health rows into their outbox and sends them."""
 
     def __init__(
         self,
         target: Target,
         root: str,
-        read: ingestion.Read,
+        read: ReadCredential,
         origin: Origin,
         *,
         disk: Disk,
         clock: Clock,
     ) -> None:
-        """``root`` is the outbox directory; ``read`` gives the credential."""
+        """``root`` is the outbox directory; ``read`` reads the credential."""
         self.outbox = Outbox(disk, clock, f"{root}/{target.outbox_name}")
         self._target = target
         self._origin = origin
         self._sender = Sender(self.outbox, ingestion.service(target, read))
 
     def report(self, *events: Event) -> None:
-        """Write the rows, durably, and send what can be sent now. Raises OSError, OutboxFull."""
+        """Write the rows durably, then send what can be sent now. Raises OSError, OutboxFull."""
         if events:
             write(self.outbox, self._target, events, self._origin)
         try:
             self._sender.drain()
         except OutboxBusy:
-            return  # another process sends these too
+            return  # another process is sending these rows
 
 
 def heartbeat(overview: ConnectorStatus, *, component: str) -> Event:
-    """A heartbeat of one outbox on this machine, as `irmexport status` sees it."""
+    """A heartbeat of an outbox on this machine, with the status that `irmexport status` shows."""
     held = sum(item.state in ("HELD", "DEAD", "QUARANTINED") for item in overview.items)
     result = "held" if overview.needs_person else "waiting" if overview.queued else "ok"
     reasons = [
@@ -167,6 +163,6 @@ def heartbeat(overview: ConnectorStatus, *, component: str) -> Event:
 
 
 def heartbeats(connectors: Connectors) -> list[Event]:
-    """A heartbeat of every connector's outbox on this machine, whoever fills it."""
+    """A heartbeat of every connector's outbox on this machine, whatever fills it."""
     outboxes = [outbox for outbox in connectors.outboxes() if kind_of(outbox) == KIND]
     return [heartbeat(connector_status(outbox), component="sender") for outbox in outboxes]

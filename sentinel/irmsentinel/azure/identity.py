@@ -1,7 +1,7 @@
-"""Who signs in to Azure: a credential of azure-identity for each way that an administrator may choose.
+"""Sign in to Azure: the credential of azure-identity for each identity kind that an administrator may choose.
 
-Promised: a client secret comes from an environment variable or a file that only its owner may read, never
-from a configuration file or the command line; each cloud signs in at its own host.
+A client secret comes from an environment variable or a file that only its owner may read, never from a
+configuration file or the command line. Each cloud signs in at its own host.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from azure.core.credentials import TokenCredential
 from azure.identity import (
+    AzureAuthorityHosts,
     AzureCliCredential,
     ClientSecretCredential,
     DefaultAzureCredential,
@@ -19,17 +20,23 @@ from azure.identity import (
 from irmcore.http import credentials
 
 from irmsentinel.azure.bounded_transport import BoundedTransport
-from irmsentinel.azure.workspace import AUTHORITIES
 
+#: The login host of each cloud.
+AUTHORITIES = {
+    "public": AzureAuthorityHosts.AZURE_PUBLIC_CLOUD,
+    "us-government": AzureAuthorityHosts.AZURE_GOVERNMENT,
+    "china": AzureAuthorityHosts.AZURE_CHINA,
+}
+KINDS = ("default", "managed-identity", "cli", "client-secret")
 #: Seconds for one request to the login host.
 DEADLINE = 60.0
 
 
 @dataclass(frozen=True)
 class Identity:
-    """``kind`` is default, managed-identity, cli or client-secret; the rest as the kind needs it.
+    """``kind`` is one of ``KINDS``; the other fields depend on it.
 
-    ``secret`` is where the client secret is: (env or file, name).
+    ``secret`` says where the client secret is: ("env" or "file", name).
     """
 
     kind: str = "default"
@@ -38,11 +45,8 @@ class Identity:
     secret: tuple[str, str] | None = None
 
 
-KINDS = ("default", "managed-identity", "cli", "client-secret")
-
-
 def maker(identity: Identity, cloud: str, environment: Mapping[str, str]) -> Callable[[], TokenCredential]:
-    """Makes a credential that has no token yet. Raises CredentialError when it is called."""
+    """A function that makes a credential without a token. The function raises CredentialError."""
     authority = AUTHORITIES[cloud]
 
     def with_secret() -> TokenCredential:
@@ -50,7 +54,7 @@ def maker(identity: Identity, cloud: str, environment: Mapping[str, str]) -> Cal
         return ClientSecretCredential(
             str(identity.tenant_id),
             str(identity.client_id),
-            str(credentials.read(kind, name, environment).reveal()),  # of env or file: a text
+            str(credentials.read(kind, name, environment).reveal()),  # env and file always give text
             authority=authority,
             transport=BoundedTransport(deadline=DEADLINE, ca_file=None, environment=True),
         )

@@ -1,6 +1,6 @@
-"""What a workspace answers instead of rows, as far as an export does something about it.
+"""Errors of a workspace query that an export reacts to itself.
 
-`irmcore.errors` says what a person does next; these say what the export itself does first.
+The classes of `irmcore.errors` say what a person does next. These say what the export tries first.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from irmcore.errors import DataError, WaitError
 
 
 class TooMuch(DataError):
-    """The answer was cut off, or was not ready in the service's time: ask for less at a time."""
+    """The answer was truncated, or was not ready in the service's time: query less at a time."""
 
 
 class QueryRefused(DataError):
-    """The service does not take the query."""
+    """The service rejects the query."""
 
 
 class Throttled(WaitError):
-    """The service wants to be asked later: after ``seconds``, if it said so."""
+    """The service asks to wait: ``seconds``, or None if it does not say how long."""
 
     def __init__(self, what: str, *, where: str, seconds: float | None, next_step: str) -> None:
         super().__init__(what, where=where, next_step=next_step)

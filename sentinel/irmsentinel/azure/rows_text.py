@@ -1,7 +1,7 @@
 """Decode a JSON document but leave its tables as text: as lists, their rows take five times as much memory.
 
-The whole document is checked first, exactly as `json.loads` checks it. An array of arrays becomes `Rows`, which
-decodes one row at a time, each time it is iterated.
+The whole document is checked first, exactly as `json.loads` checks it. An array of arrays becomes `Rows`,
+which decodes one row at a time, each time it is iterated.
 
 Not ijson: it reads a document once per path (columns, rows, error), and its parser rejects or changes values
 that `json.loads` accepts: NaN, lone surrogates, integers of more than 64 bits.

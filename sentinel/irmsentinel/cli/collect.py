@@ -19,7 +19,8 @@ from irmsentinel.cli import host as hosts
 
 if TYPE_CHECKING:
     from irmsentinel.collector.management_api import Feed
-    from irmsentinel.collector.service import CollectorService, Round
+    from irmsentinel.collector.rounds import Round
+    from irmsentinel.collector.service import CollectorService
     from irmsentinel.collector.settings import Collecting
 
 DONE, WAITING, NEEDS_PERSON = 0, 1, 4  # as `irmexport --help` says
@@ -254,9 +255,9 @@ def table(ctx: click.Context, *, workspace: str | None, cloud: str, emulator: Pa
 
     if bool(workspace) == bool(emulator):
         raise click.UsageError("Say where: --workspace ID or --emulator DIR.")
-    found = table_shape.found(sources.remote(workspace, cloud, emulator, hosts.of(ctx).environment).query)
+    found = table_shape.find(sources.remote(workspace, cloud, emulator, hosts.of(ctx).environment).query)
     output = voice.of(ctx)
-    output.line(f"Compliance_IRM_AuditGeneral_CL is {found.shape}: {found.words}")
+    output.line(f"Compliance_IRM_AuditGeneral_CL is {found.shape}: {found.message}")
     if found.next_step:
         output.line(f"  {found.next_step}")
     output.document({"shape": found.shape, "ready": found.ready})
@@ -326,14 +327,14 @@ def _words() -> Iterator[None]:
     from irmcore.http.auth import TokenTrouble
 
     from irmsentinel.collector import collector
-    from irmsentinel.collector.management_api import ApiError
+    from irmsentinel.collector.api_errors import ApiError
 
     try:
         yield
     except ApiError as fault:
-        raise collector.refusal(fault) from None
+        raise collector.api_failure(fault) from None
     except TokenTrouble as trouble:
-        raise collector.no_token(trouble) from None
+        raise collector.token_failure(trouble) from None
 
 
 def _moment(seconds: int) -> str:

@@ -82,7 +82,7 @@ def _exported(output: Voice, place: Path, tables: Folder) -> tuple[str, bool]:
     kept: dict[str, list[dict[str, str]]] = {}
     for name in EXPORTED:
         aggregation = aggregations.named(name)
-        output.line(f"irmexport sentinel export {name} --local {tables.place} --emulator …", "dim")
+        output.line(f"irmexport sentinel export {name} --local {tables.path} --emulator …", "dim")
         way = host.way(aggregation.profile, str(place / "emulator"))
         Export(aggregation, tables, way, on_accepted=partial(way.show, dry=False)).run(tables.now)
         way.drain()

@@ -26,7 +26,9 @@ from irmsentinel.content.aggregations import Aggregation, Span, iso
 from irmsentinel.content.durations import format_duration
 from irmsentinel.export import windows
 from irmsentinel.export.cursor import CursorFile
-from irmsentinel.export.export import Export, ExportRun, Outcome, Source
+from irmsentinel.export.export import Export
+from irmsentinel.export.outcome import ExportRun, Outcome
+from irmsentinel.export.reader import Source
 
 if TYPE_CHECKING:
     from irmsentinel.export.plan import Plan
@@ -163,7 +165,7 @@ def _span(aggregation: Aggregation, start: datetime | None, end: datetime | None
     if start is None or end is None:
         raise click.UsageError("--from and --to go together.")
     span = Span(start, end)
-    if not windows.whole(span, aggregation.window):
+    if not windows.is_whole(span, aggregation.window):
         raise click.UsageError(
             f"--from and --to are to be whole windows of {format_duration(aggregation.window)}."
         )

@@ -1,1 +1,1 @@
-"""Collecting IRM alerts from the Office 365 Management Activity API."""
+"""The collector: IRM alerts from the Office 365 Management Activity API into Log Analytics."""

@@ -1,8 +1,9 @@
-"""How far the collector has read, kept beside its outbox as one file that is replaced as a whole.
+"""How far the collector has read: one file beside its outbox, always replaced as a whole.
 
-``collected``: all content that was made available before it is in the outbox, durably (a late blob that
-failed aside, which keeps it where it is). ``contents`` are the blobs after ``collected - overlap`` that are
-in it as well. Losing the file costs time and no record: all is read again, and the row ledger knows records.
+Everything that became available before ``collected`` is durable in the outbox; a failed blob holds
+``collected`` back. ``contents`` are the blobs after ``collected - overlap`` that are in the outbox as well.
+Losing the file costs time but no record: the next run reads everything again, and the row ledger skips known
+records.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _KEPT_GAPS = 50
 
 @dataclass(frozen=True)
 class Gap:
-    """Content made available from ``start`` to ``end`` (seconds since 1970), out of reach for ever."""
+    """Content from ``start`` to ``end`` (seconds since 1970) that can no longer be fetched."""
 
     start: int
     end: int
@@ -45,18 +46,18 @@ class Cursor:
         self.contents[digest(content_id)] = int(created)
 
     def move(self, to: int, overlap: int) -> None:
-        """``to`` is the new ``collected``; what no run will list again is forgotten."""
+        """Set ``collected``, and forget the blobs that no later run lists."""
         self.collected = to
         self.contents = {name: at for name, at in self.contents.items() if at >= to - overlap}
 
 
 def digest(content_id: str) -> str:
-    """A content id of any length, short."""
+    """A short key for a content ID of any length."""
     return hashlib.blake2b(content_id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def load(outbox: Outbox) -> Cursor:
-    """The cursor; a new one if there is none or it cannot be read. Raises UnknownFormat."""
+    """The cursor; a new one if there is none or it is damaged. Raises UnknownFormat."""
     try:
         raw = json.loads(outbox.read_file(FILE) or b"")
         version = raw["format"]
@@ -64,9 +65,9 @@ def load(outbox: Outbox) -> Cursor:
         return Cursor()
     if version != FORMAT:
         raise UnknownFormat(
-            f"this cursor has format {version}; this version knows {FORMAT}",
+            f"this cursor has format {version}; this version of irmexport reads format {FORMAT}",
             where=f"{outbox.path}/{FILE}",
-            next_step="Use the irmexport version that wrote it, or a later one.",
+            next_step="Use the version of irmexport that wrote it, or a later one.",
         )
     try:
         gaps = [Gap(**gap) for gap in raw["gaps"]]
@@ -77,7 +78,7 @@ def load(outbox: Outbox) -> Cursor:
 
 
 def store(outbox: Outbox, cursor: Cursor) -> None:
-    """Put the cursor in place of the last one, durably. Raises OSError."""
+    """Replace the stored cursor, durably. Raises OSError."""
     document = {
         "format": FORMAT,
         "collected": cursor.collected,
@@ -89,9 +90,9 @@ def store(outbox: Outbox, cursor: Cursor) -> None:
 
 
 def acknowledged(outbox: Outbox, cursor: Cursor) -> int:
-    """Up to when everything has a receipt of the workspace: ``collected``, less what waits in the outbox.
+    """The time until which the workspace has acknowledged everything: before the oldest unfinished batch.
 
-    0 if a batch waits of which nobody can say what it holds.
+    0 if an unfinished batch is damaged, because its time is then unknown.
     """
     at = cursor.collected
     for batch in [*outbox.ready(), *outbox.quarantined()]:

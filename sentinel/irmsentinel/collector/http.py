@@ -1,6 +1,6 @@
-"""GET and POST over verified TLS with a pool of connections. No redirects, no retries of its own.
+"""GET and POST over verified TLS with a pool of connections. No redirects and no retries.
 
-What fails before there is an answer is told as :class:`Unreachable`, in irmcore's words for it.
+A request without an answer raises :class:`Unreachable`, with irmcore's word for the failure.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 CONNECT_SECONDS = 15.0
 #: Seconds for one request and its whole answer.
 DEADLINE = 120.0
-#: A content blob has some hundred records; an answer far larger is none.
+#: A content blob has some hundred records. A far larger answer does not come from the API.
 MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer, read to its end. Header names are lower case."""
+    """A complete HTTP answer. Header names are lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -50,27 +50,27 @@ class Http(Protocol):
     def close(self) -> None: ...
 
 
-class _Here(threading.local):
-    """What may end the request that this thread makes."""
+class _Current(threading.local):
+    """The watch on this thread's current request."""
 
     watched: OpenConnections
 
 
 class _Connection(HTTPSConnection):
-    """A connection that each request on it can end, wherever that waits; it serves one after the other."""
+    """A connection whose current request can be aborted at any point by its watch."""
 
-    here = _Here()
+    current = _Current()
     _spare: socket.socket | None = None
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        self._spare = sock.dup()  # TLS takes the first one away
-        self.here.watched.add(sock)
+        self._spare = sock.dup()  # TLS detaches the first descriptor
+        self.current.watched.add(sock)
         return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self._spare is not None:
-            self.here.watched.add(self._spare)
+            self.current.watched.add(self._spare)
         super().request(*args, **kwargs)
 
     def close(self) -> None:
@@ -85,12 +85,12 @@ class _Pool(HTTPSConnectionPool):
 
 
 class PooledHttp:
-    """urllib3, for any number of threads. The environment's proxies and CA bundles are not looked at."""
+    """urllib3 for any number of threads, without proxies and CA bundles from the environment."""
 
     def __init__(
         self, connections: int, *, ca_file: str | None, proxy: str | None, deadline: float = DEADLINE
     ) -> None:
-        """``deadline`` in seconds for one request and its whole answer, however slowly that comes."""
+        """``deadline`` in seconds for one request and its whole answer, however slowly it arrives."""
         self._deadline = deadline
         settings: dict[str, Any] = {
             "maxsize": connections,
@@ -115,7 +115,7 @@ class PooledHttp:
         }
         if method == "POST":
             headers["Content-Length"] = "0"
-        watched = _Connection.here.watched = OpenConnections()
+        watched = _Connection.current.watched = OpenConnections()
         timer = threading.Timer(self._deadline, watched.expire)
         timer.daemon = True
         timer.start()
@@ -126,7 +126,7 @@ class PooledHttp:
             try:
                 body = _read(response, watched)
             except BaseException:
-                response.close()  # a connection with half an answer serves nobody
+                response.close()  # the rest of this answer would precede the next one
                 raise
             response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -150,6 +150,6 @@ def _read(response: urllib3.BaseHTTPResponse, watched: OpenConnections) -> bytes
         size += len(part)
         if size > MAX_BYTES:
             raise Unreachable("too-large")
-    if watched.expired:  # an answer that is ended by its connection looks whole
+    if watched.expired:  # an answer that ends with its connection looks complete
         raise Unreachable("timeout")
     return b"".join(parts)

@@ -1,8 +1,8 @@
-"""An audit record → a row of Compliance_IRM_AuditGeneral_CL: which are wanted, and what they look like. Pure.
+"""Audit record → row of Compliance_IRM_AuditGeneral_CL: which records to keep, and what a row contains. Pure.
 
-Promised: a row has the table's columns with their types; a field without a column goes to AdditionalFields,
-so nothing is dropped; no field and no row is larger than the service takes, and what was cut is said in the
-row; the same record gives the same key, whatever order its fields came in.
+A row has the table's columns with their types. A field without a column goes to AdditionalFields, so that no
+field is dropped. No field and no row is larger than the service accepts; AdditionalFields.CutFields names the
+shortened fields. The key of a record does not depend on the order of its fields.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from typing import Any
 
 from irmsentinel.content.artefacts import Column
 
-#: Of one value, the most bytes that the service keeps (it cuts the rest by itself, and says nothing).
+#: Bytes of one value that the service keeps. It silently cuts the rest.
 MAX_FIELD_BYTES = 64 * 1024
-#: Of one row, as JSON: an upload is at most 1,000,000 bytes, its brackets included.
+#: Bytes of one row as JSON: an upload has at most 1,000,000 bytes, including its brackets.
 MAX_ROW_BYTES = 1_000_000 - 2
-_LITTLE_BYTES = 8 * 1024  # what each field is cut to if a row is still too large
+_SHORT_FIELD_BYTES = 8 * 1024  # for each field, if the row is still too large
 
-#: The API names record types by number; some answers had the name.
+#: The API sends a record type as a number; some answers had the name.
 RECORD_TYPES = {"securitycompliancealerts": 40}
 IRM_ALERTS = 40
 IRM_CATEGORY = "InsiderRiskManagement"
-#: Set by the data collection rule, at the moment of ingestion.
+#: The data collection rule sets it, to the time of ingestion.
 SET_BY_THE_RULE = "TimeGenerated"
 REST = "AdditionalFields"
-#: Column ← field, where Azure Monitor reserves the field's name.
+#: Column → field, where Azure Monitor reserves the field's name.
 _RENAMED = {"RecordId": "Id"}
 _DAY = 86_400
-_DIGITS = 10  # Python refuses to read a number of thousands
+_DIGITS = 10  # int() raises for thousands of digits
 
 
 @dataclass(frozen=True)
 class RecordFilter:
-    """Which records are kept: alerts of these categories, and opted-in types whatever their category."""
+    """Which records to keep: alerts in these categories, and record types in ``also`` of any category."""
 
     categories: frozenset[str] = frozenset({IRM_CATEGORY.lower()})
     also: frozenset[int] = frozenset()
 
     def accepts(self, record: Any) -> bool:
-        """Whether a record is kept."""
+        """Whether to keep a record."""
         if not isinstance(record, Mapping):
             return False
         kind = record_type(record.get("RecordType"))
@@ -55,7 +55,7 @@ class RecordFilter:
 
 @dataclass(frozen=True)
 class Row:
-    """A record's JSON text, its key (16 bytes), its day (since 1970), how many fields were cut."""
+    """A record's JSON text, its key (16 bytes), its day (since 1970), and the number of shortened fields."""
 
     line: bytes
     key: bytes
@@ -64,7 +64,7 @@ class Row:
 
 
 def record_type(value: Any) -> int | None:
-    """A record type as its number; None if it is none that is known."""
+    """The number of a record type; None if unknown."""
     text = str(value).strip().lower()
     if text in RECORD_TYPES:
         return RECORD_TYPES[text]
@@ -72,7 +72,7 @@ def record_type(value: Any) -> int | None:
 
 
 def key_of(record: Mapping[str, Any]) -> bytes:
-    """What tells a record from all others: its Id, or all of it if it has none."""
+    """The identity of a record: its Id, or its whole content if it has none."""
     known = record.get("Id")
     text = str(known).lower() if known else json.dumps(record, sort_keys=True)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
@@ -82,7 +82,7 @@ def row(record: Mapping[str, Any], columns: tuple[Column, ...]) -> Row:
     """The row of a record for a table with these columns."""
     try:
         return _row(record, columns)
-    except RecursionError:  # nested deeper than can be written: what is flat is kept
+    except RecursionError:  # nested too deeply to serialize: keep the flat fields
         flat = {name: value for name, value in record.items() if not isinstance(value, dict | list)}
         return _row(flat, columns, tuple(sorted(record.keys() - flat.keys())))
 
@@ -94,7 +94,7 @@ def _row(record: Mapping[str, Any], columns: tuple[Column, ...], lost: tuple[str
         field = _RENAMED.get(column.name, column.name)
         if column.name in (SET_BY_THE_RULE, REST) or field not in rest or rest[field] is None:
             continue
-        value = _AS[column.type](rest[field])
+        value = _CONVERT[column.type](rest[field])
         if value is not None:
             values[column.name] = value
             del rest[field]
@@ -108,25 +108,25 @@ def _row(record: Mapping[str, Any], columns: tuple[Column, ...], lost: tuple[str
 def _bounded(
     values: dict[str, Any], rest: dict[str, Any], record: Mapping[str, Any], lost: tuple[str, ...]
 ) -> Row:
-    """The row, cut to what the service takes; AdditionalFields.CutFields names what was cut."""
+    """The row within the service's limits."""
     cut = [*lost, *_cut(values, MAX_FIELD_BYTES)]
     if rest and len(_dumped(rest)) > MAX_FIELD_BYTES // 2:
         rest, cut = {}, [*cut, REST]
     line = _line(values, rest, cut)
     if len(line) > MAX_ROW_BYTES:
-        cut = [*cut, *_cut(values, _LITTLE_BYTES)]
+        cut = [*cut, *_cut(values, _SHORT_FIELD_BYTES)]
         line = _line(values, rest, cut)
     return Row(line, key_of(record), _day(record.get("CreationTime")), len(set(cut)))
 
 
 def _line(values: Mapping[str, Any], rest: Mapping[str, Any], cut: list[str]) -> bytes:
-    said = {"CutFields": sorted(set(cut))} if cut else {}
-    more = {REST: {**rest, **said}} if rest or said else {}
+    note = {"CutFields": sorted(set(cut))} if cut else {}
+    more = {REST: {**rest, **note}} if rest or note else {}
     return _dumped({**values, **more})
 
 
-def _cut(values: dict[str, Any], most: int) -> list[str]:
-    """Cut each value of more than ``most`` bytes; gives the names."""
+def _cut(values: dict[str, Any], limit: int) -> list[str]:
+    """Shorten each value of more than ``limit`` bytes, in place. Returns their names."""
     cut = []
     for name, value in values.items():
         text = (
@@ -136,20 +136,20 @@ def _cut(values: dict[str, Any], most: int) -> list[str]:
             if isinstance(value, list | dict)
             else ""
         )
-        if len(text.encode()) <= most:
+        if len(text.encode()) <= limit:
             continue
         cut.append(name)
-        shorter = _without_the_longest(text, most)
+        shorter = _without_longest(text, limit)
         if shorter is None:
-            shorter = text.encode()[:most].decode("utf-8", "ignore") if isinstance(value, str) else "{}"
+            shorter = text.encode()[:limit].decode("utf-8", "ignore") if isinstance(value, str) else "{}"
         values[name] = shorter if isinstance(value, str) else json.loads(shorter)
     return cut
 
 
-def _without_the_longest(text: str, most: int) -> str | None:
-    """JSON text of an object without its longest members, so that it stays JSON; None if it is no object.
+def _without_longest(text: str, limit: int) -> str | None:
+    """The JSON text of an object without its longest members; None if the text is not an object.
 
-    An alert's Data names the user: cut off in the middle, it could not be read at all.
+    An alert's Data names the user. Truncated in the middle, it would not be JSON.
     """
     try:
         members = json.loads(text)
@@ -161,7 +161,7 @@ def _without_the_longest(text: str, most: int) -> str | None:
     kept, size = set(), 2
     for name in by_size:
         size += len(_dumped({name: members[name]}))
-        if size > most:
+        if size > limit:
             break
         kept.add(name)
     return _dumped({name: value for name, value in members.items() if name in kept}).decode()
@@ -172,12 +172,12 @@ def _dumped(value: Any) -> bytes:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except ValueError:  # a number such as 1e999
         text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    # Half a character (a lone surrogate) is no UTF-8: it becomes a question mark.
+    # UTF-8 has no lone surrogates: each becomes a question mark.
     return text.encode("utf-8", "replace")
 
 
 def _finite(value: Any) -> Any:
-    """The value without numbers that JSON does not have."""
+    """The value with null for numbers that JSON does not have."""
     if isinstance(value, dict):
         return {name: _finite(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -212,7 +212,7 @@ def _datetime(value: Any) -> str | None:
 
 
 def _dynamic(value: Any) -> Any:
-    """Arrays and objects as they are; JSON text as what it says."""
+    """Arrays and objects unchanged, JSON text decoded."""
     if not isinstance(value, str):
         return value
     try:
@@ -221,7 +221,7 @@ def _dynamic(value: Any) -> Any:
         return _string(value)
 
 
-_AS: Mapping[str, Callable[[Any], Any]] = {
+_CONVERT: Mapping[str, Callable[[Any], Any]] = {
     "string": _string,
     "int": _integer,
     "datetime": _datetime,

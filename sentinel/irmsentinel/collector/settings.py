@@ -15,8 +15,7 @@ from irmcore.errors import ConfigurationError
 from irmcore.profile.model import CredentialRef
 from irmcore.settings import Kind, Source
 
-from irmsentinel.azure import ingestion
-from irmsentinel.azure.ingestion import Target
+from irmsentinel.azure.target import Target, checked_endpoint
 from irmsentinel.collector.collector import Options
 from irmsentinel.collector.management_api import HOSTS
 from irmsentinel.collector.records import RecordFilter
@@ -94,7 +93,7 @@ def parse(text: str, name: str) -> Collecting:
         frozenset(map(int, values["also_record_types"])),
     )
     options = Options(
-        wanted=wanted,
+        filter=wanted,
         overlap=int(values["overlap_hours"]) * 3600,
         connections=int(values["connections"]),
         fingerprint=hashlib.sha256(text.encode()).hexdigest(),
@@ -111,14 +110,14 @@ def parse(text: str, name: str) -> Collecting:
 
 def _endpoint(source: Source, key: str) -> str:
     try:
-        return ingestion.checked_endpoint(source.value[key], emulator=False)
+        return checked_endpoint(source.value[key], emulator=False)
     except ConfigurationError as error:
         raise source.error(error.what, error.next_step, key) from None
 
 
 def at_emulator(collecting: Collecting, url: str, ca_file: str, secret_file: str) -> Collecting:
     """The same settings, with an emulator in place of Microsoft's services. Raises AddressRefused."""
-    endpoint = ingestion.checked_endpoint(url, emulator=True)
+    endpoint = checked_endpoint(url, emulator=True)
 
     def moved(target: Target) -> Target:
         return replace(

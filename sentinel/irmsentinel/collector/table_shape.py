@@ -1,4 +1,4 @@
-"""Which shape Compliance_IRM_AuditGeneral_CL has in a workspace; what the collector can do with it. Pure."""
+"""The shape of Compliance_IRM_AuditGeneral_CL in a workspace: whether the collector can fill it. Pure."""
 
 from __future__ import annotations
 
@@ -10,65 +10,64 @@ from irmcore.errors import DataError
 from irmsentinel.kql.result import Result
 
 TABLE = "Compliance_IRM_AuditGeneral_CL"
-_OURS = {"RecordId", "RecordType", "Data"}
+_OUR_COLUMNS = {"RecordId", "RecordType", "Data"}
 
 
 @dataclass(frozen=True)
-class Found:
-    """``shape``: missing, ready, classic, migrated or foreign; ``ready``: the collector may send."""
+class TableShape:
+    """``shape``: missing, ready, classic, migrated or foreign. ``ready``: the collector can fill it."""
 
     shape: str
     ready: bool
-    words: str
+    message: str
     next_step: str = ""
 
 
-_MISSING = Found(
+_MISSING = TableShape(
     "missing",
     ready=False,
-    words="there is no such table, or no right to read it.",
+    message="the table does not exist, or you may not read it.",
     next_step="Deploy it: irmexport sentinel template --collection FILE",
 )
-_READY = Found("ready", ready=True, words="the collector's own columns are there.")
-_CLASSIC = Found(
+_READY = TableShape("ready", ready=True, message="the table has the collector's columns.")
+_CLASSIC = TableShape(
     "classic",
     ready=False,
-    words="made by a Logic App (HTTP Data Collector API); a data collection rule cannot fill it as it is.",
+    message="a Logic App made the table (HTTP Data Collector API); no data collection rule can fill it yet.",
     next_step=(
         "Either migrate it, which cannot be undone and keeps the old columns and rows: az rest --method post "
         f"--url https://management.azure.com/<workspace id>/tables/{TABLE}/migrate?api-version=2025-07-01. "
-        "Then deploy the template, which adds the new columns; the Logic App may fail to send from then on. "
-        "Or keep it, and deploy under another name: IRMAuditGeneralRecords then needs that name as well."
+        "Then deploy the template, which adds the new columns. The Logic App may fail to send from then on. "
+        "Or keep it and deploy the table under another name, and use that name in IRMAuditGeneralRecords too."
     ),
 )
-_MIGRATED = Found(
+_MIGRATED = TableShape(
     "migrated",
     ready=True,
-    words="the old columns and the collector's stand beside each other; both are read.",
+    message="the table has the old columns and the collector's; the parser reads both.",
 )
-_FOREIGN = Found(
+_FOREIGN = TableShape(
     "foreign",
     ready=False,
-    words="it has neither a Logic App's columns nor the collector's.",
-    next_step="See who made it; deploying the template would add the collector's columns.",
+    message="the table has neither a Logic App's columns nor the collector's.",
+    next_step="Find out who created it. Deploying the template would add the collector's columns.",
 )
 
 
-def shape(columns: Collection[str]) -> Found:
+def shape(columns: Collection[str]) -> TableShape:
     """The shape of a table with these columns."""
     old = any(name.endswith(("_s", "_d", "_g", "_t", "_b")) for name in columns)
-    ours = set(columns) >= _OURS
-    if ours:
+    if set(columns) >= _OUR_COLUMNS:
         return _MIGRATED if old else _READY
     return _CLASSIC if old else _FOREIGN
 
 
-def found(run: Callable[[str], Result]) -> Found:
-    """The shape in the workspace that ``run`` asks. Raises what ``run`` does, a missing table aside."""
+def find(query: Callable[[str], Result]) -> TableShape:
+    """The shape in the workspace that ``query`` reads. Raises what ``query`` raises."""
     try:
-        result = run(f"{TABLE} | take 0")
+        result = query(f"{TABLE} | take 0")
     except DataError as error:
-        if "HTTP 400" in error.what:  # the query is right: it is the table that is not there
+        if "HTTP 400" in error.what:  # the query is valid, so the table is missing
             return _MISSING
         raise
     return shape([column.name for column in result.columns])

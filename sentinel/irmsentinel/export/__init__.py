@@ -1,1 +1,1 @@
-"""Exports from a workspace to the connector, window by window."""
+"""Exports: aggregated rows from a workspace to the connector, window by window."""

@@ -1,7 +1,7 @@
 """How far an aggregation of a workspace was read: a file beside the connector's outbox.
 
-Promised: it is written as a whole and durably, and only after the rows up to it are in the outbox. If it
-is lost, the export begins as a first run does, and the row ledger skips what was accepted.
+It is replaced as a whole and durably, and only after the rows before it are in the outbox. If it is lost, the
+export starts like a first run, and the row ledger skips the rows that were accepted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PLAIN = re.compile(r"[0-9a-z][0-9a-z-]{0,63}")
 
 @dataclass(frozen=True)
 class Cursor:
-    """All before ``read_to`` is in the outbox; so it was written at ``at``."""
+    """Everything before ``read_to`` is in the outbox. ``at`` is when this was written."""
 
     read_to: datetime
     at: datetime
@@ -31,7 +31,8 @@ class CursorFile:
     """The cursor of one aggregation and workspace in a connector's outbox."""
 
     def __init__(self, outbox: Outbox, aggregation: str, workspace: str) -> None:
-        # Another workspace is another cursor; no text from outside stands in a path.
+        # Each workspace has a cursor of its own. A label from outside becomes part of a path only if it is
+        # plain.
         label = (
             workspace if _PLAIN.fullmatch(workspace) else hashlib.sha256(workspace.encode()).hexdigest()[:16]
         )
@@ -40,11 +41,11 @@ class CursorFile:
 
     @property
     def path(self) -> str:
-        """Where it is, for messages."""
+        """Its path, for messages."""
         return f"{self._outbox.path}/{self._file}"
 
     def load(self) -> Cursor | None:
-        """None if nothing was read yet. Raises DamageError."""
+        """The cursor; None before the first run. Raises DamageError."""
         data = self._outbox.read_file(self._file) if self._outbox.exists() else None
         if data is None:
             return None
@@ -56,14 +57,14 @@ class CursorFile:
             known = False
         if not known:
             raise DamageError(
-                "the cursor is not what irmexport wrote, or was written by a newer version",
+                "the cursor is damaged, or was written by a newer version of irmexport",
                 where=self.path,
-                next_step="Remove it: the export begins as a first run does; rows sent before are skipped.",
+                next_step="Remove it: the export starts like a first run, and skips rows that were sent.",
             )
         return Cursor(read_to, at)
 
     def move(self, read_to: datetime, at: datetime) -> None:
-        """Durably; never back."""
+        """Store the cursor durably; never move it back. Raises OSError, DamageError."""
         now = self.load()
         if now is not None and now.read_to >= read_to:
             return

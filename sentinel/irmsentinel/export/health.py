@@ -1,8 +1,8 @@
-"""What the exports of a run tell IRMExportHealth_CL, once the run's batches were sent.
+"""Health rows of exports, written to IRMExportHealth_CL after the run's batches were sent.
 
-A heartbeat each, also of one that was not due: a schedule that stopped is silent, a quiet day is not. And a
-``run`` of one that read, or a ``failed``. All rows of one export and run have the same result: they have the
-same time too, and what reads them takes the last.
+Every export gets a heartbeat, due or not, so that a missing heartbeat means that the schedule stopped. An
+export that read also gets a ``run``, one that failed a ``failed``. All rows of one export and run have the
+same result and the same time, because readers of the table take the last row.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from irmcore.operations.connectors import Connectors
 from irmcore.operations.status import ConnectorStatus, connector_status
 from irmcore.outbox import Origin
 
-from irmsentinel.azure import health_events as health
-from irmsentinel.azure import ingestion
-from irmsentinel.azure.health_events import Event
-from irmsentinel.azure.ingestion import Target
+from irmsentinel.azure import health_events
+from irmsentinel.azure.health_events import Event, HealthWriter
+from irmsentinel.azure.ingestion import ReadCredential
+from irmsentinel.azure.target import Target
 from irmsentinel.collector import settings as collector_settings
 from irmsentinel.emulators.collector_session import use_emulator
-from irmsentinel.export.export import ExportRun
+from irmsentinel.export.outcome import ExportRun
 
 
 def target(settings: Path, emulator: Path | None) -> Target:
-    """Where a collector's settings send health rows, or a local stand-in. Raises ConfigurationError."""
+    """Where a collector's settings, or a local emulator, send health rows. Raises ConfigurationError."""
     found = collector_settings.read(str(settings))
     if emulator is not None:
         found = use_emulator(found, emulator)
@@ -37,61 +37,60 @@ def target(settings: Path, emulator: Path | None) -> Target:
         raise ConfigurationError(
             "`health_rule_id` is not set",
             where=str(settings),
-            next_step="It is the rule that fills IRMExportHealth_CL.",
+            next_step="Set it to the immutable ID of the rule that fills IRMExportHealth_CL.",
         )
     return found.health
 
 
 class HealthReporter:
-    """Writes what exports came to."""
+    """Writes the health rows of exports."""
 
     def __init__(
         self,
-        where: Target,
+        target: Target,
         root: str,
-        read: ingestion.Read,
+        read: ReadCredential,
         origin: Origin,
         *,
         disk: Disk,
         clock: Clock,
     ) -> None:
-        """``root`` is the outbox directory; ``read`` gives the credential."""
-        self._writer = health.Writer(where, root, read, origin, disk=disk, clock=clock)
+        """``root`` is the outbox directory; ``read`` reads the credential."""
+        self._writer = HealthWriter(target, root, read, origin, disk=disk, clock=clock)
         self._connectors = Connectors(disk, clock, root)
         self._clock = clock
 
-    def report(self, ran: Sequence[ExportRun], *, heartbeats: bool) -> None:
-        """Write and send; without ``heartbeats`` (a command by hand: no later one need follow) what was done.
+    def report(self, runs: Sequence[ExportRun], *, heartbeats: bool) -> None:
+        """Write and send the rows. Without ``heartbeats`` (a manual command) only what was done.
 
         Raises OSError, IrmError.
         """
-        events = [event for one in ran for event in self._events(one, heartbeats=heartbeats)]
+        events = [event for run in runs for event in self._events(run, heartbeats=heartbeats)]
         if heartbeats:
-            events += health.heartbeats(self._connectors)
+            events += health_events.heartbeats(self._connectors)
         self._writer.report(*events)
 
-    def _events(self, ran: ExportRun, *, heartbeats: bool) -> list[Event]:
-        there = ran.outbox is not None and ran.outbox.exists()
-        heartbeat = event(
-            ran, connector_status(ran.outbox) if ran.outbox and there else None, self._clock.now()
-        )
+    def _events(self, run: ExportRun, *, heartbeats: bool) -> list[Event]:
+        outbox = run.outbox if run.outbox is not None and run.outbox.exists() else None
+        overview = connector_status(outbox) if outbox else None
+        heartbeat = event(run, overview, self._clock.now())
         events = [heartbeat] if heartbeats else []
-        if ran.outcome is not None and ran.outcome.error is not None:
-            events.append(heartbeat.as_("failed"))
-        elif ran.outcome is not None and ran.outcome.span is not None:
-            events.append(heartbeat.as_("run"))
+        if run.outcome is not None and run.outcome.error is not None:
+            events.append(heartbeat.as_event("failed"))
+        elif run.outcome is not None and run.outcome.span is not None:
+            events.append(heartbeat.as_event("run"))
         return events
 
 
-def event(ran: ExportRun, overview: ConnectorStatus | None, now: float) -> Event:
-    """The heartbeat of an export: its outcome, and how its connector's outbox stands after the run."""
-    cursor, outcome = ran.cursor(), ran.outcome
-    base = Event("export", ran.name, "heartbeat", "ok")
+def event(run: ExportRun, overview: ConnectorStatus | None, now: float) -> Event:
+    """The heartbeat of an export: its outcome, and the status of its connector's outbox after the run."""
+    cursor, outcome = run.cursor(), run.outcome
+    base = Event("export", run.name, "heartbeat", "ok")
     if overview is not None:
-        base = replace(health.heartbeat(overview, component="export"), name=ran.name, rows=0)
+        base = replace(health_events.heartbeat(overview, component="export"), name=run.name, rows=0)
     if outcome is not None and outcome.error is not None:
         base = replace(base, result="failed", reason=str(outcome.error["kind"]))
-    details: dict[str, object] = {"aggregation": ran.aggregation, "workspace": ran.workspace}
+    details: dict[str, object] = {"aggregation": run.aggregation, "workspace": run.workspace}
     if overview is not None:
         details["connector"] = overview.name
     if outcome is not None:

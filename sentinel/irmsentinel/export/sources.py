@@ -1,4 +1,4 @@
-"""Where an export's rows come from: a workspace of Azure, the stand-in of its query API, a folder here."""
+"""Sources of an export: a workspace in Azure, the emulator of its query API, or a local folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from azure.identity import ClientSecretCredential
 from irmcore.clock import Clock
 from irmcore.errors import ConfigurationError
 
-from irmsentinel.azure import identity as identities
+from irmsentinel.azure import identity as sign_in
 from irmsentinel.azure.bounded_transport import BoundedTransport
 from irmsentinel.azure.identity import Identity
 from irmsentinel.azure.workspace import DEADLINE, HOSTS, Workspace
@@ -24,19 +24,22 @@ from irmsentinel.kql.result import Result
 
 
 def azure(workspace: str, cloud: str, identity: Identity, environment: Mapping[str, str]) -> Workspace:
-    """A workspace of Azure. Raises ConfigurationError."""
+    """A workspace in Azure. Raises ConfigurationError."""
     if cloud not in HOSTS:
         raise ConfigurationError(
             f"there is no cloud `{cloud}`", where="--cloud", next_step=f"There are: {', '.join(HOSTS)}."
         )
-    make = identities.maker(identity, cloud, environment)
+    make = sign_in.maker(identity, cloud, environment)
     return Workspace(workspace, make(), HOSTS[cloud], renew=make)
 
 
 def remote(
     workspace: str | None, cloud: str, emulator: Path | None, environment: Mapping[str, str]
 ) -> Workspace:
-    """The stand-in of ``emulator``, or else a workspace of Azure. Raises ConfigurationError."""
+    """The workspace of the emulator in this directory if one is given, otherwise one in Azure.
+
+    Raises ConfigurationError.
+    """
     if emulator is not None:
         return emulated_workspace(emulator)[0]
     return azure(str(workspace), cloud, Identity(), environment)
@@ -46,18 +49,18 @@ def emulated_workspace(
     directory: Path,
     workspace: str | None = None,
     *,
-    deadlines: tuple[float, float] = (identities.DEADLINE, DEADLINE),
+    deadlines: tuple[float, float] = (sign_in.DEADLINE, DEADLINE),
     clock: Clock | None = None,
 ) -> tuple[Workspace, datetime]:
-    """A workspace of the stand-in that has announced itself there (or its only one), and its time.
+    """A workspace of the emulator in this directory (by default its only one), and the emulator's time.
 
-    `deadlines` in seconds, for a request to the login host and for a query. Raises ConfigurationError.
+    `deadlines` in seconds: for a request to the login host, and for a query. Raises ConfigurationError.
     """
     at = announced.read(
         directory, "api.json", f"irmexport sentinel emulator --directory {directory} --local DIR"
     )
 
-    def made_up() -> TokenCredential:
+    def credential() -> TokenCredential:
         return ClientSecretCredential(
             at["tenant_id"],
             at["app_id"],
@@ -69,24 +72,24 @@ def emulated_workspace(
             ),
         )
 
-    there = Workspace(
+    source = Workspace(
         workspace or at["workspace_id"],
-        made_up(),
+        credential(),
         f"{at['url']}/v1",
         at["ca_file"],
-        renew=made_up,
+        renew=credential,
         deadline=deadlines[1],
         clock=clock,
     )
-    return there, datetime.fromisoformat(at["now"])
+    return source, datetime.fromisoformat(at["now"])
 
 
 class Folder:
-    """A folder of tables on this machine, queried as a workspace would be; ``now`` is the time there."""
+    """A folder of tables on this machine, as a source. ``now`` is the time that queries see."""
 
     def __init__(self, engine: Engine, folder: Path, now: datetime) -> None:
         self._engine = engine
-        self.place = folder
+        self.path = folder
         self.now = now
         self.label = f"local-{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:8]}"
 
@@ -95,11 +98,11 @@ class Folder:
         return self._engine.run(kql, now=self.now)
 
     def close(self) -> None:
-        """Let go of the tables."""
-        self._engine.__exit__()
+        """Free the tables."""
+        self._engine.close()
 
 
-def folder(content: Content, place: Path) -> Folder:
+def folder(content: Content, path: Path) -> Folder:
     """A folder of tables. Raises DataError."""
-    engine, now = local.open_folder(content, place)
-    return Folder(engine, place, now.astimezone(UTC))
+    engine, now = local.open_folder(content, path)
+    return Folder(engine, path, now.astimezone(UTC))

@@ -66,6 +66,10 @@ class Engine:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the tables."""
         self._connection.close()
 
     def load(self, table: Table, file: Path) -> None:

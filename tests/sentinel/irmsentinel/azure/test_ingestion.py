@@ -17,8 +17,10 @@ from irmcore.errors import AddressRefused, DamageError
 from irmcore.http.outcome import Failure, Reply
 from irmcore.http.upload import Upload
 from irmcore.outbox import Outbox
-from irmsentinel.azure import ingestion
-from irmsentinel.azure.ingestion import IngestionTransport, chunks, split_payload
+from irmsentinel.azure import ingestion, payloads
+from irmsentinel.azure.ingestion import IngestionTransport
+from irmsentinel.azure.payloads import arrays, split
+from irmsentinel.azure.target import checked_endpoint, load_target, save_target
 from irmsentinel.emulators.collector_session import read_secret
 from irmsentinel.emulators.management_api import Fault
 
@@ -34,7 +36,7 @@ def test_chunks_are_exact() -> None:
     """Each is a JSON array within the limit, as full as its rows let it be; no row is lost or moved."""
     chance = random.Random(8)  # noqa: S311 - a repeatable example, no secret
     made = lines([chance.randrange(3, 2_000) for _ in range(5_000)])
-    found = list(chunks(made, 10_000))
+    found = list(arrays(made, 10_000))
     assert [row for payload, _ in found for row in json.loads(payload)] == [json.loads(line) for line in made]
     assert [len(json.loads(payload)) for payload, _ in found] == [rows for _, rows in found]
     assert max(len(payload) for payload, _ in found) <= 10_000
@@ -47,13 +49,13 @@ def test_chunks_are_exact() -> None:
 @pytest.mark.parametrize(("sizes", "rows"), [([4, 3], [2]), ([5, 3], [1, 1]), ([8], [1]), ([], [])])
 def test_the_limit_itself_is_within(sizes: list[int], rows: list[int]) -> None:
     """Ten bytes: brackets, a comma, and rows of seven bytes together."""
-    assert [count for _, count in chunks(lines(sizes), 10)] == rows
+    assert [count for _, count in arrays(lines(sizes), 10)] == rows
 
 
 def test_a_row_larger_than_an_upload_is_a_fault_of_ours() -> None:
     """Rows are made smaller before; one that is not must not go round the limit."""
     with pytest.raises(ValueError, match="larger than an upload"):
-        list(chunks(lines([9]), 10))
+        list(arrays(lines([9]), 10))
 
 
 def test_microsofts_own_chunks_are_too_large_for_the_limit(rig: Rig) -> None:
@@ -83,15 +85,15 @@ def token(rig: Rig) -> str:
 def test_halves_are_the_rows_in_order() -> None:
     """The same halves each time; a single row cannot be halved."""
     payload = '[{"A":"é"},{"A":2},{"A":3}]'.encode()
-    assert split_payload(payload) == (('[{"A":"é"}]'.encode(), 1), (b'[{"A":2},{"A":3}]', 2))
-    assert split_payload(b'[{"A":1}]') is None
+    assert split(payload) == (('[{"A":"é"}]'.encode(), 1), (b'[{"A":2},{"A":3}]', 2))
+    assert split(b'[{"A":1}]') is None
 
 
 def test_a_reply_keeps_names_and_loses_values() -> None:
     """What the service says may quote the rows: nothing of a row is shown or kept."""
     payload = json.dumps([{"UserId": "sarad@contoso.com", "Data": '{"upn": "bradh@contoso.com"}', "N": 40}])
     said = r'Column UserId: "sarad@contoso.com" in {\"upn\": \"bradh@contoso.com\"}, 40'
-    assert ingestion.redact_values(said, payload.encode()) == 'Column UserId: "…" in …, 40'
+    assert payloads.redact(said, payload.encode()) == 'Column UserId: "…" in …, 40'
 
 
 def post(rig: Rig, payload: bytes, **other: Any) -> tuple[Any, int]:
@@ -193,10 +195,10 @@ def test_the_environment_is_not_looked_at(rig: Rig) -> None:
 def test_rows_and_token_go_to_azure_monitor_alone(url: str, good: bool) -> None:  # noqa: FBT001
     """A typing error or a changed file cannot lead them elsewhere."""
     if good:
-        assert ingestion.checked_endpoint(url, emulator=False) == url.rstrip("/")
+        assert checked_endpoint(url, emulator=False) == url.rstrip("/")
         return
     with pytest.raises(AddressRefused):
-        ingestion.checked_endpoint(url, emulator=False)
+        checked_endpoint(url, emulator=False)
 
 
 def test_the_settings_beside_the_outbox_are_read_back_and_held_to_the_same_hosts(rig: Rig) -> None:
@@ -204,16 +206,16 @@ def test_the_settings_beside_the_outbox_are_read_back_and_held_to_the_same_hosts
     outbox = Outbox(PosixDisk(), rig.clock, str(rig.root / "box"))
     outbox.create()
     with pytest.raises(DamageError):
-        ingestion.load(outbox)
+        load_target(outbox)
     target = rig.settings().target
-    ingestion.save(outbox, target)
-    assert ingestion.load(outbox) == target
+    save_target(outbox, target)
+    assert load_target(outbox) == target
     text = (rig.root / "box" / "connector.json").read_text()
     assert "secret" in text  # the path of it
     assert rig.emulator.secret not in text
     (rig.root / "box" / "connector.json").write_text(text.replace(target.endpoint, "https://evil.example"))
     with pytest.raises(AddressRefused):
-        ingestion.load(outbox)
+        load_target(outbox)
 
 
 def test_the_stand_in_does_as_the_rule_says(rig: Rig) -> None:

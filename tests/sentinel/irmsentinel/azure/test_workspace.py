@@ -12,11 +12,12 @@ import pytest
 from azure.core.credentials import AccessToken
 from irmcore.errors import WaitError
 from irmsentinel.azure import workspace
+from irmsentinel.azure.identity import AUTHORITIES
 from irmsentinel.azure.query_errors import TooMuch
 from irmsentinel.azure.workspace import Workspace
 from irmsentinel.content.artefacts import Column
 from irmsentinel.emulators.loopback import Loopback, Request, Response
-from irmsentinel.export.export import table
+from irmsentinel.export.rows import table
 from irmsentinel.kql.result import Result
 
 COLUMNS = [{"name": "Name", "type": "string"}, {"name": "Id", "type": "guid"}]
@@ -49,8 +50,8 @@ def document(rows: list[list[Any]], **more: Any) -> dict[str, Any]:
 
 def test_every_cloud_signs_in_where_it_queries() -> None:
     """Each cloud has its own query host and its own sign-in host, and neither is another cloud's."""
-    assert workspace.AUTHORITIES.keys() == workspace.HOSTS.keys()
-    assert workspace.AUTHORITIES == {
+    assert AUTHORITIES.keys() == workspace.HOSTS.keys()
+    assert AUTHORITIES == {
         "public": "login.microsoftonline.com",
         "us-government": "login.microsoftonline.us",
         "china": "login.chinacloudapi.cn",
@@ -89,14 +90,14 @@ def test_values_are_as_the_answer_has_them(tmp_path: Path) -> None:
 )
 def test_what_is_no_result_is_never_used(tmp_path: Path, answer: Response) -> None:
     """A proxy's page, a document that breaks off, a row of another width: told, to be asked again."""
-    with pytest.raises(WaitError, match=r"did not answer the query|what answers is not Log Analytics"):
+    with pytest.raises(WaitError, match=r"did not answer the query|does not come from Log Analytics"):
         asked(tmp_path, answer)
 
 
 @pytest.mark.parametrize("error", [{"code": "PartialError"}, "an error that is no object"])
 def test_a_result_with_any_error_is_a_part(tmp_path: Path, error: object) -> None:
     """However the error looks."""
-    with pytest.raises(TooMuch, match="only a part"):
+    with pytest.raises(TooMuch, match="only partial"):
         asked(tmp_path, Response(200, document([["a", "b"]], error=error)))
 
 

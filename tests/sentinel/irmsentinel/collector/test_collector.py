@@ -85,7 +85,7 @@ def test_other_categories_and_types_only_if_they_are_asked_for(rig: Rig) -> None
     rig.emulator.add(NOW - HOUR, [other, newer, "no record", None])
     assert rig.station().round().collected.new == 1
     wanted = RecordFilter(frozenset({"insiderriskmanagement", "threatmanagement"}), frozenset({307}))
-    assert rig.station(wanted=wanted).round(backfill=True).collected.new == 2
+    assert rig.station(filter=wanted).round(backfill=True).collected.new == 2
     assert {"other", "newer"} < set(rig.ids())
 
 
@@ -480,7 +480,7 @@ def test_heartbeats_do_not_fill_the_outbox_while_the_workspace_is_away(rig: Rig)
         return health.write(outbox, target, [event], ORIGIN, max_queued=3)
 
     assert [write(heartbeat) for _ in range(5)] == [True] * 3 + [False] * 2
-    assert write(heartbeat.as_("gap"))
+    assert write(heartbeat.as_event("gap"))
     assert len(outbox.ready()) == 4
 
 

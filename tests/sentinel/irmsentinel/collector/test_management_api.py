@@ -158,7 +158,7 @@ def test_the_code_decides_and_not_the_status(rig: Rig, status: int, code: str, k
 def test_each_code_has_plain_words_and_a_next_step() -> None:
     """Whoever must act is told what to do."""
     for code, what in CODES.items():
-        assert what.words, code
+        assert what.message, code
         assert what.next_step or what.kind in (ErrorKind.GONE, ErrorKind.ALREADY), code
     assert meaning("AF77777", 400).kind is ErrorKind.SETTINGS
     assert meaning("AF77777", 503).kind is ErrorKind.WAIT
@@ -229,7 +229,7 @@ def test_no_more_than_the_allowed_requests_begin_in_any_minute() -> None:
     limiter = RateLimiter(5, clock)
     begun = []
     for _ in range(17):
-        limiter.take()
+        limiter.acquire()
         begun.append(clock.monotonic())
     assert begun[:5] == [0.0] * 5
     assert all(later - earlier >= 60 for earlier, later in zip(begun, begun[5:], strict=False))
@@ -240,12 +240,12 @@ def test_a_stopped_governor_ends_a_wait() -> None:
     """A run that fails does not hang on what its threads wait for; the next run begins anew."""
     clock = FakeClock()
     limiter = RateLimiter(1, clock)
-    limiter.hold(3600)
+    limiter.pause(3600)
     limiter.stop()
     with pytest.raises(Stopped):
-        limiter.take()
+        limiter.acquire()
     with pytest.raises(Stopped):
         limiter.sleep(10)
     limiter.restart()
-    limiter.take()
+    limiter.acquire()
     assert clock.monotonic() >= 3600

@@ -27,7 +27,7 @@ def test_the_printed_template_is_valid_once_it_is_filled_in() -> None:
     )
     found = collector_settings.parse(filled, "c.yaml")
     assert found.publisher_id == TENANT
-    assert found.options.wanted.also == {306, 307}
+    assert found.options.filter.also == {306, 307}
     assert found.health is not None
     assert found.health.stream == "Custom-IRMExportHealth_CL"
 
@@ -46,7 +46,7 @@ def test_the_printed_template_is_valid_once_it_is_filled_in() -> None:
         ("also_record_types: [x]", "c.yaml:9: `also_record_types[0]` must be a whole number"),
         ("categories: []", "c.yaml:9: `categories` is empty"),
         ("proxy: http://u:p@h:1", "c.yaml:9: `proxy` is not valid"),
-        ("health_endpoint: https://evil.example", "c.yaml:9: that is no ingestion endpoint"),
+        ("health_endpoint: https://evil.example", "c.yaml:9: this is not an ingestion endpoint"),
         ("stream: Custom-../x", "c.yaml:9: `stream` is not valid"),
         ("publisher_id: me", "c.yaml:9: `publisher_id` is not valid"),
     ],

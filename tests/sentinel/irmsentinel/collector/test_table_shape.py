@@ -40,8 +40,8 @@ def test_a_missing_table_is_no_error() -> None:
         raise DataError("the query was refused (HTTP 400, SemanticError)", next_step="x")
 
     def fails(_: str) -> Result:
-        raise DataError("the answer is only a part", next_step="x")
+        raise DataError("the answer is only partial", next_step="x")
 
-    assert table_shape.found(refuses).shape == "missing"
+    assert table_shape.find(refuses).shape == "missing"
     with pytest.raises(DataError):
-        table_shape.found(fails)
+        table_shape.find(fails)

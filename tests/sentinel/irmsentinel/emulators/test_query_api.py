@@ -117,7 +117,7 @@ def test_too_many_rows_are_a_partial_result(running: QueryApiEmulator) -> None:
 
 def test_a_partial_result_is_an_error_of_ours(running: QueryApiEmulator) -> None:
     """A shorter table never passes for the whole."""
-    with pytest.raises(DataError, match="only a part"):
+    with pytest.raises(DataError, match="only partial"):
         workspace(running).query("union AuditLogs, AuditLogs", timespan=None)
 
 

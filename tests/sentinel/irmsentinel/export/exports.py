@@ -24,7 +24,9 @@ from irmsentinel.content.aggregations import Aggregation
 from irmsentinel.emulators.query_api import Options as ApiOptions
 from irmsentinel.emulators.query_api import QueryApiEmulator
 from irmsentinel.export import sources
-from irmsentinel.export.export import Export, Outcome, Source
+from irmsentinel.export.export import Export
+from irmsentinel.export.outcome import Outcome
+from irmsentinel.export.reader import Source
 from irmsentinel.kql.engine import Engine
 from irmsentinel.kql.result import Result
 

@@ -12,7 +12,8 @@ from irmsentinel.azure.query_errors import QueryRefused, Throttled
 from irmsentinel.content import aggregations
 from irmsentinel.emulators.query_api import Fault
 from irmsentinel.export.cursor import CursorFile
-from irmsentinel.export.export import MAX_PARTS, Export
+from irmsentinel.export.export import Export
+from irmsentinel.export.reader import MAX_PARTS
 
 from tests.fakes.clock import FakeClock
 from tests.sentinel.fixtures import Case, cases, plain
@@ -176,7 +177,7 @@ def test_what_no_split_makes_small_is_an_error_and_the_cursor_stays(stage: Stage
         for kind in ("system.api_token.create", "group.privilege.grant")
     ]
     with api({"OktaSystemLogs": [*SIX_DAYS, *rows]}, tmp_path / "api", max_rows=1) as there:
-        with pytest.raises(DataError, match=f"{MAX_PARTS} parts.*summary rule"):
+        with pytest.raises(DataError, match=f"1/{MAX_PARTS} of its users.*summary rule"):
             export(workspace(tmp_path / "api"), stage.session(), first=timedelta(days=2))
         assert len(there.queries) < 3 + 2 * 6
     cursor = CursorFile(stage.session().outbox, "okta", WORKSPACE).load()
@@ -239,9 +240,9 @@ def test_a_token_that_expired_is_renewed(stage: Stage, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "kind", "said"),
     [
-        (Fault(403, times=0), ConfigurationError, "may not be read.*Log Analytics Reader"),
-        (Fault(401, times=0), ConfigurationError, "may not be read"),
-        (Fault(400, "SYN0002"), QueryRefused, "was refused.*SYN0002"),
+        (Fault(403, times=0), ConfigurationError, "may not read the workspace.*Log Analytics Reader"),
+        (Fault(401, times=0), ConfigurationError, "may not read the workspace"),
+        (Fault(400, "SYN0002"), QueryRefused, "was rejected.*SYN0002"),
         (Fault(500), IrmError, "did not answer"),
     ],
 )
@@ -267,7 +268,7 @@ def test_a_wrong_query_is_told_with_line_and_column(stage: Stage, tmp_path: Path
 
 def test_other_columns_than_promised_are_refused(stage: Stage) -> None:
     """A query that was changed without its `returns` sends nothing."""
-    with engine({"OktaSystemLogs": SIX_DAYS}) as running, pytest.raises(DataError, match="columns are Count"):
+    with engine({"OktaSystemLogs": SIX_DAYS}) as running, pytest.raises(DataError, match="columns Count"):
         export(Here(running), stage.session(), query="OktaSystemLogs | count")
 
 

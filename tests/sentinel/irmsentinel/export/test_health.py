@@ -17,7 +17,7 @@ from irmsentinel.emulators.management_api import CollectorServicesEmulator
 from irmsentinel.emulators.management_api import Fault as CollectorFault
 from irmsentinel.emulators.query_api import Fault
 from irmsentinel.export import health as export_health
-from irmsentinel.export.export import ExportRun
+from irmsentinel.export.outcome import ExportRun
 from irmsentinel.kql import calls
 from irmsentinel.kql.engine import Engine
 

@@ -22,7 +22,7 @@ from irmsentinel.azure.workspace import Workspace
 from irmsentinel.emulators.query_api import Fault, QueryApiEmulator
 from irmsentinel.export import sources
 from irmsentinel.export.cursor import CursorFile
-from irmsentinel.export.export import Source
+from irmsentinel.export.reader import Source
 
 from tests.fakes.chaos import CONNECTED, ChaosProxy, Weather
 from tests.fakes.clock import FakeClock
@@ -158,7 +158,7 @@ def test_an_answer_is_whole_or_none(season: Season, way: str, *, reset: bool, st
     assert kinds["Log Analytics cannot be reached "] > 3, kinds
     assert set(kinds) <= {
         "Log Analytics cannot be reached ",
-        "what answers is not Log Analytics, or broke off ",
+        "does not come from Log Analytics, or broke off ",
         "whole",
     }, kinds
 

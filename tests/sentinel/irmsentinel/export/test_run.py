@@ -112,7 +112,7 @@ def test_a_cursor_in_the_time_to_come_is_told(machine: Machine) -> None:
     cursor.write_text(right.replace("2026-11-21T00", "2027-11-21T00"))
     (failed,) = machine.run("run", code=1)
     assert failed["error"]["kind"] == "DamageError"
-    assert "2027-11-21T00:00:00Z, which is to come" in failed["error"]["what"]
+    assert "in the future (2027-11-21T00:00:00Z)" in failed["error"]["what"]
     assert failed["error"]["where"] == str(cursor)
     cursor.unlink()
     (again,) = machine.run("run")
@@ -151,7 +151,7 @@ def test_an_export_by_hand(machine: Machine, tmp_path: Path) -> None:
     assert "whole windows of 1d" in export(*part, code=2).output
     coming = ("--from", "2026-11-20T00:00:00Z", "--to", "2026-11-22T00:00:00Z")
     (early,) = json.loads(export(*coming, code=2).stdout)
-    assert "is not over" in early["error"]["what"]
+    assert "has not ended" in early["error"]["what"]
     (dry,) = json.loads(export("--dry-run").stdout)
     assert (dry["counts"]["shaped"], dry["read_to"]) == (1, None)
     day = ("--from", "2026-11-20T00:00:00Z", "--to", "2026-11-21T00:00:00Z")

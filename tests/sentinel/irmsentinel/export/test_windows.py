@@ -38,7 +38,7 @@ def test_a_window_is_read_when_it_is_over_and_its_delay_has_passed(
     aggregation: aggregations.Aggregation, now: str, end: str
 ) -> None:
     """Not a minute earlier."""
-    assert windows.closed(aggregation, at(now)) == at(end)
+    assert windows.readable_until(aggregation, at(now)) == at(end)
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_a_window_is_read_when_it_is_over_and_its_delay_has_passed(
 def test_what_is_to_be_read(read_to: str | None, start: str, end: str) -> None:
     """From the cursor less the overlap to the last closed window."""
     cursor = at(read_to) if read_to else None
-    assert windows.wanted(DAILY, cursor, at("20T12:00")) == Span(at(start), at(end))
+    assert windows.due(DAILY, cursor, at("20T12:00")) == Span(at(start), at(end))
 
 
 @pytest.mark.parametrize("read_to", ["20T00:00", "21T00:00"])
 def test_nothing_is_to_be_read_before_a_window_has_closed(read_to: str) -> None:
     """Also if the clock was set back."""
-    assert windows.wanted(DAILY, at(read_to), at("20T12:00")) is None
+    assert windows.due(DAILY, at(read_to), at("20T12:00")) is None
 
 
 def test_when_it_is_due() -> None:
@@ -77,12 +77,12 @@ def test_a_span_is_divided_without_gap_or_overlap(start: int, count: int, length
     rest = whole = Span(begin, begin + count * hour)
     pieces = []
     while rest.start < rest.end:
-        pieces.append(windows.first_of(rest, length * hour))
+        pieces.append(windows.head(rest, length * hour))
         rest = replace(rest, start=pieces[-1].end)
     assert pieces[0].start == whole.start
     assert pieces[-1].end == whole.end
     assert all(one.end == other.start for one, other in pairwise(pieces))
-    assert all(windows.whole(piece, hour) for piece in pieces)
+    assert all(windows.is_whole(piece, hour) for piece in pieces)
 
 
 @pytest.mark.parametrize(("hours", "half"), [(1, None), (2, 1), (3, 1), (168, 84)])
@@ -90,4 +90,4 @@ def test_half_of_a_span_is_whole_windows(hours: int, half: int | None) -> None:
     """And a single window has no half."""
     hour, begin = timedelta(hours=1), at("20T00:00")
     expected = half * hour if half else None
-    assert windows.shorter(Span(begin, begin + hours * hour), hour) == expected
+    assert windows.half(Span(begin, begin + hours * hour), hour) == expected

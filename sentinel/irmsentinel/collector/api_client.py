@@ -1,0 +1,157 @@
+"""Requests to the Management Activity API: token, rate limit, retries and errors.
+
+Each request carries the PublisherIdentifier. A request that may succeed later is retried, within the rate
+limit. An error is an ApiError with the service's AF code. The token goes only to the API's own host and this
+tenant's feed, whatever URL an answer contains.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from irmcore.clock import Clock
+from irmcore.http.auth import TokenSource
+from irmcore.http.outcome import backoff, retry_after
+
+from irmsentinel.collector.api_errors import ApiError, ErrorKind, ErrorMeaning, meaning
+from irmsentinel.collector.http import Answer, Http, Unreachable
+from irmsentinel.collector.rate_limit import RateLimiter
+
+ATTEMPTS = 5
+#: Seconds that all requests pause if the service says "too many requests" but not for how long.
+THROTTLED_SECONDS = 30.0
+_UNREACHABLE = ErrorMeaning(
+    ErrorKind.WAIT, "the Management API cannot be reached", "The next run tries again."
+)
+#: Connection failures that a retry does not repair.
+_PERMANENT = {"proxy-auth": meaning("", 407)}
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose audit log: the API's root URL, the tenant, and the publisher (the vendor's tenant).
+
+    The service throttles by publisher.
+    """
+
+    root: str
+    tenant_id: str
+    publisher_id: str
+
+    @property
+    def feed_url(self) -> str:
+        return f"{self.root}/api/v1.0/{self.tenant_id}/activity/feed"
+
+
+class ApiClient:
+    """Requests for one account, from any number of threads."""
+
+    def __init__(
+        self,
+        account: Account,
+        http: Http,
+        tokens: TokenSource,
+        *,
+        limiter: RateLimiter,
+        clock: Clock,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.account = account
+        self.clock = clock
+        self._http = http
+        self._tokens = _SharedTokens(tokens)
+        self._limiter = limiter
+        self._jitter = jitter
+
+    def close(self) -> None:
+        """Close all connections; the next request opens one."""
+        self._http.close()
+
+    def request(self, method: str, url: str, query: dict[str, str]) -> tuple[Mapping[str, str], Any]:
+        """Headers and JSON body of a successful answer.
+
+        Raises ApiError after the last attempt, TokenTrouble, CredentialError.
+        """
+        url = self._checked(url, query)
+        renewed = False
+        attempt = 0
+        while True:
+            attempt += 1
+            self._limiter.acquire()
+            token = self._tokens.token()
+            wait: float | None = None
+            try:
+                answer = self._http.request(method, url, token)
+            except Unreachable as error:
+                code, what = error.kind, _PERMANENT.get(error.kind, _UNREACHABLE)
+            else:
+                code, body = _parse(answer, array=method == "GET")
+                if not code:
+                    return answer.headers, body
+                what = meaning(code, answer.status)
+                wait = retry_after(answer.headers.get("retry-after"), self.clock.now())
+            if what.kind is ErrorKind.TOKEN and not renewed:
+                renewed = True
+                self._tokens.renew(token)
+                continue
+            if what.kind not in (ErrorKind.WAIT, ErrorKind.THROTTLED) or attempt >= ATTEMPTS:
+                raise ApiError(code, what)
+            if what.kind is ErrorKind.THROTTLED:
+                self._limiter.pause(THROTTLED_SECONDS if wait is None else wait)
+            else:
+                self._limiter.sleep(backoff(attempt, self._jitter()) if wait is None else wait)
+
+    def _checked(self, url: str, query: dict[str, str]) -> str:
+        """``url`` with the query and the publisher. Raises ApiError if it leads outside the tenant's feed."""
+        root, parts = urlsplit(self.account.root), urlsplit(url)
+        path = f"/{self.account.tenant_id}/activity/feed/".lower()
+        if (parts.scheme, parts.netloc) != (root.scheme, root.netloc) or path not in parts.path.lower():
+            what = "a URL in an answer leads to another host or feed; no token was sent there"
+            raise ApiError(
+                "foreign-address", ErrorMeaning(ErrorKind.SETTINGS, what, "Report this to Microsoft.")
+            )
+        values = dict(parse_qsl(parts.query, keep_blank_values=True)) | query
+        values["PublisherIdentifier"] = self.account.publisher_id
+        return urlunsplit(parts._replace(query=urlencode(values), fragment=""))
+
+
+class _SharedTokens:
+    """One token source for many threads. They renew a rejected token once, not once each."""
+
+    def __init__(self, tokens: TokenSource) -> None:
+        self._tokens = tokens
+        self._lock = threading.Lock()
+
+    def token(self) -> str:
+        with self._lock:
+            return self._tokens.token()
+
+    def renew(self, rejected: str) -> None:
+        with self._lock:
+            if self._tokens.token() == rejected:
+                self._tokens.refresh()
+
+
+def _parse(answer: Answer, *, array: bool) -> tuple[str, Any]:
+    """The error code of an answer ("" for success) and its body.
+
+    The code is the AF code in the body, or http-STATUS. An error object can come with HTTP 200, and a proxy's
+    page in place of JSON.
+    """
+    good = 200 <= answer.status < 300  # noqa: PLR2004
+    try:
+        body = json.loads(answer.body, parse_constant=lambda _: None) if answer.body.strip() else None
+    except (ValueError, RecursionError):
+        return ("not-json" if good else f"http-{answer.status}"), None
+    error = body.get("error") if isinstance(body, dict) else None
+    if isinstance(error, dict) and error.get("code"):
+        return str(error["code"])[:40], None
+    if not good:
+        return f"http-{answer.status}", None
+    return ("" if isinstance(body, list) or not array else "not-a-list"), body

@@ -1,7 +1,7 @@
-"""Profiles: one YAML file says all about a connector.
+"""Profiles: one YAML file describes a connector completely.
 
-``load.parse`` turns the file's text into a frozen, validated :class:`Profile`;
-``profile.schema.json`` is the published JSON Schema that editors complete from and that checks it.
+``parse`` turns the file's text into a frozen, validated :class:`Profile`. ``profile.schema.json`` is the
+published JSON Schema, for editors and for the check.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""What a valid profile is, as frozen values. Nothing here reads or checks; see ``load``."""
+"""A valid profile as frozen values. ``load`` reads and checks it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-#: A GUID that a shipped profile has where the administrator's own goes.
+#: The GUID in a shipped profile that the administrator replaces.
 PLACEHOLDER = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True)
 class CredentialRef:
-    """Where the credential is: ``kind`` a key of the schema's `credential`, ``name`` the place."""
+    """A reference to the credential: ``kind`` is a key of the schema's `credential`, ``name`` its value."""
 
     kind: str
     name: str
@@ -19,9 +19,9 @@ class CredentialRef:
 
 @dataclass(frozen=True)
 class Connector:
-    """Which connector the rows go to, and how. GUIDs are lower case; ``deadline`` in seconds.
+    """The connector that rows are sent to, and how to reach it. GUIDs are lower case.
 
-    ``in_flight`` uploads may be on their way at the same time.
+    ``deadline`` is in seconds; ``in_flight`` is the maximum number of simultaneous uploads.
     """
 
     job_id: str
@@ -60,7 +60,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Collisions:
-    """The policy for rows of the same user and time; ``step`` in µs."""
+    """The policy for rows with the same user and time; ``step`` in µs."""
 
     policy: str
     step: int
@@ -68,7 +68,7 @@ class Collisions:
 
 @dataclass(frozen=True)
 class Limits:
-    """The size of one upload: rows without the header, bytes of CSV with it."""
+    """The maximum size of one upload: rows without the header, bytes of CSV with it."""
 
     rows: int
     bytes: int
@@ -76,7 +76,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Profile:
-    """A validated profile. ``fingerprint`` is the SHA-256 of its text, for the audit record."""
+    """A validated profile. ``fingerprint`` is the SHA-256 of its text, for the audit log."""
 
     name: str
     description: str
@@ -91,9 +91,9 @@ class Profile:
     fingerprint: str
 
     def at(self, connector: Connector) -> Profile:
-        """The same profile with another connector: an emulator's in place of the tenant's."""
+        """The same profile with another connector, such as an emulator instead of the tenant's."""
         return replace(self, connector=connector)
 
     def column(self, role: str) -> Column | None:
-        """The first column of ``role``, if there is one."""
+        """The first column with ``role``; None if there is none."""
         return next((column for column in self.columns if column.role == role), None)

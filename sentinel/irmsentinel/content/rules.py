@@ -21,7 +21,7 @@ from irmsentinel.content.artefacts import Artefact, Content
 
 ANALYTIC = "analytic_rules"
 HUNTING = "hunting"
-_RULE = Kind(
+RULE = Kind(
     name="rule",
     schema_file=Path(__file__).with_name("rule.schema.json"),
     start="Start from a copy of another rule in the same folder.",
@@ -54,7 +54,7 @@ def load(top: Path | None = None) -> tuple[Rule, ...]:
 def read(path: Path) -> Rule:
     """One file. Raises DataError with the path."""
     text = path.read_text(encoding="utf-8")
-    fields = settings.parse(text, str(path), _RULE).value
+    fields = settings.parse(text, str(path), RULE).value
     lines = text.splitlines()
     artefact = Artefact(
         path=path,

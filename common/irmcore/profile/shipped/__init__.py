@@ -1,4 +1,4 @@
-"""The profiles that come with irmexport: templates to copy and fill in."""
+"""The profiles that ship with irmexport: templates to copy and fill in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shipped profiles and the published schema, each file and each key of them."""
+"""Every shipped profile, and every key of the published schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from irmcore.profile.load import PROFILE
 
 
 def test_the_shipped_profiles_by_name() -> None:
-    """The names are those of the files, in order; another name is a KeyError, also a path."""
+    """The names are those of the files, in order; any other name or a path is a KeyError."""
     names = (
         "daily-activities",
         "leaver-prediction",
@@ -27,7 +27,7 @@ def test_the_shipped_profiles_by_name() -> None:
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_a_shipped_profile_is_a_template(name: str) -> None:
-    """A shipped profile is valid, has its file's name, no ID of anyone, and reads its secret elsewhere."""
+    """A shipped profile is valid, is named like its file, and contains no real ID and no secret."""
     profile = parse(shipped_text(name), f"{name}.yaml")
     assert profile.name == name
     assert profile.connector.placeholders() == ("job_id", "tenant_id", "app_id")
@@ -65,13 +65,13 @@ def test_a_shipped_profile_is_a_template(name: str) -> None:
     ],
 )
 def test_the_columns_of_microsofts_examples(name: str, columns: list[tuple[str, str]]) -> None:
-    """The columns are those of the example on Microsoft's page, in its order."""
+    """The columns are those of the example on Microsoft's page, in the same order."""
     profile = parse(shipped_text(name), f"{name}.yaml")
     assert [(column.header, column.role) for column in profile.columns] == columns
 
 
 def keys(definition: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each key that the schema knows, with its definition."""
+    """Each key of the schema, with its definition."""
     for key, sub in definition.get("properties", {}).items():
         yield f"{path}{key}", sub
         yield from keys(sub, f"{path}{key}.")
@@ -81,7 +81,7 @@ def keys(definition: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]
 
 @pytest.mark.parametrize(("path", "definition"), list(keys(PROFILE.schema)))
 def test_each_key_of_the_schema_is_described(path: str, definition: dict[str, Any]) -> None:
-    """An editor can show a sentence on each key, its own or that of what it refers to."""
+    """Each key has a description for editors, its own or the one it refers to."""
     if "description" not in definition:
         definition = PROFILE.schema["definitions"][definition["$ref"].rsplit("/", 1)[1]]
     assert definition["description"].endswith(".")
@@ -97,7 +97,7 @@ def objects(definition: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_no_mapping_of_the_schema_takes_an_unknown_key() -> None:
-    """Each mapping with named keys refuses others, and requires only keys that it names."""
+    """Each mapping with named keys refuses other keys, and requires only keys that it names."""
     found = list(objects(PROFILE.schema))
     assert len(found) == 7
     for definition in found:

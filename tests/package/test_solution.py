@@ -1,3 +1,5 @@
+"""The Sentinel solution as package.py builds it: reproducible and complete."""
+
 import json
 import os
 import subprocess
@@ -9,7 +11,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def built(into: Path, seed: str) -> Path:
-    """The solution that package.py makes, with that order of sets."""
+    """The solution that package.py builds; ``seed`` sets the iteration order of sets."""
     subprocess.run(
         [sys.executable, ROOT / "package.py", "--only", "sentinel", "--into", into],
         env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": seed},
@@ -21,7 +23,7 @@ def built(into: Path, seed: str) -> Path:
 
 
 def test_the_solution_is_built_the_same_byte_for_byte(tmp_path: Path) -> None:
-    """Whoever builds it, whatever the order of Python's sets; it has its three templates and the licence."""
+    """The iteration order of sets does not matter; the zip has three templates and the licence."""
     one, other = built(tmp_path / "one", "1"), built(tmp_path / "other", "2")
     assert one.name.startswith("irmexport-sentinel-")
     assert one.read_bytes() == other.read_bytes()

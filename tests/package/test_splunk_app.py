@@ -1,4 +1,4 @@
-"""The Splunk app as package.py builds it: reproducible, pure, whole, and what AppInspect says of it."""
+"""The Splunk app as package.py builds it: reproducible, pure Python, complete, and accepted by AppInspect."""
 
 import json
 import os
@@ -20,15 +20,15 @@ ENVIRONMENT = os.environ | {"SOURCE_DATE_EPOCH": "1700000000"}
 
 
 def build(into: Path, *more: str) -> Path:
-    """The app's archive, built into that folder."""
-    made = subprocess.run(
+    """The app's archive, built into a folder."""
+    ran = subprocess.run(
         [sys.executable, ROOT / "package.py", "--only", "splunk", "--into", into, *more],
         capture_output=True,
         text=True,
         check=False,
         env=ENVIRONMENT,
     )
-    assert made.returncode == 0, made.stdout + made.stderr
+    assert ran.returncode == 0, ran.stdout + ran.stderr
     return next(into.glob("*.spl"))
 
 
@@ -48,15 +48,15 @@ def app(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_same_tree_gives_the_same_bytes(archive: Path, tmp_path: Path) -> None:
-    """Built twice, the archive and its list of materials are the same."""
+    """Two builds give the same archive and the same bill of materials."""
     again = build(tmp_path)
     assert again.read_bytes() == archive.read_bytes()
     listed = f"{archive.name}.cdx.json"
     assert again.with_name(listed).read_bytes() == archive.with_name(listed).read_bytes()
 
 
-def test_the_archive_says_nothing_of_who_built_it(archive: Path) -> None:
-    """One top folder, root's numbers, no names, one time, plain modes."""
+def test_the_archive_does_not_show_who_built_it(archive: Path) -> None:
+    """It has one top folder, uid and gid 0, no user names, one time and plain modes."""
     with tarfile.open(archive) as tar:
         members = tar.getmembers()
     assert {member.name.split("/")[0] for member in members} == {"irmexport"}
@@ -66,7 +66,7 @@ def test_the_archive_says_nothing_of_who_built_it(archive: Path) -> None:
 
 
 def test_the_core_inside_is_the_repositorys(app: Path) -> None:
-    """Byte for byte, and nothing else but the profile's schema as code."""
+    """Byte for byte, plus only the profile's schema compiled to Python."""
 
     def files(top: Path) -> dict[str, bytes]:
         found = [file for file in top.rglob("*") if file.is_file() and file.suffix != ".pyc"]
@@ -77,8 +77,8 @@ def test_the_core_inside_is_the_repositorys(app: Path) -> None:
     assert inside == files(ROOT / "common" / "irmcore")
 
 
-def test_the_schema_as_code_is_what_the_schema_says(app: Path) -> None:
-    """The app checks a profile by code that was made of this schema by the library that it ships."""
+def test_the_compiled_schema_is_that_of_the_schema(app: Path) -> None:
+    """The app validates profiles with code compiled from this schema by the library that it ships."""
     lib = app / "lib"
     ask = "from irmcore.profile.load import PROFILE; f = PROFILE.validate; print(f.__module__, f({'a': 1}))"
     environment = {"PYTHONPATH": str(lib), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -108,8 +108,8 @@ def test_nothing_compiled_local_or_hidden_is_inside(app: Path) -> None:
             assert file.read_bytes()[:4] != b"\x7fELF"
 
 
-def test_the_list_of_materials_is_what_is_inside(app: Path, archive: Path) -> None:
-    """CycloneDX names each package of lib/ and each inside the pages with its version, and no other."""
+def test_the_bill_of_materials_is_what_is_inside(app: Path, archive: Path) -> None:
+    """It lists each package of lib/ and of the pages with its version, and no other."""
     bom = json.loads(archive.with_name(f"{archive.name}.cdx.json").read_text(encoding="utf-8"))
     assert bom["bomFormat"] == "CycloneDX"
     listed = {(component["purl"], component["name"], component["version"]) for component in bom["components"]}
@@ -133,7 +133,7 @@ def test_the_list_of_materials_is_what_is_inside(app: Path, archive: Path) -> No
 
 
 def test_each_page_of_the_app_has_its_script(app: Path) -> None:
-    """The navigation leads to views that are there, and a view of 10.4 to the script of its name."""
+    """The navigation names existing views, and each view for 10.4 loads the script of its name."""
     ui = app / "default" / "data" / "ui"
     navigation = ElementTree.parse(ui / "nav" / "default.xml")  # noqa: S314 - our own
     named = {view.get("name", "") for view in navigation.iter("view")}
@@ -155,15 +155,15 @@ def test_each_page_of_the_app_has_its_script(app: Path) -> None:
     assert not (app / "ui").exists()
 
 
-def test_the_licence_of_what_is_bundled_lets_it_be_shipped(archive: Path) -> None:
-    """Permissive licences alone."""
+def test_the_licences_of_bundled_packages_allow_shipping_them(archive: Path) -> None:
+    """All are permissive."""
     bom = json.loads(archive.with_name(f"{archive.name}.cdx.json").read_text(encoding="utf-8"))
-    said = [one["licenses"][0]["expression"] for one in bom["components"] if "licenses" in one]
-    assert set(said) <= {"MIT", "Apache-2.0", "BSD-3-Clause", "BSD-2-Clause", "ISC", "0BSD"}
+    licences = [one["licenses"][0]["expression"] for one in bom["components"] if "licenses" in one]
+    assert set(licences) <= {"MIT", "Apache-2.0", "BSD-3-Clause", "BSD-2-Clause", "ISC", "0BSD"}
 
 
-def test_what_is_frozen_for_the_older_python_stands_in_security_md(app: Path) -> None:
-    """The packages of lib/ that get no more fixes for 3.9 are named there with their version."""
+def test_security_md_names_the_packages_frozen_for_the_older_python(app: Path) -> None:
+    """It lists the packages of lib/ that get no more fixes for 3.9, with their versions."""
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     for name in ("requests", "urllib3", "splunk_sdk"):
         (found,) = (app / "lib").glob(f"{name}-*.dist-info")
@@ -172,7 +172,7 @@ def test_what_is_frozen_for_the_older_python_stands_in_security_md(app: Path) ->
 
 
 def checks(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Result and name of each check of a report."""
+    """The result and name of each check in a report."""
     for inspected in report["reports"]:
         for group in inspected["groups"]:
             for check in group["checks"]:
@@ -182,7 +182,7 @@ def checks(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 @pytest.mark.needs("libmagic")
 @pytest.mark.timeout(600)
 def test_appinspect_finds_no_failure_and_only_warnings_that_have_a_reason(tmp_path: Path) -> None:
-    """Without a tag filter and with Splunk Cloud's; docs/splunk.md says why each warning is left."""
+    """With all checks and with those of Splunk Cloud; docs/splunk.md explains each remaining warning."""
     archive = build(tmp_path, "--inspect")
     document = (ROOT / "docs" / "splunk.md").read_text(encoding="utf-8")
     reasons = set(re.findall(r"^\| `(check_\w+)` \|", document, re.MULTILINE))

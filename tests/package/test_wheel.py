@@ -1,3 +1,5 @@
+"""The wheel as package.py builds it: reproducible, complete, and a clear error where modules are missing."""
+
 import hashlib
 import json
 import os
@@ -12,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = {"irmcore": "common", "irmcli": "common", "irmemulator": "common", "irmsentinel": "sentinel"}
-#: What lies beside irmsentinel in the tree, and in its folder content/ once installed.
+#: The folders beside irmsentinel in the tree, which the wheel puts into irmsentinel/content/.
 CONTENT = (
     "parsers",
     "enrichment",
@@ -34,18 +36,18 @@ COMMIT_TIME = "1700000000"
 
 
 def built_from(tree: Path, into: Path) -> Path:
-    """The wheel that package.py makes from that tree."""
-    made = subprocess.run(
+    """The wheel that package.py builds from a tree."""
+    ran = subprocess.run(
         [sys.executable, tree / "package.py", "--only", "wheel", "--into", into],
         env=os.environ | {"SOURCE_DATE_EPOCH": COMMIT_TIME},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert made.returncode == 0, made.stdout + made.stderr
+    assert ran.returncode == 0, ran.stdout + ran.stderr
     (wheel,) = into.glob("*.whl")
-    assert re.search(rf"^{hashlib.sha256(wheel.read_bytes()).hexdigest()}  ", made.stdout)
-    assert wheel.name in made.stdout
+    assert re.search(rf"^{hashlib.sha256(wheel.read_bytes()).hexdigest()}  ", ran.stdout)
+    assert wheel.name in ran.stdout
     return wheel
 
 
@@ -56,7 +58,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_same_tree_gives_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
-    """A copy elsewhere, with other file times and modes, builds byte for byte the same wheel."""
+    """A copy in another place, with other file times and modes, builds the same wheel byte for byte."""
     copy = tmp_path / "copy"
     for top in ("common", "sentinel"):
         shutil.copytree(ROOT / top, copy / top, copy_function=shutil.copyfile)
@@ -72,8 +74,8 @@ def test_the_same_tree_gives_the_same_bytes(wheel: Path, tmp_path: Path) -> None
     assert again.read_bytes() == wheel.read_bytes()
 
 
-def test_the_list_of_materials_is_the_lock(wheel: Path) -> None:
-    """Beside the wheel stands what it runs on, by name, version and purl, as CycloneDX."""
+def test_the_bill_of_materials_is_the_lock(wheel: Path) -> None:
+    """A CycloneDX file beside the wheel has the name, version and purl of each dependency."""
     listed = json.loads(wheel.with_name(f"{wheel.name}.cdx.json").read_text())
     lock = (ROOT / "requirements" / "runtime.txt").read_text()
     locked = set(re.findall(r"^([a-z0-9.-]+)==([^ ;]+)", lock, re.MULTILINE))
@@ -85,7 +87,7 @@ def test_the_list_of_materials_is_the_lock(wheel: Path) -> None:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site-packages of a fresh venv with nothing but the wheel."""
+    """The site-packages of a new venv that contains only the wheel."""
     venv = tmp_path_factory.mktemp("venv")
     python = venv / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
@@ -96,7 +98,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_installed_wheel_has_every_file_of_the_source(installed: Path) -> None:
-    """Code, shipped profiles and the schema arrive as they are in the tree, and nothing else."""
+    """Code, shipped profiles, schema and content are installed unchanged, and nothing else is."""
 
     def files(top: Path, name: str) -> dict[str, bytes]:
         return {
@@ -106,12 +108,23 @@ def test_an_installed_wheel_has_every_file_of_the_source(installed: Path) -> Non
         }
 
     source: dict[str, bytes] = {}
-    there: dict[str, bytes] = {}
+    found: dict[str, bytes] = {}
     for package, place in PACKAGES.items():
         source |= files(ROOT / place / package, package)
-        there |= files(installed / package, package)
+        found |= files(installed / package, package)
     for folder in CONTENT:
         source |= files(ROOT / "sentinel" / folder, f"irmsentinel/content/{folder}")
-    assert there == source
+    assert found == source
     kinds = {Path(name).suffix for name in source}
     assert {".py", ".yaml", ".json", ".kql", ".jsonl"} <= kinds, "profiles, the schema or the KQL are missing"
+
+
+def test_without_the_builds_modules_the_error_names_the_command() -> None:
+    """Outside the project's venv package.py ends with one sentence, not with a traceback."""
+    ran = subprocess.run(
+        [sys.executable, "-S", ROOT / "package.py"], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("package.py: ")
+    assert "`make package`" in ran.stderr
+    assert "Traceback" not in ran.stderr

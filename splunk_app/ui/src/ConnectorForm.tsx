@@ -1,4 +1,4 @@
-/** One connector's settings. The secret goes in and never comes out: an empty field leaves it as it is. */
+/** The settings of one connector. The secret is write-only: an empty field keeps the saved one. */
 import Button from '@splunk/react-ui/Button';
 import CollapsiblePanel from '@splunk/react-ui/CollapsiblePanel';
 import ControlGroup from '@splunk/react-ui/ControlGroup';
@@ -9,39 +9,39 @@ import styled from 'styled-components';
 
 import { Row, Trouble } from './frame';
 import type { Connector, Shipped } from './model';
-import { ask, type Form } from './rest';
+import { request, type Form } from './rest';
 
 type Setting = { key: keyof Connector; label: string; help?: string };
 
 const IDS: Setting[] = [
-    { key: 'job_id', label: 'Job ID', help: 'A GUID, from the Finish page of the wizard.' },
-    { key: 'tenant_id', label: 'Tenant ID', help: 'The directory ID: a GUID, from the overview in Entra ID.' },
-    { key: 'app_id', label: 'Application ID', help: 'A GUID: the app that the connector was created with.' },
+    { key: 'job_id', label: 'Job ID', help: 'A GUID, from the Finish page of the connector wizard.' },
+    { key: 'tenant_id', label: 'Tenant ID', help: 'The directory ID, a GUID, from the overview page in Entra ID.' },
+    { key: 'app_id', label: 'Application ID', help: 'A GUID: the application that the connector was created with.' },
 ];
 const NETWORK: Setting[] = [
     { key: 'proxy', label: 'Proxy (optional)', help: 'http://host:port, without a user name.' },
-    { key: 'ca_file', label: 'CA file (optional)', help: 'A PEM file on this search head, where TLS is inspected.' },
+    { key: 'ca_file', label: 'CA file (optional)', help: 'A PEM file on this search head, needed if your network inspects TLS.' },
 ];
-const REHEARSAL: Setting[] = [
-    { key: 'emulator', label: 'Address of the stand-in', help: 'https:// and a loopback address.' },
-    { key: 'emulator_ca', label: 'CA file of the stand-in' },
+const EMULATOR: Setting[] = [
+    { key: 'emulator', label: 'Emulator address', help: 'https:// and a loopback address.' },
+    { key: 'emulator_ca', label: 'Emulator CA file' },
 ];
-const OWN = '(own)';
+const CUSTOM = '(custom)';
 const CHOICES: Record<string, [string, string][]> = {
     cloud: [
-        ['', "The profile's"],
+        ['', 'As in the profile'],
         ['commercial', 'Commercial'],
         ['gcc', 'GCC'],
         ['gcc-high', 'GCC High'],
         ['dod', 'DoD'],
     ],
     in_doubt: [
-        ['', "The profile's"],
-        ['hold', 'Hold it for a person'],
+        ['', 'As in the profile'],
+        ['hold', 'Hold it for a decision'],
         ['resend', 'Send it again'],
     ],
     disabled: [
-        ['0', 'Takes rows'],
+        ['0', 'Enabled'],
         ['1', 'Disabled'],
     ],
 };
@@ -52,10 +52,10 @@ const Fields = styled.form`
 
 function settings(before: Connector | null): Form {
     const form: Form = { name: before?.name ?? '', secret: '', disabled: before?.disabled ? '1' : '0' };
-    for (const { key } of [...IDS, ...NETWORK, ...REHEARSAL]) form[key] = String(before?.[key] ?? '');
+    for (const { key } of [...IDS, ...NETWORK, ...EMULATOR]) form[key] = String(before?.[key] ?? '');
     form.cloud = before?.cloud ?? '';
     form.in_doubt = before?.in_doubt ?? '';
-    form.profile = before?.profile_yaml ? OWN : (before?.profile ?? 'leaver-prediction');
+    form.profile = before?.profile_yaml ? CUSTOM : (before?.profile ?? 'leaver-prediction');
     return form;
 }
 
@@ -75,13 +75,13 @@ export function ConnectorForm(props: {
         const { name, ...rest } = form;
         const content: Form = { ...rest };
         if (!content.secret) delete content.secret;
-        // One of the two, never both: the profile's own text is written on the Profiles page.
-        if (content.profile === OWN) delete content.profile;
+        // A connector has either; a custom profile is edited on the Profiles page.
+        if (content.profile === CUSTOM) delete content.profile;
         else if (before?.profile_yaml) content.profile_yaml = '';
         if (!before) for (const key of Object.keys(content)) if (!content[key]) delete content[key];
         try {
-            if (before) await ask('POST', `connectors/${encodeURIComponent(name)}`, content);
-            else await ask('POST', 'connectors', { name, ...content });
+            if (before) await request('POST', `connectors/${encodeURIComponent(name)}`, content);
+            else await request('POST', 'connectors', { name, ...content });
             props.onSaved(name);
         } catch (error) {
             setTrouble(error);
@@ -103,25 +103,25 @@ export function ConnectorForm(props: {
         </ControlGroup>
     );
     const profiles: [string, string][] = props.shipped.map(({ name }) => [name, name]);
-    if (before?.profile_yaml) profiles.push([OWN, 'its own text']);
+    if (before?.profile_yaml) profiles.push([CUSTOM, 'Custom']);
 
     return (
         <Fields onSubmit={save} noValidate>
             <Trouble error={trouble} />
             {!before && (
-                <ControlGroup label="Name" help="a-z, 0-9 and hyphens; searches say profile=<name>.">
+                <ControlGroup label="Name" help="a-z, 0-9 and hyphens. Searches use it as profile=<name>.">
                     <Text name="name" value={form.name} onChange={(_, data) => set('name', data.value)} />
                 </ControlGroup>
             )}
-            {choice('profile', 'Profile', profiles, 'Which columns go out, and how. The Profiles page edits a copy.')}
+            {choice('profile', 'Profile', profiles, 'The columns that are sent, and how. The Profiles page edits a copy.')}
             {IDS.map(text)}
             {choice('cloud', 'Cloud', CHOICES.cloud)}
             <ControlGroup
                 label="Client secret"
                 help={
                     before?.secret_saved
-                        ? 'One is saved. Leave this empty to keep it; a new one takes its place at once.'
-                        : "The secret's value, not its ID. It is kept in storage/passwords and never shown again."
+                        ? 'A secret is saved. Leave this empty to keep it; a new one replaces it at once.'
+                        : "The secret's value, not its ID. It is saved in storage/passwords and never shown again."
                 }
             >
                 <Text
@@ -133,10 +133,10 @@ export function ConnectorForm(props: {
                 />
             </ControlGroup>
             {NETWORK.map(text)}
-            {choice('in_doubt', 'When nobody knows whether the service kept a batch', CHOICES.in_doubt)}
-            {before && choice('disabled', 'State', CHOICES.disabled)}
-            <CollapsiblePanel title="Rehearsal with a local stand-in" defaultOpen={Boolean(form.emulator)}>
-                {REHEARSAL.map(text)}
+            {choice('in_doubt', 'If it is unknown whether the service kept a batch', CHOICES.in_doubt)}
+            {before && choice('disabled', 'Status', CHOICES.disabled)}
+            <CollapsiblePanel title="Test with a local emulator" defaultOpen={Boolean(form.emulator)}>
+                {EMULATOR.map(text)}
             </CollapsiblePanel>
             <Row>
                 <Button label="Cancel" onClick={props.onCancel} />

@@ -1,4 +1,4 @@
-/** Connectors: list, make, change, remove, and test the way to the service without an upload. */
+/** Connectors: list, create, edit, remove, and test the connection without an upload. */
 import Button from '@splunk/react-ui/Button';
 import Heading from '@splunk/react-ui/Heading';
 import Message from '@splunk/react-ui/Message';
@@ -9,7 +9,7 @@ import { useConfigured } from './configured';
 import { ConnectorForm } from './ConnectorForm';
 import { Dialog, Grid, Page, Row, useActions, Word } from './frame';
 import type { Connector, Finding } from './model';
-import { ask } from './rest';
+import { request } from './rest';
 import { onPage } from './steps';
 
 type Tested = { name: string; good: boolean; findings: Finding[] };
@@ -27,32 +27,32 @@ export function Connectors() {
         setTested(null);
         setTesting(name);
         await run(async () => {
-            const found = await ask<Omit<Tested, 'name'>>('POST', `${path(name)}/test`);
+            const found = await request<Omit<Tested, 'name'>>('POST', `${path(name)}/test`);
             setTested({ name, ...found });
-            return found.good ? `${name}: the service can be reached, and it gives a token.` : undefined;
+            return found.good ? `${name}: the service is reachable and issues a token.` : undefined;
         });
         setTesting('');
     };
     const remove = (name: string) =>
         run(async () => {
             setRemoving(null);
-            await ask('DELETE', path(name));
+            await request('DELETE', path(name));
             setTested(null);
             await load();
-            return `${name} and its secret are removed. What was queued stays in its outbox.`;
+            return `${name} and its secret were removed. Queued batches stay in the outbox.`;
         });
     const saved = (name: string) =>
         run(async () => {
             setEditing(null);
             await load();
-            return `${name} is saved.`;
+            return `${name} was saved.`;
         });
 
     if (editing)
         return (
             <Page
                 title={editing === 'new' ? 'New connector' : `Connector ${editing.name}`}
-                about="The job ID is on the Finish page of Purview's wizard, the other two IDs are in Entra ID."
+                about="The job ID is on the Finish page of the wizard in Purview. The other two IDs are in Entra ID."
                 trouble={null}
                 done=""
             >
@@ -67,7 +67,7 @@ export function Connectors() {
     return (
         <Page
             title="Connectors"
-            about="Where rows go: each is one “Insider Risk Indicators” connector of Microsoft Purview."
+            about="Each connector here is one “Insider Risk Indicators” connector in Microsoft Purview."
             trouble={trouble}
             done={done}
         >
@@ -75,20 +75,20 @@ export function Connectors() {
                 <Button appearance="primary" label="New connector" onClick={() => setEditing('new')} />
             </Row>
             {connectors?.length === 0 && (
-                <Paragraph>There is none yet. The first one also enables the sender.</Paragraph>
+                <Paragraph>There are no connectors yet. Saving the first one also enables the sender.</Paragraph>
             )}
             {connectors && connectors.length > 0 && (
                 <Grid
                     caption="Connectors"
-                    header={['Name', 'Profile', 'Cloud', 'Secret', 'State', '']}
+                    header={['Name', 'Profile', 'Cloud', 'Secret', 'Status', '']}
                     rows={connectors.map((connector) => ({
                         key: connector.name,
                         cells: [
                             connector.name,
-                            connector.profile ?? (connector.profile_yaml ? 'its own' : ''),
-                            connector.emulator ? 'stand-in' : (connector.cloud ?? "the profile's"),
-                            connector.secret_saved ? 'saved' : 'none saved',
-                            <State key="state" connector={connector} />,
+                            connector.profile ?? (connector.profile_yaml ? 'custom' : ''),
+                            connector.emulator ? 'emulator' : (connector.cloud ?? 'as in the profile'),
+                            connector.secret_saved ? 'saved' : 'missing',
+                            <Status key="status" connector={connector} />,
                             <Actions
                                 key="actions"
                                 name={connector.name}
@@ -111,8 +111,8 @@ export function Connectors() {
                     onClose={() => setRemoving(null)}
                 >
                     <Paragraph>
-                        Its settings and its secret are deleted. Searches that name it fail from then on. What is
-                        queued stays on disk, and is sent once a connector of the same job is there.
+                        Its settings and its secret are deleted, and searches that use it will fail. Queued batches
+                        stay on disk. They are sent when a connector with the same job ID exists again.
                     </Paragraph>
                 </Dialog>
             )}
@@ -120,7 +120,7 @@ export function Connectors() {
     );
 }
 
-function State({ connector }: { connector: Connector }) {
+function Status({ connector }: { connector: Connector }) {
     if (connector.trouble) return <Message type="error">{onPage(connector.trouble)}</Message>;
     if (connector.disabled) return <Word>disabled</Word>;
     if (!connector.secret_saved) return <Word appearance="warning">needs a secret</Word>;
@@ -149,17 +149,17 @@ function Actions(props: {
     );
 }
 
-/** What the test found: each check with its grade, and what to do about a bad one. */
+/** The results of a test: each check with its grade and next step. */
 function Findings({ tested }: { tested: Tested }) {
     const grades = { good: 'success', note: 'info', bad: 'error' } as const;
     return (
         <section aria-label={`Test of ${tested.name}`}>
             <Heading level={2}>
-                Test of {tested.name}: {tested.good ? 'good' : 'something is wrong'}
+                Test of {tested.name}: {tested.good ? 'passed' : 'failed'}
             </Heading>
             <Grid
-                caption={`What the test of ${tested.name} found`}
-                header={['Check', 'Grade', 'Found', 'Next step']}
+                caption={`Results of the test of ${tested.name}`}
+                header={['Check', 'Grade', 'Result', 'Next step']}
                 rows={tested.findings.map((finding, index) => ({
                     key: String(index),
                     cells: [

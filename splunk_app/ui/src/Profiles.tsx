@@ -1,4 +1,4 @@
-/** A profile's text, checked while it is typed, and what it makes of a pasted sample. */
+/** Edit a profile: checked while you type, with a preview of a pasted sample. */
 import Button from '@splunk/react-ui/Button';
 import ControlGroup from '@splunk/react-ui/ControlGroup';
 import Heading from '@splunk/react-ui/Heading';
@@ -12,9 +12,9 @@ import styled from 'styled-components';
 import { useConfigured } from './configured';
 import { Grid, Page, Row, rows, useActions } from './frame';
 import type { Checked } from './model';
-import { ask } from './rest';
+import { request } from './rest';
 
-/** Milliseconds without a key before the text is checked. */
+/** Milliseconds without a keystroke before the text is checked. */
 const PAUSE = 400;
 
 const Columns = styled.div`
@@ -43,8 +43,8 @@ export function Profiles() {
         let current = true;
         const timer = setTimeout(() => {
             run(async () => {
-                const found = await ask<Checked>('POST', 'profiles/check', { profile_yaml: text, sample });
-                // An answer to a text that was changed meanwhile is none.
+                const found = await request<Checked>('POST', 'profiles/check', { profile_yaml: text, sample });
+                // Ignore the reply if the text has changed in the meantime.
                 if (current) setChecked(found);
             });
         }, PAUSE);
@@ -62,21 +62,21 @@ export function Profiles() {
     const save = () =>
         run(async () => {
             const form = { profile: '', profile_yaml: text };
-            await ask('POST', `connectors/${encodeURIComponent(connector)}`, form);
+            await request('POST', `connectors/${encodeURIComponent(connector)}`, form);
             await load();
-            return `The profile of ${connector} is saved; the next search uses it.`;
+            return `The profile of ${connector} was saved. The next search uses it.`;
         });
 
     return (
         <Page
             title="Profiles"
-            about="A profile says which columns go to a connector, from which fields, and in which form."
+            about="A profile defines the columns that a connector gets: their fields, types and formats."
             trouble={trouble}
             done={done}
         >
             <Columns>
                 <div>
-                    <ControlGroup label="Connector" help="Whose profile is edited.">
+                    <ControlGroup label="Connector" help="The connector whose profile you edit.">
                         <Select
                             value={connector}
                             placeholder="Choose a connector"
@@ -87,14 +87,14 @@ export function Profiles() {
                             ))}
                         </Select>
                     </ControlGroup>
-                    <ControlGroup label="Start again from a shipped profile">
+                    <ControlGroup label="Start from a shipped profile">
                         <Row>
                             {shipped.map((one) => (
                                 <Button key={one.name} label={one.name} onClick={() => setText(one.text)} />
                             ))}
                         </Row>
                     </ControlGroup>
-                    <ControlGroup label="Profile (YAML)" help="The IDs and the secret are the connector's, not this text's.">
+                    <ControlGroup label="Profile (YAML)" help="The IDs and the secret are settings of the connector, not part of this text.">
                         <TextArea
                             value={text}
                             rowsMin={20}
@@ -103,7 +103,7 @@ export function Profiles() {
                             onChange={(_, data) => setText(data.value)}
                         />
                     </ControlGroup>
-                    <Verdict checked={checked} />
+                    <CheckResult checked={checked} />
                     <Row>
                         <Button
                             appearance="primary"
@@ -116,7 +116,7 @@ export function Profiles() {
                 <div>
                     <ControlGroup
                         label="Sample"
-                        help="CSV with its header, or JSON lines, at most 64 KiB. It is shaped and shown; nothing is kept or sent."
+                        help="CSV with a header, or JSON lines, at most 64 KiB. The preview is not saved, queued or sent."
                     >
                         <TextArea
                             value={sample}
@@ -127,19 +127,19 @@ export function Profiles() {
                         />
                     </ControlGroup>
                     {checked?.preview && <Preview preview={checked.preview} />}
-                    {checked?.good && !checked.preview && <Takes checked={checked} />}
+                    {checked?.good && !checked.preview && <ColumnList checked={checked} />}
                 </div>
             </Columns>
         </Page>
     );
 }
 
-/** What the check says; read out when it changes. */
-function Verdict({ checked }: { checked: Checked | null }) {
+/** The result of the check; screen readers announce changes. */
+function CheckResult({ checked }: { checked: Checked | null }) {
     const wrong = checked?.trouble;
     return (
         <div role="status">
-            {checked?.good && <Message type="success">This is a profile.</Message>}
+            {checked?.good && <Message type="success">The profile is valid.</Message>}
             {wrong && (
                 <Message type="error">
                     {wrong.where && `${wrong.where}: `}
@@ -150,13 +150,13 @@ function Verdict({ checked }: { checked: Checked | null }) {
     );
 }
 
-function Takes({ checked }: { checked: Checked }) {
+function ColumnList({ checked }: { checked: Checked }) {
     return (
         <>
             <Heading level={2}>Columns</Heading>
             <Grid
                 caption="Columns"
-                header={['Column', 'From the field', 'Type', 'Role']}
+                header={['Column', 'Input field', 'Type', 'Role']}
                 rows={checked.columns.map((one) => ({
                     key: one.header,
                     cells: [one.header, one.field, one.type, one.role],
@@ -166,7 +166,7 @@ function Takes({ checked }: { checked: Checked }) {
     );
 }
 
-/** The sample as it would go out, and what of it would be refused. */
+/** The sample as it would be sent, and the rows that would be refused. */
 function Preview({ preview }: { preview: NonNullable<Checked['preview']> }) {
     const { counts } = preview;
     return (
@@ -185,7 +185,7 @@ function Preview({ preview }: { preview: NonNullable<Checked['preview']> }) {
                     <Heading level={2}>Refused rows</Heading>
                     <Grid
                         caption="Refused rows"
-                        header={['Line', 'Column', 'Reason', 'What to do']}
+                        header={['Line', 'Column', 'Reason', 'Next step']}
                         rows={preview.refused.map((row, index) => ({
                             key: String(index),
                             cells: [row.line, row.column, row.reason, row.advice],

@@ -1,4 +1,4 @@
-/** Queue and held: what waits and why, what needs a person, and how a person ends it. */
+/** The queue: what is queued and why, and the batches that need a decision. */
 import Button from '@splunk/react-ui/Button';
 import ControlGroup from '@splunk/react-ui/ControlGroup';
 import DefinitionList from '@splunk/react-ui/DefinitionList';
@@ -9,164 +9,170 @@ import RadioList from '@splunk/react-ui/RadioList';
 import TextArea from '@splunk/react-ui/TextArea';
 import { useCallback, useEffect, useState } from 'react';
 
-import { Dialog, Grid, moment, Page, Row, rows, Trouble, useActions } from './frame';
-import type { Batch, Item, Overview, Queue as Standing } from './model';
-import { ask, type Form } from './rest';
+import { Dialog, Grid, time, Page, Row, rows, Trouble, useActions } from './frame';
+import type { Batch, ConnectorStatus, Item, QueueStatus } from './model';
+import { request, type Form } from './rest';
 import { LABEL, onPage } from './steps';
 
-/** Milliseconds between two looks. */
-const AGAIN = 15_000;
+/** Milliseconds between two refreshes. */
+const REFRESH_INTERVAL = 15_000;
 
-/** The ways to end a wait, for each state: what is posted, and what a person is told of it. */
-type Way = { value: string; path: string; form: Form; label: string; told: string };
+/** A decision about a batch: what is posted, and what it means. */
+type Decision = { value: string; path: string; form: Form; label: string; meaning: string };
 
-const WAYS: Record<string, Way> = {
+const DECISIONS: Record<string, Decision> = {
     sent: {
         value: 'sent',
         path: 'resolve',
         form: { outcome: 'sent' },
         label: LABEL.sent,
-        told: "The connector's log in the portal counts these rows (RecordsSaved). Nothing is sent again.",
+        meaning: "The connector's log in the portal counts these rows (RecordsSaved). Nothing is sent again.",
     },
     resend: {
         value: 'resend',
         path: 'resolve',
         form: { outcome: 'resend' },
         label: LABEL.resend,
-        told: 'The log does not count them. If it does, after all, the service sees the rows twice.',
+        meaning: 'The log does not count these rows. If it does after all, the service gets them twice.',
     },
     requeue: {
         value: 'requeue',
         path: 'requeue',
         form: {},
         label: LABEL.requeue,
-        told: 'What the service refused it for has been put right.',
+        meaning: 'The reason why the service refused the batch has been fixed.',
     },
     withdraw: {
         value: 'withdraw',
         path: 'resolve',
         form: { outcome: 'withdraw' },
         label: LABEL.withdraw,
-        told: 'Its rows count as never sent: the next search may send them again.',
+        meaning: 'The rows count as never sent, so the next search can send them again.',
     },
 };
 
-const OF_STATE: Record<string, Way[]> = {
-    HELD: [WAYS.sent, WAYS.resend, WAYS.withdraw],
-    DEAD: [WAYS.requeue, WAYS.withdraw],
-    QUARANTINED: [WAYS.requeue, WAYS.withdraw],
+const BY_STATE: Record<string, Decision[]> = {
+    HELD: [DECISIONS.sent, DECISIONS.resend, DECISIONS.withdraw],
+    DEAD: [DECISIONS.requeue, DECISIONS.withdraw],
+    QUARANTINED: [DECISIONS.requeue, DECISIONS.withdraw],
 };
 
-type Open = { kind: 'decide' | 'batch'; item: Item };
+type Open = { kind: 'resolve' | 'history'; item: Item };
 
 export function Queue() {
-    const [standing, setStanding] = useState<Standing | null>(null);
+    const [status, setStatus] = useState<QueueStatus | null>(null);
     const [open, setOpen] = useState<Open | null>(null);
     const [stale, setStale] = useState<unknown>(null);
     const { trouble, done, run } = useActions();
 
-    const load = useCallback(async () => setStanding(await ask<Standing>('GET', 'queue')), []);
+    const load = useCallback(async () => setStatus(await request<QueueStatus>('GET', 'queue')), []);
     useEffect(() => {
         run(load);
-        const timer = setInterval(() => load().then(() => setStale(null), setStale), AGAIN);
+        const timer = setInterval(() => load().then(() => setStale(null), setStale), REFRESH_INTERVAL);
         return () => clearInterval(timer);
     }, [load, run]);
 
-    const resume = (box: Overview) =>
+    const resume = (connector: ConnectorStatus) =>
         run(async () => {
-            await ask('POST', `connectors/${encodeURIComponent(box.connector)}/resume`);
+            await request('POST', `connectors/${encodeURIComponent(connector.connector)}/resume`);
             await load();
-            return `${box.connector} may send again.`;
+            return `${connector.connector} may send again.`;
         });
-    const decided = (item: Item, told: string) =>
+    const resolved = (item: Item, decision: string) =>
         run(async () => {
             setOpen(null);
             await load();
-            return `${item.id.slice(0, 12)}: ${told}`;
+            return `${item.id.slice(0, 12)}: ${decision}`;
         });
 
     return (
         <Page
             title="Queue"
-            about="What waits on this search head to be sent, and what needs a person."
+            about="The batches that are queued on this search head, and those that need a decision."
             trouble={trouble ?? stale}
             done={done}
         >
             <Row>
                 <Button label="Refresh" onClick={() => run(load)} />
             </Row>
-            {standing && !standing.sender.alive && (
+            {status && !status.sender.alive && (
                 <Message appearance="fill" type="warning">
-                    The sender is not running: queued rows wait and are not lost. Enable the data input
-                    irmexport://main on this search head (Settings, Data inputs).
+                    The sender is not running. Queued rows are not lost. Enable the data input irmexport://main on
+                    this search head (Settings, Data inputs).
                 </Message>
             )}
-            {standing?.connectors.length === 0 && (
+            {status?.connectors.length === 0 && (
                 <Paragraph>Nothing has been exported on this search head yet.</Paragraph>
             )}
-            {standing?.connectors.map((box) => (
-                <Box key={box.name} box={box} onResume={() => resume(box)} onOpen={setOpen} />
+            {status?.connectors.map((connector) => (
+                <ConnectorQueue
+                    key={connector.name}
+                    connector={connector}
+                    onResume={() => resume(connector)}
+                    onOpen={setOpen}
+                />
             ))}
-            {open?.kind === 'decide' && (
-                <Decide item={open.item} onClose={() => setOpen(null)} onDone={decided} />
+            {open?.kind === 'resolve' && (
+                <Resolve item={open.item} onClose={() => setOpen(null)} onDone={resolved} />
             )}
-            {open?.kind === 'batch' && <Story item={open.item} onClose={() => setOpen(null)} />}
+            {open?.kind === 'history' && <History item={open.item} onClose={() => setOpen(null)} />}
         </Page>
     );
 }
 
-/** One connector: whether it may send, how much waits, and the batches that need a person. */
-function Box(props: { box: Overview; onResume: () => void; onOpen: (open: Open) => void }) {
-    const { box, onOpen } = props;
-    const waits = box.queued
-        ? `${box.queued} queued (${rows(box.rows_queued)}), the oldest since ${moment(box.oldest)}`
+/** One connector: whether it is paused, how much is queued, and the batches that need a decision. */
+function ConnectorQueue(props: { connector: ConnectorStatus; onResume: () => void; onOpen: (open: Open) => void }) {
+    const { connector, onOpen } = props;
+    const name = connector.connector || connector.name;
+    const queued = connector.queued
+        ? `${connector.queued} queued (${rows(connector.rows_queued)}), the oldest since ${time(connector.oldest)}`
         : 'Nothing queued';
     return (
-        <section aria-label={box.connector || box.name}>
-            <Heading level={2}>{box.connector || box.name}</Heading>
+        <section aria-label={name}>
+            <Heading level={2}>{name}</Heading>
             <Paragraph>
-                {waits}.{box.retry_at > 0 && ` Next try ${moment(box.retry_at)}.`}
+                {queued}.{connector.retry_at > 0 && ` Next attempt at ${time(connector.retry_at)}.`}
             </Paragraph>
-            {box.trouble && <Message type="error">{onPage(box.trouble)}</Message>}
-            {box.mode !== 'open' && (
+            {connector.trouble && <Message type="error">{onPage(connector.trouble)}</Message>}
+            {connector.mode !== 'open' && (
                 <>
                     <Message appearance="fill" type="warning">
                         <Message.Title>
-                            {box.mode === 'paused' ? 'Paused' : 'Held back'}: {box.reason}, since{' '}
-                            {moment(box.since)}
+                            {connector.mode === 'paused' ? 'Paused' : 'Suspended'}: {connector.reason}, since{' '}
+                            {time(connector.since)}
                         </Message.Title>
-                        {onPage(box.next_step)}
+                        {onPage(connector.next_step)}
                     </Message>
                     <Row>
-                        <Button label={`Resume ${box.connector}`} onClick={props.onResume} />
+                        <Button label={`Resume ${connector.connector}`} onClick={props.onResume} />
                     </Row>
                 </>
             )}
-            {box.items.length > 0 && (
+            {connector.items.length > 0 && (
                 <Grid
-                    caption={`Batches of ${box.connector} that need a person`}
-                    header={['Batch', 'State', 'Rows', 'Since', 'Why', 'Next step', '']}
-                    rows={box.items.map((item) => ({
+                    caption={`Batches of ${connector.connector} that need a decision`}
+                    header={['Batch', 'State', 'Rows', 'Since', 'Reason', 'Next step', '']}
+                    rows={connector.items.map((item) => ({
                         key: item.id,
                         cells: [
                             item.id.slice(0, 12),
                             item.state,
                             item.rows,
-                            moment(item.since),
+                            time(item.since),
                             item.reason,
                             onPage(item.next_step),
                             <Row key="actions">
-                                {OF_STATE[item.state] && (
+                                {BY_STATE[item.state] && (
                                     <Button
                                         label="Resolve"
                                         aria-label={`Resolve ${item.id.slice(0, 12)}`}
-                                        onClick={() => onOpen({ kind: 'decide', item })}
+                                        onClick={() => onOpen({ kind: 'resolve', item })}
                                     />
                                 )}
                                 <Button
                                     label="History"
                                     aria-label={`History of ${item.id.slice(0, 12)}`}
-                                    onClick={() => onOpen({ kind: 'batch', item })}
+                                    onClick={() => onOpen({ kind: 'history', item })}
                                 />
                             </Row>,
                         ],
@@ -177,19 +183,19 @@ function Box(props: { box: Overview; onResume: () => void; onOpen: (open: Open) 
     );
 }
 
-/** The decision of a person, with the reason that goes into the record. */
-function Decide(props: {
+/** A person's decision about a batch, with the reason for the audit record. */
+function Resolve(props: {
     item: Item;
     onClose: () => void;
-    onDone: (item: Item, told: string) => void;
+    onDone: (item: Item, decision: string) => void;
 }) {
     const { item } = props;
-    const ways = OF_STATE[item.state];
+    const decisions = BY_STATE[item.state];
     const [value, setValue] = useState('');
     const [why, setWhy] = useState('');
     const [missing, setMissing] = useState(false);
     const [trouble, setTrouble] = useState<unknown>(null);
-    const chosen = ways.find((way) => way.value === value);
+    const chosen = decisions.find((decision) => decision.value === value);
 
     const act = async () => {
         if (!chosen || !why.trim()) {
@@ -197,7 +203,7 @@ function Decide(props: {
             return;
         }
         try {
-            await ask('POST', `batches/${item.id}/${chosen.path}`, { ...chosen.form, why });
+            await request('POST', `batches/${item.id}/${chosen.path}`, { ...chosen.form, why });
             props.onDone(item, `${chosen.label.toLowerCase()}.`);
         } catch (error) {
             setTrouble(error);
@@ -206,31 +212,31 @@ function Decide(props: {
     return (
         <Dialog
             title={`Resolve ${item.id.slice(0, 12)} (${rows(item.rows)})`}
-            action="Record it"
-            destructive={chosen === WAYS.withdraw}
+            action="Record"
+            destructive={chosen === DECISIONS.withdraw}
             onAct={act}
             onClose={props.onClose}
         >
             <Trouble error={trouble} />
             <Paragraph>{onPage(item.next_step)}</Paragraph>
             <ControlGroup
-                label="What became of it"
+                label="Decision"
                 required
                 error={missing && !chosen && 'Choose one.'}
             >
                 <RadioList value={value} onChange={(_, data) => setValue(String(data.value))}>
-                    {ways.map((way) => (
-                        <RadioList.Option key={way.value} value={way.value} description={way.told}>
-                            {way.label}
+                    {decisions.map(({ value, label, meaning }) => (
+                        <RadioList.Option key={value} value={value} description={meaning}>
+                            {label}
                         </RadioList.Option>
                     ))}
                 </RadioList>
             </ControlGroup>
             <ControlGroup
-                label="Why"
+                label="Reason"
                 required
-                help="Goes into the audit record, with your name."
-                error={missing && !why.trim() && 'Say how you know.'}
+                help="It is kept in the audit record with your name."
+                error={missing && !why.trim() && 'Enter a reason.'}
             >
                 <TextArea value={why} rowsMin={2} onChange={(_, data) => setWhy(data.value)} />
             </ControlGroup>
@@ -238,21 +244,21 @@ function Decide(props: {
     );
 }
 
-/** All that is on record of a batch; never its rows. */
-function Story(props: { item: Item; onClose: () => void }) {
+/** Everything on record about a batch, except its rows. */
+function History(props: { item: Item; onClose: () => void }) {
     const [batch, setBatch] = useState<Batch | null>(null);
     const [trouble, setTrouble] = useState<unknown>(null);
     useEffect(() => {
-        ask<Batch>('GET', `batches/${props.item.id}`).then(setBatch, setTrouble);
+        request<Batch>('GET', `batches/${props.item.id}`).then(setBatch, setTrouble);
     }, [props.item.id]);
     const origin = batch?.manifest?.origin;
     const facts: [string, string][] = batch
         ? [
               ['Batch', batch.id],
-              ['Accepted', moment(batch.manifest?.accepted ?? 0)],
+              ['Accepted', time(batch.manifest?.accepted ?? 0)],
               ['User', origin?.user ?? ''],
               ['Search', origin?.details.search_name ?? origin?.details.sid ?? ''],
-              ['Trouble', batch.problem],
+              ['Problem', batch.problem],
           ]
         : [];
     return (
@@ -269,11 +275,11 @@ function Story(props: { item: Item; onClose: () => void }) {
             {batch && (
                 <Grid
                     caption="Events"
-                    header={['When', 'Event', 'Code', 'By', 'Why']}
+                    header={['Time', 'Event', 'Code', 'By', 'Reason']}
                     rows={batch.history.map((event, index) => ({
                         key: String(index),
                         cells: [
-                            moment(Number(event.at ?? 0)),
+                            time(Number(event.at ?? 0)),
                             event.event ?? '',
                             event.code ?? '',
                             event.by ?? '',

@@ -1,5 +1,5 @@
-// For Splunk before 10.4, which has no page of its own for apps: what that page does, inside a frame of
-// a dashboard. The address has the view's name behind its #.
+// Splunk before 10.4 has no page template for apps, so this does its work inside a frame of a dashboard.
+// The view's name follows the # in the address.
 const root = window.location.pathname.split('/static/')[0];
 const script = document.createElement('script');
 script.src = `${root}/config?autoload=1`;

@@ -1,19 +1,19 @@
-/** What is set up: the connectors, and the profiles that ship with the app. */
+/** The configured connectors, and the profiles that ship with the app. */
 import { useCallback, useEffect, useState } from 'react';
 
 import type { Connector, Shipped } from './model';
-import { ask } from './rest';
+import { request } from './rest';
 
 type Run = (action: () => Promise<string | void>) => Promise<boolean>;
 
-/** Both lists, and how to read them again; `connectors` is null until they are known. */
+/** Both lists, and a function to reload them. `connectors` is null until they are loaded. */
 export function useConfigured(run: Run) {
     const [connectors, setConnectors] = useState<Connector[] | null>(null);
     const [shipped, setShipped] = useState<Shipped[]>([]);
     const load = useCallback(async () => {
         const [listed, profiles] = await Promise.all([
-            ask<{ connectors: Connector[] }>('GET', 'connectors'),
-            ask<{ shipped: Shipped[] }>('GET', 'profiles'),
+            request<{ connectors: Connector[] }>('GET', 'connectors'),
+            request<{ shipped: Shipped[] }>('GET', 'profiles'),
         ]);
         setConnectors(listed.connectors);
         setShipped(profiles.shipped);

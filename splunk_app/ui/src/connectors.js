@@ -1,2 +1,2 @@
-// Splunk Web's page loads the script of the view's name; the page itself is in app.js, once for all.
+// Splunk Web loads the script with the view's name. The code of all pages is in app.js.
 import('./app.js').then(({ start }) => start('connectors'));

@@ -1,4 +1,4 @@
-/** What all pages have: the frame, the server's refusals, a voice for screen readers, and a dialog. */
+/** What all pages share: layout, errors, status messages for screen readers, tables and a dialog. */
 import Button from '@splunk/react-ui/Button';
 import Chip from '@splunk/react-ui/Chip';
 import Heading from '@splunk/react-ui/Heading';
@@ -40,8 +40,8 @@ export const Row = styled.div`
     }
 `;
 
-// A column is at least as wide as its longest word; the table scrolls where that is too wide.
-const Whole = styled.div`
+// A column is at least as wide as its longest word; the table scrolls if that is too wide.
+const WholeWords = styled.div`
     && td,
     && td *,
     && th,
@@ -51,12 +51,12 @@ const Whole = styled.div`
     }
 `;
 
-/** A word that says how something stands; whole, however narrow its column is. */
+/** A status in one word, never broken, however narrow its column is. */
 export function Word(props: { appearance?: 'success' | 'warning' | 'error' | 'info'; children: string }) {
     return <Chip style={{ minWidth: 'max-content' }} {...props} />;
 }
 
-/** A page: its title, what it is for, and whatever went wrong above all else. */
+/** A page: its title and purpose, then an error if there is one, then the content. */
 export function Page(props: { title: string; about: string; trouble: unknown; done: string; children: ReactNode }) {
     return (
         <Main>
@@ -78,7 +78,7 @@ export function Page(props: { title: string; about: string; trouble: unknown; do
     );
 }
 
-/** What went wrong: what, where, and what to do. Read out at once. */
+/** An error: what, where, and the next step. Screen readers announce it at once. */
 export function Trouble({ error }: { error: unknown }) {
     if (!error) return null;
     const refused = error instanceof Refused ? error : new Refused(0, String(error), '', 'Reload the page.');
@@ -95,16 +95,16 @@ export function Trouble({ error }: { error: unknown }) {
     );
 }
 
-/** What the last action came to: `run` does one, and keeps its trouble or what is said when it is done. */
+/** The outcome of the last action: `run` runs one and keeps its error, or the message that it returns. */
 export function useActions() {
     const [trouble, setTrouble] = useState<unknown>(null);
     const [done, setDone] = useState('');
     const run = useCallback(async (action: () => Promise<string | void>) => {
         setDone('');
         try {
-            const said = await action();
+            const message = await action();
             setTrouble(null);
-            setDone(said ?? '');
+            setDone(message ?? '');
             return true;
         } catch (error) {
             setTrouble(error);
@@ -114,7 +114,7 @@ export function useActions() {
     return { trouble, done, run };
 }
 
-/** A dialog with one action and a way out. Escape closes it; the focus goes back to what opened it. */
+/** A dialog with one action and a way to cancel. Escape closes it; the focus returns to what opened it. */
 export function Dialog(props: {
     title: string;
     action: string;
@@ -126,7 +126,7 @@ export function Dialog(props: {
     const opener = useRef(document.activeElement as HTMLElement | null);
     useEffect(() => {
         const before = opener.current;
-        // After the modal has let go of the focus; what opened it may be gone by then.
+        // After the modal has released the focus. The element that opened it may be gone by then.
         return () => {
             setTimeout(() => (before?.isConnected ? before : document.querySelector('h1'))?.focus());
         };
@@ -149,10 +149,10 @@ export function Dialog(props: {
     );
 }
 
-/** A table of texts and controls; `caption` names it for screen readers. */
+/** A table of texts and controls. `caption` names it for screen readers. */
 export function Grid(props: { caption: string; header: string[]; rows: { key: string; cells: ReactNode[] }[] }) {
     return (
-        <Whole>
+        <WholeWords>
             <Table stripeRows headType="inline">
                 <Table.Caption>
                     <ScreenReaderContent>{props.caption}</ScreenReaderContent>
@@ -174,12 +174,12 @@ export function Grid(props: { caption: string; header: string[]; rows: { key: st
                     ))}
                 </Table.Body>
             </Table>
-        </Whole>
+        </WholeWords>
     );
 }
 
-/** A moment in the reader's own time zone; "" for none. */
-export function moment(seconds: number): string {
+/** A time in the reader's time zone; empty for 0. */
+export function time(seconds: number): string {
     return seconds ? new Date(seconds * 1000).toLocaleString() : '';
 }
 

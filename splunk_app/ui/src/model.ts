@@ -1,4 +1,4 @@
-/** What the REST endpoint answers, as far as the pages show it. Times in seconds since 1970. */
+/** The documents of the REST endpoint, as far as the pages show them. Times in seconds since 1970. */
 
 export type Item = {
     id: string;
@@ -10,7 +10,7 @@ export type Item = {
     next_step: string;
 };
 
-export type Overview = {
+export type ConnectorStatus = {
     connector: string;
     name: string;
     title: string;
@@ -27,9 +27,9 @@ export type Overview = {
     trouble: string;
 };
 
-export type Queue = {
+export type QueueStatus = {
     sender: { alive: boolean; seconds_since_sign_of_life: number | null };
-    connectors: Overview[];
+    connectors: ConnectorStatus[];
 };
 
 export type Batch = {
@@ -42,7 +42,7 @@ export type Batch = {
     payload_kept: boolean;
 };
 
-/** A connector; the settings that are not set are missing. */
+/** A connector. Settings without a value are absent. */
 export type Connector = {
     name: string;
     disabled: boolean;

@@ -1,4 +1,4 @@
-/** Puts a page into Splunk Web's layout, in the user's theme. */
+/** Shows a page in Splunk Web's layout, in the user's theme. */
 import layout from '@splunk/react-page/18';
 import { getThemeOptions, getUserTheme } from '@splunk/splunk-utils/themes';
 import SplunkThemeProvider from '@splunk/themes/SplunkThemeProvider';
@@ -20,7 +20,7 @@ const PAGES: Record<string, { title: string; element: ReactElement }> = {
     profiles: { title: 'Profiles', element: <Profiles /> },
 };
 
-/** The page, for who may see it. The server holds the rest off by itself; here they are told why. */
+/** The page, or a message for users without the capability, whose requests the server refuses anyway. */
 function Guarded({ page }: { page: string }) {
     const [may, setMay] = useState<boolean | null>(null);
     const [trouble, setTrouble] = useState<unknown>(null);
@@ -32,9 +32,9 @@ function Guarded({ page }: { page: string }) {
         may === false
             ? new Refused(
                   403,
-                  `This page needs the capability ${CAPABILITY}`,
+                  `This page requires the capability ${CAPABILITY}`,
                   '',
-                  'Ask an administrator to give it to one of your roles.',
+                  'Ask an administrator to grant it to one of your roles.',
               )
             : trouble;
     return (
@@ -44,21 +44,21 @@ function Guarded({ page }: { page: string }) {
     );
 }
 
-/** Called by the page's own small script; `page` is the view's name. */
+/** Called by the small script of each page; `page` is the view's name. */
 export function start(page: string): void {
     const options = { pageTitle: `${PAGES[page].title} | irmexport`, hideFooter: true };
     themed((theme) => layout(<Guarded page={page} />, { ...options, theme }));
 }
 
-/** The same without Splunk Web's layout: the dashboard around the frame has it already. */
+/** The same without Splunk Web's layout, which the dashboard around the frame already has. */
 export function frame(page: string): void {
     if (!(page in PAGES)) return;
     document.title = `${PAGES[page].title} | irmexport`;
-    const place = document.createElement('div');
+    const container = document.createElement('div');
     document.body.style.margin = '0';
-    document.body.append(place);
+    document.body.append(container);
     themed((theme) =>
-        createRoot(place).render(
+        createRoot(container).render(
             <SplunkThemeProvider {...getThemeOptions(theme)}>
                 <Guarded page={page} />
             </SplunkThemeProvider>,
@@ -66,8 +66,8 @@ export function frame(page: string): void {
     );
 }
 
-/** In Splunk Web's own order of the user's, the server's and the system's theme; light if it cannot say. */
+/** The theme in Splunk Web's order: the user's, the server's, the system's; light if it is unknown. */
 function themed(show: (theme: string) => void): void {
-    const patience = new Promise<string>((resolve) => setTimeout(resolve, 3_000, 'light'));
-    Promise.race([getUserTheme(), patience]).then(show, () => show('light'));
+    const timeout = new Promise<string>((resolve) => setTimeout(resolve, 3_000, 'light'));
+    Promise.race([getUserTheme(), timeout]).then(show, () => show('light'));
 }

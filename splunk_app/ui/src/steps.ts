@@ -13,5 +13,5 @@ const WORDS = steps.pages.map(([request, words]) => [request, words.replace(/\{(
 
 /** A next step in a page's terms. */
 export function onPage(text: string): string {
-    return WORDS.reduce((said, [request, words]) => said.split(request).join(words), text).replace(/,\./g, '.');
+    return WORDS.reduce((result, [request, words]) => result.split(request).join(words), text).replace(/,\./g, '.');
 }

@@ -1,4 +1,4 @@
-"""The app's pages in a real browser, over a stand-in of Splunk Web, on the app's real REST handler."""
+"""The app's pages in a real browser, with a fake Splunk Web and the app's real REST handler."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tests.fakes.splunkd_rest import SplunkdRest
 from tests.needs import find_python
 from tests.splunk_app.conftest import Searches
 
-#: A busy machine is no failure of a page; pytest's timeout catches what hangs.
+#: Long, so that a busy machine fails no test; pytest's timeout catches what hangs.
 expect.set_options(timeout=30_000)
 
 #: Signs a user in and opens a view.
 Open = Callable[..., Page]
 
-# axe's own rules, all of them; best practices too, as WCAG alone lets a page without headings pass.
+# All rules of axe: WCAG alone, without best practices, accepts a page without headings.
 _AXE = "async () => (await axe.run()).violations.map(v => `${v.id}: ${v.nodes[0].html.slice(0, 300)}`)"
 
 
 @pytest.fixture
 def home(on_3_13: Searches) -> SplunkHome:
-    """The Splunk of the searches, so that the pages and they have one outbox."""
+    """The Splunk home of the searches, so that the pages show their outbox."""
     return on_3_13.home
 
 
@@ -46,7 +46,7 @@ def web(home: SplunkHome, splunkd: SplunkdRest) -> Iterator[SplunkWeb]:
 
 @pytest.fixture
 def visit(web: SplunkWeb, page: Page) -> Open:
-    """A view, opened by who has a session: the administrator unless said otherwise."""
+    """Opens a view, as the administrator unless another session key is given."""
 
     def open_view(view: str, key: str = "admin-session") -> Page:
         page.context.clear_cookies()
@@ -59,7 +59,7 @@ def visit(web: SplunkWeb, page: Page) -> Open:
 
 @pytest.fixture(scope="session")
 def axe() -> Callable[[Any], list[str]]:
-    """What axe-core finds wrong with a page or frame as it stands; each finding is a rule and where."""
+    """What axe-core finds in a page or frame: the rule and the element of each violation."""
     script = (bundle.packages() / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
     def look(page: Any) -> list[str]:
@@ -72,7 +72,7 @@ def axe() -> Callable[[Any], list[str]]:
 
 @pytest.fixture
 def picture(pictures: Path) -> Callable[[Page, str], None]:
-    """Keeps what the page looks like."""
+    """Saves a screenshot of a page."""
 
     def take(page: Page, name: str) -> None:
         height = min(900, page.evaluate("() => document.body.scrollHeight"))

@@ -30,14 +30,14 @@ ARGS = ("profile=leavers", "output=summary", "wait=60")
 
 @pytest.fixture
 def sender(on_3_13: Searches) -> Input:
-    """The modular input beside the pages."""
+    """The sender, running beside the pages."""
     python = find_python("3.13")
     assert python is not None
     return Input(python, on_3_13.home, on_3_13.splunkd)
 
 
-def said(page: Page, text: str) -> None:
-    """The page says this where screen readers hear it."""
+def announced(page: Page, text: str) -> None:
+    """The page shows this text in a status region, which screen readers announce."""
     expect(page.get_by_role("status").filter(has_text=text)).to_be_visible()
 
 
@@ -50,11 +50,11 @@ def test_from_the_first_connector_to_the_receipt(  # noqa: PLR0917 - fixtures co
     axe: Axe,
     picture: Picture,
 ) -> None:
-    """Created, tested and used without a file being edited; a new secret takes the old one's place."""
+    """A connector is created, tested and used without editing a file; a new secret replaces the old one."""
     splunkd.state.confs.clear()
     splunkd.state.passwords.clear()
     page = visit("connectors")
-    expect(page.get_by_text("There is none yet")).to_be_visible()
+    expect(page.get_by_text("There are no connectors yet")).to_be_visible()
     page.get_by_role("button", name="New connector").click()
     for label, value in {
         "Name": "leavers",
@@ -64,19 +64,19 @@ def test_from_the_first_connector_to_the_receipt(  # noqa: PLR0917 - fixtures co
         "Client secret": "wrong-secret",
     }.items():
         page.get_by_label(label, exact=True).fill(value)
-    page.get_by_role("button", name="Rehearsal").click()
-    page.get_by_label("Address of the stand-in").fill(emulator.url)
-    page.get_by_label("CA file of the stand-in").fill(str(emulator.ca_file))
+    page.get_by_role("button", name="Test with a local emulator").click()
+    page.get_by_label("Emulator address").fill(emulator.url)
+    page.get_by_label("Emulator CA file").fill(str(emulator.ca_file))
     assert axe(page) == []
     picture(page, "connector-form")
     page.get_by_role("button", name="Save").click()
-    said(page, "leavers is saved")
+    announced(page, "leavers was saved")
     expect(page.get_by_role("cell", name="ready")).to_be_visible()
     assert splunkd.state.enabled_inputs == {"irmexport://main"}
 
     page.get_by_role("button", name="Test leavers").click()
     findings = page.get_by_role("region", name="Test of leavers")
-    expect(findings).to_contain_text("something is wrong")
+    expect(findings).to_contain_text("Test of leavers: failed")
     expect(findings).to_contain_text("use the secret's value, not its ID")
     assert axe(page) == []
 
@@ -84,10 +84,10 @@ def test_from_the_first_connector_to_the_receipt(  # noqa: PLR0917 - fixtures co
     assert page.get_by_label("Client secret").input_value() == ""
     page.get_by_label("Client secret").fill(SECRET)
     page.get_by_role("button", name="Save").click()
-    said(page, "leavers is saved")
+    announced(page, "leavers was saved")
     assert splunkd.state.passwords == {"irmexport:leavers:": SECRET}
     page.get_by_role("button", name="Test leavers").click()
-    expect(findings).to_contain_text("Test of leavers: good")
+    expect(findings).to_contain_text("Test of leavers: passed")
     picture(page, "connectors")
     assert SECRET not in page.content()
 
@@ -103,7 +103,7 @@ def test_from_the_first_connector_to_the_receipt(  # noqa: PLR0917 - fixtures co
 def test_a_held_batch_is_resolved(  # noqa: PLR0917 - fixtures come by name
     visit: Open, on_3_13: Searches, sender: Input, emulator: PurviewEmulator, axe: Axe, picture: Picture
 ) -> None:
-    """Why and what next are shown; the decision needs a reason, and is on record with who made it."""
+    """Reason and next step are shown; a decision needs a reason and is recorded with the user's name."""
     emulator.faults.next(Fault(reset_after_last_byte=True))
     with sender:
         replies, _ = on_3_13.run(HEADER + ROW, args=ARGS)
@@ -126,15 +126,15 @@ def test_a_held_batch_is_resolved(  # noqa: PLR0917 - fixtures come by name
     expect(history).to_be_focused()
 
     page.get_by_role("button", name="Resolve").click()
-    dialog.get_by_role("button", name="Record it").click()
+    dialog.get_by_role("button", name="Record").click()
     expect(dialog).to_contain_text("Choose one.")
-    expect(dialog).to_contain_text("Say how you know.")
+    expect(dialog).to_contain_text("Enter a reason.")
     assert axe(page) == []
     dialog.get_by_role("radio", name="The service has it").check()
-    dialog.get_by_label("Why").fill("RecordsSaved is 1")
+    dialog.get_by_label("Reason").fill("RecordsSaved is 1")
     picture(page, "resolve")
-    dialog.get_by_role("button", name="Record it").click()
-    said(page, "the service has it")
+    dialog.get_by_role("button", name="Record").click()
+    announced(page, "the service has it")
     expect(page.get_by_text("Nothing queued")).to_be_visible()
     (batch,) = on_3_13.home.outbox.glob("*/done/*/*")
     record = (batch / "attempts.jsonl").read_text(encoding="utf-8")
@@ -145,7 +145,7 @@ def test_a_held_batch_is_resolved(  # noqa: PLR0917 - fixtures come by name
 def test_a_paused_connector_is_resumed_by_keyboard(
     visit: Open, on_3_13: Searches, sender: Input, splunkd: SplunkdRest, emulator: PurviewEmulator
 ) -> None:
-    """Tab and Enter alone; the pause says why."""
+    """With Tab and Enter only; the pause shows its reason."""
     splunkd.state.passwords["irmexport:leavers:"] = "wrong"
     with sender:
         replies, _ = on_3_13.run(HEADER + ROW, args=ARGS)
@@ -159,11 +159,11 @@ def test_a_paused_connector_is_resumed_by_keyboard(
         if resume.evaluate("element => element === document.activeElement"):
             break
     page.keyboard.press("Enter")
-    said(page, "leavers may send again")
+    announced(page, "leavers may send again")
 
 
-def test_a_connector_is_removed_after_a_question(visit: Open, splunkd: SplunkdRest, axe: Axe) -> None:
-    """Escape keeps it, and the focus is where it was; the second time it goes, and its secret too."""
+def test_a_connector_is_removed_after_confirmation(visit: Open, splunkd: SplunkdRest, axe: Axe) -> None:
+    """Escape keeps it and restores the focus; confirming removes it together with its secret."""
     page = visit("connectors")
     remove = page.get_by_role("button", name="Remove leavers")
     remove.click()
@@ -175,15 +175,15 @@ def test_a_connector_is_removed_after_a_question(visit: Open, splunkd: SplunkdRe
     assert "leavers" in splunkd.state.confs["irmexport_connectors"]
     remove.click()
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
-    said(page, "removed")
+    announced(page, "were removed")
     assert splunkd.state.confs["irmexport_connectors"] == {}
     assert splunkd.state.passwords == {}
 
 
-def test_a_wrong_setting_is_told_beside_the_form(
+def test_an_invalid_setting_is_reported_with_the_form(
     visit: Open, trouble: list[str], splunkd: SplunkdRest
 ) -> None:
-    """What the server refuses is said with the key and what is right; nothing typed is lost."""
+    """The server's error names the key; the form keeps what was typed."""
     page = visit("connectors")
     page.get_by_role("button", name="New connector").click()
     page.get_by_label("Name", exact=True).fill("second")
@@ -195,25 +195,25 @@ def test_a_wrong_setting_is_told_beside_the_form(
     assert _only_refusals(trouble, 400)
 
 
-def test_a_profile_is_written_tried_and_saved(
+def test_a_profile_is_written_previewed_and_saved(
     visit: Open, splunkd: SplunkdRest, web: SplunkWeb, axe: Axe, picture: Picture
 ) -> None:
-    """Checked while it is typed, shown on a sample, saved with its connector; in the dark theme."""
+    """It is checked while typing, previewed on a sample and saved with its connector; in the dark theme."""
     web.theme = "dark"
     page = visit("profiles")
     page.get_by_label("Connector", exact=True).click()
     page.get_by_role("option", name="leavers").click()
     editor = page.get_by_label("Profile (YAML)")
     expect(editor).to_have_value(shipped_text("leaver-prediction"))
-    said(page, "This is a profile.")
+    announced(page, "The profile is valid.")
     text = shipped_text("leaver-prediction")
     editor.fill(text.replace("type: number", "typ: number"))
-    said(page, "profile:")
+    announced(page, "profile:")
     save = page.get_by_role("button", name="Save")
     expect(save).to_have_attribute("aria-disabled", "true")
     editor.fill(text.replace("leaves, as", "may leave, as"))
     page.get_by_label("Sample").fill(SAMPLES["csv"])
-    said(page, "2 rows read: 1 shaped, 0 merged, 1 refused")
+    announced(page, "2 rows read: 1 shaped, 0 merged, 1 refused")
     expect(page.get_by_role("table", name="Refused rows")).to_contain_text("upn-without-domain")
     for column in COLUMNS:
         expect(page.get_by_role("table", name="Shaped rows")).to_contain_text(column)
@@ -221,7 +221,7 @@ def test_a_profile_is_written_tried_and_saved(
     page.evaluate("() => window.scrollTo(0, 0)")
     picture(page, "profiles")
     save.click()
-    said(page, "is saved")
+    announced(page, "was saved")
     stanza = splunkd.state.confs["irmexport_connectors"]["leavers"]
     assert (stanza["profile"], "may leave" in stanza["profile_yaml"]) == ("", True)
 
@@ -230,7 +230,7 @@ def test_a_profile_is_written_tried_and_saved(
 def test_without_the_capability_nothing_is_shown_and_the_server_refuses(
     visit: Open, web: SplunkWeb, trouble: list[str], view: str, axe: Axe
 ) -> None:
-    """The page says which capability is missing and has no button; a request made by hand is a 403."""
+    """The page names the missing capability and has no button; a request made by hand gets a 403."""
     page = visit(view, "analyst-session")
     expect(page.get_by_role("alert")).to_contain_text("irmexport_configure")
     assert page.get_by_role("main").get_by_role("button").count() == 0
@@ -247,7 +247,7 @@ def test_without_the_capability_nothing_is_shown_and_the_server_refuses(
 def test_without_the_form_key_splunk_web_lets_nothing_through(
     visit: Open, trouble: list[str], splunkd: SplunkdRest
 ) -> None:
-    """A request that another site made the browser send has the cookie, and not the key."""
+    """A request that another site triggers has the cookie but not the form key."""
     page = visit("connectors")
     expect(page.get_by_role("table", name="Connectors")).to_be_visible()
     path = "/en-US/splunkd/__raw/services/irmexport/connectors/leavers"
@@ -256,8 +256,8 @@ def test_without_the_form_key_splunk_web_lets_nothing_through(
     assert _only_refusals(trouble, 401)
 
 
-def test_a_session_that_has_ended_is_told(visit: Open, trouble: list[str]) -> None:
-    """What was shown stays; the page says to sign in again."""
+def test_an_expired_session_is_reported(visit: Open, trouble: list[str]) -> None:
+    """The content stays, and the page asks the user to sign in again."""
     page = visit("queue")
     expect(page.get_by_text("Nothing has been exported")).to_be_visible()
     page.context.clear_cookies()
@@ -268,7 +268,7 @@ def test_a_session_that_has_ended_is_told(visit: Open, trouble: list[str]) -> No
 
 @pytest.mark.parametrize("view", ["queue", "connectors", "profiles"])
 def test_the_same_page_before_splunk_10_4(visit: Open, view: str, axe: Axe) -> None:
-    """A dashboard with a frame, in which the page runs without Splunk Web's layout."""
+    """A dashboard shows the page in a frame, without Splunk Web's layout."""
     page = visit(f"{view}_classic")
     frame = page.frame_locator("iframe")
     expect(frame.get_by_role("heading", level=1)).to_have_text(view.capitalize())
@@ -278,7 +278,7 @@ def test_the_same_page_before_splunk_10_4(visit: Open, view: str, axe: Axe) -> N
 
 
 def _only_refusals(trouble: list[str], status: int) -> bool:
-    """Whether the console holds nothing but the browser's own note of a reply that the test provoked."""
+    """Whether the console only has the browser's note of the reply that the test provoked."""
     found = [line for line in trouble if f"status of {status}" in line]
     rest = [line for line in trouble if line not in found]
     trouble[:] = rest

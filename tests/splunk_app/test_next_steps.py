@@ -50,6 +50,28 @@ def test_a_translated_sentence_still_says_what_to_do() -> None:
     )
 
 
+def test_a_command_is_run_and_a_request_is_sent() -> None:
+    """The verb fits what it stands before."""
+    assert (
+        in_splunk("Run `irmexport status` to list the batches.")
+        == "Send `GET irmexport/queue` to list the batches."
+    )
+    assert in_splunk("Then run `irmexport resume`.") == "Then send `POST irmexport/connectors/NAME/resume`."
+
+
+def test_each_sentence_with_a_translation_is_one_of_the_core() -> None:
+    """A sentence that the core no longer has would silently lose its translation."""
+    core = [
+        node.value
+        for file in CORE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    for sentence, _ in TABLE["requests"]:
+        if not sentence.startswith("`irmexport "):
+            assert any(sentence in text for text in core), sentence
+
+
 def test_a_longer_text_comes_before_its_beginning() -> None:
     """The first match wins, so an entry must not hide a longer one that begins with it."""
     for entries in TABLE.values():

@@ -11,7 +11,8 @@ export const LABEL: Record<string, string> = {
 
 const WORDS = steps.pages.map(([request, words]) => [request, words.replace(/\{(\w+)\}/g, (_, key) => LABEL[key])]);
 
-/** A next step in a page's terms. */
-export function onPage(text: string): string {
+/** A next step in a page's terms. A request is sent, a button is used. */
+export function onPage(step: string): string {
+    const text = step.replace(/\b([Ss])end (?=`(?:GET|POST) irmexport\/)/g, (_, s) => (s === 'S' ? 'Use ' : 'use '));
     return WORDS.reduce((result, [request, words]) => result.split(request).join(words), text).replace(/,\./g, '.');
 }

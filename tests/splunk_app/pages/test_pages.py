@@ -152,7 +152,7 @@ def test_a_paused_connector_is_resumed_by_keyboard(
         assert summary(replies[-1].body)["state"] == "paused"
     page = visit("queue")
     expect(page.get_by_text("AADSTS7000215")).to_be_visible()
-    expect(page.get_by_text("Then “Resume” on the page Queue.")).to_be_visible()
+    expect(page.get_by_text("Then use “Resume” on the page Queue.")).to_be_visible()
     resume = page.get_by_role("button", name="Resume leavers")
     for _ in range(20):
         page.keyboard.press("Tab")

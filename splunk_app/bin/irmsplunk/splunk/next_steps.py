@@ -19,11 +19,14 @@ _SENTENCES = ("error", "next_step", "trouble", "problem", "found")
 with open(os.path.join(os.path.dirname(__file__), "next_steps.json"), encoding="utf-8") as _file:
     _REQUESTS: Mapping[str, str] = dict(json.load(_file)["requests"])
 _PATTERN = re.compile("|".join(map(re.escape, _REQUESTS)))
+#: A command is run, a request is sent.
+_RUN = re.compile(r"\b([Rr])un (?=`(?:GET|POST) irmexport/)")
 
 
 def in_splunk(text: str) -> str:
     """A sentence of the core, with requests in place of commands."""
-    return _PATTERN.sub(lambda found: _REQUESTS[found[0]], text)
+    requests = _PATTERN.sub(lambda found: _REQUESTS[found[0]], text)
+    return _RUN.sub(lambda run: "Send " if run[1] == "R" else "send ", requests)
 
 
 def all_in_splunk(document: Any) -> Any:

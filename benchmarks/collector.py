@@ -32,7 +32,7 @@ def measure(scratch: Path, *, blobs: int, rounds: int) -> Iterator[Line]:
     """As many connections as is the default, against one."""
     service = scratch / "tenants"
     few = max(blobs // SHARE, 20)
-    command = [sys.executable, str(HERE / "peers" / "tenant_service.py"), str(service), str(SECONDS)]
+    command = [sys.executable, str(HERE / "peers" / "collector_services.py"), str(service), str(SECONDS)]
     with subprocess.Popen([*command, str(blobs), str(few)], stdin=subprocess.PIPE) as running:
         while not (service / "ready").exists():
             assert running.poll() is None

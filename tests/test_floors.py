@@ -37,8 +37,7 @@ FLOORS = {
     "irmcore.errors": 0,
 }
 BELOW = "irmcore"  # irmcore/__init__.py: imports nothing of ours, anyone may import it
-BESIDE = "irmemulator"  # imports nothing of ours; only entry points import it
-HOSTS = 6
+BESIDE = "irmemulator"  # imports nothing of ours; PACKAGES has who may import it
 
 OURS = {part.partition(".")[0] for part in FLOORS} | {BESIDE}
 
@@ -58,6 +57,8 @@ PACKAGES = {
     "watchdog": {"irmcli"},
     "cryptography": {"irmcli", "irmemulator"},
     "jwt": {"irmemulator"},
+    "trustme": {"irmemulator"},
+    "irmemulator": {"irmcli", "irmsentinel.emulators"},
     "fastjsonschema": {"irmcore.settings"},
 }
 
@@ -112,8 +113,7 @@ def own_violation(importer: str, target: str) -> str | None:
         return "it may import nothing"
     if target == BELOW:
         return None
-    floor = HOSTS if target == BESIDE else FLOORS[target]
-    return None if floor < FLOORS[importer] else "not below it"
+    return None if FLOORS[target] < FLOORS[importer] else "not below it"
 
 
 def violation(module: str, importer: str, imported: str) -> str | None:
@@ -125,7 +125,10 @@ def violation(module: str, importer: str, imported: str) -> str | None:
     target = part_of(imported)
     if target is None:
         return f"{where(importer)} imports {imported}: that is on no floor"
-    why = own_violation(importer, target)
+    if target == BESIDE and importer != BESIDE:
+        why = foreign_violation(module, BESIDE)
+    else:
+        why = own_violation(importer, target)
     return why and f"{where(importer)} imports {where(target)}: {why}"
 
 
@@ -235,13 +238,16 @@ EXAMPLES = {
             "it.py:1: irmcore.operations (floor 5) imports splunklib: the core may not",
             "it.py:2: irmcore.operations (floor 5) imports azure: the core may not",
             "it.py:3: irmcore.operations (floor 5) imports click: the core may not",
-            "it.py:3: irmcore.operations (floor 5) imports irmemulator (beside): not below it",
+            (
+                "it.py:3: irmcore.operations (floor 5) imports irmemulator (beside): "
+                "only irmcli, irmsentinel.emulators may"
+            ),
             "it.py:3: irmcore.operations (floor 5) imports rich: the core may not",
         ],
     ),
     "the emulator": (
         "irmemulator.https_server",
-        "from irmcore import clock\nfrom irmemulator.file_rules import Rules\nimport trustme\n",
+        "from irmcore import clock\nfrom irmemulator.file_rules import Table\nimport trustme\n",
         ["it.py:1: irmemulator (beside) imports irmcore.clock (floor 0): it may import nothing"],
     ),
     "the command line": (

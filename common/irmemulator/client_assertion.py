@@ -1,8 +1,8 @@
-"""The proof of a client with a certificate: a JWT that it signed with the certificate's key (RFC 7523).
+"""Client assertions: a JWT signed with the key of a certificate, sent instead of a secret (RFC 7523).
 
 Promised: form, certificate (by its thumbprint, x5t#S256 or x5t), signature, audience, issuer, subject, times
-and the certificate's own validity are checked as Microsoft's page "certificate credentials" has them.
-Not promised: that a proof is taken once only, or Entra's exact words.
+and the certificate's own validity are checked as Microsoft's page "certificate credentials" describes them.
+Not promised: that an assertion is accepted only once, or Entra's exact words.
 """
 
 from __future__ import annotations
@@ -20,60 +20,63 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 _TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ALGORITHMS = ["PS256", "RS256"]
 
-#: The number of an AADSTS code, and Entra's words for it, roughly.
-Found = tuple[int, str]
+#: The number of an AADSTS code, and roughly Entra's words for it.
+Problem = tuple[int, str]
 
 _MALFORMED = (50027, "JWT token is invalid or malformed.")
 _OUT_OF_TIME = (700024, "Client assertion is not within its valid time range.")
 _OTHER_APP = (700021, "Client assertion application identifier doesn't match 'client_id' parameter.")
-_REFUSALS: dict[type[Exception], Found] = {
+_REFUSALS: dict[type[Exception], Problem] = {
     jwt.ExpiredSignatureError: _OUT_OF_TIME,
     jwt.ImmatureSignatureError: _OUT_OF_TIME,
     jwt.InvalidSignatureError: (700027, "Client assertion failed signature validation."),
 }
 
 
-def fault(text: str, kind: str, *, app_id: str, token_path: str, certificates: Iterable[str]) -> Found | None:
-    """What is wrong with the proof ``text``, or None.
+def find_problem(
+    text: str, kind: str, *, app_id: str, token_path: str, certificates: Iterable[str]
+) -> Problem | None:
+    """What is wrong with an assertion, or None.
 
     Args:
         text: The JWT, `client_assertion`.
         kind: `client_assertion_type`.
         app_id: The application, which must be issuer and subject.
         token_path: The path of the token endpoint, which the audience must have.
-        certificates: The application's, PEM.
+        certificates: Those of the application, as PEM.
     """
     try:
         claims = _claims(text, kind, certificates)
-    except _Wrong as wrong:
-        return wrong.found
+    except _RefusedError as refused:
+        return refused.problem
     except jwt.PyJWTError as error:
-        return next((found for kind, found in _REFUSALS.items() if isinstance(error, kind)), _MALFORMED)
-    # By path: the client may have come by another name of this machine.
+        matches = (problem for kind, problem in _REFUSALS.items() if isinstance(error, kind))
+        return next(matches, _MALFORMED)
+    # Only the path: the client may have used another name of this machine.
     if urlsplit(str(claims["aud"])).path != token_path:
         return 700023, "Client assertion audience claim does not match Realm issuer."
-    who = {str(claims["iss"]).lower(), str(claims["sub"]).lower()}
-    return None if who == {app_id.lower()} else _OTHER_APP
+    parties = {str(claims["iss"]).lower(), str(claims["sub"]).lower()}
+    return None if parties == {app_id.lower()} else _OTHER_APP
 
 
-class _Wrong(Exception):
-    """What is wrong before the signature is looked at."""
+class _RefusedError(Exception):
+    """A problem found before the signature is checked."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(code)
-        self.found = (code, text)
+        self.problem = (code, text)
 
 
 def _claims(text: str, kind: str, certificates: Iterable[str]) -> dict[str, object]:
-    """The claims of a proof that a registered certificate's key has signed, and that is in its time."""
+    """The claims, if the assertion is signed with a registered certificate's key and not expired."""
     if kind != _TYPE:
-        raise _Wrong(50027, "JWT token is invalid or malformed: unknown client_assertion_type.")
-    certificate = _named(jwt.get_unverified_header(text), certificates)
+        raise _RefusedError(50027, "JWT token is invalid or malformed: unknown client_assertion_type.")
+    certificate = _find_certificate(jwt.get_unverified_header(text), certificates)
     if certificate is None:
-        raise _Wrong(700027, "The certificate used to sign the client assertion is not registered.")
+        raise _RefusedError(700027, "The certificate used to sign the client assertion is not registered.")
     if not certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc:
-        raise _Wrong(1000502, "The provided certificate is not within its specified validity period.")
-    # Without nbf: MSAL sends none, and RFC 7523 does not ask for it.
+        raise _RefusedError(1000502, "The provided certificate is not within its specified validity period.")
+    # nbf is not required: MSAL does not send it, and RFC 7523 does not ask for it.
     claims: dict[str, object] = jwt.decode(
         text,
         _key(certificate),
@@ -83,20 +86,20 @@ def _claims(text: str, kind: str, certificates: Iterable[str]) -> dict[str, obje
     return claims
 
 
-def _named(header: dict[str, object], certificates: Iterable[str]) -> x509.Certificate | None:
-    """The certificate whose thumbprint the header has."""
+def _find_certificate(header: dict[str, object], certificates: Iterable[str]) -> x509.Certificate | None:
+    """The certificate whose thumbprint is in the header."""
     for pem in certificates:
         certificate = x509.load_pem_x509_certificate(pem.encode())
-        sha1 = hashes.SHA1()  # noqa: S303 - x5t is a SHA-1 thumbprint, which names and does not protect
+        sha1 = hashes.SHA1()  # noqa: S303 - x5t is a SHA-1 thumbprint, which identifies and does not protect
         prints = {"x5t#S256": certificate.fingerprint(hashes.SHA256()), "x5t": certificate.fingerprint(sha1)}
         if any(_same(header.get(name), value) for name, value in prints.items()):
             return certificate
     return None
 
 
-def _same(said: object, thumbprint: bytes) -> bool:
-    """MSAL writes thumbprints with base64's padding, RFC 7515 without."""
-    return str(said).rstrip("=") == base64.urlsafe_b64encode(thumbprint).rstrip(b"=").decode("ascii")
+def _same(given: object, thumbprint: bytes) -> bool:
+    """Compare thumbprints: MSAL writes them with base64's padding, RFC 7515 without."""
+    return str(given).rstrip("=") == base64.urlsafe_b64encode(thumbprint).rstrip(b"=").decode("ascii")
 
 
 def _key(certificate: x509.Certificate) -> RSAPublicKey:

@@ -1,6 +1,6 @@
-"""What a TLS connection is made to do, byte by byte: faults that HTTP has no word for.
+"""What goes wrong on a TLS connection below HTTP: a reset, an orderly close, a slow reply.
 
-Promised: each function ends the connection, or fails with OSError when the client has gone.
+Promised: each function does what its name says, or raises OSError if the client is gone.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-_LINGER_ON_FOR_0_S = struct.pack("ii", 1, 0)
+_LINGER_FOR_0_S = struct.pack("ii", 1, 0)
 _CHUNK = 65_536
 
 
 def reset(connection: ssl.SSLSocket) -> None:
-    """Close with an RST: no close_notify, and what was not delivered yet is thrown away.
+    """Close with an RST: no close_notify, and data that was not delivered yet is lost.
 
-    Every file made of the socket must be closed first, else the system keeps it open.
+    Close every file object made of the socket first, or the system keeps the connection open.
     """
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ON_FOR_0_S)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_FOR_0_S)
     connection.close()
 
 
 def close_in_order(connection: ssl.SSLSocket) -> None:
-    """Say close_notify without waiting for the client's, then close."""
+    """Send close_notify without waiting for the client's, then close."""
     if connection.fileno() < 0:
         return  # reset already
-    # The client may be gone already, and without waiting unwrap always "wants to read".
+    # The client may be gone. Without a wait, unwrap always raises "want read" after it has sent.
     with suppress(OSError):
         connection.settimeout(0)
         connection.unwrap()
@@ -37,13 +37,12 @@ def close_in_order(connection: ssl.SSLSocket) -> None:
 
 
 def discard(read: Callable[[int], bytes], connection: ssl.SSLSocket, seconds: float) -> None:
-    """Read and throw away for so many seconds, or until the client stops sending.
+    """Read and throw away data for ``seconds``, or until the client stops sending.
 
-    A close with unread bytes makes Linux send an RST, and with it the client may lose the reply
-    that was sent before.
+    Linux answers a close with unread data by an RST, which can cost the client the reply it was sent.
     """
     until = time.monotonic() + seconds
-    # A client that has gone or says nothing more is what is waited for.
+    # An error here means that the client is gone or silent, which is what ends this.
     with suppress(OSError):
         while (left := until - time.monotonic()) > 0:
             connection.settimeout(left)
@@ -57,13 +56,13 @@ def drip(
     seconds: float,
     wait: Callable[[float], bool],
 ) -> bool:
-    """Send one byte, then wait, and so on.
+    """Send one byte at a time.
 
     Args:
         write: Sends bytes.
         content: What to send.
         seconds: The wait after each byte.
-        wait: Waits, and says whether to stop.
+        wait: Waits, and returns whether to stop.
 
     Returns:
         Whether everything was sent.

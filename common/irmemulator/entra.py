@@ -1,97 +1,113 @@
-"""Tokens: the part of Microsoft Entra that a client with a secret meets.
+"""Microsoft Entra's token service: the endpoints that a client with a secret or a certificate uses.
 
-Promised: OpenID discovery and the token endpoints v2 (MSAL) and v1 (Microsoft's sample script), the
-error bodies in Entra's form, and tokens that are checked, expire and can be revoked; a client proves
-itself by a secret or by an assertion that it signed (``assertion``). Tokens are
-random and held as hashes only; no reply, repr or error has a secret in it.
-Not promised: other grants, conditional access, or Entra's exact words. In which
-order Entra finds several faults is undocumented; here: tenant, parameters, application, secret,
-resource. Codes: learn.microsoft.com/entra/identity-platform/reference-error-codes.
+Promised: OpenID discovery and the token endpoints v2 (MSAL) and v1 (Microsoft's sample script), error bodies
+in Entra's form, and tokens for known resources only. No reply, repr or error has a secret in it.
+Not promised: other grants, conditional access, or Entra's exact words. In which order Entra checks a request
+is undocumented; here: tenant, parameters, application, secret, resource.
+Codes: learn.microsoft.com/entra/identity-platform/reference-error-codes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
-import secrets
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from irmemulator import client_assertion
-from irmemulator.http_messages import Reply, json_reply
-from irmemulator.settings import App, Options, is_guid
+from irmemulator.http_messages import Reply, Request, json_reply, method_not_allowed
+from irmemulator.issued_tokens import Grant, IssuedTokens
+from irmemulator.routing import Route, unless_spoiled
+from irmemulator.settings import App, is_guid
 
-_DISCOVERY = re.compile(r"/(?P<tenant>[^/]+)/v2\.0/\.well-known/openid-configuration")
-_TOKEN = re.compile(r"/(?P<tenant>[^/]+)/oauth2/(?P<v2>v2\.0/)?token")
+DISCOVERY_PATH = re.compile(r"/(?P<tenant>[^/]+)/v2\.0/\.well-known/openid-configuration")
+TOKEN_PATH = re.compile(r"/(?P<tenant>[^/]+)/oauth2/(?P<v2>v2\.0/)?token")
 _DEFAULT_SCOPE = "/.default"
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True)
-class Grant:
-    """Whom a token was given to, and until when (monotonic seconds)."""
-
-    tenant_id: str
-    app_id: str
-    expires_at: float
-
-
-@dataclass(frozen=True)
-class TokenPath:
-    """A token endpoint's path, taken apart."""
+class TokenEndpoint:
+    """One of a tenant's two token endpoints."""
 
     tenant: str
     v2: bool
 
 
-class _Refused(Exception):
-    """An error of Entra's on its way to the client."""
+class _RefusedError(Exception):
+    """A refusal in Entra's form, on its way to the client."""
 
     def __init__(self, status: int, error: str, code: int, text: str) -> None:
         super().__init__(code)
         self.status, self.error, self.code, self.text = status, error, code, text
 
 
-def discovery_tenant(path: str) -> str | None:
-    """The tenant whose OpenID configuration a path asks for, or None."""
-    match = _DISCOVERY.fullmatch(path)
-    return match["tenant"] if match else None
-
-
-def token_path(path: str) -> TokenPath | None:
-    """The token endpoint a path means, or None."""
-    match = _TOKEN.fullmatch(path)
-    return TokenPath(match["tenant"], match["v2"] is not None) if match else None
-
-
 class Entra:
-    """The token service of all the tenants that the applications name. Safe between threads."""
+    """The token service of all tenants that the applications name. Safe between threads.
+
+    Its endpoints for faults are `discovery` and `token`.
+    """
 
     def __init__(
         self,
         apps: Iterable[App],
-        options: Options,
+        resources: Collection[str],
+        *,
+        own_resource: str | None = None,
+        token_lifetime: float = 3_599,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the applications; `clock` gives seconds that never go back."""
+        """Take the applications.
+
+        Args:
+            apps: They may ask for tokens. Their tenants are those that exist.
+            resources: What tokens are issued for, as application ID URIs.
+            own_resource: The resource that a client means by a loopback address. Clients that derive the
+                scope from the service's address ask for the emulator's.
+            token_lifetime: In seconds. Entra: 60-90 minutes, mostly 3,599 seconds.
+            clock: Returns seconds that never go back.
+        """
         self._apps = {(app.tenant_id.lower(), app.app_id.lower()): app for app in apps}
         self._tenants = {tenant for tenant, _ in self._apps}
-        self._options = options
-        self._clock = clock
-        self._grants: dict[bytes, Grant] = {}
+        self._resources = {resource.rstrip("/"): resource for resource in resources}
+        self._own_resource = own_resource
+        self._tokens = IssuedTokens(token_lifetime, clock)
+        self._token_requests = 0
         self._lock = threading.Lock()
 
+    @property
+    def token_requests(self) -> int:
+        """How many POSTs came to token endpoints, the spoiled ones included."""
+        with self._lock:
+            return self._token_requests
+
+    def route(self, request: Request) -> Route | Reply | None:
+        """The endpoint for a request, or None if its path is not one of Entra's."""
+        if discovery := DISCOVERY_PATH.fullmatch(request.path):
+            if request.method != "GET":
+                return method_not_allowed("GET")
+            tenant = discovery["tenant"]
+            return Route("discovery", unless_spoiled(lambda asked: self.discovery(tenant, asked.origin)))
+        if token := TOKEN_PATH.fullmatch(request.path):
+            if request.method != "POST":
+                return method_not_allowed("POST")
+            with self._lock:
+                self._token_requests += 1
+            endpoint = TokenEndpoint(token["tenant"], token["v2"] is not None)
+            return Route("token", unless_spoiled(lambda asked: self._answer(endpoint, asked)))
+        return None
+
     def discovery(self, tenant: str, base_url: str) -> Reply:
-        """The OpenID configuration of a tenant, with endpoints under `base_url`."""
+        """The OpenID configuration of a tenant, with endpoints under ``base_url``."""
         try:
             # Here, unlike at the token endpoint, Entra calls the same error "invalid_tenant".
             self._check_tenant(tenant, "invalid_tenant")
-        except _Refused as refused:
+        except _RefusedError as refused:
             return _entra_error(refused, None)
         root = f"{base_url}/{tenant}"
         return json_reply(
@@ -110,64 +126,55 @@ class Entra:
             },
         )
 
-    def token(self, path: TokenPath, body: bytes, correlation_id: str | None) -> Reply:
+    def token(self, endpoint: TokenEndpoint, body: bytes, correlation_id: str | None = None) -> Reply:
         """Answer a POST to a token endpoint.
 
         Args:
-            path: Which endpoint.
+            endpoint: Which one.
             body: The form (`application/x-www-form-urlencoded`).
-            correlation_id: The request's `client-request-id`, given back when it is a GUID.
+            correlation_id: The request's `client-request-id`; an error repeats it if it is a GUID.
         """
         try:
-            app = self._authenticate(path, _form(body))
-        except _Refused as refused:
+            app, resource = self._authenticate(endpoint, _form(body))
+        except _RefusedError as refused:
             return _entra_error(refused, correlation_id)
-        return json_reply(200, self._issue(app, path))
+        return json_reply(200, self._issue(app, resource, endpoint))
 
     def check(self, authorization: str | None) -> Grant | None:
-        """The grant behind an Authorization header, or None when it is not good (any more)."""
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-        with self._lock:
-            grant = self._grants.get(_digest(token.strip()))
-        return grant if grant is not None and self._clock() < grant.expires_at else None
+        """The grant behind an Authorization header, or None if the token is unknown, expired or revoked."""
+        return self._tokens.check(authorization)
 
     def revoke_tokens(self) -> None:
-        """Make every token given so far worthless: uploads with them get a 401."""
-        with self._lock:
-            self._grants.clear()
+        """Revoke every token issued so far."""
+        self._tokens.revoke()
 
-    def _issue(self, app: App, path: TokenPath) -> dict[str, object]:
-        lifetime = int(self._options.token_lifetime)
-        token = f"emulated.{secrets.token_urlsafe(48)}"
-        now = self._clock()
-        grant = Grant(app.tenant_id, app.app_id, now + self._options.token_lifetime)
-        with self._lock:
-            # Tokens of a long rehearsal must not pile up.
-            self._grants = {key: old for key, old in self._grants.items() if now < old.expires_at}
-            self._grants[_digest(token)] = grant
-        if path.v2:
+    def _answer(self, endpoint: TokenEndpoint, request: Request) -> Reply:
+        return self.token(endpoint, request.body or b"", request.headers.get("client-request-id"))
+
+    def _issue(self, app: App, resource: str, endpoint: TokenEndpoint) -> dict[str, object]:
+        token = self._tokens.issue(app.tenant_id, app.app_id, resource)
+        lifetime = int(self._tokens.lifetime)
+        if endpoint.v2:
             return {
                 "token_type": "Bearer",
                 "expires_in": lifetime,
                 "ext_expires_in": lifetime,
                 "access_token": token,
             }
-        at = int(time.time())
+        now = int(time.time())
         return {  # v1 writes its numbers as strings.
             "token_type": "Bearer",
             "expires_in": str(lifetime),
             "ext_expires_in": str(lifetime),
-            "expires_on": str(at + lifetime),
-            "not_before": str(at),
-            "resource": self._options.resource,
+            "expires_on": str(now + lifetime),
+            "not_before": str(now),
+            "resource": resource,
             "access_token": token,
         }
 
     def _check_tenant(self, tenant: str, error: str = "invalid_request") -> None:
         if tenant.lower() not in self._tenants:
-            raise _Refused(
+            raise _RefusedError(
                 400,
                 error,
                 90002,
@@ -177,59 +184,87 @@ class Entra:
                 "tenant.",
             )
 
-    def _authenticate(self, path: TokenPath, form: Mapping[str, str]) -> App:
-        self._check_tenant(path.tenant)
-        for name in ("grant_type", "client_id", "scope" if path.v2 else "resource"):
+    def _authenticate(self, endpoint: TokenEndpoint, form: Mapping[str, str]) -> tuple[App, str]:
+        """The application that a form proves to be, and the resource it asks for."""
+        self._check_tenant(endpoint.tenant)
+        for name in ("grant_type", "client_id", "scope" if endpoint.v2 else "resource"):
             if not form.get(name):
-                raise _Refused(
+                raise _RefusedError(
                     400,
                     "invalid_request",
                     900144,
                     f"The request body must contain the following parameter: '{name}'.",
                 )
         if form["grant_type"] != "client_credentials":
-            raise _Refused(
+            raise _RefusedError(
                 400,
                 "unsupported_grant_type",
                 70003,
-                "The app requested an unsupported grant type. The emulator gives tokens for "
+                "The app requested an unsupported grant type. The emulator issues tokens for "
                 "'client_credentials' only.",
             )
-        app = self._apps.get((path.tenant.lower(), form["client_id"].lower()))
+        app = self._apps.get((endpoint.tenant.lower(), form["client_id"].lower()))
         if app is None:
-            raise _Refused(
+            raise _RefusedError(
                 400,
                 "unauthorized_client",
                 700016,
                 f"Application with identifier '{_echo(form['client_id'])}' was not found in the "
-                f"directory '{_echo(path.tenant)}'. This can happen if the application has not "
+                f"directory '{_echo(endpoint.tenant)}'. This can happen if the application has not "
                 "been installed by the administrator of the tenant or consented to by any user in "
                 "the tenant. You may have sent your authentication request to the wrong tenant.",
             )
         if form.get("client_assertion"):
-            _check_assertion(app, path, form)
+            _check_assertion(app, endpoint, form)
         else:
             _check_secret(app, form.get("client_secret"))
-        _check_resource(path, form, self._options.resource)
-        return app
+        return app, self._check_resource(endpoint, form)
+
+    def _check_resource(self, endpoint: TokenEndpoint, form: Mapping[str, str]) -> str:
+        asked = form["scope" if endpoint.v2 else "resource"]
+        if endpoint.v2:
+            if not asked.endswith(_DEFAULT_SCOPE) or " " in asked:
+                raise _RefusedError(
+                    400,
+                    "invalid_scope",
+                    1002012,
+                    f"The provided value for scope {_echo(asked)} is not valid. Client credential "
+                    "flows must have a scope value with /.default suffixed to the resource identifier "
+                    "(application ID URI).",
+                )
+            asked = asked.removesuffix(_DEFAULT_SCOPE)
+        resource = self._resources.get(asked.rstrip("/"))
+        if resource is None and urlsplit(asked).hostname in _LOOPBACK:
+            resource = self._own_resource
+        if resource is None:
+            raise _RefusedError(
+                400,
+                "invalid_resource",
+                500011,
+                f"The resource principal named {_echo(asked)} was not found in the tenant named "
+                f"{_echo(endpoint.tenant)}. This can happen if the application has not been installed by "
+                "the administrator of the tenant or consented to by any user in the tenant. You might "
+                "have sent your authentication request to the wrong tenant.",
+            )
+        return resource
 
 
-def _check_assertion(app: App, path: TokenPath, form: Mapping[str, str]) -> None:
-    found = client_assertion.fault(
+def _check_assertion(app: App, endpoint: TokenEndpoint, form: Mapping[str, str]) -> None:
+    problem = client_assertion.find_problem(
         form["client_assertion"],
         form.get("client_assertion_type", ""),
         app_id=app.app_id,
-        token_path=f"/{path.tenant}/oauth2/{'v2.0/' if path.v2 else ''}token",
+        token_path=f"/{endpoint.tenant}/oauth2/{'v2.0/' if endpoint.v2 else ''}token",
         certificates=app.certificates,
     )
-    if found is not None:
-        code, text = found
-        raise _Refused(401, "invalid_client", code, text)
+    if problem is not None:
+        code, text = problem
+        raise _RefusedError(401, "invalid_client", code, text)
 
 
 def _check_secret(app: App, given: str | None) -> None:
     if not given:
-        raise _Refused(
+        raise _RefusedError(
             401,
             "invalid_client",
             7000216,
@@ -237,7 +272,7 @@ def _check_secret(app: App, given: str | None) -> None:
             "'client_credentials' grant type.",
         )
     if not app.secret or not hmac.compare_digest(given.encode(), app.secret.encode()):
-        raise _Refused(
+        raise _RefusedError(
             401,
             "invalid_client",
             7000215,
@@ -246,7 +281,7 @@ def _check_secret(app: App, given: str | None) -> None:
             f"'{app.app_id}'.",
         )
     if app.expired:
-        raise _Refused(
+        raise _RefusedError(
             401,
             "invalid_client",
             7000222,
@@ -256,33 +291,8 @@ def _check_secret(app: App, given: str | None) -> None:
         )
 
 
-def _check_resource(path: TokenPath, form: Mapping[str, str], known: str) -> None:
-    asked = form["scope" if path.v2 else "resource"]
-    if path.v2:
-        if not asked.endswith(_DEFAULT_SCOPE) or " " in asked:
-            raise _Refused(
-                400,
-                "invalid_scope",
-                1002012,
-                f"The provided value for scope {_echo(asked)} is not valid. Client credential "
-                "flows must have a scope value with /.default suffixed to the resource identifier "
-                "(application ID URI).",
-            )
-        asked = asked.removesuffix(_DEFAULT_SCOPE)
-    if asked.rstrip("/") != known.rstrip("/"):
-        raise _Refused(
-            400,
-            "invalid_resource",
-            500011,
-            f"The resource principal named {_echo(asked)} was not found in the tenant named "
-            f"{_echo(path.tenant)}. This can happen if the application has not been installed by "
-            "the administrator of the tenant or consented to by any user in the tenant. You might "
-            "have sent your authentication request to the wrong tenant.",
-        )
-
-
 def _form(body: bytes) -> dict[str, str]:
-    """The first value of each parameter; an unreadable form has none."""
+    """The first value of each parameter; none if the form cannot be read."""
     try:
         fields = parse_qs(body.decode("ascii"), max_num_fields=100)
     except ValueError:  # includes UnicodeDecodeError
@@ -291,15 +301,11 @@ def _form(body: bytes) -> dict[str, str]:
 
 
 def _echo(text: str) -> str:
-    """A caller's id for a message: short, and without control characters."""
+    """A caller's text for a message: short, and without control characters."""
     return "".join(letter for letter in text[:200] if letter.isprintable())
 
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-
-
-def _entra_error(refused: _Refused, correlation_id: str | None) -> Reply:
+def _entra_error(refused: _RefusedError, correlation_id: str | None) -> Reply:
     trace = str(uuid.uuid4())
     given = correlation_id or ""
     correlation = given.lower() if is_guid(given) else str(uuid.uuid4())

@@ -1,6 +1,6 @@
-"""The control path's JSON: faults set over HTTP, by rehearsals and tests in another process.
+"""The JSON of the control path, by which other processes set and read faults.
 
-Promised: a body is read whole or refused whole, unknown fields with the nearest known one.
+Promised: a body is accepted or refused as a whole; a refusal of an unknown field names the nearest known one.
 """
 
 from __future__ import annotations
@@ -10,16 +10,21 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
-from irmemulator.faults import Fault, Faults, Pending
+from irmemulator.fault_queue import Faults, Pending
+from irmemulator.faults import Fault
 
 
 def set_faults(faults: Faults, text: bytes) -> None:
     """Add the faults of a control path's body.
 
     Raises:
-        ValueError: The body is not what `pending_from_json` takes; nothing was added.
+        ValueError: The body is not what `pending_from_json` takes, or a fault is on an endpoint that does not
+            exist. Then nothing was added.
     """
-    for pending in pending_from_json(text):
+    added = pending_from_json(text)
+    for pending in added:
+        faults.check(pending.fault)
+    for pending in added:
         if pending.count is None:
             faults.until_cleared(pending.fault)
         else:
@@ -27,7 +32,7 @@ def set_faults(faults: Faults, text: bytes) -> None:
 
 
 def faults_to_json(faults: Faults) -> dict[str, object]:
-    """What still waits, in the form that `pending_from_json` takes, and how many were served."""
+    """The waiting faults, in the form that `pending_from_json` takes, and how many requests were spoiled."""
     pending = [{**each.fault.to_json(), "count": each.count} for each in faults.pending]
     return {"pending": pending, "taken": faults.taken}
 
@@ -39,7 +44,7 @@ def pending_from_json(text: bytes) -> tuple[Pending, ...]:
     absent, or null for "until cleared".
 
     Raises:
-        ValueError: It is not that; the message says what to change.
+        ValueError: It is something else; the message says what to change.
     """
     try:
         content = json.loads(text)
@@ -51,7 +56,7 @@ def pending_from_json(text: bytes) -> tuple[Pending, ...]:
 
 def _pending(item: object) -> Pending:
     if not isinstance(item, dict):
-        raise ValueError("a fault must be a JSON object")  # noqa: TRY004 - bad input, all of one kind
+        raise ValueError("a fault must be a JSON object")  # noqa: TRY004 - bad input, reported as one error type
     given = dict(item)
     count = given.pop("count", 1)
     if count is not None and (type(count) is not int or count < 1):
@@ -74,12 +79,12 @@ def _headers(value: object) -> Iterator[tuple[str, str]]:
         raise ValueError("headers must be a JSON object")  # noqa: TRY004 - as above
     for name, text in value.items():
         if not isinstance(text, str):
-            raise ValueError("the value of a header must be a text")  # noqa: TRY004 - as above
+            raise ValueError("the value of a header must be text")  # noqa: TRY004 - as above
         yield name, text
 
 
 def _fits(declared: str, value: object) -> bool:
-    """Whether a JSON value is of a field's declared type; `headers` is looked at later."""
+    """Whether a JSON value has a field's declared type. `headers` is checked later."""
     options = declared.split(" | ")
     if value is None:
         return "None" in options
@@ -90,5 +95,5 @@ def _fits(declared: str, value: object) -> bool:
     if isinstance(value, float):
         return "float" in options
     if isinstance(value, str):
-        return "str" in options or "Endpoint" in options
+        return "str" in options
     return declared.startswith("tuple")

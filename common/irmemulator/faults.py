@@ -1,26 +1,21 @@
-"""Faults on demand: what should go wrong with the next requests, and in which order.
+"""A fault: one thing that is to go wrong with one request.
 
-Promised: a fault that exists is one that can be carried out; a fault is used up by the request it
-spoils, in the order given, also between threads. This module decides; `server` carries out.
-Not promised: that a client sees the fault in one fixed way. After an RST, what the client's
-system had not handed over yet is lost, so the client may see it while writing or while reading.
+Promised: a fault that exists can be carried out. `fault_queue` decides which request it spoils, and
+`http_connection` carries it out. Not promised: that a client sees the fault in one fixed way. After an RST,
+the client's system drops what it has not delivered yet, so the client may see it while it writes or while it
+reads.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-from collections import deque
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Literal, get_args
 
 from irmemulator.http_messages import Reply, html_reply, json_reply
 
-Endpoint = Literal["upload", "token", "discovery"]
-
-_WAYS = (
+_KINDS = (
     "status",
     "early_status",
     "reset_after_bytes",
@@ -42,42 +37,42 @@ _HTML = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Emulated 
 class Fault:
     """One thing that goes wrong with one request.
 
-    At most one of the ways (`status` … `token_without_access_token`) is set. `delay` and `drip`
-    go alone, and then only slow down the true reply, or together with a way that has a reply.
+    At most one kind (`status` … `token_without_access_token`) is set. `delay` and `drip` are set alone, and
+    then only slow down the true reply, or together with a kind that has a reply.
 
     Args:
-        on: The endpoint it waits for: "upload", "token" or "discovery".
+        on: The endpoint it waits for. The connector has "upload", "token" and "discovery".
         status: Reply with this status (200-599) after the body was read.
         early_status: Reply with this status before the body is read, then close.
         body: The body for `status` and `early_status`; None: a short JSON object.
         headers: More headers for `status` and `early_status`.
-        retry_after: Retry-After: seconds, a text to send as it is, or an aware datetime, which is
-            sent as an HTTP-date.
+        retry_after: Retry-After: seconds, a text to send as it is, or an aware datetime, which is sent as an
+            HTTP-date.
         location: Location, for a 3xx.
-        delay: Seconds to wait before the reply (or the reset, or the close), after the records
-            were kept.
+        delay: Seconds to wait before the reply (or the reset, or the close), after the records were kept.
         drip: Seconds between two bytes of the reply.
         reset_after_bytes: Reset the connection (RST) after this many bytes of the body were read.
         reset_before_last_byte: Reset when all of the body but its last byte was read.
-        reset_after_last_byte: Read all of the body, keep its records, and reset without a reply:
-            the client is in doubt.
+        reset_after_last_byte: Read all of the body, keep its records, and reset without a reply: the client
+            cannot know the outcome.
         close_without_reply: Read all of the body, then close the connection in order.
         html_200: Reply 200 with a page, as a proxy's sign-in does; nothing is kept.
         token_without_access_token: Reply 200 with JSON that has no token; for "token" only.
-        keep: Whether the records are kept although the fault's reply says otherwise, or nothing.
-            None: kept with `reset_after_last_byte`, otherwise not. May be set with that, with
-            `status` and with `close_without_reply`.
-        linger: Seconds for which, after `early_status`, the rest of the body is read and thrown
-            away before the close, so that the reply is not lost to an RST. 0: close at once.
+        keep: Whether the records are kept although the reply is an error, or there is none. None: kept with
+            `reset_after_last_byte`, otherwise not. Goes with that, with `status` and with
+            `close_without_reply`.
+        linger: Seconds for which, after `early_status`, the rest of the body is read and thrown away before
+            the close, so that the reply is not lost to an RST. 0: close at once.
+        matching: A regular expression. The fault waits for a request in whose query string it is found.
 
     Raises:
         ValueError: The parts do not go together, or a value is out of its range.
     """
 
-    on: Endpoint = "upload"
+    on: str = "upload"
     status: int | None = None
     early_status: int | None = None
-    body: str | None = None
+    body: str | bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
     retry_after: int | str | datetime | None = None
     location: str | None = None
@@ -91,21 +86,20 @@ class Fault:
     token_without_access_token: bool = False
     keep: bool | None = None
     linger: float = 1.0
+    matching: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what could not be carried out."""
-        if self.on not in get_args(Endpoint):
-            raise ValueError(f"Fault.on must be one of {', '.join(get_args(Endpoint))}")
         chosen = self._chosen
         if len(chosen) > 1:
-            raise ValueError(f"Fault: only one of {', '.join(chosen)} is possible at a time")
+            raise ValueError(f"Fault: set only one of {', '.join(chosen)}")
         if not chosen and not self.delay and not self.drip:
             raise ValueError("Fault: nothing would go wrong")
         if self.token_without_access_token and self.on != "token":
             raise ValueError("Fault.token_without_access_token goes with on='token' only")
         if self.drip and self._replies_nothing:
             raise ValueError("Fault.drip needs a reply")
-        if self.keep is not None and self.way not in _KEEP_ALLOWED:
+        if self.keep is not None and self.kind not in _KEEP_ALLOWED:
             raise ValueError(f"Fault.keep goes with {', '.join(_KEEP_ALLOWED)} only")
         self._check_ranges()
         self._check_texts()
@@ -123,7 +117,7 @@ class Fault:
 
     def _check_texts(self) -> None:
         extra = self.body is not None or self.headers or self.location is not None
-        if (extra or self.retry_after is not None) and self.way not in _WITH_TEXT:
+        if (extra or self.retry_after is not None) and self.kind not in _WITH_TEXT:
             raise ValueError("Fault: body, headers, retry_after and location need status or early_status")
         if isinstance(self.retry_after, datetime) and self.retry_after.tzinfo is None:
             raise ValueError("Fault.retry_after: a datetime must be aware of its zone")
@@ -131,40 +125,44 @@ class Fault:
             # isprintable also refuses CR and LF, which would begin a header of their own.
             if not _HEADER_NAME.fullmatch(name) or not (text.isprintable() and text.isascii()):
                 raise ValueError("Fault: headers must be printable ASCII")
-        if self.body is not None:
-            self.body.encode()  # a lone surrogate is a ValueError here and not in a worker
+        if isinstance(self.body, str):
+            self.body.encode()  # raise ValueError for a lone surrogate here, and not in a connection's thread
+        try:
+            re.compile(self.matching)
+        except re.error as error:
+            raise ValueError("Fault.matching is not a regular expression") from error
 
     @property
     def _chosen(self) -> tuple[str, ...]:
         # By identity: reset_after_bytes=0 is set, although it equals False.
-        values = ((name, getattr(self, name)) for name in _WAYS)
+        values = ((name, getattr(self, name)) for name in _KINDS)
         return tuple(name for name, value in values if value is not None and value is not False)
 
     @property
     def _replies_nothing(self) -> bool:
-        return self.way is not None and ("reset" in self.way or self.way == "close_without_reply")
+        return self.kind is not None and ("reset" in self.kind or self.kind == "close_without_reply")
 
     @property
-    def way(self) -> str | None:
-        """The name of what goes wrong; None for a fault that is only slow."""
+    def kind(self) -> str | None:
+        """The name of what goes wrong; None for a fault that only slows the reply down."""
         chosen = self._chosen
         return chosen[0] if chosen else None
 
     @property
     def label(self) -> str:
-        """The fault in one word, for the record of an upload."""
-        return self.way or ("delay" if self.delay else "drip")
+        """The fault in one word, for the log of uploads."""
+        return self.kind or ("delay" if self.delay else "drip")
 
     @property
-    def keeps_records(self) -> bool:
-        """Whether the records of a spoiled upload are kept all the same."""
-        if self.way is None:
+    def takes_effect(self) -> bool:
+        """Whether the service acts on the spoiled request all the same, and so keeps an upload's records."""
+        if self.kind is None:
             return True
         return self.reset_after_last_byte if self.keep is None else self.keep
 
     @property
     def replied_status(self) -> int | None:
-        """The status of the fault's own reply; None when it has none."""
+        """The status of the fault's own reply; None if it has none."""
         reply = self.reply()
         return None if reply is None else reply.status
 
@@ -175,16 +173,17 @@ class Fault:
         return max(content_length - 1, 0) if self.reset_before_last_byte else None
 
     def reply(self) -> Reply | None:
-        """The reply to send in place of the true one; None when there is no such reply."""
+        """The reply to send in place of the true one; None if there is none."""
         status = self.early_status if self.status is None else self.status
         if status is not None:
             if self.body is not None:
                 kind = ("Content-Type", "text/plain; charset=utf-8")
-                plain = Reply(status, (kind,), self.body.encode())
+                body = self.body.encode() if isinstance(self.body, str) else self.body
+                plain = Reply(status, (kind,), body)
             else:
                 text = f"emulated fault: status {status}"
                 plain = json_reply(status, {"error": "emulated", "error_description": text})
-            return _replace_headers(plain, self._extra_headers())
+            return plain.with_headers(*self._extra_headers())
         if self.html_200:
             return html_reply(200, _HTML)
         if self.token_without_access_token:
@@ -203,94 +202,13 @@ class Fault:
         return tuple(extra)
 
     def to_json(self) -> dict[str, object]:
-        """The fault as the control path takes it: only what differs from a plain one."""
+        """The fault as the control path takes it: only what differs from the defaults."""
         plain = {field.name: field.default for field in fields(self)}
         given = {name: value for name, value in asdict(self).items() if value != plain[name]}
         if isinstance(self.retry_after, datetime):
             given["retry_after"] = format_datetime(self.retry_after.astimezone(UTC), usegmt=True)
         if self.headers:
             given["headers"] = dict(self.headers)
+        if isinstance(self.body, bytes):
+            given["body"] = self.body.decode("utf-8", "replace")
         return {"on": self.on, **given}
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A fault that waits, and for how many requests; None: until it is cleared."""
-
-    fault: Fault
-    count: int | None
-
-
-class Faults:
-    """The faults that wait for their requests. Safe between threads.
-
-    Those given with `next` go first, in order; one given with `until_cleared` takes every other
-    request of its endpoint.
-    """
-
-    def __init__(self) -> None:
-        """Begin with nothing going wrong."""
-        self._queue: deque[Pending] = deque()
-        self._standing: dict[Endpoint, Fault] = {}
-        self._taken = 0
-        self._lock = threading.Lock()
-
-    def next(self, fault: Fault, count: int = 1) -> None:
-        """Spoil the next `count` requests to the fault's endpoint, after those already waiting.
-
-        Raises:
-            ValueError: `count` is less than 1.
-        """
-        if count < 1:
-            raise ValueError("count must be at least 1")
-        with self._lock:
-            self._queue.append(Pending(fault, count))
-
-    def until_cleared(self, fault: Fault) -> None:
-        """Spoil all requests to the fault's endpoint; it takes the place of an earlier one."""
-        with self._lock:
-            self._standing[fault.on] = fault
-
-    def clear(self, on: Endpoint | None = None) -> None:
-        """Forget the faults of one endpoint, or all of them."""
-        with self._lock:
-            self._queue = deque(p for p in self._queue if on is not None and p.fault.on != on)
-            for endpoint in [on] if on is not None else list(self._standing):
-                self._standing.pop(endpoint, None)
-
-    def take(self, on: Endpoint) -> Fault | None:
-        """The fault for a request that has just come, used up by it; None: all goes well."""
-        with self._lock:
-            for position, pending in enumerate(self._queue):
-                if pending.fault.on != on:
-                    continue
-                left = (pending.count or 1) - 1
-                if left:
-                    self._queue[position] = Pending(pending.fault, left)
-                else:
-                    del self._queue[position]
-                self._taken += 1
-                return pending.fault
-            standing = self._standing.get(on)
-            self._taken += standing is not None
-            return standing
-
-    @property
-    def pending(self) -> tuple[Pending, ...]:
-        """What still waits."""
-        with self._lock:
-            standing = (Pending(fault, None) for fault in self._standing.values())
-            return (*self._queue, *standing)
-
-    @property
-    def taken(self) -> int:
-        """How many requests were spoiled so far."""
-        with self._lock:
-            return self._taken
-
-
-def _replace_headers(reply: Reply, extra: tuple[tuple[str, str], ...]) -> Reply:
-    """The reply with more headers; one of the same name goes."""
-    names = {name.lower() for name, _ in extra}
-    kept = tuple(header for header in reply.headers if header[0].lower() not in names)
-    return Reply(reply.status, kept + extra, reply.body)

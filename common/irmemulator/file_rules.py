@@ -1,9 +1,9 @@
-"""What the connector does with the content of one file: bytes in, kept records and counts out.
+"""The connector's rules for the content of one file: bytes in, kept records and counts out.
 
-Promised: pure (no I/O, no clock), and no value of a row in any message. The rules are those of
-Microsoft's page "Set up a connector to import insider risk indicators", step 2 and step 3;
-what that page leaves open is an option (`settings.Options`) or marked "undocumented" here.
-Not promised: that the service's replies have these codes or words. They are the stand-in's own.
+Promised: pure (no I/O, no clock), and no value of a row in any message. The rules are those of Microsoft's
+page "Set up a connector to import insider risk indicators", steps 2 and 3. What that page leaves open is an
+option (`settings.Options`) or marked "undocumented" here.
+Not promised: that the service's replies have these codes or words. They are the emulator's own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from irmemulator.event_times import instant_us
+from irmemulator.event_times import parse_time
 from irmemulator.settings import Job, Options
 
 PAIR_REPEATED = "pair_repeated"
@@ -25,7 +25,7 @@ USER_EMPTY = "user_empty"
 SOURCE_VALUE_UNKNOWN = "source_value_unknown"
 
 Pair = tuple[str, int]
-"""A user without case, and an instant in µs at the emulator's precision."""
+"""A user in lower case, and an instant in µs at the emulator's precision."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file as its header and its records, not yet judged.
+    """A CSV file as its header and its records, before the rules are applied.
 
-    `lines` has the line each record ends on, for messages.
+    `lines` has the line that each record ends on, for messages.
     """
 
     header: tuple[str, ...]
@@ -73,8 +73,8 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What became of a file's records: `received == len(kept) + sum(dropped.values())`."""
+class Outcome:
+    """What happened to a file's records: `received == len(kept) + sum(dropped.values())`."""
 
     received: int
     kept: tuple[Record, ...]
@@ -82,7 +82,7 @@ class Judgement:
 
 
 def read_table(file: bytes) -> Table | Refusal:
-    """Read a file as CSV (RFC 4180 quoting), or say why it is none.
+    """Read a file as CSV (RFC 4180 quoting), or return why that is impossible.
 
     A byte order mark is skipped (undocumented: Excel's "CSV UTF-8" writes one, and a service that
     read it as part of the first column's name would refuse every such file).
@@ -94,7 +94,7 @@ def read_table(file: bytes) -> Table | Refusal:
     except UnicodeDecodeError as error:
         return Refusal("not_utf8", f"the file is not UTF-8: byte {error.start} cannot be read")
     if not text.strip():
-        return Refusal("empty_file", "the file has nothing but white space")
+        return Refusal("empty_file", "the file has only white space")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[tuple[str, ...]] = []
     lines: list[int] = []
@@ -103,28 +103,26 @@ def read_table(file: bytes) -> Table | Refusal:
             rows.append(tuple(row))
             lines.append(reader.line_num)
     except csv.Error:
-        # csv's own words may quote the row, so they are not passed on.
+        # The text of csv's error can quote the row.
         return Refusal("not_csv", f"line {reader.line_num}: the quoting is broken")
     return Table(rows[0], tuple(rows[1:]), tuple(lines[1:]))
 
 
-def judge(
+def apply_rules(
     table: Table, job: Job, options: Options, known_pairs: Collection[Pair] = ()
-) -> Judgement | Refusal:
+) -> Outcome | Refusal:
     """Apply the job's mapping and Microsoft's rules to a file.
 
     Args:
         table: The file.
         job: The connector's mapping.
         options: What to do where documents are silent.
-        known_pairs: Pairs kept from earlier files; looked at only with
-            `options.remember_pairs_across_files`.
+        known_pairs: Pairs kept from earlier files; used only with `options.remember_pairs_across_files`.
 
     Returns:
-        What is kept and why the rest is not; or why nothing is.
+        What is kept and why the rest is not; or why the file is refused.
 
-    A record that is not saved for its user, time or source does not use up its pair
-    (undocumented).
+    A record that is dropped for its user, time or source does not use up its pair (undocumented).
     """
     broken = next(_broken(table, job), None)
     if broken is not None:
@@ -140,7 +138,7 @@ def judge(
     for line, row in zip(table.lines, table.rows, strict=True):
         user, time = row[user_at], row[time_at]
         source = None if source_at is None else row[source_at]
-        instant = instant_us(time, options.time_precision)
+        instant = parse_time(time, options.time_precision)
         if not user.strip():
             dropped[USER_EMPTY] += 1
             continue
@@ -164,11 +162,11 @@ def judge(
             dropped[PAIR_IN_EARLIER_FILE] += 1
         else:
             kept[record.pair] = record
-    return Judgement(len(table.rows), tuple(kept.values()), MappingProxyType(dict(dropped)))
+    return Outcome(len(table.rows), tuple(kept.values()), MappingProxyType(dict(dropped)))
 
 
 def _broken(table: Table, job: Job) -> Iterator[Refusal]:
-    """What is wrong with a file's shape, the first thing first."""
+    """What is wrong with a file's shape, in the order of the checks."""
     header = table.header
     if not header or not all(name.strip() for name in header):
         yield Refusal("no_header", "line 1: no header: a column without a name")
@@ -176,7 +174,7 @@ def _broken(table: Table, job: Job) -> Iterator[Refusal]:
         yield Refusal("column_repeated", "line 1: two columns have the same name")
     if job.columns is not None and set(header) != set(job.columns):
         # Columns are mapped by name in the portal, so their order is free (undocumented).
-        # What the file has instead is not quoted: without a header it would be a row.
+        # The message does not quote the file's own names: without a header they would be a row.
         wanted = ", ".join(job.columns)
         yield Refusal("columns_differ", f"line 1: the connector's columns are {wanted}")
     for line, row in zip(table.lines, table.rows, strict=True):
@@ -187,7 +185,7 @@ def _broken(table: Table, job: Job) -> Iterator[Refusal]:
 
 
 def _roles(table: Table, job: Job) -> tuple[int, int, int | None] | Refusal:
-    """Where a sound file has the user, the time and, if the job has one, the source."""
+    """The positions of the user, the time and, if the job has one, the source."""
     user_at, time_at = _user_column(table.header, job), _time_column(table, job)
     source_at = None if job.source_column is None else _position(table.header, job.source_column)
     if user_at is None:
@@ -216,10 +214,10 @@ def _user_column(header: Sequence[str], job: Job) -> int | None:
 def _time_column(table: Table, job: Job) -> int | None:
     if job.time_column is not None:
         return _position(table.header, job.time_column)
-    # The most times, not only times: one bad time must cost its record, as it would with the
+    # The column with the most times, not one with times only: a bad time must cost its record, as with the
     # real connector's mapping, and not the file.
     found = [
-        sum(instant_us(row[position]) is not None for row in table.rows)
+        sum(parse_time(row[position]) is not None for row in table.rows)
         for position in range(len(table.header))
     ]
     most = max(found)

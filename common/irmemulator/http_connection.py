@@ -1,7 +1,7 @@
-"""One connection of the stand-in: its requests are read, answered and, where asked for, spoiled.
+"""One connection to an emulator: requests are read, routed, answered and, on demand, spoiled.
 
-Promised: a request's fault is carried out exactly, by `wire` where HTTP has no word for it; a
-request is never answered before it is on record. Not promised: chunked requests (they get a 411).
+Promised: a fault is carried out exactly, by `connection_faults` where HTTP has no word for it; the service
+has answered a request before its reply is sent. Not promised: chunked requests (they get a 411).
 """
 
 from __future__ import annotations
@@ -10,22 +10,17 @@ import re
 import socketserver
 import ssl
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler
 
 from irmemulator.connection_faults import discard, drip, reset
-from irmemulator.entra import discovery_tenant, token_path
-from irmemulator.faults import Endpoint, Fault
-from irmemulator.http_messages import Reply, compose, error_reply
-from irmemulator.purview_service import CONTROL_PATH, UPLOAD_PATH, Service, TokenRequest
-from irmemulator.upload_checks import Signal
+from irmemulator.faults import Fault
+from irmemulator.http_messages import Reply, Request, compose
+from irmemulator.routing import Route, Service
 
-_LONGEST_BODY = 64 * 1024 * 1024
-_LONGEST_CONTROL_BODY = 1024 * 1024
 _LINGER_S = 1.0
-# A page that has its own name point to 127.0.0.1 (DNS rebinding) still sends its name as Host.
-_OUR_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
+_PORT = re.compile(r":\d{1,5}$", re.ASCII)
 _CONTENT_LENGTH = re.compile(r"\d{1,12}", re.ASCII)
 
 
@@ -36,18 +31,20 @@ class Site:
     Attributes:
         service: What answers.
         base_url: The server's own address.
-        stopping: Set when the server ends all connections; waits are cut short by it.
-        note_failure: Takes a defect of the emulator's own.
+        hosts: The names and addresses that the server's certificate is for.
+        stopping: Set when the server ends all connections; it cuts every wait short.
+        note_failure: Takes an exception that is a defect of the emulator.
     """
 
     service: Service
     base_url: str
+    hosts: Collection[str]
     stopping: threading.Event
     note_failure: Callable[[Exception], None]
 
 
-class Handler(BaseHTTPRequestHandler):
-    """One connection: reads requests, asks the service, and spoils what is to be spoiled."""
+class HttpConnection(BaseHTTPRequestHandler):
+    """Serves one connection until it ends."""
 
     protocol_version = "HTTP/1.1"
     connection: ssl.SSLSocket
@@ -59,130 +56,98 @@ class Handler(BaseHTTPRequestHandler):
         server: socketserver.BaseServer,
         site: Site,
     ) -> None:
-        """Serve a connection until it ends; the handshake is done already."""
+        """Serve a connection whose TLS handshake is done, until it ends."""
         self._site = site
         super().__init__(connection, client_address, server)
 
     def do_GET(self) -> None:
-        self._dispatch()
+        self._serve()
 
     def do_POST(self) -> None:
-        self._dispatch()
+        self._serve()
 
     def do_DELETE(self) -> None:
-        self._dispatch()
+        self._serve()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base
-        """Log nothing."""
+        """Log nothing: a request line may have an id."""
 
     def version_string(self) -> str:
         return "irmemulator"
 
     def handle_expect_100(self) -> bool:
-        # Said in _read, so that an early reply can come in its place.
+        # `_read` sends the 100, so that an early reply can be sent instead.
         return True
 
-    def _dispatch(self) -> None:
+    def _serve(self) -> None:
         try:
-            self._route()
+            request = self._request()
+            route = self._site.service.route(request)
+            if isinstance(route, Reply):
+                self._send_unread(route)
+            else:
+                self._exchange(route, request)
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - a defect of ours is reported, not hidden
             self._site.note_failure(error)
-            self._end(error_reply(500, "emulator_defect", "see Emulator.failures"))
+            why = "the emulator has a defect: see its failures"
+            self._send_unread(self._site.service.refuse(500, "emulator_defect", why))
 
-    def _route(self) -> None:
-        service = self._site.service
+    def _request(self) -> Request:
         path, _, query = self.path.partition("?")
-        tenant = discovery_tenant(path)
-        token = token_path(path)
-        if path == UPLOAD_PATH:
-            if self._allows("POST"):
-                self._upload(query)
-        elif token is not None:
-            if self._allows("POST"):
-                request = TokenRequest(token, self.headers.get("client-request-id"))
-                self._exchange("token", lambda body, _read, _fault: service.token(request, body))
-        elif tenant is not None:
-            if self._allows("GET"):
-                base_url = self._asked_base_url()
-                self._exchange(
-                    "discovery",
-                    lambda _body, _read, _fault: service.entra.discovery(tenant, base_url),
-                )
-        else:
-            self._serve_people(path, query)
+        host = self.headers.get("Host", "")
+        ours = _PORT.sub("", host).strip("[]").lower() in self._site.hosts
+        return Request(
+            self.command,
+            path,
+            query,
+            {name.lower(): value for name, value in self.headers.items()},
+            # The name that the client used, so that a client of "localhost", or one behind a proxy that
+            # breaks connections, stays on its way.
+            f"https://{host}" if ours else self._site.base_url,
+            ours,
+        )
 
-    def _serve_people(self, path: str, query: str) -> None:
-        service = self._site.service
-        pages: dict[str, Callable[[], Reply]] = {
-            "/": service.page,
-            "/records": lambda: service.records(query),
-            "/uploads": service.uploads,
-        }
-        if not self._host_is_ours():
-            self._end(error_reply(421, "not_our_host", "ask for 127.0.0.1 or localhost"))
-        elif path == CONTROL_PATH:
-            if self._allows("GET", "POST", "DELETE"):
-                self._control()
-        elif path not in pages:
-            self._end(error_reply(404, "no_such_path", "the emulator has no such path"))
-        elif self._allows("GET"):
-            self._end(pages[path]())
-
-    def _control(self) -> None:
-        length = self._content_length()
+    def _exchange(self, route: Route, request: Request) -> None:
+        """Read the body, have the request answered, and send the answer or the fault."""
+        fault = None
+        if route.matched_text is None:
+            fault = self._fault(route, request.query)
+        length = self._content_length(route.longest_body)
         if isinstance(length, Reply):
-            self._end(length)
-        elif length > _LONGEST_CONTROL_BODY:
-            self._end(error_reply(413, "too_many_bytes", "the body is too long"))
-        else:
-            body = self._read(length)
-            kind = self.headers.get("Content-Type")
-            self._send(self._site.service.control(self.command, kind, body))
-
-    def _upload(self, query: str) -> None:
-        authorization = self.headers.get("Authorization")
-        kind = self.headers.get("Content-Type")
-
-        def answer(body: bytes | None, read: int, fault: Fault | None) -> Reply:
-            signal = Signal(authorization, query, kind, body, read)
-            return self._site.service.upload(signal, fault)
-
-        self._exchange("upload", answer)
-
-    def _exchange(self, on: Endpoint, answer: Callable[[bytes | None, int, Fault | None], Reply]) -> None:
-        """Read a request, have it answered, and send the answer or the fault.
-
-        `answer` takes the body (None: not wholly read), the number of bytes read, and the fault.
-        """
-        fault = self._site.service.next_fault(on)
-        length = self._content_length()
-        if isinstance(length, Reply):
-            answer(None, 0, fault)
-            self._end(length)
+            route.answer(request, fault)
+            self._send_unread(length)
             return
         if fault is not None and fault.early_status is not None:
-            answer(None, 0, fault)
+            route.answer(request, fault)
             self._reply_early(fault)
             return
         stop_at = None if fault is None else fault.stops_after(length)
         if stop_at is not None:
             read = self._read(stop_at)
-            answer(None, len(read), fault)
+            route.answer(replace(request, body_read=len(read)), fault)
             self._wait(fault)
             self._reset()
             return
         body = self._read(length)
         if len(body) < length:
-            answer(None, len(body), fault)
+            route.answer(replace(request, body_read=len(body)), fault)
             self.close_connection = True
             return
-        reply = answer(body, len(body), fault)
+        request = replace(request, body=body, body_read=length)
+        if route.matched_text is not None:
+            fault = self._fault(route, route.matched_text(request))
+        reply = route.answer(request, fault)
         if fault is None:
             self._send(reply)
         else:
             self._spoil(fault, reply)
+
+    def _fault(self, route: Route, text: str | None) -> Fault | None:
+        if route.endpoint is None or text is None:
+            return None
+        return self._site.service.faults.take(route.endpoint, text)
 
     def _spoil(self, fault: Fault, reply: Reply) -> None:
         if self._wait(fault):
@@ -210,20 +175,21 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.close()
         reset(self.connection)
 
-    def _content_length(self) -> int | Reply:
+    def _content_length(self, longest: int) -> int | Reply:
         """The body's length, or the reply to a body that cannot be read."""
+        refuse = self._site.service.refuse
         if self.headers.get("Transfer-Encoding") is not None:
-            return error_reply(411, "length_required", "send a Content-Length, not chunks")
+            return refuse(411, "length_required", "send a Content-Length, not chunks")
         values = self.headers.get_all("Content-Length", ["0"])
         if len(set(values)) != 1 or not _CONTENT_LENGTH.fullmatch(values[0].strip()):
-            return error_reply(400, "content_length", "the Content-Length is no number")
+            return refuse(400, "content_length", "the Content-Length is not a number")
         length = int(values[0])
-        if length > _LONGEST_BODY:
-            return error_reply(413, "too_many_bytes", "the body is too long to be read")
+        if length > longest:
+            return refuse(413, "too_many_bytes", f"the body has more than {longest} bytes")
         return length
 
     def _read(self, count: int) -> bytes:
-        """That much of the body; less when the client stops sending."""
+        """The next ``count`` bytes of the body; fewer when the client stops sending."""
         if self.headers.get("Expect", "").lower() == "100-continue" and count:
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = bytearray()
@@ -231,32 +197,17 @@ class Handler(BaseHTTPRequestHandler):
             while len(body) < count and (chunk := self.rfile.read1(count - len(body))):
                 body += chunk
         except OSError:
-            # The bytes that did come are on record; whoever asked for more finds them too few.
+            # What did arrive is on record; the caller sees that it is too short.
             self.close_connection = True
         return bytes(body)
 
-    def _host_is_ours(self) -> bool:
-        return _OUR_HOST.fullmatch(self.headers.get("Host", "")) is not None
-
-    def _asked_base_url(self) -> str:
-        # The name that the client used, so that a client of "localhost", or one behind a proxy
-        # that breaks connections, stays on its way.
-        return f"https://{self.headers['Host']}" if self._host_is_ours() else self._site.base_url
-
-    def _allows(self, *methods: str) -> bool:
-        if self.command in methods:
-            return True
-        allow = ("Allow", ", ".join(methods))
-        self._end(error_reply(405, "method_not_allowed", f"use {allow[1]}", allow))
-        return False
-
-    def _end(self, reply: Reply) -> None:
+    def _send_unread(self, reply: Reply) -> None:
         """Send a reply to a request whose body, if it has one, was not read."""
         no_body = self.headers.get("Content-Length", "0").strip() == "0"
         if no_body and self.headers.get("Transfer-Encoding") is None:
             self._send(reply)
             return
-        self.close_connection = True  # what is left of the body would pass for a request
+        self.close_connection = True  # the rest of the body would be taken for a request
         self._send(reply)
         discard(self.rfile.read1, self.connection, _LINGER_S)
 

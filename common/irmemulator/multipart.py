@@ -1,8 +1,8 @@
 """The body of an upload: `multipart/form-data` with one part named `file` that has a file name.
 
-Promised: pure; the file's bytes come out exactly as sent, or a refusal that quotes nothing of them.
-Source of the rule: Microsoft's sample script, which sends exactly this. Parsed by python-multipart,
-which follows RFC 7578: a `filename*` parameter alone counts as no file name.
+Promised: pure; it returns the file's bytes exactly as sent, or a refusal that quotes none of them.
+The rule is that of Microsoft's sample script, which sends exactly this. python-multipart does the parsing and
+follows RFC 7578: a `filename*` parameter alone is not a file name.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class _Part:
 
 
 def is_form_data(content_type: str | None) -> bool:
-    """Whether a Content-Type header says `multipart/form-data`, whatever its parameters."""
+    """Whether a Content-Type header is `multipart/form-data`, with any parameters."""
     return parse_options_header(content_type)[0] == b"multipart/form-data"
 
 
 def read_file_part(content_type: str | None, body: bytes) -> FilePart | Refusal:
-    """Take the one file out of a body whose type `is_form_data`, or say why there is none."""
+    """The one file in a body whose type `is_form_data`, or why there is none."""
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         return Refusal("no_boundary", "the Content-Type has no boundary")
@@ -52,7 +52,7 @@ def read_file_part(content_type: str | None, body: bytes) -> FilePart | Refusal:
     if isinstance(parts, Refusal):
         return parts
     if len(parts) != 1:
-        return Refusal("not_one_part", f"the body has {len(parts)} parts, one is expected")
+        return Refusal("not_one_part", f"the body has {len(parts)} parts instead of one")
     disposition = parts[0].disposition
     if disposition.get(b"name") != _PART_NAME:
         return Refusal("part_not_named_file", "the part's name is not 'file'")
@@ -87,15 +87,15 @@ def _read_parts(boundary: bytes, body: bytes) -> list[_Part] | Refusal:
         parser.logger = _silent_logger()
         parser.write(body)
     except FormParserError:
-        return Refusal("not_multipart", "the body is not what its Content-Type says")
+        return Refusal("not_multipart", "the body is not multipart/form-data, as its Content-Type says")
     if not ends:
-        # python-multipart does not check this itself: a body cut short would pass as whole.
+        # python-multipart does not check this: a truncated body would pass as complete.
         return Refusal("not_multipart", "the body ends before its last boundary")
     return parts
 
 
 def _silent_logger() -> logging.Logger:
-    """A logger outside the tree: the parser's warnings quote bytes of the body."""
+    """A logger that writes nowhere: the parser's warnings quote bytes of the body."""
     logger = logging.Logger("irmemulator.multipart")  # noqa: LOG001 - on purpose: no parent, no handler
     logger.disabled = True
     return logger

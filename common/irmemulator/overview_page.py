@@ -1,7 +1,7 @@
-"""The page at `/`: what was uploaded and what was kept, for people.
+"""The page at `/`, which shows people what was uploaded and what was kept.
 
-Promised: one self-contained page without scripts or requests to anywhere, every value escaped, in
-the reader's light or dark colours, and a heading that says it is a stand-in.
+Promised: one self-contained page without scripts or external resources, every value escaped, in the reader's
+light or dark colours, with a heading that says it is an emulator.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from irmemulator.event_times import iso_of
+from irmemulator.event_times import format_time
 from irmemulator.settings import Job
-from irmemulator.upload_store import Kept, Store, Upload
+from irmemulator.upload_store import KeptRecord, Upload, UploadStore
 
 _ROWS_SHOWN = 200
 _STYLE = """
@@ -30,7 +30,7 @@ code{font-size:.9em;overflow-wrap:anywhere}
 """
 
 
-def render(jobs: Sequence[Job], store: Store) -> str:
+def render(jobs: Sequence[Job], store: UploadStore) -> str:
     """The page as HTML."""
     uploads = store.uploads
     sections = [
@@ -44,22 +44,22 @@ def render(jobs: Sequence[Job], store: Store) -> str:
     ]
     strays = [upload for upload in uploads if upload.job_id is None]
     if strays:
-        sections.append(f"<h2>Uploads that named no known job</h2>{_uploads_table(strays)}")
+        sections.append(f"<h2>Uploads without a known job</h2>{_uploads_table(strays)}")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Stand-in of the connector</title><style>{_STYLE}</style></head><body>"
-        "<h1>Stand-in of the Insider Risk Indicators connector</h1>"
-        '<p class="note">This is a local emulator, not Microsoft\'s service: nothing shown here '
-        "was sent to Microsoft. It follows the rules of Microsoft's page; what no document says "
-        "is a labelled option of the emulator.</p>"
+        f"<title>Connector emulator</title><style>{_STYLE}</style></head><body>"
+        "<h1>Emulator of the Insider Risk Indicators connector</h1>"
+        '<p class="note">This is a local emulator, not Microsoft\'s service. Nothing shown here '
+        "was sent to Microsoft. It follows the rules that Microsoft documents; behaviour that is not "
+        "documented is an option of the emulator.</p>"
         f"{''.join(sections)}"
-        '<p>The same as JSON: <a href="/records">/records</a>, <a href="/uploads">/uploads</a>.</p>'
+        '<p>The same data as JSON: <a href="/records">/records</a>, <a href="/uploads">/uploads</a>.</p>'
         "</body></html>\n"
     )
 
 
-def _job_section(job: Job, uploads: Sequence[Upload], kept: Sequence[Kept], saved: int) -> str:
+def _job_section(job: Job, uploads: Sequence[Upload], kept: Sequence[KeptRecord], saved: int) -> str:
     return (
         f"<h2>{escape(job.name)}</h2><p>Job <code>{escape(job.job_id)}</code>: "
         f"{len(uploads)} uploads, RecordsSaved {saved}</p>"
@@ -69,7 +69,7 @@ def _job_section(job: Job, uploads: Sequence[Upload], kept: Sequence[Kept], save
 
 def _uploads_table(uploads: Sequence[Upload]) -> str:
     if not uploads:
-        return "<p>No upload yet.</p>"
+        return "<p>No uploads yet.</p>"
     rows = (
         [
             f"{upload.time:%Y-%m-%d %H:%M:%SZ}",
@@ -89,28 +89,28 @@ def _uploads_table(uploads: Sequence[Upload]) -> str:
         "Code",
         "Received",
         "RecordsSaved",
-        "Not saved",
+        "Dropped",
         "Emulated fault",
         "Request id",
     )
-    return _table(f"Uploads{_share(len(uploads))}", heads, rows, numbers={3, 4})
+    return _table(f"Uploads{_order(len(uploads))}", heads, rows, numbers={3, 4})
 
 
-def _records_table(kept: Sequence[Kept]) -> str:
+def _records_table(kept: Sequence[KeptRecord]) -> str:
     if not kept:
         return ""
     shown = list(reversed(kept[-_ROWS_SHOWN:]))
-    # Without mapped columns each file may have its own, so the heads are gathered.
+    # Without mapped columns each file may have columns of its own, so all their names are collected.
     names = list(dict.fromkeys(name for each in shown for name, _ in each.record.fields))
     rows = (
-        [iso_of(each.record.instant_us)] + [dict(each.record.fields).get(name, "") for name in names]
+        [format_time(each.record.instant_us)] + [dict(each.record.fields).get(name, "") for name in names]
         for each in shown
     )
-    return _table(f"Kept records{_share(len(kept))}", ("Time as kept", *names), rows)
+    return _table(f"Saved records{_order(len(kept))}", ("Time as saved", *names), rows)
 
 
-def _share(count: int) -> str:
-    return f", the last {_ROWS_SHOWN} of {count}" if count > _ROWS_SHOWN else ", the last first"
+def _order(count: int) -> str:
+    return f": the latest {_ROWS_SHOWN} of {count}" if count > _ROWS_SHOWN else ", latest first"
 
 
 def _table(

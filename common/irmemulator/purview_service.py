@@ -1,43 +1,44 @@
-"""What each path of the stand-in answers, without a socket: requests in, replies out.
+"""The paths of the connector's emulator: which endpoint a request is for, and what it answers.
 
-Promised: an upload is on record before its reply is handed out; nothing here waits, logs or prints.
-Paths for people and tests (`/`, `/records`, `/uploads`, `/control/faults`) ask for no token:
-the server listens on loopback only, and other users of the same machine can read them.
+Promised: an upload is on record before its reply is returned; nothing here waits, logs or prints.
+The paths for people and tests (`/`, `/records`, `/uploads`, `/control/faults`) require no token: the server
+listens on loopback only, but other users of the same machine can read them.
 """
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import parse_qs
 
-from irmemulator.entra import Entra, TokenPath
+from irmemulator.entra import Entra
 from irmemulator.fault_control import faults_to_json, set_faults
-from irmemulator.faults import Endpoint, Fault, Faults
-from irmemulator.http_messages import Reply, error_reply, html_reply, json_reply
+from irmemulator.fault_queue import Faults
+from irmemulator.faults import Fault
+from irmemulator.http_messages import (
+    Reply,
+    Request,
+    error_reply,
+    html_reply,
+    json_reply,
+    method_not_allowed,
+)
 from irmemulator.overview_page import render
+from irmemulator.routing import Route
 from irmemulator.settings import App, Job, Options
-from irmemulator.upload_checks import Signal, Verdict, decide
-from irmemulator.upload_store import Store, Upload
+from irmemulator.upload_checks import Verdict, check_upload
+from irmemulator.upload_store import Upload, UploadStore
 
 UPLOAD_PATH = "/api/signals"
 CONTROL_PATH = "/control/faults"
+_LONGEST_CONTROL_BODY = 1024 * 1024
 
 
-@dataclass(frozen=True)
-class TokenRequest:
-    """A POST to a token endpoint, without its body."""
-
-    path: TokenPath
-    correlation_id: str | None
-
-
-class Service:
+class PurviewService:
     """The applications, jobs, tokens, uploads and faults of one emulator. Safe between threads."""
 
     def __init__(
@@ -47,57 +48,60 @@ class Service:
         options: Options,
         directory: Path | None,
     ) -> None:
-        self.jobs = tuple(jobs)
-        self.options = options
-        self.entra = Entra(apps, options)
-        self.store = Store(self.jobs, options, directory)
-        self.faults = Faults()
-        self._by_id = {job.job_id.lower(): job for job in self.jobs}
-        self._token_requests = 0
-        self._lock = threading.Lock()
+        """See `PurviewEmulator`; ``directory`` gets the records as JSON lines."""
+        self.entra = Entra(apps, (options.resource,), token_lifetime=options.token_lifetime)
+        self.faults = Faults(("upload", "token", "discovery"))
+        self._jobs = tuple(jobs)
+        self._jobs_by_id = {job.job_id.lower(): job for job in self._jobs}
+        self._options = options
+        self.store = UploadStore(self._jobs, options, directory)
 
-    @property
-    def token_requests(self) -> int:
-        """How many POSTs came to token endpoints, the spoiled ones included."""
-        with self._lock:
-            return self._token_requests
+    def route(self, request: Request) -> Route | Reply:
+        """The endpoint for a request, or the reply if its body need not be read."""
+        if request.path == UPLOAD_PATH:
+            return Route("upload", self._upload) if request.method == "POST" else method_not_allowed("POST")
+        return self.entra.route(request) or self._for_people(request)
 
-    def next_fault(self, on: Endpoint) -> Fault | None:
-        """Count a request whose head has been read, and give what is to go wrong with it."""
-        if on == "token":
-            with self._lock:
-                self._token_requests += 1
-        return self.faults.take(on)
+    def refuse(self, status: int, code: str, message: str) -> Reply:
+        """An error as the emulator's JSON."""
+        return error_reply(status, code, message)
 
-    def token(self, request: TokenRequest, body: bytes | None) -> Reply:
-        """Answer a POST to a token endpoint; None: its body was not read."""
-        return self.entra.token(request.path, body or b"", request.correlation_id)
+    def _for_people(self, request: Request) -> Route | Reply:
+        pages = {"/": self._page, "/records": self._records, "/uploads": self._uploads}
+        if not request.host_is_ours:
+            # A site that lets its own name resolve to 127.0.0.1 (DNS rebinding) sends that name as Host.
+            return error_reply(421, "not_our_host", "ask for 127.0.0.1 or localhost")
+        if request.path == CONTROL_PATH:
+            if request.method not in ("GET", "POST", "DELETE"):
+                return method_not_allowed("GET", "POST", "DELETE")
+            return Route(None, self._control, _LONGEST_CONTROL_BODY)
+        if request.path not in pages:
+            return error_reply(404, "no_such_path", "the emulator has no such path")
+        return pages[request.path](request) if request.method == "GET" else method_not_allowed("GET")
 
-    def upload(self, signal: Signal, fault: Fault | None) -> Reply:
-        """Check an upload, put it on record, and give the reply that is true of it.
+    def _upload(self, request: Request, fault: Fault | None) -> Reply:
+        """Check an upload, record it, and return the reply that is true of it.
 
-        Args:
-            signal: The upload, as far as it was read.
-            fault: What the client is told instead; the record says so, and the records are kept
-                only if the fault says so.
+        The record has the status that the client gets. A fault keeps the upload's records only if it says so.
         """
         now, request_id = datetime.now(UTC), str(uuid.uuid4())
-        with self.store.turn():
-            verdict = decide(signal, self._by_id, self.entra.check, self.options, self.store.pairs)
-            told = verdict
-            if fault is not None and not fault.keeps_records:
-                verdict = replace(verdict, kept=(), dropped=MappingProxyType({}))
-            self.store.add(_record(now, request_id, verdict, signal, fault), verdict.kept)
-        return told.reply(request_id)
+        with self.store.locked():
+            verdict = check_upload(
+                request, self._jobs_by_id, self.entra.check, self._options, self.store.pairs
+            )
+            recorded = verdict
+            if fault is not None and not fault.takes_effect:
+                recorded = replace(verdict, kept=(), dropped=MappingProxyType({}))
+            self.store.add(_log_entry(now, request_id, recorded, request, fault), recorded.kept)
+        return verdict.reply(request_id)
 
-    def page(self) -> Reply:
-        """The page for people."""
-        return html_reply(200, render(self.jobs, self.store))
+    def _page(self, _request: Request) -> Reply:
+        return html_reply(200, render(self._jobs, self.store))
 
-    def records(self, query: str) -> Reply:
-        """The kept records in memory, of one job or all."""
-        asked = parse_qs(query).get("jobid")
-        jobs = self.jobs
+    def _records(self, request: Request) -> Reply:
+        """The records in memory, of one job or of all."""
+        asked = parse_qs(request.query).get("jobid")
+        jobs = self._jobs
         if asked is not None:
             jobs = tuple(job for job in jobs if job.job_id.lower() == asked[0].lower())
             if not jobs:
@@ -117,29 +121,33 @@ class Service:
             },
         )
 
-    def uploads(self) -> Reply:
-        """Every upload, as a status log."""
+    def _uploads(self, _request: Request) -> Reply:
         return json_reply(200, [upload.to_json() for upload in self.store.uploads])
 
-    def control(self, method: str, content_type: str | None, body: bytes) -> Reply:
+    def _control(self, request: Request, _fault: Fault | None) -> Reply:
         """Set (POST), clear (DELETE) or show (GET) the faults that wait."""
-        if method == "POST":
-            # A page of another site can send a form here, but not JSON without asking first.
-            if (content_type or "").partition(";")[0].strip().lower() != "application/json":
+        if request.method == "POST":
+            # A page of another site can send a form here, but JSON only with our consent (CORS).
+            if (
+                request.headers.get("content-type", "").partition(";")[0].strip().lower()
+                != "application/json"
+            ):
                 return error_reply(415, "not_json", "the Content-Type must be application/json")
             try:
-                set_faults(self.faults, body)
+                set_faults(self.faults, request.body or b"")
             except ValueError as error:
                 return error_reply(400, "fault_not_possible", str(error))
-        elif method == "DELETE":
+        elif request.method == "DELETE":
             self.faults.clear()
         return json_reply(200, faults_to_json(self.faults))
 
 
-def _record(now: datetime, request_id: str, verdict: Verdict, signal: Signal, fault: Fault | None) -> Upload:
-    if signal.body is None and (fault is None or fault.early_status is None):
+def _log_entry(
+    now: datetime, request_id: str, verdict: Verdict, request: Request, fault: Fault | None
+) -> Upload:
+    if request.body is None and (fault is None or fault.early_status is None):
         status = None  # the client went away in the middle of its body
-    elif fault is not None and fault.way is not None:
+    elif fault is not None and fault.kind is not None:
         status = fault.replied_status
     else:
         status = verdict.status

@@ -1,7 +1,7 @@
-"""What an emulator is told at its start: applications, jobs and options, as frozen values.
+"""The settings of an emulator: applications, jobs and options, as frozen values.
 
 Promised: a value that exists is valid; no secret appears in a repr.
-Not promised: that the real service has any of the limits labelled "undocumented" here.
+Not promised: that the real service has the limits that are labelled "undocumented" here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 DEFAULT_RESOURCE = "https://microsoft.onmicrosoft.com/86dfdabb-5089-4a0c-880a-cfa5a790c5b1"
-"""What Microsoft's scripts ask for (repository m365-compliance-connector-sample-scripts)."""
+"""The resource in Microsoft's scripts (repository m365-compliance-connector-sample-scripts)."""
 
 TimePrecision = Literal["us", "ms", "s"]
 
@@ -31,9 +31,9 @@ class App:
     Args:
         tenant_id: The tenant's GUID or domain name.
         app_id: The application's (client) id, a GUID.
-        secret: The client secret; never shown by repr, page or reply. Empty: it has certificates.
-        certificates: Those registered with the application, PEM; a client may sign with their keys.
-        expired: The secret is right but has expired: tokens are refused with AADSTS7000222.
+        secret: The client secret; no repr, page or reply shows it. Empty: it has certificates only.
+        certificates: Those registered with the application, as PEM; a client may sign with their keys.
+        expired: The secret has expired: tokens are refused with AADSTS7000222.
 
     Raises:
         ValueError: An id does not have its form, or there is neither secret nor certificate.
@@ -46,7 +46,7 @@ class App:
     certificates: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse ids that no Entra tenant could have."""
+        """Refuse ids that Entra cannot have."""
         if not _TENANT.fullmatch(self.tenant_id):
             raise ValueError("App.tenant_id must be a GUID or a domain name")
         if not is_guid(self.app_id):
@@ -63,7 +63,7 @@ class Job:
         job_id: The connector job's id, a GUID.
         app_id: The only application whose tokens may upload to this job.
         name: The connector's name, for the page.
-        columns: The column names a file must have, in any order; None: any header will do.
+        columns: The column names a file must have, in any order; None: any header.
         user_column: The column with the UserPrincipalName; None: the first column whose name,
             without punctuation and case, is "userprincipalname".
         time_column: The column with the event time; None: the column with the most values in
@@ -85,7 +85,7 @@ class Job:
     related_values: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse mappings that could not be saved in the portal."""
+        """Refuse mappings that the portal would not save."""
         if not is_guid(self.job_id):
             raise ValueError("Job.job_id must be a GUID")
         if not is_guid(self.app_id):
@@ -104,23 +104,23 @@ class Job:
 
 @dataclass(frozen=True)
 class Options:
-    """How the emulator decides; "undocumented" marks what no document of Microsoft's says.
+    """The emulator's limits and choices. "Undocumented" marks what Microsoft documents nowhere.
 
     Args:
-        resource: The only resource tokens are given for.
-        max_records: Records one file may have; more is a 413. Documented: 5,000 since 2026-02-03.
-            That the reply to more is a 413 is undocumented.
-        max_bytes: Bytes one file may have; more is a 413. Undocumented: no limit is documented.
-        token_lifetime: Seconds a token is good for. Entra: 60-90 minutes, mostly 3,599.
+        resource: The only resource that tokens are issued for.
+        max_records: Records that a file may have. Documented: 5,000 since 2026-02-03. Undocumented: that the
+            reply to a file with more is a 413.
+        max_bytes: Bytes that a file may have; more is a 413. Undocumented.
+        token_lifetime: Seconds for which a token is valid. Entra: 60-90 minutes, mostly 3,599 seconds.
         refuse_unknown_source_values: Undocumented. Microsoft's page: "the connector fails if the
             column values don't match". True: such a file gets a 400 and nothing of it is kept;
             False: the file gets a 200 and only those records are not saved.
-        time_precision: Undocumented. What the service keeps of an event time, and so which
-            times it takes for the same: "us", "ms" or "s"; the rest is cut off.
+        time_precision: Undocumented. How precisely the service keeps an event time, and so which times it
+            takes for the same: "us", "ms" or "s".
         remember_pairs_across_files: Undocumented. True: a (user, time) pair kept from one file is
             dropped in later files of the same job as well.
-        keep_records: Kept records held in memory for each job; the oldest go first. A directory
-            given to the emulator has them all.
+        keep_records: How many saved records of each job are held in memory; the oldest are dropped first. The
+            emulator's directory, if it has one, has them all.
         idle_timeout: Seconds a connection may be silent before it is closed.
         handshake_timeout: Seconds a TLS handshake may take.
 
@@ -140,7 +140,7 @@ class Options:
     handshake_timeout: float = 5.0
 
     def __post_init__(self) -> None:
-        """Refuse limits under which nothing could ever be uploaded."""
+        """Refuse limits under which nothing could be uploaded."""
         for name in (
             "max_records",
             "max_bytes",

@@ -1,9 +1,8 @@
-"""What the stand-in remembers: every upload, and the records it kept.
+"""The emulator's memory: every upload, and the records that were saved.
 
-Promised: an upload is on record before its reply is sent; records of one job are in the order in
-which they were kept. With a directory, each job's kept records are also appended to
-`records-<job id>.jsonl` (mode 0600), all of them; in memory the oldest go when a cap is reached.
-Not promised: durability. Nothing is synced, and nothing is read back at the start.
+Promised: the records of a job are in the order in which they were saved. With a directory, all of them are
+also appended to `records-<job id>.jsonl` (mode 0600) there; in memory the oldest are dropped when a limit is
+reached. Not promised: durability. Nothing is synced, and nothing is read back at the start.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from irmemulator.event_times import iso_of
+from irmemulator.event_times import format_time
 from irmemulator.file_rules import Pair, Record
 from irmemulator.settings import Job, Options
 
@@ -27,21 +26,21 @@ _UPLOADS_CAP = 100_000
 
 @dataclass(frozen=True)
 class Upload:
-    """One POST to /api/signals and what became of it.
+    """One POST to /api/signals and its outcome.
 
     Attributes:
-        time: When its head was read, UTC.
-        request_id: The id that the reply's `request-id` header has.
-        job_id: The job it named, in lower case; None when it named none that exists.
-        sha256: Of the file's bytes, in hex; None when the body had no readable file.
-        bytes: Of the file; of the body, as far as it was read, when there is no readable file.
-        records_received: Records of the file; 0 when they could not be counted.
-        records_saved: Records kept: what the real connector's status log calls RecordsSaved.
-        dropped: Records not saved, by reason (see `irmemulator.file_rules`).
-        status: The status replied; None when the connection ended without a reply.
-        code: Why the checks refused it, as in the reply's body; None when they did not. A fault
-            does not change it.
-        fault: The fault that spoiled it (`Fault.label`); None when none did.
+        time: When it was checked, UTC.
+        request_id: The `request-id` header of the reply.
+        job_id: The job in its query, in lower case; None if there is no such job.
+        sha256: Of the file's bytes, in hex; None if the body had no readable file.
+        bytes: The size of the file, or of the body as far as it was read if there is no readable file.
+        records_received: Records in the file; 0 if they could not be counted.
+        records_saved: Records kept: RecordsSaved in the real connector's status log.
+        dropped: How many records were not saved, by reason (see `file_rules`).
+        status: The status replied; None if the connection ended without a reply.
+        code: Why the checks refused it, as in the reply's body; None if they did not. A fault does not
+            change it.
+        fault: The fault that spoiled it (`Fault.label`), or None.
     """
 
     time: datetime
@@ -59,7 +58,7 @@ class Upload:
     def to_json(self) -> dict[str, object]:
         """The upload as a line of a status log.
 
-        Of the real log only the name RecordsSaved is documented; the others are the stand-in's.
+        Of the real log only the name RecordsSaved is documented; the others are the emulator's.
         """
         return {
             "UploadTime": self.time.isoformat(timespec="microseconds"),
@@ -77,39 +76,39 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A kept record and the upload that brought it."""
+class KeptRecord:
+    """A saved record and the upload it came with."""
 
     request_id: str
     record: Record
 
     def to_json(self) -> dict[str, object]:
-        """The record as the page's JSON and the JSON lines have it."""
+        """The record as it is in `/records` and in the JSON lines."""
         return {
             "request_id": self.request_id,
             "user": self.record.user,
             "time": self.record.time,
-            "time_kept": iso_of(self.record.instant_us),
+            "time_kept": format_time(self.record.instant_us),
             "source": self.record.source,
             "fields": dict(self.record.fields),
         }
 
 
-class Store:
-    """Uploads and kept records of an emulator. Safe between threads."""
+class UploadStore:
+    """Uploads and saved records of an emulator. Safe between threads."""
 
     def __init__(self, jobs: Iterable[Job], options: Options, directory: Path | None) -> None:
-        """Begin empty.
+        """Start empty.
 
         Args:
-            jobs: The jobs there are.
-            options: For the cap of records in memory and the pairs to remember.
+            jobs: The jobs that exist.
+            options: How many records stay in memory, and whether pairs are remembered.
             directory: Where to append the JSON lines; None: nowhere.
         """
         self._options = options
         self._directory = directory
         self._uploads: deque[Upload] = deque(maxlen=_UPLOADS_CAP)
-        self._kept: dict[str, deque[Kept]] = {
+        self._kept: dict[str, deque[KeptRecord]] = {
             job.job_id.lower(): deque(maxlen=options.keep_records) for job in jobs
         }
         self._saved: dict[str, int] = dict.fromkeys(self._kept, 0)
@@ -117,28 +116,28 @@ class Store:
         self._lock = threading.RLock()
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Hold the store from a look at `pairs` to the `add` that depends on it."""
+    def locked(self) -> Iterator[None]:
+        """Lock the store between reading `pairs` and the `add` that depends on them."""
         with self._lock:
             yield
 
     def pairs(self, job_id: str) -> Collection[Pair]:
-        """The pairs kept from earlier files; empty unless they are to be remembered."""
+        """The pairs saved from earlier files; empty unless the options ask to remember them."""
         return self._pairs[job_id.lower()]
 
     def add(self, upload: Upload, kept: Sequence[Record]) -> None:
-        """Put an upload on record, with the records it brought.
+        """Record an upload and the records it came with.
 
         Raises:
-            RuntimeError: The JSON lines cannot be written; then nothing is on record.
+            RuntimeError: The JSON lines cannot be written; then nothing is recorded.
         """
-        items = [Kept(upload.request_id, record) for record in kept]
+        items = [KeptRecord(upload.request_id, record) for record in kept]
         with self._lock:
             if items and upload.job_id is not None:
                 try:
                     self._append_lines(upload.job_id, items)
                 except OSError as error:
-                    # Not an OSError any more: those are lost clients to the server.
+                    # Not an OSError: to the server that means that the client is gone.
                     raise RuntimeError("the records cannot be written") from error
                 self._kept[upload.job_id].extend(items)
                 self._saved[upload.job_id] += len(items)
@@ -152,8 +151,8 @@ class Store:
         with self._lock:
             return tuple(self._uploads)
 
-    def kept(self, job_id: str) -> tuple[Kept, ...]:
-        """A job's kept records, the oldest first.
+    def kept(self, job_id: str) -> tuple[KeptRecord, ...]:
+        """The saved records of a job that are in memory, the oldest first.
 
         Raises:
             KeyError: There is no such job.
@@ -162,7 +161,7 @@ class Store:
             return tuple(self._kept[job_id.lower()])
 
     def saved(self, job_id: str) -> int:
-        """How many records of a job were kept, those no longer in memory included.
+        """How many records of a job were saved, including those no longer in memory.
 
         Raises:
             KeyError: There is no such job.
@@ -170,7 +169,7 @@ class Store:
         with self._lock:
             return self._saved[job_id.lower()]
 
-    def _append_lines(self, job_id: str, items: Iterable[Kept]) -> None:
+    def _append_lines(self, job_id: str, items: Iterable[KeptRecord]) -> None:
         if self._directory is None:
             return
         path = self._directory / f"records-{job_id}.jsonl"

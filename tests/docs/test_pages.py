@@ -75,7 +75,7 @@ def start(command: str, directory: Path, environment: dict[str, str]) -> tuple[s
     )
     assert process.stdout is not None
     printed = ""
-    while "\nIt ends after " not in printed:
+    while "\nIt stops after " not in printed:
         line = process.stdout.readline()
         assert line, printed
         printed += line

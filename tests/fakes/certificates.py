@@ -1,4 +1,4 @@
-"""Self-signed certificates of a client, as openssl makes them: key and certificate as PEM."""
+"""Self-signed client certificates as openssl makes them: key and certificate as PEM."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 ONE_DAY = datetime.timedelta(days=1)
 
 
-def made(days: float = 365, *, elliptic: bool = False) -> tuple[str, str]:
-    """A key and its certificate, which ends in ``days`` (negative: it has ended)."""
+def self_signed_certificate(days: float = 365, *, elliptic: bool = False) -> tuple[str, str]:
+    """A key and its certificate, which expires in ``days`` (negative: it has expired)."""
     key = ec.generate_private_key(ec.SECP256R1()) if elliptic else rsa.generate_private_key(65_537, 2_048)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "irmexport tests")])
     ends = datetime.datetime.now(datetime.timezone.utc) + days * ONE_DAY

@@ -1,6 +1,6 @@
-"""A keyring's backend that keeps its entries in a file, for tests on machines without a keyring.
+"""A keyring backend that stores its entries in a file, for machines without a keyring.
 
-`keyring` is told of it by PYTHON_KEYRING_BACKEND, the file by IRMEXPORT_TEST_KEYRING.
+PYTHON_KEYRING_BACKEND makes `keyring` use it; IRMEXPORT_TEST_KEYRING names the file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import keyring.errors
 
 
 class FileKeyring(keyring.backend.KeyringBackend):
-    """Entries in a JSON file; a file that says "locked" is a locked keyring."""
+    """Entries in a JSON file. A file whose content is "locked" is a locked keyring."""
 
     priority = 1
 

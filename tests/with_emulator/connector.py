@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from irmcli.emulator.announcement import connection_to
+from irmcli.emulator.connection import connection_to
 from irmcli.emulator.launch import announce, create_emulator
 from irmcore import profile as profiles
 from irmcore.clock import Clock, SystemClock

@@ -23,10 +23,11 @@ from irmcore.delivery import connection as connections
 from irmcore.errors import CredentialError
 from irmcore.http import credentials
 from irmcore.profile import CredentialRef
+from irmemulator.faults import Fault
 from irmemulator.purview_emulator import PurviewEmulator
 from irmemulator.settings import App
 
-from tests.fakes import certificates
+from tests.fakes.certificates import self_signed_certificate
 from tests.fakes.key_vault import HOST, KeyVault
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ IDS = {
 @pytest.fixture(scope="module")
 def pair() -> tuple[str, str]:
     """A client's key and certificate."""
-    return certificates.made()
+    return self_signed_certificate()
 
 
 def private(path: Path, data: str | bytes) -> str:
@@ -97,7 +98,7 @@ def test_a_certificate_that_is_not_registered_is_refused(tmp_path: Path, pair: t
     """Entra's code and what to do are said; nothing of the key is."""
     path = private(tmp_path / "both.pem", pair[0] + pair[1])
     with pytest.raises(Exception, match=r"AADSTS700027.*upload it under Certificates") as caught:
-        token_with("certificate", path, app_with(certificates.made()[1]))
+        token_with("certificate", path, app_with(self_signed_certificate()[1]))
     assert "PRIVATE" not in str(caught.value)
 
 
@@ -130,8 +131,8 @@ def test_every_form_of_a_certificate_file(
 
 def test_what_is_no_certificate_is_refused(tmp_path: Path, pair: tuple[str, str]) -> None:
     """A key alone, another's certificate, an elliptic key, one that ended, a file that others may read."""
-    other = certificates.made()
-    elliptic, ended = certificates.made(elliptic=True), certificates.made(-1)
+    other = self_signed_certificate()
+    elliptic, ended = self_signed_certificate(elliptic=True), self_signed_certificate(-1)
     for text, said in [
         (pair[0], "no certificate with its private key"),
         (pair[0] + other[1], "no certificate with its private key"),
@@ -150,7 +151,7 @@ def test_what_is_no_certificate_is_refused(tmp_path: Path, pair: tuple[str, str]
 def test_a_certificate_that_ends_soon_is_told(tmp_path: Path) -> None:
     """`credential check` says when, and exits with 4; one that lasts exits with 0."""
     for days, code in ((10.5, 4), (300, 0)):
-        place = private(tmp_path / "c.pem", "".join(certificates.made(days)))
+        place = private(tmp_path / "c.pem", "".join(self_signed_certificate(days)))
         done = irmexport("credential", "check", "-p", profile_with(tmp_path, "certificate", place))
         assert done.returncode == code, done.stderr
         assert ("ends in 10 days" in done.stderr) == (code == 4)
@@ -198,13 +199,13 @@ def test_azure_key_vault(tmp_path: Path, vault: KeyVault, name: str, code: int, 
     assert done.returncode == code, done.stdout + done.stderr
     assert said in done.stdout + done.stderr
     assert SECRET not in done.stdout + done.stderr
-    assert vault.asked[0].startswith(f"/secrets/{name}/")
+    assert vault.vault.requests[0].startswith(f"/secrets/{name}/")
 
 
 def test_a_vault_that_refuses_says_what_to_check(tmp_path: Path, vault: KeyVault) -> None:
     """A 403 names the role and the firewall; a vault that cannot be reached names the network."""
     made = profile_with(tmp_path, "key_vault", f"https://{HOST}/secrets/lasting")
-    vault.status = 403
+    vault.faults.until_cleared(Fault("secret", status=403))
     refused = irmexport("credential", "check", "-p", made, **vault.environment())
     assert refused.returncode == 2
     assert "Key Vault Secrets User" in refused.stderr

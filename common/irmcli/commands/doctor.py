@@ -10,7 +10,7 @@ from irmcore.disk import system_disk
 from irmcore.operations import connection_checks
 
 from irmcli import options
-from irmcli.emulator.announcement import connection_to
+from irmcli.emulator.connection import connection_to
 from irmcli.exit_codes import DONE, FAILED
 from irmcli.output import Output
 from irmcli.settings import Settings

@@ -1,4 +1,4 @@
-"""`irmexport emulator`: a local stand-in of the connector, to rehearse with."""
+"""`irmexport emulator`: a local emulator of the connector, to try things without Microsoft's service."""
 
 from __future__ import annotations
 
@@ -21,30 +21,40 @@ from irmcli.settings import Settings
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("irmexport-emulator"),
     show_default=True,
-    help="Where its address, CA, made-up secret and the records it keeps are put.",
+    help="Where it writes its address, its CA, a made-up secret and the records it saves.",
 )
-@click.option("-p", "--profile", "names", multiple=True, help="A profile it has a job for; all shipped ones.")
 @click.option(
-    "--port", type=click.IntRange(0, 65_535), default=8443, show_default=True, help="0: any free port."
+    "-p",
+    "--profile",
+    "names",
+    multiple=True,
+    help="A profile to have a connector for; all shipped ones.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8443,
+    show_default=True,
+    help="0: any free port.",
 )
 @click.option(
     "--lifetime",
     type=click.FloatRange(1, 7 * 86_400),
     default=3600.0,
     show_default=True,
-    help="Seconds after which it ends.",
+    help="Seconds after which it stops.",
 )
 @click.option(
     "--time-precision",
     type=click.Choice(["us", "ms", "s"]),
     default="us",
     show_default=True,
-    help="Undocumented: how finely it tells times apart.",
+    help="How precisely it keeps event times. What Microsoft's service does is undocumented.",
 )
 @click.option(
     "--refuse-unknown-source-values",
     is_flag=True,
-    help="Undocumented: answer 400 instead of saving none of such rows.",
+    help="Refuse a file with an unknown source value instead of dropping the row. Undocumented, too.",
 )
 @click.pass_context
 def command(
@@ -57,28 +67,28 @@ def command(
     time_precision: str,
     refuse_unknown_source_values: bool,
 ) -> None:
-    """Run a local stand-in of the Purview connector over HTTPS, on this machine only, until Ctrl-C."""
+    """Run a local emulator of the Purview connector over HTTPS, on this machine only, until Ctrl-C."""
     output, settings = Output.of(ctx), Settings.of(ctx)
     chosen = [settings.profile(name) for name in names or profiles.shipped_names()]
     options = Options(
         time_precision=time_precision,  # type: ignore[arg-type]
         refuse_unknown_source_values=refuse_unknown_source_values,
     )
-    made = create_emulator(directory, chosen, options, port=port, lifetime=lifetime)
+    emulator = create_emulator(directory, chosen, options, port=port, lifetime=lifetime)
     try:
-        made.start()
+        emulator.start()
     except OSError as error:
         raise ConfigurationError(
-            f"port {port} cannot be used ({error.strerror})",
-            next_step="Give another one with --port; 0 takes any free one.",
+            f"cannot start on port {port}: {error.strerror}",
+            next_step="Choose another one with --port, or let the system choose with --port 0.",
         ) from None
-    with contextlib.ExitStack() as ending:
-        ending.callback(made.stop)
-        announce(directory, made)
-        output.line(f"A stand-in of the Purview connector, not Microsoft's service: {made.url}/")
+    with contextlib.ExitStack() as stack:
+        stack.callback(emulator.stop)
+        announce(directory, emulator)
+        output.line(f"An emulator of the Purview connector, not Microsoft's service: {emulator.url}/")
         for name in names or profiles.shipped_names():
             output.line(f"  irmexport send FILE --profile {name} --emulator {directory}")
-        output.line(f"It ends after {lifetime:,.0f} s, or with Ctrl-C.")
-        output.document({"url": made.url, "directory": str(directory)})
+        output.line(f"It stops after {lifetime:,.0f} s, or when you press Ctrl-C.")
+        output.document({"url": emulator.url, "directory": str(directory)})
         with contextlib.suppress(KeyboardInterrupt):
-            made.wait()
+            emulator.wait()

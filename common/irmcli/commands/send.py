@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from irmcli import options
-from irmcli.emulator.announcement import connection_to
+from irmcli.emulator.connection import connection_to
 from irmcli.exit_codes import DONE, ROWS_REFUSED, worst
 from irmcli.output import Output
 from irmcli.session import delivery_output as delivered

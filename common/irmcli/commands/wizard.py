@@ -10,7 +10,7 @@ from irmcore.errors import ConfigurationError
 from irmcore.profile.model import PLACEHOLDER
 
 from irmcli import options
-from irmcli.emulator.announcement import connection_to
+from irmcli.emulator.connection import connection_to
 from irmcli.output import Output, count
 from irmcli.session import indicator_delay
 from irmcli.session.connector_session import ConnectorSession

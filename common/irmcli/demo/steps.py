@@ -21,7 +21,7 @@ from irmemulator.purview_emulator import PurviewEmulator
 from irmemulator.settings import Options
 
 from irmcli.demo import examples
-from irmcli.emulator.announcement import connection_to
+from irmcli.emulator.connection import connection_to
 from irmcli.emulator.launch import announce, create_emulator
 from irmcli.output import Output, count
 from irmcli.session import input_file as source

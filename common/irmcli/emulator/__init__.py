@@ -1,1 +1,1 @@
-"""The emulator as the command line starts and finds it."""
+"""How the command line starts and finds the emulator of the Purview connector."""

@@ -1,22 +1,22 @@
-"""An emulator with the connectors that profiles need, and the directory that it shares with its users."""
+"""An emulator that has the connectors of profiles, and its announcement for other processes."""
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
 from irmcore.profile import Profile
+from irmemulator.announcement import write_announcement
 from irmemulator.purview_emulator import PurviewEmulator
 from irmemulator.settings import App, Job, Options
 
-from irmcli.emulator.announcement import FILE, id_of
+from irmcli.emulator.connection import ANNOUNCEMENT, id_of
 
 
 def job_of(profile: Profile) -> Job:
-    """The connector that an administrator would have made in the portal for ``profile``."""
+    """The connector that an administrator would create in the portal for ``profile``."""
     source = profile.column("source")
     user, time = profile.column("user"), profile.column("time")
     return Job(
@@ -39,7 +39,10 @@ def create_emulator(
     port: int = 0,
     lifetime: float | None = None,
 ) -> PurviewEmulator:
-    """An emulator with a job for each profile, not started yet; its secret is a file of mode 0600."""
+    """An emulator with a job for each profile, not started yet.
+
+    Its secret is in ``directory``, in a file of mode 0600 that later emulators use again. Raises OSError.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     secret_file = directory / "secret"
     if not secret_file.exists():
@@ -58,6 +61,6 @@ def create_emulator(
 
 
 def announce(directory: Path, running: PurviewEmulator) -> None:
-    """Write where the emulator listens, for `--emulator DIRECTORY`."""
+    """Write the announcement of a running emulator, for `--emulator DIRECTORY`. Raises OSError."""
     description = {**running.describe(), "secret_file": str(directory.absolute() / "secret")}
-    (directory / FILE).write_text(json.dumps(description, indent=1) + "\n")
+    write_announcement(directory / ANNOUNCEMENT, description)

@@ -23,7 +23,7 @@ from irmcore.outbox import Outbox
 from irmcore.profile import Profile
 from irmcore.shaping.readers import Table
 
-from irmcli.emulator.announcement import connection_to
+from irmcli.emulator.connection import connection_to
 from irmcli.exit_codes import DONE, ROWS_REFUSED, code_of, disk_trouble, worst
 from irmcli.output import Output
 from irmcli.session import delivery_output as delivered

@@ -10,7 +10,7 @@ import click
 from irmcore.delivery.connection import Connection
 from irmcore.profile import Profile
 
-from irmcli.emulator.announcement import connection_to
+from irmcli.emulator.connection import connection_to
 from irmcli.settings import Settings
 
 

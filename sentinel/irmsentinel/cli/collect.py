@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,9 @@ _settings = click.option(
     help="The collector's settings; `irmexport sentinel settings` prints a form.",
 )
 _emulator = click.option(
-    "--emulator", type=_FOLDER, help="Talk to the local stand-in that runs with this directory instead."
+    "--emulator",
+    type=_FOLDER,
+    help="Use the local emulator with this directory instead of Microsoft's services.",
 )
 
 
@@ -245,7 +248,9 @@ def health(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
 @click.command("table")
 @click.option("--workspace", help="This Log Analytics workspace (its id).")
 @click.option("--cloud", default="public", show_default=True, help="public, us-government or china.")
-@click.option("--emulator", type=_FOLDER, help="The stand-in of `irmexport sentinel emulator` instead.")
+@click.option(
+    "--emulator", type=_FOLDER, help="Use the emulator of `irmexport sentinel emulator` with this directory."
+)
 @click.pass_context
 def table(ctx: click.Context, *, workspace: str | None, cloud: str, emulator: Path | None) -> None:
     """Say in which shape Compliance_IRM_AuditGeneral_CL is, and what that means for `collect`."""
@@ -266,25 +271,29 @@ def table(ctx: click.Context, *, workspace: str | None, cloud: str, emulator: Pa
 
 @click.command("collector-emulator")
 @click.option("--directory", type=_FOLDER, default=Path("irmexport-collector"), show_default=True)
-@click.option("--alerts", default=20, show_default=True, help="Made-up alerts of the last three days.")
+@click.option("--alerts", default=20, show_default=True, help="Synthetic alerts in the last three days.")
 @click.option("--port", default=0, help="0: any free port.")
-@click.option("--lifetime", default=3600.0, show_default=True, help="Seconds after which it ends.")
+@click.option(
+    "--lifetime",
+    type=click.FloatRange(min=0, min_open=True, max=7 * 86_400),
+    default=3600.0,
+    show_default=True,
+    help="Seconds after which it stops.",
+)
 @click.pass_context
 def emulator_(ctx: click.Context, *, directory: Path, alerts: int, port: int, lifetime: float) -> None:
-    """Run a local stand-in of the Management API and of ingestion, on this machine only."""
+    """Run a local emulator of the Management API and of Logs Ingestion, on this machine only."""
     with extra.needed():
         from irmsentinel.emulators.collector_session import running_emulator
     output = voice.of(ctx)
-    with running_emulator(directory, alerts=alerts, port=port) as running:
-        output.line(f"A stand-in of the Management API and of ingestion, not Microsoft's: {running.url}")
+    with running_emulator(directory, alerts=alerts, port=port, lifetime=lifetime) as running:
+        output.line(f"An emulator of the collector's services, not Microsoft's: {running.url}")
         output.line(
             f"  irmexport sentinel subscribe start -s {directory}/collector.yaml --emulator {directory}"
         )
-        output.line(f"It ends after {lifetime:,.0f} s, or with Ctrl-C.")
-        try:
-            time.sleep(lifetime)
-        except KeyboardInterrupt:
-            return
+        output.line(f"It stops after {lifetime:,.0f} s, or when you press Ctrl-C.")
+        with contextlib.suppress(KeyboardInterrupt):
+            running.wait()
 
 
 COMMANDS = (settings_, subscribe, collect, health, table, emulator_)

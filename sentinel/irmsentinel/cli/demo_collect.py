@@ -53,7 +53,7 @@ def act(output: Voice, place: Path) -> list[tuple[str, bool]]:
         second = station.round(backfill=True)
         output.line("the same once more, with --backfill", "dim")
         collect_command.show(output, second)
-        rows = len(running.rows["Compliance_IRM_AuditGeneral_CL"])
+        rows = len(running.ingestion.rows["Compliance_IRM_AuditGeneral_CL"])
     engine, now = local.open_folder(content.load(), place / "tenant" / "tables")
     with engine:
         found = engine.run(calls.text(content.load().named("IRMAlerts"), {}), now=now)

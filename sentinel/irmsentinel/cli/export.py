@@ -44,7 +44,9 @@ _health = click.option(
     help="Tell IRMExportHealth_CL: a collector's settings file, whose rule for it and identity are used.",
 )
 _health_emulator = click.option(
-    "--health-emulator", type=_FOLDER, help="Tell the stand-in of `sentinel collector-emulator` instead."
+    "--health-emulator",
+    type=_FOLDER,
+    help="Report to the emulator of `sentinel collector-emulator` with this directory.",
 )
 
 
@@ -95,11 +97,17 @@ def list_(ctx: click.Context) -> None:
     help="A Log Analytics workspace's ID; repeatable.",
 )
 @click.option("--local", "folder", type=_FOLDER, help="Read this machine's TABLE.jsonl files instead.")
-@click.option("--query-emulator", type=_FOLDER, help="Read from the local stand-in of the query API instead.")
+@click.option(
+    "--query-emulator",
+    type=_FOLDER,
+    help="Read from the local emulator of the query API with this directory.",
+)
 @click.option("--cloud", default="public", show_default=True, help="public, us-government or china.")
 @click.option("-p", "--profile", "profile", help="Another profile than the aggregation's.")
 @click.option(
-    "--emulator", type=click.Path(file_okay=False), help="Send to the local stand-in of the connector."
+    "--emulator",
+    type=click.Path(file_okay=False),
+    help="Send to the local emulator of the connector with this directory.",
 )
 @click.option("--dry-run", is_flag=True, help="Read and shape, but keep and send nothing.")
 @click.option("--queue-only", is_flag=True, help="Keep the batches; a later drain sends them.")
@@ -195,9 +203,15 @@ def _sources(
 
 @click.command("run")
 @click.option("--config", type=_FILE, envvar="IRMEXPORT_SENTINEL", help="The file that says what to export.")
-@click.option("--query-emulator", type=_FOLDER, help="Read from the local stand-in of the query API instead.")
 @click.option(
-    "--emulator", type=click.Path(file_okay=False), help="Send to the local stand-in of the connector."
+    "--query-emulator",
+    type=_FOLDER,
+    help="Read from the local emulator of the query API with this directory.",
+)
+@click.option(
+    "--emulator",
+    type=click.Path(file_okay=False),
+    help="Send to the local emulator of the connector with this directory.",
 )
 @click.option("--queue-only", is_flag=True, help="Keep the batches; a later drain sends them.")
 @_health
@@ -361,7 +375,11 @@ def _failed(aggregation: str, workspace: str, started: datetime, trouble: IrmErr
 
 @click.command("status")
 @click.option("--config", type=_FILE, envvar="IRMEXPORT_SENTINEL", help="The file that says what to export.")
-@click.option("--emulator", type=click.Path(file_okay=False), help="For the local stand-in of the connector.")
+@click.option(
+    "--emulator",
+    type=click.Path(file_okay=False),
+    help="Use the local emulator of the connector with this directory.",
+)
 @click.pass_context
 def status(ctx: click.Context, *, config: Path | None, emulator: str | None) -> None:
     """Show how far each export of the configuration was read, and when it is due."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def samples_(ctx: click.Context, directory: Path, seed: int, people: int) -> Non
     "--workspace", help="Run on this Log Analytics workspace (its id); the functions must be there."
 )
 @click.option("--cloud", default="public", show_default=True, help="public, us-government or china.")
-@click.option("--emulator", type=_FOLDER, help="With the local stand-in of the query API that runs there.")
+@click.option("--emulator", type=_FOLDER, help="Use the local emulator of the query API with this directory.")
 @click.option("--timespan", help="How far back a query looks, at most.  [default: its own, or 14d]")
 @click.option("--columns", help="Only these columns, separated by commas.")
 @click.pass_context
@@ -110,27 +110,31 @@ def query(
 
 @command.command("emulator")
 @click.option("--directory", type=_FOLDER, default=Path("irmexport-log-analytics"), show_default=True)
-@click.option("--local", "folder", type=_FOLDER, required=True, help="The tables that it answers from.")
+@click.option("--local", "folder", type=_FOLDER, required=True, help="The folder of tables that it queries.")
 @click.option("--port", default=0, help="0: any free port.")
-@click.option("--lifetime", default=3600.0, show_default=True, help="Seconds after which it ends.")
+@click.option(
+    "--lifetime",
+    type=click.FloatRange(min=0, min_open=True, max=7 * 86_400),
+    default=3600.0,
+    show_default=True,
+    help="Seconds after which it stops.",
+)
 @click.pass_context
 def emulator_(ctx: click.Context, directory: Path, folder: Path, port: int, lifetime: float) -> None:
-    """Run a local stand-in of the Log Analytics query API over HTTPS, on this machine only."""
+    """Run a local emulator of the Log Analytics query API over HTTPS, on this machine only."""
     with extra.needed():
         from irmsentinel.emulators.query_api import Options, QueryApiEmulator
         from irmsentinel.kql import local
     output = voice.of(ctx)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine, now = local.open_folder(content.load(), folder)
-    with engine, QueryApiEmulator(engine, Options(_A_WORKSPACE, now), directory, port=port) as running:
-        running.announce(directory)
-        output.line(f"A stand-in of the Log Analytics query API, not Microsoft's service: {running.url}/v1")
+    options = Options(_A_WORKSPACE, now)
+    with engine, QueryApiEmulator(engine, options, directory, port=port, lifetime=lifetime) as running:
+        running.announce()
+        output.line(f"An emulator of the Log Analytics query API, not Microsoft's service: {running.url}/v1")
         output.line(f"  irmexport sentinel query IRMAlerts --emulator {directory}")
-        output.line(f"It ends after {lifetime:,.0f} s, or with Ctrl-C.")
-        try:
-            time.sleep(lifetime)
-        except KeyboardInterrupt:
-            return
+        output.line(f"It stops after {lifetime:,.0f} s, or when you press Ctrl-C.")
+        with contextlib.suppress(KeyboardInterrupt):
+            running.wait()
 
 
 @command.command("template")

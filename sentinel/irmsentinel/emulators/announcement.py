@@ -1,28 +1,28 @@
-"""Where a stand-in that runs on this machine is to be found: the file that it has left in its folder."""
+"""Find the emulator that was announced in a directory, for `--emulator DIRECTORY`."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from irmcore.errors import ConfigurationError
+from irmemulator.announcement import NotAnnouncedError, read_announcement
 
-#: The file of the collector's stand-in.
-COLLECTOR = "collector-emulator.json"
+#: The announcement of the emulator of the query API, and of the services that the collector calls.
+QUERY_API = "api.json"
+COLLECTOR_SERVICES = "collector-emulator.json"
 
 
-def read(directory: Path, file: str, start: str) -> dict[str, Any]:
-    """What a stand-in says of itself in ``directory``; ``start`` is the command that would start one.
+def find_emulator(directory: Path, file: str, start: str) -> dict[str, Any]:
+    """The announcement ``file`` in ``directory``; ``start`` is the command that starts such an emulator.
 
     Raises ConfigurationError.
     """
     try:
-        described: dict[str, Any] = json.loads((directory / file).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_announcement(directory / file)
+    except NotAnnouncedError:
         raise ConfigurationError(
-            "no stand-in has announced itself here",
+            "no emulator was announced in this directory",
             where=str(directory),
-            next_step=f"Start one: {start}",
+            next_step=f"Start one in another window: {start}",
         ) from None
-    return described

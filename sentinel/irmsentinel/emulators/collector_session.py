@@ -1,4 +1,4 @@
-"""The collector's stand-in with made-up alerts in it, and settings that lead there."""
+"""An emulator of the collector's services with synthetic alerts, and collector settings that lead to it."""
 
 from __future__ import annotations
 
@@ -17,51 +17,57 @@ from irmsentinel.collector.settings import Collecting
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import transforms
 from irmsentinel.content.transforms import Transform
-from irmsentinel.emulators import announcement as announced
+from irmsentinel.emulators.announcement import COLLECTOR_SERVICES, find_emulator
 from irmsentinel.emulators.synthetic_records import blobs_of_three_days
 
 if TYPE_CHECKING:
-    from irmsentinel.emulators.management_api import CollectorServicesEmulator
+    from irmsentinel.emulators.collector_services import CollectorServicesEmulator
 
 TENANT = "11111111-2222-4333-8444-555555555555"
 APP = "66666666-7777-4888-8999-aaaaaaaaaaaa"
-#: Each table's rule at the stand-in: made-up immutable ids.
+#: The made-up immutable ID of each table's rule.
 RULES = {"Compliance_IRM_AuditGeneral_CL": f"dcr-{'1' * 32}", "IRMExportHealth_CL": f"dcr-{'2' * 32}"}
 
 
 def transforms_by_rule() -> dict[str, Transform]:
-    """The rules of the template, by the stand-in's made-up ids."""
+    """The template's transformations, by the made-up rule IDs."""
     return {RULES[one.table.name]: one for one in transforms.load(content.root())}
 
 
 @contextmanager
 def running_emulator(
-    directory: Path, *, alerts: int, port: int = 0, subscribed: bool = False
+    directory: Path,
+    *,
+    alerts: int,
+    port: int = 0,
+    lifetime: float | None = None,
+    subscribed: bool = False,
 ) -> Iterator[CollectorServicesEmulator]:
-    """A running stand-in that has ``alerts``, announced in ``directory`` with settings that fit it."""
-    # Loaded here, with the KQL engine: who only wants the settings would wait half a second for it.
-    from irmsentinel.emulators.management_api import CollectorServicesEmulator, Options  # noqa: PLC0415
+    """A running emulator with synthetic alerts, announced in ``directory`` with settings that lead to it."""
+    # Imported here because it loads the KQL engine, which takes half a second and which settings do not need.
+    from irmsentinel.emulators.collector_options import Options  # noqa: PLC0415
+    from irmsentinel.emulators.collector_services import CollectorServicesEmulator  # noqa: PLC0415
 
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    options = Options(TENANT, APP, transforms_by_rule())
     with CollectorServicesEmulator(
-        Options(TENANT, APP, transforms_by_rule()), directory, port=port, subscribed=subscribed
+        options, directory, port=port, lifetime=lifetime, subscribed=subscribed
     ) as running:
         for created, records in blobs_of_three_days(time.time(), alerts, TENANT):
-            running.add(created, records)
+            running.feed.add(created, records)
         running.announce()
         (directory / "collector.yaml").write_text(settings_text(), encoding="utf-8")
         yield running
 
 
 def settings_text() -> str:
-    """Settings for the stand-in; the secret is where ``announce`` has put it."""
+    """Settings that fit the emulator. `use_emulator` replaces the credential and the endpoint."""
     return "\n".join(
         [
-            "# For the stand-in: its made-up tenant, app and rules.",
+            "# Settings for the emulator: its made-up tenant, application and rules.",
             f"tenant_id: {TENANT}",
             f"app_id: {APP}",
             "credential: {env: NOT_USED}",
-            "endpoint: https://stand-in.ingest.monitor.azure.com",
+            "endpoint: https://emulator.ingest.monitor.azure.com",
             f"rule_id: {RULES['Compliance_IRM_AuditGeneral_CL']}",
             f"health_rule_id: {RULES['IRMExportHealth_CL']}",
             "",
@@ -70,13 +76,12 @@ def settings_text() -> str:
 
 
 def use_emulator(settings: Collecting, directory: Path) -> Collecting:
-    """``settings`` with the stand-in that was announced in ``directory``. Raises ConfigurationError."""
-    at = announced.read(
-        directory, announced.COLLECTOR, f"irmexport sentinel collector-emulator --directory {directory}"
-    )
+    """``settings`` with the emulator that was announced in ``directory``. Raises ConfigurationError."""
+    start = f"irmexport sentinel collector-emulator --directory {directory}"
+    at = find_emulator(directory, COLLECTOR_SERVICES, start)
     return collector_settings.at_emulator(settings, at["url"], at["ca_file"], at["secret_file"])
 
 
 def read_secret(place: CredentialRef) -> Credential:
-    """The stand-in's secret, which lies in a file. Raises CredentialError."""
+    """The emulator's secret, which is in a file. Raises CredentialError."""
     return credentials.read(place.kind, place.name, {})

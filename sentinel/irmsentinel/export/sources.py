@@ -17,7 +17,7 @@ from irmsentinel.azure.bounded_transport import BoundedTransport
 from irmsentinel.azure.identity import Identity
 from irmsentinel.azure.workspace import DEADLINE, HOSTS, Workspace
 from irmsentinel.content.artefacts import Content
-from irmsentinel.emulators import announcement as announced
+from irmsentinel.emulators.announcement import QUERY_API, find_emulator
 from irmsentinel.kql import local
 from irmsentinel.kql.engine import Engine
 from irmsentinel.kql.result import Result
@@ -56,9 +56,8 @@ def emulated_workspace(
 
     `deadlines` in seconds: for a request to the login host, and for a query. Raises ConfigurationError.
     """
-    at = announced.read(
-        directory, "api.json", f"irmexport sentinel emulator --directory {directory} --local DIR"
-    )
+    start = f"irmexport sentinel emulator --directory {directory} --local DIR"
+    at = find_emulator(directory, QUERY_API, start)
 
     def credential() -> TokenCredential:
         return ClientSecretCredential(

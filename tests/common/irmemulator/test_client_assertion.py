@@ -11,9 +11,9 @@ import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from irmemulator.client_assertion import fault
+from irmemulator.client_assertion import find_problem
 
-from tests.fakes import certificates
+from tests.fakes.certificates import self_signed_certificate
 
 APP = "22222222-2222-4222-8222-222222222222"
 PATH = "/tenant/oauth2/v2.0/token"
@@ -23,7 +23,7 @@ KIND = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 @pytest.fixture(scope="module")
 def mine() -> tuple[str, str]:
     """The application's key and certificate."""
-    return certificates.made()
+    return self_signed_certificate()
 
 
 def proof(key: str, certificate: str, *, algorithm: str = "PS256", drop: str = "", **claims: Any) -> str:
@@ -39,7 +39,7 @@ def proof(key: str, certificate: str, *, algorithm: str = "PS256", drop: str = "
 
 def found(text: str, certificate: str, kind: str = KIND) -> int | None:
     """The code of what is wrong with a proof."""
-    wrong = fault(text, kind, app_id=APP, token_path=PATH, certificates=[certificate])
+    wrong = find_problem(text, kind, app_id=APP, token_path=PATH, certificates=[certificate])
     return wrong[0] if wrong else None
 
 
@@ -69,14 +69,14 @@ def test_a_wrong_claim_has_its_code(mine: tuple[str, str], change: dict[str, Any
 
 def test_another_certificate_is_not_taken(mine: tuple[str, str]) -> None:
     """Not one that is not registered, and not another's key under the registered one's name."""
-    other = certificates.made()
+    other = self_signed_certificate()
     assert found(proof(*other), mine[1]) == 700027
     assert found(proof(other[0], mine[1]), mine[1]) == 700027
 
 
 def test_a_certificate_that_has_ended_is_not_taken() -> None:
     """The registered certificate's own validity counts."""
-    old = certificates.made(-1)
+    old = self_signed_certificate(-1)
     assert found(proof(*old), old[1]) == 1000502
 
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 from irmemulator.fault_control import faults_to_json, pending_from_json, set_faults
-from irmemulator.faults import Fault, Faults, Pending
+from irmemulator.fault_queue import Faults, Pending
+from irmemulator.faults import Fault
 
 from tests.common.irmemulator.client import Client
 

@@ -1,11 +1,13 @@
+"""Which faults can be set, and the reply of each."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
-from threading import Thread
 from typing import Any
 
 import pytest
-from irmemulator.faults import Endpoint, Fault, Faults
+from irmemulator.fault_queue import Faults
+from irmemulator.faults import Fault
 
 
 @pytest.mark.parametrize(
@@ -36,12 +38,13 @@ from irmemulator.faults import Endpoint, Fault, Faults
         ({"status": 500, "body": "\ud800"}, "surrogates"),
         ({"delay": 1, "keep": True}, "keep goes with"),
         ({"reset_before_last_byte": True, "keep": True}, "keep goes with"),
+        ({"status": 500, "matching": "("}, "regular expression"),
     ],
 )
 def test_faults_refused(fields: dict[str, Any], words: str) -> None:
-    """A fault that could not be carried out does not come to be."""
+    """A fault that cannot be carried out cannot be set."""
     with pytest.raises(ValueError, match=words):
-        Fault(**fields)
+        Faults().next(Fault(**fields))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,7 @@ def test_faults_refused(fields: dict[str, Any], words: str) -> None:
 )
 def test_what_a_fault_keeps(fields: dict[str, Any], keeps: bool) -> None:  # noqa: FBT001 - expected
     """Records are kept if the true reply comes, or after the last byte, or when told so."""
-    assert Fault(**fields).keeps_records is keeps
+    assert Fault(**fields).takes_effect is keeps
 
 
 @pytest.mark.parametrize(
@@ -107,65 +110,3 @@ def test_a_faults_headers_take_the_place_of_others() -> None:
     assert reply is not None
     assert reply.headers == (("content-type", "text/html"),)
     assert reply.body == b"<p>"
-
-
-def statuses(faults: Faults, on: Endpoint, requests: int) -> list[int | None]:
-    """The statuses of the faults that so many requests take."""
-    taken = [faults.take(on) for _ in range(requests)]
-    return [None if fault is None else fault.status for fault in taken]
-
-
-def test_faults_are_taken_in_order() -> None:
-    """Faults spoil the next requests of their endpoint, in order, and no more."""
-    faults = Faults()
-    faults.next(Fault(status=500), 2)
-    faults.next(Fault(on="token", status=429))
-    faults.next(Fault(status=503))
-    assert statuses(faults, "upload", 5) == [500, 500, 503, None, None]
-    assert statuses(faults, "token", 2) == [429, None]
-    assert (faults.pending, faults.taken) == ((), 4)
-
-
-def test_a_standing_fault_waits_behind_the_others() -> None:
-    """A fault until cleared spoils what the counted ones leave."""
-    faults = Faults()
-    faults.until_cleared(Fault(status=500))
-    faults.next(Fault(status=429))
-    assert statuses(faults, "upload", 3) == [429, 500, 500]
-    faults.until_cleared(Fault(status=502))
-    assert statuses(faults, "upload", 1) == [502]
-    assert [(pending.fault.status, pending.count) for pending in faults.pending] == [(502, None)]
-
-
-def test_faults_are_cleared() -> None:
-    """Clearing takes the faults of one endpoint, or all."""
-    faults = Faults()
-    for fault in (Fault(status=500), Fault(on="token", status=500)):
-        faults.next(fault)
-        faults.until_cleared(fault)
-    faults.clear("upload")
-    assert {pending.fault.on for pending in faults.pending} == {"token"}
-    faults.clear()
-    assert faults.pending == ()
-
-
-@pytest.mark.parametrize("count", [0, -1])
-def test_a_count_is_at_least_one(count: int) -> None:
-    """A fault for no request is refused."""
-    with pytest.raises(ValueError, match="at least 1"):
-        Faults().next(Fault(status=500), count)
-
-
-def test_threads_share_no_fault() -> None:
-    """Each counted fault spoils exactly one request, also when many come at once."""
-    faults = Faults()
-    taken: list[Fault | None] = []
-    faults.next(Fault(status=500), 500)
-    workers = [
-        Thread(target=lambda: taken.extend(faults.take("upload") for _ in range(200))) for _ in range(4)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert sum(fault is not None for fault in taken) == 500

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from irmemulator.file_rules import Judgement, Refusal, judge, read_table
+from irmemulator.file_rules import Outcome, Refusal, apply_rules, read_table
 from irmemulator.settings import Job, Options
 
 JOB = Job("55555555-5555-4555-8555-555555555555", "22222222-2222-4222-8222-222222222222", "Any header")
@@ -35,18 +35,18 @@ bradh@contoso.com,Dropbox - Anomalous file copy activity,Medium,5,\
 """
 
 
-def outcome(file: str | bytes, job: Job = JOB, **options: object) -> Judgement | Refusal:
+def outcome(file: str | bytes, job: Job = JOB, **options: object) -> Outcome | Refusal:
     """What the rules make of a file."""
     table = read_table(file.encode() if isinstance(file, str) else file)
     if isinstance(table, Refusal):
         return table
-    return judge(table, job, replace(Options(), **options))  # type: ignore[arg-type]
+    return apply_rules(table, job, replace(Options(), **options))  # type: ignore[arg-type]
 
 
-def kept(file: str | bytes, job: Job = JOB, **options: object) -> Judgement:
+def kept(file: str | bytes, job: Job = JOB, **options: object) -> Outcome:
     """The judgement of a file that is not refused."""
     judgement = outcome(file, job, **options)
-    assert isinstance(judgement, Judgement), judgement
+    assert isinstance(judgement, Outcome), judgement
     assert judgement.received == len(judgement.kept) + sum(judgement.dropped.values())
     return judgement
 
@@ -227,13 +227,13 @@ def test_pairs_of_earlier_files_count_only_with_the_option() -> None:
     """A pair kept from an earlier file is dropped only if the emulator is told to remember."""
     table = read_table(b"User,Time,App\na@x,2023-04-24T05:52:56Z,Dropbox\n")
     assert not isinstance(table, Refusal)
-    first = judge(table, MAPPED, Options())
-    assert isinstance(first, Judgement)
+    first = apply_rules(table, MAPPED, Options())
+    assert isinstance(first, Outcome)
     known = {record.pair for record in first.kept}
-    forgetful = judge(table, MAPPED, Options(), known)
-    remembering = judge(table, MAPPED, Options(remember_pairs_across_files=True), known)
-    assert isinstance(forgetful, Judgement)
-    assert isinstance(remembering, Judgement)
+    forgetful = apply_rules(table, MAPPED, Options(), known)
+    remembering = apply_rules(table, MAPPED, Options(remember_pairs_across_files=True), known)
+    assert isinstance(forgetful, Outcome)
+    assert isinstance(remembering, Outcome)
     assert (len(forgetful.kept), dict(forgetful.dropped)) == (1, {})
     assert (len(remembering.kept), dict(remembering.dropped)) == (0, {"pair_in_earlier_file": 1})
 

@@ -33,7 +33,7 @@ class Outline(HTMLParser):
 
 
 def test_the_page_tells_what_was_kept(client: Client) -> None:
-    """The page says that it is a stand-in, RecordsSaved, and the kept records."""
+    """The page says that it is an emulator, and shows RecordsSaved and the saved records."""
     client.upload(TWO_ROWS + TWO_ROWS.splitlines()[1] + "\n")
     client.upload("x", replace(JOB, job_id="99999999-9999-4999-8999-999999999999"))
     client.emulator.faults.next(Fault(status=503))
@@ -41,12 +41,12 @@ def test_the_page_tells_what_was_kept(client: Client) -> None:
     reply = client.get("/")
     assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
     for words in (
-        "<h1>Stand-in of the Insider Risk Indicators connector</h1>",
+        "<h1>Emulator of the Insider Risk Indicators connector</h1>",
         "not Microsoft's service",
         "RecordsSaved 2",
         "1 pair_repeated",
         "sarad@contoso.com",
-        "Uploads that named no known job",
+        "Uploads without a known job",
         "job_unknown",
         "<td>503</td>",
     ):

@@ -254,9 +254,8 @@ def test_it_prints_nothing(capfd: pytest.CaptureFixture[str], client: Client) ->
 
 def test_it_imports_nothing_of_ours() -> None:
     """The package loads without the core and without requests and msal."""
-    code = (
-        "import sys, irmemulator; print(sorted({'irmcore', 'irmcli', 'requests', 'msal'} & set(sys.modules)))"
-    )
+    others = "{'irmcore', 'irmcli', 'irmsentinel', 'requests', 'msal'}"
+    code = f"import sys, irmemulator.purview_emulator; print(sorted({others} & set(sys.modules)))"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -17,12 +17,13 @@ from irmcore.errors import AddressRefused, DamageError
 from irmcore.http.outcome import Failure, Reply
 from irmcore.http.upload import Upload
 from irmcore.outbox import Outbox
+from irmemulator.faults import Fault
 from irmsentinel.azure import ingestion, payloads
 from irmsentinel.azure.ingestion import IngestionTransport
 from irmsentinel.azure.payloads import arrays, split
 from irmsentinel.azure.target import checked_endpoint, load_target, save_target
+from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import read_secret
-from irmsentinel.emulators.management_api import Fault
 
 from tests.sentinel.irmsentinel.collector.collecting import TABLE, Rig
 
@@ -121,7 +122,7 @@ def test_a_payload_goes_out_as_it_is_compressed_and_in_one_call(rig: Rig) -> Non
     assert isinstance(answer, Reply)
     assert (answer.status, committed) == (204, 1)
     assert answer.request_id
-    sent = [request for request in rig.emulator.asked if "/streams/" in request.path]
+    sent = [request for request in rig.emulator.requests if "/streams/" in request.path]
     assert [gzip.decompress(request.body) for request in sent] == [payload]
     assert sent[0].headers["content-encoding"] == "gzip"
     assert rig.ids() == ["1"]
@@ -144,15 +145,17 @@ def test_what_the_service_answers_is_told_as_it_is(rig: Rig) -> None:
         "another's token": 401,
     }
     assert answers["unknown stream"].text.startswith("InvalidStream: ")
-    rig.emulator.fail(Fault("upload", 429, headers={"Retry-After": "17"}))
+    rig.emulator.faults.next(azure_fault("upload", 429, headers={"Retry-After": "17"}))
     assert post(rig, b"[]")[0].wait == 17.0
-    rig.emulator.fail(Fault("upload", 200, body=b"<html>", headers={"Content-Type": "text/html"}))
+    rig.emulator.faults.next(
+        azure_fault("upload", 200, body=b"<html>", headers={"Content-Type": "text/html"})
+    )
     assert post(rig, b"[]")[0].page
 
 
 def test_a_redirect_is_not_followed(rig: Rig) -> None:
     """It would carry token and rows elsewhere."""
-    rig.emulator.fail(Fault("upload", 307, headers={"Location": f"{rig.emulator.url}/other"}))
+    rig.emulator.faults.next(azure_fault("upload", 307, headers={"Location": f"{rig.emulator.url}/other"}))
     answer, _ = post(rig, b"[]")
     assert answer.status == 307
     assert rig.emulator.count("/other") == 0
@@ -164,7 +167,7 @@ def test_no_answer_is_in_doubt_only_after_something_was_sent(rig: Rig, tmp_path:
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(str(other))
     assert post(rig, b"[]", ca_file=str(other))[0] == Failure("tls", committed=False)
-    rig.emulator.fail(Fault("upload", cut=True, after=True))
+    rig.emulator.faults.next(Fault("upload", close_without_reply=True, keep=True))
     assert post(rig, b'[{"RecordId":"1"}]')[0] == Failure("reset", committed=True)
     assert rig.ids() == ["1"]
 
@@ -222,7 +225,7 @@ def test_the_stand_in_does_as_the_rule_says(rig: Rig) -> None:
     """Undeclared columns are dropped, values cut at 64 KB, TimeGenerated set: what rows are held to."""
     row = {"RecordId": "1", "NoColumn": "x", "Comments": "y" * 70_000, "AlertLinks": [{"a": 1}]}
     post(rig, json.dumps([row]).encode())
-    (kept,) = rig.emulator.rows[TABLE]
+    (kept,) = rig.emulator.ingestion.rows[TABLE]
     assert "NoColumn" not in kept
     assert len(kept["Comments"]) == 65_536
     assert kept["AlertLinks"] == [{"a": 1}]

@@ -1,4 +1,4 @@
-"""The clouds, where a query goes and where it signs in; and answers that a stand-in would not give."""
+"""The clouds, where a query goes and where it signs in; and answers that the query API would not give."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 from azure.core.credentials import AccessToken
 from irmcore.errors import WaitError
+from irmemulator.fault_queue import Faults
+from irmemulator.faults import Fault
+from irmemulator.http_messages import Reply, Request, error_reply, html_reply, json_reply
+from irmemulator.loopback_server import LoopbackServer
+from irmemulator.routing import Route
 from irmsentinel.azure import workspace
 from irmsentinel.azure.identity import AUTHORITIES
 from irmsentinel.azure.query_errors import TooMuch
 from irmsentinel.azure.workspace import Workspace
 from irmsentinel.content.artefacts import Column
-from irmsentinel.emulators.loopback import Loopback, Request, Response
 from irmsentinel.export.rows import table
 from irmsentinel.kql.result import Result
 
@@ -30,17 +34,34 @@ class SignedIn:
         return AccessToken("made-up", int(time.time()) + 3600)
 
 
-def asked(directory: Path, answer: Response, *, timespan: timedelta | None = None) -> tuple[Result, Request]:
-    """What a workspace makes of an answer, and the request that it made."""
-    requests: list[Request] = []
+class OneReply:
+    """A service that gives every request the same reply, and remembers the requests."""
 
-    def serve(request: Request) -> Response:
-        requests.append(request)
-        return answer
+    refuse = staticmethod(error_reply)
 
-    with Loopback(serve, directory) as running:
+    def __init__(self, reply: Reply) -> None:
+        self.faults = Faults(("query",))
+        self.requests: list[Request] = []
+        self._reply = reply
+
+    def route(self, _head: Request) -> Route:
+        return Route("query", self._answer)
+
+    def _answer(self, request: Request, _fault: Fault | None) -> Reply:
+        self.requests.append(request)
+        return self._reply
+
+
+def asked(
+    directory: Path, reply: Reply, *, timespan: timedelta | None = None, fault: Fault | None = None
+) -> tuple[Result, Request]:
+    """What a workspace makes of a reply, and the request that it sent."""
+    service = OneReply(reply)
+    if fault is not None:
+        service.faults.next(fault)
+    with LoopbackServer(service, directory=directory) as running:
         there = Workspace("name", SignedIn(), f"{running.url}/v1", str(running.ca_file))
-        return there.query("T", timespan=timespan), requests[0]
+        return there.query("T", timespan=timespan), service.requests[0]
 
 
 def document(rows: list[list[Any]], **more: Any) -> dict[str, Any]:
@@ -60,7 +81,7 @@ def test_every_cloud_signs_in_where_it_queries() -> None:
 
 def test_the_request_is_as_azure_documents_it(tmp_path: Path) -> None:
     """Path, token, the ten minutes that the service may take, the query and its time span."""
-    _, request = asked(tmp_path, Response(200, document([])), timespan=timedelta(hours=1))
+    _, request = asked(tmp_path, json_reply(200, document([])), timespan=timedelta(hours=1))
     assert (request.method, request.path) == ("POST", "/v1/workspaces/name/query")
     assert request.headers["authorization"] == "Bearer made-up"
     assert request.headers["prefer"] == "wait=600"
@@ -69,7 +90,7 @@ def test_the_request_is_as_azure_documents_it(tmp_path: Path) -> None:
 
 def test_values_are_as_the_answer_has_them(tmp_path: Path) -> None:
     """Null is no value and no text; what is one character beyond ASCII stays so."""
-    result, _ = asked(tmp_path, Response(200, document([["Zoë", None], ["", "0-1"]])))
+    result, _ = asked(tmp_path, json_reply(200, document([["Zoë", None], ["", "0-1"]])))
     assert result.columns == (Column("Name", "string"), Column("Id", "guid"))
     assert [row.values for row in table(result).rows] == [("Zoë", ""), ("", "0-1")]
 
@@ -77,18 +98,18 @@ def test_values_are_as_the_answer_has_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        Response(200, b"<html>sign in to the proxy</html>", {"Content-Type": "text/html"}),
-        Response(200, b'{"tables": [{"columns": [], "rows": [', {}),
-        Response(200, []),
-        Response(200, {}),
-        Response(200, {"tables": []}),
-        Response(200, {"tables": [{"name": "PrimaryResult", "columns": COLUMNS}]}),
-        Response(200, document([["a", "b"], ["a"]])),
-        Response(200, document([["a", "b"], ["a", "b", "c"]])),
-        Response(502, b"<html>bad gateway</html>", {"Content-Type": "text/html"}),
+        html_reply(200, "<html>sign in to the proxy</html>"),
+        Reply(200, body=b'{"tables": [{"columns": [], "rows": ['),
+        json_reply(200, []),
+        json_reply(200, {}),
+        json_reply(200, {"tables": []}),
+        json_reply(200, {"tables": [{"name": "PrimaryResult", "columns": COLUMNS}]}),
+        json_reply(200, document([["a", "b"], ["a"]])),
+        json_reply(200, document([["a", "b"], ["a", "b", "c"]])),
+        html_reply(502, "<html>bad gateway</html>"),
     ],
 )
-def test_what_is_no_result_is_never_used(tmp_path: Path, answer: Response) -> None:
+def test_what_is_no_result_is_never_used(tmp_path: Path, answer: Reply) -> None:
     """A proxy's page, a document that breaks off, a row of another width: told, to be asked again."""
     with pytest.raises(WaitError, match=r"did not answer the query|does not come from Log Analytics"):
         asked(tmp_path, answer)
@@ -98,11 +119,10 @@ def test_what_is_no_result_is_never_used(tmp_path: Path, answer: Response) -> No
 def test_a_result_with_any_error_is_a_part(tmp_path: Path, error: object) -> None:
     """However the error looks."""
     with pytest.raises(TooMuch, match="only partial"):
-        asked(tmp_path, Response(200, document([["a", "b"]], error=error)))
+        asked(tmp_path, json_reply(200, document([["a", "b"]], error=error)))
 
 
-def test_an_answer_that_is_cut_off_on_its_way_is_told(tmp_path: Path) -> None:
-    """The connection ends before the length that was announced."""
-    cut = Response(200, b'{"tables": []}', {"Content-Length": "500"}, cut=True)
+def test_a_connection_that_ends_without_a_reply_is_reported(tmp_path: Path) -> None:
+    """The error says that the service cannot be reached."""
     with pytest.raises(WaitError, match="cannot be reached"):
-        asked(tmp_path, cut)
+        asked(tmp_path, Reply(200), fault=Fault("query", close_without_reply=True))

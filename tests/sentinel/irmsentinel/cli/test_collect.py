@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import settings_text
-from irmsentinel.emulators.management_api import Fault
 
 from tests.sentinel.irmsentinel.collector.collecting import HOUR, Rig
 
@@ -132,11 +132,11 @@ def test_a_made_up_table_of_the_query_stand_in_is_ready(tmp_path: Path) -> None:
 def test_drain_sends_what_waits_for_a_table_and_names_a_destination_it_does_not_know(rig: Rig) -> None:
     """The outbox says which kind of destination it is for; how to send there is found by that."""
     rig.alert(HOUR)
-    rig.emulator.fail(Fault("upload", 403, times=9))
+    rig.emulator.faults.next(azure_fault("upload", 403), 9)
     station = rig.station()
     station.round()
     drain = [IRMEXPORT, "--outbox", rig.root, "drain"]
-    rig.emulator.recover()
+    rig.emulator.faults.clear()
     subprocess.run([*drain[:3], "resume"], check=True, timeout=100)
     done = subprocess.run(drain, capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stdout.count("Upload Successful")) == (0, 2), done.stdout + done.stderr
@@ -151,10 +151,10 @@ def test_drain_sends_what_waits_for_a_table_and_names_a_destination_it_does_not_
 def test_a_secret_in_the_systems_keyring_signs_in_too(rig: Rig, tmp_path: Path) -> None:
     """What the command line can read for a connector it can read for a workspace."""
     rig.alert(HOUR)
-    rig.emulator.fail(Fault("upload", 503, times=9))
+    rig.emulator.faults.next(azure_fault("upload", 503), 9)
     station = rig.station()
     station.round()
-    rig.emulator.recover()
+    rig.emulator.faults.clear()
     (tmp_path / "entries.json").write_text(json.dumps({"irm collector": rig.emulator.secret}))
     environment = {
         **os.environ,
@@ -181,7 +181,7 @@ def test_a_secret_in_the_systems_keyring_signs_in_too(rig: Rig, tmp_path: Path) 
 def test_heartbeats_that_wait_are_not_called_written(rig: Rig) -> None:
     """While the workspace is away `health` says that they wait, and exits with 1."""
     rig.alert(HOUR)
-    rig.emulator.fail(Fault("upload", 503, times=99))
+    rig.emulator.faults.next(azure_fault("upload", 503), 99)
     rig.station().round()
     (rig.emulator.directory / "collector.yaml").write_text(settings_text())
     at = ["-s", rig.emulator.directory / "collector.yaml", "--emulator", rig.emulator.directory]

@@ -18,6 +18,8 @@ from irmsentinel.collector.service import CollectorService, feed
 from irmsentinel.collector.settings import Collecting
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
+from irmsentinel.emulators.collector_options import Options
+from irmsentinel.emulators.collector_services import CollectorServicesEmulator
 from irmsentinel.emulators.collector_session import (
     APP,
     TENANT,
@@ -26,7 +28,6 @@ from irmsentinel.emulators.collector_session import (
     transforms_by_rule,
     use_emulator,
 )
-from irmsentinel.emulators.management_api import CollectorServicesEmulator, Options
 from irmsentinel.emulators.synthetic_records import alert_record
 from irmsentinel.kql import calls
 from irmsentinel.kql.engine import Engine
@@ -85,16 +86,16 @@ class Rig:
         at = self.clock.now() - ago
         number = next(self._numbers) if number is None else number
         record = alert_record(number, version, at - 600, TENANT)
-        self.emulator.add(at, [record])
+        self.emulator.feed.add(at, [record])
         return record
 
     def ids(self) -> list[str]:
         """The record Ids of the table's rows, sorted."""
-        return sorted(row["RecordId"] for row in self.emulator.rows[TABLE])
+        return sorted(row["RecordId"] for row in self.emulator.ingestion.rows[TABLE])
 
     def health(self) -> list[tuple[str, str, str]]:
         """Event, result and reason of all health rows."""
-        rows = self.emulator.rows["IRMExportHealth_CL"]
+        rows = self.emulator.ingestion.rows["IRMExportHealth_CL"]
         return [(row["Event"], row["Result"], row.get("Reason", "")) for row in rows]
 
     def alerts(self) -> list[tuple[str, int]]:
@@ -102,7 +103,7 @@ class Rig:
         loaded = content.load()
         known = tables.shapes(tables.load(loaded.root / "tables"))
         with Engine(loaded.local_functions()) as engine:
-            engine.insert(known[TABLE][""], self.emulator.rows[TABLE])
+            engine.insert(known[TABLE][""], self.emulator.ingestion.rows[TABLE])
             kql = calls.text(loaded.named("IRMAlerts"), {"starttime": "ago(60d)"})
             now = datetime.fromtimestamp(self.clock.now() + 60, UTC)
             result = engine.run(kql, now=now)

@@ -9,13 +9,14 @@ from irmcore.disk import PosixDisk
 from irmcore.errors import ConfigurationError, OutboxBusy, OutboxFull, UnknownFormat, WaitError
 from irmcore.operations import operations
 from irmcore.outbox import Outbox
+from irmemulator.faults import Fault
 from irmsentinel.azure import health_events as health
 from irmsentinel.azure.health_events import Event
 from irmsentinel.collector import cursor
 from irmsentinel.collector.collector import windows
 from irmsentinel.collector.records import RecordFilter
+from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import TENANT
-from irmsentinel.emulators.management_api import Fault
 from irmsentinel.emulators.synthetic_records import alert_record, other_record
 
 from tests.sentinel.irmsentinel.collector.collecting import DAY, HOUR, NOW, ORIGIN, TABLE, Rig
@@ -26,7 +27,7 @@ Made = Callable[..., Rig]
 def test_alerts_arrive_once_and_irmalerts_finds_them(rig: Rig) -> None:
     """New alerts and their updates, among other records; a second round finds nothing new."""
     records = [rig.alert(3 * DAY, 1), rig.alert(2 * DAY, 1, 1), rig.alert(5 * HOUR, 2)]
-    rig.emulator.add(NOW - HOUR, [other_record(1, NOW, TENANT)])
+    rig.emulator.feed.add(NOW - HOUR, [other_record(1, NOW, TENANT)])
     station = rig.station()
     first = station.round()
     assert (first.collected.fetched, first.collected.new, first.acknowledged_rows) == (4, 3, 3)
@@ -51,7 +52,7 @@ def test_content_at_the_edges_of_windows_is_read_once(rig: Rig) -> None:
     station = rig.station()
     begin = int(NOW) - 7 * DAY + 600
     for day in range(7):
-        rig.emulator.add(begin + day * DAY, [alert_record(day, 0, NOW, TENANT)])
+        rig.emulator.feed.add(begin + day * DAY, [alert_record(day, 0, NOW, TENANT)])
     done = station.round().collected
     assert (done.listed, done.fetched, done.new) == (7, 7, 7)
 
@@ -69,11 +70,11 @@ def test_content_that_appears_late_is_still_read(rig: Rig) -> None:
 def test_the_same_record_in_other_blobs_and_days_later_is_one_row(rig: Rig) -> None:
     """The API delivers records again, with their fields in another order."""
     record = rig.alert(3 * DAY)
-    rig.emulator.add(NOW - 2 * DAY, [dict(reversed(record.items())), record])
+    rig.emulator.feed.add(NOW - 2 * DAY, [dict(reversed(record.items())), record])
     station = rig.station()
     assert station.round().collected.repeated == 2
     rig.clock.advance(2 * DAY)
-    rig.emulator.add(rig.clock.now() - HOUR, [record])
+    rig.emulator.feed.add(rig.clock.now() - HOUR, [record])
     assert station.round().collected.repeated == 1
     assert rig.ids() == [record["Id"]]
 
@@ -82,7 +83,7 @@ def test_other_categories_and_types_only_if_they_are_asked_for(rig: Rig) -> None
     """The filter is a setting; what was not wanted is not stored."""
     other = {**rig.alert(HOUR), "Id": "other", "Category": "ThreatManagement"}
     newer = {"Id": "newer", "RecordType": 307, "CreationTime": "2026-11-21T09:00:00"}
-    rig.emulator.add(NOW - HOUR, [other, newer, "no record", None])
+    rig.emulator.feed.add(NOW - HOUR, [other, newer, "no record", None])
     assert rig.station().round().collected.new == 1
     wanted = RecordFilter(frozenset({"insiderriskmanagement", "threatmanagement"}), frozenset({307}))
     assert rig.station(filter=wanted).round(backfill=True).collected.new == 2
@@ -100,7 +101,7 @@ def stored(rig: Rig) -> cursor.Cursor:
 def test_the_cursor_stays_where_a_blob_failed_and_the_others_are_kept(rig: Rig) -> None:
     """A cursor that is saved before the fetch loses what fails: here it waits at that blob's own time."""
     first, second = rig.alert(5 * HOUR), rig.alert(3 * HOUR)
-    rig.emulator.fail(*[Fault("blob", 500, "AF50000")] * 5)
+    rig.emulator.faults.next(azure_fault("blob", 500, "AF50000"), 5)
     station = rig.station(connections=1)
     done = station.round().collected
     assert (done.failed, done.fetched, done.complete) == (1, 1, False)
@@ -119,7 +120,7 @@ def test_a_late_blob_that_fails_keeps_the_cursor_and_is_asked_for_until_it_comes
     late = rig.alert(20 * HOUR)
     for _ in range(3):
         rig.clock.advance(12 * HOUR)
-        rig.emulator.fail(Fault("blob", 500, "AF50000", times=5))
+        rig.emulator.faults.next(azure_fault("blob", 500, "AF50000"), 5)
         assert station.round().collected.failed == 1
         assert stored(rig).collected == at
     assert station.round().collected.complete
@@ -130,7 +131,7 @@ def test_a_late_blob_that_fails_keeps_the_cursor_and_is_asked_for_until_it_comes
 def test_blobs_that_can_never_be_read_stop_no_others(rig: Rig) -> None:
     """However many there are, and whatever comes after them: they are told in each round, and expire."""
     for minutes in range(12):
-        rig.emulator.add(NOW - 2 * HOUR + 60 * minutes, b'[{"Id":')
+        rig.emulator.feed.add(NOW - 2 * HOUR + 60 * minutes, b'[{"Id":')
     record = rig.alert(HOUR)
     station = rig.station(connections=1)
     done = station.round().collected
@@ -146,7 +147,7 @@ def test_a_list_that_fails_half_way_keeps_what_was_read(make_rig: Made) -> None:
     rig = make_rig(page_size=2)
     for hours in range(9, 1, -1):
         rig.alert(hours * HOUR)
-    rig.emulator.fail(Fault("content", 500, "AF50000", when="nextPage=6", times=5))
+    rig.emulator.faults.next(azure_fault("content", 500, "AF50000", matching="nextPage=6"), 5)
     station = rig.station()
     with pytest.raises(WaitError):
         station.round()
@@ -213,7 +214,7 @@ def test_a_blob_that_is_gone_is_counted_and_stops_nothing(rig: Rig, code: str) -
     """It is told as a gap, and not asked for again."""
     rig.alert(5 * HOUR)
     rig.alert(3 * HOUR)
-    rig.emulator.fail(Fault("blob", 400, code))
+    rig.emulator.faults.next(azure_fault("blob", 400, code))
     station = rig.station(connections=1)
     done = station.round().collected
     assert (done.gone, done.fetched, done.complete, done.gaps[0].why) == (1, 1, True, code)
@@ -226,12 +227,12 @@ def test_backfill_reads_all_that_is_left_and_stores_nothing_twice(rig: Rig) -> N
     rig.alert(5 * DAY)
     given_up = rig.alert(4 * HOUR)
     station = rig.station()
-    rig.emulator.fail(*[Fault("upload", 403)] * 9)
+    rig.emulator.faults.next(azure_fault("upload", 403), 9)
     station.round()
     waiting = [b for b in station.outbox.ready() if given_up["Id"] in Path(b.path, "payload").read_text()]
     operations.resolve(station.outbox, waiting[0].id, "withdraw", who="tester", why="a test")
     operations.resume(station.outbox)
-    rig.emulator.recover()
+    rig.emulator.faults.clear()
     done = station.round(backfill=True).collected
     assert done.fetched == 2
     assert len(rig.ids()) == len(set(rig.ids())) == 2
@@ -253,13 +254,13 @@ def test_a_service_that_is_away_ends_the_round_soon(rig: Rig) -> None:
     """Thousands of blobs are not each tried five times; the cursor stays, the next round goes on."""
     for minutes in range(60):
         rig.alert(HOUR + 60 * minutes)
-    rig.emulator.fail(*[Fault("blob", 503)] * 200)
+    rig.emulator.faults.next(azure_fault("blob", 503), 200)
     station = rig.station()
     done = station.round().collected
     assert done.trouble
     assert done.fetched == 0
     assert rig.emulator.count("/audit/") < 200
-    rig.emulator.recover()
+    rig.emulator.faults.clear()
     assert station.round().collected.new == 60
 
 
@@ -267,12 +268,12 @@ def test_permission_that_is_withdrawn_in_the_middle_loses_nothing(rig: Rig) -> N
     """Each blob answers 403: the round ends and says so; the next one brings them all."""
     for hours in range(1, 20):
         rig.alert(hours * HOUR)
-    rig.emulator.fail(*[Fault("blob", 403, "AF10001")] * 19)
+    rig.emulator.faults.next(azure_fault("blob", 403, "AF10001"), 19)
     station = rig.station()
     done = station.round().collected
     assert "AF10001" in done.warning
     assert not done.complete
-    rig.emulator.recover()
+    rig.emulator.faults.clear()
     assert station.round().collected.complete
     assert len(rig.ids()) == 19
 
@@ -292,7 +293,7 @@ def test_many_blobs_are_fetched_at_a_time(make_rig: Made) -> None:
     for minutes in range(60):
         rig.alert(HOUR + 60 * minutes)
     rig.station(connections=12).round()
-    assert 6 <= rig.emulator.most_at_once <= 12
+    assert 6 <= rig.emulator.feed.most_at_once <= 12
 
 
 # -- the way to the workspace -----------------------------------------------------------
@@ -301,7 +302,7 @@ def test_many_blobs_are_fetched_at_a_time(make_rig: Made) -> None:
 def test_a_workspace_that_is_away_stops_no_collecting(rig: Rig) -> None:
     """Rows wait in the outbox past the API's seven days, and arrive once it is back."""
     first = rig.alert(HOUR)
-    rig.emulator.fail(*[Fault("upload", 503)] * 50)
+    rig.emulator.faults.next(azure_fault("upload", 503), 50)
     station = rig.station()
     result = station.round()
     assert result.overview.rows_queued == 1
@@ -310,7 +311,7 @@ def test_a_workspace_that_is_away_stops_no_collecting(rig: Rig) -> None:
         rig.clock.advance(3 * DAY)
         rig.alert(HOUR)
         station.round()
-    rig.emulator.recover()
+    rig.emulator.faults.clear()
     rig.clock.advance(2 * HOUR)
     result = station.round()
     assert result.overview.rows_queued == 0
@@ -322,7 +323,7 @@ def test_a_workspace_that_is_away_stops_no_collecting(rig: Rig) -> None:
 def test_an_upload_whose_answer_is_lost_is_sent_again_and_counted_once(rig: Rig) -> None:
     """The policy of this destination is resend: the table has the row twice, IRMAlerts the alert once."""
     record = rig.alert(HOUR)
-    rig.emulator.fail(Fault("upload", cut=True, after=True))
+    rig.emulator.faults.next(Fault("upload", close_without_reply=True, keep=True))
     station = rig.station()
     assert station.round().overview.items == ()
     rig.clock.advance(HOUR)
@@ -334,7 +335,7 @@ def test_an_upload_whose_answer_is_lost_is_sent_again_and_counted_once(rig: Rig)
 def test_a_missing_role_pauses_and_says_which(rig: Rig) -> None:
     """403: nothing is given up; once the role is there a probe goes through."""
     rig.alert(HOUR)
-    rig.emulator.fail(Fault("upload", 403, "OperationFailed"))
+    rig.emulator.faults.next(azure_fault("upload", 403, "OperationFailed"))
     station = rig.station()
     result = station.round()
     assert result.overview.mode == "paused"
@@ -348,7 +349,7 @@ def test_a_payload_too_large_for_the_service_goes_in_halves(rig: Rig) -> None:
     """Should the limit be lower than it is said to be."""
     for hours in range(1, 5):
         rig.alert(hours * HOUR)
-    rig.emulator.fail(Fault("upload", 413), Fault("upload", 413))
+    rig.emulator.faults.next(azure_fault("upload", 413), 2)
     assert rig.station(connections=1).round().overview.queued == 0
     assert len(rig.ids()) == len(set(rig.ids())) == 4
 
@@ -356,9 +357,9 @@ def test_a_payload_too_large_for_the_service_goes_in_halves(rig: Rig) -> None:
 def test_many_records_are_few_uploads_each_within_the_limit(rig: Rig) -> None:
     """Not one POST an event, and never more than a million bytes."""
     records = [{**alert_record(n, 0, NOW, TENANT), "Comments": "é" * 3_000} for n in range(400)]
-    rig.emulator.add(NOW - HOUR, records)
+    rig.emulator.feed.add(NOW - HOUR, records)
     rig.station().round()
-    tables = [size for size in rig.emulator.uploads if size > 10_000]
+    tables = [size for size in rig.emulator.ingestion.uploads if size > 10_000]
     assert len(rig.ids()) == 400
     assert len(tables) == 3
     assert max(tables) <= 1_000_000
@@ -366,16 +367,16 @@ def test_many_records_are_few_uploads_each_within_the_limit(rig: Rig) -> None:
 
 def test_a_record_too_large_arrives_cut_and_counted(rig: Rig) -> None:
     """The row says what was cut of it."""
-    rig.emulator.add(NOW - HOUR, [{**rig.alert(2 * HOUR), "Id": "large", "Comments": "x" * 2_000_000}])
+    rig.emulator.feed.add(NOW - HOUR, [{**rig.alert(2 * HOUR), "Id": "large", "Comments": "x" * 2_000_000}])
     assert rig.station().round().collected.cut == 1
-    (row,) = [row for row in rig.emulator.rows[TABLE] if row["RecordId"] == "large"]
+    (row,) = [row for row in rig.emulator.ingestion.rows[TABLE] if row["RecordId"] == "large"]
     assert row["AdditionalFields"]["CutFields"] == ["Comments"]
 
 
 def test_a_damaged_batch_holds_the_acknowledged_time_back(rig: Rig) -> None:
     """A payload that changed on disk is set aside and told; the rest goes on."""
     rig.alert(HOUR)
-    rig.emulator.fail(*[Fault("upload", 503)] * 2)
+    rig.emulator.faults.next(azure_fault("upload", 503), 2)
     station = rig.station()
     station.round()
     (batch,) = station.outbox.ready()
@@ -423,7 +424,7 @@ def test_a_disk_that_takes_no_health_row_ends_the_round_in_words(rig: Rig) -> No
     with pytest.raises(OutboxFull):
         station.round()
     assert rig.ids() == [record["Id"]]
-    rig.emulator.disable()
+    rig.emulator.feed.disable()
     with pytest.raises(OutboxFull):
         station.round()
     (outbox / "was-tmp").rename(outbox / "tmp")
@@ -438,7 +439,7 @@ def test_a_gap_that_grows_is_one_gap(make_rig: Made) -> None:
     station = rig.station()
     station.round()
     rig.clock.advance(9 * DAY)
-    rig.emulator.fail(Fault("content", 500, "AF50000", times=10))
+    rig.emulator.faults.next(azure_fault("content", 500, "AF50000"), 10)
     rig.alert(6 * DAY)
     for _ in range(2):
         with pytest.raises(WaitError):
@@ -459,7 +460,7 @@ def test_each_round_writes_a_heartbeat_and_a_run_that_did_something(rig: Rig) ->
     rig.alert(HOUR)
     station.round()
     assert rig.health()[1:] == [("heartbeat", "ok", ""), ("run", "ok", "")]
-    row = rig.emulator.rows["IRMExportHealth_CL"][-1]
+    row = rig.emulator.ingestion.rows["IRMExportHealth_CL"][-1]
     assert (row["Component"], row["Name"], row["Rows"], row["LagSeconds"]) == (
         "collector",
         "irm-alerts",

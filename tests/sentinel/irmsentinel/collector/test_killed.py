@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,10 @@ from irmcore.clock import SystemClock
 from irmcore.disk import PosixDisk
 from irmcore.operations import operations
 from irmcore.outbox import Outbox, states
+from irmemulator.faults import Fault
 from irmsentinel.collector import cursor as feed_cursor
+from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import TENANT
-from irmsentinel.emulators.management_api import Fault
 from irmsentinel.emulators.synthetic_records import alert_record
 
 from tests.sentinel.irmsentinel.collector.collecting import TABLE, Rig
@@ -59,11 +59,11 @@ class Nursery:
 def test_kill_9_at_random_loses_no_record_and_no_alert_is_counted_twice(tmp_path: Path) -> None:
     """With blobs that come all the time, duplicates, throttling, lost answers of uploads."""
     rig = Rig(tmp_path, page_size=7, latency=0.002, run_kql=False)
-    rig.emulator.options = replace(rig.emulator.options, now=time.time)
+    rig.emulator.options.now = time.time
     chance = random.Random(8)  # noqa: S311 - when to kill, no secret
     made: dict[str, str] = {}
-    with rig.emulator as tenant:
-        tenant.announce()
+    with rig.emulator as emulator:
+        emulator.announce()
         nursery = Nursery(rig)
         ask = nursery.ask
         end, kills = time.monotonic() + BOUND, 0
@@ -75,20 +75,20 @@ def test_kill_9_at_random_loses_no_record_and_no_alert_is_counted_twice(tmp_path
                     record = alert_record(number, version, time.time() - 60, TENANT)
                     made[record["Id"]] = record["AlertId"]
                     for _ in range(chance.choice((1, 1, 2))):  # some come in two blobs
-                        tenant.add(time.time() - chance.uniform(2, 80_000), [record])
+                        emulator.feed.add(time.time() - chance.uniform(2, 80_000), [record])
             if chance.random() < 0.3:
-                tenant.fail(Fault("upload", cut=True, after=True))
+                emulator.faults.next(Fault("upload", close_without_reply=True, keep=True))
             if chance.random() < 0.3:
-                tenant.fail(Fault("blob", 400, "AF50000"))
+                emulator.faults.next(azure_fault("blob", 400, "AF50000"))
             # A collector's start takes longer than what is tested: the kill comes once it fetches.
-            asked, until = tenant.count("/audit/"), time.monotonic() + 5
-            while tenant.count("/audit/") == asked and time.monotonic() < until:
+            asked, until = emulator.count("/audit/"), time.monotonic() + 5
+            while emulator.count("/audit/") == asked and time.monotonic() < until:
                 time.sleep(0.005)
             time.sleep(chance.uniform(0, 0.6))
             os.kill(pid, signal.SIGKILL)
             assert ask(f"wait {pid}") == -signal.SIGKILL
             kills += 1
-        tenant.recover()
+        emulator.faults.clear()
         resume(rig)
         assert ask(f"wait {ask('once')}") == 0
         nursery.close()
@@ -98,7 +98,9 @@ def test_kill_9_at_random_loses_no_record_and_no_alert_is_counted_twice(tmp_path
     assert waiting(rig) == []
     rig.clock.advance(time.time() - rig.clock.now())
     assert rig.alerts() == sorted((alert, 1) for alert in set(made.values()))
-    assert len(tenant.rows[TABLE]) < 2 * len(made)  # a repeat is what a lost answer costs, not the rule
+    assert len(emulator.ingestion.rows[TABLE]) < 2 * len(
+        made
+    )  # a repeat is what a lost answer costs, not the rule
 
 
 #: Between two calls at which a round is killed in `make faults`; `make test` does a few.
@@ -128,20 +130,20 @@ def test_killed_at_each_call_of_a_round(
 ) -> None:
     """A round killed at any system call: its cursor is true, the next brings each record, counted once."""
     rig = Rig(tmp_path, run_kql=False)
-    rig.emulator.options = replace(rig.emulator.options, now=time.time)
+    rig.emulator.options.now = time.time
     made: dict[str, tuple[float, str]] = {}
-    with rig.emulator as tenant:
-        tenant.announce()
+    with rig.emulator as emulator:
+        emulator.announce()
         for number in range(5):
             created = time.time() - 3600 * (number + 1)
             record = alert_record(number, 0, created - 60, TENANT)
-            tenant.add(created, [record])
+            emulator.feed.add(created, [record])
             made[record["Id"]] = (created, record["AlertId"])
-        tenant.add(created + 60, [record])  # one comes in two blobs
+        emulator.feed.add(created + 60, [record])  # one comes in two blobs
         nursery = Nursery(rig)
         kept = []
         for number in itertools.count(first, stride):
-            tenant.rows[TABLE].clear()
+            emulator.ingestion.rows[TABLE].clear()
             rig.root = tmp_path / f"outbox-{number}"
             rig.root.mkdir(mode=0o700)
             pid = nursery.ask(f"stopped {rig.root}")
@@ -153,11 +155,11 @@ def test_killed_at_each_call_of_a_round(
             check(rig, made)
             assert set(rig.ids()) == set(made)
             assert waiting(rig) == []
-            kept += tenant.rows[TABLE]
+            kept += emulator.ingestion.rows[TABLE]
             if status == 0:
                 break
         nursery.close()
-    tenant.rows[TABLE] = kept
+    emulator.ingestion.rows[TABLE] = kept
     rig.clock.advance(time.time() - rig.clock.now())
     assert rig.alerts() == sorted((alert, 0) for _, alert in made.values())
     kills = (number - first) // stride

@@ -3,16 +3,16 @@
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from irmcore.http.auth import TokenTrouble
+from irmemulator.entra import TOKEN_PATH
+from irmemulator.faults import Fault
 from irmsentinel.collector.api_errors import CODES, ErrorKind, meaning
 from irmsentinel.collector.management_api import HOSTS, ApiError, ContentItem, _text
 from irmsentinel.collector.rate_limit import RateLimiter, Stopped
+from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import TENANT
-from irmsentinel.emulators.management_api import _TOKEN as TOKEN_PATH
-from irmsentinel.emulators.management_api import Fault
 
 from tests.fakes.clock import FakeClock
 from tests.sentinel.irmsentinel.collector.collecting import DAY, HOUR, NOW, Rig
@@ -35,19 +35,19 @@ def test_the_publisher_is_the_tenant_on_every_call_and_the_same(rig: Rig) -> Non
     """Also on the next page and on a blob's own address: else a shared quota is used."""
     for hours in range(1, 7):
         rig.alert(hours * HOUR)
-    rig.emulator.options = replace(rig.emulator.options, page_size=2)
+    rig.emulator.options.page_size = 2
     feed = rig.feed()
     feed.check()
     for item in feed.content(START, END):
         feed.records(item)
-    assert dict(rig.emulator.publisher_seen) == {TENANT: 1 + 3 + 6}
+    assert dict(rig.emulator.feed.publishers) == {TENANT: 1 + 3 + 6}
 
 
 @pytest.mark.parametrize("header", ["NextPageUri", "NextPageUrl", "nextpageuri"])
 def test_every_page_is_read_once_and_in_order(make_rig: Made, header: str) -> None:
     """Public collectors drop the last page and read the first twice; the docs name the header in two ways."""
     rig = make_rig(page_size=3, next_page=header)
-    made = [rig.emulator.add(NOW - minutes * 60, []).id for minutes in range(10, 0, -1)]
+    made = [rig.emulator.feed.add(NOW - minutes * 60, []).id for minutes in range(10, 0, -1)]
     assert [item.id for item in rig.feed().content(START, END)] == made
 
 
@@ -59,7 +59,7 @@ def test_a_window_is_written_in_whole_seconds_of_24_hours() -> None:
 def test_a_list_that_leads_back_ends(rig: Rig) -> None:
     """A next page that was read already is a fault, not an endless loop."""
     address = f"{rig.emulator.url}/api/v1.0/{TENANT}/activity/feed/subscriptions/content?nextPage=1"
-    rig.emulator.fail(*[Fault("content", 200, body=b"[]", headers={"NextPageUri": address})] * 9)
+    rig.emulator.faults.next(azure_fault("content", 200, body=b"[]", headers={"NextPageUri": address}), 9)
     with pytest.raises(ApiError, match="page-loop"):
         list(rig.feed().content(START, END))
 
@@ -73,7 +73,7 @@ def test_the_token_is_sent_to_no_other_host(rig: Rig, there: str) -> None:
     item = ContentItem("id", f"{there}/api/v1.0/{TENANT}/activity/feed/audit/1", NOW, NOW)
     with pytest.raises(ApiError, match="foreign-address"):
         feed.records(item)
-    rig.emulator.fail(Fault("content", 200, body=b"[]", headers={"NextPageUri": there}))
+    rig.emulator.faults.next(azure_fault("content", 200, body=b"[]", headers={"NextPageUri": there}))
     with pytest.raises(ApiError, match="foreign-address"):
         list(feed.content(START, END))
 
@@ -87,36 +87,38 @@ def test_another_tenants_path_on_the_same_host_is_refused(rig: Rig) -> None:
 
 def test_a_redirect_is_not_followed(rig: Rig) -> None:
     """It would carry the token away."""
-    rig.emulator.fail(*[Fault("list", 302, headers={"Location": "https://localhost:1/"})] * 5)
+    rig.emulator.faults.next(azure_fault("list", 302, headers={"Location": "https://localhost:1/"}), 5)
     with pytest.raises(ApiError, match="http-302"):
         rig.feed().subscriptions()
 
 
 AGAIN = {
-    "throttled with 403": Fault("list", 403, "AF429"),
-    "throttled with 429": Fault("list", 429, "AF429", headers={"Retry-After": "7"}),
-    "an internal error": Fault("list", 500, "AF50000"),
-    "an internal error with 400": Fault("list", 400, "AF50000"),
-    "an error object with 200": Fault("list", 200, "AF50000"),
-    "no array with 200": Fault("list", 200, body=b'{"value": []}'),
-    "a proxy's page": Fault("list", 200, body=b"<html>sign in</html>", headers={"Content-Type": "text/html"}),
-    "half a document": Fault("list", 200, body=b'[{"contentType":'),
-    "a gateway's 502": Fault("list", 502, body=b"Bad Gateway"),
-    "a connection that ends": Fault("list", cut=True),
+    "throttled with 403": azure_fault("list", 403, "AF429"),
+    "throttled with 429": azure_fault("list", 429, "AF429", headers={"Retry-After": "7"}),
+    "an internal error": azure_fault("list", 500, "AF50000"),
+    "an internal error with 400": azure_fault("list", 400, "AF50000"),
+    "an error object with 200": azure_fault("list", 200, "AF50000"),
+    "no array with 200": azure_fault("list", 200, body=b'{"value": []}'),
+    "a proxy's page": azure_fault(
+        "list", 200, body=b"<html>sign in</html>", headers={"Content-Type": "text/html"}
+    ),
+    "half a document": azure_fault("list", 200, body=b'[{"contentType":'),
+    "a gateway's 502": azure_fault("list", 502, body=b"Bad Gateway"),
+    "a connection that ends": Fault("list", close_without_reply=True),
 }
 
 
 @pytest.mark.parametrize("fault", AGAIN.values(), ids=AGAIN.keys())
 def test_what_may_pass_is_asked_again(rig: Rig, fault: Fault) -> None:
     """Once it has passed, the answer counts; in between, time goes by."""
-    rig.emulator.fail(fault)
+    rig.emulator.faults.next(fault)
     assert len(rig.feed().subscriptions()) == 1
     assert rig.clock.now() > NOW
 
 
 def test_retry_after_is_kept_to_by_all(rig: Rig) -> None:
     """No request begins before the time that the service named."""
-    rig.emulator.fail(Fault("list", 429, "AF429", headers={"Retry-After": "47"}))
+    rig.emulator.faults.next(azure_fault("list", 429, "AF429", headers={"Retry-After": "47"}))
     rig.feed().subscriptions()
     assert 47 <= rig.clock.now() - NOW < 49
 
@@ -124,7 +126,7 @@ def test_retry_after_is_kept_to_by_all(rig: Rig) -> None:
 @pytest.mark.parametrize("fault", AGAIN.values(), ids=AGAIN.keys())
 def test_what_does_not_pass_is_a_fault(rig: Rig, fault: Fault) -> None:
     """After five tries, of a kind that the next run tries again."""
-    rig.emulator.fail(*[fault] * 5)
+    rig.emulator.faults.next(fault, 5)
     with pytest.raises(ApiError) as raised:
         rig.feed().subscriptions()
     assert raised.value.kind in (ErrorKind.WAIT, ErrorKind.THROTTLED)
@@ -133,7 +135,7 @@ def test_what_does_not_pass_is_a_fault(rig: Rig, fault: Fault) -> None:
 
 def test_a_start_that_failed_without_a_word_is_no_success(rig: Rig) -> None:
     """A status alone is an error as well: the subscription would be taken to be there."""
-    rig.emulator.fail(Fault("start", 500, times=5))
+    rig.emulator.faults.next(azure_fault("start", 500), 5)
     with pytest.raises(ApiError, match="http-500"):
         rig.feed().start()
 
@@ -148,7 +150,7 @@ def test_a_start_that_failed_without_a_word_is_no_success(rig: Rig) -> None:
 )
 def test_the_code_decides_and_not_the_status(rig: Rig, status: int, code: str, kind: ErrorKind) -> None:
     """What cannot pass is asked once."""
-    rig.emulator.fail(Fault("list", status, code))
+    rig.emulator.faults.next(azure_fault("list", status, code))
     with pytest.raises(ApiError, match=code) as raised:
         rig.feed().subscriptions()
     assert raised.value.kind is kind
@@ -169,20 +171,20 @@ def test_a_token_that_is_refused_is_renewed_once_for_all_threads(rig: Rig) -> No
     feed = rig.feed()
     item = next(feed.content(START, END)) if rig.alert(HOUR) else None
     assert item is not None
-    rig.emulator.withdraw_token()
+    rig.emulator.revoke_tokens()
     threads = [threading.Thread(target=feed.records, args=(item,)) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(TOKEN_PATH.fullmatch(request.path) is not None for request in rig.emulator.asked) == 2
+    assert sum(TOKEN_PATH.fullmatch(request.path) is not None for request in rig.emulator.requests) == 2
     assert feed.records(item)
 
 
 def test_a_wrong_secret_is_told_as_entra_tells_it(rig: Rig) -> None:
     """No request goes to the API without a token."""
     feed = rig.feed()
-    rig.emulator.secret = "another"
+    (rig.emulator.directory / "secret").write_text("another")
     with pytest.raises(TokenTrouble, match="AADSTS7000215"):
         feed.subscriptions()
     assert rig.emulator.count("/activity/") == 0
@@ -193,7 +195,7 @@ def test_without_a_subscription_the_check_says_so(make_rig: Made) -> None:
     rig = make_rig(subscribed=False)
     with pytest.raises(ApiError, match="AF20022"):
         rig.feed().check()
-    rig.emulator.disable()
+    rig.emulator.feed.disable()
     with pytest.raises(ApiError, match="AF20023"):
         rig.feed().check()
 
@@ -201,13 +203,13 @@ def test_without_a_subscription_the_check_says_so(make_rig: Made) -> None:
 def test_the_services_clock_counts(rig: Rig) -> None:
     """A machine whose clock is wrong would ask for windows that the API refuses, or that are empty."""
     feed = rig.feed()
-    rig.emulator.options = replace(rig.emulator.options, now=lambda: NOW - 5 * DAY)
+    rig.emulator.options.now = lambda: NOW - 5 * DAY
     assert feed.check() == NOW - 5 * DAY
 
 
 def test_numbers_that_json_lacks_do_not_come_through(rig: Rig) -> None:
     """NaN would make an upload invalid."""
-    blob = rig.emulator.add(NOW - HOUR, json.dumps([{"Id": "1", "X": float("nan")}]).encode())
+    blob = rig.emulator.feed.add(NOW - HOUR, json.dumps([{"Id": "1", "X": float("nan")}]).encode())
     feed = rig.feed()
     assert feed.records(next(feed.content(START, END))) == [{"Id": "1", "X": None}]
     assert blob.id

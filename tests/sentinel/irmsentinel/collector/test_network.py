@@ -18,6 +18,7 @@ from irmcore.http.deadlines import TokenHttp
 from irmcore.http.outcome import Failure, Outcome, Reply
 from irmcore.http.upload import Upload
 from irmcore.operations import operations
+from irmemulator.faults import Fault
 from irmsentinel.azure import ingestion
 from irmsentinel.azure.ingestion import IngestionTransport
 from irmsentinel.collector import cursor as feed_cursor
@@ -29,8 +30,8 @@ from irmsentinel.collector.service import CollectorService
 from irmsentinel.collector.settings import Collecting
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
+from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import TENANT, read_secret
-from irmsentinel.emulators.management_api import Fault
 from irmsentinel.emulators.synthetic_records import alert_record
 
 from tests.fakes.chaos import CONNECTED, ChaosProxy, Weather
@@ -158,7 +159,7 @@ def test_rounds_whose_connections_are_cut(season: Season, what: str, way: str, s
 def test_an_answer_of_the_api_is_whole_or_none(season: Season, way: str, *, reset: bool, stride: int) -> None:
     """Cut after any byte, an answer is the one that the service gave, or there is none."""
     many = [alert_record(number, 0, NOW, TENANT) for number in range(16)]
-    season.rig.emulator.add(NOW - 600, many)  # several TLS records: of one that is cut, nothing is seen
+    season.rig.emulator.feed.add(NOW - 600, many)  # several TLS records: of one that is cut, nothing is seen
     feed = season.rig.feed(season.settings)
     (item,) = feed.content(int(NOW) - HOUR, int(NOW) + HOUR)
     url, token = item.uri, season.token()
@@ -215,7 +216,7 @@ class Uploads:
         """What an outcome says is true of what the table has; gives how many there were of each kind."""
         self._season.out.wait_until_idle()
         time.sleep(0.3)  # the stand-in's own threads end a moment after the connections
-        kept = Counter(int(row["RecordId"]) for row in self._season.rig.emulator.rows[TABLE])
+        kept = Counter(int(row["RecordId"]) for row in self._season.rig.emulator.ingestion.rows[TABLE])
         kinds: Counter[str] = Counter()
         for number, outcome in enumerate(self.outcomes):
             if isinstance(outcome, Reply):
@@ -269,7 +270,7 @@ def test_a_request_of_the_api_ends_at_its_deadline(season: Season) -> None:
         assert time.monotonic() - begin < 4, weather
         season.api.weather = Weather()
         assert http.request("GET", url, "a-token").status == 401
-    season.rig.emulator.fail(Fault("list", 200, body=b"[]" + b" " * 500, drip=0.05))
+    season.rig.emulator.faults.next(azure_fault("list", 200, body=b"[]" + b" " * 500, drip=0.05))
     begin = time.monotonic()
     with pytest.raises(Unreachable, match="timeout"):
         http.request("GET", url, season.token())
@@ -307,7 +308,7 @@ def test_an_upload_ends_at_its_deadline(season: Season) -> None:
         assert isinstance(outcome, Failure)
         assert outcome.kind == "timeout"
         assert season.rig.ids() == [] or outcome.committed
-    season.rig.emulator.fail(Fault("upload", 500, body=b" " * 500, drip=0.05))
+    season.rig.emulator.faults.next(azure_fault("upload", 500, body=b" " * 500, drip=0.05))
     begin = time.monotonic()
     assert uploads.send(Weather(), deadline=0.4) == Failure("timeout", committed=True)
     assert time.monotonic() - begin < 4, "no time-out between two bytes ends this"
@@ -432,10 +433,10 @@ def test_no_redirect_of_the_collector_is_followed(season: Season, tmp_path: Path
         for status in (301, 302, 303, 307, 308):
             season.alert()
             to = {"Location": f"{other.url}/elsewhere"}
-            season.rig.emulator.fail(Fault(where, status, headers=to, times=20))
+            season.rig.emulator.faults.next(azure_fault(where, status, headers=to), 20)
             trouble = season.round(season.station())
             assert trouble is not None or set(season.made) - set(season.rig.ids())
-            season.rig.emulator.recover()
+            season.rig.emulator.faults.clear()
             season.fair()
     assert (other.connections, other.heard) == (0, b"")
 
@@ -520,11 +521,11 @@ def test_whatever_answers_in_place_of_a_service(season: Season, where: str, stat
         if where == "blob" and status == 200 and body.startswith(b"["):
             continue  # a list is a blob, whatever is in it
         season.alert()
-        season.rig.emulator.fail(Fault(where, status, body=body, times=20))
+        season.rig.emulator.faults.next(azure_fault(where, status, body=body), 20)
         if where in ("discovery", "token"):
             station = season.station()  # which has no token yet
         assert season.round(station) is not None or set(season.made) - set(season.rig.ids())
-        season.rig.emulator.recover()
+        season.rig.emulator.faults.clear()
         season.rig.clock.advance(2 * HOUR)
         operations.resume(station.outbox)
     season.fair(station)
@@ -534,8 +535,8 @@ def test_a_page_that_is_no_text_refuses_its_batch_as_its_status_says(season: Sea
     """A proxy's page in another encoding is an answer like any other: the batch waits, the others go."""
     uploads = Uploads(season)
     for status in (200, 403, 503):
-        season.rig.emulator.fail(
-            Fault("upload", status, body=b"<html>\xfc</html>", headers={"Retry-After": "7"})
+        season.rig.emulator.faults.next(
+            azure_fault("upload", status, body=b"<html>\xfc</html>", headers={"Retry-After": "7"})
         )
         outcome = uploads.send(Weather())
         assert isinstance(outcome, Reply)
@@ -574,12 +575,12 @@ def test_hours_in_which_every_answer_of_the_workspace_is_lost(season: Season) ->
     station = season.station()
     season.alert()
     season.round(station)
-    season.rig.emulator.fail(Fault("upload", cut=True, after=True, times=500))
+    season.rig.emulator.faults.next(Fault("upload", close_without_reply=True, keep=True), 500)
     for _ in range(24):
         season.rig.clock.advance(HOUR / 4)
         season.alert()
         season.round(station)
-    assert len(season.rig.emulator.uploads) <= 1 + 2 + 3 + 12
-    season.rig.emulator.recover()
+    assert len(season.rig.emulator.ingestion.uploads) <= 1 + 2 + 3 + 12
+    season.rig.emulator.faults.clear()
     season.end()
     assert max(Counter(season.rig.ids()).values()) > 1, "what IRMAlerts is for"

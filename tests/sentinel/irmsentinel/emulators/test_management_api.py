@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import requests
+from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import APP, RULES, TENANT
-from irmsentinel.emulators.management_api import Fault
 
 from tests.sentinel.irmsentinel.collector.collecting import DAY, HOUR, NOW, TABLE, Rig
 
@@ -19,10 +19,11 @@ RULE = f"/dataCollectionRules/{RULES[TABLE]}/streams/Custom-{TABLE}?api-version=
 
 
 def ask(
-    rig: Rig, path: str, *, scope: str = "manage", token: str | None = None, **more: Any
+    rig: Rig, path: str, *, scope: str = "manage.office.com", token: str | None = None, **more: Any
 ) -> requests.Response:
     """A plain request, with a token for ``scope``."""
     form = {
+        "grant_type": "client_credentials",
         "client_id": APP,
         "client_secret": rig.emulator.secret,
         "scope": f"https://{scope}/.default",
@@ -69,8 +70,8 @@ def test_windows_are_held_to_the_reference(rig: Rig, start: str, end: str, expec
 
 def test_a_window_has_its_start_and_not_its_end(rig: Rig) -> None:
     """Start <= contentCreated < end."""
-    rig.emulator.add(NOW - 2 * HOUR, [], id_="start")
-    rig.emulator.add(NOW - HOUR, [], id_="end")
+    rig.emulator.feed.add(NOW - 2 * HOUR, [], id_="start")
+    rig.emulator.feed.add(NOW - HOUR, [], id_="end")
     listed = ask(rig, window("2026-11-21T10:00:00", "2026-11-21T11:00:00")).json()
     assert [entry["contentId"] for entry in listed] == ["start"]
     assert listed[0]["contentCreated"] == "2026-11-21T10:00:00.000Z"
@@ -79,7 +80,7 @@ def test_a_window_has_its_start_and_not_its_end(rig: Rig) -> None:
 
 def test_content_expires_after_seven_days(rig: Rig) -> None:
     """Then it is neither listed nor given."""
-    rig.emulator.add(NOW - 7 * DAY, [], id_="old")
+    rig.emulator.feed.add(NOW - 7 * DAY, [], id_="old")
     assert code(ask(rig, f"{FEED}/audit/old")) == "AF20051"
     assert code(ask(rig, f"{FEED}/audit/none")) == "AF20050"
 
@@ -113,7 +114,8 @@ def test_uploads_are_held_to_the_limit_raw_and_compressed(rig: Rig) -> None:
 
 def test_a_fault_is_had_once_where_it_was_meant(rig: Rig) -> None:
     """Only there, only for requests it names, and the next answer is a real one."""
-    rig.emulator.fail(Fault("list", 500, "AF50000"), Fault("content", 500, "AF50000", when="nextPage"))
+    rig.emulator.faults.next(azure_fault("list", 500, "AF50000"))
+    rig.emulator.faults.next(azure_fault("content", 500, "AF50000", matching="nextPage"))
     assert code(ask(rig, f"{FEED}/subscriptions/list")) == "AF50000"
     assert ask(rig, f"{FEED}/subscriptions/list").status_code == 200
     assert ask(rig, window("2026-11-20", "2026-11-21")).json() == []

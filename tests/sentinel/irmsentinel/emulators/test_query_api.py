@@ -15,7 +15,8 @@ from irmcore.errors import AddressRefused, ConfigurationError, DataError
 from irmsentinel.azure.workspace import Workspace
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
-from irmsentinel.emulators.query_api import Options, QueryApiEmulator, answer, timespan
+from irmsentinel.emulators.iso_timespan import parse_timespan
+from irmsentinel.emulators.query_api import Options, QueryApiEmulator, result_document
 from irmsentinel.kql.engine import Engine
 from irmsentinel.kql.result import Result, cell
 
@@ -180,8 +181,8 @@ def test_values_have_azures_form(value: object, kind: str, text: object) -> None
 def test_an_answer_within_the_limit_has_no_error() -> None:
     """The limit itself is still whole."""
     whole = Result((content.Column("A", "long"),), ((1,), (2,)))
-    assert "error" not in answer(whole, 2)
-    assert answer(whole, 1)["error"]["code"] == "PartialError"
+    assert "error" not in result_document(whole, 2)
+    assert result_document(whole, 1)["error"]["code"] == "PartialError"
 
 
 @pytest.mark.parametrize(
@@ -224,13 +225,13 @@ def test_a_length_that_is_none_is_answered(running: QueryApiEmulator, length: st
 
 def test_a_timespan_may_be_in_weeks_and_without_an_offset() -> None:
     """ISO 8601 has both; without an offset a time is UTC."""
-    assert timespan("P1W", NOW) == (NOW - timedelta(days=7), NOW)
+    assert parse_timespan("P1W", NOW) == (NOW - timedelta(days=7), NOW)
     start, end = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
-    assert timespan("2026-11-01/2026-11-02T00:00:00", NOW) == (start, end)
+    assert parse_timespan("2026-11-01/2026-11-02T00:00:00", NOW) == (start, end)
 
 
 @pytest.mark.parametrize("text", ["", "P", "yesterday", "PT1H/PT1H", "2026-11-20/", "P1WT", "9999-12-31/P9D"])
 def test_a_timespan_that_is_none_is_refused(text: str) -> None:
     """Rather than read as something else."""
     with pytest.raises(ValueError, match=r"."):
-        timespan(text, NOW)
+        parse_timespan(text, NOW)

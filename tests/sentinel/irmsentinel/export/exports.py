@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from irmcli.emulator.announcement import connection_to
+from irmcli.emulator.connection import connection_to
 from irmcli.emulator.launch import announce, create_emulator, job_of
 from irmcli.output import Output
 from irmcli.session.connector_session import ConnectorSession
@@ -76,7 +76,7 @@ def api(given: Mapping[str, Rows], directory: Path, *, max_rows: int = 500_000) 
         engine(given) as running,
         QueryApiEmulator(running, ApiOptions(WORKSPACE, NOW, max_rows=max_rows), directory) as there,
     ):
-        there.announce(directory)
+        there.announce()
         yield there
 
 

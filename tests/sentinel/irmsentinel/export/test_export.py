@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from irmcore.errors import ConfigurationError, DataError, IrmError
+from irmemulator.faults import Fault
 from irmsentinel.azure.query_errors import QueryRefused, Throttled
 from irmsentinel.content import aggregations
-from irmsentinel.emulators.query_api import Fault
+from irmsentinel.emulators.query_api import query_fault
 from irmsentinel.export.cursor import CursorFile
 from irmsentinel.export.export import Export
 from irmsentinel.export.reader import MAX_PARTS
@@ -188,12 +189,17 @@ def test_what_no_split_makes_small_is_an_error_and_the_cursor_stays(stage: Stage
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault(504), Fault(400, "E_RUNAWAY_QUERY"), Fault(400, "QueryExecutionResultSizeLimitExceeded")]
+    "fault",
+    [
+        query_fault(504),
+        query_fault(400, "E_RUNAWAY_QUERY"),
+        query_fault(400, "QueryExecutionResultSizeLimitExceeded"),
+    ],
 )
 def test_a_query_that_was_given_up_on_is_asked_for_less(stage: Stage, tmp_path: Path, fault: Fault) -> None:
     """Not four times over, as the client would: once, then for half the time."""
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
-        there.fail(fault)
+        there.faults.next(fault)
         outcome = export(workspace(tmp_path / "api"), stage.session())
     stage.session().drain()
     assert stage.counts() == ALL_SIX
@@ -207,7 +213,7 @@ def test_a_429_is_waited_for_as_long_as_it_says(
     """Retry-After in seconds, else five seconds, doubling."""
     clock = FakeClock()
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
-        there.fail(Fault(429, retry_after=said, times=2))
+        there.faults.next(query_fault(429, retry_after=said), 2)
         outcome = export(workspace(tmp_path / "api"), stage.session(), clock=clock)
     assert (clock.monotonic(), outcome.queries) == (waited, 3)
 
@@ -215,11 +221,11 @@ def test_a_429_is_waited_for_as_long_as_it_says(
 def test_a_429_without_end_is_given_up_on(stage: Stage, tmp_path: Path) -> None:
     """After six tries, or where waiting would take more than a quarter of an hour; nothing was accepted."""
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
-        there.fail(Fault(429, retry_after="1", times=0))
+        there.faults.until_cleared(query_fault(429, retry_after="1"))
         with pytest.raises(Throttled):
             export(workspace(tmp_path / "api"), stage.session(), clock=FakeClock())
         assert len(there.queries) == 6
-        there.fail(Fault(429, retry_after="1000", times=0))
+        there.faults.until_cleared(query_fault(429, retry_after="1000"))
         with pytest.raises(Throttled):
             export(workspace(tmp_path / "api"), stage.session(), clock=FakeClock())
         assert len(there.queries) == 7
@@ -231,7 +237,7 @@ def test_a_token_that_expired_is_renewed(stage: Stage, tmp_path: Path) -> None:
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
         source = workspace(tmp_path / "api")
         export(source, stage.session())
-        there.expire()
+        there.revoke_tokens()
         outcome = export(source, stage.session(), now=NOW + timedelta(days=1))
     assert outcome.succeeded
     assert outcome.counts.skipped == 2
@@ -240,18 +246,18 @@ def test_a_token_that_expired_is_renewed(stage: Stage, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "kind", "said"),
     [
-        (Fault(403, times=0), ConfigurationError, "may not read the workspace.*Log Analytics Reader"),
-        (Fault(401, times=0), ConfigurationError, "may not read the workspace"),
-        (Fault(400, "SYN0002"), QueryRefused, "was rejected.*SYN0002"),
-        (Fault(500), IrmError, "did not answer"),
+        ((query_fault(403), 9), ConfigurationError, "may not read the workspace.*Log Analytics Reader"),
+        ((query_fault(401), 9), ConfigurationError, "may not read the workspace"),
+        ((query_fault(400, "SYN0002"), 1), QueryRefused, "was rejected.*SYN0002"),
+        ((query_fault(500), 1), IrmError, "did not answer"),
     ],
 )
 def test_errors_are_told_apart(
-    stage: Stage, tmp_path: Path, fault: Fault, kind: type[IrmError], said: str
+    stage: Stage, tmp_path: Path, fault: tuple[Fault, int], kind: type[IrmError], said: str
 ) -> None:
     """Each with what to do, and the cursor stays."""
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
-        there.fail(fault)
+        there.faults.next(*fault)
         with pytest.raises(kind, match=said):
             export(workspace(tmp_path / "api"), stage.session())
     assert CursorFile(stage.session().outbox, "okta", WORKSPACE).load() is None

@@ -12,10 +12,10 @@ from click.testing import CliRunner, Result
 from irmcli.main import main
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import rules, tables
+from irmsentinel.emulators.azure_errors import azure_fault
+from irmsentinel.emulators.collector_services import CollectorServicesEmulator
 from irmsentinel.emulators.collector_session import running_emulator
-from irmsentinel.emulators.management_api import CollectorServicesEmulator
-from irmsentinel.emulators.management_api import Fault as CollectorFault
-from irmsentinel.emulators.query_api import Fault
+from irmsentinel.emulators.query_api import query_fault
 from irmsentinel.export import health as export_health
 from irmsentinel.export.outcome import ExportRun
 from irmsentinel.kql import calls
@@ -31,8 +31,8 @@ ROWS: dict[str, list[dict[str, Any]]] = {"OktaSystemLogs": [okta("2026-11-20T08:
 class Machine:
     """A machine with the three stand-ins, whose configuration says where health rows go."""
 
-    def __init__(self, stage: Stage, tenant: CollectorServicesEmulator, directory: Path) -> None:
-        self.stage, self.emulator, self._directory = stage, tenant, directory
+    def __init__(self, stage: Stage, emulator: CollectorServicesEmulator, directory: Path) -> None:
+        self.stage, self.emulator, self._directory = stage, emulator, directory
         self.plan("health: tenant/collector.yaml")
 
     def plan(self, *more: str) -> None:
@@ -54,7 +54,7 @@ class Machine:
 
     def told(self, component: str = "export") -> list[dict[str, Any]]:
         """The rows of the table that a component wrote."""
-        return [row for row in self.emulator.rows[TABLE] if row["Component"] == component]
+        return [row for row in self.emulator.ingestion.rows[TABLE] if row["Component"] == component]
 
     def reported(self) -> list[tuple[str, str, str]]:
         """What the analytic rule IRMExportFailedOrHeld makes of the table: component, name, trouble."""
@@ -62,7 +62,7 @@ class Machine:
         rule = loaded.named("IRMExportFailedOrHeld")
         known = tables.shapes(tables.load(loaded.root / "tables"))
         with Engine(loaded.local_functions()) as engine:
-            engine.insert(known[TABLE][""], self.emulator.rows[TABLE])
+            engine.insert(known[TABLE][""], self.emulator.ingestion.rows[TABLE])
             result = engine.run(calls.text(rule, {}), now=datetime.now(UTC) + timedelta(minutes=1))
         at = [[c.name for c in result.columns].index(name) for name in ("Component", "Name", "Trouble")]
         return [(row[at[0]], row[at[1]], row[at[2]]) for row in result.rows]
@@ -78,8 +78,8 @@ def query_api(tmp_path: Path) -> Iterator[Any]:
 @pytest.fixture
 def machine(tmp_path: Path, query_api: Any) -> Iterator[Machine]:
     """Ready to run."""
-    with Stage(tmp_path).running() as stage, running_emulator(tmp_path / "tenant", alerts=0) as tenant:
-        yield Machine(stage, tenant, tmp_path)
+    with Stage(tmp_path).running() as stage, running_emulator(tmp_path / "tenant", alerts=0) as emulator:
+        yield Machine(stage, emulator, tmp_path)
 
 
 def test_a_run_tells_what_it_came_to_and_a_quiet_one_that_it_was_there(machine: Machine) -> None:
@@ -102,7 +102,7 @@ def test_a_run_tells_what_it_came_to_and_a_quiet_one_that_it_was_there(machine: 
 
 def test_a_failed_export_is_reported_until_it_is_well(machine: Machine, query_api: Any) -> None:
     """The analytic rule fires on what a failed export wrote, and no more when the next run has done it."""
-    query_api.fail(Fault(403))
+    query_api.faults.next(query_fault(403))
     machine.run("run", code=2)
     assert [(row["Event"], row["Result"], row["Reason"]) for row in machine.told()] == [
         ("heartbeat", "failed", "ConfigurationError"),
@@ -145,10 +145,10 @@ def test_health_that_cannot_be_written_stops_nothing(machine: Machine, tmp_path:
 
 def test_health_rows_wait_while_their_workspace_is_away(machine: Machine) -> None:
     """They are durable before they are sent, and the next run brings them."""
-    machine.emulator.fail(CollectorFault("upload", 503, times=9))
+    machine.emulator.faults.next(azure_fault("upload", 503), 9)
     machine.run("run")
     assert machine.told() == []
-    machine.emulator.recover()
+    machine.emulator.faults.clear()
     line = ["--outbox", str(machine.stage.directory / "outbox"), "resume"]
     assert CliRunner().invoke(main, line).exit_code == 0
     machine.run("run")

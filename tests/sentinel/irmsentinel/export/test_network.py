@@ -19,7 +19,7 @@ from irmsentinel.azure.bounded_transport import BoundedTransport
 from irmsentinel.azure.ingestion import StaticToken
 from irmsentinel.azure.query_errors import Throttled
 from irmsentinel.azure.workspace import Workspace
-from irmsentinel.emulators.query_api import Fault, QueryApiEmulator
+from irmsentinel.emulators.query_api import QueryApiEmulator, query_fault
 from irmsentinel.export import sources
 from irmsentinel.export.cursor import CursorFile
 from irmsentinel.export.reader import Source
@@ -189,11 +189,11 @@ def test_a_slow_line_ends_at_the_deadlines(season: Season, what: str) -> None:
         assert isinstance(trouble, WaitError), weather
         assert season.rows() == []
     season.line.weather = Weather()
-    season.api.fail(Fault(200, on=what, body=b" " * 500, drip=0.05, times=0))
+    season.api.faults.until_cleared(query_fault(200, on=what, body=b" " * 500, drip=0.05))
     begin = time.monotonic()
     assert isinstance(season.export(season.source(0.3, 0.3)), WaitError)
     assert time.monotonic() - begin < 12, "no time-out between two bytes ends this"
-    season.api.fail()
+    season.api.faults.clear()
     season.end()
 
 
@@ -227,10 +227,12 @@ def test_no_redirect_of_an_export_is_followed(season: Season, tmp_path: Path, on
     """Neither secret nor token nor query goes where an answer points to: nobody comes there at all."""
     with Impostor(tmp_path) as other:
         for status in (301, 302, 303, 307, 308):
-            season.api.fail(Fault(status, on=on, location=f"{other.url}/v1/elsewhere", body=b"", times=0))
+            season.api.faults.until_cleared(
+                query_fault(status, on=on, location=f"{other.url}/v1/elsewhere", body=b"")
+            )
             assert season.export() is not None
             assert season.rows() == []
-        season.api.fail()
+        season.api.faults.clear()
     assert (other.connections, other.heard) == (0, b"")
     season.end()
 
@@ -306,16 +308,16 @@ NONE_OF_ITS_OWN = [
 def test_whatever_answers_in_place_of_the_service(season: Season, on: str, status: int) -> None:
     """Empty, other JSON, HTML, bytes that are no text, a token that is none: an error of ours, no row."""
     for body in NONE_OF_ITS_OWN:
-        season.api.fail(Fault(status, on=on, body=body, times=0))
+        season.api.faults.until_cleared(query_fault(status, on=on, body=body))
         assert season.export() is not None, body
         assert season.rows() == []
-    season.api.fail()
+    season.api.faults.clear()
     season.end()
 
 
 def test_a_page_does_not_hide_the_status_that_it_comes_with(season: Season) -> None:
     """A busy service that answers with a page is asked again, as one that answers as it should."""
-    season.api.fail(Fault(503, body=b"<html>\xfc", retry_after="7", times=2))
+    season.api.faults.next(query_fault(503, body=b"<html>\xfc", retry_after="7"), 2)
     before = season.clock.monotonic()
     assert season.export() is None
     assert season.clock.monotonic() - before == 14.0
@@ -325,19 +327,20 @@ def test_a_page_does_not_hide_the_status_that_it_comes_with(season: Season) -> N
 def test_what_passes_by_itself_is_told_from_what_a_person_must_do(season: Season) -> None:
     """A sign-in that is refused is the identity's; a login host that fails is not."""
     for fault, kind in (
-        (Fault(401, on="token", body=b'{"error": "invalid_client"}', times=0), ConfigurationError),
-        (Fault(500, on="token", times=0), WaitError),
-        (Fault(200, on="token", body=b"<html>", times=0), WaitError),
-        (Fault(403, times=0), ConfigurationError),
-        (Fault(429, times=0), Throttled),
+        (query_fault(401, on="token", body=b'{"error": "invalid_client"}'), ConfigurationError),
+        (query_fault(500, on="token"), WaitError),
+        (query_fault(200, on="token", body=b"<html>"), WaitError),
+        (query_fault(403), ConfigurationError),
+        (query_fault(429), Throttled),
     ):
-        season.api.fail(fault)
+        season.api.faults.clear()
+        season.api.faults.until_cleared(fault)
         assert type(season.export()) is kind, fault
 
 
 def test_one_export_that_meets_nonsense_does_not_stop_the_others(season: Season, tmp_path: Path) -> None:
     """In one run, the export after it is done and sent, and the error is in the document."""
-    season.api.fail(Fault(200, of="OktaSystemLogs", body=b"{}", times=0))
+    season.api.faults.until_cleared(query_fault(200, matching="OktaSystemLogs", body=b"{}"))
     lines = [
         "schema: 1",
         f"workspaces: [{WORKSPACE}]",

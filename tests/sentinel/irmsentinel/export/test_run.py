@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import main
 from irmcore.disk import PosixDisk
-from irmsentinel.emulators.query_api import Fault, QueryApiEmulator
+from irmsentinel.emulators.query_api import QueryApiEmulator, query_fault
 
 from tests.sentinel.irmsentinel.export.exports import WORKSPACE, Stage, api, okta
 
@@ -86,7 +86,7 @@ def test_what_is_due_is_done_once(machine: Machine) -> None:
 
 def test_one_exports_trouble_does_not_stop_the_others(machine: Machine) -> None:
     """A table that may not be read fails alone, with its error in the document; the next run does it."""
-    machine.api.fail(Fault(403, of="OktaSystemLogs"))
+    machine.api.faults.next(query_fault(403, matching="OktaSystemLogs"))
     failed, done = machine.run("run", code=2)
     assert failed["error"]["kind"] == "ConfigurationError"
     assert "Log Analytics Reader" in failed["error"]["next_step"]
@@ -157,7 +157,7 @@ def test_an_export_by_hand(machine: Machine, tmp_path: Path) -> None:
     day = ("--from", "2026-11-20T00:00:00Z", "--to", "2026-11-21T00:00:00Z")
     (asked,) = json.loads(export(*day).stdout)
     assert (asked["counts"]["shaped"], asked["read_to"]) == (1, None)
-    machine.api.fail(Fault(403))
+    machine.api.faults.next(query_fault(403))
     (failed,) = json.loads(export(code=2).stdout)
     assert failed["error"]["kind"] == "ConfigurationError"
     (whole,) = json.loads(export().stdout)

@@ -1,7 +1,7 @@
-"""The collector's stand-in with blobs that each take a while, one tenant for each number of blobs.
+"""The collector's services with blobs that each take a while, one emulator for each number of blobs.
 
-argv: a directory; the seconds that a blob takes; the numbers. Each tenant gets a folder named by its number,
-with settings that fit it. It ends with its standard input.
+argv: a directory; the seconds that a blob takes; the numbers. Each emulator gets a folder named by its
+number, with settings that fit it. It ends with its standard input.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from irmsentinel.emulators.collector_options import Options
+from irmsentinel.emulators.collector_services import CollectorServicesEmulator
 from irmsentinel.emulators.collector_session import APP, TENANT, settings_text, transforms_by_rule
-from irmsentinel.emulators.management_api import CollectorServicesEmulator, Options
 from irmsentinel.emulators.synthetic_records import alert_record
 
 #: Blobs lie in so many seconds before now: a bit less than one window of the API.
@@ -25,12 +26,12 @@ def main(directory: Path, seconds: float, counts: list[int]) -> None:
     with ExitStack() as running:
         for count in counts:
             place = directory / str(count)
-            tenant = running.enter_context(CollectorServicesEmulator(options, place))
+            emulator = running.enter_context(CollectorServicesEmulator(options, place))
             for number in range(count):
                 at = time.time() - SPREAD * (number + 1) / (count + 1)
-                tenant.add(at, [alert_record(number, 0, at, TENANT)])
+                emulator.feed.add(at, [alert_record(number, 0, at, TENANT)])
             (place / "collector.yaml").write_text(settings_text(), encoding="utf-8")
-            tenant.announce()
+            emulator.announce()
         (directory / "ready").touch()
         sys.stdin.read()
 

@@ -1,0 +1,219 @@
+"""An emulator's server from start to stop: what all emulators have in common.
+
+Promised: it listens on loopback only; it is bounded in time when a lifetime is given; once stopped, it has no
+thread and no open socket, and it can be started again on the same port with the same CA.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from irmemulator.certificates import Certificates
+from irmemulator.fault_queue import Faults
+from irmemulator.https_server import HttpsServer
+from irmemulator.routing import Service
+
+LOOPBACK_NAMES = ("127.0.0.1", "::1", "localhost")
+
+
+class LoopbackServer:
+    """A service over HTTPS on loopback. A context manager: entering starts it, leaving stops it."""
+
+    def __init__(  # noqa: PLR0913 - all by name but the first, and each has a default
+        self,
+        service: Service,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        directory: Path | str | None = None,
+        lifetime: float | None = None,
+        names: Sequence[str] = LOOPBACK_NAMES,
+        handshake_timeout: float = 5.0,
+        idle_timeout: float = 60.0,
+    ) -> None:
+        """Take the settings. Nothing listens before `start`.
+
+        Args:
+            service: What answers.
+            host: A loopback address, or "localhost" (127.0.0.1).
+            port: The port; 0: any free one.
+            directory: Where ca.pem and server.pem are written and left (made with mode 0700 if absent); None:
+                a temporary directory, removed at the stop.
+            lifetime: Seconds after which it stops by itself; None: never.
+            names: The host names and addresses that its certificate is for.
+            handshake_timeout: Seconds a TLS handshake may take.
+            idle_timeout: Seconds a connection may be silent before it is closed.
+
+        Raises:
+            ValueError: The host is not loopback, or the lifetime is not more than 0.
+        """
+        if lifetime is not None and not 0 < lifetime <= threading.TIMEOUT_MAX:
+            raise ValueError("lifetime must be more than 0 seconds")
+        self._service = service
+        self._host = _loopback(host)
+        self._port = port
+        self._lifetime = lifetime
+        self._names = tuple(names)
+        self._handshake_timeout, self._idle_timeout = handshake_timeout, idle_timeout
+        self._certificates = Certificates(None if directory is None else Path(directory).absolute(), names)
+        self._server: HttpsServer | None = None
+        self._url: str | None = None
+        self._timer: threading.Timer | None = None
+        self._past_connections = 0
+        self._past_failures: tuple[str, ...] = ()
+        self._lock = threading.RLock()
+        self._stopped = threading.Event()
+        self._stopped.set()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'stopped' if self._server is None else f'at {self._url}'}>"
+
+    def start(self) -> Self:
+        """Listen. When it returns, connections are accepted.
+
+        Raises:
+            RuntimeError: It is running already.
+            OSError: The port is taken, or the files cannot be written.
+        """
+        with self._lock:
+            if self._server is not None:
+                raise RuntimeError("the emulator is running already")
+            context = self._certificates.write()
+            try:
+                server = HttpsServer(
+                    (self._host, self._port),
+                    context,
+                    self._service,
+                    hosts=self._names,
+                    handshake_timeout=self._handshake_timeout,
+                    idle_timeout=self._idle_timeout,
+                )
+            except OSError:
+                self._certificates.remove()
+                raise
+            # After a restart the clients' settings must still be right.
+            self._port, self._url = server.port, server.base_url
+            server.start()
+            self._server = server
+            self._stopped.clear()
+            if self._lifetime is not None:
+                self._timer = threading.Timer(self._lifetime, self._end_server, args=(server,))
+                self._timer.name = "irmemulator-lifetime"
+                self._timer.daemon = True
+                self._timer.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop listening, end all connections and wait for every thread. A second call does nothing.
+
+        Raises:
+            RuntimeError: A connection's thread did not end.
+        """
+        with self._lock:
+            server, timer = self._server, self._timer
+        if server is not None:
+            self._end_server(server)
+        if timer is not None:
+            timer.cancel()
+            timer.join()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has stopped, by `stop` or by its lifetime.
+
+        Args:
+            timeout: Seconds to wait at most; None: for ever.
+
+        Returns:
+            Whether it has stopped.
+        """
+        return self._stopped.wait(timeout)
+
+    @property
+    def running(self) -> bool:
+        """Whether it listens."""
+        return not self._stopped.is_set()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, or last did, as `https://127.0.0.1:PORT`.
+
+        Raises:
+            RuntimeError: It was not started yet.
+        """
+        if self._url is None:
+            raise RuntimeError("the emulator was not started yet: call start() first")
+        return self._url
+
+    @property
+    def ca_file(self) -> Path:
+        """The PEM file of the throw-away CA that clients must trust.
+
+        Without a directory the file is gone while the server is stopped, and requests then fails for the
+        missing file before it connects. To rehearse an outage, give a directory.
+
+        Raises:
+            RuntimeError: It was not started yet.
+        """
+        return self._certificates.ca_file
+
+    @property
+    def faults(self) -> Faults:
+        """What is to go wrong."""
+        return self._service.faults
+
+    @property
+    def connections(self) -> int:
+        """How many TCP connections were accepted, over all starts."""
+        with self._lock:
+            current = 0 if self._server is None else self._server.connections
+            return self._past_connections + current
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Defects of the emulator that requests met (each got a 500); empty when all is well."""
+        with self._lock:
+            current = () if self._server is None else self._server.failures
+            return self._past_failures + current
+
+    def _end_server(self, server: HttpsServer) -> None:
+        """Stop one server, once. The timer of the lifetime runs this too."""
+        with self._lock:
+            if self._server is not server:
+                return
+            try:
+                server.stop()
+            finally:
+                self._past_connections += server.connections
+                self._past_failures += server.failures
+                self._server = None
+                self._certificates.remove()
+                self._stopped.set()
+
+
+def _loopback(host: str) -> str:
+    if host == "localhost":
+        return "127.0.0.1"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        address = None
+    if address is None or not address.is_loopback:
+        # It issues tokens for made-up secrets and shows uploaded rows to anyone who can connect.
+        raise ValueError("the emulator listens on loopback only: 127.0.0.1, ::1 or localhost")
+    return host

@@ -1,0 +1,15 @@
+"""Write a file that only its owner may read: keys, secrets, and the addresses of running emulators."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write ``content`` with mode 0600, replacing what was there. Raises OSError."""
+    # O_NOFOLLOW: in a directory that others can write to, a symbolic link must not choose the target.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)  # an existing file keeps its mode, which may be open to others
+        file.write(content)

@@ -1,0 +1,37 @@
+"""The settings of the emulator of the services that the collector calls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from irmsentinel.content.transforms import Transform
+
+
+@dataclass
+class Options:
+    """What the emulator knows and how it behaves. A change takes effect with the next request.
+
+    Attributes:
+        tenant_id: The tenant whose audit log there is.
+        app_id: The application that may sign in.
+        rules: Each data collection rule's transformation, by the rule's immutable ID.
+        page_size: Content blobs on a page of the list.
+        next_page: The name of the header with the next page's address: the reference has one, the API
+            another.
+        latency: Seconds that a content blob takes.
+        per_minute: Requests that the API accepts in a minute.
+        run_kql: Whether to run the transformation. Without it a row only gets TimeGenerated, which is faster.
+        now: The services' clock, in seconds since 1970.
+    """
+
+    tenant_id: str
+    app_id: str
+    rules: Mapping[str, Transform]
+    page_size: int = 200
+    next_page: str = "NextPageUri"
+    latency: float = 0.0
+    per_minute: int = 1_000_000
+    run_kql: bool = True
+    now: Callable[[], float] = time.time

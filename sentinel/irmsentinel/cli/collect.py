@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from irmsentinel.collector.management_api import Feed
     from irmsentinel.collector.rounds import Round
     from irmsentinel.collector.service import CollectorService
-    from irmsentinel.collector.settings import Collecting
+    from irmsentinel.collector.settings import CollectorSettings
 
 DONE, WAITING, NEEDS_PERSON = 0, 1, 4  # as `irmexport --help` says
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -322,7 +322,7 @@ def _feed(ctx: click.Context, file: str, emulator: Path | None) -> Feed:
     return station.feed(settings, voice.surroundings(ctx).credential, limits, clock)
 
 
-def _read(file: str, emulator: Path | None) -> Collecting:
+def _read(file: str, emulator: Path | None) -> CollectorSettings:
     with extra.needed():
         from irmsentinel.collector import settings as collector_settings
         from irmsentinel.emulators.collector_session import use_emulator

@@ -26,7 +26,7 @@ from irmsentinel.collector.management_api import Feed
 from irmsentinel.collector.rate_limit import RateLimiter
 from irmsentinel.collector.result import CollectResult
 from irmsentinel.collector.rounds import Round, RoundProgress
-from irmsentinel.collector.settings import Collecting
+from irmsentinel.collector.settings import CollectorSettings
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
 
@@ -36,7 +36,7 @@ class CollectorService:
 
     def __init__(
         self,
-        settings: Collecting,
+        settings: CollectorSettings,
         root: str,
         read: ReadCredential,
         origin: Origin,
@@ -124,7 +124,7 @@ class CollectorService:
             return 0  # another process is sending these rows
 
 
-def feed(settings: Collecting, read: ReadCredential, limiter: RateLimiter, clock: Clock) -> Feed:
+def feed(settings: CollectorSettings, read: ReadCredential, limiter: RateLimiter, clock: Clock) -> Feed:
     """The tenant's activity feed, as the settings describe it."""
     target = settings.target
     account = Account(settings.root, target.tenant_id, settings.publisher_id)

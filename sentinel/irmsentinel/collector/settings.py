@@ -47,7 +47,7 @@ health_rule_id: dcr-00000000000000000000000000000000
 
 
 @dataclass(frozen=True)
-class Collecting:
+class CollectorSettings:
     """Everything a collector needs; ``health`` is None without a rule for IRMExportHealth_CL."""
 
     target: Target
@@ -58,12 +58,12 @@ class Collecting:
     requests_per_minute: int
 
 
-def read(path: str) -> Collecting:
+def read(path: str) -> CollectorSettings:
     """The settings in a file. Raises ConfigurationError with file and line."""
     return parse(settings.read_text(path, COLLECTOR), path)
 
 
-def parse(text: str, name: str) -> Collecting:
+def parse(text: str, name: str) -> CollectorSettings:
     """The settings in ``text``; messages call it ``name``. Raises ConfigurationError."""
     source = settings.parse(text, name, COLLECTOR)
     values = source.value
@@ -98,7 +98,7 @@ def parse(text: str, name: str) -> Collecting:
         connections=int(values["connections"]),
         fingerprint=hashlib.sha256(text.encode()).hexdigest(),
     )
-    return Collecting(
+    return CollectorSettings(
         target=target,
         health=health,
         root=HOSTS[values["cloud"]],
@@ -115,7 +115,7 @@ def _endpoint(source: Source, key: str) -> str:
         raise source.error(error.what, error.next_step, key) from None
 
 
-def at_emulator(collecting: Collecting, url: str, ca_file: str, secret_file: str) -> Collecting:
+def at_emulator(real: CollectorSettings, url: str, ca_file: str, secret_file: str) -> CollectorSettings:
     """The same settings, with an emulator in place of Microsoft's services. Raises AddressRefused."""
     endpoint = checked_endpoint(url, emulator=True)
 
@@ -129,5 +129,5 @@ def at_emulator(collecting: Collecting, url: str, ca_file: str, secret_file: str
             emulator=True,
         )
 
-    health = moved(collecting.health) if collecting.health else None
-    return replace(collecting, target=moved(collecting.target), health=health, root=endpoint)
+    health = moved(real.health) if real.health else None
+    return replace(real, target=moved(real.target), health=health, root=endpoint)

@@ -13,7 +13,7 @@ from irmcore.http.credentials import Credential
 from irmcore.profile.model import CredentialRef
 
 from irmsentinel.collector import settings as collector_settings
-from irmsentinel.collector.settings import Collecting
+from irmsentinel.collector.settings import CollectorSettings
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import transforms
 from irmsentinel.content.transforms import Transform
@@ -75,7 +75,7 @@ def settings_text() -> str:
     )
 
 
-def use_emulator(settings: Collecting, directory: Path) -> Collecting:
+def use_emulator(settings: CollectorSettings, directory: Path) -> CollectorSettings:
     """``settings`` with the emulator that was announced in ``directory``. Raises ConfigurationError."""
     start = f"irmexport sentinel collector-emulator --directory {directory}"
     at = find_emulator(directory, COLLECTOR_SERVICES, start)

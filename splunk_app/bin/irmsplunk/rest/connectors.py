@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -13,6 +12,7 @@ from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError
 from irmcore.http.credentials import Secret
 from irmcore.operations import connection_checks
+from irmcore.settings import did_you_mean
 
 from irmsplunk.splunk import connectors, passwords
 from irmsplunk.splunk.connectors import CONF_PATH, SETTINGS
@@ -136,8 +136,7 @@ class ConnectorRoutes:
         """The settings of a form, as the conf file stores them. Raises ConfigurationError."""
         for key in form:
             if key not in _KEYS:
-                near = difflib.get_close_matches(key, _KEYS, n=1)
-                hint = f"Did you mean `{near[0]}`?" if near else f"The settings are {', '.join(_KEYS)}."
+                hint = did_you_mean(key, _KEYS, plural="settings")
                 raise ConfigurationError("a connector has no such setting", where=key[:40], next_step=hint)
         content = {key: value.strip() for key, value in form.items() if key not in ("name", "secret")}
         if content.get("profile_yaml"):

@@ -25,11 +25,11 @@ from irmcore.outbox import Origin
 from irmsentinel.collector import collector
 from irmsentinel.collector import settings as collector_settings
 from irmsentinel.collector.service import CollectorService
-from irmsentinel.collector.settings import Collecting
+from irmsentinel.collector.settings import CollectorSettings
 from irmsentinel.emulators.collector_session import read_secret, settings_text, use_emulator
 
 
-def settings(directory: Path) -> Collecting:
+def settings(directory: Path) -> CollectorSettings:
     """The stand-in's settings."""
     plain = collector_settings.parse(settings_text(), "collector.yaml")
     here = use_emulator(plain, directory)

@@ -15,7 +15,7 @@ from irmsentinel.collector import settings as collector_settings
 from irmsentinel.collector.management_api import Feed
 from irmsentinel.collector.rate_limit import RateLimiter
 from irmsentinel.collector.service import CollectorService, feed
-from irmsentinel.collector.settings import Collecting
+from irmsentinel.collector.settings import CollectorSettings
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
 from irmsentinel.emulators.collector_options import Options
@@ -54,7 +54,7 @@ class Rig:
         self.root.mkdir(mode=0o700)
         self._numbers = itertools.count()
 
-    def settings(self, **given: Any) -> Collecting:
+    def settings(self, **given: Any) -> CollectorSettings:
         """Settings that lead to the stand-in; ``given`` are of Options, or requests_per_minute."""
         self.emulator.announce()
         plain = collector_settings.parse(settings_text(), "collector.yaml")
@@ -63,13 +63,13 @@ class Rig:
             here = replace(here, requests_per_minute=given.pop("requests_per_minute"))
         return replace(here, options=replace(here.options, **{"connections": 8, **given}))
 
-    def feed(self, change: Callable[[Collecting], Collecting] = lambda same: same) -> Feed:
+    def feed(self, change: Callable[[CollectorSettings], CollectorSettings] = lambda same: same) -> Feed:
         """The client alone."""
         settings = change(self.settings())
         return feed(settings, read_secret, RateLimiter(settings.requests_per_minute, self.clock), self.clock)
 
     def station(
-        self, change: Callable[[Collecting], Collecting] = lambda same: same, **given: Any
+        self, change: Callable[[CollectorSettings], CollectorSettings] = lambda same: same, **given: Any
     ) -> CollectorService:
         """A collector with its sender; ``change`` alters its settings, ``given`` as in ``settings``."""
         return CollectorService(

@@ -27,7 +27,7 @@ from irmsentinel.collector.http import Answer, PooledHttp, Unreachable
 from irmsentinel.collector.management_api import Account, Feed
 from irmsentinel.collector.rate_limit import RateLimiter
 from irmsentinel.collector.service import CollectorService
-from irmsentinel.collector.settings import Collecting
+from irmsentinel.collector.settings import CollectorSettings
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
 from irmsentinel.emulators.azure_errors import azure_fault
@@ -59,7 +59,7 @@ class Season:
         self.rig, self.api, self.out = rig, api, out
         self.made: dict[str, tuple[float, str]] = {}
 
-    def settings(self, same: Collecting) -> Collecting:
+    def settings(self, same: CollectorSettings) -> CollectorSettings:
         """The same settings by way of the relays, and without health rows: the alerts are looked at."""
         target = replace(same.target, endpoint=self.out.url)
         return replace(same, root=self.api.url, target=target, health=None)
@@ -416,7 +416,7 @@ def test_no_server_is_told_anything_that_must_not_be_trusted(
         url = f"{there.url}/dataCollectionRules/dcr-1/streams/Custom-X"
         assert uploads.send(Weather(), url=url) == Failure("tls", committed=False)
 
-        def astray(same: Collecting) -> Collecting:
+        def astray(same: CollectorSettings) -> CollectorSettings:
             target = replace(same.target, endpoint=there.url, ca_file=str(there.ca_file))
             return replace(same, target=target, health=None)
 
@@ -454,7 +454,7 @@ def test_the_whole_way_leads_through_a_proxy(season: Season) -> None:
         assert hidden not in asked
 
 
-def via(season: Season, same: Collecting) -> Collecting:
+def via(season: Season, same: CollectorSettings) -> CollectorSettings:
     """Settings with the relay ``out`` as their proxy."""
     return replace(same, target=replace(same.target, proxy=season.out.proxy), health=None)
 

@@ -153,7 +153,7 @@ def test_an_unfilled_profile_is_refused_before_a_row_is_taken(rig: Rig, irmexpor
         (("resolve", "--sent", "--why", "x"), 2, "--held"),
         (("audit", "--since", "yesterday"), 2, "is no moment"),
         (("sned", "x.csv"), 2, "No such command"),
-        (("profile", "show", "nope"), 2, "shipped are"),
+        (("profile", "show", "nope"), 2, "Known profiles: "),
     ],
 )
 def test_wrong_use_says_what_and_exits_as_documented(

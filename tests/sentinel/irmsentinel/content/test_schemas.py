@@ -6,8 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 from irmcore.settings import Kind
-from irmsentinel.azure.identity import KINDS
-from irmsentinel.azure.workspace import AUTHORITIES
+from irmsentinel.azure.identity import AUTHORITIES, KINDS
 from irmsentinel.collector.settings import COLLECTOR
 from irmsentinel.content.aggregations import AGGREGATION, SUMMARY_RULE
 from irmsentinel.content.rules import RULE

@@ -1,4 +1,4 @@
-"""Advice: a line for every code that replies, the gate, tokens and the queue can give."""
+"""Advice: a line for every code that replies, the circuit breaker, tokens and the queue can give."""
 
 from __future__ import annotations
 

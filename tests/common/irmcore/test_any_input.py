@@ -134,7 +134,7 @@ ON_DISK = st.one_of(
 
 
 def read_states(data: bytes) -> None:
-    """A slot file of any bytes has no record, or it has one whose CRC is right."""
+    """A state file of any bytes has no record, or one with the right CRC."""
     try:
         found = state_file.decode(data, "state")
     except UnknownFormat:

@@ -1,4 +1,4 @@
-"""Intake by blocks against the same rules applied to one row after the other."""
+"""Intake by blocks compared with the same rules applied to one row after the other."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ HEADER = ("user", "time", "score", "note")
 WHERE = Destination("purview-indicators", {"cloud": "commercial", "job_id": "1111"}, "hold")
 
 Rows = Sequence[tuple[str, ...]]
-#: The rows that go out, their counts, how many changed, refusals by reason.
+#: The rows that go out, their counts, the number of changed rows, refusals by reason.
 End = tuple[list[tuple[str, ...]], Counts, int, Counter[tuple[str, str]]]
 
 
 class OneByOne:
-    """What becomes of rows, in sets of Python; it remembers what was accepted, by day."""
+    """The rules applied to one row at a time, with Python sets of what was accepted, by day."""
 
     def __init__(self, of: Profile) -> None:
         self._of = of
         self._policy, self._step = of.collisions.policy, of.collisions.step
-        self._slot = UserTimeKeys().key
+        self._user_time = UserTimeKeys().key
         self._keys: defaultdict[int, set[bytes]] = defaultdict(set)
         self._subjects: defaultdict[int, set[bytes]] = defaultdict(set)
-        self._slots: defaultdict[int, set[int]] = defaultdict(set)
+        self._user_times: defaultdict[int, set[int]] = defaultdict(set)
 
     def run(self, rows: Rows) -> End:
-        """The end of a run, after which its rows count as accepted."""
+        """The result of a run, after which its rows count as accepted."""
         reasons: Counter[tuple[str, str]] = Counter()
         shaped = list(self._shaped(rows, reasons))
         merged = skipped = changed = 0
@@ -59,7 +59,7 @@ class OneByOne:
                 greatest.add(numbered)
             shaped, merged = greatest.rows(), greatest.merged
         new: dict[bytes, tuple[int, ShapedRow]] = {}
-        slots: set[int] = set()
+        user_times: set[int] = set()
         sent: list[tuple[str, ...]] = []
         for _, _, row in shaped:
             day = row.time // DAY_MICROSECONDS
@@ -72,7 +72,9 @@ class OneByOne:
                 skipped += 1
                 changed += 1
             else:
-                time = self._place(row, slots, set() if self._policy == "keep-greatest" else self._slots[day])
+                time = self._place(
+                    row, user_times, set() if self._policy == "keep-greatest" else self._user_times[day]
+                )
                 fields = (row.fields[0], times.canonical(time or row.time), *row.fields[2:])
                 if time is None:
                     reasons["", "no-free-slot" if self._policy == "spread" else "collision"] += 1
@@ -80,14 +82,14 @@ class OneByOne:
                     reasons["", "row-too-large"] += 1
                 else:
                     changed += another
-                    slots.add(self._slot(row.user, time))
-                    new[row.key] = self._slot(row.user, time), row
+                    user_times.add(self._user_time(row.user, time))
+                    new[row.key] = self._user_time(row.user, time), row
                     sent.append(fields)
-        for slot, row in new.values():
+        for user_time, row in new.values():
             day = row.time // DAY_MICROSECONDS
             self._keys[day].add(row.key)
             self._subjects[day].add(row.subject)
-            self._slots[day].add(slot)
+            self._user_times[day].add(user_time)
         rejected = sum(reasons.values())
         return sent, Counts(len(rows), len(sent), merged, skipped, rejected), changed, reasons
 
@@ -102,13 +104,13 @@ class OneByOne:
     def _place(self, row: ShapedRow, *taken: set[int]) -> int | None:
         spread = self._policy == "spread"
         for time in candidate_times(row.time, row.key, self._step) if spread else (row.time,):
-            if not any(self._slot(row.user, time) in slots for slots in taken):
+            if not any(self._user_time(row.user, time) in pairs for pairs in taken):
                 return time
         return None
 
 
 def by_blocks(outbox: Outbox, of: Profile, rows: Rows) -> End:
-    """The same of the real intake."""
+    """The result of the real intake."""
 
     def table() -> Table:
         return Table(HEADER, iter([SourceRow(line, row) for line, row in enumerate(rows)]))
@@ -119,13 +121,13 @@ def by_blocks(outbox: Outbox, of: Profile, rows: Rows) -> End:
     return sent, done.counts, done.changed, Counter(done.reasons)
 
 
-# Few users in few hours, so that in windows of 3,600 places rows meet; of each row some have another score.
+# Few users in few hours, so that rows collide in windows of 3,600 times. Some differ only in their score.
 DAYS = ("2023-04-24T05:00:00Z", "2023-04-24T05:59:59.5Z", "2023-04-25T00:00:00Z", "never")
 NUMBERS = st.integers(0, 400)
 
 
 def made(number: int) -> tuple[str, ...]:
-    """A row that is told by its number: neighbours are the same detection with another score."""
+    """A row made from its number. Neighbouring numbers are one detection with different scores."""
     detection, score = divmod(number, 3)
     return f"u{detection % 2}@b.com", DAYS[min(detection % 25, 3)], str(score), f"n{detection // 8}"
 
@@ -145,7 +147,7 @@ RUNS = st.lists(
     ["{policy: spread, step: 1s}", "{policy: spread}", "{policy: reject}", "{policy: keep-greatest}"],
 )
 def test_blocks_end_as_rows_one_by_one(policy: str, change: str, *, narrow: bool) -> None:
-    """Each row of each run goes out, at its place, or is merged, skipped or refused, as it would be alone."""
+    """Each row of each run is sent at the same time, merged, skipped or refused as if placed alone."""
     of = profile(f"collisions: {policy}\n{change}")
     of = replace(of, limits=Limits(rows=40, bytes=70 if narrow else 1_000_000))
 

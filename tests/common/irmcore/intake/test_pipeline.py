@@ -1,4 +1,4 @@
-"""The pipeline with a crew and without: the same batches, counts and refusals, whatever the input."""
+"""The pipeline with and without workers: the same batches, counts and refusals for any input."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ POLICIES = ("{policy: spread, step: 1s}", "{policy: spread}", "{policy: reject}"
 
 
 def run(of: Profile, data: bytes, known: Ledger | None, workers: int) -> tuple[Any, ...]:
-    """All that comes out of a pipeline, or the error."""
+    """Everything that a pipeline gives, or its error."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
@@ -54,8 +54,8 @@ def run(of: Profile, data: bytes, known: Ledger | None, workers: int) -> tuple[A
 @pytest.mark.parametrize("policy", POLICIES)
 @settings(max_examples=12)
 @given(ROWS, ROWS, st.sampled_from(("\n", "\r\n")))
-def test_a_crew_changes_nothing(policy: str, before: list[str], rows: list[str], end: str) -> None:
-    """Rows that are plain, odd, refused, repeated, or were accepted before end as they do without a crew."""
+def test_workers_change_nothing(policy: str, before: list[str], rows: list[str], end: str) -> None:
+    """Plain, unusual, refused, repeated and already accepted rows end as they do without workers."""
     of = profile(f"collisions: {policy}\n")
     head = f"user,time,score,note{end}"
     first = (head + "".join(f"{row}{end}" for row in before)).encode()
@@ -80,14 +80,14 @@ def many(rows: int, note: str = "note") -> bytes:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_a_crew_at_a_large_input(workers: int) -> None:
-    """Batches of full size are the same, to the byte, however many shaped them."""
+def test_workers_at_a_large_input(workers: int) -> None:
+    """Full batches are the same to the byte, whatever the number of workers."""
     data = many(30_000)
     assert run(profile(), data, None, workers) == run(profile(), data, None, 0)
 
 
-def test_rows_too_large_for_a_batch_are_found_by_a_crew_too() -> None:
-    """Where a row may not fit, its stretch is looked at row by row."""
+def test_workers_find_rows_that_are_too_large() -> None:
+    """A chunk with a row that may not fit is examined row by row."""
     of = profile()
     of = type(of)(**{**vars(of), "limits": Limits(rows=100, bytes=200)})
     data = many(3_000) + b"u@contoso.com,2026-11-20T08:00:00Z,1," + b"x" * 300 + b"\n"
@@ -97,14 +97,14 @@ def test_rows_too_large_for_a_batch_are_found_by_a_crew_too() -> None:
 
 
 def children() -> list[int]:
-    """The processes that this one has started."""
+    """The child processes of this process."""
     found = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
     return [int(process) for processes in found for process in processes]
 
 
 @pytest.mark.parametrize("which", [slice(0, 1), slice(1, 2), slice(0, 2)])
-def test_members_that_are_killed_cost_no_row(which: slice, tmp_path: Path) -> None:
-    """What they have not given is shaped here: the same batches."""
+def test_killed_workers_cost_no_row(which: slice, tmp_path: Path) -> None:
+    """The parent shapes what they have not given: the batches are the same."""
     data = many(20_000, note="x" * 500)
     alone = run(profile(), data, None, 0)[0]
     file = tmp_path / "in.csv"
@@ -123,8 +123,8 @@ def test_members_that_are_killed_cost_no_row(which: slice, tmp_path: Path) -> No
     assert set(children()) == before
 
 
-def test_a_file_that_is_written_to_meanwhile_is_refused(tmp_path: Path) -> None:
-    """Members read at different moments: what they saw of a changed file is not one input."""
+def test_a_file_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
+    """Workers read at different moments, so a changed file is not one input."""
     file = tmp_path / "in.csv"
     file.write_bytes(many(20_000))
     with file.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""A crew: stretches in their order, told where one is lost, and nobody left behind."""
+"""Worker processes: results in order, losses reported, and no process left behind."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from irmcore.intake.workers import MIN_BYTES, ChunkLost, Workers
 
 
 def squares(first: int, step: int = 3, last: int = 20) -> Iterator[tuple[int, str]]:
-    """What a member of three gives: its numbers' squares, and a text that is no UTF-8."""
+    """The results of one of three workers: squares, and a text that is not UTF-8."""
     for number in range(first, last, step):
         yield number * number, "\udcff"
 
 
-def gathered(processes: Workers) -> Iterator[Any]:
-    """All stretches up to the end; "lost" for one that is."""
+def results(processes: Workers) -> Iterator[Any]:
+    """All results up to the end; "lost" for a lost chunk."""
     number = 0
     while True:
         try:
@@ -43,13 +43,13 @@ def file(tmp_path: Path) -> Iterator[int]:
 
 
 def test_results_come_in_order(file: int) -> None:
-    """Each member's results are taken in turn, to the end of the input."""
+    """The results come in the order of the chunks, whichever worker did them."""
     with Workers(3, squares, file) as processes:
-        assert list(gathered(processes)) == [(number * number, "\udcff") for number in range(20)]
+        assert list(results(processes)) == [(number * number, "\udcff") for number in range(20)]
 
 
-def test_a_member_that_dies_is_told(file: int) -> None:
-    """Each stretch of a member that was killed is told as lost; those of the others come."""
+def test_the_chunks_of_a_killed_worker_are_lost(file: int) -> None:
+    """Each remaining chunk of a killed worker is reported as lost; those of the others come."""
 
     def work(number: int) -> Iterator[Any]:
         if number == 1:
@@ -58,12 +58,12 @@ def test_a_member_that_dies_is_told(file: int) -> None:
         yield from (found[0] for found in squares(number))
 
     with Workers(3, work, file) as processes:
-        found = [next(each) for each in [gathered(processes)] for _ in range(9)]
+        found = [next(each) for each in [results(processes)] for _ in range(9)]
     assert found == [0, 1, 4, 9, "lost", 25, 36, "lost", 64]
 
 
-def test_an_error_of_a_member_is_a_loss(file: int) -> None:
-    """An exception ends its member without a word; whoever does the stretch again meets it."""
+def test_an_exception_in_a_worker_loses_the_chunk(file: int) -> None:
+    """A worker that raises ends silently. The caller, who does the chunk again, sees the exception."""
 
     def work(number: int) -> Iterator[Any]:
         raise ValueError(number)
@@ -73,8 +73,8 @@ def test_an_error_of_a_member_is_a_loss(file: int) -> None:
         processes.result(0)
 
 
-def test_nobody_is_left_behind(file: int) -> None:
-    """Members that have more to say than is asked for end with the context, and are no zombies."""
+def test_no_process_is_left_behind(file: int) -> None:
+    """Workers with unread results end with the context and leave no zombies."""
 
     def work(number: int) -> Iterator[Any]:
         while True:
@@ -82,14 +82,14 @@ def test_nobody_is_left_behind(file: int) -> None:
 
     with Workers(2, work, file) as processes:
         assert len(processes.result(0)) == 100_000
-        started = [process for process, _ in processes._started]  # noqa: SLF001 - who they are is not told
+        started = [process for process, _ in processes._started]  # noqa: SLF001 - the processes are not public
     for process in started:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
 
 
-def test_a_member_holds_no_lock_and_no_file(tmp_path: Path, file: int) -> None:
-    """A lock that is released here is free at once, whatever its members do."""
+def test_a_worker_holds_no_lock_and_no_file(tmp_path: Path, file: int) -> None:
+    """A lock that the parent releases is free at once, whatever the workers do."""
     lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
 
@@ -109,8 +109,8 @@ def test_a_member_holds_no_lock_and_no_file(tmp_path: Path, file: int) -> None:
         os.close(again)
 
 
-def test_when_a_crew_is_worth_it() -> None:
-    """For a large input, in a process of one thread; never more than a few."""
+def test_when_workers_are_worth_it() -> None:
+    """Only for a large input, only in a process with one thread, and never more than a few."""
     assert workers.worker_count(MIN_BYTES - 1) == 0
     assert 0 <= workers.worker_count(MIN_BYTES) <= workers.MAX_WORKERS
     running = threading.Event()

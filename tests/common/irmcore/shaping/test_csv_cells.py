@@ -48,7 +48,7 @@ PIECES = st.sampled_from((1, 2, 3, 7, 20, 100))
 
 
 def by_cells(data: bytes, width: int, piece: int) -> Found:
-    """All rows but the first, in stretches of about so many bytes."""
+    """All rows except the first, read in chunks of about this many bytes."""
     cells = Cells(io.BytesIO(data), chunk=piece)
     found: Found = []
     try:
@@ -95,7 +95,7 @@ def by_reader(data: bytes) -> Found:
 @example('h,i\n"a""b"x,1\n', 2, 100)
 @example('h,i\n"a""b",1"\n"2",3\n', 2, 100)
 def test_cells_are_those_of_the_csv_module(text: str, width: int, piece: int) -> None:
-    """Odd or plain, and wherever stretches end: the same rows, lines and broken rows."""
+    """For plain and unusual input, and wherever chunks end: the same rows, lines and broken rows."""
     data = text.encode()
     assert by_cells(data, width, piece) == by_reader(data)
 

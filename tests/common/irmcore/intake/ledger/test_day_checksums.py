@@ -1,4 +1,4 @@
-"""The tally: its bytes, and that any other bytes are none."""
+"""The file of day checksums: its bytes are fixed, and damage is detected."""
 
 from __future__ import annotations
 

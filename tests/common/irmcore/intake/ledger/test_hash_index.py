@@ -1,4 +1,4 @@
-"""Packed records: found by their numbers as in a dictionary, in the memory of their bytes."""
+"""The hash index: records are found as in a dictionary, in little more than their own memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from irmcore.intake.ledger import hash_index
 from irmcore.intake.ledger.hash_index import HashIndex
 from irmcore.shaping.keys import UserTimeKeys
 
-# Few numbers, of which many share a place of the smallest index.
+# A few numbers, many of which share a bucket of the smallest index.
 NUMBERS = st.lists(st.sampled_from((0, 1, 2, 1_031, 1_032, 4_099, 2_062, 2**64 - 1)), max_size=40)
 WIDTH, AT = 13, 3
 
@@ -25,7 +25,7 @@ def records(numbers: list[int], first: int = 0) -> bytes:
 
 
 def digest(number: int) -> int:
-    """64 bits, evenly spread, of a number."""
+    """64 evenly distributed bits made from a number."""
     return int.from_bytes(blake2b(b"%d" % number, digest_size=8).digest(), "big")
 
 
@@ -33,7 +33,7 @@ def digest(number: int) -> int:
 def test_records_are_found_by_their_numbers(
     first: list[int], more: list[list[int]], asked: list[int]
 ) -> None:
-    """All records of a number are found, the last one first, whether they came at once or later."""
+    """All records with a number are found, the latest first, whether added at once or later."""
     found = HashIndex(WIDTH, AT, records(first))
     numbers = list(first)
     for some in more:
@@ -48,7 +48,7 @@ def test_records_are_found_by_their_numbers(
 
 @given(NUMBERS, st.lists(NUMBERS, max_size=4))
 def test_records_are_added_only_if_all_are_new(first: list[int], more: list[list[int]]) -> None:
-    """One number that is in keeps all of them out, and is named by its position."""
+    """One number that is present keeps all records out, and its position is given."""
     found, numbers = HashIndex(WIDTH, AT, records(first)), set(first)
     count = len(first)
     for some in more:
@@ -61,24 +61,24 @@ def test_records_are_added_only_if_all_are_new(first: list[int], more: list[list
 
 
 def test_an_index_grows_with_its_records() -> None:
-    """HashIndex are found as before after the index was made anew, and chains stay short."""
+    """HashIndex are found as before after the index was rebuilt, and chains stay short."""
     found, numbers = HashIndex(8), [digest(number) for number in range(20_000)]
     for start in range(0, len(numbers), 500):
         some = numbers[start : start + 500]
         assert found.add_if_new(some, struct.pack(">500Q", *some)) == []
     assert found.known(numbers) == list(range(len(numbers)))
     assert found.known([digest(-number) for number in range(1, 500)]) == []
-    assert found._size == 262_147  # noqa: SLF001 - four places a record, or more
+    assert found._size == 262_147  # noqa: SLF001 - four buckets per record, or more
 
 
 def test_the_sizes_are_primes() -> None:
-    """A step between numbers has no factor in common with the places, whatever it is."""
+    """No step between numbers has a factor in common with the number of buckets."""
     for size in hash_index._SIZES:  # noqa: SLF001 - the table itself is tested
         assert all(size % factor for factor in range(2, int(size**0.5) + 1))
 
 
 def test_many_records_take_little_more_than_their_bytes() -> None:
-    """100,000 records of 32 bytes take no more than 60 bytes each beside them."""
+    """For 100,000 records of 32 bytes the index takes at most 60 further bytes each."""
     numbers = [digest(number) for number in range(100_000)]
     tracemalloc.start()
     try:
@@ -96,9 +96,9 @@ def test_many_records_take_little_more_than_their_bytes() -> None:
     "step", [1, 10**3, 10**5, 10**6, 15 * 10**6, 60 * 10**6, 3_600 * 10**6, 86_400 * 10**6]
 )
 def test_the_keys_of_one_user_are_evenly_spread(step: int) -> None:
-    """Of 65,536 times (µs) of one user at a regular step no more than a few share a place.
+    """Of 65,536 times (µs) of one user at a regular step, only a few share a bucket.
 
-    So a chain stays short, and a look-up costs the same, where keys are not digests.
+    So chains stay short although (user, time) keys are not digests.
     """
     times = [1_763_625_600_000_000 + step * number for number in range(65_536)]
     keys = UserTimeKeys().keys(["sarad@contoso.com"] * len(times), times)

@@ -1,4 +1,4 @@
-"""The row ledger: its bytes, and that it always comes to say what the batches say."""
+"""The row ledger: its files, and that it always agrees with the batches in the end."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ FILE = f"{PATH}/days/2025/2025-11-20.rows"
 
 
 def key(number: int, *, day: int = DAY, batch: bytes = b"batch--1") -> RowKey:
-    """A row key that is told by its number."""
+    """A row key made from its number."""
     return RowKey(number, b"%08d%08d%08d" % (number, number, 0), day, batch)
 
 
 def records(*rows: RowKey) -> bytes:
-    """The records of these rows, as a batch has them."""
+    """The records of these rows, as in a batch."""
     return unseal(pack(rows))
 
 
@@ -39,17 +39,17 @@ def new(disk: PowerLossDisk | None = None, **settings: int) -> tuple[PowerLossDi
 
 
 def again(disk: PowerLossDisk) -> Ledger:
-    """The ledger as a next process reads it."""
+    """The ledger as the next process reads it."""
     return Ledger(disk, PATH)
 
 
 def known(ledger: Ledger, day: int = DAY) -> set[int]:
-    """The numbers of the keys that the ledger has of a day."""
+    """The numbers of the keys that the ledger has for a day."""
     return {int(found[:8]) for found in ledger.day(day).all_keys()}
 
 
 def test_the_layout_is_pinned() -> None:
-    """Rows lie in one file an event date, by year, with a tally of them all, and announcements beside."""
+    """There is one file per event date, by year, one file of checksums, and one per announcement."""
     disk, ledger = new()
     assert (DAY + 1) * DAY_MICROSECONDS == 1_763_683_200_000_000
     ledger.merge([records(key(1), key(2, day=DAY + 42)), records(key(3))])
@@ -67,7 +67,7 @@ def test_the_layout_is_pinned() -> None:
 
 
 def test_what_was_merged_is_known() -> None:
-    """Keys, subjects and slots are known to this process at once, and to the next one."""
+    """This process and the next one know keys, subjects and (user, time) keys."""
     disk, ledger = new()
     assert not ledger.has(DAY)
     ledger.merge([records(key(1))])
@@ -84,7 +84,7 @@ def test_what_was_merged_is_known() -> None:
             True,
             False,
         )
-        assert [day.has_user_time(slot) for slot in (1, 2, 3)] == [True, True, False]
+        assert [day.has_user_time(key) for key in (1, 2, 3)] == [True, True, False]
         assert day.known([changed, key(3).key, key(4).key], [7, 2, 8]) == {0, 1}
         assert known(reader, DAY + 1) == set()
 
@@ -230,8 +230,8 @@ def test_a_rebuild_cut_off_is_known_for_one() -> None:
     assert number > 15
 
 
-def test_announcements_stand_until_they_are_settled() -> None:
-    """A run's announcement is read by the next process, and gone after it is settled."""
+def test_announcements_stay_until_they_are_discarded() -> None:
+    """The next process reads a run's announcement until it is discarded."""
     disk, ledger = new()
     ledger.announcements.announce("run-1", ["aa"])
     ledger.announcements.announce("run-2", [])
@@ -241,16 +241,16 @@ def test_announcements_stand_until_they_are_settled() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b'["aa', b"\0\0\0\0", b"\xff"])
-def test_an_announcement_cut_off_names_nothing(data: bytes) -> None:
-    """An announcement that was never whole has no batches; a foreign file beside it is passed over."""
+def test_a_truncated_announcement_names_no_batch(data: bytes) -> None:
+    """An incomplete announcement has no batches, and a foreign file beside it is ignored."""
     disk, ledger = new()
     disk.create(f"{PATH}/pending/run-1", data)
     disk.create(f"{PATH}/pending/.DS_Store", b"foreign")
     assert ledger.announcements.all() == {"run-1": []}
 
 
-def test_the_dates_used_longest_ago_leave_memory() -> None:
-    """Memory has a bound: dates beyond it are read again from disk, and are as right as before."""
+def test_least_recently_used_dates_leave_memory() -> None:
+    """Memory is bounded: dates beyond the bound are read from disk again, with the same rows."""
     disk, ledger = new(cached_rows=5)
     for day in range(4):
         ledger.merge([records(*(key(10 * day + row, day=DAY + day) for row in range(2)))])
@@ -269,15 +269,15 @@ def test_the_dates_used_longest_ago_leave_memory() -> None:
 
 
 def test_one_date_is_always_kept() -> None:
-    """A date with more keys than the bound is read once, not for each row."""
+    """A date with more keys than the bound is read once, not once per row."""
     disk, ledger = new(cached_rows=1)
     ledger.merge([records(*map(key, range(9)))])
     ledger = Ledger(disk, PATH, cached_rows=1)
     assert ledger.day(DAY) is ledger.day(DAY)
 
 
-def test_a_date_without_rows_takes_no_room() -> None:
-    """Dates of which nothing is known are remembered by the thousand: each takes some kilobytes at most."""
+def test_a_date_without_rows_takes_little_memory() -> None:
+    """Thousands of dates without rows may be cached, so each takes a few kilobytes at most."""
     _, ledger = new()
     tracemalloc.start()
     try:

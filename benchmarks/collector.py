@@ -1,7 +1,7 @@
-"""How fast blobs come in: many at a time against one by one, at a stand-in that takes 100 ms for each blob.
+"""How fast blobs come in: many at a time against one by one; the emulator takes 100 ms for each blob.
 
 What is measured is `irmexport sentinel collect --once` as a whole, from its start to the acknowledgement
-of all rows; the stand-in is a process of its own. One by one takes minutes, so there a few blobs are
+of all rows; the emulator is a process of its own. One by one takes minutes, so there a few blobs are
 fetched, and each further one is counted as the 100 ms that it takes at the least. Requests a minute are set
 to 60,000: with the default of 2,000 it is the quota that decides, however many connections there are.
 """

@@ -1,7 +1,7 @@
 """Log Analytics and Entra ID as Microsoft's client sees them: answers made beforehand, nothing computed.
 
 argv: a directory, into which it writes api.json once it listens; how many rows; on how many days. It ends
-with its standard input. The stand-in that ships runs the query, which would be measured here instead.
+with its standard input. The emulator that ships runs the query, which would be measured here instead.
 A row is a user, a day and an activity, as the aggregation `okta` gives them; the rows of a week are in no
 order, as Kusto's are. An answer is compressed, as the service's is.
 """

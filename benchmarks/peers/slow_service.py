@@ -1,7 +1,7 @@
 """Entra ID and the connector as both sides see them, doing nothing but wait before each reply.
 
 argv: a directory, into which it writes emulator.json once it listens; the seconds to wait. It ends with
-its standard input. The stand-in that ships reads each row, which would be measured here instead.
+its standard input. The emulator that ships reads each row, which would be measured here instead.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ class LoopbackServer:
         """The PEM file of the throw-away CA that clients must trust.
 
         Without a directory the file is gone while the server is stopped, and requests then fails for the
-        missing file before it connects. To rehearse an outage, give a directory.
+        missing file before it connects. To test an outage, give a directory.
 
         Raises:
             RuntimeError: It was not started yet.

@@ -443,7 +443,7 @@ def test_uploads_warn_for_24_hours_after_a_change(rig: Rig, irmexport: Run) -> N
 
 
 def test_sent_is_reconciled_with_the_log_of_the_connector(rig: Rig, irmexport: Run) -> None:
-    """The stand-in's own log: each upload is found, and its rows were saved."""
+    """The emulator's own log: each upload is found, and its rows were saved."""
     for number in (1, 2):
         irmexport("send", rows(rig, row(number)), "{at}")
     log = [upload.to_json() for upload in rig.emulator.uploads]

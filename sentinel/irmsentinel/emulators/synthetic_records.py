@@ -1,7 +1,7 @@
-"""Made-up audit records: Insider Risk Management alerts, and others around them. SYNTHETIC, all of it.
+"""Synthetic audit records: Insider Risk Management alerts, and other records around them.
 
-The form is that of Microsoft's published schema (record type 40); public samples of real IRM records do not
-exist.
+The form is that of Microsoft's published schema (record type 40). There are no public samples of real IRM
+records.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def alert_record(number: int, version: int, at: float, tenant_id: str) -> dict[s
 
 
 def other_record(number: int, at: float, tenant_id: str) -> dict[str, Any]:
-    """Another record of Audit.General, of no interest here."""
+    """A record of Audit.General that the collector must skip."""
     created = datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec="seconds")
     return {
         "CreationTime": created,
@@ -71,7 +71,7 @@ def other_record(number: int, at: float, tenant_id: str) -> dict[str, Any]:
 def blobs_of_three_days(
     now: float, alerts: int, tenant_id: str
 ) -> Iterator[tuple[float, list[dict[str, Any]]]]:
-    """Blobs of three days as (created, records): alerts in up to three versions, in no order, some twice."""
+    """Blobs of three days as (created, records): alerts in up to three versions, unordered, some repeated."""
     for number in range(alerts):
         for version in range(1 + number % 3):
             at = now - 3 * 86_400 + (number * 2_700 + version * 7_200) % 250_000

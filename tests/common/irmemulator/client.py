@@ -48,7 +48,7 @@ def form(file: bytes | str, *, name: str = "file", file_name: str | None = "data
 
 @dataclass
 class Client:
-    """Speaks to one emulator, trusts its CA and nothing of the environment."""
+    """A client of one emulator. It trusts that emulator's CA only and ignores the environment."""
 
     emulator: PurviewEmulator
 
@@ -61,7 +61,7 @@ class Client:
         return self.session.get(self.emulator.url + path, timeout=10, **more)
 
     def ask_token(self, app: App = APP, path: str = "v2.0/token", **other: str) -> Any:
-        """The token endpoint's reply as JSON; `other` takes the place of the form's fields."""
+        """The token endpoint's reply as JSON. `other` replaces fields of the form."""
         form = {
             "grant_type": "client_credentials",
             "client_id": app.app_id,
@@ -105,7 +105,7 @@ class Client:
             yield connection
 
     def head(self, length: int, *more: str, token: str | None = None) -> bytes:
-        """The head of an upload whose body has so many bytes."""
+        """The head of an upload whose body has this many bytes."""
         lines = [
             f"POST /api/signals?jobid={JOB.job_id} HTTP/1.1",
             f"Host: {urlsplit(self.emulator.url).netloc}",
@@ -118,7 +118,7 @@ class Client:
 
 
 def is_reset(connection: ssl.SSLSocket) -> bool:
-    """Whether an RST comes. The system is asked: Python's ssl reports an RST as an end of file."""
+    """Whether an RST arrives. It asks the system, because Python's ssl reports an RST as an end of file."""
     poll = select.poll()
     poll.register(connection, 0)  # errors only; a FIN is none
     poll.poll(5_000)
@@ -127,7 +127,7 @@ def is_reset(connection: ssl.SSLSocket) -> bool:
 
 
 def read_all(connection: ssl.SSLSocket) -> bytes:
-    """All that comes until the other side closes in order."""
+    """Everything up to the server's orderly close."""
     parts = []
     while part := connection.recv(65_536):
         parts.append(part)

@@ -1,3 +1,5 @@
+"""Fixtures: emulators of the connector, each with a client."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ from tests.common.irmemulator.client import ANY_HEADER, APP, EXPIRED_APP, JOB, O
 
 @pytest.fixture
 def client_with() -> Iterator[Callable[..., Client]]:
-    """Makes clients of emulators of their own, with other options; all are stopped at the end."""
+    """Makes clients, each with an emulator of its own that is stopped at the end."""
     with ExitStack() as stack:
         emulators = []
 

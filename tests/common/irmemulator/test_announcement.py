@@ -21,7 +21,7 @@ def test_an_announcement_is_read_back_and_only_its_owner_may_read_it(tmp_path: P
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"\xff"])
-def test_what_is_no_announcement_is_refused(tmp_path: Path, content: bytes | None) -> None:
+def test_anything_but_an_announcement_is_refused(tmp_path: Path, content: bytes | None) -> None:
     """A file that is missing, damaged or something else is one error, whatever is wrong with it."""
     file = tmp_path / "emulator.json"
     if content is not None:

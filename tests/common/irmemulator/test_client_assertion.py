@@ -1,4 +1,4 @@
-"""The proof of a client with a certificate: the right one passes, and each wrong one has its code."""
+"""Client assertions: a correct one is accepted, and each wrong one gets its code."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def mine() -> tuple[str, str]:
     return self_signed_certificate()
 
 
-def proof(key: str, certificate: str, *, algorithm: str = "PS256", drop: str = "", **claims: Any) -> str:
-    """A signed proof with these claims in place of the right ones."""
+def assertion(key: str, certificate: str, *, algorithm: str = "PS256", drop: str = "", **claims: Any) -> str:
+    """A signed assertion with these claims instead of the correct ones."""
     now = int(time.time())
     right = {"aud": f"https://127.0.0.1:1{PATH}", "iss": APP, "sub": APP, "jti": str(uuid.uuid4())}
     body = {**right, "nbf": now, "exp": now + 600, **claims}
@@ -38,15 +38,15 @@ def proof(key: str, certificate: str, *, algorithm: str = "PS256", drop: str = "
 
 
 def found(text: str, certificate: str, kind: str = KIND) -> int | None:
-    """The code of what is wrong with a proof."""
+    """The error code for an assertion."""
     wrong = find_problem(text, kind, app_id=APP, token_path=PATH, certificates=[certificate])
     return wrong[0] if wrong else None
 
 
 @pytest.mark.parametrize("algorithm", ["PS256", "RS256"])
-def test_the_right_proof_passes(mine: tuple[str, str], algorithm: str) -> None:
-    """Signed by a registered certificate's key, for this endpoint, in its time."""
-    assert found(proof(*mine, algorithm=algorithm), mine[1]) is None
+def test_a_correct_assertion_is_accepted(mine: tuple[str, str], algorithm: str) -> None:
+    """An unexpired assertion for this endpoint, signed with a registered key, is accepted."""
+    assert found(assertion(*mine, algorithm=algorithm), mine[1]) is None
 
 
 @pytest.mark.parametrize(
@@ -63,27 +63,27 @@ def test_the_right_proof_passes(mine: tuple[str, str], algorithm: str) -> None:
     ids=str,
 )
 def test_a_wrong_claim_has_its_code(mine: tuple[str, str], change: dict[str, Any], code: int) -> None:
-    """Times, audience, issuer, subject and completeness are each looked at."""
-    assert found(proof(*mine, **change), mine[1]) == code
+    """Times, audience, issuer, subject and completeness are each checked."""
+    assert found(assertion(*mine, **change), mine[1]) == code
 
 
-def test_another_certificate_is_not_taken(mine: tuple[str, str]) -> None:
-    """Not one that is not registered, and not another's key under the registered one's name."""
+def test_another_certificate_is_refused(mine: tuple[str, str]) -> None:
+    """An unregistered certificate is refused, and so is another key under the registered thumbprint."""
     other = self_signed_certificate()
-    assert found(proof(*other), mine[1]) == 700027
-    assert found(proof(other[0], mine[1]), mine[1]) == 700027
+    assert found(assertion(*other), mine[1]) == 700027
+    assert found(assertion(other[0], mine[1]), mine[1]) == 700027
 
 
-def test_a_certificate_that_has_ended_is_not_taken() -> None:
-    """The registered certificate's own validity counts."""
+def test_an_expired_certificate_is_refused() -> None:
+    """An expired certificate is refused although it is registered."""
     old = self_signed_certificate(-1)
-    assert found(proof(*old), old[1]) == 1000502
+    assert found(assertion(*old), old[1]) == 1000502
 
 
-def test_what_is_no_proof_is_not_taken(mine: tuple[str, str]) -> None:
-    """Another type, no JWT, and a symmetric signature are malformed."""
-    assert found(proof(*mine), mine[1], kind="saml") == 50027
+def test_a_malformed_assertion_is_refused(mine: tuple[str, str]) -> None:
+    """Another assertion type, text that is not a JWT, and a symmetric signature are malformed."""
+    assert found(assertion(*mine), mine[1], kind="saml") == 50027
     assert found("no.jwt", mine[1]) == 50027
-    headers = jwt.get_unverified_header(proof(*mine))
+    headers = jwt.get_unverified_header(assertion(*mine))
     weak = jwt.encode({"iss": APP}, "x" * 40, algorithm="HS256", headers={"x5t#S256": headers["x5t#S256"]})
     assert found(weak, mine[1]) == 50027

@@ -1,3 +1,5 @@
+"""Sign-in: the token endpoints and discovery, by MSAL and by plain requests."""
+
 from __future__ import annotations
 
 import json
@@ -28,7 +30,7 @@ def msal_result(client: Client, app: App, *, scope: str = SCOPE, authority: str 
 
 
 def test_msal_gets_a_token_that_uploads(client: Client) -> None:
-    """MSAL's client credentials flow gets a token, and the token is good for an upload."""
+    """MSAL's client credentials flow gets a token that an upload is accepted with."""
     result = msal_result(client, APP)
     assert result["token_type"] == "Bearer"
     assert result["expires_in"] == 3599
@@ -37,7 +39,7 @@ def test_msal_gets_a_token_that_uploads(client: Client) -> None:
 
 
 def test_msal_over_localhost(client: Client) -> None:
-    """A client of https://localhost stays at localhost."""
+    """A client that uses localhost gets endpoints at localhost."""
     authority = client.emulator.authority(TENANT).replace("127.0.0.1", "localhost")
     assert "access_token" in msal_result(client, APP, authority=authority)
     url = f"{authority}/v2.0/.well-known/openid-configuration"
@@ -73,7 +75,7 @@ def test_msal_is_refused(client: Client, app: App, scope: str, error: str, code:
 
 
 def test_msal_meets_an_unknown_tenant(client: Client) -> None:
-    """An unknown tenant is refused at discovery already, where MSAL hides Entra's words."""
+    """An unknown tenant is refused at discovery, where MSAL hides Entra's message."""
     authority = client.emulator.authority("contoso.example")
     with pytest.raises(ValueError, match="Unable to get authority configuration"):
         msal_result(client, APP, authority=authority)
@@ -97,7 +99,7 @@ def test_msal_meets_an_unknown_tenant(client: Client) -> None:
 def test_token_requests_refused(
     client: Client, fields: dict[str, str], status: int, error: str, code: int
 ) -> None:
-    """A token request that lacks something is refused with Entra's status and code."""
+    """An incomplete token request is refused with Entra's status and code."""
     form = {
         "grant_type": "client_credentials",
         "client_id": APP.app_id,
@@ -134,7 +136,7 @@ def test_the_endpoint_of_microsofts_script(client: Client) -> None:
 
 
 def test_tokens_expire() -> None:
-    """A token is good up to its lifetime and no longer."""
+    """A token is valid for its lifetime and no longer."""
     now = [100.0]
     entra = Entra([APP], (DEFAULT_RESOURCE,), token_lifetime=60, clock=lambda: now[0])
     header = f"Bearer {ask(entra)}"
@@ -145,7 +147,7 @@ def test_tokens_expire() -> None:
 
 
 def test_tokens_are_revoked(client: Client) -> None:
-    """A revoked token gets a 401 in the middle of a run, and a new one is good."""
+    """A revoked token gets a 401, and a new one is accepted."""
     token = client.token()
     assert client.upload(token=token).status_code == 200
     client.emulator.revoke_tokens()
@@ -154,7 +156,7 @@ def test_tokens_are_revoked(client: Client) -> None:
 
 
 def test_the_scheme_has_no_case_and_the_token_has() -> None:
-    """Bearer may be written in any case; anything else about the header must be exact."""
+    """Only the word Bearer is case-insensitive; the rest of the header must be exact."""
     entra = Entra([APP, OTHER_APP], (DEFAULT_RESOURCE,))
     token = ask(entra)
     good = [f"Bearer {token}", f"bearer {token}", f"Bearer  {token}"]
@@ -163,7 +165,7 @@ def test_the_scheme_has_no_case_and_the_token_has() -> None:
     assert [header for header in bad if entra.check(header)] == []
 
 
-def test_a_body_that_is_no_form(client: Client) -> None:
+def test_a_body_that_is_not_a_form(client: Client) -> None:
     """A body that cannot be read as a form lacks its first parameter."""
     url = f"{client.emulator.authority(TENANT)}/oauth2/v2.0/token"
     reply = client.session.post(url, data=b"\xff\xfe", timeout=10)
@@ -171,12 +173,12 @@ def test_a_body_that_is_no_form(client: Client) -> None:
 
 
 def test_short_lifetimes_reach_the_client(client_with: Callable[..., Client]) -> None:
-    """The lifetime option is what the reply says."""
+    """The reply has the lifetime of the options."""
     assert client_with(Options(token_lifetime=301)).ask_token()["expires_in"] == 301
 
 
 def ask(entra: Entra) -> str:
-    """A token for APP, asked for without a network."""
+    """A token for APP, without a network."""
     form = {
         "grant_type": "client_credentials",
         "client_id": APP.app_id,

@@ -1,3 +1,5 @@
+"""Event times: which texts are read, and to which instant."""
+
 from __future__ import annotations
 
 import pytest
@@ -48,7 +50,7 @@ def test_reads_the_documented_format(text: str, instant: int) -> None:
     ],
 )
 def test_reads_nothing_else(text: str) -> None:
-    """A time in any other format is none."""
+    """A time in any other format is refused."""
     assert parse_time(text) is None
 
 
@@ -61,7 +63,7 @@ def test_reads_nothing_else(text: str) -> None:
     ],
 )
 def test_cuts_to_the_precision(precision: TimePrecision, kept: str) -> None:
-    """What is finer than the emulator's precision is cut off."""
+    """Digits beyond the emulator's precision are cut off."""
     instant = parse_time("2023-04-20T05:52:56.962686Z", precision)
     assert instant is not None
     assert format_time(instant) == kept

@@ -1,3 +1,5 @@
+"""The control path: faults set, shown and cleared by other processes."""
+
 from __future__ import annotations
 
 import json
@@ -61,7 +63,7 @@ def test_reads_faults(text: bytes, pending: list[Pending]) -> None:
     ],
 )
 def test_refuses_other_json(text: bytes, words: str) -> None:
-    """What is no fault is refused whole, with the nearest known name, and without echo."""
+    """Anything else is refused as a whole, with the nearest known name, and the message does not quote it."""
     faults = Faults()
     with pytest.raises(ValueError, match=words) as refusal:
         set_faults(faults, text)
@@ -93,7 +95,7 @@ def test_over_http(client: Client) -> None:
 
 
 def test_http_refusals(client: Client) -> None:
-    """A wrong fault is a 400, and a form, as another site's page could send it, a 415."""
+    """A wrong fault is a 400. A form, which a page of another site could send, is a 415."""
     url = f"{client.emulator.url}/control/faults"
     wrong = client.session.post(url, json={"statsu": 1}, timeout=10)
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, "fault_not_possible")

@@ -64,7 +64,7 @@ def test_faults_refused(fields: dict[str, Any], words: str) -> None:
     ],
 )
 def test_what_a_fault_keeps(fields: dict[str, Any], keeps: bool) -> None:  # noqa: FBT001 - expected
-    """Records are kept if the true reply comes, or after the last byte, or when told so."""
+    """Records are kept with the true reply, with a reset after the last byte, or if `keep` says so."""
     assert Fault(**fields).takes_effect is keeps
 
 
@@ -80,7 +80,7 @@ def test_what_a_fault_keeps(fields: dict[str, Any], keeps: bool) -> None:  # noq
     ],
 )
 def test_where_a_fault_stops(fields: dict[str, Any], length: int, stops: int | None) -> None:
-    """A reset in the body comes after the bytes it says."""
+    """A reset within the body comes after the number of bytes that was set."""
     assert Fault(**fields).stops_after(length) == stops
 
 
@@ -98,14 +98,14 @@ def test_where_a_fault_stops(fields: dict[str, Any], length: int, stops: int | N
     ],
 )
 def test_retry_after(retry_after: Any, header: str) -> None:
-    """Retry-After is seconds, an HTTP-date, or any text at all."""
+    """Retry-After is seconds, an HTTP-date, or any text."""
     reply = Fault(status=429, retry_after=retry_after).reply()
     assert reply is not None
     assert dict(reply.headers)["Retry-After"] == header
 
 
-def test_a_faults_headers_take_the_place_of_others() -> None:
-    """A header of the fault's replaces the reply's own of that name."""
+def test_a_faults_headers_replace_others() -> None:
+    """A header of the fault replaces the reply's own header of that name."""
     reply = Fault(status=503, body="<p>", headers=(("content-type", "text/html"),)).reply()
     assert reply is not None
     assert reply.headers == (("content-type", "text/html"),)

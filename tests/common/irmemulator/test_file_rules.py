@@ -1,3 +1,5 @@
+"""Microsoft's rules for a file: which records are saved, dropped or refused."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -36,7 +38,7 @@ bradh@contoso.com,Dropbox - Anomalous file copy activity,Medium,5,\
 
 
 def outcome(file: str | bytes, job: Job = JOB, **options: object) -> Outcome | Refusal:
-    """What the rules make of a file."""
+    """The rules' outcome for a file."""
     table = read_table(file.encode() if isinstance(file, str) else file)
     if isinstance(table, Refusal):
         return table
@@ -44,7 +46,7 @@ def outcome(file: str | bytes, job: Job = JOB, **options: object) -> Outcome | R
 
 
 def kept(file: str | bytes, job: Job = JOB, **options: object) -> Outcome:
-    """The judgement of a file that is not refused."""
+    """The outcome for a file that is not refused."""
     judgement = outcome(file, job, **options)
     assert isinstance(judgement, Outcome), judgement
     assert judgement.received == len(judgement.kept) + sum(judgement.dropped.values())
@@ -59,7 +61,7 @@ def refused(file: str | bytes, job: Job = JOB, **options: object) -> Refusal:
 
 
 def test_example_1_saves_2_of_3() -> None:
-    """Of Microsoft's first example the record whose pair repeats is dropped without a word."""
+    """In Microsoft's first example the record with a repeated pair is dropped silently."""
     judgement = kept(EXAMPLE_1)
     assert [dict(record.fields)["PredictionScore"] for record in judgement.kept] == ["6", "9"]
     assert judgement.received == 3
@@ -73,7 +75,7 @@ def test_example_1_as_printed_is_refused() -> None:
 
 
 def test_example_2_saves_2_of_6() -> None:
-    """Of Microsoft's second example one record for each user is kept, also by its source."""
+    """In Microsoft's second example one record of each user is kept, whatever its source."""
     job = replace(JOB, source_column="Source_Workload", related_values=("Dropbox", "Salesforce"))
     judgement = kept(EXAMPLE_2, job)
     assert [(record.user, record.source) for record in judgement.kept] == [
@@ -99,7 +101,7 @@ def test_example_2_saves_2_of_6() -> None:
     ],
 )
 def test_pairs(precision: str, second: str, dropped: dict[str, int]) -> None:
-    """A pair is a user without case and an instant at the emulator's precision."""
+    """A pair is a case-insensitive user and an instant at the emulator's precision."""
     file = f"User,Time,App\nsarad@contoso.com,2023-04-24T05:52:56.962686Z,a\n{second},a\n"
     assert kept(file, MAPPED, time_precision=precision).dropped == dropped
 
@@ -117,7 +119,7 @@ def test_pairs(precision: str, second: str, dropped: dict[str, int]) -> None:
     ],
 )
 def test_records_not_saved(row: str, reason: str) -> None:
-    """A record without user, time or a related source value is not saved, and costs no other."""
+    """A record without a user, a time or a related source value is dropped, and no other record with it."""
     good = "a@contoso.com,2023-04-24T05:52:56Z,Dropbox"
     judgement = kept(f"User,Time,App\n{row}\n{good}\n", SOURCED)
     assert [record.source for record in judgement.kept] == ["Dropbox"]
@@ -125,7 +127,7 @@ def test_records_not_saved(row: str, reason: str) -> None:
 
 
 def test_unknown_source_values_can_be_refused() -> None:
-    """With the option, one value that is not related fails the file, and is not quoted."""
+    """With the option, one unrelated value refuses the file, and the message does not quote it."""
     file = "User,Time,App\na@contoso.com,2023-04-24T05:52:56Z,Box\n"
     refusal = refused(file, SOURCED, refuse_unknown_source_values=True)
     assert refusal.code == "source_value_unknown"
@@ -192,7 +194,7 @@ def test_messages_quote_no_row(file: str | bytes) -> None:
         '"User","Time","App"\n"a@x","2023-04-24T05:52:56Z","Dropbox"\n',
     ],
 )
-def test_equal_ways_to_write_a_file(file: str) -> None:
+def test_equivalent_files_are_read_alike(file: str) -> None:
     """Line ends, a byte order mark, quotes and the order of columns make no difference."""
     (record,) = kept(file, SOURCED).kept
     assert (record.user, record.time, record.source) == (
@@ -210,7 +212,7 @@ def test_quoted_line_breaks_stay_in_their_field() -> None:
 
 
 def test_columns_are_found_when_the_job_names_none() -> None:
-    """The user's column is found by its name, the time's by its values, one bad time or not."""
+    """The user column is found by its name and the time column by its values, even with one bad time."""
     file = (
         "Note,User-Principal Name,Seen,When\n"
         "2023-04-24T05:52:56Z,a@x,,2023-04-24T05:52:57Z\n"
@@ -224,7 +226,7 @@ def test_columns_are_found_when_the_job_names_none() -> None:
 
 
 def test_pairs_of_earlier_files_count_only_with_the_option() -> None:
-    """A pair kept from an earlier file is dropped only if the emulator is told to remember."""
+    """A pair from an earlier file is dropped only if the options say to remember pairs."""
     table = read_table(b"User,Time,App\na@x,2023-04-24T05:52:56Z,Dropbox\n")
     assert not isinstance(table, Refusal)
     first = apply_rules(table, MAPPED, Options())
@@ -239,6 +241,6 @@ def test_pairs_of_earlier_files_count_only_with_the_option() -> None:
 
 
 def test_a_record_shows_no_row_in_its_repr() -> None:
-    """The repr of a record has none of its values."""
+    """The repr of a record shows none of its values."""
     (record,) = kept("User,Time,App\nanna@x,2023-04-24T05:52:56Z,Dropbox\n", SOURCED).kept
     assert not [word for word in ("anna", "2023", "Dropbox") if word in repr(record)]

@@ -1,4 +1,4 @@
-"""Each fault as a client's socket meets it."""
+"""Requests and faults as a client's socket sees them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def kept(client: Client) -> int:
 
 @pytest.mark.parametrize("status", [200, 204, 207, 302, 400, 408, 429, 500, 503, 504, 599])
 def test_status(client: Client, status: int) -> None:
-    """Any status can be replied, and nothing is kept."""
+    """Any status can be sent, and nothing is kept."""
     client.emulator.faults.next(Fault(status=status))
     reply = client.upload(allow_redirects=False)
     assert reply.status_code == status
@@ -71,7 +71,7 @@ def test_status_with_headers(client: Client) -> None:
 
 
 def test_delay_keeps_first(client: Client) -> None:
-    """A slow reply comes after the records are kept: who gave up waiting is in doubt."""
+    """The records are kept before a delayed reply, so a client that times out does not know the outcome."""
     client.emulator.faults.next(Fault(delay=1.0))
     with pytest.raises(requests.exceptions.ReadTimeout):
         client.upload(timeout=0.3)
@@ -79,7 +79,7 @@ def test_delay_keeps_first(client: Client) -> None:
 
 
 def test_delay_then_reply(client: Client) -> None:
-    """A slow reply is the true one."""
+    """A delayed reply is the true one."""
     client.emulator.faults.next(Fault(delay=0.2))
     begin = time.monotonic()
     assert client.upload().status_code == 200
@@ -95,7 +95,7 @@ def test_delay_then_reply(client: Client) -> None:
     ],
 )
 def test_reset_in_the_body(client: Client, fault: Fault, sent: int) -> None:
-    """The connection is reset when so many bytes were read, without waiting for more."""
+    """The connection is reset after this many bytes, without waiting for more."""
     client.emulator.faults.next(fault)
     with client.connection() as connection:
         connection.sendall(client.head(len(BODY)) + BODY[:sent])
@@ -108,7 +108,7 @@ def test_reset_in_the_body(client: Client, fault: Fault, sent: int) -> None:
 
 @pytest.mark.parametrize(("keep", "count"), [(None, 2), (True, 2), (False, 0)])
 def test_reset_after_last_byte(client: Client, keep: bool | None, count: int) -> None:  # noqa: FBT001 - a case
-    """The connection is reset after the whole body: kept or not, the client cannot tell."""
+    """After a reset behind the whole body the client cannot know whether the records were kept."""
     client.emulator.faults.next(Fault(reset_after_last_byte=True, keep=keep))
     with client.connection() as connection:
         connection.sendall(client.head(len(BODY)) + BODY)
@@ -119,7 +119,7 @@ def test_reset_after_last_byte(client: Client, keep: bool | None, count: int) ->
 
 
 def test_requests_meets_a_reset(client: Client) -> None:
-    """A reset reaches users of requests as a connection error."""
+    """Requests reports a reset as a connection error."""
     client.emulator.faults.next(Fault(reset_after_last_byte=True))
     with pytest.raises(requests.exceptions.ConnectionError):
         client.upload()
@@ -128,7 +128,7 @@ def test_requests_meets_a_reset(client: Client) -> None:
 
 @pytest.mark.parametrize(("keep", "count"), [(None, 0), (True, 2)])
 def test_close_without_reply(client: Client, keep: bool | None, count: int) -> None:  # noqa: FBT001 - a case
-    """The connection is closed in order, with nothing said."""
+    """The connection is closed in order, without a reply."""
     client.emulator.faults.next(Fault(close_without_reply=True, keep=keep))
     with client.connection() as connection:
         connection.sendall(client.head(len(BODY)) + BODY)
@@ -138,7 +138,7 @@ def test_close_without_reply(client: Client, keep: bool | None, count: int) -> N
 
 @pytest.mark.parametrize("status", [401, 413])
 def test_early_status(client: Client, status: int) -> None:
-    """The reply comes before a byte of the body was sent, and the connection is closed."""
+    """The reply comes before the body is sent, and the connection is closed."""
     client.emulator.faults.next(Fault(early_status=status, linger=0.1))
     with client.connection() as connection:
         connection.sendall(client.head(1_000_000))
@@ -150,13 +150,13 @@ def test_early_status(client: Client, status: int) -> None:
 
 
 def test_requests_reads_an_early_status(client: Client) -> None:
-    """A client that sends its whole body first still finds the early reply."""
+    """A client that sends its whole body first still gets the early reply."""
     client.emulator.faults.next(Fault(early_status=413))
     assert client.upload("x" * 8_000_000).status_code == 413
 
 
 def test_early_status_without_linger(client: Client) -> None:
-    """Without lingering, a client in the middle of a long body loses its connection."""
+    """Without lingering, a client that is sending a long body loses its connection."""
     client.emulator.faults.next(Fault(early_status=413, linger=0))
     with client.connection() as connection:
         connection.sendall(client.head(64_000_000))
@@ -165,7 +165,7 @@ def test_early_status_without_linger(client: Client) -> None:
 
 
 def test_drip(client: Client) -> None:
-    """The reply comes byte by byte, so that no single read times out."""
+    """The reply comes byte by byte, so no single read times out."""
     client.emulator.faults.next(Fault(drip=0.001))
     with client.connection() as connection:
         connection.sendall(client.head(len(BODY), "Connection: close") + BODY)
@@ -178,7 +178,7 @@ def test_drip(client: Client) -> None:
 
 
 def test_expect_100_continue(client: Client) -> None:
-    """A client that asks before it sends its body, as .NET does, is told to go on."""
+    """A client that waits for 100 Continue before it sends its body, as .NET does, gets it."""
     with client.connection() as connection:
         connection.sendall(client.head(len(BODY), "Expect: 100-continue", "Connection: close"))
         assert connection.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -186,16 +186,16 @@ def test_expect_100_continue(client: Client) -> None:
         assert read_all(connection).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_an_early_status_takes_the_place_of_100_continue(client: Client) -> None:
-    """A client that asked first is refused without sending its body."""
+def test_an_early_status_replaces_100_continue(client: Client) -> None:
+    """A client that waits for 100 Continue can be refused before it sends its body."""
     client.emulator.faults.next(Fault(early_status=401, linger=0.1))
     with client.connection() as connection:
         connection.sendall(client.head(len(BODY), "Expect: 100-continue"))
         assert read_all(connection).startswith(b"HTTP/1.1 401 ")
 
 
-def test_a_client_that_goes_in_the_middle(client: Client) -> None:
-    """Of a body that ends early nothing is kept, and the upload is on record without a reply."""
+def test_a_client_that_disconnects_within_the_body(client: Client) -> None:
+    """A truncated body saves nothing, and the upload is recorded without a reply."""
     with client.connection() as connection:
         connection.sendall(client.head(len(BODY)) + BODY[:20])
     wait_for(lambda: len(client.emulator.uploads) == 1)
@@ -205,7 +205,7 @@ def test_a_client_that_goes_in_the_middle(client: Client) -> None:
 
 
 def test_hung_clients_block_nobody(client_with: Callable[..., Client]) -> None:
-    """Clients that hang before, in and after the handshake delay no other, and are dropped."""
+    """Clients that hang before, during and after the handshake delay no others and are dropped."""
     client = client_with(Options(handshake_timeout=0.3, idle_timeout=0.3))
     with (
         client.connection() as idle,
@@ -219,8 +219,8 @@ def test_hung_clients_block_nobody(client_with: Callable[..., Client]) -> None:
         assert read_all(halfway) == b""
 
 
-def test_plain_http_gets_nowhere(client: Client) -> None:
-    """A client that speaks no TLS gets no reply."""
+def test_plain_http_gets_no_reply(client: Client) -> None:
+    """A client without TLS gets no reply."""
     with bare_connection(client) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         try:
@@ -231,14 +231,14 @@ def test_plain_http_gets_nowhere(client: Client) -> None:
 
 
 def test_tls_12_and_not_11(client: Client) -> None:
-    """TLS 1.2 is spoken, TLS 1.1 is not."""
+    """TLS 1.2 is accepted, TLS 1.1 is not."""
     assert handshake(client, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
     with pytest.raises(ssl.SSLError):
         handshake(client, ssl.TLSVersion.TLSv1_1)
 
 
 def handshake(client: Client, version: ssl.TLSVersion) -> str | None:
-    """The version that a handshake with only this one agrees on."""
+    """The version of a handshake that offers only this one."""
     context = ssl.create_default_context(cafile=str(client.emulator.ca_file))
     # Else OpenSSL's own level would forbid TLS 1.1, and the server would not be asked.
     context.set_ciphers("ALL:@SECLEVEL=0")
@@ -272,7 +272,7 @@ def test_connections_are_kept_and_counted(client: Client) -> None:
     ],
 )
 def test_bodies_that_cannot_be_read(client: Client, headers: list[str], status: int) -> None:
-    """A body without a single sound length is refused, and the connection closed."""
+    """A body without one valid length is refused, and the connection is closed."""
     with client.connection() as connection:
         head = ["POST /api/signals HTTP/1.1", "Host: localhost", *headers, "", ""]
         connection.sendall("\r\n".join(head).encode())
@@ -296,7 +296,7 @@ def test_bodies_that_cannot_be_read(client: Client, headers: list[str], status: 
     ],
 )
 def test_other_paths_and_methods(client: Client, method: str, path: str, status: int) -> None:
-    """What there is not is a 404, 405 or 501."""
+    """Unknown paths and methods are a 404, 405 or 501."""
     with client.connection() as connection:
         connection.sendall(
             f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
@@ -306,7 +306,7 @@ def test_other_paths_and_methods(client: Client, method: str, path: str, status:
 
 @pytest.mark.parametrize("path", ["/", "/records", "/uploads", "/control/faults"])
 def test_other_hosts_see_nothing(client: Client, path: str) -> None:
-    """A request under another name, as by DNS rebinding, gets no page and no data."""
+    """A request under another host name, as in DNS rebinding, gets no page and no data."""
     assert client.get(path, headers={"Host": "evil.example"}).status_code == 421
     assert client.get(path, headers={"Host": "localhost:1"}).status_code == 200
 
@@ -315,7 +315,7 @@ def test_other_hosts_see_nothing(client: Client, path: str) -> None:
 
 
 def msal_token(client: Client) -> Any:
-    """MSAL's answer to a new application's first question."""
+    """MSAL's first answer to a new application."""
     return msal.ConfidentialClientApplication(
         APP.app_id,
         client_credential=APP.secret,
@@ -326,7 +326,7 @@ def msal_token(client: Client) -> Any:
 
 
 def test_token_status(client: Client) -> None:
-    """MSAL hands a 429 of the token endpoint to its caller, and a 5xx as an error."""
+    """MSAL passes a 429 of the token endpoint to its caller, and raises for a 5xx."""
     client.emulator.faults.next(Fault(on="token", status=429, retry_after=3))
     assert "emulated fault" in msal_token(client)["error_description"]
     client.emulator.faults.next(Fault(on="token", status=503))
@@ -337,14 +337,14 @@ def test_token_status(client: Client) -> None:
 
 
 def test_token_html(client: Client) -> None:
-    """A page in place of a token is no JSON."""
+    """A page instead of a token is not JSON."""
     client.emulator.faults.next(Fault(on="token", html_200=True))
     with pytest.raises(ValueError, match="Expecting value"):
         msal_token(client)
 
 
 def test_token_without_access_token(client: Client) -> None:
-    """A 200 without a token is a reply without a token."""
+    """A 200 without a token has no access_token."""
     client.emulator.faults.next(Fault(on="token", token_without_access_token=True))
     result = msal_token(client)
     assert "access_token" not in result
@@ -360,14 +360,14 @@ def test_token_without_access_token(client: Client) -> None:
     ],
 )
 def test_token_connection_lost(client: Client, fault: Fault) -> None:
-    """The token endpoint's connection can be lost as well."""
+    """The connection to the token endpoint can be lost, too."""
     client.emulator.faults.next(fault)
     with pytest.raises(requests.exceptions.ConnectionError):
         msal_token(client)
 
 
 def test_discovery_fault(client: Client) -> None:
-    """Discovery can fail on its own."""
+    """Discovery can fail independently."""
     client.emulator.faults.next(Fault(on="discovery", status=503))
     with pytest.raises(msal.exceptions.MsalServiceError):
         msal_token(client)
@@ -375,7 +375,7 @@ def test_discovery_fault(client: Client) -> None:
 
 
 def test_an_upload_meets_a_sign_in_page(client: Client) -> None:
-    """A proxy's page with a 200 is no upload: nothing is kept."""
+    """A proxy's page with a 200 keeps nothing."""
     client.emulator.faults.next(Fault(html_200=True))
     reply = client.upload()
     assert (reply.status_code, reply.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
@@ -389,7 +389,7 @@ def bare_connection(client: Client) -> socket.socket:
 
 
 def wait_for(true: Callable[[], bool]) -> None:
-    """Waits until it is true, 5 s at most."""
+    """Wait until it is true, 5 s at most."""
     until = time.monotonic() + 5
     while not true():
         assert time.monotonic() < until, "waited in vain"

@@ -1,3 +1,5 @@
+"""The body of an upload: which forms are read, and which are refused."""
+
 from __future__ import annotations
 
 import pytest
@@ -20,7 +22,7 @@ PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.csv"\r\
     ],
 )
 def test_the_type_of_a_body(kind: str | None, yes: bool) -> None:  # noqa: FBT001 - expected answer
-    """Only multipart/form-data is form data."""
+    """Only multipart/form-data, with any parameters, is form data."""
     assert is_form_data(kind) is yes
 
 
@@ -33,8 +35,8 @@ def test_the_type_of_a_body(kind: str | None, yes: bool) -> None:  # noqa: FBT00
         (KIND, b"form-data; name=file; filename=x.csv; filename*=utf-8''x.csv"),
     ],
 )
-def test_the_file_comes_out_as_sent(kind: str, disposition: bytes) -> None:
-    """The one file comes out byte for byte, line breaks, NUL and near-boundaries included."""
+def test_the_file_is_returned_as_sent(kind: str, disposition: bytes) -> None:
+    """The file is returned byte for byte, including line breaks, NUL and text that resembles a boundary."""
     content = b"\r\n--bb\r\n--b-\r\n\x00\xff\r\n"
     body = b"--b\r\ncontent-disposition: " + disposition
     body += b"\r\nContent-Type: text/csv\r\n\r\n" + content + b"\r\n--b--\r\n"
@@ -65,7 +67,7 @@ def test_bodies_refused(kind: str, body: bytes, code: str) -> None:
 
 
 def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The parser's own warnings, which quote the body, go nowhere."""
+    """The parser's own warnings, which quote the body, are not logged."""
     read_file_part(KIND, PART + b"--b--\r\ntrailing")
     read_file_part(KIND, b"secret row")
     assert caplog.records == []

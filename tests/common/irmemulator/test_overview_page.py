@@ -1,3 +1,5 @@
+"""The HTML page: what it shows, and that it is self-contained and safe."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -32,7 +34,7 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_tells_what_was_kept(client: Client) -> None:
+def test_the_page_shows_what_was_kept(client: Client) -> None:
     """The page says that it is an emulator, and shows RecordsSaved and the saved records."""
     client.upload(TWO_ROWS + TWO_ROWS.splitlines()[1] + "\n")
     client.upload("x", replace(JOB, job_id="99999999-9999-4999-8999-999999999999"))
@@ -53,8 +55,8 @@ def test_the_page_tells_what_was_kept(client: Client) -> None:
         assert words in reply.text
 
 
-def test_the_page_stands_alone(client: Client) -> None:
-    """The page is sound HTML that runs nothing and asks no one else."""
+def test_the_page_is_self_contained(client: Client) -> None:
+    """The page is valid HTML without scripts or external resources."""
     client.upload()
     reply = client.get("/")
     outline = Outline(reply.text)
@@ -80,7 +82,7 @@ def test_every_value_is_escaped(client_with: Callable[..., Client]) -> None:
 
 
 def test_files_with_different_columns(client_with: Callable[..., Client]) -> None:
-    """Records of files with different columns stand in one table."""
+    """Records of files with different columns are in one table."""
     job = replace(JOB, columns=None, user_column=None)
     client = client_with(jobs=[job])
     client.upload("UserPrincipalName,Time,A\na@x,2023-04-20T05:52:56Z,one\n", job)

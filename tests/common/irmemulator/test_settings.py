@@ -1,3 +1,5 @@
+"""Applications, jobs and options: which values are refused."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -17,7 +19,7 @@ def test_an_app_hides_its_secret() -> None:
     ("tenant", "app", "secret"), [("", ID, "s"), ("a/b", ID, "s"), ("t", "app", "s"), ("t", ID, "")]
 )
 def test_apps_refused(tenant: str, app: str, secret: str) -> None:
-    """An application without valid ids and a secret does not come to be."""
+    """An application without valid ids or without a secret is refused."""
     with pytest.raises(ValueError, match=r"App\."):
         App(tenant, app, secret)
 
@@ -36,7 +38,7 @@ def test_apps_refused(tenant: str, app: str, secret: str) -> None:
     ],
 )
 def test_jobs_refused(wrong: dict[str, Any]) -> None:
-    """A job whose mapping contradicts itself does not come to be."""
+    """A job whose mapping contradicts itself is refused."""
     with pytest.raises(ValueError, match=r"Job\."):
         Job(**{"job_id": ID, "app_id": ID, "name": "n", **wrong})
 
@@ -55,6 +57,6 @@ def test_jobs_refused(wrong: dict[str, Any]) -> None:
     ],
 )
 def test_options_refused(wrong: dict[str, Any]) -> None:
-    """Options under which nothing could be uploaded do not come to be."""
+    """Options under which nothing could be uploaded are refused."""
     with pytest.raises(ValueError, match=r"Options\."):
         Options(**wrong)

@@ -1,3 +1,5 @@
+"""POST /api/signals over HTTPS: the checks, their order and their replies."""
+
 from __future__ import annotations
 
 import hashlib
@@ -25,7 +27,7 @@ FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 def test_an_upload_is_accepted(client: Client) -> None:
-    """A good file gets a 2xx with a request id, no word of RecordsSaved, and is on record."""
+    """A good file gets a 2xx with a request id and without RecordsSaved, and is recorded."""
     reply = client.upload()
     assert reply.status_code == 200
     assert "saved" not in reply.text.lower()
@@ -102,7 +104,7 @@ def test_the_order_of_the_checks(  # noqa: PLR0917 - a row of the table
     status: int,
     code: str,
 ) -> None:
-    """The first check that fails gives the status, and nothing is kept."""
+    """The first check that fails decides the status, and nothing is kept."""
     client = client_with(Options(max_bytes=100, max_records=3))
     headers = {"Content-Type": kind}
     if app is not None:
@@ -126,7 +128,7 @@ def test_the_order_of_the_checks(  # noqa: PLR0917 - a row of the table
     ],
 )
 def test_without_a_good_token(client: Client, header: str | None, challenge: str) -> None:
-    """Without a token, or with one nobody gave, the reply is 401 with a challenge."""
+    """Without a token, or with an unknown one, the reply is a 401 with a challenge."""
     reply = client.session.post(
         f"{client.emulator.url}/api/signals?jobid={JOB.job_id}",
         files={"file": ("data.csv", TWO_ROWS)},
@@ -137,14 +139,14 @@ def test_without_a_good_token(client: Client, header: str | None, challenge: str
 
 
 def test_limits_are_inclusive(client_with: Callable[..., Client]) -> None:
-    """A file of exactly the most records and bytes is accepted."""
+    """A file with exactly the maximum of records or bytes is accepted."""
     client = client_with(Options(max_records=2, max_bytes=len(TWO_ROWS)))
     assert client.upload().status_code == 200
     assert client.upload(TWO_ROWS.rstrip("\n") + "1\n").status_code == 413
 
 
 def test_five_thousand_records(client: Client) -> None:
-    """By default a file may have 5,000 records and no more."""
+    """By default a file may have 5,000 records, not more."""
     rows = [f"u{n}@contoso.com,2023-04-20T05:52:56Z,1" for n in range(5001)]
     most = "\n".join(["User,Time,Score", *rows[:5000]])
     assert client.upload(most).status_code == 200
@@ -154,7 +156,7 @@ def test_five_thousand_records(client: Client) -> None:
 
 
 def test_unknown_source_values(client_with: Callable[..., Client]) -> None:
-    """A source value that is not related costs its record or, with the option, the file."""
+    """An unrelated source value drops its record or, with the option, refuses the file."""
     job = replace(ANY_HEADER, source_column="App", related_values=("Dropbox",))
     file = "UserPrincipalName,Time,App\na@x,2023-04-24T05:52:56Z,Dropbox\nb@x,2023-04-24T05:52:56Z,Box\n"
     lax = client_with(jobs=[job])
@@ -166,7 +168,7 @@ def test_unknown_source_values(client_with: Callable[..., Client]) -> None:
 
 
 def test_no_secret_and_no_row_in_a_refusal(client: Client) -> None:
-    """A refusal quotes neither token nor row."""
+    """A refusal quotes neither the token nor a row."""
     token = client.token()
     reply = client.upload("User,Time,Score\nanna@contoso.com,x\n", token=token)
     assert reply.status_code == 400

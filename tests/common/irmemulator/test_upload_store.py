@@ -1,3 +1,5 @@
+"""What the emulator remembers: the log of uploads, the records, the JSON lines."""
+
 from __future__ import annotations
 
 import json
@@ -18,7 +20,7 @@ def rows(*scores: int) -> str:
 
 
 def test_the_status_log(client: Client) -> None:
-    """/uploads says RecordsSaved of every upload, the oldest first."""
+    """/uploads has RecordsSaved for every upload, the oldest first."""
     client.upload(TWO_ROWS + TWO_ROWS.splitlines()[1] + "\n")
     client.upload("nothing")
     first, second = client.get("/uploads").json()
@@ -32,7 +34,7 @@ def test_the_status_log(client: Client) -> None:
 
 
 def test_the_kept_records(client: Client) -> None:
-    """/records has the kept records of all jobs, or of the one asked for."""
+    """/records has the saved records of all jobs, or of the one in the query."""
     client.upload()
     first, second = client.get("/records").json()["jobs"]
     assert (first["records_saved"], second["records_saved"]) == (2, 0)
@@ -54,7 +56,7 @@ def test_the_kept_records(client: Client) -> None:
 
 
 def test_the_oldest_records_go_first(client_with: Callable[..., Client]) -> None:
-    """Memory holds the newest records up to the cap, and the count holds all."""
+    """Memory has the newest records up to the limit; the count includes all."""
     client = client_with(Options(keep_records=3))
     client.upload(rows(1, 2))
     client.upload(rows(3, 4))
@@ -64,7 +66,7 @@ def test_the_oldest_records_go_first(client_with: Callable[..., Client]) -> None
 
 
 def test_json_lines(client_with: Callable[..., Client], tmp_path: Path) -> None:
-    """A directory has every kept record as a line, for its owner only, and stays."""
+    """A directory gets every saved record as a line, readable by its owner only, and stays after the stop."""
     place = tmp_path / "emulator"
     client = client_with(Options(keep_records=1), directory=place)
     client.upload(rows(1, 2))
@@ -79,7 +81,7 @@ def test_json_lines(client_with: Callable[..., Client], tmp_path: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
-    """When the lines cannot be written the upload gets a 500 and nothing is kept."""
+    """If the lines cannot be written, the upload gets a 500 and nothing is saved."""
     (tmp_path / f"records-{JOB.job_id}.jsonl").mkdir()
     with PurviewEmulator([APP], [JOB], directory=tmp_path) as emulator:
         reply = Client(emulator).upload()

@@ -14,7 +14,7 @@ from tests.sentinel.irmsentinel.collector.collecting import Rig
 
 @pytest.fixture
 def make_rig(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
-    """Makes rigs whose stand-ins run until the test ends."""
+    """Makes rigs whose emulators run until the test ends."""
     with ExitStack() as stack:
 
         def make(**options: Any) -> Rig:

@@ -1,4 +1,4 @@
-"""The ingestion destination: payloads, and Microsoft's client against the stand-in over HTTPS."""
+"""The ingestion destination: payloads, and Microsoft's client against the emulator over HTTPS."""
 
 import gzip
 import io
@@ -221,7 +221,7 @@ def test_the_settings_beside_the_outbox_are_read_back_and_held_to_the_same_hosts
         load_target(outbox)
 
 
-def test_the_stand_in_does_as_the_rule_says(rig: Rig) -> None:
+def test_the_emulator_applies_the_rule(rig: Rig) -> None:
     """Undeclared columns are dropped, values cut at 64 KB, TimeGenerated set: what rows are held to."""
     row = {"RecordId": "1", "NoColumn": "x", "Comments": "y" * 70_000, "AlertLinks": [{"a": 1}]}
     post(rig, json.dumps([row]).encode())

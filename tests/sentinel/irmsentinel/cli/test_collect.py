@@ -1,4 +1,4 @@
-"""`irmexport sentinel subscribe|collect|…` as a user types it, against the stand-in's own process."""
+"""`irmexport sentinel subscribe|collect|…` as a user types it, with the emulator in another process."""
 
 import json
 import os
@@ -17,7 +17,7 @@ IRMEXPORT = Path(sys.executable).with_name("irmexport")
 
 
 class Place:
-    """A stand-in's directory and an outbox."""
+    """An emulator's directory and an outbox."""
 
     def __init__(self, directory: Path) -> None:
         self.emulator = directory / "em"
@@ -40,7 +40,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A stand-in with 20 made-up alerts and no subscription."""
+    """An emulator with 20 synthetic alerts and no subscription."""
     place = Place(tmp_path_factory.mktemp("collect"))
     command = [
         IRMEXPORT,
@@ -91,7 +91,7 @@ def test_from_a_subscription_to_the_table(place: Place) -> None:
     assert found == []
 
 
-def test_without_settings_or_stand_in_it_says_how_to_get_them(tmp_path: Path) -> None:
+def test_without_settings_or_emulator_it_says_how_to_get_them(tmp_path: Path) -> None:
     """The next step is a command."""
     place = Place(tmp_path)
     assert "irmexport sentinel settings" in place.run("sentinel", "collect", "--once", code=2, at=False)
@@ -110,8 +110,8 @@ def test_the_collection_template_is_written(tmp_path: Path) -> None:
     assert kinds == {"tables", "dataCollectionRules"}
 
 
-def test_a_made_up_table_of_the_query_stand_in_is_ready(tmp_path: Path) -> None:
-    """`sentinel table` asks a workspace; here the stand-in of the query API, with sample tables."""
+def test_a_made_up_table_of_the_query_emulator_is_ready(tmp_path: Path) -> None:
+    """`sentinel table` asks a workspace; here the emulator of the query API, with sample tables."""
     tables, api = tmp_path / "tables", tmp_path / "api"
     subprocess.run([IRMEXPORT, "sentinel", "samples", tables, "--people", "1"], check=True, timeout=100)
     command = [IRMEXPORT, "sentinel", "emulator", "--directory", api, "--local", tables, "--lifetime", "60"]

@@ -31,7 +31,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def emulator(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The stand-in of the query API, in a process of its own."""
+    """The emulator of the query API, in a process of its own."""
     directory = tmp_path_factory.mktemp("api")
     command = [
         IRMEXPORT,
@@ -59,7 +59,7 @@ def rows(*arguments: object) -> list[dict[str, Any]]:
 
 
 def test_here_and_through_microsofts_client_a_query_gives_the_same(tables: Path, emulator: Path) -> None:
-    """The stand-in serves over HTTPS what the engine gives."""
+    """The emulator serves the engine's result over HTTPS."""
     for call in (["IRMAlerts"], ["IRMUserTimeline", "--param", "user=SaraD@contoso.com"]):
         here = rows(*call, "--local", tables)
         there = rows(*call, "--emulator", emulator)

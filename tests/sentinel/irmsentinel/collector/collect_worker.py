@@ -30,7 +30,7 @@ from irmsentinel.emulators.collector_session import read_secret, settings_text, 
 
 
 def settings(directory: Path) -> CollectorSettings:
-    """The stand-in's settings."""
+    """The emulator's settings."""
     plain = collector_settings.parse(settings_text(), "collector.yaml")
     here = use_emulator(plain, directory)
     return replace(here, health=None, options=replace(here.options, connections=3))

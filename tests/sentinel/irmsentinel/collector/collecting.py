@@ -1,4 +1,4 @@
-"""A collector at a stand-in of its tenant: real HTTPS, real MSAL, Microsoft's client, a clock of ours."""
+"""A collector and the emulated services it calls: real HTTPS, real MSAL, Microsoft's client, a fake clock."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ORIGIN = Origin("tester", "here", "tests", {})
 
 
 class Rig:
-    """A stand-in, and collectors of it. ``alert`` makes a blob with one synthetic alert."""
+    """An emulator and collectors that use it. ``alert`` makes a blob with one synthetic alert."""
 
     def __init__(self, directory: Path, *, subscribed: bool = True, **options: Any) -> None:
         self.clock = FakeClock(NOW)
@@ -55,7 +55,7 @@ class Rig:
         self._numbers = itertools.count()
 
     def settings(self, **given: Any) -> CollectorSettings:
-        """Settings that lead to the stand-in; ``given`` are of Options, or requests_per_minute."""
+        """Settings that lead to the emulator; ``given`` are of Options, or requests_per_minute."""
         self.emulator.announce()
         plain = collector_settings.parse(settings_text(), "collector.yaml")
         here = use_emulator(plain, self.emulator.directory)

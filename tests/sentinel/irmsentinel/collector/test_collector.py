@@ -1,4 +1,4 @@
-"""The collector from the API's stand-in to the table: nothing lost, nothing twice, every gap told."""
+"""The collector from the emulated API to the table: nothing lost, nothing twice, every gap told."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The client of the Management Activity API against the stand-in, over HTTPS."""
+"""The client of the Management Activity API against the emulator, over HTTPS."""
 
 import json
 import threading

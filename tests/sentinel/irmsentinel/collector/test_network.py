@@ -117,7 +117,7 @@ class Season:
 
 @pytest.fixture
 def season(make_rig: Made) -> Iterator[Season]:
-    """Relays in front of a stand-in without alerts."""
+    """Relays in front of an emulator without alerts."""
     rig = make_rig(run_kql=False)
     port = int(rig.emulator.url.rsplit(":", 1)[1])
     with ChaosProxy(("127.0.0.1", port)) as api, ChaosProxy(("127.0.0.1", port)) as out:
@@ -215,7 +215,7 @@ class Uploads:
     def check(self) -> Counter[str]:
         """What an outcome says is true of what the table has; gives how many there were of each kind."""
         self._season.out.wait_until_idle()
-        time.sleep(0.3)  # the stand-in's own threads end a moment after the connections
+        time.sleep(0.3)  # the emulator's own threads end a moment after the connections
         kept = Counter(int(row["RecordId"]) for row in self._season.rig.emulator.ingestion.rows[TABLE])
         kinds: Counter[str] = Counter()
         for number, outcome in enumerate(self.outcomes):

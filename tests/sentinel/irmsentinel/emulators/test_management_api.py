@@ -1,4 +1,4 @@
-"""The stand-in of the Management API and of ingestion, as any client sees it over HTTPS."""
+"""The emulated Management API and Logs Ingestion, as any client sees them over HTTPS."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def window(start: str, end: str) -> str:
     ],
 )
 def test_windows_are_held_to_the_reference(rig: Rig, start: str, end: str, expected: str) -> None:
-    """At most 24 hours, at most 7 days back, both or neither, whole seconds."""
+    """A window has both times or neither, in whole seconds; at most 24 hours, and at most 7 days back."""
     answer = ask(rig, window(start, end))
     assert answer.json() == [] if not expected else code(answer) == expected
 
 
 def test_a_window_has_its_start_and_not_its_end(rig: Rig) -> None:
-    """Start <= contentCreated < end."""
+    """The list has content with start <= contentCreated < end."""
     rig.emulator.feed.add(NOW - 2 * HOUR, [], id_="start")
     rig.emulator.feed.add(NOW - HOUR, [], id_="end")
     listed = ask(rig, window("2026-11-21T10:00:00", "2026-11-21T11:00:00")).json()
@@ -79,14 +79,14 @@ def test_a_window_has_its_start_and_not_its_end(rig: Rig) -> None:
 
 
 def test_content_expires_after_seven_days(rig: Rig) -> None:
-    """Then it is neither listed nor given."""
+    """Content older than that is neither listed nor returned."""
     rig.emulator.feed.add(NOW - 7 * DAY, [], id_="old")
     assert code(ask(rig, f"{FEED}/audit/old")) == "AF20051"
     assert code(ask(rig, f"{FEED}/audit/none")) == "AF20050"
 
 
-def test_who_may_ask(make_rig: Callable[..., Rig]) -> None:
-    """No token, another service's token, another tenant, no subscription, a publisher that is no GUID."""
+def test_requests_without_the_right_are_refused(make_rig: Callable[..., Rig]) -> None:
+    """A wrong token, tenant, subscription or publisher is refused with the API's error."""
     rig = make_rig(subscribed=False)
     assert ask(rig, f"{FEED}/subscriptions/list", token="x").status_code == 401
     assert ask(rig, f"{FEED}/subscriptions/list", scope="monitor.azure.com").status_code == 401
@@ -96,7 +96,7 @@ def test_who_may_ask(make_rig: Callable[..., Rig]) -> None:
 
 
 def test_too_many_requests_are_refused(make_rig: Callable[..., Rig]) -> None:
-    """As the API does it: with AF429, and not always with HTTP 429."""
+    """Throttling has the code AF429, and not always the status 429."""
     rig = make_rig(per_minute=2)
     answers = [ask(rig, f"{FEED}/subscriptions/list") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 403]
@@ -104,7 +104,7 @@ def test_too_many_requests_are_refused(make_rig: Callable[..., Rig]) -> None:
 
 
 def test_uploads_are_held_to_the_limit_raw_and_compressed(rig: Rig) -> None:
-    """A payload that compresses well is too large all the same."""
+    """A payload that is too large is refused although it compresses well."""
     body = json.dumps([{"Name": "x" * 1_000_000}]).encode()
     for data, headers in ((body, {}), (gzip.compress(body), {"Content-Encoding": "gzip"})):
         answer = ask(rig, RULE, scope="monitor.azure.com", method="POST", data=data, headers=headers)
@@ -112,8 +112,8 @@ def test_uploads_are_held_to_the_limit_raw_and_compressed(rig: Rig) -> None:
     assert rig.ids() == []
 
 
-def test_a_fault_is_had_once_where_it_was_meant(rig: Rig) -> None:
-    """Only there, only for requests it names, and the next answer is a real one."""
+def test_a_fault_spoils_one_request_at_its_endpoint(rig: Rig) -> None:
+    """A fault spoils one request that has its endpoint and its pattern; the next reply is the true one."""
     rig.emulator.faults.next(azure_fault("list", 500, "AF50000"))
     rig.emulator.faults.next(azure_fault("content", 500, "AF50000", matching="nextPage"))
     assert code(ask(rig, f"{FEED}/subscriptions/list")) == "AF50000"

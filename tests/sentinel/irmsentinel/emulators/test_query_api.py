@@ -1,4 +1,4 @@
-"""The stand-in, as Microsoft's own client sees it over HTTPS."""
+"""The emulated query API, as Microsoft's own client sees it over HTTPS."""
 
 import http.client
 import ssl
@@ -30,17 +30,17 @@ ROWS = [
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[QueryApiEmulator]:
-    """A stand-in with two audit events and room for two rows in an answer."""
+    """An emulator with two audit events and a limit of two rows in an answer."""
     loaded = content.load()
     known = tables.shapes(tables.load(loaded.root / "tables"))
     with Engine(loaded.local_functions()) as engine:
         engine.insert(known["AuditLogs"][""], ROWS)
-        with QueryApiEmulator(engine, Options(WORKSPACE, NOW, max_rows=2), tmp_path) as standin:
-            yield standin
+        with QueryApiEmulator(engine, Options(WORKSPACE, NOW, max_rows=2), tmp_path) as emulator:
+            yield emulator
 
 
 def credential(running: QueryApiEmulator, secret: str | None = None) -> ClientSecretCredential:
-    """Signs in at the stand-in."""
+    """A credential that signs in at the emulator."""
     return ClientSecretCredential(
         running.options.tenant_id,
         running.options.app_id,
@@ -52,7 +52,7 @@ def credential(running: QueryApiEmulator, secret: str | None = None) -> ClientSe
 
 
 def client(running: QueryApiEmulator, secret: str | None = None) -> LogsQueryClient:
-    """Microsoft's client, pointed at the stand-in."""
+    """Microsoft's client, with the emulator as endpoint."""
     return LogsQueryClient(
         credential(running, secret),
         endpoint=f"{running.url}/v1",
@@ -62,12 +62,12 @@ def client(running: QueryApiEmulator, secret: str | None = None) -> LogsQueryCli
 
 
 def workspace(running: QueryApiEmulator, name: str = WORKSPACE) -> Workspace:
-    """Our side of it."""
+    """The workspace as irmexport uses it."""
     return Workspace(name, credential(running), f"{running.url}/v1", str(running.ca_file))
 
 
 def test_the_real_client_reads_a_table_with_its_types(running: QueryApiEmulator) -> None:
-    """Times are datetimes, dynamic values text, numbers numbers."""
+    """The client gets times as datetimes, dynamic values as text and numbers as numbers."""
     columns = "TimeGenerated, InitiatedBy, Size = strlen(OperationName)"
     kql = f"AuditLogs | top 1 by TimeGenerated | project {columns}"
     given = client(running).query_workspace(WORKSPACE, kql, timespan=None)
@@ -89,7 +89,7 @@ def test_the_real_client_reads_a_table_with_its_types(running: QueryApiEmulator)
     ],
 )
 def test_a_timespan_bounds_every_table(running: QueryApiEmulator, span: object, names: list[str]) -> None:
-    """What the client sends as timespan hides the rows outside it, and only for that query."""
+    """The client's timespan hides the rows outside it, for that query only."""
     asked = client(running)
     kql = "AuditLogs | project OperationName | sort by OperationName asc"
     given = asked.query_workspace(WORKSPACE, kql, timespan=span)  # type: ignore[arg-type]
@@ -100,8 +100,8 @@ def test_a_timespan_bounds_every_table(running: QueryApiEmulator, span: object, 
     assert len(again.tables[0].rows) == 2
 
 
-def test_a_wrong_query_is_azures_error(running: QueryApiEmulator) -> None:
-    """HTTP 400 with the nested code that the real service gives."""
+def test_a_wrong_query_gets_azures_error(running: QueryApiEmulator) -> None:
+    """A wrong query gets HTTP 400 with the nested code of the real service."""
     with pytest.raises(HttpResponseError) as refused:
         client(running).query_workspace(WORKSPACE, "NoSuchTable", timespan=None)
     assert refused.value.status_code == 400
@@ -110,33 +110,33 @@ def test_a_wrong_query_is_azures_error(running: QueryApiEmulator) -> None:
 
 
 def test_too_many_rows_are_a_partial_result(running: QueryApiEmulator) -> None:
-    """The client does not raise: it says partial."""
+    """The client does not raise; it returns a partial result."""
     given = client(running).query_workspace(WORKSPACE, "union AuditLogs, AuditLogs", timespan=None)
     assert isinstance(given, LogsQueryPartialResult)
     assert len(given.partial_data[0].rows) == 2
 
 
-def test_a_partial_result_is_an_error_of_ours(running: QueryApiEmulator) -> None:
-    """A shorter table never passes for the whole."""
+def test_a_partial_result_is_an_error(running: QueryApiEmulator) -> None:
+    """Irmexport never takes a partial table for the whole."""
     with pytest.raises(DataError, match="only partial"):
         workspace(running).query("union AuditLogs, AuditLogs", timespan=None)
 
 
 def test_a_wrong_secret_is_refused(running: QueryApiEmulator) -> None:
-    """As Entra refuses it; the client makes an error of its own of it."""
+    """A wrong secret gets Entra's code, which the client includes in its own error."""
     with pytest.raises(HttpResponseError, match="AADSTS7000215"):
         client(running, "not the secret").query_workspace(WORKSPACE, "AuditLogs", timespan=None)
 
 
-def test_errors_of_ours_say_the_next_step(running: QueryApiEmulator) -> None:
-    """An unknown function, a wrong workspace: no bare HTTP status."""
+def test_errors_give_the_next_step(running: QueryApiEmulator) -> None:
+    """The error for an unknown function or workspace has a code and the next step, not only a status."""
     with pytest.raises(DataError, match=r"HTTP 400, SemanticError.*irmexport sentinel template"):
         workspace(running).query("NoSuchFunction()", timespan=None)
     with pytest.raises(DataError, match="HTTP 404, WorkspaceNotFoundError"):
         workspace(running, "another").query("AuditLogs", timespan=None)
 
 
-def test_a_wrong_sign_in_of_ours_says_what_to_set(running: QueryApiEmulator) -> None:
+def test_the_error_for_a_wrong_sign_in_names_the_settings(running: QueryApiEmulator) -> None:
     """The message names the variables, never the secret."""
     there = Workspace(
         WORKSPACE, credential(running, "a-wrong-secret"), f"{running.url}/v1", str(running.ca_file)
@@ -146,14 +146,14 @@ def test_a_wrong_sign_in_of_ours_says_what_to_set(running: QueryApiEmulator) -> 
     assert "a-wrong-secret" not in str(refused.value)
 
 
-def test_a_function_of_ours_gives_the_same_as_locally(running: QueryApiEmulator) -> None:
-    """IRMAuditEvents through the real client: name and role of the one event with a person."""
+def test_a_function_gives_the_same_as_locally(running: QueryApiEmulator) -> None:
+    """IRMAuditEvents through the real client gives the same rows as the local engine."""
     given = workspace(running).query("IRMAuditEvents(ago(60d), now()) | project Role", timespan=None)
     assert given.rows == ()  # the initiator has an id and no name: nobody
 
 
 def test_a_token_goes_to_no_other_host(running: QueryApiEmulator) -> None:
-    """Only Microsoft's query hosts, and loopback."""
+    """Only Microsoft's query hosts and loopback are accepted."""
     with pytest.raises(AddressRefused):
         Workspace(WORKSPACE, credential(running), "https://logs.example.com/v1")
 
@@ -174,12 +174,12 @@ def test_a_token_goes_to_no_other_host(running: QueryApiEmulator) -> None:
     ],
 )
 def test_values_have_azures_form(value: object, kind: str, text: object) -> None:
-    """One literal for each type."""
+    """Each type has Azure's form."""
     assert cell(value, kind) == text
 
 
 def test_an_answer_within_the_limit_has_no_error() -> None:
-    """The limit itself is still whole."""
+    """An answer with exactly the maximum of rows is complete."""
     whole = Result((content.Column("A", "long"),), ((1,), (2,)))
     assert "error" not in result_document(whole, 2)
     assert result_document(whole, 1)["error"]["code"] == "PartialError"
@@ -198,8 +198,8 @@ def test_an_answer_within_the_limit_has_no_error() -> None:
         b"[" * 100_000,
     ],
 )
-def test_a_request_that_is_none_is_answered_as_azure_does(running: QueryApiEmulator, body: bytes) -> None:
-    """HTTP 400 and BadArgumentError; never a dropped connection."""
+def test_a_malformed_request_is_answered_as_azure_does(running: QueryApiEmulator, body: bytes) -> None:
+    """A malformed request gets HTTP 400 and BadArgumentError, never a dropped connection."""
     token = credential(running).get_token("https://api.loganalytics.io/.default").token
     given = requests.post(
         f"{running.url}/v1/workspaces/{WORKSPACE}/query",
@@ -213,8 +213,8 @@ def test_a_request_that_is_none_is_answered_as_azure_does(running: QueryApiEmula
 
 
 @pytest.mark.parametrize("length", ["-1", "seven", "99999999999999999999"])
-def test_a_length_that_is_none_is_answered(running: QueryApiEmulator, length: str) -> None:
-    """With HTTP 413, and the connection ends after it."""
+def test_a_malformed_length_is_answered(running: QueryApiEmulator, length: str) -> None:
+    """A malformed or enormous length gets HTTP 413."""
     trust = ssl.create_default_context(cafile=running.ca_file)
     connection = http.client.HTTPSConnection(running.url.removeprefix("https://"), context=trust)
     connection.putrequest("POST", f"/v1/workspaces/{WORKSPACE}/query")
@@ -224,14 +224,14 @@ def test_a_length_that_is_none_is_answered(running: QueryApiEmulator, length: st
 
 
 def test_a_timespan_may_be_in_weeks_and_without_an_offset() -> None:
-    """ISO 8601 has both; without an offset a time is UTC."""
+    """A duration can be in weeks, and a time without an offset is UTC."""
     assert parse_timespan("P1W", NOW) == (NOW - timedelta(days=7), NOW)
     start, end = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
     assert parse_timespan("2026-11-01/2026-11-02T00:00:00", NOW) == (start, end)
 
 
 @pytest.mark.parametrize("text", ["", "P", "yesterday", "PT1H/PT1H", "2026-11-20/", "P1WT", "9999-12-31/P9D"])
-def test_a_timespan_that_is_none_is_refused(text: str) -> None:
-    """Rather than read as something else."""
+def test_a_malformed_timespan_is_refused(text: str) -> None:
+    """A malformed timespan is refused rather than read as something else."""
     with pytest.raises(ValueError, match=r"."):
         parse_timespan(text, NOW)

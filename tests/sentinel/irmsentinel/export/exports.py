@@ -70,7 +70,7 @@ def engine(given: Mapping[str, Rows]) -> Iterator[Engine]:
 
 @contextmanager
 def api(given: Mapping[str, Rows], directory: Path, *, max_rows: int = 500_000) -> Iterator[QueryApiEmulator]:
-    """The stand-in of the query API with these tables, announced in `directory`."""
+    """The emulator of the query API with these tables, announced in `directory`."""
     directory.mkdir(exist_ok=True)
     with (
         engine(given) as running,
@@ -151,5 +151,5 @@ def export(
 
 
 def workspace(directory: Path) -> Source:
-    """The real client, talking to the stand-in that runs with a directory."""
+    """The real client, connected to the emulator that runs with a directory."""
     return sources.emulated_workspace(directory)[0]

@@ -1,4 +1,4 @@
-"""What exports tell IRMExportHealth_CL, through real clients to a stand-in, and what the rule says to it."""
+"""What exports tell IRMExportHealth_CL, through real clients to an emulator, and what the rule says to it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {"OktaSystemLogs": [okta("2026-11-20T08:
 
 
 class Machine:
-    """A machine with the three stand-ins, whose configuration says where health rows go."""
+    """A machine with the three emulators, whose configuration says where health rows go."""
 
     def __init__(self, stage: Stage, emulator: CollectorServicesEmulator, directory: Path) -> None:
         self.stage, self.emulator, self._directory = stage, emulator, directory
@@ -41,7 +41,7 @@ class Machine:
         (self._directory / "sentinel.yaml").write_text("\n".join(lines))
 
     def run(self, *words: str, code: int = 0) -> Result:
-        """A command of the group at all stand-ins; it must end with that code."""
+        """A command of the group with all emulators; it must end with that code."""
         there = self._directory
         at = ["--query-emulator", there / "api", "--emulator", there / "emulator"]
         at += ["--health-emulator", there / "tenant"]
@@ -70,7 +70,7 @@ class Machine:
 
 @pytest.fixture
 def query_api(tmp_path: Path) -> Iterator[Any]:
-    """The stand-in of the query API."""
+    """The emulator of the query API."""
     with api(ROWS, tmp_path / "api") as there:
         yield there
 
@@ -120,7 +120,7 @@ def test_rows_that_wait_are_told(machine: Machine) -> None:
 
 
 def test_an_export_by_hand_leaves_no_heartbeat_that_would_be_missed(machine: Machine, tmp_path: Path) -> None:
-    """It tells what it did, if it is told where; a rehearsal tells nothing."""
+    """It tells what it did, if it is told where; a dry run reports nothing."""
     health = ("--health", str(tmp_path / "tenant" / "collector.yaml"))
     machine.run("export", "okta", *health, "--dry-run")
     assert machine.told() == []

@@ -30,7 +30,7 @@ TABLES: dict[str, list[dict[str, Any]]] = {
 
 
 class Machine:
-    """A machine with both stand-ins and a configuration."""
+    """A machine with both emulators and a configuration."""
 
     def __init__(self, stage: Stage, there: QueryApiEmulator, directory: Path) -> None:
         self.stage, self.api = stage, there

@@ -2,7 +2,7 @@
 
     python worker.py DIRECTORY
 
-A worker exports from the stand-in announced in DIRECTORY/api to the outbox in DIRECTORY, without
+A worker exports from the emulator announced in DIRECTORY/api to the outbox in DIRECTORY, without
 sending, by the real client and the real intake. Each line is answered with the worker's process id,
 `wait PID` with its status. `go OUTBOX DAYS` takes another outbox and another beginning; `stopped OUTBOX
 DAYS` waits to be told to go on.

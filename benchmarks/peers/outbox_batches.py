@@ -1,4 +1,4 @@
-"""Ours: batches accepted one a run, then sent and settled, without network. argv: [--count] DIR [N [_]]."""
+"""Ours: batches accepted one a run, then sent and recorded, without network. argv: [--count] DIR [N [_]]."""
 
 from __future__ import annotations
 

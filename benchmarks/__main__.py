@@ -1,4 +1,4 @@
-"""`make bench`: everything that is promised of speed, beside its peer and its limit, in one run.
+"""`make bench`: every promise about speed, measured beside a peer or a limit, in one run.
 
 python -m benchmarks [--quick] [--only NAME] [--json FILE] [--into PAGE]
 """
@@ -19,7 +19,7 @@ from benchmarks.table import Line, document, machine, markdown
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: ``share`` of the rows, and how often."""
+    """How much to measure: the ``share`` of the rows, and the number of rounds."""
 
     share: float
     rounds: int
@@ -28,13 +28,13 @@ class Effort:
         return int(count * self.share)
 
 
-#: Between these lines of a page stands the table.
+#: The lines of a page between which the table is written.
 BEGIN, END = "<!-- table: make bench -->", "<!-- end -->"
 
 FULL, QUICK = Effort(1.0, 5), Effort(0.1, 3)
 
-#: In the order in which they run. What makes the most files comes last: until some minutes after something
-#: was removed from the disk (by a run before, say) each file that is made there costs more (README).
+#: In the order in which they run. Parts that create many files come last: for some minutes after files were
+#: removed from a disk, each new file there costs more (README).
 PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
     "files": lambda scratch, effort: files.measure(
         scratch, rows=effort.rows(1_000_000), rounds=effort.rounds
@@ -45,9 +45,9 @@ PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
     "ledger": lambda scratch, effort: ledgers.measure(
         scratch, keys=effort.rows(10_000_000), rounds=effort.rounds
     ),
-    # A round of these takes a third of a minute, so there are fewer.
+    # A round of these takes 20 seconds, so there are fewer rounds.
     "collector": lambda scratch, effort: collector.measure(
-        # Never so few that it is the start of the program that is measured.
+        # Enough that the start of the program does not dominate.
         scratch,
         blobs=max(effort.rows(2_000), 600),
         rounds=effort.rounds // 2,
@@ -65,17 +65,19 @@ PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
 
 
 def main() -> None:
-    """Measure, print, and write where asked."""
+    """Measure, print, and write the files that were asked for."""
     ask = argparse.ArgumentParser(prog="python -m benchmarks")
-    ask.add_argument("--quick", action="store_true", help="fewer rows and rounds: to look, not to quote")
+    ask.add_argument(
+        "--quick", action="store_true", help="fewer rows and rounds: for a first look, not to quote"
+    )
     ask.add_argument("--only", choices=PARTS, action="append", help="only this part (may be repeated)")
     ask.add_argument("--json", type=Path)
-    ask.add_argument("--into", type=Path, help="a page whose table is to be this one")
+    ask.add_argument("--into", type=Path, help="write the table into this page")
     asked = ask.parse_args()
     effort = QUICK if asked.quick else FULL
     on = machine()
     lines: list[Line] = []
-    # Beside the tree, not under /tmp, which may be memory: what is synced must reach a disk.
+    # In the tree, not under /tmp, which may be memory: what is synced must reach a disk.
     Path(".cache").mkdir(exist_ok=True)
     # One for all, so that little is removed before the end: it would slow down whoever makes files next.
     with tempfile.TemporaryDirectory(dir=".cache") as scratch:

@@ -1,8 +1,8 @@
-"""Runs one command and writes what it took as JSON: wall and CPU seconds, the most memory, its exit code.
+"""Run one command and write what it took as JSON: wall and CPU seconds, and peak memory (MiB).
 
     python child.py RESULT COMMAND…
 
-A process of its own, and a small one: Linux counts what its parent held at the fork as the child's.
+This is a small process of its own, because Linux counts the memory of the parent at the fork as the child's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 
 
 def main(result: str, command: list[str]) -> int:
-    """Run it with this process's own standard streams."""
+    """Run it with the standard streams of this process."""
     begin = time.perf_counter()
     process = subprocess.Popen(command)
     _, status, used = os.wait4(process.pid, 0)

@@ -1,9 +1,9 @@
-"""How fast blobs come in: many at a time against one by one; the emulator takes 100 ms for each blob.
+"""How fast the collector fetches blobs, from an emulator that takes 100 ms for each of them.
 
-What is measured is `irmexport sentinel collect --once` as a whole, from its start to the acknowledgement
-of all rows; the emulator is a process of its own. One by one takes minutes, so there a few blobs are
-fetched, and each further one is counted as the 100 ms that it takes at the least. Requests a minute are set
-to 60,000: with the default of 2,000 it is the quota that decides, however many connections there are.
+Measures `irmexport sentinel collect --once` as a whole, from its start until all rows are acknowledged. The
+emulator is a process of its own. With one connection this would take minutes, so only a few blobs are fetched
+and each further one counts as 100 ms, the least that it takes. The limit is 60,000 requests a minute: with
+the default of 2,000 the quota would decide, whatever the number of connections.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHARE = 33
 
 
 def measure(scratch: Path, *, blobs: int, rounds: int) -> Iterator[Line]:
-    """As many connections as is the default, against one."""
+    """The default number of connections, against one."""
     service = scratch / "tenants"
     few = max(blobs // SHARE, 20)
     command = [sys.executable, str(HERE / "peers" / "collector_services.py"), str(service), str(SECONDS)]
@@ -55,7 +55,7 @@ def measure(scratch: Path, *, blobs: int, rounds: int) -> Iterator[Line]:
 
 
 def _collect(scratch: Path, service: Path, blobs: int, connections: int) -> dict[str, float]:
-    """One round into an outbox that is not there yet, until all rows are acknowledged."""
+    """One round into a new outbox, until all rows are acknowledged."""
     outbox, at = scratch / "outbox", service / str(blobs)
     put_away(outbox)
     settings = scratch / "collector.yaml"

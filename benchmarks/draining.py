@@ -1,4 +1,4 @@
-"""Draining a filled outbox, beside the request pattern of Microsoft's sample script.
+"""Drain a filled outbox, beside the request pattern of Microsoft's sample script.
 
 The service is one that only waits 200 ms before each reply, Entra ID's too, over real HTTPS.
 """
@@ -26,7 +26,7 @@ IN_FLIGHT = 4
 
 
 def measure(scratch: Path, *, rows: int, rounds: int) -> Iterator[Line]:
-    """One at a time, as is the default, and four at a time."""
+    """One upload at a time (the default), and four."""
     service = scratch / "service"
     service.mkdir()
     command = [sys.executable, str(HERE / "peers" / "slow_service.py"), str(service), str(SECONDS)]
@@ -54,7 +54,7 @@ def measure(scratch: Path, *, rows: int, rounds: int) -> Iterator[Line]:
 
 
 class _Bench:
-    """The file, the filled outboxes, and what sends them."""
+    """The file, the filled outboxes, and the commands that send them."""
 
     def __init__(self, scratch: Path, service: Path, rows: int) -> None:
         self._scratch, self._service = scratch, service
@@ -70,7 +70,7 @@ class _Bench:
         return os.environ | {"IRMEXPORT_OUTBOX": str(self._scratch / name)}
 
     def fill(self, name: str, in_flight: int) -> None:
-        """An outbox that has all rows, kept for each round to begin with."""
+        """An outbox with all rows, saved as the start of each round."""
         profile = self._scratch / f"{name}.yaml"
         text = shipped_text(PROFILE)
         profile.write_text(text.replace("  cloud:", f"  in_flight: {in_flight}\n  cloud:"))

@@ -1,4 +1,4 @@
-"""A Sentinel export, from the query to rows that are durable in the outbox, beside Microsoft's client alone.
+"""A Sentinel export, from the query to durable rows in the outbox, beside Microsoft's client alone.
 
 The service answers what was made beforehand, over real HTTPS, so that what is measured is who reads. Both ask
 the same queries: two weeks, as an answer holds less than 500,000 rows.
@@ -27,7 +27,7 @@ _FILLED = "00000000-0000-0000-0000-00000000be4c"
 
 
 def measure(scratch: Path, *, rows: int, rounds: int) -> Iterator[Line]:
-    """Time and memory."""
+    """Measure time and memory."""
     service = scratch / "service"
     service.mkdir()
     command = [sys.executable, str(HERE / "peers" / "query_service.py"), str(service), str(rows), str(DAYS)]
@@ -57,7 +57,7 @@ def measure(scratch: Path, *, rows: int, rounds: int) -> Iterator[Line]:
 
 
 def _export(scratch: Path, service: Path, profile: Path, rows: int) -> dict[str, float]:
-    """One export into an outbox that is not there yet."""
+    """One export into a new outbox."""
     outbox = scratch / "outbox"
     put_away(outbox)
     command = [

@@ -14,7 +14,7 @@ from benchmarks.timing import HERE, race, run_measured
 
 
 def measure(scratch: Path, *, rows: int, rounds: int) -> Iterator[Line]:
-    """Speed and memory."""
+    """Measure speed and memory."""
     file = write_csv(scratch / "rows.csv", rows)
     found = race({"ours": partial(dry_run, file, scratch), "csv": partial(csv_copy, file, scratch)}, rounds)
     ours, limit = found.of["ours"], found.of["csv"]
@@ -33,7 +33,7 @@ def measure(scratch: Path, *, rows: int, rounds: int) -> Iterator[Line]:
 
 
 def dry_run(file: Path, scratch: Path, *, watched: bool = False) -> dict[str, float]:
-    """One run, without an outbox, in the Python that runs this."""
+    """One run without an outbox, in the Python that runs this."""
     program = Path(sys.executable).with_name("irmexport")
     environment = os.environ | {"IRMEXPORT_OUTBOX": str(scratch / "outbox")}
     command = [str(program), "send", str(file), "--profile", PROFILE, "--dry-run"]

@@ -1,4 +1,4 @@
-"""What a row costs, from a thousand rows to a million, as a picture: `python -m benchmarks.growth FILE.svg`.
+"""Draw what a row costs, from a thousand rows to a million: `python -m benchmarks.growth FILE.svg`.
 
 Time per row of `irmexport send --dry-run` (without its start) and of csv.reader → csv.writer, and the most
 memory. A flat line is what is promised.
@@ -24,7 +24,7 @@ _COLORS = {"irmexport": "#0b62a4", "csv.reader → csv.writer": "#888888", "memo
 
 
 def measure(scratch: Path) -> Mapping[str, Sequence[float]]:
-    """µs of CPU a row of both, and MiB, for each count."""
+    """CPU time per row of both (µs), and memory (MiB), for each count."""
     found: list[Medians] = []
     for count in (0, *COUNTS):
         file = write_csv(scratch / f"{count}.csv", count)
@@ -34,7 +34,7 @@ def measure(scratch: Path) -> Mapping[str, Sequence[float]]:
     start, *rest = found
 
     def a_row(name: str) -> list[float]:
-        """CPU time: on a shared machine it says more of the code than the clock on the wall."""
+        """CPU time: on a shared machine it says more about the code than wall-clock time."""
         return [
             max(0.0, one.of[name]["cpu"] - start.of[name]["cpu"]) / count * 1e6
             for one, count in zip(rest, COUNTS, strict=True)
@@ -48,7 +48,7 @@ def measure(scratch: Path) -> Mapping[str, Sequence[float]]:
 
 
 def picture(lines: Mapping[str, Sequence[float]], below: str) -> str:
-    """The lines over the count of rows; µs and MiB have a scale each."""
+    """The lines over the number of rows; µs and MiB have scales of their own."""
     inner_width, inner_height = _WIDTH - 2 * _MARGIN, _HEIGHT - 2 * _MARGIN
     across = [_MARGIN + inner_width * at / (len(COUNTS) - 1) for at in range(len(COUNTS))]
     micros = 1.2 * max(max(lines[name]) for name in lines if "MiB" not in name)

@@ -1,4 +1,4 @@
-"""What the row ledger costs: merge, look-up, redo, forget and rebuild of N keys on this disk.
+"""What the row ledger costs: merge, look up, merge again, remove and rebuild N keys on this disk.
 
 python benchmarks/ledger.py [KEYS [DAYS]]
 """
@@ -22,7 +22,7 @@ BATCH_ROWS = 5_000
 
 
 def batches(keys: int, days: int) -> Iterator[list[RowKey]]:
-    """Batches of 5,000 rows; each has rows of two neighbouring event dates."""
+    """Batches of 5,000 rows, each with rows of two adjacent event dates."""
     per_day = -(-keys // days)
     for start in range(0, keys, BATCH_ROWS):
         name = secrets.token_bytes(8)
@@ -33,7 +33,7 @@ def batches(keys: int, days: int) -> Iterator[list[RowKey]]:
 
 
 def timed(what: str, act: Callable[[], Any]) -> Any:
-    """Run ``act`` and say how long it took, and the most memory used so far."""
+    """Run ``act`` and print how long it took, and the peak memory so far."""
     begin = time.perf_counter()
     found = act()
     seconds = time.perf_counter() - begin
@@ -43,7 +43,7 @@ def timed(what: str, act: Callable[[], Any]) -> Any:
 
 
 def main(keys: int, days: int) -> None:
-    """Measure, on a directory beside the caller."""
+    """Measure in a new directory in the current one."""
     disk = PosixDisk()
     with tempfile.TemporaryDirectory(dir=".") as directory:
         path = f"{directory}/ledger"
@@ -60,8 +60,8 @@ def main(keys: int, days: int) -> None:
         flat = [row for group in rows for row in group]
         timed(f"look {keys} keys up", lambda: sum(reader.day(row.day).has(row.key) for row in flat[::-1]))
         timed("merge one more batch", lambda: ledger.merge([unseal(pack(next(batches(BATCH_ROWS, 1))))]))
-        timed("redo one batch", lambda: ledger.merge_missing(records[-1]))
-        timed("forget one batch", lambda: ledger.remove(records[-1]))
+        timed("merge one batch again", lambda: ledger.merge_missing(records[-1]))
+        timed("remove one batch", lambda: ledger.remove(records[-1]))
         timed("rebuild all", lambda: ledger.rebuild(lambda: records))
 
 

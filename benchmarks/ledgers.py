@@ -29,7 +29,7 @@ _DAY = 20_758  # 2026-11-01, the first date of the made-up rows
 
 
 def measure(scratch: Path, *, keys: int, rounds: int) -> Iterator[Line]:
-    """Each run's rows lie on two dates that have their share of the keys already."""
+    """The rows of each run are on two dates, which already have their share of the keys."""
     outboxes = {name: _outbox(scratch / name, count) for name, count in (("many", keys), ("few", ROWS))}
     found = race({name: partial(_run, outbox) for name, outbox in outboxes.items()}, rounds)
     yield Line(
@@ -41,7 +41,7 @@ def measure(scratch: Path, *, keys: int, rounds: int) -> Iterator[Line]:
 
 
 def _outbox(path: Path, keys: int) -> Outbox:
-    """An outbox whose ledger has so many keys, spread evenly over the dates up to the run's own."""
+    """An outbox whose ledger has this many keys, evenly distributed over the dates up to the run's own."""
     outbox = Outbox(PosixDisk(), SystemClock(), str(path))
     outbox.create()
     ledger = Ledger(outbox.disk, f"{path}/ledger")
@@ -59,7 +59,7 @@ def _outbox(path: Path, keys: int) -> Outbox:
 
 
 def _run(outbox: Outbox) -> dict[str, float]:
-    """Rows of two dates, all new; then the ledger is as it was before."""
+    """Accept new rows of two dates, then restore the ledger."""
     table = mappings_table((dict(zip(FIELDS, row, strict=True)) for row in rows(ROWS, days=2)), FIELDS)
     origin, where = Origin("bench", "here", "bench"), Destination("bench", {"to": "nowhere"}, "hold")
     begin, cpu = time.perf_counter(), time.process_time()

@@ -1,7 +1,7 @@
-"""The most memory that all processes which one has started hold together, looked at many times a second.
+"""The peak memory of all descendants of a process together, sampled many times a second.
 
-The kernel's own figure (`ru_maxrss`) is of one process. This one adds what each holds, pages that several
-share divided among them (PSS). It is of runs of its own: looking takes time that must not be measured.
+The kernel's figure (`ru_maxrss`) is for one process. This one adds up all processes and divides shared pages
+among them (PSS). It needs runs of its own, because sampling takes time that must not be measured.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _EVERY = 0.02
 
 
 class Watch:
-    """A context, from which on the descendants of a process are looked at; ``most`` is in MiB."""
+    """A context that samples the descendants of a process; ``most`` is the peak in MiB."""
 
     def __init__(self, process: int) -> None:
         self.most = 0.0

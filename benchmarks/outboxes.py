@@ -1,4 +1,4 @@
-"""The outbox under four processes that put batches in and out, beside as many bare fsyncs."""
+"""Four processes that accept and finish batches, beside the same number of bare fsyncs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BYTES = 10_000
 
 
 def measure(scratch: Path, *, batches: int, rounds: int) -> Iterator[Line]:
-    """Batches a second of four connectors at once, beside two limits that sync as often.
+    """Batches per second of four connectors at once, beside two limits with as many syncs.
 
     One makes, syncs and renames the files that a batch is and does nothing else; the other makes one file
     a batch and overwrites it between its syncs, so that it has the fewest names that there can be.
@@ -50,13 +50,13 @@ def measure(scratch: Path, *, batches: int, rounds: int) -> Iterator[Line]:
 
 
 def _syncs(scratch: Path) -> int:
-    """How many times a batch is synced from staging to its receipt, as the outbox says itself."""
+    """The number of syncs for a batch from staging to its receipt, as the outbox counts them."""
     count = [sys.executable, str(HERE / "peers" / "outbox_batches.py"), "--count", str(scratch / "counted")]
     return int(subprocess.run(count, check=True, capture_output=True, text=True).stdout)
 
 
 def _at_once(command: list[str], scratch: Path, batches: int, syncs: int) -> dict[str, float]:
-    """The processes say when they have started, and begin together."""
+    """Start the processes, wait until all are ready, and let them begin together."""
     running = [
         subprocess.Popen(
             [*command, str(scratch / f"{time.monotonic_ns()}-{n}"), str(batches), str(syncs)],

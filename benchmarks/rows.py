@@ -1,4 +1,4 @@
-"""The rows that are measured with: made up, always the same, and not kind to caches.
+"""The rows for measurements: invented, always the same, and hard on caches.
 
 Eight fields as the shipped profile ``salesforce-dropbox`` has them. 5,000 users; a time of its own
 for nearly every row; a free text that never repeats; a second one that is mostly empty.
@@ -24,7 +24,7 @@ _SEVERITIES = ("low", "Low", "Medium", "High", "critical", "informational")
 
 
 def rows(count: int, *, days: int = 7, first: int = 0, seed: int = 1) -> Iterator[tuple[str, ...]]:
-    """``count`` rows whose events lie on ``days`` dates, from ``first`` days after 2026-11-01 on."""
+    """``count`` rows on ``days`` dates, starting ``first`` days after 2026-11-01."""
     draw = random.Random(seed)
     begin = _FIRST + datetime.timedelta(days=first)
     for number in range(count):
@@ -43,7 +43,7 @@ def rows(count: int, *, days: int = 7, first: int = 0, seed: int = 1) -> Iterato
 
 
 def write_csv(path: Path, count: int, **how: int) -> Path:
-    """A file of ``count`` rows."""
+    """Write a file of ``count`` rows."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(FIELDS)
@@ -52,7 +52,7 @@ def write_csv(path: Path, count: int, **how: int) -> Path:
 
 
 def splunk_bodies(count: int, per_chunk: int) -> Iterator[bytes]:
-    """The same rows as splunkd sends them: ``__mv_`` columns at the end, a header in each chunk."""
+    """The same rows as splunkd sends them: with ``__mv_`` columns, and a header in each chunk."""
     source = rows(count)
     empty = ("",) * len(FIELDS)
     for start in range(0, count, per_chunk):

@@ -1,4 +1,4 @@
-"""splunkd for one search command: getinfo, the chunks, the end; then what it took, as JSON.
+"""splunkd for one search command: getinfo, the chunks, the end; then writes what it took as JSON.
 
     python search_client.py REQUESTS RESULT COMMAND…
 
@@ -31,7 +31,7 @@ def _head(stream: BinaryIO) -> tuple[bytes, int] | None:
 
 
 def _pump(source: BinaryIO, length: int, into: BinaryIO | None) -> bytes:
-    """Move ``length`` bytes; give the first of them."""
+    """Copy ``length`` bytes; gives the first of them."""
     first = b""
     while length:
         piece = source.read(min(length, _PIECE))
@@ -45,7 +45,7 @@ def _pump(source: BinaryIO, length: int, into: BinaryIO | None) -> bytes:
 
 
 def main(requests: str, result: str, command: list[str]) -> int:
-    """Gives the command's exit code."""
+    """Run the command; gives its exit code."""
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None

@@ -24,7 +24,7 @@ _ID = "11111111-1111-1111-1111-111111111111"
 
 
 def measure(scratch: Path, *, rows: int, rounds: int) -> Iterator[Line]:
-    """The three lines of each Python that this machine has."""
+    """The lines of each Python version on this machine."""
     made = scratch / "app"
     subprocess.run(
         [sys.executable, "package.py", "--only", "splunk", "--into", str(made)],
@@ -47,7 +47,7 @@ def measure(scratch: Path, *, rows: int, rounds: int) -> Iterator[Line]:
 
 
 class _Bench:
-    """One Python: the app as installed, and its two peers on the same requests."""
+    """One Python version: the installed app and its two peers, with the same requests."""
 
     def __init__(self, python: str, home: SplunkHome, uri: str, scratch: Path) -> None:
         self._home, self._scratch = home, scratch
@@ -65,7 +65,7 @@ class _Bench:
         self._csv = [python, str(peers / "csv_frames.py")]
 
     def lines(self, version: str, rows: int, rounds: int) -> Iterator[Line]:
-        """Rows per second and memory, then the start."""
+        """Measure rows per second and memory, then the start."""
         search = self._requests("search", list(splunk_bodies(rows, CHUNK)))
         found = race(
             {
@@ -117,7 +117,7 @@ class _Bench:
         return run_search(command, requests, self._scratch, self._environment, watched=watched)
 
     def _fresh(self, requests: Path, *, watched: bool = False) -> dict[str, float]:
-        """Ours with an empty outbox: else every row but the first run's would be skipped."""
+        """Run ours with an empty outbox; otherwise all rows after the first run would be skipped."""
         put_away(self._home.outbox)
         return self._run(self._ours, requests, watched=watched)
 

@@ -1,4 +1,4 @@
-"""What was measured as one table: JSON for machines, Markdown for docs/performance.md."""
+"""The results as one table: JSON for programs, Markdown for docs/performance.md."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Line:
-    """One line: ``ratio`` beside what it must be and what was aimed at, with both sides' figures.
+    """One line: the ``ratio``, the bounds it must and should meet, and the figures of both sides.
 
-    ``least``: the ratio must not be below ``must``; otherwise not above it.
+    ``least``: the ratio must be at least ``must``; otherwise at most.
     """
 
     what: str
@@ -58,7 +58,7 @@ _HEAD = ("what", "against", "measured", "must", "goal", "reached", "irmexport", 
 
 
 def machine() -> dict[str, str]:
-    """What it ran on."""
+    """The machine and versions that were measured."""
     cpu = next(
         (
             line.partition(":")[2].strip()
@@ -81,7 +81,7 @@ def machine() -> dict[str, str]:
 
 
 def markdown(lines: Sequence[Line], on: dict[str, str], *, judged: bool) -> str:
-    """The table with what it ran on; without the bounds if it was not measured what they are bounds of."""
+    """The table and the machine. Without the bounds if not all rows were measured."""
     said = "; ".join(f"{name} {text}" for name, text in on.items())
     body = [_HEAD, ("---",) * len(_HEAD), *(line.cells() for line in lines)]
     if not judged:
@@ -90,5 +90,5 @@ def markdown(lines: Sequence[Line], on: dict[str, str], *, judged: bool) -> str:
 
 
 def document(lines: Sequence[Line], on: dict[str, str]) -> dict[str, Any]:
-    """The same as plain values."""
+    """The same as plain values for JSON."""
     return {"machine": on, "lines": [{**asdict(line), "reached": line.verdict} for line in lines]}

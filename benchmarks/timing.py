@@ -1,7 +1,7 @@
-"""Paired runs: each contender once a round, the order turned each round; what counts is the median.
+"""Paired runs: each contender once a round, in alternating order. The result is the median.
 
-This machine may be shared, so one run after the other of the same thing would measure its neighbours;
-a round's runs lie close together, and the ratio is that of the medians.
+The machine may be shared, and consecutive runs of one contender would measure what else runs on it. The runs
+of a round are close together, and the ratio is that of the medians.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ Contender = Callable[[], Sample]
 
 @dataclass(frozen=True)
 class Medians:
-    """The medians of each quantity of each contender, over ``rounds`` rounds."""
+    """The medians of each contender's quantities over ``rounds`` rounds."""
 
     rounds: int
     of: Mapping[str, Mapping[str, float]]
 
     def ratio(self, ours: str, peer: str, quantity: str = "wall") -> float:
-        """How many times as fast ours is as the peer (of times: the peer's by ours)."""
+        """The peer's quantity divided by ours: for times, how many times as fast ours is."""
         return self.of[peer][quantity] / self.of[ours][quantity]
 
 
 def race(contenders: Mapping[str, Contender], rounds: int) -> Medians:
-    """Run each contender ``rounds`` times, and once more before, to warm caches."""
+    """Run each contender ``rounds`` times, after one round to warm the caches."""
     taken: dict[str, list[Sample]] = {name: [] for name in contenders}
     order = list(contenders)
     for number in range(rounds + 1):
@@ -57,7 +57,7 @@ def race(contenders: Mapping[str, Contender], rounds: int) -> Medians:
 
 
 def put_away(path: Path) -> None:
-    """Out of the way, if it is there, but not removed: that would slow down who makes files next (README)."""
+    """Move it away if it exists. Removing it would slow down the creation of files (README)."""
     if path.exists():
         path.rename(path.with_name(f"{path.name}.{time.monotonic_ns()}"))
 
@@ -70,7 +70,7 @@ def run_measured(
     quiet: bool = True,
     watched: bool = False,
 ) -> dict[str, float]:
-    """Run a command to its end by ``child``. Raises CalledProcessError if it fails.
+    """Run a command with ``child``. Raises CalledProcessError if it fails.
 
     ``watched``: by ``memory`` too, which adds "pss" and makes the times worthless.
     """
@@ -88,7 +88,7 @@ def run_search(
     *,
     watched: bool = False,
 ) -> dict[str, float]:
-    """Run a search command by ``search_client``. Raises RuntimeError if it says an error."""
+    """Run a search command with ``search_client``. Raises RuntimeError if it reports an error."""
     result = scratch / "taken.json"
     client = [sys.executable, str(HERE / "search_client.py"), str(requests), str(result), *command]
     most = _run(client, environment, watched=watched)
@@ -106,7 +106,7 @@ def _run(
     watched: bool,
     stdout: int | None = None,
 ) -> float:
-    """Run it; the most memory of what it started, or 0 if nobody looked."""
+    """Run it; gives the peak memory of its descendants, or 0 if not ``watched``."""
     with (
         subprocess.Popen(command, env=environment, stdout=stdout) as process,
         Watch(process.pid) if watched else nullcontext(None) as watch,

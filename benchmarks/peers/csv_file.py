@@ -1,4 +1,4 @@
-"""The limit for a file: csv.reader to csv.writer, one row after the other. argv: the file, the copy."""
+"""The limit for a file: csv.reader to csv.writer, row by row. argv: the file, the copy."""
 
 from __future__ import annotations
 

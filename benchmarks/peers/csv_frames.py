@@ -1,4 +1,4 @@
-"""The limit for a command that looks at every cell: csv.reader to csv.writer, in the protocol's frames."""
+"""The limit for a command that reads every cell: csv.reader to csv.writer, in the protocol's frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The peer: an EventingCommand of Splunk's SDK that gives every row back. argv[1] is where splunklib lies."""
+"""The peer: an EventingCommand of Splunk's SDK that returns every row. argv: splunklib's directory."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from splunklib.searchcommands import Configuration, EventingCommand, Option, dis
 
 @Configuration()
 class DoNothing(EventingCommand):  # type: ignore[misc]
-    """As the SDK's own example, without a filter; the options are there to be named."""
+    """Like the SDK's example, without a filter. The options exist so that they can be named."""
 
     profile = Option()
     wait = Option()
 
     def transform(self, records):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-        """Every row as it came."""
+        """Return every row unchanged."""
         return records
 
 

@@ -1,4 +1,4 @@
-"""The request pattern of Microsoft's sample script: for each 5,000 rows a token, then a POST, one by one.
+"""The request pattern of Microsoft's sample script: a token and a POST for every 5,000 rows, one by one.
 
 argv: the file, the service, its CA. No check of the rows, no record of what was sent.
 """

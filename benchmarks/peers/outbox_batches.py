@@ -1,4 +1,4 @@
-"""Ours: batches accepted one a run, then sent and recorded, without network. argv: [--count] DIR [N [_]]."""
+"""Ours: one batch per run, accepted, sent and finished, without a network. argv: [--count] DIR [N [_]]."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def batch(outbox: Outbox, number: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Make a box, say so, and wait for a line; then so many batches."""
+    """Create an outbox, print a line, wait for a line, then do N batches."""
     count = arguments[0] == "--count"
     path = arguments[count]
     disk = Counting() if count else PosixDisk()

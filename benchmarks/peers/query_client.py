@@ -1,4 +1,4 @@
-"""azure-monitor-query's LogsQueryClient reading the rows, and nothing else done with them.
+"""azure-monitor-query's LogsQueryClient reading the rows and doing nothing else.
 
 argv: the directory of the query service; how many rows must come; the beginning and the end of each query.
 """
@@ -16,7 +16,7 @@ _QUERY = "declare query_parameters(starttime:datetime = datetime({}), endtime:da
 
 
 def main(directory: str, count: int, times: list[str]) -> None:
-    """Read them; an answer is let go of before the next is asked for."""
+    """Read them; each answer is released before the next query."""
     at = json.loads((Path(directory) / "api.json").read_text())
     credential = ClientSecretCredential(
         at["tenant_id"],

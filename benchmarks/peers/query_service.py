@@ -1,4 +1,4 @@
-"""Log Analytics and Entra ID as Microsoft's client sees them: answers made beforehand, nothing computed.
+"""Log Analytics and Entra ID as Microsoft's client sees them: prepared answers, nothing computed.
 
 argv: a directory, into which it writes api.json once it listens; how many rows; on how many days. It ends
 with its standard input. The emulator that ships runs the query, which would be measured here instead.
@@ -71,12 +71,12 @@ def main(directory: Path, count: int, days: int) -> None:
 
 
 def iso(day: int) -> str:
-    """The beginning of a day, as the query has it."""
+    """The beginning of a day, in the form that the query uses."""
     return f"{FIRST + timedelta(days=day):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def span(start: int, days: int) -> tuple[str, str]:
-    """The week that begins with a day, or what is left of it."""
+    """The week that begins with this day, or the rest of it."""
     return iso(start), iso(min(start + WEEK, days))
 
 

@@ -1,4 +1,4 @@
-"""The limit: the outbox's files, names, bytes and fsyncs, and nothing else. argv: DIR N SYNCS."""
+"""The limit: the outbox's files, names, bytes and fsyncs, without anything else. argv: DIR N SYNCS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 
 
 def main(path: str, count: int, syncs: int) -> None:
-    """Each batch: written, synced, renamed, its directory synced; three states, an event; put away."""
+    """For each batch: write, sync, rename and sync its directory; three states, an event, the move."""
     if syncs != SYNCS:
         sys.exit(f"the outbox syncs {syncs} times a batch, this {SYNCS} times: it is no longer like it")
     for name in ("tmp", "ready", "done"):

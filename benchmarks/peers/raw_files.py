@@ -10,7 +10,7 @@ BYTES = 10_000
 
 
 def main(path: str, count: int, syncs: int) -> None:
-    """``syncs`` of them for each file, the directory's among them."""
+    """``syncs`` for each file, including those of the directory."""
     Path(path).mkdir(parents=True)
     directory = os.open(path, os.O_RDONLY)
     print("started", flush=True)

@@ -20,7 +20,7 @@ WIDTH, AT = 13, 3
 
 
 def records(numbers: list[int], first: int = 0) -> bytes:
-    """HashIndex of these numbers, each told by its place."""
+    """Records with these numbers, each recognizable by its position."""
     return b"".join(struct.pack(">HxQH", first + at, number, 7) for at, number in enumerate(numbers))
 
 
@@ -61,7 +61,7 @@ def test_records_are_added_only_if_all_are_new(first: list[int], more: list[list
 
 
 def test_an_index_grows_with_its_records() -> None:
-    """HashIndex are found as before after the index was rebuilt, and chains stay short."""
+    """Records are found as before after the index was rebuilt, and chains stay short."""
     found, numbers = HashIndex(8), [digest(number) for number in range(20_000)]
     for start in range(0, len(numbers), 500):
         some = numbers[start : start + 500]

@@ -21,10 +21,12 @@ from irmcore.operations import operations
 from irmemulator.faults import Fault
 from irmsentinel.azure import ingestion
 from irmsentinel.azure.ingestion import IngestionTransport
+from irmsentinel.azure.target import Target
 from irmsentinel.collector import cursor as feed_cursor
+from irmsentinel.collector.api_client import Account, ApiClient
 from irmsentinel.collector.collector import Collector
 from irmsentinel.collector.http import Answer, PooledHttp, Unreachable
-from irmsentinel.collector.management_api import Account, Feed
+from irmsentinel.collector.management_api import Feed
 from irmsentinel.collector.rate_limit import RateLimiter
 from irmsentinel.collector.service import CollectorService
 from irmsentinel.collector.settings import CollectorSettings
@@ -279,22 +281,30 @@ def test_a_request_of_the_api_ends_at_its_deadline(season: Season) -> None:
 
 
 def test_the_second_request_of_a_connection_ends_at_its_deadline_too(season: Season) -> None:
-    """A connection that stays open for several requests is ended by each one's own deadline."""
+    """A connection that serves several requests has a deadline for each of them."""
     url = f"{season.api.url}/api/v1.0/{TENANT}/activity/feed/subscriptions/list"
 
-    def opened() -> PooledHttp:
-        http = PooledHttp(1, ca_file=str(season.rig.emulator.ca_file), proxy=None, deadline=1.0)
-        assert http.request("GET", url, "a-token").status == 401
-        return http
+    def connected() -> PooledHttp:
+        """A connection that answered one request. A busy machine may miss the deadline of the first try."""
+        for _ in range(10):
+            http = PooledHttp(1, ca_file=str(season.rig.emulator.ca_file), proxy=None, deadline=1.0)
+            try:
+                assert http.request("GET", url, "a-token").status == 401
+            except Unreachable:
+                http.close()
+            else:
+                return http
+        pytest.fail("no request was answered within its deadline")
 
-    opened().close()
+    connected().close()
     season.api.weather = Weather(down_cut=most(season.api, "down_cut") + 20, hang=True)
-    http = opened()
+    http = connected()
+    connections = len(season.api.passed)
     begin = time.monotonic()
     with pytest.raises(Unreachable, match="timeout"):
         http.request("GET", url, "a-token")
     assert 0.5 < time.monotonic() - begin < 4
-    assert len(season.api.passed) == 2
+    assert len(season.api.passed) == connections
     http.close()
 
 
@@ -322,13 +332,14 @@ class Hasty:
         settings = season.settings(season.rig.settings(connections=2))
         target, clock = settings.target, season.rig.clock
         self.station = season.station()  # for its outbox, and what it says of it
-        feed = Feed(
+        client = ApiClient(
             Account(settings.root, target.tenant_id, settings.publisher_id),
             PooledHttp(2, ca_file=target.ca_file, proxy=None, deadline=seconds),
             self._tokens(target, f"{settings.root}/.default", seconds),
             limiter=RateLimiter(2000, clock),
             clock=clock,
         )
+        feed = Feed(client)
         known = tables.shapes(tables.load(content.root() / "tables"))
         self._collector = Collector(
             feed,
@@ -347,7 +358,7 @@ class Hasty:
         )
         self._sender = Sender(self.station.outbox, service)
 
-    def _tokens(self, target: ingestion.Target, scope: str, seconds: float) -> MsalTokens:
+    def _tokens(self, target: Target, scope: str, seconds: float) -> MsalTokens:
         return MsalTokens(
             login=target.login,
             tenant_id=target.tenant_id,

@@ -271,8 +271,9 @@ def named_tests() -> set[str]:
 def file_of(end: str) -> str:
     """The one test file whose path ends with ``end``."""
     files = [file.relative_to(ROOT) for file in (ROOT / "tests").rglob(Path(end).name)]
-    (found,) = [file for file in files if file.parts[-end.count("/") - 1 :] == Path(end).parts]
-    return str(found)
+    found = [str(file) for file in files if file.parts[-end.count("/") - 1 :] == Path(end).parts]
+    assert len(found) == 1, f"{end}: {found}"
+    return found[0]
 
 
 def test_the_tables_of_faults_and_threats_name_tests_that_run() -> None:

@@ -191,7 +191,7 @@ def imports(path: Path, seen: set[str]) -> set[str]:
     return seen
 
 
-def test_the_analysts_path_knows_no_vault() -> None:
+def test_the_analysts_process_imports_no_access_to_passwords() -> None:
     """Command and alert action import nothing that reads storage/passwords, at no depth."""
     found = imports(APP / "bin" / "irmexport_command.py", set()) | imports(
         GLUE / "search" / "alert_action.py", set()

@@ -301,8 +301,8 @@ def test_a_state_whose_newest_records_are_damaged_is_not_believed(rig: Rig) -> N
     assert rig.drain().held == 1
     file = Path(rig.batches()[0].path) / "state"
     data = bytearray(file.read_bytes())
-    for slot in (2, 3):  # COMMIT and HELD; READY and INTENT stay
-        data[512 * slot + 40] ^= 1
+    for record in (2, 3):  # COMMIT and HELD; READY and INTENT stay
+        data[512 * record + 40] ^= 1
     file.write_bytes(data)
     report = rig.drain()
     assert (report.sent, report.quarantined) == (0, 1)

@@ -65,17 +65,17 @@ class Nursery:
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
-    def spawn(self, act: str, *given: object, **more: Any) -> int:
-        """A worker that does ``act``: its process id."""
-        return self._ask(spawn=act, given=given, **{"log": str(self.log), **more})
+    def spawn(self, operation: str, *given: object, **more: Any) -> int:
+        """A worker that does ``operation``: its process id."""
+        return self._ask(spawn=operation, given=given, **{"log": str(self.log), **more})
 
     def wait(self, pid: int) -> int:
         """A worker's exit status; minus the signal that it was killed by."""
         return self._ask(wait=pid)
 
-    def run(self, act: str, *given: object, **more: Any) -> None:
+    def run(self, operation: str, *given: object, **more: Any) -> None:
         """A worker that must come to its end."""
-        assert self.wait(self.spawn(act, *given, **more)) == 0, self.told()
+        assert self.wait(self.spawn(operation, *given, **more)) == 0, self.told()
 
     def told(self, log: Path | None = None) -> list[list[str]]:
         """What workers have told, line by line."""
@@ -193,9 +193,9 @@ CALLS = ["openat", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "floc
 SEND_CALLS = ["openat", "write", "fsync", "rename", "mkdir", "connect", "read"]
 
 
-def killed(nursery: Nursery, act: str, call: str, number: int, *given: object, **more: Any) -> bool:
+def killed(nursery: Nursery, operation: str, call: str, number: int, *given: object, **more: Any) -> bool:
     """Whether a worker was killed at that system call: False if it came to its end before."""
-    pid = nursery.spawn(act, *given, stopped=True, **more)
+    pid = nursery.spawn(operation, *given, stopped=True, **more)
     with traced(pid, call, number, nursery.directory / "strace"):
         status = nursery.wait(pid)
     assert status in (0, -signal.SIGKILL), nursery.told(Path(more["log"]))
@@ -303,7 +303,7 @@ def test_what_the_commit_point_is_for(nursery: Nursery, *, forget_commit: bool) 
         assert (nursery.kept(), nursery.held()) == ({1: 1}, {1})
 
 
-ACTS = {
+OPERATIONS = {
     "resolve sent": Fault(reset_after_last_byte=True),
     "resolve resend": Fault(reset_after_last_byte=True, keep=False),
     "resolve withdraw": Fault(status=400),
@@ -313,51 +313,55 @@ ACTS = {
     "split": Fault(status=413),
     "rebuild": None,
 }
-ACT_CALLS = ["openat", "write", "fsync", "rename", "mkdir", "unlink", "rmdir"]
+OPERATION_CALLS = ["openat", "write", "fsync", "rename", "mkdir", "unlink", "rmdir"]
 #: What `make test` does of them; `make faults` does all.
 SHORT = {("resolve withdraw", "rename"), ("requeue", "fsync"), ("rebuild", "mkdir"), ("split", "rename")}
 
 
-def act_cases() -> Iterator[Any]:
-    """Every act with every system call."""
-    for act in ACTS:
-        for call in ACT_CALLS:
-            yield pytest.param(act, call, marks=() if (act, call) in SHORT else pytest.mark.faults)
+def operation_cases() -> Iterator[Any]:
+    """Every operation with every system call."""
+    for operation in OPERATIONS:
+        for call in OPERATION_CALLS:
+            yield pytest.param(
+                operation, call, marks=() if (operation, call) in SHORT else pytest.mark.faults
+            )
 
 
 @pytest.mark.needs("strace")
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("act", "call"), list(act_cases()))
-def test_killed_at_each_call_of_an_act(nursery: Nursery, act: str, call: str, record_property: Any) -> None:
-    """An act, a split or a rebuild, killed at any system call and done again: each row is kept once."""
+@pytest.mark.parametrize(("operation", "call"), list(operation_cases()))
+def test_killed_at_each_call_of_an_operation(
+    nursery: Nursery, operation: str, call: str, record_property: Any
+) -> None:
+    """An operation, a split or a rebuild, killed at any system call and done again: each row is kept once."""
     number = 0
     while True:
         number += 1
         first = number * 10
         place = nursery.place(number)
         nursery.run("accept", first, 2, **place)
-        fault = ACTS[act]
+        fault = OPERATIONS[operation]
         if fault is not None:
             nursery.rig.emulator.faults.next(fault)
-        if act == "split":
+        if operation == "split":
             ended = not killed(nursery, "drain", call, number, **place)
             nursery.rig.emulator.faults.clear()
             nursery.run("again", first, 2, **place)
-        elif act == "rebuild":
+        elif operation == "rebuild":
             nursery.run("drain", **place)
             shutil.rmtree(next(Path(place["root"]).glob("*/ledger")))
             ended = not killed(nursery, "accept", call, number, first, 2, **place)
             nursery.run("again", first, 2, **place)
         else:
             nursery.run("drain", **place)
-            ended = not killed(nursery, "act", call, number, act, **place)
-            nursery.run("act_again", act, first, 2, **place)
+            ended = not killed(nursery, "act", call, number, operation, **place)
+            nursery.run("act_again", operation, first, 2, **place)
         kept, held = nursery.kept(), nursery.held(place["root"])
         for row in (first, first + 1):
-            assert kept[row] == 1 or (act == "split" and row in held and kept[row] == 0), (number, row)
+            assert kept[row] == 1 or (operation == "split" and row in held and kept[row] == 0), (number, row)
         if ended:
             break
-    record_property(f"kills at {call} of {act}", number - 1)
+    record_property(f"kills at {call} of {operation}", number - 1)
 
 
 def test_eight_producers_and_four_senders(nursery: Nursery) -> None:

@@ -159,14 +159,14 @@ class Worker:
             self.accept(start, count)
 
     def drain_until(self, stop: str) -> None:
-        """Drain beside others until the file ``stop`` is there and nothing waits."""
+        """Drain beside others until the file ``stop`` is there and nothing is queued."""
         while True:
             last = os.path.exists(stop)  # noqa: PTH110 - as the core has paths
             try:
-                waiting = self.drain().waiting if self.outbox.exists() else 1
+                queued = self.drain().queued if self.outbox.exists() else 1
             except OutboxBusy:
-                waiting = 1
-            if last and not waiting:
+                queued = 1
+            if last and not queued:
                 return
             time.sleep(0.005)  # the lock is another's, or the queue is empty: ask again soon
 

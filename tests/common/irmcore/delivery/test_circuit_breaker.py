@@ -68,7 +68,7 @@ def at(*decisions: Decision, now: float = NOW, setup: str = "s") -> CircuitBreak
         ((HELD, HELD, PAUSE), PAUSED, "http-403"),
     ],
 )
-def test_what_closes_and_opens_the_gate(decisions: tuple[Decision, ...], mode: str, reason: str) -> None:
+def test_what_opens_and_closes_the_breaker(decisions: tuple[Decision, ...], mode: str, reason: str) -> None:
     """Two doubts, three refusals or one cause to pause close the gate; a success opens it."""
     breaker = at(*decisions)
     assert (breaker.mode, breaker.reason) == (mode, reason)
@@ -124,7 +124,7 @@ def test_probes_come_half_as_often_up_to_once_an_hour(
         assert breaker.since == NOW
 
 
-def test_a_changed_configuration_opens_the_gate() -> None:
+def test_a_changed_configuration_closes_the_breaker() -> None:
     """Under another set-up batches go at once, the first is no probe, and old counts are forgotten."""
     for breaker in (at(PAUSE), at(HELD, HELD)):
         assert may_send(breaker, NOW, "other")
@@ -138,7 +138,7 @@ def test_a_changed_configuration_opens_the_gate() -> None:
 
 @pytest.mark.parametrize("delay", [300.0, 600.0, 3600.0])
 @pytest.mark.parametrize("back", [3600.0 + 2, YEAR])
-def test_a_clock_set_back_does_not_close_the_gate_for_longer(delay: float, back: float) -> None:
+def test_a_clock_set_back_does_not_keep_the_breaker_open_for_longer(delay: float, back: float) -> None:
     """If the clock was set back past the closing, the next probe is due: it is never put off for a year."""
     breaker = CircuitBreaker(PAUSED, "http-403", since=NOW, probe_at=NOW + delay, delay=delay, setup="s")
     assert next_probe(breaker, NOW - back) == NOW - back
@@ -156,13 +156,13 @@ def test_a_clock_set_forward_lets_a_probe_through() -> None:
 @given(st.floats(0, 4e9), st.sampled_from((300.0, 600.0, 1200.0, 2400.0, 3600.0)))
 @example(651.592972722763, 600.0)
 @example(2147482792.4820707, 3600.0)
-def test_a_gate_that_was_just_closed_is_closed(now: float, delay: float) -> None:
+def test_a_breaker_that_has_just_opened_is_open(now: float, delay: float) -> None:
     """No rounding of floats lets a batch through at the moment of closing."""
     breaker = CircuitBreaker(PAUSED, "http-403", since=now, probe_at=now + delay, delay=delay, setup="s")
     assert not may_send(breaker, now, "s")
 
 
-def test_a_gate_is_stored_and_read_back() -> None:
+def test_a_breaker_is_stored_and_read_back() -> None:
     """A gate's record is JSON, and gives the gate back; one that lacks a key or has nonsense does not."""
     breaker = at(HELD, HELD)
     record = json.loads(json.dumps(breaker.as_record()))
@@ -178,7 +178,7 @@ def test_a_gate_is_stored_and_read_back() -> None:
         max_size=30,
     )
 )
-def test_a_gate_never_stays_closed_for_more_than_an_hour(steps: list[tuple[Decision, float]]) -> None:
+def test_a_breaker_is_never_open_for_more_than_an_hour(steps: list[tuple[Decision, float]]) -> None:
     """Whatever happened, a batch may go within an hour, and two doubts or three refusals close the gate."""
     breaker, now = CircuitBreaker(setup="s"), NOW
     for decision, later in steps:

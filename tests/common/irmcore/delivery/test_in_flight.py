@@ -145,15 +145,15 @@ def test_any_answers_to_four_at_once(tmp_path: Path, *, failing: bool) -> None:
         (tmp_path / str(number)).mkdir(mode=0o700)
         connector.accept(map(row, range(12)))
         service = Answering(rng, [*[Reply(200)] * 12, *ANSWERS])
-        waiting = 12
-        while waiting:
+        queued = 12
+        while queued:
             posted = len(service.posts)
             report = connector.sender(service, in_flight=4).drain()
-            assert report.sent + report.held + report.dead + report.queued == waiting, report
+            assert report.sent + report.held + report.dead + report.queued == queued, report
             refreshed = {name for name, answer in service.posts[posted:] if answer == Reply(401)}
             times = Counter(name for name, _ in service.posts[posted:] if name not in refreshed)
             assert set(times.values()) <= {1}
-            waiting = report.queued
+            queued = report.queued
             clock.advance(3_700.0)
         assert set(service.kept.values()) == {1}
         assert len(connector.states()) == 12

@@ -112,7 +112,7 @@ def outcome(case: Case, disk: PowerLossDisk, clock: FakeClock) -> tuple[int, int
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_act_ended_at_any_operation(name: str) -> None:
+def test_an_operation_killed_at_any_step(name: str) -> None:
     """Killed at any of its operations, with or without a power loss, an act done again ends as it should."""
     case = CASES[name]
     expected = (case.uploads, 2 if case.new else 0)
@@ -137,7 +137,7 @@ def test_an_act_ended_at_any_operation(name: str) -> None:
         assert found == expected
 
 
-def test_only_one_act_at_a_time() -> None:
+def test_only_one_operation_at_a_time() -> None:
     """While a sender is at work a person's act is refused, and changes nothing."""
     case = CASES["resolve --resend"]
     disk, clock = prepared(case)

@@ -23,7 +23,7 @@ from tests.fakes.transport import FakeTransport
 
 SYNCS = ("sync", "sync_dir")
 IN_DONE = {"done SENT", "done WITHDRAWN", "done SPLIT"}
-WAITING = {"ready HELD", "ready DEAD"}
+NEEDS_PERSON = {"ready HELD", "ready DEAD"}
 DAY = 86_400.0
 
 
@@ -190,14 +190,14 @@ def _wrong(moment: Moment, connector: Connector, *, doubled: bool) -> Iterator[s
         yield f"sent twice: {sorted(twice)}"
     if max(connector.accepted_keys().values(), default=0) > 1:
         yield "a row is in two batches"
-    odd = set(connector.states().values()) - IN_DONE - WAITING
+    odd = set(connector.states().values()) - IN_DONE - NEEDS_PERSON
     if odd:
         yield f"batches are left as {sorted(odd)}"
     if left(connector.outbox):
         yield "what a dead run left is never removed"
 
 
-class Tally:
+class Survivors:
     """Goes through the states after a power loss, and counts them."""
 
     def __init__(self) -> None:

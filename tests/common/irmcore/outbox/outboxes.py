@@ -25,9 +25,9 @@ def make(name: str = "small", disk: PowerLossDisk | None = None) -> Outbox:
 
 
 def left(outbox: Outbox) -> list[str]:
-    """What lies in the bays under tmp/: of runs that are alive, or died and were not swept yet."""
+    """The contents of the staging directories: of live runs, and of dead ones until they are cleared."""
     tmp = f"{outbox.path}/{TMP}"
-    return [name for bay in outbox.disk.names(tmp) for name in outbox.disk.names(f"{tmp}/{bay}")]
+    return [name for directory in outbox.disk.names(tmp) for name in outbox.disk.names(f"{tmp}/{directory}")]
 
 
 def draft(payload: bytes) -> Draft:

@@ -271,7 +271,7 @@ def test_a_state_that_can_never_be_written(tmp_path: Path, kinds: tuple[str, ...
     assert failing.drain(services[0]).sent == 1
 
 
-def test_a_batch_that_cannot_be_split_costs_no_bay(tmp_path: Path) -> None:
+def test_a_batch_that_cannot_be_split_costs_no_staging_directory(tmp_path: Path) -> None:
     """Where row keys cannot be read a split waits, drain after drain, and holds nothing meanwhile."""
     connector, first = queued(tmp_path)
     disk = Failing(errno.EIO, ("read",), f"{first}/rowkeys")
@@ -280,8 +280,8 @@ def test_a_batch_that_cannot_be_split_costs_no_bay(tmp_path: Path) -> None:
     for _ in range(4):
         failing.drain(service)
     assert sent_by(service) == NOTES[2:]
-    bays = sorted(path.name for path in Path(failing.outbox.path, "tmp").iterdir())
-    assert bays == ["0", "0.lock", "1", "1.lock"]
+    directories = sorted(path.name for path in Path(failing.outbox.path, "tmp").iterdir())
+    assert directories == ["0", "0.lock", "1", "1.lock"]
     disk.on = False
     assert failing.drain(service).sent == 2
     assert sent_by(service) == NOTES
@@ -306,7 +306,7 @@ def test_a_receipt_that_cannot_be_written_is_in_doubt(tmp_path: Path) -> None:
     assert sent_by(service) == NOTES
 
 
-def test_a_gate_that_cannot_be_written_costs_no_receipt(tmp_path: Path) -> None:
+def test_a_breaker_that_cannot_be_written_costs_no_receipt(tmp_path: Path) -> None:
     """The receipt is written before what it means for the connector: nothing is in doubt for that."""
     connector, first = queued(tmp_path)
 
@@ -421,7 +421,7 @@ class Meanwhile(PowerLossDisk):
 
     def __init__(self) -> None:
         super().__init__()
-        self.acts: dict[int, Callable[[], object]] = {}
+        self.events: dict[int, Callable[[], object]] = {}
         self.watching = False
         self._looks = 0
 
@@ -429,10 +429,10 @@ class Meanwhile(PowerLossDisk):
         if not self.watching:
             return
         self._looks += 1
-        act = self.acts.pop(self._looks, None)
-        if act is not None:
+        event = self.events.pop(self._looks, None)
+        if event is not None:
             self.watching = False  # what happens meanwhile is not counted
-            act()
+            event()
             self.watching = True
 
     def names(self, path: str) -> list[str]:
@@ -448,20 +448,20 @@ class Meanwhile(PowerLossDisk):
         return super().read(path)
 
 
-def rebuilt_meanwhile(acts: dict[int, FakeTransport]) -> bool:
+def rebuilt_meanwhile(events: dict[int, FakeTransport]) -> bool:
     """A ledger made anew while a sender drains at those looks, and what must hold. False if none drained."""
     disk = Meanwhile()
     disk.make_dir("/outbox")
     connector = Connector(disk, FakeClock(), rows=4)
     connector.accept(LINES)
     disk.remove_tree("/outbox/small/ledger")
-    disk.acts = {look: partial(connector.drain, service) for look, service in acts.items()}
+    disk.events = {look: partial(connector.drain, service) for look, service in events.items()}
     disk.watching = True
     counts = connector.accept([row(9), *LINES]).counts
     disk.watching = False
-    assert (counts.skipped, counts.shaped) == (6, 1), list(acts)
-    assert max(connector.accepted_keys().values()) == 1, list(acts)
-    return any(service.posts for service in acts.values())
+    assert (counts.skipped, counts.shaped) == (6, 1), list(events)
+    assert max(connector.accepted_keys().values()) == 1, list(events)
+    return any(service.posts for service in events.values())
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_a_file_in_the_place_of_a_batch_has_no_history() -> None:
     assert [read_history(outbox, batch) for batch in outbox.quarantined()] == [[]]
 
 
-def test_two_boxes_know_nothing_of_each_other() -> None:
+def test_two_outboxes_are_independent() -> None:
     """Two connectors on one disk have queues and locks of their own."""
     one = make("one")
     disk = one.disk

@@ -16,7 +16,7 @@ from irmcore.errors import OutboxFull
 from irmcore.http.outcome import Failure, Reply
 from irmcore.outbox import state_file
 
-from tests.common.irmcore.outbox.outages import Story, Tally, problems_after, root
+from tests.common.irmcore.outbox.outages import Story, Survivors, problems_after, root
 from tests.common.irmcore.outbox.stories import ANSWERS, FIRST, SECOND, STORIES, deliver, enqueue, queue
 from tests.fakes.connector import notes, notes_of
 from tests.fakes.medium import Medium
@@ -33,10 +33,10 @@ FEW = {**dict.fromkeys(("put_back", "bring_back", "give_up_unreadable", "refuse"
 @pytest.mark.parametrize("story", STORIES)
 def test_nothing_is_lost_and_nothing_goes_twice(story: str) -> None:
     """Whenever the power goes, what was acknowledged is sent or waits for a person, each row once."""
-    tally = Tally()
-    found = tally.problems(STORIES[story](PowerLossDisk), LIMITS.get(story, 12))
+    survivors = Survivors()
+    found = survivors.problems(STORIES[story](PowerLossDisk), LIMITS.get(story, 12))
     assert next(found, None) is None
-    assert tally.states > FEW.get(story, 150)
+    assert survivors.states > FEW.get(story, 150)
 
 
 def test_resend_loses_nothing_either() -> None:
@@ -44,7 +44,7 @@ def test_resend_loses_nothing_either() -> None:
     before = queue(6)
     story = Story(before.disk.synced(), in_doubt="resend", before=before)
     story.drain(Failure("reset", committed=True), Reply(200))
-    found = Tally().problems(story.moments, 16, in_doubt="resend")
+    found = Survivors().problems(story.moments, 16, in_doubt="resend")
     assert next(found, None) is None
 
 
@@ -109,7 +109,7 @@ def test_each_sync_is_needed(site: str) -> None:
     """Without any one of the syncs there is a power loss after which the promise is broken."""
     story = SYNCS[site]
     moments = STORIES[story](partial(careless, without=site, sites=set()))
-    assert next(Tally().problems(moments, max(8, LIMITS.get(story, 0))), None) is not None
+    assert next(Survivors().problems(moments, max(8, LIMITS.get(story, 0))), None) is not None
 
 
 def test_all_syncs_are_named() -> None:
@@ -215,7 +215,7 @@ def test_a_full_disk_does_not_stop_the_drain() -> None:
     assert sorted(set(story.connector.states().values())) == ["done SENT", "done SPLIT", "ready HELD"]
 
 
-def test_a_gate_that_cannot_be_written_costs_no_receipt() -> None:
+def test_a_breaker_that_cannot_be_written_costs_no_receipt() -> None:
     """An answer is on record before the gate moves, so that an error of the gate leaves nothing in doubt."""
     before = queue(2)
     story = Story(before.disk.synced(), before=before)
@@ -311,7 +311,7 @@ def test_without_commit_a_row_goes_twice() -> None:
     medium = before.disk.synced().medium
     story = Story(Forgetful(medium), before=before)
     story.drain()
-    found = Tally().problems(story.moments, 16)
+    found = Survivors().problems(story.moments, 16)
     assert any("sent twice" in problem for problem in found)
 
 

@@ -45,7 +45,7 @@ def test_the_same_batch_twice_is_one() -> None:
 def test_clean_up_keeps_to_the_retention() -> None:
     """Payloads go after their time and whole batches after theirs; nothing that waits is touched."""
     outbox = make()
-    waiting, held, old = accept(outbox, b"a", b"b", b"c")
+    queued, held, old = accept(outbox, b"a", b"b", b"c")
     write_state(outbox, held, name="HELD")
     move_to_done(outbox, write_state(outbox, old, name="SENT"))
     keep = {"payload_seconds": 7 * DAY, "batch_seconds": 400 * DAY}
@@ -58,7 +58,7 @@ def test_clean_up_keeps_to_the_retention() -> None:
     assert names == ["attempts.jsonl", "manifest.json", "rowkeys", "state"]
     outbox.clock.sleep(400 * DAY)
     assert delete_expired(outbox, **keep) == (0, 1)
-    assert [batch.id for batch in outbox.all_batches()] == [waiting.id, held.id]
+    assert [batch.id for batch in outbox.all_batches()] == [queued.id, held.id]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
@@ -114,7 +114,7 @@ def release(staging: Staging) -> None:
 
 
 def with_a_dead_run() -> tuple[Outbox, PowerLossDisk]:
-    """A box in whose first bay a run died, and its disk."""
+    """An outbox with a run that died in its first staging directory, and its disk."""
     disk = PowerLossDisk()
     disk.make_dir("/outbox")
     outbox = make(disk=disk)
@@ -124,8 +124,8 @@ def with_a_dead_run() -> tuple[Outbox, PowerLossDisk]:
     return outbox, disk
 
 
-def test_a_run_takes_the_bay_that_a_dead_one_left() -> None:
-    """A bay is one live run's; a dead one's is cleared and used again, and no run makes more."""
+def test_a_run_takes_the_staging_directory_that_a_dead_one_left() -> None:
+    """A staging directory belongs to one live run; a dead run's is cleared and used again."""
     outbox = make()
     dead = Staging(outbox)
     dead.add(draft(b"a"))
@@ -144,7 +144,7 @@ def test_a_run_takes_the_bay_that_a_dead_one_left() -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.EPERM])
-def test_a_bay_that_cannot_be_cleared_is_stepped_over(code: int) -> None:
+def test_a_staging_directory_that_cannot_be_cleared_is_skipped(code: int) -> None:
     """What a dead run left and nobody can remove (a broken disk, another user's) stops no other run."""
     outbox, disk = with_a_dead_run()
     disk.fail_at[disk.operations + 1] = disk.fail_at[disk.operations + 2] = code
@@ -161,7 +161,7 @@ def test_a_bay_that_cannot_be_cleared_is_stepped_over(code: int) -> None:
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_a_disk_that_takes_nothing_is_told(code: int) -> None:
-    """A fault of the whole disk is no reason to look at another bay; the bay is free for the next."""
+    """After a fault of the whole disk, a run tries no other directory and leaves its own free."""
     outbox, disk = with_a_dead_run()
     disk.fail_at[disk.operations + 1] = code
     with pytest.raises(OSError, match=re.escape(os.strerror(code))):
@@ -170,8 +170,8 @@ def test_a_disk_that_takes_nothing_is_told(code: int) -> None:
     assert len(left(outbox)) == 1
 
 
-def test_more_runs_than_bays_are_refused() -> None:
-    """Where every bay is in use the next run is told so, in bounded time."""
+def test_more_runs_than_staging_directories_are_refused() -> None:
+    """If every staging directory is in use, the next run fails with a message, in bounded time."""
 
     class Busy(PowerLossDisk):
         def try_lock(self, path: str) -> None:  # type: ignore[override]
@@ -182,8 +182,8 @@ def test_more_runs_than_bays_are_refused() -> None:
         Staging(Outbox(Busy(outbox.disk.fork().synced().medium), outbox.clock, PATH))  # type: ignore[attr-defined]
 
 
-def test_a_bay_is_left_once() -> None:
-    """Who closes a run twice takes nothing from the one that has its bay since."""
+def test_a_staging_directory_is_left_once() -> None:
+    """Closing a run twice takes nothing from the run that has its staging directory by then."""
     outbox = make()
     first = Staging(outbox)
     first.close()

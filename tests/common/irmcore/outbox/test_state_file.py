@@ -1,4 +1,4 @@
-"""The slot file: its bytes, and which record counts after damage of every kind."""
+"""The state file: its bytes, and which record counts after damage of every kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fakes.powerloss import PowerLossDisk
 
 
 def file_with(*records: int) -> bytes:
-    """A slot file into which records of these numbers were written, each {"x": number}."""
+    """A state file into which records of these numbers were written, each {"x": number}."""
     disk = PowerLossDisk()
     disk.create("/s", state_file.new_file({"x": 0}))
     for number in records:
@@ -21,11 +21,11 @@ def file_with(*records: int) -> bytes:
     return disk.read("/s")
 
 
-def test_a_slot_is_pinned() -> None:
-    """A slot is 512 bytes: JSON text with version and number, spaces, a CRC-32 in hex and a newline."""
-    slot = state_file.encode({"x": "y"}, 3)
-    assert slot == b'{"v":1,"n":3,"x":"y"}'.ljust(503) + b"8147298b\n"
-    assert len(slot) == RECORD_BYTES
+def test_a_record_is_pinned() -> None:
+    """A record is 512 bytes: JSON text with version and number, spaces, a CRC-32 in hex and a newline."""
+    record = state_file.encode({"x": "y"}, 3)
+    assert record == b'{"v":1,"n":3,"x":"y"}'.ljust(503) + b"8147298b\n"
+    assert len(record) == RECORD_BYTES
 
 
 def test_a_file_is_pinned() -> None:
@@ -54,8 +54,8 @@ def test_no_record_at_all() -> None:
 
 
 @pytest.mark.parametrize("sectors", range(RECORD_BYTES))
-def test_a_torn_slot_leaves_the_record_before(sectors: int) -> None:
-    """However many bytes of a slot arrived, the newest whole record counts and the damage is noticed."""
+def test_a_torn_record_leaves_the_one_before(sectors: int) -> None:
+    """However many bytes of a record arrived, the newest whole record counts and the damage is noticed."""
     old, new = file_with(1), file_with(1, 2)
     torn = old[: 2 * RECORD_BYTES] + new[2 * RECORD_BYTES :][:sectors] + old[2 * RECORD_BYTES + sectors :]
     found = state_file.decode(torn, "s")
@@ -78,7 +78,7 @@ def test_a_wrong_size_is_damage(data: bytes) -> None:
     assert state_file.decode(data, "s") == StateFile(None, -1, damaged=True)
 
 
-def test_a_slot_in_the_wrong_place_is_damage() -> None:
+def test_a_record_in_the_wrong_place_is_damage() -> None:
     """A whole record that stands where another number belongs does not count."""
     data = state_file.encode({"x": 1}, 1) + bytes(7 * 512)
     assert state_file.decode(data, "s") == StateFile(None, -1, damaged=True)
@@ -94,9 +94,9 @@ def test_a_right_crc_over_something_else_is_damage(text: bytes) -> None:
 
 def test_a_later_version_is_refused() -> None:
     """A record of a version that this one does not know is an error of its own, with the next step."""
-    slot = state_file.encode({"v": 2, "x": 1}, 0)
+    record = state_file.encode({"v": 2, "x": 1}, 0)
     with pytest.raises(UnknownFormat, match="format 2") as error:
-        state_file.decode(slot + bytes(7 * 512), "here/state")
+        state_file.decode(record + bytes(7 * 512), "here/state")
     assert error.value.where == "here/state"
 
 

@@ -118,7 +118,7 @@ def test_any_bytes(data: bytes, piece: int) -> None:
         (b"h,i\n1,2\r3,4\n", False),
     ],
 )
-def test_which_stretches_are_divided_as_one_text(data: bytes, *, divided: bool) -> None:
+def test_which_chunks_are_divided_as_one_text(data: bytes, *, divided: bool) -> None:
     """Plain rows, quoted cells and doubled quotes are divided in C; ragged, stray and empty ones are not."""
     cells = Cells(io.BytesIO(data))
     cells.row()

@@ -59,6 +59,6 @@ def test_a_damaged_cursor_is_told_with_what_to_do(outbox: Outbox, data: bytes) -
         cursor_file.load()
 
 
-def test_a_box_that_is_not_there_has_none(tmp_path: Path) -> None:
+def test_a_missing_outbox_has_none(tmp_path: Path) -> None:
     """A dry run makes no outbox."""
     assert CursorFile(Outbox(PosixDisk(), SystemClock(), str(tmp_path / "none")), "okta", GUID).load() is None

@@ -10,7 +10,7 @@ from irmcore.intake.ledger.day_checksums import EMPTY, DayChecksum, decode, enco
 COUNTS = {-1: DayChecksum(2**40, 2**32 - 1), 20_412: DayChecksum(3, 7)}
 
 
-def test_a_tally_is_pinned() -> None:
+def test_day_checksums_are_pinned() -> None:
     """A head, sixteen bytes a day, and the CRC-32 of all that."""
     day = "00004fbc000000000000000300000007"
     assert encode({20_412: DayChecksum(3, 7)}) == b"irmexport tally 1\n" + bytes.fromhex(day + "95eac74a")

@@ -97,7 +97,7 @@ def test_a_certificate_signs_in(tmp_path: Path, pair: tuple[str, str]) -> None:
 def test_a_certificate_that_is_not_registered_is_refused(tmp_path: Path, pair: tuple[str, str]) -> None:
     """Entra's code and what to do are said; nothing of the key is."""
     path = private(tmp_path / "both.pem", pair[0] + pair[1])
-    with pytest.raises(Exception, match=r"AADSTS700027.*upload it under Certificates") as caught:
+    with pytest.raises(Exception, match=r'AADSTS700027.*upload it under "Certificates') as caught:
         token_with("certificate", path, app_with(self_signed_certificate()[1]))
     assert "PRIVATE" not in str(caught.value)
 

@@ -177,13 +177,24 @@ def test_short_lifetimes_reach_the_client(client_with: Callable[..., Client]) ->
     assert client_with(Options(token_lifetime=301)).ask_token()["expires_in"] == 301
 
 
-def ask(entra: Entra) -> str:
+def test_a_loopback_address_stands_for_the_emulated_service() -> None:
+    """A client that derives the scope from the emulator's address gets a token for the service's resource."""
+    service = "https://api.loganalytics.io"
+    entra = Entra([APP], (service,), own_resource=service)
+    grant = entra.check(f"Bearer {ask(entra, scope='https://127.0.0.1:8443/.default')}")
+    assert grant is not None
+    assert grant.resource == service
+    with pytest.raises(KeyError):
+        ask(Entra([APP], (service,)), scope="https://127.0.0.1:8443/.default")
+
+
+def ask(entra: Entra, *, scope: str = SCOPE) -> str:
     """A token for APP, without a network."""
     form = {
         "grant_type": "client_credentials",
         "client_id": APP.app_id,
         "client_secret": APP.secret,
-        "scope": SCOPE,
+        "scope": scope,
     }
     reply = entra.token(TokenEndpoint(TENANT, v2=True), urlencode(form).encode(), None)
     return str(json.loads(reply.body)["access_token"])

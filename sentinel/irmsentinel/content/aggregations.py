@@ -1,10 +1,9 @@
-"""Aggregations: what is exported from a workspace to the connector. One YAML file each.
+"""Aggregations: queries whose rows are exported from a workspace to the connector. One YAML file each.
 
-A query gives a row for each user, bin of time and activity; the bin's beginning is the row's time, so
-that the same events give the same rows whenever they are read. It is asked for whole windows
-``[starttime, endtime)`` and for a part of the users (``part`` of ``parts``), by typed literals that take
-the place of its first line. Promised: what is wrong with a file is said with its line. Not promised:
-that the KQL is right; that is the checker's and the fixtures' part.
+A query returns one row per user, bin of time and activity. The start of the bin is the row's time, so the
+same events give the same rows whenever they are read. The query runs for whole windows
+``[starttime, endtime)`` and for a part of the users (``part`` of ``parts``): typed literals replace its first
+line. An invalid file is refused with its line; Microsoft's parser and fixtures check the KQL itself.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ SUMMARY_RULE = Kind(
 )
 FOLDER = "aggregations"
 SUMMARY_RULES = "summary_rules"
-#: The first line of every query: what the runner fills in.
+#: The first line of every query, which the export replaces.
 DECLARED = "declare query_parameters(starttime:datetime, endtime:datetime, part:long, parts:long);"
 _PARAMETERS = (
     Parameter("starttime", "datetime"),
@@ -45,15 +44,15 @@ _PARAMETERS = (
 )
 _TIMES = ("window", "delay", "overlap", "first", "schedule")
 _DAY = timedelta(days=1)
-#: Minutes that a summary rule's bin may have (Azure's RuleDefinition).
+#: The bins of a summary rule in minutes (Azure's RuleDefinition).
 BINS = (20, 30, 60, 120, 180, 360, 720, 1440)
-#: A workspace's, tenant's or application's ID.
+#: The ID of a workspace, tenant or application.
 GUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """A time from ``start`` up to, not including, ``end``; both in UTC."""
+    """The time from ``start`` up to but not including ``end``, both in UTC."""
 
     start: datetime
     end: datetime
@@ -63,7 +62,7 @@ class Span:
 
 
 def iso(moment: datetime) -> str:
-    """A moment of UTC as KQL and people write it."""
+    """A moment as ISO 8601 in UTC, which KQL reads."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
@@ -71,9 +70,9 @@ def iso(moment: datetime) -> str:
 class Aggregation:
     """A query and its times.
 
-    Rows are made per ``window``; a window is read ``delay`` after its end, for data that come late; the last
-    ``overlap`` is read again; ``first`` is how far back a first run goes; it is due when windows of
-    ``schedule`` are to be read.
+    There is one row per user, activity and ``window``. A window is read ``delay`` after its end, to include
+    late data, and each run reads the last ``overlap`` again. ``first`` is how far back the first run reads.
+    A run is due when there is ``schedule`` of new time to read.
     """
 
     path: Path
@@ -94,7 +93,7 @@ class Aggregation:
         return self.path.stem
 
     def kql(self, span: Span, part: int = 0, parts: int = 1) -> str:
-        """The query for a span and a part of its users. One line before it, as in the file."""
+        """The query for a span and a part of its users, with the line numbers of the file."""
         declared = ", ".join(
             (
                 f"starttime:datetime = datetime({iso(span.start)})",
@@ -106,7 +105,7 @@ class Aggregation:
         return f"declare query_parameters({declared});\n{self.query}"
 
     def artefact(self) -> Artefact:
-        """As the checker binds it: a function of what is declared."""
+        """The artefact to check: a function with the declared parameters."""
         return Artefact(
             path=self.path,
             summary=self.description,
@@ -120,7 +119,7 @@ class Aggregation:
 
 @dataclass(frozen=True)
 class SummaryRule:
-    """A query that the workspace itself runs for every bin, into a table of its own."""
+    """A query that the workspace itself runs for each bin; the rows go into a table of their own."""
 
     path: Path
     description: str
@@ -138,7 +137,7 @@ class SummaryRule:
         return self.path.stem
 
     def artefact(self) -> Artefact:
-        """As the checker binds it: a query."""
+        """The artefact to check: a query."""
         return Artefact(
             path=self.path,
             summary=self.description,
@@ -232,7 +231,7 @@ def _summary_rule(path: Path) -> SummaryRule:
 
 
 def checked(loaded: Content, queries: Iterable[Aggregation | SummaryRule]) -> Content:
-    """The content with these as well, for the checker."""
+    """The content together with these queries, for the checker."""
     return replace(loaded, artefacts=(*loaded.artefacts, *(query.artefact() for query in queries)))
 
 
@@ -242,5 +241,5 @@ def _columns(text: str) -> tuple[Column, ...]:
 
 
 def _indented(query: str) -> str:
-    """As it stands in the file, so that the checker's columns are the file's."""
+    """The query, indented as in the file, so that a finding has the file's column."""
     return textwrap.indent(query.rstrip("\n"), "  ")

@@ -1,8 +1,8 @@
 """Analytic rules and hunting queries: one YAML file each, in the form of the Azure-Sentinel repository.
 
-Beside that form's fields a file has ``returns``: the columns that the query gives, which the checker holds
-it to. Promised: a file that is no such mapping is refused with its path. Not promised: that the fields are
-right; the tests hold that repository's rules over all files.
+In addition to that form's fields, a file has ``returns``: the columns of the query, which the checker
+verifies. A file without the fields that irmexport reads is refused with its path; tests apply that
+repository's own rules to the other fields.
 """
 
 from __future__ import annotations

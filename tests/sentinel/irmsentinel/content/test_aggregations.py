@@ -27,22 +27,22 @@ query: |
 
 @pytest.mark.parametrize("aggregation", ALL.values(), ids=lambda a: a.name)
 def test_an_aggregation_gives_what_its_profile_takes(aggregation: Aggregation) -> None:
-    """Every column of the profile comes from the query, and none of the query's is lost."""
+    """The query returns exactly the fields of the profile, in order."""
     profile = profiles.parse(profiles.shipped_text(aggregation.profile), aggregation.profile)
     assert [column.name for column in aggregation.returns] == [column.field for column in profile.columns]
 
 
 @pytest.mark.parametrize("aggregation", ALL.values(), ids=lambda a: a.name)
-def test_no_event_time_is_the_moment_of_the_query(aggregation: Aggregation) -> None:
-    """The same events give the same rows, whenever they are asked for."""
+def test_no_query_depends_on_the_current_time(aggregation: Aggregation) -> None:
+    """The same events give the same rows whenever they are read."""
     assert "now(" not in aggregation.query
     assert "ago(" not in aggregation.query
     assert "1d)" in aggregation.query
     assert aggregation.delay >= timedelta(hours=2)
 
 
-def test_values_take_the_place_of_the_first_line() -> None:
-    """As typed literals, on one line: the others keep their numbers."""
+def test_parameters_replace_the_first_line() -> None:
+    """They are typed literals on one line, so the other lines keep their numbers."""
     span = Span(datetime(2026, 11, 19, tzinfo=UTC), datetime(2026, 11, 20, tzinfo=UTC))
     first, _, rest = ALL["okta"].kql(span, 1, 4).partition("\n")
     assert first == (
@@ -87,7 +87,7 @@ def test_an_unknown_name_gets_the_nearest_one() -> None:
 
 
 def test_the_table_of_a_summary_rule_is_the_one_that_is_read() -> None:
-    """What the rule gives is in the table's columns, with its types, and the aggregation reads that table."""
+    """The table has the rule's columns with the same types, and an aggregation reads that table."""
     (rule,) = aggregations.summary_rules().values()
     (table,) = (t for t in tables.load(content.root() / "tables") if t.name == rule.destination)
     assert set(rule.returns) <= set(table.columns)

@@ -28,7 +28,7 @@ from irmcli.settings import Settings
     "--profile",
     "names",
     multiple=True,
-    help="A profile to have a connector for; all shipped ones.",
+    help="A profile to have a connector for. Default: all shipped profiles.",
 )
 @click.option(
     "--port",
@@ -54,7 +54,8 @@ from irmcli.settings import Settings
 @click.option(
     "--refuse-unknown-source-values",
     is_flag=True,
-    help="Refuse a file with an unknown source value instead of dropping the row. Undocumented, too.",
+    help="Refuse a file with an unknown source value instead of dropping the row. "
+    "What Microsoft's service does is undocumented.",
 )
 @click.pass_context
 def command(

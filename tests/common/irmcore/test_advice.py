@@ -13,7 +13,7 @@ KINDS = ("dns", "refused", "tls", "proxy", "proxy-auth", "reset", "timeout", "pr
 
 
 def codes() -> list[str]:
-    """Every code of a decision that is no success."""
+    """Every code of a decision that is not a success."""
     outcomes = [
         Reply(status, committed=committed) for status in range(300, 600) for committed in (True, False)
     ]
@@ -28,7 +28,7 @@ def codes() -> list[str]:
 
 
 def test_each_code_has_advice() -> None:
-    """No code of a decision leaves the operator without a next step."""
+    """Every code of a decision has a next step."""
     assert [code for code in codes() if not advice(code)] == []
 
 
@@ -80,7 +80,7 @@ def test_each_code_has_advice() -> None:
     ],
 )
 def test_the_advice_on_a_code(code: str, words: str) -> None:
-    """The advice is on this matter; a success needs none."""
+    """The advice is about this problem; a success has none."""
     found = advice(code)
     assert words in found
     assert bool(words) == bool(found)
@@ -88,13 +88,13 @@ def test_the_advice_on_a_code(code: str, words: str) -> None:
 
 @pytest.mark.parametrize("code", sorted(ADVICE))
 def test_an_advice_reads_well(code: str) -> None:
-    """An advice is one line that begins with a capital letter and ends its sentence."""
+    """Advice is one line that begins with a capital letter and ends with a full stop."""
     assert re.fullmatch(r"[a-z]+(?:-[a-z0-9]+)*", code)
     assert re.fullmatch(r"[A-Z][^\n]*\.", ADVICE[code])
 
 
 def test_a_table_of_azure_monitor_has_advice_of_its_own() -> None:
-    """A job id and a connector mean nothing there; what is the same everywhere is said the same way."""
+    """Job IDs do not exist there; advice that applies everywhere is the same."""
     kind = "azure-monitor-ingestion"
     for code in INGESTION:
         assert advice(code, kind) == INGESTION[code] != advice(code)

@@ -82,7 +82,7 @@ def as_json(data: bytes) -> Table:
 
 
 def accepted(read: Callable[[bytes], Table], data: bytes) -> None:
-    """Bytes through the whole intake: each row has one end, and what is in batches reads back the same."""
+    """Any bytes through the whole intake: every row has one result, and batches read back the same."""
     disk = PowerLossDisk()
     disk.make_dir(ROOT)
     connector = Connector(disk, FakeClock())
@@ -119,7 +119,7 @@ def read_back(connector: Connector, batches: tuple[str, ...]) -> list[tuple[str,
 @pytest.mark.parametrize("examples", LONG)
 @pytest.mark.parametrize("read", [as_csv, as_json])
 def test_any_bytes_are_rows_rejects_or_a_clean_error(read: Callable[[bytes], Table], examples: int) -> None:
-    """Nothing but the input's rows goes out, counts reconcile, and rows read back as they were."""
+    """Only rows of the input go out, counts add up, and rows read back unchanged."""
     settings(max_examples=examples)(given(st.just(read), INPUT)(accepted))()
 
 
@@ -147,7 +147,7 @@ def read_states(data: bytes) -> None:
 
 
 def read_ledger(data: bytes) -> None:
-    """A ledger file of any bytes is the rows that were written, or damaged."""
+    """A ledger file of any bytes has the rows that were written, or is damaged."""
     try:
         rows = list(rowkeys.unpack(data))
     except rowkeys.Damaged:
@@ -156,7 +156,7 @@ def read_ledger(data: bytes) -> None:
 
 
 def decode_manifest(data: bytes) -> None:
-    """A manifest of any bytes is one, or damaged, or of a later version."""
+    """A manifest of any bytes is valid, damaged, or of a later version."""
     try:
         found = manifest.decode(data, "manifest.json")
     except (BatchDamaged, UnknownFormat):
@@ -165,7 +165,7 @@ def decode_manifest(data: bytes) -> None:
 
 
 def read_beside(data: bytes) -> None:
-    """A history, a run's record, an announcement and settings of any bytes are read, or left out."""
+    """A history, run record, announcement or settings file of any bytes is read or ignored."""
     disk = PowerLossDisk()
     disk.make_dir(ROOT)
     connector = Connector(disk, FakeClock())
@@ -191,7 +191,7 @@ def read_beside(data: bytes) -> None:
 @pytest.mark.parametrize("examples", LONG)
 @pytest.mark.parametrize("reader", [read_states, read_ledger, decode_manifest, read_beside])
 def test_any_bytes_on_disk_are_read_or_called_damaged(reader: Callable[[bytes], None], examples: int) -> None:
-    """No file of the outbox, whatever stands in it, is an error that nobody foresaw."""
+    """No contents of any outbox file cause an unexpected error."""
     settings(max_examples=examples)(given(ON_DISK)(reader))()
 
 
@@ -204,6 +204,6 @@ JSON: Any = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["batches", "at", "counts", "run", "profile", "x"]), JSON))
 def test_any_json_on_disk_is_read_or_called_damaged(found: dict[str, Any]) -> None:
-    """The same for texts that are JSON, but not what was written."""
+    """The same for JSON that is not what was written."""
     read_beside(json.dumps(found).encode())
     read_beside(json.dumps(list(found.values())).encode())

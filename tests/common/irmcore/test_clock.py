@@ -16,5 +16,5 @@ from irmcore.clock import iso
     ],
 )
 def test_a_moment(seconds: float, text: str) -> None:
-    """A moment is written in UTC with milliseconds, whatever the machine's zone."""
+    """A time is written in UTC with milliseconds, whatever the machine's zone."""
     assert iso(seconds) == text

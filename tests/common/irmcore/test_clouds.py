@@ -41,7 +41,7 @@ def test_the_clouds() -> None:
     ],
 )
 def test_an_emulator_on_this_machine(url: str, base: str) -> None:
-    """An https address on the loopback is both where uploads go and where tokens come from."""
+    """An https address on the loopback interface serves uploads and tokens."""
     assert emulator_endpoints(url) == Endpoints(upload=base, login=base)
 
 
@@ -99,7 +99,7 @@ REFUSED = (
     ],
 )
 def test_an_address_that_is_refused(url: str, where: str) -> None:
-    """Another host, scheme or form is refused with the host that was read, and no password is shown."""
+    """Any other host, scheme or form is refused; the message names the host and shows no password."""
     with pytest.raises(AddressRefused) as caught:
         emulator_endpoints(url)
     assert str(caught.value) == f"{where}: {REFUSED}"
@@ -133,7 +133,7 @@ def test_an_address_that_is_refused(url: str, where: str) -> None:
     ).map("".join)
 )
 def test_no_text_leads_elsewhere(url: str) -> None:
-    """Any text is refused, or leads to this machine and nowhere else."""
+    """Any text is refused or leads to this machine."""
     try:
         found = emulator_endpoints(url)
     except AddressRefused:

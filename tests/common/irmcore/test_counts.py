@@ -7,7 +7,7 @@ from irmcore.counts import Counts
 
 
 def test_counts_that_reconcile() -> None:
-    """Counts add up, one by one, and are given by name."""
+    """Counts add up field by field and are given by name."""
     total = Counts(10, 4, 3, 2, 1) + Counts(5, 5, 0, 0, 0) + Counts()
     assert total == Counts(read=15, shaped=9, merged=3, skipped=2, rejected=1)
     assert total.as_dict() == {"read": 15, "shaped": 9, "merged": 3, "skipped": 2, "rejected": 1}
@@ -15,6 +15,6 @@ def test_counts_that_reconcile() -> None:
 
 @pytest.mark.parametrize("wrong", [(1, 0, 0, 0, 0), (0, 1, 0, 0, 0), (5, 1, 1, 1, 1), (3, 1, 1, 1, 1)])
 def test_counts_that_do_not_reconcile(wrong: tuple[int, ...]) -> None:
-    """Counts of which a row is missing, or counted twice, cannot be made."""
+    """Counts with a missing or double-counted row cannot be created."""
     with pytest.raises(AssertionError, match="rows do not reconcile"):
         Counts(*wrong)

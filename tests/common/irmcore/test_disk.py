@@ -1,4 +1,4 @@
-"""What every Disk does: the real one, and the model that the proofs of durability stand on."""
+"""What every Disk does: the real one, and the model that the durability tests use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def place(request: Any, tmp_path: Path) -> tuple[Disk, str]:
 
 
 def test_create_refuses_what_exists(place: tuple[Disk, str]) -> None:
-    """A new file has its bytes; a name that is taken is refused and left as it is."""
+    """A new file has its bytes; an existing name is refused and left unchanged."""
     disk, here = place
     disk.create(f"{here}/a", b"first")
     with pytest.raises(FileExistsError):
@@ -40,7 +40,7 @@ def test_create_refuses_what_exists(place: tuple[Disk, str]) -> None:
 
 
 def test_write_at_overwrites_in_place_and_grows(place: tuple[Disk, str]) -> None:
-    """Bytes are replaced where they stand; space that was jumped over reads as zeros; no file is made."""
+    """Bytes are replaced in place, skipped space reads as zeros, and no file is created."""
     disk, here = place
     disk.create(f"{here}/a", b"0123456789")
     disk.write_at(f"{here}/a", 3, b"xyz")
@@ -95,7 +95,7 @@ def test_names_are_sorted_and_none_where_there_is_no_directory(place: tuple[Disk
 
 
 def test_removal(place: tuple[Disk, str]) -> None:
-    """A file goes, a tree goes with all in it, and a tree that is not there is no error."""
+    """Files and trees are removed; a missing tree is not an error."""
     disk, here = place
     disk.make_dir(f"{here}/d")
     disk.make_dir(f"{here}/d/e")
@@ -113,7 +113,7 @@ def test_removal(place: tuple[Disk, str]) -> None:
 
 
 def test_syncs_need_what_they_sync(place: tuple[Disk, str]) -> None:
-    """Syncing a file or a directory that is not there is an error, never silence."""
+    """Syncing a missing file or directory is an error."""
     disk, here = place
     disk.create(f"{here}/a", b"x")
     disk.sync(f"{here}/a")
@@ -129,7 +129,7 @@ def test_syncs_need_what_they_sync(place: tuple[Disk, str]) -> None:
 
 
 def test_paths_through_a_file(place: tuple[Disk, str]) -> None:
-    """A file is no directory: what lies under it cannot be read and does not exist."""
+    """Under a file nothing can be read and nothing exists."""
     disk, here = place
     disk.create(f"{here}/a", b"x")
     with pytest.raises(NotADirectoryError):
@@ -140,7 +140,7 @@ def test_paths_through_a_file(place: tuple[Disk, str]) -> None:
 
 
 def test_a_lock_is_held_once_and_released(place: tuple[Disk, str]) -> None:
-    """Who has the lock keeps others out until it is released; releasing twice does no harm."""
+    """A held lock keeps others out until it is released; releasing it twice is harmless."""
     disk, here = place
     first = disk.try_lock(f"{here}/lock")
     assert first is not None
@@ -156,7 +156,7 @@ def test_a_lock_is_held_once_and_released(place: tuple[Disk, str]) -> None:
 
 @pytest.fixture
 def odd_umask() -> Iterator[None]:
-    """Puts the umask back."""
+    """Restores the umask."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -188,7 +188,7 @@ sys.stdin.read()
 
 
 def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
-    """A lock keeps other processes out, and is free as soon as its holder was killed."""
+    """A lock keeps other processes out, and is free once its holder was killed."""
     disk, path = PosixDisk(), str(tmp_path / "lock")
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, path],
@@ -205,7 +205,7 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_made_with_those_above_it_each_durably() -> None:
-    """After make_dirs no power loss takes any of the directories that were made."""
+    """After make_dirs no power loss removes any of the new directories."""
     disk = PowerLossDisk()
     make_dirs(disk, "/a/b/c")
     make_dirs(disk, "/a/b/c")

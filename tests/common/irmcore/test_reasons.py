@@ -65,7 +65,7 @@ SAMPLES: tuple[tuple[Callable[[str], object], str, str], ...] = (
 
 
 def raised_in(module: ModuleType) -> set[str]:
-    """Every code that stands in the source of a module: the strings of kebab-case with a hyphen."""
+    """All codes in a module's source: its kebab-case strings with a hyphen."""
     tree = ast.parse(inspect.getsource(module))
     hazards = set(getattr(module, "HAZARDS", ()))
     found = {
@@ -78,7 +78,7 @@ def raised_in(module: ModuleType) -> set[str]:
 
 @pytest.mark.parametrize(("convert", "value", "code"), SAMPLES)
 def test_a_refusal_carries_its_code_alone(convert: Callable[[str], object], value: str, code: str) -> None:
-    """A refusal has the expected code and neither the value nor another error that has it."""
+    """A refusal has the expected code, and neither the value nor an error that contains it."""
     with pytest.raises(Refused) as caught:
         convert(value)
     assert caught.value.code == code
@@ -88,7 +88,7 @@ def test_a_refusal_carries_its_code_alone(convert: Callable[[str], object], valu
 
 
 def test_each_code_a_converter_raises_is_a_reason_and_has_a_sample() -> None:
-    """The codes in the converters' source, in the samples and in REASONS are the same."""
+    """The converters' sources, the samples and REASONS have the same codes."""
     of_converters = set().union(*map(raised_in, CONVERTERS))
     assert of_converters == {code for _, _, code in SAMPLES}
     assert of_converters | OF_ROWS == set(REASONS)
@@ -102,7 +102,7 @@ def test_reasons_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize("code", sorted(REASONS))
 def test_each_reason_reads_well(code: str) -> None:
-    """A code is a kebab-case noun, and its meaning and its advice are one sentence each."""
+    """A code is in kebab-case, and its meaning and its advice are one sentence each."""
     reason = REASONS[code]
     assert reason.code == code
     assert re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)+|collision", code)

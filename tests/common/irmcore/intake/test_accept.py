@@ -1,4 +1,4 @@
-"""Intake: rows in, durable batches out, each row's end counted; the same row is accepted once."""
+"""Intake: rows become durable batches, every row is counted, and no row is accepted twice."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ HEADER = "user,time,score,note\r\n"
 
 
 def outbox_in(folder: str | Path) -> Outbox:
-    """An outbox that is not made yet."""
+    """An outbox that does not exist yet."""
     return Outbox(PosixDisk(), FakeClock(), f"{folder}/demo")
 
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Outbox:
-    """An outbox that is not made yet, in a folder of the test."""
+    """An outbox that does not exist yet, in a directory of the test."""
     return outbox_in(tmp_path)
 
 
@@ -59,7 +59,7 @@ def table(text: str, ragged: str = "refuse") -> Table:
 def accept_rows(
     outbox: Outbox, text: str, of: Profile | None = None, max_refused: int | None = None
 ) -> RunResult:
-    """What becomes of a CSV text; the line ends are as they come, the header is the small profile's."""
+    """Accept a CSV text under the small profile's header; its line ends are used as given."""
     rows = table(HEADER + text)
     return accept(
         rows, of or profile(), outbox, ORIGIN, destination=WHERE, name="in.csv", max_refused=max_refused
@@ -67,12 +67,12 @@ def accept_rows(
 
 
 def payloads(outbox: Outbox, accepted: RunResult) -> list[str]:
-    """The payloads of a run's batches, in their order."""
+    """The payloads of a run's batches, in order."""
     return [Path(outbox.path, "ready", batch, "payload").read_bytes().decode() for batch in accepted.batches]
 
 
 def rows_sent(outbox: Outbox, accepted: RunResult) -> list[tuple[str, ...]]:
-    """The rows of a run's batches as a CSV reader finds them, without the headers."""
+    """The rows of a run's batches as a CSV reader reads them, without headers."""
     found: list[tuple[str, ...]] = []
     for payload in payloads(outbox, accepted):
         header, *rows = csv.reader(io.StringIO(payload, newline=""), strict=True)
@@ -90,7 +90,7 @@ def everything(outbox: Outbox) -> dict[str, bytes]:
 
 
 def example(outbox: Outbox, name: str) -> RunResult:
-    """What becomes of an example of Microsoft's page with its shipped profile."""
+    """Accept an example from Microsoft's page with its shipped profile."""
     of = parse(shipped_text(name), f"{name}.yaml")
     with (EXAMPLES / f"{name}.csv").open("rb") as file:
         return accept(
@@ -132,14 +132,14 @@ SECOND = (
 
 
 def test_microsofts_first_example(outbox: Outbox) -> None:
-    """Three rows with a comma too many, two of one user and time, become this payload."""
+    """Three rows with one comma too many, two of them with one user and time, become this payload."""
     done = example(outbox, "leaver-prediction")
     assert done.counts == Counts(read=3, shaped=3)
     assert payloads(outbox, done) == [FIRST]
 
 
 def test_microsofts_second_example(outbox: Outbox) -> None:
-    """Six rows of which the service would keep two become this payload of six."""
+    """Six rows, of which the service would keep two, become this payload with six rows."""
     done = example(outbox, "salesforce-dropbox")
     assert done.counts == Counts(read=6, shaped=6)
     assert payloads(outbox, done) == [SECOND]
@@ -147,7 +147,7 @@ def test_microsofts_second_example(outbox: Outbox) -> None:
 
 @pytest.mark.parametrize("name", ["leaver-prediction", "salesforce-dropbox"])
 def test_an_example_sent_again(name: str, outbox: Outbox) -> None:
-    """The same file a second time sends nothing, and the outbox has one batch."""
+    """Accepting the same file again sends nothing; the outbox still has one batch."""
     first = example(outbox, name)
     second = example(outbox, name)
     assert second.counts == Counts(read=first.counts.read, skipped=first.counts.read)
@@ -161,7 +161,7 @@ MONDAY = "2023-04-24T05:52:56Z"
 
 
 def test_identical_rows_are_merged(outbox: Outbox) -> None:
-    """Rows that are the same in canonical form are sent once and counted."""
+    """Rows with the same canonical form are sent once, and the others are counted as merged."""
     done = accept_rows(
         outbox,
         f"sarad@contoso.com,{MONDAY},9,x\r\n"
@@ -173,7 +173,7 @@ def test_identical_rows_are_merged(outbox: Outbox) -> None:
 
 
 def test_one_late_row_sends_the_delta_alone(outbox: Outbox) -> None:
-    """A file that has grown by a row at its head sends that row; no accepted row moves."""
+    """If a file gains a row at its start, only that row is sent; no accepted row moves."""
     rows = [f"u{number}@contoso.com,{MONDAY},{number},x\r\n" for number in range(20)]
     first = accept_rows(outbox, "".join(rows))
     second = accept_rows(outbox, f"late@contoso.com,{MONDAY},1,x\r\n" + "".join(rows))
@@ -184,14 +184,14 @@ def test_one_late_row_sends_the_delta_alone(outbox: Outbox) -> None:
 
 
 def test_another_order_sends_nothing(outbox: Outbox) -> None:
-    """The same rows in another order are known."""
+    """The same rows in another order are skipped."""
     rows = [f"u{number % 3}@contoso.com,{MONDAY},{number},x\r\n" for number in range(20)]
     accept_rows(outbox, "".join(rows))
     assert accept_rows(outbox, "".join(reversed(rows))).counts == Counts(read=20, skipped=20)
 
 
 def test_rows_are_known_over_many_runs_and_days(outbox: Outbox) -> None:
-    """What was accepted in any earlier run is known, whatever its event date."""
+    """Rows accepted by any earlier run are skipped, whatever their event date."""
     days = [f"u@contoso.com,20{year:02d}-02-28T23:59:59.999999Z,1,x\r\n" for year in range(0, 30, 7)]
     for day in days:
         assert accept_rows(outbox, day).counts == Counts(read=1, shaped=1)
@@ -214,7 +214,7 @@ def test_another_job_knows_nothing(tmp_path: Path) -> None:
     [("send", Counts(read=2, shaped=1, skipped=1), 1), ("skip", Counts(read=2, skipped=2), 0)],
 )
 def test_a_changed_threshold(policy: str, counts: Counts, sent: int, outbox: Outbox) -> None:
-    """A row that comes again with its threshold changed is sent or skipped as ``on_change`` says."""
+    """``on_change`` decides whether a row with a changed threshold is sent or skipped."""
     of = profile(f"on_change: {policy}\n")
     accept_rows(outbox, f"sarad@contoso.com,{MONDAY},9,x\r\nbradh@contoso.com,{MONDAY},9,x\r\n", of)
     done = accept_rows(outbox, f"sarad@contoso.com,{MONDAY},10,x\r\nbradh@contoso.com,{MONDAY},9,x\r\n", of)
@@ -223,7 +223,7 @@ def test_a_changed_threshold(policy: str, counts: Counts, sent: int, outbox: Out
 
 
 def test_a_refused_row_is_not_a_changed_one(outbox: Outbox) -> None:
-    """A row with another threshold that `collisions: reject` refuses is counted as refused alone."""
+    """A changed row that `collisions: reject` refuses counts as refused and not as changed."""
     of = profile("collisions: {policy: reject}\n")
     accept_rows(outbox, f"sarad@contoso.com,{MONDAY},1,a\r\n", of)
     again = accept_rows(outbox, f"sarad@contoso.com,{MONDAY},2,a\r\n", of)
@@ -231,7 +231,7 @@ def test_a_refused_row_is_not_a_changed_one(outbox: Outbox) -> None:
 
 
 def test_two_thresholds_in_one_run(outbox: Outbox) -> None:
-    """``on_change`` is about what was accepted before: two rows of one run are two rows."""
+    """``on_change`` compares with earlier runs only: two rows of one run are both sent."""
     done = accept_rows(
         outbox,
         f"sarad@contoso.com,{MONDAY},9,x\r\nsarad@contoso.com,{MONDAY},10,x\r\n",
@@ -249,7 +249,7 @@ THREE = (
 
 @pytest.mark.parametrize(("step", "window"), [("1us", 19), ("1ms", 16), ("1s", 13)])
 def test_spreading(step: str, window: int, outbox: Outbox) -> None:
-    """Rows of a user and time go out at different times within the second, the minute or the hour."""
+    """Rows of one user and time get different times within their second, minute or hour."""
     done = accept_rows(outbox, THREE, profile(f"collisions: {{policy: spread, step: {step}}}\n"))
     times = [time for _, time, _, _ in rows_sent(outbox, done)]
     assert done.counts == Counts(read=3, shaped=3)
@@ -258,7 +258,7 @@ def test_spreading(step: str, window: int, outbox: Outbox) -> None:
 
 
 def test_spreading_respects_what_was_accepted(outbox: Outbox) -> None:
-    """3,600 rows fill an hour of seconds over three runs; the next one has no place and is refused."""
+    """3,600 rows in three runs use all seconds of an hour; the next row is refused."""
     of = profile("collisions: {policy: spread, step: 1s}\n")
     times = set()
     for part in range(3):
@@ -275,7 +275,7 @@ def test_spreading_respects_what_was_accepted(outbox: Outbox) -> None:
 
 
 def test_reject(outbox: Outbox) -> None:
-    """With `reject` the first row of a user and time is sent, the others are refused, also in later runs."""
+    """With `reject` the first row of a user and time is sent; others are refused, also in later runs."""
     of = profile("collisions: {policy: reject}\n")
     first = accept_rows(outbox, THREE, of)
     assert (first.counts, first.reasons) == (Counts(read=3, shaped=1, rejected=2), {("", "collision"): 2})
@@ -285,7 +285,7 @@ def test_reject(outbox: Outbox) -> None:
 
 
 def test_keep_greatest(outbox: Outbox) -> None:
-    """With `keep-greatest` the row with the greatest threshold is sent at its own time; others are merged."""
+    """With `keep-greatest` the row with the greatest threshold keeps its time; the others are merged."""
     of = profile("collisions: {policy: keep-greatest}\n")
     first = accept_rows(outbox, THREE + f"bradh@contoso.com,{MONDAY},1,d\r\n", of)
     assert (first.counts, first.reasons) == (Counts(read=4, shaped=2, merged=2), {})
@@ -305,7 +305,7 @@ def test_keep_greatest(outbox: Outbox) -> None:
 
 
 def test_five_thousand_rows_a_batch(outbox: Outbox) -> None:
-    """A batch has at most 5,000 rows, and the last one the rest."""
+    """A batch has at most 5,000 rows; the last one has the rest."""
     rows = [f"u{number}@contoso.com,{MONDAY},1,\r\n" for number in range(10_001)]
     done = accept_rows(outbox, "".join(rows))
     assert done.sizes == (5000, 5000, 1)
@@ -316,7 +316,7 @@ def test_five_thousand_rows_a_batch(outbox: Outbox) -> None:
 
 
 def test_the_bytes_of_a_batch(outbox: Outbox) -> None:
-    """No batch is over the limit of bytes; a row that alone would be is refused and costs only itself."""
+    """No batch exceeds the byte limit; a row that would by itself is refused, and the others are sent."""
     of = replace(profile(), limits=Limits(rows=5000, bytes=10_000))
     rows = [f"u{number}@contoso.com,{MONDAY},1,{'x' * 3000}\r\n" for number in range(7)]
     rows.insert(2, f"big@contoso.com,{MONDAY},1,{'x' * 10_000}\r\n")
@@ -328,14 +328,14 @@ def test_the_bytes_of_a_batch(outbox: Outbox) -> None:
 
 
 def test_no_rows(outbox: Outbox) -> None:
-    """A file with a header alone is a run without batches, and on record."""
+    """A file with only a header is a recorded run without batches."""
     done = accept_rows(outbox, "")
     assert (done.counts, done.batches, done.rejects) == (Counts(), (), None)
     assert Path(outbox.path, "runs", f"{done.run}.json").exists()
 
 
 def test_memory_stays_flat(outbox: Outbox) -> None:
-    """A table of 90 MB of text is accepted in less than half of that: rows are not kept."""
+    """A table with 90 MB of text is accepted in less than half of that memory."""
 
     def rows() -> Iterator[SourceRow]:
         for number in range(3_000):
@@ -367,7 +367,7 @@ BAD = (
 
 
 def test_the_reject_file(outbox: Outbox) -> None:
-    """Each refused row stands in the reject file with its line, column, reason, advice and itself."""
+    """The reject file has each refused row with its line, column, reason and advice."""
     done = accept_rows(outbox, BAD)
     assert done.counts == Counts(read=5, shaped=1, rejected=4)
     assert done.reasons == {
@@ -396,7 +396,7 @@ def test_the_reject_file(outbox: Outbox) -> None:
 
 
 def test_a_line_that_cannot_be_divided(outbox: Outbox) -> None:
-    """A line with a stray quote stands in the reject file as it came, so that it can be put right."""
+    """A line with a stray quote is in the reject file unchanged, so that it can be corrected."""
     done = accept_rows(outbox, f'"sarad"@contoso.com,{MONDAY},1,x\r\n')
     assert done.rejects is not None
     with Path(done.rejects).open(newline="") as file:
@@ -408,7 +408,7 @@ def test_a_line_that_cannot_be_divided(outbox: Outbox) -> None:
 
 
 def test_many_refused_rows(outbox: Outbox) -> None:
-    """More refused rows than are kept in memory stand in the reject file, each once and in order."""
+    """More refused rows than fit in memory are in the reject file, each once and in order."""
     rows = [f"u{number},{MONDAY},1,\r\n" for number in range(4_100)]
     done = accept_rows(outbox, "".join(rows))
     assert done.rejects is not None
@@ -418,7 +418,7 @@ def test_many_refused_rows(outbox: Outbox) -> None:
 
 
 def test_too_many_refused_rows(outbox: Outbox) -> None:
-    """Over the limit nothing is accepted, the reject file is kept, and at the limit all the rest is."""
+    """Above the limit nothing is accepted and the reject file is saved; at the limit the rest is accepted."""
     with pytest.raises(TooManyRefused) as caught:
         accept_rows(outbox, BAD, max_refused=3)
     assert caught.value.where is not None
@@ -434,7 +434,7 @@ def test_too_many_refused_rows(outbox: Outbox) -> None:
 
 
 def test_a_file_that_breaks_off(outbox: Outbox) -> None:
-    """An input whose end cannot be divided into rows accepts none, however many were good."""
+    """If the end of an input cannot be divided into rows, no row is accepted, however many were good."""
     rows = [f"u{number}@contoso.com,{MONDAY},1,\r\n" for number in range(6_000)]
     with pytest.raises(InputError) as caught:
         accept_rows(outbox, "".join(rows) + f'sarad@contoso.com,{MONDAY},1,"open\r\n')
@@ -445,7 +445,7 @@ def test_a_file_that_breaks_off(outbox: Outbox) -> None:
 
 
 def test_no_value_of_a_row_is_in_a_message(outbox: Outbox) -> None:
-    """What is raised for bad input quotes no row."""
+    """Errors for bad input quote no row."""
     rows = f"hunter2,{MONDAY},1,hunter2\r\n"
     with pytest.raises(TooManyRefused) as caught:
         accept_rows(outbox, rows, max_refused=0)
@@ -459,7 +459,7 @@ def test_no_value_of_a_row_is_in_a_message(outbox: Outbox) -> None:
 
 
 def test_the_manifest_of_a_batch(outbox: Outbox) -> None:
-    """A batch's manifest says who sent what by which profile, and what became of the whole run."""
+    """A batch's manifest says who sent it with which profile, and has the counts of the whole run."""
     accept_rows(outbox, f"old@contoso.com,{MONDAY},1,\r\n")
     of = replace(profile(), limits=Limits(rows=2, bytes=1_000_000))
     text = (
@@ -490,7 +490,7 @@ def test_the_manifest_of_a_batch(outbox: Outbox) -> None:
 
 
 def test_progress_is_told(outbox: Outbox) -> None:
-    """While rows are read, their number is told every 2,000."""
+    """While rows are read, progress is reported every 2,000 rows."""
     told: list[int] = []
     text = HEADER + "".join(f"u{number}@contoso.com,{MONDAY},1,\r\n" for number in range(4_001))
     accept(table(text), profile(), outbox, ORIGIN, destination=WHERE, progress=told.append)
@@ -501,7 +501,7 @@ def test_progress_is_told(outbox: Outbox) -> None:
 
 
 def test_a_dry_run_writes_nothing(outbox: Outbox) -> None:
-    """A dry run says what a real one would do, down to each row, and leaves every file as it was."""
+    """A dry run gives the same rows and counts as a real run, and changes no file."""
     accept_rows(outbox, f"sarad@contoso.com,{MONDAY},5,a\r\n")
     before = everything(outbox)
     rows: list[tuple[str, ...]] = []
@@ -524,14 +524,14 @@ def test_a_dry_run_writes_nothing(outbox: Outbox) -> None:
 
 
 def test_a_dry_run_without_an_outbox(outbox: Outbox) -> None:
-    """A dry run makes no outbox, and without one nothing counts as sent."""
+    """A dry run creates no outbox, and without one no row counts as accepted."""
     for of_outbox in (None, outbox):
         assert dry_run(table(HEADER + THREE), profile(), of_outbox).counts == Counts(read=3, shaped=3)
     assert not Path(outbox.path).exists()
 
 
 def test_a_dry_run_where_nothing_was_ever_accepted(outbox: Outbox) -> None:
-    """An outbox that was only made has no ledger yet: every row is new. With batches, its lack is damage."""
+    """In a new outbox without a ledger every row is new. With batches, a missing ledger is damage."""
     outbox.create()
     assert dry_run(table(HEADER + THREE), profile(), outbox).counts == Counts(read=3, shaped=3)
     accept_rows(outbox, THREE)
@@ -559,7 +559,7 @@ def test_a_dry_run_at_a_damaged_ledger(outbox: Outbox) -> None:
 
 
 def test_a_busy_outbox(outbox: Outbox) -> None:
-    """A run waits for another one of the same connector, as long as it is told to, and then gives up."""
+    """A run waits for another run of the same connector up to its timeout, then fails."""
     outbox.create()
     lock = outbox.intake_lock()
     assert lock is not None
@@ -578,7 +578,7 @@ def test_a_busy_outbox(outbox: Outbox) -> None:
 
 
 def test_the_lock_is_given_back(outbox: Outbox) -> None:
-    """After a run, and after one that failed, the next finds no lock."""
+    """After a run, also a failed one, the lock is free."""
     accept_rows(outbox, THREE)
     with pytest.raises(InputError):
         accept(table("a,b\n"), profile(), outbox, ORIGIN, destination=WHERE)
@@ -588,7 +588,7 @@ def test_the_lock_is_given_back(outbox: Outbox) -> None:
 
 
 def test_nothing_is_left_behind(outbox: Outbox) -> None:
-    """After a run there is no staged file, no announcement that the next one would merge, no warning."""
+    """A run leaves no staged file, no announcement and no warning."""
     assert accept_rows(outbox, BAD).warning == ""
     assert left(outbox) == []
     assert list(Path(outbox.path, "ledger", "pending").iterdir()) == []
@@ -596,7 +596,7 @@ def test_nothing_is_left_behind(outbox: Outbox) -> None:
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
 def test_the_modes_of_files(umask: int, outbox: Outbox) -> None:
-    """Every file is 0600 and every directory 0700, whatever the umask."""
+    """Every file has mode 0600 and every directory 0700, whatever the umask."""
     before = os.umask(umask)
     try:
         accept_rows(outbox, BAD)
@@ -610,7 +610,7 @@ def test_the_modes_of_files(umask: int, outbox: Outbox) -> None:
 
 
 def test_an_outbox_that_cannot_be_made(tmp_path: Path) -> None:
-    """An error of the disk is told as the operator's next step."""
+    """A disk error is reported with a next step."""
     (tmp_path / "demo").write_text("a file where the outbox should be")
     with pytest.raises(OutboxFull, match="the disk reported an error"):
         accept_rows(outbox_in(tmp_path), THREE)
@@ -648,7 +648,7 @@ def written(rows: list[tuple[str, ...]]) -> str:
 def test_counts_always_reconcile(
     rows: list[tuple[str, ...]], more: list[tuple[str, ...]], policy: str
 ) -> None:
-    """Of any rows each has one end, on record; a dry run foretells it; and a repetition sends nothing."""
+    """Every row has one result, a dry run predicts it, and repeating the run sends nothing."""
     of = profile(policy)
     with tempfile.TemporaryDirectory() as folder:
         outbox = outbox_in(folder)
@@ -678,7 +678,7 @@ CELLS = st.lists(CHUNKS, max_size=8).map("".join)
 @settings(max_examples=40)
 @given(st.lists(CELLS, min_size=1, max_size=8, unique=True), st.integers(1, 3))
 def test_any_texts_arrive_as_they_are(notes: list[str], size: int) -> None:
-    """A CSV reader finds the same texts in the payloads, each once, and all else in canonical form."""
+    """A CSV reader reads the same texts from the payloads, each once, and all else in canonical form."""
     of = replace(profile(), limits=Limits(rows=size, bytes=1_000_000))
     rows = [(f"U{n}@contoso.com", MONDAY, "1.0", note) for n, note in enumerate(notes)]
     with tempfile.TemporaryDirectory() as folder:
@@ -693,7 +693,7 @@ def test_any_texts_arrive_as_they_are(notes: list[str], size: int) -> None:
 @settings(max_examples=25)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=12, unique=True), st.data())
 def test_no_row_moves_another(numbers: list[int], data: st.DataObject) -> None:
-    """Whatever rows stand around a row, and in whatever order, its time on the wire is the same."""
+    """A row's time on the wire does not depend on the other rows or their order."""
 
     def times(chosen: list[int]) -> dict[str, tuple[str, ...]]:
         found: list[tuple[str, ...]] = []

@@ -1,4 +1,4 @@
-"""Batches: rows in, payloads of canonical CSV out, within the limits; and halves of them."""
+"""Batches: payloads of canonical CSV within the limits, and their halves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADER = b"user,time,score,note\r\n"
 
 
 def limited(rows: int, size: int = 1_000_000) -> Profile:
-    """The small profile with these limits, which a file could not set so low."""
+    """The small profile with limits that are too low for a profile file."""
     return replace(profile(), limits=Limits(rows=rows, bytes=size))
 
 
@@ -35,7 +35,7 @@ def filled(of: Profile, *rows: tuple[str, ...]) -> list[bytes]:
 
 
 def filled_alone(of: Profile, *rows: tuple[str, ...]) -> list[bytes]:
-    """The same by the rule: a line comes into the next payload where it would be over a limit."""
+    """The expected payloads: a line that would exceed a limit begins the next one."""
     header = Batcher(of).take()
     payloads: list[list[bytes]] = [[]]
     for row in rows:
@@ -60,18 +60,18 @@ def filled_alone(of: Profile, *rows: tuple[str, ...]) -> list[bytes]:
     ],
 )
 def test_a_line(cells: tuple[str, ...], line: bytes) -> None:
-    """A line is RFC 4180 in UTF-8, ends in CR LF, and quotes only what must be quoted."""
+    """A line is RFC 4180 in UTF-8, ends in CR LF, and quotes only cells that need it."""
     assert Batcher(profile()).encode(cells) == line
 
 
 def test_a_header_is_quoted_as_a_row_is() -> None:
-    """The header line is of the profile's headers, in its order, quoted where need be."""
+    """The header line has the profile's headers in its order, quoted where needed."""
     of = parse(TEXT.replace("header: note", 'header: "note, \\"free\\""'), "p.yaml")
     assert Batcher(of).take() == b'user,time,score,"note, ""free"""\r\n'
 
 
 def test_the_limit_of_rows() -> None:
-    """A payload has the header and at most the rows of the limit; the next begins anew."""
+    """A payload has the header and at most the allowed rows; the next one starts empty."""
     rows = [(str(number), "t", "1", "") for number in range(5)]
     assert filled(limited(2), *rows) == [
         HEADER + b"0,t,1,\r\n1,t,1,\r\n",
@@ -81,7 +81,7 @@ def test_the_limit_of_rows() -> None:
 
 
 def test_the_limit_of_bytes() -> None:
-    """A payload is never longer than the limit, header included, and may be exactly as long."""
+    """A payload, with its header, is at most as long as the limit."""
     # header 22 bytes, each row 8
     rows = [(str(number), "t", "1", "") for number in range(3)]
     two = HEADER + b"0,t,1,\r\n1,t,1,\r\n"
@@ -91,7 +91,7 @@ def test_the_limit_of_bytes() -> None:
 
 
 def test_a_row_that_fits_no_batch() -> None:
-    """A line is None if header and line together are over the limit."""
+    """A line is None if it exceeds the limit together with the header."""
     batcher = Batcher(limited(100, 30))
     assert batcher.encode(("0", "t", "1", "")) == b"0,t,1,\r\n"
     assert batcher.encode(("00", "t", "1", "")) is None
@@ -99,7 +99,7 @@ def test_a_row_that_fits_no_batch() -> None:
 
 
 def test_how_many_rows_are_in() -> None:
-    """The length of a batcher is the number of rows since the last payload was taken."""
+    """The length of a batcher is the number of rows in the current payload."""
     batcher = Batcher(profile())
     assert len(batcher) == 0
     assert batcher.fill(Lines.of([("0", "1"), ("t", "t"), ("1", "1"), ("", "")]), 1) == 2
@@ -116,13 +116,13 @@ ROWS = st.lists(st.tuples(CELL, CELL, CELL, CELL), min_size=1, max_size=9)
 
 
 def table(payload: bytes) -> list[tuple[str, ...]]:
-    """The rows of a payload as Python's csv reads them, header included."""
+    """The rows of a payload as Python's csv reads them, with the header."""
     return [tuple(row) for row in csv.reader(io.StringIO(payload.decode("utf-8"), newline=""), strict=True)]
 
 
 @given(ROWS)
 def test_lines_written_together_are_those_written_alone(rows: list[tuple[str, ...]]) -> None:
-    """Column by column or row by row, csv.writer's own bytes: a batch is known again by them."""
+    """Lines made column by column or row by row have csv.writer's bytes, which identify a batch."""
     found = Lines.of(list(zip(*rows)))
     alone = [Batcher(profile()).encode(row) or b"" for row in rows]
     assert found.text == b"".join(alone)
@@ -134,7 +134,7 @@ def test_lines_written_together_are_those_written_alone(rows: list[tuple[str, ..
 def test_lines_filled_together_are_batched_as_alone(
     rows: list[tuple[str, ...]], most: int, size: int
 ) -> None:
-    """Many lines at once come into the same payloads as one after the other."""
+    """Many lines at once fill the same payloads as lines one by one."""
     of = limited(most, size)
     rows = [row for row in rows if Batcher(of).encode(row) is not None]
     assert filled(of, *rows) == filled_alone(of, *rows)
@@ -142,7 +142,7 @@ def test_lines_filled_together_are_batched_as_alone(
 
 @given(ROWS, st.integers(1, 4), st.integers(60, 120))
 def test_payloads_parse_back(rows: list[tuple[str, ...]], most: int, size: int) -> None:
-    """Any rows come back from the payloads, in their order, each payload under the header and in limits."""
+    """All rows read back in order; each payload has the header and is within the limits."""
     of = limited(most, 22 + 90 + size)
     payloads = filled(of, *rows)
     tables = [table(payload) for payload in payloads]
@@ -154,7 +154,7 @@ def test_payloads_parse_back(rows: list[tuple[str, ...]], most: int, size: int) 
 
 
 def test_halves_of_a_payload() -> None:
-    """A payload of five rows has halves of two and three under the same header; of one row, none."""
+    """Five rows have halves of two and three with the same header; a single row has none."""
     rows = [b'0,t,1,"a\r\nb"\r\n', b'1,t,1,"a\nb"\r\n', b"2,t,1,\r\n", b'3,t,1,"x,""y"""\r\n', b"4,t,1,\r\n"]
     assert halves(HEADER + b"".join(rows)) == (
         (HEADER + b"".join(rows[:2]), 2),
@@ -166,7 +166,7 @@ def test_halves_of_a_payload() -> None:
 
 @given(ROWS)
 def test_halves_lose_no_row(rows: list[tuple[str, ...]]) -> None:
-    """Halves of halves end in single rows, which together are the rows of the payload, the same each time."""
+    """Halving repeatedly ends in single rows, which together are the payload's rows; it is deterministic."""
     (payload,) = filled(limited(100), *rows)
     assert halves(payload) == halves(payload)
     parts, single = [(payload, len(rows))], []
@@ -182,6 +182,6 @@ def test_halves_lose_no_row(rows: list[tuple[str, ...]]) -> None:
 
 
 def test_a_line_writer_keeps_nothing() -> None:
-    """Each call gives the line of its own row alone."""
+    """Each call gives only the line of its row."""
     write = line_writer()
     assert [write(["a", "b"]), write(["c", "d,e"])] == ["a,b\r\n", 'c,"d,e"\r\n']

@@ -1,4 +1,4 @@
-"""Blocks: rows some hundred at a time are the same rows, with the same lines, as one by one."""
+"""Blocks: rows in blocks are the same rows with the same lines as rows one by one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CELL = st.text('a,"\r\n', max_size=4)
 
 @given(st.lists(st.tuples(CELL, CELL), max_size=8), st.sampled_from(("\n", "\r\n", "\r")))
 def test_the_lines_of_rows(rows: list[tuple[str, str]], end: str) -> None:
-    """A row's line is the one it begins on, however many lines the cells before it take."""
+    """A row's line is the one it begins on, even if cells before it span lines."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([("a", "b"), *rows])
     expected, line = [], 2
@@ -36,7 +36,7 @@ def test_the_lines_of_rows(rows: list[tuple[str, str]], end: str) -> None:
 
 
 def test_blocks_are_small_where_rows_are_large() -> None:
-    """A block has at most so many rows, and about so much text."""
+    """A block has a limited number of rows and a limited amount of text."""
     assert next_block_rows([["x"] * 100], 100) == 200
     assert next_block_rows([["x"] * BLOCK_ROWS], BLOCK_ROWS) == BLOCK_ROWS
     assert next_block_rows([["x" * BLOCK_CHARACTERS], ["y"]], 8) == 1
@@ -55,7 +55,7 @@ ROWS = st.lists(st.tuples(USERS, TIMES, st.sampled_from(("1", "x")), NOTES), max
 
 @given(ROWS)
 def test_a_block_is_shaped_as_its_rows_are(rows: list[tuple[str, str, str, str]]) -> None:
-    """All at once or one by one: the same shaped rows, the same refusals, whatever their neighbours."""
+    """Rows are shaped and refused alike in blocks and one by one, whatever their neighbours."""
     (block,) = list(in_blocks(SourceRow(at, row) for at, row in enumerate(rows))) or [None]
     if block is None:
         return
@@ -82,7 +82,7 @@ WRITTEN = st.builds(
 
 @given(st.lists(WRITTEN, min_size=1, max_size=5), st.sampled_from(times.FORMS))
 def test_times_are_read_together_as_they_are_alone(texts: list[str], form: str) -> None:
-    """Many times at once are what each is alone; if one is refused, all are."""
+    """Times parsed together are the same as one by one; if one is refused, all are."""
     try:
         alone = [times.parse(text, zone=None, form=form) for text in texts]
     except Refused:

@@ -1,4 +1,4 @@
-"""keep-greatest: of the rows of a user and time, the one with the greatest threshold."""
+"""keep-greatest: the row of a user and time with the greatest threshold."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def row(number: int, user: str, time: int, threshold: str, key: int = 0) -> Numb
 
 
 def greatest(rows: Iterable[NumberedRow]) -> GreatestRows:
-    """These rows, of which the greatest are kept."""
+    """The greatest of these rows."""
     found = GreatestRows(2)
     for numbered in rows:
         found.add(numbered)
@@ -26,7 +26,7 @@ def greatest(rows: Iterable[NumberedRow]) -> GreatestRows:
 
 
 def kept(*rows: NumberedRow) -> tuple[list[int], int]:
-    """The numbers of the kept rows, and how many were folded."""
+    """The numbers of the kept rows, and how many were merged."""
     found = greatest(rows)
     return [numbered[0] for numbered in found.rows()], found.merged
 
@@ -47,7 +47,7 @@ def kept(*rows: NumberedRow) -> tuple[list[int], int]:
     ],
 )
 def test_the_greatest_is_kept(rows: list[NumberedRow], expected: tuple[list[int], int]) -> None:
-    """Numbers count as numbers, an empty one as 0; of equal ones the smaller key stays."""
+    """Thresholds are compared as numbers, empty as 0; among equal ones the smaller key is kept."""
     assert kept(*rows) == expected
 
 
@@ -65,7 +65,7 @@ def test_the_greatest_is_kept(rows: list[NumberedRow], expected: tuple[list[int]
     ).flatmap(lambda rows: st.tuples(st.just(rows), st.permutations(rows)))
 )
 def test_the_order_of_the_rows_does_not_matter(both: tuple[list[NumberedRow], list[NumberedRow]]) -> None:
-    """The same rows in another order keep the same of each pair, and the counts reconcile."""
+    """The order of the rows changes neither the kept rows nor the counts."""
     results = []
     for rows in both:
         found = greatest(rows)

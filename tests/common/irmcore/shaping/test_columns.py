@@ -1,4 +1,4 @@
-"""Columns: one cell in, its canonical text or a reason out, by the column's type and values."""
+"""Columns: a cell's canonical text or its refusal, by the column's type and allowed values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCE: dict[str, Any] = {"role": "source", "related_values": ("Salesforce", "Dr
 
 
 def column(kind: str, **changes: Any) -> Column:
-    """A column of a type that may be empty."""
+    """An optional column of this type."""
     values: dict[str, Any] = {
         "header": "h",
         "field": "f",
@@ -89,7 +89,7 @@ def test_an_empty_cell(kind: str, required: bool, expected: str) -> None:  # noq
 
 @pytest.mark.parametrize("cell", ["SaraD@Contoso.com", "sarad"])
 def test_a_cell_that_comes_again(cell: str) -> None:
-    """The second answer on a cell is the first, a refusal too."""
+    """Converting a cell again gives the same result, also for a refusal."""
     convert = converter(column("user"), None)
     answers = []
     for _ in range(2):
@@ -101,7 +101,7 @@ def test_a_cell_that_comes_again(cell: str) -> None:
 
 
 def test_a_memo_asks_once_and_never_grows_over_its_limit() -> None:
-    """A memo asks for each key once while it remembers it, and starts anew when it is full."""
+    """A memo converts each key once while it remembers it, and starts anew when it is full."""
     asked: list[str] = []
 
     def convert(key: str) -> int:
@@ -119,7 +119,7 @@ def test_a_memo_asks_once_and_never_grows_over_its_limit() -> None:
 
 
 def test_a_memo_does_not_remember_a_refusal() -> None:
-    """Cells that are refused, of which there may be any number, take no memory."""
+    """Refused cells take no memory, however many there are."""
     convert = converter(column("user"), None)
     for number in range(3):
         assert outcome(column("user"), f"bad {number}") == "<upn-without-domain>"

@@ -1,4 +1,4 @@
-"""Cells: whatever text it is, the rows and lines that csv.reader reads."""
+"""Cells: the same rows and lines as csv.reader, for any text."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def by_cells(data: bytes, width: int, piece: int) -> Found:
 
 
 def by_reader(data: bytes) -> Found:
-    """The same by csv.reader, from the first byte to the last."""
+    """The same rows, read by csv.reader alone."""
     last = [""]
 
     def lines() -> io.TextIOWrapper:  # type: ignore[misc]
@@ -102,7 +102,7 @@ def test_cells_are_those_of_the_csv_module(text: str, width: int, piece: int) ->
 
 @given(st.binary(max_size=60), PIECES)
 def test_any_bytes(data: bytes, piece: int) -> None:
-    """Bytes that are no text are divided as well, each such byte as its surrogate escape."""
+    """Bytes that are not UTF-8 are read too, each as its surrogate escape."""
     assert by_cells(data, 2, piece) == by_reader(data)
 
 
@@ -119,14 +119,14 @@ def test_any_bytes(data: bytes, piece: int) -> None:
     ],
 )
 def test_which_chunks_are_divided_as_one_text(data: bytes, *, divided: bool) -> None:
-    """Plain rows, quoted cells and doubled quotes are divided in C; ragged, stray and empty ones are not."""
+    """Plain rows and well-formed quotes are split in C; ragged rows, stray quotes and empty lines are not."""
     cells = Cells(io.BytesIO(data))
     cells.row()
     assert {bool(chunk.columns) for chunk in cells.chunks(2)} == {divided}
 
 
 def test_a_byte_order_mark_is_passed_over_where_it_may_stand() -> None:
-    """One at the beginning is no part of the first cell, if asked for; elsewhere it is text."""
+    """A byte order mark at the beginning is skipped if requested; elsewhere it is text."""
     assert Cells(io.BytesIO(b"\xef\xbb\xbfa,b\n"), bom=True).row() == ["a", "b"]
     assert Cells(io.BytesIO(b"\xef\xbb\xbfa,b\n")).row() == ["\ufeffa", "b"]
     cells = Cells(io.BytesIO(b"a,b\n\xef\xbb\xbfc,d\n"), bom=True)

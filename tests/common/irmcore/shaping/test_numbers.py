@@ -1,4 +1,4 @@
-"""Numbers: their plain decimal, or the reason why they are refused."""
+"""Numbers: their plain decimal form, or the reason for a refusal."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_number(text: str, expected: str) -> None:
     ],
 )
 def test_a_number_that_is_refused(text: str, expected: str) -> None:
-    """What is no number, or no double gives back, is refused with the reason that helps most."""
+    """Text that is not a number, or that no double preserves, is refused with the most helpful reason."""
     with pytest.raises(Refused) as caught:
         canonical(text)
     assert caught.value.code == expected
@@ -144,7 +144,7 @@ NUMBERS = st.builds(
 
 @given(NUMBERS)
 def test_a_number_keeps_its_value(text: str) -> None:
-    """What passes is the same decimal, is plain, stays as it is, and comes back from a double."""
+    """A result is the same decimal in plain form, is stable, and survives a double."""
     value = Decimal(text).normalize(Context(prec=400))
     try:
         number = canonical(text)
@@ -161,7 +161,7 @@ def test_a_number_keeps_its_value(text: str) -> None:
 
 @given(st.text(st.characters()) | st.text("0123456789+-eE.,'_ \u0663\u00a0"))
 def test_any_text_is_a_number_or_refused(text: str) -> None:
-    """No text ends in anything but a plain number, which stays as it is, or a known reason."""
+    """Any text gives a stable plain number or a known reason."""
     try:
         number = canonical(text)
     except Refused as refused:

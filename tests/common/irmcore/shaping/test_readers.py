@@ -1,4 +1,4 @@
-"""Readers: bytes or mappings in, rows with their lines out; what cannot be divided into rows is refused."""
+"""Readers: rows with their lines from bytes or mappings; input that cannot be divided is refused."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def from_json(data: bytes) -> list[SourceRow]:
     ],
 )
 def test_a_csv_file(data: bytes, rows: list[tuple[int, tuple[str, ...]]]) -> None:
-    """Each row comes out once, as it stands, with the line on which it begins."""
+    """Each row comes out once, unchanged, with the line on which it begins."""
     table = from_csv(data)
     assert table.header == ("a", "b")
     assert list(table.rows) == [SourceRow(line, values) for line, values in rows]
@@ -135,7 +135,7 @@ UNCLOSED = (
     ],
 )
 def test_a_file_without_a_readable_header(data: bytes, said: str) -> None:
-    """A file whose first line names no columns is refused as a whole, before any row, and printably."""
+    """A file with a bad header is refused before any row, with a printable message."""
     with pytest.raises(InputError) as caught:
         from_csv(data)
     assert str(caught.value) == said
@@ -153,7 +153,7 @@ def test_a_file_without_a_readable_header(data: bytes, said: str) -> None:
     ],
 )
 def test_a_quote_that_never_closes(data: bytes, before: int, line: int) -> None:
-    """Where a quote makes it unclear where rows end, the file is refused: no row is lost in silence."""
+    """If a quote makes it unclear where rows end, the file is refused, so no row is silently lost."""
     rows = from_csv(data).rows
     assert [next(rows).refused for _ in range(before)] == [None] * before
     with pytest.raises(InputError) as caught:
@@ -162,7 +162,7 @@ def test_a_quote_that_never_closes(data: bytes, before: int, line: int) -> None:
 
 
 def test_the_longest_field() -> None:
-    """A field of the greatest length passes; longer ones exist only behind an unclosed quote."""
+    """A field of the maximum length passes; longer ones occur only after an unclosed quote."""
     longest = "x" * MAX_FIELD_CHARACTERS
     assert list(from_csv(f"a,b\n{longest},2\n".encode()).rows) == [SourceRow(2, (longest, "2"))]
 
@@ -172,7 +172,7 @@ CELLS = st.text(st.characters(blacklist_categories=("Cs",)), max_size=6)
 
 @given(st.lists(st.tuples(CELLS, CELLS), max_size=6), st.sampled_from(("\n", "\r\n", "\r")))
 def test_what_csv_writes_is_read_back(rows: list[tuple[str, str]], end: str) -> None:
-    """Any cells, quoted as RFC 4180 says, come back as they are; only a NUL has a mark in its place."""
+    """Any cells quoted by RFC 4180 are read unchanged, except that a NUL becomes a mark."""
     text = io.StringIO()
     csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([("a", "b"), *rows])
     found = [row.values for row in from_csv(text.getvalue().encode()).rows]
@@ -184,7 +184,7 @@ def test_what_csv_writes_is_read_back(rows: list[tuple[str, str]], end: str) -> 
     | st.lists(st.sampled_from((b'"', b",", b"\n", b"\r", b"a", b"\xff"))).map(b"".join)
 )
 def test_any_bytes_are_rows_or_an_input_error(data: bytes) -> None:
-    """No file raises anything but an InputError, and a row has its width or a reason."""
+    """Files raise only InputError, and every row has the header's width or a reason."""
     try:
         table = from_csv(b"a,b\n" + data)
         rows = list(table.rows)
@@ -213,7 +213,7 @@ PACKED = gzip.compress(b"a,b\n1,2\n", mtime=0)
     ],
 )
 def test_gzip_is_told_by_its_first_bytes(data: bytes, unpacked: bytes) -> None:
-    """A gzip file is unpacked, all its members; anything else is passed on."""
+    """All members of a gzip file are decompressed; other files are passed on."""
     assert decompressed(stream(data), "in.gz").read() == unpacked
 
 
@@ -230,7 +230,7 @@ def test_gzip_is_told_by_its_first_bytes(data: bytes, unpacked: bytes) -> None:
     ],
 )
 def test_a_damaged_gzip_file(data: bytes) -> None:
-    """A gzip file that is cut off, changed or followed by rubbish is an InputError, whoever reads it."""
+    """A gzip file that is truncated, changed or followed by other data raises InputError in every reader."""
     with pytest.raises(InputError) as caught:
         list(csv_table(decompressed(stream(data), "in.gz"), name="in.gz").rows)
     assert str(caught.value) == (
@@ -251,7 +251,7 @@ def test_a_damaged_gzip_file(data: bytes) -> None:
     ],
 )
 def test_json_is_told_by_its_first_character(data: bytes, expected: bool) -> None:  # noqa: FBT001
-    """A file is JSON lines if its first character is a brace; looking takes nothing away."""
+    """A file is JSON lines if its first character is a brace; checking consumes nothing."""
     found = decompressed(stream(data), "in")
     assert looks_like_json(found) is expected
     assert found.read() == decompressed(stream(data), "in").read()
@@ -284,7 +284,7 @@ def test_json_is_told_by_its_first_character(data: bytes, expected: bool) -> Non
     ],
 )
 def test_a_json_line(line: bytes, values: tuple[str, str]) -> None:
-    """A scalar is its text, a number the one it was written with; what is absent or null is empty."""
+    """A scalar becomes its text, and a number keeps its digits; an absent or null field is empty."""
     assert from_json(line + b"\n") == [SourceRow(1, values)]
 
 
@@ -312,7 +312,7 @@ def test_a_json_line(line: bytes, values: tuple[str, str]) -> None:
     ],
 )
 def test_a_bad_json_line_costs_only_itself(line: bytes, code: str) -> None:
-    """A line that is no object of scalars is refused with its line; blank lines do not count as rows."""
+    """A line that is not an object of scalars is refused with its line; blank lines are not rows."""
     data = b'{"a": 1}\n\n' + line + b'\n \r\n{"a": 2}'
     text = line.decode()
     assert from_json(data) == [
@@ -323,14 +323,14 @@ def test_a_bad_json_line_costs_only_itself(line: bytes, code: str) -> None:
 
 
 def test_the_text_of_a_bad_line_is_kept_as_it_stood() -> None:
-    """Spaces, a NUL and bytes that are no UTF-8 are in the text of a refused line; its end is not."""
+    """The text of a refused line keeps spaces, NULs and invalid bytes, but not the line end."""
     assert from_json(b' {"a": \0 \xff \r\n')[0].values == (' {"a": \udc00 \udcff ',)
     rows = list(from_csv(b'a,b\r\n"x"y\0\xff, 2 \r\n1,2\r\n').rows)
     assert rows[0].values == ('"x"y\udc00\udcff, 2 ',)
 
 
 def test_json_in_utf_16() -> None:
-    """A UTF-16 file is told so."""
+    """A UTF-16 file is refused with a message that says so."""
     with pytest.raises(InputError) as caught:
         from_json('{"a": 1}'.encode("utf-16"))
     assert str(caught.value) == "in.json: the file is UTF-16, not UTF-8. Save it as UTF-8 and send that file."
@@ -338,7 +338,7 @@ def test_json_in_utf_16() -> None:
 
 @given(st.dictionaries(st.sampled_from(("a", "b", "c")), CELLS))
 def test_what_json_writes_is_read_back(record: dict[str, str]) -> None:
-    """Any texts come back as they are, escaped or not; only a NUL has a mark in its place."""
+    """Any texts are read unchanged, escaped or not, except that a NUL becomes a mark."""
     expected = tuple(record.get(field, "").replace("\0", NUL_MARK) for field in ("a", "b"))
     for ascii_only in (True, False):
         line = json.dumps(record, ensure_ascii=ascii_only).encode()
@@ -374,7 +374,7 @@ CIRCLE.append(CIRCLE)
     ],
 )
 def test_a_value_of_a_mapping(value: object, text: str) -> None:
-    """What libraries give as a cell is its text."""
+    """Values as libraries give them become their texts."""
     table = mappings_table([{"a": value, "c": "not asked for"}], ["a", "b"])
     assert table.header == ("a", "b")
     assert list(table.rows) == [SourceRow(1, (text, ""))]
@@ -393,7 +393,7 @@ def test_a_value_of_a_mapping(value: object, text: str) -> None:
     ],
 )
 def test_a_bad_mapping_costs_only_itself(row: object, code: str, text: str) -> None:
-    """What is no mapping of scalars is refused with its number, and its text is kept."""
+    """A record that is not a mapping of scalars is refused with its number and its text."""
     rows: Iterable[object] = [{"a": "1"}, row, {"a": "2"}]
     assert list(mappings_table(rows, ["a"]).rows) == [  # type: ignore[arg-type]
         SourceRow(1, ("1",)),
@@ -403,7 +403,7 @@ def test_a_bad_mapping_costs_only_itself(row: object, code: str, text: str) -> N
 
 
 def test_rows_are_read_one_at_a_time() -> None:
-    """Nothing of a table is read before it is asked for."""
+    """A table is not read before its rows are requested."""
     taken = []
 
     def endless() -> Iterable[dict[str, str]]:
@@ -421,7 +421,7 @@ def test_rows_are_read_one_at_a_time() -> None:
 
 
 def one_by_one(data: bytes, ragged: str) -> list[object]:
-    """The rows of a CSV file of two columns as csv.reader gives them; last, the line of an open quote."""
+    """The rows of a two-column CSV file as csv.reader reads them, and the line of an unclosed quote."""
     text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", "surrogateescape", newline="")
     lines = [line.replace("\0", NUL_MARK) for line in text]
     reader = csv.reader(lines, strict=True)
@@ -462,7 +462,7 @@ TEXTS += ["1,2\n", "1\r\n", "1,2,3\n", '"x"y,2\n', '"x,\n"y"\n', " \n", "x" * 5_
 def test_blocks_are_the_rows_that_come_one_by_one(
     end: str, parts: list[tuple[int, str]], ragged: str
 ) -> None:
-    """Wherever a block ends: each row once, at its line, with its values or its text as it stood."""
+    """Wherever blocks end, each row comes once, with its line and its values or text."""
     data = f"a,b{end}".encode()
     data += "".join(f"1,2{end}" * good + text for good, text in parts).encode()
     found: list[object] = []

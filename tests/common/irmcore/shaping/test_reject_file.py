@@ -59,7 +59,7 @@ def test_the_header() -> None:
     ],
 )
 def test_a_refused_row(reject: Reject, expected: bytes) -> None:
-    """A row stands as JSON in one cell, by name if it has as many values as the header; else its text."""
+    """A row is JSON in one cell: by name if it has as many values as the header, otherwise its text."""
     assert line(reject, HEADER) == expected
 
 
@@ -73,7 +73,7 @@ WITH_BYTES = st.characters(blacklist_categories=("Cs",)) | st.sampled_from("\udc
     st.sampled_from(("user", "=1+1", 'a"b', "a\nb", "")),
 )
 def test_any_row_can_be_read_back(code: str, values: list[str], column: str) -> None:
-    """A line is ASCII of one record, its row cell is JSON of the values and begins no formula."""
+    """A line is one ASCII record whose row cell is JSON of the values and never a formula."""
     written = line(Reject(3, column, code, tuple(values)), HEADER)
     assert written.isascii()
     ((number, where, reason, advice, cell),) = csv.reader(io.StringIO(written.decode(), newline=""))

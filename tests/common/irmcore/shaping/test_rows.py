@@ -1,4 +1,4 @@
-"""Rows: canonical fields, time, key and subject of a row, or the column and the reason of its refusal."""
+"""Rows: fields, time, key and subject of a row, or the column and reason of its refusal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_subject_without_thresholds() -> None:
 
 
 def test_several_thresholds() -> None:
-    """Each threshold is part of the key, at its own place, and none of the subject."""
+    """Each threshold is part of the key, by position, and not of the subject."""
     of = parse(TEXT + "  - {header: more, type: number, role: threshold}\n", "demo.yaml")
     rows = [
         shaped(*ROW[:2], *scores, header=(*HEADER, "more"), of=of)
@@ -73,14 +73,14 @@ def test_several_thresholds() -> None:
     ],
 )
 def test_what_makes_a_row_another(position: int, cell: str, same_key: bool, same_subject: bool) -> None:  # noqa: FBT001
-    """Another spelling is the same row; another threshold is the same subject; all else is another."""
+    """Another spelling is the same row, another threshold the same subject, any other change another row."""
     row, other = shaped(*ROW), shaped(*ROW[:position], cell, *ROW[position + 1 :])
     assert (row.key == other.key) is same_key
     assert (row.subject == other.subject) is same_subject
 
 
 def test_another_job_has_other_keys() -> None:
-    """The same row of another connector has another key and another subject."""
+    """For another connector the same row has another key and subject."""
     row = shaped(*ROW)
     other = shaped(*ROW, of=profile(job="22222222-1111-1111-1111-111111111111"))
     assert (row.fields, row.time) == (other.fields, other.time)
@@ -90,7 +90,7 @@ def test_another_job_has_other_keys() -> None:
 
 @given(st.permutations(range(4)), st.integers(0, 4))
 def test_the_order_of_the_inputs_columns_does_not_matter(order: list[int], extra: int) -> None:
-    """Reordered columns and further ones, which no profile column asks for, give the same row."""
+    """Reordered and additional input columns give the same row."""
     header = [HEADER[i] for i in order]
     values = [ROW[i] for i in order]
     header.insert(extra, "unused")
@@ -106,7 +106,7 @@ WIDE = parse(TEXT + "  - {header: more, type: string}\n  - {header: most, type: 
 def test_two_rows_share_a_key_only_if_they_are_the_same(
     notes: tuple[str, str, str], others: tuple[str, str, str]
 ) -> None:
-    """However texts are split over neighbouring columns, different rows have different keys."""
+    """Different rows have different keys, however their texts are divided among columns."""
     assume(notes != others)
     shaper = Shaper(WIDE, (*HEADER, "more", "most"))
     first, second = shaper.shape((*ROW[:3], *notes)), shaper.shape((*ROW[:3], *others))
@@ -129,7 +129,7 @@ def test_two_rows_share_a_key_only_if_they_are_the_same(
     ],
 )
 def test_a_refused_row(position: int, cell: str, column: str, code: str) -> None:
-    """A refusal names the column by its header, and the reason; it has no value and no cause."""
+    """A refusal has the column's header and the reason, but no value and no cause."""
     with pytest.raises(RowRefused) as caught:
         shaped(*ROW[:position], cell, *ROW[position + 1 :])
     assert (caught.value.column, caught.value.code) == (column, code)
@@ -138,14 +138,14 @@ def test_a_refused_row(position: int, cell: str, column: str, code: str) -> None
 
 
 def test_of_several_refusals_the_first_column_counts() -> None:
-    """A row that several columns refuse names the first of them in the profile's order."""
+    """If several columns refuse a row, the first in the profile's order is named."""
     with pytest.raises(RowRefused) as caught:
         shaped("sarad", "yesterday", "many", "\0")
     assert (caught.value.column, caught.value.code) == ("user", "upn-without-domain")
 
 
 def test_a_refusal_leaves_no_trace() -> None:
-    """The row after a refused one is shaped as if that had never come."""
+    """A refused row does not affect the next one."""
     shaper = Shaper(profile(), HEADER)
     with pytest.raises(RowRefused):
         shaper.shape(("sarad", *ROW[1:]))
@@ -153,7 +153,7 @@ def test_a_refusal_leaves_no_trace() -> None:
 
 
 def test_a_header_that_lacks_a_field() -> None:
-    """A missing field is named, with the header's nearest name, before any row is read."""
+    """A missing field is named, with the most similar one in the header, before any row is read."""
     text = TEXT.replace("{header: note, type: string}", "{header: note, field: remark, type: string}")
     with pytest.raises(InputError) as caught:
         Shaper(parse(text, "demo.yaml"), ("user", "tyme", "score", "remarks"), name="in.csv")
@@ -176,7 +176,7 @@ def test_a_field_may_feed_two_columns() -> None:
 
 
 def test_the_time_is_read_in_the_profiles_zone() -> None:
-    """A time without offset is of the profile's zone."""
+    """A time without offset is in the profile's zone."""
     row = shaped(ROW[0], "2023-04-24 07:52:56.962686", *ROW[2:], of=profile("input: {zone: Europe/Berlin}\n"))
     assert row == shaped(*ROW)
 

@@ -1,4 +1,4 @@
-"""Spreading: where a row's time goes, and that no other row has a say in it."""
+"""Spreading: the times that a row may take, independent of all other rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEY = bytes.fromhex("00112233445566008899aabbccddeeff0000000000000077")
     ],
 )
 def test_the_places_of_a_row(time: int, key: bytes, step: int, first_candidates: list[int]) -> None:
-    """The places of these rows never change: a row that was sent is found at its place again."""
+    """The candidate times of a row never change, so a row that was sent has the same time again."""
     assert list(islice(candidate_times(time, key, step), len(first_candidates))) == first_candidates
 
 
@@ -48,7 +48,7 @@ KEYS = st.binary(min_size=24, max_size=24)
 
 @given(TIMES, KEYS, st.sampled_from(sorted(WINDOWS)))
 def test_a_place_is_in_the_rows_own_window(time: int, key: bytes, step: int) -> None:
-    """Each place is a whole step within the row's own window, and so within its UTC day."""
+    """Each candidate is a whole step within the row's window, and so within its UTC day."""
     for place in islice(candidate_times(time, key, step), 50):
         assert place // WINDOWS[step] == time // WINDOWS[step]
         assert place // DAY == time // DAY
@@ -57,19 +57,19 @@ def test_a_place_is_in_the_rows_own_window(time: int, key: bytes, step: int) -> 
 
 @given(TIMES, KEYS, st.sampled_from((1_000, 1_000_000)))
 def test_the_places_are_all_there_are(time: int, key: bytes, step: int) -> None:
-    """The places are distinct, and as many as the window has steps."""
+    """The candidates are distinct, one for each step of the window."""
     found = list(candidate_times(time, key, step))
     assert len(found) == len(set(found)) == WINDOWS[step] // step
 
 
 @given(TIMES, st.integers(0, 999_999), KEYS)
 def test_where_in_the_second_a_row_stood_does_not_matter(time: int, later: int, key: bytes) -> None:
-    """The key alone says where in its window a row goes."""
+    """Only the key decides the time within the window."""
     second = time - time % 1_000_000
     assert next(candidate_times(second, key, 1)) == next(candidate_times(second + later, key, 1))
 
 
 def test_a_row_tries_every_microsecond_of_its_second() -> None:
-    """All microseconds of a second can be taken before the places of a row end."""
+    """A row's candidates include every microsecond of its second."""
     found = list(candidate_times(TIME, KEY, 1))
     assert sorted(found) == list(range(1_682_315_576_000_000, 1_682_315_577_000_000))

@@ -1,4 +1,4 @@
-"""Text: kept exactly, or the reason why it is refused; and what is only counted."""
+"""Text: unchanged, or refused with a reason; and hazards, which are only reported."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from irmcore.shaping.text import HAZARDS, canonical, hazards
     ],
 )
 def test_a_text_is_kept(text: str) -> None:
-    """What passes is the very same text: not trimmed, not normalised, not escaped."""
+    """Text that passes is unchanged: not trimmed, normalized or escaped."""
     assert canonical(text) is text
 
 
@@ -101,13 +101,13 @@ def test_a_text_that_is_refused(text: str, expected: str) -> None:
     ],
 )
 def test_the_hazards_of_a_text(text: str, expected: tuple[str, ...]) -> None:
-    """What may deceive a reader or be run by a spreadsheet is named."""
+    """Text that may mislead a reader or be run by a spreadsheet is named."""
     assert hazards(text) == expected
 
 
 @given(st.text(st.characters()) | st.text("ab\0\t\n\r\x1f\x7f\x85\udc00\udcff\u202e\u200b="))
 def test_any_text_is_kept_or_refused(text: str) -> None:
-    """What passes is the same, can be written as UTF-8 and has no separator of the row key."""
+    """Text that passes is unchanged, valid UTF-8, and has no separator of the row key."""
     assert set(hazards(text)) <= set(HAZARDS)
     try:
         kept = canonical(text)

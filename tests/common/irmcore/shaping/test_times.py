@@ -1,4 +1,4 @@
-"""Times: each form and its canonical text, or the reason why it is refused."""
+"""Times: each form and its canonical text, or the reason for a refusal."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ NEW_YORK = zone_named("America/New_York")
     ],
 )
 def test_a_time_with_its_offset(text: str, expected: str) -> None:
-    """A time that says where it stands needs no zone, and a zone does not change it."""
+    """A time with an offset needs no zone, and a zone does not change it."""
     assert canonical(parse(text, zone=None)) == expected
     assert canonical(parse(text, zone=NEW_YORK)) == expected
 
@@ -107,7 +107,7 @@ def test_a_time_with_its_offset(text: str, expected: str) -> None:
     ],
 )
 def test_a_form_that_the_profile_names(text: str, form: str, expected: str) -> None:
-    """A named form is read as that form alone."""
+    """A named form accepts only that form."""
     assert canonical(parse(text, zone=None, form=form)) == expected
 
 
@@ -245,7 +245,7 @@ def test_a_local_time_in_its_zone(text: str, zone: str, expected: str) -> None:
     ],
 )
 def test_a_time_that_is_refused(text: str, expected: str) -> None:
-    """What may be read in two ways or in none is refused with the reason that helps most."""
+    """Ambiguous and unreadable times are refused with the most helpful reason."""
     assert refusal(text) == expected
 
 
@@ -295,19 +295,19 @@ def test_a_value_that_is_not_of_the_named_form(text: str, form: str, expected: s
     ],
 )
 def test_a_local_time_that_did_not_happen_exactly_once(text: str, zone: str, expected: str) -> None:
-    """A local time which the zone skipped, repeated or puts out of range is refused."""
+    """A local time that the zone skipped, repeated or puts out of range is refused."""
     assert refusal(text, zone=zone_named(zone)) == expected
 
 
 @pytest.mark.parametrize("form", ["", "AUTO", "iso", "strptime"])
 def test_an_unknown_form_is_an_error_of_the_caller(form: str) -> None:
-    """A form outside FORMS is no refusal of the row."""
+    """An unknown form is a programming error, not a refused row."""
     with pytest.raises(ValueError, match="form must be one of auto, iso8601, epoch, epoch_ms"):
         parse("2023-04-24T05:52:56Z", zone=None, form=form)
 
 
 def test_utc_needs_no_time_zone_data() -> None:
-    """UTC is the one zone that is there on any machine."""
+    """UTC is available on any machine."""
     assert zone_named("UTC") is timezone.utc
 
 
@@ -316,7 +316,7 @@ def test_utc_needs_no_time_zone_data() -> None:
     ["", "Berlin", "Europe/Atlantis", "Europe", "../etc/passwd", "/etc/hostname", "a\0b", "\udcff"],
 )
 def test_an_unknown_zone_is_a_lookup_error(name: str) -> None:
-    """A name that is no zone, whatever is wrong with it, gives one clear message."""
+    """Any name that is not a zone gives the same clear message."""
     with pytest.raises(LookupError, match="is not a known IANA time zone") as caught:
         zone_named(name)
     assert type(caught.value) is LookupError
@@ -334,14 +334,14 @@ def test_the_canonical_text_reads_back(microseconds: int) -> None:
 
 @given(st.integers(10**8, 10**11 - 1), st.text("0123456789", max_size=9))
 def test_epoch_seconds_are_exact(seconds: int, fraction: str) -> None:
-    """Epoch seconds keep each microsecond digit and lose each later one."""
+    """Epoch seconds keep the digits of microseconds and lose later ones."""
     text = f"{seconds}.{fraction}" if fraction else str(seconds)
     expected = seconds * 10**6 + int((fraction + "000000")[:6])
     assert parse(text, zone=None) == parse(text, zone=None, form="epoch") == expected
 
 
 def digits(length: int, largest: int) -> st.SearchStrategy[str]:
-    """Numbers from zero to the largest, written with so many digits."""
+    """Numbers from zero to the largest, written with this many digits."""
     return st.integers(0, largest).map(lambda number: f"{number:0{length}d}")
 
 
@@ -369,7 +369,7 @@ ISO_TEXTS = st.builds(
 
 @given(ISO_TEXTS)
 def test_agrees_with_datetime(text: str) -> None:
-    """What datetime reads as well is the same moment."""
+    """Times that datetime can read too are the same moment."""
     try:
         ours = parse(text, zone=timezone.utc, form="iso8601")
         theirs = datetime.fromisoformat(text)
@@ -382,7 +382,7 @@ def test_agrees_with_datetime(text: str) -> None:
 
 @given(st.integers(10**6, 4_000_000_000), st.sampled_from([BERLIN, NEW_YORK]))
 def test_a_wall_clock_gives_its_moment_or_is_ambiguous(seconds: int, zone: tzinfo) -> None:
-    """What a clock in the zone showed is read as the moment, unless it showed it twice."""
+    """A local time is read as its moment, unless it occurred twice."""
     wall = datetime.fromtimestamp(seconds, tz=zone)
     text = wall.replace(tzinfo=None).isoformat()
     again = wall.replace(fold=1 - wall.fold)
@@ -398,7 +398,7 @@ def test_a_wall_clock_gives_its_moment_or_is_ambiguous(seconds: int, zone: tzinf
     st.sampled_from(FORMS),
 )
 def test_any_text_is_a_time_or_refused(text: str, zone: tzinfo | None, form: str) -> None:
-    """No text ends in anything but a time in the range or a known reason."""
+    """Any text gives a time in range or a known reason."""
     try:
         assert 0 <= parse(text, zone=zone, form=form) < END
     except Refused as refused:

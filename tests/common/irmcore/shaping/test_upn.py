@@ -1,4 +1,4 @@
-"""User principal names: their one spelling, or the reason why they are refused."""
+"""User principal names: their canonical spelling, or the reason for a refusal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from irmcore.shaping.upn import canonical
     ],
 )
 def test_a_user_principal_name(text: str, expected: str) -> None:
-    """Two spellings that Entra takes for one user come out as one."""
+    """Spellings that Entra treats as one user become the same."""
     assert canonical(text) == expected
 
 
@@ -99,7 +99,7 @@ def test_a_user_principal_name(text: str, expected: str) -> None:
     ],
 )
 def test_a_name_that_is_refused(text: str, expected: str) -> None:
-    """What is no user principal name is refused with the reason that helps most."""
+    """Text that is not a user principal name is refused with the most helpful reason."""
     with pytest.raises(Refused) as caught:
         canonical(text)
     assert caught.value.code == expected
@@ -111,7 +111,7 @@ def test_a_name_that_is_refused(text: str, expected: str) -> None:
     | st.text("aZ9.@-_ \\#\u0130\u212a")
 )
 def test_any_text_is_a_name_or_refused(text: str) -> None:
-    """A name that passes is ASCII in lower case, short enough and stays as it is."""
+    """A result is ASCII in lower case, short enough, and stable."""
     try:
         name = canonical(text)
     except Refused as refused:

@@ -489,7 +489,7 @@ def test_the_manifest_of_a_batch(outbox: Outbox) -> None:
     assert done.run.startswith("20260202T024000Z-")
 
 
-def test_progress_is_told(outbox: Outbox) -> None:
+def test_progress_is_reported(outbox: Outbox) -> None:
     """While rows are read, progress is reported every 2,000 rows."""
     told: list[int] = []
     text = HEADER + "".join(f"u{number}@contoso.com,{MONDAY},1,\r\n" for number in range(4_001))

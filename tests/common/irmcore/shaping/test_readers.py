@@ -212,7 +212,7 @@ PACKED = gzip.compress(b"a,b\n1,2\n", mtime=0)
         (PACKED + b"\0\0", b"a,b\n1,2\n"),
     ],
 )
-def test_gzip_is_told_by_its_first_bytes(data: bytes, unpacked: bytes) -> None:
+def test_gzip_is_recognized_by_its_first_bytes(data: bytes, unpacked: bytes) -> None:
     """All members of a gzip file are decompressed; other files are passed on."""
     assert decompressed(stream(data), "in.gz").read() == unpacked
 
@@ -250,7 +250,7 @@ def test_a_damaged_gzip_file(data: bytes) -> None:
         (b"", False),
     ],
 )
-def test_json_is_told_by_its_first_character(data: bytes, expected: bool) -> None:  # noqa: FBT001
+def test_json_is_recognized_by_its_first_character(data: bytes, expected: bool) -> None:  # noqa: FBT001
     """A file is JSON lines if its first character is a brace; checking consumes nothing."""
     found = decompressed(stream(data), "in")
     assert looks_like_json(found) is expected

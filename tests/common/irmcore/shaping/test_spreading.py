@@ -29,7 +29,7 @@ KEY = bytes.fromhex("00112233445566008899aabbccddeeff0000000000000077")
         (0, b"\xff" * 24, 1_000_000, [30_000_000, 31_000_000]),
     ],
 )
-def test_the_places_of_a_row(time: int, key: bytes, step: int, first_candidates: list[int]) -> None:
+def test_the_candidate_times_of_a_row(time: int, key: bytes, step: int, first_candidates: list[int]) -> None:
     """The candidate times of a row never change, so a row that was sent has the same time again."""
     assert list(islice(candidate_times(time, key, step), len(first_candidates))) == first_candidates
 
@@ -47,7 +47,7 @@ KEYS = st.binary(min_size=24, max_size=24)
 
 
 @given(TIMES, KEYS, st.sampled_from(sorted(WINDOWS)))
-def test_a_place_is_in_the_rows_own_window(time: int, key: bytes, step: int) -> None:
+def test_a_candidate_is_in_the_rows_window(time: int, key: bytes, step: int) -> None:
     """Each candidate is a whole step within the row's window, and so within its UTC day."""
     for place in islice(candidate_times(time, key, step), 50):
         assert place // WINDOWS[step] == time // WINDOWS[step]
@@ -56,7 +56,7 @@ def test_a_place_is_in_the_rows_own_window(time: int, key: bytes, step: int) -> 
 
 
 @given(TIMES, KEYS, st.sampled_from((1_000, 1_000_000)))
-def test_the_places_are_all_there_are(time: int, key: bytes, step: int) -> None:
+def test_every_time_of_the_window_is_a_candidate(time: int, key: bytes, step: int) -> None:
     """The candidates are distinct, one for each step of the window."""
     found = list(candidate_times(time, key, step))
     assert len(found) == len(set(found)) == WINDOWS[step] // step

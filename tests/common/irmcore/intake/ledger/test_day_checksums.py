@@ -28,7 +28,7 @@ def test_counts_come_back(counts: dict[int, DayChecksum]) -> None:
     assert decode(encode(counts)) == counts
 
 
-def test_every_flip_and_every_cut_is_noticed() -> None:
+def test_every_flip_and_every_cut_is_detected() -> None:
     """No bit can change and no byte can go without being noticed."""
     data = encode(COUNTS)
     for bit in range(len(data) * 8):

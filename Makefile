@@ -35,8 +35,8 @@ lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/mypy
 	@$(BIN)/python bundle.py --types
 
-kql: $(VENV)/.kql ## check all KQL with Microsoft's parser and the house's rules
-	@$(BIN)/python -m irmsentinel.cli.check --modules $(VENV)/kql
+kql: $(VENV)/.kql ## check all KQL, or FILE=path, with Microsoft's parser and the house rules
+	@$(BIN)/irmexport sentinel check $(FILE)
 
 docs: $(VENV)/.dev ## write the pages of docs/ that are made from the code
 	@$(BIN)/python docs/write.py

@@ -1,1 +1,1 @@
-"""The `irmexport` command line: asks, shows and explains; what is shaped and sent is decided in irmcore."""
+"""The `irmexport` command line. It reads options and prints results; irmcore shapes and delivers."""

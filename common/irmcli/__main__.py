@@ -1,4 +1,4 @@
-"""`python -m irmcli` is `irmexport`."""
+"""Run `irmexport` as `python -m irmcli`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exit codes of `irmexport`, as its help and docs state them."""
+"""The exit codes of `irmexport`, as its help documents them."""
 
 from __future__ import annotations
 
@@ -29,38 +29,48 @@ def code_of(error: IrmError) -> int:
     return ROWS_REFUSED if isinstance(error, TooManyRefused) else FAILED
 
 
-def worst(codes: Iterable[int]) -> int:
-    """The code of several outcomes together: a person being needed outweighs all."""
-    order = (DONE, ROWS_REFUSED, FAILED, CONFIGURATION, NEEDS_PERSON)
-    return max(codes, key=order.index, default=DONE)
-
-
-def disk_trouble(error: OSError) -> IrmError:
-    """An error of the file system that no other rule explains, in our words."""
-    return OutboxFull(
-        f"the file system answered with an error ({error.strerror or type(error).__name__})",
-        where=str(error.filename) if error.filename else None,
-        next_step="Look at the disk (space, rights, health), then run this again: what was accepted is kept.",
-    )
-
-
-def fault(error: Exception) -> IrmError:
-    """An error that nobody foresaw: its type and where it came from, never its text."""
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
-    return IrmError(
-        f"this is a fault of irmexport ({type(error).__name__} at {places})",
-        next_step="What was accepted is kept. Please report this line, with `irmexport --version`.",
-    )
+def code_of_rows(refused: int) -> int:
+    """The exit code of an accepted input in which ``refused`` rows were refused."""
+    return ROWS_REFUSED if refused else DONE
 
 
 def code_of_drain(report: Report, *, paused: bool) -> int:
-    """The exit code of a delivery: 4 if a person is needed, 1 if something waits for another try.
+    """The exit code of a delivery: 4 if something needs attention, 1 if something is queued for a retry.
 
-    A credential that cannot be read is a matter of configuration: 2.
+    A credential that cannot be read is a configuration error: 2.
     """
     if report.trouble == "credential":
         return CONFIGURATION
     if paused or report.held or report.dead or report.quarantined:
         return NEEDS_PERSON
     return FAILED if report.queued else DONE
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of several results: "needs attention" takes precedence over every other."""
+    order = (DONE, ROWS_REFUSED, FAILED, CONFIGURATION, NEEDS_PERSON)
+    return max(codes, key=order.index, default=DONE)
+
+
+def file_system_error(error: OSError) -> IrmError:
+    """The IrmError of a file system error that no other rule handles."""
+    return OutboxFull(
+        f"the file system reported an error ({error.strerror or type(error).__name__})",
+        where=str(error.filename) if error.filename else None,
+        next_step="Check the disk (space, permissions, health), then try again. Accepted rows are kept.",
+    )
+
+
+def known_error(error: IrmError | OSError) -> IrmError:
+    """``error`` as an IrmError."""
+    return error if isinstance(error, IrmError) else file_system_error(error)
+
+
+def internal_error(error: Exception) -> IrmError:
+    """The IrmError of a bug: its type and where it was raised, without its text."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    trace = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    return IrmError(
+        f"this is a bug in irmexport ({type(error).__name__} at {trace})",
+        next_step="Accepted rows are kept. Please report this line and the output of `irmexport --version`.",
+    )

@@ -1,4 +1,4 @@
-"""The frame of an HTML page that is one file: it loads nothing and runs nothing, whatever its texts hold."""
+"""The frame of a self-contained HTML page that loads no resource and runs no script, whatever its text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def document(title: str, style: str, body: str) -> str:
-    """The page; ``body`` and ``style`` are markup already, ``title`` is text."""
+    """The page. ``title`` is text and is escaped; ``style`` and ``body`` are markup."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'

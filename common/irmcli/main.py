@@ -1,4 +1,4 @@
-"""`irmexport`: the list of subcommands, the common options, and errors as exit codes."""
+"""`irmexport`: the list of subcommands, the common options, and the exit code of each error."""
 
 from __future__ import annotations
 
@@ -10,49 +10,48 @@ import click
 from irmcore import __version__
 from irmcore.errors import IrmError
 
-from irmcli import plugins
-from irmcli.exit_codes import FAILED, code_of, disk_trouble, fault
+from irmcli.exit_codes import FAILED, code_of, file_system_error, internal_error
 from irmcli.output import Output
 from irmcli.settings import Settings
 
-#: name → module under irmcli.commands, in the order of a first use. A module is imported when it runs.
+#: Subcommand → the module that has it as ``command``, in the order of first use. Only the one that runs
+#: is imported.
 COMMANDS = {
-    "profile": "profile",
-    "wizard": "wizard",
-    "credential": "credential",
-    "check": "check",
-    "send": "send",
-    "watch": "watch",
-    "drain": "drain",
-    "status": "status",
-    "show": "show",
-    "reconcile": "reconcile",
-    "resolve": "resolve",
-    "requeue": "requeue",
-    "resume": "resume",
-    "export-rejects": "export_rejects",
-    "audit": "audit",
-    "report": "report",
-    "doctor": "doctor",
-    "clean-up": "clean_up",
-    "schedule": "schedule",
-    "emulator": "emulator",
-    "demo": "demo",
+    "profile": "irmcli.commands.profile",
+    "wizard": "irmcli.commands.wizard",
+    "credential": "irmcli.commands.credential",
+    "check": "irmcli.commands.check",
+    "send": "irmcli.commands.send",
+    "watch": "irmcli.commands.watch",
+    "drain": "irmcli.commands.drain",
+    "status": "irmcli.commands.status",
+    "show": "irmcli.commands.show",
+    "reconcile": "irmcli.commands.reconcile",
+    "resolve": "irmcli.commands.resolve",
+    "requeue": "irmcli.commands.requeue",
+    "resume": "irmcli.commands.resume",
+    "export-rejects": "irmcli.commands.export_rejects",
+    "audit": "irmcli.commands.audit",
+    "report": "irmcli.commands.report",
+    "doctor": "irmcli.commands.doctor",
+    "clean-up": "irmcli.commands.clean_up",
+    "schedule": "irmcli.commands.schedule",
+    "emulator": "irmcli.commands.emulator",
+    "demo": "irmcli.commands.demo",
+    "sentinel": "irmsentinel.cli.sentinel",
 }
 
 
 class Commands(click.Group):
-    """The subcommands, each imported only when it is asked for."""
+    """The subcommands, each imported when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS, *(point.name for point in plugins.points(plugins.COMMANDS))]
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in COMMANDS:
-            return with_json(import_module(f"irmcli.commands.{COMMANDS[cmd_name]}").command)
-        for point in plugins.points(plugins.COMMANDS).select(name=cmd_name):
-            return with_json(point.load())
-        return None
+        if cmd_name not in COMMANDS:
+            return None
+        return with_json(import_module(COMMANDS[cmd_name]).command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -72,21 +71,21 @@ class Commands(click.Group):
             Output.of(ctx).error(error)
             ctx.exit(code_of(error))
         except BrokenPipeError:
-            # Whoever read our output has enough of it (`| head`): no error of ours.
+            # The reader closed the pipe (`| head`). Python would print an error of its own at exit.
             sys.stderr.close()
             ctx.exit(FAILED)
         except OSError as error:
-            Output.of(ctx).error(disk_trouble(error))
+            Output.of(ctx).error(file_system_error(error))
             ctx.exit(FAILED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception as error:  # noqa: BLE001 - told without its text, which may quote a row
-            Output.of(ctx).error(fault(error))
+        except Exception as error:  # noqa: BLE001 - reported without its text, which may quote a row
+            Output.of(ctx).error(internal_error(error))
             ctx.exit(FAILED)
 
 
 def with_json(command: click.Command) -> click.Command:
-    """``command`` with a --json of its own, so that it may stand behind the subcommand too."""
+    """Add ``--json`` to ``command``, so that the option also works after the subcommand."""
 
     def turn_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         if value:
@@ -108,29 +107,21 @@ def with_json(command: click.Command) -> click.Command:
     return command
 
 
-def _host(ctx: click.Context) -> Any:
-    """What a command from outside needs of us, for when it asks: --help does not load it."""
-    from irmcli.session.connector_session import Ways
-
-    return Ways(Output.of(ctx), Settings.of(ctx))
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="irmexport")
 @click.option(
     "--outbox",
     envvar="IRMEXPORT_OUTBOX",
     type=click.Path(file_okay=False),
-    help="Where batches are kept until they have a receipt.  [IRMEXPORT_OUTBOX]",
+    help="Directory that stores batches until the service confirms them.  [IRMEXPORT_OUTBOX]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 @click.pass_context
 def main(ctx: click.Context, outbox: str | None, as_json: bool) -> None:
     """Send detections to Microsoft Purview Insider Risk Management.
 
-    Exit codes: 0 done, 1 failed or waiting for another try, 2 usage or configuration, 3 rows refused,
-    4 held, paused or given up: a person is needed.
+    Exit codes: 0 success, 1 failed or queued for a retry, 2 usage or configuration error, 3 rows refused,
+    4 a batch or a paused connector needs attention.
     """
     ctx.obj = Output(as_json=as_json)
     ctx.meta["irmexport.settings"] = Settings.read(outbox)
-    ctx.meta["irmexport.host"] = _host

@@ -1,4 +1,4 @@
-"""Options that several subcommands share."""
+"""Options and arguments that several subcommands share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ profile: Decorator = click.option(
     "--profile",
     "profile_name",
     required=True,
-    help="A profile: a path, or the name of one of your own or a shipped one.",
+    help="Profile: a path, or the name of one of your own or a shipped one.",
 )
 form: Decorator = click.option(
     "--format",
@@ -24,23 +24,26 @@ form: Decorator = click.option(
     type=click.Choice(FORMATS),
     default="auto",
     show_default=True,
-    help="How FILE is written; auto looks at its first character.",
+    help="Format of FILE; auto decides by its first character.",
 )
 emulator: Decorator = click.option(
     "--emulator",
     "emulator_dir",
     type=click.Path(file_okay=False),
-    help="Send to the local stand-in that runs with this directory, instead of Microsoft.",
+    help="Send to the local emulator that runs with this directory, instead of to Microsoft.",
 )
 file: Decorator = click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
 
 
 def _not_empty(ctx: click.Context, param: click.Parameter, value: str) -> str:
     if not value.strip():
-        raise click.BadParameter("say how you know: it stands in the audit")
+        raise click.BadParameter("give a reason: the audit log records it")
     return value
 
 
 why: Decorator = click.option(
-    "--why", required=True, callback=_not_empty, help="For the audit: how you know, or what was put right."
+    "--why",
+    required=True,
+    callback=_not_empty,
+    help="Reason for the audit log: how you know, or what you fixed.",
 )

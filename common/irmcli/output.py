@@ -1,7 +1,7 @@
-"""How the command line speaks: tables and colour on a terminal, plain lines elsewhere, or one JSON document.
+"""What a command prints: tables and colour on a terminal, plain lines elsewhere, or one JSON document.
 
-Texts that come from outside (file names, a service's reply) are shown without control characters.
-Messages go to standard error, results to standard output.
+Results go to standard output, messages to standard error. Control characters in text from outside
+(file names, a service's reply) are escaped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def clean(value: object) -> str:
-    """``value`` as text of printable characters; what would move a terminal's cursor is escaped."""
+    """``value`` as printable text; every other character is escaped."""
     text = str(value)
     if text.isprintable():
         return text
@@ -35,7 +35,7 @@ def count(number: int, noun: str) -> str:
 
 
 def _is_terminal() -> bool:
-    """Whether a person reads the output; a daemon may have closed it."""
+    """Whether standard output is a terminal; False if it is closed, as in a daemon."""
     if os.environ.get("FORCE_COLOR"):
         return True
     try:
@@ -58,11 +58,12 @@ class Output:
 
     @staticmethod
     def of(ctx: click.Context) -> Output:
+        """The output of the running command."""
         output: Output = ctx.obj
         return output
 
     def line(self, text: str = "", style: str = "") -> None:
-        """A line of the result; none in JSON mode."""
+        """Print a line of the result; nothing in JSON mode."""
         if self.as_json:
             return
         if (terminal := self._terminal) is not None:
@@ -71,7 +72,7 @@ class Output:
             self._try(lambda: click.echo(clean(text)))
 
     def _try(self, write: Callable[[], object]) -> None:
-        """Write, unless the reader has gone or its disk is full: that must not stop a delivery."""
+        """Write, and ignore a closed pipe or a full disk: neither may stop a delivery."""
         if self._broken:
             return
         try:
@@ -80,17 +81,17 @@ class Output:
                 sys.stdout.flush()
         except OSError:
             self._broken = True
-            # What Python still has in its buffer must not fail again at the end.
+            # Python flushes its buffer again at exit, which must not fail a second time.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def raw(self, data: bytes) -> None:
-        """Bytes as they are, for files and pipes."""
+        """Write bytes unchanged, for files and pipes."""
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """A table; columns whose cells are all numbers stand to the right."""
+        """Print a table, with numbers right-aligned; nothing if there are no rows, or in JSON mode."""
         if self.as_json or not rows:
             return
         cells = [[clean(cell) for cell in row] for row in rows]
@@ -108,30 +109,35 @@ class Output:
             self.line("  " + "  ".join(padded).rstrip())
 
     def document(self, document: Mapping[str, Any] | Sequence[Any]) -> None:
-        """The JSON document; nothing in text mode."""
+        """Print the JSON document; nothing in text mode."""
         if self.as_json:
             text = json.dumps(document, indent=2, sort_keys=True, default=str)
             self._try(lambda: click.echo(text))
 
     def warn(self, text: str) -> None:
-        """A message that is not part of the result."""
+        """Print a warning to standard error."""
         click.echo(click.style("warning: ", fg="yellow") + clean(text), err=True)
 
     def error(self, error: IrmError) -> None:
-        """What happened, where, and the next step."""
+        """Print what happened, where, and the next step; in JSON mode, the error as the document."""
         if self.as_json:
             document = {"error": error.what, "where": error.where, "next_step": error.next_step}
             self.document({**document, "kind": type(error).__name__})
             return
-        place = f"{clean(error.where)}: " if error.where else ""
-        click.echo(click.style("error: ", fg="red") + place + clean(error.what) + ".", err=True)
+        where = f"{clean(error.where)}: " if error.where else ""
+        click.echo(click.style("error: ", fg="red") + where + clean(error.what) + ".", err=True)
         click.echo(f"  {clean(error.next_step)}", err=True)
+
+    def partial_error(self, error: IrmError) -> None:
+        """Print an error that does not end the command; nothing in JSON mode, where it is in the document."""
+        if not self.as_json:
+            self.error(error)
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int], None] | None]:
-        """A counter of rows on a terminal; nothing elsewhere."""
+        """Show a row counter inside the block on a terminal; yields None elsewhere."""
         if self._terminal is None:
             yield None
             return
-        with self._terminal.progress(what) as told:
-            yield told
+        with self._terminal.progress(what) as update:
+            yield update

@@ -1,4 +1,4 @@
-"""What the command line takes from its surroundings, read once: directories, environment, who runs it."""
+"""The settings of a command: directories, environment and user, read once when it starts."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ from irmcore.http.credentials import Credential
 from irmcore.outbox import Origin, Outbox
 from irmcore.profile import CredentialRef, Profile
 
-from irmcli import credential_stores as safes
-from irmcli import plugins
-from irmcli.credential_stores import expiry
+from irmcli.credential_stores import READERS, expiry
+from irmcli.extras import sentinel_extra
+
+#: The kind of the collector's destination, as an outbox names it (irmsentinel.azure.ingestion).
+_LOG_ANALYTICS = "azure-monitor-ingestion"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The outbox, the folders of the user's configuration and of their own profiles, and the environment."""
+    """The outbox, the directories of the user's configuration and profiles, and the environment variables."""
 
     outbox: Path
     configuration: Path
@@ -39,6 +41,7 @@ class Settings:
 
     @staticmethod
     def read(outbox: str | None) -> Settings:
+        """The settings of this process. ``outbox`` is the `--outbox` option."""
         environment = dict(os.environ)
         state = platformdirs.user_state_path("irmexport")
         configuration = platformdirs.user_config_path("irmexport")
@@ -51,66 +54,69 @@ class Settings:
 
     @staticmethod
     def of(ctx: click.Context) -> Settings:
+        """The settings of the running command."""
         settings: Settings = ctx.meta["irmexport.settings"]
         return settings
 
     def outbox_ready(self) -> str:
-        """The outbox directory, made with mode 0700 if need be. Raises ConfigurationError."""
+        """The outbox directory, created with mode 0700 if it is missing. Raises ConfigurationError."""
         try:
             make_dirs(system_disk(), str(self.outbox.absolute()))
             mode = self.outbox.stat().st_mode
         except OSError as error:
             raise ConfigurationError(
-                f"the outbox directory cannot be made ({error.strerror})",
+                f"the outbox directory cannot be created ({error.strerror})",
                 where=str(self.outbox),
-                next_step="Give another one with --outbox, or the rights to make this one.",
+                next_step="Choose another one with --outbox, or give this user the permission to create it.",
             ) from None
         if os.name == "posix" and mode & 0o077:
             raise ConfigurationError(
-                f"the outbox directory may be read by others (mode {mode & 0o777:04o})",
+                f"other users can read the outbox directory (mode {mode & 0o777:04o})",
                 where=str(self.outbox),
-                next_step=f"It holds data about people: chmod 700 {self.outbox}",
+                next_step=f"It holds personal data. Run: chmod 700 {self.outbox}",
             )
         return str(self.outbox.absolute())
 
     def service(self, connection: Connection, *, warn: Callable[[str], None] | None = None) -> Service:
-        """How a connection's batches are sent; the secret is read when a token is first needed.
+        """The service that sends a connection's batches.
 
-        ``warn`` is told then if the secret ends soon. Raises ConfigurationError.
+        The credential is read when a token is first needed; ``warn`` is called then if it expires soon.
+        Raises ConfigurationError.
         """
 
         def secret() -> Credential:
             found = self.credential(connection.connector.credential)
-            said = expiry.warning(found, time.time())
-            if warn is not None and said is not None:
-                warn(said)
+            warning = expiry.warning(found, time.time())
+            if warn is not None and warning is not None:
+                warn(warning)
             return found
 
         return connections.service(connection, secret)
 
-    def credential(self, place: CredentialRef) -> Credential:
-        """What is at the place that a profile names. Raises CredentialError."""
-        return credentials.read(place.kind, place.name, self.environment, safes.READERS)
+    def credential(self, reference: CredentialRef) -> Credential:
+        """The credential that a profile refers to. Raises CredentialError."""
+        return credentials.read(reference.kind, reference.name, self.environment, READERS)
 
     def service_of(self, outbox: Outbox, *, warn: Callable[[str], None] | None = None) -> Service:
-        """How an outbox is sent, whatever kind of destination it has; ``warn`` as for `service`.
+        """The service that sends an outbox's batches, for any kind of destination; ``warn`` as in `service`.
 
         Raises ConfigurationError, DamageError.
         """
         kind = connections.kind_of(outbox)
         if kind == connections.KIND:
             return self.service(connections.load(outbox), warn=warn)
-        for point in plugins.points(plugins.DESTINATIONS).select(name=kind):
-            made: Service = point.load()(outbox, self.credential)
-            return made
+        if kind == _LOG_ANALYTICS:
+            with sentinel_extra():
+                from irmsentinel.azure.ingestion import service_of
+            return service_of(outbox, self.credential)
         raise ConfigurationError(
-            f"this installation knows no destination `{kind}`",
+            f"this version of irmexport has no destination `{kind}`",
             where=outbox.path,
-            next_step="Install what handed these batches over: pip install 'irmexport[sentinel]'",
+            next_step="Send this outbox with the version that created it.",
         )
 
     def profile(self, name: str) -> Profile:
-        """The profile at a path, of the user's own directory, or shipped. Raises ProfileError."""
+        """The profile at a path, in the user's profile directory, or shipped. Raises ProfileError."""
         if name.endswith((".yaml", ".yml")) or os.sep in name:
             return profiles.read(name)
         own = self.profiles / f"{name}.yaml"
@@ -125,7 +131,7 @@ class Settings:
         )
 
     def origin(self, details: Mapping[str, str]) -> Origin:
-        """Who runs this command, for the audit record."""
+        """The user and host that run this command, for the audit log."""
         try:
             user = getpass.getuser()
         except (KeyError, OSError):

@@ -1,4 +1,4 @@
-"""A person's terminal: colour, drawn tables, a counter of rows. Loaded only where there is one (40 ms)."""
+"""Output on a terminal: colour, drawn tables, a row counter. Imported only there: rich takes 40 ms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.text import Text
 
 
 class Terminal:
-    """Standard output, where a person reads it; what it is given is printable already."""
+    """Standard output on a terminal. Every text it gets is printable already."""
 
     def __init__(self) -> None:
         self._lines = Console(highlight=False, soft_wrap=True)
@@ -23,7 +23,7 @@ class Terminal:
     def table(
         self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]
     ) -> None:
-        """A table; ``right``: which columns stand to the right."""
+        """Draw a table. ``right`` says which columns are right-aligned."""
         table = Table(title=Text(title, style="bold"), title_justify="left")
         for name, to_right in zip(columns, right, strict=True):
             table.add_column(name, justify="right" if to_right else "left", overflow="fold")
@@ -33,13 +33,13 @@ class Terminal:
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int], None]]:
-        """A counter of rows while the block runs."""
+        """Show a row counter inside the block; call the yielded function with the number of rows."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.completed:,} rows"),
         )
-        # Drawn when told, not by a thread of its own: only a process of one thread is helped by others.
+        # No refresh thread: worker processes are started only from a process with a single thread.
         with Progress(*columns, TimeElapsedColumn(), transient=True, auto_refresh=False) as bar:
             task = bar.add_task(what, total=None)
             yield lambda rows: bar.update(task, completed=rows, refresh=True)

@@ -1,4 +1,4 @@
-"""Moments as a person writes them on the command line."""
+"""Timestamps as options take them: `2026-11-22T08:00Z`, or `36h` for 36 hours ago."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNITS = {"m": 60, "h": 3600, "d": 86_400}
 
 
 def parse_timestamp(text: str) -> float:
-    """Seconds since 1970 of an ISO 8601 time with its offset, or of `90m`, `36h`, `7d` ago.
+    """Seconds since 1970 of an ISO 8601 time with its UTC offset, or of `90m`, `36h` or `7d` ago.
 
     Raises click.BadParameter.
     """
@@ -25,5 +25,5 @@ def parse_timestamp(text: str) -> float:
         return times.parse(text, zone=None, form="iso8601") / 1_000_000
     except Refused:
         raise click.BadParameter(
-            f"{text!r} is no moment: write 2026-11-22T08:00Z, or 36h or 7d for so long ago."
+            f"{text!r} is not a time. Write 2026-11-22T08:00Z, or 36h or 7d for that long ago."
         ) from None

@@ -1,4 +1,4 @@
-"""No secret, no token and no value of a row in any output, log, error or file but the row's own place."""
+"""Secrets, tokens and row values appear in no output, log, error or file, except in the files for rows."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ VALUE = "Canary Detection 7f3a"
 USER = "canary.person@contoso.com"
 ROWS = f"{HEADER}\n{USER},{VALUE},High,5,2026-11-20T08:00:00Z,Dropbox,,text\n"
 BAD = f"{USER},{VALUE},Canary Severity 91c2,5,2026-11-20T08:00:00Z,Dropbox,,text\n"
-#: Where a row may stand: the batch itself, and the reject file that holds refused rows to be corrected.
-ROW_PLACES = {"payload", "rejects"}
+#: Files that may hold a row: the batch itself, and the reject file with the rows to correct.
+ROW_FILES = {"payload", "rejects"}
 
 
 def run(rig: Rig, *args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """The real command, in a process of its own."""
+    """Run the real command in its own process."""
     environment = {
         **os.environ,
         "IRMEXPORT_OUTBOX": str(rig.directory / "outbox"),
@@ -63,8 +63,8 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.label if fault else "none")
-def test_no_output_shows_what_it_must_not(rig: Rig, file: Path, fault: Fault | None) -> None:
-    """Whatever happens to an upload, no command prints the secret, the token or a value of a row."""
+def test_no_output_shows_a_secret_or_a_row_value(rig: Rig, file: Path, fault: Fault | None) -> None:
+    """Whatever happens to an upload, no command prints the secret, the token or a row value."""
     secret = (rig.directory / "emulator" / "secret").read_text().strip()
     if fault is not None:
         rig.emulator.faults.next(fault)
@@ -82,16 +82,16 @@ def test_no_output_shows_what_it_must_not(rig: Rig, file: Path, fault: Fault | N
         ("send", "/nowhere/at-all.csv", *at),
     ]
     outputs = [run(rig, *command) for command in commands]
-    said = "\n".join(output.stdout + output.stderr for output in outputs)
-    assert "rows read" in said
-    assert "Traceback" not in said
+    printed = "\n".join(output.stdout + output.stderr for output in outputs)
+    assert "rows read" in printed
+    assert "Traceback" not in printed
     for forbidden in (secret, USER, VALUE, "Canary Severity", "Bearer"):
-        assert forbidden not in said
-    assert VALUE not in said
+        assert forbidden not in printed
+    assert VALUE not in printed
 
 
-def test_no_file_keeps_what_it_must_not(rig: Rig, file: Path) -> None:
-    """On disk the secret stands nowhere, and a row only in its payload and in the reject file."""
+def test_no_file_holds_a_secret_or_a_row_value(rig: Rig, file: Path) -> None:
+    """No file holds the secret; only the payload and the reject file hold a row."""
     secret = (rig.directory / "emulator" / "secret").read_text().strip()
     run(rig, "send", str(file), "-p", "salesforce-dropbox", "--emulator", str(rig.directory / "emulator"))
     outbox = rig.directory / "outbox"
@@ -100,13 +100,13 @@ def test_no_file_keeps_what_it_must_not(rig: Rig, file: Path) -> None:
     for path in files:
         content = path.read_bytes()
         assert secret.encode() not in content, path
-        if not ROW_PLACES & {path.name, path.parent.name}:
+        if not ROW_FILES & {path.name, path.parent.name}:
             assert USER.encode() not in content, path
             assert VALUE.encode() not in content, path
 
 
-def test_no_log_and_no_repr_shows_it(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-    """At level DEBUG no logger of ours, requests, urllib3 or MSAL writes the secret or the token."""
+def test_no_log_and_no_repr_shows_a_secret_or_a_row_value(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """At level DEBUG no logger, ours, requests', urllib3's or MSAL's, writes the secret or the token."""
     secret = (rig.directory / "emulator" / "secret").read_text().strip()
     caplog.set_level(logging.DEBUG)
     sender = rig.sender()
@@ -120,7 +120,7 @@ def test_no_log_and_no_repr_shows_it(rig: Rig, caplog: pytest.LogCaptureFixture)
 
 
 def test_a_crash_shows_nothing(rig: Rig, file: Path) -> None:
-    """A traceback of a bug has no values: they are in no exception's text and no frame is printed."""
+    """A profile that cannot be parsed is reported without a row value."""
     profile = rig.directory / "broken.yaml"
     profile.write_text("name: [unclosed\n")
     output = run(rig, "send", str(file), "-p", str(profile))
@@ -131,7 +131,7 @@ def test_a_crash_shows_nothing(rig: Rig, file: Path) -> None:
 
 
 def test_a_bug_anywhere_shows_nothing(tmp_path: Path) -> None:
-    """An error that nobody foresaw is told by its type and place; its text, which quotes a row, is not."""
+    """An unexpected error is reported by type and location, without its text, which may quote a row."""
 
     @click.command()
     def faulty() -> None:
@@ -148,15 +148,15 @@ def test_a_bug_anywhere_shows_nothing(tmp_path: Path) -> None:
 
     output = CliRunner().invoke(group, ["faulty"])
     assert output.exit_code == 1
-    said = output.output
-    assert VALUE not in said
-    assert "Traceback" not in said
-    assert "fault of irmexport" in said
-    assert "ValueError at test_canary.py" in " ".join(said.split())
+    printed = output.output
+    assert VALUE not in printed
+    assert "Traceback" not in printed
+    assert "bug in irmexport" in printed
+    assert "ValueError at test_canary.py" in " ".join(printed.split())
 
 
-def test_the_senders_journal_shows_nothing(rig: Rig, file: Path) -> None:
-    """A drain that fails in every way leaves nothing of secret, token or row in its batches' history."""
+def test_the_history_of_a_batch_shows_nothing(rig: Rig, file: Path) -> None:
+    """A drain that fails in every way writes no secret, token or row value into the history of a batch."""
     secret = (rig.directory / "emulator" / "secret").read_text().strip()
     run(rig, "send", str(file), "-p", "salesforce-dropbox", "--emulator", str(rig.directory / "emulator"))
     quoted = f'{{"error": "{VALUE} of {USER}"}}'

@@ -1,4 +1,4 @@
-"""The command line as its user meets it: what it prints, writes, and exits with."""
+"""The command line from its user's point of view: output, files and exit codes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BAD = "bradh,Name,Low,50,2026-11-20T00:00:00Z,Salesforce,text,"
 
 @pytest.fixture
 def irmexport(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The command with its own outbox; {at} stands for the options that lead to the emulator."""
+    """Run the command with its own outbox; {at} stands for the profile and emulator options."""
     monkeypatch.setenv("IRMEXPORT_OUTBOX", str(rig.directory / "outbox"))
     monkeypatch.setenv("IRMEXPORT_PROFILES", str(rig.directory / "profiles"))
     monkeypatch.chdir(rig.directory)
@@ -47,7 +47,7 @@ def irmexport(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def rows(rig: Rig, *lines: str) -> str:
-    """A CSV file of these rows."""
+    """A CSV file with these rows."""
     path = rig.directory / "rows.csv"
     path.write_text("\n".join([HEADER, *lines]) + "\n")
     return str(path)
@@ -59,7 +59,7 @@ def document(result: Result) -> Any:
 
 
 def test_a_file_is_sent(rig: Rig, irmexport: Run) -> None:
-    """All rows accepted and delivered: exit 0, and `Upload Successful` for the upload."""
+    """If all rows are delivered, it exits with 0 and prints `Upload Successful`."""
     result = irmexport("send", rows(rig, row(1), row(2)), "{at}")
     assert result.exit_code == 0
     assert re.fullmatch(
@@ -71,15 +71,15 @@ def test_a_file_is_sent(rig: Rig, irmexport: Run) -> None:
 
 
 def test_sending_again_sends_nothing(rig: Rig, irmexport: Run) -> None:
-    """A file that was sent is skipped, and a further row goes alone."""
+    """Rows that were sent are skipped; only a new row is sent."""
     irmexport("send", rows(rig, row(1), row(2)), "{at}")
     result = irmexport("send", rows(rig, row(2), row(1), row(3)), "{at}")
     assert "3 rows read: 1 shaped, 2 skipped (accepted before)" in result.stdout
     assert rig.kept() == [f"user{n}@contoso.com" for n in (1, 2, 3)]
 
 
-def test_refused_rows_exit_with_3_and_the_others_go(rig: Rig, irmexport: Run) -> None:
-    """Exit 3 says that rows were refused; the reject file has line, column, reason and the row."""
+def test_refused_rows_exit_with_3_and_the_others_are_sent(rig: Rig, irmexport: Run) -> None:
+    """It exits with 3; the reject file has line, column, reason and row."""
     result = irmexport("send", rows(rig, row(1), BAD), "{at}", "--json")
     assert result.exit_code == 3
     found = document(result)
@@ -92,7 +92,7 @@ def test_refused_rows_exit_with_3_and_the_others_go(rig: Rig, irmexport: Run) ->
 
 
 def test_max_refused_accepts_nothing(rig: Rig, irmexport: Run) -> None:
-    """With more refused rows than allowed nothing is accepted, and the reject file is still there."""
+    """With more refused rows than allowed, nothing is accepted; the reject file is kept."""
     result = irmexport("send", rows(rig, row(1), BAD), "{at}", "--max-refused", "0")
     assert result.exit_code == 3
     assert "1 of 2 rows were refused, more than the 0 allowed; nothing was accepted" in result.stderr
@@ -101,7 +101,7 @@ def test_max_refused_accepts_nothing(rig: Rig, irmexport: Run) -> None:
 
 
 def test_standard_input_and_gzip_and_json_lines(rig: Rig, irmexport: Run) -> None:
-    """FILE may be -, gzip, or JSON lines, and gives the same rows."""
+    """FILE may be -, gzip or JSON lines; the rows are the same."""
     text = f"{HEADER}\n{row(1)}\n".encode()
     assert irmexport("send", "-", "{at}", stdin=text).exit_code == 0
     packed = rig.directory / "rows.csv.gz"
@@ -112,7 +112,7 @@ def test_standard_input_and_gzip_and_json_lines(rig: Rig, irmexport: Run) -> Non
 
 
 def test_a_dry_run_writes_and_sends_nothing(rig: Rig, irmexport: Run) -> None:
-    """--dry-run leaves no trace on disk and makes no connection."""
+    """--dry-run writes nothing and makes no connection."""
     result = irmexport("send", rows(rig, row(1)), "{at}", "--dry-run")
     assert result.stdout == "1 row read: 1 shaped\n1 batch would be sent\n"
     assert not (rig.directory / "outbox").exists()
@@ -120,16 +120,16 @@ def test_a_dry_run_writes_and_sends_nothing(rig: Rig, irmexport: Run) -> None:
 
 
 def test_check_needs_no_connector(rig: Rig, irmexport: Run) -> None:
-    """`check` works with a shipped profile that was not filled in, and names reasons and lines."""
+    """`check` works with a shipped profile that still has placeholders, and lists reasons and lines."""
     result = irmexport("check", rows(rig, row(1), BAD, row(2, "=cmd")), *PROFILE)
     assert result.exit_code == 3
     assert "3 rows read: 2 shaped, 1 refused" in result.stdout
     assert "     3  User_Principal_Name  upn-without-domain" in result.stdout
-    assert "1 values have a first character that a spreadsheet takes for a formula" in result.stdout
+    assert "1 values start with a character that a spreadsheet reads as a formula" in result.stdout
 
 
 def test_an_unfilled_profile_is_refused_before_a_row_is_taken(rig: Rig, irmexport: Run) -> None:
-    """Placeholders are told before anything is accepted: exit 2."""
+    """Placeholders are reported before anything is accepted: exit 2."""
     result = irmexport("send", rows(rig, row(1)), *PROFILE)
     assert result.exit_code == 2
     assert "`job_id`, `tenant_id`, `app_id`" in result.stderr
@@ -151,22 +151,22 @@ def test_an_unfilled_profile_is_refused_before_a_row_is_taken(rig: Rig, irmexpor
         (("status", "nothing-like-it"), 2, "there is no connector"),
         (("resolve", "abcd", "--why", "x"), 2, "--sent, --resend or --withdraw"),
         (("resolve", "--sent", "--why", "x"), 2, "--held"),
-        (("audit", "--since", "yesterday"), 2, "is no moment"),
+        (("audit", "--since", "yesterday"), 2, "is not a time"),
         (("sned", "x.csv"), 2, "No such command"),
         (("profile", "show", "nope"), 2, "Known profiles: "),
     ],
 )
-def test_wrong_use_says_what_and_exits_as_documented(
+def test_a_usage_error_is_explained_and_exits_as_documented(
     irmexport: Run, args: tuple[str, ...], code: int, said: str
 ) -> None:
-    """Every mistake has its exit code and words that lead on."""
+    """Every mistake has its exit code and a helpful message."""
     result = irmexport(*args)
     assert result.exit_code == code
     assert said in result.stderr
 
 
-def test_a_paused_connector_is_told_and_resumed(rig: Rig, irmexport: Run) -> None:
-    """A 403 exits with 4, `status` says what to check, `resume` and `drain` end it."""
+def test_a_paused_connector_is_reported_and_resumed(rig: Rig, irmexport: Run) -> None:
+    """A 403 exits with 4, `status` says what to check, and `resume` and `drain` send the batch."""
     rig.emulator.faults.next(Fault(status=403))
     sent = irmexport("send", rows(rig, row(1)), "{at}")
     assert sent.exit_code == 4
@@ -183,8 +183,8 @@ def test_a_paused_connector_is_told_and_resumed(rig: Rig, irmexport: Run) -> Non
     assert irmexport("status").exit_code == 0
 
 
-def test_a_service_that_is_away_exits_with_1_and_keeps_the_rows(rig: Rig, irmexport: Run) -> None:
-    """What waits for another try exits with 1; the next drain sends it."""
+def test_an_unavailable_service_exits_with_1_and_keeps_the_rows(rig: Rig, irmexport: Run) -> None:
+    """A queued retry exits with 1; the next drain sends it."""
     rig.emulator.faults.next(Fault(status=503, retry_after=0))
     assert irmexport("send", rows(rig, row(1)), "{at}").exit_code == 1
     assert irmexport("drain").exit_code == 0
@@ -196,33 +196,33 @@ def test_a_service_that_is_away_exits_with_1_and_keeps_the_rows(rig: Rig, irmexp
     [("--sent", "SENT", 1), ("--resend", "READY", 2), ("--withdraw", "WITHDRAWN", 1)],
 )
 def test_a_held_batch_is_resolved(rig: Rig, irmexport: Run, word: str, state: str, uploads: int) -> None:
-    """Each of a person's three words ends a held batch, and stands in the audit with who and why."""
+    """Each of the three outcomes resolves a held batch; the audit log has who and why."""
     rig.emulator.faults.next(Fault(reset_after_last_byte=True))
     assert irmexport("send", rows(rig, row(1)), "{at}").exit_code == 4
     (item,) = document(irmexport("status", "--json"))[0]["items"]
     assert item["state"] == "HELD"
     result = irmexport("resolve", item["id"][:12], word, "--why", "the portal's log")
-    assert f"{item['id'][:12]} is {state} now" in result.stdout
+    assert f"{item['id'][:12]} is now {state}" in result.stdout
     irmexport("drain")
     assert len(rig.emulator.uploads) == uploads
     assert irmexport("status").exit_code == 0
     events = [json.loads(line) for line in irmexport("audit", "--jsonl").stdout.splitlines()]
-    (told,) = [event for event in events if event.get("why")]
-    assert told["why"] == "the portal's log"
-    assert told["by"]
+    (resolved,) = [event for event in events if event.get("why")]
+    assert resolved["why"] == "the portal's log"
+    assert resolved["by"]
     again = irmexport("send", rows(rig, row(1)), "{at}").stdout
     assert ("1 shaped" if word == "--withdraw" else "1 skipped") in again
-    assert len(rig.emulator.uploads) == uploads + (word == "--withdraw"), "what is withdrawn goes anew"
+    assert len(rig.emulator.uploads) == uploads + (word == "--withdraw"), "withdrawn rows are sent as new"
     assert irmexport("status").exit_code == 0
 
 
 def test_many_held_batches_are_resolved_at_once(rig: Rig, irmexport: Run) -> None:
-    """`resolve --held --since` takes all of them, and those of before stay."""
+    """`resolve --held --since` resolves all held since then and no others."""
     for number in (1, 2):
         rig.emulator.faults.next(Fault(status=504))
         irmexport("send", rows(rig, row(number)), "{at}")
     assert (
-        "Nothing is held."
+        "No batch is held."
         in irmexport("resolve", "--held", "--since", "2090-01-01T00:00Z", "--sent", "--why", "x").stdout
     )
     result = irmexport("resolve", "--held", "--since", "1h", "--sent", "--why", "x", "--json")
@@ -230,7 +230,7 @@ def test_many_held_batches_are_resolved_at_once(rig: Rig, irmexport: Run) -> Non
 
 
 def test_a_dead_batch_is_shown_and_requeued(rig: Rig, irmexport: Run) -> None:
-    """A refused batch keeps the service's words; `requeue` sends it again as it is."""
+    """A refused batch records the service's reply; `requeue` sends it again unchanged."""
     rig.emulator.faults.next(Fault(status=400, body='{"message":"column missing"}'))
     assert irmexport("send", rows(rig, row(1)), "{at}").exit_code == 4
     (item,) = document(irmexport("status", "--json"))[0]["items"]
@@ -244,8 +244,8 @@ def test_a_dead_batch_is_shown_and_requeued(rig: Rig, irmexport: Run) -> None:
     assert rig.kept() == ["user1@contoso.com"]
 
 
-def test_clean_up_keeps_what_is_not_sent(rig: Rig, irmexport: Run) -> None:
-    """Rows of sent batches go after their time; the record stays, and what waits is not touched."""
+def test_clean_up_keeps_unsent_rows(rig: Rig, irmexport: Run) -> None:
+    """Rows of sent batches are deleted after the retention time; records and queued batches stay."""
     irmexport("send", rows(rig, row(1)), "{at}")
     irmexport("send", rows(rig, row(2)), "{at}", "--queue-only")
     result = irmexport("clean-up", "--payload-days", "0", "--json")
@@ -254,8 +254,8 @@ def test_clean_up_keeps_what_is_not_sent(rig: Rig, irmexport: Run) -> None:
     assert "1 skipped" in irmexport("send", rows(rig, row(1)), "{at}").stdout
 
 
-def test_doctor_finds_nothing_wrong_and_then_something(rig: Rig, irmexport: Run) -> None:
-    """The doctor proves hosts, TLS, clock and token, says that a job id it cannot, and names a fault."""
+def test_doctor_passes_and_then_reports_a_wrong_secret(rig: Rig, irmexport: Run) -> None:
+    """It checks hosts, TLS, clock and token, says that it cannot check a job id, and names a fault."""
     result = irmexport("doctor", "{at}")
     assert result.exit_code == 0
     assert "job id: only a real upload can verify it" in result.stdout
@@ -266,7 +266,7 @@ def test_doctor_finds_nothing_wrong_and_then_something(rig: Rig, irmexport: Run)
 
 
 def test_the_outbox_is_private(rig: Rig, irmexport: Run) -> None:
-    """Directories are 0700 and files 0600, whatever the umask; a directory open to others is refused."""
+    """Directories are 0700 and files 0600, whatever the umask; a readable directory is refused."""
     before = os.umask(0)
     try:
         irmexport("send", rows(rig, row(1), BAD), "{at}")
@@ -282,15 +282,15 @@ def test_the_outbox_is_private(rig: Rig, irmexport: Run) -> None:
 
 
 def test_every_command_has_help_and_json(irmexport: Run) -> None:
-    """Each subcommand explains itself, and can print JSON."""
+    """Every subcommand has a help text and can print JSON."""
     for name in COMMANDS:
         result = irmexport(name, "--help")
         assert result.exit_code == 0
-        assert "--json" in result.stdout or name in {"profile", "credential"}  # groups
+        assert "--json" in result.stdout or name in {"profile", "credential", "sentinel"}  # groups
 
 
 def test_completion_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shells' completion scripts can be had, and complete a subcommand."""
+    """The shell completion script exists and completes a subcommand."""
     runner = CliRunner()
     script = runner.invoke(main, [], prog_name="irmexport", env={"_IRMEXPORT_COMPLETE": "bash_source"})
     assert "_irmexport_completion" in script.stdout
@@ -299,19 +299,19 @@ def test_completion_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert completed.stdout.split() == ["plain,resolve", "plain,resume"]
 
 
-def test_a_disk_that_refuses_is_explained(rig: Rig, irmexport: Run) -> None:
-    """An error of the file system while draining is told with its place, not as a traceback."""
+def test_a_file_system_error_is_explained(rig: Rig, irmexport: Run) -> None:
+    """A file system error during a drain is an error message, not a traceback."""
     irmexport("send", rows(rig, row(1)), "{at}", "--queue-only")
     lock = next((rig.directory / "outbox").glob("*")) / "sender.lock"
     lock.unlink(missing_ok=True)
     lock.mkdir()
     result = irmexport("drain")
     assert result.exit_code == 1
-    assert "the file system answered with an error (Is a directory)" in result.stderr
+    assert "the file system reported an error (Is a directory)" in result.stderr
 
 
-def test_a_damaged_batch_is_withdrawn_and_its_rows_go_again(rig: Rig, irmexport: Run) -> None:
-    """What a disk has damaged is set aside, explained, and its rows can be sent from where they came."""
+def test_a_damaged_batch_is_withdrawn_and_its_rows_are_sent_again(rig: Rig, irmexport: Run) -> None:
+    """A damaged batch is quarantined and explained; its rows can be sent again from the source."""
     irmexport("send", rows(rig, row(1)), "{at}", "--queue-only")
     (payload,) = (rig.directory / "outbox").glob("*/ready/*/payload")
     payload.write_bytes(b"something else")
@@ -326,25 +326,25 @@ def test_a_damaged_batch_is_withdrawn_and_its_rows_go_again(rig: Rig, irmexport:
     assert rig.kept() == ["user1@contoso.com"]
 
 
-def test_a_queued_mistake_is_called_back(rig: Rig, irmexport: Run) -> None:
-    """A batch that still waits can be withdrawn, and is not sent."""
+def test_a_queued_batch_can_be_withdrawn(rig: Rig, irmexport: Run) -> None:
+    """A queued batch that is withdrawn is not sent."""
     found = document(irmexport("send", rows(rig, row(1)), "{at}", "--queue-only", "--json"))
     irmexport("resolve", found["batches"][0][:12], "--withdraw", "--why", "the wrong file")
     assert "nothing to send" in irmexport("drain").stdout
     assert rig.emulator.uploads == ()
 
 
-def test_drain_tells_of_what_is_held_until_it_is_resolved(rig: Rig, irmexport: Run) -> None:
-    """A drain with nothing to send still exits with 4 while a batch waits for a person."""
+def test_drain_reports_held_batches_until_they_are_resolved(rig: Rig, irmexport: Run) -> None:
+    """A drain with nothing to send still exits with 4 while a batch needs attention."""
     rig.emulator.faults.next(Fault(status=504))
     irmexport("send", rows(rig, row(1)), "{at}")
     drained = irmexport("drain")
     assert drained.exit_code == 4
-    assert "1 batch waits for a person: irmexport status" in drained.stdout
+    assert "1 batch needs attention: irmexport status" in drained.stdout
 
 
 def test_a_credential_is_read_anew_at_each_drain(rig: Rig, irmexport: Run) -> None:
-    """A missing secret exits with 2 and pauses nothing: put there, the next drain sends."""
+    """A missing secret exits with 2 and pauses nothing; once it is there, the next drain sends."""
     secret = rig.directory / "emulator" / "secret"
     text = secret.read_text()
     secret.unlink()
@@ -359,7 +359,7 @@ def test_a_credential_is_read_anew_at_each_drain(rig: Rig, irmexport: Run) -> No
 
 
 def test_another_name_for_a_profile_is_the_same_connector(rig: Rig, irmexport: Run) -> None:
-    """Rows are known by their job: a renamed profile sends nothing again."""
+    """Rows are identified by the job id, so a renamed profile sends nothing twice."""
     irmexport("send", rows(rig, row(1)), "{at}")
     connector = rig.connection.connector
     text = irmexport("profile", "show", "salesforce-dropbox").stdout
@@ -375,8 +375,8 @@ def test_another_name_for_a_profile_is_the_same_connector(rig: Rig, irmexport: R
     assert irmexport("status", "renamed").stdout.startswith("renamed (emulator-")
 
 
-def test_a_reader_that_has_gone_does_not_stop_a_delivery(rig: Rig) -> None:
-    """With a closed or full standard output the batch is sent all the same."""
+def test_a_closed_output_does_not_stop_a_delivery(rig: Rig) -> None:
+    """The batch is sent even if standard output is closed or full."""
     for number, end in ((1, "| true"), (2, "> /dev/full")):
         command = (
             f"{sys.executable} -m irmcli --outbox {rig.directory}/outbox send {rows(rig, row(number))} "
@@ -400,27 +400,30 @@ def test_a_reader_that_has_gone_does_not_stop_a_delivery(rig: Rig) -> None:
 def test_an_emulator_that_cannot_start_says_why(
     rig: Rig, irmexport: Run, args: tuple[str, str], said: str
 ) -> None:
-    """A port or a lifetime that cannot be used is explained: exit 2."""
+    """An invalid port or lifetime is explained: exit 2."""
     taken = rig.emulator.url.rsplit(":", 1)[1]
     result = irmexport("emulator", *(arg.replace("{taken}", taken) for arg in args))
     assert result.exit_code == 2
     assert said.replace("{taken}", taken) in result.stderr
 
 
-def test_requeue_does_not_end_a_doubt(rig: Rig, irmexport: Run) -> None:
-    """A held batch that was set aside for a damaged slot comes back as HELD, and is not sent again."""
+def test_requeue_does_not_resolve_a_held_batch(rig: Rig, irmexport: Run) -> None:
+    """A held batch that was quarantined comes back as HELD and is not sent again."""
     rig.emulator.faults.next(Fault(reset_after_last_byte=True))
     irmexport("send", rows(rig, row(1)), "{at}")
     (batch,) = rig.batches()
     quarantine(rig.outbox, batch)
     result = irmexport("requeue", batch.id[:12], "--why", "the disk was looked at")
-    assert f"{batch.id[:12]} is HELD now; its outcome is in doubt: resolve it." in result.stdout
+    assert (
+        f"{batch.id[:12]} is now HELD; its outcome is unknown: irmexport resolve {batch.id[:12]} "
+        in result.stdout
+    )
     assert irmexport("drain").exit_code == 4
     assert len(rig.emulator.uploads) == 1
 
 
-def test_withdraw_says_when_row_keys_are_damaged(rig: Rig, irmexport: Run) -> None:
-    """Rows whose keys were damaged cannot be given back, and that is told with its file."""
+def test_withdraw_reports_damaged_row_keys(rig: Rig, irmexport: Run) -> None:
+    """Rows with damaged keys cannot be made new again; the error names the file."""
     irmexport("send", rows(rig, row(1)), "{at}", "--queue-only")
     (batch,) = rig.batches()
     keys = Path(batch.path) / "rowkeys"
@@ -431,19 +434,19 @@ def test_withdraw_says_when_row_keys_are_damaged(rig: Rig, irmexport: Run) -> No
 
 
 def test_uploads_warn_for_24_hours_after_a_change(rig: Rig, irmexport: Run) -> None:
-    """What `wizard --changed` was told outlives its process: every upload warns until the day is over."""
+    """`wizard --changed` is recorded durably: every upload warns until the 24 hours are over."""
     assert irmexport("wizard", "salesforce-dropbox", *AT, "--changed", "1h").exit_code == 0
     early = irmexport("send", rows(rig, row(1)), "{at}")
     assert early.exit_code == 0
-    assert "Microsoft's page says to wait 24 hours" in early.stderr
+    assert "Microsoft recommends waiting 24 hours" in early.stderr
     assert irmexport("wizard", "salesforce-dropbox", *AT, "--changed", "25h").exit_code == 0
     late = irmexport("send", rows(rig, row(2)), "{at}")
     assert late.stderr == ""
     assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
 
 
-def test_sent_is_reconciled_with_the_log_of_the_connector(rig: Rig, irmexport: Run) -> None:
-    """The emulator's own log: each upload is found, and its rows were saved."""
+def test_uploads_are_reconciled_with_the_connectors_log(rig: Rig, irmexport: Run) -> None:
+    """In the emulator's own log each upload is found, and its rows were saved."""
     for number in (1, 2):
         irmexport("send", rows(rig, row(number)), "{at}")
     log = [upload.to_json() for upload in rig.emulator.uploads]
@@ -454,8 +457,8 @@ def test_sent_is_reconciled_with_the_log_of_the_connector(rig: Rig, irmexport: R
     assert irmexport("audit").stdout.count("reconciled") == 2
 
 
-def test_rows_that_the_service_dropped_are_explained(rig: Rig, irmexport: Run) -> None:
-    """Three rows of a user and time are spread; a service that keeps seconds drops two: exit 4, and why."""
+def test_dropped_rows_are_explained(rig: Rig, irmexport: Run) -> None:
+    """A service with a precision of seconds drops two of three spread rows: exit 4, with the cause."""
     same = [row(1, name).replace("user1", "user9") for name in ("A", "B", "C")]
     sent = irmexport("send", rows(rig, *same), "{at}", "--json")
     (batch,) = document(sent)["batches"]
@@ -465,28 +468,28 @@ def test_rows_that_the_service_dropped_are_explained(rig: Rig, irmexport: Run) -
     assert irmexport("reconcile", "--batch", batch[:12], "--saved", "3").exit_code == 0
 
 
-def test_what_a_log_does_not_say_is_said(rig: Rig, irmexport: Run) -> None:
-    """An upload or an entry alone, and a line without a number: exit 1, each named."""
+def test_unmatched_uploads_and_entries_are_reported(rig: Rig, irmexport: Run) -> None:
+    """A lone upload, a lone entry and a line without a number are listed; it exits with 1."""
     irmexport("send", rows(rig, row(1)), "{at}")
     (rig.directory / "log.csv").write_text("Time,RecordsSaved\n2020-01-01T00:00:00Z,5\nx,none\n")
     done = irmexport("reconcile", "log.csv")
     assert done.exit_code == 1
-    assert "no entry of the log fits" in done.stdout
-    assert "line 2: RecordsSaved 5 of 2020-01-01T00:00:00.000Z fits no upload" in done.stdout
-    assert "line 3: it names RecordsSaved, and no number can be read there" in done.stdout
+    assert "no matching log entry" in done.stdout
+    assert "line 2: RecordsSaved 5 of 2020-01-01T00:00:00.000Z matches no upload" in done.stdout
+    assert "line 3: it names RecordsSaved without a readable number" in done.stdout
     assert irmexport("reconcile").exit_code == 2
 
 
-def test_what_was_not_sent_cannot_be_reconciled(rig: Rig, irmexport: Run) -> None:
-    """A batch that still waits has no RecordsSaved: exit 2, and its state is said."""
+def test_an_unsent_batch_cannot_be_reconciled(rig: Rig, irmexport: Run) -> None:
+    """A queued batch has no RecordsSaved: exit 2, with its state."""
     (batch,) = document(irmexport("send", rows(rig, row(1)), "{at}", "--queue-only", "--json"))["batches"]
     done = irmexport("reconcile", "--batch", batch, "--saved", "1")
     assert done.exit_code == 2
-    assert "is READY: no upload of it has ended" in done.stderr
+    assert "is READY: it has no completed upload" in done.stderr
 
 
-def test_the_report_has_the_figures_of_what_was_sent(rig: Rig, irmexport: Run) -> None:
-    """Runs, uploads, refusals by reason and what is held, of a real outbox; no user and no file name."""
+def test_the_report_has_the_figures_of_the_outbox(rig: Rig, irmexport: Run) -> None:
+    """Runs, uploads, refusals by reason and held batches of a real outbox; no user and no file name."""
     irmexport("send", rows(rig, row(1), row(2), BAD), "{at}")
     rig.emulator.faults.next(Fault(reset_after_last_byte=True))
     irmexport("send", rows(rig, row(3)), "{at}")
@@ -495,6 +498,6 @@ def test_the_report_has_the_figures_of_what_was_sent(rig: Rig, irmexport: Run) -
     assert (found["runs"], found["uploads"], found["rows_sent"], found["held"]) == (2, 1, 2, 1)
     assert found["reasons"] == [{"column": "User_Principal_Name", "reason": "upn-without-domain", "rows": 1}]
     text = (rig.directory / "irmexport-report.html").read_text()
-    assert "Waiting for a person: 1" in text
+    assert "Needs attention: 1" in text
     assert not [word for word in ("contoso", "bradh", "rows.csv", "Name,") if word in text]
     assert irmexport("report", "--since", "900d").exit_code == 2

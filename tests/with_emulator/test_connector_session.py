@@ -1,4 +1,4 @@
-"""The way that every command goes into a connector."""
+"""A connector as every command uses it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tests.with_emulator.connector import Rig, row
 
 
 def test_one_sign_in_serves_every_delivery(rig: Rig) -> None:
-    """`watch` delivers every few seconds with one way: it does not ask for a token each time."""
+    """`watch` delivers every few seconds with one session, which gets only one token."""
     settings = Settings.read(str(rig.directory / "outbox"))
-    way = ConnectorSession(Output(as_json=True), settings, rig.profile, rig.connection)
+    session = ConnectorSession(Output(as_json=True), settings, rig.profile, rig.connection)
     for number in (1, 2):
         rig.accept([row(number)])
-        report, code = way.deliver()
+        report, code = session.deliver()
         assert (report.sent, code) == (1, 0)
     assert rig.emulator.token_requests == 1

@@ -1,4 +1,4 @@
-"""Every place of a credential, with the real libraries: read, used for a token, told before it ends."""
+"""Every credential store with the real libraries: read, use for a token, warn before expiry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
-from irmcli import credential_stores as safes
+from irmcli.credential_stores import READERS
 from irmcli.emulator.launch import job_of
 from irmcore import profile as profiles
 from irmcore.delivery import connection as connections
@@ -52,16 +52,16 @@ def private(path: Path, data: str | bytes) -> str:
     return str(path)
 
 
-def profile_with(tmp_path: Path, kind: str, place: str) -> str:
-    """A profile file that names this place."""
+def profile_with(tmp_path: Path, kind: str, name: str) -> str:
+    """A profile file whose credential is this one."""
     text = profiles.shipped_text("leaver-prediction")
-    text = text.replace("{env: IRMEXPORT_SECRET}", "{" + f"{kind}: {json.dumps(place)}" + "}")
+    text = text.replace("{env: IRMEXPORT_SECRET}", "{" + f"{kind}: {json.dumps(name)}" + "}")
     (tmp_path / "p.yaml").write_text(text)
     return str(tmp_path / "p.yaml")
 
 
 def irmexport(*args: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command, as a process with this environment."""
+    """Run the command as a process with this environment."""
     return subprocess.run(
         [Path(sys.executable).with_name("irmexport"), *args],
         env={**os.environ, **environment},
@@ -73,13 +73,13 @@ def irmexport(*args: str, stdin: str = "", **environment: str) -> subprocess.Com
     )
 
 
-def token_with(kind: str, place: str, app: App) -> str:
-    """A token that MSAL gets from the emulator with the credential at ``place``."""
+def token_with(kind: str, path: str, app: App) -> str:
+    """A token that MSAL gets from the emulator with the credential at ``path``."""
     made = profiles.parse(profiles.shipped_text("leaver-prediction"), "p")
-    connector = replace(made.connector, **IDS, credential=CredentialRef(kind, place))
+    connector = replace(made.connector, **IDS, credential=CredentialRef(kind, path))
     with PurviewEmulator([app], [job_of(made.at(connector))], lifetime=60) as running:
         connection = connections.Connection("p", connector, running.url, str(running.ca_file))
-        service = connections.service(connection, lambda: credentials.read(kind, place, {}, safes.READERS))
+        service = connections.service(connection, lambda: credentials.read(kind, path, {}, READERS))
         return service.tokens.token()
 
 
@@ -95,7 +95,7 @@ def test_a_certificate_signs_in(tmp_path: Path, pair: tuple[str, str]) -> None:
 
 
 def test_a_certificate_that_is_not_registered_is_refused(tmp_path: Path, pair: tuple[str, str]) -> None:
-    """Entra's code and what to do are said; nothing of the key is."""
+    """The error has Entra's code and the next step, and nothing of the key."""
     path = private(tmp_path / "both.pem", pair[0] + pair[1])
     with pytest.raises(Exception, match=r'AADSTS700027.*upload it under "Certificates') as caught:
         token_with("certificate", path, app_with(self_signed_certificate()[1]))
@@ -104,10 +104,10 @@ def test_a_certificate_that_is_not_registered_is_refused(tmp_path: Path, pair: t
 
 @pytest.mark.parametrize("password", [None, "p4ssword"])
 @pytest.mark.parametrize("form", ["pem", "pfx"])
-def test_every_form_of_a_certificate_file(
+def test_every_format_of_a_certificate_file(
     tmp_path: Path, pair: tuple[str, str], form: str, password: str | None
 ) -> None:
-    """PEM and PFX, with a password and without, give the same certificate and end."""
+    """PEM and PFX, with and without a password, give the same certificate and expiry date."""
     key = serialization.load_pem_private_key(pair[0].encode(), None)
     found = x509.load_pem_x509_certificate(pair[1].encode())
     lock: serialization.KeySerializationEncryption = serialization.NoEncryption()
@@ -120,47 +120,47 @@ def test_every_form_of_a_certificate_file(
         data = pkcs12.serialize_key_and_certificates(b"x", key, found, None, lock)  # type: ignore[arg-type]
     place = private(tmp_path / f"client.{form}", data)
     environment = {"IRMEXPORT_CERTIFICATE_PASSWORD": password} if password else {}
-    read = credentials.read("certificate", place, environment, safes.READERS)
+    read = credentials.read("certificate", place, environment, READERS)
     assert read.expires == found.not_valid_after_utc.timestamp()
     assert read.reveal() == {"private_key": pair[0], "public_certificate": pair[1]}
     assert "PRIVATE" not in repr(read)
     if password:
-        with pytest.raises(CredentialError, match="no certificate with its private key"):
-            credentials.read("certificate", place, {}, safes.READERS)
+        with pytest.raises(CredentialError, match="no readable certificate with its private key"):
+            credentials.read("certificate", place, {}, READERS)
 
 
-def test_what_is_no_certificate_is_refused(tmp_path: Path, pair: tuple[str, str]) -> None:
-    """A key alone, another's certificate, an elliptic key, one that ended, a file that others may read."""
+def test_an_invalid_certificate_is_refused(tmp_path: Path, pair: tuple[str, str]) -> None:
+    """A missing or foreign certificate, an elliptic key, an expired one, a file that others can read."""
     other = self_signed_certificate()
     elliptic, ended = self_signed_certificate(elliptic=True), self_signed_certificate(-1)
     for text, said in [
-        (pair[0], "no certificate with its private key"),
-        (pair[0] + other[1], "no certificate with its private key"),
-        ("nothing", "no certificate with its private key"),
+        (pair[0], "no readable certificate with its private key"),
+        (pair[0] + other[1], "no readable certificate with its private key"),
+        ("nothing", "no readable certificate with its private key"),
         ("".join(elliptic), "is not RSA"),
-        ("".join(ended), "has ended"),
+        ("".join(ended), "expired on"),
     ]:
         place = private(tmp_path / "c.pem", text)
         with pytest.raises(CredentialError, match=said):
-            credentials.read("certificate", place, {}, safes.READERS)
+            credentials.read("certificate", place, {}, READERS)
     Path(place).chmod(0o644)
     with pytest.raises(CredentialError, match="other users may read"):
-        credentials.read("certificate", place, {}, safes.READERS)
+        credentials.read("certificate", place, {}, READERS)
 
 
-def test_a_certificate_that_ends_soon_is_told(tmp_path: Path) -> None:
-    """`credential check` says when, and exits with 4; one that lasts exits with 0."""
+def test_a_certificate_that_expires_soon_is_reported(tmp_path: Path) -> None:
+    """`credential check` prints the date and exits with 4, or with 0 if it is far away."""
     for days, code in ((10.5, 4), (300, 0)):
         place = private(tmp_path / "c.pem", "".join(self_signed_certificate(days)))
         done = irmexport("credential", "check", "-p", profile_with(tmp_path, "certificate", place))
         assert done.returncode == code, done.stderr
-        assert ("ends in 10 days" in done.stderr) == (code == 4)
-        assert "It ends 20" in done.stdout
+        assert ("expires in 10 days" in done.stderr) == (code == 4)
+        assert "It expires on 20" in done.stdout
 
 
 @pytest.fixture
 def vault(tmp_path: Path, pair: tuple[str, str]) -> Iterator[KeyVault]:
-    """A vault with a secret that lasts, one that ends soon, and a certificate with its key."""
+    """A vault with a secret without expiry date, one that expires soon, and a certificate with its key."""
     now = int(time.time())
     secrets = {
         "lasting": {"value": SECRET, "attributes": {"enabled": True, "created": now, "updated": now}},
@@ -185,15 +185,15 @@ def vault(tmp_path: Path, pair: tuple[str, str]) -> Iterator[KeyVault]:
 @pytest.mark.parametrize(
     ("name", "code", "said"),
     [
-        ("lasting", 0, "a client secret can be read\nWhen it ends is not known here"),
-        ("ending", 4, "the credential ends in 5 days"),
-        ("signed", 0, "a certificate can be read\nIt ends 20"),
-        ("packed", 2, "no certificate with its private key"),
-        ("missing", 2, "the vault has no such secret"),
+        ("lasting", 0, "readable client secret\nIts expiry date is not known here"),
+        ("ending", 4, "the credential expires in 5 days"),
+        ("signed", 0, "readable certificate\nIt expires on 20"),
+        ("packed", 2, "no readable certificate with its private key"),
+        ("missing", 2, "the vault has no secret with this name"),
     ],
 )
 def test_azure_key_vault(tmp_path: Path, vault: KeyVault, name: str, code: int, said: str) -> None:
-    """Azure's own client signs in, answers the vault's challenge, and reads the secret and its end."""
+    """Azure's own client signs in, answers the vault's challenge, and reads secret and expiry date."""
     made = profile_with(tmp_path, "key_vault", f"https://{HOST}/secrets/{name}")
     done = irmexport("credential", "check", "-p", made, **vault.environment())
     assert done.returncode == code, done.stdout + done.stderr
@@ -213,7 +213,7 @@ def test_a_vault_that_refuses_says_what_to_check(tmp_path: Path, vault: KeyVault
 
 
 def test_the_system_keyring(tmp_path: Path) -> None:
-    """A secret that `credential set` was handed on standard input is read back, and shown by neither."""
+    """A secret that `credential set` reads from standard input is read back; no command prints it."""
     made = profile_with(tmp_path, "keyring", "irmexport/leavers")
     environment = {
         "PYTHON_KEYRING_BACKEND": "tests.fakes.keyring_file.FileKeyring",
@@ -226,7 +226,7 @@ def test_the_system_keyring(tmp_path: Path) -> None:
     done = irmexport("credential", "set", "-p", made, stdin=f"{SECRET}\n", **environment)
     assert done.returncode == 0, done.stderr
     read = irmexport("credential", "check", "-p", made, **environment)
-    assert "a client secret can be read" in read.stdout
+    assert "readable client secret" in read.stdout
     assert json.loads((tmp_path / "entries.json").read_text()) == {"irmexport leavers": SECRET}
     assert SECRET not in done.stdout + done.stderr + read.stdout + read.stderr
     (tmp_path / "entries.json").write_text("locked")
@@ -244,15 +244,15 @@ def test_the_system_keyring(tmp_path: Path) -> None:
     ],
 )
 def test_a_machine_without_a_keyring_says_so(tmp_path: Path, backend: str, said: str) -> None:
-    """The library's backend for no keyring, and one that is not there, become a message with a next step."""
+    """A missing keyring or a missing backend is an error with a next step."""
     made = profile_with(tmp_path, "keyring", "irmexport/leavers")
     done = irmexport("credential", "check", "-p", made, PYTHON_KEYRING_BACKEND=backend)
     assert done.returncode == 2
     assert f"cannot be used ({said})" in done.stderr
 
 
-def test_a_secret_is_put_into_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
-    """`credential set` writes mode 0600 from the first moment, and replaces an older one as a whole."""
+def test_a_secret_is_stored_in_a_file_that_only_its_owner_can_read(tmp_path: Path) -> None:
+    """`credential set` creates the file with mode 0600 and replaces an older one atomically."""
     place = private(tmp_path / "secret", "old")
     made = profile_with(tmp_path, "file", place)
     assert irmexport("credential", "set", "-p", made, stdin=SECRET).returncode == 0
@@ -264,8 +264,8 @@ def test_a_secret_is_put_into_a_file_that_only_its_owner_reads(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("place", ["a-folder", "no-folder/secret", "a-file/secret"])
-def test_a_secret_that_cannot_be_written_is_left_nowhere(tmp_path: Path, place: str) -> None:
-    """Where no file can be written that is said with its path, and no other file holds the secret."""
+def test_a_secret_that_cannot_be_stored_leaves_no_file(tmp_path: Path, place: str) -> None:
+    """If the file cannot be written, the error has its path, and no other file holds the secret."""
     (tmp_path / "a-folder").mkdir()
     (tmp_path / "a-file").write_text("x")
     made = profile_with(tmp_path, "file", str(tmp_path / place))
@@ -275,8 +275,8 @@ def test_a_secret_that_cannot_be_written_is_left_nowhere(tmp_path: Path, place: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a-file", "a-folder", "p.yaml"]
 
 
-def test_what_is_no_text_is_no_secret(tmp_path: Path) -> None:
-    """Bytes that are no UTF-8 are refused, and a byte order mark is no part of a secret."""
+def test_a_secret_must_be_utf_8(tmp_path: Path) -> None:
+    """Other bytes are refused, and a byte order mark is removed."""
     made = profile_with(tmp_path, "file", str(tmp_path / "secret"))
     words = [Path(sys.executable).with_name("irmexport"), "credential", "set", "-p", made]
     done = subprocess.run(words, input=b"\xff\xfe\0", capture_output=True, check=False, timeout=100)
@@ -286,8 +286,8 @@ def test_what_is_no_text_is_no_secret(tmp_path: Path) -> None:
     assert (tmp_path / "secret").read_text() == f"{SECRET}\n"
 
 
-def test_where_irmexport_does_not_write_it_says_how(tmp_path: Path) -> None:
-    """A vault, a variable and a certificate are filled by their own tools, which are named."""
+def test_a_store_that_irmexport_does_not_write_to_names_its_own_tool(tmp_path: Path) -> None:
+    """For a vault, a variable and a certificate, the error names the command to use."""
     made = profile_with(tmp_path, "key_vault", f"https://{HOST}/secrets/s")
     done = irmexport("credential", "set", "-p", made, stdin=SECRET)
     assert done.returncode == 2

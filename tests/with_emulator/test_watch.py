@@ -1,4 +1,4 @@
-"""`irmexport watch`: whole files, once each, to the right place; nothing lost or repeated by a crash."""
+"""`irmexport watch` sends each complete file once; a crash loses and repeats nothing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def text(*rows: str) -> str:
 
 @pytest.fixture
 def inbox(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to watch; the outbox is the rig's."""
+    """An empty directory to watch, with the rig's outbox."""
     monkeypatch.setenv("IRMEXPORT_OUTBOX", str(rig.directory / "outbox"))
     folder = rig.directory / "in"
     folder.mkdir()
@@ -46,13 +46,13 @@ def inbox(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def options(rig: Rig) -> list[str]:
-    """What leads to the rig's emulator, and makes a file whole soon."""
+    """The rig's emulator and a short settle time."""
     return ["--settle", "0.1", "--emulator", str(rig.directory / "emulator")]
 
 
 @pytest.fixture
 def once(rig: Rig, inbox: Path) -> Watch:
-    """`irmexport watch --once` of the folder."""
+    """Run `irmexport watch --once` on the directory."""
 
     def run(*args: str) -> Result:
         words = args if "--route" in args else ("-p", "salesforce-dropbox", *args)
@@ -65,13 +65,13 @@ def once(rig: Rig, inbox: Path) -> Watch:
 
 
 def files(inbox: Path) -> list[str]:
-    """All files of the folder but its own hidden ones."""
+    """All files in the directory except watch's hidden ones."""
     found = (path.relative_to(inbox) for path in inbox.rglob("*") if path.is_file())
     return sorted(str(path) for path in found if not str(path).startswith(".irmexport"))
 
 
 def test_a_file_is_sent_and_archived(rig: Rig, inbox: Path, once: Watch) -> None:
-    """Its rows are kept by the service, and the file lies under archive/ as it was."""
+    """The service has its rows, and the file is in archive/ unchanged."""
     (inbox / "sub").mkdir()
     (inbox / "sub" / "x.csv").write_text(text(row(1), row(2)))
     done = once()
@@ -83,8 +83,8 @@ def test_a_file_is_sent_and_archived(rig: Rig, inbox: Path, once: Watch) -> None
     assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
 
 
-def test_refused_rows_and_unreadable_files_have_their_places(rig: Rig, inbox: Path, once: Watch) -> None:
-    """rejects/ has the refused rows of an archived file, errors/ the file that is none with what to do."""
+def test_refused_rows_and_unreadable_files_are_kept(rig: Rig, inbox: Path, once: Watch) -> None:
+    """rejects/ has the refused rows of an archived file, errors/ an unreadable file with the next step."""
     (inbox / "some.csv").write_text(text(row(1), BAD))
     (inbox / "none.csv").write_bytes("a,b\n1,2\n".encode("utf-16"))
     done = once()
@@ -105,22 +105,22 @@ def test_refused_rows_and_unreadable_files_have_their_places(rig: Rig, inbox: Pa
     assert rig.kept() == ["user1@contoso.com"]
 
 
-def test_a_content_is_taken_once_whatever_its_name(rig: Rig, inbox: Path, once: Watch) -> None:
-    """The same bytes come again, also after a restart: archived, and nothing is shaped or sent."""
+def test_a_content_is_processed_once_whatever_its_name(rig: Rig, inbox: Path, once: Watch) -> None:
+    """The same bytes again, even after a restart, are archived and not sent."""
     (inbox / "a.csv").write_text(text(row(1)))
     once()
     uploads = len(rig.emulator.uploads)
     (inbox / "a.csv").write_text(text(row(1)))
     (inbox / "b.csv").write_text(text(row(1)))
     done = once()
-    assert "a.csv: taken before" in done.output
-    assert "b.csv: taken before" in done.output
+    assert "a.csv: processed before" in done.output
+    assert "b.csv: processed before" in done.output
     assert [name for name in files(inbox) if "/" not in name] == []
     assert len(rig.emulator.uploads) == uploads
 
 
 def test_another_file_of_the_same_name_keeps_both(inbox: Path, once: Watch) -> None:
-    """A daily export has one name each day: archive, rejects and errors have every day's."""
+    """A daily export always has the same name: archive, rejects and errors keep each day's file."""
     for number in (1, 2):
         (inbox / "day.csv").write_text(text(row(number), f"bradh{number}{BAD[5:]}"))
         (inbox / "bad.csv").write_text(f"a,a\n{number}\n")
@@ -131,8 +131,8 @@ def test_another_file_of_the_same_name_keeps_both(inbox: Path, once: Watch) -> N
     assert {"bradh1" in path.read_text() for path in kept["rejects"]} == {True, False}
 
 
-def test_a_folder_of_a_files_name_in_the_archive_is_no_hindrance(inbox: Path, once: Watch) -> None:
-    """A file lies beside a folder of its name that is in the archive already."""
+def test_a_directory_with_the_files_name_in_the_archive_does_no_harm(inbox: Path, once: Watch) -> None:
+    """A file is archived beside a directory of its name."""
     (inbox / "archive/day.csv").mkdir(parents=True)
     (inbox / "day.csv").write_text(text(row(1)))
     done = once()
@@ -140,19 +140,19 @@ def test_a_folder_of_a_files_name_in_the_archive_is_no_hindrance(inbox: Path, on
     assert [path.read_text() for path in (inbox / "archive").glob("day.*.csv")] == [text(row(1))]
 
 
-def test_a_file_in_the_place_of_a_folder_is_told(inbox: Path, once: Watch) -> None:
-    """A file called `archive` is named at the start, and nothing is taken."""
+def test_a_file_named_like_a_subdirectory_is_reported(inbox: Path, once: Watch) -> None:
+    """A file called `archive` is reported at the start, and nothing is processed."""
     (inbox / "archive").write_text("x")
     (inbox / "day.csv").write_text(text(row(1)))
     done = once()
     assert done.exit_code == 2
-    assert f"{inbox / 'archive'}: there is a file where" in done.output
+    assert f"{inbox / 'archive'}: a file has the name of a directory" in done.output
     assert files(inbox) == ["archive", "day.csv"]
 
 
 @pytest.mark.parametrize("name", [".x.csv", "x.csv.part", "x.csv.TMP", "~$x.csv", ".hidden/x.csv"])
-def test_what_is_not_finished_is_left_alone(rig: Rig, inbox: Path, once: Watch, name: str) -> None:
-    """Names that writers give to what is not finished are not looked at; renamed, the file is."""
+def test_unfinished_files_are_ignored(rig: Rig, inbox: Path, once: Watch, name: str) -> None:
+    """Files with a name for unfinished files are ignored until they are renamed."""
     path = inbox / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(text(row(1)))
@@ -163,8 +163,8 @@ def test_what_is_not_finished_is_left_alone(rig: Rig, inbox: Path, once: Watch, 
     assert rig.kept() == ["user1@contoso.com"]
 
 
-def test_a_file_that_is_open_for_writing_is_left_alone(rig: Rig, inbox: Path, once: Watch) -> None:
-    """Half a file whose writer pauses longer than the settle time is not taken; when it is closed it is."""
+def test_a_file_that_is_open_for_writing_is_ignored(rig: Rig, inbox: Path, once: Watch) -> None:
+    """A file whose writer pauses longer than the settle time is not processed until it is closed."""
     with (inbox / "x.csv").open("w") as file:
         file.write(text(row(1)))
         file.flush()
@@ -177,8 +177,8 @@ def test_a_file_that_is_open_for_writing_is_left_alone(rig: Rig, inbox: Path, on
     assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
 
 
-def test_a_file_that_still_changes_is_left_alone(rig: Rig, inbox: Path) -> None:
-    """A writer that closes the file each time, as some copy tools do, is waited for."""
+def test_a_file_that_still_changes_is_ignored(rig: Rig, inbox: Path) -> None:
+    """A writer that closes the file after each write, as some copy tools do, can finish it."""
     words = [IRMEXPORT, "watch", str(inbox), *options(rig), "-p", "salesforce-dropbox", "--settle", "1.5"]
     with running(words) as process:
         path = inbox / "x.csv"
@@ -194,7 +194,7 @@ def test_a_file_that_still_changes_is_left_alone(rig: Rig, inbox: Path) -> None:
 
 
 def test_links_are_not_followed(rig: Rig, inbox: Path, once: Watch) -> None:
-    """A link might lead to any file that this user may read."""
+    """A link could point to any file that this user may read."""
     (rig.directory / "elsewhere.csv").write_text(text(row(1)))
     (inbox / "x.csv").symlink_to(rig.directory / "elsewhere.csv")
     assert once().exit_code == 0
@@ -203,7 +203,7 @@ def test_links_are_not_followed(rig: Rig, inbox: Path, once: Watch) -> None:
 
 @pytest.fixture
 def both(rig: Rig) -> Iterator[PurviewEmulator]:
-    """An emulator with the jobs of both shipped profiles, in the rig's place."""
+    """An emulator with a connector for every shipped profile, instead of the rig's."""
     chosen = [profiles.parse(profiles.shipped_text(name), name) for name in profiles.shipped_names()]
     with create_emulator(rig.directory / "both", chosen, Options(), lifetime=60) as started:
         announce(rig.directory / "both", started)
@@ -211,7 +211,7 @@ def both(rig: Rig) -> Iterator[PurviewEmulator]:
 
 
 def test_many_connectors_by_pattern(rig: Rig, inbox: Path, both: PurviewEmulator) -> None:
-    """The first pattern that fits decides; what fits none stays, is told, and stops nothing."""
+    """The first match decides; a file without a match stays in place, with a warning."""
     leavers = (
         "UserPrincipalName,PredictionTime,PredictionScore,ModelInfo\nl@contoso.com,2026-11-20T00:00Z,9,m\n"
     )
@@ -223,7 +223,7 @@ def test_many_connectors_by_pattern(rig: Rig, inbox: Path, both: PurviewEmulator
     at = ["--settle", "0.1", "--emulator", str(rig.directory / "both"), "--once"]
     done = CliRunner().invoke(main, ["watch", str(inbox), *at, *routes])
     assert done.exit_code == 0, done.output
-    assert "notes.txt fits no route" in done.stderr
+    assert "notes.txt matches no route" in done.stderr
     assert files(inbox) == ["archive/leavers/l.csv", "archive/s.csv", "notes.txt"]
     saved = {job["name"]: both.records_saved(job["job_id"]) for job in both.describe()["jobs"]}  # type: ignore[attr-defined]
     expected = {"leaver-prediction": 1, "salesforce-dropbox": 1}
@@ -231,7 +231,7 @@ def test_many_connectors_by_pattern(rig: Rig, inbox: Path, both: PurviewEmulator
 
 
 def test_profiles_of_one_connector_keep_their_own_rules(rig: Rig, inbox: Path) -> None:
-    """Two profiles feed one connector: each file's rows are shaped by its own route's profile."""
+    """If two profiles feed one connector, each file's rows are shaped by its own route's profile."""
     for name, zone in (("tokyo", "Asia/Tokyo"), ("london", "UTC")):
         shipped = profiles.shipped_text("leaver-prediction")
         made = shipped.replace("name: leaver-prediction", f"name: {name}").replace(
@@ -265,13 +265,13 @@ def test_profiles_of_one_connector_keep_their_own_rules(rig: Rig, inbox: Path) -
 
 
 @pytest.mark.parametrize("args", [[], ["-p", "salesforce-dropbox", "--route", "*=x"], ["--route", "x"]])
-def test_routes_that_say_nothing_are_refused(inbox: Path, args: list[str]) -> None:
-    """Neither, both or half a route is a matter of usage."""
+def test_invalid_routes_are_refused(inbox: Path, args: list[str]) -> None:
+    """Neither --profile nor --route, both, or half a route is a usage error."""
     assert CliRunner().invoke(main, ["watch", str(inbox), *args]).exit_code == 2
 
 
 class running:  # noqa: N801 - reads as `with running(words) as process`
-    """A process that is ended with the test, whatever happens."""
+    """A process that ends with the test, whatever happens."""
 
     def __init__(self, words: list[str]) -> None:
         self._words = words
@@ -291,7 +291,7 @@ class running:  # noqa: N801 - reads as `with running(words) as process`
 
 
 def wait_for(ready: Callable[[], bool]) -> None:
-    """Until it is so, for a bounded time."""
+    """Wait until ``ready``, for a bounded time."""
     end_at = time.monotonic() + 60
     while not ready():
         assert time.monotonic() < end_at
@@ -299,16 +299,16 @@ def wait_for(ready: Callable[[], bool]) -> None:
 
 
 def end(process: subprocess.Popen[str]) -> int:
-    """The exit code of a process that was asked to end."""
+    """Stop a process with SIGTERM; gives its exit code."""
     process.send_signal(signal.SIGTERM)
     return process.wait(30)
 
 
 @pytest.mark.parametrize("how", [[], ["--poll"]])
-def test_a_process_takes_files_as_they_come_and_ends_when_asked(
+def test_a_process_sends_files_as_they_appear_and_stops_on_sigterm(
     rig: Rig, inbox: Path, how: list[str]
 ) -> None:
-    """Told by the system or by looking: a file is sent soon; SIGTERM ends it; a second watch is refused."""
+    """With notifications or polling a file is sent soon; SIGTERM stops it; a second watch is refused."""
     words = [IRMEXPORT, "--json", "watch", str(inbox), *options(rig), "-p", "salesforce-dropbox", *how]
     with running(words) as process:
         wait_for((inbox / ".irmexport/watch.lock").exists)
@@ -316,7 +316,7 @@ def test_a_process_takes_files_as_they_come_and_ends_when_asked(
         wait_for(lambda: rig.kept() == ["user1@contoso.com"])
         other = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
         assert other.returncode == 1
-        assert "another `irmexport watch` has this folder" in other.stdout
+        assert "another `irmexport watch` uses this directory" in other.stdout
         assert end(process) == 0
         printed = process.communicate()[0]
     events = [json.loads(line) for line in printed.splitlines()]
@@ -325,8 +325,8 @@ def test_a_process_takes_files_as_they_come_and_ends_when_asked(
     assert events[1]["rows_sent"] == 1
 
 
-def test_an_upload_that_failed_is_tried_again_by_a_later_watch(rig: Rig, inbox: Path, once: Watch) -> None:
-    """The file is archived, as its rows are in the outbox; the next watch sends them."""
+def test_a_failed_upload_is_retried_by_the_next_watch(rig: Rig, inbox: Path, once: Watch) -> None:
+    """The file is archived, because its rows are in the outbox; the next watch sends them."""
     (inbox / "x.csv").write_text(text(row(1)))
     rig.emulator.faults.next(Fault(on="token", status=503))
     assert once().exit_code == 1
@@ -344,7 +344,7 @@ def test_an_upload_that_failed_is_tried_again_by_a_later_watch(rig: Rig, inbox: 
 def test_a_crash_at_any_point_loses_nothing_and_repeats_nothing(
     rig: Rig, inbox: Path, once: Watch, call: str, when: int
 ) -> None:
-    """Killed at a system call between the drop and the archive, the next watch ends what was begun."""
+    """If it is killed at a system call before the archive, the next watch finishes the work."""
     (inbox / "x.csv").write_text(text(row(1), row(2), BAD))
     (inbox / "y.csv").write_text(text(row(2), row(3)))
     inject = [
@@ -362,7 +362,7 @@ def test_a_crash_at_any_point_loses_nothing_and_repeats_nothing(
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     once()
     held = [name for name, _ in rig.states()]
-    if held == ["HELD"]:  # killed after the last byte: in doubt, for a person, and never sent twice
+    if held == ["HELD"]:  # killed after the last byte: outcome unknown, never sent twice
         assert len(rig.kept()) == len(set(rig.kept()))
         return
     assert rig.kept() == [f"user{n}@contoso.com" for n in (1, 2, 3)]
@@ -370,7 +370,7 @@ def test_a_crash_at_any_point_loses_nothing_and_repeats_nothing(
 
 
 def test_the_unit_runs_what_it_was_made_from(rig: Rig, inbox: Path) -> None:
-    """The unit has the absolute command, and that command does the job from another directory."""
+    """The unit has absolute paths, so its command works from another directory."""
     (inbox / "x.csv").write_text(text(row(1)))
     words = [IRMEXPORT, "watch", "in", *options(rig), "-p", "salesforce-dropbox", "--unit"]
     made = subprocess.run(

@@ -1,1 +1,1 @@
-"""One subcommand a file; ``irmcli.main`` lists them."""
+"""One subcommand per file; ``irmcli.main`` lists them."""

@@ -1,4 +1,4 @@
-"""`irmexport audit`: who sent what, from what, on whose authority, and what became of it."""
+"""`irmexport audit`: print the audit log."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import click
 from irmcore.operations.audit import audit
 
 from irmcli.output import Output
-from irmcli.session.operations import connectors_of
+from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 from irmcli.timestamps import parse_timestamp
 
 
 @click.command("audit")
-@click.option("--since", default="7d", show_default=True, help="2026-11-22T08:00Z, or 36h, 7d ago.")
-@click.option("--jsonl", is_flag=True, help="One JSON object a line, for a SIEM.")
+@click.option("--since", default="7d", show_default=True, help="Start: 2026-11-22T08:00Z, or 36h, 7d ago.")
+@click.option("--jsonl", is_flag=True, help="Print one JSON object per line, for a SIEM.")
 @click.pass_context
 def command(ctx: click.Context, *, since: str, jsonl: bool) -> None:
-    """Print every run, upload and decision since a moment. Holds no value of a row."""
+    """Print every run, upload and decision since a time. Contains no row values."""
     output, settings = Output.of(ctx), Settings.of(ctx)
     events = audit(connectors_of(settings).outboxes(), parse_timestamp(since))
     if jsonl:
@@ -40,7 +40,7 @@ def command(ctx: click.Context, *, since: str, jsonl: bool) -> None:
         )
         for event in found
     ]
-    columns = ("at", "connector", "event", "batch or run", "rows", "by", "code or why", "request id")
+    columns = ("at", "connector", "event", "batch or run", "rows", "by", "code or reason", "request id")
     output.table(f"Since {since}", columns, rows)
     if not found:
-        output.line("Nothing happened since then.")
+        output.line(f"No events since {since}.")

@@ -1,4 +1,4 @@
-"""`irmexport check FILE`: what would be shaped and what refused. Nothing is written, nothing is sent."""
+"""`irmexport check FILE`: check rows against a profile. Writes and sends nothing."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from irmcore.shaping.reject_file import Reject
 from irmcore.shaping.text import hazards
 
 from irmcli import options
-from irmcli.exit_codes import DONE, ROWS_REFUSED
+from irmcli.exit_codes import code_of_rows
 from irmcli.output import Output
-from irmcli.session import input_file as source
-from irmcli.session import shaping_output as shaped
+from irmcli.session.input_file import open_table
+from irmcli.session.shaping_output import shaping_document, show_shaping
 from irmcli.settings import Settings
 
 _HAZARDS = {
-    "bidi-control": "characters that turn the reading direction",
-    "zero-width": "characters of no width",
-    "formula-prefix": "a first character that a spreadsheet takes for a formula",
+    "bidi-control": "contain characters that change the reading direction",
+    "zero-width": "contain zero-width characters",
+    "formula-prefix": "start with a character that a spreadsheet reads as a formula",
 }
 
 
@@ -27,10 +27,13 @@ _HAZARDS = {
 @options.file
 @options.profile
 @options.form
-@click.option("--show", default=10, show_default=True, help="Refused rows to list, by line.")
+@click.option("--show", default=10, show_default=True, help="Number of refused rows to list.")
 @click.pass_context
 def command(ctx: click.Context, file: str, profile_name: str, form: str, show: int) -> None:
-    """Check FILE (CSV or JSON lines, gzip too, - for standard input) against a profile."""
+    """Check FILE against a profile: CSV or JSON lines, gzipped or not, - for standard input.
+
+    Example: irmexport check detections.csv --profile leaver-prediction
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     profile = settings.profile(profile_name)
     refused: list[Reject] = []
@@ -44,12 +47,12 @@ def command(ctx: click.Context, file: str, profile_name: str, form: str, show: i
         for field in fields:
             found.update(hazards(field))
 
-    with source.table(file, profile, form) as table, output.progress("checking") as progress:
+    with open_table(file, profile, form) as table, output.progress("checking") as progress:
         done = dry_run(table, profile, None, name=file, on_reject=on_reject, on_row=on_row, progress=progress)
-    shaped.show(output, done, dry=True)
+    show_shaping(output, done, dry=True)
     lines = [(r.line, r.column or "(row)", r.code) for r in refused]
-    output.table(f"The first {len(lines)} refused rows", ("line", "column", "reason"), lines)
-    for name, count in sorted(found.items()):
-        output.line(f"Note: {count:,} values have {_HAZARDS[name]}; they are sent as they are.")
-    output.document({**shaped.document(done), "hazards": dict(found)})
-    ctx.exit(ROWS_REFUSED if done.counts.rejected else DONE)
+    output.table(f"First {len(lines)} refused rows", ("line", "column", "reason"), lines)
+    for name, number in sorted(found.items()):
+        output.line(f"Note: {number:,} values {_HAZARDS[name]}. They are sent unchanged.")
+    output.document({**shaping_document(done), "hazards": dict(found)})
+    ctx.exit(code_of_rows(done.counts.rejected))

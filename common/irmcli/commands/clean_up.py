@@ -1,4 +1,4 @@
-"""`irmexport clean-up`: remove what is past its retention time."""
+"""`irmexport clean-up`: delete data past its retention time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 from irmcore.operations import operations
 
 from irmcli.output import Output
-from irmcli.session.operations import connectors_of
+from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 
 _DAY = 86_400.0
@@ -18,24 +18,23 @@ _DAY = 86_400.0
     type=click.FloatRange(min=0),
     default=7.0,
     show_default=True,
-    help="Days after its receipt that a batch keeps its rows; also of reject files.",
+    help="Days to keep the rows of a sent batch, and reject files.",
 )
 @click.option(
     "--record-days",
     type=click.FloatRange(min=400),
     default=400.0,
     show_default=True,
-    help="Days that its record and its row keys stay: a row that comes again later than this is new.",
+    help="Days to keep batch records and row keys. A row that arrives again later is treated as new.",
 )
 @click.pass_context
 def command(ctx: click.Context, *, payload_days: float, record_days: float) -> None:
-    """Remove the rows of batches long sent, reject files as old, and records older than 400 days.
+    """Delete row data of batches sent more than 7 days ago, old reject files, and records after 400 days.
 
-    For a daily job.
+    Run it daily.
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
-    payloads, batches = operations.clean_up(
-        connectors_of(settings).outboxes(), payload_days * _DAY, record_days * _DAY
-    )
-    output.line(f"Removed the rows of {payloads:,} batches, and the records of {batches:,}.")
+    outboxes = connectors_of(settings).outboxes()
+    payloads, batches = operations.clean_up(outboxes, payload_days * _DAY, record_days * _DAY)
+    output.line(f"Deleted the rows of {payloads:,} batches and the records of {batches:,}.")
     output.document({"payloads": payloads, "batches": batches})

@@ -1,4 +1,4 @@
-"""`irmexport credential`: whether the credential can be read, when it ends, and putting one there."""
+"""`irmexport credential`: check that a credential is readable, and store one."""
 
 from __future__ import annotations
 
@@ -24,60 +24,60 @@ from irmcli.settings import Settings
 
 @click.group("credential")
 def command() -> None:
-    """The client secret or certificate that a profile names."""
+    """Check or store the client secret or certificate of a profile."""
 
 
 @command.command("check")
 @options.profile
 @click.pass_context
 def check(ctx: click.Context, *, profile_name: str) -> None:
-    """Read the credential, use it for nothing, and say when it ends. Exits with 4 within 30 days of it."""
+    """Check that the credential is readable and when it expires. Exits with 4 if within 30 days."""
     output, settings = Output.of(ctx), Settings.of(ctx)
-    place = settings.profile(profile_name).connector.credential
-    found = settings.credential(place)
+    reference = settings.profile(profile_name).connector.credential
+    found = settings.credential(reference)
     what = "client secret" if isinstance(found, Secret) else "certificate"
-    end = iso(found.expires) if found.expires is not None else None
-    output.line(f"{place.kind} {place.name}: a {what} can be read")
-    if end is None:
+    expires = iso(found.expires) if found.expires is not None else None
+    output.line(f"{reference.kind} {reference.name}: readable {what}")
+    if expires is None:
         output.line(
-            "When it ends is not known here: see Certificates & secrets of the application in Entra ID."
+            "Its expiry date is not known here: see Certificates & secrets of the application in Entra ID."
         )
     else:
-        output.line(f"It ends {end}.")
-    said = expiry.warning(found, time.time())
-    if said is not None:
-        output.warn(said)
-    output.document({"kind": place.kind, "place": place.name, "what": what, "ends": end})
-    ctx.exit(NEEDS_PERSON if said is not None else DONE)
+        output.line(f"It expires on {expires}.")
+    warning = expiry.warning(found, time.time())
+    if warning is not None:
+        output.warn(warning)
+    output.document({"kind": reference.kind, "place": reference.name, "what": what, "ends": expires})
+    ctx.exit(NEEDS_PERSON if warning is not None else DONE)
 
 
 @command.command("set")
 @options.profile
 @click.pass_context
-def put(ctx: click.Context, *, profile_name: str) -> None:
-    """Ask for a client secret and put it where the profile says: a keyring, or a file of mode 0600.
+def set_(ctx: click.Context, *, profile_name: str) -> None:
+    """Store a client secret where the profile says: in a keyring, or in a file of mode 0600.
 
-    It is typed without being shown, or read from standard input; it is never an argument.
+    Prompts for the secret without showing it, or reads it from standard input. It is never an argument.
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
-    place = settings.profile(profile_name).connector.credential
-    write = {"keyring": _to_keyring, "file": _to_file}.get(place.kind)
+    reference = settings.profile(profile_name).connector.credential
+    write = {"keyring": _to_keyring, "file": _to_file}.get(reference.kind)
     if write is None:
         raise ConfigurationError(
-            f"irmexport does not write to `{place.kind}`",
-            where=f"{place.kind} {place.name}",
-            next_step=_BY_HAND[place.kind],
+            f"irmexport does not write to `{reference.kind}`",
+            where=f"{reference.kind} {reference.name}",
+            next_step=_BY_HAND[reference.kind],
         )
     text = click.prompt("Client secret", hide_input=True) if sys.stdin.isatty() else _piped()
-    write(place, credentials.secret(text.strip(), "standard input"))
-    output.line(f"The secret is in {place.kind} {place.name}.")
-    output.document({"kind": place.kind, "place": place.name})
+    write(reference, credentials.secret(text.strip(), "standard input"))
+    output.line(f"The secret is stored in {reference.kind} {reference.name}.")
+    output.document({"kind": reference.kind, "place": reference.name})
 
 
 _BY_HAND = {
-    "env": "Set the variable where irmexport is started, for example by systemd's EnvironmentFile=.",
+    "env": "Set the variable where irmexport is started, for example with systemd's EnvironmentFile=.",
     "key_vault": "az keyvault secret set --vault-name VAULT --name SECRET --file FILE --expires DATE",
-    "certificate": "Make the file with openssl (irmexport wizard has the commands), and chmod 600 it.",
+    "certificate": "Create the file with openssl (`irmexport wizard` prints the commands), and chmod 600 it.",
 }
 
 
@@ -88,22 +88,22 @@ def _piped() -> str:
         raise CredentialError(
             "the credential is not UTF-8 text",
             where="standard input",
-            next_step="Put the client secret's value there, and nothing else.",
+            next_step="Pipe in the value of the client secret and nothing else.",
         ) from None
 
 
-def _to_keyring(place: CredentialRef, secret: Secret) -> None:
+def _to_keyring(reference: CredentialRef, secret: Secret) -> None:
     from irmcli.credential_stores import system_keyring
 
-    system_keyring.write(place.name, secret)
+    system_keyring.write(reference.name, secret)
 
 
-def _to_file(place: CredentialRef, secret: Secret) -> None:
-    path = str(Path(place.name).expanduser())
+def _to_file(reference: CredentialRef, secret: Secret) -> None:
+    path = str(Path(reference.name).expanduser())
     disk = system_disk()
     temporary = f"{path}.{os.getpid()}.new"
     try:
-        disk.create(temporary, secret.reveal().encode() + b"\n")  # of mode 0600 from its first moment
+        disk.create(temporary, secret.reveal().encode() + b"\n")  # created with mode 0600
         disk.sync(temporary)
         disk.rename(temporary, path)
         disk.sync_dir(str(Path(path).parent))
@@ -113,5 +113,5 @@ def _to_file(place: CredentialRef, secret: Secret) -> None:
         raise ConfigurationError(
             f"the credential file cannot be written ({error.strerror})",
             where=path,
-            next_step="Make its folder, or give the profile's `credential` another path.",
+            next_step="Create its directory, or set another path in the profile's `credential`.",
         ) from None

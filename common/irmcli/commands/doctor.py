@@ -1,4 +1,4 @@
-"""`irmexport doctor`: why an upload would fail, found without one."""
+"""`irmexport doctor`: find out why an upload would fail, without an upload."""
 
 from __future__ import annotations
 

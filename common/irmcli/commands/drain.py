@@ -1,4 +1,4 @@
-"""`irmexport drain`: send what waits in the outbox."""
+"""`irmexport drain`: send what is queued in the outbox."""
 
 from __future__ import annotations
 
@@ -8,43 +8,41 @@ import click
 from irmcore.errors import IrmError
 from irmcore.operations.connectors import title_of
 
-from irmcli.exit_codes import NEEDS_PERSON, code_of, disk_trouble, worst
+from irmcli.exit_codes import NEEDS_PERSON, code_of, known_error, worst
 from irmcli.output import Output
-from irmcli.session import delivery_output as delivered
-from irmcli.session.operations import connectors_of
+from irmcli.session.connectors import connectors_of
+from irmcli.session.delivery_output import delivery_document, drain, show_needing_attention
 from irmcli.settings import Settings
 
 
 @click.command("drain")
 @click.argument("connector", default="", required=False)
-@click.option("--seconds", type=click.FloatRange(min=1), help="Begin no upload after this long.")
+@click.option("--seconds", type=click.FloatRange(min=1), help="Start no upload after this many seconds.")
 @click.pass_context
 def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
-    """Send what waits, of all connectors or of CONNECTOR. For cron and systemd: it never asks."""
+    """Send what is queued for CONNECTOR, or for all connectors. Never prompts: for cron and systemd."""
     output, settings = Output.of(ctx), Settings.of(ctx)
-    connectors = connectors_of(settings)
     results: dict[str, object] = {}
     codes: list[int] = []
-    for outbox in connectors.choose(connector):
+    for outbox in connectors_of(settings).choose(connector):
         name = Path(outbox.path).name
         until = outbox.clock.monotonic() + seconds if seconds else None
         output.line(title_of(outbox), "bold")
         try:
             service = settings.service_of(outbox, warn=output.warn)
-            report, code = delivered.drain(output, outbox, service, until=until)
-        except (IrmError, OSError) as trouble:
-            # One connector's trouble does not keep the others from sending.
-            error = trouble if isinstance(trouble, IrmError) else disk_trouble(trouble)
-            if not output.as_json:
-                output.error(error)
+            report, code = drain(output, outbox, service, until=until)
+        except (IrmError, OSError) as raised:
+            # An error of one connector does not stop the others.
+            error = known_error(raised)
+            output.partial_error(error)
             results[name] = {"error": str(error)}
             codes.append(code_of(error))
             continue
         if not report.sent and not report.queued and not code:
             output.line("nothing to send")
-        if delivered.waiting_for_a_person(output, outbox):
+        if show_needing_attention(output, outbox):
             code = NEEDS_PERSON
-        results[name] = delivered.document(report)
+        results[name] = delivery_document(report)
         codes.append(code)
     output.document(results)
     ctx.exit(worst(codes))

@@ -1,4 +1,4 @@
-"""`irmexport export-rejects`: the refused rows of all runs, as one CSV."""
+"""`irmexport export-rejects`: print the refused rows of all runs as one CSV."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import click
 from irmcore.outbox.runs import reject_files
 
 from irmcli.output import Output
-from irmcli.session.operations import connectors_of
+from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 
 
 @click.command("export-rejects")
 @click.argument("connector", default="", required=False)
-@click.option("--list", "only_list", is_flag=True, help="Only the files' paths.")
+@click.option("--list", "only_list", is_flag=True, help="Print only the paths of the files.")
 @click.pass_context
 def command(ctx: click.Context, *, connector: str, only_list: bool) -> None:
-    """Print the refused rows with line, column, reason and advice, of CONNECTOR or all: data about people."""
+    """Print the refused rows of CONNECTOR, or of all, with line, column, reason and advice.
+
+    The rows are personal data.
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     connectors = connectors_of(settings)
     paths = [path for outbox in connectors.choose(connector) for path in reject_files(outbox)]
@@ -28,7 +31,7 @@ def command(ctx: click.Context, *, connector: str, only_list: bool) -> None:
         return
     for number, path in enumerate(paths):
         data = Path(path).read_bytes()
-        # One header for all: every file has the same.
+        # Every file has the same header; print it once.
         output.raw(data if number == 0 else data.split(b"\r\n", 1)[1])
     if not paths:
-        output.warn("no row was refused")
+        output.warn("no rows were refused")

@@ -21,7 +21,7 @@ from irmcli.profile_setup.draft import Draft, draft, shape_sample
 from irmcli.profile_setup.guesses import Roles
 from irmcli.profile_setup.profile_text import Choices
 from irmcli.profile_setup.sample import read_sample
-from irmcli.session import shaping_output
+from irmcli.session.shaping_output import shaping_document, show_shaping
 
 _CREDENTIALS = tuple(PROFILE.schema["definitions"]["credential"]["properties"])
 
@@ -174,7 +174,7 @@ def _show(output: Output, target: Path, drafted: Draft, result: RunResult) -> No
     if (header := drafted.possible_source) is not None:
         output.line(f"{header} may be the wizard's source column. If so: --source '{header}=VALUE,VALUE'")
     output.line(f"Written: {target}")
-    shaping_output.show(output, result, dry=True)
+    show_shaping(output, result, dry=True)
     output.line(f"Next: review it, then run irmexport wizard {target}")
 
 
@@ -183,4 +183,4 @@ def _document(target: Path, drafted: Draft, result: RunResult) -> dict[str, Any]
         {"header": column.header, "type": column.type, "role": column.role, "why": column.why}
         for column in drafted.columns
     ]
-    return {"profile": str(target), "columns": columns, **shaping_output.document(result)}
+    return {"profile": str(target), "columns": columns, **shaping_document(result)}

@@ -1,4 +1,4 @@
-"""`irmexport report`: deliveries, refusals, delays and what is held, as one HTML page."""
+"""`irmexport report`: deliveries, refusals, delays and held batches as one HTML page."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from irmcore.operations.audit import audit
 from irmcore.operations.status import connector_status
 
 from irmcli.output import Output, count
-from irmcli.session.operations import connectors_of
+from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 from irmcli.timestamps import parse_timestamp
 
-_MOST_DAYS = 400
+_MAX_DAYS = 400
 
 
 @click.command("report")
 @click.argument("connector", default="", required=False)
-@click.option("--since", default="30d", show_default=True, help="From then on: 7d, 2026-11-01T00:00Z.")
+@click.option("--since", default="30d", show_default=True, help="Start: 7d ago, or 2026-11-01T00:00Z.")
 @click.option(
     "-o",
     "--output",
@@ -30,32 +30,30 @@ _MOST_DAYS = 400
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("irmexport-report.html"),
     show_default=True,
-    help="The page; an earlier one is replaced.",
+    help="File to write; an existing one is replaced.",
 )
 @click.pass_context
 def command(ctx: click.Context, *, connector: str, since: str, output_path: Path) -> None:
-    """Write a page of figures by connector and day: one file, without personal data, to pass on."""
+    """Write an HTML report by connector and day: one file without personal data, safe to share."""
     from irmcli.reporting import figures, page
 
     output, settings = Output.of(ctx), Settings.of(ctx)
     connectors, now = connectors_of(settings), SystemClock().now()
     after = parse_timestamp(since)
-    if not 0 <= now - after <= _MOST_DAYS * 86_400:
-        raise click.BadParameter(f"a report covers at most {_MOST_DAYS} days, up to now")
-    outboxes = connectors.choose(connector)
-    lines = figures.figures(
-        audit(connectors.outboxes(), after), [connector_status(outbox) for outbox in outboxes]
-    )
+    if not 0 <= now - after <= _MAX_DAYS * 86_400:
+        raise click.BadParameter(f"a report covers at most the last {_MAX_DAYS} days")
+    statuses = [connector_status(outbox) for outbox in connectors.choose(connector)]
+    lines = figures.figures(audit(connectors.outboxes(), after), statuses)
     first, last = (datetime.datetime.fromtimestamp(at, datetime.UTC).date() for at in (after, now))
     days = figures.days(first, last)
-    text = page.page(lines, days, f"Made by irmexport {__version__} at {iso(now)}.")
+    text = page.page(lines, days, f"Created by irmexport {__version__} at {iso(now)}.")
     try:
         output_path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
             f"the page cannot be written ({error.strerror})",
             where=str(output_path),
-            next_step="Give another --output.",
+            next_step="Choose another file with --output.",
         ) from None
     for line in lines:
         parts = [
@@ -64,7 +62,7 @@ def command(ctx: click.Context, *, connector: str, since: str, output_path: Path
             f"{line.held} held",
         ]
         output.line(f"{line.now.title}: {', '.join(parts)}")
-    output.line(f"Written: {output_path}")
+    output.line(f"Wrote {output_path}")
     output.document(
         {
             "page": str(output_path),

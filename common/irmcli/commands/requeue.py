@@ -1,4 +1,4 @@
-"""`irmexport requeue BATCH`: a dead or quarantined batch goes back into the queue."""
+"""`irmexport requeue BATCH`: put a dead or quarantined batch back into the queue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from irmcore.outbox import states
 
 from irmcli import options
 from irmcli.output import Output
-from irmcli.session.operations import connectors_of
+from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 
 
@@ -17,7 +17,10 @@ from irmcli.settings import Settings
 @options.why
 @click.pass_context
 def command(ctx: click.Context, *, batches: tuple[str, ...], why: str) -> None:
-    """Send dead or quarantined batches again, as they are, after their hashes were proven."""
+    """Send dead or quarantined batches again, unchanged, once their hashes match.
+
+    Example: irmexport requeue 3f9a01c2 --why "related value added in the portal"
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     connectors = connectors_of(settings)
     results = []
@@ -25,7 +28,10 @@ def command(ctx: click.Context, *, batches: tuple[str, ...], why: str) -> None:
         outbox, found = connectors.find_batch(prefix)
         after = operations.requeue(outbox, found.id, who=settings.origin({}).user, why=why)
         name = after.state.name if after.state else "unreadable"
-        step = "`irmexport drain` sends it" if name == states.READY else "its outcome is in doubt: resolve it"
-        output.line(f"{found.id[:12]} is {name} now; {step}.")
+        if name == states.READY:
+            step = "`irmexport drain` sends it"
+        else:
+            step = f"its outcome is unknown: irmexport resolve {found.id[:12]} --sent or --resend, with --why"
+        output.line(f"{found.id[:12]} is now {name}; {step}.")
         results.append(found.id)
     output.document(results)

@@ -1,4 +1,4 @@
-"""`irmexport resolve`: a person's word on batches whose outcome nobody knows."""
+"""`irmexport resolve`: record what happened to batches whose outcome is unknown."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from irmcore.outbox import Batch, Outbox
 
 from irmcli import options
 from irmcli.output import Output
-from irmcli.session.operations import connectors_of
+from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 from irmcli.timestamps import parse_timestamp
 
 
 @click.command("resolve")
 @click.argument("batch", required=False)
-@click.option("--held", is_flag=True, help="All held batches, in place of one BATCH.")
-@click.option("--connector", default="", help="With --held: only of this connector.")
-@click.option("--since", default="", help="With --held: held since then; 2026-11-22T08:00Z, or 36h, 7d ago.")
+@click.option("--held", is_flag=True, help="Resolve all held batches instead of one BATCH.")
+@click.option("--connector", default="", help="With --held: only this connector.")
+@click.option("--since", default="", help="With --held: only held since 2026-11-22T08:00Z, or 36h, 7d ago.")
 @click.option("--sent", "outcome", flag_value="sent", help="The service has the rows: never send them again.")
 @click.option("--resend", "outcome", flag_value="resend", help="The service does not have them: send again.")
 @click.option(
     "--withdraw",
     "outcome",
     flag_value="withdraw",
-    help="Give the batch up (held or dead): its rows are new to the next send.",
+    help="Abandon the batch (held or dead): the next send treats its rows as new.",
 )
 @options.why
 @click.pass_context
@@ -40,10 +40,13 @@ def command(
     outcome: str | None,
     why: str,
 ) -> None:
-    """End what is held: BATCH, or all with --held. Needs one of --sent, --resend, --withdraw, and --why."""
+    """Resolve BATCH, or all held batches with --held. Needs --sent, --resend or --withdraw, and --why.
+
+    Example: irmexport resolve 3f9a01c2 --sent --why "the connector's log says RecordsSaved 120"
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     if outcome is None:
-        raise click.UsageError("Say what became of the rows: --sent, --resend or --withdraw.", ctx)
+        raise click.UsageError("Give the outcome: --sent, --resend or --withdraw.", ctx)
     if held == (batch is not None):
         raise click.UsageError("Give one BATCH, or --held for all of them.", ctx)
     connectors = connectors_of(settings)
@@ -60,12 +63,12 @@ def command(
     who = settings.origin({}).user
     results = []
     for outbox, found in chosen:
-        after_it = operations.resolve(outbox, found.id, outcome, who=who, why=why)
-        name = after_it.state.name if after_it.state else "unreadable"
+        resolved = operations.resolve(outbox, found.id, outcome, who=who, why=why)
+        name = resolved.state.name if resolved.state else "unreadable"
         results.append({"batch": found.id, "connector": Path(outbox.path).name, "state": name})
-        output.line(f"{found.id[:12]} is {name} now")
+        output.line(f"{found.id[:12]} is now {name}")
     if not chosen:
-        output.line("Nothing is held.")
+        output.line("No batch is held.")
     elif outcome == "resend":
         output.line("`irmexport drain` sends them.")
     output.document(results)

@@ -1,4 +1,4 @@
-"""`irmexport resume`: a paused connector may send again, and retries need not wait."""
+"""`irmexport resume`: let a paused connector send again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from irmcore.operations import operations
 from irmcore.operations.connectors import title_of
 
 from irmcli.output import Output
-from irmcli.session.operations import connectors_of
+from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 
 
@@ -17,14 +17,12 @@ from irmcli.settings import Settings
 @click.argument("connector", default="", required=False)
 @click.pass_context
 def command(ctx: click.Context, connector: str) -> None:
-    """End the pause of CONNECTOR, or of all, once what was wrong has been put right."""
+    """Resume CONNECTOR, or all, after you fixed the cause of the pause. Queued retries are due at once."""
     output, settings = Output.of(ctx), Settings.of(ctx)
-    connectors = connectors_of(settings)
     results = {}
-    for outbox in connectors.choose(connector):
+    for outbox in connectors_of(settings).choose(connector):
         name = Path(outbox.path).name
         results[name] = operations.resume(outbox)
-        output.line(
-            f"{title_of(outbox)}: {'resumed; `irmexport drain` sends' if results[name] else 'was not paused'}"
-        )
+        done = "resumed; `irmexport drain` sends its batches" if results[name] else "was not paused"
+        output.line(f"{title_of(outbox)}: {done}")
     output.document(results)

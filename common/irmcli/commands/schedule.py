@@ -1,4 +1,4 @@
-"""`irmexport schedule`: the files by which cron, systemd or Windows' Task Scheduler runs a command."""
+"""`irmexport schedule`: write the files that make cron, systemd or Windows Task Scheduler run a command."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from irmcli.output import Output
 from irmcli.scheduling import timers
 from irmcli.settings import Settings
 
-#: What may be scheduled: commands that never ask, and whose arguments hold no secret.
-SCHEDULED = {"send", "drain", "sentinel", "clean-up"}
+#: Commands that never prompt and whose arguments hold no secret.
+SCHEDULABLE = {"send", "drain", "sentinel", "clean-up"}
 
 
 @click.command("schedule", context_settings={"ignore_unknown_options": True})
@@ -22,41 +22,44 @@ SCHEDULED = {"send", "drain", "sentinel", "clean-up"}
     "form",
     type=click.Choice(list(timers.FORMS)),
     required=True,
-    help="For whom: cron, systemd or Windows' Task Scheduler.",
+    help="Target: cron, systemd or Windows Task Scheduler.",
 )
 @click.option(
-    "--every", type=click.Choice(list(timers.EVERY)), default="1h", show_default=True, help="How often."
+    "--every", type=click.Choice(list(timers.EVERY)), default="1h", show_default=True, help="Interval."
 )
-@click.option(
-    "--name", default="irmexport", show_default=True, help="What the files and the task are called."
-)
+@click.option("--name", default="irmexport", show_default=True, help="Name of the files and the task.")
 @click.option(
     "--output",
     "output_path",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write the files here instead of printing them.",
+    help="Directory to write the files to, instead of printing them.",
 )
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND…")
 @click.pass_context
 def command(
     ctx: click.Context, *, form: str, every: str, name: str, output_path: Path | None, words: tuple[str, ...]
 ) -> None:
-    """Write what runs COMMAND (send FILE …, drain, sentinel run) again and again. No secret is in it."""
+    """Write a schedule for COMMAND: send FILE …, drain, clean-up or sentinel run. Contains no secret.
+
+    Example: irmexport schedule --format systemd --every 15m drain
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
-    if words[0] not in SCHEDULED:
+    if words[0] not in SCHEDULABLE:
         raise ConfigurationError(
-            f"`{words[0]}` is not a command to schedule",
-            next_step=f"There are: {', '.join(sorted(SCHEDULED))}.",
+            f"`{words[0]}` cannot be scheduled",
+            next_step=f"These can: {', '.join(sorted(SCHEDULABLE))}.",
         )
     if not timers.NAME.fullmatch(name):
         raise ConfigurationError(
-            "the name has other characters than letters, digits and -", where="--name", next_step="Rename it."
+            "the name may only contain letters, digits and -",
+            where="--name",
+            next_step="Choose another name.",
         )
-    file = _read(ctx.find_root().command, words)
+    file = _file_argument(ctx.find_root().command, words)
     task = timers.Task(
         name=name,
         program=str(Path(sys.argv[0]).absolute()),
-        arguments=("--outbox", str(settings.outbox.absolute()), *(_wherever(word, file) for word in words)),
+        arguments=("--outbox", str(settings.outbox.absolute()), *(_absolute(word, file) for word in words)),
         outbox=str(settings.outbox.absolute()),
         every=every,
         user=settings.origin({}).user,
@@ -75,27 +78,27 @@ def command(
     output.document({"files": files})
 
 
-def _read(command: click.Command, words: tuple[str, ...]) -> str | None:
-    """The FILE that ``words`` name, if they do. Raises click.UsageError where the command would.
+def _file_argument(command: click.Command, words: tuple[str, ...]) -> str | None:
+    """The FILE argument in ``words``, if there is one. Raises click.UsageError as the command itself would.
 
-    Told now, to whoever is here; not at night, to nobody.
+    A wrong option is reported now, not by the first scheduled run.
     """
     rest = list(words)
     while isinstance(command, click.Group) and rest:
         name = rest.pop(0)
         found = command.get_command(click.Context(command), name)
         if found is None:
-            raise click.UsageError(f"{name!r} is no command to schedule.")
+            raise click.UsageError(f"{name!r} is not a command that can be scheduled.")
         command = found
-    file = command.make_context(" ".join(words), rest).params.get("file")  # reads the words, and runs nothing
+    file = command.make_context(" ".join(words), rest).params.get("file")  # parses the words; runs nothing
     return file if isinstance(file, str) else None
 
 
-def _wherever(word: str, file: str | None) -> str:
-    """A file that is named from here, named from anywhere: a scheduled command begins elsewhere.
+def _absolute(word: str, file: str | None) -> str:
+    """The absolute path of a word that is a file: a scheduled command starts in another directory.
 
-    FILE is one that may come later; other words are files if there are such.
+    FILE need not exist yet; any other word counts as a file if it exists.
     """
     path = Path(word)
-    named = word != "-" and (word == file or (not word.startswith("-") and path.is_file()))
-    return str(path.absolute()) if named else word
+    is_file = word != "-" and (word == file or (not word.startswith("-") and path.is_file()))
+    return str(path.absolute()) if is_file else word

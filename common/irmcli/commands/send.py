@@ -1,4 +1,4 @@
-"""`irmexport send FILE`: shape, keep, deliver."""
+"""`irmexport send FILE`: shape rows, store them in the outbox, deliver them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from pathlib import Path
 import click
 
 from irmcli import options
-from irmcli.emulator.connection import connection_to
-from irmcli.exit_codes import DONE, ROWS_REFUSED, worst
+from irmcli.exit_codes import code_of_rows, worst
 from irmcli.output import Output
-from irmcli.session import delivery_output as delivered
-from irmcli.session import input_file as source
-from irmcli.session import shaping_output as shaped
 from irmcli.session.connector_session import ConnectorSession
+from irmcli.session.delivery_output import delivery_document
+from irmcli.session.input_file import open_table
+from irmcli.session.shaping_output import shaping_document
 from irmcli.settings import Settings
 
 
@@ -22,8 +21,8 @@ from irmcli.settings import Settings
 @options.profile
 @options.form
 @options.emulator
-@click.option("--dry-run", is_flag=True, help="Shape and count, but keep and send nothing.")
-@click.option("--queue-only", is_flag=True, help="Keep the batches; a later drain sends them.")
+@click.option("--dry-run", is_flag=True, help="Shape and count the rows; store and send nothing.")
+@click.option("--queue-only", is_flag=True, help="Store the batches; a later drain sends them.")
 @click.option(
     "--max-refused",
     type=click.IntRange(min=0),
@@ -41,26 +40,31 @@ def command(
     queue_only: bool,
     max_refused: int | None,
 ) -> None:
-    """Send FILE (CSV or JSON lines, gzip too, - for standard input) through a profile."""
+    """Send FILE through a profile: CSV or JSON lines, gzipped or not, - for standard input.
+
+    Example: irmexport send detections.csv --profile leaver-prediction
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     profile = settings.profile(profile_name)
-    way = ConnectorSession(output, settings, profile, connection_to(profile, emulator_dir))
+    session = ConnectorSession.of(output, settings, profile, emulator_dir)
     if not dry_run:
-        way.prepare()
+        session.prepare()
     details = {"file": "-" if file == "-" else str(Path(file).absolute())}
-    with source.table(file, profile, form) as table, output.progress("shaping") as progress:
+    with open_table(file, profile, form) as table, output.progress("shaping") as progress:
         if dry_run:
-            done = way.dry_run(table, name=file, progress=progress)
+            done = session.dry_run(table, name=file, progress=progress)
         else:
-            done = way.accept(table, name=file, details=details, max_refused=max_refused, progress=progress)
-    way.show(done, dry=dry_run)
-    result = shaped.document(done)
-    code = ROWS_REFUSED if done.counts.rejected else DONE
+            done = session.accept(
+                table, name=file, details=details, max_refused=max_refused, progress=progress
+            )
+    session.show(done, dry=dry_run)
+    result = shaping_document(done)
+    code = code_of_rows(done.counts.rejected)
     if not dry_run:
-        result["connector"] = Path(way.outbox.path).name
+        result["connector"] = Path(session.outbox.path).name
     if not dry_run and not queue_only:
-        report, drained = way.deliver()
-        result["delivery"] = delivered.document(report)
+        report, drained = session.deliver()
+        result["delivery"] = delivery_document(report)
         code = worst((code, drained))
     output.document(result)
     ctx.exit(code)

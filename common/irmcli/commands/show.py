@@ -1,4 +1,4 @@
-"""`irmexport show BATCH`: all that is on record of a batch; with --payload, its rows."""
+"""`irmexport show BATCH`: show the record of a batch, or its rows with --payload."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from irmcore.operations.audit import describe
 from irmcore.outbox.batch_files import read_manifest, read_payload
 
 from irmcli.output import Output, count
-from irmcli.session.operations import connectors_of
+from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 
 
 @click.command("show")
 @click.argument("batch")
-@click.option("--payload", is_flag=True, help="Print the CSV as it was or will be sent: data about people.")
+@click.option("--payload", is_flag=True, help="Print the CSV as it was or will be sent: personal data.")
 @click.pass_context
 def command(ctx: click.Context, batch: str, payload: bool) -> None:
-    """Show the batch whose id begins with BATCH: state, who made it from what, every attempt."""
+    """Show the batch whose id starts with BATCH: its state, its origin and every upload attempt."""
     output, settings = Output.of(ctx), Settings.of(ctx)
     connectors = connectors_of(settings)
     outbox, found = connectors.find_batch(batch)
@@ -43,7 +43,7 @@ def command(ctx: click.Context, batch: str, payload: bool) -> None:
             f"  accepted {iso(manifest['accepted'])} from {origin['user']} on {origin['host']} "
             f"by {origin['app']}: {details}"
         )
-        output.line("  the run: " + ", ".join(f"{key} {value:,}" for key, value in counts.items()))
+        output.line("  rows of the run: " + ", ".join(f"{key} {value:,}" for key, value in counts.items()))
         address = ", ".join(f"{k} {v}" for k, v in manifest["destination"]["address"].items())
         output.line(f"  to {address}")
     rows = [
@@ -57,4 +57,4 @@ def command(ctx: click.Context, batch: str, payload: bool) -> None:
         )
         for event in record["history"]
     ]
-    output.table("  History", ("at", "event", "code", "request id", "by", "words"), rows)
+    output.table("  History", ("at", "event", "code", "request id", "by", "reason or reply"), rows)

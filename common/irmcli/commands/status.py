@@ -1,4 +1,4 @@
-"""`irmexport status`: what waits, what is held, paused, dead or set aside, why, and what to do."""
+"""`irmexport status`: what is queued, paused or needs attention, why, and what to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from irmcore.operations.status import BatchStatus, ConnectorStatus, connector_st
 
 from irmcli.exit_codes import DONE, NEEDS_PERSON
 from irmcli.output import Output, count
-from irmcli.session.operations import connectors_of
+from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 
 
@@ -19,37 +19,36 @@ from irmcli.settings import Settings
 @click.argument("connector", default="", required=False)
 @click.pass_context
 def command(ctx: click.Context, connector: str) -> None:
-    """Show all connectors, or CONNECTOR. Exits with 4 if a person is needed."""
+    """Show the status of CONNECTOR, or of all. Exits with 4 if something needs attention."""
     output, settings = Output.of(ctx), Settings.of(ctx)
-    connectors = connectors_of(settings)
-    overviews = [connector_status(outbox) for outbox in connectors.choose(connector)]
-    if not overviews:
+    statuses = [connector_status(outbox) for outbox in connectors_of(settings).choose(connector)]
+    if not statuses:
         output.line(f"Nothing has been sent from {settings.outbox} yet.")
-    for overview in overviews:
-        _show(output, overview)
-    output.document([{**asdict(o), "needs_person": o.needs_person} for o in overviews])
-    ctx.exit(NEEDS_PERSON if any(o.needs_person for o in overviews) else DONE)
+    for status in statuses:
+        _show(output, status)
+    output.document([{**asdict(o), "needs_person": o.needs_person} for o in statuses])
+    ctx.exit(NEEDS_PERSON if any(o.needs_person for o in statuses) else DONE)
 
 
-def _show(output: Output, overview: ConnectorStatus) -> None:
-    output.line(overview.title, "bold")
-    if overview.trouble:
-        output.line(f"  {overview.trouble}", "red")
+def _show(output: Output, status: ConnectorStatus) -> None:
+    output.line(status.title, "bold")
+    if status.trouble:
+        output.line(f"  {status.trouble}", "red")
         return
-    if overview.mode == circuit_breaker.CLOSED:
-        output.line("  may send", "green")
+    if status.mode == circuit_breaker.CLOSED:
+        output.line("  ready to send (circuit breaker closed)", "green")
     else:
-        word = "PAUSED" if overview.mode == circuit_breaker.PAUSED else "HELD BACK (breaker)"
-        output.line(f"  {word} since {iso(overview.since)}: {overview.reason}", "yellow")
-        output.line(f"  next probe {iso(overview.next_probe)}")
-        output.line(f"  {overview.next_step}")
-    oldest = f", the oldest since {iso(overview.oldest)}" if overview.queued else ""
-    output.line(f"  queued: {count(overview.queued, 'batch')}, {count(overview.rows_queued, 'row')}{oldest}")
-    if overview.retry_at:
-        output.line(f"  next retry {iso(overview.retry_at)}")
-    rows = [(item.id[:12], item.state, item.rows, iso(item.since), item.reason) for item in overview.items]
-    output.table("  Needs a person", ("batch", "state", "rows", "since", "why"), rows)
-    for reason, step in _steps(overview.items):
+        word = "PAUSED" if status.mode == circuit_breaker.PAUSED else "CIRCUIT BREAKER OPEN"
+        output.line(f"  {word} since {iso(status.since)}: {status.reason}", "yellow")
+        output.line(f"  next probe {iso(status.next_probe)}")
+        output.line(f"  {status.next_step}")
+    oldest = f", oldest since {iso(status.oldest)}" if status.queued else ""
+    output.line(f"  queued: {count(status.queued, 'batch')}, {count(status.rows_queued, 'row')}{oldest}")
+    if status.retry_at:
+        output.line(f"  next retry {iso(status.retry_at)}")
+    rows = [(item.id[:12], item.state, item.rows, iso(item.since), item.reason) for item in status.items]
+    output.table("  Needs attention", ("batch", "state", "rows", "since", "reason"), rows)
+    for reason, step in _steps(status.items):
         output.line(f"  {reason}: {step}")
 
 

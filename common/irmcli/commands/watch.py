@@ -1,4 +1,4 @@
-"""`irmexport watch DIR`: each file that appears in a folder is sent once, when it is whole."""
+"""`irmexport watch DIR`: send each file that appears in a directory, once, when it is complete."""
 
 from __future__ import annotations
 
@@ -19,27 +19,29 @@ from irmcli.settings import Settings
 
 @click.command("watch")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("-p", "--profile", "profile_name", help="The profile of all files.")
+@click.option("-p", "--profile", "profile_name", help="Profile of all files.")
 @click.option(
     "--route",
-    "texts",
+    "routes",
     multiple=True,
     metavar="PATTERN=PROFILE",
-    help="Files by their path in DIR, the first that fits: 'leavers/*.csv=leaver-prediction'.",
+    help="Profile by path in DIR; the first match wins. Example: 'leavers/*.csv=leaver-prediction'.",
 )
 @click.option(
     "--settle",
     type=click.FloatRange(min=0.1),
     default=5.0,
     show_default=True,
-    help="Seconds without a change after which a file is whole; more on network shares.",
+    help="Seconds without a change until a file counts as complete; use more on network shares.",
 )
-@click.option("--poll", is_flag=True, help="Look every 5 s, and trust no notification of the system.")
-@click.option("--once", is_flag=True, help="Take and send what is there, then end: for cron.")
+@click.option("--poll", is_flag=True, help="Look every 5 s instead of using the system's notifications.")
+@click.option("--once", is_flag=True, help="Send the files that are there, then exit: for cron.")
 @click.option(
-    "--max-refused", type=click.IntRange(min=0), help="More refused rows than this: the file is an error."
+    "--max-refused",
+    type=click.IntRange(min=0),
+    help="Reject a file that has more refused rows than this.",
 )
-@click.option("--unit", "print_unit", is_flag=True, help="Print a systemd unit that does this, and end.")
+@click.option("--unit", "print_unit", is_flag=True, help="Print a systemd unit for this command and exit.")
 @options.emulator
 @click.pass_context
 def command(
@@ -47,7 +49,7 @@ def command(
     *,
     directory: Path,
     profile_name: str | None,
-    texts: tuple[str, ...],
+    routes: tuple[str, ...],
     settle: float,
     poll: bool,
     once: bool,
@@ -57,68 +59,65 @@ def command(
 ) -> None:
     """Send each file that appears in DIR, once, until SIGTERM or Ctrl-C.
 
-    Files go to DIR/archive, those of which nothing could be read to DIR/errors, refused rows to DIR/rejects.
-    Hidden files and *.tmp, *.part and their like are left alone. With --json: one JSON object a line.
+    Sent files move to DIR/archive, unreadable files to DIR/errors; DIR/rejects gets the refused rows. Hidden
+    files, *.tmp, *.part and similar names are ignored. With --json, prints one JSON object per line.
     """
-    from irmcli.watching import routes
     from irmcli.watching.folder import Folder
+    from irmcli.watching.routes import parse_routes
     from irmcli.watching.watcher import Watcher
 
     output, settings = Output.of(ctx), Settings.of(ctx)
-    found = routes.read(settings, texts, profile_name, emulator_dir)
+    found = parse_routes(settings, routes, profile_name, emulator_dir)
     if print_unit:
         more = [f"--settle={settle:g}", *(["--poll"] if poll else [])]
         more += [f"--max-refused={max_refused}"] if max_refused is not None else []
         more += ["--emulator", str(Path(emulator_dir).absolute())] if emulator_dir is not None else []
-        _print_unit(settings, directory, profile_name, texts, more)
+        _print_unit(settings, directory, profile_name, routes, more)
         return
 
-    def tell(event: dict[str, Any]) -> None:
+    def notify(event: dict[str, Any]) -> None:
         if output.as_json:
             click.echo(json.dumps({"at": iso(clock.now()), **event}, sort_keys=True, default=str))
 
     clock = SystemClock()
     folder = Folder(directory.absolute(), clock, settle=settle)
-    watcher = Watcher(output, settings, folder, found, clock, tell, max_refused, poll)
+    watcher = Watcher(output, settings, folder, found, clock, notify, max_refused, poll)
     before = {
         number: signal.signal(number, lambda *_: watcher.end()) for number in (signal.SIGTERM, signal.SIGINT)
     }
     if sys.platform == "linux":
-        # Should a writer come while a lease is asked for, the kernel tells us so; by default that would kill.
+        # The kernel sends SIGIO if a writer opens a file during our lease; its default action is to kill.
         before[signal.SIGIO] = signal.signal(signal.SIGIO, signal.SIG_IGN)
     try:
-        output.line(
-            f"Watching {folder.root} by {count(len(found), 'route')}"
-            if not once
-            else f"Looking at {folder.root}"
-        )
+        if once:
+            output.line(f"Looking for files in {folder.root}")
+        else:
+            output.line(f"Watching {folder.root} with {count(len(found), 'route')}")
         watcher.run(once_for=settle * 2 + 1 if once else None)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    output.line(
-        "Ended; what waits in the outbox is sent by the next watch or drain." if not once else "Done."
-    )
+    output.line("Done." if once else "Stopped. The next watch or drain sends what is queued.")
     ctx.exit(watcher.code if once else DONE)
 
 
 def _print_unit(
-    settings: Settings, directory: Path, profile: str | None, texts: tuple[str, ...], more: list[str]
+    settings: Settings, directory: Path, profile: str | None, routes: tuple[str, ...], more: list[str]
 ) -> None:
     from irmcli.watching import systemd_unit
 
     outbox, folder = str(settings.outbox.absolute()), str(directory.absolute())
     words = [str(Path(sys.argv[0]).absolute()), "--outbox", outbox, "watch", folder, *more]
     if profile is not None:
-        words += ["--profile", _placed(settings, profile)]
-    for text in texts:
-        pattern, _, name = text.rpartition("=")
-        words += ["--route", f"{pattern}={_placed(settings, name)}"]
+        words += ["--profile", _absolute(settings, profile)]
+    for route in routes:
+        pattern, _, name = route.rpartition("=")
+        words += ["--route", f"{pattern}={_absolute(settings, name)}"]
     click.echo(systemd_unit.unit(words, folder, outbox), nl=False)
 
 
-def _placed(settings: Settings, name: str) -> str:
-    """A profile as a service finds it, which has another home and another working directory."""
+def _absolute(settings: Settings, name: str) -> str:
+    """A profile's absolute path: a service has another home and working directory."""
     own = settings.profiles / f"{name}.yaml"
     if name.endswith((".yaml", ".yml")):
         return str(Path(name).absolute())

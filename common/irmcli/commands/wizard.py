@@ -1,4 +1,4 @@
-"""`irmexport wizard`: the sample file, and a page with every value that Microsoft's wizard asks for."""
+"""`irmexport wizard`: write the sample file and a page with every value that Microsoft's wizard asks for."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _TITLE = "Insider Risk Indicators: what to choose in the wizard"
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("wizard"),
     show_default=True,
-    help="Where the page and the sample files are put; nothing there is replaced.",
+    help="Directory for the page and the sample files; existing files are not replaced.",
 )
 @click.option(
     "--changed",
-    metavar="MOMENT",
-    help="Only remember that indicators or policies were changed then: 0m, 2h, 2026-11-22T08:00Z.",
+    metavar="TIME",
+    help="Only record when indicators or policies changed: 0m (now), 2h ago, 2026-11-22T08:00Z.",
 )
 @options.emulator
 @click.pass_context
@@ -44,12 +44,12 @@ def command(
     changed: str | None,
     emulator_dir: str | None,
 ) -> None:
-    """Write a sample file, and a page (HTML, Markdown) with every value to choose in Microsoft's wizard.
+    """Write a sample file, and a page (HTML and Markdown) with every value to enter in Microsoft's wizard.
 
-    With --changed: remember when custom indicators or policies were changed; uploads warn for 24 hours.
+    With --changed, records when custom indicators or policies changed; uploads warn for the next 24 hours.
     """
     if changed is not None:
-        _remember(ctx, names, changed, emulator_dir)
+        _record_change(ctx, names, changed, emulator_dir)
         return
     from irmcli.wizard import connectors, page, sample, steps
 
@@ -60,7 +60,7 @@ def command(
         raise ConfigurationError(
             "two of these profiles have the same `name`",
             where=", ".join(chosen),
-            next_step="Give each its own: it names the connector and its sample file.",
+            next_step="Give each its own name: it names the connector and its sample file.",
         )
     found = connectors.needed(list(chosen.values()))
     sections = steps.sections(found, files)
@@ -75,10 +75,10 @@ def command(
     output.line(f"{count(len(found), 'connector')} needed:")
     for connector in found:
         output.line(f"  {connector.name}: {connector.why}")
-    for quarrel in connectors.quarrels(found):
-        output.warn(quarrel)
+    for conflict in connectors.conflicts(found):
+        output.warn(conflict)
     for name in texts:
-        output.line(f"Written: {directory / name}")
+        output.line(f"Wrote {directory / name}")
     output.document(
         {
             "connectors": [
@@ -90,33 +90,35 @@ def command(
 
 
 def _refuse_existing(directory: Path, texts: dict[str, str]) -> None:
-    there = [name for name in texts if (directory / name).exists()]
-    if there:
+    existing = [name for name in texts if (directory / name).exists()]
+    if existing:
         raise ConfigurationError(
-            f"there is a {there[0]} already",
+            f"{existing[0]} exists already",
             where=str(directory),
-            next_step="Give another directory with --directory, or remove it first.",
+            next_step="Choose another directory with --directory, or remove the file first.",
         )
 
 
-def _remember(ctx: click.Context, names: tuple[str, ...], changed: str, emulator_dir: str | None) -> None:
+def _record_change(
+    ctx: click.Context, names: tuple[str, ...], changed: str, emulator_dir: str | None
+) -> None:
     output, settings = Output.of(ctx), Settings.of(ctx)
     at, now = parse_timestamp(changed), SystemClock().now()
     if at > now + 60:
-        raise click.BadParameter("that is in the future: give the moment of the change once it was made")
+        raise click.BadParameter("the time is in the future: record a change after you made it")
     results = []
     for name in names:
         profile = settings.profile(name)
         connection = connection_to(profile, emulator_dir)
         if connection.connector.job_id == PLACEHOLDER:
             raise ConfigurationError(
-                f"`job_id` of profile {profile.name} still has the placeholder",
-                next_step="Fill in the job ID of the wizard's Finish page first.",
+                f"`job_id` of profile {profile.name} is still the placeholder",
+                next_step="Copy the job ID from the wizard's Finish page into the profile.",
             )
-        way = ConnectorSession(output, settings, profile, connection)
-        way.make()
-        indicator_delay.remember(way.outbox, at, settings.origin({}).user)
+        session = ConnectorSession(output, settings, profile, connection)
+        session.create_outbox()
+        indicator_delay.save(session.outbox, at, settings.origin({}).user)
         until = iso(at + indicator_delay.SECONDS)
-        output.line(f"{profile.name}: changed at {iso(at)}; uploads warn until {until}")
+        output.line(f"{profile.name}: changed at {iso(at)}; uploads print a warning until {until}")
         results.append({"profile": profile.name, "changed": iso(at), "until": until})
     output.document(results)

@@ -1,6 +1,6 @@
-"""Places of credentials that need another library: a system keyring, Azure Key Vault, a certificate's file.
+"""Credential stores that need a library of their own: a system keyring, Azure Key Vault, a certificate file.
 
-A module a place. Each imports its library when it reads, so that who keeps the secret elsewhere pays nothing.
+One module per store. Each imports its library only when it reads a credential.
 """
 
 from __future__ import annotations

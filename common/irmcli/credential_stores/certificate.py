@@ -1,6 +1,7 @@
-"""A certificate with its RSA key, from a PEM or PFX file that only its owner may read.
+"""A certificate and its RSA key, from a PEM or PFX file that only its owner may read.
 
-A file with a password: IRMEXPORT_CERTIFICATE_PASSWORD. What has ended is refused here, as Entra ID would.
+The file's password, if it has one, is in IRMEXPORT_CERTIFICATE_PASSWORD. An expired certificate is refused
+here, as Entra ID would refuse it.
 """
 
 from __future__ import annotations
@@ -22,47 +23,47 @@ PASSWORD = "IRMEXPORT_CERTIFICATE_PASSWORD"  # noqa: S105 - the name of a variab
 
 
 def read(name: str, environment: Mapping[str, str]) -> Credential:
-    """The certificate and key of the file ``name``. Raises CredentialError."""
+    """The certificate and key in the file ``name``. Raises CredentialError."""
     password = environment.get(PASSWORD)
-    return of(credentials.private_bytes(name), password, f"certificate {name}")
+    return parse(credentials.private_bytes(name), password, f"certificate {name}")
 
 
-def of(data: bytes, password: str | None, where: str) -> Certificate:
+def parse(data: bytes, password: str | None, where: str) -> Certificate:
     """The certificate and key in PEM or PFX bytes. Raises CredentialError."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-    key, found = _loaded(data, password.encode() if password else None, where)
+    key, found = _load(data, password.encode() if password else None, where)
     if not isinstance(key, RSAPrivateKey):
         raise CredentialError(
-            "the certificate's key is not RSA", where=where, next_step="Entra ID takes RSA: make one with it."
-        )
-    mine = next((one for one in found if one.public_key() == key.public_key()), None)
-    if mine is None:
-        raise unreadable(where)
-    ends = mine.not_valid_after_utc.timestamp()
-    if ends <= time.time():
-        raise CredentialError(
-            f"the certificate has ended ({iso(ends)})",
+            "the certificate's key is not RSA",
             where=where,
-            next_step="Make a new one, and upload it to the application in Entra ID.",
+            next_step="Entra ID requires RSA. Create one with an RSA key.",
+        )
+    certificate = next((one for one in found if one.public_key() == key.public_key()), None)
+    if certificate is None:
+        raise unreadable(where)
+    expires = certificate.not_valid_after_utc.timestamp()
+    if expires <= time.time():
+        raise CredentialError(
+            f"the certificate expired on {iso(expires)}",
+            where=where,
+            next_step="Create a new one and upload it to the application in Entra ID.",
         )
     plain = serialization.NoEncryption()
     form = serialization.PrivateFormat.PKCS8
     pem = serialization.Encoding.PEM
     text = key.private_bytes(pem, form, plain).decode("ascii")
-    return Certificate(text, mine.public_bytes(pem).decode("ascii"), ends)
+    return Certificate(text, certificate.public_bytes(pem).decode("ascii"), expires)
 
 
-def _loaded(
-    data: bytes, password: bytes | None, where: str
-) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:
+def _load(data: bytes, password: bytes | None, where: str) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
 
     try:
         if b"-----BEGIN" in data:
-            # A password that a plain key does not need is an error there.
+            # cryptography raises if it gets a password for a key that is not encrypted.
             locked = b"ENCRYPTED" in data
             return load_pem_private_key(data, password if locked else None), x509.load_pem_x509_certificates(
                 data
@@ -76,9 +77,9 @@ def _loaded(
 
 
 def unreadable(where: str) -> CredentialError:
-    """Said of what is no certificate with its key."""
+    """The error for data that is not a certificate with its key."""
     return CredentialError(
-        "no certificate with its private key can be read there",
+        "there is no readable certificate with its private key",
         where=where,
-        next_step=f"Give one PEM file with both, or a PFX file; with a password, set {PASSWORD}.",
+        next_step=f"Use one PEM file with both, or a PFX file. If it has a password, set {PASSWORD}.",
     )

@@ -1,8 +1,8 @@
-"""Azure Key Vault through azure-keyvault-secrets, signed in as azure-identity finds it.
+"""Azure Key Vault through azure-keyvault-secrets, with the identity that azure-identity finds.
 
-That is a managed identity on an Azure machine, `az login`, or AZURE_CLIENT_ID and its like. A secret whose
-content type says so is a certificate with its key, as Key Vault keeps certificates. A proxy and an own CA
-come from HTTPS_PROXY and REQUESTS_CA_BUNDLE, as for all Azure tools. Not tried on a live vault.
+That is a managed identity on an Azure machine, `az login`, or AZURE_CLIENT_ID and related variables. Key
+Vault stores a certificate with its key as a secret whose content type is PEM or PFX. HTTPS_PROXY sets a
+proxy and REQUESTS_CA_BUNDLE a private CA, as for all Azure tools. Not tested against a live vault.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from irmcore.http.credentials import Credential
 from irmcli.credential_stores import certificate
 
 _PEM, _PFX = "application/x-pem-file", "application/x-pkcs12"
-#: Seconds that one request may take to connect, and to be answered.
-_PATIENCE = 15
+#: Seconds to connect, and to wait for a reply.
+_TIMEOUT = 15
 
 
 def read(name: str, environment: Mapping[str, str]) -> Credential:
-    """What is at the address ``name``, https://VAULT/secrets/NAME[/VERSION]. Raises CredentialError."""
+    """The credential at the URL ``name``, https://VAULT/secrets/NAME[/VERSION]. Raises CredentialError."""
     found = _fetch(name)
     text = str(found.value or "")
     kind = found.properties.content_type or ""
     if kind == _PEM:
-        return certificate.of(text.encode(), None, f"key_vault {name}")
+        return certificate.parse(text.encode(), None, f"key_vault {name}")
     if kind == _PFX:
         try:
-            packed = base64.b64decode(text, validate=True)
+            decoded = base64.b64decode(text, validate=True)
         except binascii.Error:
             raise certificate.unreadable(f"key_vault {name}") from None
-        return certificate.of(packed, None, f"key_vault {name}")
+        return certificate.parse(decoded, None, f"key_vault {name}")
     expires = found.properties.expires_on
     return credentials.secret(text.strip(), f"key_vault {name}", expires.timestamp() if expires else None)
 
@@ -56,7 +56,7 @@ def _fetch(name: str) -> Any:
     government = (parts.hostname or "").endswith("usgovcloudapi.net")
     hosts = AzureAuthorityHosts
     authority = hosts.AZURE_GOVERNMENT if government else hosts.AZURE_PUBLIC_CLOUD
-    options: dict[str, Any] = {"connection_timeout": _PATIENCE, "read_timeout": _PATIENCE}
+    options: dict[str, Any] = {"connection_timeout": _TIMEOUT, "read_timeout": _TIMEOUT}
     try:
         with (
             DefaultAzureCredential(authority=authority) as identity,
@@ -69,20 +69,23 @@ def _fetch(name: str) -> Any:
         raise CredentialError(
             f"Azure Key Vault cannot be reached ({type(error).__name__})",
             where=f"key_vault {name}",
-            next_step="Check the vault's name, DNS, firewall and HTTPS_PROXY; a later drain tries again.",
+            next_step="Check the vault's name, DNS, firewall and HTTPS_PROXY. The next drain tries again.",
         ) from None
 
 
 def _refused(name: str, status: int) -> CredentialError:
     what, step = {
         0: (
-            "the sign-in to Azure was refused",
-            "Give this machine a managed identity, run az login, or set AZURE_CLIENT_ID and its like.",
+            "signing in to Azure failed",
+            "Give this machine a managed identity, run `az login`, or set AZURE_CLIENT_ID and so on.",
         ),
-        404: ("the vault has no such secret", "Check the name, and that it is not deleted."),
+        404: (
+            "the vault has no secret with this name",
+            "Check the name, and that the secret was not deleted.",
+        ),
         403: (
-            "the vault refuses this identity, its address, or a secret that is disabled or out of its time",
-            "Give the identity the role Key Vault Secrets User; look at the vault's firewall and the secret.",
+            "the vault denied access: identity, network address, or a secret that is disabled or expired",
+            "Give the identity the role Key Vault Secrets User; check the vault's firewall and the secret.",
         ),
-    }.get(status, (f"the vault answered with HTTP {status}", "Try again; see the vault's diagnostics."))
+    }.get(status, (f"the vault replied with HTTP {status}", "Try again; see the vault's diagnostic logs."))
     return CredentialError(what, where=f"key_vault {name}", next_step=step)

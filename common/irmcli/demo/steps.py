@@ -1,7 +1,6 @@
-"""The demo's acts of the command line: Microsoft's two examples, then an upload whose outcome nobody knows.
+"""The connector's steps of the demo: Microsoft's two examples, then an upload whose outcome is unknown.
 
-What is shown is what happened: each act sends through the code that `irmexport send` uses, and asks the
-stand-in what it kept.
+Each step sends through the code of `irmexport send` and then asks the emulator what it saved.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from irmcore import profile as profiles
-from irmcore.delivery.connection import Connection
 from irmcore.delivery.report import Report
 from irmcore.operations import operations
 from irmcore.operations.status import connector_status
@@ -21,14 +19,13 @@ from irmemulator.purview_emulator import PurviewEmulator
 from irmemulator.settings import Options
 
 from irmcli.demo import examples
-from irmcli.emulator.connection import connection_to
 from irmcli.emulator.launch import announce, create_emulator
 from irmcli.output import Output, count
-from irmcli.session import input_file as source
 from irmcli.session.connector_session import ConnectorSession
+from irmcli.session.input_file import open_table
 from irmcli.settings import Settings
 
-#: What the connector must keep of each example: (user, threshold) of every row that Microsoft's page prints.
+#: What the connector must save of each example: (user, threshold) of every row on Microsoft's page.
 EXPECTED = {
     "leaver-prediction": [
         ("sarad@contoso.com", "6"),
@@ -45,115 +42,109 @@ EXPECTED = {
     ],
 }
 _LIFETIME = 120.0
-_DOUBT = """User_Principal_Name,Display_Name,Alert_Severity,Alert_Count,Aggregation_Date,Source_Workload,\
+_UNKNOWN_OUTCOME = """\
+User_Principal_Name,Display_Name,Alert_Severity,Alert_Count,Aggregation_Date,Source_Workload,\
 AdditionalInfo_Salesforce,AdditionalInfo_Dropbox
 sarad@contoso.com,Dropbox - Shared a folder outside the company,critical,2,2023-04-25T00:00:00Z,Dropbox,,text
 """
 
-
-#: What an act came to: a line that says it, and whether it is what must be.
-Verdict = tuple[str, bool]
+#: The result of a step: a line of text, and whether it is as expected.
+StepResult = tuple[str, bool]
 
 
 @contextmanager
-def connector(output: Output, place: Path) -> Iterator[PurviewEmulator]:
-    """The stand-in that all acts send to, with a job for every shipped profile."""
-    names = profiles.shipped_names()
-    chosen = [profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)") for name in names]
-    with create_emulator(place / "emulator", chosen, Options(), lifetime=_LIFETIME) as running:
-        announce(place / "emulator", running)
-        output.line(f"A stand-in of the Purview connector runs at {running.url} (HTTPS, throw-away CA).")
-        yield running
+def connector(output: Output, root: Path) -> Iterator[PurviewEmulator]:
+    """The emulator that all steps send to, with a connector for every shipped profile."""
+    chosen = [_shipped(name) for name in profiles.shipped_names()]
+    with create_emulator(root / "emulator", chosen, Options(), lifetime=_LIFETIME) as emulator:
+        announce(root / "emulator", emulator)
+        output.line(f"The emulator of the Purview connector runs at {emulator.url} (HTTPS, throw-away CA).")
+        yield emulator
 
 
-def play(output: Output, settings: Settings, place: Path, running: PurviewEmulator) -> list[Verdict]:
-    """All acts, in a new outbox under ``place``, and what each came to."""
-    chosen = [profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)") for name in EXPECTED]
-    stage = _Stage(output, settings, place, running)
-    results = [stage.example(profile) for profile in chosen]
-    ended = stage.doubt(chosen[1])
-    return [*map(_verdict, results), ended]
+def run(output: Output, settings: Settings, root: Path, emulator: PurviewEmulator) -> list[StepResult]:
+    """Run all steps with a new outbox under ``root``."""
+    demo = _Demo(output, settings, root, emulator)
+    chosen = [_shipped(name) for name in EXPECTED]
+    return [*map(demo.example, chosen), demo.unknown_outcome(chosen[1])]
 
 
-class _Stage:
-    """What every act needs at hand."""
+def _shipped(name: str) -> Profile:
+    return profiles.parse(profiles.shipped_text(name), f"{name}.yaml (shipped)")
 
-    def __init__(self, output: Output, settings: Settings, place: Path, running: PurviewEmulator) -> None:
+
+class _Demo:
+    """What every step needs."""
+
+    def __init__(self, output: Output, settings: Settings, root: Path, emulator: PurviewEmulator) -> None:
         self._output = output
         self._settings = settings
-        self._place = place
-        self._running = running
+        self._root = root
+        self._emulator = emulator
 
-    def example(self, profile: Profile) -> dict[str, object]:
-        """One of Microsoft's examples, as the page prints it."""
-        output, file = self._output, examples.path(profile.name)
+    def example(self, profile: Profile) -> StepResult:
+        """Send one of Microsoft's examples; sent, saved and expected rows must agree."""
+        output, emulator = self._output, self._emulator
         output.line()
         output.line(f"{profile.name}: {profile.description}", "bold")
-        connection, report = self._send(profile, file)
-        job = connection.connector.job_id
-        kept = [dict(record.fields) for record in self._running.records(job)]
+        session = self._session(profile)
+        report = self._send(session, profile, examples.path(profile.name))
+        job = emulator_job(session)
+        saved = [dict(record.fields) for record in emulator.records(job)]
         output.table(
-            f"What the stand-in kept (RecordsSaved {self._running.records_saved(job)})",
-            list(kept[0]) if kept else ["nothing"],
-            [list(record.values()) for record in kept],
+            f"What the emulator saved (RecordsSaved {emulator.records_saved(job)})",
+            list(saved[0]) if saved else ["nothing"],
+            [list(record.values()) for record in saved],
         )
         expected = EXPECTED[profile.name]
-        right = sorted(_facts(profile, kept)) == sorted(expected)
-        return {
-            "profile": profile.name,
-            "sent": report.rows_sent,
-            "kept": len(kept),
-            "expected": len(expected),
-            "right": right,
-            "rows": kept,
-        }
+        good = report.rows_sent == len(saved) and sorted(_facts(profile, saved)) == sorted(expected)
+        counts = f"sent {report.rows_sent}, saved {len(saved)}, expected {len(expected)}"
+        if good:
+            return f"{profile.name}: {counts.replace(',', ' =')}", True
+        return f"{profile.name}: {counts}: WRONG", False
 
-    def doubt(self, profile: Profile) -> Verdict:
-        """The connection breaks after the last byte: held, explained, and ended by a person."""
-        output, running = self._output, self._running
+    def unknown_outcome(self, profile: Profile) -> StepResult:
+        """Break the connection after the last byte: the batch is held, explained and resolved by hand."""
+        output, emulator = self._output, self._emulator
         output.line()
-        output.line("An upload whose outcome nobody knows: the connection breaks after its last byte", "bold")
-        file = self._place / "doubt.csv"
-        file.write_text(_DOUBT)
-        running.faults.next(Fault(reset_after_last_byte=True))
-        connection, report = self._send(profile, file)
-        outbox = ConnectorSession(self._output, self._settings, profile, connection).outbox
-        overview = connector_status(outbox)
-        for item in overview.items:
+        output.line("An upload whose outcome is unknown: the connection breaks after the last byte", "bold")
+        file = self._root / "doubt.csv"
+        file.write_text(_UNKNOWN_OUTCOME)
+        emulator.faults.next(Fault(reset_after_last_byte=True))
+        session = self._session(profile)
+        report = self._send(session, profile, file)
+        outbox = session.outbox
+        status = connector_status(outbox)
+        for item in status.items:
             output.line(f"irmexport status: {item.id[:12]} is {item.state} ({count(item.rows, 'row')})")
-        saved = running.uploads[-1].records_saved
+        saved = emulator.uploads[-1].records_saved
         why = f"the connector's log says RecordsSaved {saved}"
-        for item in overview.items:
+        for item in status.items:
             output.line(f'irmexport resolve {item.id[:12]} --sent --why "{why}"')
-            ended = operations.resolve(outbox, item.id, "sent", who=self._settings.origin({}).user, why=why)
-            output.line(
-                f"{item.id[:12]} is {ended.state.name if ended.state else 'unreadable'}; never sent again"
-            )
+            batch = operations.resolve(outbox, item.id, "sent", who=self._settings.origin({}).user, why=why)
+            state = batch.state.name if batch.state else "unreadable"
+            output.line(f"{item.id[:12]} is now {state}; it is never sent again")
         good = report.held == 1 and saved == 1 and not connector_status(outbox).needs_person
-        return f"in doubt: {report.held} held, {len(overview.items)} explained, resolved by a person", good
+        return f"unknown outcome: {report.held} held, {len(status.items)} explained, resolved by hand", good
 
-    def _send(self, profile: Profile, file: Path) -> tuple[Connection, Report]:
-        """What `irmexport send` does."""
-        output, settings = self._output, self._settings
-        output.line(f"irmexport send {file.name} --profile {profile.name} --emulator …", "dim")
-        connection = connection_to(profile, str(self._place / "emulator"))
-        way = ConnectorSession(output, settings, profile, connection)
-        with source.table(str(file), profile, "auto") as table:
-            done = way.accept(table, name=file.name, details={"file": file.name})
-        way.show(done, dry=False)
-        report, _ = way.deliver()
-        return connection, report
+    def _session(self, profile: Profile) -> ConnectorSession:
+        return ConnectorSession.of(self._output, self._settings, profile, str(self._root / "emulator"))
 
-
-def _verdict(result: dict[str, object]) -> Verdict:
-    """Whether what was sent, kept and expected is the same."""
-    sent, kept, expected = result["sent"], result["kept"], result["expected"]
-    good = sent == kept == expected and bool(result["right"])
-    relation = f"sent {sent} = kept {kept} = expected {expected}"
-    return f"{result['profile']}: {relation if good else relation.replace(' =', ',') + ': WRONG'}", good
+    def _send(self, session: ConnectorSession, profile: Profile, file: Path) -> Report:
+        """Do what `irmexport send` does."""
+        self._output.line(f"irmexport send {file.name} --profile {profile.name} --emulator …", "dim")
+        with open_table(str(file), profile, "auto") as table:
+            done = session.accept(table, name=file.name, details={"file": file.name})
+        session.show(done, dry=False)
+        return session.deliver()[0]
 
 
-def _facts(profile: Profile, kept: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
-    """User and threshold of each kept row."""
+def emulator_job(session: ConnectorSession) -> str:
+    """The job id of a session's connector at the emulator."""
+    return Path(session.outbox.path).name.removeprefix("emulator-")
+
+
+def _facts(profile: Profile, saved: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
+    """User and threshold of each saved row."""
     headers = {column.role: column.header for column in profile.columns}
-    return [(row[headers["user"]], row[headers["threshold"]]) for row in kept]
+    return [(row[headers["user"]], row[headers["threshold"]]) for row in saved]

@@ -20,7 +20,7 @@ from irmcli.profile_setup import profile_text
 from irmcli.profile_setup.guesses import Guess, Roles, guess, possible_source
 from irmcli.profile_setup.profile_text import Choices
 from irmcli.profile_setup.sample import Sample
-from irmcli.session import input_file
+from irmcli.session.input_file import open_table
 
 #: A key at the beginning of a ProfileError: the column's number, or the key that an option sets.
 _COLUMN = re.compile(r"`columns(?:\[([0-9]+)\])?")
@@ -51,7 +51,7 @@ def shape_sample(draft: Draft, target: Path, sample: str) -> RunResult:
         profile = profiles.parse(draft.text, str(target))
     except ProfileError as error:
         raise _without_profile(error, sample) from None
-    with input_file.table(sample, profile, "auto") as table:
+    with open_table(sample, profile, "auto") as table:
         return dry_run(table, profile, None, name=sample)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from irmcore.errors import InputError
 
 from irmcli.profile_setup.guesses import ROWS, ColumnStats, count_values, lacks_header
-from irmcli.session import input_file
+from irmcli.session.input_file import open_sample
 
 #: What spreadsheet programs write between columns instead of commas.
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -29,7 +29,7 @@ class Sample:
 
 def read_sample(path: str) -> Sample:
     """The columns of a CSV or JSON lines file, by its first 10,000 rows. Raises InputError."""
-    with input_file.sample(path) as table:
+    with open_sample(path) as table:
         if lacks_header(table.header):
             raise InputError(
                 "the first line looks like a row, not like a header",

@@ -1,1 +1,1 @@
-"""Comparing what was sent with what the portal's log says was saved."""
+"""Compare uploads with what the portal's log says was saved."""

@@ -1,4 +1,4 @@
-"""What was sent against what was saved, upload by upload, with the likely reason of a difference. Pure."""
+"""Match uploads with log entries and find the likely cause of a difference. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from irmcli.reconcile.portal_log import Entry
 
 
 @dataclass(frozen=True)
-class Sent:
-    """An upload as this side knows it: ``at`` its end in seconds since 1970; ``state`` SENT or HELD."""
+class Upload:
+    """An upload of this outbox. ``at`` is when it ended (seconds since 1970), ``state`` SENT or HELD."""
 
     batch: str
     connector: str
@@ -27,25 +27,25 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Payload:
-    """What the rows of an upload have in common, counted: distinct (user, time) pairs by precision."""
+class PayloadCounts:
+    """Counts over an upload's rows: distinct (user, time) pairs by time precision, and rows by source."""
 
     pairs: dict[str, int]
     sources: Counter[str]
 
 
 def match(
-    sent: Sequence[Sent], entries: Sequence[Entry], *, within: float
-) -> tuple[list[tuple[Sent, Entry]], list[Sent], list[Entry]]:
-    """Pairs of upload and log entry; the uploads without an entry, and the entries without an upload.
+    sent: Sequence[Upload], entries: Sequence[Entry], *, within: float
+) -> tuple[list[tuple[Upload, Entry]], list[Upload], list[Entry]]:
+    """Pairs of upload and log entry, then uploads without an entry, then entries without an upload.
 
-    By request id where the log has it; else by time, the nearest first; else, if no entry has a time and
-    there are as many as uploads, by their order.
+    An entry matches by request id if it has one; otherwise by time, nearest first, at most ``within`` seconds
+    apart. If no remaining entry has a time and there are as many as uploads, they match in order.
     """
-    pairs: list[tuple[Sent, Entry]] = []
+    pairs: list[tuple[Upload, Entry]] = []
     uploads, rest = list(sent), list(entries)
 
-    def pair(upload: Sent, entry: Entry) -> None:
+    def pair(upload: Upload, entry: Entry) -> None:
         pairs.append((upload, entry))
         uploads.remove(upload)
         rest.remove(entry)
@@ -62,7 +62,7 @@ def match(
         if entry.at is not None and abs(entry.at - upload.at) <= within
     )
     for _, _, _, i, j in near:
-        if sent[i] in uploads and entries[j] in rest and _may_be(sent[i], entries[j], sent):
+        if sent[i] in uploads and entries[j] in rest and _possible(sent[i], entries[j], sent):
             pair(sent[i], entries[j])
     if len(uploads) == len(rest) and all(entry.at is None for entry in rest):
         for upload, entry in zip(list(uploads), list(rest), strict=True):
@@ -70,13 +70,13 @@ def match(
     return pairs, uploads, rest
 
 
-def _may_be(upload: Sent, entry: Entry, sent: Sequence[Sent]) -> bool:
-    """Whether nothing speaks against it: an entry that names another connector's job is not this one's."""
+def _possible(upload: Upload, entry: Entry, sent: Sequence[Upload]) -> bool:
+    """False if the entry names the job of another connector."""
     return not entry.ids & {other.job for other in sent if other.job != upload.job}
 
 
-def facts(payload: bytes, profile: Profile) -> Payload | None:
-    """What is counted of an upload's CSV; None if its columns are not those of ``profile``."""
+def describe_payload(payload: bytes, profile: Profile) -> PayloadCounts | None:
+    """Count the rows of an upload's CSV; None if its columns are not those of ``profile``."""
     reader = csv.reader(io.StringIO(payload.decode("utf-8"), newline=""))
     header = next(reader, [])
     wanted = [profile.column(role) for role in ("user", "time", "source")]
@@ -92,42 +92,50 @@ def facts(payload: bytes, profile: Profile) -> Payload | None:
             seen[step].add((row[user], row[time][:digits]))  # yyyy-mm-ddThh:mm:ss.nnnnnn
         if source is not None:
             sources[row[source]] += 1
-    return Payload({step: len(pairs) for step, pairs in seen.items()}, sources)
+    return PayloadCounts({step: len(pairs) for step, pairs in seen.items()}, sources)
 
 
-def reason(sent: Sent, saved: int, found: Payload | None, profile: Profile | None) -> str:
-    """The likely reason of a difference, and what to do; no document says what the service does."""
+def likely_cause(sent: Upload, saved: int, found: PayloadCounts | None, profile: Profile | None) -> str:
+    """The likely cause of a difference and what to do. A guess: the service's rules are not documented."""
     if saved == sent.rows:
         if sent.state == "HELD":
             command = f'irmexport resolve {sent.batch[:12]} --sent --why "RecordsSaved {saved}"'
             return f"all rows were saved: {command}"
         return "all rows were saved"
     if saved > sent.rows:
-        return "more than were sent: does it sum several uploads, or does another sender use this connector?"
+        return (
+            "more were saved than sent: the number may cover several uploads, or another sender uses this "
+            "connector"
+        )
     if saved == 0:
         return (
             "no row was saved: compare the connector's columns, data types and related values with the "
-            "profile (irmexport wizard), upper and lower case too"
+            "profile (irmexport wizard), including upper and lower case"
         )
-    return _of_a_part(sent.rows, saved, found, profile)
+    return _cause_of_missing_rows(sent.rows, saved, found, profile)
 
 
-def _of_a_part(rows: int, saved: int, found: Payload | None, profile: Profile | None) -> str:
+def _cause_of_missing_rows(
+    rows: int, saved: int, found: PayloadCounts | None, profile: Profile | None
+) -> str:
     missing = rows - saved
     if found is None:
         return (
-            f"{missing} rows are missing: the rows or their profile are not at hand any more, so only guess: "
-            "repeated (user, time) pairs, or a source value that the connector does not have"
+            f"{missing} rows are missing, and the rows or their profile are no longer available. Common "
+            "causes: repeated (user, time) pairs, or a source value that the connector does not have"
         )
     if found.pairs["1us"] == saved:
-        return "as many as there are (user, time) pairs: set `collisions.policy: spread`"
+        return "one row was saved per (user, time) pair: set `collisions.policy: spread`"
     for step, unit in (("1ms", "milliseconds"), ("1s", "seconds")):
         if found.pairs[step] == saved:
-            return f"as many as there are (user, time) pairs in {unit}: set `collisions.step: {step}`"
+            return f"one row was saved per (user, time) pair in {unit}: set `collisions.step: {step}`"
     known = profile.column("source") if profile is not None else None
     if known is not None:
-        # Only values that the profile itself names: they are settings, not somebody's data.
+        # Only values that the profile names may be printed: they are configuration, not row values.
         for value in known.related_values:
             if found.sources[value] == missing:
-                return f"as many are missing as have the source value {value}: has the connector it so?"
-    return f"{missing} rows are missing and nothing they have in common explains it; look again in some hours"
+                return (
+                    f"the missing rows are as many as those with the source value {value}: check its "
+                    "spelling in the connector's related values"
+                )
+    return f"{missing} rows are missing for no known cause; compare again in a few hours"

@@ -1,8 +1,8 @@
-"""The connector's log of the portal, wherever it holds RecordsSaved. Pure.
+"""Find every RecordsSaved in the connector's log from the portal. Pure functions.
 
-Microsoft's page documents the field's name and nothing of the file's form ("Download log"), so this reads
-JSON (whole, or a line each), delimited text with a header, and `RecordsSaved: 4` in any text; and says, by
-line, what it saw and could not read. Not promised: that it was ever shown a real log. It was not.
+Microsoft's page names the field but does not document the format of the file ("Download log"). So this reads
+JSON (one document, or one per line), delimited text with a header, and `RecordsSaved: 4` in any text. Lines
+that name the field without a readable number are reported. Never tested with a real log.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from irmcore.shaping.readers import MAX_FIELD_CHARACTERS
 from irmcore.shaping.times import zone_named
 
 _NAME = "recordssaved"
-#: Digits that a RecordsSaved may have; Python reads no number of thousands of them.
-_DIGITS = 15
+#: Maximum digits of a RecordsSaved; Python refuses to convert thousands of digits.
+_MAX_DIGITS = 15
 _ANYWHERE = re.compile(r"records[ _-]?saved", re.IGNORECASE)
 # `RecordsSaved: 4`, `"RecordsSaved" = "4"`, `Records saved 4`
 _NUMBERED = re.compile(
@@ -36,7 +36,7 @@ _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xb
 
 @dataclass(frozen=True)
 class Entry:
-    """One RecordsSaved: its line, the moment beside it (seconds since 1970), and the GUIDs beside it."""
+    """One RecordsSaved: its line, and the time (seconds since 1970) and GUIDs found beside it."""
 
     line: int
     saved: int
@@ -46,24 +46,24 @@ class Entry:
 
 @dataclass
 class Log:
-    """What was read, and the lines that name RecordsSaved and gave no number."""
+    """The entries, and the numbers of lines that name RecordsSaved without a readable number."""
 
     entries: list[Entry] = field(default_factory=list)
     unread: list[int] = field(default_factory=list)
 
 
-def read(data: bytes) -> Log:
-    """All RecordsSaved of a log."""
+def parse_log(data: bytes) -> Log:
+    """Every RecordsSaved of a log."""
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if data.startswith(mark)), "utf-8")
     text = data.decode(encoding, errors="replace")
     try:
         return _json(json.loads(text))
     except (ValueError, RecursionError):
-        pass  # no JSON as a whole: the other forms are tried, and they say what stays unread
+        pass  # not one JSON document: try the other formats
     try:
         table = _table(text)
     except csv.Error:
-        table = None  # no table after all: its lines say what stays unread
+        table = None  # not delimited text: read it line by line
     return table if table is not None else _lines(text)
 
 
@@ -86,7 +86,7 @@ def _lines(text: str) -> Log:
             for record in records:
                 _add(log, record, number)
             continue
-        last = _moment(line) or last  # a block's time stands above or beside its number
+        last = _time(line) or last  # the time is on the same line or on an earlier one
         numbers = _NUMBERED.findall(line)
         log.entries += [Entry(number, int(found), last, _ids(line)) for found in numbers]
         if not numbers and _ANYWHERE.search(line):
@@ -95,12 +95,12 @@ def _lines(text: str) -> Log:
 
 
 def _table(text: str) -> Log | None:
-    """A delimited table with RecordsSaved in its header; None if it is none."""
+    """The entries of delimited text with RecordsSaved in its header; None for other text."""
     lines = text.splitlines()
     at = next((i for i, line in enumerate(lines) if _ANYWHERE.search(line)), None)
     if at is None:
         return None
-    csv.field_size_limit(MAX_FIELD_CHARACTERS)  # it is the process's: whoever read something else set it
+    csv.field_size_limit(MAX_FIELD_CHARACTERS)  # process-wide, and other readers change it
     for delimiter in (",", "\t", ";", "|"):
         header = next(csv.reader([lines[at]], delimiter=delimiter), [])
         if len(header) > 1 and any(_ANYWHERE.fullmatch(name.strip()) for name in header):
@@ -113,7 +113,7 @@ def _table(text: str) -> Log | None:
 
 
 def _records(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Every object with a RecordsSaved of its own, however deep."""
+    """Every object that has RecordsSaved as a key, at any depth."""
     if isinstance(value, Mapping):
         if any(_plain(str(key)) == _NAME for key in value):
             yield value
@@ -127,20 +127,20 @@ def _records(value: Any) -> Iterator[Mapping[str, Any]]:
 def _add(log: Log, record: Mapping[str, Any], line: int) -> None:
     saved = next((value for key, value in record.items() if _plain(str(key)) == _NAME), None)
     text = str(saved).strip().replace(",", "")
-    if isinstance(saved, bool) or not text.isascii() or not text.isdigit() or len(text) > _DIGITS:
+    if isinstance(saved, bool) or not text.isascii() or not text.isdigit() or len(text) > _MAX_DIGITS:
         log.unread.append(line)
         return
     words = [str(value) for value in record.values() if isinstance(value, (str, int, float))]
-    moments = [found for found in map(_moment, words) if found is not None]
-    log.entries.append(Entry(line, int(text), min(moments, default=None), _ids(" ".join(words))))
+    found = [at for at in map(_time, words) if at is not None]
+    log.entries.append(Entry(line, int(text), min(found, default=None), _ids(" ".join(words))))
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z]", "", name.lower())
 
 
-def _moment(text: str) -> float | None:
-    """The first moment in a text; without an offset, taken for UTC as the portal's other times are."""
+def _time(text: str) -> float | None:
+    """The first time in a text. Without an offset it is UTC, as the portal's other times are."""
     found = _TIME.search(text)
     try:
         return times.parse(found.group(), zone=zone_named("UTC")) / 1e6 if found else None

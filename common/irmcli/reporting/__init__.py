@@ -1,5 +1,5 @@
-"""A page of figures: what was delivered, refused and held, how long it took, by connector and day.
+"""An HTML report by connector and day: rows delivered and refused, batches held, and time to receipt.
 
-Promised: counts, times, reason codes, batch ids and the names of profiles and columns; no user, no value of a
-row, no file name, no host. One file that loads nothing and runs nothing.
+It contains counts, times, reason codes, batch ids and the names of profiles and columns. It contains no user,
+row value, file name or host, loads no resource and runs no script.
 """

@@ -1,4 +1,4 @@
-"""The audit's events → figures by connector and day. Pure; a day is one of UTC."""
+"""Aggregate audit events into figures by connector and UTC day. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from irmcore.operations.status import ConnectorStatus
 
 _COUNTS = ("read", "shaped", "merged", "skipped", "rejected")
-#: What ends an upload well: a receipt, or a person's word on one in doubt.
+#: Events that confirm an upload: a receipt, or a person who resolved an unknown outcome as sent.
 _SENT = ("sent", "resolved-sent")
 
 
 @dataclass
 class Day:
-    """One connector's day: rows and uploads with a receipt, rows refused, and seconds from row to receipt."""
+    """One connector's day: confirmed rows and uploads, refused rows, seconds from acceptance to receipt."""
 
     rows: int = 0
     uploads: int = 0
@@ -26,8 +26,8 @@ class Day:
 
 
 @dataclass
-class Line:
-    """One connector over the whole time; ``now`` is how it stands at this moment."""
+class ConnectorFigures:
+    """One connector over the whole period. ``now`` is its current status."""
 
     now: ConnectorStatus
     runs: int = 0
@@ -50,28 +50,30 @@ class Line:
         return [one for day in self.days.values() for one in day.seconds]
 
 
-def figures(events: Iterable[Mapping[str, Any]], overviews: Sequence[ConnectorStatus]) -> list[Line]:
-    """A line for each connector, in the order of ``overviews``."""
-    lines = {now.name: Line(now) for now in overviews}
+def figures(
+    events: Iterable[Mapping[str, Any]], statuses: Sequence[ConnectorStatus]
+) -> list[ConnectorFigures]:
+    """The figures of each connector, in the order of ``statuses``."""
+    connectors = {now.name: ConnectorFigures(now) for now in statuses}
     accepted: dict[str, datetime.datetime] = {}
     for event in events:
-        line = lines.get(str(event.get("connector")))
-        if line is not None:
-            _count(line, event, accepted)
-    return list(lines.values())
+        found = connectors.get(str(event.get("connector")))
+        if found is not None:
+            _count(found, event, accepted)
+    return list(connectors.values())
 
 
-def _count(line: Line, event: Mapping[str, Any], accepted: dict[str, datetime.datetime]) -> None:
-    kind, at = event.get("event"), _moment(str(event["at"]))
-    batch, day = str(event.get("batch")), line.days[at.date()]
+def _count(total: ConnectorFigures, event: Mapping[str, Any], accepted: dict[str, datetime.datetime]) -> None:
+    kind, at = event.get("event"), datetime.datetime.fromisoformat(str(event["at"]))
+    batch, day = str(event.get("batch")), total.days[at.date()]
     rows = int(event.get("rows") or 0)
     if kind == "run":
-        line.runs += 1
+        total.runs += 1
         counts = event.get("counts") or {}
-        line.counts.update({name: int(counts.get(name, 0)) for name in _COUNTS})
+        total.counts.update({name: int(counts.get(name, 0)) for name in _COUNTS})
         day.refused += int(counts.get("rejected", 0))
         for found in event.get("reasons") or ():
-            line.reasons[str(found["reason"]), str(found["column"])] += int(found["rows"])
+            total.reasons[str(found["reason"]), str(found["column"])] += int(found["rows"])
     elif kind == "accepted":
         accepted[batch] = at
     elif kind in _SENT:
@@ -79,13 +81,9 @@ def _count(line: Line, event: Mapping[str, Any], accepted: dict[str, datetime.da
         if batch in accepted:
             day.seconds.append((at - accepted[batch]).total_seconds())
     elif kind == "hold":
-        line.held += 1
+        total.held += 1
     elif kind == "dead":
-        line.dead += 1
-
-
-def _moment(text: str) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(text)
+        total.dead += 1
 
 
 def days(first: datetime.date, last: datetime.date) -> list[datetime.date]:
@@ -94,7 +92,7 @@ def days(first: datetime.date, last: datetime.date) -> list[datetime.date]:
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:
-    """The nearest-rank quantile, None of nothing."""
+    """The nearest-rank quantile; None if there are no values."""
     ordered = sorted(values)
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)] if ordered else None
 
@@ -103,7 +101,7 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def duration(seconds: float | None) -> str:
-    """``45 s``, ``2 min 5 s``, ``3 h 20 min``, ``2 d 4 h``; a dash of nothing."""
+    """``45 s``, ``2 min 5 s``, ``3 h 20 min``, ``2 d 4 h``; a dash for None."""
     if seconds is None:
         return "-"
     whole = round(seconds)

@@ -1,4 +1,4 @@
-"""The figures as one HTML page: summary, charts, and the same numbers as tables for who cannot see them."""
+"""Format the figures as one HTML page: a summary, charts, and the same numbers as accessible tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from irmcore.reasons import REASONS
 from irmcli import html_page
 from irmcli.reporting import charts
 from irmcli.reporting.charts import Series
-from irmcli.reporting.figures import Line, duration, quantile
+from irmcli.reporting.figures import ConnectorFigures, duration, quantile
 
 _STYLE = """
 :root { color-scheme: light dark;
@@ -43,8 +43,8 @@ details { margin: .5rem 0; } summary { cursor: pointer; color: var(--soft); }
 """
 
 
-def page(lines: Sequence[Line], days: Sequence[datetime.date], made: str) -> str:
-    """The page; ``made`` says when and by what."""
+def page(lines: Sequence[ConnectorFigures], days: Sequence[datetime.date], made: str) -> str:
+    """The page. ``made`` is a sentence on when and by which version it was created."""
     first, last = days[0].isoformat(), days[-1].isoformat()
     title = f"Deliveries to Purview, {first} to {last}"
     body = [f"<h1>{html.escape(title)}</h1>", f'<p class="soft">{html.escape(made)} Days are UTC.</p>']
@@ -53,7 +53,7 @@ def page(lines: Sequence[Line], days: Sequence[datetime.date], made: str) -> str
     else:
         body += [
             _summary(lines),
-            _held(lines),
+            _needs_attention(lines),
             _deliveries(lines, days),
             _latency(lines, days),
             _rejects(lines),
@@ -61,7 +61,7 @@ def page(lines: Sequence[Line], days: Sequence[datetime.date], made: str) -> str
     return html_page.document(title, _STYLE, "\n".join(body))
 
 
-def _summary(lines: Sequence[Line]) -> str:
+def _summary(lines: Sequence[ConnectorFigures]) -> str:
     columns = (
         "Connector",
         "Now",
@@ -76,7 +76,10 @@ def _summary(lines: Sequence[Line]) -> str:
     rows = []
     for line in lines:
         now = line.now
-        state = "may send" if now.mode == circuit_breaker.CLOSED else f"{now.mode}: {now.reason}"
+        state = "ready to send"
+        if now.mode != circuit_breaker.CLOSED:
+            word = "paused" if now.mode == circuit_breaker.PAUSED else "circuit breaker open"
+            state = f"{word}: {now.reason}"
         median, worst = (duration(quantile(line.seconds, share)) for share in (0.5, 0.95))
         needs = len(now.items)
         rows.append(
@@ -93,13 +96,13 @@ def _summary(lines: Sequence[Line]) -> str:
             )
         )
     caption = (
-        "Skipped rows were accepted before. Held: uploads that wait for a person now, of those that were in "
-        "doubt. Row to receipt: half of the uploads, and 95 of 100, took no longer."
+        "Skipped rows were accepted before. Held: uploads that need attention now, of all whose outcome was "
+        "unknown. Row to receipt: median and 95th percentile of the uploads."
     )
     return _table(caption, columns, rows, numbers=range(2, 8))
 
 
-def _deliveries(lines: Sequence[Line], days: Sequence[datetime.date]) -> str:
+def _deliveries(lines: Sequence[ConnectorFigures], days: Sequence[datetime.date]) -> str:
     labels = [day.isoformat() for day in days]
     sent = [Series(line.now.title, [line.days[day].rows for day in days]) for line in lines]
     chart = charts.stacked("Rows delivered by day and connector", _short(labels), sent, "rows")
@@ -114,14 +117,14 @@ def _deliveries(lines: Sequence[Line], days: Sequence[datetime.date]) -> str:
     return f"<h2>Delivered</h2>\n{chart}\n{_key(lines)}\n{_more('Deliveries as a table', table)}"
 
 
-def _latency(lines: Sequence[Line], days: Sequence[datetime.date]) -> str:
+def _latency(lines: Sequence[ConnectorFigures], days: Sequence[datetime.date]) -> str:
     labels = [day.isoformat() for day in days]
     series = [
         Series(f"{line.now.title}, 95%", [quantile(line.days[day].seconds, 0.95) for day in days])
         for line in lines
     ]
     chart = charts.dots(
-        "Time from row to receipt, 95 of 100 uploads, by day", _short(labels), series, duration
+        "Time from row to receipt by day, 95th percentile of uploads", _short(labels), series, duration
     )
     rows = [
         (
@@ -135,12 +138,12 @@ def _latency(lines: Sequence[Line], days: Sequence[datetime.date]) -> str:
         for line in lines
         if (found := line.days[day]).seconds
     ]
-    columns = ("Day", "Connector", "half", "95 of 100", "longest")
-    table = _table("Time from a row's acceptance to its receipt", columns, rows, numbers=range(2, 5))
+    columns = ("Day", "Connector", "median", "95th percentile", "longest")
+    table = _table("Time from the acceptance of a row to its receipt", columns, rows, numbers=range(2, 5))
     return f"<h2>From row to receipt</h2>\n{chart}\n{_key(lines)}\n{_more('Times as a table', table)}"
 
 
-def _rejects(lines: Sequence[Line]) -> str:
+def _rejects(lines: Sequence[ConnectorFigures]) -> str:
     total: Counter[str] = Counter()
     rows = []
     for line in lines:
@@ -150,30 +153,30 @@ def _rejects(lines: Sequence[Line]) -> str:
             advice = known.advice if known else ""
             rows.append((line.now.title, reason, column or "(row)", f"{number:,}", advice))
     if not rows:
-        return "<h2>Refused</h2>\n<p>No row was refused.</p>"
+        return "<h2>Refused</h2>\n<p>No rows were refused.</p>"
     chart = charts.ranked("Refused rows by reason", total.most_common(12), "rows")
     columns = ("Connector", "Reason", "Column", "Rows", "What to do")
     return f"<h2>Refused</h2>\n{chart}\n{_table('Refused rows by reason', columns, rows, numbers=(3,))}"
 
 
-def _held(lines: Sequence[Line]) -> str:
+def _needs_attention(lines: Sequence[ConnectorFigures]) -> str:
     rows = [
         (line.now.title, item.id[:12], item.state, f"{item.rows:,}", item.reason, item.next_step)
         for line in lines
         for item in line.now.items
     ]
     if not rows:
-        return "<h2>Waiting for a person</h2>\n<p>Nothing.</p>"
+        return "<h2>Needs attention</h2>\n<p>Nothing.</p>"
     columns = ("Connector", "Batch", "State", "Rows", "Why", "What to do")
-    table = _table("Uploads that somebody must decide on", columns, rows, numbers=(3,))
-    return f'<h2 class="bad">Waiting for a person: {len(rows)}</h2>\n{table}'
+    table = _table("Uploads that need a decision", columns, rows, numbers=(3,))
+    return f'<h2 class="bad">Needs attention: {len(rows)}</h2>\n{table}'
 
 
 def _short(labels: Sequence[str]) -> list[str]:
     return [label[5:] for label in labels]
 
 
-def _key(lines: Sequence[Line]) -> str:
+def _key(lines: Sequence[ConnectorFigures]) -> str:
     items = (
         f'<li><svg viewBox="0 0 10 10" aria-hidden="true"><rect class="s{n % charts.COLOURS}" width="10" '
         f'height="10"></rect></svg>{html.escape(line.now.title)}</li>'

@@ -1,4 +1,4 @@
-"""Words and settings of systemd's unit files, for `schedule` and `watch --unit`. Pure."""
+"""Quoting and common settings of systemd unit files, for `schedule` and `watch --unit`. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ _PLAIN = re.compile(r"[\w@:,./=+-]+").fullmatch
 
 
 def word(text: str) -> str:
-    """``text`` as systemd.syntax(7) reads it: quoted if need be, its specifiers and variables doubled."""
+    """``text`` as one word of systemd.syntax(7): quoted if necessary, with % and $ doubled."""
     inner = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return inner if _PLAIN(inner) else f'"{inner}"'
 
 
 def plain(text: str) -> str:
-    """``text`` as a value of one line."""
+    """``text`` as a value on one line."""
     return text.replace("%", "%%").replace("\n", " ")
 
 
 def service(
     description: str, command: Sequence[str], settings: Sequence[str], writable: Sequence[str]
 ) -> str:
-    """A service that runs ``command``, hardened: it writes to the folders ``writable`` alone."""
+    """A hardened service that runs ``command`` and may write only to the directories ``writable``."""
     return "\n".join(
         [
             "[Unit]",
@@ -32,7 +32,7 @@ def service(
             "",
             "[Service]",
             f"ExecStart={' '.join(map(word, command))}",
-            "# The profile names the secret's place; a variable comes from here (root, mode 0600):",
+            "# Environment variables, if a profile's credential is one (owner root, mode 0600):",
             "EnvironmentFile=-/etc/irmexport/environment",
             *settings,
             "UMask=0077",

@@ -1,7 +1,7 @@
-"""A scheduled command in the words of cron, systemd and Windows' Task Scheduler. Pure.
+"""Schedules for cron, systemd and Windows Task Scheduler. Pure functions.
 
-Promised: every argument arrives as it was given, whatever characters it has; no secret: a profile's
-`credential` names a file, or the variable is set by whoever runs the job.
+Every argument reaches the command unchanged, whatever characters it contains. The files hold no secret: a
+profile's `credential` names a file or a variable.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 
 @dataclass(frozen=True)
 class Task:
-    """What is run: `program` by its path, as `user`; `every` is a key of EVERY."""
+    """What to run: the path `program`, as `user`. `every` is a key of EVERY."""
 
     name: str
     program: str
@@ -32,11 +32,11 @@ class Task:
 
     @property
     def minute(self) -> int:
-        """A minute of its own for each task, so that not all begin at the full hour."""
+        """The minute at which the task starts, chosen by its name so that tasks do not all start at once."""
         return hashlib.sha256(f"{self.name} {self.outbox}".encode()).digest()[0] % 60
 
 
-#: How often → cron's five fields, systemd's calendar (M: the task's minute), Windows' interval.
+#: Interval → cron's five fields, systemd's OnCalendar=, Windows' interval.
 EVERY = {
     "15m": ("{quarter}-59/15 * * * *", "*-*-* *:{quarter:02}/15:00", "PT15M"),
     "1h": ("{minute} * * * *", "*-*-* *:{minute:02}:00", "PT1H"),
@@ -45,23 +45,23 @@ EVERY = {
 }
 
 
-def _when(task: Task, place: int) -> str:
-    return EVERY[task.every][place].format(minute=task.minute, quarter=task.minute % 15)
+def _when(task: Task, target: int) -> str:
+    return EVERY[task.every][target].format(minute=task.minute, quarter=task.minute % 15)
 
 
 def cron(task: Task) -> dict[str, str]:
     """A line for `crontab -e`."""
-    # In a crontab % ends the line, also inside quotes.
+    # In a crontab % ends the command, even inside quotes.
     words = shlex.join((task.program, *task.arguments)).replace("%", r"\%")
     return {f"{task.name}.cron": f"{_when(task, 0)} {words}\n"}
 
 
 def units(task: Task) -> dict[str, str]:
-    """A service and its timer, for the system or (without User=) for a user."""
+    """A service and its timer."""
     settings = ("Type=oneshot", f"User={task.user}")
     service = systemd.service(task.name, (task.program, *task.arguments), settings, (task.outbox,))
     timer = f"""[Unit]
-Description=irmexport: when {task.name} runs
+Description=irmexport: timer of {task.name}
 
 [Timer]
 OnCalendar={_when(task, 1)}
@@ -75,7 +75,7 @@ WantedBy=timers.target
 
 
 def windows_task(task: Task) -> dict[str, str]:
-    """A task for `schtasks /create /xml`. NOT EXECUTED: written from the documentation, run on no Windows."""
+    """A task for `schtasks /create /xml`. Written from the documentation; never run on Windows."""
     arguments = subprocess.list2cmdline(task.arguments)
     text = f"""<?xml version="1.0" encoding="UTF-16"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
@@ -114,9 +114,9 @@ FORMS: Mapping[str, Callable[[Task], dict[str, str]]] = {
     "windows-task": windows_task,
 }
 ENCODINGS = {"cron": "utf-8", "systemd": "utf-8", "windows-task": "utf-16"}
-#: What to do with the files.
+#: What to do with the files next.
 NEXT = {
-    "cron": "Add the line with `crontab -e`, as the user whose outbox it is.",
-    "systemd": "Copy both to /etc/systemd/system, then: systemctl enable --now {name}.timer",
+    "cron": "Add the line with `crontab -e`, as the user who owns the outbox.",
+    "systemd": "Copy both files to /etc/systemd/system, then run: systemctl enable --now {name}.timer",
     "windows-task": "schtasks /create /tn {name} /xml {folder}\\{name}.xml /ru USER",
 }

@@ -1,1 +1,1 @@
-"""One command's work with one connector: read a file, shape it, queue it, deliver, report."""
+"""One connector, from a command's point of view: its input, its outbox, its delivery, and what is printed."""

@@ -1,4 +1,4 @@
-"""How a delivery is shown: `Upload Successful` as Microsoft's script says it, then what waits and why."""
+"""Print a delivery: `Upload Successful` as in Microsoft's script, then what is still queued and why."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from irmcli.exit_codes import code_of_drain
 from irmcli.output import Output, count
 from irmcli.session import indicator_delay
 
-_SAID = {
-    "retry": "will be tried again",
-    "pause": "not accepted; the connector is paused",
-    "hold": "HELD: nobody knows whether it was accepted",
-    "dead": "refused by the service",
-    "split": "too large; sent as two halves",
+_EVENTS = {
+    "retry": "will be retried",
+    "pause": "was not accepted; the connector is paused",
+    "hold": "is HELD: it is unknown whether the service accepted it",
+    "dead": "was refused by the service",
+    "split": "was too large and is sent as two halves",
 }
 
 
-class Teller:
-    """Tells each outcome as it happens."""
+class DeliveryOutput:
+    """Prints each outcome as it happens: a listener of the sender."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -42,46 +42,47 @@ class Teller:
             self._output.line(f"Upload Successful: {name}, HTTP {detail['status']}{request}", "green")
         elif event == "history-lost":
             self._output.warn(f"{name}: its history could not be written; its state was")
-        elif event in _SAID:
-            self._output.line(f"{name} {_SAID[event]}: {detail['code']}", "yellow")
+        elif event in _EVENTS:
+            self._output.line(f"{name} {_EVENTS[event]}: {detail['code']}", "yellow")
             if detail.get("reply"):
-                self._output.line(f"  the service says: {detail['reply'][:300]}")
+                self._output.line(f"  reply of the service: {detail['reply'][:300]}")
 
 
 def drain(
     output: Output, outbox: Outbox, service: Service, *, until: float | None = None
 ) -> tuple[Report, int]:
-    """Send what may be sent of one connector, tell it, and give the exit code it means."""
+    """Send what is queued for one connector and print it; gives the report and the exit code.
+
+    No upload starts after ``until`` (monotonic seconds).
+    """
     too_early = indicator_delay.warning(outbox) if outbox.ready() else None
     if too_early is not None:
         output.warn(too_early)
-    report = Sender(outbox, service, listener=Teller(output)).drain(until=until)
+    report = Sender(outbox, service, listener=DeliveryOutput(output)).drain(until=until)
     breaker, _ = load_breaker(outbox)
     paused = breaker.mode != circuit_breaker.CLOSED
     if report.trouble:
         output.line(f"  {report.advice or advice(report.trouble, kind_of(outbox))}", "yellow")
     if report.queued:
-        when = f"; next try {iso(report.due)}" if report.due else ""
-        state = (
-            f"the connector is {'paused' if breaker.mode == circuit_breaker.PAUSED else 'held back'}, "
-            if paused
-            else ""
-        )
-        output.line(f"{state}{count(report.queued, 'batch')} waiting{when}")
+        when = f"; next retry {iso(report.due)}" if report.due else ""
+        state = ""
+        if paused:
+            is_paused = breaker.mode == circuit_breaker.PAUSED
+            state = "the connector is paused, " if is_paused else "the circuit breaker is open, "
+        output.line(f"{state}{count(report.queued, 'batch')} queued{when}")
     return report, code_of_drain(report, paused=paused)
 
 
-def waiting_for_a_person(output: Output, outbox: Outbox) -> int:
-    """How many batches wait for a person, and where to look; told at every drain until it is done."""
+def show_needing_attention(output: Output, outbox: Outbox) -> int:
+    """How many batches need attention, printed with the command that lists them."""
     held = [b for b in outbox.ready() if b.state is not None and b.state.name in states.NEEDS_PERSON]
     number = len(held) + len(outbox.quarantined())
     if number:
-        output.line(
-            f"{count(number, 'batch')} {'waits' if number == 1 else 'wait'} for a person: irmexport status"
-        )
+        verb = "needs" if number == 1 else "need"
+        output.line(f"{count(number, 'batch')} {verb} attention: irmexport status")
     return number
 
 
-def document(report: Report) -> dict[str, Any]:
-    """The report as plain values."""
+def delivery_document(report: Report) -> dict[str, Any]:
+    """The report as JSON values."""
     return report.as_dict()

@@ -1,7 +1,8 @@
-"""The 24 hours after custom indicators or policies were changed, remembered beside the connector's outbox.
+"""The 24 hours after custom indicators or policies change, recorded beside the connector's outbox.
 
 Microsoft's page: "wait 24 hours before uploading the data after the custom indicators and the associated
-policies have been updated", else "some data might not be scored for risk". Uploads warn; they do not wait.
+policies have been updated", otherwise "some data might not be scored for risk". Uploads in that time print
+a warning; they are not delayed.
 """
 
 from __future__ import annotations
@@ -15,25 +16,25 @@ FILE = "indicators.json"
 SECONDS = 86_400.0
 
 
-def remember(outbox: Outbox, changed: float, who: str) -> None:
-    """Keep, durably, that ``who`` says that indicators were changed at ``changed`` (seconds since 1970)."""
+def save(outbox: Outbox, changed: float, who: str) -> None:
+    """Record durably that, according to ``who``, indicators changed at ``changed`` (seconds since 1970)."""
     record = {"changed": changed, "by": who, "told": outbox.clock.now()}
     outbox.replace_file(FILE, json.dumps(record, sort_keys=True).encode("ascii") + b"\n")
 
 
 def warning(outbox: Outbox) -> str | None:
-    """What to say before an upload, or None when nothing is remembered or the time is over."""
+    """The warning to print before an upload; None if no change is recorded or the 24 hours are over."""
     data = outbox.read_file(FILE)
     if data is None:
         return None
     try:
         changed = float(json.loads(data)["changed"])
     except (ValueError, KeyError, TypeError):
-        return f"{FILE} beside the outbox cannot be read: run `irmexport wizard PROFILE --changed …` again"
+        return f"{FILE} beside the outbox cannot be read. Run `irmexport wizard PROFILE --changed TIME` again"
     until = changed + SECONDS
     if not changed <= outbox.clock.now() < until:
         return None
     return (
-        f"custom indicators or policies were changed at {iso(changed)}: Microsoft's page says to wait "
-        f"24 hours (until {iso(until)}), or rows sent now may not be scored"
+        f"custom indicators or policies changed at {iso(changed)}: Microsoft recommends waiting 24 hours "
+        f"(until {iso(until)}); rows sent before then may not be scored"
     )

@@ -1,4 +1,4 @@
-"""The FILE argument: a path, `-` for standard input, gzip or not, CSV or JSON lines → a Table."""
+"""Open the FILE argument as a Table: a path or `-` for standard input, CSV or JSON lines, gzipped or not."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from irmcore.shaping.readers import (
 )
 
 FORMATS = ("auto", "csv", "jsonl")
-#: Lines of a JSON sample that are looked at.
+#: Lines that are read of a JSON sample.
 SAMPLE_LINES = 10_000
 _BLOCK = 1024 * 1024
 
 
 @contextmanager
-def table(path: str, profile: Profile, form: str) -> Iterator[Table]:
-    """The table of FILE. Raises InputError if it cannot be opened or divided into rows."""
+def open_table(path: str, profile: Profile, form: str) -> Iterator[Table]:
+    """The rows of FILE. Raises InputError if it cannot be opened or parsed."""
     name = "standard input" if path == "-" else path
-    with _opened(path) as packed:
-        stream = decompressed(packed, name)
+    with _open(path) as raw:
+        stream = decompressed(raw, name)
         _refuse_array(stream, name)
         if form == "jsonl" or (form == "auto" and looks_like_json(stream)):
             fields = [column.field for column in profile.columns]
@@ -45,22 +45,22 @@ def table(path: str, profile: Profile, form: str) -> Iterator[Table]:
 
 
 @contextmanager
-def sample(path: str) -> Iterator[Table]:
-    """The table of a sample without a profile: its own columns, of JSON lines all keys of its first rows.
+def open_sample(path: str) -> Iterator[Table]:
+    """The rows of a sample file for which there is no profile yet.
 
-    Rows with too many fields are refused as ``ragged-long``. Raises InputError.
+    JSON lines have one column for each key of the first rows. CSV rows with too many fields are refused as
+    ``ragged-long``. Raises InputError.
     """
-    with _opened(path) as packed:
-        stream = decompressed(packed, path)
+    with _open(path) as raw:
+        stream = decompressed(raw, path)
         _refuse_array(stream, path)
         if not looks_like_json(stream):
             yield csv_table(stream, name=path)
             return
         found = []
         for line in itertools.islice(stream, SAMPLE_LINES):
-            with contextlib.suppress(
-                ValueError, RecursionError
-            ):  # a line that is no JSON shows no column; `check` names it
+            # A line that is not JSON adds no column; `check` reports it.
+            with contextlib.suppress(ValueError, RecursionError):
                 found.append(json.loads(line))
         objects = [row for row in found if isinstance(row, dict)]
         keys = dict.fromkeys(str(key) for row in objects for key in row)
@@ -68,7 +68,7 @@ def sample(path: str) -> Iterator[Table]:
             raise InputError(
                 "no line of the sample is a JSON object",
                 where=path,
-                next_step="Give a CSV file with a header, or one JSON object a line.",
+                next_step="Give a CSV file with a header, or one JSON object per line.",
             )
         yield mappings_table(objects, list(keys))
 
@@ -78,14 +78,14 @@ def _refuse_array(stream: io.BufferedReader, name: str) -> None:
         raise InputError(
             "the file is one JSON array",
             where=name,
-            next_step="Write one JSON object a line: jq -c '.[]' FILE does it.",
+            next_step="Write one JSON object per line: jq -c '.[]' FILE",
         )
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[io.BufferedReader]:
+def _open(path: str) -> Iterator[io.BufferedReader]:
     if path == "-":
-        # Kept in a file first: the connector's lock must not wait for whoever types or pipes.
+        # Spooled to a file first, so that a slow pipe does not hold the connector's lock.
         with tempfile.TemporaryFile("w+b", buffering=0) as spool:
             while block := sys.stdin.buffer.read(_BLOCK):
                 spool.write(block)
@@ -93,12 +93,12 @@ def _opened(path: str) -> Iterator[io.BufferedReader]:
             yield io.BufferedReader(spool)
         return
     try:
-        file = Path(path).open("rb")  # noqa: SIM115 - its opening alone is guarded; `with` follows
+        file = Path(path).open("rb")  # noqa: SIM115 - only opening it may raise InputError; `with` follows
     except OSError as error:
         raise InputError(
             f"the file cannot be read ({error.strerror})",
             where=path,
-            next_step="Check the path and that this user may read it.",
+            next_step="Check the path, and that this user may read it.",
         ) from None
     with file:
         yield file

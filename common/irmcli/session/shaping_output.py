@@ -1,4 +1,4 @@
-"""How the outcome of shaping is shown: the counts, and the refused rows by reason with what to do."""
+"""Print the result of shaping: the counts, and the refused rows by reason with advice."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from irmcore.reasons import REASONS
 from irmcli.output import Output, count
 
 
-def document(done: RunResult) -> dict[str, Any]:
-    """The outcome as plain values."""
+def shaping_document(done: RunResult) -> dict[str, Any]:
+    """The result as JSON values."""
     return {
         "counts": done.counts.as_dict(),
         "changed": done.changed,
@@ -25,12 +25,12 @@ def document(done: RunResult) -> dict[str, Any]:
     }
 
 
-def show(output: Output, done: RunResult, *, dry: bool) -> None:
-    """The outcome for a person."""
+def show_shaping(output: Output, done: RunResult, *, dry: bool) -> None:
+    """Print the result as text."""
     counts = done.counts
     parts = [f"{counts.shaped:,} shaped"]
     if counts.merged:
-        parts.append(f"{counts.merged:,} merged (identical, or folded into the greatest)")
+        parts.append(f"{counts.merged:,} merged (identical, or the greatest threshold kept)")
     if counts.skipped:
         parts.append(f"{counts.skipped:,} skipped (accepted before)")
     if counts.rejected:
@@ -44,6 +44,6 @@ def show(output: Output, done: RunResult, *, dry: bool) -> None:
     ]
     output.table("Refused rows", ("reason", "column", "rows", "what to do"), rows)
     if done.rejects:
-        output.line(f"Each refused row with its line: {done.rejects}")
+        output.line(f"Every refused row, with its line number: {done.rejects}")
     if done.warning:
         output.warn(done.warning)

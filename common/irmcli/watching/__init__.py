@@ -1,7 +1,7 @@
-"""Files that appear in a folder → the outbox, each content once, whatever ends the process in between.
+"""Send files that appear in a directory, each content once, whatever interrupts the process.
 
-Promised: a file is taken when it is whole (unchanged for a while, and on Linux open for writing by nobody);
-its rows are in the outbox before it is marked as taken; it is marked before it is moved away. So a crash at
-any point repeats a step and no row: rows that were accepted are skipped by the row ledger.
-Not promised: that a writer on a network share, whom no kernel here sees, pauses for less than that while.
+A file is taken when it is complete: unchanged for the settle time and, on Linux, not open for writing. Its
+rows are in the outbox before it is recorded as processed, and it is recorded before it is moved away. A crash
+repeats a step but no row, because the row ledger skips accepted rows.
+Not promised: to detect a writer on a network share that pauses for longer than the settle time.
 """

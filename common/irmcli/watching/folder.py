@@ -1,4 +1,4 @@
-"""The watched folder: which files are there, which are whole, and where they go afterwards.
+"""The watched directory: its files, whether they are complete, and where they move.
 
 DIR/x.csv ─▶ DIR/.irmexport/work/x.csv ─▶ DIR/archive/x.csv | DIR/errors/x.csv (and x.csv.error.txt)
                                           DIR/rejects/x.csv (rows that were refused)
@@ -19,120 +19,120 @@ from irmcore.clock import Clock
 from irmcore.disk import Disk, Lock, make_dirs, system_disk
 from irmcore.errors import ConfigurationError, OutboxBusy
 
-OWN = ("archive", "rejects", "errors")
+SUBFOLDERS = ("archive", "rejects", "errors")
 _HIDDEN = ".irmexport"
-#: How writers name what is not finished: copy tools, browsers, editors, Office.
+#: Suffixes of files that copy tools, browsers, editors and Office have not finished.
 _UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".swp", ".lock", "~")
-#: An empty file is often the first thing a writer makes: it has longer to grow.
-_EMPTY_PATIENCE = 10
+#: Factor on the settle time of an empty file: writers often create a file long before they fill it.
+_EMPTY_FACTOR = 10
 
-#: What a file is at a moment: device, inode, size, time of its last change in ns.
-Print = tuple[int, int, int, int]
+#: Identifies a version of a file: device, inode, size, modification time in ns.
+Version = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file that waits: ``name`` is its path in the folder, ``path`` where it lies now."""
+    """A file to process. ``name`` is its path in the directory, ``path`` its current path."""
 
     name: str
     path: Path
-    seen: Print
+    version: Version
 
 
 class Folder:
-    """One folder, held by one process. Raises ConfigurationError if it is no folder."""
+    """One directory, watched by one process. Raises ConfigurationError if it is not a directory."""
 
     def __init__(self, root: Path, clock: Clock, *, settle: float) -> None:
         self.root = root
         self._clock = clock
         self._settle = settle
-        self._since: dict[Path, tuple[Print, float]] = {}
+        self._since: dict[Path, tuple[Version, float]] = {}
         self._disk: Disk = system_disk()
         self._work = root / _HIDDEN / "work"
         if not root.is_dir():
             raise ConfigurationError(
-                "this is no folder", where=str(root), next_step="Make it, or name the right one."
+                "there is no such directory", where=str(root), next_step="Create it, or give another path."
             )
 
     def hold(self) -> Lock:
-        """Keep other watchers out, and make the folder's own places.
+        """Lock the directory against other watchers and create its subdirectories.
 
         Raises ConfigurationError, OutboxBusy, OSError.
         """
-        for name in (*OWN, f"{_HIDDEN}/work"):
-            place = self.root / name
-            if place.exists() and not place.is_dir():
+        for name in (*SUBFOLDERS, f"{_HIDDEN}/work"):
+            path = self.root / name
+            if path.exists() and not path.is_dir():
                 raise ConfigurationError(
-                    "there is a file where `watch` has a folder of its own",
-                    where=str(place),
-                    next_step="Move the file away, or rename it.",
+                    "a file has the name of a directory that `watch` needs",
+                    where=str(path),
+                    next_step="Move or rename the file.",
                 )
-            make_dirs(self._disk, str(place.absolute()))
+            make_dirs(self._disk, str(path.absolute()))
         lock = self._disk.try_lock(str(self.root / _HIDDEN / "watch.lock"))
         if lock is None:
             raise OutboxBusy(
-                "another `irmexport watch` has this folder",
+                "another `irmexport watch` uses this directory",
                 where=str(self.root),
-                next_step="End that one first.",
+                next_step="Stop that one first.",
             )
         return lock
 
-    def waiting(self) -> list[Found]:
-        """The files that are there, those begun before a crash first, then by name."""
-        begun = list(_files(self._work, self._work))
-        new = [found for found in _files(self.root, self.root) if not _own(found.name)]
+    def files(self) -> list[Found]:
+        """The files, by name; first those that were being processed when the process was interrupted."""
+        started = list(_files(self._work, self._work))
+        new = [found for found in _files(self.root, self.root) if not _in_subfolder(found.name)]
         self._since = {
-            found.path: self._since[found.path] for found in (*begun, *new) if found.path in self._since
+            found.path: self._since[found.path] for found in (*started, *new) if found.path in self._since
         }
-        return [*begun, *new]
+        return [*started, *new]
 
-    def whole(self, found: Found) -> bool:
-        """Whether nothing has changed the file for the settle time, and nobody has it open for writing."""
+    def complete(self, found: Found) -> bool:
+        """Whether the file was unchanged for the settle time and is not open for writing."""
         now = self._clock.monotonic()
-        known, since = self._since.setdefault(found.path, (found.seen, now))
-        if known != found.seen:
-            self._since[found.path] = (found.seen, now)
+        known, since = self._since.setdefault(found.path, (found.version, now))
+        if known != found.version:
+            self._since[found.path] = (found.version, now)
             return False
-        patience = self._settle * (_EMPTY_PATIENCE if found.seen[2] == 0 else 1)
-        return now - since >= patience and not being_written(found.path)
+        settle = self._settle * (_EMPTY_FACTOR if found.version[2] == 0 else 1)
+        return now - since >= settle and not being_written(found.path)
 
     def take(self, found: Found) -> Found | None:
-        """The file in the folder of work, out of its writer's way; None if it is not whole after all."""
+        """Move the file to the work directory, out of its writer's reach; None if it is not complete."""
         if found.path.is_relative_to(self._work):
             return found
         target = self._work / found.name
         if target.exists():
-            return None  # one of that name is being worked on: this one's turn comes
+            return None  # a file of that name is being processed; this one is next
         make_dirs(self._disk, str(target.parent.absolute()))
         try:
             found.path.rename(target)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EBUSY, errno.ETXTBSY):
-                return None  # gone, or held by its writer (Windows, network shares)
+                return None  # gone, or locked by its writer (Windows, network shares)
             raise
-        moved = Found(found.name, target, found.seen)
-        self._since[target] = (found.seen, self._since[found.path][1])
+        moved = Found(found.name, target, found.version)
+        self._since[target] = (found.version, self._since[found.path][1])
         return moved if not self.changed(moved) and not being_written(target) else None
 
     def changed(self, found: Found) -> bool:
-        """Whether the file is another than it was when it was found whole."""
-        return _print(found.path) != found.seen
+        """Whether the file changed since it was found."""
+        return _version(found.path) != found.version
 
-    def free(self, name: str, place: str, content: str) -> Path:
-        """Where a file of this name and content (its digest) goes: another one of that name there stays."""
-        target = self.root / place / name
+    def free(self, name: str, subfolder: str, content: str) -> Path:
+        """A path in ``subfolder`` for this name and content digest, at which there is no other content."""
+        target = self.root / subfolder / name
         make_dirs(self._disk, str(target.parent.absolute()))
         if not target.exists() or (target.is_file() and digest(target) == content):
             return target
         return target.with_name(f"{target.stem}.{content[:12]}{target.suffix}")
 
     def put(self, found: Found, target: Path) -> None:
-        """Move a file that was dealt with to ``target``."""
+        """Move a processed file to ``target``, durably."""
         found.path.replace(target)
         self._disk.sync_dir(str(target.parent))
 
     def write(self, target: Path, data: bytes) -> None:
-        """Put ``data`` there, with mode 0600, in place of what was."""
+        """Write ``data`` to ``target`` with mode 0600, durably, replacing an existing file."""
         temporary = target.with_name(f".{target.name}.new")
         temporary.unlink(missing_ok=True)
         self._disk.create(str(temporary), data, sync=True)
@@ -140,8 +140,8 @@ class Folder:
         self._disk.sync_dir(str(target.parent))
 
 
-def _own(name: str) -> bool:
-    return PurePosixPath(name).parts[0] in OWN
+def _in_subfolder(name: str) -> bool:
+    return PurePosixPath(name).parts[0] in SUBFOLDERS
 
 
 def _files(root: Path, base: Path) -> Iterator[Found]:
@@ -151,13 +151,13 @@ def _files(root: Path, base: Path) -> Iterator[Found]:
             path = Path(directory) / name
             if name.startswith((".", "~")) or name.lower().endswith(_UNFINISHED):
                 continue
-            seen = _print(path)
-            if seen is not None:
-                yield Found(path.relative_to(base).as_posix(), path, seen)
+            version = _version(path)
+            if version is not None:
+                yield Found(path.relative_to(base).as_posix(), path, version)
 
 
-def _print(path: Path) -> Print | None:
-    """What the file is now; None if it is gone or no plain file (a link may lead anywhere)."""
+def _version(path: Path) -> Version | None:
+    """The current version of a file; None if it is gone or not a regular file (a link may point anywhere)."""
     try:
         found = path.lstat()
     except OSError:
@@ -168,10 +168,10 @@ def _print(path: Path) -> Print | None:
 
 
 def being_written(path: Path) -> bool:
-    """Whether a process has the file open for writing, as far as the kernel tells.
+    """Whether a process has the file open for writing, as far as the kernel can tell.
 
-    It does on Linux, of local disks, to a file's owner and to root: a read lease is refused while there is
-    a writer (fcntl(2), F_SETLEASE). Where there are no leases: no.
+    On Linux a read lease is refused while there is a writer (fcntl(2), F_SETLEASE). Leases need a local disk
+    and are granted to the file's owner and root. Elsewhere the answer is False.
     """
     if sys.platform != "linux":
         return False
@@ -180,7 +180,7 @@ def being_written(path: Path) -> bool:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return False  # what reads it will say why it cannot be read
+        return False  # reading it reports the error
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)

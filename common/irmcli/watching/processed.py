@@ -1,6 +1,6 @@
-"""Which contents were taken already, durable, by connector: ``<outbox>/watched/<connector>/<aa>/<sha256>``.
+"""Which file contents were processed, by connector: ``<outbox>/watched/<connector>/<aa>/<sha256>``.
 
-A name that is there means: all rows of this content are in the connector's outbox, or were refused.
+A file with that name means: all rows of this content are in the connector's outbox or were refused.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from irmcore.disk import make_dirs, system_disk
 
 
 class ProcessedFiles:
-    """The contents that a connector's outbox has had."""
+    """The file contents that a connector's outbox has accepted."""
 
     def __init__(self, outbox: str, connector: str) -> None:
         self._root = f"{outbox}/watched/{connector}"
         self._disk = system_disk()
 
-    def has(self, digest: str) -> bool:
+    def __contains__(self, digest: str) -> bool:
         return Path(self._path(digest)).exists()
 
     def add(self, digest: str, record: Mapping[str, object]) -> None:
-        """Remember a content, durably; ``record`` says when, under which name and with which counts."""
+        """Record a content durably. ``record`` holds the time, the file's name and the counts."""
         path = self._path(digest)
         make_dirs(self._disk, str(Path(path).parent))
-        if not self.has(digest):
+        if digest not in self:
             self._disk.create(path, json.dumps(record, sort_keys=True).encode("ascii") + b"\n")
         self._disk.sync(path)
         self._disk.sync_dir(str(Path(path).parent))

@@ -1,4 +1,4 @@
-"""Which file goes through which profile: patterns over paths, the first that fits."""
+"""Which profile a file belongs to: patterns over paths, of which the first match wins."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from irmcli.settings import Settings
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """Files whose path in the folder fits ``pattern`` (* fits slashes too) are ``profile``'s."""
+    """Files whose path in the directory matches ``pattern`` use ``profile``. ``*`` also matches slashes."""
 
     pattern: str
     profile: Profile
     connection: Connection
 
 
-def read(
-    settings: Settings, texts: Sequence[str], profile: str | None, emulator: str | None
+def parse_routes(
+    settings: Settings, options: Sequence[str], profile: str | None, emulator: str | None
 ) -> tuple[Route, ...]:
-    """The routes of `PATTERN=PROFILE` options, or one for all files. Raises ProfileError."""
-    pairs = [tuple(text.rpartition("=")[::2]) for text in texts]
+    """The routes of `--route PATTERN=PROFILE` options, or of `--profile`. Raises ProfileError."""
+    pairs = [tuple(option.rpartition("=")[::2]) for option in options]
     if bool(pairs) == (profile is not None):
         raise click.UsageError("Give one --profile for all files, or --route PATTERN=PROFILE for each kind.")
     for pattern, name in pairs:
         if not (pattern and name):
-            raise click.UsageError("A route is written PATTERN=PROFILE, as in 'leavers/*.csv=leavers'.")
+            raise click.UsageError("Write a route as PATTERN=PROFILE, for example 'leavers/*.csv=leavers'.")
     if profile is not None:
         pairs = [("*", profile)]
     found = []
@@ -43,5 +43,5 @@ def read(
 
 
 def choose(routes: Sequence[Route], path: str) -> Route | None:
-    """The first route that fits a path relative to the folder."""
+    """The first route that matches a path relative to the directory."""
     return next((route for route in routes if fnmatch.fnmatchcase(path, route.pattern)), None)

@@ -1,4 +1,4 @@
-"""The systemd unit of a watch: hardened, ended by SIGTERM, started again after a failure."""
+"""The systemd unit of `irmexport watch`: hardened, stopped by SIGTERM, restarted after a failure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from irmcli.scheduling import systemd
 
 _SETTINGS = (
     "User=irmexport",
-    "# An upload that has begun is let finish: a deadline of 400 s, and some.",
+    "# Lets a running upload finish: its deadline is 400 s.",
     "TimeoutStopSec=450",
     "Restart=on-failure",
     "RestartSec=30",
-    "# A wrong configuration does not get right by starting again.",
+    "# Restarting does not fix a configuration error.",
     "RestartPreventExitStatus=2",
 )
 
 
 def unit(command: Sequence[str], folder: str, outbox: str) -> str:
-    """The text of a unit that runs ``command``, which writes to ``folder`` and ``outbox`` alone."""
+    """A unit that runs ``command`` and may write only to ``folder`` and ``outbox``."""
     service = systemd.service(f"files of {folder} to Microsoft Purview", command, _SETTINGS, (folder, outbox))
     return f"{service}\n[Install]\nWantedBy=multi-user.target\n"

@@ -1,50 +1,48 @@
-"""The loop: look, take what is whole, deliver what is due, wait for the next event or the next look."""
+"""The loop of `watch`: look for files, accept the complete ones, deliver, wait for the next change."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from irmcore.clock import Clock, iso
 from irmcore.delivery.connection import outbox_name
 from irmcore.delivery.report import Report
 from irmcore.errors import DamageError, DataError, IrmError, WaitError
 
-from irmcli.exit_codes import FAILED, ROWS_REFUSED, code_of, disk_trouble, worst
+from irmcli.exit_codes import FAILED, ROWS_REFUSED, code_of, known_error, worst
 from irmcli.output import Output
-from irmcli.session import delivery_output as delivered
-from irmcli.session import input_file as source
-from irmcli.session import shaping_output as shaped
 from irmcli.session.connector_session import ConnectorSession
+from irmcli.session.delivery_output import delivery_document
+from irmcli.session.input_file import open_table
+from irmcli.session.shaping_output import shaping_document
 from irmcli.settings import Settings
 from irmcli.watching import routes
 from irmcli.watching.folder import Folder, Found, digest
+from irmcli.watching.notifications import notifications
 from irmcli.watching.processed import ProcessedFiles
 from irmcli.watching.routes import Route
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-#: Seconds between looks where the system tells of changes; it does not tell of those on other machines.
+#: Seconds between looks where the system sends notifications; it sends none for other machines' changes.
 LOOK = 30.0
-#: Seconds between looks where nothing tells.
+#: Seconds between looks where it sends none.
 POLL = 5.0
-#: Seconds after which a file is tried again that could not be taken for want of disk, lock or rights.
-AGAIN = 60.0
-#: Seconds in which uploads may begin before the folder is looked at again, and the end of the process heard.
+#: Seconds until a file or connector that failed is tried again.
+RETRY = 60.0
+#: Seconds in which uploads may start before the directory and the stop signal are checked again.
 SLICE = 5.0
 
-#: Told each event, as plain values.
-Tell = Callable[[dict[str, Any]], None]
+#: Gets each event as JSON values.
+Notify = Callable[[dict[str, Any]], None]
 
 
 @dataclass
-class _Line:
-    """A connector that files go to, and when it is to be drained next (monotonic seconds)."""
+class _Connector:
+    """A connector that files go to, and when its next delivery is due (monotonic seconds)."""
 
     session: ConnectorSession
     name: str
@@ -53,14 +51,14 @@ class _Line:
 
 @dataclass
 class Watcher:
-    """Watches one folder. ``stop`` ends it, between two steps."""
+    """Watches one directory until `end` is called."""
 
     output: Output
     settings: Settings
     folder: Folder
     routes: Sequence[Route]
     clock: Clock
-    tell: Tell
+    notify: Notify
     max_refused: int | None = None
     poll: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
@@ -69,90 +67,78 @@ class Watcher:
     def __post_init__(self) -> None:
         self._wake = threading.Event()
         self._not_before: dict[str, float] = {}
-        self._strange: set[str] = set()
-        self._lines: dict[str, _Line] = {}
+        self._unrouted: set[str] = set()
+        self._connectors: dict[str, _Connector] = {}
         # Several profiles may feed one connector, each with its own rules.
         self._sessions: dict[Route, ConnectorSession] = {}
         for route in self.routes:
             session = ConnectorSession(self.output, self.settings, route.profile, route.connection)
             session.check()
             self._sessions[route] = session
-            self._lines.setdefault(outbox_name(route.connection), _Line(session, route.profile.name))
+            self._connectors.setdefault(
+                outbox_name(route.connection), _Connector(session, route.profile.name)
+            )
 
     def end(self) -> None:
-        """End after the step that is being done. Safe in a signal handler."""
+        """Stop after the current step. Safe to call from a signal handler."""
         self.stop.set()
         self._wake.set()
 
     def run(self, *, once_for: float | None = None) -> None:
-        """Watch until ``stop``; with ``once_for`` seconds, end when nothing is left to wait for by then."""
+        """Watch until `end`. With ``once_for``, return when there is nothing to do or after these seconds."""
         lock = self.folder.hold()
         started = self.clock.monotonic()
         try:
-            with self._events() as told:
+            with self._notifications() as notified:
                 while not self.stop.is_set():
                     self._wake.clear()
-                    unsettled = self._look()
+                    incomplete = self._look()
                     busy = self._deliver()
                     over = once_for is not None and self.clock.monotonic() - started >= once_for
-                    if once_for is not None and not busy and (not unsettled or over):
+                    if once_for is not None and not busy and (not incomplete or over):
                         return
                     if not busy:
-                        self._wake.wait(1.0 if unsettled else LOOK if told else POLL)
+                        self._wake.wait(1.0 if incomplete else LOOK if notified else POLL)
         finally:
             lock.release()
 
-    @contextmanager
-    def _events(self) -> Iterator[bool]:
-        """Wake the loop on changes; gives whether anything will."""
+    def _notifications(self) -> AbstractContextManager[bool]:
+        """Wake the loop on changes; yields whether anything will."""
         if self.poll:
-            yield False
-            return
-        from watchdog.events import FileSystemEvent, FileSystemEventHandler
-        from watchdog.observers import Observer
+            return nullcontext(enter_result=False)
 
-        wake = self._wake
+        def unavailable(error: OSError) -> None:
+            self.output.warn(
+                f"the system sends no notifications here ({error.strerror}); looking every {POLL:.0f} s"
+            )
 
-        class Handler(FileSystemEventHandler):
-            def on_any_event(self, event: FileSystemEvent) -> None:
-                # Our own reading is an event too; only what changes a name or a content counts.
-                if event.event_type in ("created", "modified", "moved", "closed"):
-                    wake.set()
+        return notifications(self.folder.root, self._wake.set, unavailable)
 
-        observer = Observer()
-        observer.schedule(Handler(), str(self.folder.root), recursive=True)
-        try:
-            observer.start()
-        except OSError as error:
-            # Most often fs.inotify.max_user_watches, or a file system that tells nothing.
-            self.output.warn(f"changes are not told here ({error.strerror}): looking every {POLL:.0f} s")
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            observer.stop()
-            observer.join()
+    @property
+    def code(self) -> int:
+        """The exit code of everything that happened."""
+        return worst(self.codes)
 
     # -- files ------------------------------------------------------------------------------
 
     def _look(self) -> bool:
-        """Take what is whole. Gives whether a file is there that may soon be."""
-        unsettled = False
-        for found in self.folder.waiting():
+        """Accept every complete file. Gives whether there is one that may soon be complete."""
+        incomplete = False
+        for found in self.folder.files():
             if self.stop.is_set():
                 return False
             route = routes.choose(self.routes, found.name)
             if route is None:
-                self._tell_once(found)
+                self._report_unrouted(found)
                 continue
             if self._not_before.get(found.name, 0.0) > self.clock.monotonic():
                 continue
-            unsettled = not (self.folder.whole(found) and self._hand_over(found, route)) or unsettled
-        return unsettled
+            done = self.folder.complete(found) and self._process(found, route)
+            incomplete = incomplete or not done
+        return incomplete
 
-    def _hand_over(self, found: Found, route: Route) -> bool:
-        """One file, to its end. What cannot be done now is left for later. Gives whether it was whole."""
+    def _process(self, found: Found, route: Route) -> bool:
+        """Process one file; on a temporary error, try it again later. Gives whether it was complete."""
         try:
             taken = self.folder.take(found)
             if taken is None:
@@ -160,36 +146,36 @@ class Watcher:
             try:
                 self._accept(taken, route)
             except DataError as error:
-                self._refuse(taken, error)
-        except (WaitError, DamageError, OSError) as trouble:
-            later = trouble if isinstance(trouble, IrmError) else disk_trouble(trouble)
-            self._not_before[found.name] = self.clock.monotonic() + AGAIN
+                self._reject(taken, error)
+        except (WaitError, DamageError, OSError) as raised:
+            later = known_error(raised)
+            self._not_before[found.name] = self.clock.monotonic() + RETRY
             self.output.warn(f"{found.name}: {later}")
-            self.tell({"event": "later", "file": found.name, "error": later.what})
+            self.notify({"event": "later", "file": found.name, "error": later.what})
             self.codes.append(FAILED)
         return True
 
     def _accept(self, found: Found, route: Route) -> None:
         name = outbox_name(route.connection)
-        line, session, content = self._lines[name], self._sessions[route], digest(found.path)
-        taken = ProcessedFiles(self.settings.outbox_ready(), name)
-        if taken.has(content):
+        connector, session, content = self._connectors[name], self._sessions[route], digest(found.path)
+        processed = ProcessedFiles(self.settings.outbox_ready(), name)
+        if content in processed:
             self.folder.put(found, self.folder.free(found.name, "archive", content))
-            self.output.line(f"{found.name}: taken before, nothing to do")
-            self.tell({"event": "taken-before", "file": found.name, "sha256": content})
+            self.output.line(f"{found.name}: processed before, nothing to do")
+            self.notify({"event": "taken-before", "file": found.name, "sha256": content})
             return
         details = {"file": str(self.folder.root / found.name), "sha256": content}
-        with source.table(str(found.path), route.profile, "auto") as table:
+        with open_table(str(found.path), route.profile, "auto") as table:
             done = session.accept(table, name=str(found.path), details=details, max_refused=self.max_refused)
-        line.due = 0.0
+        connector.due = 0.0
         if self.folder.changed(found):
-            # Written to while it was read: its rows so far are kept, the rest comes when it is whole.
-            self.output.warn(f"{found.name}: it was written to while it was read; it will be read again")
+            # The rows read so far are accepted; the ledger skips them when the file is read again.
+            self.output.warn(f"{found.name} changed while it was read; it will be read again")
             return
         if done.rejects is not None:
             rejects = Path(done.rejects)
-            place = self.folder.free(found.name, "rejects", digest(rejects))
-            self.folder.write(place, rejects.read_bytes())
+            target = self.folder.free(found.name, "rejects", digest(rejects))
+            self.folder.write(target, rejects.read_bytes())
             self.codes.append(ROWS_REFUSED)
         record = {
             "at": iso(self.clock.now()),
@@ -197,73 +183,68 @@ class Watcher:
             "run": done.run,
             "counts": done.counts.as_dict(),
         }
-        taken.add(content, record)
+        processed.add(content, record)
         self.folder.put(found, self.folder.free(found.name, "archive", content))
         self.output.line(f"{found.name} ({route.profile.name})", "bold")
-        shaped.show(self.output, done, dry=False)
-        self.tell(
-            {"event": "taken", "file": found.name, "profile": route.profile.name, **shaped.document(done)}
-        )
+        session.show(done, dry=False)
+        event = {"event": "taken", "file": found.name, "profile": route.profile.name}
+        self.notify({**event, **shaping_document(done)})
 
-    def _refuse(self, found: Found, error: DataError) -> None:
-        """A file of which nothing was accepted goes to errors/, with what is wrong and the next step."""
-        what = replace_path(error, found)
+    def _reject(self, found: Found, error: DataError) -> None:
+        """Move a file of which nothing was accepted to errors/, with a file that says why."""
+        what = with_original_path(error, found)
         text = f"{what.what}\n{what.where or ''}\n{what.next_step}\n"
-        place = self.folder.free(found.name, "errors", digest(found.path))
-        self.folder.write(place.with_name(f"{place.name}.error.txt"), text.encode("utf-8", "replace"))
-        self.folder.put(found, place)
-        self.output.warn(f"{found.name} is in errors/: {what}")
-        self.tell({"event": "error", "file": found.name, "error": what.what, "next_step": what.next_step})
+        target = self.folder.free(found.name, "errors", digest(found.path))
+        self.folder.write(target.with_name(f"{target.name}.error.txt"), text.encode("utf-8", "replace"))
+        self.folder.put(found, target)
+        self.output.warn(f"{found.name} was moved to errors/: {what}")
+        self.notify({"event": "error", "file": found.name, "error": what.what, "next_step": what.next_step})
         self.codes.append(code_of(error))
 
-    def _tell_once(self, found: Found) -> None:
-        if found.name not in self._strange:
-            self._strange.add(found.name)
-            self.output.warn(f"{found.name} fits no route and is left where it is")
-            self.tell({"event": "no-route", "file": found.name})
+    def _report_unrouted(self, found: Found) -> None:
+        """Warn once about a file that matches no route."""
+        if found.name not in self._unrouted:
+            self._unrouted.add(found.name)
+            self.output.warn(f"{found.name} matches no route and is left in place")
+            self.notify({"event": "no-route", "file": found.name})
 
     # -- delivery ---------------------------------------------------------------------------
 
     def _deliver(self) -> bool:
-        """Send what is due, for a slice of time. Gives whether there is more to send at once."""
+        """Send what is due, for one slice of time. Gives whether there is more to send at once."""
         busy = False
-        for line in self._lines.values():
-            if self.stop.is_set() or self.clock.monotonic() < line.due or not line.session.outbox.exists():
+        for connector in self._connectors.values():
+            outbox = connector.session.outbox
+            if self.stop.is_set() or self.clock.monotonic() < connector.due or not outbox.exists():
                 continue
             try:
-                report, code = line.session.deliver(until=self.clock.monotonic() + SLICE)
-            except (IrmError, OSError) as trouble:
-                error = trouble if isinstance(trouble, IrmError) else disk_trouble(trouble)
-                self.output.warn(f"{line.name}: {error}")
-                line.due = self.clock.monotonic() + AGAIN
+                report, code = connector.session.deliver(until=self.clock.monotonic() + SLICE)
+            except (IrmError, OSError) as raised:
+                error = known_error(raised)
+                self.output.warn(f"{connector.name}: {error}")
+                connector.due = self.clock.monotonic() + RETRY
                 self.codes.append(code_of(error))
                 continue
-            self._after(line, report)
-            more = report.sent > 0 and report.queued > 0 and line.due <= self.clock.monotonic()
+            connector.due = self._next_delivery(report)
+            more = report.sent > 0 and report.queued > 0 and connector.due <= self.clock.monotonic()
             busy = busy or more
             if not more:
                 self.codes.append(code)
             if report != Report():
-                self.tell({"event": "delivery", "profile": line.name, **delivered.document(report)})
+                self.notify({"event": "delivery", "profile": connector.name, **delivery_document(report)})
         return busy
 
-    def _after(self, line: _Line, report: Report) -> None:
-        """When the connector is drained next: at once, at the time the report says, or on the next file."""
+    def _next_delivery(self, report: Report) -> float:
+        """When the next delivery is due: at once, or when the report says (monotonic seconds)."""
         now = self.clock.monotonic()
         if report.queued == 0:
-            line.due = now + AGAIN  # others may have queued: Splunk, `send --queue-only`
-        elif report.due is not None:
-            line.due = now + min(max(report.due - self.clock.now(), 0.0), AGAIN)
-        else:
-            line.due = now
-
-    @property
-    def code(self) -> int:
-        """The exit code of all that happened."""
-        return worst(self.codes)
+            return now + RETRY  # another process may add batches: Splunk, `send --queue-only`
+        if report.due is not None:
+            return now + min(max(report.due - self.clock.now(), 0.0), RETRY)
+        return now
 
 
-def replace_path(error: DataError, found: Found) -> DataError:
-    """The same error with the name that the file had, not the one it has while it is worked on."""
+def with_original_path(error: DataError, found: Found) -> DataError:
+    """The error with the name that the file had in the directory, not its working path."""
     where = (error.where or "").replace(str(found.path), found.name)
     return type(error)(error.what, where=where or None, next_step=error.next_step)

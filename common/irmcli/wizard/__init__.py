@@ -1,5 +1,6 @@
-"""The page that an administrator follows through Microsoft's wizard, and the sample file it asks for.
+"""The page that guides an administrator through Microsoft's wizard, and the sample file it asks for.
 
-Source of every step: Microsoft's page "Set up a connector to import third-party insider risk detections
-(preview)". ``connectors`` says how many are needed, ``steps`` what to choose, ``page`` how it is written.
+Every step is from Microsoft's page "Set up a connector to import third-party insider risk detections
+(preview)". ``connectors`` finds how many connectors are needed, ``steps`` lists what to enter and ``page``
+formats it.
 """

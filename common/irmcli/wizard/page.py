@@ -1,4 +1,4 @@
-"""A document of sections as Markdown and as one HTML page to print. Values are escaped in both."""
+"""Format sections as Markdown and as one printable HTML page. Values are escaped in both."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Points:
-    """A list; ``numbered`` if its order counts."""
+    """A list, ``numbered`` if its order matters."""
 
     items: Sequence[str]
     numbered: bool = False
@@ -42,7 +42,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose column ``values`` (from 0) holds what is typed or chosen as it stands."""
+    """A table. Column ``values`` (from 0) holds literal values to type or choose."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -61,7 +61,7 @@ Block = Text | Points | Table | Commands
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and its content."""
 
     title: str
     blocks: Sequence[Block]
@@ -108,7 +108,7 @@ def _one_line(text: str) -> str:
 
 
 def page(title: str, sections: Sequence[Section]) -> str:
-    """The document as one HTML page, which needs nothing else."""
+    """The document as one self-contained HTML page."""
     body = [f"<h1>{html.escape(title)}</h1>"]
     for section in sections:
         body.append(f"<h2>{html.escape(section.title)}</h2>")

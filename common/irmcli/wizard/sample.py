@@ -1,4 +1,4 @@
-"""The sample CSV that the wizard reads columns and types from: made-up rows, none of anybody's."""
+"""The sample CSV from which Microsoft's wizard reads columns and types. Its rows are made up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HOUR = 3_600_000_000
 
 
 def sample(columns: Sequence[Column], related_values: Sequence[str]) -> str:
-    """CSV text in the form in which rows are uploaded: every related and allowed value occurs."""
+    """CSV text in the upload format, in which every related and allowed value occurs."""
     domains = [list(_domain(column, related_values)) for column in columns]
     out = io.StringIO()
     writer = csv.writer(out)
@@ -33,7 +33,7 @@ def _cell(column: Column, domain: Sequence[str], number: int) -> str:
     if column.type == "user":
         return f"sample.user{number + 1}@contoso.com"
     if column.type == "datetime":
-        return times.canonical(_FIRST + number * _HOUR)  # no two rows of one user and time
+        return times.canonical(_FIRST + number * _HOUR)  # no two rows with the same user and time
     if column.type == "number":
         return str(number + 1)
     return domain[number % len(domain)] if domain else f"text {number + 1}"

@@ -1,6 +1,7 @@
-"""What to do and what to choose, step by step, as sections of a page. Pure; nothing here was run in a portal.
+"""What to do and what to enter, step by step, as sections of a page. Pure functions.
 
-Step numbers are those of Microsoft's page; what it does not say is marked as unverified.
+Step numbers are those of Microsoft's page. What that page does not say is marked as unverified; no step was
+tried in a portal.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from irmcore.clouds import CLOUDS
 from irmcore.profile import Profile
 from irmcore.profile.model import PLACEHOLDER
 
-from irmcli.wizard.connectors import Needed, mapped_to, quarrels
+from irmcli.wizard.connectors import Needed, conflicts, mapped_to
 from irmcli.wizard.page import Block, Commands, Points, Section, Table, Text
 
 _NONE = "None (Single source)"
 _TYPES = {"number": "Number", "datetime": "Date and time", "user": "Text", "string": "Text"}
-#: Clouds whose directory is not the public one.
+#: Clouds that do not use the public directory.
 _GOVERNMENT = ("gcc-high", "dod")
-#: From the app registration, before anybody knows it.
+#: Placeholder for the application ID before the app registration exists.
 _UNKNOWN = "(the application ID that az ad app create prints)"
 
 
 def sections(connectors: Sequence[Needed], files: dict[str, str]) -> list[Section]:
-    """The whole page; ``files`` has each profile's path, ``<name>-sample.csv`` is a connector's sample."""
+    """The whole page. ``files`` has each profile's path; a connector's sample is ``<name>-sample.csv``."""
     profiles = [profile for connector in connectors for profile in connector.profiles]
     return [
         _how_many(connectors),
@@ -45,11 +46,11 @@ def _how_many(connectors: Sequence[Needed]) -> Section:
     blocks: list[Block] = [
         Table(("No.", "Connector", "Profiles that feed it", "Why"), rows),
         Text(
-            "A connector takes one file layout. Fewer connectors are less to look after: where one query can "
-            "give all detections, one file with a source column needs one connector."
+            "A connector takes one file layout. Fewer connectors mean less work: if one query can return all "
+            "detections, one file with a source column needs one connector."
         ),
     ]
-    blocks += [Text(f"To put right first: {quarrel}") for quarrel in quarrels(connectors)]
+    blocks += [Text(f"Fix first: {conflict}") for conflict in conflicts(connectors)]
     return Section(f"Connectors needed: {len(connectors)}", blocks)
 
 
@@ -64,12 +65,12 @@ def _before(profiles: Sequence[Profile]) -> Section:
         [
             Points(
                 [
-                    "Whoever makes the connector needs the role Data Connector Admin.",
-                    "The firewall and the proxy must let the machine that uploads reach these hosts:",
+                    "You need the role Data Connector Admin to create the connector.",
+                    "The machine that uploads must be able to reach these hosts through firewall and proxy:",
                 ]
             ),
             Table(("Cloud", "Host", "For"), rows),
-            Text("Only aggregated detections may be imported, not raw signals."),
+            Text("Import only aggregated detections, not raw signals."),
         ],
     )
 
@@ -84,7 +85,7 @@ def _app(profiles: Sequence[Profile]) -> Section:
         'az ad sp create --id "$app_id"',
         'echo "app_id: $app_id"',
         "az account show --query tenantId --output tsv    # tenant_id",
-        "# A client secret, straight into a file that only you can read:",
+        "# A client secret, written to a file that only you can read:",
         "umask 077",
         'az ad app credential reset --id "$app_id" --append --display-name irmexport --years 1 \\',
         "  --query password --output tsv > irmexport-secret",
@@ -96,20 +97,20 @@ def _app(profiles: Sequence[Profile]) -> Section:
     ]
     blocks: list[Block] = [
         Text(
-            "One application serves all connectors of a tenant. These commands were not run on a live tenant."
+            "One application serves all connectors of a tenant. These commands are untested on a live tenant."
         ),
         Commands("\n".join(lines)),
         Points(
             [
-                "Write app_id and tenant_id into the profile, and where the secret is into `credential`.",
+                "Copy app_id and tenant_id into the profile, and set `credential` to where the secret is.",
                 "The application needs no API permission: none is documented for this connector.",
-                "A secret ends: `irmexport credential check` and every upload say so where it can be known.",
+                "Secrets expire: `irmexport credential check` and every upload warn where the date is known.",
             ]
         ),
     ]
     unfilled = [p.name for p in profiles if PLACEHOLDER in (p.connector.tenant_id, p.connector.app_id)]
     if unfilled:
-        blocks.append(Text(f"Still to be filled in: {', '.join(unfilled)}."))
+        blocks.append(Text(f"Profiles to fill in: {', '.join(unfilled)}."))
     return Section("Step 1: the app registration", blocks)
 
 
@@ -148,15 +149,15 @@ def _connector(connector: Needed) -> Section:
                     "Settings > Data connectors > My connectors > Add connector.",
                     "From the list, Insider Risk Indicators (preview).",
                     "Review the terms of service, Accept.",
-                    "On the wizard's pages, choose:",
+                    "On the wizard's pages, enter:",
                 ],
                 numbered=True,
             ),
             Table(("Page", "Field", "Value"), rows, values=2),
             Text(
-                "Number is the type that thresholds need; the wizard's words for the other types are "
-                "unverified, and its own proposal is right for them. The connector fails if a source value "
-                "of a file is not among the related values; take upper and lower case for different."
+                "Thresholds need the type Number. The wizard's names for the other types are unverified; "
+                "accept what it proposes. The connector fails if a source value in a file is not among the "
+                "related values; treat them as case-sensitive."
             ),
         ],
     )
@@ -179,17 +180,17 @@ def _indicators(connectors: Sequence[Needed]) -> list[Section]:
                 Points(
                     [
                         "In Insider Risk Management, create these custom indicators.",
-                        "Use each in a policy, and give it its thresholds there.",
+                        "Use each one in a policy and set its thresholds there.",
                     ],
                     numbered=True,
                 ),
                 Table(("Custom indicator", "Threshold column", "Connector", "Source value", "As"), rows),
                 Points(
                     [
-                        "Custom indicators serve the templates Data theft and Data leaks only.",
+                        "Custom indicators work only with the templates Data theft and Data leaks.",
                         "Only Number columns can have thresholds.",
-                        "No document names good thresholds: take them from your own figures.",
-                        "Of rows with the same user and time the service keeps one; irmexport spreads them.",
+                        "Microsoft recommends no thresholds: derive them from your own data.",
+                        "The service keeps one row per user and time; irmexport spreads such rows.",
                     ]
                 ),
             ],
@@ -202,9 +203,9 @@ def _wait(profiles: Sequence[Profile], files: dict[str, str]) -> Section:
         "Wait 24 hours",
         [
             Text(
-                "After custom indicators or policies were changed, wait 24 hours before uploading: rows that "
-                "come while the changes sync may not be scored. Tell irmexport when you changed them (0m: "
-                "just now), and it warns until the time is over:"
+                "After you change custom indicators or policies, wait 24 hours before you upload: rows that "
+                "arrive while the changes sync may not be scored. Record the time of the change (0m is now), "
+                "and irmexport prints a warning until the 24 hours are over:"
             ),
             Commands(
                 "\n".join(f"irmexport wizard {shlex.quote(files[p.name])} --changed 0m" for p in profiles)
@@ -224,14 +225,14 @@ def _uploads(profiles: Sequence[Profile], files: dict[str, str]) -> Section:
         ]
     lines.append("irmexport status")
     return Section(
-        "Step 4 and on: upload and watch over it",
+        "Step 4 and later: upload and monitor",
         [
             Commands("\n".join(lines)),
             Points(
                 [
-                    "Step 5: RecordsSaved of the connector's log against what was sent: irmexport reconcile.",
-                    "Step 6: irmexport schedule has cron or systemd run irmexport send; irmexport report.",
-                    "Step 7: files that appear in a folder: irmexport watch.",
+                    "Step 5: compare RecordsSaved in the connector's log with uploads: irmexport reconcile.",
+                    "Step 6: schedule irmexport send: irmexport schedule. Create a report: irmexport report.",
+                    "Step 7: send files that appear in a directory: irmexport watch.",
                 ]
             ),
         ],

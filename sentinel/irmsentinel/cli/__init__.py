@@ -1,1 +1,1 @@
-"""`irmexport sentinel …`: the subcommands, and their demo steps."""
+"""`irmexport sentinel …`: the subcommands and their demo steps. One command or group per file."""

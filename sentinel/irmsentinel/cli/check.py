@@ -1,44 +1,66 @@
-"""`python -m irmsentinel.cli.check`: what `make kql` runs. Prints findings, or what was checked."""
+"""`irmexport sentinel check`: check the KQL content with Microsoft's parser and the house rules."""
 
 from __future__ import annotations
 
-import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
-from irmcore.errors import IrmError
+import click
+from irmcli.exit_codes import DONE, FAILED
+from irmcli.output import Output, count
+from irmcore.errors import ConfigurationError
 
-from irmsentinel.content import aggregations, rules, workbooks
-from irmsentinel.content import artefacts as content
+from irmsentinel.cli.options import FILE
+from irmsentinel.content import artefacts, catalogue
+from irmsentinel.content.artefacts import Artefact, Content
 from irmsentinel.kql import checker
 
 
-def main() -> int:
-    """0: nothing found; 1: findings; 2: it could not be checked."""
-    arguments = argparse.ArgumentParser(description="Check the KQL content with Microsoft's parser.")
-    arguments.add_argument("--node", type=Path, default=Path(sys.executable).with_name("node"))
-    arguments.add_argument("--modules", type=Path, required=True, help="the folder that npm installed into")
-    given = arguments.parse_args()
-    try:
-        loaded = workbooks.with_queries(rules.with_rules(content.load()))
-        exports, summaries = aggregations.load(), aggregations.summary_rules()
-        everything = aggregations.checked(loaded, [*exports.values(), *summaries.values()])
-        findings = checker.check(everything, given.node, given.modules)
-    except IrmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+@click.command("check")
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=FILE)
+@click.option(
+    "--node",
+    type=FILE,
+    default=Path(sys.executable).with_name("node"),
+    show_default="node beside this Python",
+    help="The Node.js interpreter that runs the parser.",
+)
+@click.option(
+    "--modules",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(sys.prefix) / "kql",
+    show_default="kql in this Python's environment",
+    help="Directory that `make kql` installed the parser into.",
+)
+@click.pass_context
+def check(ctx: click.Context, *, files: tuple[Path, ...], node: Path, modules: Path) -> None:
+    """Check the content files FILE, or all, with Microsoft's parser and the house rules.
+
+    Works in a source tree. Exits with 1 if there are findings.
+
+    Example: irmexport sentinel check sentinel/hunting/IRMRepeatedDismissals.yaml
+    """
+    output, loaded = Output.of(ctx), catalogue.load()
+    chosen = [artefact for file in files for artefact in _artefacts_in(loaded, file)]
+    findings = checker.check(loaded, node, modules, only=chosen if files else None)
     for finding in findings:
-        print(finding)
-    if findings:
-        return 1
-    functions = len(loaded.functions)
-    others = len(loaded.artefacts) - functions
-    print(
-        f"KQL: {functions} functions, {others} queries, {len(exports)} aggregations, "
-        f"{len(summaries)} summary rules and {len(loaded.overrides)} local overrides: nothing found."
-    )
-    return 0
+        output.line(str(finding))
+    if not findings:
+        checked = chosen if files else (*loaded.artefacts, *loaded.overrides)
+        kinds = Counter(artefact.path.parent.name for artefact in checked)
+        listed = ", ".join(f"{number} in {folder}/" for folder, number in kinds.items())
+        output.line(f"KQL: {count(len(checked), 'artefact')} checked ({listed}), no findings.")
+    output.document([vars(finding) for finding in findings])
+    ctx.exit(FAILED if findings else DONE)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _artefacts_in(loaded: Content, file: Path) -> list[Artefact]:
+    found = catalogue.in_file(loaded, file)
+    if not found:
+        raise ConfigurationError(
+            "this file is not part of the content",
+            where=str(file),
+            next_step=f"Give a query, rule, aggregation or workbook under {artefacts.root()}.",
+        )
+    return found

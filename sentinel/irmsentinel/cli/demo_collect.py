@@ -1,63 +1,58 @@
-"""The collector's act of `irmexport demo`: made-up alerts, from the API's stand-in to IRMAlerts."""
+"""The collector's step of `irmexport demo`: made-up alerts, from the emulated API to IRMAlerts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from irmcli.output import Output
 from irmcore.clock import SystemClock
 from irmcore.disk import make_dirs, system_disk
-from irmcore.errors import ConfigurationError
 from irmcore.outbox import Origin
 
-from irmsentinel.cli import extra
-from irmsentinel.cli import sentinel as command
-from irmsentinel.cli.voice import Voice
-from irmsentinel.content import artefacts as content
-from irmsentinel.kql import calls
+from irmsentinel.cli.collector_output import show_round
+from irmsentinel.cli.result_output import select_columns, show_result, sorted_by_time
+from irmsentinel.collector.service import CollectorService
+from irmsentinel.collector.settings import parse
+from irmsentinel.content import artefacts
+from irmsentinel.emulators.collector_session import (
+    read_secret,
+    running_emulator,
+    settings_text,
+    use_emulator,
+)
+from irmsentinel.kql import calls, local
 
 _ALERTS = 12
+_COLUMNS = "AlertName,Severity,IrmStatus"
 
 
-def act(output: Voice, place: Path) -> list[tuple[str, bool]]:
-    """Collect from a stand-in under ``place``, twice, and count what arrived."""
-    try:
-        with extra.needed():
-            from irmsentinel.cli import collect as collect_command
-            from irmsentinel.collector import settings as collector_settings
-            from irmsentinel.collector.service import CollectorService
-            from irmsentinel.emulators.collector_session import (
-                read_secret,
-                running_emulator,
-                settings_text,
-                use_emulator,
-            )
-            from irmsentinel.kql import local
-    except ConfigurationError:
-        return []  # the Sentinel act says what to install
+def run(output: Output, root: Path) -> tuple[str, bool]:
+    """Collect twice from an emulator under ``root``; each record must arrive exactly once."""
     output.line()
     output.line(
-        "IRM alerts collected: Management API → outbox → table → IRMAlerts (records all made up)", "bold"
+        "Collecting IRM alerts: Management API → outbox → table → IRMAlerts (made-up records)", "bold"
     )
-    outbox = str((place / "outbox").absolute())
+    outbox = str((root / "outbox").absolute())
     make_dirs(system_disk(), outbox)
-    with running_emulator(place / "tenant", alerts=_ALERTS) as running:
-        settings = use_emulator(collector_settings.parse(settings_text(), "collector.yaml"), place / "tenant")
+    with running_emulator(root / "tenant", alerts=_ALERTS) as emulator:
+        settings = use_emulator(parse(settings_text(), "collector.yaml"), root / "tenant")
         origin = Origin("demo", "here", "collector", {})
-        station = CollectorService(
+        service = CollectorService(
             settings, outbox, read_secret, origin, disk=system_disk(), clock=SystemClock()
         )
         output.line("irmexport sentinel subscribe start; irmexport sentinel collect --once", "dim")
-        station.feed.start()
-        first = station.round()
-        collect_command.show(output, first)
-        second = station.round(backfill=True)
-        output.line("the same once more, with --backfill", "dim")
-        collect_command.show(output, second)
-        rows = len(running.ingestion.rows["Compliance_IRM_AuditGeneral_CL"])
-    engine, now = local.open_folder(content.load(), place / "tenant" / "tables")
+        service.feed.start()
+        first = service.round()
+        show_round(output, first)
+        output.line("irmexport sentinel collect --once --backfill", "dim")
+        second = service.round(backfill=True)
+        show_round(output, second)
+        rows = len(emulator.ingestion.rows["Compliance_IRM_AuditGeneral_CL"])
+    loaded = artefacts.load()
+    engine, now = local.open_folder(loaded, root / "tenant" / "tables")
     with engine:
-        found = engine.run(calls.text(content.load().named("IRMAlerts"), {}), now=now)
-    command.show(output, "IRMAlerts", command.chosen(command.in_order(found), "AlertName,Severity,IrmStatus"))
+        found = engine.run(calls.text(loaded.named("IRMAlerts"), {}), now=now)
+    show_result(output, "IRMAlerts", select_columns(sorted_by_time(found), _COLUMNS))
     good = len(found.rows) == _ALERTS and second.collected.new == 0 and rows == first.collected.new
-    said = f"{rows} records acknowledged once, {len(found.rows)} alerts of {_ALERTS}"
-    return [(f"collected: {said}" if good else f"collected: {said}: WRONG", good)]
+    text = f"collected: {rows} records acknowledged once, {len(found.rows)} alerts of {_ALERTS}"
+    return (text if good else f"{text}: WRONG", good)

@@ -8,15 +8,17 @@ row ledger skips the rows that were accepted.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Protocol
 
 from irmcore.clock import Clock, SystemClock
 from irmcore.counts import Counts
 from irmcore.errors import ConfigurationError, DamageError, DataError
 from irmcore.intake.run_result import RunResult
+from irmcore.outbox import Outbox
+from irmcore.shaping.readers import Table
 
-from irmsentinel.cli.host import Way
 from irmsentinel.content.aggregations import Aggregation, Span, iso
 from irmsentinel.export import windows
 from irmsentinel.export.cursor import CursorFile
@@ -26,6 +28,20 @@ from irmsentinel.export.rows import table
 from irmsentinel.kql.result import Result
 
 
+class Connector(Protocol):
+    """Where the rows go: a connector's outbox, and how it accepts rows."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """The connector's outbox; it may not exist yet."""
+
+    def accept(self, table: Table, *, name: str, details: Mapping[str, str]) -> RunResult:
+        """Shape rows and store them durably. Raises IrmError; then no row was accepted."""
+
+    def dry_run(self, table: Table, *, name: str) -> RunResult:
+        """Shape rows and count them; writes nothing."""
+
+
 class Export:
     """One aggregation, one source, one connector. Use it once."""
 
@@ -33,7 +49,7 @@ class Export:
         self,
         aggregation: Aggregation,
         source: Source,
-        way: Way,
+        connector: Connector,
         *,
         clock: Clock | None = None,
         on_accepted: Callable[[RunResult], None] = lambda _: None,
@@ -41,11 +57,11 @@ class Export:
         """`on_accepted` is called with the result of each piece of rows."""
         self._aggregation = aggregation
         self._source = source
-        self._way = way
+        self._connector = connector
         self._dry = False
         self._clock = clock or SystemClock()
         self._on_accepted = on_accepted
-        self._cursor = CursorFile(way.outbox, aggregation.name, source.label)
+        self._cursor = CursorFile(connector.outbox, aggregation.name, source.label)
         self._counts = Counts()
         self._changed = self._batches = 0
 
@@ -84,7 +100,7 @@ class Export:
         return Outcome(
             aggregation=self._aggregation.name,
             workspace=self._source.label,
-            connector=self._way.outbox.path.rsplit("/", 1)[-1],
+            connector=self._connector.outbox.path.rsplit("/", 1)[-1],
             started=started,
             ended=self._now(),
             span=due,
@@ -110,9 +126,9 @@ class Export:
         self._check_columns(result)
         name = f"{self._aggregation.name} {piece}"
         if self._dry:
-            done = self._way.dry_run(table(result), name=name)
+            done = self._connector.dry_run(table(result), name=name)
         else:
-            done = self._way.accept(table(result), name=name, details=self._details(piece, part))
+            done = self._connector.accept(table(result), name=name, details=self._details(piece, part))
         self._counts += done.counts
         self._changed += done.changed
         self._batches += len(done.sizes)

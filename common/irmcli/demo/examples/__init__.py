@@ -1,4 +1,4 @@
-"""The two examples of Microsoft's page, as it prints them, faults and all."""
+"""The two examples from Microsoft's page, exactly as printed there, including their mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sent against saved: which entry is of which upload, and the likely reason of a difference."""
+"""Which log entry belongs to which upload, and the likely cause of a difference."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from irmcli.reconcile.matching import Payload, Sent, facts, match, reason
+from irmcli.reconcile.matching import PayloadCounts, Upload, describe_payload, likely_cause, match
 from irmcli.reconcile.portal_log import Entry
 from irmcore import profile as profiles
 
 PROFILE = profiles.parse(profiles.shipped_text("salesforce-dropbox"), "p")
-ONE = Sent("a" * 64, "c", "job-1", 5, 1000.0, "SENT", "11111111-1111-4111-8111-111111111111")
+ONE = Upload("a" * 64, "c", "job-1", 5, 1000.0, "SENT", "11111111-1111-4111-8111-111111111111")
 TWO = replace(ONE, batch="b" * 64, at=2000.0, request_id="-")
 
 
 def test_entries_are_matched_by_request_time_or_order() -> None:
-    """The request id wins over the time; without both, as many entries as uploads go by their order."""
+    """The request id takes precedence over the time; without both, entries match in order."""
     far = Entry(1, 5, 9000.0, frozenset({ONE.request_id}))
     assert match([ONE, TWO], [Entry(2, 3, 2010.0), far], within=60) == (
         [(ONE, far), (TWO, Entry(2, 3, 2010.0))],
@@ -29,8 +29,8 @@ def test_entries_are_matched_by_request_time_or_order() -> None:
     assert match([ONE, TWO], [first, second], within=60)[0] == [(ONE, first), (TWO, second)]
 
 
-def test_what_does_not_fit_is_left_over() -> None:
-    """Nothing is matched for want of a better: too far apart, too many, or another connector's job."""
+def test_entries_that_do_not_match_are_left_over() -> None:
+    """Entries too far apart, too many, or with another connector's job do not match."""
     assert match([ONE], [Entry(1, 5, 5000.0)], within=60) == ([], [ONE], [Entry(1, 5, 5000.0)])
     pairs, lonely, rest = match([ONE], [Entry(1, 5), Entry(2, 5)], within=60)
     assert (pairs, lonely, len(rest)) == ([], [ONE], 2)
@@ -49,11 +49,11 @@ ROWS = (
 )
 
 
-def test_what_is_counted_of_the_rows() -> None:
-    """Distinct pairs of user and time at each precision, and rows by source."""
-    found = facts(HEADER + ROWS, PROFILE)
-    assert found == Payload({"1us": 5, "1ms": 4, "1s": 3}, Counter({"Dropbox": 3, "Salesforce": 2}))
-    assert facts(b"other\r\n1\r\n", PROFILE) is None
+def test_the_counts_of_a_payload() -> None:
+    """Distinct (user, time) pairs at each precision, and rows by source."""
+    found = describe_payload(HEADER + ROWS, PROFILE)
+    assert found == PayloadCounts({"1us": 5, "1ms": 4, "1s": 3}, Counter({"Dropbox": 3, "Salesforce": 2}))
+    assert describe_payload(b"other\r\n1\r\n", PROFILE) is None
 
 
 @pytest.mark.parametrize(
@@ -62,21 +62,21 @@ def test_what_is_counted_of_the_rows() -> None:
         (5, None, "all rows were saved"),
         (6, None, "another sender"),
         (0, None, "no row was saved"),
-        (4, facts(HEADER + ROWS, PROFILE), "`collisions.step: 1ms`"),
-        (3, facts(HEADER + ROWS, PROFILE), "`collisions.step: 1s`"),
-        (2, facts(HEADER + ROWS, PROFILE), "the source value Dropbox"),
-        (1, facts(HEADER + ROWS, PROFILE), "nothing they have in common"),
-        (4, Payload({"1us": 4, "1ms": 4, "1s": 4}, Counter()), "`collisions.policy: spread`"),
-        (4, None, "not at hand"),
+        (4, describe_payload(HEADER + ROWS, PROFILE), "`collisions.step: 1ms`"),
+        (3, describe_payload(HEADER + ROWS, PROFILE), "`collisions.step: 1s`"),
+        (2, describe_payload(HEADER + ROWS, PROFILE), "the source value Dropbox"),
+        (1, describe_payload(HEADER + ROWS, PROFILE), "for no known cause"),
+        (4, PayloadCounts({"1us": 4, "1ms": 4, "1s": 4}, Counter()), "`collisions.policy: spread`"),
+        (4, None, "no longer available"),
     ],
 )
-def test_the_likely_reason(saved: int, found: Payload | None, said: str) -> None:
-    """Each known cause leaves its own number of rows, and its remedy is named."""
-    assert said in reason(ONE, saved, found, PROFILE)
+def test_the_likely_cause(saved: int, found: PayloadCounts | None, said: str) -> None:
+    """Each known cause leaves its own number of rows, and the text names its remedy."""
+    assert said in likely_cause(ONE, saved, found, PROFILE)
 
 
-def test_a_doubt_that_the_log_ends_names_the_command() -> None:
-    """A held upload whose rows are all saved can be resolved as sent."""
-    assert reason(replace(ONE, state="HELD"), 5, None, None) == (
+def test_a_held_upload_that_was_saved_names_the_command() -> None:
+    """A held upload whose rows were all saved can be resolved as sent."""
+    assert likely_cause(replace(ONE, state="HELD"), 5, None, None) == (
         'all rows were saved: irmexport resolve aaaaaaaaaaaa --sent --why "RecordsSaved 5"'
     )

@@ -1,11 +1,11 @@
-"""RecordsSaved in every form a log may have; what cannot be read is named by its line."""
+"""RecordsSaved in every format a log may have; unreadable lines are listed."""
 
 from __future__ import annotations
 
 import csv
 
 import pytest
-from irmcli.reconcile.portal_log import read
+from irmcli.reconcile.portal_log import parse_log
 from irmcore.shaping.readers import MAX_FIELD_CHARACTERS
 
 JOB = "b8be4a7d-e338-43eb-a69e-c513cd458eba"
@@ -35,17 +35,17 @@ AT = 1_795_248_000.0  # 2026-11-21T08:00:00Z
         ("", []),
     ],
 )
-def test_every_form(text: str, expected: list[tuple[int, int, float | None]]) -> None:
-    """JSON whole or by line, delimited text, and words: the number, its line, the moment beside it."""
-    log = read(text.encode())
+def test_every_format(text: str, expected: list[tuple[int, int, float | None]]) -> None:
+    """One JSON document, JSON lines, delimited text and plain text: the number, its line and its time."""
+    log = parse_log(text.encode())
     assert [(entry.line, entry.saved, entry.at) for entry in log.entries] == expected
     assert log.unread == []
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "latin-1"])
 def test_every_encoding(encoding: str) -> None:
-    """What Windows and browsers save is read too."""
-    assert read("Größe RecordsSaved: 4".encode(encoding)).entries[0].saved == 4
+    """The encodings that Windows and browsers use are read."""
+    assert parse_log("Größe RecordsSaved: 4".encode(encoding)).entries[0].saved == 4
 
 
 @pytest.mark.parametrize(
@@ -63,23 +63,25 @@ def test_every_encoding(encoding: str) -> None:
         ("T,RecordsSaved,Note\na,3," + "x" * (MAX_FIELD_CHARACTERS + 1) + "\n", [1]),
     ],
 )
-def test_what_cannot_be_read_is_named(text: str, lines: list[int]) -> None:
-    """A RecordsSaved without a number is no entry, and its line is told."""
-    assert read(text.encode()).unread == lines
+def test_unreadable_numbers_are_listed(text: str, lines: list[int]) -> None:
+    """A RecordsSaved without a number is not an entry; its line is listed."""
+    assert parse_log(text.encode()).unread == lines
 
 
 @pytest.mark.parametrize("limit", [100, 2**31 - 1])
-def test_what_is_read_does_not_depend_on_what_was_read_before(limit: int) -> None:
-    """How long a cell may be is the same, whatever limit someone else has set in this process."""
+def test_the_field_limit_of_other_readers_has_no_effect(limit: int) -> None:
+    """The longest cell is the same, whatever limit other code set in this process."""
     before = csv.field_size_limit(limit)
     try:
-        assert [entry.saved for entry in read(b"T,RecordsSaved,Note\na,3," + b"x" * 200_000).entries] == [3]
-        assert read(b"T,RecordsSaved,Note\na,3," + b"x" * (MAX_FIELD_CHARACTERS + 1)).entries == []
+        assert [
+            entry.saved for entry in parse_log(b"T,RecordsSaved,Note\na,3," + b"x" * 200_000).entries
+        ] == [3]
+        assert parse_log(b"T,RecordsSaved,Note\na,3," + b"x" * (MAX_FIELD_CHARACTERS + 1)).entries == []
     finally:
         csv.field_size_limit(before)
 
 
-def test_the_ids_beside_it() -> None:
-    """GUIDs of the same record or line tell whose entry it is."""
-    assert read(f'{{"RecordsSaved": 4, "JobId": "{JOB.upper()}"}}'.encode()).entries[0].ids == {JOB}
-    assert read(f"{JOB} RecordsSaved 4".encode()).entries[0].ids == {JOB}
+def test_the_ids_of_an_entry() -> None:
+    """GUIDs in the same record or line identify the upload."""
+    assert parse_log(f'{{"RecordsSaved": 4, "JobId": "{JOB.upper()}"}}'.encode()).entries[0].ids == {JOB}
+    assert parse_log(f"{JOB} RecordsSaved 4".encode()).entries[0].ids == {JOB}

@@ -23,7 +23,7 @@ FIRST = datetime.date(2026, 11, 1)
 
 
 def overview(name: str, title: str, *items: BatchStatus) -> ConnectorStatus:
-    """A connector that may send; ``items`` need a person."""
+    """A connector that is ready to send; ``items`` need attention."""
     return ConnectorStatus(name, title, "/o", "open", "", 0.0, 0.0, "", 2, 40, 0.0, 0.0, items)
 
 
@@ -31,7 +31,7 @@ HELD = BatchStatus("c" * 64, "HELD", 12, 0.0, 1, 0.0, "reset", "Look at the log 
 
 
 def events() -> Iterator[dict[str, Any]]:
-    """Two connectors over 21 days: rows every day, some refused, one upload in doubt."""
+    """Two connectors over 21 days: rows every day, some refused, one upload with an unknown outcome."""
     for number in range(21):
         day = FIRST + datetime.timedelta(days=number)
         for name, rows, delay in (
@@ -70,7 +70,7 @@ def lines() -> Any:
 
 
 def test_the_figures_of_a_connector() -> None:
-    """Rows with a receipt, refusals by reason, uploads in doubt, and the time from row to receipt."""
+    """Confirmed rows, refusals by reason, held uploads, and the time from row to receipt."""
     one, two = lines()
     assert (one.runs, one.uploads, one.held) == (21, 21, 0)
     assert one.rows == one.counts["shaped"] == sum(400 + 37 * (n % 5) for n in range(21))
@@ -81,8 +81,8 @@ def test_the_figures_of_a_connector() -> None:
     assert two.days[FIRST + datetime.timedelta(days=9)].rows == 0
 
 
-def test_a_doubt_that_a_person_ended_counts_as_sent() -> None:
-    """`resolve --sent` is a receipt by a person's word; `--resend` is none."""
+def test_a_batch_resolved_as_sent_counts_as_sent() -> None:
+    """`resolve --sent` confirms an upload; `--resend` does not."""
     base = {"connector": A, "batch": "x", "rows": 7, "at": "2026-11-01T06:00:00+00:00"}
     found = figures(
         [{**base, "event": "resolved-sent"}, {**base, "event": "resolved-resend"}], [overview(A, A)]
@@ -107,7 +107,7 @@ def test_durations_are_read_at_a_glance(seconds: float | None, text: str) -> Non
 
 
 def test_quantiles_are_values_that_occurred() -> None:
-    """Nearest rank: of one value that value, of nothing none."""
+    """Nearest rank: one value is its own quantile, and no values have none."""
     assert quantile([], 0.5) is None
     assert quantile([3.0], 0.95) == 3.0
     assert quantile([1.0, 2.0, 3.0, 4.0], 0.5) == 2.0
@@ -120,7 +120,7 @@ def text_of_page() -> str:
 
 
 def test_the_page_has_no_personal_data_and_loads_nothing() -> None:
-    """No user, host or file of the audit; no script, no address; a profile's name is shown as it is."""
+    """The page has no user, host or file, no script and no link; a profile's name is escaped."""
     text = text_of_page()
     assert "CANARY" not in text
     assert not re.search(r"<script|<link|<img|src=|href=|url\(|@import", text)
@@ -129,14 +129,14 @@ def test_the_page_has_no_personal_data_and_loads_nothing() -> None:
 
 
 def test_an_empty_outbox_has_a_page_too() -> None:
-    """The first report, before the first upload."""
+    """A report before the first upload says so."""
     assert "Nothing has been sent" in made_page([], [FIRST], "Made by a test.")
 
 
 @pytest.mark.needs("chromium")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_in_a_browser(page: Page, pictures: Path, tmp_path: Path, scheme: Any) -> None:
-    """Charts have names for who cannot see them, text has contrast, nothing overflows; a picture is made."""
+    """Charts have accessible names, text has enough contrast, and nothing overflows."""
     (tmp_path / "report.html").write_text(text_of_page())
     page.emulate_media(color_scheme=scheme)
     page.goto((tmp_path / "report.html").as_uri())
@@ -146,7 +146,7 @@ def test_the_page_in_a_browser(page: Page, pictures: Path, tmp_path: Path, schem
         "all => all.filter(r => r.getBBox().height > 0).length"
     )
     assert bars >= 41
-    assert page.get_by_role("heading", name="Waiting for a person: 1").is_visible()
+    assert page.get_by_role("heading", name="Needs attention: 1").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     colours = json.loads(page.evaluate(CONTRAST, COLOURS))
     assert colours["text"] >= 4.5

@@ -1,4 +1,4 @@
-"""The files of a scheduled command: literal, and read back by those who read them."""
+"""The files of a scheduled command, compared literally and parsed by the tools that read them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TASK = Task(
 
 
 def test_a_line_for_cron() -> None:
-    """A minute of its own, % escaped, and the words come out of a shell as they went in."""
+    """The line has its own minute, escapes %, and a shell reads the words unchanged."""
     (line,) = timers.cron(TASK).values()
     when, _, command = line.partition(" * * * * ")
     assert when == str(TASK.minute)
@@ -43,7 +43,7 @@ def test_a_line_for_cron() -> None:
 
 
 def test_a_service_for_systemd() -> None:
-    """ExecStart is quoted as systemd.syntax(7) has it; the outbox alone may be written."""
+    """ExecStart is quoted as in systemd.syntax(7); only the outbox is writable."""
     service, timer = timers.units(TASK).values()
     assert (
         "ExecStart=/opt/irmexport/bin/irmexport --outbox /var/lib/irm sentinel run --config "
@@ -55,7 +55,7 @@ def test_a_service_for_systemd() -> None:
 
 
 def test_a_task_for_windows() -> None:
-    """Well-formed XML whose arguments Windows divides as they were given."""
+    """The XML is well-formed, and Windows splits the arguments as they were given."""
     (text,) = timers.windows_task(TASK).values()
     root = ET.fromstring(text.partition("\n")[2])  # noqa: S314 - our own text
     found = {element.tag.rpartition("}")[2]: element.text or "" for element in root.iter()}
@@ -68,14 +68,14 @@ def test_a_task_for_windows() -> None:
 
 @pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize("form", FORMS)
-def test_every_interval_has_each_form(form: str, every: str) -> None:
-    """Nothing is left to fill in."""
+def test_every_interval_has_each_format(form: str, every: str) -> None:
+    """No placeholder is left."""
     for text in FORMS[form](Task("n", "/p", ("drain",), "/o", every, "u")).values():
         assert "{" not in text
 
 
 def test_the_command_writes_files_without_a_secret(tmp_path: Path) -> None:
-    """The command that is scheduled is the one that was typed; the environment stays outside."""
+    """The scheduled command is the one that was typed; no file contains the environment."""
     arguments = [
         "--outbox",
         str(tmp_path / "o"),
@@ -103,8 +103,8 @@ def test_the_command_writes_files_without_a_secret(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_printed_can_be_pasted(form: str, tmp_path: Path) -> None:
-    """Without --output, each line of the files is a line of the output."""
+def test_the_printed_files_are_complete(form: str, tmp_path: Path) -> None:
+    """Without --output, every line of the files is printed."""
     words = ["--outbox", str(tmp_path), "schedule", "--format", form, "drain"]
     done = CliRunner().invoke(main, words)
     files = json.loads(CliRunner().invoke(main, ["--json", *words]).output)["files"]
@@ -114,7 +114,7 @@ def test_what_is_printed_can_be_pasted(form: str, tmp_path: Path) -> None:
 
 
 def test_a_service_is_as_hardened_as_a_watch() -> None:
-    """Both kinds of unit have the same protections."""
+    """Both units have the same protections."""
     service = timers.units(TASK)["irmexport.service"]
     watch = systemd_unit.unit(("/bin/irmexport", "watch", "/in"), "/in", "/out")
     for one in (service, watch):
@@ -128,8 +128,8 @@ def test_a_service_is_as_hardened_as_a_watch() -> None:
         assert {"UMask=0077", "ProtectHome=read-only"} <= found
 
 
-def test_what_asks_or_makes_no_sense_is_not_scheduled(tmp_path: Path) -> None:
-    """Only commands that never ask."""
+def test_only_commands_that_never_prompt_are_scheduled(tmp_path: Path) -> None:
+    """Other commands and invalid names are refused."""
     run = CliRunner().invoke
     refused = run(main, ["schedule", "--format", "cron", "resolve", "x"])
     assert refused.exit_code == 2
@@ -137,18 +137,18 @@ def test_what_asks_or_makes_no_sense_is_not_scheduled(tmp_path: Path) -> None:
     assert run(main, ["schedule", "--format", "cron", "--name", "a b", "drain"]).exit_code == 2
 
 
-def test_what_would_fail_at_night_is_told_now() -> None:
-    """Words that the command would refuse are refused by `schedule`."""
+def test_an_invalid_command_is_reported_at_once() -> None:
+    """`schedule` refuses what the command itself would refuse."""
     run = CliRunner().invoke
     for words in (["send", "x.csv"], ["drain", "--nonsense"], ["sentinel", "nonsense"]):
         done = run(main, ["schedule", "--format", "cron", *words])
         assert done.exit_code == 2, words
 
 
-def test_a_file_that_comes_later_is_found_from_anywhere(
+def test_a_file_that_does_not_exist_yet_gets_an_absolute_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FILE is written with its folder though it is not there yet; standard input stays what it is."""
+    """FILE becomes absolute even if it does not exist yet; - stays standard input."""
     monkeypatch.chdir(tmp_path)
     words = ["schedule", "--format", "cron", "send", "--profile", "leaver-prediction"]
     later = CliRunner().invoke(main, [*words, "later.csv"])

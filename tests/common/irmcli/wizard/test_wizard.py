@@ -1,4 +1,4 @@
-"""The wizard's page and sample file: every value of each step, escaped, and no row of anybody's."""
+"""The wizard's page has every value of each step, escaped; the sample file has made-up rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import main
-from irmcli.wizard.connectors import needed, quarrels
+from irmcli.wizard.connectors import conflicts, needed
 from irmcli.wizard.page import Section, Table, markdown, page
 from irmcli.wizard.sample import sample
 from irmcli.wizard.steps import sections
@@ -25,13 +25,13 @@ JOB = "b8be4a7d-e338-43eb-a69e-c513cd458eba"
 
 
 def shipped(name: str, **connector: str) -> Profile:
-    """A shipped profile, with other settings of its connector."""
+    """A shipped profile with other connector settings."""
     made = profiles.parse(profiles.shipped_text(name), f"{name}.yaml")
     return made.at(replace(made.connector, **connector))
 
 
 def table(text: str, first: str) -> list[list[str]]:
-    """The rows of the Markdown table whose first column is ``first``, without the marks of code."""
+    """The rows of the Markdown table whose first column is ``first``, without code marks."""
     rows, inside = [], False
     for line in text.splitlines():
         inside = line.startswith(f"| {first} |") or (inside and line.startswith("|"))
@@ -41,7 +41,7 @@ def table(text: str, first: str) -> list[list[str]]:
 
 
 def written(*chosen: Profile) -> str:
-    """The page of some profiles, as Markdown."""
+    """The page of these profiles as Markdown."""
     return markdown(
         "Page", sections(needed(chosen), {profile.name: f"{profile.name}.yaml" for profile in chosen})
     )
@@ -49,7 +49,7 @@ def written(*chosen: Profile) -> str:
 
 @pytest.mark.parametrize("name", profiles.shipped_names())
 def test_the_sample_passes_the_profiles_own_checks(name: str) -> None:
-    """What the wizard reads is shaped by the same rules as uploads: all rows pass, every source occurs."""
+    """All rows pass the rules for uploads, and every source value occurs."""
     profile = shipped(name)
     source = profile.column("source")
     values = source.related_values if source else ()
@@ -61,7 +61,7 @@ def test_the_sample_passes_the_profiles_own_checks(name: str) -> None:
 
 
 def test_every_value_of_microsofts_second_example() -> None:
-    """The page's example 2: each field of each wizard page has the value that Microsoft's page gives it."""
+    """In example 2 each field of each wizard page has the value of Microsoft's page."""
     text = written(shipped("salesforce-dropbox", app_id=JOB))
     rows = table(text, "Page")
     for row in [
@@ -84,8 +84,8 @@ def test_every_value_of_microsofts_second_example() -> None:
     ]
 
 
-def test_a_single_source_is_said_in_the_wizards_words() -> None:
-    """The page's example 1: no source column, each further column under `Default field`."""
+def test_a_single_source_uses_the_wizards_terms() -> None:
+    """In example 1 there is no source column, and each other column is under `Default field`."""
     rows = table(written(shipped("leaver-prediction")), "Page")
     assert ["Sample file", "Source column", "None (Single source)"] in rows
     assert ["Data mapping", "Default field", "PredictionScore"] in rows
@@ -93,15 +93,15 @@ def test_a_single_source_is_said_in_the_wizards_words() -> None:
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_the_hosts_of_each_cloud(cloud: str) -> None:
-    """The firewall's table names the hosts that irmexport itself uses for the profile's cloud."""
+    """The table for the firewall has the hosts that irmexport uses for the profile's cloud."""
     text = written(shipped("leaver-prediction", cloud=cloud))
     hosts = {row[1] for row in table(text, "Cloud")[2:]}
     assert {f"https://{host}" for host in hosts} == {CLOUDS[cloud].upload, CLOUDS[cloud].login}
     assert ("az cloud set --name AzureUSGovernment" in text) == cloud.startswith(("gcc-", "dod"))
 
 
-def test_profiles_of_one_layout_share_a_connector() -> None:
-    """A source column tells their rows apart, so one connector takes the related values of both."""
+def test_profiles_with_the_same_layout_share_a_connector() -> None:
+    """A source column tells their rows apart, so one connector has the related values of both."""
     one = shipped("salesforce-dropbox")
     columns = tuple(
         replace(column, related_values=("Box", "Dropbox")) if column.role == "source" else column
@@ -117,22 +117,22 @@ def test_profiles_of_one_layout_share_a_connector() -> None:
 
 
 def test_profiles_without_a_source_column_do_not_share() -> None:
-    """Nothing would tell their rows apart, so each needs its connector."""
+    """Nothing tells their rows apart, so each needs its own connector."""
     one = shipped("leaver-prediction")
     assert len(needed([one, replace(one, name="another")])) == 2
 
 
-def test_job_ids_that_cannot_be_are_named() -> None:
-    """One job ID under two layouts, and two job IDs for one layout, are said before anything is made."""
+def test_contradicting_job_ids_are_reported() -> None:
+    """One job ID for two layouts and two job IDs for one layout are reported."""
     one, two = shipped("leaver-prediction", job_id=JOB), shipped("salesforce-dropbox", job_id=JOB)
-    assert "has the job ID of leaver-prediction" in quarrels(needed([one, two]))[0]
+    assert "has the job ID of leaver-prediction" in conflicts(needed([one, two]))[0]
     renamed = replace(two, name="again").at(replace(two.connector, job_id=JOB.replace("b8", "c8")))
-    assert "2 job IDs" in quarrels(needed([two, renamed]))[0]
-    assert quarrels(needed([one])) == []
+    assert "2 job IDs" in conflicts(needed([two, renamed]))[0]
+    assert conflicts(needed([one])) == []
 
 
 class Tags(HTMLParser):
-    """The tags of a page, and the addresses that it would load."""
+    """The tags of a page, and the URLs that it would load."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class Tags(HTMLParser):
 
 
 def test_no_text_of_a_profile_can_become_markup() -> None:
-    """Tags and table bars in a value are shown as they are, in HTML and in Markdown."""
+    """Tags and table bars in a value are escaped in HTML and in Markdown."""
     evil = "<script>x</script>|a`b"
     found = [Section(evil, [Table(("a", "b"), [(evil, evil)])])]
     tags = Tags()
@@ -158,14 +158,14 @@ def test_no_text_of_a_profile_can_become_markup() -> None:
 
 @pytest.fixture
 def wizard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """`irmexport wizard` in an empty directory."""
+    """Run `irmexport wizard` in an empty directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IRMEXPORT_OUTBOX", str(tmp_path / "outbox"))
     return lambda *args: CliRunner().invoke(main, ["wizard", *args])
 
 
 def test_the_files_are_written_once(wizard: Callable[..., Result]) -> None:
-    """Page and sample files are written, and a second run replaces none of them."""
+    """The page and the sample files are written; a second run replaces none of them."""
     assert wizard("leaver-prediction", "salesforce-dropbox").exit_code == 0
     names = sorted(path.name for path in Path("wizard").iterdir())
     assert names == [
@@ -182,14 +182,14 @@ def test_the_files_are_written_once(wizard: Callable[..., Result]) -> None:
     assert "already" in again.output
 
 
-def test_a_change_needs_a_job_and_a_past_moment(wizard: Callable[..., Result]) -> None:
-    """The wait belongs to a connector that exists, from when its indicators were changed."""
+def test_a_change_needs_a_job_id_and_a_past_time(wizard: Callable[..., Result]) -> None:
+    """A placeholder job ID and a time in the future are refused."""
     assert "`job_id` of profile leaver-prediction" in wizard("leaver-prediction", "--changed", "0m").output
     assert "in the future" in wizard("leaver-prediction", "--changed", "2999-01-01T00:00Z").output
 
 
-def test_two_profiles_of_one_name_are_refused(wizard: Callable[..., Result]) -> None:
-    """The name is the connector's and its sample file's: none of the two is lost silently."""
+def test_two_profiles_with_the_same_name_are_refused(wizard: Callable[..., Result]) -> None:
+    """The name is also the sample file's, and no file may be lost silently."""
     for name in ("a.yaml", "b.yaml"):
         Path(name).write_text(profiles.shipped_text("leaver-prediction"))
     done = wizard("a.yaml", "b.yaml")

@@ -13,7 +13,7 @@ IRMEXPORT = Path(sys.executable).with_name("irmexport")
 
 
 def irmexport(*arguments: object, code: int = 0) -> str:
-    """What a command prints; it must end with that code."""
+    """The output of a command, which must exit with ``code``."""
     done = subprocess.run(
         [IRMEXPORT, *map(str, arguments)], capture_output=True, text=True, timeout=100, check=False
     )
@@ -31,7 +31,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def emulator(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The emulator of the query API, in a process of its own."""
+    """The emulator of the query API, in its own process."""
     directory = tmp_path_factory.mktemp("api")
     command = [
         IRMEXPORT,
@@ -53,13 +53,13 @@ def emulator(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def rows(*arguments: object) -> list[dict[str, Any]]:
-    """The rows of a query, as its JSON has them."""
+    """The rows of a query's JSON output."""
     found: list[dict[str, Any]] = json.loads(irmexport("--json", "sentinel", "query", *arguments))
     return found
 
 
-def test_here_and_through_microsofts_client_a_query_gives_the_same(tables: Path, emulator: Path) -> None:
-    """The emulator serves the engine's result over HTTPS."""
+def test_a_query_gives_the_same_locally_and_through_microsofts_client(tables: Path, emulator: Path) -> None:
+    """The emulator serves the rows of the local engine over HTTPS."""
     for call in (["IRMAlerts"], ["IRMUserTimeline", "--param", "user=SaraD@contoso.com"]):
         here = rows(*call, "--local", tables)
         there = rows(*call, "--emulator", emulator)
@@ -71,8 +71,8 @@ def test_here_and_through_microsofts_client_a_query_gives_the_same(tables: Path,
             }
 
 
-def test_a_query_without_parameters_looks_back_as_far_as_it_is_told(tmp_path: Path) -> None:
-    """14 days where nothing is said: never over all that a workspace holds."""
+def test_a_query_looks_back_14_days_by_default(tmp_path: Path) -> None:
+    """Without --timespan a query reads 14 days, not the whole workspace."""
     alert = {
         "Category": "InsiderRiskManagement",
         "RecordType_d": 40.0,
@@ -88,8 +88,8 @@ def test_a_query_without_parameters_looks_back_as_far_as_it_is_told(tmp_path: Pa
     assert len(rows("SeedAuditLogs", "--local", tmp_path, "--timespan", "30d")) == 2
 
 
-def test_a_hunting_query_looks_back_as_far_as_it_says(tmp_path: Path) -> None:
-    """90 days, unless it is told less."""
+def test_a_hunting_query_looks_back_as_far_as_its_file_says(tmp_path: Path) -> None:
+    """It reads 90 days unless --timespan is shorter."""
     alerts = [
         {
             "TimeGenerated": f"2026-09-0{day}T12:00:00Z",
@@ -109,20 +109,20 @@ def test_a_hunting_query_looks_back_as_far_as_it_says(tmp_path: Path) -> None:
     assert rows(*hunt, "--timespan", "30d") == []
 
 
-def test_only_the_columns_that_are_asked_for(tables: Path) -> None:
-    """In their order, on one line a row."""
+def test_columns_selects_and_orders_the_columns(tables: Path) -> None:
+    """The columns have the order of the option, one line per row."""
     printed = irmexport("sentinel", "query", "IRMAlerts", "--local", tables, "--columns", "AlertId,IsOpen")
     assert printed.splitlines()[:3] == ["IRMAlerts: 2 rows", "  AlertId  IsOpen", "  alert-1    True"]
 
 
-def test_what_is_wrong_is_said_with_the_next_step(tables: Path, tmp_path: Path) -> None:
-    """Exit code 1 for data, 2 for a setting."""
+def test_an_error_names_the_next_step(tables: Path, tmp_path: Path) -> None:
+    """The exit code is 1 for data and 2 for a setting."""
     query = ("sentinel", "query")
     assert "Did you mean IRMAlerts?" in irmexport(*query, "IRMAlert", "--local", tables, code=1)
     assert "Did you mean starttime?" in irmexport(
         *query, "IRMAlerts", "--local", tables, "--param", "start=now()", code=2
     )
-    assert "Say where" in irmexport(*query, "IRMAlerts", code=2)
+    assert "Choose one source" in irmexport(*query, "IRMAlerts", code=2)
     assert "Start one" in irmexport(*query, "IRMAlerts", "--emulator", tmp_path, code=2)
     assert "It has: TimeGenerated" in irmexport(
         *query, "IRMAlerts", "--local", tables, "--columns", "Nope", code=2
@@ -135,7 +135,7 @@ def test_what_is_wrong_is_said_with_the_next_step(tables: Path, tmp_path: Path) 
 
 
 def test_the_template_and_the_list_are_written(tmp_path: Path) -> None:
-    """The template holds what the list names as functions."""
+    """The template has exactly the functions that the list has."""
     irmexport("sentinel", "template", tmp_path / "functions.json")
     template = json.loads((tmp_path / "functions.json").read_text())
     listed = json.loads(irmexport("--json", "sentinel", "list"))
@@ -144,7 +144,7 @@ def test_the_template_and_the_list_are_written(tmp_path: Path) -> None:
 
 
 def test_help_loads_neither_duckdb_nor_azure() -> None:
-    """The command line stays quick for who only sends."""
+    """`--help` imports no heavy package."""
     ask = (
         "import sys; from irmcli.main import main\n"
         "main(['sentinel', '--help'], standalone_mode=False)\n"

@@ -1,4 +1,4 @@
-"""The operator's desk over the outbox that the command line was given."""
+"""The connectors in the outbox directory that the command line was given."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from irmcli.settings import Settings
 
 
 def connectors_of(settings: Settings) -> Connectors:
-    """The desk; an outbox that does not exist yet is an empty one."""
+    """The connectors; an outbox directory that does not exist counts as empty."""
     return Connectors(system_disk(), SystemClock(), str(settings.outbox.absolute()))

@@ -1,4 +1,4 @@
-"""What the Sentinel side needs beyond the command line: the extra ``irmexport[sentinel]``."""
+"""Optional dependencies: a missing one is a configuration error that names the command to install it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from irmcore.errors import ConfigurationError
 
 
 @contextmanager
-def needed() -> Iterator[None]:
-    """Around imports: raises ConfigurationError if the extra is not installed."""
+def sentinel_extra() -> Iterator[None]:
+    """Wrap imports that need ``irmexport[sentinel]``. Raises ConfigurationError if it is not installed."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -1,0 +1,105 @@
+"""`irmexport sentinel settings`, `health`, `table`, `collector-emulator`: around the collector."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import click
+from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON
+from irmcli.extras import sentinel_extra
+from irmcli.output import Output
+from irmcli.settings import Settings
+from irmcore.errors import ConfigurationError
+
+from irmsentinel.cli import options
+from irmsentinel.cli.collector_output import show_queue
+from irmsentinel.cli.collector_session import open_service
+
+
+@click.command("settings")
+def settings_() -> None:
+    """Print a template of the collector's settings file.
+
+    Example: irmexport sentinel settings > collector.yaml
+    """
+    with sentinel_extra():
+        from irmsentinel.collector.settings import TEMPLATE
+    click.echo(TEMPLATE, nl=False)
+
+
+@click.command("health")
+@options.collector_settings
+@options.collector_emulator
+@click.pass_context
+def health(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
+    """Write a heartbeat of every connector on this machine to IRMExportHealth_CL."""
+    output, service = Output.of(ctx), open_service(Settings.of(ctx), file, emulator)
+    if service.settings.health is None:
+        raise ConfigurationError(
+            "`health_rule_id` is not set",
+            where=file,
+            next_step="Set it to the data collection rule of IRMExportHealth_CL.",
+        )
+    overview = service.report()
+    if overview is not None and (overview.queued or overview.needs_person):
+        show_queue(output, overview)
+        ctx.exit(NEEDS_PERSON if overview.needs_person else FAILED)
+    output.line("Wrote heartbeats of this machine's connectors to IRMExportHealth_CL.")
+
+
+@click.command("table")
+@click.option("--workspace", help="ID of the Log Analytics workspace.")
+@options.cloud
+@click.option(
+    "--emulator", type=options.FOLDER, help="Use the emulator of `irmexport sentinel emulator` instead."
+)
+@click.pass_context
+def table(ctx: click.Context, *, workspace: str | None, cloud: str, emulator: Path | None) -> None:
+    """Show the shape of Compliance_IRM_AuditGeneral_CL and whether `collect` can write to it."""
+    with sentinel_extra():
+        from irmsentinel.export import sources
+    from irmsentinel.collector import table_shape
+
+    if bool(workspace) == bool(emulator):
+        raise click.UsageError("Choose one: --workspace ID or --emulator DIR.")
+    source = sources.remote(workspace, cloud, emulator, Settings.of(ctx).environment)
+    found, output = table_shape.find(source.query), Output.of(ctx)
+    output.line(f"Compliance_IRM_AuditGeneral_CL is {found.shape}: {found.message}")
+    if found.next_step:
+        output.line(f"  {found.next_step}")
+    output.document({"shape": found.shape, "ready": found.ready})
+    ctx.exit(DONE if found.ready else NEEDS_PERSON)
+
+
+@click.command("collector-emulator")
+@click.option(
+    "--directory",
+    type=options.FOLDER,
+    default=Path("irmexport-collector"),
+    show_default=True,
+    help="Directory for its address, its CA, a settings file and the tables it fills.",
+)
+@click.option("--alerts", default=20, show_default=True, help="Synthetic alerts in the last three days.")
+@click.option("--port", default=0, help="Port; 0 for any free one.")
+@click.option(
+    "--lifetime",
+    type=click.FloatRange(min=0, min_open=True, max=7 * 86_400),
+    default=3600.0,
+    show_default=True,
+    help="Seconds after which it stops.",
+)
+@click.pass_context
+def emulator_(ctx: click.Context, *, directory: Path, alerts: int, port: int, lifetime: float) -> None:
+    """Run a local emulator of the Management API and of Logs Ingestion, on this machine only."""
+    with sentinel_extra():
+        from irmsentinel.emulators.collector_session import running_emulator
+    output = Output.of(ctx)
+    with running_emulator(directory, alerts=alerts, port=port, lifetime=lifetime) as running:
+        output.line(f"An emulator of the collector's services, not Microsoft's: {running.url}")
+        output.line(
+            f"  irmexport sentinel subscribe start -s {directory}/collector.yaml --emulator {directory}"
+        )
+        output.line(f"It stops after {lifetime:,.0f} s, or when you press Ctrl-C.")
+        with contextlib.suppress(KeyboardInterrupt):
+            running.wait()

@@ -1,0 +1,72 @@
+"""The collector as its commands use it: settings, API feed and service, with API errors as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from irmcli.extras import sentinel_extra
+from irmcli.settings import Settings
+from irmcore.clock import SystemClock
+from irmcore.disk import system_disk
+
+if TYPE_CHECKING:
+    from irmsentinel.collector.management_api import Feed
+    from irmsentinel.collector.service import CollectorService
+    from irmsentinel.collector.settings import CollectorSettings
+
+
+def open_service(settings: Settings, file: str, emulator: Path | None) -> CollectorService:
+    """The collector that the settings ``file`` describes. Raises ConfigurationError."""
+    with sentinel_extra():
+        from irmsentinel.collector.service import CollectorService
+    return CollectorService(
+        _read(file, emulator),
+        settings.outbox_ready(),
+        settings.credential,
+        settings.origin({}),
+        disk=system_disk(),
+        clock=SystemClock(),
+    )
+
+
+def open_feed(settings: Settings, file: str, emulator: Path | None) -> Feed:
+    """The API's content feed, for a command that needs no outbox. Raises ConfigurationError."""
+    with sentinel_extra():
+        from irmsentinel.collector import service
+        from irmsentinel.collector.rate_limit import RateLimiter
+    collecting, clock = _read(file, emulator), SystemClock()
+    limiter = RateLimiter(collecting.requests_per_minute, clock)
+    return service.feed(collecting, settings.credential, limiter, clock)
+
+
+def _read(file: str, emulator: Path | None) -> CollectorSettings:
+    with sentinel_extra():
+        from irmsentinel.collector import settings
+        from irmsentinel.emulators.collector_session import use_emulator
+    collecting = settings.read(file)
+    return collecting if emulator is None else use_emulator(collecting, emulator)
+
+
+@contextmanager
+def api_errors() -> Iterator[None]:
+    """Wrap requests to the API: an error becomes an IrmError with what happened, where and the next step."""
+    from irmcore.http.auth import TokenTrouble
+
+    from irmsentinel.collector import collector
+    from irmsentinel.collector.api_errors import ApiError
+
+    try:
+        yield
+    except ApiError as error:
+        raise collector.api_failure(error) from None
+    except TokenTrouble as error:
+        raise collector.token_failure(error) from None
+
+
+def utc_text(seconds: int) -> str:
+    """A time (seconds since 1970) as text."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

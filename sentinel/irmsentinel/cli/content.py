@@ -1,0 +1,50 @@
+"""`irmexport sentinel list` and `template`: the KQL content and its ARM templates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from irmcli.output import Output
+
+from irmsentinel.content import aggregations, artefacts, rules
+from irmsentinel.packaging import arm, arm_collection
+
+
+@click.command("list")
+@click.pass_context
+def list_(ctx: click.Context) -> None:
+    """List the functions, queries and rules."""
+    output, loaded = Output.of(ctx), rules.with_rules(artefacts.load())
+    rows = [(a.name, a.signature if a.is_function else "(a query)", a.summary) for a in loaded.artefacts]
+    for name, signature, summary in rows:
+        output.line(f"{name}({signature})" if signature != "(a query)" else name, "bold")
+        output.line(f"  {summary}")
+    output.document([{"name": n, "parameters": s, "summary": about} for n, s, about in rows])
+
+
+@click.command("template")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@click.option(
+    "--summary-rules", is_flag=True, help="Write the summary rules for sources too large to export, instead."
+)
+@click.option(
+    "--collection", is_flag=True, help="Write the collector's tables and data collection rules instead."
+)
+@click.pass_context
+def template(ctx: click.Context, *, file: Path, summary_rules: bool, collection: bool) -> None:
+    """Write the ARM template that deploys the functions to FILE, or to standard output with -."""
+    if summary_rules and collection:
+        raise click.UsageError("Choose either --summary-rules or --collection.")
+    if summary_rules:
+        document = arm.summary_rules(aggregations.summary_rules().values())
+    else:
+        build = arm_collection.template if collection else arm.template
+        document = build(artefacts.load())
+    text = json.dumps(document, indent=2) + "\n"
+    if str(file) == "-":
+        click.echo(text, nl=False)
+        return
+    file.write_text(text, encoding="utf-8")
+    Output.of(ctx).line(f"az deployment group create -g GROUP -f {file} -p workspace=NAME")

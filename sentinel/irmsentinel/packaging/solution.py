@@ -111,10 +111,10 @@ def called_by(content: Content, text: str) -> list[str]:
     """The functions that a query calls, directly or not, in the order of the content."""
     functions = {function.name: function for function in content.functions}
     found: set[str] = set()
-    waiting = [text]
-    while waiting:
-        names = set(_WORD.findall(waiting.pop())) & functions.keys()
-        waiting += [functions[name].body for name in names - found]
+    unread = [text]
+    while unread:
+        names = set(_WORD.findall(unread.pop())) & functions.keys()
+        unread += [functions[name].body for name in names - found]
         found |= names
     return [name for name in functions if name in found]
 

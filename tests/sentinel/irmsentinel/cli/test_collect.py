@@ -135,15 +135,15 @@ def test_drain_sends_a_collectors_queue_and_reports_an_unknown_destination(rig: 
     """The kind of destination in the outbox decides how it is sent."""
     rig.alert(HOUR)
     rig.emulator.faults.next(azure_fault("upload", 403), 9)
-    station = rig.station()
-    station.round()
+    collector_service = rig.collector_service()
+    collector_service.round()
     drain = [IRMEXPORT, "--outbox", rig.root, "drain"]
     rig.emulator.faults.clear()
     subprocess.run([*drain[:3], "resume"], check=True, timeout=100)
     done = subprocess.run(drain, capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stdout.count("Upload Successful")) == (0, 2), done.stdout + done.stderr
     assert len(rig.ids()) == 1
-    file = Path(station.outbox.path) / "connector.json"
+    file = Path(collector_service.outbox.path) / "connector.json"
     file.write_text(file.read_text().replace("azure-monitor-ingestion", "carrier-pigeon"))
     done = subprocess.run(drain, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 2
@@ -154,8 +154,8 @@ def test_a_secret_in_the_system_keyring_signs_in_to_a_workspace(rig: Rig, tmp_pa
     """Every credential store of a connector also works for a workspace."""
     rig.alert(HOUR)
     rig.emulator.faults.next(azure_fault("upload", 503), 9)
-    station = rig.station()
-    station.round()
+    collector_service = rig.collector_service()
+    collector_service.round()
     rig.emulator.faults.clear()
     (tmp_path / "entries.json").write_text(json.dumps({"irm collector": rig.emulator.secret}))
     environment = {
@@ -184,7 +184,7 @@ def test_queued_heartbeats_are_reported_as_queued(rig: Rig) -> None:
     """While the workspace is unavailable, `health` reports queued rows and exits with 1."""
     rig.alert(HOUR)
     rig.emulator.faults.next(azure_fault("upload", 503), 99)
-    rig.station().round()
+    rig.collector_service().round()
     (rig.emulator.directory / "collector.yaml").write_text(settings_text())
     at = ["-s", rig.emulator.directory / "collector.yaml", "--emulator", rig.emulator.directory]
     done = subprocess.run(

@@ -40,7 +40,7 @@ def work(act: str, outbox: str, directory: Path) -> None:
     """Rounds of a collector; those to be killed make things durable in as many parts as can be."""
     if act in ("load", "stopped"):
         collector.COMMIT_BLOBS = 2
-    station = CollectorService(
+    collector_service = CollectorService(
         settings(directory),
         outbox,
         read_secret,
@@ -49,18 +49,18 @@ def work(act: str, outbox: str, directory: Path) -> None:
         clock=SystemClock(),
     )
     if act == "stopped":
-        station.feed.check()  # signed in; what is killed is the round
+        collector_service.feed.check()  # signed in; what is killed is the round
         os.kill(os.getpid(), signal.SIGSTOP)
     while True:
         try:
-            station.round()
+            collector_service.round()
         except IrmError:
             if act != "load":
                 raise
         if act in ("once", "stopped"):
             return
         if act == "again":
-            operations.resume(station.outbox)
+            operations.resume(collector_service.outbox)
             act = "once"
 
 

@@ -68,7 +68,7 @@ class Rig:
         settings = change(self.settings())
         return feed(settings, read_secret, RateLimiter(settings.requests_per_minute, self.clock), self.clock)
 
-    def station(
+    def collector_service(
         self, change: Callable[[CollectorSettings], CollectorSettings] = lambda same: same, **given: Any
     ) -> CollectorService:
         """A collector with its sender; ``change`` alters its settings, ``given`` as in ``settings``."""

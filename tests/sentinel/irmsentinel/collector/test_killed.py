@@ -95,7 +95,7 @@ def test_kill_9_at_random_loses_no_record_and_no_alert_is_counted_twice(tmp_path
     assert kills >= 5
     found = Counter(rig.ids())
     assert found.keys() == made.keys()
-    assert waiting(rig) == []
+    assert queued(rig) == []
     rig.clock.advance(time.time() - rig.clock.now())
     assert rig.alerts() == sorted((alert, 1) for alert in set(made.values()))
     assert len(emulator.ingestion.rows[TABLE]) < 2 * len(
@@ -154,7 +154,7 @@ def test_killed_at_each_call_of_a_round(
             assert nursery.ask(f"wait {nursery.ask(f'again {rig.root}')}") == 0
             check(rig, made)
             assert set(rig.ids()) == set(made)
-            assert waiting(rig) == []
+            assert queued(rig) == []
             kept += emulator.ingestion.rows[TABLE]
             if status == 0:
                 break
@@ -188,7 +188,7 @@ def resume(rig: Rig) -> None:
     operations.resume(outbox(rig))
 
 
-def waiting(rig: Rig) -> list[str]:
+def queued(rig: Rig) -> list[str]:
     """The states of batches that have not ended."""
     found = [*outbox(rig).ready(), *outbox(rig).quarantined()]
     return [b.state.name for b in found if b.state and b.state.name not in states.ENDED]

@@ -71,9 +71,9 @@ class Season:
         found = self.settings(self.rig.settings())
         return ingestion.tokens_for(found.target, f"{found.root}/.default", read_secret).token()
 
-    def station(self) -> CollectorService:
+    def collector_service(self) -> CollectorService:
         """A collector as it starts: without a token, without an open connection."""
-        return self.rig.station(self.settings, connections=2)
+        return self.rig.collector_service(self.settings, connections=2)
 
     def alert(self) -> None:
         """A record that was not there before, and not in a time that was read before."""
@@ -81,34 +81,34 @@ class Season:
         record = self.rig.alert(600)
         self.made[record["Id"]] = (self.rig.clock.now() - 600, record["AlertId"])
 
-    def round(self, station: CollectorService) -> IrmError | None:
+    def round(self, collector_service: CollectorService) -> IrmError | None:
         """A round as ``collect`` makes one, which holds what it promises however it ends."""
         trouble = None
         try:
-            station.round()
+            collector_service.round()
         except IrmError as error:
             trouble = error
-        self.check(station)
+        self.check(collector_service)
         return trouble
 
-    def check(self, station: CollectorService) -> None:
+    def check(self, collector_service: CollectorService) -> None:
         """The cursor is not past what is durable, and what counts as acknowledged is in the workspace."""
-        if not station.outbox.exists():
+        if not collector_service.outbox.exists():
             return
-        cursor = feed_cursor.load(station.outbox)
-        acknowledged = feed_cursor.acknowledged(station.outbox, cursor)
+        cursor = feed_cursor.load(collector_service.outbox)
+        acknowledged = feed_cursor.acknowledged(collector_service.outbox, cursor)
         assert acknowledged <= cursor.collected
-        payloads = Path(station.outbox.path).glob("*/**/payload")
+        payloads = Path(collector_service.outbox.path).glob("*/**/payload")
         durable = {row["RecordId"] for file in payloads for row in json.loads(file.read_bytes())}
         for name, (created, _) in self.made.items():
             assert created >= cursor.collected or name in durable
             assert created >= acknowledged or name in self.rig.ids()
 
-    def fair(self, station: CollectorService | None = None) -> None:
+    def fair(self, collector_service: CollectorService | None = None) -> None:
         """Two hours later, in fair weather, everything is there."""
         self.api.weather = self.out.weather = Weather()
         self.rig.clock.advance(2 * HOUR)
-        assert self.round(station or self.station()) is None
+        assert self.round(collector_service or self.collector_service()) is None
         assert set(self.rig.ids()) == set(self.made)
 
     def end(self) -> None:
@@ -142,14 +142,14 @@ def test_rounds_whose_connections_are_cut(season: Season, what: str, way: str, s
     """Each connection cut after so many bytes: what counts as read is there, the next brings the rest."""
     line = {"api": season.api, "out": season.out}[what]
     season.alert()
-    station = season.station()
-    assert season.round(station) is None
+    collector_service = season.collector_service()
+    assert season.round(collector_service) is None
     last = most(line, way)
     ends = Counter[bool]()
     for number, cut in enumerate([*range(0, last, stride), last - 1]):
         season.alert()
         line.weather = Weather(**{way: cut, "reset": bool(number % 2)})
-        trouble = season.round(season.station())
+        trouble = season.round(season.collector_service())
         ends[trouble is None and not set(season.made) - set(season.rig.ids())] += 1
         season.fair()
     assert ends[False] >= 1, "no cut was felt"
@@ -331,7 +331,7 @@ class Hasty:
         self._season = season
         settings = season.settings(season.rig.settings(connections=2))
         target, clock = settings.target, season.rig.clock
-        self.station = season.station()  # for its outbox, and what it says of it
+        self.collector_service = season.collector_service()  # for its outbox, and what it says of it
         client = ApiClient(
             Account(settings.root, target.tenant_id, settings.publisher_id),
             PooledHttp(2, ca_file=target.ca_file, proxy=None, deadline=seconds),
@@ -344,7 +344,7 @@ class Hasty:
         self._collector = Collector(
             feed,
             RateLimiter(2000, clock),
-            self.station.outbox,
+            self.collector_service.outbox,
             target,
             known[TABLE][""].columns,
             settings.options,
@@ -356,7 +356,7 @@ class Hasty:
             deadline=seconds,
             tokens=self._tokens(target, scope, seconds),
         )
-        self._sender = Sender(self.station.outbox, service)
+        self._sender = Sender(self.collector_service.outbox, service)
 
     def _tokens(self, target: Target, scope: str, seconds: float) -> MsalTokens:
         return MsalTokens(
@@ -377,7 +377,7 @@ class Hasty:
         except IrmError as error:
             trouble = error
         self._sender.drain()
-        self._season.check(self.station)
+        self._season.check(self.collector_service)
         return trouble
 
 
@@ -432,7 +432,7 @@ def test_no_server_is_told_anything_that_must_not_be_trusted(
             return replace(same, target=target, health=None)
 
         with pytest.raises(WaitError, match="certificate"):
-            season.rig.station(astray).round()
+            season.rig.collector_service(astray).round()
     assert there.connections >= 3
     assert there.heard == b""
 
@@ -445,7 +445,7 @@ def test_no_redirect_of_the_collector_is_followed(season: Season, tmp_path: Path
             season.alert()
             to = {"Location": f"{other.url}/elsewhere"}
             season.rig.emulator.faults.next(azure_fault(where, status, headers=to), 20)
-            trouble = season.round(season.station())
+            trouble = season.round(season.collector_service())
             assert trouble is not None or set(season.made) - set(season.rig.ids())
             season.rig.emulator.faults.clear()
             season.fair()
@@ -456,8 +456,8 @@ def test_the_whole_way_leads_through_a_proxy(season: Season) -> None:
     """With a proxy all arrives; the proxy is shown neither token nor secret nor row."""
     season.alert()
     season.out.weather = Weather(answer=CONNECTED)
-    station = season.rig.station(lambda same: via(season, same))
-    station.round()
+    collector_service = season.rig.collector_service(lambda same: via(season, same))
+    collector_service.round()
     assert set(season.rig.ids()) == set(season.made)
     asked = b"".join(passed.asked for passed in season.out.passed)
     assert asked.count(b"CONNECT ") == len(season.out.passed) >= 6
@@ -483,16 +483,16 @@ REFUSALS = [
 def test_a_proxy_that_refuses_costs_no_record(season: Season, *, signed_in: bool) -> None:
     """Whatever it answers to CONNECT, nothing is lost, and all arrives once it lets connections through."""
     season.out.weather = Weather(answer=CONNECTED)
-    station = season.rig.station(lambda same: via(season, same))
+    collector_service = season.rig.collector_service(lambda same: via(season, same))
     season.alert()
-    season.round(station)
+    season.round(collector_service)
     for answer in REFUSALS:
         if not signed_in:
-            station = season.rig.station(lambda same: via(season, same))
+            collector_service = season.rig.collector_service(lambda same: via(season, same))
         season.alert()
         season.out.weather = Weather(answer=answer)
         asked = len(season.out.passed)
-        trouble = season.round(station)
+        trouble = season.round(collector_service)
         assert trouble is not None
         assert set(season.made) - set(season.rig.ids())
         if signed_in and b" 407 " in answer:
@@ -500,7 +500,7 @@ def test_a_proxy_that_refuses_costs_no_record(season: Season, *, signed_in: bool
             assert len(season.out.passed) - asked == 1, "a proxy that wants a sign-in is not asked again"
         season.out.weather = Weather(answer=CONNECTED)
         season.rig.clock.advance(2 * HOUR)
-        assert season.round(station) is None
+        assert season.round(collector_service) is None
         assert set(season.rig.ids()) == set(season.made)
 
 
@@ -527,19 +527,19 @@ ANSWERED = [
 )
 def test_whatever_answers_in_place_of_a_service(season: Season, where: str, status: int) -> None:
     """Empty, other JSON, HTML, bytes that are no text: the round ends in words, nothing is lost."""
-    station = season.station()
+    collector_service = season.collector_service()
     for body in NONE_OF_ITS_OWN:
         if where == "blob" and status == 200 and body.startswith(b"["):
             continue  # a list is a blob, whatever is in it
         season.alert()
         season.rig.emulator.faults.next(azure_fault(where, status, body=body), 20)
         if where in ("discovery", "token"):
-            station = season.station()  # which has no token yet
-        assert season.round(station) is not None or set(season.made) - set(season.rig.ids())
+            collector_service = season.collector_service()  # which has no token yet
+        assert season.round(collector_service) is not None or set(season.made) - set(season.rig.ids())
         season.rig.emulator.faults.clear()
         season.rig.clock.advance(2 * HOUR)
-        operations.resume(station.outbox)
-    season.fair(station)
+        operations.resume(collector_service.outbox)
+    season.fair(collector_service)
 
 
 def test_a_page_that_is_no_text_refuses_its_batch_as_its_status_says(season: Season) -> None:
@@ -569,28 +569,28 @@ def test_a_page_that_is_no_text_refuses_its_batch_as_its_status_says(season: Sea
 )
 def test_an_outage_of_thirty_hours(season: Season, what: str, weather: Weather) -> None:
     """No line to the API or to the workspace: what was made meanwhile is brought by the first fair round."""
-    station = season.station()
+    collector_service = season.collector_service()
     season.alert()
-    season.round(station)
+    season.round(collector_service)
     {"api": season.api, "out": season.out}[what].weather = weather
     for _ in range(10):
         season.rig.clock.advance(2.75 * HOUR)
         season.alert()
-        season.round(station)
+        season.round(collector_service)
     assert len(season.rig.ids()) == 1
     season.end()
 
 
 def test_hours_in_which_every_answer_of_the_workspace_is_lost(season: Season) -> None:
     """Rows arrive and nobody hears of it: sent again once an hour at most, none lost, each counted once."""
-    station = season.station()
+    collector_service = season.collector_service()
     season.alert()
-    season.round(station)
+    season.round(collector_service)
     season.rig.emulator.faults.next(Fault("upload", close_without_reply=True, keep=True), 500)
     for _ in range(24):
         season.rig.clock.advance(HOUR / 4)
         season.alert()
-        season.round(station)
+        season.round(collector_service)
     assert len(season.rig.emulator.ingestion.uploads) <= 1 + 2 + 3 + 12
     season.rig.emulator.faults.clear()
     season.end()

@@ -1,7 +1,7 @@
-"""A proxy that does to a connection what networks do: cut it after any byte, slow it, refuse it.
+"""A proxy that treats connections as bad networks do: it cuts after any byte, slows down or refuses.
 
-As a relay it stands in front of one server and passes bytes on as they are, so TLS runs from end to end.
-With ``answer`` it is an HTTP proxy that answers a CONNECT so; an answer of 200 opens the tunnel.
+As a relay it forwards bytes to one server unchanged, so that TLS is end to end.
+With ``answer`` it is an HTTP proxy that replies to CONNECT with it; a 200 opens the tunnel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CONNECTED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 @dataclass(frozen=True)
 class Weather:
-    """What happens to a connection. Bytes are counted from 0 in each direction; seconds between pieces.
+    """What happens to a connection. Bytes count from 0 in each direction; times are seconds between pieces.
 
     ``up_cut``: passed on from the client, then both ends are cut off; ``down_cut``: the same for what comes
     back. ``reset``: by RST; else in order. ``drip``: bytes back to the client one at a time, so many seconds
@@ -37,7 +37,7 @@ class Weather:
 
 @dataclass
 class Passed:
-    """Bytes that went through one connection, and what a client said to a proxy before."""
+    """The bytes of one connection, and what the client sent to the proxy before."""
 
     up: int = 0
     down: int = 0
@@ -45,7 +45,7 @@ class Passed:
 
 
 class ChaosProxy:
-    """On loopback, in front of ``upstream``; ``weather`` is that of the connections to come."""
+    """On loopback, in front of ``upstream``. ``weather`` applies to new connections."""
 
     def __init__(self, upstream: tuple[str, int]) -> None:
         self._upstream = upstream
@@ -62,7 +62,7 @@ class ChaosProxy:
 
     @property
     def url(self) -> str:
-        """The relay's address, for who believes it to be the server."""
+        """The relay's address, which a client takes for the server's."""
         return f"https://127.0.0.1:{self.port}"
 
     @property
@@ -71,7 +71,7 @@ class ChaosProxy:
         return f"http://127.0.0.1:{self.port}"
 
     def wait_until_idle(self, seconds: float = 10.0) -> None:
-        """Wait until no connection is alive any more. Raises TimeoutError."""
+        """Wait until all connections have ended. Raises TimeoutError."""
         end = time.monotonic() + seconds
         while any(thread.is_alive() for thread in self._threads[1:]):
             if time.monotonic() > end:
@@ -98,7 +98,7 @@ class ChaosProxy:
             try:
                 client, _ = self._listener.accept()
             except OSError:
-                continue  # nobody came within the time-out
+                continue  # nobody connected within the timeout
             passed = Passed()
             self.passed.append(passed)
             thread = threading.Thread(target=self._serve, args=(client, self.weather, passed), daemon=True)
@@ -111,14 +111,14 @@ class ChaosProxy:
                 if weather.answer is not None and not self._tunnel(client, weather.answer, passed):
                     return
                 with socket.create_connection(self._upstream, timeout=10) as server:
-                    for end in (client, server):  # small pieces are passed on at once, not 40 ms later
+                    for end in (client, server):  # forward small pieces at once, not after 40 ms
                         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     self._relay(client, server, weather, passed)
             except OSError:
-                return  # one of the two ends has gone, which ends the connection
+                return  # one end has closed, which ends the connection
 
     def _tunnel(self, client: socket.socket, answer: bytes, passed: Passed) -> bool:
-        """Read a CONNECT, give the answer, and say whether a tunnel was opened."""
+        """Read a CONNECT, send the reply, and return whether a tunnel was opened."""
         client.settimeout(10)
         while b"\r\n\r\n" not in passed.asked:
             piece = client.recv(4096)
@@ -129,7 +129,7 @@ class ChaosProxy:
         return answer.startswith(b"HTTP/1.1 200")
 
     def _relay(self, client: socket.socket, server: socket.socket, weather: Weather, passed: Passed) -> None:
-        """Pass bytes on until both ends are done, or the weather turns."""
+        """Forward bytes until both ends are done or the weather ends the connection."""
         with selectors.DefaultSelector() as ready:
             for end in (client, server):
                 ready.register(end, selectors.EVENT_READ)
@@ -147,12 +147,12 @@ class ChaosProxy:
     def _pass_on(
         self, client: socket.socket, server: socket.socket, weather: Weather, passed: Passed, *, up: bool
     ) -> bool:
-        """Pass on one piece; False at the end of what this side has to say."""
+        """Forward one piece. Returns False at the end of this side's data."""
         source, target = (client, server) if up else (server, client)
         cut, so_far = (weather.up_cut, passed.up) if up else (weather.down_cut, passed.down)
         room = 65_536 if cut is None else min(cut - so_far, 65_536)
         if not room:
-            return True  # the cut is due: the loop sees it
+            return True  # the cut is due, and the loop sees it
         piece = source.recv(room)
         if not piece:
             return False

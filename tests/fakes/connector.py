@@ -1,4 +1,4 @@
-"""A connector on any disk, with a service without a network: rows in, uploads out, all in one process."""
+"""A connector on any disk with a service in the same process: rows in, uploads out, no network."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def small_profile(rows: int = 2) -> Profile:
 
 
 def row(number: int, day: int = 20) -> str:
-    """A good line; ``number`` is its user and its note."""
+    """A valid line; ``number`` is in its user and its note."""
     return f"user{number}@contoso.com,2026-11-{day:02d}T08:00:{number % 60:02d}Z,1,note {number}"
 
 
 class Tokens:
-    """An irmcore.http.auth.TokenSource that always has the same one."""
+    """An irmcore.http.auth.TokenSource that always returns the same token."""
 
     def token(self) -> str:
         return "a-token"
@@ -66,7 +66,7 @@ class Tokens:
 
 
 class Connector:
-    """One connector whose outbox lies on ``disk`` under /outbox, which is there and durable."""
+    """A connector whose outbox is on ``disk`` under /outbox, which exists and is durable."""
 
     def __init__(
         self, disk: Disk, clock: Clock, *, rows: int = 2, in_doubt: str = "hold", root: str = ROOT
@@ -78,7 +78,7 @@ class Connector:
         self.where = Destination("purview-indicators", {"cloud": "emulator", "job_id": "1"}, in_doubt)
 
     def accept(self, lines: Iterable[str]) -> RunResult:
-        """Hand rows over, as `irmexport send` does."""
+        """Submit rows, as `irmexport send` does."""
         text = "\n".join(["User,When,Score,Note", *lines, ""])
         table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="rows.csv")
         return accept(table, self.profile, self.outbox, ORIGIN, destination=self.where, lock_timeout=0.0)
@@ -100,14 +100,14 @@ class Connector:
         return self.sender(transport).drain()
 
     def states(self) -> dict[str, str]:
-        """The place and state of every batch, by id."""
+        """The folder and state of every batch, by id."""
         found: dict[str, str] = {}
-        for batch in self.outbox.all_batches():  # a batch that was given up may stand beside its successor
+        for batch in self.outbox.all_batches():  # a withdrawn batch may exist beside its successor
             found.setdefault(batch.id, f"{batch.folder} {batch.state.name if batch.state else 'unreadable'}")
         return found
 
     def accepted_keys(self) -> Counter[bytes]:
-        """How many batches, that are neither withdrawn nor split, have each row key."""
+        """In how many batches, except withdrawn and split ones, each row key is."""
         found: Counter[bytes] = Counter()
         for batch in self.outbox.all_batches():
             if batch.state is None or batch.state.name not in (states.WITHDRAWN, states.SPLIT):
@@ -122,7 +122,7 @@ class Connector:
 
 
 def notes(payload: bytes) -> list[str]:
-    """The notes in a payload: what the tests know a row by."""
+    """The notes in a payload, by which the tests identify rows."""
     rows: Iterable[Mapping[str, str]] = csv.DictReader(io.StringIO(payload.decode()))
     return [row["Note"] for row in rows]
 

@@ -1,4 +1,4 @@
-"""A TLS server on loopback that must not be trusted, or not gone to: it hears who comes and what they say."""
+"""A TLS server on loopback that clients must not trust. It records who connects and what they send."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import trustme
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
 DAY = datetime.timedelta(days=1)
-#: What can be wrong with it.
+#: What can be wrong with the server.
 WRONGS = ("name", "expired", "not-yet", "authority", "protocol")
 _DATES = {
     "expired": {"not_before": NOW - 9 * DAY, "not_after": NOW - DAY},
@@ -49,7 +49,7 @@ class Impostor:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The server's address."""
         return f"https://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Impostor:  # noqa: PYI034 - typing.Self is not in 3.9
@@ -67,7 +67,7 @@ class Impostor:
         self._listener.close()
 
     def _serve(self) -> None:
-        # Those who came before the end are still listened to, so that nothing that was said is missed.
+        # Connections from before the end are still read, so that nothing is missed.
         while True:
             last = self._stopping.is_set()
             try:
@@ -75,11 +75,11 @@ class Impostor:
             except OSError:
                 if last:
                     return
-                continue  # nobody came within the time-out
+                continue  # nobody connected within the timeout
             self.connections += 1
             connection.settimeout(5)
             try:
                 with connection, self._context.wrap_socket(connection, server_side=True) as tls:
                     self.heard += tls.recv(4096)
             except OSError:
-                continue  # it was not trusted, which is what is wanted
+                continue  # the client did not trust it, as it should

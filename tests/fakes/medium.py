@@ -1,7 +1,7 @@
-"""What a disk holds when the power goes: what was synced, and any part of what was not.
+"""What a disk holds after a power loss: everything that was synced, and any part of the rest.
 
 The model is stricter than a journaling file system: of the writes and names that were not synced, any
-subset may survive, in any combination. It grants two things that ext4, XFS, Btrfs, APFS and NTFS give:
+subset may survive, in any combination. It assumes two things that ext4, XFS, Btrfs, APFS and NTFS guarantee:
 a rename is there or not, never half; and a sector of 512 bytes is old or new.
 """
 
@@ -18,8 +18,8 @@ ROOT = 0
 
 LOST = -1
 WHOLE = -2
-ZEROS = -3  # the file has grown, its data did not arrive
-# Any other way that an operation survives is a count of bytes: a write torn after them.
+ZEROS = -3  # the file has grown, but its data is lost
+# Any other form is a number of bytes: a write that was torn after them.
 
 
 class Write(NamedTuple):
@@ -53,13 +53,13 @@ Operation = Union[Write, Link, Unlink, Move]
 
 @dataclass(frozen=True)
 class Medium:
-    """Files and directories by node number; a node that is not there is empty."""
+    """Files and directories by node number. A missing node is empty."""
 
     files: Mapping[int, bytes]
     directories: Mapping[int, Mapping[str, int]]
 
     def tree(self, node: int = ROOT, path: str = "") -> Iterator[tuple[str, bytes | None]]:
-        """Every path that can be reached, with its bytes; None for a directory."""
+        """Every reachable path with its bytes; None for a directory."""
         for name, child in sorted(self.directories.get(node, {}).items()):
             here = f"{path}/{name}"
             if child in self.directories:
@@ -78,7 +78,7 @@ def written(old: bytes, offset: int, data: bytes) -> bytes:
 
 
 def applied(medium: Medium, operations: Sequence[tuple[Operation, int]]) -> Medium:
-    """The medium after each operation has arrived in the way given."""
+    """The medium after each operation survived in its given form."""
     files = dict(medium.files)
     directories = {node: dict(names) for node, names in medium.directories.items()}
     for operation, way in operations:
@@ -95,7 +95,7 @@ def applied(medium: Medium, operations: Sequence[tuple[Operation, int]]) -> Medi
             continue
         names = directories.setdefault(operation.directory, {})
         if isinstance(operation, Move):
-            # What is moved has one name, also if an earlier move of it did not arrive.
+            # What is moved has one name, even if an earlier move of it is lost.
             for others in directories.values():
                 for other in [name for name, node in others.items() if node == operation.node]:
                     del others[other]
@@ -108,7 +108,7 @@ def applied(medium: Medium, operations: Sequence[tuple[Operation, int]]) -> Medi
 
 
 def ways(operation: Operation) -> list[int]:
-    """How an operation that was not synced may have arrived."""
+    """The forms in which an operation that was not synced may survive."""
     found = [WHOLE, LOST]
     if isinstance(operation, Write):
         end = operation.offset + len(operation.data)
@@ -120,9 +120,9 @@ def ways(operation: Operation) -> list[int]:
 
 
 def survivals(pending: Sequence[Operation], limit: int, seed: int) -> Iterator[tuple[int, ...]]:
-    """Ways for each pending operation: all combinations if there are at most ``limit``, else a sample.
+    """The forms of all pending operations: every combination if there are at most ``limit``, else a sample.
 
-    A sample has each way of each single operation with all others whole, and with all others lost;
+    A sample has each form of each single operation with all others complete, and with all others lost;
     the rest, up to ``limit``, is random with ``seed``.
     """
     choices = [ways(operation) for operation in pending]

@@ -1,7 +1,7 @@
-"""A file system in memory that knows what would survive a power loss, fills up, fails and is killed.
+"""A file system in memory that knows what would survive a power loss. It can fill up, fail and be killed.
 
-Data are pending until ``sync`` of their file, names until ``sync_dir`` of their directory (a rename:
-of the one it leads to). A sync that fails makes nothing durable, and no later one does (as Linux, which
+Data is pending until ``sync`` of its file, a name until ``sync_dir`` of its directory (for a rename:
+of the target's). A sync that fails makes nothing durable, nor does a later one (as on Linux, which
 marks the pages clean). Each system call of PosixDisk is one operation here.
 """
 
@@ -21,7 +21,7 @@ READING = ("sync", "sync_dir")
 
 
 class Killed(BaseException):
-    """The process is gone: nothing catches this, and nothing works after it."""
+    """The process has ended: nothing catches this, and nothing works afterwards."""
 
 
 class _Lock:
@@ -37,7 +37,7 @@ class _Lock:
 class PowerLossDisk:
     """An irmcore.disk.Disk. ``operations`` counts those that change or sync something, from 1.
 
-    ``watch`` is told of each operation, before it, with its kind and path.
+    ``watch`` is called before each operation with its kind and path.
     """
 
     def __init__(self, medium: Medium = media.EMPTY) -> None:
@@ -57,7 +57,7 @@ class PowerLossDisk:
     # -- what a test does with it -----------------------------------------------------------
 
     def fork(self) -> PowerLossDisk:
-        """The same disk as a next process finds it: nothing is lost but locks and faults."""
+        """The same disk as the next process finds it: only locks and faults are gone."""
         copy = self._new(self.medium)
         copy.pending, copy.stuck = list(self.pending), list(self.stuck)
         copy._take(self._files, self._directories, self._next)  # noqa: SLF001 - of its own class
@@ -79,7 +79,7 @@ class PowerLossDisk:
         return PowerLossDisk(medium)
 
     def after_power_loss(self, limit: int = 64, seed: int = 1) -> Iterator[PowerLossDisk]:
-        """The disks that a next start may find: ``limit`` at most, each different from the others."""
+        """At most ``limit`` different disks that the next start may find."""
         loose = self.pending
         seen = set()
         for combination in media.survivals(loose, limit, seed):
@@ -145,7 +145,7 @@ class PowerLossDisk:
             raise FileExistsError(errno.EEXIST, "exists", path)
         self._step("mkdir" if directory else "create", path)
         node, self._next = self._next, self._next + 1
-        # An empty file or directory takes no space of its own: it is there as soon as a name leads to it.
+        # An empty file or directory exists as soon as a name leads to it.
         if directory:
             self._directories[node] = {}
             self.medium = Medium(self.medium.files, {**self.medium.directories, node: {}})
@@ -205,10 +205,10 @@ class PowerLossDisk:
         try:
             self._step(kind, path)
         except OSError:
-            self.stuck.extend(due)  # they stay pending, in their order, and no sync makes them good
+            self.stuck.extend(due)  # they stay pending in their order, and no later sync makes them durable
             raise
         self.medium = media.applied(self.medium, [(op, media.WHOLE) for op in due])
-        # A rename takes all earlier names of what it moves with it, also those that were never durable.
+        # A rename removes all earlier names of what it moves, even those that were never durable.
         last = {op.node: at for at, op in enumerate(self.pending) if op in due and isinstance(op, Move)}
         self.pending = [
             op
@@ -291,9 +291,9 @@ class PowerLossDisk:
 
 
 class Careless(PowerLossDisk):
-    """The same without the syncs at one call site: what each of them is for.
+    """The same without the syncs at one call site, to show what each of them is for.
 
-    A site is who calls, and for what: the name of the file or directory, and of a state file the state.
+    A site is the calling function and the name of the file or directory (with the state, for a state file).
     """
 
     def __init__(

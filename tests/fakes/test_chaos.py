@@ -1,4 +1,4 @@
-"""The chaos proxy does what it says: it passes bytes on unchanged, and cuts where it is told."""
+"""The chaos proxy forwards bytes unchanged, and cuts where it should."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fakes.chaos import CONNECTED, ChaosProxy, Weather
 
 
 class Echo:
-    """A server that answers everything it gets with itself, upside down in case."""
+    """A server that echoes what it gets with upper and lower case swapped."""
 
     def __init__(self) -> None:
         self.got: list[bytes] = []
@@ -42,7 +42,7 @@ class Echo:
                     continue
 
     def close(self) -> None:
-        """End, after what was under way; more than once does no harm."""
+        """The proxy ends after running transfers, and ending it twice does no harm."""
         if self._thread.is_alive():
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -65,7 +65,7 @@ def client(proxy: ChaosProxy) -> Iterator[socket.socket]:
 
 
 def all_of(line: socket.socket) -> tuple[bytes, bool]:
-    """What comes until the end, and whether that was a reset."""
+    """Everything that arrives until the end, and whether that was a reset."""
     got = b""
     try:
         while piece := line.recv(4096):
@@ -76,7 +76,7 @@ def all_of(line: socket.socket) -> tuple[bytes, bool]:
 
 
 def test_bytes_pass_unchanged(echo: Echo) -> None:
-    """In fine weather a connection is as if the proxy were not there, also after one side has ended."""
+    """In fine weather the proxy has no effect, even after one side has ended."""
     data = bytes(range(256)) * 1000
     with ChaosProxy(echo.address) as proxy, client(proxy) as line:
         threading.Thread(target=lambda: (line.sendall(data), line.shutdown(socket.SHUT_WR))).start()
@@ -87,8 +87,8 @@ def test_bytes_pass_unchanged(echo: Echo) -> None:
 
 @pytest.mark.parametrize("reset", [True, False])
 @pytest.mark.parametrize("cut", [0, 1, 7, 9])
-def test_cut_on_the_way_up(echo: Echo, cut: int, *, reset: bool) -> None:
-    """Exactly so many bytes reach the server, and the client sees the end as a reset or in order."""
+def test_cut_while_uploading(echo: Echo, cut: int, *, reset: bool) -> None:
+    """Exactly this many bytes reach the server, and the client sees a reset or a normal end."""
     with ChaosProxy(echo.address) as proxy:
         proxy.weather = Weather(up_cut=cut, reset=reset)
         try:
@@ -96,7 +96,7 @@ def test_cut_on_the_way_up(echo: Echo, cut: int, *, reset: bool) -> None:
                 line.sendall(b"abcdefghij")
                 _, was_reset = all_of(line)
         except (ConnectionResetError, BrokenPipeError):
-            was_reset = True  # a reset at once may be seen by connect() and send() already
+            was_reset = True  # connect() and send() may already see an immediate reset
         proxy.wait_until_idle()
     echo.close()
     assert echo.got == [b"abcdefghij"[:cut]]
@@ -104,8 +104,8 @@ def test_cut_on_the_way_up(echo: Echo, cut: int, *, reset: bool) -> None:
 
 
 @pytest.mark.parametrize("cut", [0, 1, 5])
-def test_cut_on_the_way_down(echo: Echo, cut: int) -> None:
-    """The server gets all; so many bytes come back."""
+def test_cut_while_downloading(echo: Echo, cut: int) -> None:
+    """The server gets everything, and this many bytes come back."""
     with ChaosProxy(echo.address) as proxy:
         proxy.weather = Weather(down_cut=cut, reset=False)
         with client(proxy) as line:
@@ -117,7 +117,7 @@ def test_cut_on_the_way_down(echo: Echo, cut: int) -> None:
 
 
 def test_a_line_that_hangs(echo: Echo) -> None:
-    """After the cut nothing comes and nothing ends, until the proxy itself does."""
+    """After the cut nothing arrives and nothing ends until the proxy does."""
     with ChaosProxy(echo.address) as proxy:
         proxy.weather = Weather(down_cut=2, hang=True)
         with client(proxy) as line:
@@ -141,7 +141,7 @@ def test_a_line_that_drips(echo: Echo) -> None:
 
 
 def test_a_connect_is_answered_and_tunnelled(echo: Echo) -> None:
-    """An answer of 200 opens the tunnel to the server; what was asked is on record."""
+    """A 200 opens the tunnel to the server, and the request is recorded."""
     with ChaosProxy(echo.address) as proxy:
         proxy.weather = Weather(answer=CONNECTED)
         with client(proxy) as line:
@@ -153,7 +153,7 @@ def test_a_connect_is_answered_and_tunnelled(echo: Echo) -> None:
 
 
 def test_a_connect_that_is_refused(echo: Echo) -> None:
-    """Any other answer is given and the connection ended: the server sees nothing."""
+    """Any other reply ends the connection, and the server sees nothing."""
     refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"
     with ChaosProxy(echo.address) as proxy:
         proxy.weather = Weather(answer=refusal)

@@ -1,4 +1,4 @@
-"""The server that must not be trusted: it hears who trusts it, and would be trusted but for what is wrong."""
+"""The impostor records clients that trust it, and only its one fault keeps clients from trusting it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.fakes.impostor import WRONGS, Impostor
 
 
 def output(there: Impostor, context: ssl.SSLContext) -> None:
-    """Trust whoever ``context`` does, and say something."""
+    """Connect with ``context`` and send something."""
     port = int(there.url.rsplit(":", 1)[1])
     plain = socket.create_connection(("127.0.0.1", port), timeout=10)
     with plain, context.wrap_socket(plain, server_hostname="127.0.0.1") as tls:
@@ -20,16 +20,16 @@ def output(there: Impostor, context: ssl.SSLContext) -> None:
 
 
 def test_it_hears_who_trusts_it(tmp_path: Path) -> None:
-    """With nothing wrong, a client that trusts its authority tells it what it has to say."""
+    """Without a fault, a client that trusts its authority sends its data."""
     with Impostor(tmp_path) as there:
         output(there, ssl.create_default_context(cafile=str(there.ca_file)))
     assert (there.connections, there.heard) == (1, b"a secret")
 
 
-@pytest.mark.filterwarnings("ignore:ssl:DeprecationWarning")  # an old protocol is the case
+@pytest.mark.filterwarnings("ignore:ssl:DeprecationWarning")  # the case is an old protocol
 @pytest.mark.parametrize("wrong", WRONGS)
 def test_what_is_wrong_is_seen_by_who_looks_and_heard_by_who_does_not(tmp_path: Path, wrong: str) -> None:
-    """A client that verifies says nothing; one that does not is heard: so silence proves the looking."""
+    """A client that verifies sends nothing, and one that does not is recorded."""
     with Impostor(tmp_path, wrong) as there:
         with pytest.raises(ssl.SSLError):
             output(there, ssl.create_default_context(cafile=str(there.ca_file)))

@@ -1,4 +1,4 @@
-"""The model of a disk: what survives a power loss, and how it fails. What every Disk does: test_disk.py."""
+"""The model of a disk: what survives a power loss, and how it fails (see also test_disk.py)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def found(disk: PowerLossDisk) -> set[tuple[tuple[str, bytes | None], ...]]:
 
 
 def test_what_was_synced_survives() -> None:
-    """Data after sync and names after sync_dir are there after any power loss."""
+    """Data after sync, and names after sync_dir, survive any power loss."""
     disk = PowerLossDisk()
     disk.create("/a", b"data")
     disk.sync("/a")
@@ -29,7 +29,7 @@ def test_what_was_synced_survives() -> None:
 
 
 def test_data_and_names_are_lost_apart() -> None:
-    """A file whose name alone was synced may be there empty; one whose data alone was may be gone."""
+    """A file of which only the name was synced may be empty; one of which only the data was, gone."""
     disk = PowerLossDisk()
     disk.create("/a", b"data")
     disk.sync_dir("/")
@@ -41,7 +41,7 @@ def test_data_and_names_are_lost_apart() -> None:
 
 
 def test_writes_are_lost_in_any_combination() -> None:
-    """Of two writes that were not synced each may survive without the other."""
+    """Of two writes that were not synced, either may survive alone."""
     disk = PowerLossDisk()
     disk.create("/a", b"....")
     disk = disk.synced()
@@ -51,7 +51,7 @@ def test_writes_are_lost_in_any_combination() -> None:
 
 
 def test_a_write_is_torn_at_its_sectors() -> None:
-    """Any number of the sectors of a write may have arrived, from its beginning."""
+    """Any number of sectors of a write may survive, from its beginning."""
     write = Write(1, SECTOR_BYTES - 10, b"x" * (2 * SECTOR_BYTES))
     assert ways(write) == [WHOLE, LOST, 10, 10 + SECTOR_BYTES, ZEROS]
     disk = PowerLossDisk()
@@ -62,7 +62,7 @@ def test_a_write_is_torn_at_its_sectors() -> None:
 
 
 def test_a_rename_is_there_or_not() -> None:
-    """A file that is moved between directories has one name or the other, never both and never none."""
+    """A file that is moved between directories has one of the two names, never both or none."""
     disk = PowerLossDisk()
     disk.make_dir("/from")
     disk.make_dir("/to")
@@ -78,7 +78,7 @@ def test_a_rename_is_there_or_not() -> None:
 
 
 def test_what_moves_twice_has_one_name() -> None:
-    """A second rename that became durable takes the first one with it, whether that arrived or not."""
+    """A second rename that is durable undoes the first, whether that survived or not."""
     disk = PowerLossDisk()
     for name in ("/a", "/b", "/c"):
         disk.make_dir(name)
@@ -93,7 +93,7 @@ def test_what_moves_twice_has_one_name() -> None:
 
 
 def test_a_directory_lost_takes_all_with_it() -> None:
-    """What lies in a directory whose own name was not synced may be gone, however it was synced itself."""
+    """A synced file may be gone if the name of its directory was not synced."""
     disk = PowerLossDisk()
     disk.make_dir("/d")
     disk.create("/d/a", b"x")
@@ -105,7 +105,7 @@ def test_a_directory_lost_takes_all_with_it() -> None:
 
 
 def test_a_failed_sync_is_never_made_good() -> None:
-    """After a sync that failed the same data may be lost, also after a later sync that did not."""
+    """After a failed sync the data may be lost, even if a later sync succeeds."""
     disk = PowerLossDisk()
     disk.create("/a", b"")
     disk = disk.synced()
@@ -119,7 +119,7 @@ def test_a_failed_sync_is_never_made_good() -> None:
 
 
 def test_what_a_failed_sync_left_keeps_its_order() -> None:
-    """A move whose sync failed is no older than the making of what it moved: that never has two names."""
+    """A file has never two names, even if the sync of its move failed."""
     disk = PowerLossDisk()
     disk.make_dir("/ready")
     disk = disk.synced()
@@ -133,29 +133,29 @@ def test_what_a_failed_sync_left_keeps_its_order() -> None:
 
 
 def test_a_killed_process_does_nothing_more() -> None:
-    """A kill comes before its operation; after it nothing works, and the next process finds locks free."""
+    """A kill precedes its operation; nothing works afterwards, and the next process finds the locks free."""
     disk = PowerLossDisk()
     assert disk.try_lock("/lock") is not None
     disk.kill_at = disk.operations + 2
     with pytest.raises(Killed):
         disk.create("/a", b"never written")
-    for act in (lambda: disk.read("/a"), lambda: disk.sync_dir("/"), lambda: disk.exists("/a")):
+    for operation in (lambda: disk.read("/a"), lambda: disk.sync_dir("/"), lambda: disk.exists("/a")):
         with pytest.raises(Killed):
-            act()
+            operation()
     after = disk.fork()
     assert after.read("/a") == b""
     assert after.try_lock("/lock") is not None
 
 
 def test_a_full_disk_takes_writes_in_place() -> None:
-    """Without space files neither grow nor move, but what is reserved can be written and synced."""
+    """On a full disk files neither grow nor move, but reserved space can be written and synced."""
     disk = PowerLossDisk()
     disk.create("/a", b"....")
     disk.full = True
     disk.write_at("/a", 1, b"in")
     disk.sync("/a")
     assert (disk.read("/a"), disk.free_bytes("/")) == (b".in.", 0)
-    for act in (
+    for operation in (
         lambda: disk.create("/b", b""),
         lambda: disk.append("/a", b"x"),
         lambda: disk.write_at("/a", 3, b"xy"),
@@ -163,14 +163,14 @@ def test_a_full_disk_takes_writes_in_place() -> None:
         lambda: disk.rename("/a", "/c"),
     ):
         with pytest.raises(OSError, match="No space"):
-            act()
+            operation()
     disk.full, disk.read_only = False, True
     with pytest.raises(OSError, match="Read-only"):
         disk.write_at("/a", 0, b"x")
 
 
 def test_a_large_window_is_sampled() -> None:
-    """Few combinations are all tried; of many, each single loss and survival is, and the rest at random."""
+    """A few combinations are all tried; of many, each single loss and survival, and the rest at random."""
     few = [Link(0, "a", 1), Link(0, "b", 2)]
     assert sorted(survivals(few, 10, 1)) == [(WHOLE, WHOLE), (WHOLE, LOST), (LOST, WHOLE), (LOST, LOST)]
     many = [Link(0, str(number), number) for number in range(20)]
@@ -181,7 +181,7 @@ def test_a_large_window_is_sampled() -> None:
 
 
 def test_a_careless_disk_skips_one_site() -> None:
-    """The syncs of one caller for one name are left out, and all sites are noted."""
+    """The syncs of one caller for one name are skipped, and all sites are recorded."""
     sites: set[str] = set()
     disk = Careless(PowerLossDisk().medium, "caller: a", sites, lambda _: "")
 
@@ -207,12 +207,12 @@ def test_a_careless_disk_skips_one_site() -> None:
     ],
 )
 def test_the_fake_service(answer: Reply | Failure, *, committed: bool, whole: bool, kept: bool) -> None:
-    """The tail is read after COMMIT alone, and what is kept is what a real service might have kept."""
-    told: list[str] = []
-    service = FakeTransport(answer, wire=told.append)
+    """The tail is read only after COMMIT, and the service keeps what a real one might keep."""
+    reported: list[str] = []
+    service = FakeTransport(answer, wire=reported.append)
     content = b"a,b\r\n" * 100
     upload = Upload("https://x.test", "t", "a.csv", "text/csv", io.BytesIO(content), len(content), 1.0)
-    assert service.post(upload, lambda: told.append("commit")) is answer
-    assert told == (["body", "commit", "tail"] if committed else ["body"])
+    assert service.post(upload, lambda: reported.append("commit")) is answer
+    assert reported == (["body", "commit", "tail"] if committed else ["body"])
     assert (service.posts[0].whole, service.posts[0].kept) == (whole, kept)
     assert service.kept == ([content] if kept else [])

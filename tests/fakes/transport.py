@@ -1,4 +1,4 @@
-"""A service without a network: it reads the real body, answers as it is told, and remembers."""
+"""A service without a network that reads the real body, gives scripted replies and records the uploads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ACCEPTED = Reply(200)
 
 @dataclass
 class Post:
-    """One upload: the file's bytes, whether the ``whole`` body came, and whether the service kept it."""
+    """One upload: the file's bytes, whether the ``whole`` body arrived, and whether the service kept it."""
 
     batch: str
     content: bytes = field(repr=False)
@@ -27,10 +27,10 @@ def _silent(what: str) -> None:
 
 
 class FakeTransport:
-    """An irmcore.http.upload.Transport. ``answers`` are used up in order; then ``then`` is the answer.
+    """An irmcore.http.upload.Transport. ``answers`` are given in order, then ``then``.
 
-    The rows are kept with a 2xx, and when the answer is lost after the last byte (the worst case: the
-    client cannot know). ``wire`` is told "body" when all but the tail has left, and "tail" after that.
+    Rows are kept on a 2xx, and if the reply is lost after the last byte (the worst case, as the
+    client cannot know). ``wire`` is called with "body" when only the tail is left, then with "tail".
     """
 
     def __init__(
@@ -62,5 +62,5 @@ class FakeTransport:
 
     @property
     def kept(self) -> list[bytes]:
-        """The files that the service has kept, in their order."""
+        """The files that the service has kept, in order."""
         return [post.content for post in self.posts if post.kept]

@@ -279,7 +279,7 @@ def test_there_is_one_sender_a_connector(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("damage", ["payload", "manifest.json", "state"])
-def test_a_damaged_batch_is_set_aside_and_the_others_go(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_batch_is_quarantined_and_the_others_go(tmp_path: Path, damage: str) -> None:
     """A bit that flipped on disk quarantines its batch alone."""
     rig = Rig(tmp_path, limits=ONE_ROW)
     rig.start()

@@ -92,7 +92,7 @@ def test_an_outage_from_the_start_holds_two(queue: Rig) -> None:
     assert together.most == 1
 
 
-def test_an_outage_on_the_way_holds_no_more_than_were_on_their_way(queue: Rig) -> None:
+def test_an_outage_holds_no_more_than_the_uploads_in_flight(queue: Rig) -> None:
     """If the service goes away under four uploads, those are in doubt, and no further one begins."""
     together = Together(Answers(OK, *[LOST] * 8), wanted=MOST)
     report = queue.sender(transport=together, in_flight=MOST).drain()
@@ -110,7 +110,7 @@ def test_a_pause_stops_what_has_not_begun(queue: Rig) -> None:
     assert len(together.posts) == 1 + MOST
 
 
-def test_a_full_disk_on_the_way_is_told_after_all_have_landed(queue: Rig) -> None:
+def test_a_full_disk_is_reported_after_all_uploads_ended(queue: Rig) -> None:
     """What cannot be written is raised, and no upload is left behind on its way."""
 
     class Full(Answers):

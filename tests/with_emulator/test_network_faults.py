@@ -319,7 +319,7 @@ def bodies(on: Any) -> Iterable[Fault]:
     ],
     ids=lambda fault: f"{fault.on}-{fault.label}-{fault.status}-{fault.body!r}"[:60],
 )
-def test_each_way_a_token_endpoint_misbehaves(rig: Rig, fault: Fault) -> None:
+def test_a_token_endpoint_that_misbehaves(rig: Rig, fault: Fault) -> None:
     """Whatever stands where the token should, no row is lost or in doubt; the next drain delivers it."""
     rig.accept([row(1)])
     rig.emulator.faults.next(fault)

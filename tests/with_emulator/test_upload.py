@@ -208,7 +208,7 @@ def test_what_commit_raises_ends_the_upload(rig: Rig) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 16_384, 100_000])
 @pytest.mark.parametrize("block", [1, 64, 8192, -1])
-def test_the_tail_is_handed_out_after_commit_alone(size: int, block: int) -> None:
+def test_the_tail_follows_only_after_commit(size: int, block: int) -> None:
     """Before COMMIT the body is short of its length by the tail; in all it is as long as it says."""
     if block == 1 and size > 1000:
         block = 7

@@ -1,4 +1,4 @@
-"""The gate: what closes it, when it lets a probe through, and what opens it again."""
+"""The circuit breaker: what stops sending, when a probe goes, and what closes the breaker again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PAUSE = Decision(Action.PAUSE, "http-403")
 
 
 def at(*decisions: Decision, now: float = NOW, setup: str = "s") -> CircuitBreaker:
-    """The gate after these decisions, all at one moment."""
+    """The breaker after these decisions, all at one moment."""
     breaker = CircuitBreaker()
     for decision in decisions:
         breaker = after(breaker, decision, now, setup)
@@ -69,7 +69,7 @@ def at(*decisions: Decision, now: float = NOW, setup: str = "s") -> CircuitBreak
     ],
 )
 def test_what_opens_and_closes_the_breaker(decisions: tuple[Decision, ...], mode: str, reason: str) -> None:
-    """Two doubts, three refusals or one cause to pause close the gate; a success opens it."""
+    """Two doubts, three refusals or one reason to pause stop sending; a success closes the breaker."""
     breaker = at(*decisions)
     assert (breaker.mode, breaker.reason) == (mode, reason)
     assert may_send(breaker, NOW, "s") is (mode == CLOSED)
@@ -77,7 +77,7 @@ def test_what_opens_and_closes_the_breaker(decisions: tuple[Decision, ...], mode
 
 
 def test_failures_in_a_row_let_the_queue_rest() -> None:
-    """After three the queue rests 5 s, then 10, 20 … to an hour; the gate is open, and a success ends it."""
+    """Three failures delay the queue by 5 s, then 10, 20 … up to an hour, until a success."""
     breaker, now, rests = at(RETRY, RETRY), NOW, []
     for _ in range(14):
         assert may_send(breaker, now, "s")
@@ -92,8 +92,8 @@ def test_failures_in_a_row_let_the_queue_rest() -> None:
     assert may_send(breaker, NOW - YEAR, "s")
 
 
-def test_what_the_service_asks_for_is_asked_of_all_batches() -> None:
-    """A single 429 lets the queue rest as long as it says; a 503 that says so costs its own batch alone."""
+def test_a_retry_after_of_429_delays_all_batches() -> None:
+    """A 429 delays the queue as long as it asks; a 503 with Retry-After delays only its batch."""
     breaker = at(Decision(Action.RETRY, "http-429", 600.0))
     assert not may_send(breaker, NOW + 599, "s")
     assert may_send(breaker, NOW + 600, "s")
@@ -102,7 +102,7 @@ def test_what_the_service_asks_for_is_asked_of_all_batches() -> None:
 
 
 def test_a_success_forgets_all() -> None:
-    """After a success the gate is as new."""
+    """A success resets the breaker."""
     assert at(HELD, HELD, PAUSE, SENT) == CircuitBreaker(setup="s")
 
 
@@ -111,7 +111,7 @@ def test_a_success_forgets_all() -> None:
 def test_probes_come_half_as_often_up_to_once_an_hour(
     closing: tuple[Decision, ...], failing: Decision
 ) -> None:
-    """After 5, 10, 20, 40 and 60 minutes one batch goes; ``since`` stays that of the first closing."""
+    """One batch goes after 5, 10, 20, 40 and 60 minutes; ``since`` stays the first time."""
     breaker, now = at(*closing), NOW
     for minutes in (5, 10, 20, 40, 60, 60, 60):
         assert next_probe(breaker, now) == now + minutes * 60
@@ -125,7 +125,7 @@ def test_probes_come_half_as_often_up_to_once_an_hour(
 
 
 def test_a_changed_configuration_closes_the_breaker() -> None:
-    """Under another set-up batches go at once, the first is no probe, and old counts are forgotten."""
+    """With a changed configuration batches go at once, the first is no probe, and counts restart."""
     for breaker in (at(PAUSE), at(HELD, HELD)):
         assert may_send(breaker, NOW, "other")
         assert not is_probe(breaker, "other")
@@ -139,7 +139,7 @@ def test_a_changed_configuration_closes_the_breaker() -> None:
 @pytest.mark.parametrize("delay", [300.0, 600.0, 3600.0])
 @pytest.mark.parametrize("back", [3600.0 + 2, YEAR])
 def test_a_clock_set_back_does_not_keep_the_breaker_open_for_longer(delay: float, back: float) -> None:
-    """If the clock was set back past the closing, the next probe is due: it is never put off for a year."""
+    """If the clock was set back, the next probe is due and not delayed by a year."""
     breaker = CircuitBreaker(PAUSED, "http-403", since=NOW, probe_at=NOW + delay, delay=delay, setup="s")
     assert next_probe(breaker, NOW - back) == NOW - back
     assert may_send(breaker, NOW - back, "s")
@@ -157,13 +157,13 @@ def test_a_clock_set_forward_lets_a_probe_through() -> None:
 @example(651.592972722763, 600.0)
 @example(2147482792.4820707, 3600.0)
 def test_a_breaker_that_has_just_opened_is_open(now: float, delay: float) -> None:
-    """No rounding of floats lets a batch through at the moment of closing."""
+    """No rounding of floats lets a batch through right after the breaker tripped."""
     breaker = CircuitBreaker(PAUSED, "http-403", since=now, probe_at=now + delay, delay=delay, setup="s")
     assert not may_send(breaker, now, "s")
 
 
 def test_a_breaker_is_stored_and_read_back() -> None:
-    """A gate's record is JSON, and gives the gate back; one that lacks a key or has nonsense does not."""
+    """A stored breaker is JSON and can be read back; a record that lacks a key cannot."""
     breaker = at(HELD, HELD)
     record = json.loads(json.dumps(breaker.as_record()))
     assert CircuitBreaker.of(record) == breaker
@@ -179,7 +179,7 @@ def test_a_breaker_is_stored_and_read_back() -> None:
     )
 )
 def test_a_breaker_is_never_open_for_more_than_an_hour(steps: list[tuple[Decision, float]]) -> None:
-    """Whatever happened, a batch may go within an hour, and two doubts or three refusals close the gate."""
+    """A batch may always go within an hour; two doubts or three refusals stop sending."""
     breaker, now = CircuitBreaker(setup="s"), NOW
     for decision, later in steps:
         now += later

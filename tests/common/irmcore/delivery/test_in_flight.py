@@ -1,4 +1,4 @@
-"""Attempts in the air: each comes to one end, in any order, and none is left behind."""
+"""Uploads in flight: each ends once, in any order, and none is left behind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from irmcore.http.upload import Upload
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import Connector, row
 
-#: Two uploads begin after one was accepted; both wait for a line of input before their answer.
+#: Two uploads begin after one was accepted; both wait for a line of input before the reply.
 DRAIN = """
 import signal, sys, threading
 from dataclasses import replace
@@ -31,7 +31,7 @@ from irmcore.http.outcome import Reply
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import Connector, row
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
 posts, both, answer = [], threading.Barrier(2), threading.Event()
 
 class Slow:
@@ -53,7 +53,7 @@ connector.sender(Slow(), in_flight=2).drain()
 
 
 def test_who_is_interrupted_again_and_again_keeps_the_lock_until_all_have_landed(tmp_path: Path) -> None:
-    """While uploads are on their way no other sender begins, however often Ctrl-C is pressed."""
+    """While uploads run, no other sender begins, however often Ctrl-C is pressed."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
         [sys.executable, "-c", DRAIN, tmp_path],
@@ -68,7 +68,7 @@ def test_who_is_interrupted_again_and_again_keeps_the_lock_until_all_have_landed
         connector = Connector(PosixDisk(), FakeClock(), root=str(tmp_path))
         for _ in range(3):
             process.send_signal(signal.SIGINT)
-            time.sleep(0.3)  # for it to do what it must not
+            time.sleep(0.3)  # time for the mistake to happen
             assert connector.outbox.sender_lock() is None
         _, said = process.communicate("\n", timeout=30)
         assert "KeyboardInterrupt" in said
@@ -77,7 +77,7 @@ def test_who_is_interrupted_again_and_again_keeps_the_lock_until_all_have_landed
 
 
 class Unsynced(PosixDisk):
-    """A disk that does not wait for the medium, and fails what ``fails`` says of each write in place."""
+    """A disk without syncs, on which ``fails`` decides which writes in place fail."""
 
     def __init__(self, fails: Callable[[bytes], bool]) -> None:
         self._fails = fails
@@ -98,7 +98,7 @@ class Unsynced(PosixDisk):
 
 
 class Answering:
-    """A service that gives any of these answers, after a moment; it notes each post and each file kept."""
+    """A service that gives any of these replies after a moment, and records each post and each file kept."""
 
     def __init__(self, rng: random.Random, answers: list[Outcome]) -> None:
         self._rng, self._answers = rng, answers
@@ -115,7 +115,7 @@ class Answering:
             self._air.add(upload.file_name)
             self.most = max(self.most, len(self._air))
         try:
-            time.sleep(moment)  # so that uploads land in any order
+            time.sleep(moment)  # so that uploads end in any order
             if isinstance(answer, Failure) and not answer.committed:
                 return answer
             commit()
@@ -135,7 +135,7 @@ ANSWERS += [Reply(429, wait=3.0), Failure("reset", committed=True), Failure("res
 
 @pytest.mark.parametrize("failing", [False, True])
 def test_any_answers_to_four_at_once(tmp_path: Path, *, failing: bool) -> None:
-    """Whatever the answers and the order they come in: no file is kept twice, and each batch has one end."""
+    """Whatever the replies and their order, no file is kept twice and each batch ends once."""
     most = 0
     rng = random.Random(20261120)  # noqa: S311 - a service's moods, not secrets
     disk = Unsynced(lambda data: failing and b"COMMIT" in data and rng.random() < 0.1)

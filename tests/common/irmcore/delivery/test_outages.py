@@ -1,4 +1,4 @@
-"""Outages on an injected clock: a week of failures, a day in doubt; the queue is kept, nobody hammered."""
+"""Outages on a fake clock, of a week or with a day of doubt: the queue is kept, the service not flooded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
 
 def queue(batches: int, *, in_doubt: str = "hold") -> tuple[Connector, FakeClock]:
-    """A connector with so many batches of one row."""
+    """A connector with this many batches of one row."""
     disk = PowerLossDisk()
     disk.make_dir("/outbox")
     clock = FakeClock()
@@ -27,7 +27,7 @@ def queue(batches: int, *, in_doubt: str = "hold") -> tuple[Connector, FakeClock
 
 
 def drained(connector: Connector, clock: FakeClock, service: FakeTransport, seconds: float) -> None:
-    """Drains as the sender does: when something is due, at least every ten minutes."""
+    """Drain as the sender does: when something is due, at least every ten minutes."""
     end = clock.now() + seconds
     while clock.now() < end:
         due = connector.drain(service).due
@@ -48,7 +48,7 @@ def drained(connector: Connector, clock: FakeClock, service: FakeTransport, seco
 )
 @pytest.mark.parametrize("batches", [3, pytest.param(40, marks=pytest.mark.faults)])
 def test_a_week_of_failures(failing: Outcome, batches: int) -> None:
-    """For a week the service is asked about once an hour, however long the queue; then each row goes once."""
+    """A service that is down for a week is called about once an hour, then each row is sent once."""
     connector, clock = queue(batches)
     service = FakeTransport(then=failing)
     drained(connector, clock, service, 7 * DAY)
@@ -64,12 +64,12 @@ def test_a_week_of_failures(failing: Outcome, batches: int) -> None:
 
 
 def test_a_week_of_failures_with_a_long_queue() -> None:
-    """The same with more batches than the week has tries."""
+    """The same with more batches than there are attempts in a week."""
     test_a_week_of_failures(Reply(500), 60)
 
 
 def test_a_poisoned_batch_does_not_hold_the_others_back() -> None:
-    """A batch that the service fails at for days costs the others nothing."""
+    """A batch that the service fails on for days does not delay the others."""
     connector, clock = queue(1)
     (poisoned,) = connector.outbox.ready()
 
@@ -92,7 +92,7 @@ def test_a_poisoned_batch_does_not_hold_the_others_back() -> None:
 )
 @pytest.mark.parametrize("hours", [1, 24])
 def test_hours_in_which_every_reply_is_lost(lost: Outcome, hours: int) -> None:
-    """Two batches are held when it begins, then one a probe, an hour apart in the end: not the queue."""
+    """Two batches are held at first, then one per probe, finally one an hour, and not the whole queue."""
     connector, clock = queue(100)
     service = FakeTransport(then=lost)
     connector.drain(service)
@@ -110,14 +110,14 @@ def test_hours_in_which_every_reply_is_lost(lost: Outcome, hours: int) -> None:
 
 @pytest.mark.parametrize("kind", ["dns", "refused", "tls", "reset"])
 def test_an_outage_of_the_line_holds_nothing(kind: str) -> None:
-    """When no connection comes about, or it breaks before the last bytes, no batch is ever held."""
+    """Without a connection, or if it breaks before the last bytes, no batch is held."""
     connector, clock = queue(20)
     drained(connector, clock, FakeTransport(then=Failure(kind, committed=False)), 12 * HOUR)
     assert set(connector.states().values()) <= {"ready READY", "ready RETRY"}
 
 
 def test_resend_repeats_at_most_once_an_hour() -> None:
-    """With `resend` too an outage of hours repeats single batches, not the queue."""
+    """With `resend`, an outage of hours repeats single batches and not the queue."""
     connector, clock = queue(50, in_doubt="resend")
     service = FakeTransport(then=Failure("reset", committed=True))
     drained(connector, clock, service, 12 * HOUR)
@@ -125,7 +125,7 @@ def test_resend_repeats_at_most_once_an_hour() -> None:
 
 
 def test_what_is_due_next_is_what_failed_last() -> None:
-    """A batch that has just failed is due before one that has to wait longer: the report says so."""
+    """The report names the earliest time at which any batch is due."""
     connector, clock = queue(1)
     assert connector.drain(FakeTransport(Reply(500, wait=HOUR))).due == clock.now() + HOUR
     connector.accept([row(1)])
@@ -134,7 +134,7 @@ def test_what_is_due_next_is_what_failed_last() -> None:
 
 
 def test_a_pause_at_the_last_batch_is_not_due_with_another() -> None:
-    """A connector that has just paused is not said to go on when a batch that waits would be due."""
+    """A connector that has just paused is due at its probe, not when a delayed batch is."""
     connector, clock = queue(1)
     connector.drain(FakeTransport(Reply(500, wait=HOUR)))
     clock.advance(1.0)

@@ -1,4 +1,4 @@
-"""Replies: what each answer of the service, and each failure to get one, means for a batch."""
+"""What each reply of the service, and each failure to get one, means for a batch."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def decided(
     ],
 )
 def test_a_reply(status: int, expected: Decision) -> None:
-    """Each status means this for a batch whose body was sent as a whole."""
+    """What each status means for a batch whose body was sent completely."""
     assert decided(Reply(status)) == expected
 
 
@@ -76,13 +76,13 @@ def test_a_reply(status: int, expected: Decision) -> None:
     ],
 )
 def test_a_reply_to_a_fresh_token(status: int, expected: Decision) -> None:
-    """A 401 is answered with a new token once; the next one pauses."""
+    """A 401 is followed by one attempt with a new token; the next 401 pauses."""
     assert decided(Reply(status), refreshed=True) == expected
 
 
 @pytest.mark.parametrize("status", [501, 502, 504, 599])
 def test_a_gateways_reply_before_the_body_was_sent(status: int) -> None:
-    """A reply that leaves doubt leaves none if the body was still short: it is sent again."""
+    """A reply that would leave a doubt leaves none if the body was incomplete: the batch is sent again."""
     expected = Decision(Action.RETRY, f"http-{status}", FIRST)
     assert decided(Reply(status, committed=False)) == expected
     assert decided(Reply(status, committed=False), in_doubt="resend") == expected
@@ -90,7 +90,7 @@ def test_a_gateways_reply_before_the_body_was_sent(status: int) -> None:
 
 @pytest.mark.parametrize("status", [401, 413, 400, 403, 429, 500, 200])
 def test_an_early_reply_counts(status: int) -> None:
-    """A reply without doubt means the same before the body is sent as a whole."""
+    """A definite reply means the same before the body is complete."""
     assert decided(Reply(status, committed=False)) == decided(Reply(status))
 
 
@@ -104,7 +104,7 @@ def test_doubt_with_the_policy_resend(status: int) -> None:
 
 @pytest.mark.parametrize("kind", ["dns", "refused", "tls", "proxy", "reset", "timeout", "protocol"])
 def test_a_failure(kind: str) -> None:
-    """No answer: retried if the body was short, held (or resent) in doubt if it may have left."""
+    """Without a reply, a batch is retried if its body was incomplete, else held (or sent again)."""
     assert decided(Failure(kind, committed=False)) == Decision(Action.RETRY, kind, FIRST)
     assert decided(Failure(kind, committed=True)) == Decision(
         Action.HOLD, f"{kind}-after-commit", FIRST, doubt=True
@@ -135,7 +135,7 @@ def test_a_proxy_that_wants_a_sign_in() -> None:
     ],
 )
 def test_the_wait_before_the_next_attempt(attempt: int, jitter: float, seconds: float) -> None:
-    """The wait doubles from 5 seconds to an hour, and jitter takes up to half of it away."""
+    """The wait doubles from 5 seconds to an hour, and jitter shortens it by up to half."""
     assert backoff(attempt, jitter) == pytest.approx(seconds)
     outcome = decide(Reply(503), attempt=attempt, refreshed=False, in_doubt="hold", jitter=jitter)
     assert outcome.wait == pytest.approx(seconds)
@@ -157,7 +157,7 @@ def test_the_wait_before_the_next_attempt(attempt: int, jitter: float, seconds: 
     ],
 )
 def test_a_wait_that_the_service_asks_for(status: int, asked: float, wait: float) -> None:
-    """What the service asks for takes the place of our own wait, from none to an hour, for retries alone."""
+    """A wait of up to an hour that the service asks for replaces our own, for retries only."""
     assert decided(Reply(status, wait=asked), attempt=5).wait == wait
 
 
@@ -177,7 +177,7 @@ def test_every_decision_keeps_the_promise(
     in_doubt: str,
     jitter: float,
 ) -> None:
-    """Sent only on a 2xx; what may have arrived is sent again only by policy; no wait is over an hour."""
+    """SENT needs a 2xx; what may have arrived is sent again only by policy; no wait exceeds an hour."""
     decision = decide(outcome, attempt=attempt, refreshed=refreshed, in_doubt=in_doubt, jitter=jitter)
     status = outcome.status if isinstance(outcome, Reply) else 0
     assert (decision.action is Action.SENT) == (200 <= status < 300)

@@ -1,4 +1,4 @@
-"""The client secret: read from where the profile says, shown nowhere, refused where others may read it."""
+"""The client secret is read from where the profile says, never shown, and refused if others may read it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECRET = "Zq8~hunter2.Z-9_x"
 
 
 def refused(kind: str, name: str, environment: dict[str, str] | None = None) -> str:
-    """What is said when no secret can be read there; it never has the secret."""
+    """The message when no secret can be read there, which never contains the secret."""
     with pytest.raises(CredentialError) as caught:
         read(kind, name, environment or {})
     assert SECRET not in "".join(traceback.format_exception(None, caught.value, caught.tb))
@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_secret_shows_itself_nowhere() -> None:
-    """Only ``reveal`` gives the text; no way of printing does."""
+    """Only ``reveal`` returns the text; printing never does."""
     secret = Secret(SECRET)
     assert secret.reveal() == SECRET
     shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>40}", "{}".format(secret), repr([secret])]  # noqa: UP032
@@ -42,12 +42,12 @@ def test_a_secret_shows_itself_nowhere() -> None:
 
 @pytest.mark.parametrize("value", [SECRET, f"  {SECRET}\n", f"{SECRET}\r\n"])
 def test_a_secret_in_the_environment(value: str) -> None:
-    """The variable's value, without white space around it, is the secret."""
+    """The secret is the variable's value without surrounding white space."""
     assert read("env", "NAME", {"NAME": value}).reveal() == SECRET
 
 
 def test_the_environment_is_the_one_that_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process's own environment is not looked at."""
+    """The environment of the process itself is not read."""
     monkeypatch.setenv("NAME", SECRET)
     assert refused("env", "NAME") == (
         "the environment variable NAME is not set. "
@@ -65,7 +65,7 @@ EMPTY = (
     "value", ["", " \n", f"{SECRET}\nmore", f"{SECRET}\rmore", f"client_secret:\n{SECRET}"]
 )
 def test_what_is_no_secret(value: str, tmp_path: Path) -> None:
-    """Nothing, or several lines, is no secret, in the environment or in a file."""
+    """An empty text or several lines are refused, in the environment and in a file."""
     assert refused("env", "NAME", {"NAME": value}) == EMPTY.format("env NAME")
     path = tmp_path / "secret"
     path.write_text(value, encoding="utf-8")
@@ -75,7 +75,7 @@ def test_what_is_no_secret(value: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
 def test_a_file_of_the_owner_alone(mode: int, file: Path) -> None:
-    """A file that only its owner may read gives the secret."""
+    """A file that only its owner may read is accepted."""
     file.chmod(mode)
     assert read("file", str(file), {}).reveal() == SECRET
 
@@ -98,7 +98,7 @@ def test_a_file_of_another_user(file: Path) -> None:
 
 
 def test_a_symbolic_link(file: Path, tmp_path: Path) -> None:
-    """A link (Kubernetes mounts secrets so) is followed, and the file at its end is what is checked."""
+    """A link, as Kubernetes mounts secrets, is followed, and its target is checked."""
     link = tmp_path / "link"
     link.symlink_to(file)
     assert read("file", str(link), {}).reveal() == SECRET
@@ -107,7 +107,7 @@ def test_a_symbolic_link(file: Path, tmp_path: Path) -> None:
 
 
 def test_a_byte_order_mark_is_not_part_of_the_secret(file: Path) -> None:
-    """A file that an editor saved with a BOM gives the secret without it."""
+    """A BOM that an editor wrote is not part of the secret."""
     file.write_text(SECRET, encoding="utf-8-sig")
     assert read("file", str(file), {}).reveal() == SECRET
 
@@ -122,7 +122,7 @@ STEP = "Check the path in the profile's `credential`, and that this user may rea
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    """A missing file, a directory, what is no text and what is no path have their reasons."""
+    """A missing file, a directory, a binary file and an invalid path are each refused with a reason."""
     missing = tmp_path / "missing"
     assert refused("file", str(missing)) == (
         f"{missing}: the credential file cannot be read (No such file or directory). {STEP}"
@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_an_unknown_place() -> None:
-    """A kind of place that this version does not know is refused with those it does."""
+    """An unknown kind of store is refused, and the message lists the known ones."""
     assert (
         refused("vault", "x") == "this program cannot read a credential from `vault`. Use one of: env, file."
     )

@@ -1,4 +1,4 @@
-"""What a person does to the queue, ended at any operation: done again, it comes to the same end, once."""
+"""A person's operation that is killed at any disk call and repeated has its effect once."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from tests.fakes.transport import FakeTransport
 LINES = [row(0), row(1)]
 DAY = 86_400.0
 
-Act = Callable[[Connectors, Connector], None]
+Operation = Callable[[Connectors, Connector], None]
 
 
 def the_batch(connector: Connector) -> Batch:
-    """The one batch there is, wherever it stands: the latest, if one was given up before."""
+    """The one batch, in whatever folder; the latest, if one was withdrawn before."""
     return next(connector.outbox.all_batches())
 
 
-def resolve(outcome: str) -> Act:
+def resolve(outcome: str) -> Operation:
     """`irmexport resolve BATCH --OUTCOME`."""
 
-    def act(connectors: Connectors, connector: Connector) -> None:
+    def operation(connectors: Connectors, connector: Connector) -> None:
         operations.resolve(connector.outbox, the_batch(connector).id, outcome, who="me", why="so")
 
-    return act
+    return operation
 
 
 def requeue(connectors: Connectors, connector: Connector) -> None:
@@ -51,15 +51,15 @@ def resume(connectors: Connectors, connector: Connector) -> None:
 
 
 def clean_up(connectors: Connectors, connector: Connector) -> None:
-    """`irmexport clean-up`, after the retention times that the case has let pass."""
+    """`irmexport clean-up`, after the retention times have passed."""
     operations.clean_up(connectors.outboxes())
 
 
 class Case(NamedTuple):
-    """An act on a batch that met ``answer``: how often its rows go after it, and if they are new then."""
+    """An operation on a batch that got ``answer``, and how often its rows are sent and new afterwards."""
 
     answer: Outcome
-    act: Act
+    operation: Operation
     uploads: int
     new: bool
     quarantined: bool = False
@@ -85,7 +85,7 @@ CASES = {
 
 
 def prepared(case: Case) -> tuple[PowerLossDisk, FakeClock]:
-    """A durable outbox in which the case's batch waits for its act."""
+    """A durable outbox with the case's batch before the operation."""
     disk = PowerLossDisk()
     disk.make_dir(ROOT)
     clock = FakeClock()
@@ -99,10 +99,10 @@ def prepared(case: Case) -> tuple[PowerLossDisk, FakeClock]:
 
 
 def outcome(case: Case, disk: PowerLossDisk, clock: FakeClock) -> tuple[int, int]:
-    """The act again, then what a day does: how often the rows went, and how many were new."""
+    """Repeat the operation and then a day's work: how often the rows were sent, and how many were new."""
     connector = Connector(disk, clock)
-    with suppress(OperatorError):  # it came to its end the first time
-        case.act(Connectors(disk, clock, ROOT), connector)
+    with suppress(OperatorError):  # it was complete the first time
+        case.operation(Connectors(disk, clock, ROOT), connector)
     service = FakeTransport()
     connector.drain(service)
     shaped = connector.accept(LINES).counts.shaped
@@ -113,7 +113,7 @@ def outcome(case: Case, disk: PowerLossDisk, clock: FakeClock) -> tuple[int, int
 
 @pytest.mark.parametrize("name", CASES)
 def test_an_operation_killed_at_any_step(name: str) -> None:
-    """Killed at any of its operations, with or without a power loss, an act done again ends as it should."""
+    """An operation that is killed at any disk call, with or without a power loss, can be repeated."""
     case = CASES[name]
     expected = (case.uploads, 2 if case.new else 0)
     before, clock = prepared(case)
@@ -123,7 +123,7 @@ def test_an_operation_killed_at_any_step(name: str) -> None:
         disk = before.fork()
         disk.kill_at = number
         try:
-            case.act(Connectors(disk, clock, ROOT), Connector(disk, clock))
+            case.operation(Connectors(disk, clock, ROOT), Connector(disk, clock))
         except Killed:
             for after in [disk.fork(), *disk.after_power_loss(8, seed=number)]:
                 assert outcome(case, after, clock) == expected, number
@@ -133,12 +133,12 @@ def test_an_operation_killed_at_any_step(name: str) -> None:
     for after in [disk.fork(), *disk.after_power_loss(8, seed=0)]:
         found = outcome(case, after, clock)
         if name == "clean-up, records":
-            continue  # what is left of the record is nobody's promise
+            continue  # what is left of the record is not part of the promise
         assert found == expected
 
 
 def test_only_one_operation_at_a_time() -> None:
-    """While a sender is at work a person's act is refused, and changes nothing."""
+    """While a sender works, a person's operation is refused and changes nothing."""
     case = CASES["resolve --resend"]
     disk, clock = prepared(case)
     connector = Connector(disk, clock)
@@ -147,5 +147,5 @@ def test_only_one_operation_at_a_time() -> None:
     connectors = disk.operations
     for other in CASES.values():
         with pytest.raises(OutboxBusy, match=r"a sender is working"):
-            other.act(Connectors(disk, clock, ROOT), connector)
+            other.operation(Connectors(disk, clock, ROOT), connector)
     assert disk.operations == connectors

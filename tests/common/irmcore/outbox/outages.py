@@ -1,4 +1,4 @@
-"""What a connector goes through, every moment at which its power may go, and what must hold after that."""
+"""The history of a connector, every moment at which the power may fail, and what must hold afterwards."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEEDS_PERSON = {"ready HELD", "ready DEAD"}
 DAY = 86_400.0
 
 
-class Told(NamedTuple):
+class Recorded(NamedTuple):
     """A batch's state, and the events of its history."""
 
     state: str
@@ -35,11 +35,11 @@ class Told(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """A disk as it is, and what was known then.
+    """A disk, and what was known at that moment.
 
-    Rows that were ``offered`` and ``acknowledged``, files that the service has ``kept``; and what was
-    told, or seen outside: each batch's state and history, the records of runs, the gate. Those must
-    survive as they are.
+    The rows that were ``offered`` and ``acknowledged``, the files that the service has ``kept``, and what was
+    reported: each batch's state and history, the records of runs, the circuit breaker. These must
+    survive unchanged.
     """
 
     where: str
@@ -47,19 +47,19 @@ class Moment(NamedTuple):
     offered: tuple[str, ...]
     acknowledged: tuple[str, ...]
     kept: tuple[bytes, ...]
-    told: Mapping[str, Told]
+    reported: Mapping[str, Recorded]
     records: tuple[str, ...]
     breaker: CircuitBreaker | None
 
 
 class Story:
-    """A connector's life, and the moments of it: before each sync, and whenever something is told.
+    """A connector's history and its moments: before each sync, and whenever something is reported.
 
-    Between two syncs what is pending only grows, so these moments have the states of all others too.
+    Between two syncs the pending changes only grow, so these moments include the states of all others.
     """
 
     def __init__(self, disk: PowerLossDisk, *, in_doubt: str = "hold", before: Story | None = None) -> None:
-        """``before``: what happened on this disk until its process was killed, or ended."""
+        """``before``: the story of the process that used this disk before."""
         self.disk = disk
         self.clock = FakeClock()
         self.connector = Connector(disk, self.clock, in_doubt=in_doubt)
@@ -76,16 +76,16 @@ class Story:
     def _remember(
         self,
         where: str,
-        told: Mapping[str, Told] = MappingProxyType({}),
+        reported: Mapping[str, Recorded] = MappingProxyType({}),
         records: Iterable[str] = (),
         breaker: CircuitBreaker | None = None,
     ) -> None:
         files = tuple(file for service in self.services for file in service.kept)
         known = (tuple(self.offered), tuple(self.acknowledged), files)
-        self.moments.append(Moment(where, self.disk.fork(), *known, told, tuple(records), breaker))
+        self.moments.append(Moment(where, self.disk.fork(), *known, reported, tuple(records), breaker))
 
-    def tell(self, where: str) -> None:
-        """A moment at which somebody learns how things stand."""
+    def report(self, where: str) -> None:
+        """Remember a moment at which somebody learns the state of things."""
         here = Connector(self.disk.fork(), self.clock)
         records = here.disk.names(f"{here.outbox.path}/runs")
         self._remember(where, _on_record(here), records, load_breaker(here.outbox)[0])
@@ -95,30 +95,30 @@ class Story:
         self.offered += given
         self.connector.accept(given)
         self.acknowledged += given
-        self.tell("acknowledged")
+        self.report("acknowledged")
 
     def drain(self, *answers: Outcome) -> None:
-        self.services.append(FakeTransport(*answers, wire=self.tell))
+        self.services.append(FakeTransport(*answers, wire=self.report))
         self.connector.drain(self.services[-1])
-        self.tell("drained")
+        self.report("drained")
 
     def withdraw_dead(self) -> None:
-        """Give up every DEAD batch, as `irmexport resolve --withdraw` does."""
+        """Withdraw every DEAD batch, as `irmexport resolve --withdraw` does."""
         for batch in self.connector.outbox.ready():
             if batch.state is not None and batch.state.name == "DEAD":
                 outbox = self.connector.outbox
                 gone = notes(read_payload(outbox, batch, read_manifest(outbox, batch)))
                 self.acknowledged = [line for line in self.acknowledged if notes_of([line])[0] not in gone]
                 operations.resolve(outbox, batch.id, "withdraw", who="me", why="wrong")
-        self.tell("withdrawn")
+        self.report("withdrawn")
 
-    def do(self, act: Callable[[Outbox], object]) -> None:
-        """What a person does to this connector."""
-        act(self.connector.outbox)
-        self.tell("done")
+    def do(self, operation: Callable[[Outbox], object]) -> None:
+        """Do what a person does to this connector."""
+        operation(self.connector.outbox)
+        self.report("done")
 
-    def told(self) -> list[Moment]:
-        """The moments at which something was told."""
+    def reported(self) -> list[Moment]:
+        """The moments at which something was reported."""
         return [moment for moment in self.moments if not moment.where.startswith("sync")]
 
 
@@ -130,7 +130,7 @@ def root() -> PowerLossDisk:
 
 
 def problems_after(moment: Moment, disk: PowerLossDisk, *, in_doubt: str = "hold") -> Iterator[str]:
-    """What does not hold when a process starts on ``disk``, which a power loss at ``moment`` has left."""
+    """What is wrong when a process starts on ``disk``, as a power loss at ``moment`` has left it."""
     clock = FakeClock()
     clock.advance(DAY)
     connector = Connector(disk, clock, in_doubt=in_doubt)
@@ -141,26 +141,28 @@ def problems_after(moment: Moment, disk: PowerLossDisk, *, in_doubt: str = "hold
         yield f"{type(error).__name__}: {error}"
 
 
-def _on_record(connector: Connector) -> dict[str, Told]:
-    """Of each batch its state and the events of its history."""
-    found: dict[str, Told] = {}
-    for batch in connector.outbox.all_batches():  # the first of an id: one given up may stand beside it
+def _on_record(connector: Connector) -> dict[str, Recorded]:
+    """The state of each batch, and the events of its history."""
+    found: dict[str, Recorded] = {}
+    for batch in (
+        connector.outbox.all_batches()
+    ):  # the first of each id: a withdrawn batch may exist beside its successor
         events = tuple(str(event["event"]) for event in read_history(connector.outbox, batch))
-        found.setdefault(batch.id, Told(batch.state.name if batch.state else "unreadable", events))
+        found.setdefault(batch.id, Recorded(batch.state.name if batch.state else "unreadable", events))
     return found
 
 
 def _forgotten(moment: Moment, connector: Connector) -> Iterator[str]:
-    """What was told and is not on record any more."""
-    now = _on_record(connector) if moment.told else {}
-    for name, (state, events) in moment.told.items():
-        found, history = now.get(name, Told("gone", ()))
+    """What was reported and is no longer on record."""
+    now = _on_record(connector) if moment.reported else {}
+    for name, (state, events) in moment.reported.items():
+        found, history = now.get(name, Recorded("gone", ()))
         if found != state:
-            yield f"a batch was told to be {state} and is {found}"
+            yield f"a batch was reported as {state} and is {found}"
         if history[: len(events)] != events:
             yield f"the history of a batch was {events} and is {history}"
     if moment.breaker is not None and load_breaker(connector.outbox)[0] != moment.breaker:
-        yield "the gate is not what it was"
+        yield "the circuit breaker is not what it was"
     for record in moment.records:
         found = json.loads(connector.disk.read(f"{connector.outbox.path}/runs/{record}"))
         rejected = found["counts"]["rejected"]
@@ -169,7 +171,7 @@ def _forgotten(moment: Moment, connector: Connector) -> Iterator[str]:
 
 
 def _wrong(moment: Moment, connector: Connector, *, doubled: bool) -> Iterator[str]:
-    """What the next drain, the same rows again and one more drain get wrong."""
+    """What goes wrong in the next drain, the same rows again and another drain."""
     service = FakeTransport()
 
     def seen() -> Counter[str]:
@@ -198,7 +200,7 @@ def _wrong(moment: Moment, connector: Connector, *, doubled: bool) -> Iterator[s
 
 
 class Survivors:
-    """Goes through the states after a power loss, and counts them."""
+    """Visits the states after a power loss, and counts them."""
 
     def __init__(self) -> None:
         self.states = 0

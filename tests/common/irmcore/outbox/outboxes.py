@@ -1,4 +1,4 @@
-"""Boxes and batches for the tests of the outbox."""
+"""Outboxes and batches for the tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAY = 86_400.0
 
 
 def make(name: str = "small", disk: PowerLossDisk | None = None) -> Outbox:
-    """A new box."""
+    """A new outbox."""
     if disk is None:
         disk = PowerLossDisk()
         disk.make_dir("/outbox")
@@ -31,7 +31,7 @@ def left(outbox: Outbox) -> list[str]:
 
 
 def draft(payload: bytes) -> Draft:
-    """A batch of one row to be."""
+    """A draft of one row."""
     return Draft(payload, "text/csv", WHERE, 1, lambda name: b"keys of " + name[:4])
 
 

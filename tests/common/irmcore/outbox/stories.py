@@ -1,4 +1,4 @@
-"""Lives of a connector, each with the moments at which its power may go. ``New`` makes the disk of one."""
+"""Histories of a connector, each with the moments at which the power may fail. ``New`` makes a disk."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ANSWERS = (
 
 
 def queue(rows: int) -> Story:
-    """A connector with so many rows in durable batches of two."""
+    """A connector with this many rows in durable batches of two."""
     story = Story(root())
     story.accept(row(number) for number in range(rows))
     return story
@@ -44,15 +44,15 @@ def enqueue(new: New) -> Iterator[Moment]:
 
 
 def deliver(new: New) -> Iterator[Moment]:
-    """One drain that meets every kind of answer: a retry, a split, a refusal, doubt, a receipt."""
+    """A drain that gets every kind of reply: a retry, a split, a refusal, a doubt, a receipt."""
     before = queue(12)
     story = Story(new(before.disk.synced().medium), before=before)
     story.drain(*ANSWERS)
     yield from story.moments
 
 
-def give_up(new: New) -> Iterator[Moment]:
-    """Refused batches, a half of a split one among them, are withdrawn, and their rows come again."""
+def withdraw(new: New) -> Iterator[Moment]:
+    """Refused batches, including a half of a split one, are withdrawn, and their rows are accepted again."""
     story = Story(new(root().medium))
     story.accept(FIRST)
     story.drain(Reply(413), Reply(400), Reply(200), Reply(400))
@@ -64,7 +64,7 @@ def give_up(new: New) -> Iterator[Moment]:
 
 
 def rebuild(new: New) -> Iterator[Moment]:
-    """A run that finds a file of the ledger damaged, and makes the ledger anew."""
+    """A run that finds a damaged file of the ledger and rebuilds the ledger."""
     before = queue(3)
     before.disk.watch = None
     before.accept(SECOND)
@@ -75,29 +75,29 @@ def rebuild(new: New) -> Iterator[Moment]:
     yield from story.moments
 
 
-def put_back(new: New) -> Iterator[Moment]:
-    """A refused batch is put back into the queue by a person."""
+def requeue_dead(new: New) -> Iterator[Moment]:
+    """A person requeues a refused batch."""
     before = queue(2)
     before.drain(Reply(400))
     (batch,) = before.connector.outbox.ready()
     story = Story(new(before.disk.synced().medium), before=before)
     story.do(lambda outbox: operations.requeue(outbox, batch.id, who="me", why="put right"))
-    yield from story.told()
+    yield from story.reported()
 
 
-def bring_back(new: New) -> Iterator[Moment]:
-    """A batch with a damaged slot was set aside; a person puts it back into the queue."""
+def requeue_quarantined(new: New) -> Iterator[Moment]:
+    """A batch with a damaged state record was quarantined; a person requeues it."""
     before = queue(2)
     (batch,) = before.connector.outbox.ready()
     before.disk.write_at(f"{batch.path}/state", 3 * RECORD_BYTES, b"damage")
     before.drain()
     story = Story(new(before.disk.synced().medium), before=before)
     story.do(lambda outbox: operations.requeue(outbox, batch.id, who="me", why="mended"))
-    yield from story.told()
+    yield from story.reported()
 
 
-def give_up_unreadable(new: New) -> Iterator[Moment]:
-    """A batch of whose state nothing can be read is given up, and its rows come again."""
+def withdraw_unreadable(new: New) -> Iterator[Moment]:
+    """A batch whose state cannot be read is withdrawn, and its rows are accepted again."""
     before = queue(2)
     (batch,) = before.connector.outbox.ready()
     before.disk.write_at(f"{batch.path}/state", 0, b"damage")
@@ -105,21 +105,21 @@ def give_up_unreadable(new: New) -> Iterator[Moment]:
     story = Story(new(before.disk.synced().medium), before=before)
     story.acknowledged.clear()
     story.do(lambda outbox: operations.resolve(outbox, batch.id, "withdraw", who="me", why="lost"))
-    yield from story.told()
+    yield from story.reported()
 
 
 def refuse(new: New) -> Iterator[Moment]:
-    """A run of which one row is refused: it stands in the reject file that the run's record names."""
+    """A run with a refused row, which is in the reject file that the run's record names."""
     story = Story(new(root().medium))
     story.connector.accept([row(1), row(2).replace("@contoso.com", "")])
     story.offered.append(row(1))
     story.acknowledged.append(row(1))
-    story.tell("acknowledged")
-    yield from story.told()
+    story.report("acknowledged")
+    yield from story.reported()
 
 
-def _killed(start: Callable[[], Story], act: Callable[[Story], None]) -> Iterator[Story]:
-    """The same life ended by a kill at its first operation, at its second one, and so on."""
+def _killed(start: Callable[[], Story], operation: Callable[[Story], None]) -> Iterator[Story]:
+    """The same history, killed at the first operation, at the second, and so on."""
     number = 0
     while True:
         number += 1
@@ -127,7 +127,7 @@ def _killed(start: Callable[[], Story], act: Callable[[Story], None]) -> Iterato
         story.disk.watch = None
         story.disk.kill_at = number
         try:
-            act(story)
+            operation(story)
         except Killed:
             yield story
         else:
@@ -135,27 +135,27 @@ def _killed(start: Callable[[], Story], act: Callable[[Story], None]) -> Iterato
 
 
 def enqueue_killed(new: New) -> Iterator[Moment]:
-    """Two runs killed at each operation; the next processes send, then accept, then the power goes."""
+    """Two runs, killed at each operation. The next processes send and accept, then the power fails."""
 
-    def act(story: Story) -> None:
+    def operation(story: Story) -> None:
         story.accept(FIRST)
         story.accept(SECOND)
 
-    for story in _killed(lambda: Story(new(root().medium)), act):
+    for story in _killed(lambda: Story(new(root().medium)), operation):
         yield from _next(story, [FIRST])
         yield from _next(story, [SECOND], drain=False)
 
 
 def deliver_killed(new: New) -> Iterator[Moment]:
-    """A drain killed at each operation; the next one sends what it may, then the power goes."""
+    """A drain, killed at each operation. The next one sends what it may, then the power fails."""
     before = queue(12)
     medium = before.disk.synced().medium
     for story in _killed(lambda: Story(new(medium), before=before), lambda story: story.drain(*ANSWERS)):
         yield from _next(story, [])
 
 
-def give_up_killed(new: New) -> Iterator[Moment]:
-    """A withdrawal killed at each operation; its rows come again, then the power goes."""
+def withdraw_killed(new: New) -> Iterator[Moment]:
+    """A withdrawal, killed at each operation. Its rows are accepted again, then the power fails."""
     before = queue(3)
     before.drain(Reply(400), Reply(200))
     medium = before.disk.synced().medium
@@ -164,7 +164,7 @@ def give_up_killed(new: New) -> Iterator[Moment]:
 
 
 def _next(killed: Story, runs: list[list[str]], *, drain: bool = True) -> list[Moment]:
-    """What the next processes tell on the disk of one that was killed."""
+    """What the next processes report on the disk of one that was killed."""
     story = Story(killed.disk.fork(), before=killed)
     story.disk.watch = None
     story.clock.advance(7200.0)
@@ -174,15 +174,15 @@ def _next(killed: Story, runs: list[list[str]], *, drain: bool = True) -> list[M
         story.accept(lines)
     if drain and story.connector.outbox.exists():
         story.drain()
-    # What the killed process left in the page cache was told to nobody.
+    # Nobody was told what the killed process left in the page cache.
     ends = [moment for moment in story.moments if moment.where not in ("body", "tail")]
-    return [moment._replace(told={}, records=(), breaker=None) for moment in ends]
+    return [moment._replace(reported={}, records=(), breaker=None) for moment in ends]
 
 
 STORIES: Mapping[str, Callable[[New], Iterator[Moment]]] = {
     story.__name__: story
     for story in (
-        *(enqueue, deliver, give_up, rebuild, enqueue_killed, deliver_killed, give_up_killed),
-        *(put_back, bring_back, give_up_unreadable, refuse),
+        *(enqueue, deliver, withdraw, rebuild, enqueue_killed, deliver_killed, withdraw_killed),
+        *(requeue_dead, requeue_quarantined, withdraw_unreadable, refuse),
     )
 }

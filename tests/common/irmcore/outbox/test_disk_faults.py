@@ -1,7 +1,7 @@
-"""One file of an outbox is damaged, unreadable or refused by the disk: that batch alone waits, the others go.
+"""If one file is damaged or unreadable, only its batch is affected; the others are sent.
 
-Real files (PosixDisk on a temporary directory) where damage is written, and a disk that fails chosen
-paths where the disk is at fault.
+Damage is written to real files (PosixDisk on a temporary directory). A fault of the disk is a disk that
+fails chosen paths.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ NOTES = [f"note {number}" for number in range(6)]
 
 
 def connector_at(root: Path, *, in_doubt: str = "hold") -> Connector:
-    """A connector with its outbox on the real disk under ``root``."""
+    """A connector with an outbox on the real disk under ``root``."""
     return Connector(PosixDisk(), FakeClock(), root=str(root), in_doubt=in_doubt)
 
 
 def sent_by(*services: FakeTransport) -> list[str]:
-    """The notes that the services have kept, sorted."""
+    """The notes of the rows that the services have kept, sorted."""
     return sorted(note for service in services for file in service.kept for note in notes(file))
 
 
@@ -62,7 +62,7 @@ def whole() -> Iterator[Path]:
 
 
 def files_of(root: Path) -> list[str]:
-    """The files of an outbox, without the locks, which hold nothing."""
+    """The files of an outbox, without the locks, which are empty."""
     found = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
     return sorted(name for name in found if not name.endswith(".lock"))
 
@@ -76,7 +76,7 @@ DAMAGE = st.tuples(
 
 
 def damaged(data: bytes, kind: str, at: int, bit: int, noise: bytes) -> bytes | None:
-    """``data`` after one kind of damage; None if the file is gone."""
+    """``data`` after one kind of damage; None if the file is removed."""
     at %= max(len(data), 1)
     if kind == "flip" and data:
         return data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
@@ -93,7 +93,7 @@ def damaged(data: bytes, kind: str, at: int, bit: int, noise: bytes) -> bytes | 
 
 @pytest.mark.parametrize("examples", [60, pytest.param(1_500, marks=pytest.mark.faults)])
 def test_any_damage_to_any_file_harms_nothing_else(whole: Path, examples: int) -> None:
-    """Whatever becomes of one file, every row of the other batches goes once and nothing altered is sent."""
+    """Whatever happens to one file, each row of the others is sent once, and nothing altered."""
     settings(max_examples=examples)(given(st.just(whole), st.integers(0, 200), DAMAGE)(one_damage))()
 
 
@@ -117,7 +117,7 @@ FORGETTING = ("cut", "zero", "remove")
 
 
 def check_the_rest(root: Path, name: str, *, forgets: bool) -> None:
-    """The promise after damage to the file ``name``."""
+    """Assert the promise after damage to the file ``name``."""
     connector = connector_at(root)
     connector.clock.sleep(86_400.0)
     of_batch = [part for part in name.split("/") if len(part) == 64]
@@ -128,7 +128,7 @@ def check_the_rest(root: Path, name: str, *, forgets: bool) -> None:
         connector.accept(LINES)
         connector.drain(service)
     except (IrmError, FileNotFoundError):
-        # The whole outbox, not a batch: FORMAT. Nothing was sent by guess.
+        # FORMAT concerns the whole outbox, not one batch: nothing was sent.
         assert name == "small/FORMAT"
         assert service.posts == []
         return
@@ -146,7 +146,7 @@ def check_the_rest(root: Path, name: str, *, forgets: bool) -> None:
 
 @pytest.mark.parametrize("file", ["payload", "manifest.json", "state"])
 def test_damage_to_a_queued_batch_sets_it_aside(whole: Path, tmp_path: Path, file: str) -> None:
-    """The batch whose file was damaged is in quarantine and never sent; the others are."""
+    """The batch whose file was damaged is quarantined and never sent; the others are sent."""
     root = tmp_path / "outbox"
     shutil.copytree(whole, root)
     connector = connector_at(root)
@@ -162,7 +162,7 @@ def test_damage_to_a_queued_batch_sets_it_aside(whole: Path, tmp_path: Path, fil
 
 @pytest.mark.parametrize("name", ["state", "payload", "manifest.json", "attempts.jsonl"])
 def test_a_directory_where_a_file_should_be(tmp_path: Path, name: str) -> None:
-    """A foreign directory in place of a batch's file costs that batch alone."""
+    """A directory where a batch's file should be affects only that batch."""
     connector = connector_at(tmp_path)
     first, _, _ = connector.accept(LINES).batches
     path = Path(connector.outbox.path, "ready", first, name)
@@ -177,9 +177,9 @@ def test_a_directory_where_a_file_should_be(tmp_path: Path, name: str) -> None:
 
 
 class Failing(PosixDisk):
-    """The real disk, but for some operations on paths that end so, which fail with ``code``.
+    """The real disk, except that some operations on paths with this end fail with ``code``.
 
-    ``left`` is how often they still fail; a lasting error fails always.
+    ``left`` is how often they will still fail.
     """
 
     def __init__(self, code: int, kinds: tuple[str, ...], *ends: str, left: int = 1 << 30) -> None:
@@ -220,7 +220,7 @@ def on(disk: PosixDisk, connector: Connector, root: Path) -> Connector:
 @pytest.mark.parametrize("code", [errno.EIO, errno.EBADMSG])
 @pytest.mark.parametrize("name", ["state", "payload", "manifest.json"])
 def test_a_file_that_the_disk_cannot_read(tmp_path: Path, name: str, code: int) -> None:
-    """A batch that cannot be read is set aside and told, the others go; once readable it comes back."""
+    """A batch that cannot be read is quarantined, the others are sent. Once readable, it can be requeued."""
     connector, first = queued(tmp_path)
     disk = Failing(code, ("read",), f"{first}/{name}")
     failing = on(disk, connector, tmp_path)
@@ -237,7 +237,7 @@ def test_a_file_that_the_disk_cannot_read(tmp_path: Path, name: str, code: int) 
 
 @pytest.mark.parametrize("name", ["state", "payload", "manifest.json"])
 def test_a_file_that_this_user_may_not_read(tmp_path: Path, name: str) -> None:
-    """A batch with wrong modes stays where it is and is told, the others go; put right, it goes."""
+    """A batch with wrong modes is left, the others are sent. Once corrected, it is sent."""
     connector, first = queued(tmp_path)
     disk = Failing(errno.EACCES, ("read",), f"{first}/{name}")
     failing = on(disk, connector, tmp_path)
@@ -254,7 +254,7 @@ def test_a_file_that_this_user_may_not_read(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("kinds", [("write",), ("sync",), ("write", "sync")])
 def test_a_state_that_can_never_be_written(tmp_path: Path, kinds: tuple[str, ...]) -> None:
-    """A lasting error of one batch's state: that batch is told and never sent, the others go, each drain."""
+    """Each drain reports a batch whose state always fails, never sends it, and sends the others."""
     connector, first = queued(tmp_path)
     disk = Failing(errno.EIO, kinds, f"{first}/state")
     failing = on(disk, connector, tmp_path)
@@ -272,7 +272,7 @@ def test_a_state_that_can_never_be_written(tmp_path: Path, kinds: tuple[str, ...
 
 
 def test_a_batch_that_cannot_be_split_costs_no_staging_directory(tmp_path: Path) -> None:
-    """Where row keys cannot be read a split waits, drain after drain, and holds nothing meanwhile."""
+    """If row keys cannot be read, the split is postponed and no staging directory stays in use."""
     connector, first = queued(tmp_path)
     disk = Failing(errno.EIO, ("read",), f"{first}/rowkeys")
     failing = on(disk, connector, tmp_path)
@@ -288,7 +288,7 @@ def test_a_batch_that_cannot_be_split_costs_no_staging_directory(tmp_path: Path)
 
 
 def test_a_receipt_that_cannot_be_written_is_in_doubt(tmp_path: Path) -> None:
-    """Where SENT cannot be written the batch is in doubt and never sent again; the others go."""
+    """If SENT cannot be written, the batch is in doubt and never sent again; the others are sent."""
     connector, first = queued(tmp_path)
 
     class NoReceipt(PosixDisk):
@@ -307,7 +307,7 @@ def test_a_receipt_that_cannot_be_written_is_in_doubt(tmp_path: Path) -> None:
 
 
 def test_a_breaker_that_cannot_be_written_costs_no_receipt(tmp_path: Path) -> None:
-    """The receipt is written before what it means for the connector: nothing is in doubt for that."""
+    """The receipt is written before the breaker, so an error of the breaker leaves no doubt."""
     connector, first = queued(tmp_path)
 
     class NoBreaker(PosixDisk):
@@ -326,7 +326,7 @@ def test_a_breaker_that_cannot_be_written_costs_no_receipt(tmp_path: Path) -> No
 
 
 def test_a_disk_that_takes_no_receipt_does_not_put_the_queue_in_doubt(tmp_path: Path) -> None:
-    """Receipt after receipt that cannot be written opens the breaker: two batches in doubt, not all."""
+    """Receipts that cannot be written trip the breaker: two batches are in doubt, not all."""
 
     class NoReceipts(PosixDisk):
         def write_at(self, path: str, offset: int, data: bytes, *, sync: bool = False) -> None:
@@ -345,7 +345,7 @@ def test_a_disk_that_takes_no_receipt_does_not_put_the_queue_in_doubt(tmp_path: 
 
 
 def test_an_error_of_one_state_names_its_batch() -> None:
-    """Only an error of the file is the batch's own: a full or read-only disk is everybody's."""
+    """Only an error of the file concerns one batch; a full or read-only disk concerns all."""
     disk = PowerLossDisk()
     disk.make_dir("/outbox")
     connector = Connector(disk, FakeClock())
@@ -364,7 +364,7 @@ def test_an_error_of_one_state_names_its_batch() -> None:
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_disk_that_fills_up_while_draining(tmp_path: Path, code: int) -> None:
-    """Where nothing new can be made every queued batch goes once, with its receipt, drain after drain."""
+    """On a disk that takes no new file, each queued batch is sent once and gets its receipt."""
 
     class Full(PosixDisk):
         def _fail(self, path: str) -> None:
@@ -396,7 +396,7 @@ def test_a_disk_that_fills_up_while_draining(tmp_path: Path, code: int) -> None:
 @pytest.mark.parametrize("years", [1, -1])
 @pytest.mark.parametrize("answer", [Reply(503, wait=3600.0), Reply(403), Failure("dns", committed=False)])
 def test_a_clock_a_year_off(years: int, answer: Reply | Failure) -> None:
-    """A clock that jumps a year forward or back puts no queued batch off beyond an hour, and loses none."""
+    """A clock that jumps by a year delays no queued batch by more than an hour, and loses none."""
     disk = PowerLossDisk()
     disk.make_dir("/outbox")
     clock = FakeClock()
@@ -413,11 +413,11 @@ def test_a_clock_a_year_off(years: int, answer: Reply | Failure) -> None:
     assert connector.accept([*LINES, row(7)]).counts.skipped == 7
 
 
-# -- the ledger is made anew while the queue moves --------------------------------------------------
+# -- the ledger is rebuilt while the queue moves -----------------------------------------------------
 
 
 class Meanwhile(PowerLossDisk):
-    """A disk on which something else happens at chosen looks at a directory or file."""
+    """A disk on which something else happens when chosen directories or files are read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -449,7 +449,7 @@ class Meanwhile(PowerLossDisk):
 
 
 def rebuilt_meanwhile(events: dict[int, FakeTransport]) -> bool:
-    """A ledger made anew while a sender drains at those looks, and what must hold. False if none drained."""
+    """Rebuild the ledger while a sender drains at chosen reads, and check it. False if none drained."""
     disk = Meanwhile()
     disk.make_dir("/outbox")
     connector = Connector(disk, FakeClock(), rows=4)
@@ -468,7 +468,7 @@ def rebuilt_meanwhile(events: dict[int, FakeTransport]) -> bool:
     "answers", [(Reply(413),), (Reply(413), Reply(503, wait=0.0), Reply(200)), (Reply(413), Reply(400))]
 )
 def test_a_ledger_made_anew_while_a_batch_is_split(answers: tuple[Reply, ...]) -> None:
-    """At whatever moment of a rebuild a sender splits and sends, no row is taken for new."""
+    """At whatever moment of a rebuild a sender splits and sends, no row counts as new."""
     number = 1
     while rebuilt_meanwhile({number: FakeTransport(*answers)}):
         number += 1
@@ -476,7 +476,7 @@ def test_a_ledger_made_anew_while_a_batch_is_split(answers: tuple[Reply, ...]) -
 
 
 def test_a_ledger_made_anew_while_halves_move() -> None:
-    """At whatever moment of a rebuild a batch is split, and its halves sent later on, none is overlooked."""
+    """If a batch is split during a rebuild, and its halves are sent later, no half is missed."""
     split = (Reply(413), Reply(503, wait=0.0), Reply(503, wait=0.0))
     number = 1
     while rebuilt_meanwhile({number: FakeTransport(*split)}):
@@ -487,7 +487,7 @@ def test_a_ledger_made_anew_while_halves_move() -> None:
 
 
 def test_every_batch_has_one_id_in_the_list() -> None:
-    """The list of ids has each batch once, wherever it stands; foreign names are not in it."""
+    """The list of ids has each batch once, in whatever folder, and no foreign names."""
     disk = PowerLossDisk()
     disk.make_dir("/outbox")
     connector = Connector(disk, FakeClock())

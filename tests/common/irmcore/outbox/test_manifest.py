@@ -1,4 +1,4 @@
-"""The manifest and the batch id: their bytes, and that no change of either goes unnoticed."""
+"""The manifest and the batch id: their bytes are fixed, and any change is detected."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def under_a_seal(text: bytes) -> bytes:
 
 
 def sealed(body: dict[str, Any]) -> bytes:
-    """The bytes of a manifest: an item a line in sorted order, the last one a SHA-256 over those before."""
+    """The bytes of a manifest: one item a line, sorted; the last line is a SHA-256 of those before."""
     return under_a_seal(json.dumps(body, sort_keys=True, separators=(",\n ", ": "))[:-1].encode())
 
 
@@ -83,7 +83,7 @@ def test_a_batch_id_is_pinned() -> None:
 
 
 def test_what_makes_a_batch_another_one() -> None:
-    """Payload, content type and address make the id; the policy for doubt does not."""
+    """The id depends on payload, content type and address, not on the policy for doubts."""
     ids = {
         manifests.batch_id(PURVIEW, "text/csv", b"a"),
         manifests.batch_id(PURVIEW, "text/csv", b"b"),
@@ -96,7 +96,7 @@ def test_what_makes_a_batch_another_one() -> None:
 
 
 def test_every_flip_of_a_bit_is_noticed() -> None:
-    """A manifest of which any bit is another is refused."""
+    """A manifest with any bit changed is refused."""
     whole = manifests.encode(MANIFEST)
     for bit in range(len(whole) * 8):
         data = bytearray(whole)
@@ -118,14 +118,14 @@ def test_every_flip_of_a_bit_is_noticed() -> None:
     ],
 )
 def test_what_is_no_manifest_is_damage(data: bytes) -> None:
-    """Anything but what was written is told as damage, with its place."""
+    """Anything that irmexport did not write is reported as damage, with its path."""
     with pytest.raises(BatchDamaged) as error:
         manifests.decode(data, "here/manifest.json")
     assert error.value.where == "here/manifest.json"
 
 
 def test_a_manifest_cut_off_is_damage() -> None:
-    """A manifest that ends early is damaged, wherever it ends."""
+    """A truncated manifest is damaged, wherever it ends."""
     whole = manifests.encode(MANIFEST)
     for size in range(len(whole)):
         with pytest.raises(BatchDamaged):
@@ -133,7 +133,7 @@ def test_a_manifest_cut_off_is_damage() -> None:
 
 
 def test_a_later_version_is_refused() -> None:
-    """A whole manifest of another format is not damage but a later version's."""
+    """A complete manifest of another format is a later version's, not damage."""
     body: dict[str, Any] = {**BODY, "format": 2, "more": True}
     with pytest.raises(UnknownFormat, match="format 2"):
         manifests.decode(sealed(body), "m")

@@ -1,4 +1,4 @@
-"""What a batch costs does not depend on how many there are: counted in calls to the disk, never in time."""
+"""The cost of a batch does not depend on how many there are. It is counted in disk calls, not in time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY = 86_400.0
 
 
 class Counting(PosixDisk):
-    """The real disk, without waiting for it; counts its calls, and names that it lists."""
+    """The real disk without syncs. Counts its calls and the names that it lists."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
@@ -59,7 +59,7 @@ class Counting(PosixDisk):
 
 
 def costs(root: Path, batches: int) -> dict[str, Counter[str]]:
-    """The disk calls of each step of the lives of so many batches of one row."""
+    """The disk calls of each step of the lives of this many batches of one row."""
     disk, clock = Counting(), FakeClock()
     root.mkdir()
     connector = Connector(disk, clock, rows=1, root=str(root))
@@ -91,7 +91,7 @@ def costs(root: Path, batches: int) -> dict[str, Counter[str]]:
 
 
 def per_batch(root: Path, few: int, many: int) -> dict[str, dict[str, float]]:
-    """What one more batch costs, between so few and so many of them."""
+    """The cost of one more batch, between a few and many of them."""
     root.mkdir()
     low, high = costs(root / "few", few), costs(root / "many", many)
     return {
@@ -108,7 +108,7 @@ def test_a_batch_costs_the_same_among_many(tmp_path: Path, many: int) -> None:
     found = per_batch(tmp_path / "b", 200, many)
     for step, kinds in found.items():
         for kind, calls in kinds.items():
-            # Shards of done/ (256 at most) are made by the first batches: they cost a later one less.
+            # The first batches create the shards of done/ (at most 256), so a later one costs less.
             assert calls <= few[step].get(kind, 0.0) + 0.05, (step, kind)
     assert sum(found["drain"].values()) < 60
     assert sum(found["accept"].values()) < 40

@@ -1,4 +1,4 @@
-"""The directory of a connector: batches found, changed, moved, and known when they are damaged."""
+"""The directory of a connector: batches are found, changed and moved, and damage is detected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.fakes.powerloss import PowerLossDisk
 
 
 def test_the_layout_is_pinned() -> None:
-    """A box and a batch have these files, and FORMAT says which version wrote them."""
+    """An outbox and a batch have these files, and FORMAT names the version that wrote them."""
     outbox = make()
     (batch,) = accept(outbox, b"a,b")
     assert outbox.disk.names(PATH) == [
@@ -72,7 +72,7 @@ def test_a_later_version_is_left_untouched() -> None:
 
 
 def test_the_queue_is_first_in_first_out() -> None:
-    """Batches wait in the order of their runs, and of their parts within a run."""
+    """Batches are queued in the order of their runs, and of their parts within a run."""
     outbox = make()
     first = [batch.id for batch in accept(outbox, b"c", b"a", b"b")]
     outbox.clock.sleep(1.0)
@@ -81,7 +81,7 @@ def test_the_queue_is_first_in_first_out() -> None:
 
 
 def test_a_change_is_one_write_in_place() -> None:
-    """A change of state grows no file and moves none, so it works on a full disk, a hundred times."""
+    """A change of state grows no file and moves none, so it works on a full disk, even a hundred times."""
     outbox = make()
     (batch,) = accept(outbox, b"a")
     outbox.disk.full = True  # type: ignore[attr-defined]
@@ -91,8 +91,8 @@ def test_a_change_is_one_write_in_place() -> None:
     assert (batch.number, batch.state.attempts if batch.state else 0) == (100, 99)
 
 
-def test_damage_to_a_state_is_noticed_and_mended_by_a_change() -> None:
-    """A flipped bit in any slot marks the batch; a person's change of state leaves it whole."""
+def test_damage_to_a_state_is_detected_and_repaired_by_a_change() -> None:
+    """A flipped bit in any record marks the batch as damaged; a change of state repairs it."""
     outbox = make()
     (batch,) = accept(outbox, b"a")
     batch = write_state(outbox, batch, name="DEAD")
@@ -105,7 +105,7 @@ def test_damage_to_a_state_is_noticed_and_mended_by_a_change() -> None:
 
 
 def test_a_state_that_cannot_be_read() -> None:
-    """A batch whose state is gone is shown as damaged, and its state is not changed by itself."""
+    """A batch whose state is gone is listed as damaged, and nothing changes its state."""
     outbox = make()
     (batch,) = accept(outbox, b"a")
     outbox.disk.remove(f"{batch.path}/state")
@@ -116,7 +116,7 @@ def test_a_state_that_cannot_be_read() -> None:
 
 
 def test_a_batch_of_a_later_version_is_unknown() -> None:
-    """A state that a later version wrote is neither read nor called damaged."""
+    """A state that a later version wrote is neither read nor reported as damaged."""
     outbox = make()
     (batch,) = accept(outbox, b"a")
     outbox.disk.write_at(f"{batch.path}/state", 512, state_file.encode({"v": 2}, 1))
@@ -126,7 +126,7 @@ def test_a_batch_of_a_later_version_is_unknown() -> None:
 
 @pytest.mark.parametrize("bit", range(0, 24, 5))
 def test_every_flip_of_a_payload_is_noticed(bit: int) -> None:
-    """A payload that is not what was accepted is never handed out, nor is a missing one."""
+    """A payload that is missing or not what was accepted is never returned."""
     outbox = make()
     (batch,) = accept(outbox, b"a,b")
     manifest = read_manifest(outbox, batch)
@@ -153,8 +153,8 @@ def test_a_manifest_must_be_there_and_its_own() -> None:
         read_manifest(outbox, one)
 
 
-def test_foreign_files_are_passed_over_and_kept() -> None:
-    """What irmexport did not write stops nothing, wherever it lies, and is still there after a clean-up."""
+def test_foreign_files_are_skipped_and_left_alone() -> None:
+    """A foreign file stops nothing, wherever it is, and a clean-up leaves it alone."""
     outbox = make()
     accept(outbox, b"a")
     foreign = ["notes.txt", "ready/README", "done/.DS_Store", "done/zz", "quarantine/x.tar", "runs/other"]
@@ -169,7 +169,7 @@ def test_foreign_files_are_passed_over_and_kept() -> None:
 
 
 def test_batches_are_found_by_the_beginning_of_their_id() -> None:
-    """Four hexadecimal digits or more find a batch in every place; anything else finds none."""
+    """Four or more hexadecimal digits find a batch in every folder; anything else finds none."""
     outbox = make()
     one, two, three = accept(outbox, b"a", b"b", b"c")
     move_to_done(outbox, write_state(outbox, two, name="SENT"))
@@ -187,8 +187,8 @@ def test_batches_are_found_by_the_beginning_of_their_id() -> None:
         outbox.get("0" * 64)
 
 
-def test_set_aside_and_brought_back() -> None:
-    """A batch goes to quarantine and comes back with all it had."""
+def test_quarantined_and_moved_back() -> None:
+    """A batch goes to quarantine and comes back with all its files."""
     outbox = make()
     (batch,) = accept(outbox, b"a")
     quarantine(outbox, batch)
@@ -197,7 +197,7 @@ def test_set_aside_and_brought_back() -> None:
 
 
 def test_history_survives_a_torn_line() -> None:
-    """A line that a crash cut off costs itself alone; those before and after it are read."""
+    """A line that a crash cut off is skipped; the lines before and after it are read."""
     outbox = make()
     (batch,) = accept(outbox, b"a")
     assert read_history(outbox, batch) == []
@@ -211,7 +211,7 @@ def test_history_survives_a_torn_line() -> None:
 
 
 def test_a_file_in_the_place_of_a_batch_has_no_history() -> None:
-    """What irmexport did not write is no batch, and asking for its history is no error."""
+    """A foreign directory is not a batch, and reading its history is no error."""
     outbox = make()
     outbox.disk.create(f"{PATH}/quarantine/{'0' * 64}", b"mine")
     assert [read_history(outbox, batch) for batch in outbox.quarantined()] == [[]]
@@ -231,7 +231,7 @@ def test_two_outboxes_are_independent() -> None:
 
 
 def test_a_file_is_replaced_as_a_whole() -> None:
-    """A settings file has its old content or the new one, after any error."""
+    """After any error, a settings file has its old content or the new one."""
     outbox = make()
     assert outbox.read_file("x") is None
     outbox.replace_file("x", b"old")
@@ -247,7 +247,7 @@ def test_a_file_is_replaced_as_a_whole() -> None:
 
 
 def test_row_keys_are_read_while_the_batch_moves() -> None:
-    """Whoever reads a batch's row keys finds them, also when the sender moves it at that moment."""
+    """A batch's row keys are found even if the sender moves the batch at that moment."""
 
     class Moving(PowerLossDisk):
         def read(self, path: str) -> bytes:
@@ -265,7 +265,7 @@ def test_row_keys_are_read_while_the_batch_moves() -> None:
 
 
 def test_a_batch_that_moves_is_not_shown_as_damaged() -> None:
-    """A batch that leaves the queue while the queue is listed is left out, not taken for a damaged one."""
+    """A batch that leaves the queue while it is listed is left out, and not reported as damaged."""
 
     class Moving(PowerLossDisk):
         def read(self, path: str) -> bytes:

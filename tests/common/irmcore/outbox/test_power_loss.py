@@ -1,6 +1,6 @@
 """The promise on a disk that loses power, fills up, fails or is killed at each operation.
 
-``stories`` has what happens, ``outages`` what must hold after it, ``tests.fakes.powerloss`` the disk.
+``stories`` has the histories, ``outages`` what must hold afterwards, ``tests.fakes.powerloss`` the disk.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ from tests.fakes.medium import Medium
 from tests.fakes.powerloss import Careless, Killed, PowerLossDisk
 
 #: States after a power loss at one moment: all of them if there are no more.
-LIMITS = {"enqueue_killed": 3, "deliver_killed": 3, "give_up_killed": 100}
+LIMITS = {"enqueue_killed": 3, "deliver_killed": 3, "withdraw_killed": 100}
 
 
 #: Stories of a single moment, and one of few syncs.
-FEW = {**dict.fromkeys(("put_back", "bring_back", "give_up_unreadable", "refuse"), 0), "rebuild": 80}
+FEW = {
+    **dict.fromkeys(("requeue_dead", "requeue_quarantined", "withdraw_unreadable", "refuse"), 0),
+    "rebuild": 80,
+}
 
 
 @pytest.mark.parametrize("story", STORIES)
 def test_nothing_is_lost_and_nothing_goes_twice(story: str) -> None:
-    """Whenever the power goes, what was acknowledged is sent or waits for a person, each row once."""
+    """Whenever the power fails, each acknowledged row is sent once or its batch needs a person."""
     survivors = Survivors()
     found = survivors.problems(STORIES[story](PowerLossDisk), LIMITS.get(story, 12))
     assert next(found, None) is None
@@ -40,7 +43,7 @@ def test_nothing_is_lost_and_nothing_goes_twice(story: str) -> None:
 
 
 def test_resend_loses_nothing_either() -> None:
-    """With the policy `resend` a row may go twice, as it says, but none is lost or held."""
+    """With the policy `resend` a row may be sent twice, but none is lost or held."""
     before = queue(6)
     story = Story(before.disk.synced(), in_doubt="resend", before=before)
     story.drain(Failure("reset", committed=True), Reply(200))
@@ -48,26 +51,26 @@ def test_resend_loses_nothing_either() -> None:
     assert next(found, None) is None
 
 
-#: Every sync that there is: who calls it for what → the story that goes wrong without it.
+#: Every sync: the function that calls it, and for what → the story that goes wrong without it.
 SYNCS = {
-    "discard: *": "give_up_killed",
+    "discard: *": "withdraw_killed",
     "write_record: *": "enqueue",
     "write_record: runs": "enqueue",
     "_replace_checksums: days": "enqueue_killed",
-    "accept: attempts.jsonl": "give_up",
+    "accept: attempts.jsonl": "withdraw",
     "accept: ready": "enqueue_killed",
-    "move_to_ready: ready": "bring_back",
-    "announce: *": "give_up_killed",
-    "announce: pending": "give_up_killed",
+    "move_to_ready: ready": "requeue_quarantined",
+    "announce: *": "withdraw_killed",
+    "announce: pending": "withdraw_killed",
     "create: ledger": "enqueue",
     "create: outbox": "enqueue_killed",
     "create: small": "enqueue_killed",
-    "move_to_done: done": "give_up_killed",
-    "write_withdrawn: *": "give_up_unreadable",
-    "write_withdrawn: state WITHDRAWN": "give_up_unreadable",
+    "move_to_done: done": "withdraw_killed",
+    "write_withdrawn: *": "withdraw_unreadable",
+    "write_withdrawn: state WITHDRAWN": "withdraw_unreadable",
     "save_file: rejects": "refuse",
     "save_file: rejects.csv": "refuse",
-    "repair: state READY": "bring_back",
+    "repair: state READY": "requeue_quarantined",
     "record_event: attempts.jsonl": "deliver",
     "prepare: *": "enqueue_killed",
     "prepare: manifest.json": "enqueue_killed",
@@ -78,18 +81,18 @@ SYNCS = {
     "replace_file: small": "enqueue",
     "sync_state: state SENT": "deliver_killed",
     "sync_state: state SPLIT": "deliver_killed",
-    "sync_state: state WITHDRAWN": "give_up_killed",
+    "sync_state: state WITHDRAWN": "withdraw_killed",
     "sync_ready: ready": "enqueue_killed",
     "write: gate": "deliver",
     "write: state COMMIT": "deliver",
     "write: state DEAD": "deliver",
     "write: state HELD": "deliver",
     "write: state INTENT": "deliver",
-    "write: state READY": "put_back",
+    "write: state READY": "requeue_dead",
     "write: state RETRY": "deliver",
     "write: state SENT": "deliver_killed",
     "write: state SPLIT": "deliver",
-    "write: state WITHDRAWN": "give_up",
+    "write: state WITHDRAWN": "withdraw",
 }
 
 
@@ -106,14 +109,14 @@ def careless(medium: Medium, *, without: str, sites: set[str]) -> PowerLossDisk:
 
 @pytest.mark.parametrize("site", SYNCS)
 def test_each_sync_is_needed(site: str) -> None:
-    """Without any one of the syncs there is a power loss after which the promise is broken."""
+    """Without any one of the syncs, there is a power loss that breaks the promise."""
     story = SYNCS[site]
     moments = STORIES[story](partial(careless, without=site, sites=set()))
     assert next(Survivors().problems(moments, max(8, LIMITS.get(story, 0))), None) is not None
 
 
 def test_all_syncs_are_named() -> None:
-    """The table above has each sync that the stories come to, and no other."""
+    """The table above has each sync that the stories reach, and no other."""
     sites: set[str] = set()
     for story in STORIES.values():
         for _ in story(partial(careless, without="", sites=sites)):
@@ -124,12 +127,12 @@ def test_all_syncs_are_named() -> None:
 #: Syncs with a test of their own.
 ELSEWHERE = {
     "make_dirs": "test_disk.py",  # a new root of outboxes
-    "check_outbox": "nothing depends on it",  # irmexport doctor tries whether a file can be synced
+    "check_outbox": "nothing depends on it",  # `irmexport doctor` checks that a file can be synced
 }
 
 
 def syncs(call: ast.Call) -> bool:
-    """Whether a call asks for a sync: by its name, or by ``sync=`` of a write (but not if handed on)."""
+    """Whether a call asks for a sync, by its name or by a constant ``sync=`` (not one passed through)."""
     named = isinstance(call.func, ast.Attribute) and call.func.attr in {"sync", "sync_dir"}
     return named or any(word.arg == "sync" and isinstance(word.value, ast.Constant) for word in call.keywords)
 
@@ -152,11 +155,11 @@ def operations(story: Story) -> int:
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EROFS])
-def test_a_failing_operation_of_a_run_is_told_and_harms_nothing(code: int) -> None:
-    """An error at any one operation: the run says so or is whole, and the rows go once, power loss or not."""
+def test_a_failing_operation_of_a_run_is_reported_and_harms_nothing(code: int) -> None:
+    """After an error at any operation, a run reports it or is complete; each row is sent once."""
     whole = Story(root())
     whole.accept(FIRST)
-    told = 0
+    reported = 0
     for number in range(1, operations(whole) + 1):
         story = Story(root())
         story.disk.watch = None
@@ -164,18 +167,18 @@ def test_a_failing_operation_of_a_run_is_told_and_harms_nothing(code: int) -> No
         try:
             story.accept(FIRST)
         except OutboxFull:
-            told += 1
+            reported += 1
             assert story.acknowledged == []
-        story.tell("failed or not")
-        moment = story.moments[-1]._replace(told={}, records=(), breaker=None, offered=tuple(FIRST))
+        story.report("failed or not")
+        moment = story.moments[-1]._replace(reported={}, records=(), breaker=None, offered=tuple(FIRST))
         for disk in [moment.disk, *moment.disk.after_power_loss(4, seed=number)]:
             assert list(problems_after(moment, disk)) == []
-    assert told > 40
+    assert reported > 40
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 def test_a_failing_operation_of_a_drain_sends_nothing_twice(code: int) -> None:
-    """An error at any one operation of a drain: the next drains send what is missing, and only that."""
+    """After an error at any operation of a drain, the next drains send what is missing, and only that."""
     before = queue(12)
     whole = Story(before.disk.synced(), before=before)
     whole.drain(*ANSWERS)
@@ -186,14 +189,14 @@ def test_a_failing_operation_of_a_drain_sends_nothing_twice(code: int) -> None:
         try:
             story.drain(*ANSWERS)
         except OSError:
-            story.tell("failed")
-        moment = story.moments[-1]._replace(told={}, records=(), breaker=None)
+            story.report("failed")
+        moment = story.moments[-1]._replace(reported={}, records=(), breaker=None)
         for disk in [moment.disk, *moment.disk.after_power_loss(3, seed=number)]:
             assert list(problems_after(moment, disk)) == []
 
 
 def test_a_full_disk_does_not_stop_the_drain() -> None:
-    """On a disk without a free byte all batches are sent once and their receipts kept, drain after drain."""
+    """On a full disk, all batches are sent once and their receipts are recorded."""
     before = queue(8)
     story = Story(before.disk.synced(), before=before)
     story.disk.full = True
@@ -216,7 +219,7 @@ def test_a_full_disk_does_not_stop_the_drain() -> None:
 
 
 def test_a_breaker_that_cannot_be_written_costs_no_receipt() -> None:
-    """An answer is on record before the gate moves, so that an error of the gate leaves nothing in doubt."""
+    """An outcome is recorded before the breaker, so an error of the breaker leaves no doubt."""
     before = queue(2)
     story = Story(before.disk.synced(), before=before)
 
@@ -231,7 +234,7 @@ def test_a_breaker_that_cannot_be_written_costs_no_receipt() -> None:
 
 
 def test_a_read_only_outbox_sends_nothing() -> None:
-    """Where no state can be written no byte leaves."""
+    """If no state can be written, no byte is sent."""
     before = queue(4)
     story = Story(before.disk.synced(), before=before)
     story.disk.read_only = True
@@ -241,25 +244,25 @@ def test_a_read_only_outbox_sends_nothing() -> None:
 
 
 def killed_at(where: str) -> Story:
-    """A drain of one batch whose process ended when ``where`` was told on the wire."""
+    """A drain of one batch whose process ended when the wire reported ``where``."""
     before = queue(2)
     story = Story(before.disk.synced(), before=before)
-    tell = story.tell
+    report = story.report
 
-    def die(told: str) -> None:
-        tell(told)
-        if told == where:
+    def die(reported: str) -> None:
+        report(reported)
+        if reported == where:
             story.disk.dead = True
             raise Killed
 
-    story.tell = die  # type: ignore[method-assign]
+    story.report = die  # type: ignore[method-assign]
     with pytest.raises(Killed):
         story.drain()
     return Story(story.disk.fork(), before=story)
 
 
 def test_a_body_that_was_short_is_sent_again() -> None:
-    """A process that ended before COMMIT has sent less than Content-Length: its batch goes again."""
+    """A process that ended before COMMIT has sent less than Content-Length, so its batch is sent again."""
     story = killed_at("body")
     assert [post.whole for service in story.services for post in service.posts] == [False]
     story.drain()
@@ -267,7 +270,7 @@ def test_a_body_that_was_short_is_sent_again() -> None:
 
 
 def test_a_body_that_was_whole_is_held() -> None:
-    """A process that ended after COMMIT leaves a batch in doubt: it is held and never sent by itself."""
+    """A process that ended after COMMIT leaves a batch in doubt: it is held and not sent again."""
     story = killed_at("tail")
     for _ in range(3):
         story.clock.advance(7200.0)
@@ -277,7 +280,7 @@ def test_a_body_that_was_whole_is_held() -> None:
 
 
 def test_a_batch_split_before_its_run_was_merged() -> None:
-    """A run killed at any operation, whose batch is split before the ledger has it, takes no row twice."""
+    """A run killed at any operation, whose batch is split before the ledger has it, accepts no row twice."""
     number = 0
     while True:
         number += 1
@@ -291,8 +294,8 @@ def test_a_batch_split_before_its_run_was_merged() -> None:
             after.disk.watch = None
             if after.connector.outbox.exists():
                 after.drain(Reply(413))
-            after.tell("split")
-            moment = after.moments[-1]._replace(offered=tuple(FIRST[::-1]), told={}, records=())
+            after.report("split")
+            moment = after.moments[-1]._replace(offered=tuple(FIRST[::-1]), reported={}, records=())
             assert list(problems_after(moment, moment.disk)) == []
         else:
             break
@@ -300,7 +303,7 @@ def test_a_batch_split_before_its_run_was_merged() -> None:
 
 
 def test_without_commit_a_row_goes_twice() -> None:
-    """The COMMIT point is what keeps a row from going twice: with writes of it thrown away, one does."""
+    """The COMMIT state prevents a row from being sent twice: without its writes, one is."""
 
     class Forgetful(PowerLossDisk):
         def write_at(self, path: str, offset: int, data: bytes, *, sync: bool = False) -> None:
@@ -316,7 +319,7 @@ def test_without_commit_a_row_goes_twice() -> None:
 
 
 def test_the_stories_come_to_what_they_are_about() -> None:
-    """The stories have moments after acknowledgements, on the wire, and in the middle of both."""
+    """The stories have moments after acknowledgements, during uploads, and in between."""
     runs = {moment.where.split(" ")[0] for moment in enqueue(PowerLossDisk)}
     drains = {moment.where.split(" ")[0] for moment in deliver(PowerLossDisk)}
     assert runs == {"sync", "sync_dir", "acknowledged"}

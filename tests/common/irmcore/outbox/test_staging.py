@@ -1,4 +1,4 @@
-"""Runs: staged, accepted once, swept when they died; and what clean-up removes."""
+"""Runs are staged, accepted once, and swept if they died; clean-up keeps to the retention times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.fakes.powerloss import PowerLossDisk
 
 
 def test_nothing_is_accepted_before_the_commit() -> None:
-    """Staged batches, also prepared ones, are not in the queue; a run that is closed leaves nothing."""
+    """Staged and prepared batches are not in the queue, and a run that is closed leaves nothing."""
     outbox = make()
     staging = Staging(outbox)
     staging.add(draft(b"a"))
@@ -32,7 +32,7 @@ def test_nothing_is_accepted_before_the_commit() -> None:
 
 
 def test_the_same_batch_twice_is_one() -> None:
-    """A batch that stands already, wherever, is left as it is."""
+    """A batch that exists already, in whatever folder, is left as it is."""
     outbox = make()
     (batch,) = accept(outbox, b"a")
     write_state(outbox, batch, name="HELD")
@@ -43,27 +43,27 @@ def test_the_same_batch_twice_is_one() -> None:
 
 
 def test_clean_up_keeps_to_the_retention() -> None:
-    """Payloads go after their time and whole batches after theirs; nothing that waits is touched."""
+    """Payloads and batches are deleted after their retention times; nothing that is queued is touched."""
     outbox = make()
     queued, held, old = accept(outbox, b"a", b"b", b"c")
     write_state(outbox, held, name="HELD")
     move_to_done(outbox, write_state(outbox, old, name="SENT"))
-    keep = {"payload_seconds": 7 * DAY, "batch_seconds": 400 * DAY}
+    retention = {"payload_seconds": 7 * DAY, "batch_seconds": 400 * DAY}
     outbox.clock.sleep(7 * DAY)
-    assert delete_expired(outbox, **keep) == (0, 0)
+    assert delete_expired(outbox, **retention) == (0, 0)
     outbox.clock.sleep(1.0)
-    assert delete_expired(outbox, **keep) == (1, 0)
-    assert delete_expired(outbox, **keep) == (0, 0)
+    assert delete_expired(outbox, **retention) == (1, 0)
+    assert delete_expired(outbox, **retention) == (0, 0)
     names = outbox.disk.names(outbox.get(old.id).path)
     assert names == ["attempts.jsonl", "manifest.json", "rowkeys", "state"]
     outbox.clock.sleep(400 * DAY)
-    assert delete_expired(outbox, **keep) == (0, 1)
+    assert delete_expired(outbox, **retention) == (0, 1)
     assert [batch.id for batch in outbox.all_batches()] == [queued.id, held.id]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_a_clean_up_cut_off_is_finished_by_the_next(code: int) -> None:
-    """A clean-up that was killed at any operation leaves nothing behind that stays for ever."""
+    """The next clean-up deletes whatever a clean-up that was killed has left."""
     number = 0
     while True:
         outbox = make()
@@ -87,7 +87,7 @@ def test_a_clean_up_cut_off_is_finished_by_the_next(code: int) -> None:
 
 
 def test_dead_runs_are_swept_and_live_ones_are_not() -> None:
-    """A sweep takes what a dead run staged, with or without its lock, and nothing of a live one."""
+    """A sweep deletes what a dead run staged, with or without its lock, and nothing of a live one."""
     outbox = make()
     live = Staging(outbox)
     kept = live.add(draft(b"a"))
@@ -109,7 +109,7 @@ def test_dead_runs_are_swept_and_live_ones_are_not() -> None:
 
 
 def release(staging: Staging) -> None:
-    """End a run as the death of its process does: the lock goes, all else stays."""
+    """End a run as the death of its process does: the lock is released, everything else stays."""
     staging._directory.release()  # noqa: SLF001 - the kernel does this
 
 
@@ -145,7 +145,7 @@ def test_a_run_takes_the_staging_directory_that_a_dead_one_left() -> None:
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.EPERM])
 def test_a_staging_directory_that_cannot_be_cleared_is_skipped(code: int) -> None:
-    """What a dead run left and nobody can remove (a broken disk, another user's) stops no other run."""
+    """Files of a dead run that cannot be deleted (a broken disk, another user) stop no other run."""
     outbox, disk = with_a_dead_run()
     disk.fail_at[disk.operations + 1] = disk.fail_at[disk.operations + 2] = code
     sweep(outbox)
@@ -160,7 +160,7 @@ def test_a_staging_directory_that_cannot_be_cleared_is_skipped(code: int) -> Non
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
-def test_a_disk_that_takes_nothing_is_told(code: int) -> None:
+def test_an_error_of_the_whole_disk_is_reported(code: int) -> None:
     """After a fault of the whole disk, a run tries no other directory and leaves its own free."""
     outbox, disk = with_a_dead_run()
     disk.fail_at[disk.operations + 1] = code
@@ -194,7 +194,7 @@ def test_a_staging_directory_is_left_once() -> None:
 
 
 def test_a_discarded_batch_whose_move_is_not_durable_stays_whole() -> None:
-    """If the sync of its move fails, nothing of the batch is removed: after a power loss it might be back."""
+    """If the sync of its move fails, no file of the batch is deleted, as a power loss may undo the move."""
     outbox = make()
     (batch,) = accept(outbox, b"a")
     move_to_done(outbox, write_state(outbox, batch, name="SENT"))
@@ -214,7 +214,7 @@ def test_a_discarded_batch_whose_move_is_not_durable_stays_whole() -> None:
 
 
 def test_a_full_disk_refuses_new_work() -> None:
-    """New work is refused before the disk is so full that a receipt finds no room."""
+    """New work is refused before the disk is too full for a receipt."""
     outbox = make()
     staging = Staging(outbox)
     outbox.disk.full = True  # type: ignore[attr-defined]
@@ -222,8 +222,8 @@ def test_a_full_disk_refuses_new_work() -> None:
         staging.add(draft(b"a"))
 
 
-def test_a_withdrawn_batch_comes_again() -> None:
-    """Rows that were given up and are accepted anew are queued, with the history of the first time."""
+def test_a_withdrawn_batch_is_accepted_again() -> None:
+    """Rows that were withdrawn and are accepted again are queued, with the history of the first batch."""
     disk = PowerLossDisk()
     disk.make_dir("/outbox")
     connector = Connector(disk, FakeClock())
@@ -241,8 +241,8 @@ def test_a_withdrawn_batch_comes_again() -> None:
     assert connector.states() == {name: "done SENT"}
 
 
-def test_the_ledger_is_made_anew_when_it_is_gone() -> None:
-    """A ledger that was removed is rebuilt from the batches: no row is taken twice."""
+def test_a_removed_ledger_is_rebuilt() -> None:
+    """A ledger that was removed is rebuilt from the batches, and no row is accepted twice."""
     disk = PowerLossDisk()
     disk.make_dir("/outbox")
     connector = Connector(disk, FakeClock())

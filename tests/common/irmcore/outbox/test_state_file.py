@@ -29,7 +29,7 @@ def test_a_record_is_pinned() -> None:
 
 
 def test_a_file_is_pinned() -> None:
-    """A new file has 4,096 bytes: the first record and seven blank state_file."""
+    """A new file has 4,096 bytes: the first record and space for seven."""
     assert file_with() == state_file.encode({"x": 0}, 0) + bytes(7 * 512)
     assert state_file.reserved_file() == bytes(4096)
 
@@ -43,7 +43,7 @@ def test_a_record_must_fit() -> None:
 
 @pytest.mark.parametrize("last", [0, 1, 7, 8, 9, 30])
 def test_the_newest_record_counts(last: int) -> None:
-    """Records go round the slots, and the one with the highest number counts."""
+    """Records are written in turn, and the one with the highest number counts."""
     found = state_file.decode(file_with(*range(1, last + 1)), "s")
     assert found == StateFile({"v": 1, "n": last, "x": last}, last, damaged=False)
 
@@ -64,9 +64,9 @@ def test_a_torn_record_leaves_the_one_before(sectors: int) -> None:
 
 
 def test_every_bit_flip_is_noticed() -> None:
-    """No single bit of a file can change without being noticed, also where nothing was written yet."""
+    """A change of any single bit is detected, even where nothing was written yet."""
     whole = file_with(1, 2)
-    for bit in range(0, len(whole) * 8, 7):  # 7 has no factor in common with 8: every bit position comes
+    for bit in range(0, len(whole) * 8, 7):  # 7 and 8 have no common factor, so every bit position occurs
         data = bytearray(whole)
         data[bit // 8] ^= 1 << bit % 8
         assert state_file.decode(bytes(data), "s").damaged, bit
@@ -74,26 +74,26 @@ def test_every_bit_flip_is_noticed() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(4095), bytes(4097)])
 def test_a_wrong_size_is_damage(data: bytes) -> None:
-    """A file that is not 4,096 bytes was not written so."""
+    """A file that is not 4,096 bytes long is damaged."""
     assert state_file.decode(data, "s") == StateFile(None, -1, damaged=True)
 
 
 def test_a_record_in_the_wrong_place_is_damage() -> None:
-    """A whole record that stands where another number belongs does not count."""
+    """A complete record in the position of another number does not count."""
     data = state_file.encode({"x": 1}, 1) + bytes(7 * 512)
     assert state_file.decode(data, "s") == StateFile(None, -1, damaged=True)
 
 
 @pytest.mark.parametrize("text", [b"[1]", b"7", b"{}", b'{"v":1}', b'{"v":1,"n":"0"}', b"{"])
 def test_a_right_crc_over_something_else_is_damage(text: bytes) -> None:
-    """What is no record of ours does not count, whatever its CRC says."""
+    """What is not a state record does not count, even with a right CRC."""
     body = text.ljust(503)
     data = body + b"%08x\n" % zlib.crc32(body) + bytes(7 * 512)
     assert state_file.decode(data, "s") == StateFile(None, -1, damaged=True)
 
 
 def test_a_later_version_is_refused() -> None:
-    """A record of a version that this one does not know is an error of its own, with the next step."""
+    """A record of an unknown version is an error of its own, with the next step."""
     record = state_file.encode({"v": 2, "x": 1}, 0)
     with pytest.raises(UnknownFormat, match="format 2") as error:
         state_file.decode(record + bytes(7 * 512), "here/state")
@@ -101,7 +101,7 @@ def test_a_later_version_is_refused() -> None:
 
 
 def test_mending_keeps_the_record() -> None:
-    """After mending only the record in force is left, and nothing is damaged."""
+    """After a repair only the newest record is left, and nothing is damaged."""
     disk = PowerLossDisk()
     disk.create("/s", file_with(1, 2))
     disk.write_at("/s", 5, b"damage")

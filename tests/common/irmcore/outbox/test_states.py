@@ -1,4 +1,4 @@
-"""The states of a batch, and what of one is kept in its slot."""
+"""The states of a batch, and what a state record holds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_record_is_pinned() -> None:
 
 
 def test_every_state_is_of_one_kind() -> None:
-    """Each state is worked on, waits for a person, or needs nothing more."""
+    """Each state is one that the sender works on, that a person must decide on, or that is final."""
     kinds = [states.LIVE, states.NEEDS_PERSON, states.ENDED]
     names = [name for kind in kinds for name in kind]
     assert sorted(names) == sorted(
@@ -43,7 +43,7 @@ def test_every_state_is_of_one_kind() -> None:
 
 
 def test_what_a_service_says_always_fits() -> None:
-    """The longest and oddest texts of a service still fit a slot, as printable ASCII."""
+    """The longest and strangest texts of a service still fit a state record, as printable ASCII."""
     state = State(
         "WITHDRAWN",
         at=253_402_300_799.123456,
@@ -62,6 +62,6 @@ def test_what_a_service_says_always_fits() -> None:
 
 @pytest.mark.parametrize("record", [{}, {"name": "SENT"}])
 def test_what_is_no_state_is_refused(record: dict[str, str]) -> None:
-    """A record without all names is not taken for a state."""
+    """A record that lacks a name is not a state."""
     with pytest.raises(KeyError):
         State.of(record)

@@ -1,7 +1,7 @@
-"""The demo's Splunk act: the built app, from a search to the receipt. No Splunk: a stand-in drives it.
+"""The Splunk part of the demo: the built app from a search to the receipt, run by a fake splunkd.
 
-What is real: the app as it would be installed, its processes, the chunked protocol, splunkd's REST
-calls over HTTPS, the outbox, the upload. What stands in: splunkd, and the Purview connector.
+Real are the app as it is installed, its processes, the chunked protocol, the REST calls over HTTPS, the
+outbox and the upload. splunkd is a fake and the Purview connector an emulator.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SPL = (
     "| inputlookup leavers"
     ' | irmexport profile=leavers fields="UserPrincipalName=user, PredictionTime=_time" output=summary'
 )
-#: What the alert finds later: two of the rows that were sent, and a new one.
+#: The later results of the alert: two rows that were already sent, and a new one.
 _ALERT = (
     b"user,_time,PredictionScore,ModelInfo,__mv_user\n"
     b'sarad@contoso.com,1682315576.962,9,"Predicted resignation, model 2",\n'
@@ -54,9 +54,9 @@ _RESULTS = (
 
 
 def play(output: Output, place: Path) -> list[tuple[str, bool]]:
-    """The act, in a new Splunk under ``place``, and what it came to."""
+    """Run the demo in a new Splunk home under ``place``; returns each check with whether it passed."""
     output.line()
-    output.line("Splunk: the built app, from a search to the receipt (a stand-in drives it)", "bold")
+    output.line("Splunk: the built app, from a search to the receipt (run by a fake splunkd)", "bold")
     home = SplunkHome.install(_built(place), place / "splunk")
     job = Job(_IDS["job_id"], _IDS["app_id"], "leavers", columns=_COLUMNS)
     apps = [App(_IDS["tenant_id"], _IDS["app_id"], _SECRET)]
@@ -73,12 +73,12 @@ def play(output: Output, place: Path) -> list[tuple[str, bool]]:
             fired = _alert(output, home, splunkd)
         kept = [dict(record.fields) for record in running.records(_IDS["job_id"])]
     output.table(
-        f"What the stand-in kept (RecordsSaved {len(kept)})", list(_COLUMNS), [list(k.values()) for k in kept]
+        f"Rows in the emulator (RecordsSaved {len(kept)})", list(_COLUMNS), [list(k.values()) for k in kept]
     )
     good = (first["sent"], first["rejected"], again["skipped"], fired, len(kept)) == ("2", "1", "2", 0, 3)
     relation = (
-        f"sent {first['sent']}, refused {first['rejected']}, sent again: nothing, the alert's new row: 1 "
-        f"= kept {len(kept)}"
+        f"sent {first['sent']}, refused {first['rejected']}, sent again 0, new row of the alert 1; "
+        f"the emulator saved {len(kept)}"
     )
     return [(f"Splunk: {relation}", good)]
 
@@ -90,10 +90,10 @@ def _built(place: Path) -> Path:
 
 
 def _configure(output: Output, home: SplunkHome, splunkd: SplunkdRest, running: PurviewEmulator) -> None:
-    """What an administrator does once."""
+    """What an administrator does once: save a connector."""
     rest = RestHandler(sys.executable, home, splunkd)
     output.line("POST irmexport/connectors name=leavers profile=leaver-prediction job_id=… secret=…", "dim")
-    answer = rest.ask(
+    reply = rest.request(
         *("POST", "connectors"),
         name="leavers",
         profile="leaver-prediction",
@@ -104,11 +104,11 @@ def _configure(output: Output, home: SplunkHome, splunkd: SplunkdRest, running: 
     )
     rest.end()
     inputs = ", ".join(sorted(splunkd.state.enabled_inputs))
-    output.line(f"HTTP {answer.status}: saved; the secret is in storage/passwords alone; enabled: {inputs}")
+    output.line(f"HTTP {reply.status}: saved. The secret is only in storage/passwords. Enabled: {inputs}")
 
 
 def _search(output: Output, home: SplunkHome, splunkd: SplunkdRest, place: Path) -> dict[str, str]:
-    """One search by an analyst who may not read secrets."""
+    """A search by an analyst, who may not read secrets."""
     output.line(_SPL, "dim")
     dispatch = place / "dispatch"
     dispatch.mkdir(exist_ok=True)
@@ -120,22 +120,22 @@ def _search(output: Output, home: SplunkHome, splunkd: SplunkdRest, place: Path)
     command = [sys.executable, str(home.bin / "irmexport_command.py")]
     process = SearchProcess(command, settings, home.environment())
     _, replies, _ = run(process, [], last=_RESULTS)
-    return _told(output, replies[-1])
+    return _print_reply(output, replies[-1])
 
 
 def _alert(output: Output, home: SplunkHome, splunkd: SplunkdRest) -> int:
-    """A scheduled search of the same analyst fires the alert action; gives its exit code."""
+    """A scheduled search of the same analyst runs the alert action; returns its exit code."""
     output.line(
         f'alert "Leavers of the week": action.irmexport.param.profile=leavers fields="{_FIELDS}"', "dim"
     )
     params = {"profile": "leavers", "fields": _FIELDS, "wait": "60"}
     ended = Alert(sys.executable, home, splunkd).fire(_ALERT, params=params)
-    for level, text in ended.said:
+    for level, text in ended.messages:
         output.line(f"  {level}: {text}", "" if level == "INFO" else "yellow")
     return ended.code
 
 
-def _told(output: Output, reply: Reply) -> dict[str, str]:
+def _print_reply(output: Output, reply: Reply) -> dict[str, str]:
     for level, text in reply.messages:
         output.line(f"  {level}: {text}", "" if level == "INFO" else "yellow")
     (row,) = csv.DictReader(io.StringIO(reply.body.decode()))
@@ -143,14 +143,14 @@ def _told(output: Output, reply: Reply) -> dict[str, str]:
 
 
 def main() -> int:
-    """The act alone: `python -m tests.fakes.splunk_demo`."""
+    """Run only this part: `python -m tests.fakes.splunk_demo`."""
     output = Output(as_json=False)
     with tempfile.TemporaryDirectory(prefix="irmexport-demo-") as temporary:
-        verdicts = play(output, Path(temporary))
+        checks = play(output, Path(temporary))
     output.line()
-    for text, good in verdicts:
+    for text, good in checks:
         output.line(text, "green" if good else "red")
-    return 0 if all(good for _, good in verdicts) else 1
+    return 0 if all(good for _, good in checks) else 1
 
 
 if __name__ == "__main__":

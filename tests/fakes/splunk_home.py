@@ -1,4 +1,4 @@
-"""A Splunk installation with the built app in it, as far as the app's processes see one."""
+"""A fake Splunk installation with the built app, as far as the app's processes see one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class SplunkHome:
-    """A folder with etc/apps/irmexport, var/log/splunk and a place for data."""
+    """A folder with etc/apps/irmexport, var/log/splunk and a data directory."""
 
     path: Path
 
     @staticmethod
     def install(archive: Path, path: Path) -> SplunkHome:
-        """Unpack the app, as Splunk does."""
+        """Unpack the app as Splunk does."""
         home = SplunkHome(path)
         (path / "etc" / "apps").mkdir(parents=True)
         home.log.parent.mkdir(parents=True)
@@ -38,7 +38,7 @@ class SplunkHome:
         return self.path / "var" / "lib" / "splunk" / "modinputs" / "irmexport"
 
     def environment(self) -> Mapping[str, str]:
-        """What splunkd gives the processes it starts, and nothing of the machine's own."""
+        """The environment that splunkd gives its processes, and nothing of this machine's environment."""
         return {
             "PATH": os.defpath,
             "LANG": "C",
@@ -49,6 +49,6 @@ class SplunkHome:
         }
 
     def everything_written(self) -> bytes:
-        """All that the app's processes have left outside of the app itself, to be searched."""
+        """Everything that the app's processes wrote outside the app, for searching."""
         files = [file for file in (self.path / "var").rglob("*") if file.is_file()]
         return b"\0".join(file.read_bytes() for file in files)

@@ -1,11 +1,11 @@
-"""A stand-in of Splunk Web: an app's views and static files, and the way through to splunkd.
+"""A fake Splunk Web: serves an app's views and static files, and forwards requests to splunkd.
 
-What it holds its pages to: the session's cookie for anything of splunkd's; for what changes something,
-the form key that Splunk Web gives (a cookie, to be sent back as a header); of an app's own endpoints
-only those that its web.conf exposes, with those methods. Made after @splunk/splunk-utils and
-@splunk/react-page, which speak to the real one, and public add-ons; the page for apps of 10.4
-(pages/splunk_ui_app.html) after what is written of it: it loads Splunk's configuration and the script
-of the view's name. Its header is not Splunk's.
+It requires the session's cookie for requests to splunkd, and for requests that change something the form key,
+which Splunk Web sets as a cookie and expects back in a header. It forwards only the app's endpoints and
+methods that its web.conf exposes. It is modelled on @splunk/splunk-utils and @splunk/react-page, which talk
+to the real one, and on public add-ons. The page for apps of Splunk 10.4 (pages/splunk_ui_app.html) follows
+its documentation: it loads Splunk's configuration and the script with the view's name. The page header is
+not Splunk's.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class SplunkWeb:
         self.app = home.bin.parent
         self.splunkd, self.handler = splunkd, handler
         self.theme = "light"
-        self.one_at_a_time = threading.Lock()  # the handler's process answers a line with a line
+        self.one_at_a_time = threading.Lock()  # the handler's process takes one request at a time
         self._form_keys: dict[str, str] = {}
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -77,20 +77,20 @@ class SplunkWeb:
         return f"http://127.0.0.1:{self.port}"
 
     def view(self, name: str) -> str:
-        """The address of a view of the app."""
+        """The URL of a view of the app."""
         return f"{self.url}/en-US/app/{APP}/{name}"
 
     def sign_in(self, key: str) -> list[Any]:
-        """The cookies of a session that splunkd knows, as Playwright takes them."""
+        """The cookies of a session that splunkd knows, in Playwright's form."""
         form_key = self._form_keys.setdefault(key, secrets.token_hex(8))
         both = {f"splunkd_{self.port}": key, f"splunkweb_csrf_token_{self.port}": form_key}
         return [{"name": name, "value": value, "url": self.url} for name, value in both.items()]
 
-    def is_form_key(self, key: str, said: str) -> bool:
-        return bool(said) and self._form_keys.get(key) == said
+    def is_form_key(self, key: str, given: str) -> bool:
+        return bool(given) and self._form_keys.get(key) == given
 
     def exposes(self, path: str, method: str) -> bool:
-        """Whether web.conf lets an endpoint of the app through."""
+        """Whether web.conf exposes an endpoint of the app."""
         conf = configparser.ConfigParser(interpolation=None)
         conf.read(self.app / "default" / "web.conf")
         stanzas = (conf[name] for name in conf.sections() if name.startswith("expose:"))
@@ -136,15 +136,15 @@ def _handler(web: SplunkWeb) -> type[http.server.BaseHTTPRequestHandler]:
             path = re.sub(r"^/[a-z]{2}-[A-Z]{2}/", "/", parts.path)
             if path.startswith("/splunkd/__raw/"):
                 target = f"{path[len('/splunkd/__raw') :]}?{parts.query}"
-                status, kind, said = _raw(web, method, target, self.headers, body)
+                status, kind, content = _raw(web, method, target, self.headers, body)
             else:
-                status, kind, said = _page(web, path) if method == "GET" else (405, "text/plain", b"")
+                status, kind, content = _page(web, path) if method == "GET" else (405, "text/plain", b"")
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("X-Content-Type-Options", "nosniff")
-            self.send_header("Content-Length", str(len(said)))
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(content)
 
         def do_GET(self) -> None:
             self._answer("GET")
@@ -173,29 +173,29 @@ def _raw(web: SplunkWeb, method: str, target: str, headers: Message, body: bytes
         return _refusal(404, "Not Found")
     form = dict(parse_qsl(body.decode(), keep_blank_values=True))
     with web.one_at_a_time:
-        answer = web.handler.ask(method, endpoint[len(APP) + 1 :], key, **form)
-    return answer.status, "application/json", json.dumps(answer.document).encode()
+        reply = web.handler.request(method, endpoint[len(APP) + 1 :], key, **form)
+    return reply.status, "application/json", json.dumps(reply.document).encode()
 
 
 def _refusal(status: int, text: str) -> tuple[int, str, bytes]:
-    said = {"messages": [{"type": "ERROR", "text": text}]}
-    return status, "application/json", json.dumps(said).encode()
+    document = {"messages": [{"type": "ERROR", "text": text}]}
+    return status, "application/json", json.dumps(document).encode()
 
 
 def _forward(web: SplunkWeb, method: str, target: str, key: str, body: bytes) -> tuple[int, str, bytes]:
     parts = urlsplit(web.splunkd.uri)
     context = ssl._create_unverified_context()  # noqa: S323, SLF001 - splunkd's own certificate, on loopback
-    line = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=30, context=context)
+    connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=30, context=context)
     try:
-        line.request(method, target, body=body, headers={"Authorization": f"Splunk {key}"})
-        reply = line.getresponse()
+        connection.request(method, target, body=body, headers={"Authorization": f"Splunk {key}"})
+        reply = connection.getresponse()
         return reply.status, "application/json", reply.read()
     finally:
-        line.close()
+        connection.close()
 
 
 def _page(web: SplunkWeb, path: str) -> tuple[int, str, bytes]:
-    """What is no request to splunkd."""
+    """Serve a request that is not for splunkd."""
     path = re.sub(r"^/static/@[^/]+/", "/static/", path)
     layout = _LAYOUT % json.dumps(web.navigation())
     scripts = {

@@ -1,7 +1,7 @@
-"""splunkd for an alert action: the results file, the JSON on standard input, `--execute`, and what it hears.
+"""A fake splunkd that runs an alert action: results file, JSON on standard input, `--execute`.
 
-What it holds the action to: nothing on standard output, and on standard error only lines that begin with a
-level, which is what splunkd.log makes of them.
+It fails an action that writes to standard output, or a line without a level to standard error, from which
+splunkd makes the lines of splunkd.log.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ SID = "scheduler__ana__search__RMD5910195c23186c103_at_1700000000_42"
 
 
 @dataclass(frozen=True)
-class Ended:
-    """What an action came to: its exit code, and the lines it said, each with its level."""
+class ActionResult:
+    """An action's exit code, and the lines of its standard error, each as level and text."""
 
     code: int
-    said: list[tuple[str, str]]
+    messages: list[tuple[str, str]]
 
     @property
     def text(self) -> str:
-        return "\n".join(text for _, text in self.said)
+        return "\n".join(text for _, text in self.messages)
 
 
 class Alert:
-    """Fires the action, in this Splunk, on the results of a search."""
+    """Runs the action in a Splunk home on the results of a search."""
 
     def __init__(self, python: str, home: SplunkHome, splunkd: SplunkdRest) -> None:
         self._command = [python, str(home.bin / "irmexport.py"), "--execute"]
@@ -44,14 +44,14 @@ class Alert:
         self.arguments = b""
 
     def results(self, content: bytes, *, packed: bool = True, name: str = "results.csv.gz") -> Path:
-        """Write a results file as splunkd does."""
+        """Write a results file as splunkd does, and return its path."""
         path = self.dispatch / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(gzip.compress(content) if packed else content)
         return path
 
     def payload(self, results: Path, params: Mapping[str, str], **more: Any) -> dict[str, Any]:
-        """What splunkd says at the start."""
+        """The JSON document that splunkd writes to standard input."""
         return {
             "app": "search",
             "owner": "ana",
@@ -69,11 +69,11 @@ class Alert:
         }
 
     def start(self, payload: Mapping[str, Any]) -> subprocess.Popen[bytes]:
-        """The process, with its payload written."""
+        """Start the process and write its payload."""
         return self.start_raw(json.dumps(payload).encode())
 
     def start_raw(self, text: bytes) -> subprocess.Popen[bytes]:
-        """The process, with that text in place of a payload."""
+        """Start the process and write this text in place of a payload."""
         process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
@@ -88,8 +88,10 @@ class Alert:
         self.arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
         return process
 
-    def fire(self, content: bytes | None, *, params: Mapping[str, str] | None = None, **more: Any) -> Ended:
-        """The whole of it; ``content`` is the results' CSV, None for a file that is not there."""
+    def fire(
+        self, content: bytes | None, *, params: Mapping[str, str] | None = None, **more: Any
+    ) -> ActionResult:
+        """Run the action to its end. ``content`` is the results' CSV, None for a missing file."""
         results = self.dispatch / "results.csv.gz" if content is None else self.results(content)
         return self.ended(
             self.start(
@@ -99,10 +101,10 @@ class Alert:
             )
         )
 
-    def ended(self, process: subprocess.Popen[bytes]) -> Ended:
-        """Until the process ends by itself."""
+    def ended(self, process: subprocess.Popen[bytes]) -> ActionResult:
+        """Wait for the process to end."""
         out, errors = process.communicate(timeout=90)
         assert out == b"", out
         lines = [line.partition(" ") for line in errors.decode().splitlines()]
         assert all(level in LEVELS for level, _, _ in lines), errors.decode()
-        return Ended(process.returncode, [(level, text) for level, _, text in lines])
+        return ActionResult(process.returncode, [(level, text) for level, _, text in lines])

@@ -1,4 +1,4 @@
-"""splunkd for the persistent REST handler: a process that hosts it, and requests as splunkd hands them on."""
+"""A fake splunkd for the persistent REST handler: hosts it in a process and passes requests to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HERE = Path(__file__).parent / "splunk_python"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """A reply's status and document."""
 
     status: int
@@ -25,7 +25,7 @@ class Answer:
 
 
 class RestHandler:
-    """The handler in a process of its own."""
+    """The handler in its own process."""
 
     def __init__(self, python: str, home: SplunkHome, splunkd: SplunkdRest) -> None:
         self._splunkd = splunkd
@@ -39,14 +39,16 @@ class RestHandler:
             text=True,
         )
 
-    def ask(self, method: str, path: str, key: str = "admin-session", query: str = "", **form: str) -> Answer:
-        """One request by the user of that session key."""
-        return self.ask_raw(method, path, [[name, value] for name, value in form.items()], key, query)
+    def request(
+        self, method: str, path: str, key: str = "admin-session", query: str = "", **form: str
+    ) -> Reply:
+        """Send a request of the session's user."""
+        return self.request_raw(method, path, [[name, value] for name, value in form.items()], key, query)
 
-    def ask_raw(
+    def request_raw(
         self, method: str, path: str, form: object, key: str = "admin-session", query: str = ""
-    ) -> Answer:
-        """One request whose form is handed over as it is; without one, for None."""
+    ) -> Reply:
+        """Send a request with ``form`` as it is; None leaves the form out."""
         user = self._splunkd.state.sessions.get(key)
         request = {
             "output_mode": "json",
@@ -68,9 +70,9 @@ class RestHandler:
         line = self._process.stdout.readline()
         assert line, self._process.stderr.read() if self._process.stderr else ""
         reply = json.loads(line)
-        return Answer(reply["status"], json.loads(reply["payload"]), line)
+        return Reply(reply["status"], json.loads(reply["payload"]), line)
 
     def end(self) -> str:
-        """End the process; gives what it printed to standard error."""
+        """End the process and return its standard error."""
         _, errors = self._process.communicate(timeout=60)
         return errors

@@ -1,4 +1,4 @@
-"""splunkd for one modular input: starts it as splunkd does, with its settings as XML on standard input."""
+"""A fake splunkd that runs the modular input, with its settings as XML on standard input."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.fakes.splunkd_rest import SplunkdRest
 
 
 class Input:
-    """The sender; entered, it runs, and it is ended when left."""
+    """The sender. As a context manager it runs until the block ends."""
 
     def __init__(self, python: str, home: SplunkHome, splunkd: SplunkdRest, *, life: str = "60") -> None:
         self._command = [python, str(home.bin / "irmexport.py")]
         self._environment = dict(home.environment())
-        self._sign_of_life = home.outbox / "heartbeat.json"
+        self._heartbeat = home.outbox / "heartbeat.json"
         self._xml = (
             "<input><server_host>search-head</server_host>"
             f"<server_uri>{escape(splunkd.uri)}</server_uri><session_key>system-session</session_key>"
@@ -30,7 +30,7 @@ class Input:
 
     def scheme(self) -> str:
         """What `--scheme` prints."""
-        asked = subprocess.run(
+        ran = subprocess.run(
             [*self._command, "--scheme"],
             capture_output=True,
             text=True,
@@ -38,11 +38,11 @@ class Input:
             env=self._environment,
             timeout=60,
         )
-        return asked.stdout
+        return ran.stdout
 
     @property
     def arguments(self) -> bytes:
-        """The process's command line, as any user of the machine sees it."""
+        """The process's command line, which every user of the machine can see."""
         assert self._process is not None
         return Path(f"/proc/{self._process.pid}/cmdline").read_bytes()
 
@@ -61,13 +61,13 @@ class Input:
         return self
 
     def wait(self) -> tuple[int, str]:
-        """Until it ends by itself: the exit code, and all that it printed."""
+        """Wait for the process to end; returns the exit code and everything it printed."""
         assert self._process is not None
         out, errors = self._process.communicate(timeout=90)
         return self._process.returncode, (out + errors).decode()
 
     def end(self) -> str:
-        """As splunkd does when it stops; gives all that was printed."""
+        """Terminate it, as splunkd does when it stops; returns everything it printed."""
         assert self._process is not None
         if self._process.poll() is None:
             self._process.terminate()
@@ -77,7 +77,7 @@ class Input:
     def __enter__(self) -> Input:  # noqa: PYI034 - typing.Self is not in 3.9
         self.start()
         end = time.monotonic() + 60
-        while not self._sign_of_life.exists() and time.monotonic() < end:
+        while not self._heartbeat.exists() and time.monotonic() < end:
             time.sleep(0.05)
         return self
 

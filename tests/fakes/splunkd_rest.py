@@ -1,9 +1,9 @@
-"""A stand-in of splunkd's REST interface, over HTTPS: sessions, confs, secrets, inputs, messages.
+"""A fake of splunkd's REST API over HTTPS: sessions, conf files, secrets, inputs, messages.
 
-What it holds its clients to: a session key of a signed-in user, and the capability that splunkd
-wants for each thing: `list_storage_passwords` to read a secret, `edit_storage_passwords` to write
-one, `admin_all_objects` to write a conf or enable an input; a search is its owner's alone. It notes
-every request but no secret.
+It requires a session key of a signed-in user and the capabilities that splunkd requires:
+`list_storage_passwords` to read a secret, `edit_storage_passwords` to write one, `admin_all_objects` to
+write a conf file or enable an input. Only its owner can see a search. It records every request, but no
+secret.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SYSTEM_MAY = ("admin_all_objects", "edit_storage_passwords", "list_storage_pass
 
 @dataclass(frozen=True)
 class User:
-    """Who a session key is of."""
+    """The user of a session."""
 
     name: str
     capabilities: frozenset[str] = frozenset()
@@ -35,7 +35,7 @@ class User:
 
 @dataclass
 class State:
-    """What this splunkd knows."""
+    """The contents of this splunkd."""
 
     sessions: dict[str, User] = field(default_factory=dict)
     confs: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
@@ -61,7 +61,9 @@ class SplunkdRest:
     def __init__(self, directory: Path) -> None:
         self.state = State()
         self.state.sessions["system-session"] = User(SYSTEM, frozenset(_SYSTEM_MAY))
-        leaf = trustme.CA().issue_cert("SplunkServerDefaultCert")  # as splunkd's own: no name of the host
+        leaf = trustme.CA().issue_cert(
+            "SplunkServerDefaultCert"
+        )  # like splunkd's own, it does not name the host
         pem = directory / "splunkd.pem"
         leaf.private_key_and_cert_chain_pem.write_to_path(str(pem))
         pem.chmod(0o600)
@@ -77,7 +79,7 @@ class SplunkdRest:
         return f"https://127.0.0.1:{self._server.server_address[1]}"
 
     def sign_in(self, key: str, name: str, *capabilities: str) -> None:
-        """A user's session."""
+        """Add a session of a user."""
         self.state.sessions[key] = User(name, frozenset(capabilities))
 
     def __enter__(self) -> SplunkdRest:  # noqa: PYI034 - typing.Self is not in 3.9
@@ -137,7 +139,7 @@ def _handler(state: State) -> type[http.server.BaseHTTPRequestHandler]:
 def route(
     state: State, user: User | None, method: str, path: list[str], form: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """The entries of an answer. Raises Refusal."""
+    """The entries of a reply. Raises Refusal."""
     if user is None:
         raise Refusal(401)
     if path == ["services", "authentication", "current-context"]:
@@ -148,7 +150,7 @@ def route(
     if path[:2] == ["servicesNS", "nobody"] and path[3:5] == ["storage", "passwords"]:
         return _passwords(state, user, method, path[5:], form)
     if path[:2] == ["servicesNS", "nobody"] and path[3:5] == ["data", "inputs"] and path[-1:] == ["enable"]:
-        _want(user, "admin_all_objects")
+        _require(user, "admin_all_objects")
         state.enabled_inputs.add("://".join(path[5:7]))
         return []
     if path[:3] == ["services", "search", "jobs"] or path[3:5] == ["saved", "searches"]:
@@ -159,7 +161,7 @@ def route(
 
 
 def _of_owner(things: Mapping[str, dict[str, Any]], user: User, name: str) -> list[dict[str, Any]]:
-    """A search's job, or a saved search: others than its owner learn nothing of it."""
+    """A search job or saved search, which only its owner can see."""
     if things.get(name, {}).get("owner") != user.name:
         raise Refusal(404)
     return [{"name": name, "content": {k: v for k, v in things[name].items() if k != "owner"}}]
@@ -169,7 +171,7 @@ def _messages(
     messages: dict[str, str], user: User, method: str, name: list[str], form: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     if method != "GET":
-        _want(user, "admin_all_objects")
+        _require(user, "admin_all_objects")
     if method == "POST":
         messages[form["name"]] = form["value"]
     elif method == "DELETE" and messages.pop(name[0], None) is None:
@@ -177,7 +179,7 @@ def _messages(
     return [{"name": key, "content": {"message": value}} for key, value in messages.items()]
 
 
-def _want(user: User, capability: str) -> None:
+def _require(user: User, capability: str) -> None:
     if capability not in user.capabilities:
         raise Refusal(403)
 
@@ -186,7 +188,7 @@ def _confs(
     stanzas: dict[str, dict[str, str]], user: User, method: str, name: list[str], form: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     if method != "GET":
-        _want(user, "admin_all_objects")
+        _require(user, "admin_all_objects")
     if not name:
         if method == "POST":
             if form["name"] in stanzas:
@@ -206,7 +208,7 @@ def _confs(
 def _passwords(
     state: State, user: User, method: str, name: list[str], form: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    _want(user, "list_storage_passwords" if method == "GET" else "edit_storage_passwords")
+    _require(user, "list_storage_passwords" if method == "GET" else "edit_storage_passwords")
     if not name:
         if method == "POST":
             key = f"{form.get('realm', '')}:{form['name']}:"

@@ -1,8 +1,8 @@
-"""splunkd for one search command: starts it and speaks the chunked protocol with it, strictly.
+"""A fake splunkd that runs a search command over the chunked protocol, strictly.
 
-What it holds the command to: one reply to a request, written only after the whole request was read,
-its lengths right to the byte, nothing after the last. What it sends is as splunkd sends it: columns
-``__mv_…`` at the end, ``preview`` in getinfo alone.
+It fails a command that does not write exactly one reply to each request, after reading the whole request,
+with exact lengths and nothing after the last reply. It sends what splunkd sends: ``__mv_…`` columns last,
+``preview`` only in getinfo.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _SECONDS = 60.0
 
 
 class ProtocolBroken(AssertionError):
-    """The command did what splunkd would not understand."""
+    """The command violated the protocol."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the command answered to one request."""
+    """The reply to one request."""
 
     metadata: Mapping[str, Any]
     body: bytes
@@ -39,13 +39,13 @@ class Reply:
 
     @property
     def messages(self) -> list[tuple[str, str]]:
-        said = self.metadata.get("inspector", {}).get("messages", [])
-        return [(str(level), str(text)) for level, text in said]
+        messages = self.metadata.get("inspector", {}).get("messages", [])
+        return [(str(level), str(text)) for level, text in messages]
 
 
 @dataclass
 class SearchSettings:
-    """What splunkd tells a command of its search."""
+    """The search, as splunkd describes it to a command."""
 
     args: Sequence[str]
     dispatch_dir: Path
@@ -111,12 +111,12 @@ class SearchProcess:
         return self.reply()
 
     def execute(self, body: bytes, *, finished: bool) -> Reply:
-        """A request, sent in two parts, between which the command must not answer."""
+        """Send a request in two parts, between which the command must not reply."""
         packed = frame({"action": "execute", "finished": finished}, body)
         half = len(packed) // 2
         self._write(packed[:half])
         if self._ready(0.0) or self._buffer:
-            raise ProtocolBroken("the command answered before it had read the request")
+            raise ProtocolBroken("the command replied before it had read the request")
         self._write(packed[half:])
         return self.reply()
 
@@ -124,7 +124,7 @@ class SearchProcess:
         self._write(frame(metadata, body))
 
     def raw(self, data: bytes) -> None:
-        """Bytes as they are: a request that breaks off."""
+        """Write bytes as they are, for a truncated request."""
         self._write(data)
 
     def _write(self, data: bytes) -> None:
@@ -133,13 +133,13 @@ class SearchProcess:
         self._process.stdin.flush()
 
     def reply(self) -> Reply:
-        """Exactly one reply."""
+        """Read exactly one reply."""
         while b"\n" not in self._buffer:
             self._more()
         line, _, self._buffer = self._buffer.partition(b"\n")
         match = _HEAD.fullmatch(line + b"\n")
         if match is None:
-            raise ProtocolBroken(f"not a reply's head: {line[:80]!r}")
+            raise ProtocolBroken(f"not the head of a reply: {line[:80]!r}")
         lengths = int(match.group(1)), int(match.group(2))
         while len(self._buffer) < sum(lengths):
             self._more()
@@ -159,31 +159,31 @@ class SearchProcess:
     def _more(self) -> None:
         end = time.monotonic() + _SECONDS
         while not self._ready(max(0.0, end - time.monotonic())):
-            raise ProtocolBroken("no answer")
+            raise ProtocolBroken("no reply")
         assert self._process.stdout is not None
         piece = os.read(self._process.stdout.fileno(), 1 << 20)
         if not piece:
             self.close()
-            raise ProtocolBroken(f"the command ended without an answer: {self.stderr[-2000:]}")
+            raise ProtocolBroken(f"the command ended without a reply: {self.stderr[-2000:]}")
         self._buffer += piece
 
     def close(self) -> int:
-        """End the stream, as splunkd does after the last reply and when a search is cancelled."""
+        """Close the stream, as splunkd does after the last reply and when a search is cancelled."""
         out, errors = self._process.communicate(timeout=_SECONDS)
         self.stderr += errors.decode("utf-8", "replace")
         if out or self._buffer:
-            raise ProtocolBroken("the command wrote something that nobody asked for")
+            raise ProtocolBroken("the command wrote something after its last reply")
         return self._process.returncode
 
     def kill(self) -> None:
-        """For a test that failed midway."""
+        """Kill the process if a failed test left it running."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.communicate()
 
 
 def frame(metadata: Mapping[str, Any], body: bytes) -> bytes:
-    """A request's bytes."""
+    """The bytes of a request."""
     text = json.dumps(metadata).encode()
     return b"chunked 1.0,%d,%d\n" % (len(text), len(body)) + text + body
 
@@ -191,7 +191,7 @@ def frame(metadata: Mapping[str, Any], body: bytes) -> bytes:
 def run(
     process: SearchProcess, bodies: Sequence[bytes], *, last: bytes | None = None
 ) -> tuple[Reply, list[Reply], int]:
-    """A whole search: getinfo, each body, then finished with the last one. Gives the exit code too."""
+    """Run a whole search: getinfo, each body, then the last one with finished. Returns the exit code too."""
     info = process.getinfo()
     replies = [process.execute(body, finished=False) for body in bodies]
     replies.append(process.execute(last if last is not None else b"", finished=True))

@@ -57,7 +57,7 @@ def test_an_alert_ends_with_the_receipt_and_sends_once(
         again = alert.fire(HEADER + OTHER + ROW, params=params)
         printed = sender.end()
     assert (first.code, again.code) == (0, 0)
-    assert first.said == [
+    assert first.messages == [
         ("INFO", "irmexport: 2 rows read: 2 queued in 1 batch."),
         ("INFO", "irmexport: sent: the connector accepted 2 rows."),
     ]
@@ -119,7 +119,7 @@ def test_a_failure_is_told_everywhere(alert: Alert, home: SplunkHome) -> None:
     """An unknown connector: exit code, splunkd.log, the app's log, Enterprise Security's."""
     ended = alert.fire(HEADER + ROW, params={"profile": "nothing"})
     assert ended.code == 2
-    assert ended.said[0][0] == "ERROR"
+    assert ended.messages[0][0] == "ERROR"
     assert "no connector of this name" in ended.text
     (failed,) = events(home, "failed")
     assert failed["level"] == "ERROR"
@@ -150,7 +150,7 @@ def test_bad_rows_are_refused_as_the_command_refuses_them(alert: Alert, home: Sp
 def test_no_result_is_no_failure(alert: Alert, home: SplunkHome, content: bytes) -> None:
     """Splunk writes no header, or the header alone."""
     ended = alert.fire(content)
-    assert (ended.code, ended.said) == (0, [("INFO", "irmexport: 0 rows read: 0 queued in 0 batches.")])
+    assert (ended.code, ended.messages) == (0, [("INFO", "irmexport: 0 rows read: 0 queued in 0 batches.")])
     assert [r["state"] for r in events(home, "receipt")] == ["nothing to send"]
 
 
@@ -167,7 +167,7 @@ def test_a_results_file_that_cannot_be_read_whole_sends_nothing(alert: Alert, ho
     ):
         path = alert.results(content, packed=False)
         ended = alert.ended(alert.start(alert.payload(path, params)))
-        assert (ended.code, ended.said[0][0]) == (3, "ERROR")
+        assert (ended.code, ended.messages[0][0]) == (3, "ERROR")
         assert said in ended.text
         assert "bug in irmexport" not in ended.text
     plain = alert.results(HEADER + ROW, packed=False, name="results.csv")
@@ -196,7 +196,7 @@ def test_results_that_were_cut_are_told(
     content = b"".join(b"u%d@contoso.com,2023-04-24T05:52:56Z,%d,M,\n" % (n, n) for n in range(rows))
     ended = alert.fire(HEADER + content, params={"profile": "leavers", "dryrun": "1"})
     assert ended.code == 0
-    level, text = ended.said[0]
+    level, text = ended.messages[0]
     assert level == "WARN"
     assert said in text
     assert "max_action_results" in text
@@ -263,7 +263,7 @@ def test_a_wrong_parameter_queues_nothing(alert: Alert, home: SplunkHome) -> Non
     """Whether the action finds it or the profile does."""
     for params in ({"profile": "leavers", "wait": "x"}, {"profile": "leavers", "fields": "None=a"}):
         ended = alert.fire(HEADER + ROW, params=params)
-        assert (ended.code, ended.said[0][0]) == (2, "ERROR")
+        assert (ended.code, ended.messages[0][0]) == (2, "ERROR")
     assert not home.outbox.exists()
 
 

@@ -118,7 +118,7 @@ def test_an_alert_action_that_says_what_splunkd_would_not_take_is_found_out(
         Alert(sys.executable, home, splunkd).fire(b"a\n1\n")
     (home.bin / "irmexport.py").write_text("import sys\nsys.stderr.write('WARN it is so\\n')\nsys.exit(3)\n")
     ended = Alert(sys.executable, home, splunkd).fire(b"a\n1\n")
-    assert (ended.code, ended.said) == (3, [("WARN", "it is so")])
+    assert (ended.code, ended.messages) == (3, [("WARN", "it is so")])
 
 
 def test_splunkd_says_who_a_session_is_of(splunkd: SplunkdRest) -> None:

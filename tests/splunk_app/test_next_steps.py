@@ -46,7 +46,7 @@ def test_no_sentence_of_the_core_names_a_command_in_splunk(text: str) -> None:
 def test_a_translated_sentence_still_says_what_to_do() -> None:
     """The request takes the place of the command."""
     assert in_splunk(ADVICE["http-400"]).endswith(
-        "Then `POST irmexport/batches/BATCH/resolve` with outcome=withdraw and send the rows again."
+        "Then send `POST irmexport/batches/BATCH/resolve` with outcome=withdraw and send the rows again."
     )
 
 

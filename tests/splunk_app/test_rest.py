@@ -39,25 +39,25 @@ def rest(python: str, home: SplunkHome, splunkd: SplunkdRest) -> Iterator[RestHa
 
 def test_a_connector_from_first_to_last(rest: RestHandler, splunkd: SplunkdRest, home: SplunkHome) -> None:
     """Made, listed, changed, removed; saving it enables the sender; its secret is in the vault alone."""
-    made = rest.ask("POST", "connectors", secret="first-secret", **NEW)
+    made = rest.request("POST", "connectors", secret="first-secret", **NEW)
     assert made.status == 200
     assert (made.document["secret_saved"], made.document["trouble"]) == (True, "")
     assert splunkd.state.passwords["irmexport:second:"] == "first-secret"
     assert splunkd.state.enabled_inputs == {"irmexport://main"}
-    listed = rest.ask("GET", "connectors")
+    listed = rest.request("GET", "connectors")
     assert [connector["name"] for connector in listed.document["connectors"]] == ["leavers", "second"]
 
-    changed = rest.ask("POST", "connectors/second", secret="second-secret", cloud="gcc")
+    changed = rest.request("POST", "connectors/second", secret="second-secret", cloud="gcc")
     assert changed.document["cloud"] == "gcc"
     assert splunkd.state.passwords["irmexport:second:"] == "second-secret"
-    taken_back = rest.ask("POST", "connectors/second", cloud="")
+    taken_back = rest.request("POST", "connectors/second", cloud="")
     assert "cloud" not in taken_back.document
 
-    removed = rest.ask("DELETE", "connectors/second")
+    removed = rest.request("DELETE", "connectors/second")
     assert removed.status == 200
     assert "second" not in splunkd.state.confs["irmexport_connectors"]
     assert "irmexport:second:" not in splunkd.state.passwords
-    assert rest.ask("GET", "connectors/second").status == 404
+    assert rest.request("GET", "connectors/second").status == 404
 
     said = "".join(answer.text for answer in (made, listed, changed, taken_back, removed))
     written = said.encode() + home.everything_written() + repr(splunkd.state.confs).encode()
@@ -68,7 +68,7 @@ def test_a_connector_from_first_to_last(rest: RestHandler, splunkd: SplunkdRest,
 def test_a_profile_as_text_keeps_its_indentation(rest: RestHandler, splunkd: SplunkdRest) -> None:
     """YAML goes in and comes out as it was, and stands in the conf file as one line."""
     text = shipped_text("salesforce-dropbox")
-    made = rest.ask("POST", "connectors", name="dropbox", profile_yaml=text)
+    made = rest.request("POST", "connectors", name="dropbox", profile_yaml=text)
     assert made.document["profile_yaml"] == text
     stored = splunkd.state.confs["irmexport_connectors"]["dropbox"]["profile_yaml"]
     assert "\n" not in stored
@@ -83,7 +83,7 @@ def test_without_the_capability_nothing_is_said(rest: RestHandler, key: str) -> 
         ("GET", "queue"),
         ("POST", "profiles/check"),
     ):
-        answer = rest.ask(method, path, key=key)
+        answer = rest.request(method, path, key=key)
         assert answer.status in (401, 403)
         assert set(answer.document) == {"error", "where", "next_step"}
 
@@ -109,7 +109,7 @@ def test_a_wrong_connector_is_refused_and_nothing_saved(
     rest: RestHandler, splunkd: SplunkdRest, form: dict[str, str], said: str
 ) -> None:
     """What is wrong is said by key, and neither conf nor vault has anything of it."""
-    answer = rest.ask("POST", "connectors", **{**NEW, **form})
+    answer = rest.request("POST", "connectors", **{**NEW, **form})
     assert answer.status == 400
     assert said in answer.document["error"] + answer.document["next_step"]
     assert set(splunkd.state.confs["irmexport_connectors"]) == {"leavers"}
@@ -118,20 +118,20 @@ def test_a_wrong_connector_is_refused_and_nothing_saved(
 
 def test_two_connectors_of_one_job_are_refused(rest: RestHandler, splunkd: SplunkdRest) -> None:
     """They would share an outbox: not made, changed or enabled; one that is disabled is in nobody's way."""
-    answer = rest.ask("POST", "connectors", **{**NEW, "job_id": JOB, "secret": "x"})
+    answer = rest.request("POST", "connectors", **{**NEW, "job_id": JOB, "secret": "x"})
     assert answer.status == 400
     assert "leavers has the same `job_id`" in answer.document["error"]
     assert set(splunkd.state.passwords) == {"irmexport:leavers:"}
 
-    assert rest.ask("POST", "connectors", **NEW).status == 200
-    assert rest.ask("POST", "connectors/second", job_id=JOB.upper()).status == 400
-    assert rest.ask("POST", "connectors/second", disabled="1", job_id=JOB).status == 200
-    assert rest.ask("POST", "connectors/second", disabled="0").status == 400
-    assert rest.ask("POST", "connectors/leavers", disabled="1").status == 200
-    assert rest.ask("POST", "connectors/second", disabled="0").status == 200
+    assert rest.request("POST", "connectors", **NEW).status == 200
+    assert rest.request("POST", "connectors/second", job_id=JOB.upper()).status == 400
+    assert rest.request("POST", "connectors/second", disabled="1", job_id=JOB).status == 200
+    assert rest.request("POST", "connectors/second", disabled="0").status == 400
+    assert rest.request("POST", "connectors/leavers", disabled="1").status == 200
+    assert rest.request("POST", "connectors/second", disabled="0").status == 200
     # Edited by hand: the test of a connector says it.
     splunkd.state.confs["irmexport_connectors"]["leavers"]["disabled"] = "0"
-    found = rest.ask("POST", "connectors/second/test").document
+    found = rest.request("POST", "connectors/second/test").document
     assert found["good"] is False
     assert "leavers has the same `job_id`" in str(found["findings"])
 
@@ -141,7 +141,7 @@ def test_a_post_without_a_form_is_told_so(rest: RestHandler) -> None:
     forms: tuple[object, ...] = (None, [], "x", [1], {"a": 1})
     for path in ("connectors", "connectors/leavers"):
         for form in forms:
-            answer = rest.ask_raw("POST", path, form)
+            answer = rest.request_raw("POST", path, form)
             assert answer.status == 400
             assert "-d name=value" in answer.document["next_step"]
 
@@ -154,7 +154,7 @@ def test_next_steps_are_requests_not_commands(
     with Input(python, home, searches.splunkd):
         replies, _ = searches.run(HEADER + ROW, args=("profile=leavers", "wait=60"))
         assert _within(10, lambda: bool(searches.splunkd.state.messages))
-    (held,) = rest.ask("GET", "held").document["batches"]
+    (held,) = rest.request("GET", "held").document["batches"]
     said = [replies[-1].messages[-1][1], held["next_step"], *searches.splunkd.state.messages.values()]
     for text in said:
         assert "`POST irmexport/batches/BATCH/resolve`" in text
@@ -164,25 +164,25 @@ def test_next_steps_are_requests_not_commands(
 
 def test_a_secret_in_the_address_is_refused(rest: RestHandler) -> None:
     """Splunkd has logged it by then."""
-    answer = rest.ask("POST", "connectors/leavers", query="secret")
+    answer = rest.request("POST", "connectors/leavers", query="secret")
     assert answer.status == 400
     assert "Replace the secret" in answer.document["next_step"]
 
 
 def test_a_name_that_is_there_is_not_overwritten(rest: RestHandler, splunkd: SplunkdRest) -> None:
     """Creating it again is a 409, and the secret stays."""
-    answer = rest.ask("POST", "connectors", **{**NEW, "name": "leavers", "secret": "other"})
+    answer = rest.request("POST", "connectors", **{**NEW, "name": "leavers", "secret": "other"})
     assert answer.status == 409
     assert splunkd.state.passwords["irmexport:leavers:"] == SECRET
 
 
 def test_the_connection_is_tested_without_an_upload(rest: RestHandler, emulator: PurviewEmulator) -> None:
     """DNS, TLS, token: each with what was found; a wrong secret is told with what to do."""
-    good = rest.ask("POST", "connectors/leavers/test")
+    good = rest.request("POST", "connectors/leavers/test")
     assert good.document["good"] is True
     assert not emulator.uploads
-    rest.ask("POST", "connectors/leavers", secret="wrong")
-    bad = rest.ask("POST", "connectors/leavers/test")
+    rest.request("POST", "connectors/leavers", secret="wrong")
+    bad = rest.request("POST", "connectors/leavers/test")
     assert bad.document["good"] is False
     assert "AADSTS7000215" in bad.text
 
@@ -194,42 +194,42 @@ def test_an_administrator_without_a_shell_runs_the_queue(
     emulator.faults.next(Fault(reset_after_last_byte=True))
     with Input(python, home, searches.splunkd):
         searches.run(HEADER + ROW, args=("profile=leavers", "wait=60", "output=summary"))
-    queue = rest.ask("GET", "queue").document
+    queue = rest.request("GET", "queue").document
     assert queue["sender"]["alive"] is True
     (connector,) = queue["connectors"]
     assert [item["state"] for item in connector["items"]] == ["HELD"]
-    (held,) = rest.ask("GET", "held").document["batches"]
+    (held,) = rest.request("GET", "held").document["batches"]
     batch = held["id"]
     assert held["connector"] == connector["connector"] == "leavers"
     assert "portal" in held["next_step"]
 
-    assert rest.ask("POST", f"batches/{batch}/resolve", outcome="sent").status == 400
-    assert rest.ask("POST", f"batches/{batch}/requeue", why="wrong state").status == 409
-    answer = rest.ask("POST", f"batches/{batch}/resolve", outcome="sent", why="RecordsSaved is 1")
+    assert rest.request("POST", f"batches/{batch}/resolve", outcome="sent").status == 400
+    assert rest.request("POST", f"batches/{batch}/requeue", why="wrong state").status == 409
+    answer = rest.request("POST", f"batches/{batch}/resolve", outcome="sent", why="RecordsSaved is 1")
     assert answer.document["state"] == "SENT"
-    history = rest.ask("GET", f"batches/{batch}").document["history"]
+    history = rest.request("GET", f"batches/{batch}").document["history"]
     assert [(event["by"], event["why"]) for event in history if "by" in event] == [
         ("adm", "RecordsSaved is 1")
     ]
-    assert rest.ask("GET", "held").document["batches"] == []
+    assert rest.request("GET", "held").document["batches"] == []
 
 
 def test_a_new_secret_ends_the_pause(
     rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: PurviewEmulator
 ) -> None:
     """A connector that paused for its secret sends as soon as the right one is saved."""
-    rest.ask("POST", "connectors/leavers", secret="wrong")
+    rest.request("POST", "connectors/leavers", secret="wrong")
     with Input(python, home, searches.splunkd):
         args = ("profile=leavers", "wait=60", "output=summary")
         replies, _ = searches.run(HEADER + ROW, args=args)
         assert summary(replies[-1].body)["state"] == "paused"
-        rest.ask("POST", "connectors/leavers", secret=SECRET)
+        rest.request("POST", "connectors/leavers", secret=SECRET)
         more = ROW.replace(b"sarad", b"bradh")
         replies, _ = searches.run(HEADER + more, args=args)
         assert summary(replies[-1].body)["state"] == "sent"
         assert _within(10, lambda: not searches.splunkd.state.messages)
-    assert rest.ask("POST", "connectors/leavers/resume").document["resumed"] == 0
-    assert rest.ask("POST", "connectors/second/resume").status == 409
+    assert rest.request("POST", "connectors/leavers/resume").document["resumed"] == 0
+    assert rest.request("POST", "connectors/second/resume").status == 409
 
 
 def test_the_bulletin_stays_while_a_batch_is_held(
@@ -245,9 +245,11 @@ def test_the_bulletin_stays_while_a_batch_is_held(
         assert _within(10, lambda: bool(messages))
         replies, _ = searches.run(HEADER + ROW.replace(b"sarad", b"bradh"), args=args)
         assert summary(replies[-1].body)["state"] == "sent"
-        (held,) = rest.ask("GET", "held").document["batches"]
+        (held,) = rest.request("GET", "held").document["batches"]
         assert not _within(2, lambda: not messages)
-        assert rest.ask("POST", f"batches/{held['id']}/resolve", outcome="sent", why="the log").status == 200
+        assert (
+            rest.request("POST", f"batches/{held['id']}/resolve", outcome="sent", why="the log").status == 200
+        )
         assert _within(20, lambda: not messages)
 
 
@@ -263,20 +265,20 @@ def _within(seconds: float, happens: Callable[[], bool]) -> bool:
 
 def test_a_profile_is_checked_as_it_is_typed(rest: RestHandler, home: SplunkHome) -> None:
     """A right one gives its columns; a wrong one says line, key and what to do; neither is logged."""
-    shipped = rest.ask("GET", "profiles").document["shipped"]
+    shipped = rest.request("GET", "profiles").document["shipped"]
     assert {one["name"]: one["text"] for one in shipped} == {n: shipped_text(n) for n in shipped_names()}
     (first,) = (one for one in shipped if one["name"] == "leaver-prediction")
-    good = rest.ask("POST", "profiles/check", profile_yaml=first["text"]).document
+    good = rest.request("POST", "profiles/check", profile_yaml=first["text"]).document
     assert (good["good"], good["trouble"]) == (True, None)
     assert [column["header"] for column in good["columns"]] == list(COLUMNS)
 
-    wrong = rest.ask(
+    wrong = rest.request(
         "POST", "profiles/check", profile_yaml=first["text"].replace("type: number", "typ: number")
     )
     assert (wrong.status, wrong.document["good"]) == (200, False)
     assert re.fullmatch(r"profile:[0-9]+", wrong.document["trouble"]["where"])
     assert "type" in wrong.document["trouble"]["next_step"]
-    assert rest.ask("POST", "profiles/check", profile="leaver-prediction").status == 400
+    assert rest.request("POST", "profiles/check", profile="leaver-prediction").status == 400
     assert not home.log.exists()
 
 
@@ -301,7 +303,7 @@ def test_a_pasted_sample_is_shown_as_it_would_go_out(
 ) -> None:
     """Shaped rows and refused ones with line, column and reason; no row is kept, queued or logged."""
     text = shipped_text("leaver-prediction")
-    shown = rest.ask("POST", "profiles/check", profile_yaml=text, sample=sample).document["preview"]
+    shown = rest.request("POST", "profiles/check", profile_yaml=text, sample=sample).document["preview"]
     assert shown["header"] == list(COLUMNS)
     ((user, time, score, model),) = shown["rows"]
     assert (user, time[:19], score, model) == ("sarad@contoso.com", "2023-04-24T05:52:56", "9", "M1")
@@ -322,7 +324,7 @@ def test_a_pasted_sample_is_shown_as_it_would_go_out(
 def test_a_sample_that_cannot_be_read_says_why(rest: RestHandler, sample: str, said: str) -> None:
     """A missing column, a quote that never closes: the profile is right, and the trouble is the sample's."""
     text = shipped_text("leaver-prediction")
-    answer = rest.ask("POST", "profiles/check", profile_yaml=text, sample=sample).document
+    answer = rest.request("POST", "profiles/check", profile_yaml=text, sample=sample).document
     assert (answer["good"], answer["preview"]) == (True, None)
     assert said in answer["trouble"]["error"] + answer["trouble"]["next_step"]
 
@@ -330,7 +332,7 @@ def test_a_sample_that_cannot_be_read_says_why(rest: RestHandler, sample: str, s
 def test_a_sample_that_is_too_long_is_refused(rest: RestHandler) -> None:
     """As a whole: a preview of its beginning would hide what the rest does."""
     text = shipped_text("leaver-prediction")
-    answer = rest.ask("POST", "profiles/check", profile_yaml=text, sample="x" * (64 * 1024 + 1))
+    answer = rest.request("POST", "profiles/check", profile_yaml=text, sample="x" * (64 * 1024 + 1))
     assert answer.status == 400
     assert "64 KiB" in answer.document["next_step"]
 
@@ -338,4 +340,4 @@ def test_a_sample_that_is_too_long_is_refused(rest: RestHandler) -> None:
 def test_an_unknown_endpoint_is_a_404(rest: RestHandler) -> None:
     """Whatever the method."""
     for method, path in (("GET", "x"), ("DELETE", "connectors"), ("POST", "queue"), ("PUT", "queue")):
-        assert rest.ask(method, path).status == 404
+        assert rest.request(method, path).status == 404

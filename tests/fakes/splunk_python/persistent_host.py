@@ -1,4 +1,4 @@
-"""Hosts a persistent handler as splunkd's own process does: a request a line in, a reply a line out."""
+"""Hosts a persistent handler as splunkd's process does: a request per line in, a reply per line out."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from irmexport_rest import Handler
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Answer requests until the input ends."""
     handler = Handler("", "")
     for line in sys.stdin:
         sys.stdout.write(json.dumps(handler.handle(line)) + "\n")

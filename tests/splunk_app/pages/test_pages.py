@@ -112,7 +112,7 @@ def test_a_held_batch_is_resolved(  # noqa: PLR0917 - fixtures come by name
     table = page.get_by_role("table")
     expect(table).to_contain_text("HELD")
     expect(table).to_contain_text("Look at the connector's log in the portal")
-    expect(table).to_contain_text("then “Resolve”: “The service has it” or “Send it again”.")
+    expect(table).to_contain_text("then use “Resolve”: “The service has it” or “Send it again”.")
     assert axe(page) == []
     picture(page, "queue")
 

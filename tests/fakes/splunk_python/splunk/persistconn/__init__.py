@@ -1,1 +1,1 @@
-"""A stand-in of splunkd's persistent connections."""
+"""A fake of splunkd's persistent connections."""

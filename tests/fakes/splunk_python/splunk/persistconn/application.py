@@ -1,5 +1,5 @@
-"""The base class of persistent handlers, as Splunk's Python has it."""
+"""The base class of persistent handlers in Splunk's Python."""
 
 
 class PersistentServerConnectionApplication:
-    """A handler's methods are called by splunkd's host process."""
+    """splunkd's host process calls the methods of its subclasses."""

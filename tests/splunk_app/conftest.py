@@ -1,4 +1,4 @@
-"""The built app on each of Splunk's Pythons, a splunkd for it, and searches that run in it."""
+"""The built app on each of Splunk's Pythons, a fake splunkd for it, and searches that run in it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=PYTHONS)
 def python(request: pytest.FixtureRequest) -> str:
-    """One of the Pythons that Splunk has."""
+    """One of Splunk's Pythons."""
     found = find_python(request.param)
     assert found is not None
     return found
@@ -58,13 +58,13 @@ def python(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def sdk() -> Path | None:
-    """Another splunklib than the app's own, where a test wants one."""
+    """A splunklib that replaces the app's own; overridden by tests that need one."""
     return None
 
 
 @pytest.fixture
 def home(archive: Path, tmp_path: Path, sdk: Path | None) -> SplunkHome:
-    """A Splunk with the app installed."""
+    """A Splunk home with the app installed."""
     home = SplunkHome.install(archive, tmp_path / "splunk")
     if sdk is not None:
         own = home.bin.parent / "lib" / "splunklib"
@@ -75,7 +75,7 @@ def home(archive: Path, tmp_path: Path, sdk: Path | None) -> SplunkHome:
 
 @pytest.fixture(scope="session")
 def newest_sdk() -> Path:
-    """Splunklib 3.x, kept under .cache/ until its lock changes."""
+    """Splunklib 3.x, cached in .cache/ until its lock changes."""
     lock = ROOT / "requirements" / "splunk-sdk3.txt"
     kept = ROOT / ".cache" / "splunk-sdk3" / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
     if not kept.exists():
@@ -93,7 +93,7 @@ def newest_sdk() -> Path:
 
 @pytest.fixture
 def splunkd(tmp_path: Path) -> Iterator[SplunkdRest]:
-    """A splunkd with one connector, an analyst who may send, and one who may not."""
+    """A splunkd with one connector, an analyst with the capability to send, and one without."""
     with SplunkdRest(tmp_path) as rest:
         rest.sign_in("analyst-session", "ana", "search", "irmexport_run")
         rest.sign_in("guest-session", "gus", "search")
@@ -113,7 +113,7 @@ def splunkd(tmp_path: Path) -> Iterator[SplunkdRest]:
 
 @pytest.fixture
 def emulator(splunkd: SplunkdRest, tmp_path: Path) -> Iterator[PurviewEmulator]:
-    """A connector whose service is the emulator."""
+    """The emulator, configured as the connector's service."""
     job = Job(JOB, APP_ID, "leavers", columns=COLUMNS)
     apps = [App(TENANT, APP_ID, SECRET)]
     with PurviewEmulator(apps, [job], directory=tmp_path / "emulator", lifetime=300) as running:
@@ -125,7 +125,7 @@ def emulator(splunkd: SplunkdRest, tmp_path: Path) -> Iterator[PurviewEmulator]:
 
 
 class Searches:
-    """Starts the command as splunkd does, in this Splunk."""
+    """Starts the command as splunkd does, in one Splunk home."""
 
     def __init__(self, python: str, home: SplunkHome, splunkd: SplunkdRest, dispatch: Path) -> None:
         self._python, self.home, self.splunkd, self.dispatch = python, home, splunkd, dispatch
@@ -133,24 +133,24 @@ class Searches:
 
     def start(self, *args: str, **settings: object) -> SearchProcess:
         self.dispatch.mkdir(exist_ok=True)
-        told = SearchSettings(
+        search = SearchSettings(
             args=args or ("profile=leavers", "wait=0"),
             dispatch_dir=self.dispatch,
             splunkd_uri=self.splunkd.uri,
             **settings,  # type: ignore[arg-type]
         )
         command = [self._python, str(self.home.bin / "irmexport_command.py")]
-        self._started.append(SearchProcess(command, told, self.home.environment()))
+        self._started.append(SearchProcess(command, search, self.home.environment()))
         return self._started[-1]
 
     def run(self, *bodies: bytes, args: tuple[str, ...] = (), **settings: object) -> tuple[list[Reply], int]:
-        """A whole search; the last body comes with finished."""
+        """Run a whole search; the last body is sent with finished."""
         process = self.start(*args, **settings)
         _, replies, code = run(process, bodies[:-1], last=bodies[-1])
         return replies, code
 
     def batches(self) -> list[Path]:
-        """The batches that wait."""
+        """The queued batches."""
         return sorted(self.home.outbox.glob("*/ready/*"))
 
     def payloads(self) -> list[bytes]:
@@ -163,7 +163,7 @@ class Searches:
 
 @pytest.fixture
 def searches(python: str, home: SplunkHome, splunkd: SplunkdRest, tmp_path: Path) -> Iterator[Searches]:
-    """Searches on one of the Pythons."""
+    """Searches on one of Splunk's Pythons."""
     found = Searches(python, home, splunkd, tmp_path / "dispatch")
     yield found
     found.end()
@@ -171,7 +171,7 @@ def searches(python: str, home: SplunkHome, splunkd: SplunkdRest, tmp_path: Path
 
 @pytest.fixture
 def on_3_13(archive: Path, splunkd: SplunkdRest, tmp_path: Path) -> Iterator[Searches]:
-    """Searches on the newer Python alone, for what does not depend on it."""
+    """Searches on the newer Python only, for tests that do not depend on the version."""
     python = find_python("3.13")
     assert python is not None
     home = SplunkHome.install(archive, tmp_path / "splunk-3.13")

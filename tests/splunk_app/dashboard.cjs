@@ -1,5 +1,5 @@
-// A dashboard's definition, from standard input, held against the schemas of Splunk's own packages.
-// Prints a line for each thing that is wrong.
+// Validates a dashboard's definition from standard input against the schemas of Splunk's own packages.
+// Prints a line for each error.
 const { readFileSync } = require('node:fs');
 
 const { defaultSchema } = require('@splunk/dashboard-definition');
@@ -17,8 +17,8 @@ function check(what, schema, value) {
     }
 }
 
-// The schemas are of a Studio that has tabs; before (9.3) a dashboard had one layout and no tabs, which
-// newer ones still read. It is held against the schema as the one tab it becomes.
+// The schemas are of a Dashboard Studio with tabs. In Splunk 9.3 a dashboard has one layout and no tabs, which newer
+// versions still read as a single tab, so it is validated as that.
 const { globalInputs, ...layout } = definition.layout;
 const tabbed = { tabs: { items: [{ layoutId: 'only' }] }, layoutDefinitions: { only: layout }, globalInputs };
 check('definition', defaultSchema, { ...definition, layout: tabbed });

@@ -1,4 +1,4 @@
-"""Just enough of SPL to read our own searches: macros put in, brackets and quotes counted, commands split."""
+"""Just enough SPL to check the app's searches: expand macros, check brackets and quotes, split commands."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 class Unbalanced(ValueError):
-    """A quote, a bracket or a backtick that has no partner."""
+    """A quote, bracket or backtick without its counterpart."""
 
 
 def calls(text: str) -> Iterator[str]:
-    """Each macro that a text uses, named as macros.conf names it: `name(2)` with two arguments."""
+    """The macros that a text uses, named as in macros.conf: `name(2)` has two arguments."""
     for name, arguments in _CALL.findall(text):
         yield f"{name}({len(arguments.split(','))})" if arguments else name
 
 
 def expanded(text: str, macros: Mapping[str, Mapping[str, str]]) -> str:
-    """The text with all macros put in. Raises KeyError for one that is not defined."""
+    """The text with all macros expanded. Raises KeyError for an undefined one."""
 
     def put(match: re.Match[str]) -> str:
         name, given = match[1], match[2]

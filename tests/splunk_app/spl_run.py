@@ -1,7 +1,7 @@
-"""A reading of SPL, as far as our daily searches use it, to run them on a handful of events.
+"""An interpreter for the part of SPL that the daily searches use, to run them on a few events.
 
-It is made after Splunk's Search Reference and is NOT Splunk: it shows what the searches mean if that is
-read as we read it. Anything that it does not know is an error. Days are those of UTC.
+It follows Splunk's Search Reference and is NOT Splunk: it shows what the searches mean under our reading of
+that reference. Anything it does not support is an error. Days are in UTC.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _TOKEN = re.compile(
 )
 
 
-class NotKnown(ValueError):
-    """A word of SPL that this does not read."""
+class Unsupported(ValueError):
+    """SPL that this interpreter does not support."""
 
 
 def run(search: str, events: list[Row]) -> list[Row]:
@@ -31,7 +31,7 @@ def run(search: str, events: list[Row]) -> list[Row]:
     for command in rest:
         name, _, text = command.partition(" ")
         if name not in _COMMANDS:
-            raise NotKnown(name)
+            raise Unsupported(name)
         rows = _COMMANDS[name](text, [dict(row) for row in rows])
     return rows
 
@@ -40,11 +40,11 @@ def run(search: str, events: list[Row]) -> list[Row]:
 
 
 def _filtered(text: str, events: list[Row]) -> list[Row]:
-    """The events that a search's terms let through, joined by AND."""
+    """The events that match all terms of a search."""
     terms = re.findall(r'(NOT )?([\w.]+)(?:\s+IN\s+\(([^)]*)\)|([=>])("(?:[^"\\]|\\.)*"|[^\s"]+))', text)
     left = re.sub(r'(NOT )?([\w.]+)(?:\s+IN\s+\(([^)]*)\)|([=>])("(?:[^"\\]|\\.)*"|[^\s"]+))', "", text)
     if left.strip():
-        raise NotKnown(left)
+        raise Unsupported(left)
 
     def fits(row: Row, term: tuple[str, ...]) -> bool:
         negated, field, listed, sign, value = term
@@ -59,7 +59,7 @@ def _filtered(text: str, events: list[Row]) -> list[Row]:
 
 
 def _matches(value: str, wanted: str) -> bool:
-    """Search terms ignore case, and * stands for anything."""
+    """Search terms ignore case, and * matches anything."""
     return bool(re.fullmatch(".*".join(map(re.escape, wanted.split("*"))), value, re.IGNORECASE | re.DOTALL))
 
 
@@ -72,7 +72,7 @@ def _tstats(text: str, events: list[Row]) -> list[Row]:
         r"tstats (.+) FROM datamodel=[\w.]+ WHERE (.+?)\s+BY (.+), _time span=1d", text, re.DOTALL
     )
     if not match:
-        raise NotKnown(text)
+        raise Unsupported(text)
     rows = _bin("_time span=1d", [dict(row) for row in _filtered(match[2], events)])
     return _stats(f"{match[1]} BY {match[3]}, _time", rows)
 
@@ -98,7 +98,7 @@ def _aggregate(text: str, members: list[Row]) -> tuple[str, Any]:
         return "count", len(members)
     match = re.fullmatch(r"(sum|values)\(([\w.]+)\) AS (\w+)", text)
     if not match:
-        raise NotKnown(text)
+        raise Unsupported(text)
     values = [row[match[2]] for row in members if row.get(match[2]) is not None]
     if match[1] == "sum":
         return match[3], sum(values) if values else None
@@ -108,7 +108,7 @@ def _aggregate(text: str, members: list[Row]) -> tuple[str, Any]:
 
 def _bin(text: str, rows: list[Row]) -> list[Row]:
     if text != "_time span=1d":
-        raise NotKnown(text)
+        raise Unsupported(text)
     return [{**row, "_time": int(row["_time"]) // 86_400 * 86_400} for row in rows]
 
 
@@ -139,7 +139,7 @@ def _table(text: str, rows: list[Row]) -> list[Row]:
 
 
 def _apart(text: str) -> Iterator[str]:
-    """The parts of a text between commas that stand in no bracket and no quote."""
+    """The parts of a text between commas outside of brackets and quotes."""
     bare = re.sub(r'"(?:[^"\\]|\\.)*"', lambda quoted: "_" * len(quoted[0]), text)
     depth, start = 0, 0
     for at, character in enumerate(bare):
@@ -171,18 +171,18 @@ class Expression:
         while at < len(text.rstrip()):
             match = _TOKEN.match(text, at)
             if not match or match.lastgroup is None:
-                raise NotKnown(text[at:])
+                raise Unsupported(text[at:])
             self._tokens.append((match.lastgroup, match[match.lastgroup]))
             at = match.end()
         self._at = 0
         self._row: Row = {}
 
     def of(self, row: Row) -> Any:
-        """Its value for a row; None is null."""
+        """The value for a row; None is null."""
         self._at, self._row = 0, row
         value = self._or()
         if self._at != len(self._tokens):
-            raise NotKnown(str(self._tokens[self._at :]))
+            raise Unsupported(str(self._tokens[self._at :]))
         return value
 
     def _takes(self, *words: str) -> str | None:
@@ -252,7 +252,7 @@ class Expression:
             self._takes(")")
             return value
         if kind != "word":
-            raise NotKnown(text)
+            raise Unsupported(text)
         return self._call(text) if self._takes("(") else self._row.get(text)
 
     def _call(self, name: str) -> Any:
@@ -261,7 +261,7 @@ class Expression:
             arguments.append(self._or())
             self._takes(",")
         if name not in _FUNCTIONS:
-            raise NotKnown(name)
+            raise Unsupported(name)
         return _FUNCTIONS[name](*arguments)
 
 

@@ -1,4 +1,4 @@
-"""The alert action of the built app, as splunkd starts it: `--execute`, and JSON on standard input."""
+"""The alert action of the built app, started as splunkd does: `--execute`, JSON on standard input."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ OTHER = b"bradh@contoso.com,2023-04-24T05:52:57Z,3,M1,\n"
 
 @pytest.fixture
 def alert(python: str, home: SplunkHome, splunkd: SplunkdRest) -> Alert:
-    """An alert of the analyst on one of Splunk's Pythons."""
+    """An alert owned by the analyst, on one of Splunk's Pythons."""
     return Alert(python, home, splunkd)
 
 
 def payloads(home: SplunkHome) -> list[str]:
-    """The payloads of the batches that wait."""
+    """The payloads of the queued batches."""
     return [path.read_text() for path in sorted(home.outbox.glob("*/ready/*/payload"))]
 
 
 def events(home: SplunkHome, event: str) -> list[dict[str, Any]]:
-    """The log's lines of that event."""
+    """The log lines of one event."""
     lines = [json.loads(line) for line in home.log.read_text().splitlines()]
     return [line for line in lines if line["event"] == event and line["part"] == "alert"]
 
 
 def actions(home: SplunkHome) -> list[str]:
-    """The lines for Enterprise Security."""
+    """The log lines for Enterprise Security."""
     return home.log.with_name("irmexport_modalert.log").read_text().splitlines()
 
 
 def test_an_alert_ends_with_the_receipt_and_sends_once(
     alert: Alert, python: str, home: SplunkHome, splunkd: SplunkdRest, emulator: PurviewEmulator
 ) -> None:
-    """The same results twice: the connector has each row once, and the log a receipt of each run."""
+    """With the same results twice, the connector has each row once and the log a receipt of each run."""
     params = {"profile": "leavers", "wait": "60"}
     with Input(python, home, splunkd) as sender:
         first = alert.fire(HEADER + ROW + OTHER, params=params)
@@ -82,12 +82,12 @@ def test_an_alert_ends_with_the_receipt_and_sends_once(
         assert secret.encode() not in seen
     logs = home.log.read_bytes() + "\n".join(actions(home)).encode()
     assert b"contoso" not in logs
-    asked = [path for user, _, path in splunkd.state.requests if user == "ana"]
-    assert not [path for path in asked if "passwords" in path]
+    paths = [path for user, _, path in splunkd.state.requests if user == "ana"]
+    assert not [path for path in paths if "passwords" in path]
 
 
 def test_enterprise_security_finds_the_action(alert: Alert, home: SplunkHome) -> None:
-    """The log has cim_actions.py's form: each result by its number, then how the action ended."""
+    """The log has the format of cim_actions.py, with the result's number and the action's status."""
     header = b"UserPrincipalName,PredictionTime,PredictionScore,ModelInfo,orig_sid,orig_rid\n"
     rows = b"sarad@contoso.com,2023-04-24T05:52:56Z,9,M1,scheduler_1,7\n"
     ended = alert.fire(header + rows, sid="1520116660.228", search_name='a "quoted"\nname')
@@ -100,14 +100,14 @@ def test_enterprise_security_finds_the_action(alert: Alert, home: SplunkHome) ->
         'action_name="irmexport" search_name="a \'quoted\' name" sid="1520116660.228" orig_sid="scheduler_1" '
         'rid="0" orig_rid="7" app="search" user="ana" digest_mode="1" action_mode="adhoc"'
     )
-    told = re.escape(f'INFO sendmodaction - signature="Invoking modular action" {common}')
-    assert re.fullmatch(f"{moment} {told}", begun)
+    line = re.escape(f'INFO sendmodaction - signature="Invoking modular action" {common}')
+    assert re.fullmatch(f"{moment} {line}", begun)
     assert re.fullmatch(rf'{moment} INFO sendmodaction - signature="irmexport: [^"]+" .*', done)
     assert done.endswith(f'{common} action_status="success"')
 
 
-def test_each_result_has_a_line_up_to_a_limit(alert: Alert, home: SplunkHome) -> None:
-    """A scheduled search's results are numbered from 0; of thousands the first hundred are."""
+def test_each_result_has_a_line_up_to_the_limit(alert: Alert, home: SplunkHome) -> None:
+    """The first hundred results of a scheduled search are numbered from 0."""
     rows = b"".join(b"u%d@contoso.com,2023-04-24T05:52:56Z,%d,M,\n" % (n, n) for n in range(150))
     assert alert.fire(HEADER + rows).code == 0
     numbers = [re.search(r' rid="(\d+)"', line) for line in actions(home)]
@@ -115,8 +115,8 @@ def test_each_result_has_a_line_up_to_a_limit(alert: Alert, home: SplunkHome) ->
     assert all('action_mode="saved"' in line for line in actions(home))
 
 
-def test_a_failure_is_told_everywhere(alert: Alert, home: SplunkHome) -> None:
-    """An unknown connector: exit code, splunkd.log, the app's log, Enterprise Security's."""
+def test_a_failure_is_reported_everywhere(alert: Alert, home: SplunkHome) -> None:
+    """An unknown connector shows in exit code, splunkd.log, the app's log and Enterprise Security's log."""
     ended = alert.fire(HEADER + ROW, params={"profile": "nothing"})
     assert ended.code == 2
     assert ended.messages[0][0] == "ERROR"
@@ -126,8 +126,8 @@ def test_a_failure_is_told_everywhere(alert: Alert, home: SplunkHome) -> None:
     assert 'action_status="failure"' in actions(home)[-1]
 
 
-def test_bad_rows_are_refused_as_the_command_refuses_them(alert: Alert, home: SplunkHome) -> None:
-    """Lists in Splunk's encoding, bytes that are not UTF-8, NUL; a value with dollars is none."""
+def test_invalid_rows_are_refused_as_by_the_command(alert: Alert, home: SplunkHome) -> None:
+    """Several values, invalid UTF-8 and NUL are refused; a single value with dollar signs is not."""
     rows = [
         ROW,
         b"a@contoso.com,2023-04-24T05:52:56Z,1,\xff,\n",
@@ -147,20 +147,20 @@ def test_bad_rows_are_refused_as_the_command_refuses_them(alert: Alert, home: Sp
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", HEADER, b"\xef\xbb\xbf"])
-def test_no_result_is_no_failure(alert: Alert, home: SplunkHome, content: bytes) -> None:
-    """Splunk writes no header, or the header alone."""
+def test_an_empty_result_is_not_a_failure(alert: Alert, home: SplunkHome, content: bytes) -> None:
+    """Splunk writes no header, or only a header."""
     ended = alert.fire(content)
     assert (ended.code, ended.messages) == (0, [("INFO", "irmexport: 0 rows read: 0 queued in 0 batches.")])
     assert [r["state"] for r in events(home, "receipt")] == ["nothing to send"]
 
 
-def test_a_results_file_that_cannot_be_read_whole_sends_nothing(alert: Alert, home: SplunkHome) -> None:
-    """Missing, cut off, of another compression, with a header that is no CSV: each says so."""
+def test_an_unreadable_results_file_sends_nothing(alert: Alert, home: SplunkHome) -> None:
+    """A missing, truncated, zstd-compressed or malformed file is reported as such."""
     assert "results file does not exist" in alert.fire(None).text
     params = {"profile": "leavers", "wait": "0"}
     path = alert.results(HEADER + ROW * 1000)
     cut = path.read_bytes()[:-20]
-    for content, said in (
+    for content, expected in (
         (cut, "cut off or damaged"),
         (b"\x28\xb5\x2f\xfd" + cut, "zstd"),
         (b'a,"b\n', "header"),
@@ -168,7 +168,7 @@ def test_a_results_file_that_cannot_be_read_whole_sends_nothing(alert: Alert, ho
         path = alert.results(content, packed=False)
         ended = alert.ended(alert.start(alert.payload(path, params)))
         assert (ended.code, ended.messages[0][0]) == (3, "ERROR")
-        assert said in ended.text
+        assert expected in ended.text
         assert "bug in irmexport" not in ended.text
     plain = alert.results(HEADER + ROW, packed=False, name="results.csv")
     assert alert.ended(alert.start(alert.payload(plain, params))).code == 0
@@ -178,17 +178,17 @@ def test_a_results_file_that_cannot_be_read_whole_sends_nothing(alert: Alert, ho
 @pytest.mark.needs("python3.13")
 @pytest.mark.parametrize("python", [find_python("3.13")], ids=["3.13"])
 @pytest.mark.parametrize("by", ["job", "default", "action", "search"])
-def test_results_that_were_cut_are_told(
+def test_truncated_results_are_reported(
     alert: Alert, home: SplunkHome, splunkd: SplunkdRest, python: str, by: str
 ) -> None:
-    """Fewer rows than the search found, or exactly as many as an action may get, whoever set that."""
-    rows, said = 3, "as many rows as it may (maxresults = 3)"
+    """The action got fewer rows than the search found, or as many as any setting allows."""
+    rows, expected = 3, "as many rows as it may (maxresults = 3)"
     if by == "job":
         splunkd.state.jobs[SID] = {"owner": "ana", "resultCount": 8}
-        said = "got 3 of the search's 8 rows"
+        expected = "got 3 of the search's 8 rows"
     elif by == "default":
         splunkd.state.searches["Leavers of the week"] = {"owner": "eve", "action.irmexport.maxresults": "3"}
-        rows, said = 50_000, "maxresults = 50,000"
+        rows, expected = 50_000, "maxresults = 50,000"
     elif by == "action":
         splunkd.state.confs["alert_actions"] = {"irmexport": {"maxresults": "3"}}
     else:
@@ -198,14 +198,14 @@ def test_results_that_were_cut_are_told(
     assert ended.code == 0
     level, text = ended.messages[0]
     assert level == "WARN"
-    assert said in text
+    assert expected in text
     assert "max_action_results" in text
     (cut,) = events(home, "cut")
     assert (cut["rows"], cut["level"]) == (rows, "WARN")
 
 
-def test_all_results_are_no_reason_to_warn(alert: Alert, home: SplunkHome, splunkd: SplunkdRest) -> None:
-    """The job found as many rows as the file has, or the alert is triggered for each result."""
+def test_complete_results_give_no_warning(alert: Alert, home: SplunkHome, splunkd: SplunkdRest) -> None:
+    """The file has as many rows as the job found, or the alert triggers for each result."""
     splunkd.state.confs["alert_actions"] = {"irmexport": {"maxresults": "2"}}
     splunkd.state.jobs[SID] = {"owner": "ana", "resultCount": 2}
     assert "maxresults" not in alert.fire(HEADER + ROW + OTHER).text
@@ -219,10 +219,10 @@ def test_all_results_are_no_reason_to_warn(alert: Alert, home: SplunkHome, splun
 
 
 @pytest.mark.parametrize("how", ["job", "status.csv"])
-def test_a_search_that_was_cut_short_sends_nothing_unless_allowed(
+def test_a_finalized_search_sends_nothing_unless_allowed(
     alert: Alert, home: SplunkHome, splunkd: SplunkdRest, how: str
 ) -> None:
-    """As for the command; a scheduled search is finalized when it takes too long."""
+    """The same holds for the command. Splunk finalizes a scheduled search that takes too long."""
     if how == "job":
         splunkd.state.jobs[SID] = {"owner": "ana", "isFinalized": True}
     else:
@@ -240,7 +240,7 @@ def test_a_search_that_was_cut_short_sends_nothing_unless_allowed(
 
 
 @pytest.mark.parametrize(
-    ("params", "said"),
+    ("params", "expected"),
     [
         ({}, "param.profile"),
         ({"profile": "../../x"}, "param.profile"),
@@ -252,29 +252,29 @@ def test_a_search_that_was_cut_short_sends_nothing_unless_allowed(
         ({"profile": "leavers", "profil": "x"}, "Did you mean `param.profile`?"),
     ],
 )
-def test_a_wrong_parameter_is_refused_by_name(params: dict[str, str], said: str) -> None:
-    """An ad-hoc action passes no validation of splunkd's."""
+def test_an_invalid_parameter_is_named(params: dict[str, str], expected: str) -> None:
+    """The parameters of an ad hoc action are not validated by splunkd."""
     with pytest.raises(ConfigurationError) as refused:
         export_request(params)
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
 
 
-def test_a_wrong_parameter_queues_nothing(alert: Alert, home: SplunkHome) -> None:
-    """Whether the action finds it or the profile does."""
+def test_an_invalid_parameter_queues_nothing(alert: Alert, home: SplunkHome) -> None:
+    """Neither if the action detects it nor if the profile does."""
     for params in ({"profile": "leavers", "wait": "x"}, {"profile": "leavers", "fields": "None=a"}):
         ended = alert.fire(HEADER + ROW, params=params)
         assert (ended.code, ended.messages[0][0]) == (2, "ERROR")
     assert not home.outbox.exists()
 
 
-def test_parameters_of_enterprise_security_are_passed_over(alert: Alert) -> None:
-    """It gives every action some of its own."""
+def test_parameters_of_enterprise_security_are_ignored(alert: Alert) -> None:
+    """It adds its own parameters to every action."""
     params = {"profile": "leavers", "wait": "0", "_cam": "{}", "action_name": "irmexport", "verbose": "true"}
     assert alert.fire(HEADER + ROW, params=params).code == 0
 
 
-def test_too_many_refused_rows_stop_it_all(alert: Alert, home: SplunkHome) -> None:
-    """maxrejects=0: one refused row and nothing is queued."""
+def test_too_many_refused_rows_stop_the_export(alert: Alert, home: SplunkHome) -> None:
+    """With maxrejects=0, one refused row means that nothing is queued."""
     params = {"profile": "leavers", "wait": "0", "maxrejects": "0"}
     ended = alert.fire(HEADER + ROW + b"x,y,z,w,\n", params=params)
     assert ended.code == 3
@@ -283,7 +283,7 @@ def test_too_many_refused_rows_stop_it_all(alert: Alert, home: SplunkHome) -> No
 
 
 def test_without_the_capability_nothing_is_queued(alert: Alert, home: SplunkHome) -> None:
-    """The owner is whom the session key is of, whatever the payload says."""
+    """The session key decides, whatever owner the payload has."""
     ended = alert.fire(HEADER + ROW, session_key="guest-session", owner="ana")
     assert ended.code == 2
     assert "irmexport_run" in ended.text
@@ -293,7 +293,7 @@ def test_without_the_capability_nothing_is_queued(alert: Alert, home: SplunkHome
 def test_a_batch_that_needs_a_person_is_exit_4(
     alert: Alert, python: str, home: SplunkHome, splunkd: SplunkdRest, emulator: PurviewEmulator
 ) -> None:
-    """Held: splunkd shows an error code, and Enterprise Security a failure."""
+    """The exit code shows in splunkd.log, and Enterprise Security shows a failure."""
     emulator.faults.next(Fault(reset_after_last_byte=True))
     with Input(python, home, splunkd):
         ended = alert.fire(HEADER + ROW, params={"profile": "leavers", "wait": "60"})
@@ -303,10 +303,10 @@ def test_a_batch_that_needs_a_person_is_exit_4(
     assert 'action_status="failure"' in actions(home)[-1]
 
 
-def test_a_run_that_is_killed_while_it_waits_has_queued(
+def test_a_run_that_is_killed_while_waiting_has_queued_its_rows(
     alert: Alert, python: str, home: SplunkHome, splunkd: SplunkdRest
 ) -> None:
-    """`maxtime` ends the process: the rows are queued once, and the next run skips them."""
+    """After `maxtime` ends the process, the rows are queued once and the next run skips them."""
     (home.outbox).mkdir(parents=True)
     (home.outbox / "heartbeat.json").write_text(json.dumps({"at": time.time(), "pid": 1}))
     params = {"profile": "leavers", "wait": "60"}
@@ -332,29 +332,29 @@ def test_a_run_that_is_killed_while_it_waits_has_queued(
         b'{"results_file": "x", "configuration": 3}',
     ],
 )
-def test_what_is_no_alert_is_refused(text: bytes) -> None:
-    """XML (payload_format), nothing, other JSON: told in words."""
+def test_an_invalid_payload_is_refused(text: bytes) -> None:
+    """XML (payload_format), no input and other JSON give a clear error."""
     with pytest.raises(ConfigurationError, match="not an alert's JSON"):
         AlertPayload.parse(text)
 
 
 def test_a_start_by_hand_is_refused(alert: Alert) -> None:
-    """Exit code 2 and one line, whatever stands on the standard input."""
+    """The exit code is 2, with one line, whatever is on standard input."""
     ended = alert.ended(alert.start_raw(b"hello"))
     assert ended.code == 2
     assert "not an alert's JSON" in ended.text
 
 
-def test_a_splunkd_that_does_not_answer_is_worth_another_try(alert: Alert, home: SplunkHome) -> None:
-    """Exit code 1; 2 is for what somebody must put right, such as a session that has ended."""
+def test_an_unreachable_splunkd_is_a_temporary_failure(alert: Alert, home: SplunkHome) -> None:
+    """The exit code is 1. It is 2 for problems that someone must fix, such as an expired session."""
     ended = alert.fire(HEADER + ROW, server_uri="https://127.0.0.1:1")
     assert (ended.code, home.outbox.exists()) == (1, False)
     assert "splunkd cannot be reached" in ended.text
     assert alert.fire(HEADER + ROW, session_key="no such").code == 2
 
 
-def test_a_path_that_cannot_be_one_is_a_failure_in_one_line(alert: Alert, home: SplunkHome) -> None:
-    """No traceback, and nothing queued."""
+def test_an_invalid_path_is_a_failure_in_one_line(alert: Alert, home: SplunkHome) -> None:
+    """There is no traceback, and nothing is queued."""
     payload = {**alert.payload(home.path, {"profile": "leavers"}), "results_file": "a\0b"}
     assert alert.ended(alert.start(payload)).code == 1
     assert not home.outbox.exists()

@@ -1,4 +1,4 @@
-"""The alert templates search what the app writes: run against the log that the built app leaves."""
+"""The alert templates search for what the app logs: they are run on a log of the built app."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.splunk_app.test_content import SEARCHES
 from tests.splunk_app.test_settings import GLUE
 
 TEMPLATES = {name: stanza["search"] for name, stanza in SEARCHES.items() if " - alert - " in name}
-#: What Splunk adds to each event.
-SPLUNKS = {"host", "_time"}
-#: The functions of the app that write an event into the log, and which argument names it.
+#: The fields that Splunk adds to each event.
+SPLUNK_FIELDS = {"host", "_time"}
+#: The functions of the app that log an event, and the position of the event's name.
 WRITERS = {"write": 1, "_log": 0, "report": 2}
 
 
 def filters(search: str) -> dict[str, set[str]]:
-    """The fields that a template's first command asks for, each with its values."""
+    """The fields in a template's first command, each with its values."""
     first = spl.commands(search)[0]
     found = {key: {value} for key, value in re.findall(r'(\w+)="?([\w:-]+)"?', first)}
     for key, values in re.findall(r"(\w+) IN \(([^)]*)\)", first):
@@ -39,14 +39,17 @@ def filters(search: str) -> dict[str, set[str]]:
 
 
 def fields(search: str) -> set[str]:
-    """The fields of our log that its later commands read: what is summed up, and by what."""
+    """The fields that its stats command reads: the aggregated ones and those after BY."""
     (stats,) = [command for command in spl.commands(search) if command.startswith("stats ")]
-    summed, by = stats.split(" BY ")
-    return {*re.findall(r"\w+\((\w+)\)", summed), *(field.strip() for field in by.split(","))} - SPLUNKS
+    aggregated, by = stats.split(" BY ")
+    return {
+        *re.findall(r"\w+\((\w+)\)", aggregated),
+        *(field.strip() for field in by.split(",")),
+    } - SPLUNK_FIELDS
 
 
 def events_of_the_code() -> set[str]:
-    """Every event that the app's code can write: as a literal, or by an action's name."""
+    """Every event that the code can log: literals, and the names of actions."""
     found = {action.value for action in Action}
     for file in GLUE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -63,7 +66,7 @@ def events_of_the_code() -> set[str]:
 
 
 def test_the_four_templates() -> None:
-    """Export failed, held, nothing exported for a day, sender silent."""
+    """They are: export failed, held, nothing exported for a day, sender silent."""
     assert [name.rpartition(" - ")[2] for name in TEMPLATES] == [
         "export failed",
         "held",
@@ -73,17 +76,17 @@ def test_the_four_templates() -> None:
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_a_template_names_events_that_the_code_writes(name: str) -> None:
-    """And no other."""
+def test_a_template_searches_for_events_of_the_code(name: str) -> None:
+    """The code can log each event that a template names."""
     assert filters(TEMPLATES[name])["event"] <= events_of_the_code()
 
 
 @pytest.mark.needs("python3.13")
 @pytest.mark.parametrize("python", [find_python("3.13")], ids=["3.13"])
-def test_a_template_finds_what_it_is_for(
+def test_a_template_finds_its_events(
     python: str, searches: Searches, home: SplunkHome, emulator: PurviewEmulator
 ) -> None:
-    """A day with all four in it: each template's filter finds events, and they have its fields."""
+    """In a log with all of its events, each template finds some, and they have its fields."""
     emulator.faults.next(Fault(reset_after_last_byte=True))
     with Input(python, home, searches.splunkd):
         wait = ("profile=leavers", "wait=60")
@@ -100,8 +103,8 @@ def test_a_template_finds_what_it_is_for(
             assert fields(search) - filled <= set(line), name
 
 
-def test_a_field_that_is_not_written_is_found() -> None:
-    """The reading of a template sees its filter and its fields."""
+def test_filters_and_fields_of_a_template_are_found() -> None:
+    """The helpers read both from a search."""
     search = (
         'index=_internal sourcetype="irmexport:log" event="x" part="y" | stats sum(rows) AS r BY host, why'
     )

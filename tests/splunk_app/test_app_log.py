@@ -1,4 +1,4 @@
-"""The log is turned over once, however many processes find it full."""
+"""The log is rotated once, however many processes find it full."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ WRITERS, ROUNDS = 8, 12
 
 
 def write(folder: str, number: int, together: Barrier) -> None:
-    """One line in each round, all writers at once."""
+    """Write one line in each round, at the same time as all others."""
     for turn in range(ROUNDS):
         together.wait(60)
         append_line(f"{folder}/{turn}.log", b"%d\n" % number)
 
 
-def test_processes_that_turn_over_at_once_lose_no_line(tmp_path: Path) -> None:
-    """The full file is the older one, with every line it got; the others are in the new one."""
+def test_processes_that_rotate_at_the_same_time_lose_no_line(tmp_path: Path) -> None:
+    """The full file becomes the older one; every line is in one of the two."""
     for turn in range(ROUNDS):
         with (tmp_path / f"{turn}.log").open("wb") as file:
             file.truncate(LIMIT + 1)

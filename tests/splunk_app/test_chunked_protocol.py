@@ -1,4 +1,4 @@
-"""The protocol reader: any bytes are requests or a clean error, and a cut one is never taken for whole."""
+"""The protocol reader: any bytes are requests or an InputError; a truncated request is never accepted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REQUESTS = st.lists(st.tuples(METADATA, st.binary(max_size=40)), min_size=1, max
 
 
 def written(requests: list[tuple[dict[str, object], bytes]]) -> bytes:
-    """The requests as splunkd writes them."""
+    """The bytes of these requests as splunkd writes them."""
     data = b""
     for metadata, body in requests:
         text = json.dumps(metadata).encode()
@@ -25,7 +25,7 @@ def written(requests: list[tuple[dict[str, object], bytes]]) -> bytes:
 
 
 def read(data: bytes) -> list[tuple[dict[str, object], bytes]]:
-    """What the reader finds. Raises InputError."""
+    """The requests that the reader finds. Raises InputError."""
     stream = io.BytesIO(data)
     found = []
     while (head := read_head(stream)) is not None:
@@ -35,15 +35,15 @@ def read(data: bytes) -> list[tuple[dict[str, object], bytes]]:
 
 @given(REQUESTS)
 def test_what_was_written_is_read(requests: list[tuple[dict[str, object], bytes]]) -> None:
-    """Requests come back as they were, whatever their bodies hold."""
+    """Requests are read back unchanged, whatever their bodies contain."""
     assert read(written(requests)) == requests
 
 
 @given(REQUESTS, st.data())
-def test_a_cut_is_always_noticed(
+def test_truncation_is_always_detected(
     requests: list[tuple[dict[str, object], bytes]], data: st.DataObject
 ) -> None:
-    """A stream that ends within a request is an error; one that ends between two has all before."""
+    """A stream that ends inside a request is an error; one that ends between two has all before."""
     whole = written(requests)
     ends = {len(written(requests[:count])): count for count in range(len(requests) + 1)}
     at = data.draw(st.integers(0, len(whole)))
@@ -56,7 +56,7 @@ def test_a_cut_is_always_noticed(
 
 @given(st.binary(max_size=80) | st.binary(max_size=40).map(lambda tail: b"chunked 1.0,3,4\n" + tail))
 def test_any_bytes_are_requests_or_an_error(data: bytes) -> None:
-    """Nothing but InputError comes of bytes that are no requests."""
+    """Bytes that are not requests raise InputError and nothing else."""
     try:
         found = read(data)
     except InputError:

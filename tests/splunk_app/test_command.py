@@ -1,4 +1,4 @@
-"""The search command of the built app, against a driver that is splunkd for the protocol."""
+"""The search command of the built app, run by a fake splunkd."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ NEWEST = pytest.param("3.13 with the newest SDK", marks=pytest.mark.needs("pytho
 
 @pytest.fixture(params=[*PYTHONS, NEWEST])
 def combination(request: pytest.FixtureRequest) -> str:
-    """A Python of Splunk's, with the app's own SDK or the newest one."""
+    """One of Splunk's Pythons, with the app's own SDK or the newest one."""
     return str(request.param)
 
 
 @pytest.fixture
 def python(combination: str) -> str:
-    """The interpreter of the combination."""
+    """The path of the interpreter."""
     found = find_python(combination.split(maxsplit=1)[0])
     assert found is not None
     return found
@@ -38,24 +38,24 @@ def python(combination: str) -> str:
 
 @pytest.fixture
 def sdk(combination: str, request: pytest.FixtureRequest) -> Path | None:
-    """The SDK of the combination, None for the app's own."""
+    """The SDK, None for the app's own."""
     found: Path | None = request.getfixturevalue("newest_sdk") if "newest" in combination else None
     return found
 
 
 def texts(replies: list[object]) -> str:
-    """All messages as one text."""
+    """All messages in one text."""
     return "\n".join(text for reply in replies for _, text in reply.messages)  # type: ignore[attr-defined]
 
 
 def one_row(body: bytes) -> dict[str, str]:
-    """The summary's row."""
+    """The row of the summary."""
     (row,) = csv.DictReader(io.StringIO(body.decode()))
     return row
 
 
 def test_a_search_is_queued_once_and_its_rows_pass_unchanged(searches: Searches) -> None:
-    """Asking for getinfo does nothing; the bodies come back byte for byte; one run is in the outbox."""
+    """A getinfo alone does nothing; the bodies come back byte for byte; the outbox has one run."""
     for _ in range(3):
         process = searches.start()
         info = process.getinfo()
@@ -76,7 +76,7 @@ def test_a_search_is_queued_once_and_its_rows_pass_unchanged(searches: Searches)
 
 
 def test_the_manifest_records_who_ran_what(searches: Searches) -> None:
-    """User on the server's word, app, sid and the saved search's name."""
+    """It has the user as splunkd reports it, the app, the sid and the saved search's name."""
     searches.dispatch.mkdir()
     (searches.dispatch / "info.csv").write_text("_sid,label\n1700000000.42,Leavers of the week\n")
     searches.run(HEADER + ROW, user="somebody-else")
@@ -92,7 +92,7 @@ def test_the_manifest_records_who_ran_what(searches: Searches) -> None:
 
 
 def test_a_preview_queues_nothing(searches: Searches) -> None:
-    """A preview's rows pass, and that is all."""
+    """The rows of a preview are only passed through."""
     replies, code = searches.run(HEADER + ROW, HEADER + ROW, preview=True)
     assert code == 0
     assert replies[-1].body == HEADER + ROW
@@ -101,7 +101,7 @@ def test_a_preview_queues_nothing(searches: Searches) -> None:
 
 
 def test_a_cancelled_search_queues_nothing(searches: Searches) -> None:
-    """The stream ends between requests, none of which said finished."""
+    """The stream ends between requests, before one with finished."""
     process = searches.start()
     process.getinfo()
     process.execute(HEADER + ROW, finished=False)
@@ -110,8 +110,8 @@ def test_a_cancelled_search_queues_nothing(searches: Searches) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 30, 200])
-def test_a_request_that_breaks_off_queues_nothing(searches: Searches, cut: int) -> None:
-    """A body short of its length under finished=true is no end of a search: no reply, exit 1."""
+def test_a_truncated_request_queues_nothing(searches: Searches, cut: int) -> None:
+    """A body that is shorter than its length, with finished=true, gets no reply and exit code 1."""
     process = searches.start()
     process.getinfo()
     request = frame({"action": "execute", "finished": True}, HEADER + ROW * 5)
@@ -122,7 +122,7 @@ def test_a_request_that_breaks_off_queues_nothing(searches: Searches, cut: int) 
 
 
 def test_a_finalized_search_queues_nothing_unless_allowed(searches: Searches) -> None:
-    """Splunk leaves `finalize` in the dispatch directory, or says FINALIZING in status.csv."""
+    """Splunk writes `finalize` into the dispatch directory, or FINALIZING into status.csv."""
     searches.dispatch.mkdir()
     (searches.dispatch / "status.csv").write_text('state,user\n"FINALIZING",ana\n')
     replies, code = searches.run(HEADER + ROW)
@@ -139,23 +139,23 @@ def test_a_finalized_search_queues_nothing_unless_allowed(searches: Searches) ->
 
 
 def test_without_the_capability_nothing_is_queued(searches: Searches) -> None:
-    """Being allowed is on the server's word, whatever the search says of its user."""
+    """The capabilities are those that splunkd reports, whatever user name the search has."""
     replies, code = searches.run(HEADER + ROW, session_key="guest-session")
     assert code == 1
     assert "irmexport_run" in texts(replies)
     assert not searches.home.outbox.exists()
 
 
-def test_the_analysts_process_never_asks_for_a_secret(searches: Searches) -> None:
-    """No request of the command is for storage/passwords."""
+def test_the_analysts_process_never_requests_a_secret(searches: Searches) -> None:
+    """The command sends no request for storage/passwords."""
     searches.run(HEADER + ROW)
-    asked = [path for user, _, path in searches.splunkd.state.requests if user == "ana"]
-    assert asked
-    assert not [path for path in asked if "passwords" in path]
+    paths = [path for user, _, path in searches.splunkd.state.requests if user == "ana"]
+    assert paths
+    assert not [path for path in paths if "passwords" in path]
 
 
-def test_bad_rows_are_refused_each_for_its_reason(searches: Searches) -> None:
-    """Lists, bytes that are not UTF-8, NUL, missing late fields: refused rows, the others go."""
+def test_invalid_rows_are_refused_with_their_reasons(searches: Searches) -> None:
+    """Rows with several values, invalid UTF-8, NUL or a missing field are refused; the others are queued."""
     first = HEADER + b"".join(
         [
             ROW,
@@ -183,7 +183,7 @@ def test_bad_rows_are_refused_each_for_its_reason(searches: Searches) -> None:
 
 
 def test_crlf_and_time_of_splunk(searches: Searches) -> None:
-    """Windows' line ends, `_time` as epoch seconds through `fields`, spaces around names."""
+    """CRLF line ends, `_time` in epoch seconds through `fields`, spaces around names."""
     body = b"user,_time,PredictionScore,ModelInfo\r\nsarad@contoso.com,1682315576.962,9,M1\r\n"
     fields = "fields=UserPrincipalName=user , PredictionTime=_time"
     replies, code = searches.run(body, b"", args=("profile=leavers", "wait=0", fields))
@@ -194,8 +194,8 @@ def test_crlf_and_time_of_splunk(searches: Searches) -> None:
     assert b"sarad@contoso.com,2023-04-24T05:52:56." in payload  # spread within its second
 
 
-def test_a_field_that_is_there_twice_is_refused(searches: Searches) -> None:
-    """Which of the two columns is meant cannot be known, unless the profile needs neither."""
+def test_a_duplicate_field_is_refused(searches: Searches) -> None:
+    """The right column is unknown, unless the profile needs neither."""
     body = b"UserPrincipalName,PredictionTime,PredictionScore,ModelInfo,ModelInfo\na,b,c,d,e\n"
     replies, code = searches.run(body)
     assert code == 1
@@ -204,8 +204,8 @@ def test_a_field_that_is_there_twice_is_refused(searches: Searches) -> None:
     assert searches.run(unneeded)[1] == 0
 
 
-def test_a_field_that_is_missing_is_named(searches: Searches) -> None:
-    """The error says which field and what a search can do about it, and nothing was queued."""
+def test_a_missing_field_is_named(searches: Searches) -> None:
+    """The error names the field and what to change in the search, and nothing is queued."""
     replies, code = searches.run(b"user,PredictionTime,PredictionScore,ModelInfo\na,b,c,d\n")
     assert code == 1
     assert "`UserPrincipalName`" in texts(replies)
@@ -215,15 +215,15 @@ def test_a_field_that_is_missing_is_named(searches: Searches) -> None:
 
 @pytest.mark.parametrize("bodies", [(HEADER, HEADER), (b"",), (b"\n",)])
 def test_no_rows_at_all_queue_nothing(searches: Searches, bodies: tuple[bytes, ...]) -> None:
-    """A search without results: header-only and empty bodies."""
+    """A search without results: bodies with only a header, and empty ones."""
     replies, code = searches.run(*bodies)
     assert code == 0
     assert "0 rows read" in texts(replies)
     assert not searches.batches()
 
 
-def test_a_header_that_is_no_csv_is_told_as_such(searches: Searches) -> None:
-    """The input is wrong, not the program; nothing was queued."""
+def test_a_header_that_is_not_csv_is_reported(searches: Searches) -> None:
+    """It is an error of the input, not of irmexport, and nothing is queued."""
     replies, code = searches.run(b'UserPrincipalName,"Predic\n')
     assert code == 1
     assert "the header line of the results cannot be read as CSV" in texts(replies)
@@ -231,7 +231,7 @@ def test_a_header_that_is_no_csv_is_told_as_such(searches: Searches) -> None:
 
 
 def test_a_dry_run_writes_nothing(searches: Searches) -> None:
-    """dryrun=t counts and refuses as a real run, and leaves no trace but the log."""
+    """dryrun=t counts and refuses like a real run, and writes only the log."""
     replies, code = searches.run(
         HEADER + ROW + ROW + b"x,y,z,w,,\n", args=("profile=leavers", "dryrun=t", "output=summary")
     )
@@ -248,8 +248,8 @@ def test_a_dry_run_writes_nothing(searches: Searches) -> None:
     assert not searches.home.outbox.exists()
 
 
-def test_too_many_refused_rows_stop_it_all(searches: Searches) -> None:
-    """maxrejects=0: one refused row and nothing is queued; output=rejects shows it all the same."""
+def test_too_many_refused_rows_stop_the_export(searches: Searches) -> None:
+    """With maxrejects=0 one refused row stops the export; output=rejects still returns it."""
     args = ("profile=leavers", "wait=0", "maxrejects=0", "output=rejects")
     replies, code = searches.run(HEADER + ROW + b"x,y,z,w,,\n", args=args)
     assert code == 1
@@ -259,7 +259,7 @@ def test_too_many_refused_rows_stop_it_all(searches: Searches) -> None:
 
 
 def test_the_same_search_again_sends_nothing_twice(searches: Searches) -> None:
-    """A second run skips what the first one queued."""
+    """A second run skips the rows of the first."""
     searches.run(HEADER + ROW)
     replies, _ = searches.run(HEADER + ROW + OTHER, args=("profile=leavers", "wait=0", "output=summary"))
     row = one_row(replies[-1].body)
@@ -268,7 +268,7 @@ def test_the_same_search_again_sends_nothing_twice(searches: Searches) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "said"),
+    ("argument", "expected"),
     [
         ("record=t", "not one of this command's options"),
         ("logging_level=DEBUG", "not one of this command's options"),
@@ -279,25 +279,27 @@ def test_the_same_search_again_sends_nothing_twice(searches: Searches) -> None:
         ("output=all", "Illegal value"),
     ],
 )
-def test_a_wrong_option_is_an_error_before_any_row(searches: Searches, argument: str, said: str) -> None:
-    """The analyst learns it from getinfo; a secret that was given by mistake is not told."""
+def test_an_invalid_option_is_an_error_before_any_row(
+    searches: Searches, argument: str, expected: str
+) -> None:
+    """The reply to getinfo has the error; a secret that was given by mistake is not repeated."""
     process = searches.start("profile=leavers", argument)
     info = process.getinfo()
     assert process.close() == 1
-    assert said in texts([info])
+    assert expected in texts([info])
     assert "hunter2" not in texts([info])
 
 
 @pytest.mark.parametrize("profile", ["nothing", "../../x", "a b"])
-def test_an_unknown_connector_is_named_as_such(searches: Searches, profile: str) -> None:
-    """Also a name that could not be one; the path of the request is never the user's."""
+def test_an_unknown_connector_is_reported(searches: Searches, profile: str) -> None:
+    """So is a name that is invalid, which never becomes part of a request's path."""
     replies, code = searches.run(HEADER + ROW, args=(f"profile={profile}",))
     assert code == 1
     assert "no connector of this name" in texts(replies)
 
 
-def test_the_session_key_stands_nowhere(searches: Searches) -> None:
-    """Not in a log, a message, the outbox, the standard error or the arguments."""
+def test_the_session_key_is_written_nowhere(searches: Searches) -> None:
+    """It is in no log, message, outbox file, standard error or argument."""
     process = searches.start()
     arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
     process.getinfo()
@@ -311,7 +313,7 @@ def test_the_session_key_stands_nowhere(searches: Searches) -> None:
 
 @pytest.mark.needs("python3.13")
 def test_fifty_thousand_rows_in_each_chunk(on_3_13: Searches) -> None:
-    """Chunks as large as splunkd's: every row is queued, in batches of the connector's limit."""
+    """With chunks as large as splunkd's, every row is queued in batches of the connector's limit."""
     rows = [f"u{n}@contoso.com,2023-04-24T05:52:56Z,{n},M,,\n".encode() for n in range(100_000)]
     bodies = [HEADER + b"".join(rows[:50_000]), HEADER + b"".join(rows[50_000:])]
     replies, code = on_3_13.run(*bodies)
@@ -322,8 +324,8 @@ def test_fifty_thousand_rows_in_each_chunk(on_3_13: Searches) -> None:
 
 
 @pytest.mark.needs("python3.13")
-def test_more_refused_rows_than_a_reply_takes_are_told(on_3_13: Searches) -> None:
-    """output=rejects shows the first 50,000 and says how many there are, also where they stopped it all."""
+def test_refused_rows_beyond_the_limit_of_a_reply_are_reported(on_3_13: Searches) -> None:
+    """output=rejects returns the first 50,000 and reports the total, also if they stopped the export."""
     body = HEADER + b"x,2023-04-24T05:52:56Z,1,M,,\n" * 50_003
     for more in (("dryrun=t",), ("maxrejects=0",)):
         replies, _ = on_3_13.run(body, args=("profile=leavers", "wait=0", "output=rejects", *more))

@@ -1,6 +1,6 @@
-"""The searches that come with the app: macros, time, columns, and the rows that they yield, shaped.
+"""The app's searches: their macros, times and columns, and the rows that they yield.
 
-No Splunk runs them here. What is checked is what can be without one: see ``spl`` and ``spl_run``.
+They are not run by Splunk. ``spl`` and ``spl_run`` implement what the checks need of SPL.
 """
 
 from __future__ import annotations
@@ -33,38 +33,38 @@ CIM = {
     "DLP.DLP_Incidents": {"signature", "user"},
     "Endpoint.Filesystem": {"action", "dest", "file_path", "file_size", "user"},
 }
-#: What depends on when the search runs, or on the order that events come in.
+#: Functions whose result depends on when the search runs or on the order of events.
 NOT_DETERMINISTIC = re.compile(
     r"\b(now|time|random|relative_time|latest|earliest|first|last|list)\(|_indextime|\b(dedup|head|tail)\b"
 )
 
 
 def search(name: str) -> str:
-    """A search with its macros put in."""
+    """A search with its macros expanded."""
     return spl.expanded(SEARCHES[name]["search"], MACROS)
 
 
 def profile_columns(name: str) -> list[str]:
-    """The input fields of the profile that a search hands its rows to."""
+    """The input fields of the profile that a search sends its rows to."""
     profile = parse(shipped_text(SEARCHES[name]["action.irmexport.param.profile"]), name)
     return [column.field for column in profile.columns]
 
 
 def test_each_source_has_its_search() -> None:
-    """And each search is off until somebody has set it up."""
+    """Every search is disabled until it is set up."""
     assert [name.removeprefix("irmexport - daily - ") for name in DAILY] == list(SOURCES)
     assert {stanza["disabled"] for stanza in SEARCHES.values()} == {"1"}
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-def test_a_search_is_whole(name: str) -> None:
-    """Its macros are defined with as many arguments, and quotes and brackets have their partners."""
+def test_a_search_is_complete(name: str) -> None:
+    """Its macros are defined with as many arguments, and its quotes and brackets are balanced."""
     assert len(spl.commands(search(name))) > 1
 
 
 @pytest.mark.parametrize("name", MACROS)
 def test_a_macro_is_used_and_uses_its_arguments(name: str) -> None:
-    """Its name says how many arguments it has; each stands in the definition; some search uses it."""
+    """Its name has the number of its arguments, its definition uses each, and some search uses it."""
     arguments = [argument.strip() for argument in MACROS[name].get("args", "").split(",") if argument]
     assert name.partition("(")[2].removesuffix(")") == (str(len(arguments)) if arguments else "")
     for argument in arguments:
@@ -74,8 +74,8 @@ def test_a_macro_is_used_and_uses_its_arguments(name: str) -> None:
     assert name in {call for text in texts for call in spl.calls(text)}
 
 
-def test_what_is_not_balanced_is_found() -> None:
-    """A quote, a bracket, a backtick, a variable that is left over."""
+def test_unbalanced_text_is_found() -> None:
+    """An open quote, bracket or backtick, or a variable without a value, is an error."""
     for text in ('a "b', "a (b", "a b)", "a [b)", "a `b", "a $b$", "a (b]"):
         with pytest.raises(spl.Unbalanced):
             spl.commands(text)
@@ -86,7 +86,7 @@ def test_what_is_not_balanced_is_found() -> None:
 
 @pytest.mark.parametrize("name", DAILY)
 def test_a_daily_search_yields_the_profiles_columns(name: str) -> None:
-    """Its last command is a table of them, in their order, and the profile comes with the app."""
+    """Its last command is a table of them, in their order, and the profile ships with the app."""
     assert DAILY[name]["action.irmexport"] == "1"
     assert DAILY[name]["action.irmexport.param.profile"] in shipped_names()
     last = spl.commands(search(name))[-1]
@@ -96,7 +96,7 @@ def test_a_daily_search_yields_the_profiles_columns(name: str) -> None:
 
 @pytest.mark.parametrize("name", DAILY)
 def test_the_time_of_a_row_is_its_days_start(name: str) -> None:
-    """Whole days, cut by event time; nothing depends on when the search runs or in which order."""
+    """The search covers whole days by event time, and is deterministic."""
     stanza, text = DAILY[name], search(name)
     assert re.fullmatch(r"-\d+d@d", stanza["dispatch.earliest_time"])
     assert stanza["dispatch.latest_time"] == "@d"
@@ -113,14 +113,14 @@ def test_the_time_of_a_row_is_its_days_start(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["eval x=now()", "stats latest(_time)", "dedup user", "where _indextime>0"])
-def test_what_is_not_deterministic_is_found(text: str) -> None:
-    """The lint sees each kind."""
+def test_nondeterministic_functions_are_found(text: str) -> None:
+    """The pattern matches each kind."""
     assert NOT_DETERMINISTIC.search(text)
 
 
 @pytest.mark.parametrize("name", DAILY)
 def test_the_work_is_done_where_the_events_are(name: str) -> None:
-    """A tstats on an accelerated data model, or streaming commands up to stats."""
+    """It begins with tstats, or has only streaming commands before stats, so the indexers do the work."""
     steps = spl.commands(search(name))
     before = steps[: next(at for at, step in enumerate(steps) if step.startswith("stats "))]
     kinds = {step.split()[0] for step in before[1:]}
@@ -129,8 +129,8 @@ def test_the_work_is_done_where_the_events_are(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in DAILY if "tstats" in DAILY[n]["search"]])
-def test_the_fields_of_the_data_model_are_the_models(name: str) -> None:
-    """Dataset and fields are those of the Common Information Model."""
+def test_the_fields_are_those_of_the_data_model(name: str) -> None:
+    """The dataset and its fields are in the Common Information Model."""
     (dataset,) = re.findall(r"FROM datamodel=([\w.]+)", search(name))
     node = dataset.partition(".")[2]
     used = set(re.findall(rf"\b{node}\.(\w+)", search(name).replace(f"datamodel={dataset}", "")))
@@ -139,7 +139,7 @@ def test_the_fields_of_the_data_model_are_the_models(name: str) -> None:
 
 
 def test_the_activities_are_those_of_the_profile() -> None:
-    """Each search names only values that the wizard was given, and each value has a search."""
+    """Searches use exactly the values that the profile lists for the wizard."""
     profile = parse(shipped_text("daily-activities"), "it")
     source = profile.column("source")
     assert source
@@ -148,13 +148,13 @@ def test_the_activities_are_those_of_the_profile() -> None:
 
 
 def activities(name: str) -> set[str]:
-    """The values that a search gives to Activity."""
+    """The values that a search assigns to Activity."""
     (assigned,) = [step for step in spl.commands(search(name)) if re.search(r"\bActivity=", step)]
     return set(re.findall(r'(?:\bActivity=|, )"([A-Z][a-z]+[A-Z]\w+)"', assigned))
 
 
 HEADER = "UserPrincipalName,ActivityDate,Activity,ActivityCount,VolumeMB,Details"
-#: What each search yields: rows as Splunk writes them (numbers as text, an empty cell for null).
+#: The rows that each search yields, as Splunk writes them: numbers as text, an empty cell for null.
 YIELDS = {
     "Salesforce": ("ana@contoso.com,1700006400,SalesforceReportExport,14,,ReportExport",),
     "Dropbox": ("ana@contoso.com,1700006400,DropboxDownload,120,,file_download",),
@@ -171,7 +171,7 @@ YIELDS = {
         "svc-build,1700006400,CodeClone,900,,contoso/web",
     ),
 }
-#: The lines that would be uploaded. A time is moved within its second, by the row alone.
+#: The lines that would be uploaded. The row alone determines where in its second a time is moved.
 EXPECTED = {
     "Salesforce": [
         "ana@contoso.com,2023-11-15T00:00:00.222702+00:00,SalesforceReportExport,14,,ReportExport"
@@ -197,17 +197,17 @@ DAY = 1700006400
 
 
 def at(hour: int, **fields: object) -> dict[str, object]:
-    """An event at that hour of a Wednesday, and a second of its own."""
+    """An event at this hour of a Wednesday."""
     return {"_time": DAY + hour * 3600 + len(fields), **fields}
 
 
 def sfdc(kind: str, user: str, hour: int) -> dict[str, object]:
-    """An entry of Salesforce's event log."""
+    """An entry of the event log of Salesforce."""
     return at(hour, index="salesforce", sourcetype="sfdc:logfile", EVENT_TYPE=kind, USER_NAME=user)
 
 
 def dropbox(tag: str, user: str) -> dict[str, object]:
-    """An entry of Dropbox's team log."""
+    """An entry of the team log of Dropbox."""
     fields = {"index": "dropbox", "sourcetype": "dropbox:events", "event_type..tag": tag}
     return at(9, **fields, **{"actor.user.email": user})
 
@@ -237,13 +237,13 @@ def usb(path: str, size: int, action: str = "created") -> dict[str, object]:
 
 
 def badge(hour: int, action: str, location: str) -> dict[str, object]:
-    """A door."""
+    """An access attempt at a door."""
     where = {"index": "badge", "sourcetype": "badge:access"}
     return at(hour, **where, user="ana@contoso.com", action=action, location=location)
 
 
 def code(action: str, repo: str, **who: object) -> dict[str, object]:
-    """An entry of GitHub's audit log."""
+    """An entry of the audit log of GitHub."""
     return at(13, index="github", sourcetype="github:cloud:audit", action=action, repo=repo, **who)
 
 
@@ -291,7 +291,7 @@ EVENTS = {
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_events_of_a_day_become_the_rows(source: str) -> None:
-    """Read as SPL's reference says (``spl_run``, not Splunk), a search yields the literal rows."""
+    """Run by ``spl_run``, not by Splunk, a search yields these literal rows, in any order of events."""
     for events in (EVENTS[source], EVENTS[source][::-1]):
         found = spl_run.run(search(f"irmexport - daily - {source}"), events)
         lines = io.StringIO()
@@ -300,16 +300,16 @@ def test_the_events_of_a_day_become_the_rows(source: str) -> None:
         assert lines.getvalue().splitlines() == list(YIELDS[source])
 
 
-def test_a_word_of_spl_that_is_not_read_is_an_error() -> None:
-    """The reading guesses nothing."""
+def test_unsupported_spl_is_an_error() -> None:
+    """The interpreter never guesses."""
     for text in ("x=1 | dedup x", "x=1 | eval y=now()", "x=1 | stats max(x) AS y BY x", "x~1 | table x", "a"):
-        with pytest.raises((spl_run.NotKnown, KeyError, IndexError)):
+        with pytest.raises((spl_run.Unsupported, KeyError, IndexError)):
             spl_run.run(text, [{"x": "1"}])
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_rows_of_a_search_become_the_connectors_file(source: str, tmp_path: Path) -> None:
-    """The literal rows that a search yields, as the literal lines that would be uploaded; run again, none."""
+    """The rows of a search become these literal lines; a second run adds none."""
     stanza = {"profile": "daily-activities", "job_id": "11111111-1111-1111-1111-111111111111"}
     configured = of_stanza("daily-activities", stanza)
     assert {row.split(",")[2] for row in YIELDS[source]} <= activities(f"irmexport - daily - {source}")

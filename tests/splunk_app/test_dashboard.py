@@ -1,4 +1,4 @@
-"""The overview dashboard: right for Splunk's own packages, and each field is one that the app logs."""
+"""The overview dashboard: valid for Splunk's own packages, and it reads only fields that the app logs."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from tests.splunk_app.conftest import COLUMNS, Searches
 
 ROOT = Path(__file__).parent.parent.parent
 VIEWS = ROOT / "splunk_app" / "default" / "data" / "ui" / "views"
-#: What SPL brings: commands, functions, words.
+#: Commands, functions and keywords of SPL.
 SPL = {
     *("as", "by", "or", "and", "not", "in", "where", "eval", "fields", "fillnull", "sort", "stats", "value"),
     *("timechart", "count", "sum", "latest", "perc50", "perc95", "if", "isnull", "strftime", "values"),
 }
-#: What every event of Splunk has.
-SPLUNKS = {"_time", "host", "index", "sourcetype"}
+#: The fields of every event in Splunk.
+SPLUNK_FIELDS = {"_time", "host", "index", "sourcetype"}
 
 
 def definition() -> dict[str, Any]:
-    """The definition inside the view."""
+    """The definition in the view."""
     root = ElementTree.parse(VIEWS / "overview.xml").getroot()  # noqa: S314 - the app's own
     assert (root.tag, root.get("version")) == ("dashboard", "2")
     found: dict[str, Any] = json.loads(root.findtext("definition", ""))
@@ -39,17 +39,17 @@ def definition() -> dict[str, Any]:
 
 
 def queries(found: dict[str, Any]) -> dict[str, str]:
-    """Every search of the dashboard: its data sources, and what its drill-downs open."""
-    said = {name: source["options"]["query"] for name, source in found["dataSources"].items()}
+    """Every search of the dashboard: data sources and drill-downs."""
+    found_queries = {name: source["options"]["query"] for name, source in found["dataSources"].items()}
     for name, shown in found["visualizations"].items():
         for handler in shown.get("eventHandlers", ()):
             if "query" in handler["options"]:
-                said[f"{name} drill-down"] = handler["options"]["query"]
-    return said
+                found_queries[f"{name} drill-down"] = handler["options"]["query"]
+    return found_queries
 
 
 def fields_of(query: str) -> set[str]:
-    """The fields that a search reads and did not make itself."""
+    """The fields that a search reads and does not create itself."""
     query = re.sub(r"\$[\w.|]+\$", "x", query)
     values = re.sub(r'"[^"]*"', " ", query)
     values = re.sub(r"\bIN \([^)]*\)", " ", values)
@@ -59,13 +59,13 @@ def fields_of(query: str) -> set[str]:
     return {name for name in names if name.lower() not in SPL} - made
 
 
-def wrong(said: dict[str, Any]) -> list[str]:
-    """What Splunk's packages have against a definition."""
+def errors(definition: dict[str, Any]) -> list[str]:
+    """The errors that Splunk's packages find in a definition."""
     node = Path(sys.executable).with_name("node")
     command = [str(node), str(Path(__file__).with_name("dashboard.cjs"))]
     ran = subprocess.run(
         command,
-        input=json.dumps(said),
+        input=json.dumps(definition),
         env={"NODE_PATH": str(bundle.packages())},
         capture_output=True,
         text=True,
@@ -75,24 +75,24 @@ def wrong(said: dict[str, Any]) -> list[str]:
     return ran.stdout.splitlines()
 
 
-def test_splunks_own_packages_find_nothing_wrong() -> None:
-    """@splunk/dashboard-definition and @splunk/visualization-schemas take it, every option included."""
-    assert wrong(definition()) == []
+def test_splunks_own_packages_find_no_error() -> None:
+    """Both @splunk/dashboard-definition and @splunk/visualization-schemas accept it with every option."""
+    assert errors(definition()) == []
 
 
-def test_a_wrong_definition_is_found() -> None:
-    """A mistyped option, a visualization that does not exist, a search without a type."""
+def test_an_invalid_definition_is_found() -> None:
+    """A mistyped option, an unknown visualization and a search without a type are errors."""
     broken = definition()
     broken["visualizations"]["viz_sent"]["options"]["majorValeu"] = "1"
     broken["visualizations"]["viz_rows"]["type"] = "splunk.colum"
     del broken["dataSources"]["ds_sent"]["type"]
-    found = wrong(broken)
+    found = errors(broken)
     for part in ("majorValeu", "splunk.colum", "ds_sent"):
         assert any(part in line for line in found), part
 
 
-def test_everything_named_is_there() -> None:
-    """Each data source is shown, each panel has a place of its own, each link leads to a view."""
+def test_every_reference_of_the_dashboard_resolves() -> None:
+    """Each data source is used, panels do not overlap, and each link leads to a view."""
     found = definition()
     parts = {**found["visualizations"], **found["inputs"]}
     sources = {name for part in parts.values() for name in part.get("dataSources", {}).values()}
@@ -117,7 +117,7 @@ def test_everything_named_is_there() -> None:
 
 @pytest.fixture
 def logged(on_3_13: Searches, emulator: PurviewEmulator) -> set[str]:
-    """Every field of a log in which each event of the dashboard has happened."""
+    """Every field of a log that has all events of the dashboard."""
     python = find_python("3.13")
     assert python is not None
     head = ",".join(COLUMNS).encode() + b"\n"
@@ -139,15 +139,15 @@ def logged(on_3_13: Searches, emulator: PurviewEmulator) -> set[str]:
 
 
 @pytest.mark.needs("python3.13")
-def test_each_field_of_a_search_is_one_that_the_app_logs(logged: set[str]) -> None:
-    """KV_MODE = json takes a log line's keys for fields, those of an inner object with a dot before them."""
+def test_the_app_logs_each_field_of_a_search(logged: set[str]) -> None:
+    """With KV_MODE = json the keys of a log line are fields; those of an inner object have a dotted name."""
     for name, query in queries(definition()).items():
         fields = fields_of(query)
         assert fields, name
-        assert fields - SPLUNKS <= logged, name
+        assert fields - SPLUNK_FIELDS <= logged, name
 
 
-def test_a_field_that_is_not_logged_would_be_found() -> None:
-    """What a search makes itself, its values and its words are told apart from what it reads."""
+def test_the_fields_that_a_search_reads_are_found() -> None:
+    """Created fields, values and keywords do not count."""
     query = 'index=_internal event IN (a, b) name="x y" | stats sum(counts.read) AS n BY host who | where n>0'
     assert fields_of(query) == {"index", "event", "name", "counts.read", "host", "who"}

@@ -56,7 +56,7 @@ def test_a_message_that_is_not_in_the_code_is_found() -> None:
 
 
 def test_every_option_is_in_the_page_and_in_splunks_help() -> None:
-    """docs/splunk.md, searchbnf.conf and the command name the same options."""
+    """docs/splunk.md, searchbnf.conf and the command have the same options."""
     help_of = conf(APP / "default" / "searchbnf.conf")["irmexport-command"]
     section = PAGE.split("## Send", 1)[1].split("\n## ", 1)[0]
     assert set(re.findall(r"^\| `(\w+)=", section, re.MULTILINE)) == set(OPTIONS)

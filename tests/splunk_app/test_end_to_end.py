@@ -1,4 +1,4 @@
-"""Search → command → outbox → sender → emulator, with the built app's own processes."""
+"""From a search through the outbox to the emulator, with the built app's own processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUMMARY = ("profile=leavers", "output=summary", "wait=60")
 
 @pytest.fixture
 def sender(python: str, home: SplunkHome, splunkd: SplunkdRest) -> Input:
-    """The modular input on the same Python as the search."""
+    """The sender on the same Python as the search."""
     return Input(python, home, splunkd)
 
 
@@ -35,7 +35,7 @@ def summary(body: bytes) -> dict[str, str]:
 
 
 def events(home: SplunkHome, part: str) -> list[dict[str, object]]:
-    """What a part of the app has logged."""
+    """The log events of one part of the app."""
     lines = [json.loads(line) for line in home.log.read_text().splitlines()]
     return [line for line in lines if line["part"] == part]
 
@@ -43,7 +43,7 @@ def events(home: SplunkHome, part: str) -> list[dict[str, object]]:
 def test_a_search_ends_with_the_receipt(
     searches: Searches, sender: Input, emulator: PurviewEmulator, home: SplunkHome
 ) -> None:
-    """The analyst is told that the connector accepted the rows, and it has them, once."""
+    """The message reports that the connector accepted the rows, and it has each row once."""
     with sender:
         arguments = sender.arguments
         replies, code = searches.run(HEADER + ROW, HEADER + OTHER, args=SUMMARY)
@@ -69,23 +69,23 @@ def test_a_search_ends_with_the_receipt(
     assert b"contoso" not in home.log.read_bytes()
 
 
-def test_a_held_batch_is_told_with_what_to_do(
+def test_a_held_batch_is_reported_with_the_next_step(
     searches: Searches, sender: Input, emulator: PurviewEmulator
 ) -> None:
-    """The connection is cut after the whole body: nobody knows, and the analyst learns that."""
+    """The connection is cut after the whole body, so the outcome is unknown, and the message says so."""
     emulator.faults.next(Fault(reset_after_last_byte=True))
     with sender:
         replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
     assert summary(replies[-1].body)["state"] == "held"
-    (told,) = [text for level, text in replies[-1].messages if level == "WARN"]
-    assert "a person must decide about 1 row" in told
-    assert "portal" in told
+    (message,) = [text for level, text in replies[-1].messages if level == "WARN"]
+    assert "a person must decide about 1 row" in message
+    assert "portal" in message
 
 
-def test_a_wrong_secret_pauses_the_connector_and_says_so(
+def test_a_wrong_secret_pauses_the_connector_and_is_reported(
     searches: Searches, sender: Input, emulator: PurviewEmulator, splunkd: SplunkdRest
 ) -> None:
-    """The rows wait and are not lost; the secret put right, they go."""
+    """The rows stay queued, and a bulletin names the cause."""
     splunkd.state.passwords["irmexport:leavers:"] = "not-the-secret"
     with sender:
         replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
@@ -99,7 +99,7 @@ def test_a_wrong_secret_pauses_the_connector_and_says_so(
 def test_a_batch_that_is_too_large_is_followed_to_its_halves(
     searches: Searches, sender: Input, emulator: PurviewEmulator
 ) -> None:
-    """413: the halves are sent, and the analyst learns that all rows are."""
+    """After a 413 the halves are sent, and the summary counts all rows as sent."""
     emulator.faults.next(Fault(status=413))
     with sender:
         replies, _ = searches.run(HEADER + ROW + OTHER, args=SUMMARY)
@@ -107,10 +107,10 @@ def test_a_batch_that_is_too_large_is_followed_to_its_halves(
     assert (row["state"], row["sent"], row["waiting"]) == ("sent", "2", "0")
 
 
-def test_without_a_secret_the_rows_wait(
+def test_without_a_secret_the_rows_stay_queued(
     searches: Searches, sender: Input, emulator: PurviewEmulator, splunkd: SplunkdRest
 ) -> None:
-    """No secret saved: paused, with where to save it."""
+    """The connector is paused with the reason `credential`."""
     splunkd.state.passwords.clear()
     with sender:
         replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
@@ -118,16 +118,16 @@ def test_without_a_secret_the_rows_wait(
 
 
 def test_the_sender_ends_by_itself(python: str, home: SplunkHome, splunkd: SplunkdRest) -> None:
-    """Its life is bounded: splunkd starts it again with a fresh session key."""
+    """Its life is limited, so that splunkd restarts it with a new session key."""
     code, printed = Input(python, home, splunkd, life="1").start().wait()
     assert (code, printed) == (0, "")
     assert [event["event"] for event in events(home, "sender")] == ["started", "ended"]
 
 
-def test_a_wrong_connector_stops_no_other(
+def test_an_invalid_connector_stops_no_other(
     searches: Searches, sender: Input, emulator: PurviewEmulator, splunkd: SplunkdRest, home: SplunkHome
 ) -> None:
-    """A stanza that cannot be read is logged, and the others' batches go."""
+    """An invalid stanza is logged, and the others' batches are sent."""
     splunkd.state.confs["irmexport_connectors"]["broken"] = {"profile": "no-such"}
     with sender:
         replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
@@ -137,16 +137,16 @@ def test_a_wrong_connector_stops_no_other(
 
 
 def test_the_scheme_is_what_splunkd_expects(sender: Input) -> None:
-    """XML that names the arguments; the input's own script prints it on both Pythons."""
+    """It is XML with the arguments, and the script prints it on both Pythons."""
     scheme = ElementTree.fromstring(sender.scheme())  # noqa: S314 - our own
     assert scheme.tag == "scheme"
     assert [arg.get("name") for arg in scheme.iter("arg")] == ["life"]
 
 
-def test_the_sender_ends_where_its_session_is_not_known(
+def test_the_sender_ends_if_its_session_has_expired(
     python: str, home: SplunkHome, splunkd: SplunkdRest
 ) -> None:
-    """A session key that has expired: the run ends, and the next one gets a fresh key."""
+    """The process exits with code 1; the next one gets a new session key."""
     del splunkd.state.sessions["system-session"]
     code, _ = Input(python, home, splunkd).start().wait()
     assert code == 1
@@ -157,7 +157,7 @@ def test_the_sender_ends_where_its_session_is_not_known(
 def test_of_two_connectors_of_one_job_the_first_sends(
     searches: Searches, sender: Input, emulator: PurviewEmulator, splunkd: SplunkdRest, home: SplunkHome
 ) -> None:
-    """A conf file edited by hand: both's rows go with the first one's secret, and the log says so."""
+    """After an edit by hand, all rows are sent with the first one's secret, and the log reports it."""
     confs = splunkd.state.confs["irmexport_connectors"]
     confs["zweite"] = dict(confs["leavers"])
     with sender:
@@ -181,6 +181,6 @@ def test_an_outbox_that_cannot_be_read_stops_no_other(
     with sender:
         replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
     assert summary(replies[-1].body)["state"] == "sent"
-    (told,) = [event for event in events(home, "sender") if event["event"] == "cannot-send"]
-    assert told["connector"] == "broken"
-    assert "permissions" in str(told["next_step"])
+    (problem,) = [event for event in events(home, "sender") if event["event"] == "cannot-send"]
+    assert problem["connector"] == "broken"
+    assert "permissions" in str(problem["next_step"])

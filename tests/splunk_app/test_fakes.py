@@ -1,4 +1,4 @@
-"""The stand-ins of splunkd are strict: what splunkd would not accept, they do not either."""
+"""The fakes of splunkd are strict: they do not accept what splunkd would not."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ ECHO = READ + "while True:\n r = request()\n if r is None: break\n reply(r[1])\n
 
 
 def process(source: str, tmp_path: Path) -> SearchProcess:
-    """A command made of a few lines of Python."""
+    """A command of a few lines of Python."""
     return SearchProcess([sys.executable, "-c", source], SearchSettings((), tmp_path), {})
 
 
 def test_a_well_behaved_command_passes(tmp_path: Path) -> None:
-    """An echo of every body."""
+    """It echoes every body."""
     _, replies, code = run(process(ECHO, tmp_path), [b"a\n1\n" * 50_000, b""], last=b"x")
     assert [reply.body for reply in replies] == [b"a\n1\n" * 50_000, b"", b"x"]
     assert code == 0
@@ -51,8 +51,8 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("source", BROKEN.values(), ids=BROKEN.keys())
-def test_a_command_that_breaks_the_protocol_is_found_out(source: str, tmp_path: Path) -> None:
-    """Each way fails the test that meets it."""
+def test_a_command_that_breaks_the_protocol_fails_the_test(source: str, tmp_path: Path) -> None:
+    """Each violation raises."""
     command = process(source, tmp_path)
     try:
         with pytest.raises((ProtocolBroken, BrokenPipeError)):
@@ -79,24 +79,24 @@ CONNECTORS = "/servicesNS/nobody/irmexport/configs/conf-irmexport_connectors"
         ("analyst-session", "get", "/services/elsewhere", 404),
     ],
 )
-def test_splunkd_gives_each_user_what_they_may_have(
+def test_splunkd_checks_the_capabilities_of_a_user(
     splunkd: SplunkdRest, key: str, method: str, path: str, status: int
 ) -> None:
-    """Secrets, confs and inputs ask for their capability; an unknown session for nothing at all."""
+    """Secrets, conf files and inputs require their capabilities; an unknown session may do nothing."""
     client = Splunkd(splunkd.uri, key)
     form = {"name": "x", "password": "y"}
-    said = ""
+    message = ""
     try:
         _ = client.get(path) if method == "get" else client.post(path, form)
         answered = 200
     except SplunkdRefused as refused:
-        answered, said = refused.status, str(refused)
+        answered, message = refused.status, str(refused)
     assert answered == status
-    assert key not in said
+    assert key not in message
 
 
-def test_a_search_is_its_owners_alone(splunkd: SplunkdRest) -> None:
-    """Its job and its settings; for anybody else there is nothing of that name."""
+def test_only_its_owner_sees_a_search(splunkd: SplunkdRest) -> None:
+    """For others, neither its job nor its settings exist."""
     splunkd.state.jobs["1.2"] = {"owner": "ana", "resultCount": 3}
     splunkd.state.searches["mine"] = {"owner": "ana", "cron_schedule": "* * * * *"}
     for path in ("/services/search/jobs/1.2", "/servicesNS/ana/search/saved/searches/mine"):
@@ -107,10 +107,10 @@ def test_a_search_is_its_owners_alone(splunkd: SplunkdRest) -> None:
 
 
 @pytest.mark.parametrize("line", ["print('hello')", "sys.stderr.write('no level\\n')"])
-def test_an_alert_action_that_says_what_splunkd_would_not_take_is_found_out(
+def test_an_alert_action_with_invalid_output_fails_the_test(
     splunkd: SplunkdRest, tmp_path: Path, line: str
 ) -> None:
-    """Something on standard output, or a line on standard error without a level."""
+    """Output on standard output, or a line without a level on standard error, raises."""
     home = SplunkHome(tmp_path)
     home.bin.mkdir(parents=True)
     (home.bin / "irmexport.py").write_text(f"import sys\nsys.stdin.read()\n{line}\n")
@@ -121,16 +121,16 @@ def test_an_alert_action_that_says_what_splunkd_would_not_take_is_found_out(
     assert (ended.code, ended.messages) == (3, [("WARN", "it is so")])
 
 
-def test_splunkd_says_who_a_session_is_of(splunkd: SplunkdRest) -> None:
-    """Name and capabilities, which is what the app believes."""
+def test_splunkd_reports_the_user_of_a_session(splunkd: SplunkdRest) -> None:
+    """The app relies on the name and the capabilities."""
     assert current_user(Splunkd(splunkd.uri, "analyst-session")) == (
         "ana",
         frozenset({"search", "irmexport_run"}),
     )
 
 
-def test_a_certificate_is_checked_anywhere_but_on_loopback() -> None:
-    """A session key goes to no host that cannot prove its name."""
+def test_a_certificate_is_verified_except_on_loopback() -> None:
+    """A session key is not sent to a host that cannot prove its name."""
     remote = Splunkd("https://splunk.example:8089", "key")._connection()  # noqa: SLF001 - no server is needed
     context = remote._context  # type: ignore[attr-defined]  # noqa: SLF001
     assert context.check_hostname

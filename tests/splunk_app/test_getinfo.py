@@ -1,4 +1,4 @@
-"""getinfo is answered before the SDK is loaded: as the SDK answers it, and only where it would accept it."""
+"""getinfo is answered before the SDK is loaded, exactly as the SDK answers it, and only if it would."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ command = IrmExport()
 command.process(sys.argv[:1], sys.stdin, sys.stdout)
 json.dump({option.name: option.value for option in command.options.values()}, sys.stderr)
 """
-#: Options that the SDK gives to every command; they are not offered.
+#: Options that the SDK adds to every command; irmexport refuses them.
 OF_THE_SDK = {"logging_configuration", "logging_level", "record", "show_configuration"}
 PLAIN = [
     ("profile=leavers",),
@@ -46,7 +46,7 @@ LEFT = [
 
 
 def getinfo(*args: str, **more: object) -> bytes:
-    """The request with these arguments."""
+    """A getinfo request with these arguments."""
     settings = SearchSettings(args=args, dispatch_dir=Path("/nowhere"), more=more)
     return frame(settings.getinfo(), b"")
 
@@ -55,7 +55,7 @@ def getinfo(*args: str, **more: object) -> bytes:
 def test_plain_options_are_answered_as_the_sdk_answers_them(
     python: str, home: SplunkHome, args: tuple[str, ...]
 ) -> None:
-    """The reply is that of the SDK to the byte, and the options have the values that the SDK reads."""
+    """The reply is byte for byte the SDK's, and the options have the values that the SDK reads."""
     app = home.bin.parent
     request = getinfo(*args, dispatch_dir=str(home.path))
     with_sdk = subprocess.run(
@@ -76,8 +76,8 @@ def test_plain_options_are_answered_as_the_sdk_answers_them(
         assert (name, getattr(first.options, name)) == (name, read[name])
 
 
-def test_the_options_that_are_read() -> None:
-    """Each option has its value, or the default that the SDK has too."""
+def test_the_values_of_the_options() -> None:
+    """Each option has its value, or the same default as in the SDK."""
     first = answer(io.BytesIO(getinfo(*PLAIN[1])), io.BytesIO())
     options = first.options
     assert options is not None
@@ -90,8 +90,8 @@ def test_the_options_that_are_read() -> None:
 
 
 @pytest.mark.parametrize("args", LEFT)
-def test_what_the_sdk_may_refuse_is_left_to_it(args: tuple[str, ...]) -> None:
-    """Nothing is answered, and the SDK can read the request from its first byte."""
+def test_what_the_sdk_might_refuse_is_left_to_it(args: tuple[str, ...]) -> None:
+    """There is no reply, and the SDK can read the request from its first byte."""
     requests, replies = io.BufferedReader(io.BytesIO(getinfo(*args) + b"rest")), io.BytesIO()
     first = answer(requests, replies)
     assert first.options is None
@@ -114,8 +114,8 @@ def test_what_the_sdk_may_refuse_is_left_to_it(args: tuple[str, ...]) -> None:
         frame(["profile"], b""),  # type: ignore[arg-type]
     ],
 )
-def test_what_is_no_getinfo_is_left_to_the_sdk(request_: bytes) -> None:
-    """Whatever else comes first is not answered here."""
+def test_other_requests_are_left_to_the_sdk(request_: bytes) -> None:
+    """A first request that is not a valid getinfo gets no reply here."""
     requests, replies = io.BufferedReader(io.BytesIO(request_)), io.BytesIO()
     first = answer(requests, replies)
     assert (first.options, replies.getvalue()) == (None, b"")
@@ -123,17 +123,17 @@ def test_what_is_no_getinfo_is_left_to_the_sdk(request_: bytes) -> None:
 
 
 def test_a_start_loads_neither_the_sdk_nor_the_profiles(python: str, home: SplunkHome) -> None:
-    """Until getinfo is answered, nothing of the SDK, of irmcore or of YAML is imported."""
-    ask = (
+    """Before getinfo is answered, neither the SDK nor irmcore nor YAML is imported."""
+    program = (
         "import sys; sys.path[:0] = sys.argv[1:3]; from irmsplunk.search import getinfo; "
         "getinfo.answer(sys.stdin.buffer, sys.stdout.buffer); "
         "print(sorted({'splunklib', 'irmcore', 'yaml', 'dataclasses', 'typing'} & set(sys.modules)))"
     )
-    told = subprocess.run(
-        [python, "-c", ask, str(home.bin.parent / "lib"), str(home.bin)],
+    ran = subprocess.run(
+        [python, "-c", program, str(home.bin.parent / "lib"), str(home.bin)],
         input=getinfo("profile=a"),
         capture_output=True,
         env=dict(home.environment()),
         check=True,
     )
-    assert told.stdout.endswith(b"[]\n")
+    assert ran.stdout.endswith(b"[]\n")

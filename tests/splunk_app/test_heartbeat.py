@@ -1,4 +1,4 @@
-"""The sender's sign of life: fresh, stale, or from a clock that was set back."""
+"""The sender's heartbeat: recent, stale, or in the future after the clock was set back."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ NOW = 1_770_000_000.0
         ("soon", False),
     ],
 )
-def test_a_sign_of_life_is_of_now(tmp_path: Path, at: object, alive: bool) -> None:  # noqa: FBT001
-    """An old one says nothing, and neither does one of the future."""
+def test_only_a_recent_heartbeat_counts(tmp_path: Path, at: object, alive: bool) -> None:  # noqa: FBT001
+    """An old one does not count, and neither does one in the future."""
     (tmp_path / heartbeat.FILE).write_text(json.dumps({"at": at, "pid": 1}))
     assert heartbeat.alive(str(tmp_path), NOW) is alive
     assert not heartbeat.alive(str(tmp_path / "none"), NOW)

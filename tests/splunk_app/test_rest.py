@@ -1,4 +1,4 @@
-"""The REST endpoint of the built app: connectors and queue, and a secret that never comes back."""
+"""The REST endpoint of the built app: connectors, queue and profiles; a secret is never returned."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def rest(python: str, home: SplunkHome, splunkd: SplunkdRest) -> Iterator[RestHa
     assert not handler.end()
 
 
-def test_a_connector_from_first_to_last(rest: RestHandler, splunkd: SplunkdRest, home: SplunkHome) -> None:
-    """Made, listed, changed, removed; saving it enables the sender; its secret is in the vault alone."""
+def test_the_life_of_a_connector(rest: RestHandler, splunkd: SplunkdRest, home: SplunkHome) -> None:
+    """It is created, listed, changed and removed; its secret is only in storage/passwords."""
     made = rest.request("POST", "connectors", secret="first-secret", **NEW)
     assert made.status == 200
     assert (made.document["secret_saved"], made.document["trouble"]) == (True, "")
@@ -59,14 +59,14 @@ def test_a_connector_from_first_to_last(rest: RestHandler, splunkd: SplunkdRest,
     assert "irmexport:second:" not in splunkd.state.passwords
     assert rest.request("GET", "connectors/second").status == 404
 
-    said = "".join(answer.text for answer in (made, listed, changed, taken_back, removed))
-    written = said.encode() + home.everything_written() + repr(splunkd.state.confs).encode()
+    replies = "".join(answer.text for answer in (made, listed, changed, taken_back, removed))
+    written = replies.encode() + home.everything_written() + repr(splunkd.state.confs).encode()
     for secret in ("first-secret", "second-secret", SECRET, "system-session", "admin-session"):
         assert secret.encode() not in written
 
 
 def test_a_profile_as_text_keeps_its_indentation(rest: RestHandler, splunkd: SplunkdRest) -> None:
-    """YAML goes in and comes out as it was, and stands in the conf file as one line."""
+    """YAML is returned unchanged, and the conf file has it as one line."""
     text = shipped_text("salesforce-dropbox")
     made = rest.request("POST", "connectors", name="dropbox", profile_yaml=text)
     assert made.document["profile_yaml"] == text
@@ -75,8 +75,8 @@ def test_a_profile_as_text_keeps_its_indentation(rest: RestHandler, splunkd: Spl
 
 
 @pytest.mark.parametrize("key", ["analyst-session", "guest-session", "nobody's"])
-def test_without_the_capability_nothing_is_said(rest: RestHandler, key: str) -> None:
-    """On the server's word; an unknown session too."""
+def test_without_the_capability_every_request_is_refused(rest: RestHandler, key: str) -> None:
+    """The capabilities are those that splunkd reports; an unknown session is refused too."""
     for method, path in (
         ("GET", "connectors"),
         ("POST", "connectors"),
@@ -89,7 +89,7 @@ def test_without_the_capability_nothing_is_said(rest: RestHandler, key: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("form", "said"),
+    ("form", "expected"),
     [
         ({"name": "Bad Name"}, "a-z, 0-9 and hyphens"),
         ({"name": "default"}, "not `default`"),  # a conf file's stanza that all others inherit from
@@ -105,19 +105,19 @@ def test_without_the_capability_nothing_is_said(rest: RestHandler, key: str) -> 
         ({"secret": "a\nb"}, "more than one line"),
     ],
 )
-def test_a_wrong_connector_is_refused_and_nothing_saved(
-    rest: RestHandler, splunkd: SplunkdRest, form: dict[str, str], said: str
+def test_an_invalid_connector_is_refused_and_not_saved(
+    rest: RestHandler, splunkd: SplunkdRest, form: dict[str, str], expected: str
 ) -> None:
-    """What is wrong is said by key, and neither conf nor vault has anything of it."""
+    """The error names the key, and neither conf file nor storage/passwords changes."""
     answer = rest.request("POST", "connectors", **{**NEW, **form})
     assert answer.status == 400
-    assert said in answer.document["error"] + answer.document["next_step"]
+    assert expected in answer.document["error"] + answer.document["next_step"]
     assert set(splunkd.state.confs["irmexport_connectors"]) == {"leavers"}
     assert set(splunkd.state.passwords) == {"irmexport:leavers:"}
 
 
 def test_two_connectors_of_one_job_are_refused(rest: RestHandler, splunkd: SplunkdRest) -> None:
-    """They would share an outbox: not made, changed or enabled; one that is disabled is in nobody's way."""
+    """They would share an outbox, so the second cannot be created, changed or enabled, only disabled."""
     answer = rest.request("POST", "connectors", **{**NEW, "job_id": JOB, "secret": "x"})
     assert answer.status == 400
     assert "leavers has the same `job_id`" in answer.document["error"]
@@ -129,15 +129,15 @@ def test_two_connectors_of_one_job_are_refused(rest: RestHandler, splunkd: Splun
     assert rest.request("POST", "connectors/second", disabled="0").status == 400
     assert rest.request("POST", "connectors/leavers", disabled="1").status == 200
     assert rest.request("POST", "connectors/second", disabled="0").status == 200
-    # Edited by hand: the test of a connector says it.
+    # After an edit by hand, the connector test reports it.
     splunkd.state.confs["irmexport_connectors"]["leavers"]["disabled"] = "0"
     found = rest.request("POST", "connectors/second/test").document
     assert found["good"] is False
     assert "leavers has the same `job_id`" in str(found["findings"])
 
 
-def test_a_post_without_a_form_is_told_so(rest: RestHandler) -> None:
-    """JSON in the body, or nothing: splunkd hands over no form, and the answer says what to send."""
+def test_a_post_without_a_form_is_refused(rest: RestHandler) -> None:
+    """With JSON or no body splunkd passes no form, and the reply explains what to send."""
     forms: tuple[object, ...] = (None, [], "x", [1], {"a": 1})
     for path in ("connectors", "connectors/leavers"):
         for form in forms:
@@ -149,35 +149,35 @@ def test_a_post_without_a_form_is_told_so(rest: RestHandler) -> None:
 def test_next_steps_are_requests_not_commands(
     rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: PurviewEmulator
 ) -> None:
-    """What is held names the request that ends it, to the analyst, in the queue and in the log."""
+    """For a held batch, message, queue and log name the request that resolves it."""
     emulator.faults.next(Fault(reset_after_last_byte=True))
     with Input(python, home, searches.splunkd):
         replies, _ = searches.run(HEADER + ROW, args=("profile=leavers", "wait=60"))
         assert _within(10, lambda: bool(searches.splunkd.state.messages))
     (held,) = rest.request("GET", "held").document["batches"]
-    said = [replies[-1].messages[-1][1], held["next_step"], *searches.splunkd.state.messages.values()]
-    for text in said:
+    texts = [replies[-1].messages[-1][1], held["next_step"], *searches.splunkd.state.messages.values()]
+    for text in texts:
         assert "`POST irmexport/batches/BATCH/resolve`" in text
         assert "`irmexport " not in text
     assert "`irmexport " not in home.log.read_text()
 
 
 def test_a_secret_in_the_address_is_refused(rest: RestHandler) -> None:
-    """Splunkd has logged it by then."""
+    """The address is in splunkd's log by then, so the reply asks to replace the secret."""
     answer = rest.request("POST", "connectors/leavers", query="secret")
     assert answer.status == 400
     assert "Replace the secret" in answer.document["next_step"]
 
 
-def test_a_name_that_is_there_is_not_overwritten(rest: RestHandler, splunkd: SplunkdRest) -> None:
-    """Creating it again is a 409, and the secret stays."""
+def test_an_existing_connector_is_not_overwritten(rest: RestHandler, splunkd: SplunkdRest) -> None:
+    """Creating it again gives a 409 and keeps the secret."""
     answer = rest.request("POST", "connectors", **{**NEW, "name": "leavers", "secret": "other"})
     assert answer.status == 409
     assert splunkd.state.passwords["irmexport:leavers:"] == SECRET
 
 
 def test_the_connection_is_tested_without_an_upload(rest: RestHandler, emulator: PurviewEmulator) -> None:
-    """DNS, TLS, token: each with what was found; a wrong secret is told with what to do."""
+    """DNS, TLS and token are checked without an upload; a wrong secret is reported."""
     good = rest.request("POST", "connectors/leavers/test")
     assert good.document["good"] is True
     assert not emulator.uploads
@@ -187,10 +187,10 @@ def test_the_connection_is_tested_without_an_upload(rest: RestHandler, emulator:
     assert "AADSTS7000215" in bad.text
 
 
-def test_an_administrator_without_a_shell_runs_the_queue(
+def test_the_queue_can_be_managed_without_a_shell(
     rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: PurviewEmulator
 ) -> None:
-    """Queue, held, batch, resolve: from a batch in doubt to the record of who decided what and why."""
+    """A held batch is found and resolved, and its history has the user and the reason."""
     emulator.faults.next(Fault(reset_after_last_byte=True))
     with Input(python, home, searches.splunkd):
         searches.run(HEADER + ROW, args=("profile=leavers", "wait=60", "output=summary"))
@@ -217,7 +217,7 @@ def test_an_administrator_without_a_shell_runs_the_queue(
 def test_a_new_secret_ends_the_pause(
     rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: PurviewEmulator
 ) -> None:
-    """A connector that paused for its secret sends as soon as the right one is saved."""
+    """A connector that was paused for its secret sends as soon as the right one is saved."""
     rest.request("POST", "connectors/leavers", secret="wrong")
     with Input(python, home, searches.splunkd):
         args = ("profile=leavers", "wait=60", "output=summary")
@@ -235,7 +235,7 @@ def test_a_new_secret_ends_the_pause(
 def test_the_bulletin_stays_while_a_batch_is_held(
     rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: PurviewEmulator
 ) -> None:
-    """The message about a held batch outlasts other batches' success, and goes when it is resolved."""
+    """The message about a held batch stays while others are sent, and goes when the batch is resolved."""
     emulator.faults.next(Fault(reset_after_last_byte=True))
     args = ("profile=leavers", "wait=60", "output=summary")
     messages = searches.splunkd.state.messages
@@ -254,7 +254,7 @@ def test_the_bulletin_stays_while_a_batch_is_held(
 
 
 def _within(seconds: float, happens: Callable[[], bool]) -> bool:
-    """Whether something happens before the time is over."""
+    """Whether something happens within this time."""
     end = time.monotonic() + seconds
     while not happens():
         if time.monotonic() > end:
@@ -264,7 +264,7 @@ def _within(seconds: float, happens: Callable[[], bool]) -> bool:
 
 
 def test_a_profile_is_checked_as_it_is_typed(rest: RestHandler, home: SplunkHome) -> None:
-    """A right one gives its columns; a wrong one says line, key and what to do; neither is logged."""
+    """A valid one returns its columns, an invalid one line, key and next step; neither is logged."""
     shipped = rest.request("GET", "profiles").document["shipped"]
     assert {one["name"]: one["text"] for one in shipped} == {n: shipped_text(n) for n in shipped_names()}
     (first,) = (one for one in shipped if one["name"] == "leaver-prediction")
@@ -298,10 +298,8 @@ bradh,2023-04-24T05:52:57Z,3,M1
 
 
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
-def test_a_pasted_sample_is_shown_as_it_would_go_out(
-    rest: RestHandler, home: SplunkHome, sample: str
-) -> None:
-    """Shaped rows and refused ones with line, column and reason; no row is kept, queued or logged."""
+def test_a_sample_is_shown_as_it_would_be_sent(rest: RestHandler, home: SplunkHome, sample: str) -> None:
+    """Shaped rows and refused ones are returned; no row is stored, queued or logged."""
     text = shipped_text("leaver-prediction")
     shown = rest.request("POST", "profiles/check", profile_yaml=text, sample=sample).document["preview"]
     assert shown["header"] == list(COLUMNS)
@@ -315,22 +313,22 @@ def test_a_pasted_sample_is_shown_as_it_would_go_out(
 
 
 @pytest.mark.parametrize(
-    ("sample", "said"),
+    ("sample", "expected"),
     [
         ("UserPrincipalName\nsarad@contoso.com\n", "PredictionTime"),
         ('UserPrincipalName,"Pred\n', "header line"),
     ],
 )
-def test_a_sample_that_cannot_be_read_says_why(rest: RestHandler, sample: str, said: str) -> None:
-    """A missing column, a quote that never closes: the profile is right, and the trouble is the sample's."""
+def test_an_unreadable_sample_is_reported(rest: RestHandler, sample: str, expected: str) -> None:
+    """With a missing column or an open quote the profile is still valid, and the error is the sample's."""
     text = shipped_text("leaver-prediction")
     answer = rest.request("POST", "profiles/check", profile_yaml=text, sample=sample).document
     assert (answer["good"], answer["preview"]) == (True, None)
-    assert said in answer["trouble"]["error"] + answer["trouble"]["next_step"]
+    assert expected in answer["trouble"]["error"] + answer["trouble"]["next_step"]
 
 
 def test_a_sample_that_is_too_long_is_refused(rest: RestHandler) -> None:
-    """As a whole: a preview of its beginning would hide what the rest does."""
+    """A preview of only its beginning would hide errors in the rest."""
     text = shipped_text("leaver-prediction")
     answer = rest.request("POST", "profiles/check", profile_yaml=text, sample="x" * (64 * 1024 + 1))
     assert answer.status == 400
@@ -338,6 +336,6 @@ def test_a_sample_that_is_too_long_is_refused(rest: RestHandler) -> None:
 
 
 def test_an_unknown_endpoint_is_a_404(rest: RestHandler) -> None:
-    """Whatever the method."""
+    """The method does not matter."""
     for method, path in (("GET", "x"), ("DELETE", "connectors"), ("POST", "queue"), ("PUT", "queue")):
         assert rest.request(method, path).status == 404

@@ -1,4 +1,4 @@
-"""The app's conf files: what AppInspect does not look at."""
+"""The app's conf files, as far as AppInspect does not check them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONFS = sorted(APP.glob("default/*.conf"))
 
 
 def conf(path: Path) -> configparser.ConfigParser:
-    """A conf file's stanzas."""
+    """The stanzas of a conf file."""
     parser = configparser.ConfigParser(
         interpolation=None, strict=True, delimiters=("=",), default_section="-"
     )
@@ -35,12 +35,12 @@ def conf(path: Path) -> configparser.ConfigParser:
 
 @pytest.mark.parametrize("path", CONFS, ids=lambda path: path.name)
 def test_each_conf_file_can_be_read(path: Path) -> None:
-    """No stanza and no key stands twice; a conf of ours has its spec, reload trigger and replication."""
+    """It parses, with no duplicate stanza or key."""
     assert conf(path).sections()
 
 
 def test_our_conf_is_declared_reloaded_and_replicated() -> None:
-    """A search head cluster gets the connectors, and saving one needs no restart."""
+    """A search head cluster replicates the connectors, and saving one needs no restart."""
     name = "irmexport_connectors"
     assert (APP / "README" / f"{name}.conf.spec").exists()
     assert conf(APP / "default" / "app.conf")["triggers"][f"reload.{name}"] == "simple"
@@ -48,8 +48,8 @@ def test_our_conf_is_declared_reloaded_and_replicated() -> None:
     assert cluster[f"conf_replication_include.{name}"] == "true"
 
 
-def test_the_spec_has_every_setting_the_code_knows() -> None:
-    """And no other."""
+def test_the_spec_has_exactly_the_settings_of_the_code() -> None:
+    """None is missing, and none is left over."""
     source = ast.parse((GLUE / "splunk" / "connectors.py").read_text(encoding="utf-8"))
     settings = next(
         ast.literal_eval(node.value)
@@ -65,7 +65,7 @@ def test_the_spec_has_every_setting_the_code_knows() -> None:
 
 
 def test_the_command_is_risky_and_runs_in_no_preview() -> None:
-    """It sends data out: links and dashboards must ask, and a preview must not send."""
+    """It sends data out of Splunk: links and dashboards must ask first, and a preview must not send."""
     command = conf(APP / "default" / "commands.conf")["irmexport"]
     assert command["chunked"] == "true"
     assert command["is_risky"] == "true"
@@ -73,7 +73,7 @@ def test_the_command_is_risky_and_runs_in_no_preview() -> None:
 
 
 def test_the_rest_endpoint_asks_for_sign_in_and_capability() -> None:
-    """The system's session key is passed to code that only a holder of the capability reaches."""
+    """Only users with the capability reach the code that gets the system's session key."""
     stanza = conf(APP / "default" / "restmap.conf")["script:irmexport"]
     assert stanza["requireAuthentication"] == "true"
     assert stanza["capability"] == "irmexport_configure"
@@ -81,22 +81,22 @@ def test_the_rest_endpoint_asks_for_sign_in_and_capability() -> None:
 
 
 def test_every_entry_point_names_the_pythons() -> None:
-    """Splunk 10 wants python.required; older Splunks want it declared in the spec files."""
+    """Splunk 10 requires python.required; older versions need it declared in the spec files."""
     for name, stanza in (
         ("commands", "irmexport"),
         ("restmap", "script:irmexport"),
         ("inputs", "irmexport"),
         ("alert_actions", "irmexport"),
     ):
-        said = conf(APP / "default" / f"{name}.conf")[stanza]
-        assert said["python.required"] == "3.9,3.13"
-        assert said["python.version"] == "python3"
+        settings = conf(APP / "default" / f"{name}.conf")[stanza]
+        assert settings["python.required"] == "3.9,3.13"
+        assert settings["python.version"] == "python3"
         spec = (APP / "README" / f"{name}.conf.spec").read_text(encoding="utf-8")
         assert "python.required = " in spec
 
 
 def test_the_alert_action_is_bounded_and_gets_all_rows_it_may() -> None:
-    """Not Splunk's 100 rows but what the code thinks it is; time for the longest wait; JSON."""
+    """The conf file matches the code: maxresults, the default wait, and time for the longest wait."""
     action = conf(APP / "default" / "alert_actions.conf")["irmexport"]
     assert (action["is_custom"], action["payload_format"]) == ("1", "json")
     assert int(action["maxresults"]) == DEFAULT_MAX_RESULTS
@@ -107,15 +107,15 @@ def test_the_alert_action_is_bounded_and_gets_all_rows_it_may() -> None:
     assert not [key for key in action if key.startswith("alert.execute")]  # splunkd starts bin/irmexport.py
 
 
-def test_enterprise_security_is_told_what_the_action_is() -> None:
-    """`param._cam` is one line of JSON that offers it for single notables too."""
+def test_the_action_is_described_to_enterprise_security() -> None:
+    """`param._cam` is one line of JSON, and offers the action for single notables too."""
     cam = json.loads(conf(APP / "default" / "alert_actions.conf")["irmexport"]["param._cam"])
     assert cam["supports_adhoc"] is True
     assert {"category", "task", "subject", "technology", "drilldown_uri"} <= set(cam)
 
 
 def test_each_parameter_is_in_form_spec_and_validation() -> None:
-    """The form offers what the action takes, and splunkd checks each when a search is saved."""
+    """The form has the parameters of the action, and splunkd validates each when a search is saved."""
     form = (APP / "default" / "data" / "ui" / "alerts" / "irmexport.html").read_text(encoding="utf-8")
     spec = (APP / "README" / "savedsearches.conf.spec").read_text(encoding="utf-8")
     own = (APP / "README" / "alert_actions.conf.spec").read_text(encoding="utf-8")
@@ -135,7 +135,7 @@ VALUES = (
 
 @pytest.mark.parametrize("param", PARAMS)
 def test_splunkd_refuses_what_the_action_would_refuse(param: str) -> None:
-    """The expression of each parameter lets through what the action takes, and nothing else."""
+    """The expression for each parameter accepts exactly what the action accepts."""
     rule = conf(APP / "default" / "restmap.conf")["validation:savedsearch"][f"action.irmexport.param.{param}"]
     found = re.fullmatch(r"validate\( match\('([\w.]+)', \"([^\"]+)\"\), \"irmexport: [^\"]+\.\"\)", rule)
     assert found
@@ -145,21 +145,21 @@ def test_splunkd_refuses_what_the_action_would_refuse(param: str) -> None:
         try:
             request, _ = export_request({"profile": "leavers", param: value})
             with_fields(profile, request.fields)
-            right = True
+            valid = True
         except ConfigurationError as error:
-            right = "has no column" in str(error)
-        assert bool(re.search(found[2], value)) == right, value
+            valid = "has no column" in str(error)
+        assert bool(re.search(found[2], value)) == valid, value
 
 
 def test_every_member_of_a_cluster_sends() -> None:
-    """Each has an outbox of its own; the input is off until the first connector is saved."""
+    """Each has its own outbox; the input is disabled until a connector is saved."""
     inputs = conf(APP / "default" / "inputs.conf")
     assert inputs["irmexport"]["run_only_one"] == "false"
     assert inputs["irmexport://main"]["disabled"] == "1"
 
 
 def test_no_role_but_administrators_gets_anything() -> None:
-    """The app grants its own two capabilities to administrators, and no other capability to anybody."""
+    """The app grants its own two capabilities to administrators, and no other capability to any role."""
     roles = conf(APP / "default" / "authorize.conf")
     ours = {"irmexport_run", "irmexport_configure"}
     assert {name for name in roles.sections() if name.startswith("role_")} == {"role_admin", "role_sc_admin"}
@@ -168,8 +168,8 @@ def test_no_role_but_administrators_gets_anything() -> None:
         assert set(roles[role]) == ours
 
 
-def test_what_others_may_see_and_change() -> None:
-    """Only administrators write; command, alert action, help and capabilities are everybody's."""
+def test_permissions_and_exports() -> None:
+    """Only administrators write; command, alert action, help, macros and capabilities are exported."""
     meta = conf(APP / "metadata" / "default.meta")
     assert all("write : [ admin, sc_admin ]" in s["access"] for s in meta.values() if "access" in s)
     exported = {name for name, stanza in meta.items() if stanza.get("export") == "system"}
@@ -177,7 +177,7 @@ def test_what_others_may_see_and_change() -> None:
 
 
 def imports(path: Path, seen: set[str]) -> set[str]:
-    """Every module of the glue that a module imports, at any depth."""
+    """Every module of irmsplunk that a module imports, directly or indirectly."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("irmsplunk"):
@@ -192,7 +192,7 @@ def imports(path: Path, seen: set[str]) -> set[str]:
 
 
 def test_the_analysts_process_imports_no_access_to_passwords() -> None:
-    """Command and alert action import nothing that reads storage/passwords, at no depth."""
+    """Command and alert action import nothing that reads storage/passwords, not even indirectly."""
     found = imports(APP / "bin" / "irmexport_command.py", set()) | imports(
         GLUE / "search" / "alert_action.py", set()
     )
@@ -209,5 +209,5 @@ def test_the_analysts_process_imports_no_access_to_passwords() -> None:
 
 @pytest.mark.parametrize("script", ["irmexport.py", "irmexport_command.py", "irmexport_rest.py"])
 def test_the_entry_scripts_parse_on_older_pythons(script: str) -> None:
-    """So that Splunk with Python 3.7 gets one clear message instead of a syntax error."""
+    """A Splunk with Python 3.7 shows one clear message instead of a syntax error."""
     ast.parse((APP / "bin" / script).read_text(encoding="utf-8"), feature_version=(3, 7))

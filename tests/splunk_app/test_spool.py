@@ -1,4 +1,4 @@
-"""The spool: a full disk is told before an answer, and a list is told from a value."""
+"""The spool: a full disk is reported before a reply, and multivalue cells are detected."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from irmsplunk.export.spool import Spool, is_list
         ("$a$$$;$b$", True),
     ],
 )
-def test_a_list_is_told_from_a_value_with_dollars(encoded: str, several: bool) -> None:  # noqa: FBT001
-    """Several values, also empty ones, are a list; doubled dollars are the value's own."""
+def test_several_values_differ_from_one_with_dollar_signs(encoded: str, several: bool) -> None:  # noqa: FBT001
+    """Several values may be empty; doubled dollar signs belong to a value."""
     assert is_list(encoded) is several
 
 
-def test_a_full_disk_is_told_after_the_request_was_read(tmp_path: Path) -> None:
-    """What cannot be spooled is OutboxFull at once, and the request is read to its end."""
+def test_a_full_disk_is_reported_after_reading_the_request(tmp_path: Path) -> None:
+    """The spool raises OutboxFull after it has read the request to its end."""
     pieces = iter([b"x" * 50_000] * 4)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     spool = Spool(str(tmp_path))
@@ -43,7 +43,7 @@ def test_a_full_disk_is_told_after_the_request_was_read(tmp_path: Path) -> None:
     assert list(pieces) == []
 
 
-def test_a_dispatch_directory_that_is_gone_is_told(tmp_path: Path) -> None:
-    """Without its directory the spool says so in words."""
+def test_a_missing_dispatch_directory_is_reported(tmp_path: Path) -> None:
+    """Without its directory the spool raises OutboxFull."""
     with pytest.raises(OutboxFull, match="cannot be written"):
         Spool(str(tmp_path / "gone"))

@@ -1,1 +1,1 @@
-"""A stand-in of the packages that Splunk's own Python has."""
+"""A fake of the packages in Splunk's own Python."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.browser", "tests.needs", "pytester"]
+pytest_plugins = ["tests.browser", "tests.built_app", "tests.needs", "pytester"]
 
 # A busy machine is no failure of an example; pytest's timeout catches what hangs.
 settings.register_profile("unhurried", parent=settings(), deadline=None)

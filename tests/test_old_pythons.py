@@ -1,10 +1,11 @@
-"""The core runs where Splunk runs it: Python 3.9 and 3.13.
+"""The core runs on the Pythons that Splunk ships: 3.9 and 3.13.
 
-The tests under tests/common/irmcore stand on nothing but the core, its locked packages and
-tests/fakes, so they run there as they are. Tests that need the emulator or the command line live
-elsewhere in tests/.
+The tests under tests/common/irmcore need only the core, its locked packages and tests/fakes, so they run
+there unchanged. Tests that need the emulator or the command line live elsewhere in tests/. Each folder
+is a test of its own here, so that xdist's workers share the work.
 """
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -18,6 +19,13 @@ from tests.needs import find_python
 ROOT = Path(__file__).parent.parent
 LOCK = ROOT / "requirements" / "core-tests-py39.txt"
 
+CORE_TESTS = Path("tests/common/irmcore")
+#: The folders with tests of the core, and each test file that lies beside them.
+PARTS = sorted(
+    str(path.relative_to(ROOT))
+    for path in (ROOT / CORE_TESTS).iterdir()
+    if (path.is_dir() and any(path.rglob("test_*.py"))) or path.match("test_*.py")
+)
 OLD_PYTHONS = [
     pytest.param("3.9", marks=pytest.mark.needs("python3.9")),
     pytest.param("3.13", marks=pytest.mark.needs("python3.13")),
@@ -39,7 +47,7 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
 
 
 def interpreter(version: str) -> str:
-    """The Python of that version, which `needs` has found before."""
+    """The path of that Python, which the `needs` mark has already found."""
     found = find_python(version)
     assert found is not None
     return found
@@ -49,13 +57,21 @@ def python_with_the_locked_packages(version: str) -> Path:
     """A venv of that version, kept under .cache/ until the lock or the interpreter changes."""
     base = interpreter(version)
     venv = ROOT / ".cache" / f"py{version}"
+    venv.parent.mkdir(exist_ok=True)
+    with venv.with_name(f"{venv.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return made(venv, base)
+
+
+def made(venv: Path, base: str) -> Path:
+    """The Python of ``venv``, which is made from the interpreter ``base`` if it is missing or stale."""
     python = venv / "bin" / "python"
     stamp = venv / "made-from"
     lock_hash = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     made_from = f"{base}\n{run(base, '-VV').stdout}{lock_hash}\n"
     if not stamp.exists() or stamp.read_text() != made_from:
-        made = run(base, "-m", "venv", "--clear", venv)
-        assert made.returncode == 0, made.stderr
+        created = run(base, "-m", "venv", "--clear", venv)
+        assert created.returncode == 0, created.stderr
         pip = (python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install")
         locked = ("--require-hashes", "--no-deps", "--only-binary=:all:", "-r", LOCK)
         installed = run(*pip, "-qq", *locked)
@@ -64,16 +80,14 @@ def python_with_the_locked_packages(version: str) -> Path:
     return python
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("version", OLD_PYTHONS)
-def test_the_cores_tests_pass(version: str) -> None:
-    """Every test of the core passes with the versions that the Splunk app ships."""
+def test_the_cores_tests_pass(version: str, part: str) -> None:
+    """Every test of the core passes on each version that the Splunk app supports."""
     python = python_with_the_locked_packages(version)
-    tests = run(
-        *(python, "-m", "pytest", "-o", f"cache_dir={python.parent.parent / 'pytest-cache'}"),
-        "tests/common/irmcore",
-        PYTHONPATH="common",
-    )
+    cache = python.parents[1] / "pytest-cache" / part  # the parts run at the same time
+    tests = run(python, "-m", "pytest", "-q", "-o", f"cache_dir={cache}", part, PYTHONPATH="common")
     assert tests.returncode == 0, tests.stdout + tests.stderr
     sys.stdout.write(tests.stdout.splitlines()[-1])
 

@@ -1,7 +1,6 @@
 """The Splunk app as package.py builds it: reproducible, pure Python, complete, and accepted by AppInspect."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,28 +13,9 @@ from xml.etree import ElementTree
 import pytest
 
 from package import COMPILE
+from tests.built_app import build
 
 ROOT = Path(__file__).parent.parent.parent
-ENVIRONMENT = os.environ | {"SOURCE_DATE_EPOCH": "1700000000"}
-
-
-def build(into: Path, *more: str) -> Path:
-    """The app's archive, built into a folder."""
-    ran = subprocess.run(
-        [sys.executable, ROOT / "package.py", "--only", "splunk", "--into", into, *more],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=ENVIRONMENT,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return next(into.glob("*.spl"))
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The app of this tree."""
-    return build(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")

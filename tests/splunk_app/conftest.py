@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -31,21 +30,6 @@ PYTHONS = [
     pytest.param("3.9", marks=pytest.mark.needs("python3.9")),
     pytest.param("3.13", marks=pytest.mark.needs("python3.13")),
 ]
-
-
-@pytest.fixture(scope="session")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The app as package.py builds it."""
-    into = tmp_path_factory.mktemp("dist")
-    made = subprocess.run(
-        [sys.executable, ROOT / "package.py", "--only", "splunk", "--into", into],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000"},
-    )
-    assert made.returncode == 0, made.stdout + made.stderr
-    return next(into.glob("*.spl"))
 
 
 @pytest.fixture(params=PYTHONS)

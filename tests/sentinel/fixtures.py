@@ -7,16 +7,18 @@ called by its name and the span that is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from irmsentinel.content import aggregations, rules, tables
 from irmsentinel.content import artefacts as content
-from irmsentinel.content.aggregations import Span
+from irmsentinel.content.aggregations import Aggregation, Span
+from irmsentinel.content.tables import Table
 from irmsentinel.kql.engine import Engine
 
 HERE = Path(__file__).parent
@@ -54,8 +56,8 @@ def cases() -> Iterator[Case]:
 
 def run(case: Case, loaded: content.Content | None = None) -> list[list[Any]]:
     """The chosen columns of what the local engine gives, in its order; `loaded`: not our content."""
-    loaded = loaded or rules.with_rules(content.load())
-    known = tables.shapes(tables.load(loaded.root / "tables"))
+    loaded = loaded or our_content()
+    known = table_shapes(loaded.root)
     with Engine(loaded.local_functions()) as engine:
         for name, rows in case.tables.items():
             table, _, shape = name.partition(".")
@@ -63,6 +65,24 @@ def run(case: Case, loaded: content.Content | None = None) -> list[list[Any]]:
         result = engine.run(_query(case.call, loaded), now=case.now)
     at = [next(i for i, column in enumerate(result.columns) if column.name == name) for name in case.columns]
     return [[plain(row[i]) for i in at] for row in result.rows]
+
+
+@cache
+def our_content() -> content.Content:
+    """The content of this tree, read once per process."""
+    return rules.with_rules(content.load())
+
+
+@cache
+def table_shapes(root: Path) -> Mapping[str, Mapping[str, Table]]:
+    """The shapes of each table under that root, read once per process."""
+    return tables.shapes(tables.load(root / "tables"))
+
+
+@cache
+def exports() -> Mapping[str, Aggregation]:
+    """The aggregations of this tree, read once per process."""
+    return aggregations.load()
 
 
 def holds(case: Case, given: list[list[Any]]) -> bool:
@@ -74,9 +94,9 @@ def holds(case: Case, given: list[list[Any]]) -> bool:
 
 def _query(call: str, loaded: content.Content) -> str:
     """The KQL of a call: a query's or aggregation's name (with a span), or KQL as it is."""
-    exports, (name, *span) = aggregations.load(), call.split()
-    if name in exports and len(span) == 2:
-        return exports[name].kql(Span(*map(datetime.fromisoformat, span)))
+    name, *span = call.split()
+    if name in exports() and len(span) == 2:
+        return exports()[name].kql(Span(*map(datetime.fromisoformat, span)))
     return next((a.body for a in loaded.artefacts if a.name == call and not a.is_function), call)
 
 

@@ -22,6 +22,7 @@ from uuid import UUID
 
 import duckdb
 import duckdb_kql
+from duckdb_kql.engine import schema
 from duckdb_kql.stored_functions import ResolvedFunctions, StoredFunction, parse_functions
 from irmcore.errors import DataError
 
@@ -125,21 +126,26 @@ class Engine:
             self._sealed = True
         moment = now.astimezone(UTC).replace(tzinfo=None).isoformat()
         try:
-            answer = duckdb_kql.query(
-                self._connection,
+            sql = duckdb_kql.to_sql(
                 kql,
+                schema=schema(self._connection),
                 functions=self._called_by(kql),
                 query_now=moment,
                 allow_write=False,
             )
-            types = [_kusto_type(kind) for kind in answer.types]
+            if sql.unbound:
+                raise duckdb_kql.KqlSchemaError(", ".join(sql.unbound), hint="a parameter without a value")
+            # Executed once; duckdb_kql.query() gives a relation, which is executed again to read its rows.
+            answer = self._connection.execute(str(sql), sql.parameters or None)
+            described = answer.description or []
+            names, types = [name for name, *_ in described], [_kusto_type(kind) for _, kind, *_ in described]
             rows = answer.fetchall()
         except (duckdb.Error, duckdb_kql.KqlError) as error:
             raise DataError(
                 f"the local engine cannot run it: {_reason(error)}",
                 next_step="docs/kql.md has the subset that runs here; `make kql` checks it for Azure.",
             ) from None
-        columns = tuple(map(Column, answer.columns, types))
+        columns = tuple(map(Column, names, types))
         return Result(columns, tuple(tuple(map(_value, row, types)) for row in rows))
 
     def _called_by(self, kql: str) -> ResolvedFunctions:

@@ -10,7 +10,7 @@ from tests.with_emulator.connector import Rig
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
-    """A connector at a running emulator."""
+    """A connector that sends to a running emulator."""
     made = Rig(tmp_path)
     made.start()
     yield made

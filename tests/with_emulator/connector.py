@@ -1,4 +1,4 @@
-"""A connector at an emulator, with the real transport, the real MSAL and a real outbox."""
+"""A connector that sends to an emulator, with the real transport, the real MSAL and a real outbox."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def salesforce() -> Profile:
 
 
 def row(number: int, name: str = "A detection") -> str:
-    """One good row; ``number`` is its user, its count and its second."""
+    """A valid row; ``number`` is in its user, its count and its second."""
     minute, second = divmod(number, 60)
     time = f"2026-11-20T08:{minute:02d}:{second:02d}Z"
     return f"user{number}@contoso.com,{name},High,{number},{time},Dropbox,,text"
@@ -77,7 +77,7 @@ class Rig:
         return Outbox(PosixDisk(), self.clock, f"{root}/{name}")
 
     def accept(self, rows: Iterable[str]) -> RunResult:
-        """Hand rows to the outbox."""
+        """Submit rows to the outbox."""
         text = "\n".join([HEADER, *rows]) + "\n"
         table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="rows.csv")
         where = connections.destination(self.connection)
@@ -92,7 +92,7 @@ class Rig:
         place = connection.connector.credential
         made = connections.service(connection, lambda: credentials.read(place.kind, place.name, {}))
         if self._tokens is not None and "tokens" not in service:
-            service["tokens"] = self._tokens  # one sign-in serves all of a test's drains
+            service["tokens"] = self._tokens  # one sign-in serves all drains of a test
         made = replace(made, **service)
         self._tokens = made.tokens
         return Sender(self.outbox, made, jitter=lambda: 0.0)

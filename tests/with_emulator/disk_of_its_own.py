@@ -1,4 +1,4 @@
-"""A process with a small disk of its own (tmpfs, in a mount namespace): what a real full disk does.
+"""A process with a small file system of its own (tmpfs in a mount namespace), which it fills up.
 
     unshare --map-root-user --mount python disk_of_its_own.py DIRECTORY
 
@@ -21,11 +21,11 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.connector import Connector, row
 from tests.fakes.transport import FakeTransport
 
-SIZE = "72m"  # a little over what the outbox leaves free for states and receipts
+SIZE = "72m"  # a little more than the outbox leaves free for states and receipts
 
 
 def refused(connector: Connector, number: int) -> str:
-    """What a run says that must not be accepted."""
+    """The message of a run that must not be accepted."""
     try:
         connector.accept([row(number)])
     except OutboxFull as error:
@@ -34,7 +34,7 @@ def refused(connector: Connector, number: int) -> str:
 
 
 def main(directory: Path) -> None:
-    """Fill the disk up at each step, and tell what became of the rows."""
+    """Fill the disk up at each step, and report what happened to the rows."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=700", "none", directory], check=True)
     connector = Connector(PosixDisk(), FakeClock(), root=str(directory))
     connector.accept(row(number) for number in range(6))

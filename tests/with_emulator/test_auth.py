@@ -1,4 +1,4 @@
-"""Tokens through the real MSAL: each way that Entra ID can refuse or misbehave, in words that help."""
+"""Tokens through the real MSAL: each refusal or fault of Entra ID has a helpful message."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.with_emulator.connector import Rig, row
     ids=lambda value: getattr(value, "label", None) or str(value),
 )
 def test_a_token_endpoint_that_misbehaves_costs_no_batch(rig: Rig, fault: Fault, trouble: str) -> None:
-    """Without a token nothing is sent, nothing is given up, and the next drain delivers."""
+    """Without a token nothing is sent and no batch is dead, and the next drain delivers."""
     rig.accept([row(1)])
     rig.emulator.faults.next(fault)
     report = rig.drain()
@@ -43,7 +43,7 @@ def test_a_token_endpoint_that_misbehaves_costs_no_batch(rig: Rig, fault: Fault,
 
 
 def test_a_throttled_token_endpoint_costs_no_batch(rig: Rig) -> None:
-    """A 429 of the login host leaves the queue as it is."""
+    """A 429 of the login host leaves the queue unchanged."""
     rig.accept([row(1)])
     rig.emulator.faults.next(Fault(on="token", status=429, retry_after=3))
     report = rig.drain()
@@ -64,7 +64,7 @@ def _at(rig: Rig, **changes: str) -> Connection:
     ],
 )
 def test_a_wrong_setting_is_named_by_entras_code(rig: Rig, changes: dict[str, str], code: str) -> None:
-    """What Entra ID refuses pauses the connector with its code and what to check."""
+    """A refusal of Entra ID pauses the connector, and the message has its code and what to check."""
     rig.accept([row(1)])
     report = rig.sender(lambda _: _at(rig, **changes)).drain()
     assert report.trouble == f"token-{code}"
@@ -74,7 +74,7 @@ def test_a_wrong_setting_is_named_by_entras_code(rig: Rig, changes: dict[str, st
 
 
 def test_an_unknown_tenant_is_explained(rig: Rig) -> None:
-    """MSAL's own words for an unknown tenant are replaced by which setting to check."""
+    """For an unknown tenant, the message names the setting to check."""
     rig.accept([row(1)])
     unknown = "99999999-9999-4999-8999-999999999999"
     report = rig.sender(lambda _: _at(rig, tenant_id=unknown)).drain()
@@ -82,7 +82,7 @@ def test_an_unknown_tenant_is_explained(rig: Rig) -> None:
 
 
 def test_a_wrong_secret_is_named_and_a_right_one_resumes(rig: Rig) -> None:
-    """After a wrong secret the queue is intact; with the right one and `resume` it flows."""
+    """After a wrong secret the queue is intact; with the right one and `resume` it is sent."""
     secret = rig.directory / "emulator" / "secret"
     right = secret.read_text()
     secret.write_text("wrong")
@@ -113,7 +113,7 @@ def test_an_expired_secret_is_named(rig: Rig) -> None:
 
 
 def test_msal_logs_no_body(rig: Rig, capfd: pytest.CaptureFixture[str]) -> None:
-    """What MSAL logs reaches no handler of the program and not standard error: it quotes the endpoint."""
+    """MSAL's log, which quotes replies, reaches no handler of the program and not standard error."""
     seen: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: seen.append(record.getMessage())  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""From the outbox to the receipt over real HTTPS: what each answer means for batch and connector."""
+"""From the outbox to the receipt over real HTTPS: what each reply means for batch and connector."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ONE_ROW = Limits(rows=1, bytes=1_000_000)
 
 
 def test_a_receipt_ends_a_batch(rig: Rig) -> None:
-    """An accepted upload is SENT with the service's request id and is never sent again."""
+    """An accepted upload is SENT with the service's request id, and is never sent again."""
     done = rig.accept([row(1), row(2)])
     report = rig.drain()
     assert (report.sent, report.rows_sent, report.queued, report.trouble) == (1, 2, 0, "")
@@ -42,7 +42,7 @@ def test_a_receipt_ends_a_batch(rig: Rig) -> None:
 
 
 def test_one_token_serves_all_uploads(tmp_path: Path) -> None:
-    """A token is asked for once, however many batches go."""
+    """One token serves for all batches of a drain."""
     rig = Rig(tmp_path, limits=ONE_ROW)
     rig.start()
     rig.accept([row(n) for n in range(4)])
@@ -78,7 +78,7 @@ def test_one_token_serves_all_uploads(tmp_path: Path) -> None:
     ids=lambda value: getattr(value, "label", None) or str(value),
 )
 def test_what_an_answer_means(rig: Rig, fault: Fault, state: str, reason: str, mode: str) -> None:
-    """Each answer of the service, seen on the wire, leads to its state and its gate."""
+    """Each reply of the service leads to its state of the batch and of the circuit breaker."""
     rig.accept([row(1)])
     rig.emulator.faults.next(fault)
     rig.drain()
@@ -116,7 +116,7 @@ def test_in_doubt_may_be_resent_where_the_destination_says_so(tmp_path: Path) ->
 def test_retry_after_is_obeyed_in_all_its_forms(
     rig: Rig, asked: int | str | datetime.datetime | datetime.timedelta, least: float, most: float
 ) -> None:
-    """Retry-After as seconds or a date sets the next try, an hour at most; nonsense gives our own wait."""
+    """Retry-After, in seconds or as a date, delays the next attempt by up to an hour; nonsense is ignored."""
     rig.accept([row(1)])
     if isinstance(asked, datetime.timedelta):
         asked = datetime.datetime.now(datetime.UTC) + asked
@@ -131,7 +131,7 @@ def test_retry_after_is_obeyed_in_all_its_forms(
 
 
 def test_a_401_gets_one_new_token_and_the_same_batch_goes(rig: Rig) -> None:
-    """A token that the service no longer takes is replaced once, and the batch is sent."""
+    """A token that the service no longer accepts is replaced once, and the batch is sent."""
     rig.accept([row(1)])
     assert rig.drain().sent == 1
     rig.emulator.revoke_tokens()
@@ -142,7 +142,7 @@ def test_a_401_gets_one_new_token_and_the_same_batch_goes(rig: Rig) -> None:
 
 
 def test_a_second_401_pauses_the_connector(rig: Rig) -> None:
-    """If the new token is refused too, the connector pauses and nothing is given up."""
+    """If the new token is refused too, the connector pauses and no batch is dead."""
     rig.accept([row(1)])
     rig.emulator.faults.next(Fault(status=401), count=2)
     rig.drain()
@@ -159,7 +159,7 @@ def test_an_early_answer_is_read_and_used(rig: Rig) -> None:
 
 
 def test_a_file_too_large_is_split_until_it_fits(tmp_path: Path) -> None:
-    """413 halves a batch, again and again; every row arrives once, and the whole batch is done."""
+    """A 413 halves a batch, repeatedly if needed; each row arrives once, and the whole batch is done."""
     rig = Rig(tmp_path, Options(max_records=2))
     rig.start()
     done = rig.accept([row(n) for n in range(7)])
@@ -176,7 +176,7 @@ def test_a_file_too_large_is_split_until_it_fits(tmp_path: Path) -> None:
 
 
 def test_a_single_row_too_large_is_dead(tmp_path: Path) -> None:
-    """What cannot be halved any more waits for a person."""
+    """A batch that cannot be halved any more needs a person."""
     rig = Rig(tmp_path, Options(max_bytes=150))
     rig.start()
     rig.accept([row(1)])
@@ -186,7 +186,7 @@ def test_a_single_row_too_large_is_dead(tmp_path: Path) -> None:
 
 
 def test_one_bad_batch_does_not_block_the_others(tmp_path: Path) -> None:
-    """A refused batch is set aside and the next ones go."""
+    """A refused batch is DEAD, and the next ones are sent."""
     rig = Rig(tmp_path, limits=ONE_ROW)
     rig.start()
     rig.accept([row(n) for n in range(3)])
@@ -217,7 +217,7 @@ def test_three_refusals_pause_the_connector_and_probes_kill_no_more(tmp_path: Pa
 
 
 def test_an_outage_of_hours_holds_two_batches_not_the_queue(tmp_path: Path) -> None:
-    """Two lost replies open the breaker; then one batch an hour is tried until one succeeds."""
+    """Two lost replies trip the breaker; then one batch an hour is tried until one succeeds."""
     rig = Rig(tmp_path, limits=ONE_ROW)
     clock = rig.clock = FakeClock(time.time())
     rig.start()
@@ -250,7 +250,7 @@ def test_a_changed_configuration_ends_a_pause(rig: Rig) -> None:
 
 
 def test_a_slow_reply_ends_at_the_deadline(rig: Rig) -> None:
-    """The deadline is for the whole exchange: a reply of one byte at a time does not stretch it."""
+    """The deadline covers the whole exchange: a reply that comes byte by byte does not extend it."""
     rig.accept([row(1)])
     rig.emulator.faults.next(Fault(status=200, drip=0.2, keep=True))
     started = time.monotonic()
@@ -260,7 +260,7 @@ def test_a_slow_reply_ends_at_the_deadline(rig: Rig) -> None:
 
 
 def test_a_reply_that_does_not_come_is_in_doubt(rig: Rig) -> None:
-    """No answer within the deadline, after the whole body left: held."""
+    """If no reply comes within the deadline after the whole body left, the batch is held."""
     rig.accept([row(1)])
     rig.emulator.faults.next(Fault(status=200, delay=8))
     rig.sender(deadline=1.0).drain()
@@ -268,7 +268,7 @@ def test_a_reply_that_does_not_come_is_in_doubt(rig: Rig) -> None:
 
 
 def test_there_is_one_sender_a_connector(rig: Rig) -> None:
-    """While one sender lives, another is told so and sends nothing."""
+    """While one sender runs, another one fails with a message and sends nothing."""
     rig.accept([row(1)])
     lock = rig.outbox.sender_lock()
     assert lock is not None
@@ -280,7 +280,7 @@ def test_there_is_one_sender_a_connector(rig: Rig) -> None:
 
 @pytest.mark.parametrize("damage", ["payload", "manifest.json", "state"])
 def test_a_damaged_batch_is_quarantined_and_the_others_go(tmp_path: Path, damage: str) -> None:
-    """A bit that flipped on disk quarantines its batch alone."""
+    """A bit that flipped on disk quarantines only its batch."""
     rig = Rig(tmp_path, limits=ONE_ROW)
     rig.start()
     rig.accept([row(1), row(2)])
@@ -295,7 +295,7 @@ def test_a_damaged_batch_is_quarantined_and_the_others_go(tmp_path: Path, damage
 
 
 def test_a_state_whose_newest_records_are_damaged_is_not_believed(rig: Rig) -> None:
-    """What stands before them says that nothing was sent; the batch is set aside, as it may have been."""
+    """The older records say that nothing was sent, but that is uncertain, so the batch is quarantined."""
     rig.accept([row(1)])
     rig.emulator.faults.next(Fault(reset_after_last_byte=True))
     assert rig.drain().held == 1

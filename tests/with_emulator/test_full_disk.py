@@ -1,4 +1,4 @@
-"""A disk that is really full, in a process that has one of its own."""
+"""A disk that is really full, in a process with a file system of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.needs("tmpfs")
 def test_a_disk_without_a_free_byte(tmp_path: Path) -> None:
-    """New work is refused; what is queued is sent once, with its receipt, on a full disk."""
+    """On a full disk new work is refused, and what is queued is sent once and gets its receipt."""
     script = Path(__file__).with_name("disk_of_its_own.py")
     done = subprocess.run(
         ["unshare", "--map-root-user", "--mount", sys.executable, script, tmp_path],

@@ -1,4 +1,4 @@
-"""Several uploads on their way at once: they overlap, each goes once, and trouble brings it back to one."""
+"""Several uploads at once: they overlap, each batch is sent once, and trouble reduces them to one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST = 4
 
 
 class Together:
-    """Holds uploads until as many as wanted are here, then hands each on; counts how many there are."""
+    """Holds uploads until as many as wanted have started, then forwards them, and counts them."""
 
     def __init__(self, rest: Transport, *, wanted: int = 1) -> None:
         self._rest = rest
@@ -42,7 +42,7 @@ class Together:
 
 
 class Answers:
-    """A service that gives these answers, then 200s; each upload is committed first."""
+    """A service that gives these replies, then 200s; each upload is committed first."""
 
     def __init__(self, *answers: Outcome) -> None:
         self._answers = list(answers)
@@ -67,7 +67,7 @@ def queue(rig: Rig) -> Rig:
 
 
 def test_uploads_overlap_once_one_was_accepted(queue: Rig) -> None:
-    """The first goes alone; then four are on their way at once; each row is kept once."""
+    """The first upload runs alone, then four at once; each row is kept once."""
     together = Together(queue.sender()._service.transport, wanted=MOST)  # noqa: SLF001 - the real transport
     report = queue.sender(transport=together, in_flight=MOST).drain()
     assert (report.sent, report.rows_sent, report.queued, report.trouble) == (9, 9, 0, "")
@@ -78,14 +78,14 @@ def test_uploads_overlap_once_one_was_accepted(queue: Rig) -> None:
 
 
 def test_one_at_a_time_by_default(queue: Rig) -> None:
-    """Unless the profile says otherwise, no two uploads are on their way at once."""
+    """Without a setting in the profile, no two uploads overlap."""
     together = Together(Answers())
     assert queue.sender(transport=together).drain().sent == 9
     assert together.most == 1
 
 
 def test_an_outage_from_the_start_holds_two(queue: Rig) -> None:
-    """If no upload was accepted yet, an outage holds what it holds of a sender that sends one by one."""
+    """Before the first upload was accepted, an outage holds no more than with single uploads."""
     together = Together(Answers(*[LOST] * 9))
     report = queue.sender(transport=together, in_flight=MOST).drain()
     assert (report.sent, report.held, report.queued) == (0, 2, 7)
@@ -93,16 +93,16 @@ def test_an_outage_from_the_start_holds_two(queue: Rig) -> None:
 
 
 def test_an_outage_holds_no_more_than_the_uploads_in_flight(queue: Rig) -> None:
-    """If the service goes away under four uploads, those are in doubt, and no further one begins."""
+    """If the service fails during four uploads, those are in doubt, and no further one begins."""
     together = Together(Answers(OK, *[LOST] * 8), wanted=MOST)
     report = queue.sender(transport=together, in_flight=MOST).drain()
     assert (report.sent, report.held, report.queued) == (1, MOST, 8 - MOST)
     assert len(together.posts) == 1 + MOST
-    assert queue.sender(transport=Answers()).drain().sent == 0  # the breaker is open
+    assert queue.sender(transport=Answers()).drain().sent == 0  # the breaker has tripped
 
 
 def test_a_pause_stops_what_has_not_begun(queue: Rig) -> None:
-    """After a 403 nothing further begins; what was on its way comes to its own end."""
+    """After a 403 no further upload begins, and the running ones end."""
     refused = Reply(status=403, request_id="", text="", page=False, wait=None, committed=True)
     together = Together(Answers(OK, *[refused] * 8), wanted=MOST)
     report = queue.sender(transport=together, in_flight=MOST).drain()
@@ -111,7 +111,7 @@ def test_a_pause_stops_what_has_not_begun(queue: Rig) -> None:
 
 
 def test_a_full_disk_is_reported_after_all_uploads_ended(queue: Rig) -> None:
-    """What cannot be written is raised, and no upload is left behind on its way."""
+    """An error of the disk is raised after all running uploads have ended."""
 
     class Full(Answers):
         def post(self, upload: Upload, commit: Callable[[], None]) -> Outcome:

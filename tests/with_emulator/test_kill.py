@@ -1,4 +1,4 @@
-"""Real processes, killed at any moment and at each system call: nothing is lost, nothing goes twice."""
+"""Real processes, killed at any moment and at each system call: nothing is lost or sent twice."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from tests.with_emulator.worker import BATCH_ROWS
 
 WORKER = Path(__file__).with_name("worker.py")
 KILLS = 200
-#: Seconds that the random kills may take, with the time that the recoveries need.
+#: Seconds for the random kills and the recoveries after them.
 BOUND = 60.0
 
 
 class Nursery:
-    """The process that workers are forked from, and the emulator that they send to."""
+    """The process that forks the workers, and the emulator that they send to."""
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
@@ -66,19 +66,19 @@ class Nursery:
         return int(self._process.stdout.readline())
 
     def spawn(self, operation: str, *given: object, **more: Any) -> int:
-        """A worker that does ``operation``: its process id."""
+        """Start a worker that does ``operation``, and return its process id."""
         return self._ask(spawn=operation, given=given, **{"log": str(self.log), **more})
 
     def wait(self, pid: int) -> int:
-        """A worker's exit status; minus the signal that it was killed by."""
+        """A worker's exit status, or minus the signal that killed it."""
         return self._ask(wait=pid)
 
     def run(self, operation: str, *given: object, **more: Any) -> None:
-        """A worker that must come to its end."""
+        """Run a worker that must end by itself."""
         assert self.wait(self.spawn(operation, *given, **more)) == 0, self.told()
 
     def told(self, log: Path | None = None) -> list[list[str]]:
-        """What workers have told, line by line."""
+        """What workers have logged, line by line."""
         file = log or self.log
         return [line.split(" ") for line in file.read_text().splitlines()] if file.exists() else []
 
@@ -92,7 +92,7 @@ class Nursery:
         return Counter(_number(record.user) for record in self.rig.emulator.records(self.rig.job))
 
     def held(self, root: str | None = None) -> set[int]:
-        """The rows that wait in HELD batches."""
+        """The rows in HELD batches."""
         name = connections.outbox_name(self.rig.connection)
         outbox = Outbox(PosixDisk(), SystemClock(), f"{root or self.settings['root']}/{name}")
         rows: set[int] = set()
@@ -140,12 +140,12 @@ def repeats(rig: Rig) -> list[str]:
     ("most", "bound"), [(KILLS, BOUND), pytest.param(1_000, 120.0, marks=pytest.mark.faults)]
 )
 def test_killed_at_random(nursery: Nursery, most: int, bound: float, record_property: Any) -> None:
-    """After many kills of a process that accepts and sends, all rows acknowledged are kept once or held."""
+    """After many kills of a process that accepts and sends, each acknowledged row is kept once or held."""
     kill_at_random(nursery, record_property, most=most, least=KILLS // 2, bound=bound, rows=3)
 
 
 def test_killed_with_several_in_flight(nursery: Nursery, record_property: Any) -> None:
-    """The same holds with four uploads on their way at the moment of the kill."""
+    """The same with four uploads in flight at the moment of the kill."""
     nursery.run("accept", 0, 16)
     kill_at_random(nursery, record_property, most=40, least=20, bound=15.0, rows=16, latest=0.6, in_flight=4)
 
@@ -163,14 +163,14 @@ def kill_at_random(
 ) -> None:
     """Kill workers that accept ``rows`` at a time and send: ``most``, or as many as ``bound`` seconds allow.
 
-    Each lives ``latest`` seconds at most. Fewer than ``least`` kills say little.
+    Each runs for at most ``latest`` seconds. Fewer than ``least`` kills prove little.
     """
     rng = random.Random(20261120)  # noqa: S311 - moments, not secrets
     begin, killed = time.monotonic(), 0
     while killed < most and time.monotonic() - begin < bound:
         first = max(nursery.acknowledged(), default=-1) + 1
         pid = nursery.spawn("load", first, rows, **worker)
-        time.sleep(rng.uniform(0.0, latest))  # the moment is the test
+        time.sleep(rng.uniform(0.0, latest))  # the random moment is the test
         os.kill(pid, signal.SIGKILL)
         assert nursery.wait(pid) == -signal.SIGKILL, nursery.told()[-1]
         killed += 1
@@ -194,7 +194,7 @@ SEND_CALLS = ["openat", "write", "fsync", "rename", "mkdir", "connect", "read"]
 
 
 def killed(nursery: Nursery, operation: str, call: str, number: int, *given: object, **more: Any) -> bool:
-    """Whether a worker was killed at that system call: False if it came to its end before."""
+    """Whether a worker was killed at that system call. False if it ended before."""
     pid = nursery.spawn(operation, *given, stopped=True, **more)
     with traced(pid, call, number, nursery.directory / "strace"):
         status = nursery.wait(pid)
@@ -205,7 +205,7 @@ def killed(nursery: Nursery, operation: str, call: str, number: int, *given: obj
 @pytest.mark.needs("strace")
 @pytest.mark.parametrize("call", CALLS)
 def test_killed_at_each_call_of_an_enqueue(nursery: Nursery, call: str, record_property: Any) -> None:
-    """A run killed at any system call: what it acknowledged is sent, and its rows come again once."""
+    """A run killed at any system call: what it acknowledged is sent, and its other rows are accepted once."""
     number = 0
     while True:
         number += 1
@@ -223,7 +223,7 @@ def test_killed_at_each_call_of_an_enqueue(nursery: Nursery, call: str, record_p
     record_property(f"kills at {call}", number - 1)
 
 
-#: Batches of a drain with four in flight: one that goes alone, and two for each of the four.
+#: Batches of a drain with four in flight: one that is sent alone, and two for each of the four.
 MANY = 9
 #: Between two calls at which such a drain is killed in `make faults`.
 STRIDES = {**dict.fromkeys(SEND_CALLS, 1), "openat": 2, "read": 3}
@@ -241,9 +241,9 @@ STRIDES = {**dict.fromkeys(SEND_CALLS, 1), "openat": 2, "read": 3}
 def test_killed_at_each_call_with_four_in_flight(
     nursery: Nursery, call: str, stride: int, record_property: Any
 ) -> None:
-    """A drain with four uploads on their way, killed at any system call: each row is kept once, or held.
+    """A drain with four uploads in flight, killed at any system call: each row is kept once or held.
 
-    No more batches are held than were on their way.
+    No more batches are held than were in flight.
     """
     kills = held = 0
     for number in itertools.count(1, stride):
@@ -268,7 +268,7 @@ def test_killed_at_each_call_with_four_in_flight(
 @pytest.mark.needs("strace")
 @pytest.mark.parametrize("call", SEND_CALLS)
 def test_killed_at_each_call_of_a_send(nursery: Nursery, call: str, record_property: Any) -> None:
-    """A drain killed at any system call: each row is kept once, or is held and not sent again."""
+    """A drain killed at any system call: each row is kept once, or held and not sent again."""
     number = held = 0
     while True:
         number += 1
@@ -288,7 +288,7 @@ def test_killed_at_each_call_of_a_send(nursery: Nursery, call: str, record_prope
 
 @pytest.mark.parametrize("forget_commit", [False, True])
 def test_what_the_commit_point_is_for(nursery: Nursery, *, forget_commit: bool) -> None:
-    """Killed while the reply is awaited, a batch is held; without COMMIT it would be sent a second time."""
+    """A batch whose sender was killed before the reply is held; without COMMIT it would be sent twice."""
     nursery.run("accept", 1, 1)
     nursery.rig.emulator.faults.next(Fault(delay=5.0))
     pid = nursery.spawn("drain", forget_commit=forget_commit)
@@ -314,7 +314,7 @@ OPERATIONS = {
     "rebuild": None,
 }
 OPERATION_CALLS = ["openat", "write", "fsync", "rename", "mkdir", "unlink", "rmdir"]
-#: What `make test` does of them; `make faults` does all.
+#: The cases that `make test` runs; `make faults` runs all.
 SHORT = {("resolve withdraw", "rename"), ("requeue", "fsync"), ("rebuild", "mkdir"), ("split", "rename")}
 
 
@@ -333,7 +333,7 @@ def operation_cases() -> Iterator[Any]:
 def test_killed_at_each_call_of_an_operation(
     nursery: Nursery, operation: str, call: str, record_property: Any
 ) -> None:
-    """An operation, a split or a rebuild, killed at any system call and done again: each row is kept once."""
+    """An operation, split or rebuild, killed at any system call and repeated: each row is kept once."""
     number = 0
     while True:
         number += 1
@@ -365,7 +365,7 @@ def test_killed_at_each_call_of_an_operation(
 
 
 def test_eight_producers_and_four_senders(nursery: Nursery) -> None:
-    """Eight processes accept overlapping rows, one sender hangs until killed, four wait: each row once."""
+    """Eight processes accept overlapping rows, one sender hangs until killed, four wait: no row is sent twice."""
     stop = nursery.directory / "stop"
     nursery.run("accept", 1000, 1)
     nursery.rig.emulator.faults.next(Fault(delay=3.0))
@@ -388,7 +388,7 @@ def test_eight_producers_and_four_senders(nursery: Nursery) -> None:
 
 
 def test_an_emulator_that_dies_after_the_last_byte(nursery: Nursery) -> None:
-    """Two batches in doubt are held, the breaker opens, and the rest of the queue waits unsent."""
+    """Two batches in doubt are held, the breaker trips, and the rest stays queued."""
     nursery.run("accept", 0, 10)
     nursery.rig.emulator.faults.until_cleared(Fault(reset_after_last_byte=True))
     nursery.run("drain")

@@ -1,4 +1,4 @@
-"""The line between sender and service cut, slowed and refused in every way: at most once, never silently."""
+"""The connection to the service is cut, slowed and refused: rows arrive once at most, no loss is silent."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def line(rig: Rig) -> Iterator[ChaosProxy]:
 
 
 class Uploads:
-    """Uploads of one row each through a line, with their outcomes."""
+    """Uploads of one row each through a bad connection, with their outcomes."""
 
     def __init__(self, rig: Rig, line: ChaosProxy) -> None:
         self._rig, self._line = rig, line
@@ -50,7 +50,7 @@ class Uploads:
         self.committed: list[bool] = []
 
     def send(self, weather: Weather, deadline: float = 5.0) -> Outcome:
-        """One more row, in that weather."""
+        """Upload one more row in this weather."""
         number = len(self.outcomes)
         content = f"{HEADER}\r\nuser{number}@contoso.com,x,High,1,2026-11-20T08:00:00Z,Dropbox,,\r\n".encode()
         url = f"{self._line.url}/api/signals?jobid={self._rig.job}"
@@ -67,11 +67,11 @@ class Uploads:
         seen = -1
         while seen != len(self._rig.emulator.uploads):
             seen = len(self._rig.emulator.uploads)
-            time.sleep(0.2)  # the emulator's own threads end a moment after the connections
+            time.sleep(0.2)  # the emulator's threads end a moment after the connections
         return Counter(int(name[4:].split("@")[0]) for name in self._rig.kept())
 
     def check(self) -> None:
-        """Of each row: what its outcome says is true of what the service kept."""
+        """For each row, assert that its outcome agrees with what the service kept."""
         kept = self.kept()
         for number, outcome in enumerate(self.outcomes):
             times = kept[number]
@@ -87,7 +87,7 @@ class Uploads:
 @pytest.mark.parametrize("way", ["up_cut", "down_cut"])
 @pytest.mark.timeout(600)
 def test_cut_after_any_byte(rig: Rig, line: ChaosProxy, way: str, *, reset: bool, stride: int) -> None:
-    """Cut at any byte of request or reply: what was not committed was not kept, what was, once at most."""
+    """Cut at any byte: without COMMIT nothing was kept, after it at most once."""
     uploads = Uploads(rig, line)
     fair = uploads.send(Weather())
     assert isinstance(fair, Reply)
@@ -115,7 +115,7 @@ def test_cut_after_any_byte(rig: Rig, line: ChaosProxy, way: str, *, reset: bool
 @pytest.mark.parametrize("way", ["up_cut", "down_cut"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995])
 def test_a_cut_line_and_then_a_whole_one(rig: Rig, line: ChaosProxy, way: str, share: float) -> None:
-    """After a cut the batch goes again if it cannot have arrived, else it is held: kept at most once."""
+    """After a cut a batch is sent again if it cannot have arrived, and held otherwise."""
 
     def drain() -> Any:
         return rig.sender(url=lambda _: f"{line.url}/api/signals?jobid={rig.job}").drain()
@@ -161,7 +161,7 @@ def test_a_line_that_hangs_ends_at_the_deadline(
     weather: Weather,
     committed: bool | None,  # noqa: FBT001 - a case
 ) -> None:
-    """However little passes, an upload ends at its deadline as a time-out, with the truth about doubt."""
+    """However slow the connection, an upload ends at its deadline and reports whether it is in doubt."""
     uploads = Uploads(rig, line)
     begin = time.monotonic()
     outcome = uploads.send(weather, deadline=1.0)
@@ -177,7 +177,7 @@ def test_a_line_that_hangs_ends_at_the_deadline(
 @pytest.mark.filterwarnings("ignore:ssl:DeprecationWarning")  # an old protocol is the case
 @pytest.mark.parametrize("wrong", WRONGS)
 def test_a_server_that_must_not_be_trusted(tmp_path: Path, wrong: str) -> None:
-    """Another name, a wrong date, another authority, TLS 1.1: no byte of the request leaves."""
+    """With a wrong name, date, authority or TLS version, no byte of the request is sent."""
 
     def never() -> None:
         raise AssertionError("nothing may be committed")
@@ -190,11 +190,11 @@ def test_a_server_that_must_not_be_trusted(tmp_path: Path, wrong: str) -> None:
     assert (there.connections, there.heard) == (1, b"")
 
 
-# -- a proxy on the way -----------------------------------------------------------------------------
+# -- a proxy in between -----------------------------------------------------------------------------
 
 
 def through(rig: Rig, line: ChaosProxy) -> Any:
-    """A drain whose every connection goes through the HTTP proxy."""
+    """A drain with all connections through the HTTP proxy."""
 
     def change(same: Connection) -> Connection:
         return replace(same, connector=replace(same.connector, proxy=line.proxy))
@@ -203,7 +203,7 @@ def through(rig: Rig, line: ChaosProxy) -> Any:
 
 
 def test_delivered_through_a_proxy(rig: Rig, line: ChaosProxy) -> None:
-    """Through a proxy all arrives; the proxy itself is shown neither token nor secret nor row."""
+    """Everything arrives through a proxy, and the proxy sees no token, secret or row."""
     line.weather = Weather(answer=CONNECTED)
     rig.accept([row(1)])
     assert through(rig, line).sent == 1
@@ -232,7 +232,7 @@ def test_delivered_through_a_proxy(rig: Rig, line: ChaosProxy) -> None:
 def test_a_proxy_that_refuses_costs_no_batch(
     rig: Rig, line: ChaosProxy, answer: bytes, *, signed_in: bool
 ) -> None:
-    """Whatever a proxy answers to CONNECT, for the token or the upload, the batch waits and goes later."""
+    """Whatever a proxy replies to CONNECT, for token or upload, the batch stays queued and is sent later."""
     rig.accept([row(1)])
     if signed_in:
         rig.sender()._service.tokens.token()  # noqa: SLF001 - the token is had, the upload fails
@@ -257,7 +257,7 @@ def test_a_proxy_that_refuses_costs_no_batch(
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("on", ["upload", "token", "discovery"])
 def test_no_redirect_is_followed(rig: Rig, tmp_path: Path, status: int, on: Any) -> None:
-    """Neither token nor secret goes where an answer points to: that server sees no connection at all."""
+    """Neither token nor secret follows a redirect: the other server sees no connection."""
     (tmp_path / "other").mkdir()
     other = Rig(tmp_path / "other")
     other.start()
@@ -290,7 +290,7 @@ def patient(rig: Rig, seconds: float) -> MsalTokens:
 
 
 def bodies(on: Any) -> Iterable[Fault]:
-    """Answers of 200 that are not what Entra ID gives."""
+    """Replies with status 200 that Entra ID would never send."""
     for body in ("", "null", "[1, 2]", '"text"', "{", "<html>", "{}", '{"token_endpoint": 5}', "\x00"):
         yield Fault(on=on, status=200, body=body)
 
@@ -320,7 +320,7 @@ def bodies(on: Any) -> Iterable[Fault]:
     ids=lambda fault: f"{fault.on}-{fault.label}-{fault.status}-{fault.body!r}"[:60],
 )
 def test_a_token_endpoint_that_misbehaves(rig: Rig, fault: Fault) -> None:
-    """Whatever stands where the token should, no row is lost or in doubt; the next drain delivers it."""
+    """Whatever comes instead of a token, no row is lost or in doubt, and the next drain delivers it."""
     rig.accept([row(1)])
     rig.emulator.faults.next(fault)
     tokens = patient(rig, 1.5)
@@ -338,7 +338,7 @@ def test_a_token_endpoint_that_misbehaves(rig: Rig, fault: Fault) -> None:
 
 
 def test_tokens_that_end_at_once(tmp_path: Path) -> None:
-    """Tokens of a few seconds are asked for again in time, and every batch goes."""
+    """Tokens that last a few seconds are renewed in time, and every batch is sent."""
     rig = Rig(tmp_path, Options(token_lifetime=2.0))
     rig.start()
     for number in range(3):

@@ -1,4 +1,4 @@
-"""The border to the network: every way it can fail is one of our words, and no library's text passes."""
+"""The border to the network: every failure has one of our names, and no text of a library passes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def transport(ca_file: str | None = None, proxy: str | None = None) -> HttpsTran
 
 @contextmanager
 def listener(answer: bytes | None) -> Iterator[int]:
-    """A TCP server on loopback that answers its first request head with ``answer`` and closes."""
+    """A TCP server on loopback that replies to its first request with ``answer`` and closes."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         server.settimeout(10)
 
@@ -65,14 +65,14 @@ def listener(answer: bytes | None) -> Iterator[int]:
 
 
 def unused_port() -> int:
-    """A port of loopback where nothing listens."""
+    """A port on loopback where nothing listens."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port: int = server.getsockname()[1]
         return port
 
 
 def never() -> None:
-    """A commit callback for what must fail before it."""
+    """A commit callback that must not be called."""
     raise AssertionError("nothing may be committed")
 
 
@@ -89,7 +89,7 @@ def test_a_port_where_nothing_listens() -> None:
 
 
 def test_a_certificate_that_is_not_trusted(rig: Rig) -> None:
-    """A server of another authority is `tls`, before a byte of the body."""
+    """A server of another authority is `tls`, before any byte of the body."""
     outcome = transport().post(upload(f"{rig.emulator.url}/api/signals"), never)
     assert outcome == Failure("tls", committed=False)
 
@@ -110,7 +110,7 @@ def test_what_speaks_no_tls() -> None:
     ],
 )
 def test_a_proxy_that_refuses(answer: bytes, kind: str) -> None:
-    """What a proxy answers to CONNECT is told apart: a sign-in wanted, or refused."""
+    """A proxy that wants a sign-in is `proxy-auth`; one that refuses CONNECT is `proxy`."""
     with listener(answer) as port:
         outcome = transport(proxy=f"http://127.0.0.1:{port}").post(upload("https://host.invalid/"), never)
     assert outcome == Failure(kind, committed=False)
@@ -124,7 +124,7 @@ def test_a_proxy_that_is_not_there() -> None:
 
 
 def test_a_server_that_accepts_and_says_nothing() -> None:
-    """A TLS handshake that never comes ends at the deadline."""
+    """A TLS handshake that never completes ends at the deadline."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
         outcome = transport().post(upload(f"https://127.0.0.1:{port}/", deadline=0.5), never)
@@ -162,7 +162,7 @@ def test_the_token_is_not_sent_where_a_redirect_points(rig: Rig, tmp_path: Path)
 
 
 def test_every_upload_has_a_connection_of_its_own(rig: Rig) -> None:
-    """No connection is kept between uploads: a stale one would put the next upload in doubt."""
+    """No connection is reused, as a stale one would put the next upload in doubt."""
     rig.accept([row(1)])
     rig.drain()
     before = rig.emulator.connections
@@ -196,7 +196,7 @@ def test_a_reset_in_the_body_is_not_in_doubt(rig: Rig) -> None:
 
 
 def test_what_commit_raises_ends_the_upload(rig: Rig) -> None:
-    """If COMMIT cannot be made durable the tail never leaves, and the error comes out as it is."""
+    """If COMMIT cannot be made durable, the tail is never sent and the error is raised unchanged."""
 
     def full() -> None:
         raise OSError(28, "No space left on device")
@@ -209,7 +209,7 @@ def test_what_commit_raises_ends_the_upload(rig: Rig) -> None:
 @pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 16_384, 100_000])
 @pytest.mark.parametrize("block", [1, 64, 8192, -1])
 def test_the_tail_follows_only_after_commit(size: int, block: int) -> None:
-    """Before COMMIT the body is short of its length by the tail; in all it is as long as it says."""
+    """Before COMMIT the body lacks its tail; in total it has the announced length."""
     if block == 1 and size > 1000:
         block = 7
     given = 0
@@ -235,7 +235,7 @@ def _all_subclasses(kind: type[BaseException]) -> Iterator[type[BaseException]]:
 
 
 def test_every_error_of_the_libraries_has_a_word_of_ours() -> None:
-    """A new exception class of requests or urllib3 is noticed here, not by a user."""
+    """This test, and not a user, detects a new exception class of requests or urllib3."""
     unnamed = {
         kind.__name__
         for base in (urllib3.exceptions.HTTPError, requests.exceptions.RequestException)
@@ -246,11 +246,11 @@ def test_every_error_of_the_libraries_has_a_word_of_ours() -> None:
 
 
 def _instance(kind: type[BaseException]) -> BaseException:
-    """An instance made without the class's own arguments."""
+    """An instance made without the arguments of its class."""
     return kind.__new__(kind)
 
 
-#: The errors that mean "what answers does not speak HTTP as it should", or that our use cannot raise.
+#: The errors that mean "the other end does not speak HTTP properly", or that our use cannot raise.
 PROTOCOL = {
     "BodyNotHttplibCompatible",
     "ChunkedEncodingError",

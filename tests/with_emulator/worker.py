@@ -1,4 +1,4 @@
-"""Processes to be killed: a nursery that has imported everything, and forks workers as it is told.
+"""Processes to be killed: a nursery that has imported everything forks workers on command.
 
     python worker.py SETTINGS.json
 
@@ -43,20 +43,20 @@ HEADER = (
     "User_Principal_Name,Display_Name,Alert_Severity,Alert_Count,Aggregation_Date,"
     "Source_Workload,AdditionalInfo_Salesforce,AdditionalInfo_Dropbox"
 )
-#: What a sender loads when it first sends: a worker that did would be killed at each read of their files.
+#: Imported now, as a worker that imported them later would be killed at each read of their files.
 LOADED = (auth, transport)
 #: Rows of a batch: so few that a run has several.
 BATCH_ROWS = 2
 
 
 def line(number: int) -> str:
-    """A good row; ``number`` is its user."""
+    """A valid row; ``number`` is in its user."""
     minute, second = divmod(number % 3600, 60)
     return f"user{number}@contoso.com,name,High,1,2026-11-20T08:{minute:02d}:{second:02d}Z,Dropbox,,"
 
 
 class StaticTokens:
-    """One token, had beforehand: MSAL's start would take longer than what is tested."""
+    """A fixed token, as MSAL takes longer to start than the test runs."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -97,13 +97,13 @@ class Worker:
         self.outbox = Outbox(disk, SystemClock(), f"{self.root}/{connections.outbox_name(self.connection)}")
 
     def tell(self, *words: object) -> None:
-        """Append a line to the log; one write, so that a kill leaves all of it or nothing."""
+        """Append a line to the log in one write, so that a kill leaves all of it or nothing."""
         descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.write(descriptor, (" ".join(map(str, words)) + "\n").encode())
         os.close(descriptor)
 
     def accept(self, first: int, count: int) -> None:
-        """Hand rows over, and tell when they were acknowledged."""
+        """Submit rows, and log when they were acknowledged."""
         text = "\n".join([HEADER, *(line(number) for number in range(first, first + count)), ""])
         table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="rows.csv")
         where = connections.destination(self.connection)
@@ -111,7 +111,7 @@ class Worker:
         self.tell("accepted", first, count)
 
     def drain(self) -> Report:
-        """One drain, its report told."""
+        """Drain once, and log the report."""
         service = connections.service(self.connection, lambda: Secret("not asked for"))
         service = replace(service, tokens=StaticTokens(self.settings["token"]), in_flight=self.in_flight)
         report = Sender(self.outbox, service, jitter=lambda: 0.0).drain()
@@ -119,7 +119,7 @@ class Worker:
         return report
 
     def again(self, first: int, count: int) -> None:
-        """What happens after a kill: a drain, the same rows once more, a drain."""
+        """Do what happens after a kill: a drain, the same rows again, a drain."""
         if self.outbox.exists():
             self.drain()
         self.tell("drained before")
@@ -127,7 +127,7 @@ class Worker:
         self.drain()
 
     def act(self, name: str) -> None:
-        """What a person does to the oldest batch, or to them all."""
+        """Do what a person does to the oldest batch, or to all."""
         connectors = Connectors(self.outbox.disk, self.outbox.clock, self.root)
         verb, _, outcome = name.partition(" ")
         oldest = next(iter(self.outbox.all_batches())).id
@@ -142,24 +142,24 @@ class Worker:
 
     def act_again(self, name: str, first: int, count: int) -> None:
         """What happens after a kill in an act: the act once more, and all that ``again`` does."""
-        with suppress(OperatorError, StopIteration):  # it came to its end, or removed the last batch
+        with suppress(OperatorError, StopIteration):  # it was complete, or removed the last batch
             self.act(name)
         self.again(first, count)
 
     def load(self, first: int, count: int) -> None:
-        """Rows and drains without end, for a kill at any moment."""
+        """Submit rows and drain forever, for a kill at any moment."""
         while True:
             self.accept(first, count)
             self.drain()
             first += count
 
     def accept_many(self, first: int, count: int) -> None:
-        """Overlapping runs: every window of ``count`` rows, each half a window after the last."""
+        """Submit overlapping runs of ``count`` rows, each half a run after the last."""
         for start in range(first, first + 4 * count, count // 2):
             self.accept(start, count)
 
     def drain_until(self, stop: str) -> None:
-        """Drain beside others until the file ``stop`` is there and nothing is queued."""
+        """Drain beside others until the file ``stop`` exists and nothing is queued."""
         while True:
             last = os.path.exists(stop)  # noqa: PTH110 - as the core has paths
             try:
@@ -168,7 +168,7 @@ class Worker:
                 queued = 1
             if last and not queued:
                 return
-            time.sleep(0.005)  # the lock is another's, or the queue is empty: ask again soon
+            time.sleep(0.005)  # another process has the lock, or the queue is empty: try again soon
 
 
 def spawn(settings: dict[str, str], command: dict[str, Any]) -> int:
@@ -183,7 +183,7 @@ def spawn(settings: dict[str, str], command: dict[str, Any]) -> int:
     try:
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
-        os.dup2(null, 1)  # the nursery's answers are not a worker's
+        os.dup2(null, 1)  # the nursery's output is not a worker's
         worker = Worker(
             settings,
             command.get("root", settings["root"]),

@@ -38,10 +38,10 @@ def main(directory: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=700", "none", directory], check=True)
     connector = Connector(PosixDisk(), FakeClock(), root=str(directory))
     connector.accept(row(number) for number in range(6))
-    told: dict[str, object] = {}
+    results: dict[str, object] = {}
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
-    told["a limit on the size of files"] = refused(connector, 7)
+    results["a limit on the size of files"] = refused(connector, 7)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     ballast = directory / "ballast"
@@ -50,17 +50,17 @@ def main(directory: Path) -> None:
             while file.write(b"x" * 4096):
                 pass
         except OSError:
-            told["free"] = os.statvfs(directory).f_bavail
-    told["new work"] = refused(connector, 8)
+            results["free"] = os.statvfs(directory).f_bavail
+    results["new work"] = refused(connector, 8)
     service = FakeTransport()
-    told["sent"] = [connector.drain(service).sent for _ in range(3)]
-    told["states"] = sorted(connector.states().values())
+    results["sent"] = [connector.drain(service).sent for _ in range(3)]
+    results["states"] = sorted(connector.states().values())
     ballast.unlink()
-    told["sent after"] = connector.drain(service).sent
-    told["states after"] = sorted(connector.states().values())
-    told["skipped"] = connector.accept(row(number) for number in range(9)).counts.skipped
-    told["sent in the end"] = connector.drain(service).sent
-    print(json.dumps(told))  # noqa: T201 - what the test reads
+    results["sent after"] = connector.drain(service).sent
+    results["states after"] = sorted(connector.states().values())
+    results["skipped"] = connector.accept(row(number) for number in range(9)).counts.skipped
+    results["sent in the end"] = connector.drain(service).sent
+    print(json.dumps(results))  # noqa: T201 - what the test reads
 
 
 if __name__ == "__main__":

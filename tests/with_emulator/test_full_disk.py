@@ -26,11 +26,11 @@ def test_a_disk_without_a_free_byte(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'common'}"},
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told == {
-        "a limit on the size of files": "the disk answered with an error (EFBIG); nothing of it was accepted",
+    results = json.loads(done.stdout)
+    assert results == {
+        "a limit on the size of files": "the disk reported an error (EFBIG); nothing of it was accepted",
         "free": 0,
-        "new work": told["new work"],
+        "new work": results["new work"],
         "sent": [3, 0, 0],
         "states": ["done SENT"] * 3,
         "sent after": 0,
@@ -38,4 +38,4 @@ def test_a_disk_without_a_free_byte(tmp_path: Path) -> None:
         "skipped": 6,
         "sent in the end": 2,
     }
-    assert "full" in told["new work"]
+    assert "full" in results["new work"]

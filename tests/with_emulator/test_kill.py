@@ -365,7 +365,7 @@ def test_killed_at_each_call_of_an_operation(
 
 
 def test_eight_producers_and_four_senders(nursery: Nursery) -> None:
-    """Eight processes accept overlapping rows, one sender hangs until killed, four wait: no row is sent twice."""
+    """Eight processes accept overlapping rows, one sender hangs until killed, four wait: each row once."""
     stop = nursery.directory / "stop"
     nursery.run("accept", 1000, 1)
     nursery.rig.emulator.faults.next(Fault(delay=3.0))

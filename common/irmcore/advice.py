@@ -8,19 +8,19 @@ _HOSTS = "check that the firewall allows the upload host (commercial: webhook.in
 
 ADVICE: Mapping[str, str] = {
     "http-400": "The service refuses the file: compare the profile's columns and source values with the "
-    "connector's sample file. Then `irmexport resolve BATCH --withdraw` and send the rows again.",
+    "connector's sample file. Then run `irmexport resolve BATCH --withdraw` and send the rows again.",
     "http-401": "The service does not accept the token: check `app_id`, `tenant_id` and `cloud`.",
     "http-403": "The app may not upload to this job: the connector must have been created with this `app_id` "
     "in this tenant; check `job_id` and `cloud`.",
     "http-404": "The service does not know the job: copy `job_id` from the wizard's Finish page, and check `cloud`.",
     "http-407": "The proxy requires authentication: let this machine pass without it, or set another `proxy`.",
     "http-408": "The upload took too long for the service; irmexport tries again. Check whether the network is slow.",
-    "http-413": "A single row is too large for the service: shorten its texts at the source. Then `irmexport resolve BATCH --withdraw` and send the rows again.",
+    "http-413": "A single row is too large for the service: shorten its texts at the source. Then run `irmexport resolve BATCH --withdraw` and send the rows again.",
     "html-answer": "A web page answered instead of the service (perhaps the sign-in page of a proxy), so it is not "
-    "known whether the service has the rows. Check the connector's log in the portal, then `irmexport resolve BATCH`.",
+    "known whether the service has the rows. Check the connector's log in the portal, then run `irmexport resolve BATCH`.",
     "http-415": "The service refuses the form of the upload. This is a fault of irmexport: please report it. `irmexport requeue BATCH` sends the batch again.",
     "http-422": "The service refuses the file's content: compare columns and types with the sample file. "
-    "Then `irmexport resolve BATCH --withdraw` and send the rows again.",
+    "Then run `irmexport resolve BATCH --withdraw` and send the rows again.",
     "http-429": "The service asks irmexport to slow down; irmexport waits as long as the service says.",
     "http-500": "The service failed; irmexport tries again, at most once an hour.",
     "http-503": "The service is busy or under maintenance; irmexport tries again.",
@@ -63,7 +63,7 @@ ENTRA: Mapping[str, str] = {
 
 #: What differs for batches that go to a table of Azure Monitor (the Logs Ingestion API).
 INGESTION: Mapping[str, str] = {
-    "http-400": "The data collection rule refuses the rows: compare its stream with the template that `irmexport sentinel template --collection` writes. Then `irmexport requeue BATCH`.",
+    "http-400": "The data collection rule refuses the rows: compare its stream with the template that `irmexport sentinel template --collection` writes. Then run `irmexport requeue BATCH`.",
     "http-401": "The ingestion endpoint does not accept the token: check `tenant_id`, `app_id` and `cloud`.",
     "http-403": 'The app may not send to this rule: assign it the role "Monitoring Metrics Publisher" on the data collection rule (this takes up to 30 minutes to take effect), and check `rule_id`.',
     "http-404": "The endpoint does not know the rule or the stream: copy `endpoint` and `rule_id` (the immutable ID, dcr-…) from the rule's JSON view.",
@@ -78,7 +78,7 @@ _OF_KIND: Mapping[str, Mapping[str, str]] = {"azure-monitor-ingestion": INGESTIO
 
 _IN_DOUBT = (
     "It is not known whether the service saved the rows. Look at the connector's log in the portal (RecordsSaved), "
-    "then `irmexport resolve BATCH --sent` or `--resend`."
+    "then run `irmexport resolve BATCH --sent` or `--resend`."
 )
 _REDIRECT = (
     "The service answered with a redirect. It is not followed, because that would send the token to another host: "

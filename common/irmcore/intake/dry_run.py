@@ -38,6 +38,6 @@ def dry_run(
         raise DamageError(
             "the row ledger is damaged, so a dry run cannot tell which rows are new",
             where=f"{outbox.path}/ledger" if outbox is not None else None,
-            next_step="Run this once without the dry run: that rebuilds the ledger from the batches.",
+            next_step="Send rows without --dry-run: that rebuilds the ledger from the batches.",
         ) from None
     return RunResult("", (), tuple(sizes), pipeline.counts(), dict(pipeline.reasons), pipeline.changed, None)

@@ -549,7 +549,7 @@ def test_a_dry_run_at_a_damaged_ledger(outbox: Outbox) -> None:
         dry_run(table(HEADER + THREE), profile(), outbox)
     assert str(caught.value) == (
         f"{outbox.path}/ledger: the row ledger is damaged, so a dry run cannot tell which rows are new. "
-        "Run this once without the dry run: that rebuilds the ledger from the batches."
+        "Send rows without --dry-run: that rebuilds the ledger from the batches."
     )
     assert accept_rows(outbox, THREE).counts == Counts(read=3, skipped=3)
     assert dry_run(table(HEADER + THREE), profile(), outbox).counts == Counts(read=3, skipped=3)

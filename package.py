@@ -255,12 +255,12 @@ def build_solution(into: Path) -> list[Path]:
     # This tree's code, not an installed version.
     sys.path[:0] = [str(ROOT / "common"), str(ROOT / "sentinel")]
     from irmsentinel.content import artefacts as content
-    from irmsentinel.packaging import content_hub, solution
+    from irmsentinel.packaging import content_hub, portal_form, solution
 
     loaded = content.load(ROOT / "sentinel")
     documents = {
         "azuredeploy.json": solution.deployment(loaded),
-        "createUiDefinition.json": content_hub.interface(loaded),
+        "createUiDefinition.json": portal_form.portal_form(loaded),
         "mainTemplate.json": content_hub.package(loaded, version()),
     }
     files = {name: json.dumps(document, indent=2) + "\n" for name, document in documents.items()}

@@ -1,1 +1,1 @@
-"""ARM templates and the Content Hub package."""
+"""ARM templates of the content, and the Content Hub package."""

@@ -1,7 +1,7 @@
 """Azure Resource Manager templates: the functions as savedSearches, the summary rules as summaryLogs.
 
-Promised: made from the content's files alone, the same files give the same bytes; valid against Azure's
-published schemas (the tests hold that). Not promised, because not tried: a deployment.
+The same content gives the same bytes. The templates are valid against Azure's published schemas. Not tested:
+a deployment.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from irmsentinel.content.artefacts import Artefact, Content
 
 API_VERSION = "2025-07-01"
 CATEGORY = "Insider Risk Management"
-_SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
+SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 
 
 def template(content: Content) -> dict[str, Any]:
@@ -23,19 +23,21 @@ def template(content: Content) -> dict[str, Any]:
 
 
 def summary_rules(rules: Iterable[SummaryRule]) -> dict[str, Any]:
-    """A template that has a workspace run every summary rule."""
+    """A template that puts every summary rule into a workspace."""
     return _frame([_summary_rule(rule) for rule in rules])
+
+
+def parameter(kind: str, description: str) -> dict[str, Any]:
+    """A parameter of a template."""
+    return {"type": kind, "metadata": {"description": description}}
 
 
 def _frame(resources: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "$schema": _SCHEMA,
+        "$schema": SCHEMA,
         "contentVersion": "1.0.0.0",
         "parameters": {
-            "workspace": {
-                "type": "string",
-                "metadata": {"description": "Name of the Log Analytics workspace of Microsoft Sentinel."},
-            }
+            "workspace": parameter("string", "Name of the Log Analytics workspace of Microsoft Sentinel.")
         },
         "resources": resources,
     }

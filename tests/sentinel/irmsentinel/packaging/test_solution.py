@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from irmsentinel.content import aggregations, rules, workbooks
 from irmsentinel.content import artefacts as content
-from irmsentinel.packaging import arm, arm_collection, content_hub, solution
+from irmsentinel.packaging import arm, arm_collection, content_hub, portal_form, resources, solution
 
 from tests.sentinel.irmsentinel.packaging.test_arm import SCHEMAS, wrong
 
@@ -114,7 +114,7 @@ def test_a_rule_depends_on_every_function_it_calls() -> None:
     silent = next(rule for rule in found if "silent" in rule["properties"]["displayName"])
     (needed,) = silent["dependsOn"]
     assert needed.endswith("/savedSearches', parameters('workspace'), 'IRMExportHealth')]")
-    called = solution.called_by(LOADED, "IRMSensitiveChanges(ago(1d), now())")
+    called = resources.called_by(LOADED, "IRMSensitiveChanges(ago(1d), now())")
     assert called == ["IRMAuditEvents", "IRMSensitiveChanges"]
 
 
@@ -177,7 +177,7 @@ def test_the_package_names_what_it_holds() -> None:
 
 def test_the_form_gives_what_the_package_asks_for() -> None:
     """Every output is a parameter, and every parameter an output; the lists have every title."""
-    form = content_hub.interface(LOADED)["parameters"]
+    form = portal_form.portal_form(LOADED)["parameters"]
     assert set(form["outputs"]) == set(PACKAGE["parameters"])
     said = set(strings(form))
     assert {rule.fields["name"] for rule in rules.load()} <= said
@@ -187,4 +187,4 @@ def test_the_form_gives_what_the_package_asks_for() -> None:
 def test_a_query_is_the_files_without_its_indent() -> None:
     """As it is deployed."""
     rule = next(rule for rule in rules.load() if rule.name == "IRMAlertUntouched")
-    assert solution.plain(rule) == rule.fields["query"]
+    assert resources.unindented_query(rule) == rule.fields["query"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from irmsentinel.content import artefacts
 
 IRMEXPORT = Path(sys.executable).with_name("irmexport")
 
@@ -141,6 +142,14 @@ def test_the_template_and_the_list_are_written(tmp_path: Path) -> None:
     listed = json.loads(irmexport("--json", "sentinel", "list"))
     functions = {entry["name"] for entry in listed if entry["parameters"] != "(a query)"}
     assert {r["properties"]["functionAlias"] for r in template["resources"]} == functions
+
+
+def test_one_file_of_the_content_is_checked() -> None:
+    """A file is checked without the others; a file outside the content is an error."""
+    root = artefacts.root()
+    said = irmexport("sentinel", "check", root / "hunting" / "IRMRepeatedDismissals.yaml")
+    assert said == "KQL: 1 artefact checked (1 in hunting/), no findings.\n"
+    assert "not part of the content" in irmexport("sentinel", "check", __file__, code=2)
 
 
 def test_help_loads_neither_duckdb_nor_azure() -> None:

@@ -133,7 +133,7 @@ def test_health_that_cannot_be_written_stops_nothing(machine: Machine, tmp_path:
     """Settings that are missing or wrong are a warning, without a value of theirs; rows are delivered."""
     machine.plan("health: none.yaml")
     done = machine.run("run")
-    assert "warning: IRMExportHealth_CL was not told: " in done.stderr
+    assert "warning: IRMExportHealth_CL was not written: " in done.stderr
     assert "none.yaml" in done.stderr
     assert len(machine.stage.kept()) == 1
     machine.plan("health: tenant/collector.yaml")

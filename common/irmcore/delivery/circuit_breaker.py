@@ -10,6 +10,9 @@
 - A breaker that is tripped or paused lets one batch through as a probe after 5 minutes, then at half the
   rate each time, down to once an hour. A success closes it; so do a changed configuration and
   ``irmexport resume``.
+
+Libraries for retries and circuit breakers (tenacity, pybreaker) keep their state in memory or wait inside a
+call. Here the state must survive the process on disk, and one drain must never wait for the next probe.
 """
 
 from __future__ import annotations

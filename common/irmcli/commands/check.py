@@ -51,7 +51,7 @@ def command(ctx: click.Context, file: str, profile_name: str, form: str, show: i
         done = dry_run(table, profile, None, name=file, on_reject=on_reject, on_row=on_row, progress=progress)
     show_shaping(output, done, dry=True)
     lines = [(r.line, r.column or "(row)", r.code) for r in refused]
-    output.table(f"First {len(lines)} refused rows", ("line", "column", "reason"), lines)
+    output.table("Refused rows by line", ("line", "column", "reason"), lines)
     for name, number in sorted(found.items()):
         output.line(f"Note: {number:,} values {_HAZARDS[name]}. They are sent unchanged.")
     output.document({**shaping_document(done), "hazards": dict(found)})

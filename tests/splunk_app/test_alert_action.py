@@ -161,7 +161,7 @@ def test_an_unreadable_results_file_sends_nothing(alert: Alert, home: SplunkHome
     path = alert.results(HEADER + ROW * 1000)
     cut = path.read_bytes()[:-20]
     for content, expected in (
-        (cut, "cut off or damaged"),
+        (cut, "truncated or damaged"),
         (b"\x28\xb5\x2f\xfd" + cut, "zstd"),
         (b'a,"b\n', "header"),
     ):

@@ -303,7 +303,7 @@ def test_a_batch_that_needs_a_person_is_exit_4(
     assert 'action_status="failure"' in actions(home)[-1]
 
 
-def test_a_run_that_is_killed_while_waiting_has_queued_its_rows(
+def test_a_run_that_is_killed_during_its_wait_has_queued_its_rows(
     alert: Alert, python: str, home: SplunkHome, splunkd: SplunkdRest
 ) -> None:
     """After `maxtime` ends the process, the rows are queued once and the next run skips them."""

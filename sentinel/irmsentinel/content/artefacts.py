@@ -1,15 +1,15 @@
-"""The KQL content: one file an artefact, read with its header.
+"""The KQL content: one artefact per file, with a header.
 
-A file begins with comment lines: sentences that say what it gives, an empty comment, then fields::
+A file begins with comment lines: sentences that describe its result, an empty comment, then fields::
 
-    // Every alert, one row an alert.
+    // All alerts, one row per alert.
     //
     // parameters: starttime:datetime, include_history:bool=false
     // returns: TimeGenerated:datetime, AlertId:string
 
-``parameters`` makes it a function, called by the file's name; without it the file is a query.
-Promised: an unknown field, a missing ``returns`` or a name that is taken is refused with file and
-line. Not promised: that the KQL is right; that is the checker's part.
+With ``parameters`` the file is a function of the file's name, otherwise a query. An unknown field, a missing
+``returns`` or a duplicate name is an error with file and line. The KQL itself is not checked here: see the
+checker.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from pathlib import Path
 
 from irmcore.errors import DataError
 
-#: The folders that hold artefacts, in the order they are listed.
+#: The folders with artefacts, in the order of listings.
 FOLDERS = ("parsers", "enrichment", "published")
 OVERRIDES = "parsers/local_overrides"
 
 FIELDS = {
     "parameters": "makes it a function",
-    "returns": "the columns it gives, with types",
-    "needs": "tables that must be there; every other one may be missing",
-    "shape": "the one shape of the tables that it is for",
+    "returns": "its columns, with types",
+    "needs": "tables that must exist; any other table may be missing",
+    "shape": "the only shape of the tables that it works with",
     "local override": "why the local engine runs parsers/local_overrides/ instead",
-    "allows": "codes of the checker that are right here, and why",
+    "allows": "findings of the checker to accept, and why",
 }
 _FIELD = re.compile(r"([a-z][a-z ]*): (.*)")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
-#: The types a parameter may have, each with something of it to call a function with.
+#: The types of parameters, each with an example value for the checker's calls.
 TYPES = {
     "datetime": "datetime(2026-11-20)",
     "timespan": "1d",
@@ -69,7 +69,7 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Artefact:
-    """One query or function, and the file it stands in. Without ``parameters`` it is a query."""
+    """One query or function, and its file. Without ``parameters`` it is a query."""
 
     path: Path
     summary: str
@@ -102,7 +102,7 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Content:
-    """All artefacts, and the twins that the local engine runs in place of some."""
+    """All artefacts, and the local overrides that the local engine runs instead of some."""
 
     root: Path
     artefacts: tuple[Artefact, ...]
@@ -113,7 +113,7 @@ class Content:
         return tuple(artefact for artefact in self.artefacts if artefact.is_function)
 
     def named(self, name: str) -> Artefact:
-        """The artefact of that name. Raises DataError with the nearest one."""
+        """The artefact with this name. Raises DataError with the nearest name."""
         names = {artefact.name: artefact for artefact in self.artefacts}
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
@@ -125,22 +125,22 @@ class Content:
         return names[name]
 
     def local_functions(self) -> tuple[Artefact, ...]:
-        """The functions that the local engine runs: each one, or its twin."""
+        """The functions for the local engine: each function, or its local override."""
         overrides = {override.name: override for override in self.overrides}
         return tuple(overrides.get(function.name, function) for function in self.functions)
 
 
 def root() -> Path:
-    """Where the content is: inside an installed package, or beside it in the source tree."""
+    """The content's folder: inside the installed package, or beside it in the source tree."""
     here = Path(__file__).parent
     return here if (here / "parsers").is_dir() else here.parents[1]
 
 
 def load(top: Path | None = None) -> Content:
-    """All artefacts under that folder. Raises DataError with file and line."""
+    """All artefacts in a folder. Raises DataError with file and line."""
     top = top or root()
     artefacts = [read(path) for folder in FOLDERS for path in sorted((top / folder).glob("*.kql"))]
-    _refuse_doubles(artefacts)
+    _check_unique_names(artefacts)
     overrides = tuple(read(path) for path in sorted((top / OVERRIDES).glob("*.kql")))
     return Content(top, tuple(artefacts), overrides)
 
@@ -155,9 +155,11 @@ def read(path: Path) -> Artefact:
     header = next((i for i, line in enumerate(lines) if not line.startswith("//")), len(lines))
     summary, fields = _header(path, [line.removeprefix("//").strip() for line in lines[:header]])
     if not _NAME.fullmatch(path.stem):
-        raise _wrong(path, 1, f"`{path.stem}` cannot be called", "Name the file by letters and digits.")
+        raise _wrong(
+            path, 1, f"`{path.stem}` is not a valid function name", "Use letters, digits and _ only."
+        )
     if "returns" not in fields:
-        raise _wrong(path, 1, "the header does not say what the query returns", "Add `// returns: …`.")
+        raise _wrong(path, 1, "the header has no `returns`", "Add `// returns: …`.")
     parameters = fields.get("parameters")
     return Artefact(
         path=path,
@@ -186,7 +188,7 @@ def _leading_blank(lines: Iterable[str]) -> int:
 def _header(path: Path, lines: list[str]) -> tuple[str, Mapping[str, str]]:
     end = lines.index("") if "" in lines else len(lines)
     if not lines[:end]:
-        raise _wrong(path, 1, "the file does not say what it gives", "Begin with `// One sentence.`")
+        raise _wrong(path, 1, "the file has no description", "Begin with `// One sentence.`")
     fields: dict[str, str] = {}
     name = ""
     for number, line in enumerate(lines[end + 1 :], start=end + 2):
@@ -197,7 +199,7 @@ def _header(path: Path, lines: list[str]) -> tuple[str, Mapping[str, str]]:
         elif match and not name:
             near = difflib.get_close_matches(match[1], FIELDS, n=1)
             hint = f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(FIELDS)}."
-            raise _wrong(path, number, f"`{match[1]}` is no field of a header", hint)
+            raise _wrong(path, number, f"`{match[1]}` is not a header field", hint)
         elif name:
             fields[name] += f" {line}"
         else:
@@ -206,7 +208,7 @@ def _header(path: Path, lines: list[str]) -> tuple[str, Mapping[str, str]]:
 
 
 def _items(text: str) -> list[str]:
-    """The parts between commas; a comma inside brackets or quotes parts nothing."""
+    """The items between commas, except for commas inside brackets or quotes."""
     parts, depth, quote = [""], 0, ""
     for letter in text:
         if letter == "," and not depth and not quote:
@@ -236,18 +238,18 @@ def _parameters(path: Path, lines: list[str], text: str) -> Iterator[Parameter]:
             raise _wrong(
                 path,
                 line,
-                f"`{item}` is no parameter",
+                f"`{item}` is not a parameter",
                 f"Write name:type or name:type=default, with one of the types {', '.join(TYPES)}.",
             )
         yield Parameter(name.strip(), kind, default if equals else None)
 
 
-def _refuse_doubles(artefacts: Iterable[Artefact]) -> None:
+def _check_unique_names(artefacts: Iterable[Artefact]) -> None:
     first: dict[str, Artefact] = {}
     for artefact in artefacts:
         other = first.setdefault(artefact.name.lower(), artefact)
         if other is not artefact:
-            raise _wrong(artefact.path, 1, f"the name is taken by {other.path}", "Rename one of the two.")
+            raise _wrong(artefact.path, 1, f"{other.path} has the same name", "Rename one of the two.")
 
 
 def _wrong(path: Path, line: int, what: str, next_step: str) -> DataError:

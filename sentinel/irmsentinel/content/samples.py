@@ -1,7 +1,7 @@
-"""Sample tables: the story of two users with IRM alerts, among people who have none. All made up.
+"""Synthetic sample tables: two users with IRM alerts, among people without any.
 
-Promised: the same seed gives the same bytes; the people of the crowd have no IRM alert, so that
-``samples/answers.json`` holds for every seed.
+The same seed gives the same bytes. The other people have no IRM alerts, so ``samples/answers.json`` is right
+for every seed.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ _OPERATIONS = ("Update user", "Add member to group", "Register device", "Change 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a function gives on the sample tables."""
+    """The expected result of a function on the sample tables."""
 
     columns: list[str]
     rows: list[list[Any]]
 
 
 def answers(root: Path) -> dict[str, Answer]:
-    """Function → the known answer."""
+    """Function → expected result."""
     document = json.loads((root / "samples" / "answers.json").read_text(encoding="utf-8"))
     return {name: Answer(**answer) for name, answer in document.items()}
 
 
 def write(root: Path, into: Path, *, seed: int, people: int) -> dict[str, int]:
-    """Write the sample tables; table → rows. Raises ConfigurationError if the folder holds tables."""
+    """Write the sample tables; returns table → number of rows. Raises ConfigurationError."""
     into.mkdir(parents=True, exist_ok=True)
     if any(into.glob("*.jsonl")):
         raise ConfigurationError(
-            "there are tables here already", where=str(into), next_step="Name an empty or new folder."
+            "the folder already has tables", where=str(into), next_step="Choose an empty or a new folder."
         )
     tables: dict[str, list[dict[str, Any]]] = {}
     for file in sorted((root / "samples" / "story").glob("*.jsonl")):
         tables[file.stem] = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    chance = random.Random(seed)  # noqa: S311 — a repeatable crowd, no secret
+    chance = random.Random(seed)  # noqa: S311 — repeatable sample data, no secret
     for person in range(people):
         for table, row in _days_of(f"person{person:04}@contoso.com", chance):
             tables[table].append(row)
@@ -61,7 +61,7 @@ def write(root: Path, into: Path, *, seed: int, people: int) -> dict[str, int]:
 
 
 def clock(folder: Path) -> datetime | None:
-    """The ``now`` of sample tables; None if the tables are not samples."""
+    """The current time of sample tables; None for other tables."""
     try:
         about = json.loads((folder / CLOCK).read_text(encoding="utf-8"))
         return datetime.fromisoformat(about["now"])
@@ -70,7 +70,7 @@ def clock(folder: Path) -> datetime | None:
 
 
 def _days_of(upn: str, chance: random.Random) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A person's ordinary two weeks."""
+    """Two ordinary weeks of a person."""
     country = chance.choice(list(_COUNTRIES))
     address = f"203.0.113.{chance.randrange(1, 255)}"
     for day in range(_DAYS):

@@ -1,7 +1,7 @@
 """The columns of the Log Analytics tables that the content reads, from ``tables/*.json``.
 
-A table with several shapes in the field has a file a shape: ``NAME.SHAPE.json``; the file without a
-shape is the one that this project creates.
+A table that exists in several shapes has one file per shape, ``NAME.SHAPE.json``. The file without a shape is
+the table that this project creates.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from irmsentinel.content.artefacts import Column
 
 @dataclass(frozen=True)
 class Table:
-    """A table in one shape (``""``: the only one, or ours)."""
+    """A table in one shape; ``""`` is the only shape, or the one that this project creates."""
 
     name: str
     shape: str
@@ -48,5 +48,5 @@ def shapes(tables: Collection[Table]) -> Mapping[str, Mapping[str, Table]]:
 
 
 def fitting(candidates: Collection[Table], columns: Collection[str]) -> Table:
-    """The shape that knows most of these columns, of several the smallest."""
+    """The shape that has most of these columns; of several, the one with the fewest columns."""
     return min(candidates, key=lambda t: (len(set(columns) - {c.name for c in t.columns}), len(t.columns)))

@@ -1,8 +1,8 @@
-"""Data collection rules: the streams that rows come in by, and the transformation on their way to a table.
+"""Data collection rules (DCR): the stream that accepts rows, and the transformation into the table.
 
-``dcr/TABLE.kql`` is a rule's ``transformKql``; the stream has the table's columns but those that the
-transformation adds. A DCR takes less KQL than a workspace: ``refused`` holds a text to Microsoft's list of
-what is supported, which Microsoft's own parser does not know.
+``dcr/TABLE.kql`` is a rule's ``transformKql``. The stream has the table's columns except for those that the
+transformation adds. A rule supports less KQL than a workspace, and Microsoft's parser does not know the
+difference: ``unsupported`` compares a text with Microsoft's list.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from irmsentinel.content.artefacts import Column
 from irmsentinel.content.tables import Table
 
 FOLDER = "dcr"
-#: Names that Azure Monitor keeps for itself in a custom table.
+#: Column names that Azure Monitor reserves in a custom table.
 RESERVED = {"id", "title", "type", "tenantid", "uniqueid", "_resourceid", "_subscriptionid"}
 
 #: "Supported KQL features in Azure Monitor transformations" (Microsoft, October 2024).
@@ -35,13 +35,21 @@ FUNCTIONS = set(
     parse_cef_dictionary geo_location columnifexists
     """.split()
 )
-_WORDS = {"in", "and", "or", "not", "between", "with", "kind"}  # words that a parenthesis may follow
+_WORDS = {
+    "in",
+    "and",
+    "or",
+    "not",
+    "between",
+    "with",
+    "kind",
+}  # words before a parenthesis that are not functions
 _LITERALS = re.compile(r"//[^\n]*|@?\"(?:\\.|[^\"\\\n])*\"|@?'(?:\\.|[^'\\\n])*'")
 
 
 @dataclass(frozen=True)
 class Transform:
-    """How rows come into ``table``: ``columns`` of the stream, ``kql`` on the way."""
+    """The path into ``table``: the ``columns`` of the stream, and the transformation ``kql``."""
 
     table: Table
     columns: tuple[Column, ...]
@@ -53,7 +61,7 @@ class Transform:
 
 
 def load(top: Path) -> tuple[Transform, ...]:
-    """All transformations under the content's folder."""
+    """All transformations of the content."""
     known = tables.shapes(tables.load(top / "tables"))
     return tuple(_read(file, known[file.stem][""]) for file in sorted((top / FOLDER).glob("*.kql")))
 
@@ -64,8 +72,8 @@ def _read(file: Path, table: Table) -> Transform:
     return Transform(table, tuple(column for column in table.columns if column.name not in added), kql)
 
 
-def refused(kql: str) -> Iterator[str]:
-    """What a data collection rule would not take, in words."""
+def unsupported(kql: str) -> Iterator[str]:
+    """A message for each construct that a data collection rule does not support."""
     text = _LITERALS.sub(lambda match: '""' if match[0][0] != "/" else "", kql)
     first, *steps = text.split("|")
     if first.strip() != "source":

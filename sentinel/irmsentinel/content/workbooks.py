@@ -1,7 +1,7 @@
-"""Workbooks: one JSON file each, in the form that Azure keeps them in, and the queries inside.
+"""Workbooks and their queries: one JSON file per workbook, in Azure's format.
 
-A query's time range stands as ``datetime({TimeRange:start})``; what a reader would choose takes its place
-when a query is checked or run here.
+A query has placeholders for what a reader chooses, such as ``datetime({TimeRange:start})``. Example values
+replace them when a query is checked or run here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _QUERY = 3
 
 @dataclass(frozen=True)
 class Workbook:
-    """A workbook; ``text`` is its serialized form, the same for the same file."""
+    """A workbook. ``text`` is the whole file as compact JSON."""
 
     path: Path
     title: str
@@ -31,18 +31,18 @@ class Workbook:
 
     @property
     def name(self) -> str:
-        """What it is called by here: its file's name."""
+        """The file's name without its extension."""
         return self.path.stem
 
     def filled(self, values: Mapping[str, str]) -> dict[str, str]:
-        """Its queries with the values in place of ``{NAME}``."""
+        """Its queries with values for the placeholders ``{NAME}``."""
         found = dict(self.queries)
         for key, value in values.items():
             found = {name: query.replace(f"{{{key}}}", value) for name, query in found.items()}
         return found
 
     def artefacts(self) -> Iterator[Artefact]:
-        """Its queries as the checker binds them; a finding's line is the query's."""
+        """Its queries as artefacts for the checker. A finding's line is the line in the query."""
         values = {"TimeRange:start": "2026-11-06", "TimeRange:end": "2026-11-20", "User": "sarad@contoso.com"}
         for name, query in self.filled(values).items():
             yield Artefact(
@@ -56,12 +56,12 @@ class Workbook:
 
 
 def load(top: Path | None = None) -> tuple[Workbook, ...]:
-    """All workbooks under that folder."""
+    """All workbooks in a folder."""
     return tuple(map(_read, sorted(((top or content.root()) / FOLDER).glob("*.json"))))
 
 
 def with_queries(loaded: Content) -> Content:
-    """The content with the workbooks' queries among the queries, for the checker."""
+    """The content with the workbooks' queries added, for the checker."""
     found = [artefact for book in load(loaded.root) for artefact in book.artefacts()]
     return replace(loaded, artefacts=(*loaded.artefacts, *found))
 

@@ -1,1 +1,1 @@
-"""Checking KQL with Microsoft's parser and running it on a local engine."""
+"""Check KQL with Microsoft's parser, and run it on a local engine."""

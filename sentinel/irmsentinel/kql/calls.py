@@ -1,7 +1,7 @@
-"""A query by name with values, as KQL text: ``declare query_parameters``, then the call.
+"""The KQL text that calls a function with values: ``declare query_parameters``, then the call.
 
-Promised: a value becomes a literal of its parameter's type or is refused; no value can end a literal
-and go on as KQL. The same text runs on this machine and on a workspace that has the functions.
+A value becomes a literal of its parameter's type, or is an error; no value can inject KQL. The same text runs
+on this machine and on a workspace that has the functions.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from irmcore.errors import ConfigurationError
 
 from irmsentinel.content.artefacts import Artefact, Parameter
 
-#: What a function is called with when it is not said otherwise.
-USUAL = {"starttime": "ago(14d)", "endtime": "now()"}
-#: Control characters, line and paragraph breaks, half a character: no engine reads all of their escapes.
+#: Values of parameters that the caller does not give.
+DEFAULTS = {"starttime": "ago(14d)", "endtime": "now()"}
+#: Control characters, line and paragraph separators, surrogates: no engine reads all of their escapes.
 _CONTROL = {"Cc", "Cs", "Zl", "Zp"}
 _TIMESPAN = re.compile(r"(\d{1,6})(\.\d{1,6})?(d|h|m|s|ms)")
 _AGO = re.compile(r"ago\(" + _TIMESPAN.pattern + r"\)|now\(\)")
@@ -27,7 +27,7 @@ _REAL = re.compile(r"-?\d{1,18}(\.\d{1,18})?")
 
 
 def text(artefact: Artefact, given: Mapping[str, str]) -> str:
-    """The KQL that runs it. Raises ConfigurationError."""
+    """The KQL that runs an artefact. Raises ConfigurationError."""
     parameters = {p.name: p for p in artefact.parameters or ()}
     for name in given:
         if name not in parameters:
@@ -45,7 +45,7 @@ def text(artefact: Artefact, given: Mapping[str, str]) -> str:
         if parameter.name in given:
             value = literal(parameter, given[parameter.name])
         else:
-            value = parameter.default or USUAL.get(parameter.name, "")
+            value = parameter.default or DEFAULTS.get(parameter.name, "")
         if not value:
             raise ConfigurationError(
                 f"`{artefact.name}` needs a value for `{parameter.name}`",
@@ -53,7 +53,7 @@ def text(artefact: Artefact, given: Mapping[str, str]) -> str:
                 next_step=f"Add --param {parameter.name}=… ({parameter.type}).",
             )
         if "(" in value and parameter.type == "datetime" and not value.startswith("datetime("):
-            passed.append(value)  # ago() and now() are no constants, as a default must be
+            passed.append(value)  # a default must be a constant, which ago() and now() are not
         else:
             declared.append(f"{parameter.name}:{parameter.type} = {value}")
             passed.append(parameter.name)
@@ -73,11 +73,11 @@ def literal(parameter: Parameter, value: str) -> str:
         return value
     if kind in forms and forms[kind].fullmatch(value):
         return f"{kind}({value})" if kind in {"int", "real"} else value
-    raise _no(parameter)
+    raise _invalid(parameter)
 
 
 def quoted(value: str) -> str:
-    """A KQL string literal that means exactly this text, which holds no control character."""
+    """A KQL string literal for a text without control characters."""
     inner = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{inner}"'
 
@@ -86,10 +86,10 @@ def _datetime(parameter: Parameter, value: str) -> str:
     try:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
-            raise _no(parameter)
+            raise _invalid(parameter)
         in_utc = moment.astimezone(UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError):  # year 1, an hour east of Greenwich
-        raise _no(parameter) from None
+    except (ValueError, OverflowError):  # for example year 1 in a zone east of Greenwich
+        raise _invalid(parameter) from None
     return f"datetime({in_utc.isoformat()}Z)"
 
 
@@ -97,12 +97,12 @@ def span(text: str) -> timedelta:
     """The length of a KQL timespan literal. Raises ConfigurationError."""
     match = _TIMESPAN.fullmatch(text)
     if match is None:
-        raise _no(Parameter("timespan", "timespan"))
+        raise _invalid(Parameter("timespan", "timespan"))
     unit = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}[match[3]]
     return timedelta(**{unit: float(match[1] + (match[2] or ""))})
 
 
-def _no(parameter: Parameter) -> ConfigurationError:
+def _invalid(parameter: Parameter) -> ConfigurationError:
     forms = {
         "datetime": "2026-11-20T08:00:00Z, ago(7d) or now()",
         "timespan": "7d, 12h, 30m",
@@ -110,7 +110,7 @@ def _no(parameter: Parameter) -> ConfigurationError:
         "string": "text on one line, without control characters",
     }
     return ConfigurationError(
-        f"the value of `{parameter.name}` is no {parameter.type}",
+        f"the value of `{parameter.name}` is not a {parameter.type}",
         where="--param",
         next_step=f"Write it as {forms.get(parameter.type, 'a number')}.",
     )

@@ -1,10 +1,9 @@
-"""The local engine: KQL on this machine, by duckdb-kql on DuckDB. The only module that knows either.
+"""The local engine: KQL on this machine, by duckdb-kql on DuckDB. No other module uses these packages.
 
-Promised: a query sees only the tables given and the content's functions; nothing is read from or
-written to disk or network once the tables are loaded; ``now()`` is what the caller says; the result
-has Kusto's types, UTC datetimes, and "" where Kusto has no null (strings).
-Not promised: all of KQL. What the engine lacks is an error that says so; ``docs/kql.md`` has the
-subset that gives the same here and on Azure.
+A query sees only the loaded tables and the content's functions, and does no I/O once the tables are loaded.
+The caller sets ``now()``. A result has Kusto's types, UTC datetimes, and "" for null strings, which Kusto
+does not have. The engine does not support all of KQL: the rest is an error. ``docs/kql.md`` has the subset
+that gives the same result here and on Azure.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _TO_DUCKDB = {
     "guid": "UUID",
 }
 _TO_KUSTO = {duck: kusto for kusto, duck in _TO_DUCKDB.items()} | {"INTERVAL": "timespan", "HUGEINT": "long"}
-_SAYS_NO_VALUES = (
+_MESSAGES_WITHOUT_VALUES = (
     duckdb.BinderException,
     duckdb.CatalogException,
     duckdb.NotImplementedException,
@@ -57,7 +56,7 @@ class Engine:
     """Tables in memory, and KQL over them. For one thread."""
 
     def __init__(self, functions: Sequence[Artefact] = ()) -> None:
-        """`functions`: what queries may call."""
+        """`functions`: the functions that queries may call."""
         self._functions = {function.name: function for function in functions}
         self._connection = duckdb_kql.connect()
         self._connection.execute("SET TimeZone = 'UTC'")
@@ -76,13 +75,13 @@ class Engine:
         self._connection.close()
 
     def load(self, table: Table, file: Path) -> None:
-        """Take a table's rows from JSON lines. Raises DataError with file and line."""
+        """Load a table's rows from JSON lines. Raises DataError with file and line."""
         for number, row in _rows_of(file):
             _check(row, table, f"{file}:{number}")
         columns = ", ".join(f"'{c.name}': '{_TO_DUCKDB[c.type]}'" for c in table.columns)
         read = f"read_json(?, format='newline_delimited', columns={{{columns}}})"
         try:
-            # Names are from tables/; the value goes as a parameter.
+            # The names come from tables/; the value is a parameter.
             self._connection.execute(
                 f'CREATE TABLE "{table.name}__rows" AS SELECT * FROM {read}', [str(file)]
             )
@@ -99,7 +98,7 @@ class Engine:
         self._tables.append(table.name)
 
     def _show(self, table: str, within: tuple[datetime, datetime] | None) -> None:
-        """Let queries see a table's rows: all, or those of a time span."""
+        """Show queries all rows of a table, or those within a time span."""
         view = f'CREATE OR REPLACE VIEW "{table}" AS SELECT * FROM "{table}__rows"'
         if within is not None:
             start, end = (moment.astimezone(UTC).replace(tzinfo=None).isoformat() for moment in within)
@@ -107,16 +106,16 @@ class Engine:
         self._connection.execute(view)
 
     def insert(self, table: Table, rows: Iterable[Row]) -> None:
-        """Take rows that are already here. Raises DataError."""
+        """Load rows from memory. Raises DataError."""
         with tempfile.TemporaryDirectory(prefix="irmexport-rows-") as folder:
             file = Path(folder) / f"{table.name}.jsonl"
             file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
             self.load(table, file)
 
     def run(self, kql: str, *, now: datetime, within: tuple[datetime, datetime] | None = None) -> Result:
-        """The result of a query. Raises DataError if the engine lacks something or the query is wrong.
+        """The result of a query. Raises DataError if the query is wrong or not supported.
 
-        `within`: what Log Analytics calls the timespan: every table shows only the rows of it.
+        `within`: as with Log Analytics' timespan, every table shows only the rows in it.
         """
         for table in self._tables if within != self._within else ():
             self._show(table, within)
@@ -172,19 +171,19 @@ def _parsed(name: str, declaration: str) -> StoredFunction:
 
 
 def load_folder(engine: Engine, folder: Path, tables: Mapping[str, Mapping[str, Table]]) -> list[Table]:
-    """Take every TABLE.jsonl of a folder; a table's shape is the one its columns fit. Raises DataError."""
+    """Load every TABLE.jsonl of a folder, in the shape that fits its columns. Raises DataError."""
     files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
     if not files:
         raise DataError(
-            "there is no table here",
+            "the folder has no tables",
             where=str(folder),
-            next_step=f"Make sample tables: irmexport sentinel samples {folder}",
+            next_step=f"To create sample tables: irmexport sentinel samples {folder}",
         )
     found = []
     for file in files:
         if file.stem not in tables:
             near = difflib.get_close_matches(file.stem, tables, n=1)
-            hint = f"Did you mean {near[0]}?" if near else "Its columns are to be described in tables/."
+            hint = f"Did you mean {near[0]}?" if near else "Describe its columns in tables/."
             raise DataError(f"the table `{file.stem}` is unknown", where=str(file), next_step=hint)
         names = {name for _, row in _rows_of(file) for name in row}
         table = fitting(list(tables[file.stem].values()), names)
@@ -202,9 +201,9 @@ def _rows_of(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 row = None
             if not isinstance(row, dict):
                 raise DataError(
-                    "a line is no JSON object in UTF-8",
+                    "a line is not a JSON object in UTF-8",
                     where=f"{file}:{number}",
-                    next_step='Write one row a line: {"TimeGenerated": …}',
+                    next_step='Write one row per line: {"TimeGenerated": …}',
                 )
             yield number, row
 
@@ -218,7 +217,7 @@ def _check(row: Row, table: Table, where: str) -> None:
             raise DataError(f"{table.name} has no column `{name}`", where=where, next_step=hint)
         if known[name] == "datetime" and value is not None and not _is_time(value):
             raise DataError(
-                f"`{name}` is no time in UTC",
+                f"`{name}` is not a time in UTC",
                 where=where,
                 next_step="Write it as 2026-11-20T08:00:00Z.",
             )
@@ -250,8 +249,8 @@ def _value(value: Any, kind: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in one line; DuckDB's words only where they hold no value of a row."""
-    if isinstance(error, duckdb.Error) and not isinstance(error, _SAYS_NO_VALUES):
+    """The error in one line. Some of DuckDB's messages contain values of rows: those are left out."""
+    if isinstance(error, duckdb.Error) and not isinstance(error, _MESSAGES_WITHOUT_VALUES):
         return type(error).__name__
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

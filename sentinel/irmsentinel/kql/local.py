@@ -1,4 +1,4 @@
-"""A folder of tables on this machine, ready to be queried as a workspace would be."""
+"""Open a folder of tables for queries, as if it were a workspace."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from irmsentinel.content.artefacts import Artefact, Content
 from irmsentinel.kql.engine import Engine, load_folder
 
 
-def open_folder(content: Content, folder: Path, asked: Artefact | None = None) -> tuple[Engine, datetime]:
-    """An engine with the folder's tables, and the time it is there.
+def open_folder(content: Content, folder: Path, artefact: Artefact | None = None) -> tuple[Engine, datetime]:
+    """An engine with the folder's tables, and the time that queries see as now.
 
-    Raises DataError, also where the folder lacks what the query `asked` needs.
+    Raises DataError, also if the folder lacks a table that the query `artefact` needs.
     """
     engine = Engine(content.local_functions())
     shapes = tables.shapes(tables.load(content.root / "tables"))
     found = {table.name: table for table in load_folder(engine, folder, shapes)}
-    for need in asked.needs if asked else ():
-        shape = asked.shape if asked and asked.shape in shapes[need] else None
+    for need in artefact.needs if artefact else ():
+        shape = artefact.shape if artefact and artefact.shape in shapes[need] else None
         if need not in found or (shape and found[need].shape != shape):
             raise DataError(
                 f"the query needs the table {need}" + (f" in its {shape} shape" if shape else ""),

@@ -1,4 +1,4 @@
-"""What a query gives, wherever it ran, and how its values look as text."""
+"""The result of a query, wherever it ran, and its values as text."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from irmsentinel.content.artefacts import Column
 
 @dataclass(frozen=True)
 class Result:
-    """Columns with Kusto's types, and rows in their order: values of Python, or as Azure's JSON has them.
+    """Columns with Kusto's types, and rows in order. Values are Python's, or those of Azure's JSON.
 
-    The rows may be walked any number of times.
+    The rows can be iterated any number of times.
     """
 
     columns: tuple[Column, ...]
@@ -24,7 +24,7 @@ class Result:
 
 
 def cell(value: Any, kind: str) -> Any:
-    """A value as Azure's JSON has it."""
+    """A value as in Azure's JSON."""
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, timedelta):

@@ -33,5 +33,5 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_tables_that_are_there_are_not_overwritten(tmp_path: Path) -> None:
     """They may be somebody's own."""
     (tmp_path / "AuditLogs.jsonl").write_text("{}\n")
-    with pytest.raises(ConfigurationError, match="tables here already"):
+    with pytest.raises(ConfigurationError, match="already has tables"):
         samples.write(content.root(), tmp_path, seed=1, people=1)

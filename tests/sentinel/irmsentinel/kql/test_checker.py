@@ -241,7 +241,7 @@ def test_a_missing_parser_says_how_to_get_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "where", "what"),
     [
-        ("SigninLogs", ":1", "does not say"),
+        ("SigninLogs", ":1", "no description"),
         ("// Something.\nSigninLogs", ":1", "returns"),
         ("// Something.\n//\n// parameters: id:guid\n// returns: A:guid\nprint A = id", ":3", "id:guid"),
         ("// Something.\n//\n// parameters: when:date\n// returns: A:string\nprint A = ''", ":3", "datetime"),

@@ -48,8 +48,8 @@ def test_every_type_goes_in_and_out() -> None:
     ("row", "what"),
     [
         ({"A_strng": "x"}, "Did you mean A_string"),
-        ({"A_datetime": "2026-11-20T08:00:00"}, "no time in UTC"),
-        ({"A_datetime": "2026-11-20T08:00:00+01:00"}, "no time in UTC"),
+        ({"A_datetime": "2026-11-20T08:00:00"}, "not a time in UTC"),
+        ({"A_datetime": "2026-11-20T08:00:00+01:00"}, "not a time in UTC"),
         ({"A_long": "a secret value"}, "cannot be read as T"),
     ],
 )
@@ -82,10 +82,10 @@ def test_a_folder_without_tables_says_how_to_make_some(tmp_path: Path) -> None:
             load_folder(engine, tmp_path, known)
         (tmp_path / "SigninLog.jsonl").rename(tmp_path / "SigninLogs.jsonl")
         (tmp_path / "SigninLogs.jsonl").write_text("{}\n[1]\n")
-        with pytest.raises(DataError, match=r"SigninLogs\.jsonl:2: a line is no JSON object"):
+        with pytest.raises(DataError, match=r"SigninLogs\.jsonl:2: a line is not a JSON object"):
             load_folder(engine, tmp_path, known)
         (tmp_path / "SigninLogs.jsonl").write_bytes(b'{}\n{"UserId": "\xe9"}\n')
-        with pytest.raises(DataError, match=r"SigninLogs\.jsonl:2: a line is no JSON object in UTF-8"):
+        with pytest.raises(DataError, match=r"SigninLogs\.jsonl:2: a line is not a JSON object in UTF-8"):
             load_folder(engine, tmp_path, known)
 
 

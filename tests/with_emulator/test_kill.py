@@ -31,8 +31,6 @@ from tests.with_emulator.worker import BATCH_ROWS
 
 WORKER = Path(__file__).with_name("worker.py")
 KILLS = 200
-#: Seconds for the random kills and the recoveries after them.
-BOUND = 60.0
 
 
 class Nursery:
@@ -136,44 +134,39 @@ def repeats(rig: Rig) -> list[str]:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize(
-    ("most", "bound"), [(KILLS, BOUND), pytest.param(1_000, 120.0, marks=pytest.mark.faults)]
-)
-def test_killed_at_random(nursery: Nursery, most: int, bound: float, record_property: Any) -> None:
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(1_000, marks=pytest.mark.faults)])
+def test_killed_at_random(nursery: Nursery, kills: int, record_property: Any) -> None:
     """After many kills of a process that accepts and sends, each acknowledged row is kept once or held."""
-    kill_at_random(nursery, record_property, most=most, least=KILLS // 2, bound=bound, rows=3)
+    kill_at_random(nursery, record_property, kills=kills, rows=3)
 
 
 def test_killed_with_several_in_flight(nursery: Nursery, record_property: Any) -> None:
     """The same with four uploads in flight at the moment of the kill."""
     nursery.run("accept", 0, 16)
-    kill_at_random(nursery, record_property, most=40, least=20, bound=15.0, rows=16, latest=0.6, in_flight=4)
+    kill_at_random(nursery, record_property, kills=40, rows=16, latest=0.6, in_flight=4)
 
 
 def kill_at_random(
     nursery: Nursery,
     record_property: Any,
     *,
-    most: int,
-    least: int,
-    bound: float,
+    kills: int,
     rows: int,
     latest: float = 0.2,
     **worker: int,
 ) -> None:
-    """Kill workers that accept ``rows`` at a time and send: ``most``, or as many as ``bound`` seconds allow.
+    """Kill ``kills`` workers that accept ``rows`` at a time and send.
 
-    Each runs for at most ``latest`` seconds. Fewer than ``least`` kills prove little.
+    Each runs for at most ``latest`` seconds.
     """
     rng = random.Random(20261120)  # noqa: S311 - moments, not secrets
-    begin, killed = time.monotonic(), 0
-    while killed < most and time.monotonic() - begin < bound:
+    begin = time.monotonic()
+    for _ in range(kills):
         first = max(nursery.acknowledged(), default=-1) + 1
         pid = nursery.spawn("load", first, rows, **worker)
         time.sleep(rng.uniform(0.0, latest))  # the random moment is the test
         os.kill(pid, signal.SIGKILL)
         assert nursery.wait(pid) == -signal.SIGKILL, nursery.told()[-1]
-        killed += 1
     last = max(nursery.acknowledged())
     nursery.run("again", last + 1, rows, **worker)
     kept, held, acknowledged = nursery.kept(), nursery.held(), nursery.acknowledged()
@@ -181,8 +174,7 @@ def kill_at_random(
     assert [row for row, times in kept.items() if times > 1] == []
     assert repeats(nursery.rig) == []
     assert acknowledged == set(range(last + 1 + rows))
-    assert killed >= least, "so few say little"
-    record_property("kills", killed)
+    record_property("kills", kills)
     record_property("rows acknowledged", len(acknowledged))
     record_property("rows held", len(held))
     record_property("seconds", round(time.monotonic() - begin, 1))

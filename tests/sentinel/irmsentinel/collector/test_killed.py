@@ -26,9 +26,6 @@ from tests.sentinel.irmsentinel.collector.collecting import TABLE, Rig
 from tests.tracing import traced
 
 WORKER = Path(__file__).with_name("collect_worker.py")
-KILLS = 40
-#: Seconds that the kills may take.
-BOUND = 15.0
 
 
 class Nursery:
@@ -56,7 +53,9 @@ class Nursery:
         assert self._process.returncode == 0
 
 
-def test_kill_9_at_random_loses_no_record_and_no_alert_is_counted_twice(tmp_path: Path) -> None:
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("kills", [12, pytest.param(40, marks=pytest.mark.faults)])
+def test_kill_9_at_random_loses_no_record_and_no_alert_is_counted_twice(tmp_path: Path, kills: int) -> None:
     """With blobs that come all the time, duplicates, throttling, lost answers of uploads."""
     rig = Rig(tmp_path, page_size=7, latency=0.002, run_kql=False)
     rig.emulator.options.now = time.time
@@ -66,8 +65,7 @@ def test_kill_9_at_random_loses_no_record_and_no_alert_is_counted_twice(tmp_path
         emulator.announce()
         nursery = Nursery(rig)
         ask = nursery.ask
-        end, kills = time.monotonic() + BOUND, 0
-        while kills < KILLS and time.monotonic() < end:
+        for _ in range(kills):
             pid = ask("load")
             for _ in range(2):
                 number = len(made) // 2
@@ -87,12 +85,10 @@ def test_kill_9_at_random_loses_no_record_and_no_alert_is_counted_twice(tmp_path
             time.sleep(chance.uniform(0, 0.6))
             os.kill(pid, signal.SIGKILL)
             assert ask(f"wait {pid}") == -signal.SIGKILL
-            kills += 1
         emulator.faults.clear()
         resume(rig)
         assert ask(f"wait {ask('once')}") == 0
         nursery.close()
-    assert kills >= 5
     found = Counter(rig.ids())
     assert found.keys() == made.keys()
     assert queued(rig) == []

@@ -23,9 +23,6 @@ from tests.sentinel.irmsentinel.export.worker import DAYS
 from tests.tracing import traced
 
 ROOT = Path(__file__).parents[4]
-KILLS = 8
-FEWEST = 3
-BOUND = 15.0
 #: Seconds in which a process has its first rows in the outbox, on a slow machine.
 PATIENCE = 15.0
 
@@ -62,17 +59,18 @@ def wait_for(happened: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.timeout(300)  # each process begins anew: on a machine with much else to do that takes long
-def test_killed_at_random(tmp_path: Path, record_property: Any) -> None:
+@pytest.mark.timeout(400)  # each process starts from nothing, which takes long on a busy machine
+@pytest.mark.parametrize("most", [4, pytest.param(8, marks=pytest.mark.faults)])
+def test_killed_at_random(tmp_path: Path, most: int, record_property: Any) -> None:
     """Forty rows over twenty days, read in pieces: after kills at random each row is kept exactly once."""
     days = [f"2026-11-{day:02}" for day in range(1, DAYS + 1)]
     rows = [okta(f"{day}T08:00:00Z", f"{name}@contoso.com") for day in days for name in ("a", "b")]
     rng = random.Random(20261120)  # noqa: S311 - moments, not secrets
-    begin, kills, positions = time.monotonic(), 0, []
+    kills, positions = 0, []
     with Stage(tmp_path).running() as stage, api({"OktaSystemLogs": rows}, tmp_path / "api", max_rows=2):
         cursor_file = CursorFile(stage.session().outbox, "okta", WORKSPACE)
         nursery = Nursery(tmp_path)
-        while kills < FEWEST or (kills < KILLS and time.monotonic() - begin < BOUND):
+        while kills < most:
             before = cursor_file.load()
             pid = int(nursery.ask("go"))
             if kills % 4:  # the others are killed at their beginning

@@ -2,7 +2,9 @@
 
 # Python 3.11 if there is one that starts (a pyenv shim may not), else whatever python3 is.
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
-PYTEST_FLAGS ?= -n auto --dist worksteal
+# Two workers per processor: many tests wait for a network deadline, a process or a kill.
+WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
+PYTEST_FLAGS ?= -n $(WORKERS) --dist worksteal
 
 VENV := .venv
 BIN := $(VENV)/bin

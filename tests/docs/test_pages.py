@@ -170,6 +170,22 @@ def test_every_file_of_the_architecture_exists() -> None:
         assert (ROOT / PACKAGES[package] / path).exists(), path
 
 
+def test_every_module_of_the_architecture_exists() -> None:
+    """Each dotted name that ARCHITECTURE.md gives is a module, or a name in the text of one."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(re.findall(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)`", text))
+    assert len(named) > 20
+    for name in named:
+        parent, _, last = name.rpartition(".")
+        path = ROOT / PACKAGES[name.partition(".")[0]] / name.replace(".", "/")
+        if not path.is_dir() and not path.with_suffix(".py").is_file():
+            module = path.parent.with_suffix(".py")
+            assert module.is_file(), name
+            assert re.search(
+                rf"^(?:class |def )?{last}\b", module.read_text(encoding="utf-8"), re.MULTILINE
+            ), f"{parent} has no {last}"
+
+
 def test_every_command_of_the_pages_exists() -> None:
     """Each `irmexport …` in code style on any page is a command."""
     context = click.Context(main, info_name="irmexport")

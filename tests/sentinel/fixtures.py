@@ -1,8 +1,8 @@
-"""A fixture: YAML beside the artefact's mirror, with tables, a call and the rows that must come out.
+"""Fixtures of KQL: YAML files beside the artefact's mirror, with tables, a call and the expected rows.
 
-A table is named as in KQL; ``NAME.SHAPE`` takes another of its shapes. A table that a case does not name
-is missing. ``columns`` picks and orders the columns that are compared; rows are literal. An aggregation is
-called by its name and the span that is asked for.
+A table has its name in KQL; ``NAME.SHAPE`` is another shape of it. A table that a case does not name is
+missing. ``columns`` selects and orders the columns to compare; rows are literal. A call of an aggregation is
+its name and a span.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def cases() -> Iterator[Case]:
 
 
 def run(case: Case, loaded: content.Content | None = None) -> list[list[Any]]:
-    """The chosen columns of what the local engine gives, in its order; `loaded`: not our content."""
+    """The chosen columns of the local engine's result, in its order; `loaded`: content other than ours."""
     loaded = loaded or our_content()
     known = table_shapes(loaded.root)
     with Engine(loaded.local_functions()) as engine:
@@ -86,14 +86,14 @@ def exports() -> Mapping[str, Aggregation]:
 
 
 def holds(case: Case, given: list[list[Any]]) -> bool:
-    """Whether the rows are the expected ones: in any order, unless the call sorts."""
+    """Whether the rows are the expected ones, in any order unless the call sorts."""
     expected = [[plain(cell) for cell in row] for row in case.rows]
     same = sorted(map(repr, given)) == sorted(map(repr, expected))
     return same and (given == expected or " sort by " not in case.call)
 
 
 def _query(call: str, loaded: content.Content) -> str:
-    """The KQL of a call: a query's or aggregation's name (with a span), or KQL as it is."""
+    """The KQL of a call: the name of a query or an aggregation (with a span), or KQL."""
     name, *span = call.split()
     if name in exports() and len(span) == 2:
         return exports()[name].kql(Span(*map(datetime.fromisoformat, span)))
@@ -101,7 +101,7 @@ def _query(call: str, loaded: content.Content) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: times as text in UTC."""
+    """A value as in JSON: times as text in UTC."""
     if isinstance(value, datetime):
         moment = value.astimezone(UTC)
         return moment.isoformat().replace("+00:00", "Z")

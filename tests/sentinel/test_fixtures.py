@@ -18,13 +18,13 @@ def test_a_query_gives_these_rows(case: Case) -> None:
     "artefact", rules.with_rules(content.load()).artefacts, ids=lambda artefact: artefact.name
 )
 def test_every_query_has_a_fixture(artefact: content.Artefact) -> None:
-    """A KQL file without literal rows that show what it gives is not finished."""
+    """Every KQL file has literal rows that show its result."""
     fixture = HERE / artefact.path.parent.name / f"{artefact.name}.yaml"
     assert fixture.is_file(), f"copy a neighbour to {fixture}"
 
 
 @pytest.mark.parametrize("name", aggregations.load())
 def test_every_aggregation_has_a_fixture(name: str) -> None:
-    """An aggregation without literal rows that show what it gives is not finished."""
+    """Every aggregation has literal rows that show its result."""
     fixture = HERE / "aggregations" / f"{name}.yaml"
     assert fixture.is_file(), f"copy a neighbour to {fixture}"

@@ -11,7 +11,7 @@ def row(cells: list[object]) -> str:
     return f"| {' | '.join(said)} |".replace("|  |", "|  |")
 
 
-def test_the_page_shows_what_the_fixtures_hold() -> None:
+def test_the_page_shows_the_fixtures() -> None:
     """Each table of the page is a fixture's, row by row."""
     page = PAGE.read_text(encoding="utf-8")
     shown = [case for case in cases() if case.file.parent.name == "published"]

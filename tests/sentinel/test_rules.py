@@ -1,4 +1,4 @@
-"""The Azure-Sentinel repository's own rules, over every rule and hunting query, and ours about time."""
+"""The Azure-Sentinel repository's rules for every analytic rule and hunting query, and ours about time."""
 
 import re
 import uuid
@@ -60,22 +60,22 @@ ONLY_ANALYTIC = {
 
 
 def name_of(rule: Rule) -> str:
-    """For pytest."""
+    """The test ID."""
     return rule.name
 
 
 def text_of(rule: Rule, key: str) -> timedelta:
-    """A duration of the file."""
+    """A duration in the file's format."""
     return calls.span(rule.fields[key])
 
 
 def columns_of(rule: Rule) -> set[str]:
-    """What the query gives, which the checker holds."""
+    """The query's columns, which the checker verifies."""
     return {column.name for column in rule.artefact.returns}
 
 
 def test_there_are_enough_and_each_has_its_own_id() -> None:
-    """Eight of each, with ids that are guids and nobody else's."""
+    """Eight of each, with unique GUIDs."""
     assert (len(ANALYTIC), len(HUNTING)) == (8, 8)
     ids = Counter(str(uuid.UUID(rule.fields["id"])) for rule in RULES)
     assert set(ids.values()) == {1}
@@ -84,7 +84,7 @@ def test_there_are_enough_and_each_has_its_own_id() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=name_of)
 def test_the_repositorys_rules_hold(rule: Rule) -> None:
-    """Keys, lengths, letters, tactics, techniques, connectors and entities are as that repository demands."""
+    """Keys, lengths, characters, tactics, techniques, connectors and entities are as required there."""
     fields = rule.fields
     expected = KNOWN if rule in ANALYTIC else KNOWN - ONLY_ANALYTIC
     assert set(fields) == expected
@@ -108,7 +108,7 @@ def test_the_repositorys_rules_hold(rule: Rule) -> None:
 
 @pytest.mark.parametrize("rule", ANALYTIC, ids=name_of)
 def test_what_an_alert_shows_is_a_column(rule: Rule) -> None:
-    """Custom details, title, description, severity: within limits, and of columns that the query gives."""
+    """Custom details, title, description and severity are within limits, and name columns of the query."""
     fields, columns = rule.fields, columns_of(rule)
     assert "TimeGenerated" in columns
     assert len(fields["customDetails"]) <= 20
@@ -130,7 +130,7 @@ def test_what_an_alert_shows_is_a_column(rule: Rule) -> None:
 
 @pytest.mark.parametrize("rule", ANALYTIC, ids=name_of)
 def test_the_windows_fit(rule: Rule) -> None:
-    """No look-back is longer than queryPeriod, which has room for a run's length and late rows; 5m to 14d."""
+    """No look-back exceeds queryPeriod, which has room for a run's interval and late rows."""
     frequency, period = text_of(rule, "queryFrequency"), text_of(rule, "queryPeriod")
     assert timedelta(minutes=5) <= frequency <= period <= timedelta(days=14)
     backs = [calls.span(text) for text in re.findall(r"ago\((\w+)\)", rule.fields["query"])]
@@ -139,7 +139,7 @@ def test_the_windows_fit(rule: Rule) -> None:
 
 
 def test_runs_meet_without_a_hole_or_an_overlap() -> None:
-    """What is reported once lies in a half-open span, as long as between two runs, after the delay."""
+    """What is reported once is in a half-open span, as long as the interval of two runs, after the delay."""
     spans = 0
     for rule in ANALYTIC:
         for start, end in re.findall(r"> ago\((\w+)\) and \w+ <= ago\((\w+)\)", rule.fields["query"]):
@@ -150,7 +150,7 @@ def test_runs_meet_without_a_hole_or_an_overlap() -> None:
 
 
 def test_a_rule_needs_no_table() -> None:
-    """Creating a rule fails where its table is missing: rules read through functions, which guard."""
+    """A rule of a missing table cannot be created: rules read through functions, which allow for it."""
     tables = {path.name.partition(".")[0] for path in (content.root() / "tables").glob("*.json")}
     for rule in ANALYTIC:
         assert not tables & set(re.findall(r"\w+", rule.fields["query"])), rule.name

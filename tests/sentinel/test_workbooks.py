@@ -1,4 +1,4 @@
-"""Every query of every workbook runs, on the sample tables and in a workspace that has none."""
+"""Every query of every workbook runs on the sample tables, and in a workspace without tables."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,7 +56,7 @@ SHOWN = {
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """The sample tables, and what a collector said."""
+    """The sample tables, and health rows of a collector."""
     folder = tmp_path_factory.mktemp("samples")
     loaded = content.load()
     samples.write(loaded.root, folder, seed=1, people=2)
@@ -68,14 +68,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_query_of_a_workbook_gives_rows(engine: Engine, name: str) -> None:
-    """On the samples every one has something to show, and some of it is known."""
+    """Each has rows on the sample tables, some with known values."""
     rows = engine.run(QUERIES[name], now=NOW).rows
     assert rows
     assert SHOWN.get(name) in {None, rows[0]}
 
 
 def test_a_workspace_without_tables_shows_nothing() -> None:
-    """And no query fails there."""
+    """No query fails there."""
     with Engine(content.load().local_functions()) as empty:
         assert {name: empty.run(query, now=NOW).rows for name, query in QUERIES.items()} == dict.fromkeys(
             QUERIES, ()
@@ -83,8 +83,8 @@ def test_a_workspace_without_tables_shows_nothing() -> None:
 
 
 @pytest.mark.parametrize("book", workbooks.load(), ids=lambda book: book.name)
-def test_a_workbook_is_whole(book: workbooks.Workbook) -> None:
-    """Plain ASCII; every value that its queries ask for is a parameter of its own."""
+def test_a_workbook_is_consistent(book: workbooks.Workbook) -> None:
+    """It is ASCII, and every placeholder of its queries is a parameter."""
     assert Path(book.path).read_text(encoding="utf-8").isascii()
     assert book.title
     assert book.about

@@ -31,8 +31,6 @@ from irmsentinel.collector.records import RecordFilter, Row
 from irmsentinel.collector.result import CollectResult
 from irmsentinel.content.artefacts import Column
 
-#: Blobs after which a run makes its rows durable. A crash costs at most so many fetches.
-COMMIT_BLOBS = 500
 #: Seconds by which the oldest window stays inside the API's 7 days, because a run takes time.
 _MARGIN = 600
 #: Failed blobs in a row after which a run leaves the rest of the window to the next round.
@@ -45,13 +43,15 @@ _BLOB_ERRORS = {"not-json", "not-a-list", "foreign-address", "too-large", "AF200
 class Options:
     """What to collect and how.
 
-    ``overlap``: seconds before the cursor that each run lists again; ``fingerprint``: the digest of the
+    ``overlap``: seconds before the cursor that each run lists again; ``commit_blobs``: blobs after which a
+    run makes its rows durable, the most fetches that a crash costs; ``fingerprint``: the digest of the
     settings.
     """
 
     filter: RecordFilter = field(default_factory=RecordFilter)
     overlap: int = 24 * 3600
     connections: int = 24
+    commit_blobs: int = 500
     fingerprint: str = ""
 
 
@@ -170,7 +170,7 @@ class _Run:
             new = self._new_items(self._collector.feed.content(start, end))
             for item, blob in self._fetcher.fetch(new):
                 self._add(item, blob)
-                if len(self._items) >= COMMIT_BLOBS:
+                if len(self._items) >= self._collector.options.commit_blobs:
                     self._commit()
                 if self._consecutive_failures >= _MAX_CONSECUTIVE_FAILURES:
                     self._failed_at.append(start)

@@ -1,4 +1,4 @@
-"""Who signs in: the credential that each kind makes, and where a client secret may be."""
+"""Signing in: the credential of each identity kind, and the sources of a client secret."""
 
 from pathlib import Path
 
@@ -29,20 +29,20 @@ A = "00000000-0000-0000-0000-00000000000a"
     ],
 )
 def test_each_kind_makes_a_credential_of_its_own(kind: str, made: type, cloud: str) -> None:
-    """A new one each time: it holds no token of before."""
+    """Each call makes a new credential, without an earlier token."""
     make = identity.maker(Identity(kind, A, A, ("env", "S")), cloud, {"S": "made-up"})
     assert isinstance(make(), made)
     assert make() is not make()
 
 
 def test_every_kind_can_be_made() -> None:
-    """The list that a configuration may choose from is what there is."""
+    """Every kind that a configuration may name has a credential."""
     for kind in identity.KINDS:
         identity.maker(Identity(kind, A, A, ("env", "S")), "public", {"S": "made-up"})()
 
 
 def test_a_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:
-    """A file of mode 0644, or a variable that is not set: told before any sign-in, without the secret."""
+    """A file of mode 0644 or an unset variable is an error before any sign-in. The message has no secret."""
     file = tmp_path / "secret"
     file.write_text("made-up-secret")
     file.chmod(0o644)
@@ -52,7 +52,7 @@ def test_a_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:
         assert "made-up-secret" not in str(refused.value)
 
 
-def test_an_unknown_cloud_is_told() -> None:
-    """With the ones there are."""
+def test_an_unknown_cloud_is_refused() -> None:
+    """The message lists the known clouds."""
     with pytest.raises(ConfigurationError, match="us-government"):
         sources.azure(A, "mars", Identity(), {})

@@ -33,8 +33,8 @@ def lines(sizes: list[int]) -> list[bytes]:
     return [json.dumps("x" * (size - 2)).encode() for size in sizes]
 
 
-def test_chunks_are_exact() -> None:
-    """Each is a JSON array within the limit, as full as its rows let it be; no row is lost or moved."""
+def test_arrays_are_within_the_limit() -> None:
+    """Each array is as full as the limit allows. No row is lost or moved."""
     chance = random.Random(8)  # noqa: S311 - a repeatable example, no secret
     made = lines([chance.randrange(3, 2_000) for _ in range(5_000)])
     found = list(arrays(made, 10_000))
@@ -48,19 +48,19 @@ def test_chunks_are_exact() -> None:
 
 
 @pytest.mark.parametrize(("sizes", "rows"), [([4, 3], [2]), ([5, 3], [1, 1]), ([8], [1]), ([], [])])
-def test_the_limit_itself_is_within(sizes: list[int], rows: list[int]) -> None:
-    """Ten bytes: brackets, a comma, and rows of seven bytes together."""
+def test_an_array_may_have_exactly_the_limit(sizes: list[int], rows: list[int]) -> None:
+    """Brackets, a comma and rows of seven bytes together are ten bytes."""
     assert [count for _, count in arrays(lines(sizes), 10)] == rows
 
 
-def test_a_row_larger_than_an_upload_is_a_fault_of_ours() -> None:
-    """Rows are made smaller before; one that is not must not go round the limit."""
+def test_a_row_larger_than_an_upload_is_an_error() -> None:
+    """Callers limit the size of a row; a larger one must not bypass the limit."""
     with pytest.raises(ValueError, match="larger than an upload"):
         list(arrays(lines([9]), 10))
 
 
-def test_microsofts_own_chunks_are_too_large_for_the_limit(rig: Rig) -> None:
-    """Why the client is given whole payloads: its own chunking overshoots what the service takes."""
+def test_microsofts_own_chunks_exceed_the_limit(rig: Rig) -> None:
+    """This is why the client gets whole payloads: its own chunks are larger than the service accepts."""
     at = rig.settings().target
     credential = ClientSecretCredential(
         at.tenant_id,
@@ -83,22 +83,22 @@ def token(rig: Rig) -> str:
     return ingestion.tokens_for(target, ingestion.SCOPES[target.cloud], read_secret).token()
 
 
-def test_halves_are_the_rows_in_order() -> None:
-    """The same halves each time; a single row cannot be halved."""
+def test_the_halves_of_a_payload_keep_the_order() -> None:
+    """The halves are the same every time. A single row cannot be halved."""
     payload = '[{"A":"é"},{"A":2},{"A":3}]'.encode()
     assert split(payload) == (('[{"A":"é"}]'.encode(), 1), (b'[{"A":2},{"A":3}]', 2))
     assert split(b'[{"A":1}]') is None
 
 
-def test_a_reply_keeps_names_and_loses_values() -> None:
-    """What the service says may quote the rows: nothing of a row is shown or kept."""
+def test_a_reply_is_redacted() -> None:
+    """A reply may quote rows: column names stay, values do not."""
     payload = json.dumps([{"UserId": "sarad@contoso.com", "Data": '{"upn": "bradh@contoso.com"}', "N": 40}])
     said = r'Column UserId: "sarad@contoso.com" in {\"upn\": \"bradh@contoso.com\"}, 40'
     assert payloads.redact(said, payload.encode()) == 'Column UserId: "…" in …, 40'
 
 
 def post(rig: Rig, payload: bytes, **other: Any) -> tuple[Any, int]:
-    """What one upload comes to, and how often COMMIT was called before it."""
+    """The outcome of one upload, and how often COMMIT was called before it."""
     target = rig.settings().target
     at = {"endpoint": target.endpoint, "rule_id": target.rule_id, "stream": target.stream, **other}
     committed = []
@@ -115,8 +115,8 @@ def post(rig: Rig, payload: bytes, **other: Any) -> tuple[Any, int]:
     return transport.post(upload, lambda: committed.append(1)), len(committed)
 
 
-def test_a_payload_goes_out_as_it_is_compressed_and_in_one_call(rig: Rig) -> None:
-    """One request, gzip, the same bytes."""
+def test_a_payload_is_sent_unchanged_and_compressed_in_one_call(rig: Rig) -> None:
+    """One request with the same bytes, in gzip."""
     payload = b'[{"RecordId":"1","RecordType":40}]'
     answer, committed = post(rig, payload)
     assert isinstance(answer, Reply)
@@ -128,8 +128,8 @@ def test_a_payload_goes_out_as_it_is_compressed_and_in_one_call(rig: Rig) -> Non
     assert rig.ids() == ["1"]
 
 
-def test_what_the_service_answers_is_told_as_it_is(rig: Rig) -> None:
-    """Status, code, request id and Retry-After; whatever Microsoft's client makes an exception of."""
+def test_an_answer_keeps_its_status_and_details(rig: Rig) -> None:
+    """Status, code, request ID and Retry-After survive whatever exception Microsoft's client raises."""
     answers = {
         "too large": post(rig, json.dumps([{"Name": "x" * 1_000_000}]).encode())[0],
         "no array": post(rig, b'{"Name": 1}')[0],
@@ -154,7 +154,7 @@ def test_what_the_service_answers_is_told_as_it_is(rig: Rig) -> None:
 
 
 def test_a_redirect_is_not_followed(rig: Rig) -> None:
-    """It would carry token and rows elsewhere."""
+    """It would carry the token and the rows elsewhere."""
     rig.emulator.faults.next(azure_fault("upload", 307, headers={"Location": f"{rig.emulator.url}/other"}))
     answer, _ = post(rig, b"[]")
     assert answer.status == 307
@@ -162,7 +162,7 @@ def test_a_redirect_is_not_followed(rig: Rig) -> None:
 
 
 def test_no_answer_is_in_doubt_only_after_something_was_sent(rig: Rig, tmp_path: Path) -> None:
-    """Refused and untrusted: nothing was sent. Cut off: nobody knows."""
+    """A refused or untrusted connection sent nothing. After a broken one the outcome is unknown."""
     assert post(rig, b"[]", endpoint="https://localhost:1")[0] == Failure("refused", committed=False)
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(str(other))
@@ -172,8 +172,8 @@ def test_no_answer_is_in_doubt_only_after_something_was_sent(rig: Rig, tmp_path:
     assert rig.ids() == ["1"]
 
 
-def test_the_environment_is_not_looked_at(rig: Rig) -> None:
-    """A CA bundle of the environment must not overrule the settings'."""
+def test_the_environment_is_ignored(rig: Rig) -> None:
+    """A CA bundle in the environment must not override the settings."""
     os.environ["REQUESTS_CA_BUNDLE"] = "/nowhere.pem"
     try:
         assert post(rig, b"[]")[0].status == 204
@@ -195,8 +195,8 @@ def test_the_environment_is_not_looked_at(rig: Rig) -> None:
         ("", False),
     ],
 )
-def test_rows_and_token_go_to_azure_monitor_alone(url: str, good: bool) -> None:  # noqa: FBT001
-    """A typing error or a changed file cannot lead them elsewhere."""
+def test_rows_and_token_go_only_to_azure_monitor(url: str, good: bool) -> None:  # noqa: FBT001
+    """Neither a typing error nor a changed file can send them elsewhere."""
     if good:
         assert checked_endpoint(url, emulator=False) == url.rstrip("/")
         return
@@ -204,8 +204,8 @@ def test_rows_and_token_go_to_azure_monitor_alone(url: str, good: bool) -> None:
         checked_endpoint(url, emulator=False)
 
 
-def test_the_settings_beside_the_outbox_are_read_back_and_held_to_the_same_hosts(rig: Rig) -> None:
-    """A drain needs no settings file, and trusts the one beside the outbox no more than that."""
+def test_the_stored_target_is_loaded_and_its_host_is_checked(rig: Rig) -> None:
+    """A drain needs no settings file, and does not trust the stored one more than any other."""
     outbox = Outbox(PosixDisk(), rig.clock, str(rig.root / "box"))
     outbox.create()
     with pytest.raises(DamageError):
@@ -222,7 +222,7 @@ def test_the_settings_beside_the_outbox_are_read_back_and_held_to_the_same_hosts
 
 
 def test_the_emulator_applies_the_rule(rig: Rig) -> None:
-    """Undeclared columns are dropped, values cut at 64 KB, TimeGenerated set: what rows are held to."""
+    """It drops undeclared columns, cuts values at 64 KB and sets TimeGenerated, as Azure does."""
     row = {"RecordId": "1", "NoColumn": "x", "Comments": "y" * 70_000, "AlertLinks": [{"a": 1}]}
     post(rig, json.dumps([row]).encode())
     (kept,) = rig.emulator.ingestion.rows[TABLE]

@@ -1,4 +1,4 @@
-"""Documents whose tables stay text: what they say, and what is refused, is what the standard library says."""
+"""Documents whose tables stay text: they are read and rejected exactly as the standard library does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 
 def plain(value: Any) -> Any:
-    """The same with lists for rows."""
+    """The value with lists in place of Rows."""
     if isinstance(value, Rows):
         return [plain(row) for row in value]
     if isinstance(value, dict):
@@ -27,14 +27,14 @@ def plain(value: Any) -> Any:
 
 
 @given(value=VALUES, indent=st.sampled_from([None, 0, 1]), ascii_=st.booleans())
-def test_a_document_says_what_it_says(*, value: Any, indent: int | None, ascii_: bool) -> None:
-    """Whatever is in it, with spaces and without."""
+def test_a_document_has_its_value(*, value: Any, indent: int | None, ascii_: bool) -> None:
+    """With any content, with and without spaces."""
     assert plain(loads(json.dumps(value, indent=indent, ensure_ascii=ascii_))) == value
 
 
 @given(value=VALUES, cut=st.integers(0, 200), put=st.sampled_from(["", ",", "]", "[", "x", '"', "}"]))
-def test_what_is_no_json_is_refused(value: Any, cut: int, put: str) -> None:
-    """A text is taken if and only if the standard library takes it, and says the same."""
+def test_a_text_that_is_not_json_is_refused(value: Any, cut: int, put: str) -> None:
+    """A text is accepted if and only if the standard library accepts it, with the same value."""
     text = json.dumps({"rows": [[1, "a"], [value]], "value": value})
     spoilt = text[: cut % len(text)] + put + text[cut % len(text) + 1 :]
     try:
@@ -46,8 +46,8 @@ def test_what_is_no_json_is_refused(value: Any, cut: int, put: str) -> None:
         assert plain(loads(spoilt)) == wanted
 
 
-def test_rows_are_counted_and_walked_again() -> None:
-    """Their number and their widths are known before they are walked, which may be done twice."""
+def test_rows_are_counted_and_can_be_iterated_twice() -> None:
+    """Their number and widths are known before the first iteration."""
     rows = loads(' {"rows" : [ [1, "a"] ,\n [2, "]"], ["[", null] ] , "error": null} ')["rows"]
     assert isinstance(rows, Rows)
     assert (len(rows), rows.widths) == (3, {2})
@@ -59,12 +59,12 @@ def test_rows_are_counted_and_walked_again() -> None:
 @pytest.mark.parametrize(
     ("text", "widths"), [("[[1], [1, 2]]", {1, 2}), ("[[1], 7]", {1, -1}), ("[[]]", {0})]
 )
-def test_rows_that_are_no_table_show_it(text: str, widths: set[int]) -> None:
-    """Rows of several widths, and what is no row."""
+def test_widths_show_rows_that_are_not_a_table(text: str, widths: set[int]) -> None:
+    """Rows of several lengths, and items that are not rows."""
     assert loads(text).widths == widths
 
 
-def test_a_document_without_end_in_depth_is_refused() -> None:
-    """As json.loads refuses it."""
+def test_a_document_nested_too_deeply_is_refused() -> None:
+    """json.loads refuses it the same way."""
     with pytest.raises(RecursionError):
         loads("[" * 100_000)

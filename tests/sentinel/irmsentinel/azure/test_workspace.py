@@ -1,4 +1,4 @@
-"""The clouds, where a query goes and where it signs in; and answers that the query API would not give."""
+"""The hosts of each cloud, and answers that the query API would not give."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COLUMNS = [{"name": "Name", "type": "string"}, {"name": "Id", "type": "guid"}]
 
 
 class SignedIn:
-    """A credential that has a token."""
+    """A credential with a token."""
 
     def get_token(self, *scopes: str, **_: Any) -> AccessToken:
         return AccessToken("made-up", int(time.time()) + 3600)
@@ -65,12 +65,12 @@ def asked(
 
 
 def document(rows: list[list[Any]], **more: Any) -> dict[str, Any]:
-    """An answer in Azure's form."""
+    """An answer in Azure's format."""
     return {"tables": [{"name": "PrimaryResult", "columns": COLUMNS, "rows": rows}], **more}
 
 
 def test_every_cloud_signs_in_where_it_queries() -> None:
-    """Each cloud has its own query host and its own sign-in host, and neither is another cloud's."""
+    """Each cloud has its own query host and login host, and shares neither with another cloud."""
     assert AUTHORITIES.keys() == workspace.HOSTS.keys()
     assert AUTHORITIES == {
         "public": "login.microsoftonline.com",
@@ -80,7 +80,7 @@ def test_every_cloud_signs_in_where_it_queries() -> None:
 
 
 def test_the_request_is_as_azure_documents_it(tmp_path: Path) -> None:
-    """Path, token, the ten minutes that the service may take, the query and its time span."""
+    """Path, token, the server's time limit of ten minutes, the query and its time span."""
     _, request = asked(tmp_path, json_reply(200, document([])), timespan=timedelta(hours=1))
     assert (request.method, request.path) == ("POST", "/v1/workspaces/name/query")
     assert request.headers["authorization"] == "Bearer made-up"
@@ -89,7 +89,7 @@ def test_the_request_is_as_azure_documents_it(tmp_path: Path) -> None:
 
 
 def test_values_are_as_the_answer_has_them(tmp_path: Path) -> None:
-    """Null is no value and no text; what is one character beyond ASCII stays so."""
+    """Null stays null, and characters beyond ASCII stay unchanged."""
     result, _ = asked(tmp_path, json_reply(200, document([["Zoë", None], ["", "0-1"]])))
     assert result.columns == (Column("Name", "string"), Column("Id", "guid"))
     assert [row.values for row in table(result).rows] == [("Zoë", ""), ("", "0-1")]
@@ -109,15 +109,15 @@ def test_values_are_as_the_answer_has_them(tmp_path: Path) -> None:
         html_reply(502, "<html>bad gateway</html>"),
     ],
 )
-def test_what_is_no_result_is_never_used(tmp_path: Path, answer: Reply) -> None:
-    """A proxy's page, a document that breaks off, a row of another width: told, to be asked again."""
+def test_an_invalid_result_is_never_used(tmp_path: Path, answer: Reply) -> None:
+    """A proxy's page, a truncated document or a row of another length is an error that says to retry."""
     with pytest.raises(WaitError, match=r"did not answer the query|does not come from Log Analytics"):
         asked(tmp_path, answer)
 
 
 @pytest.mark.parametrize("error", [{"code": "PartialError"}, "an error that is no object"])
-def test_a_result_with_any_error_is_a_part(tmp_path: Path, error: object) -> None:
-    """However the error looks."""
+def test_a_result_with_an_error_is_partial(tmp_path: Path, error: object) -> None:
+    """In whatever form the error comes."""
     with pytest.raises(TooMuch, match="only partial"):
         asked(tmp_path, json_reply(200, document([["a", "b"]], error=error)))
 

@@ -1,10 +1,11 @@
-"""Collectors to be killed: a nursery that has imported everything, and forks collectors as it is told.
+"""Collectors to be killed: a process that has imported everything forks collectors as its input says.
 
     python collect_worker.py OUTBOX TENANT
 
-Each line of its input forks a collector that makes rounds without end (``load``) or one round (``once``); the
-answer is its process id. ``wait PID`` is answered with its exit status. ``stopped PLACE`` makes a round with
-the outbox PLACE, once it is told to go on; ``again PLACE`` one, and one more in which nothing has to wait.
+Each line of input forks a collector that makes rounds for ever (``load``) or one round (``once``); the answer
+is its process ID. The answer to ``wait PID`` is its exit status. ``stopped PLACE`` makes a round with the
+outbox PLACE once it is continued; ``again PLACE`` makes one round, and a second one in which nothing may
+wait.
 """
 
 from __future__ import annotations
@@ -22,26 +23,23 @@ from irmcore.disk import PosixDisk
 from irmcore.errors import IrmError
 from irmcore.operations import operations
 from irmcore.outbox import Origin
-from irmsentinel.collector import collector
 from irmsentinel.collector import settings as collector_settings
 from irmsentinel.collector.service import CollectorService
 from irmsentinel.collector.settings import CollectorSettings
 from irmsentinel.emulators.collector_session import read_secret, settings_text, use_emulator
 
 
-def settings(directory: Path) -> CollectorSettings:
-    """The emulator's settings."""
+def settings(directory: Path, commit_blobs: int) -> CollectorSettings:
+    """The emulator's settings, with durable parts of this size."""
     plain = collector_settings.parse(settings_text(), "collector.yaml")
     here = use_emulator(plain, directory)
-    return replace(here, health=None, options=replace(here.options, connections=3))
+    return replace(here, health=None, options=replace(here.options, connections=3, commit_blobs=commit_blobs))
 
 
 def work(act: str, outbox: str, directory: Path) -> None:
-    """Rounds of a collector; those to be killed make things durable in as many parts as can be."""
-    if act in ("load", "stopped"):
-        collector.COMMIT_BLOBS = 2
+    """Rounds of a collector; one that is to be killed commits in as many parts as possible."""
     collector_service = CollectorService(
-        settings(directory),
+        settings(directory, commit_blobs=2 if act in ("load", "stopped") else 500),
         outbox,
         read_secret,
         Origin("t", "h", "tests"),
@@ -65,7 +63,7 @@ def work(act: str, outbox: str, directory: Path) -> None:
 
 
 def spawn(act: str, outbox: str, directory: Path) -> int:
-    """A collector's process id; one that stops itself has done so."""
+    """The process ID of a collector; one that stops itself has stopped."""
     pid = os.fork()
     if pid:
         if act == "stopped":

@@ -64,7 +64,7 @@ class Rig:
         return replace(here, options=replace(here.options, **{"connections": 8, **given}))
 
     def feed(self, change: Callable[[CollectorSettings], CollectorSettings] = lambda same: same) -> Feed:
-        """The client alone."""
+        """The client without a collector."""
         settings = change(self.settings())
         return feed(settings, read_secret, RateLimiter(settings.requests_per_minute, self.clock), self.clock)
 
@@ -82,7 +82,7 @@ class Rig:
         )
 
     def alert(self, ago: float, number: int | None = None, version: int = 0) -> dict[str, Any]:
-        """Make a blob of one new alert available ``ago`` seconds back; gives the record."""
+        """Make a blob with one new alert available since ``ago`` seconds; returns the record."""
         at = self.clock.now() - ago
         number = next(self._numbers) if number is None else number
         record = alert_record(number, version, at - 600, TENANT)
@@ -90,7 +90,7 @@ class Rig:
         return record
 
     def ids(self) -> list[str]:
-        """The record Ids of the table's rows, sorted."""
+        """The record IDs of the table's rows, sorted."""
         return sorted(row["RecordId"] for row in self.emulator.ingestion.rows[TABLE])
 
     def health(self) -> list[tuple[str, str, str]]:
@@ -99,7 +99,7 @@ class Rig:
         return [(row["Event"], row["Result"], row.get("Reason", "")) for row in rows]
 
     def alerts(self) -> list[tuple[str, int]]:
-        """What IRMAlerts makes of the table: alert id and number of updates."""
+        """The result of IRMAlerts on the table: alert ID and number of updates."""
         loaded = content.load()
         known = tables.shapes(tables.load(loaded.root / "tables"))
         with Engine(loaded.local_functions()) as engine:

@@ -1,4 +1,4 @@
-"""The collector from the emulated API to the table: nothing lost, nothing twice, every gap told."""
+"""The collector from the emulated API to the table: no record lost, none twice, every gap reported."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ Made = Callable[..., Rig]
 
 
 def test_alerts_arrive_once_and_irmalerts_finds_them(rig: Rig) -> None:
-    """New alerts and their updates, among other records; a second round finds nothing new."""
+    """New alerts and their updates among other records. A second round finds nothing new."""
     records = [rig.alert(3 * DAY, 1), rig.alert(2 * DAY, 1, 1), rig.alert(5 * HOUR, 2)]
     rig.emulator.feed.add(NOW - HOUR, [other_record(1, NOW, TENANT)])
     collector_service = rig.collector_service()
@@ -39,7 +39,7 @@ def test_alerts_arrive_once_and_irmalerts_finds_them(rig: Rig) -> None:
 
 
 def test_each_window_is_at_most_a_day_and_the_next_begins_where_it_ended() -> None:
-    """Windows over 24 h give partial results; a hole between two loses what lies in it."""
+    """A window of more than 24 hours gives partial results. Content between two windows would be lost."""
     found = list(windows(int(NOW) - 6 * DAY - 5, int(NOW)))
     assert all(0 < end - start <= DAY for start, end in found)
     assert [start for start, _ in found[1:]] == [end for _, end in found[:-1]]
@@ -48,7 +48,7 @@ def test_each_window_is_at_most_a_day_and_the_next_begins_where_it_ended() -> No
 
 
 def test_content_at_the_edges_of_windows_is_read_once(rig: Rig) -> None:
-    """An edge belongs to one window only."""
+    """Each edge belongs to one window only."""
     collector_service = rig.collector_service()
     begin = int(NOW) - 7 * DAY + 600
     for day in range(7):
@@ -58,7 +58,7 @@ def test_content_at_the_edges_of_windows_is_read_once(rig: Rig) -> None:
 
 
 def test_content_that_appears_late_is_still_read(rig: Rig) -> None:
-    """The list is not in order of time: each round reads a day behind the cursor again."""
+    """The list is not ordered by time, so each round also reads the day before the cursor."""
     collector_service = rig.collector_service()
     collector_service.round()
     late = rig.alert(20 * HOUR)
@@ -79,8 +79,8 @@ def test_the_same_record_in_other_blobs_and_days_later_is_one_row(rig: Rig) -> N
     assert rig.ids() == [record["Id"]]
 
 
-def test_other_categories_and_types_only_if_they_are_asked_for(rig: Rig) -> None:
-    """The filter is a setting; what was not wanted is not stored."""
+def test_other_categories_and_types_are_opt_in(rig: Rig) -> None:
+    """The settings decide which records are stored."""
     other = {**rig.alert(HOUR), "Id": "other", "Category": "ThreatManagement"}
     newer = {"Id": "newer", "RecordType": 307, "CreationTime": "2026-11-21T09:00:00"}
     rig.emulator.feed.add(NOW - HOUR, [other, newer, "no record", None])
@@ -99,7 +99,7 @@ def stored(rig: Rig) -> cursor.Cursor:
 
 
 def test_the_cursor_stays_where_a_blob_failed_and_the_others_are_kept(rig: Rig) -> None:
-    """A cursor that is saved before the fetch loses what fails: here it waits at that blob's own time."""
+    """The cursor waits at the time of the failed blob, and the other blobs are stored."""
     first, second = rig.alert(5 * HOUR), rig.alert(3 * HOUR)
     rig.emulator.faults.next(azure_fault("blob", 500, "AF50000"), 5)
     collector_service = rig.collector_service(connections=1)
@@ -112,8 +112,8 @@ def test_the_cursor_stays_where_a_blob_failed_and_the_others_are_kept(rig: Rig) 
     assert stored(rig).collected >= int(NOW)
 
 
-def test_a_late_blob_that_fails_keeps_the_cursor_and_is_asked_for_until_it_comes(rig: Rig) -> None:
-    """It lies behind the cursor: that neither passes it over nor creeps back day by day."""
+def test_a_late_blob_that_fails_is_retried_and_the_cursor_stays(rig: Rig) -> None:
+    """The cursor neither passes it nor moves back day by day."""
     collector_service = rig.collector_service()
     collector_service.round()
     at = stored(rig).collected
@@ -128,8 +128,8 @@ def test_a_late_blob_that_fails_keeps_the_cursor_and_is_asked_for_until_it_comes
     assert stored(rig).collected > at
 
 
-def test_blobs_that_can_never_be_read_stop_no_others(rig: Rig) -> None:
-    """However many there are, and whatever comes after them: they are told in each round, and expire."""
+def test_unreadable_blobs_do_not_stop_others(rig: Rig) -> None:
+    """Every round reports them, however many there are, until they expire."""
     for minutes in range(12):
         rig.emulator.feed.add(NOW - 2 * HOUR + 60 * minutes, b'[{"Id":')
     record = rig.alert(HOUR)
@@ -143,7 +143,7 @@ def test_blobs_that_can_never_be_read_stop_no_others(rig: Rig) -> None:
 
 
 def test_a_list_that_fails_half_way_keeps_what_was_read(make_rig: Made) -> None:
-    """The cursor stays before the window; blobs of the pages before the failure are not fetched again."""
+    """The cursor stays before the window. Blobs of the pages before the failure are not fetched again."""
     rig = make_rig(page_size=2)
     for hours in range(9, 1, -1):
         rig.alert(hours * HOUR)
@@ -157,8 +157,8 @@ def test_a_list_that_fails_half_way_keeps_what_was_read(make_rig: Made) -> None:
     assert len(rig.ids()) == 8
 
 
-def test_a_cursor_that_cannot_be_read_costs_no_record(rig: Rig) -> None:
-    """All is read again, and nothing is stored twice; a later version's is left alone."""
+def test_a_damaged_cursor_loses_no_record(rig: Rig) -> None:
+    """Everything is read again and nothing is stored twice. A cursor of a later version stays unchanged."""
     rig.alert(HOUR)
     collector_service = rig.collector_service()
     collector_service.round()
@@ -172,8 +172,8 @@ def test_a_cursor_that_cannot_be_read_costs_no_record(rig: Rig) -> None:
         collector_service.round()
 
 
-def test_a_clock_that_was_ahead_passes_nothing_over(rig: Rig) -> None:
-    """A cursor in the service's future is not believed."""
+def test_a_cursor_in_the_future_is_ignored(rig: Rig) -> None:
+    """A clock that was ahead must not skip content."""
     collector_service = rig.collector_service()
     collector_service.outbox.create()
     cursor.store(collector_service.outbox, cursor.Cursor(collected=int(NOW) + 9 * DAY))
@@ -182,7 +182,7 @@ def test_a_clock_that_was_ahead_passes_nothing_over(rig: Rig) -> None:
 
 
 def test_one_collector_at_a_time(rig: Rig) -> None:
-    """Two would fetch everything twice; the second says who is at work."""
+    """The second collector stops with a message; two would fetch everything twice."""
     collector_service = rig.collector_service()
     collector_service.round()
     lock = PosixDisk().try_lock(f"{collector_service.outbox.path}/collect.lock")
@@ -197,7 +197,7 @@ def test_one_collector_at_a_time(rig: Rig) -> None:
 
 
 def test_an_absence_longer_than_seven_days_is_a_gap(rig: Rig) -> None:
-    """What nobody can fetch any more is said, once, with its hours, and kept on record."""
+    """Content that can no longer be fetched is reported once, with its hours, and recorded."""
     collector_service = rig.collector_service()
     collector_service.round()
     at = stored(rig).collected
@@ -211,7 +211,7 @@ def test_an_absence_longer_than_seven_days_is_a_gap(rig: Rig) -> None:
 
 @pytest.mark.parametrize("code", ["AF20050", "AF20051"])
 def test_a_blob_that_is_gone_is_counted_and_stops_nothing(rig: Rig, code: str) -> None:
-    """It is told as a gap, and not asked for again."""
+    """It is reported as a gap and not requested again."""
     rig.alert(5 * HOUR)
     rig.alert(3 * HOUR)
     rig.emulator.faults.next(azure_fault("blob", 400, code))
@@ -223,7 +223,7 @@ def test_a_blob_that_is_gone_is_counted_and_stops_nothing(rig: Rig, code: str) -
 
 
 def test_backfill_reads_all_that_is_left_and_stores_nothing_twice(rig: Rig) -> None:
-    """For a table that was emptied, or a batch that was given up: its records are new again."""
+    """After a table was emptied or a batch withdrawn, its records are new again."""
     rig.alert(5 * DAY)
     given_up = rig.alert(4 * HOUR)
     collector_service = rig.collector_service()
@@ -243,8 +243,8 @@ def test_backfill_reads_all_that_is_left_and_stores_nothing_twice(rig: Rig) -> N
 # -- faults -----------------------------------------------------------------------------
 
 
-def test_without_a_subscription_nothing_is_asked_for(make_rig: Made) -> None:
-    """The message names the command."""
+def test_without_a_subscription_nothing_is_requested(make_rig: Made) -> None:
+    """The message names the command that starts one."""
     rig = make_rig(subscribed=False)
     with pytest.raises(ConfigurationError, match="subscribe start"):
         rig.collector_service().round()
@@ -252,8 +252,8 @@ def test_without_a_subscription_nothing_is_asked_for(make_rig: Made) -> None:
     assert ("failed", "failed", "Management API, AF20022") in rig.health()
 
 
-def test_a_service_that_is_away_ends_the_round_soon(rig: Rig) -> None:
-    """Thousands of blobs are not each tried five times; the cursor stays, the next round goes on."""
+def test_an_unavailable_service_ends_the_round_soon(rig: Rig) -> None:
+    """Thousands of blobs are not tried five times each. The cursor stays, and the next round goes on."""
     for minutes in range(60):
         rig.alert(HOUR + 60 * minutes)
     rig.emulator.faults.next(azure_fault("blob", 503), 200)
@@ -267,7 +267,7 @@ def test_a_service_that_is_away_ends_the_round_soon(rig: Rig) -> None:
 
 
 def test_permission_that_is_withdrawn_in_the_middle_loses_nothing(rig: Rig) -> None:
-    """Each blob answers 403: the round ends and says so; the next one brings them all."""
+    """Every blob answers 403: the round ends with an error, and the next round fetches them all."""
     for hours in range(1, 20):
         rig.alert(hours * HOUR)
     rig.emulator.faults.next(azure_fault("blob", 403, "AF10001"), 19)
@@ -280,8 +280,8 @@ def test_permission_that_is_withdrawn_in_the_middle_loses_nothing(rig: Rig) -> N
     assert len(rig.ids()) == 19
 
 
-def test_the_governor_holds_the_whole_run(rig: Rig) -> None:
-    """In no minute are there more requests than the settings allow, however many connections there are."""
+def test_the_rate_limit_applies_to_the_whole_run(rig: Rig) -> None:
+    """No minute has more requests than the settings allow, however many connections there are."""
     for minutes in range(100):
         rig.alert(HOUR + 60 * minutes)
     rig.collector_service(requests_per_minute=20, connections=8).round()
@@ -301,8 +301,8 @@ def test_many_blobs_are_fetched_at_a_time(make_rig: Made) -> None:
 # -- the way to the workspace -----------------------------------------------------------
 
 
-def test_a_workspace_that_is_away_stops_no_collecting(rig: Rig) -> None:
-    """Rows wait in the outbox past the API's seven days, and arrive once it is back."""
+def test_an_unavailable_workspace_does_not_stop_collecting(rig: Rig) -> None:
+    """Rows wait in the outbox for longer than the API's seven days, and arrive later."""
     first = rig.alert(HOUR)
     rig.emulator.faults.next(azure_fault("upload", 503), 50)
     collector_service = rig.collector_service()
@@ -323,7 +323,7 @@ def test_a_workspace_that_is_away_stops_no_collecting(rig: Rig) -> None:
 
 
 def test_an_upload_whose_answer_is_lost_is_sent_again_and_counted_once(rig: Rig) -> None:
-    """The policy of this destination is resend: the table has the row twice, IRMAlerts the alert once."""
+    """With the policy resend the table has the row twice, and IRMAlerts counts the alert once."""
     record = rig.alert(HOUR)
     rig.emulator.faults.next(Fault("upload", close_without_reply=True, keep=True))
     collector_service = rig.collector_service()
@@ -334,8 +334,8 @@ def test_an_upload_whose_answer_is_lost_is_sent_again_and_counted_once(rig: Rig)
     assert rig.alerts() == [(record["AlertId"], 0)]
 
 
-def test_a_missing_role_pauses_and_says_which(rig: Rig) -> None:
-    """403: nothing is given up; once the role is there a probe goes through."""
+def test_a_missing_role_pauses_sending_and_is_named(rig: Rig) -> None:
+    """No batch fails on a 403. Once the role is assigned, a probe succeeds."""
     rig.alert(HOUR)
     rig.emulator.faults.next(azure_fault("upload", 403, "OperationFailed"))
     collector_service = rig.collector_service()
@@ -347,8 +347,8 @@ def test_a_missing_role_pauses_and_says_which(rig: Rig) -> None:
     assert len(rig.ids()) == 1
 
 
-def test_a_payload_too_large_for_the_service_goes_in_halves(rig: Rig) -> None:
-    """Should the limit be lower than it is said to be."""
+def test_a_payload_too_large_for_the_service_is_split(rig: Rig) -> None:
+    """The limit may be lower than documented."""
     for hours in range(1, 5):
         rig.alert(hours * HOUR)
     rig.emulator.faults.next(azure_fault("upload", 413), 2)
@@ -357,7 +357,7 @@ def test_a_payload_too_large_for_the_service_goes_in_halves(rig: Rig) -> None:
 
 
 def test_many_records_are_few_uploads_each_within_the_limit(rig: Rig) -> None:
-    """Not one POST an event, and never more than a million bytes."""
+    """Not one POST per event, and never more than a million bytes."""
     records = [{**alert_record(n, 0, NOW, TENANT), "Comments": "é" * 3_000} for n in range(400)]
     rig.emulator.feed.add(NOW - HOUR, records)
     rig.collector_service().round()
@@ -368,7 +368,7 @@ def test_many_records_are_few_uploads_each_within_the_limit(rig: Rig) -> None:
 
 
 def test_a_record_too_large_arrives_cut_and_counted(rig: Rig) -> None:
-    """The row says what was cut of it."""
+    """The row names its shortened fields."""
     rig.emulator.feed.add(NOW - HOUR, [{**rig.alert(2 * HOUR), "Id": "large", "Comments": "x" * 2_000_000}])
     assert rig.collector_service().round().collected.cut == 1
     (row,) = [row for row in rig.emulator.ingestion.rows[TABLE] if row["RecordId"] == "large"]
@@ -376,7 +376,7 @@ def test_a_record_too_large_arrives_cut_and_counted(rig: Rig) -> None:
 
 
 def test_a_damaged_batch_holds_the_acknowledged_time_back(rig: Rig) -> None:
-    """A payload that changed on disk is set aside and told; the rest goes on."""
+    """A payload that changed on disk is quarantined and reported; the other batches are sent."""
     rig.alert(HOUR)
     rig.emulator.faults.next(azure_fault("upload", 503), 2)
     collector_service = rig.collector_service()
@@ -395,8 +395,8 @@ def test_a_damaged_batch_holds_the_acknowledged_time_back(rig: Rig) -> None:
     assert collector_service.round().acknowledged == 0
 
 
-def test_a_full_disk_ends_the_round_in_words_and_loses_nothing(rig: Rig) -> None:
-    """Nothing counts as read that is not durable; the next round brings it."""
+def test_a_full_disk_ends_the_round_with_an_error_and_loses_nothing(rig: Rig) -> None:
+    """Only durable content counts as read. The next round collects the rest."""
     rig.alert(HOUR)
     collector_service = rig.collector_service()
     collector_service.round()
@@ -414,8 +414,8 @@ def test_a_full_disk_ends_the_round_in_words_and_loses_nothing(rig: Rig) -> None
     assert sum(record["new"] for record in records) == len(rig.ids()), "no record of rows that were not kept"
 
 
-def test_a_disk_that_takes_no_health_row_ends_the_round_in_words(rig: Rig) -> None:
-    """Whoever repeats rounds must not be ended by it; the alerts are there, and the next round is whole."""
+def test_a_full_disk_for_health_rows_ends_the_round_with_an_error(rig: Rig) -> None:
+    """The loop over rounds survives it, the alerts are stored, and the next round is complete."""
     collector_service = rig.collector_service()
     collector_service.round()
     record = rig.alert(HOUR)
@@ -436,7 +436,7 @@ def test_a_disk_that_takes_no_health_row_ends_the_round_in_words(rig: Rig) -> No
 
 
 def test_a_gap_that_grows_is_one_gap(make_rig: Made) -> None:
-    """Rounds that do not come to their end find the same absence again, a little longer."""
+    """Unfinished rounds find the same gap again, a little longer."""
     rig = make_rig()
     collector_service = rig.collector_service()
     collector_service.round()
@@ -454,8 +454,8 @@ def test_a_gap_that_grows_is_one_gap(make_rig: Made) -> None:
 # -- health -----------------------------------------------------------------------------
 
 
-def test_each_round_writes_a_heartbeat_and_a_run_that_did_something(rig: Rig) -> None:
-    """Silence can be told from peace: a quiet round has its heartbeat too."""
+def test_each_round_writes_a_heartbeat(rig: Rig) -> None:
+    """A round without new content has one too, so that a stopped collector can be detected."""
     collector_service = rig.collector_service()
     collector_service.round()
     assert rig.health() == [("heartbeat", "ok", "")]
@@ -471,8 +471,8 @@ def test_each_round_writes_a_heartbeat_and_a_run_that_did_something(rig: Rig) ->
     )
 
 
-def test_heartbeats_do_not_fill_the_outbox_while_the_workspace_is_away(rig: Rig) -> None:
-    """Beyond a number they are left out; anything else is not."""
+def test_heartbeats_do_not_fill_the_outbox_while_the_workspace_is_unavailable(rig: Rig) -> None:
+    """Above a number of batches heartbeats are dropped, and other events are not."""
     target = rig.settings().health
     assert target is not None
     outbox = Outbox(PosixDisk(), rig.clock, f"{rig.root}/{target.outbox_name}")
@@ -487,7 +487,7 @@ def test_heartbeats_do_not_fill_the_outbox_while_the_workspace_is_away(rig: Rig)
     assert len(outbox.ready()) == 4
 
 
-def test_a_word_that_is_not_in_the_contract_is_refused() -> None:
-    """Rules look for these words."""
+def test_an_unknown_value_of_a_health_event_is_refused() -> None:
+    """Analytic rules compare these values."""
     with pytest.raises(ValueError, match="heart-beat"):
         Event("collector", "irm-alerts", "heart-beat", "ok")

@@ -1,4 +1,4 @@
-"""Real collectors, killed at any moment: the table has each record at least once, IRMAlerts exactly once."""
+"""Real collectors, killed at any moment: the table has each record, IRMAlerts counts each alert once."""
 
 import itertools
 import os
@@ -40,7 +40,7 @@ class Nursery:
         )
 
     def ask(self, line: str) -> int:
-        """What it answers."""
+        """Send a line; returns the answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{line}\n")
@@ -48,7 +48,7 @@ class Nursery:
         return int(self._process.stdout.readline())
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self._process.communicate(timeout=20)
         assert self._process.returncode == 0
 
@@ -56,7 +56,7 @@ class Nursery:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("kills", [12, pytest.param(40, marks=pytest.mark.faults)])
 def test_kill_9_at_random_loses_no_record_and_no_alert_is_counted_twice(tmp_path: Path, kills: int) -> None:
-    """With blobs that come all the time, duplicates, throttling, lost answers of uploads."""
+    """While blobs keep arriving, with duplicates, throttling and lost answers of uploads."""
     rig = Rig(tmp_path, page_size=7, latency=0.002, run_kql=False)
     rig.emulator.options.now = time.time
     chance = random.Random(8)  # noqa: S311 - when to kill, no secret
@@ -121,10 +121,10 @@ STRIDES = {
         *(pytest.param(call, 1, step, marks=pytest.mark.faults) for call, step in STRIDES.items()),
     ],
 )
-def test_killed_at_each_call_of_a_round(
+def test_killed_at_each_system_call_of_a_round(
     tmp_path: Path, call: str, first: int, stride: int, record_property: Any
 ) -> None:
-    """A round killed at any system call: its cursor is true, the next brings each record, counted once."""
+    """After any kill the cursor is right, and the next round delivers each record, counted once."""
     rig = Rig(tmp_path, run_kql=False)
     rig.emulator.options.now = time.time
     made: dict[str, tuple[float, str]] = {}
@@ -164,7 +164,7 @@ def test_killed_at_each_call_of_a_round(
 
 
 def check(rig: Rig, made: dict[str, tuple[float, str]]) -> None:
-    """The cursor is not past what is durable, and what counts as acknowledged is in the workspace."""
+    """The cursor is not past what is durable, and the workspace has what counts as acknowledged."""
     there = outbox(rig)
     cursor = feed_cursor.load(there)
     acknowledged = feed_cursor.acknowledged(there, cursor) if there.exists() else 0
@@ -180,11 +180,11 @@ def outbox(rig: Rig) -> Outbox:
 
 
 def resume(rig: Rig) -> None:
-    """Let all that waits go now, as `irmexport resume` does."""
+    """Send everything that is queued now, as `irmexport resume` does."""
     operations.resume(outbox(rig))
 
 
 def queued(rig: Rig) -> list[str]:
-    """The states of batches that have not ended."""
+    """The states of unfinished batches."""
     found = [*outbox(rig).ready(), *outbox(rig).quarantined()]
     return [b.state.name for b in found if b.state and b.state.name not in states.ENDED]

@@ -22,7 +22,7 @@ START, END = int(NOW) - DAY, int(NOW)
 
 
 def test_start_stop_and_list(make_rig: Made) -> None:
-    """Starting twice and stopping twice is no error; a stop is not done over."""
+    """Starting or stopping twice is not an error."""
     rig = make_rig(subscribed=False)
     feed = rig.feed()
     assert feed.subscriptions() == []
@@ -31,8 +31,8 @@ def test_start_stop_and_list(make_rig: Made) -> None:
     assert [feed.stop(), feed.stop()] == [True, False]
 
 
-def test_the_publisher_is_the_tenant_on_every_call_and_the_same(rig: Rig) -> None:
-    """Also on the next page and on a blob's own address: else a shared quota is used."""
+def test_every_request_has_the_publisher(rig: Rig) -> None:
+    """Also for a next page and for a blob's own URL. Without it, a shared quota applies."""
     for hours in range(1, 7):
         rig.alert(hours * HOUR)
     rig.emulator.options.page_size = 2
@@ -45,19 +45,19 @@ def test_the_publisher_is_the_tenant_on_every_call_and_the_same(rig: Rig) -> Non
 
 @pytest.mark.parametrize("header", ["NextPageUri", "NextPageUrl", "nextpageuri"])
 def test_every_page_is_read_once_and_in_order(make_rig: Made, header: str) -> None:
-    """Public collectors drop the last page and read the first twice; the docs name the header in two ways."""
+    """Other collectors drop the last page or read the first twice. The header has two documented names."""
     rig = make_rig(page_size=3, next_page=header)
     made = [rig.emulator.feed.add(NOW - minutes * 60, []).id for minutes in range(10, 0, -1)]
     assert [item.id for item in rig.feed().content(START, END)] == made
 
 
 def test_a_window_is_written_in_whole_seconds_of_24_hours() -> None:
-    """A 12-hour `hh` is a fault of public collectors; finer than seconds the API does not take."""
+    """Other collectors write 12-hour times. The API accepts no fractions of a second."""
     assert _text(int(NOW) + HOUR + 5) == "2026-11-21T13:00:05"
 
 
 def test_a_list_that_leads_back_ends(rig: Rig) -> None:
-    """A next page that was read already is a fault, not an endless loop."""
+    """A next page that was read before is an error, not an endless loop."""
     address = f"{rig.emulator.url}/api/v1.0/{TENANT}/activity/feed/subscriptions/content?nextPage=1"
     rig.emulator.faults.next(azure_fault("content", 200, body=b"[]", headers={"NextPageUri": address}), 9)
     with pytest.raises(ApiError, match="page-loop"):
@@ -68,7 +68,7 @@ def test_a_list_that_leads_back_ends(rig: Rig) -> None:
     "there", ["https://evil.example/x", "http://localhost:1/x", "https://localhost:1/x", "x"]
 )
 def test_the_token_is_sent_to_no_other_host(rig: Rig, there: str) -> None:
-    """Neither a content address nor a next page can lead it away; nothing is asked there."""
+    """Neither a content URL nor a next page can send it elsewhere; no request goes there."""
     feed = rig.feed()
     item = ContentItem("id", f"{there}/api/v1.0/{TENANT}/activity/feed/audit/1", NOW, NOW)
     with pytest.raises(ApiError, match="foreign-address"):
@@ -79,14 +79,14 @@ def test_the_token_is_sent_to_no_other_host(rig: Rig, there: str) -> None:
 
 
 def test_another_tenants_path_on_the_same_host_is_refused(rig: Rig) -> None:
-    """The address must lead to this tenant's feed."""
+    """The URL must be in this tenant's feed."""
     item = ContentItem("id", f"{rig.emulator.url}/api/v1.0/another/activity/feed/audit/1", NOW, NOW)
     with pytest.raises(ApiError, match="foreign-address"):
         rig.feed().records(item)
 
 
 def test_a_redirect_is_not_followed(rig: Rig) -> None:
-    """It would carry the token away."""
+    """It would carry the token elsewhere."""
     rig.emulator.faults.next(azure_fault("list", 302, headers={"Location": "https://localhost:1/"}), 5)
     with pytest.raises(ApiError, match="http-302"):
         rig.feed().subscriptions()
@@ -109,14 +109,14 @@ AGAIN = {
 
 
 @pytest.mark.parametrize("fault", AGAIN.values(), ids=AGAIN.keys())
-def test_what_may_pass_is_asked_again(rig: Rig, fault: Fault) -> None:
-    """Once it has passed, the answer counts; in between, time goes by."""
+def test_a_temporary_error_is_retried(rig: Rig, fault: Fault) -> None:
+    """The retries wait, and the first success counts."""
     rig.emulator.faults.next(fault)
     assert len(rig.feed().subscriptions()) == 1
     assert rig.clock.now() > NOW
 
 
-def test_retry_after_is_kept_to_by_all(rig: Rig) -> None:
+def test_all_requests_wait_for_retry_after(rig: Rig) -> None:
     """No request begins before the time that the service named."""
     rig.emulator.faults.next(azure_fault("list", 429, "AF429", headers={"Retry-After": "47"}))
     rig.feed().subscriptions()
@@ -124,8 +124,8 @@ def test_retry_after_is_kept_to_by_all(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("fault", AGAIN.values(), ids=AGAIN.keys())
-def test_what_does_not_pass_is_a_fault(rig: Rig, fault: Fault) -> None:
-    """After five tries, of a kind that the next run tries again."""
+def test_an_error_that_persists_is_raised(rig: Rig, fault: Fault) -> None:
+    """After five attempts, with the kind that the next run retries."""
     rig.emulator.faults.next(fault, 5)
     with pytest.raises(ApiError) as raised:
         rig.feed().subscriptions()
@@ -133,8 +133,8 @@ def test_what_does_not_pass_is_a_fault(rig: Rig, fault: Fault) -> None:
     assert rig.emulator.count("subscriptions/list") == 5
 
 
-def test_a_start_that_failed_without_a_word_is_no_success(rig: Rig) -> None:
-    """A status alone is an error as well: the subscription would be taken to be there."""
+def test_a_failed_start_without_a_body_is_an_error(rig: Rig) -> None:
+    """The status alone is enough; otherwise the subscription would seem to exist."""
     rig.emulator.faults.next(azure_fault("start", 500), 5)
     with pytest.raises(ApiError, match="http-500"):
         rig.feed().start()
@@ -149,7 +149,7 @@ def test_a_start_that_failed_without_a_word_is_no_success(rig: Rig) -> None:
     ],
 )
 def test_the_code_decides_and_not_the_status(rig: Rig, status: int, code: str, kind: ErrorKind) -> None:
-    """What cannot pass is asked once."""
+    """A permanent error is not retried."""
     rig.emulator.faults.next(azure_fault("list", status, code))
     with pytest.raises(ApiError, match=code) as raised:
         rig.feed().subscriptions()
@@ -157,8 +157,8 @@ def test_the_code_decides_and_not_the_status(rig: Rig, status: int, code: str, k
     assert rig.emulator.count("subscriptions/list") == 1
 
 
-def test_each_code_has_plain_words_and_a_next_step() -> None:
-    """Whoever must act is told what to do."""
+def test_each_code_has_a_message_and_a_next_step() -> None:
+    """Whoever must act learns what to do."""
     for code, what in CODES.items():
         assert what.message, code
         assert what.next_step or what.kind in (ErrorKind.GONE, ErrorKind.ALREADY), code
@@ -167,7 +167,7 @@ def test_each_code_has_plain_words_and_a_next_step() -> None:
 
 
 def test_a_token_that_is_refused_is_renewed_once_for_all_threads(rig: Rig) -> None:
-    """A rotated secret or an early end of a token costs one sign-in, not one a connection."""
+    """A rotated secret or an expired token costs one sign-in, not one per connection."""
     feed = rig.feed()
     item = next(feed.content(START, END)) if rig.alert(HOUR) else None
     assert item is not None
@@ -181,7 +181,7 @@ def test_a_token_that_is_refused_is_renewed_once_for_all_threads(rig: Rig) -> No
     assert feed.records(item)
 
 
-def test_a_wrong_secret_is_told_as_entra_tells_it(rig: Rig) -> None:
+def test_a_wrong_secret_is_reported_with_entras_code(rig: Rig) -> None:
     """No request goes to the API without a token."""
     feed = rig.feed()
     (rig.emulator.directory / "secret").write_text("another")
@@ -190,8 +190,8 @@ def test_a_wrong_secret_is_told_as_entra_tells_it(rig: Rig) -> None:
     assert rig.emulator.count("/activity/") == 0
 
 
-def test_without_a_subscription_the_check_says_so(make_rig: Made) -> None:
-    """Missing, and disabled by an administrator, are two things."""
+def test_the_check_reports_a_missing_subscription(make_rig: Made) -> None:
+    """A missing subscription and one that an administrator disabled are two errors."""
     rig = make_rig(subscribed=False)
     with pytest.raises(ApiError, match="AF20022"):
         rig.feed().check()
@@ -201,13 +201,13 @@ def test_without_a_subscription_the_check_says_so(make_rig: Made) -> None:
 
 
 def test_the_services_clock_counts(rig: Rig) -> None:
-    """A machine whose clock is wrong would ask for windows that the API refuses, or that are empty."""
+    """With a wrong local clock, the API would refuse the windows, or they would be empty."""
     feed = rig.feed()
     rig.emulator.options.now = lambda: NOW - 5 * DAY
     assert feed.check() == NOW - 5 * DAY
 
 
-def test_numbers_that_json_lacks_do_not_come_through(rig: Rig) -> None:
+def test_numbers_that_json_lacks_become_null(rig: Rig) -> None:
     """NaN would make an upload invalid."""
     blob = rig.emulator.feed.add(NOW - HOUR, json.dumps([{"Id": "1", "X": float("nan")}]).encode())
     feed = rig.feed()
@@ -226,7 +226,7 @@ def test_the_hosts_are_the_four_of_the_reference() -> None:
 
 
 def test_no_more_than_the_allowed_requests_begin_in_any_minute() -> None:
-    """The first ones need not wait; the rest wait for the window to pass."""
+    """The first requests need not wait; the others wait until the window has passed."""
     clock = FakeClock()
     limiter = RateLimiter(5, clock)
     begun = []
@@ -238,8 +238,8 @@ def test_no_more_than_the_allowed_requests_begin_in_any_minute() -> None:
     assert begun[-1] < 185
 
 
-def test_a_stopped_governor_ends_a_wait() -> None:
-    """A run that fails does not hang on what its threads wait for; the next run begins anew."""
+def test_a_stopped_rate_limiter_ends_a_wait() -> None:
+    """A failed run does not wait for its threads' pauses, and the next run starts afresh."""
     clock = FakeClock()
     limiter = RateLimiter(1, clock)
     limiter.pause(3600)

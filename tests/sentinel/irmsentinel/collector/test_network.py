@@ -1,4 +1,4 @@
-"""The collector's lines cut, slowed, refused in every way: each record arrives, IRMAlerts counts it once."""
+"""The collector's connections cut, slowed and refused: each record arrives, IRMAlerts counts it once."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ WAYS = pytest.mark.parametrize("way", ["up_cut", "down_cut"])
 
 
 class Season:
-    """Rounds of a collector through relays: ``api`` to Management API, ``out`` to sign-in and ingestion."""
+    """Rounds through relays: ``api`` to the Management API, ``out`` to sign-in and ingestion."""
 
     def __init__(self, rig: Rig, api: ChaosProxy, out: ChaosProxy) -> None:
         self.rig, self.api, self.out = rig, api, out
         self.made: dict[str, tuple[float, str]] = {}
 
     def settings(self, same: CollectorSettings) -> CollectorSettings:
-        """The same settings by way of the relays, and without health rows: the alerts are looked at."""
+        """The same settings through the relays, without health rows."""
         target = replace(same.target, endpoint=self.out.url)
         return replace(same, root=self.api.url, target=target, health=None)
 
@@ -72,17 +72,17 @@ class Season:
         return ingestion.tokens_for(found.target, f"{found.root}/.default", read_secret).token()
 
     def collector_service(self) -> CollectorService:
-        """A collector as it starts: without a token, without an open connection."""
+        """A collector as it starts: without a token or an open connection."""
         return self.rig.collector_service(self.settings, connections=2)
 
     def alert(self) -> None:
-        """A record that was not there before, and not in a time that was read before."""
+        """A new record, at a time that was not read before."""
         self.rig.clock.advance(HOUR / 4)
         record = self.rig.alert(600)
         self.made[record["Id"]] = (self.rig.clock.now() - 600, record["AlertId"])
 
     def round(self, collector_service: CollectorService) -> IrmError | None:
-        """A round as ``collect`` makes one, which holds what it promises however it ends."""
+        """A round as ``collect`` makes it; checks its promises however it ends."""
         trouble = None
         try:
             collector_service.round()
@@ -92,7 +92,7 @@ class Season:
         return trouble
 
     def check(self, collector_service: CollectorService) -> None:
-        """The cursor is not past what is durable, and what counts as acknowledged is in the workspace."""
+        """The cursor is not past what is durable, and the workspace has what counts as acknowledged."""
         if not collector_service.outbox.exists():
             return
         cursor = feed_cursor.load(collector_service.outbox)
@@ -105,7 +105,7 @@ class Season:
             assert created >= acknowledged or name in self.rig.ids()
 
     def fair(self, collector_service: CollectorService | None = None) -> None:
-        """Two hours later, in fair weather, everything is there."""
+        """Two hours later, without disturbance, everything has arrived."""
         self.api.weather = self.out.weather = Weather()
         self.rig.clock.advance(2 * HOUR)
         assert self.round(collector_service or self.collector_service()) is None
@@ -127,7 +127,7 @@ def season(make_rig: Made) -> Iterator[Season]:
 
 
 def most(line: ChaosProxy, way: str) -> int:
-    """The most bytes that a connection has passed that way."""
+    """The most bytes that a connection has passed in that direction."""
     return max(passed.up if way == "up_cut" else passed.down for passed in line.passed)
 
 
@@ -139,7 +139,7 @@ def most(line: ChaosProxy, way: str) -> int:
 @pytest.mark.parametrize("what", ["api", "out"])
 @pytest.mark.timeout(300)
 def test_rounds_whose_connections_are_cut(season: Season, what: str, way: str, stride: int) -> None:
-    """Each connection cut after so many bytes: what counts as read is there, the next brings the rest."""
+    """Each connection is cut after some bytes: what counts as read is stored, the next round adds more."""
     line = {"api": season.api, "out": season.out}[what]
     season.alert()
     collector_service = season.collector_service()
@@ -158,8 +158,10 @@ def test_rounds_whose_connections_are_cut(season: Season, what: str, way: str, s
 @EACH
 @WAYS
 @pytest.mark.timeout(300)
-def test_an_answer_of_the_api_is_whole_or_none(season: Season, way: str, *, reset: bool, stride: int) -> None:
-    """Cut after any byte, an answer is the one that the service gave, or there is none."""
+def test_an_answer_of_the_api_is_complete_or_an_error(
+    season: Season, way: str, *, reset: bool, stride: int
+) -> None:
+    """Cut after any byte, an answer is the service's, or there is an error."""
     many = [alert_record(number, 0, NOW, TENANT) for number in range(16)]
     season.rig.emulator.feed.add(NOW - 600, many)  # several TLS records: of one that is cut, nothing is seen
     feed = season.rig.feed(season.settings)
@@ -194,7 +196,7 @@ def test_an_answer_of_the_api_is_whole_or_none(season: Season, way: str, *, rese
 
 
 class Uploads:
-    """Uploads of one row each through a line, with their outcomes."""
+    """Uploads of one row each through a relay, with their outcomes."""
 
     def __init__(self, season: Season) -> None:
         self._season = season
@@ -205,7 +207,7 @@ class Uploads:
         self.outcomes: list[Outcome] = []
 
     def send(self, weather: Weather, deadline: float = 10.0, url: str = "") -> Outcome:
-        """One more row, in that weather."""
+        """Upload one more row in this weather."""
         self._season.out.weather = weather
         body = json.dumps([{"RecordId": str(len(self.outcomes))}]).encode()
         upload = Upload(
@@ -215,7 +217,7 @@ class Uploads:
         return self.outcomes[-1]
 
     def check(self) -> Counter[str]:
-        """What an outcome says is true of what the table has; gives how many there were of each kind."""
+        """The cursor is not past what is durable, and the workspace has what counts as acknowledged."""
         self._season.out.wait_until_idle()
         time.sleep(0.3)  # the emulator's own threads end a moment after the connections
         kept = Counter(int(row["RecordId"]) for row in self._season.rig.emulator.ingestion.rows[TABLE])
@@ -235,7 +237,7 @@ class Uploads:
 @WAYS
 @pytest.mark.timeout(300)
 def test_an_upload_cut_after_any_byte(season: Season, way: str, *, reset: bool, stride: int) -> None:
-    """What counts as sent is in the table, what counts as not sent is not; in between there is doubt."""
+    """What counts as sent is in the table, and what counts as not sent is not. The rest is in doubt."""
     uploads = Uploads(season)
     assert isinstance(uploads.send(Weather()), Reply)
     season.out.wait_until_idle()
@@ -260,7 +262,7 @@ SLOW = [
 
 
 def test_a_request_of_the_api_ends_at_its_deadline(season: Season) -> None:
-    """However little comes, a request ends as a time-out, and its connection serves no other."""
+    """However slow the answer, the request times out, and its connection is not used again."""
     http = PooledHttp(1, ca_file=str(season.rig.emulator.ca_file), proxy=None, deadline=0.4)
     url = f"{season.api.url}/api/v1.0/{TENANT}/activity/feed/subscriptions/list"
     for weather in SLOW:
@@ -309,7 +311,7 @@ def test_the_second_request_of_a_connection_ends_at_its_deadline_too(season: Sea
 
 
 def test_an_upload_ends_at_its_deadline(season: Season) -> None:
-    """However little comes, an upload ends as a time-out, in doubt unless nothing of it can have arrived."""
+    """However slow the answer, the upload times out, in doubt unless nothing can have arrived."""
     uploads = Uploads(season)
     for weather in SLOW:
         begin = time.monotonic()
@@ -325,7 +327,7 @@ def test_an_upload_ends_at_its_deadline(season: Season) -> None:
 
 
 class Hasty:
-    """A collector and a sender whose requests, all of them, end after ``seconds``."""
+    """A collector and a sender with a deadline of ``seconds`` for every request."""
 
     def __init__(self, season: Season, seconds: float) -> None:
         self._season = season
@@ -370,7 +372,7 @@ class Hasty:
         )
 
     def round(self) -> IrmError | None:
-        """Collect, then send."""
+        """A round as ``collect`` makes it; checks its promises however it ends."""
         trouble = None
         try:
             self._collector.run()
@@ -382,8 +384,8 @@ class Hasty:
 
 
 @pytest.mark.parametrize("what", ["api", "out"])
-def test_a_round_on_a_slow_line_comes_to_an_end(season: Season, what: str) -> None:
-    """Sign-in, API or workspace hang or drip: the round ends, nothing is lost, the next round brings it."""
+def test_a_round_on_a_slow_connection_ends(season: Season, what: str) -> None:
+    """Sign-in, API or workspace hang or drip: the round ends, and the next round delivers what it missed."""
     for weather in (Weather(up_cut=0, hang=True), Weather(drip=0.1)):
         season.alert()
         hasty = Hasty(season, 0.3)
@@ -394,8 +396,8 @@ def test_a_round_on_a_slow_line_comes_to_an_end(season: Season, what: str) -> No
         season.fair()
 
 
-def test_a_workspace_that_hangs_stops_no_collecting(season: Season) -> None:
-    """Its uploads end at their deadline; what is collected meanwhile waits, and arrives."""
+def test_a_hanging_workspace_does_not_stop_collecting(season: Season) -> None:
+    """Its uploads end at their deadline. What is collected meanwhile waits, and arrives."""
     hasty = Hasty(season, 0.3)
     season.alert()
     assert hasty.round() is None
@@ -413,10 +415,8 @@ def test_a_workspace_that_hangs_stops_no_collecting(season: Season) -> None:
 
 @pytest.mark.filterwarnings("ignore:ssl:DeprecationWarning")  # an old protocol is the case
 @pytest.mark.parametrize("wrong", WRONGS)
-def test_no_server_is_told_anything_that_must_not_be_trusted(
-    season: Season, tmp_path: Path, wrong: str
-) -> None:
-    """Another name, a wrong date, another authority, TLS 1.1: neither token nor secret nor row leaves."""
+def test_an_untrusted_server_gets_nothing(season: Season, tmp_path: Path, wrong: str) -> None:
+    """Another name, an expired certificate, another CA, TLS 1.1: no token, secret or row is sent."""
     uploads = Uploads(season)
     with Impostor(tmp_path, wrong) as there:
         http = PooledHttp(1, ca_file=str(there.ca_file), proxy=None, deadline=5.0)
@@ -439,7 +439,7 @@ def test_no_server_is_told_anything_that_must_not_be_trusted(
 
 @pytest.mark.parametrize("where", ["discovery", "token", "list", "content", "blob", "upload"])
 def test_no_redirect_of_the_collector_is_followed(season: Season, tmp_path: Path, where: str) -> None:
-    """Neither token nor secret nor row goes where an answer points to: nobody comes there at all."""
+    """No token, secret or row goes where an answer points; no connection is made there."""
     with Impostor(tmp_path) as other:
         for status in (301, 302, 303, 307, 308):
             season.alert()
@@ -452,8 +452,8 @@ def test_no_redirect_of_the_collector_is_followed(season: Season, tmp_path: Path
     assert (other.connections, other.heard) == (0, b"")
 
 
-def test_the_whole_way_leads_through_a_proxy(season: Season) -> None:
-    """With a proxy all arrives; the proxy is shown neither token nor secret nor row."""
+def test_everything_goes_through_the_proxy(season: Season) -> None:
+    """All rows arrive, and the proxy sees no token, secret or row."""
     season.alert()
     season.out.weather = Weather(answer=CONNECTED)
     collector_service = season.rig.collector_service(lambda same: via(season, same))
@@ -480,8 +480,8 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("signed_in", [True, False], ids=["api-and-upload", "token"])
-def test_a_proxy_that_refuses_costs_no_record(season: Season, *, signed_in: bool) -> None:
-    """Whatever it answers to CONNECT, nothing is lost, and all arrives once it lets connections through."""
+def test_a_refusing_proxy_loses_no_record(season: Season, *, signed_in: bool) -> None:
+    """Whatever it answers to CONNECT, all records arrive once it allows connections."""
     season.out.weather = Weather(answer=CONNECTED)
     collector_service = season.rig.collector_service(lambda same: via(season, same))
     season.alert()
@@ -525,8 +525,10 @@ ANSWERED = [
         for where, status in ANSWERED
     ],
 )
-def test_whatever_answers_in_place_of_a_service(season: Season, where: str, status: int) -> None:
-    """Empty, other JSON, HTML, bytes that are no text: the round ends in words, nothing is lost."""
+def test_answers_of_something_else_end_the_round_with_an_error(
+    season: Season, where: str, status: int
+) -> None:
+    """Empty, other JSON, HTML, bytes that are not text: nothing is lost."""
     collector_service = season.collector_service()
     for body in NONE_OF_ITS_OWN:
         if where == "blob" and status == 200 and body.startswith(b"["):
@@ -542,8 +544,8 @@ def test_whatever_answers_in_place_of_a_service(season: Season, where: str, stat
     season.fair(collector_service)
 
 
-def test_a_page_that_is_no_text_refuses_its_batch_as_its_status_says(season: Season) -> None:
-    """A proxy's page in another encoding is an answer like any other: the batch waits, the others go."""
+def test_a_page_in_another_encoding_counts_by_its_status(season: Season) -> None:
+    """The batch waits, and the other batches are sent."""
     uploads = Uploads(season)
     for status in (200, 403, 503):
         season.rig.emulator.faults.next(
@@ -568,7 +570,7 @@ def test_a_page_that_is_no_text_refuses_its_batch_as_its_status_says(season: Sea
     ids=["api-cut", "out-refused", "api-refused", "out-cut"],
 )
 def test_an_outage_of_thirty_hours(season: Season, what: str, weather: Weather) -> None:
-    """No line to the API or to the workspace: what was made meanwhile is brought by the first fair round."""
+    """Without a connection to the API or to the workspace: the first good round delivers everything."""
     collector_service = season.collector_service()
     season.alert()
     season.round(collector_service)
@@ -582,7 +584,7 @@ def test_an_outage_of_thirty_hours(season: Season, what: str, weather: Weather) 
 
 
 def test_hours_in_which_every_answer_of_the_workspace_is_lost(season: Season) -> None:
-    """Rows arrive and nobody hears of it: sent again once an hour at most, none lost, each counted once."""
+    """Rows arrive without an acknowledgement: each is sent again at most once an hour, and counted once."""
     collector_service = season.collector_service()
     season.alert()
     season.round(collector_service)

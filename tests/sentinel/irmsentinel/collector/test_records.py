@@ -60,13 +60,13 @@ def test_a_record_type_is_a_number_or_its_name(value: object, number: int | None
         ("text", False),
     ],
 )
-def test_only_insider_risk_alerts_are_wanted(record: object, kept: bool) -> None:  # noqa: FBT001
-    """Audit.General has everybody's Teams sessions in it."""
+def test_only_insider_risk_alerts_are_kept(record: object, kept: bool) -> None:  # noqa: FBT001
+    """Audit.General also has everybody's Teams sessions."""
     assert RecordFilter().accepts(record) is kept
 
 
 def test_other_types_and_categories_are_opt_in() -> None:
-    """A type that was opted in is kept whatever its category."""
+    """An opted-in type is kept in every category."""
     wanted = RecordFilter(frozenset({"threatmanagement"}), frozenset({307}))
     assert wanted.accepts({"RecordType": 307})
     assert wanted.accepts({"RecordType": 40, "Category": "ThreatManagement"})
@@ -74,7 +74,7 @@ def test_other_types_and_categories_are_opt_in() -> None:
 
 
 def test_a_synthetic_alert_as_a_row() -> None:
-    """Id is renamed (the name is reserved), times are UTC, what has no column is kept beside."""
+    """Id is renamed, because the name is reserved; times are UTC; other fields go to AdditionalFields."""
     record = alert_record(1, 1, 1_795_262_400, "t")
     made = shaped(record)
     assert made["RecordId"] == record["Id"]
@@ -102,28 +102,28 @@ def test_a_synthetic_alert_as_a_row() -> None:
     ],
 )
 def test_values_get_their_columns_type(field: str, value: object, column: str, expected: object) -> None:
-    """What the rule would refuse or drop is put right here."""
+    """Values that the rule would reject or drop are converted."""
     assert shaped({"Id": "1", field: value})[column] == expected
 
 
 @pytest.mark.parametrize(
     ("field", "value"), [("UserType", "Admin"), ("UserType", 2**40), ("CreationTime", "yesterday")]
 )
-def test_a_value_that_does_not_fit_its_column_is_kept_beside(field: str, value: object) -> None:
-    """Nothing of a record is dropped."""
+def test_a_value_that_does_not_fit_its_column_goes_to_additional_fields(field: str, value: object) -> None:
+    """No field of a record is dropped."""
     made = shaped({"Id": "1", field: value})
     assert field not in made
     assert made["AdditionalFields"] == {field: value}
 
 
 def test_numbers_that_json_lacks_become_null() -> None:
-    """1e999 is read as infinity, which no upload may hold."""
+    """1e999 is parsed as infinity, which no upload may contain."""
     made = shaped({"Id": "1", "Odd": [float("inf"), 1.5], "Data": {"x": float("nan")}})
     assert made["AdditionalFields"] == {"Odd": [None, 1.5]}
     assert made["Data"] == '{"x":null}'
 
 
-def test_a_record_nested_too_deeply_keeps_what_is_flat() -> None:
+def test_a_record_nested_too_deeply_keeps_its_flat_fields() -> None:
     """One odd record must not stop the collector."""
     deep: Any = []
     for _ in range(100_000):
@@ -134,7 +134,7 @@ def test_a_record_nested_too_deeply_keeps_what_is_flat() -> None:
 
 
 def test_a_long_data_stays_json_and_keeps_the_user() -> None:
-    """Cut off in the middle it could not be read, and the alert would have no user."""
+    """Truncated in the middle, it would not be JSON, and the alert would have no user."""
     data = json.dumps({"evidence": "x" * 100_000, "userPrincipalName": "sarad@contoso.com"})
     made = row({"Id": "1", "Data": data}, COLUMNS)
     kept = json.loads(made.line)
@@ -144,14 +144,14 @@ def test_a_long_data_stays_json_and_keeps_the_user() -> None:
 
 
 def test_a_long_text_is_cut_between_characters() -> None:
-    """The service would cut it too, and say nothing."""
+    """The service would cut it too, silently."""
     kept = shaped({"Id": "1", "Comments": "é" * 40_000})
     assert len(kept["Comments"].encode()) == MAX_FIELD_BYTES
     assert kept["AdditionalFields"]["CutFields"] == ["Comments"]
 
 
 def test_a_row_that_is_still_too_large_is_cut_further() -> None:
-    """However large a record is, its row fits an upload, and says what was cut."""
+    """Every row fits into an upload, and names its shortened fields."""
     record = {column.name: "x" * 70_000 for column in COLUMNS if column.type == "string"}
     made = row({**record, "Id": "1", "Other": "y" * 70_000}, COLUMNS)
     assert len(made.line) <= MAX_ROW_BYTES
@@ -161,7 +161,7 @@ def test_a_row_that_is_still_too_large_is_cut_further() -> None:
 
 
 def test_the_key_does_not_depend_on_the_order_of_fields() -> None:
-    """The API gives the same record with its fields in another order."""
+    """The API delivers a record again with its fields in another order."""
     record = alert_record(1, 0, 1_795_262_400, "t")
     turned = dict(reversed(record.items()))
     assert key_of(record) == key_of(turned)
@@ -180,7 +180,7 @@ NAMES = st.sampled_from([column.name for column in COLUMNS] + ["Id", "Other", ""
 
 @given(st.dictionaries(NAMES, VALUES, max_size=12))
 def test_any_record_becomes_a_row_of_the_stream(record: dict[str, Any]) -> None:
-    """Whatever comes: valid JSON within the limit, declared columns alone, no value lost."""
+    """Valid JSON within the limit, only declared columns, no value lost."""
     made = row(record, COLUMNS)
     assert len(made.line) <= MAX_ROW_BYTES
     kept = json.loads(made.line, parse_constant=pytest.fail)

@@ -1,4 +1,4 @@
-"""Which of its shapes the table has in a workspace."""
+"""The shapes of the table in a workspace."""
 
 import pytest
 from irmcore.errors import DataError
@@ -19,22 +19,22 @@ SHAPES = tables.shapes(tables.load(content.root() / "tables"))[table_shape.TABLE
         ({"TimeGenerated", "Message"}, "foreign", False),
     ],
 )
-def test_the_shape_is_told_by_the_columns(columns: set[str], shape: str, ready: bool) -> None:  # noqa: FBT001
-    """Each comes with what it means, and with a next step if the collector cannot send."""
+def test_the_columns_decide_the_shape(columns: set[str], shape: str, ready: bool) -> None:  # noqa: FBT001
+    """Each shape has a message, and a next step if the collector cannot send."""
     found = table_shape.shape(columns)
     assert (found.shape, found.ready) == (shape, ready)
     assert bool(found.next_step) is not ready
 
 
 def test_a_classic_table_is_explained() -> None:
-    """That a migration cannot be undone, and the other way."""
+    """The message says that a migration cannot be undone, and names the alternative."""
     said = table_shape.shape({"Data_s"}).next_step
     assert "cannot be undone" in said
     assert "another name" in said
 
 
 def test_a_missing_table_is_no_error() -> None:
-    """The query that looks for it is refused as a wrong query is."""
+    """The service rejects a query of a missing table like an invalid query."""
 
     def refuses(_: str) -> Result:
         raise DataError("the query was refused (HTTP 400, SemanticError)", next_step="x")

@@ -11,7 +11,7 @@ KNOWN = samples.answers(content.root())
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_functions_give_the_known_answers(tmp_path: Path, seed: int) -> None:
-    """Whatever the seed: the crowd around the story has no alerts."""
+    """The results do not depend on the seed, because the other people have no alerts."""
     loaded = content.load()
     samples.write(loaded.root, tmp_path, seed=seed, people=5)
     engine, now = local.open_folder(loaded, tmp_path)
@@ -23,15 +23,15 @@ def test_the_functions_give_the_known_answers(tmp_path: Path, seed: int) -> None
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
-    """And another seed another crowd."""
+    """Another seed gives other people."""
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         samples.write(content.root(), tmp_path / name, seed=seed, people=3)
     text = {name: (tmp_path / name / "SigninLogs.jsonl").read_bytes() for name in "abc"}
     assert text["a"] == text["b"] != text["c"]
 
 
-def test_tables_that_are_there_are_not_overwritten(tmp_path: Path) -> None:
-    """They may be somebody's own."""
+def test_existing_tables_are_not_overwritten(tmp_path: Path) -> None:
+    """They may be the user's own."""
     (tmp_path / "AuditLogs.jsonl").write_text("{}\n")
     with pytest.raises(ConfigurationError, match="already has tables"):
         samples.write(content.root(), tmp_path, seed=1, people=1)

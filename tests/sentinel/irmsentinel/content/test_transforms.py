@@ -1,4 +1,4 @@
-"""The data collection rules' transformations: linted, checked by Microsoft's parser, and run."""
+"""The transformations of the data collection rules: compared with Microsoft's list, bound, and run."""
 
 import json
 import subprocess
@@ -20,14 +20,14 @@ MODULES = Path(sys.executable).parents[1] / "kql"
 
 
 @pytest.mark.parametrize("one", ALL, ids=lambda one: one.table.name)
-def test_a_rule_takes_it(one: transforms.Transform) -> None:
-    """Only operators and functions of Microsoft's list; no column that Azure Monitor keeps for itself."""
+def test_a_rule_supports_each_transformation(one: transforms.Transform) -> None:
+    """Only operators and functions of Microsoft's list, and no reserved column."""
     assert list(transforms.unsupported(one.kql)) == []
     assert transforms.RESERVED.isdisjoint(column.name.lower() for column in one.table.columns)
 
 
 def test_microsofts_parser_gives_each_the_columns_of_its_table() -> None:
-    """Names and types, whatever their order."""
+    """Names and types, in any order."""
     request = {
         "library": str(MODULES / parser.LIBRARY),
         "databases": {
@@ -53,8 +53,8 @@ def test_microsofts_parser_gives_each_the_columns_of_its_table() -> None:
 
 
 @pytest.mark.parametrize("one", ALL, ids=lambda one: one.table.name)
-def test_it_runs(one: transforms.Transform) -> None:
-    """A row comes out with the table's columns, and with a TimeGenerated."""
+def test_each_transformation_runs(one: transforms.Transform) -> None:
+    """A row gets the table's columns and a TimeGenerated."""
     now = datetime(2026, 11, 21, 12, tzinfo=UTC)
     row = {"TimeGenerated": "2026-11-21T12:00:00Z"}
     with Engine() as engine:
@@ -78,8 +78,8 @@ def test_it_runs(one: transforms.Transform) -> None:
         ("source | extend A = column_ifexists('B', 1)", "column_ifexists"),
     ],
 )
-def test_what_a_rule_does_not_take_is_named(kql: str, said: str) -> None:
-    """Microsoft's parser accepts all of these; the deployment would not."""
+def test_an_unsupported_construct_is_named(kql: str, said: str) -> None:
+    """Microsoft's parser accepts all of these; a deployment would not."""
     assert any(said in words for words in transforms.unsupported(kql))
 
 
@@ -90,6 +90,6 @@ def test_what_a_rule_does_not_take_is_named(kql: str, said: str) -> None:
         "source | extend A = iif(isempty(B), tostring(C.D), strcat(B, 'x')) | project-away B",
     ],
 )
-def test_what_a_rule_takes_is_let_through(kql: str) -> None:
-    """Text and comments are no KQL."""
+def test_supported_constructs_pass(kql: str) -> None:
+    """Strings and comments are not KQL."""
     assert list(transforms.unsupported(kql)) == []

@@ -1,4 +1,4 @@
-"""An export from end to end: literal tables, the real engine or the real client over HTTPS, a connector."""
+"""An export from end to end: literal tables, the local engine or the real client over HTTPS, a connector."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Here:
 
 
 class Stage:
-    """A connector at an emulator, and the way to it."""
+    """A connector at an emulator, and a session for it."""
 
     def __init__(self, directory: Path, *chosen: Profile, outbox: str = "outbox") -> None:
         self.directory = directory
@@ -121,13 +121,13 @@ class Stage:
         return ConnectorSession(Output(as_json=True), self.settings, found, connection)
 
     def kept(self, name: str = "sentinel-activity") -> list[dict[str, str]]:
-        """What the connector has kept, in the order of user and time."""
+        """What the connector has stored, ordered by user and time."""
         job = job_of(self._profiles[name]).job_id
         rows = [dict(record.fields) for record in self.emulator.records(job)]
         return sorted(rows, key=lambda row: sorted(row.items()))
 
     def counts(self) -> list[tuple[str, str, int]]:
-        """User, day and number of what the connector has kept."""
+        """User, day and number of what the connector has stored."""
         rows = (
             (row["UserPrincipalName"], row["AggregationDate"][:10], int(row["ActivityCount"]))
             for row in self.kept()
@@ -144,7 +144,7 @@ def export(
     clock: FakeClock | None = None,
     **changes: Any,
 ) -> Outcome:
-    """One run of an aggregation, its times changed."""
+    """One run of an aggregation with other times."""
     aggregation: Aggregation = replace(aggregations.named(name), **changes)
     session.prepare()
     return Export(aggregation, source, session, clock=clock).run(now)

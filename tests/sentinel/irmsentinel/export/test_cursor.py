@@ -21,15 +21,15 @@ def outbox(tmp_path: Path) -> Outbox:
     return made
 
 
-def test_a_cursor_is_what_was_written(outbox: Outbox) -> None:
-    """By another process as well; before that there is none."""
+def test_a_cursor_is_read_back(outbox: Outbox) -> None:
+    """Another process reads it too. Before the first run there is none."""
     assert CursorFile(outbox, "okta", GUID).load() is None
     CursorFile(outbox, "okta", GUID).move(DAY, LATER)
     assert CursorFile(outbox, "okta", GUID).load() == Cursor(DAY, LATER)
 
 
-def test_a_cursor_never_goes_back(outbox: Outbox) -> None:
-    """An overlap that is read again does not move it."""
+def test_a_cursor_never_moves_back(outbox: Outbox) -> None:
+    """Reading an overlap again does not move it."""
     cursor_file = CursorFile(outbox, "okta", GUID)
     cursor_file.move(LATER, LATER)
     cursor_file.move(DAY, LATER)
@@ -37,7 +37,7 @@ def test_a_cursor_never_goes_back(outbox: Outbox) -> None:
 
 
 def test_each_aggregation_and_workspace_has_its_own(outbox: Outbox) -> None:
-    """No text from outside stands in a path."""
+    """No text from outside becomes part of a path."""
     CursorFile(outbox, "okta", GUID).move(DAY, DAY)
     assert CursorFile(outbox, "box", GUID).load() is None
     assert CursorFile(outbox, "okta", "another").load() is None
@@ -49,8 +49,8 @@ def test_each_aggregation_and_workspace_has_its_own(outbox: Outbox) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"{}", b"[]", b'{"format": 2, "read_to": "x"}', b'{"format": 1, "read_to": 7}']
 )
-def test_a_damaged_cursor_is_told_with_what_to_do(outbox: Outbox, data: bytes) -> None:
-    """Rather than read as none, or as another time."""
+def test_a_damaged_cursor_is_an_error_with_a_next_step(outbox: Outbox, data: bytes) -> None:
+    """It is not read as no cursor, or as another time."""
     cursor_file = CursorFile(outbox, "okta", GUID)
     cursor_file.move(DAY, DAY)
     (name,) = (name for name in outbox.disk.names(outbox.path) if name.startswith("cursor-"))
@@ -59,6 +59,6 @@ def test_a_damaged_cursor_is_told_with_what_to_do(outbox: Outbox, data: bytes) -
         cursor_file.load()
 
 
-def test_a_missing_outbox_has_none(tmp_path: Path) -> None:
-    """A dry run makes no outbox."""
+def test_a_missing_outbox_has_no_cursor(tmp_path: Path) -> None:
+    """A dry run creates no outbox."""
     assert CursorFile(Outbox(PosixDisk(), SystemClock(), str(tmp_path / "none")), "okta", GUID).load() is None

@@ -1,4 +1,4 @@
-"""Exports over real HTTPS at both ends: what is read, in what pieces, and what the connector keeps."""
+"""Exports over HTTPS at both ends: what is read, in which pieces, and what the connector stores."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ FULL = [
 
 @pytest.mark.parametrize("case", FULL, ids=lambda case: case.file.stem)
 def test_an_aggregation_arrives_at_the_connector(case: Case, stage: Stage) -> None:
-    """The literal rows of its fixture, shaped by its profile, are what the connector keeps, and no other."""
+    """The connector stores exactly the literal rows of the fixture, shaped by the profile."""
     aggregation = aggregations.named(case.file.stem)
     session = stage.session(aggregation.profile)
     with engine(case.tables) as running:
@@ -65,12 +65,12 @@ def test_an_aggregation_arrives_at_the_connector(case: Case, stage: Stage) -> No
 
 
 def test_every_aggregation_is_sent_once_here() -> None:
-    """No aggregation is left out of the test above."""
+    """The test above covers every aggregation."""
     assert {case.file.stem for case in FULL} == set(aggregations.load())
 
 
 def test_over_https_at_both_ends(stage: Stage, tmp_path: Path) -> None:
-    """Microsoft's client reads, the connector keeps, the cursor stands at the last closed window."""
+    """Microsoft's client reads, the connector stores, and the cursor is at the last ended window."""
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
         outcome = export(workspace(tmp_path / "api"), stage.session())
     stage.session().drain()
@@ -81,10 +81,10 @@ def test_over_https_at_both_ends(stage: Stage, tmp_path: Path) -> None:
     assert str(outcome.span) == "2026-11-14T00:00:00Z/2026-11-21T00:00:00Z"
 
 
-def test_nothing_is_asked_before_a_window_has_closed_and_its_delay_has_passed(
+def test_nothing_is_queried_before_a_window_has_ended_and_its_delay_has_passed(
     stage: Stage, tmp_path: Path
 ) -> None:
-    """At 05:59 of the next day a window with a delay of six hours is still open; at 06:00 it is read."""
+    """With a delay of six hours a day is not read at 05:59 of the next day, and read at 06:00."""
     with api({"OktaSystemLogs": [*SIX_DAYS, okta("2026-11-21T08:00:00Z")]}, tmp_path / "api") as there:
         source = workspace(tmp_path / "api")
         export(source, stage.session())
@@ -96,7 +96,7 @@ def test_nothing_is_asked_before_a_window_has_closed_and_its_delay_has_passed(
 
 
 def test_after_a_downtime_all_of_it_is_read(stage: Stage, tmp_path: Path) -> None:
-    """Thirty days without a run are made up for, a week at a time, none of them twice."""
+    """After thirty days without a run, everything is read in weeks, and nothing twice."""
     rows = [okta(f"2026-10-{day:02}T08:00:00Z") for day in range(10, 32)] + SIX_DAYS
     with api({"OktaSystemLogs": rows}, tmp_path / "api") as there:
         source = workspace(tmp_path / "api")
@@ -109,8 +109,8 @@ def test_after_a_downtime_all_of_it_is_read(stage: Stage, tmp_path: Path) -> Non
     assert len(stage.counts()) == len(rows)
 
 
-def test_a_late_row_sends_the_delta_alone(stage: Stage) -> None:
-    """Within the overlap a new row goes alone; a number that changed goes as a further row, others stay."""
+def test_a_late_row_sends_only_the_change(stage: Stage) -> None:
+    """A new row in the overlap is sent alone, and a changed number as a further row."""
     first = [
         okta("2026-11-19T08:00:00Z"),
         okta("2026-11-20T08:00:00Z"),
@@ -138,7 +138,7 @@ def test_a_late_row_sends_the_delta_alone(stage: Stage) -> None:
 
 
 def test_a_lost_cursor_costs_queries_and_no_repeats(stage: Stage) -> None:
-    """Without the cursor an export begins as a first run does, and the ledger skips every row."""
+    """Without the cursor an export starts like a first run, and the ledger skips every row."""
     with engine({"OktaSystemLogs": SIX_DAYS}) as running:
         export(Here(running), stage.session())
         outbox = stage.session().outbox
@@ -148,8 +148,8 @@ def test_a_lost_cursor_costs_queries_and_no_repeats(stage: Stage) -> None:
     assert (again.counts.shaped, again.counts.skipped) == (0, 6)
 
 
-def test_an_answer_that_is_cut_off_is_read_again_in_halves(stage: Stage, tmp_path: Path) -> None:
-    """Six rows where an answer holds two: halves of the week until each fits, and nothing is lost."""
+def test_a_truncated_answer_is_read_again_in_halves(stage: Stage, tmp_path: Path) -> None:
+    """Six rows where an answer has two: the week is halved until each part fits."""
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api", max_rows=2) as there:
         outcome = export(workspace(tmp_path / "api"), stage.session())
         spans = [query.split("datetime(")[1][:10] for query in there.queries]
@@ -161,7 +161,7 @@ def test_an_answer_that_is_cut_off_is_read_again_in_halves(stage: Stage, tmp_pat
 
 
 def test_one_window_that_is_too_much_is_read_by_parts_of_its_users(stage: Stage, tmp_path: Path) -> None:
-    """Twenty users on one day, seven rows an answer: each user comes in exactly one part."""
+    """Twenty users on one day, seven rows per answer: each user is in exactly one part."""
     rows = [okta("2026-11-20T08:00:00Z", f"user{n}@contoso.com") for n in range(20)]
     with api({"OktaSystemLogs": rows}, tmp_path / "api", max_rows=7) as there:
         outcome = export(workspace(tmp_path / "api"), stage.session(), first=timedelta(days=1))
@@ -171,8 +171,8 @@ def test_one_window_that_is_too_much_is_read_by_parts_of_its_users(stage: Stage,
     assert any("parts:long = 4" in query for query in there.queries)
 
 
-def test_what_no_split_makes_small_is_an_error_and_the_cursor_stays(stage: Stage, tmp_path: Path) -> None:
-    """One user's window that is cut off at every split: the export says so, after few queries."""
+def test_a_window_that_no_split_makes_small_enough_is_an_error(stage: Stage, tmp_path: Path) -> None:
+    """The export fails after few queries, and the cursor stays."""
     rows = [
         okta("2026-11-20T08:00:00Z", event=kind)
         for kind in ("system.api_token.create", "group.privilege.grant")
@@ -196,8 +196,8 @@ def test_what_no_split_makes_small_is_an_error_and_the_cursor_stays(stage: Stage
         query_fault(400, "QueryExecutionResultSizeLimitExceeded"),
     ],
 )
-def test_a_query_that_was_given_up_on_is_asked_for_less(stage: Stage, tmp_path: Path, fault: Fault) -> None:
-    """Not four times over, as the client would: once, then for half the time."""
+def test_a_query_that_timed_out_is_repeated_for_less(stage: Stage, tmp_path: Path, fault: Fault) -> None:
+    """Once, and then for half the time; the client itself would repeat it four times."""
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
         there.faults.next(fault)
         outcome = export(workspace(tmp_path / "api"), stage.session())
@@ -207,10 +207,10 @@ def test_a_query_that_was_given_up_on_is_asked_for_less(stage: Stage, tmp_path: 
 
 
 @pytest.mark.parametrize(("said", "waited"), [("7", 14.0), ("", 15.0), ("soon", 15.0)])
-def test_a_429_is_waited_for_as_long_as_it_says(
+def test_a_429_is_retried_after_the_time_it_names(
     stage: Stage, tmp_path: Path, said: str, waited: float
 ) -> None:
-    """Retry-After in seconds, else five seconds, doubling."""
+    """Retry-After in seconds, otherwise five seconds, doubling."""
     clock = FakeClock()
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
         there.faults.next(query_fault(429, retry_after=said), 2)
@@ -218,8 +218,8 @@ def test_a_429_is_waited_for_as_long_as_it_says(
     assert (clock.monotonic(), outcome.queries) == (waited, 3)
 
 
-def test_a_429_without_end_is_given_up_on(stage: Stage, tmp_path: Path) -> None:
-    """After six tries, or where waiting would take more than a quarter of an hour; nothing was accepted."""
+def test_endless_429s_are_an_error(stage: Stage, tmp_path: Path) -> None:
+    """After six attempts, or if waiting would take more than 15 minutes. Nothing was accepted."""
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
         there.faults.until_cleared(query_fault(429, retry_after="1"))
         with pytest.raises(Throttled):
@@ -233,7 +233,7 @@ def test_a_429_without_end_is_given_up_on(stage: Stage, tmp_path: Path) -> None:
 
 
 def test_a_token_that_expired_is_renewed(stage: Stage, tmp_path: Path) -> None:
-    """Between two runs the service stops taking the token: a new one is asked for, and the run goes on."""
+    """Between two runs the service stops accepting the token: the run gets a new one and goes on."""
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
         source = workspace(tmp_path / "api")
         export(source, stage.session())
@@ -252,10 +252,10 @@ def test_a_token_that_expired_is_renewed(stage: Stage, tmp_path: Path) -> None:
         ((query_fault(500), 1), IrmError, "did not answer"),
     ],
 )
-def test_errors_are_told_apart(
+def test_each_error_has_its_kind(
     stage: Stage, tmp_path: Path, fault: tuple[Fault, int], kind: type[IrmError], said: str
 ) -> None:
-    """Each with what to do, and the cursor stays."""
+    """Each has a next step, and the cursor stays."""
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
         there.faults.next(*fault)
         with pytest.raises(kind, match=said):
@@ -263,8 +263,8 @@ def test_errors_are_told_apart(
     assert CursorFile(stage.session().outbox, "okta", WORKSPACE).load() is None
 
 
-def test_a_wrong_query_is_told_with_line_and_column(stage: Stage, tmp_path: Path) -> None:
-    """As the service says them: the line of the query that was sent."""
+def test_a_wrong_query_is_reported_with_line_and_column(stage: Stage, tmp_path: Path) -> None:
+    """The position that the service names is in the query that was sent."""
     with (
         api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api"),
         pytest.raises(QueryRefused, match=r"at line 2, column \d+ \(HTTP 400"),
@@ -279,7 +279,7 @@ def test_other_columns_than_promised_are_refused(stage: Stage) -> None:
 
 
 def test_a_dry_run_writes_nothing(stage: Stage) -> None:
-    """No outbox, no cursor."""
+    """No outbox and no cursor."""
     with engine({"OktaSystemLogs": SIX_DAYS}) as running:
         one = Export(aggregations.named("okta"), Here(running), stage.session())
         outcome = one.run(NOW, dry=True)
@@ -288,7 +288,7 @@ def test_a_dry_run_writes_nothing(stage: Stage) -> None:
 
 
 def test_two_workspaces_have_two_cursors(stage: Stage) -> None:
-    """What was read of one says nothing of the other."""
+    """Reading one does not affect the other."""
     with engine({"OktaSystemLogs": SIX_DAYS}) as one, engine({"OktaSystemLogs": []}) as other:
         here, there = Here(one), Here(other)
         there.label = "another"

@@ -1,4 +1,4 @@
-"""What exports tell IRMExportHealth_CL, through real clients to an emulator, and what the rule says to it."""
+"""Health rows of exports, through real clients to an emulator, and the analytic rule on them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {"OktaSystemLogs": [okta("2026-11-20T08:
 
 
 class Machine:
-    """A machine with the three emulators, whose configuration says where health rows go."""
+    """A machine with the three emulators, whose configuration names the destination of health rows."""
 
     def __init__(self, stage: Stage, emulator: CollectorServicesEmulator, directory: Path) -> None:
         self.stage, self.emulator, self._directory = stage, emulator, directory
@@ -52,12 +52,12 @@ class Machine:
         assert done.exit_code == code, done.output
         return done
 
-    def told(self, component: str = "export") -> list[dict[str, Any]]:
+    def health_rows(self, component: str = "export") -> list[dict[str, Any]]:
         """The rows of the table that a component wrote."""
         return [row for row in self.emulator.ingestion.rows[TABLE] if row["Component"] == component]
 
     def reported(self) -> list[tuple[str, str, str]]:
-        """What the analytic rule IRMExportFailedOrHeld makes of the table: component, name, trouble."""
+        """What the analytic rule IRMExportFailedOrHeld finds: component, name, trouble."""
         loaded = rules.with_rules(content.load())
         rule = loaded.named("IRMExportFailedOrHeld")
         known = tables.shapes(tables.load(loaded.root / "tables"))
@@ -77,15 +77,15 @@ def query_api(tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def machine(tmp_path: Path, query_api: Any) -> Iterator[Machine]:
-    """Ready to run."""
+    """A machine that is ready to run."""
     with Stage(tmp_path).running() as stage, running_emulator(tmp_path / "tenant", alerts=0) as emulator:
         yield Machine(stage, emulator, tmp_path)
 
 
-def test_a_run_tells_what_it_came_to_and_a_quiet_one_that_it_was_there(machine: Machine) -> None:
-    """A run that reads is a run and a heartbeat, one that is not due a heartbeat alone; the rule is quiet."""
+def test_a_run_writes_health_rows(machine: Machine) -> None:
+    """A run that reads writes a run and a heartbeat, otherwise only a heartbeat. The rule does not fire."""
     machine.run("run")
-    heartbeat, run = machine.told()
+    heartbeat, run = machine.health_rows()
     assert (heartbeat["Event"], run["Event"]) == ("heartbeat", "run")
     assert (run["Name"], run["Result"], run["Rows"], run["Batches"], run["Held"], run["Failed"]) == (
         *(NAME, "ok", 1, 0),
@@ -94,17 +94,17 @@ def test_a_run_tells_what_it_came_to_and_a_quiet_one_that_it_was_there(machine: 
     assert run["LagSeconds"] > 0
     assert run["LastSuccess"] <= run["TimeGenerated"]
     assert run["Details"]["read_to"] == "2026-11-21T00:00:00+00:00"
-    assert {row["Result"] for row in machine.told("sender")} == {"ok"}
+    assert {row["Result"] for row in machine.health_rows("sender")} == {"ok"}
     machine.run("run")
-    assert [(row["Event"], row["Rows"]) for row in machine.told()[2:]] == [("heartbeat", 0)]
+    assert [(row["Event"], row["Rows"]) for row in machine.health_rows()[2:]] == [("heartbeat", 0)]
     assert machine.reported() == []
 
 
-def test_a_failed_export_is_reported_until_it_is_well(machine: Machine, query_api: Any) -> None:
-    """The analytic rule fires on what a failed export wrote, and no more when the next run has done it."""
+def test_a_failed_export_is_reported_until_it_succeeds(machine: Machine, query_api: Any) -> None:
+    """The analytic rule fires on the failure, and stops after a successful run."""
     query_api.faults.next(query_fault(403))
     machine.run("run", code=2)
-    assert [(row["Event"], row["Result"], row["Reason"]) for row in machine.told()] == [
+    assert [(row["Event"], row["Result"], row["Reason"]) for row in machine.health_rows()] == [
         ("heartbeat", "failed", "ConfigurationError"),
         ("failed", "failed", "ConfigurationError"),
     ]
@@ -113,24 +113,24 @@ def test_a_failed_export_is_reported_until_it_is_well(machine: Machine, query_ap
     assert machine.reported() == []
 
 
-def test_rows_that_wait_are_told(machine: Machine) -> None:
+def test_queued_rows_are_reported(machine: Machine) -> None:
     """What is queued after the run makes the result `waiting`."""
     machine.run("run", "--queue-only")
-    assert [(row["Result"], row["Batches"]) for row in machine.told()] == [("waiting", 1)] * 2
+    assert [(row["Result"], row["Batches"]) for row in machine.health_rows()] == [("waiting", 1)] * 2
 
 
-def test_an_export_by_hand_leaves_no_heartbeat_that_would_be_missed(machine: Machine, tmp_path: Path) -> None:
-    """It tells what it did, if it is told where; a dry run reports nothing."""
+def test_a_manual_export_writes_no_heartbeat(machine: Machine, tmp_path: Path) -> None:
+    """It reports what it did if it has a destination for health rows. A dry run reports nothing."""
     health = ("--health", str(tmp_path / "tenant" / "collector.yaml"))
     machine.run("export", "okta", *health, "--dry-run")
-    assert machine.told() == []
+    assert machine.health_rows() == []
     machine.run("export", "okta", *health)
-    assert [(row["Name"], row["Event"], row["Rows"]) for row in machine.told()] == [(NAME, "run", 1)]
-    assert machine.told("sender") == []
+    assert [(row["Name"], row["Event"], row["Rows"]) for row in machine.health_rows()] == [(NAME, "run", 1)]
+    assert machine.health_rows("sender") == []
 
 
-def test_health_that_cannot_be_written_stops_nothing(machine: Machine, tmp_path: Path) -> None:
-    """Settings that are missing or wrong are a warning, without a value of theirs; rows are delivered."""
+def test_health_rows_that_cannot_be_written_stop_nothing(machine: Machine, tmp_path: Path) -> None:
+    """Missing or invalid settings are a warning without any value, and the rows are delivered."""
     machine.plan("health: none.yaml")
     done = machine.run("run")
     assert "warning: IRMExportHealth_CL was not written: " in done.stderr
@@ -143,30 +143,30 @@ def test_health_that_cannot_be_written_stops_nothing(machine: Machine, tmp_path:
     assert "hunter2" not in done.output
 
 
-def test_health_rows_wait_while_their_workspace_is_away(machine: Machine) -> None:
-    """They are durable before they are sent, and the next run brings them."""
+def test_health_rows_wait_while_their_workspace_is_unavailable(machine: Machine) -> None:
+    """They are durable before they are sent, and the next run sends them."""
     machine.emulator.faults.next(azure_fault("upload", 503), 9)
     machine.run("run")
-    assert machine.told() == []
+    assert machine.health_rows() == []
     machine.emulator.faults.clear()
     line = ["--outbox", str(machine.stage.directory / "outbox"), "resume"]
     assert CliRunner().invoke(main, line).exit_code == 0
     machine.run("run")
-    assert [row["Event"] for row in machine.told()] == ["heartbeat", "run", "heartbeat"]
+    assert [row["Event"] for row in machine.health_rows()] == ["heartbeat", "run", "heartbeat"]
 
 
-def test_a_damaged_cursor_is_told_as_a_failure(machine: Machine) -> None:
-    """The outcome says what is wrong; how far it was read is not known."""
+def test_a_damaged_cursor_is_reported_as_a_failure(machine: Machine) -> None:
+    """The outcome has the error, and the cursor is unknown."""
     machine.run("run")
     (cursor,) = (machine.stage.directory / "outbox").glob("*/cursor-okta-*")
     cursor.write_text("{")
     machine.run("run", code=1)
-    (last,) = [row for row in machine.told() if row["Event"] == "failed"]
+    (last,) = [row for row in machine.health_rows() if row["Event"] == "failed"]
     assert (last["Result"], last["Reason"], last.get("LastSuccess")) == ("failed", "DamageError", None)
 
 
-def test_an_export_without_a_way_has_a_name_all_the_same() -> None:
-    """Of a profile that cannot be read there is no outbox to look at."""
+def test_an_export_without_an_outbox_has_a_name() -> None:
+    """If the profile cannot be read, there is no outbox."""
     ran = ExportRun("okta", WORKSPACE, "profiles/mine.yaml", None, None)
-    told = export_health.event(ran, None, 0.0)
-    assert (told.name, told.result, told.batches) == (f"okta {WORKSPACE} mine", "ok", 0)
+    health_rows = export_health.event(ran, None, 0.0)
+    assert (health_rows.name, health_rows.result, health_rows.batches) == (f"okta {WORKSPACE} mine", "ok", 0)

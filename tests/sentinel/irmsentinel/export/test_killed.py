@@ -1,4 +1,4 @@
-"""A real process that exports, killed at any moment: the next goes on without loss and without repeats."""
+"""A real process that exports, killed at any moment: the next run loses no row and repeats none."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Nursery:
         )
 
     def ask(self, line: str) -> int:
-        """What it answers."""
+        """Send a line; returns the answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{line}\n")
@@ -48,12 +48,12 @@ class Nursery:
         return int(self._process.stdout.readline())
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self._process.communicate(timeout=30)
 
 
 def wait_for(happened: Callable[[], bool]) -> None:
-    """Until it has, or for too long."""
+    """Wait until the condition holds; fails after too long."""
     end = time.monotonic() + PATIENCE
     while not happened() and time.monotonic() < end:
         time.sleep(0.01)
@@ -62,7 +62,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
 @pytest.mark.timeout(400)  # each process starts from nothing, which takes long on a busy machine
 @pytest.mark.parametrize("most", [4, pytest.param(8, marks=pytest.mark.faults)])
 def test_killed_at_random(tmp_path: Path, most: int, record_property: Any) -> None:
-    """Forty rows over twenty days, read in pieces: after kills at random each row is kept exactly once."""
+    """Forty rows over twenty days, read in pieces: after random kills each row is stored exactly once."""
     days = [f"2026-11-{day:02}" for day in range(1, DAYS + 1)]
     rows = [okta(f"{day}T08:00:00Z", f"{name}@contoso.com") for day in days for name in ("a", "b")]
     rng = random.Random(20261120)  # noqa: S311 - moments, not secrets
@@ -111,10 +111,10 @@ FEW = [f"2026-11-{day}" for day in range(13, 21)]
         *(pytest.param(call, 1, step, marks=pytest.mark.faults) for call, step in STRIDES.items()),
     ],
 )
-def test_killed_at_each_call_of_an_export(
+def test_killed_at_each_system_call_of_an_export(
     tmp_path: Path, call: str, first: int, stride: int, record_property: Any
 ) -> None:
-    """Killed at any system call, an export's cursor is true, and the next leaves each row there once."""
+    """After any kill the cursor is right, and the next run leaves each row there once."""
     rows = [okta(f"{day}T08:00:00Z") for day in FEW]
     pairs = [("sarad@contoso.com", day) for day in FEW]
     with Stage(tmp_path).running() as stage, api({"OktaSystemLogs": rows}, tmp_path / "api"):
@@ -146,7 +146,7 @@ def test_killed_at_each_call_of_an_export(
 
 
 def there(outbox: str) -> list[tuple[str, str]]:
-    """User and day of each row that is in an outbox's batches, sorted; what was only staged is not."""
+    """User and day of each row in an outbox's batches, sorted; without staged rows."""
     files = [file for place in ("ready", "done") for file in Path(outbox, place).glob("**/payload")]
     lines = [line for file in files for line in file.read_text().splitlines()[1:]]
     return sorted((line.split(",")[0], day) for line in lines for day in FEW if day in line)

@@ -1,4 +1,4 @@
-"""An export's line cut, slowed, refused in every way: each row is in the outbox once, the cursor is true."""
+"""An export's connections cut, slowed and refused: each row is in the outbox once, the cursor is right."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ DAYS = [f"2026-11-{day}" for day in range(17, 21)]
 
 
 class Season:
-    """Exports of four days, a row each, through a relay in front of the query API."""
+    """Exports of four days, one row each, through a relay in front of the query API."""
 
     def __init__(self, directory: Path, stage: Stage, there: QueryApiEmulator, line: ChaosProxy) -> None:
         self.stage, self.api, self.line = stage, there, line
@@ -56,12 +56,12 @@ class Season:
         (self._place / "api.json").write_text(json.dumps({**described, "url": line.url}))
 
     def source(self, *deadlines: float) -> Source:
-        """The real client by way of the relay, without a token yet; its waits are the clock's."""
+        """The real client through the relay, without a token; it waits on the fake clock."""
         query, token = (*deadlines, 20.0, 20.0)[:2]
         return sources.emulated_workspace(self._place, deadlines=(token, query), clock=self.clock)[0]
 
     def export(self, source: Source | None = None, hours: int = 0) -> IrmError | None:
-        """An export, whose cursor is true however it ends."""
+        """An export; checks the cursor however it ends."""
         trouble = None
         try:
             now = NOW + timedelta(hours=hours)
@@ -72,13 +72,13 @@ class Season:
         return trouble
 
     def rows(self) -> list[str]:
-        """The days of the rows that are in the outbox, sorted."""
+        """The days of the rows in the outbox, sorted."""
         payloads = Path(self.stage.session().outbox.path).glob("*/**/payload")
         lines = (line for file in payloads for line in file.read_text().splitlines()[1:])
         return sorted(next(day for day in DAYS if day in line) for line in lines)
 
     def check(self) -> None:
-        """No row is in the outbox twice, and all before the cursor are in it."""
+        """No row is in the outbox twice, and all rows before the cursor are in it."""
         rows, cursor = self.rows(), CursorFile(self.stage.session().outbox, "okta", WORKSPACE).load()
         assert len(rows) == len(set(rows))
         for day in DAYS:
@@ -86,19 +86,19 @@ class Season:
             assert day in rows or not before
 
     def fair(self) -> None:
-        """In fair weather everything is there, once."""
+        """Without disturbance everything is there once."""
         self.line.weather = Weather()
         assert self.export() is None
         assert self.rows() == DAYS
 
     def end(self) -> None:
-        """What the connector keeps is each row once."""
+        """The connector stores each row once."""
         self.fair()
         assert self.stage.session().drain() == 0
         assert self.stage.counts() == [("sarad@contoso.com", day, 1) for day in DAYS]
 
     def again(self) -> None:
-        """As if nothing had been exported yet."""
+        """Start over as if nothing had been exported."""
         outbox = Path(self.stage.session().outbox.path)
         outbox.rename(outbox.parent / f"was-{time.monotonic_ns()}")
 
@@ -122,7 +122,7 @@ def season(tmp_path: Path) -> Iterator[Season]:
 @WAYS
 @pytest.mark.timeout(300)
 def test_exports_whose_connections_are_cut(season: Season, way: str, stride: int) -> None:
-    """Each connection cut after so many bytes: a row is in the outbox once, or the next run brings it."""
+    """Each connection is cut after some bytes: a row is in the outbox once, or the next run brings it."""
     assert season.export() is None
     last = max(passed.up if way == "up_cut" else passed.down for passed in season.line.passed)
     failed = 0
@@ -138,8 +138,8 @@ def test_exports_whose_connections_are_cut(season: Season, way: str, stride: int
 @EACH
 @WAYS
 @pytest.mark.timeout(400)
-def test_an_answer_is_whole_or_none(season: Season, way: str, *, reset: bool, stride: int) -> None:
-    """Cut after any byte, a query's answer has all its rows, or there is none and it says so."""
+def test_an_answer_is_complete_or_an_error(season: Season, way: str, *, reset: bool, stride: int) -> None:
+    """Cut after any byte, a query's answer has all its rows, or there is an error."""
     source = season.source()
     query = "OktaSystemLogs | project TimeGenerated, ActorUsername"
     whole = source.query(query)
@@ -175,8 +175,8 @@ SLOW = [
 
 
 @pytest.mark.parametrize("what", ["query", "token"])
-def test_a_slow_line_ends_at_the_deadlines(season: Season, what: str) -> None:
-    """However little comes, of the sign-in or of the rows, the export ends with an error that will pass."""
+def test_a_slow_connection_ends_at_the_deadlines(season: Season, what: str) -> None:
+    """However slow sign-in or rows are, the export ends with a temporary error."""
     for weather in SLOW:
         source = season.source(0.3, 0.3)
         season.line.weather = Weather()
@@ -202,8 +202,8 @@ def test_a_slow_line_ends_at_the_deadlines(season: Season, what: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:ssl:DeprecationWarning")  # an old protocol is the case
 @pytest.mark.parametrize("wrong", WRONGS)
-def test_no_server_that_must_not_be_trusted_is_told_anything(tmp_path: Path, wrong: str) -> None:
-    """Another name, a wrong date, another authority, TLS 1.1: neither secret nor query leaves."""
+def test_an_untrusted_server_gets_nothing(tmp_path: Path, wrong: str) -> None:
+    """Another name, an expired certificate, another CA, TLS 1.1: no secret or query is sent."""
     with Impostor(tmp_path, wrong) as there:
         at = {"deadline": 5.0, "ca_file": str(there.ca_file), "clock": FakeClock()}
         credential = ClientSecretCredential(
@@ -224,7 +224,7 @@ def test_no_server_that_must_not_be_trusted_is_told_anything(tmp_path: Path, wro
 
 @pytest.mark.parametrize("on", ["discovery", "token", "query"])
 def test_no_redirect_of_an_export_is_followed(season: Season, tmp_path: Path, on: str) -> None:
-    """Neither secret nor token nor query goes where an answer points to: nobody comes there at all."""
+    """No secret, token or query goes where an answer points; no connection is made there."""
     with Impostor(tmp_path) as other:
         for status in (301, 302, 303, 307, 308):
             season.api.faults.until_cleared(
@@ -239,7 +239,7 @@ def test_no_redirect_of_an_export_is_followed(season: Season, tmp_path: Path, on
 
 @pytest.fixture
 def proxied(season: Season, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Season:
-    """The same, but the line is the proxy that the environment names."""
+    """The same with the relay as the proxy of the environment."""
     season.line.weather = Weather(answer=CONNECTED)
     monkeypatch.setenv("HTTPS_PROXY", season.line.proxy)
     for name in ("NO_PROXY", "no_proxy", "https_proxy"):
@@ -248,8 +248,8 @@ def proxied(season: Season, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return season
 
 
-def test_a_proxy_of_the_environment_is_used_and_shown_nothing(proxied: Season) -> None:
-    """Sign-in and query go through it; it sees neither secret nor token nor query."""
+def test_a_proxy_of_the_environment_is_used_and_sees_nothing(proxied: Season) -> None:
+    """Sign-in and query go through it; it sees no secret, token or query."""
     assert proxied.export() is None
     asked = b"".join(passed.asked for passed in proxied.line.passed)
     assert asked.count(b"CONNECT ") == len(proxied.line.passed) >= 3
@@ -265,8 +265,8 @@ REFUSALS = [
 ]
 
 
-def test_a_proxy_that_refuses_costs_no_row(proxied: Season) -> None:
-    """Whatever it answers to CONNECT, for sign-in or query: an error that passes, no row lost or twice."""
+def test_a_refusing_proxy_loses_no_row(proxied: Season) -> None:
+    """Whatever it answers to CONNECT: a temporary error, no row lost or duplicated."""
     for answer in REFUSALS:
         for signed_in in (True, False):
             source = proxied.source()
@@ -305,8 +305,8 @@ NONE_OF_ITS_OWN = [
         *(pytest.param(on, 500, marks=pytest.mark.faults) for on in ("discovery", "token", "query")),
     ],
 )
-def test_whatever_answers_in_place_of_the_service(season: Season, on: str, status: int) -> None:
-    """Empty, other JSON, HTML, bytes that are no text, a token that is none: an error of ours, no row."""
+def test_answers_of_something_else_are_errors(season: Season, on: str, status: int) -> None:
+    """Empty, other JSON, HTML, bytes that are not text, an invalid token: an error of ours, and no row."""
     for body in NONE_OF_ITS_OWN:
         season.api.faults.until_cleared(query_fault(status, on=on, body=body))
         assert season.export() is not None, body
@@ -316,7 +316,7 @@ def test_whatever_answers_in_place_of_the_service(season: Season, on: str, statu
 
 
 def test_a_page_does_not_hide_the_status_that_it_comes_with(season: Season) -> None:
-    """A busy service that answers with a page is asked again, as one that answers as it should."""
+    """A busy service that answers with a page is retried like any other busy service."""
     season.api.faults.next(query_fault(503, body=b"<html>\xfc", retry_after="7"), 2)
     before = season.clock.monotonic()
     assert season.export() is None
@@ -324,8 +324,8 @@ def test_a_page_does_not_hide_the_status_that_it_comes_with(season: Season) -> N
     season.end()
 
 
-def test_what_passes_by_itself_is_told_from_what_a_person_must_do(season: Season) -> None:
-    """A sign-in that is refused is the identity's; a login host that fails is not."""
+def test_temporary_errors_and_configuration_errors_differ(season: Season) -> None:
+    """A rejected sign-in needs a person; a failing login host does not."""
     for fault, kind in (
         (query_fault(401, on="token", body=b'{"error": "invalid_client"}'), ConfigurationError),
         (query_fault(500, on="token"), WaitError),
@@ -338,8 +338,8 @@ def test_what_passes_by_itself_is_told_from_what_a_person_must_do(season: Season
         assert type(season.export()) is kind, fault
 
 
-def test_one_export_that_meets_nonsense_does_not_stop_the_others(season: Season, tmp_path: Path) -> None:
-    """In one run, the export after it is done and sent, and the error is in the document."""
+def test_one_failing_export_does_not_stop_the_others(season: Season, tmp_path: Path) -> None:
+    """The next export of the run is sent, and the error is in the document."""
     season.api.faults.until_cleared(query_fault(200, matching="OktaSystemLogs", body=b"{}"))
     lines = [
         "schema: 1",
@@ -371,7 +371,7 @@ def test_one_export_that_meets_nonsense_does_not_stop_the_others(season: Season,
 
 
 def test_an_outage_of_thirty_hours(season: Season) -> None:
-    """Runs every three hours on a dead line keep the cursor where it was; the first fair one brings all."""
+    """Without a connection, runs leave the cursor; the first good run delivers everything."""
     season.line.weather = Weather(up_cut=0)
     for hours in range(0, 30, 3):
         assert isinstance(season.export(hours=hours), WaitError)

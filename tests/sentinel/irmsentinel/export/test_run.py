@@ -1,4 +1,4 @@
-"""`irmexport sentinel run`, as cron runs it: what is due, once, each export for itself."""
+"""`irmexport sentinel run`, as cron runs it: what is due runs once, and exports do not affect each other."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
-    """Ready to run."""
+    """A machine that is ready to run."""
     with Stage(tmp_path).running() as stage, api(TABLES, tmp_path / "api") as there:
         yield Machine(stage, there, tmp_path)
 
 
 def test_what_is_due_is_done_once(machine: Machine) -> None:
-    """The first run reads and sends; a second one asks nothing; `status` shows the cursors."""
+    """The first run reads and sends; the second queries nothing; `status` shows the cursors."""
     assert [row["read_to"] for row in machine.run("status")] == [None, None]
     first = machine.run("run")
     assert [(o["aggregation"], o["counts"]["shaped"], o["error"]) for o in first] == [
@@ -84,8 +84,8 @@ def test_what_is_due_is_done_once(machine: Machine) -> None:
     assert [row["read_to"] for row in machine.run("status")] == ["2026-11-21T00:00:00Z"] * 2
 
 
-def test_one_exports_trouble_does_not_stop_the_others(machine: Machine) -> None:
-    """A table that may not be read fails alone, with its error in the document; the next run does it."""
+def test_one_failed_export_does_not_stop_the_others(machine: Machine) -> None:
+    """An export of a forbidden table fails alone, with its error in the document; the next run repeats it."""
     machine.api.faults.next(query_fault(403, matching="OktaSystemLogs"))
     failed, done = machine.run("run", code=2)
     assert failed["error"]["kind"] == "ConfigurationError"
@@ -96,7 +96,7 @@ def test_one_exports_trouble_does_not_stop_the_others(machine: Machine) -> None:
     assert len(machine.stage.kept()) == 2
 
 
-def test_a_workspace_that_is_not_there_does_not_stop_the_others(machine: Machine) -> None:
+def test_a_missing_workspace_does_not_stop_the_others(machine: Machine) -> None:
     """Each workspace has its own exports."""
     machine.plan("okta", workspaces=(OTHER, WORKSPACE))
     missing, done = machine.run("run", code=1)
@@ -104,8 +104,8 @@ def test_a_workspace_that_is_not_there_does_not_stop_the_others(machine: Machine
     assert (done["workspace"], done["error"]) == (WORKSPACE, None)
 
 
-def test_a_cursor_in_the_time_to_come_is_told(machine: Machine) -> None:
-    """A clock that was wrong for one run must not let all exports rest until it is right."""
+def test_a_cursor_in_the_future_is_an_error(machine: Machine) -> None:
+    """A clock that was wrong for one run must not stop all later exports silently."""
     machine.run("run")
     (cursor,) = (machine.stage.directory / "outbox").glob("*/cursor-okta-*")
     right = cursor.read_text()
@@ -120,8 +120,8 @@ def test_a_cursor_in_the_time_to_come_is_told(machine: Machine) -> None:
     assert len(machine.stage.kept()) == 2
 
 
-def test_two_runs_are_not_made_at_once(machine: Machine) -> None:
-    """A second process does nothing and says so; when the first has ended, it may."""
+def test_two_runs_do_not_run_at_once(machine: Machine) -> None:
+    """The second process says so and does nothing; after the first has ended it may run."""
     machine.run("run")
     lock = PosixDisk().try_lock(str(machine.stage.directory / "outbox" / "sentinel.lock"))
     assert lock is not None
@@ -130,15 +130,15 @@ def test_two_runs_are_not_made_at_once(machine: Machine) -> None:
     assert machine.run("run") == []
 
 
-def test_without_a_configuration_the_next_step_is_told(tmp_path: Path) -> None:
-    """Where it is looked for, and how to write it."""
+def test_without_a_configuration_the_message_has_a_next_step(tmp_path: Path) -> None:
+    """It says where the file is expected, and how to write it."""
     done = CliRunner().invoke(main, ["sentinel", "run", "--config", str(tmp_path / "none.yaml")])
     assert done.exit_code == 2
     assert "docs/sentinel.md" in done.output
 
 
-def test_an_export_by_hand(machine: Machine, tmp_path: Path) -> None:
-    """Windows asked for by hand leave the cursor alone; a part of one is refused; trouble is an exit code."""
+def test_a_manual_export(machine: Machine, tmp_path: Path) -> None:
+    """It leaves the cursor alone, refuses a part of a window, and has an exit code for errors."""
     at = ("--query-emulator", str(tmp_path / "api"), "--emulator", str(tmp_path / "emulator"))
     outbox = ("--json", "--outbox", str(tmp_path / "outbox"), "sentinel", "export", "okta")
 
@@ -165,8 +165,8 @@ def test_an_export_by_hand(machine: Machine, tmp_path: Path) -> None:
     assert len(machine.stage.kept()) == 1
 
 
-def test_a_workspaces_name_is_no_id(tmp_path: Path) -> None:
-    """What stands in a request's path is a GUID, told before anybody signs in."""
+def test_a_workspaces_name_is_not_its_id(tmp_path: Path) -> None:
+    """Only a GUID becomes part of a request's path; anything else is an error before any sign-in."""
     for wrong in ("contoso-workspace", "x/../y"):
         line = ["--outbox", str(tmp_path / "outbox"), "sentinel", "export", "okta", "--workspace", wrong]
         done = CliRunner().invoke(main, line)

@@ -20,7 +20,7 @@ HOURLY = replace(
 
 
 def at(text: str) -> datetime:
-    """A moment of November 2026: day and hour."""
+    """A time in November 2026: day and hour."""
     return datetime.fromisoformat(f"2026-11-{text}:00Z")
 
 
@@ -49,20 +49,20 @@ def test_a_window_is_read_when_it_is_over_and_its_delay_has_passed(
         ("05T00:00", "03T00:00", "20T00:00"),  # all of a downtime
     ],
 )
-def test_what_is_to_be_read(read_to: str | None, start: str, end: str) -> None:
-    """From the cursor less the overlap to the last closed window."""
+def test_what_is_due(read_to: str | None, start: str, end: str) -> None:
+    """From the cursor less the overlap to the last ended window."""
     cursor = at(read_to) if read_to else None
     assert windows.due(DAILY, cursor, at("20T12:00")) == Span(at(start), at(end))
 
 
 @pytest.mark.parametrize("read_to", ["20T00:00", "21T00:00"])
-def test_nothing_is_to_be_read_before_a_window_has_closed(read_to: str) -> None:
+def test_nothing_is_due_before_a_window_has_ended(read_to: str) -> None:
     """Also if the clock was set back."""
     assert windows.due(DAILY, at(read_to), at("20T12:00")) is None
 
 
 def test_when_it_is_due() -> None:
-    """At once at first; then when windows of the schedule's length have closed and the delay has passed."""
+    """At once at first; later when windows of the schedule's length have ended and the delay has passed."""
     assert windows.due_at(DAILY, None, at("20T12:00")) == at("20T12:00")
     assert windows.due_at(DAILY, at("20T00:00"), at("20T12:00")) == at("21T06:00")
     weekly = replace(DAILY, schedule=timedelta(days=7))
@@ -71,7 +71,7 @@ def test_when_it_is_due() -> None:
 
 @given(st.integers(0, 10_000), st.integers(1, 200), st.integers(1, 200))
 def test_a_span_is_divided_without_gap_or_overlap(start: int, count: int, length: int) -> None:
-    """The pieces of a span, one after the other, are the span, and each is whole windows."""
+    """The pieces of a span are adjacent, and each is whole windows."""
     hour = timedelta(hours=1)
     begin = datetime(2026, 1, 1, tzinfo=UTC) + start * hour
     rest = whole = Span(begin, begin + count * hour)
@@ -87,7 +87,7 @@ def test_a_span_is_divided_without_gap_or_overlap(start: int, count: int, length
 
 @pytest.mark.parametrize(("hours", "half"), [(1, None), (2, 1), (3, 1), (168, 84)])
 def test_half_of_a_span_is_whole_windows(hours: int, half: int | None) -> None:
-    """And a single window has no half."""
+    """A single window has no half."""
     hour, begin = timedelta(hours=1), at("20T00:00")
     expected = half * hour if half else None
     assert windows.half(Span(begin, begin + hours * hour), hour) == expected

@@ -2,10 +2,10 @@
 
     python worker.py DIRECTORY
 
-A worker exports from the emulator announced in DIRECTORY/api to the outbox in DIRECTORY, without
-sending, by the real client and the real intake. Each line is answered with the worker's process id,
-`wait PID` with its status. `go OUTBOX DAYS` takes another outbox and another beginning; `stopped OUTBOX
-DAYS` waits to be told to go on.
+A worker exports from the emulator announced in DIRECTORY/api to the outbox in DIRECTORY, without sending, by
+the real client and the real intake. The answer to a line is the worker's process ID, and to `wait PID` its
+exit status. `go OUTBOX DAYS` uses another outbox and another beginning; `stopped OUTBOX DAYS` waits until it
+is continued.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def work(directory: Path, act: str, outbox: str = "outbox", days: str = str(DAYS
 
 
 def spawn(directory: Path, words: list[str]) -> int:
-    """A worker's process id; one that stops itself has done so."""
+    """The process ID of a worker; one that stops itself has stopped."""
     pid = os.fork()
     if not pid:
         try:
@@ -50,7 +50,7 @@ def spawn(directory: Path, words: list[str]) -> int:
 
 
 def main(directory: Path) -> None:
-    """Fork as told."""
+    """Fork workers as the input says."""
     for line in sys.stdin:
         words = line.split()
         if words[0] == "wait":

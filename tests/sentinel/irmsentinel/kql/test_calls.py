@@ -45,15 +45,15 @@ def test_a_value_is_a_literal_of_its_type(kind: str, value: str, text: str) -> N
         ("dynamic", "{}"),
     ],
 )
-def test_what_is_no_such_value_is_refused_unsaid(kind: str, value: str) -> None:
-    """The message has the form that is right, not the value."""
+def test_an_invalid_value_is_refused(kind: str, value: str) -> None:
+    """The message has the valid form, and not the value."""
     with pytest.raises(ConfigurationError) as refused:
         calls.literal(Parameter("p", kind), value)
     assert value not in str(refused.value).replace("ago(7d) or now()", "")
 
 
 def test_a_call_declares_its_parameters() -> None:
-    """Values are declared, not pasted into the call; defaults that are no constants are passed."""
+    """Values are declared, not pasted into the call; defaults that are not constants are passed."""
     given = {"user": "sara@contoso.com", "endtime": "2026-11-20T00:00:00Z"}
     assert calls.text(TIMELINE, given) == (
         'declare query_parameters(user:string = "sara@contoso.com", '
@@ -62,15 +62,15 @@ def test_a_call_declares_its_parameters() -> None:
     )
 
 
-def test_a_wrong_name_is_told_the_nearest() -> None:
-    """Of a parameter and of a query."""
+def test_the_error_for_a_wrong_name_has_the_nearest_one() -> None:
+    """For a parameter and for a query."""
     with pytest.raises(ConfigurationError, match="Did you mean starttime"):
         calls.text(ALERTS, {"strttime": "now()"})
     with pytest.raises(DataError, match="Did you mean IRMAlerts"):
         content.load().named("IRMAlert")
 
 
-def test_a_needed_value_is_asked_for() -> None:
-    """A parameter without default."""
+def test_a_missing_value_is_an_error() -> None:
+    """For a parameter without a default."""
     with pytest.raises(ConfigurationError, match="--param user="):
         calls.text(TIMELINE, {})

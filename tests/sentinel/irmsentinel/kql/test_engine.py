@@ -20,8 +20,8 @@ TABLE = Table(
 )
 
 
-def test_every_type_goes_in_and_out() -> None:
-    """As Kusto types them; a missing text is "", anything else missing is null."""
+def test_every_type_is_read_and_returned() -> None:
+    """Results have Kusto's types; a missing string is "", any other missing value is null."""
     full = {
         "A_datetime": "2026-11-20T08:00:00.000001Z",
         "A_string": "x",
@@ -53,15 +53,15 @@ def test_every_type_goes_in_and_out() -> None:
         ({"A_long": "a secret value"}, "cannot be read as T"),
     ],
 )
-def test_rows_that_do_not_fit_are_refused_unsaid(row: dict[str, object], what: str) -> None:
-    """With file and line where they can be known, never with the value."""
+def test_rows_that_do_not_fit_are_refused(row: dict[str, object], what: str) -> None:
+    """The message has file and line where they are known, and never the value."""
     with Engine() as engine, pytest.raises(DataError, match=what) as refused:
         engine.insert(TABLE, [row])
     assert "a secret value" not in str(refused.value)
 
 
 def test_a_query_reads_and_writes_no_file(tmp_path: Path) -> None:
-    """Once a query runs, the engine is sealed from the disk."""
+    """Once a query runs, the engine has no access to the disk."""
     secret = tmp_path / "secret.csv"
     secret.write_text("a\n1\n")
     with Engine() as engine:
@@ -72,7 +72,7 @@ def test_a_query_reads_and_writes_no_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_tables_says_how_to_make_some(tmp_path: Path) -> None:
-    """And one with an unknown table names the nearest."""
+    """For an unknown table the message has the nearest name."""
     known = tables.shapes(tables.load(content.root() / "tables"))
     with Engine() as engine:
         with pytest.raises(DataError, match="irmexport sentinel samples"):
@@ -89,8 +89,8 @@ def test_a_folder_without_tables_says_how_to_make_some(tmp_path: Path) -> None:
             load_folder(engine, tmp_path, known)
 
 
-def test_duckdb_and_azure_are_each_known_to_one_module() -> None:
-    """The seams: the engine, the workspace that is asked, the ingestion that is sent to."""
+def test_each_of_these_packages_is_imported_by_one_module() -> None:
+    """The engine, the query client and the ingestion client."""
     allowed = {
         "duckdb": {"engine.py"},
         "azure.monitor.query": {"workspace.py"},

@@ -18,7 +18,7 @@ COLLECTION = arm_collection.template(content.load())
 
 
 def registry() -> referencing.Registry[Any]:
-    """Azure's schemas by their public ids; nothing is fetched."""
+    """Azure's schemas by their public IDs; nothing is fetched."""
     documents = [json.loads(file.read_text(encoding="utf-8")) for file in SCHEMAS.glob("*.json")]
     draft4 = referencing.jsonschema.DRAFT4
     known = [(document["id"].rstrip("#"), draft4.create_resource(document)) for document in documents]
@@ -27,7 +27,7 @@ def registry() -> referencing.Registry[Any]:
 
 
 def wrong(document: object, schema: dict[str, Any]) -> list[str]:
-    """What the schema does not like."""
+    """The violations of a schema."""
     validator = jsonschema.Draft4Validator(schema, registry=registry())
     return [error.message for error in validator.iter_errors(document)]
 
@@ -46,14 +46,14 @@ def test_the_frame_is_a_deployment_template(template: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("resource", TEMPLATE["resources"], ids=lambda r: r["properties"]["functionAlias"])
 def test_each_function_is_a_valid_saved_search(resource: dict[str, Any]) -> None:
-    """By the provider's schema; and the schema does refuse what is wrong."""
+    """By the provider's schema, which also rejects an invalid one."""
     schema = {"$ref": f"{PROVIDER}#/resourceDefinitions/workspaces_savedSearches"}
     assert wrong(resource, schema) == []
     assert wrong({**resource, "properties": {"query": 7}}, schema) != []
 
 
 def test_every_function_is_in_it_with_its_signature_and_text() -> None:
-    """Nothing but what the KQL files say; queries as published are not deployed."""
+    """The text is that of the KQL file. The published queries are not deployed."""
     loaded = content.load()
     in_template = {r["properties"]["functionAlias"]: r["properties"] for r in TEMPLATE["resources"]}
     assert in_template.keys() == {function.name for function in loaded.functions}
@@ -64,7 +64,7 @@ def test_every_function_is_in_it_with_its_signature_and_text() -> None:
 
 @pytest.mark.parametrize("resource", SUMMARY_RULES["resources"], ids=lambda r: r["properties"]["displayName"])
 def test_each_summary_rule_is_a_valid_one(resource: dict[str, Any]) -> None:
-    """By the provider's schema; the bin is one that the service knows, and the query is the file's."""
+    """By the provider's schema; the service knows the bin, and the query is the file's."""
     schema = {"$ref": f"{PROVIDER}#/resourceDefinitions/workspaces_summaryLogs"}
     # The schema's pattern for a name has no anchors, so that any expression fits both of its alternatives.
     resource = {**resource, "name": resource["properties"]["displayName"]}
@@ -78,7 +78,7 @@ def test_each_summary_rule_is_a_valid_one(resource: dict[str, Any]) -> None:
 
 
 def test_every_summary_rule_is_in_it() -> None:
-    """Nothing is left out."""
+    """No rule is missing."""
     names = {resource["properties"]["displayName"] for resource in SUMMARY_RULES["resources"]}
     assert names == {f"irmexport-{name}" for name in aggregations.summary_rules()}
 
@@ -90,7 +90,7 @@ def of_type(ending: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("resource", of_type("/tables"), ids=lambda r: r["properties"]["schema"]["name"])
 def test_each_table_is_valid_and_has_the_columns_of_its_file(resource: dict[str, Any]) -> None:
-    """By the provider's schema; and the schema does refuse what is wrong."""
+    """By the provider's schema, which also rejects an invalid one."""
     schema = {"$ref": f"{PROVIDER}#/resourceDefinitions/workspaces_tables"}
     assert wrong(resource, schema) == []
     assert wrong({**resource, "properties": {"plan": "None"}}, schema) != []
@@ -124,8 +124,8 @@ def test_each_rule_is_valid_and_declares_what_the_collector_sends(resource: dict
     assert flow["transformKql"] == transform.kql
 
 
-def test_the_outputs_are_what_the_settings_ask_for() -> None:
-    """An immutable id and an endpoint for each rule."""
+def test_the_outputs_are_what_the_settings_need() -> None:
+    """An immutable ID and an endpoint for each rule."""
     assert sorted(COLLECTION["outputs"]) == [
         "Compliance_IRM_AuditGeneral_CL_endpoint",
         "Compliance_IRM_AuditGeneral_CL_rule_id",

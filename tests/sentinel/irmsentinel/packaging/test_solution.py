@@ -1,4 +1,4 @@
-"""The solution's templates: valid by Azure's schemas, and every reference leads somewhere."""
+"""The solution's templates: valid by Azure's schemas, and every reference has a target."""
 
 import json
 import re
@@ -65,7 +65,7 @@ def strings(document: Any) -> Iterator[str]:
 
 
 def id_of(resource: dict[str, Any]) -> str:
-    """What resourceId() of a resource is written as, where its name is built from the workspace's."""
+    """The resourceId() expression of a resource whose name is built from the workspace's."""
     inner = resource["name"].removeprefix("[concat(parameters('workspace'), '/").removesuffix("')]")
     return f"[resourceId('{resource['type']}', parameters('workspace'), '{inner}')]"
 
@@ -74,7 +74,7 @@ def id_of(resource: dict[str, Any]) -> str:
     "template", [DEPLOYMENT, PACKAGE, *(t["properties"]["mainTemplate"] for t in TEMPLATES)]
 )
 def test_the_frame_is_a_deployment_template(template: dict[str, Any]) -> None:
-    """Of the whole and of each inner template, by Azure's schema."""
+    """The whole and each inner template, by Azure's schema."""
     frame = json.loads((SCHEMAS / "deploymentTemplate.json").read_text(encoding="utf-8"))
     frame["properties"]["resources"] = {"type": "array"}
     del frame["id"]  # its references are to itself
@@ -83,7 +83,7 @@ def test_the_frame_is_a_deployment_template(template: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", sorted({resource["type"] for resource in RESOURCES}))
 def test_every_resources_properties_are_valid(kind: str) -> None:
-    """By the provider's schema; and the schema does refuse what is wrong."""
+    """By the provider's schema, which also rejects invalid properties."""
     schema = {"$ref": PROPERTIES[kind]}
     for resource in RESOURCES:
         if resource["type"] == kind:
@@ -94,7 +94,7 @@ def test_every_resources_properties_are_valid(kind: str) -> None:
 
 @pytest.mark.parametrize("template", [DEPLOYMENT, PACKAGE], ids=["azuredeploy", "mainTemplate"])
 def test_every_parameter_and_variable_is_declared_and_used(template: dict[str, Any]) -> None:
-    """No expression names one that is not there."""
+    """No expression names an undeclared one."""
     expressions = [text for text in strings(template) if text.startswith("[")]
     assert all(text.endswith("]") and text.count("(") == text.count(")") for text in expressions)
     for what in ("parameters", "variables"):
@@ -104,7 +104,7 @@ def test_every_parameter_and_variable_is_declared_and_used(template: dict[str, A
 
 
 def test_a_rule_depends_on_every_function_it_calls() -> None:
-    """Directly or not: what it depends on is in the template, and a rule calls something."""
+    """Directly or indirectly. Its dependencies are in the template, and every rule calls a function."""
     there = {id_of(resource) for resource in DEPLOYMENT["resources"]}
     found = [r for r in DEPLOYMENT["resources"] if r["type"].endswith("alertRules")]
     assert len(found) == len([rule for rule in rules.load() if rule.folder == rules.ANALYTIC])
@@ -118,8 +118,8 @@ def test_a_rule_depends_on_every_function_it_calls() -> None:
     assert called == ["IRMAuditEvents", "IRMSensitiveChanges"]
 
 
-def test_names_are_nobody_elses() -> None:
-    """Two resources of one name would overwrite each other."""
+def test_names_are_unique() -> None:
+    """Of two resources with one name, one would overwrite the other."""
     for template in (DEPLOYMENT, PACKAGE):
         names = [(resource["type"], resource["name"]) for resource in template["resources"]]
         assert len(names) == len(set(names))
@@ -128,8 +128,8 @@ def test_names_are_nobody_elses() -> None:
             uuid.UUID(resource["name"])
 
 
-def test_what_may_be_there_already_is_deployed_only_on_request() -> None:
-    """Each optional part's resources have its parameter as their condition, false unless it is given."""
+def test_optional_parts_are_deployed_only_on_request() -> None:
+    """Their resources have the part's parameter as their condition; its default is false."""
     found: dict[str, list[Any]] = {}
     for resource in DEPLOYMENT["resources"]:
         if "condition" in resource:
@@ -150,7 +150,7 @@ def test_what_may_be_there_already_is_deployed_only_on_request() -> None:
 
 
 def test_no_alert_of_our_own_rules_goes_to_the_connector() -> None:
-    """What the export `sentinel-alerts` leaves out by name has the beginning of every alert of ours."""
+    """The export `sentinel-alerts` excludes a prefix that every alert title of ours has."""
     (beginning,) = re.findall(r'AlertName startswith "(\w+)"', aggregations.load()["sentinel-alerts"].query)
     analytic = [rule for rule in rules.load() if rule.folder == rules.ANALYTIC]
     for rule in analytic:
@@ -159,8 +159,8 @@ def test_no_alert_of_our_own_rules_goes_to_the_connector() -> None:
     assert analytic
 
 
-def test_the_package_names_what_it_holds() -> None:
-    """Its dependencies are its templates, one a function, rule, hunting query and workbook, each once."""
+def test_the_package_lists_its_contents() -> None:
+    """Its dependencies are its templates: one per function, rule, hunting query and workbook."""
     (package,) = (r for r in PACKAGE["resources"] if r["type"].endswith("contentPackages"))
     named = {
         (c["kind"], c["contentId"], c["version"]) for c in package["properties"]["dependencies"]["criteria"]
@@ -175,8 +175,8 @@ def test_the_package_names_what_it_holds() -> None:
         assert resource["name"].rpartition("/")[2].removesuffix("')]") in metadata["properties"]["parentId"]
 
 
-def test_the_form_gives_what_the_package_asks_for() -> None:
-    """Every output is a parameter, and every parameter an output; the lists have every title."""
+def test_the_form_has_every_parameter_of_the_package() -> None:
+    """Every output is a parameter, every parameter an output, and the lists have every title."""
     form = portal_form.portal_form(LOADED)["parameters"]
     assert set(form["outputs"]) == set(PACKAGE["parameters"])
     said = set(strings(form))

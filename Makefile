@@ -37,7 +37,7 @@ lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/mypy
 	@$(BIN)/python bundle.py --types
 
-kql: $(VENV)/.kql ## check all KQL, or FILE=path, with Microsoft's parser and the house rules
+kql: $(VENV)/.kql ## check all KQL, or FILE=path, with Microsoft's parser and the portability rules
 	@$(BIN)/irmexport sentinel check $(FILE)
 
 docs: $(VENV)/.dev ## write the pages of docs/ that are made from the code

@@ -1,4 +1,4 @@
-"""`irmexport sentinel check`: check the KQL content with Microsoft's parser and the house rules."""
+"""`irmexport sentinel check`: check the KQL content with Microsoft's parser and the portability rules."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from irmsentinel.kql import checker
 )
 @click.pass_context
 def check(ctx: click.Context, *, files: tuple[Path, ...], node: Path, modules: Path) -> None:
-    """Check the content files FILE, or all, with Microsoft's parser and the house rules.
+    """Check the content files FILE, or all, with Microsoft's parser and the portability rules.
 
     Works in a source tree. Exits with 1 if there are findings.
 

@@ -20,7 +20,7 @@ from irmcore.intake.commit import disk_error
 from irmcore.outbox import Origin, Outbox, runs
 
 from irmsentinel.azure.target import Target, save_target
-from irmsentinel.collector import cursor as cursor_file
+from irmsentinel.collector import cursor
 from irmsentinel.collector.acceptance import Acceptance
 from irmsentinel.collector.api_errors import ApiError, ErrorKind
 from irmsentinel.collector.blobs import Blob, BlobFetcher
@@ -126,7 +126,7 @@ class _Run:
         self._acceptance = Acceptance(self._outbox, collector.target, options.fingerprint)
         self._progress = progress
         self._backfill = backfill
-        self._cursor = cursor_file.load(self._outbox)
+        self._cursor = cursor.load(self._outbox)
         self._started = self._outbox.clock.now()
         self._result = CollectResult(collected=self._cursor.collected)
         self._failed_at: list[float] = []
@@ -184,7 +184,7 @@ class _Run:
         else:
             to = max(end, self._cursor.collected)
         self._cursor.move(to, self._overlap)
-        cursor_file.store(self._outbox, self._cursor)
+        cursor.store(self._outbox, self._cursor)
         self._result.collected = to
         self._progress(self._result)
 
@@ -235,7 +235,7 @@ class _Run:
             self._rows = []  # accepted, even if the cursor cannot be written below
         for item in self._items:
             self._cursor.add(item.id, item.created)
-        cursor_file.store(self._outbox, self._cursor)
+        cursor.store(self._outbox, self._cursor)
         self._items = []
         self._progress(self._result)
 

@@ -27,8 +27,7 @@ from irmsentinel.collector.rate_limit import RateLimiter
 from irmsentinel.collector.result import CollectResult
 from irmsentinel.collector.rounds import Round, RoundProgress
 from irmsentinel.collector.settings import CollectorSettings
-from irmsentinel.content import artefacts as content
-from irmsentinel.content import tables
+from irmsentinel.content import artefacts, tables
 
 
 class CollectorService:
@@ -57,7 +56,7 @@ class CollectorService:
         self._sender = Sender(self.outbox, ingestion.service(settings.target, read))
         limiter = RateLimiter(settings.requests_per_minute, clock)
         self.feed = feed(settings, read, limiter, clock)
-        known = tables.shapes(tables.load(content.root() / "tables"))
+        known = tables.shapes(tables.load(artefacts.root() / "tables"))
         table = known["Compliance_IRM_AuditGeneral_CL"][""]
         self._collector = Collector(
             self.feed, limiter, self.outbox, settings.target, table.columns, settings.options, origin

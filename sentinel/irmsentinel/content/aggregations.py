@@ -18,7 +18,7 @@ from irmcore import settings
 from irmcore.errors import ConfigurationError
 from irmcore.settings import Kind, Source, did_you_mean
 
-from irmsentinel.content import artefacts as content
+from irmsentinel.content import artefacts
 from irmsentinel.content.artefacts import Artefact, Column, Content, Parameter
 from irmsentinel.content.durations import format_duration, parse_duration
 
@@ -151,7 +151,7 @@ class SummaryRule:
 
 def load(top: Path | None = None) -> dict[str, Aggregation]:
     """All aggregations by name. Raises ConfigurationError with file and line."""
-    folder = (top or content.root()) / FOLDER
+    folder = (top or artefacts.root()) / FOLDER
     return {path.stem: read(path) for path in sorted(folder.glob("*.yaml"))}
 
 
@@ -205,7 +205,7 @@ def check_times(aggregation: Aggregation, source: Source, *path: str | int) -> N
 
 def summary_rules(top: Path | None = None) -> dict[str, SummaryRule]:
     """All summary rules by name. Raises ConfigurationError with file and line."""
-    folder = (top or content.root()) / SUMMARY_RULES
+    folder = (top or artefacts.root()) / SUMMARY_RULES
     return {path.stem: _summary_rule(path) for path in sorted(folder.glob("*.yaml"))}
 
 

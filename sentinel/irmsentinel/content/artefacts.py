@@ -230,7 +230,7 @@ def columns(text: str) -> tuple[Column, ...]:
 
 
 def _parameters(path: Path, lines: list[str], text: str) -> Iterator[Parameter]:
-    line = next(i for i, said in enumerate(lines, 1) if said.startswith("// parameters:"))
+    line = next(i for i, line in enumerate(lines, 1) if line.startswith("// parameters:"))
     for item in _items(text):
         name, _, rest = item.partition(":")
         kind, equals, default = (part.strip() for part in rest.partition("="))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from irmsentinel.content import aggregations, rules, workbooks
-from irmsentinel.content import artefacts as content
+from irmsentinel.content import aggregations, artefacts, rules, workbooks
 from irmsentinel.content.aggregations import Aggregation, SummaryRule
 from irmsentinel.content.artefacts import Artefact, Content
 
 
 def load(top: Path | None = None) -> Content:
     """The content with every query in it. Raises DataError or ConfigurationError with file and line."""
-    loaded = workbooks.with_queries(rules.with_rules(content.load(top)))
+    loaded = workbooks.with_queries(rules.with_rules(artefacts.load(top)))
     queries: list[Aggregation | SummaryRule] = [*aggregations.load(top).values()]
     queries += aggregations.summary_rules(top).values()
     return aggregations.checked(loaded, queries)

@@ -16,7 +16,7 @@ from irmcore import settings
 from irmcore.errors import DataError
 from irmcore.settings import Kind
 
-from irmsentinel.content import artefacts as content
+from irmsentinel.content import artefacts
 from irmsentinel.content.artefacts import Artefact, Content
 
 ANALYTIC = "analytic_rules"
@@ -45,7 +45,7 @@ class Rule:
 
 def load(top: Path | None = None) -> tuple[Rule, ...]:
     """All rules and hunting queries under that folder. Raises DataError with the path."""
-    top = top or content.root()
+    top = top or artefacts.root()
     return tuple(
         read(path) for folder in (ANALYTIC, HUNTING) for path in sorted((top / folder).glob("*.yaml"))
     )
@@ -59,7 +59,7 @@ def read(path: Path) -> Rule:
     artefact = Artefact(
         path=path,
         summary=str(fields["description"]),
-        returns=content.columns(str(fields["returns"])),
+        returns=artefacts.columns(str(fields["returns"])),
         # Indented as in the file, so that a finding's column is the file's.
         body="\n".join(lines[lines.index("query: |") + 1 :]),
         first_line=lines.index("query: |") + 2,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from irmsentinel.content import artefacts as content
+from irmsentinel.content import artefacts
 from irmsentinel.content.artefacts import Artefact, Content
 
 FOLDER = "workbooks"
@@ -57,7 +57,7 @@ class Workbook:
 
 def load(top: Path | None = None) -> tuple[Workbook, ...]:
     """All workbooks in a folder."""
-    return tuple(map(_read, sorted(((top or content.root()) / FOLDER).glob("*.json"))))
+    return tuple(map(_read, sorted(((top or artefacts.root()) / FOLDER).glob("*.json"))))
 
 
 def with_queries(loaded: Content) -> Content:

@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from irmsentinel.content import artefacts as contents
-from irmsentinel.content import tables
+from irmsentinel.content import artefacts, tables
 from irmsentinel.content.artefacts import Artefact, Content
 from irmsentinel.content.tables import Table
 
@@ -52,7 +51,7 @@ def _binding(artefact: Artefact, workspace: str) -> Binding:
     if artefact.parameters is None:
         return Binding(artefact, workspace, artefact.body, 0)
     start = f"let it = ({artefact.signature}) {{ "
-    arguments = ", ".join(contents.TYPES[p.type] for p in artefact.parameters)
+    arguments = ", ".join(artefacts.TYPES[p.type] for p in artefact.parameters)
     return Binding(artefact, workspace, f"{start}{artefact.body}\n}};\nit({arguments})", len(start))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from irmsentinel.content import artefacts as contents
+from irmsentinel.content import artefacts
 from irmsentinel.content.artefacts import Artefact
 from irmsentinel.kql.bindings import Binding
 
@@ -48,7 +48,7 @@ def in_header(artefact: Artefact, field: str, code: str, message: str) -> Findin
 
 def _shown(artefact: Artefact) -> str:
     """The path relative to the repository, for an artefact of the content."""
-    top = contents.root().parent
+    top = artefacts.root().parent
     return str(artefact.path.relative_to(top)) if artefact.path.is_relative_to(top) else str(artefact.path)
 
 
@@ -110,9 +110,9 @@ def deduplicated(findings: Iterable[Finding]) -> set[Finding]:
     return set(kept.values())
 
 
-def without_allowed(findings: set[Finding], artefacts: Iterable[Artefact]) -> Iterator[Finding]:
+def without_allowed(findings: set[Finding], chosen: Iterable[Artefact]) -> Iterator[Finding]:
     """The findings that no header ``allows``, and HR9 for each allowance that nothing needs."""
-    allowed = {(_shown(artefact), code): artefact for artefact in artefacts for code in artefact.allows}
+    allowed = {(_shown(artefact), code): artefact for artefact in chosen for code in artefact.allows}
     found = {(finding.path, finding.code) for finding in findings}
     yield from (finding for finding in findings if (finding.path, finding.code) not in allowed)
     for (path, code), artefact in allowed.items():

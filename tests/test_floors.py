@@ -32,6 +32,7 @@ FLOORS = {
     "irmcore.outbox": 3,
     "irmcore.profile": 2,
     "irmcore.http": 2,
+    "irmcore.identity": 2,
     "irmcore.settings": 1,
     "irmcore.clouds": 1,
     "irmcore.reasons": 0,

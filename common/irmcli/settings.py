@@ -58,6 +58,11 @@ class Settings:
         settings: Settings = ctx.meta["irmexport.settings"]
         return settings
 
+    @property
+    def directory_of_people(self) -> Path:
+        """The default directory of people: identities.sqlite in the outbox directory."""
+        return self.outbox.absolute() / "identities.sqlite"
+
     def outbox_ready(self) -> str:
         """The outbox directory, created with mode 0700 if it is missing. Raises ConfigurationError."""
         try:

@@ -416,7 +416,7 @@ def test_a_hanging_workspace_does_not_stop_collecting(season: Season) -> None:
 @pytest.mark.filterwarnings("ignore:ssl:DeprecationWarning")  # an old protocol is the case
 @pytest.mark.parametrize("wrong", WRONGS)
 def test_an_untrusted_server_gets_nothing(season: Season, tmp_path: Path, wrong: str) -> None:
-    """Another name, an expired certificate, another CA, TLS 1.1: no token, secret or row is sent."""
+    """Another name, a wrong date, another CA, TLS 1.1: no token, secret or row is sent."""
     uploads = Uploads(season)
     with Impostor(tmp_path, wrong) as there:
         http = PooledHttp(1, ca_file=str(there.ca_file), proxy=None, deadline=5.0)

@@ -19,7 +19,7 @@ from irmcli.reconcile.matching import Upload, describe_payload, likely_cause, ma
 from irmcli.reconcile.portal_log import Entry, Log, parse_log
 from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
-from irmcli.timestamps import parse_timestamp
+from irmcli.time_options import parse_timestamp
 
 #: States of batches that the service may have received.
 _UPLOADED = (states.SENT, states.HELD)

@@ -15,7 +15,7 @@ from irmcore.operations.status import connector_status
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
-from irmcli.timestamps import parse_timestamp
+from irmcli.time_options import parse_timestamp
 
 _MAX_DAYS = 400
 

@@ -12,7 +12,7 @@ from irmcli import options
 from irmcli.output import Output
 from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
-from irmcli.timestamps import parse_timestamp
+from irmcli.time_options import parse_timestamp
 
 
 @click.command("resolve")

@@ -15,7 +15,7 @@ from irmcli.output import Output, count
 from irmcli.session import indicator_delay
 from irmcli.session.connector_session import ConnectorSession
 from irmcli.settings import Settings
-from irmcli.timestamps import parse_timestamp
+from irmcli.time_options import parse_timestamp
 
 _TITLE = "Insider Risk Indicators: what to choose in the wizard"
 

@@ -1,4 +1,4 @@
-"""Timestamps as options take them: `2026-11-22T08:00Z`, or `36h` for 36 hours ago."""
+"""Times as options take them: `2026-11-22T08:00Z`, or `36h` for 36 hours ago."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 
 _CALL = re.compile(r"`(\w+)(?:\(([^`]*)\))?`")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+#: The command ``return $field``, the only use of a dollar sign besides a macro's arguments.
+_RETURN = re.compile(r"\breturn \$(?=\w+[ ]*\])")
 
 
 class Unbalanced(ValueError):
@@ -36,9 +38,14 @@ def expanded(text: str, macros: Mapping[str, Mapping[str, str]]) -> str:
     return text
 
 
+def masked(text: str) -> str:
+    """The text with underscores in place of its quoted strings."""
+    return _QUOTED.sub(lambda quoted: "_" * len(quoted[0]), text)
+
+
 def commands(text: str) -> list[str]:
     """The commands of a search. Raises Unbalanced."""
-    bare = _QUOTED.sub(lambda quoted: "_" * len(quoted[0]), text)
+    bare = _RETURN.sub("return _", masked(text))
     if '"' in bare or "`" in bare or "$" in bare:
         raise Unbalanced(text)
     depth: list[str] = []

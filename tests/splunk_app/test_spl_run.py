@@ -1,0 +1,148 @@
+"""The interpreter that runs the searches: its reading of Splunk's reference, and what it refuses to guess."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.splunk_app import spl_run
+
+TABLE = spl_run.Lookup(
+    [
+        {"name": "Ana", "upn": "ana@contoso.com", "kind": "sam"},
+        {"name": "jan", "upn": "jan.k@contoso.com", "kind": ""},
+        {"name": "jan", "upn": "jan.s@contoso.com", "kind": "sam"},
+    ],
+    case_sensitive=False,
+)
+
+
+def evaluated(expression: str, **fields: Any) -> Any:
+    """The value of an expression."""
+    (row,) = spl_run.run(f"x=1 | eval result={expression}", [{"x": "1", **fields}])
+    return row["result"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("x=1 | dedup x", "x=1 | eval y=now()", "x=1 | stats max(x) AS y BY x", "x~1 | table x", "a"),
+        "x=1 | eval y=mvindex(x, -1)",
+        "x=1 | eval y=mvfilter(x=z)",
+        "x=1 | eval y=mvmap(mvdedup(x), x)",
+        "x=1 | where x>0",
+        'x=1 | eval y=x+1, z=x . "a"',
+        "x=1 | lookup names name AS x OUTPUTNEW upn",
+    ],
+)
+def test_unsupported_spl_is_an_error(text: str) -> None:
+    """The interpreter never guesses."""
+    with pytest.raises((spl_run.Unsupported, KeyError, IndexError)):
+        spl_run.run(text, [{"x": "1"}], {"names": TABLE})
+
+
+@pytest.mark.parametrize("expression", ["lower(m)", 'm="a"', 'm . "x"', 'match(m, "a")', 'in(m, "a")'])
+def test_several_values_are_refused_where_one_is_expected(expression: str) -> None:
+    """The reference does not say what such a function does with several values."""
+    with pytest.raises(spl_run.Unsupported):
+        evaluated(expression, m=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("mvcount(m)", 3),
+        ("mvcount(one)", 1),
+        ("mvcount(nothing)", None),
+        ("mvdedup(m)", ["b", "a"]),
+        ("mvsort(mvdedup(m))", ["a", "b"]),
+        ("mvzip(m, m)", ["b,b", "a,a", "b,b"]),
+        ("mvzip(one, one)", "1,1"),
+        ("mvmap(m, if(m=one2, m, null()))", "a"),
+        ('mvmap(m, m . "x")', ["bx", "ax", "bx"]),
+        ('mvmap(nothing, "x")', None),
+        ('mvfilter(match(m, "^b"))', ["b", "b"]),
+        ('mvfilter(NOT match(m, "^b"))', "a"),
+        ('mvfilter(match(m, "c"))', None),
+        ('mvjoin(m, ", ")', "b, a, b"),
+        ('mvjoin(one, ", ")', "1"),
+        ("mvindex(m, 1)", "a"),
+        ('split("a,b", ",")', ["a", "b"]),
+        ('split("a", ",")', "a"),
+    ],
+)
+def test_functions_of_several_values(expression: str, value: object) -> None:
+    """As in the reference: Multivalue eval functions."""
+    assert evaluated(expression, m=["b", "a", "b"], one="1", one2="a") == value
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("nothing=1", None),
+        ("NOT nothing=1", None),
+        ('nothing=1 AND one="2"', False),
+        ('nothing=1 AND one="1"', None),
+        ('nothing=1 OR one="1"', True),
+        ('nothing=1 OR one="2"', None),
+        ("case(nothing=1, 1, true(), 2)", 2),
+        ('if(nothing!="", 1, 2)', 2),
+        ("coalesce(nothing, one)", "1"),
+        ('tonumber("x")', None),
+        ('"a" . nothing', None),
+        ('"a" . one . ": " . 2', "a1: 2"),
+        ("'a.b'", "dotted"),
+        ('match("LAPTOP$", "[\\x24]\\s*(@|\\z)")', True),
+        ('match("LAPTOP$@CONTOSO.COM", "[\\x24]\\s*(@|\\z)")', True),
+        ('match("cash$flow", "[\\x24]\\s*(@|\\z)")', False),
+        ('replace("CONTOSO\\\\ana", "^.*\\\\\\\\", "")', "ana"),
+    ],
+)
+def test_nulls_and_texts(expression: str, value: object) -> None:
+    """Null is neither true nor false; only quotes and backslashes are escaped in a text."""
+    assert evaluated(expression, one="1", **{"a.b": "dotted"}) == value
+
+
+def test_a_lookup_adds_no_value_one_or_several_in_file_order() -> None:
+    """Letter case counts only if the stanza says so, and no more matches than its limit are returned."""
+    search = "x=* | lookup local=true names name AS x OUTPUT name AS found, upn AS upn | table x, found, upn"
+    events = [{"x": "ANA"}, {"x": "jan"}, {"x": "ben"}, {"upn": "old@contoso.com", "x": ""}]
+    rows = [list(row.values()) for row in spl_run.run(search, events, {"names": TABLE})]
+    assert rows == [
+        ["ANA", "Ana", "ana@contoso.com"],
+        ["jan", ["jan", "jan"], ["jan.k@contoso.com", "jan.s@contoso.com"]],
+        ["ben", None, None],
+        ["", None, None],
+    ]
+    strict = spl_run.Lookup(TABLE.rows, max_matches=1)
+    rows = [list(row.values()) for row in spl_run.run(search, events[:2], {"names": strict})]
+    assert rows == [["ANA", None, None], ["jan", "jan", "jan.k@contoso.com"]]
+    with pytest.raises(KeyError):
+        spl_run.run(search, events)
+
+
+def test_an_empty_cell_is_read_both_ways() -> None:
+    """The reference does not say whether it becomes an empty value or none."""
+    search = "x=* | lookup names name AS x OUTPUT kind AS kind | table kind"
+    for keeps, value in ((True, ["", "sam"]), (False, "sam")):
+        table = spl_run.Lookup(TABLE.rows, keeps_empty=keeps)
+        assert spl_run.run(search, [{"x": "jan"}], {"names": table}) == [{"kind": value}]
+
+
+def test_a_subsearch_returns_its_value_before_the_search_begins() -> None:
+    """`return $field` puts the value into the text; a quoted bracket is no subsearch."""
+    search = 'x=1 | eval n=[| inputlookup max=1 names | stats count | return $count], y="[| a]" | table n, y'
+    assert spl_run.run(search, [{"x": "1"}], {"names": TABLE}) == [{"n": 1, "y": "[| a]"}]
+    empty = spl_run.Lookup([])
+    assert spl_run.run(search, [{"x": "1"}], {"names": empty}) == [{"n": 0, "y": "[| a]"}]
+
+
+def test_stats_counts_each_value_of_a_field() -> None:
+    """An event with two values of a BY field is in both groups; one without it is in none."""
+    events = [{"x": "1", "u": ["a", "b"], "n": 2}, {"x": "1", "u": "a", "n": 3}, {"x": "1"}]
+    assert spl_run.run("x=1 | stats count, sum(n) AS n BY u", events) == [
+        {"u": "a", "count": 2, "n": 5},
+        {"u": "b", "count": 1, "n": 2},
+    ]
+    assert spl_run.run("x=1 | stats count", events) == [{"count": 3}]

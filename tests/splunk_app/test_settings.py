@@ -169,11 +169,18 @@ def test_no_role_but_administrators_gets_anything() -> None:
 
 
 def test_permissions_and_exports() -> None:
-    """Only administrators write; command, alert action, help, macros and capabilities are exported."""
+    """Only administrators write; what searches of other apps may use is exported, and the capabilities."""
     meta = conf(APP / "metadata" / "default.meta")
     assert all("write : [ admin, sc_admin ]" in s["access"] for s in meta.values() if "access" in s)
     exported = {name for name, stanza in meta.items() if stanza.get("export") == "system"}
-    assert exported == {"commands", "searchbnf", "authorize", "alert_actions", "alerts", "macros"}
+    searches = {"commands", "searchbnf", "alert_actions", "alerts", "macros", "transforms", "lookups"}
+    assert exported == searches | {"authorize"}
+
+
+def test_the_peoples_names_stay_on_the_search_head() -> None:
+    """The lookups are not sent to the search peers."""
+    denied = conf(APP / "default" / "distsearch.conf")["replicationDenylist"]
+    assert "lookups" in denied["irmexport_lookups"]
 
 
 def imports(path: Path, seen: set[str]) -> set[str]:

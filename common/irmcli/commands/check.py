@@ -30,7 +30,9 @@ _HAZARDS = {
 @click.option("--show", default=10, show_default=True, help="Number of refused rows to list.")
 @click.pass_context
 def command(ctx: click.Context, file: str, profile_name: str, form: str, show: int) -> None:
-    """Check FILE against a profile: CSV or JSON lines, gzipped or not, - for standard input.
+    """Check FILE against a profile: CSV, JSON lines or Splunk's JSON export; - for standard input.
+
+    FILE may be compressed with gzip.
 
     Example: irmexport check detections.csv --profile leaver-prediction
     """

@@ -17,6 +17,7 @@ from irmcore.profile.model import PLACEHOLDER
 from irmcli.exit_codes import DONE, ROWS_REFUSED
 from irmcli.output import Output, clean
 from irmcli.profile_setup import prompts
+from irmcli.profile_setup.choice import Choice
 from irmcli.profile_setup.draft import Draft, draft, shape_sample
 from irmcli.profile_setup.guesses import Roles
 from irmcli.profile_setup.profile_text import Choices
@@ -47,7 +48,11 @@ def _credential(ctx: click.Context, param: click.Parameter, value: str) -> tuple
 
 @click.command("new")
 @click.option(
-    "--from", "sample", required=True, metavar="FILE", help="A sample file: CSV with a header, or JSON lines."
+    "--from",
+    "sample",
+    required=True,
+    metavar="FILE",
+    help="A sample file: CSV with a header, JSON lines, or Splunk's JSON export.",
 )
 @click.option(
     "-o",
@@ -83,7 +88,9 @@ def _credential(ctx: click.Context, param: click.Parameter, value: str) -> tuple
     callback=_credential,
     help="Where the secret is: env:NAME, file:PATH, keyring:SERVICE/USER, key_vault:URL, certificate:PATH.",
 )
-@click.option("--take-guesses", is_flag=True, help="Do not ask, even on a terminal.")
+@click.option(
+    "--take-guesses", is_flag=True, help="Do not ask, even on a terminal; refuse an uncertain user or time."
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -108,7 +115,8 @@ def command(
     """Write a commented profile from a sample file.
 
     Types and roles are guessed from the sample. Options take precedence; on a terminal, you are asked to
-    confirm the rest. The profile contains column names and settings, but no value from the sample.
+    confirm the rest. A user or time column that is not certain is not guessed: you are asked, or told which
+    option decides. The profile contains column names and settings, but no value from the sample.
     """
     output = Output.of(ctx)
     name = _slug(name or (output_path.stem if output_path else Path(sample).name.partition(".")[0]))
@@ -169,8 +177,11 @@ def _slug(text: str) -> str:
 
 
 def _show(output: Output, target: Path, drafted: Draft, result: RunResult) -> None:
-    rows = [(column.header, column.type, column.role, column.why) for column in drafted.columns]
+    rows = [(column.header, column.type, column.role, column.why) for column in drafted.guesses.columns]
     output.table("Columns", ("column", "type", "role", "why"), rows)
+    for role, choice in (("user", drafted.guesses.user), ("time", drafted.guesses.time)):
+        others = ", ".join(f"{made.header} {made.why}" for made in choice.alternatives)
+        output.line(f"{role}: {choice.header} ({choice.why}{'; alternatives: ' if others else ''}{others})")
     if (header := drafted.possible_source) is not None:
         output.line(f"{header} may be the wizard's source column. If so: --source '{header}=VALUE,VALUE'")
     output.line(f"Written: {target}")
@@ -181,6 +192,12 @@ def _show(output: Output, target: Path, drafted: Draft, result: RunResult) -> No
 def _document(target: Path, drafted: Draft, result: RunResult) -> dict[str, Any]:
     columns = [
         {"header": column.header, "type": column.type, "role": column.role, "why": column.why}
-        for column in drafted.columns
+        for column in drafted.guesses.columns
     ]
-    return {"profile": str(target), "columns": columns, **shaping_document(result)}
+    choices = {"user": _choice(drafted.guesses.user), "time": _choice(drafted.guesses.time)}
+    return {"profile": str(target), "columns": columns, "choices": choices, **shaping_document(result)}
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    alternatives = [{"header": made.header, "why": made.why} for made in choice.alternatives]
+    return {"header": choice.header, "why": choice.why, "alternatives": alternatives}

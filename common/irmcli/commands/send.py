@@ -40,7 +40,9 @@ def command(
     queue_only: bool,
     max_refused: int | None,
 ) -> None:
-    """Send FILE through a profile: CSV or JSON lines, gzipped or not, - for standard input.
+    """Send FILE through a profile: CSV, JSON lines or Splunk's JSON export; - for standard input.
+
+    FILE may be compressed with gzip.
 
     Example: irmexport send detections.csv --profile leaver-prediction
     """

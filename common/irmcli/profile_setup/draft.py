@@ -6,7 +6,7 @@ Errors name the option or the column of the sample to change, because the profil
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from irmcore.intake.run_result import RunResult
 
 from irmcli.output import clean
 from irmcli.profile_setup import profile_text
-from irmcli.profile_setup.guesses import Guess, Roles, guess, possible_source
+from irmcli.profile_setup.guesses import Guesses, Roles, guess, possible_source
 from irmcli.profile_setup.profile_text import Choices
 from irmcli.profile_setup.sample import Sample
 from irmcli.session.input_file import open_table
@@ -31,18 +31,23 @@ _OPTION = re.compile(r"`(?:connector\.|input\.)?(job_id|tenant_id|app_id|credent
 class Draft:
     """A profile that is not saved yet; ``possible_source`` may be the wizard's source column."""
 
-    columns: list[Guess]
+    guesses: Guesses
     possible_source: str | None
     text: str
 
 
 def draft(sample: Sample, roles: Roles, choices: Choices) -> Draft:
-    """The profile of a sample. Raises ConfigurationError without a user, a time or a needed time zone."""
-    columns = guess(sample.columns, roles)
-    _check_roles(columns, sample, choices)
+    """The profile of a sample.
+
+    Raises ConfigurationError without a user, a time or a needed time zone, and if a person has to choose the
+    user or the time.
+    """
+    guesses = guess(sample.columns, roles)
+    columns = guesses.columns
+    _check_roles(guesses, sample, choices)
     possible = None if roles.source else possible_source(sample.columns, columns)
     zone = choices.zone if any(column.zoneless for column in columns) else None
-    return Draft(columns, possible, profile_text.write(replace(choices, zone=zone), columns, possible))
+    return Draft(guesses, possible, profile_text.write(replace(choices, zone=zone), columns, possible))
 
 
 def shape_sample(draft: Draft, target: Path, sample: str) -> RunResult:
@@ -55,15 +60,26 @@ def shape_sample(draft: Draft, target: Path, sample: str) -> RunResult:
         return dry_run(table, profile, None, name=sample)
 
 
-def _check_roles(columns: Sequence[Guess], sample: Sample, choices: Choices) -> None:
-    for role, flag, what in (("user", "--user", "user principal names"), ("time", "--time", "event times")):
-        if all(column.role != role for column in columns):
+def _check_roles(guesses: Guesses, sample: Sample, choices: Choices) -> None:
+    for role, choice, flag, what in (
+        ("user", guesses.user, "--user", "user principal names"),
+        ("time", guesses.time, "--time", "event times"),
+    ):
+        if choice.header is None and choice.alternatives:
+            listed = "; ".join(f"{clean(made.header)} {made.why}" for made in choice.alternatives)
+            options = " or ".join(f"{flag} {shlex.quote(clean(m.header))}" for m in choice.alternatives)
+            raise ConfigurationError(
+                f"the column of the {role} is not certain: {listed}",
+                where=sample.path,
+                next_step=f"Choose it with {options}.",
+            )
+        if choice.header is None:
             raise ConfigurationError(
                 f"no column of the sample contains {what}",
                 where=sample.path,
                 next_step=f"Name it with {flag} COLUMN, or add it to the export: the connector needs one.",
             )
-    zoneless = next((column for column in columns if column.zoneless), None)
+    zoneless = next((column for column in guesses.columns if column.zoneless), None)
     if zoneless is not None and choices.zone is None:
         raise ConfigurationError(
             f"the times in column {clean(zoneless.header)} have no offset, so their time zone must be known",

@@ -1,4 +1,7 @@
-"""The questions of `irmexport profile new` on a terminal. Enter accepts the guess."""
+"""The questions of `irmexport profile new` on a terminal. Enter accepts the guess.
+
+A user or a time that is not certain has no default: the columns that it could be are listed first.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ from dataclasses import replace
 
 import click
 
-from irmcli.profile_setup.guesses import ColumnStats, Roles, guess, possible_source
+from irmcli.output import clean
+from irmcli.profile_setup.choice import Choice
+from irmcli.profile_setup.column_stats import ColumnStats
+from irmcli.profile_setup.guesses import Roles, guess, possible_source
 from irmcli.profile_setup.profile_text import Choices
 
 _NONE = "none"
@@ -18,24 +24,25 @@ def ask(columns: Sequence[ColumnStats], roles: Roles, choices: Choices) -> tuple
     guessed = guess(columns, roles)
     headers = [column.header for column in columns]
 
-    def ask_column(question: str, role: str, given: str | None) -> str | None:
+    def ask_column(question: str, choice: Choice, given: str | None) -> str | None:
         if given is not None:
             return given
-        default = next((column.header for column in guessed if column.role == role), None)
+        for made in choice.alternatives:
+            click.echo(f"  {clean(made.header)} {made.why}")
         answer: str = click.prompt(
-            question, type=click.Choice(headers), default=default, show_choices=default is None
+            question, type=click.Choice(headers), default=choice.header, show_choices=choice.header is None
         )
         return answer
 
-    user = ask_column("Column with the user (user principal name)", "user", roles.user)
-    time = ask_column("Column with the event time", "time", roles.time)
+    user = ask_column("Column with the user (user principal name)", guessed.user, roles.user)
+    time = ask_column("Column with the event time", guessed.time, roles.time)
     thresholds, source, related = roles.thresholds, roles.source, choices.related_values
     if thresholds is None:
-        default = ",".join(column.header for column in guessed if column.role == "threshold")
+        default = ",".join(column.header for column in guessed.columns if column.role == "threshold")
         answer = click.prompt("Number columns for thresholds, separated by commas", default=default or _NONE)
         thresholds = tuple(part.strip() for part in answer.split(",") if part.strip() in headers)
     if source is None:
-        default = possible_source(columns, guessed) or _NONE
+        default = possible_source(columns, guessed.columns) or _NONE
         answer = click.prompt("Source column, if the file has several indicators", default=default)
         if answer in headers:
             source = answer
@@ -43,6 +50,6 @@ def ask(columns: Sequence[ColumnStats], roles: Roles, choices: Choices) -> tuple
             related = tuple(part for part in values.split(",") if part)
     answered = Roles(user, time, source, thresholds)
     zone = choices.zone
-    if zone is None and any(column.zoneless for column in guess(columns, answered)):
+    if zone is None and any(column.zoneless for column in guess(columns, answered).columns):
         zone = click.prompt("Time zone of the times, which have no offset", default="UTC")
     return answered, replace(choices, zone=zone, related_values=related)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from irmcore.errors import InputError
 
-from irmcli.profile_setup.guesses import ROWS, ColumnStats, count_values, lacks_header
+from irmcli.profile_setup.column_stats import ROWS, ColumnStats, count_values, lacks_header
 from irmcli.session.input_file import open_sample
 
 #: What spreadsheet programs write between columns instead of commas.
@@ -28,7 +28,7 @@ class Sample:
 
 
 def read_sample(path: str) -> Sample:
-    """The columns of a CSV or JSON lines file, by its first 10,000 rows. Raises InputError."""
+    """The columns of a CSV or JSON file, by its first 10,000 rows. Raises InputError."""
     with open_sample(path) as table:
         if lacks_header(table.header):
             raise InputError(

@@ -1,11 +1,12 @@
-"""Open the FILE argument as a Table: a path or `-` for standard input, CSV or JSON lines, gzipped or not."""
+"""Open the FILE argument as a Table: a path or `-` for standard input, CSV or JSON, gzipped or not.
+
+JSON is lines or one of Splunk's own exports.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import io
 import itertools
-import json
 import re
 import sys
 import tempfile
@@ -15,18 +16,19 @@ from pathlib import Path
 
 from irmcore.errors import InputError
 from irmcore.profile import Profile
+from irmcore.shaping.json_records import json_records
 from irmcore.shaping.readers import (
     Table,
     csv_table,
     decompressed,
-    json_lines_table,
+    json_table,
     looks_like_json,
     mappings_table,
 )
 
 FORMATS = ("auto", "csv", "jsonl")
-#: Lines that are read of a JSON sample.
-SAMPLE_LINES = 10_000
+#: Lines, or results of a document, that are read of a JSON sample.
+SAMPLE_ROWS = 10_000
 _BLOCK = 1024 * 1024
 
 
@@ -39,7 +41,7 @@ def open_table(path: str, profile: Profile, form: str) -> Iterator[Table]:
         _refuse_array(stream, name)
         if form == "jsonl" or (form == "auto" and looks_like_json(stream)):
             fields = [column.field for column in profile.columns]
-            yield json_lines_table(stream, fields, name=name)
+            yield json_table(stream, fields, name=name)
         else:
             yield csv_table(stream, name=name, ragged=profile.ragged)
 
@@ -48,7 +50,7 @@ def open_table(path: str, profile: Profile, form: str) -> Iterator[Table]:
 def open_sample(path: str) -> Iterator[Table]:
     """The rows of a sample file for which there is no profile yet.
 
-    JSON lines have one column for each key of the first rows. CSV rows with too many fields are refused as
+    JSON has one column for each key of the first rows. CSV rows with too many fields are refused as
     ``ragged-long``. Raises InputError.
     """
     with _open(path) as raw:
@@ -57,12 +59,9 @@ def open_sample(path: str) -> Iterator[Table]:
         if not looks_like_json(stream):
             yield csv_table(stream, name=path)
             return
-        found = []
-        for line in itertools.islice(stream, SAMPLE_LINES):
-            # A line that is not JSON adds no column; `check` reports it.
-            with contextlib.suppress(ValueError, RecursionError):
-                found.append(json.loads(line))
-        objects = [row for row in found if isinstance(row, dict)]
+        # A line that is not JSON adds no column; `check` reports it.
+        found = itertools.islice(json_records(stream, name=path), SAMPLE_ROWS)
+        objects = [record.value for record in found if isinstance(record.value, dict)]
         keys = dict.fromkeys(str(key) for row in objects for key in row)
         if not keys:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Read CSV, JSON lines or mappings into rows of text, in input order, with their line numbers.
+"""Read CSV, JSON or mappings into rows of text, in input order, with their line numbers.
 
 Every row comes out exactly once, as values or as a reason code, and a bad row affects no other. Input whose
 rows cannot be told apart (UTF-16, an unclosed quote, a bad header) raises InputError. One block is in memory
@@ -21,6 +21,7 @@ from typing import Any, Callable, NamedTuple
 from irmcore.errors import InputError
 from irmcore.shaping.blocks import Block, Rows, SourceRow, in_blocks
 from irmcore.shaping.csv_cells import NUL_MARK, Cells, Chunk, FileSlice
+from irmcore.shaping.json_records import Record, json_records
 
 #: A longer field does not fit into any upload; usually it is a quote that was never closed.
 MAX_FIELD_CHARACTERS = 4 * 1024 * 1024
@@ -202,55 +203,19 @@ def _ragged_block(rows: Sequence[list[str]], lines: Sequence[int], width: int, r
     return Block(good, numbers, refused)
 
 
-def json_lines_table(stream: io.BufferedReader, fields: Sequence[str], *, name: str) -> Table:
-    """The table of a JSON lines file, with one object per line. ``fields`` are the columns to read.
+def json_table(stream: io.BufferedReader, fields: Sequence[str], *, name: str) -> Table:
+    """The table of JSON lines, or of one of Splunk's own JSON exports. ``fields`` are the columns to read.
 
-    A field that is absent or null is empty. Raises InputError for UTF-16.
+    A field that is absent or null is empty. The rows of an export in one document are numbered by result,
+    not by line. Raises InputError as ``json_records`` does.
     """
-    if stream.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(
-            "the file is UTF-16, not UTF-8", where=name, next_step="Save it as UTF-8 and send that file."
-        )
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="\n")
-    return Table(tuple(fields), _json_rows(text, tuple(fields)))
+    return Table(tuple(fields), _json_rows(json_records(stream, name=name), tuple(fields)))
 
 
-class _DuplicateKey(ValueError):
-    pass
-
-
-class _NotJson(ValueError):
-    pass
-
-
-def _object(pairs: list[tuple[str, Any]]) -> Any:
-    mapping = dict(pairs)
-    if len(mapping) != len(pairs):
-        raise _DuplicateKey
-    return mapping
-
-
-def _constant(_: str) -> Any:
-    raise _NotJson  # NaN and Infinity are not JSON
-
-
-def _json_rows(lines: Iterable[str], fields: tuple[str, ...]) -> Iterator[SourceRow]:
-    # Numbers keep the text they were written with; they never become floats.
-    decoder = json.JSONDecoder(
-        object_pairs_hook=_object, parse_float=str, parse_int=str, parse_constant=_constant
-    )
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = decoder.decode(line.strip())
-        except _DuplicateKey:
-            yield SourceRow(number, (_marked(line),), "duplicate-key")
-        except (ValueError, RecursionError):
-            yield SourceRow(number, (_marked(line),), "invalid-json")
-        else:
-            row = _mapped(number, record, fields)
-            yield row if row.refused is None else row._replace(values=(_marked(line),))
+def _json_rows(records: Iterable[Record], fields: tuple[str, ...]) -> Iterator[SourceRow]:
+    for number, value, text, refused in records:
+        row = _mapped(number, value, fields) if refused is None else SourceRow(number, (), refused)
+        yield row if row.refused is None else row._replace(values=(_marked(text),))
 
 
 def _marked(line: str) -> str:

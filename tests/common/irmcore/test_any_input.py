@@ -21,7 +21,7 @@ from irmcore.operations.connectors import Connectors, profile_of
 from irmcore.outbox import Batch, manifest, rowkeys, state_file
 from irmcore.outbox.batch_files import read_history, read_manifest, read_payload
 from irmcore.reasons import REASONS
-from irmcore.shaping.readers import Table, csv_table, json_lines_table
+from irmcore.shaping.readers import Table, csv_table, json_table
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import ORIGIN, ROOT, Connector, row, small_profile
@@ -78,7 +78,7 @@ def as_csv(data: bytes) -> Table:
 
 def as_json(data: bytes) -> Table:
     """The bytes as JSON lines."""
-    return json_lines_table(io.BufferedReader(io.BytesIO(data)), FIELDS, name="in")
+    return json_table(io.BufferedReader(io.BytesIO(data)), FIELDS, name="in")
 
 
 def accepted(read: Callable[[bytes], Table], data: bytes) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from irmcli.profile_setup.guesses import Guess, Roles, count_values, guess, lacks_header, possible_source
+from irmcli.profile_setup.column_stats import count_values, lacks_header
+from irmcli.profile_setup.guesses import Guess, Roles, guess, possible_source
 
 U, T = "sarad@contoso.com", "2026-11-20T08:00:00Z"
 
@@ -11,7 +12,7 @@ U, T = "sarad@contoso.com", "2026-11-20T08:00:00Z"
 def guessed(columns: dict[str, list[str]], **options: object) -> list[Guess]:
     """The guesses for a sample, given column by column."""
     rows = list(zip(*columns.values(), strict=True))
-    return guess(count_values(list(columns), rows), Roles(**options))  # type: ignore[arg-type]
+    return guess(count_values(list(columns), rows), Roles(**options)).columns  # type: ignore[arg-type]
 
 
 def roles(columns: dict[str, list[str]], **options: object) -> list[str]:
@@ -96,9 +97,9 @@ def test_a_possible_source_column_is_found() -> None:
     """A column with a few values and a name such as workload; neither one value nor many will do."""
     rows = [(U, T, w, str(i), "same") for i, w in enumerate(["Salesforce", "Dropbox"] * 15)]
     seen = count_values(["user", "time", "Source_Workload", "app", "vendor"], rows)
-    assert possible_source(seen, guess(seen, Roles())) == "Source_Workload"
+    assert possible_source(seen, guess(seen, Roles()).columns) == "Source_Workload"
     seen = count_values(["user", "time", "app"], [(U, T, f"app {i}") for i in range(30)])
-    assert possible_source(seen, guess(seen, Roles())) is None
+    assert possible_source(seen, guess(seen, Roles()).columns) is None
 
 
 def test_a_first_line_with_values_is_not_a_header() -> None:

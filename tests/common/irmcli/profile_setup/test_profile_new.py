@@ -93,6 +93,67 @@ def test_each_guess_has_a_reason(new: Run, tmp_path: Path) -> None:
     assert "  # the only number column\n  - header: Score\n" in Path("sample.yaml").read_text()
 
 
+TARGET_FIRST = """\
+TargetEmail,ActorEmail,IndexTime,EventTime
+hr@contoso.com,ana.k@contoso.com,2026-11-20T09:00Z,2026-11-20T08:00Z
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--take-guesses"]])
+def test_the_choice_of_user_and_time_is_shown_with_its_alternatives(
+    new: Run, tmp_path: Path, options: list[str]
+) -> None:
+    """The actor and the event's time are taken, and each other column that could have been says why not."""
+    (tmp_path / "s.csv").write_text(TARGET_FIRST)
+    done = new("--from", "s.csv", *options)
+    assert done.exit_code == 0, done.output
+    assert "user: ActorEmail (names an actor; alternatives: TargetEmail names a target)" in done.output
+    assert (
+        "time: EventTime (names the time of the event; alternatives: IndexTime names another time (index))"
+        in done.output
+    )
+    roles = {column.header: column.role for column in profiles.read("s.yaml").columns}
+    assert (roles["ActorEmail"], roles["EventTime"]) == ("user", "time")
+
+
+UNCERTAIN = """\
+email,Contact mail,login_time,logout_time
+ana.k@contoso.com,eve@contoso.com,2026-11-20T08:00Z,2026-11-20T09:00Z
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--take-guesses"]])
+def test_an_uncertain_user_or_time_is_refused_with_the_option_that_decides(
+    new: Run, tmp_path: Path, options: list[str]
+) -> None:
+    """No file is written until an option says which column it is."""
+    (tmp_path / "s.csv").write_text(UNCERTAIN)
+    done = new("--from", "s.csv", *options)
+    assert done.exit_code == 2
+    assert "s.csv: the column of the user is not certain: " in done.output
+    assert "email does not tell whose address it is" in done.output
+    assert "Choose it with --user email or --user 'Contact mail'." in done.output
+    user = ["--user", "email"]
+    done = new("--from", "s.csv", *options, *user)
+    assert done.exit_code == 2
+    assert "the column of the time is not certain: " in done.output
+    assert "Choose it with --time login_time or --time logout_time." in done.output
+    assert not Path("s.yaml").exists()
+    done = new("--from", "s.csv", *options, *user, "--time", "login_time")
+    assert done.exit_code == 0, done.output
+    roles = {column.header: column.role for column in profiles.read("s.yaml").columns}
+    assert (roles["email"], roles["login_time"]) == ("user", "time")
+
+
+def test_a_column_of_a_target_is_not_taken_even_alone(new: Run, tmp_path: Path) -> None:
+    """The only addresses are the recipients': an option has to say that they are meant."""
+    (tmp_path / "s.csv").write_text("Recipient,time\na@b.example,2026-11-20T08:00Z\n")
+    done = new("--from", "s.csv")
+    assert done.exit_code == 2
+    assert "not certain: Recipient names a recipient" in done.output
+    assert new("--from", "s.csv", "--user", "Recipient").exit_code == 0
+
+
 def test_nothing_is_overwritten(new: Run, tmp_path: Path) -> None:
     """An existing file stays unchanged, and the exit code is that of a configuration error."""
     Path("mine.yaml").write_text("precious")
@@ -155,6 +216,28 @@ def test_local_times_need_their_zone(new: Run, tmp_path: Path) -> None:
     done = new("--from", "s.csv", "--zone", "Europe/Berlin")
     assert done.exit_code == 0, done.output
     assert profiles.read("s.yaml").zone == "Europe/Berlin"
+
+
+def test_a_person_at_a_terminal_chooses_an_uncertain_column(tmp_path: Path) -> None:
+    """Enter does not take a user or a time that is not certain; the candidates are listed with reasons."""
+    (tmp_path / "s.csv").write_text(UNCERTAIN)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("irmexport"), "profile", "new", "--from", "s.csv"],
+        cwd=tmp_path,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    os.write(ours, b"\nContact mail\n\nlogout_time\n\n\n")
+    output, _ = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == 0, output.decode()
+    assert b"email does not tell whose address it is" in output
+    assert b"logout_time names a time" in output
+    roles = {column.header: column.role for column in profiles.read(str(tmp_path / "s.yaml")).columns}
+    assert (roles["Contact mail"], roles["logout_time"]) == ("user", "time")
 
 
 def test_a_person_at_a_terminal_is_asked(tmp_path: Path) -> None:

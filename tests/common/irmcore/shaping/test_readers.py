@@ -22,7 +22,7 @@ from irmcore.shaping.readers import (
     Table,
     csv_table,
     decompressed,
-    json_lines_table,
+    json_table,
     looks_like_json,
     mappings_table,
 )
@@ -40,7 +40,7 @@ def from_csv(data: bytes, ragged: str = "refuse") -> Table:
 
 def from_json(data: bytes) -> list[SourceRow]:
     """The rows of a JSON-lines file of these bytes."""
-    return list(json_lines_table(stream(data), ("a", "b"), name="in.json").rows)
+    return list(json_table(stream(data), ("a", "b"), name="in.json").rows)
 
 
 @pytest.mark.parametrize(

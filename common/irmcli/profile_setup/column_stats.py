@@ -1,0 +1,119 @@
+"""Counts of what the values of a sample's columns look like. Pure; keeps only a few distinct values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC
+
+from irmcore.reasons import Refused
+from irmcore.shaping import numbers, times, upn
+
+#: The number of rows to read: the guesses do not improve with more.
+ROWS = 10_000
+#: The share of a column's values that must have a form, because a sample may have a few bad rows.
+NEARLY_ALL = 0.9
+#: A source column has few distinct values, because each is typed into the wizard.
+MOST_SOURCES = 20
+
+_LEADING_ZERO = re.compile(r"0[0-9]+").fullmatch
+# Numbers of this width in every row are identifiers; narrower ones are if nearly every row has its own.
+_SURE_WIDTH = 6
+_LIKELY_WIDTH = 4
+_ENOUGH_ROWS = 3
+
+
+@dataclass
+class ColumnStats:
+    """Counts of what the values of one column are; ``distinct`` is None for more than 20 different values."""
+
+    header: str
+    filled: int = 0
+    users: int = 0
+    numbers: int = 0
+    labels: int = 0  # digits with leading zeros, which a number would lose
+    forms: dict[str, int] = field(default_factory=dict)  # the number of times in each form
+    distinct: set[str] | None = field(default_factory=set)
+    widths: set[int] = field(default_factory=set)  # of values that are only digits; 0 for any other value
+    hashes: set[int] = field(default_factory=set)  # of values that are only digits
+    digest: int = 0  # of all values in their order, ignoring case
+
+    def add(self, value: str) -> None:
+        self.digest = hash((self.digest, value.strip().casefold()))
+        if not value:
+            return
+        self.filled += 1
+        self.users += _good(upn.canonical, value)
+        self.numbers += _good(numbers.canonical, value)
+        digits = value.strip()
+        self.labels += _LEADING_ZERO(digits) is not None
+        if digits.isdecimal():
+            self.widths.add(len(digits))
+            self.hashes.add(hash(digits))
+        else:
+            self.widths.add(0)
+        for form in _time_forms(value):
+            self.forms[form] = self.forms.get(form, 0) + 1
+        if self.distinct is not None:
+            self.distinct.add(value)
+            if len(self.distinct) > MOST_SOURCES:
+                self.distinct = None
+
+    def nearly_all(self, number: int) -> bool:
+        return self.filled > 0 and number >= NEARLY_ALL * self.filled
+
+    @property
+    def iso_times(self) -> int:
+        return self.forms.get("iso8601", 0) + self.forms.get("iso8601-local", 0)
+
+    @property
+    def epoch_times(self) -> int:
+        return max(self.forms.get("epoch", 0), self.forms.get("epoch_ms", 0))
+
+    @property
+    def looks_like_identifiers(self) -> bool:
+        """Whether the numbers have leading zeros, or all have one width that amounts hardly ever have."""
+        if self.labels:
+            return True
+        width = next(iter(self.widths)) if len(self.widths) == 1 else 0
+        own = self.filled >= _ENOUGH_ROWS and self.nearly_all(len(self.hashes))
+        return width >= _SURE_WIDTH or (width >= _LIKELY_WIDTH and own)
+
+
+def count_values(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[ColumnStats]:
+    """Counts of what the values of each column are, over at most ``ROWS`` rows."""
+    found = [ColumnStats(name) for name in header]
+    for _, row in zip(range(ROWS), rows, strict=False):
+        for column, value in zip(found, row, strict=False):
+            column.add(value)
+    return found
+
+
+def lacks_header(header: Sequence[str]) -> bool:
+    """Whether the first line is a row instead of a header; its values would become column names."""
+    return any(
+        _good(upn.canonical, cell) or _time_forms(cell) or _good(numbers.canonical, cell) for cell in header
+    )
+
+
+def _good(convert: Callable[[str], object], value: str) -> bool:
+    try:
+        convert(value)
+    except Refused:
+        return False
+    return True
+
+
+def _time_forms(value: str) -> list[str]:
+    """The time formats that ``value`` matches."""
+    value = value.strip(" ")
+    if value.replace(".", "", 1).isdigit():
+        digits = len(value.partition(".")[0])
+        form = {10: "epoch", 13: "epoch_ms"}.get(digits)
+        return [form] if form and _good(lambda v: times.parse(v, zone=None, form=form), value) else []
+    if _good(lambda v: times.parse(v, zone=None, form="iso8601"), value):
+        return ["iso8601"]
+    if _good(lambda v: times.parse(v, zone=UTC, form="iso8601"), value):
+        return ["iso8601-local"]
+    return []

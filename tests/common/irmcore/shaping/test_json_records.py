@@ -1,0 +1,211 @@
+"""Splunk's JSON exports: rows in `result`, one a line, and rows in `results`, in one document.
+
+The lines and the document are as `search/jobs/export` and `search/jobs/SID/results` write them, and as
+`JSONResultsReader` of Splunk's SDK for Python reads them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from irmcore.errors import InputError
+from irmcore.shaping.json_records import MAX_RESULT_CHARACTERS
+from irmcore.shaping.readers import SourceRow, decompressed, json_table
+
+
+def stream(data: bytes) -> io.BufferedReader:
+    """A file of these bytes."""
+    return io.BufferedReader(io.BytesIO(data))
+
+
+def rows(data: str | bytes) -> list[SourceRow]:
+    """The rows of a file, with the fields user and n."""
+    raw = data if isinstance(data, bytes) else data.encode()
+    return list(json_table(stream(raw), ("user", "n"), name="in.json").rows)
+
+
+def refusal(data: str | bytes) -> str:
+    """The error that the file raises."""
+    with pytest.raises(InputError) as caught:
+        rows(data)
+    return str(caught.value)
+
+
+ANA, BEN = SourceRow(1, ("ana", "6")), SourceRow(2, ("ben", "9"))
+LINES = """\
+{"preview":false,"offset":0,"result":{"user":"ana","_time":"2026-11-20T08:00:00.000+01:00","n":"6"}}
+{"preview":false,"offset":1,"lastrow":true,"result":{"user":"ben","n":"9"}}
+"""
+DOCUMENT = """\
+{"preview":false,"init_offset":0,"messages":[],"fields":[{"name":"user"},{"name":"n"}],\
+"results":[{"user":"ana","n":"6"},{"user":"ben","n":"9"}],"highlighted":{}}"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LINES,
+        # Only the row, as `jq -c '{result}'` leaves it.
+        '{"result":{"user":"ana","n":"6"}}\n{"result":{"user":"ben","n":"9"}}\n',
+        # Messages that are no errors.
+        LINES + '{"messages":[{"type":"INFO","text":"x"}]}\n',
+        DOCUMENT,
+        DOCUMENT + "\n",
+        "\ufeff \n" + DOCUMENT,
+        json.dumps(json.loads(DOCUMENT), indent=2),
+        json.dumps(json.loads(DOCUMENT), sort_keys=True),
+        '{"results": [{"user":"ana","n":6}, {"user":"ben","n":9}]}',
+        # A long list of fields before the results.
+        DOCUMENT.replace('{"name":"n"}', ",".join(f'{{"name":"field {n}"}}' for n in range(2000))),
+        # Pages, one after the other.
+        '{"results":[{"user":"ana","n":6}]}{"results":[]}\n{"results":[{"user":"ben","n":9}]}',
+    ],
+)
+def test_both_forms_are_read(text: str) -> None:
+    """The rows come out as if each were on a line of its own; a document's are numbered by result."""
+    assert rows(text) == [ANA, BEN]
+
+
+def test_a_preview_is_left_out() -> None:
+    """Rows of a preview come again when the search is done, so they are not read."""
+    preview = '{"preview":true,"offset":0,"result":{"user":"eve","n":"1"}}\n{"preview":true,"lastrow":true}\n'
+    last = '{"preview":false,"lastrow":true}\n'
+    assert [row.values for row in rows(preview + LINES + last)] == [ANA.values, BEN.values]
+    assert rows(last) == rows(preview + last) == []
+
+
+DONE = "Export the results again when the search is done."
+ERROR = "Splunk reports an error in this export, so rows may be missing."
+CUT = "the JSON document is cut or damaged after result 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"preview":true,"offset":0,"result":{"user":"eve"}}\n', DONE),
+        (DOCUMENT.replace("false", "true"), DONE),
+        (LINES + '{"messages":[{"type":"FATAL","text":"secret"}]}\n', ERROR),
+        (DOCUMENT.replace("[]", '[{"type":"ERROR","text":"secret"}]'), ERROR),
+        (DOCUMENT[: DOCUMENT.index("ben")], CUT),
+        (DOCUMENT[: DOCUMENT.index(',{"user":"ben')], CUT),
+        (DOCUMENT.replace(',{"user":"ben', ',,{"user":"ben'), CUT),
+        (DOCUMENT[:-1], "after result 2"),
+        (DOCUMENT + "x", "after result 2"),
+        (DOCUMENT.replace('"ben"', '"' + "x" * (MAX_RESULT_CHARACTERS + 70_000) + '"'), CUT),
+        (DOCUMENT.replace('"9"', "[" * 100_000 + "]" * 100_000), CUT),
+        (
+            '{"preview":false,"init_offset":0,"fields":["user"],"rows":[["ana"]]}',
+            "the document has no `results`",
+        ),
+        (
+            '{"preview":false,"init_offset":0,"columns":[["ana"]]}',
+            "output_mode=json, not json_rows",
+        ),
+    ],
+    ids=lambda text: text[-40:],
+)
+def test_an_export_that_may_be_incomplete_is_refused(text: str, expected: str) -> None:
+    """The message says what to do, and has no text of Splunk's messages."""
+    assert expected in refusal(text)
+    assert "secret" not in refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [
+        ('{"user": ["ana", "ben"]}', "not-a-scalar"),
+        ('{"user": "ana", "user": "ben"}', "duplicate-key"),
+        ('{"user": NaN}', "invalid-json"),
+        ('"ana"', "not-an-object"),
+        ("7", "not-an-object"),
+        ("null", "not-an-object"),
+    ],
+)
+def test_a_bad_result_affects_no_other(result: str, code: str) -> None:
+    """In both forms, the row is refused with its text as it stands."""
+    document = f'{{"results":[{{"user":"ana","n":6}}, {result} , {{"user":"ben","n":9}}]}}'
+    assert rows(document) == [ANA, SourceRow(2, (result,), code), BEN._replace(line=3)]
+    line = f'{{"preview":false,"result":{result}}}'
+    first, second = LINES.splitlines()
+    assert rows(f"{first}\n{line}\n{second}") == [ANA, SourceRow(2, (line,), code), BEN._replace(line=3)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"user":"ana","n":"6","result":{"x":1}}',
+        '{"user":"ana","n":"6","results":[1]}',
+        '{"user":"ana","n":"6","preview":true}',
+        '{"user":"ana","n":"6","messages":[{"type":"FATAL"}]}',
+        '{"fields":[],"user":"ana","n":"6"}',
+    ],
+)
+def test_rows_with_fields_of_these_names_stay_rows(line: str) -> None:
+    """A line is Splunk's only if it has no other keys than Splunk's."""
+    assert rows(line) == [ANA]
+
+
+def test_another_document_is_refused_line_by_line() -> None:
+    """A document on several lines that is none of Splunk's has no readable row."""
+    found = rows(json.dumps({"items": [{"user": "ana", "n": 6}]}, indent=1))
+    assert {row.refused for row in found} <= {"invalid-json", "not-an-object"}
+    assert None not in {row.refused for row in found}
+
+
+def test_a_document_is_read_a_part_at_a_time() -> None:
+    """The first rows of a compressed document come out long before its last bytes are read."""
+
+    class Counted(io.BytesIO):
+        most = 0
+
+        def read1(self, size: int | None = -1) -> bytes:
+            block = super().read1(size)
+            self.most = max(self.most, self.tell())
+            return block
+
+        def readinto(self, buffer: object) -> int:
+            done = super().readinto(buffer)  # type: ignore[arg-type]
+            self.most = max(self.most, self.tell())
+            return done
+
+    results = ",".join(f'{{"user":"user {n}","n":"{n * 7919 % 10007}"}}' for n in range(100_000))
+    packed = Counted(gzip.compress(f'{{"preview":false,"init_offset":0,"results":[{results}]}}'.encode()))
+    table = json_table(decompressed(io.BufferedReader(packed), "in"), ("user", "n"), name="in")
+    assert next(table.rows) == SourceRow(1, ("user 0", "0"))
+    assert packed.most < len(packed.getvalue()) / 2
+    assert sum(1 for _ in table.rows) == 99_999
+
+
+CELLS = st.text(st.characters(codec="utf-8"), max_size=20)
+RESULTS = st.lists(st.dictionaries(st.sampled_from(("user", "n", "x")), CELLS), max_size=30)
+
+
+@given(RESULTS, st.booleans(), st.sampled_from((None, 1)))
+def test_any_results_are_read_back(
+    results: list[dict[str, str]], ascii_only: object, indent: int | None
+) -> None:
+    """Whatever the cells hold, lines and document give the same rows."""
+    document = {"preview": False, "init_offset": 0, "fields": [], "results": results}
+    wrapped = [
+        json.dumps({"preview": False, "result": row}, ensure_ascii=bool(ascii_only)) for row in results
+    ]
+    found = rows(json.dumps(document, ensure_ascii=bool(ascii_only), indent=indent))
+    assert found == rows("\n".join(wrapped))
+    assert [row.values for row in found] == [
+        tuple(row.get(field, "").replace("\0", "\udc00") for field in ("user", "n")) for row in results
+    ]
+
+
+@given(st.integers(min_value=0, max_value=len(DOCUMENT) - 1))
+def test_a_document_cut_anywhere_is_never_accepted(end: int) -> None:
+    """Part of a document raises InputError, or gives no row but refused ones."""
+    try:
+        found = rows(DOCUMENT[:end])
+    except InputError:
+        return
+    assert all(row.refused for row in found)

@@ -197,6 +197,24 @@ _UPNS = (
     ),
 )
 
+_USERS = (
+    Reason(
+        "user-ambiguous",
+        "Several people have this name, or the user principal name now belongs to somebody else.",
+        "Map the name to one user, or use a field that names the user principal name or the object id.",
+    ),
+    Reason(
+        "user-unknown",
+        "Nobody has this name, or only an account that is disabled or not a person.",
+        "Check the field that the name comes from, or map the name to its user.",
+    ),
+    Reason(
+        "user-validity-unknown",
+        "It is not known who had this name at the time of the row, because it may have changed hands.",
+        "Map the name to its user if you know who it was.",
+    ),
+)
+
 _NUMBERS = (
     Reason(
         "number-malformed",
@@ -217,5 +235,5 @@ _NUMBERS = (
 
 #: All reasons by code.
 REASONS: Mapping[str, Reason] = MappingProxyType(
-    {reason.code: reason for group in (_ROWS, _TEXTS, _TIMES, _UPNS, _NUMBERS) for reason in group}
+    {reason.code: reason for group in (_ROWS, _TEXTS, _TIMES, _UPNS, _USERS, _NUMBERS) for reason in group}
 )

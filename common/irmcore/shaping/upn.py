@@ -21,6 +21,9 @@ _UPN = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?"
     r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?)+"
 ).fullmatch
+# What an aggregation or macro writes in place of a user that it cannot resolve: `?ambiguous NAME: UPN, UPN`.
+# No user principal name begins with a question mark.
+_MARKER = re.compile(r"\?(ambiguous|unknown|validity-unknown) ").match
 _DOWN_LEVEL = re.compile(r"[^\\@]+\\[^\\@]+").fullmatch
 
 
@@ -36,6 +39,9 @@ def canonical(text: str) -> str:
 
 def _defect(text: str) -> str:
     """The most helpful reason code for a text that is not a user principal name."""
+    marker = _MARKER(text)
+    if marker is not None:
+        return f"user-{marker[1]}"
     if _DOWN_LEVEL(text):
         return "upn-down-level-name"
     if not text.isascii():

@@ -33,6 +33,9 @@ OF_ROWS = {
     "ragged-short",
     "row-too-large",
     "source-not-related",
+    "user-ambiguous",
+    "user-unknown",
+    "user-validity-unknown",
     "value-not-allowed",
 }
 

@@ -42,6 +42,11 @@ def test_a_user_principal_name(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("?ambiguous j.smith: jane@contoso.com, john@contoso.com", "user-ambiguous"),
+        (" ?unknown CONTOSO\\zo\u00eb", "user-unknown"),
+        ("?validity-unknown a: a@contoso.com", "user-validity-unknown"),
+        ("?unknown", "upn-without-domain"),
+        ("?other a@contoso.com", "upn-malformed"),
         ("", "upn-malformed"),
         ("   ", "upn-malformed"),
         ("@", "upn-malformed"),

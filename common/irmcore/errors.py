@@ -6,7 +6,8 @@
     ├── ConfigurationError      fix the configuration
     │   ├── ProfileError            a profile is not valid; names file:line and the nearest key
     │   ├── CredentialError         the secret is not where the configuration says
-    │   └── AddressRefused          a host outside the cloud table
+    │   ├── AddressRefused          a host outside the cloud table
+    │   └── PeopleError             the directory of people is missing or too old; no row was taken
     ├── DataError               fix the data
     │   ├── InputError              the whole input cannot be read; nothing was accepted
     │   └── TooManyRefused          more refused rows than the caller allows; nothing was accepted
@@ -53,6 +54,10 @@ class CredentialError(ConfigurationError):
 
 class AddressRefused(ConfigurationError):
     """An address is neither in the cloud table nor that of a loopback emulator."""
+
+
+class PeopleError(ConfigurationError):
+    """The directory of people, a map or a list that a profile names cannot be used; no row was taken."""
 
 
 class DataError(IrmError):

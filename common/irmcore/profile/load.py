@@ -14,7 +14,18 @@ from irmcore import settings
 from irmcore.clouds import RESOURCE_APP_ID
 from irmcore.errors import ProfileError
 from irmcore.profile import rules
-from irmcore.profile.model import Collisions, Column, Connector, CredentialRef, Limits, Profile
+from irmcore.profile.model import (
+    DEFAULT_DIRECTORY,
+    Collisions,
+    Column,
+    Connector,
+    CredentialRef,
+    Identity,
+    Limits,
+    Profile,
+    Scope,
+    Selection,
+)
 from irmcore.settings import KeyPath, Kind, Source
 
 PROFILE = Kind(
@@ -25,25 +36,35 @@ PROFILE = Kind(
     compiled="irmcore.profile.compiled",
 )
 
+_HOURS = {"h": 1, "d": 24}
 _STEPS = {"1us": 1, "1ms": 1_000, "1s": 1_000_000}
 
 
 def read(path: str) -> Profile:
     """The profile in the file at ``path``. Raises ProfileError, also when the file cannot be read."""
-    return parse(settings.read_text(path, PROFILE), path)
+    folder = str(Path(path).absolute().parent)
+    return parse(settings.read_text(path, PROFILE), path, folder=folder)
 
 
-def parse(text: str, name: str, *, connector: Mapping[str, str] | None = None, origin: str = "") -> Profile:
+def parse(
+    text: str,
+    name: str,
+    *,
+    connector: Mapping[str, str] | None = None,
+    origin: str = "",
+    folder: str | None = None,
+) -> Profile:
     """The profile in ``text``; messages call it ``name``. Raises ProfileError.
 
     ``connector`` replaces keys of the text's ``connector``; messages say that they come from ``origin``.
+    Relative paths in the profile start at ``folder``; without one they are refused.
     """
     overrides: dict[KeyPath, Any] = {("connector", key): value for key, value in (connector or {}).items()}
     source = settings.parse(text, name, PROFILE, overrides=overrides, origin=origin)
-    return _build(source, hashlib.sha256(text.encode("utf-8")).hexdigest())
+    return _build(source, hashlib.sha256(text.encode("utf-8")).hexdigest(), folder)
 
 
-def _build(source: Source, fingerprint: str) -> Profile:
+def _build(source: Source, fingerprint: str, folder: str | None) -> Profile:
     value = source.value
     zone = value["input"].get("zone")
     for index, raw in enumerate(value["columns"]):
@@ -52,6 +73,7 @@ def _build(source: Source, fingerprint: str) -> Profile:
     rules.check_columns(source, columns)
     if zone is not None:
         rules.check_zone(source, zone)
+    rules.check_scope(source)
     return Profile(
         name=value["name"],
         description=value["description"],
@@ -64,7 +86,53 @@ def _build(source: Source, fingerprint: str) -> Profile:
         on_change=value["on_change"],
         limits=Limits(rows=int(value["limits"]["rows"]), bytes=int(value["limits"]["bytes"])),
         fingerprint=fingerprint,
+        identity=_identity(source, folder),
+        scope=_scope(source, folder),
     )
+
+
+def _identity(source: Source, folder: str | None) -> Identity | None:
+    raw = source.value.get("identity")
+    if raw is None:
+        return None
+    age = raw.get("max_age", "7d")
+    directory = raw.get("directory", None if "map" in raw else DEFAULT_DIRECTORY)
+    if directory not in {None, DEFAULT_DIRECTORY}:
+        directory = _path(source, folder, "identity", "directory")
+    return Identity(
+        directory=directory,
+        max_age=int(age[:-1]) * _HOURS[age[-1]] * 3_600,
+        map=_path(source, folder, "identity", "map") if "map" in raw else None,
+    )
+
+
+def _scope(source: Source, folder: str | None) -> Scope | None:
+    raw = source.value.get("scope")
+    if raw is None:
+        return None
+
+    def selection(side: str) -> Selection | None:
+        found = raw.get(side)
+        if found is None:
+            return None
+        return Selection(
+            groups=tuple(found.get("groups", ())),
+            countries=tuple(found.get("countries", ())),
+            list=_path(source, folder, "scope", side, "list") if "list" in found else None,
+        )
+
+    return Scope(include=selection("include"), exclude=selection("exclude"))
+
+
+def _path(source: Source, folder: str | None, *path: str) -> str:
+    """The absolute path that the profile names at this key."""
+    value = source.value
+    for key in path:
+        value = value[key]
+    if folder is None and not Path(value).is_absolute():
+        label = ".".join(path)
+        raise source.error(f"`{label}` is a relative path", "Write an absolute path here.", *path)
+    return str(Path(folder or "", value))
 
 
 def _connector(raw: Mapping[str, Any]) -> Connector:

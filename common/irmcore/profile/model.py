@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 #: The GUID in a shipped profile that the administrator replaces.
 PLACEHOLDER = "00000000-0000-0000-0000-000000000000"
 
+#: The directory of people that `irmexport identities sync` writes unless told otherwise.
+DEFAULT_DIRECTORY = "default"
+
 
 @dataclass(frozen=True)
 class CredentialRef:
@@ -75,6 +78,36 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """How names of users are resolved. Paths are absolute.
+
+    ``directory`` is the directory of people: its path, ``DEFAULT_DIRECTORY``, or None to use only the map.
+    ``max_age`` is in seconds; ``map`` is the path of a CSV file.
+    """
+
+    directory: str | None
+    max_age: int
+    map: str | None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """People in any of these groups or countries, or on the list. ``list`` is the path of a CSV file."""
+
+    groups: tuple[str, ...]
+    countries: tuple[str, ...]
+    list: str | None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whose rows leave: those of people in ``include`` (None: everybody) who are not in ``exclude``."""
+
+    include: Selection | None
+    exclude: Selection | None
+
+
+@dataclass(frozen=True)
 class Profile:
     """A validated profile. ``fingerprint`` is the SHA-256 of its text, for the audit log."""
 
@@ -89,6 +122,14 @@ class Profile:
     on_change: str
     limits: Limits
     fingerprint: str
+    identity: Identity | None = None
+    scope: Scope | None = None
+
+    def with_directory(self, path: str) -> Profile:
+        """The same profile, where ``path`` is the default directory of people."""
+        if self.identity is None or self.identity.directory != DEFAULT_DIRECTORY:
+            return self
+        return replace(self, identity=replace(self.identity, directory=path))
 
     def at(self, connector: Connector) -> Profile:
         """The same profile with another connector, such as an emulator instead of the tenant's."""

@@ -137,3 +137,18 @@ def check_zone(source: Source, zone: str) -> None:
             "Use an IANA name such as Europe/Berlin, or UTC. If the name is right, install tzdata.",
             *("input", "zone"),
         ) from None
+
+
+def check_scope(source: Source) -> None:
+    """Only the directory knows a person's groups and country."""
+    identity = source.value.get("identity")
+    if identity is not None and ("directory" in identity or "map" not in identity):
+        return
+    for side, selection in source.value.get("scope", {}).items():
+        for key in ("groups", "countries"):
+            if key in selection:
+                raise source.error(
+                    f"`scope.{side}.{key}` needs the directory of people",
+                    "Add `identity: {directory: default}`, or select people by a `list`.",
+                    *("scope", side, key),
+                )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from irmcore.profile import (
     shipped_names,
     shipped_text,
 )
+from irmcore.profile.model import Identity, Scope, Selection
 
 TEXT = """\
 schema: 1
@@ -76,6 +78,10 @@ columns:
   - {header: product, type: string, role: source, related_values: [Salesforce]}
 collisions: {policy: reject, step: 1ms}
 on_change: skip
+identity: {directory: /srv/people.sqlite, max_age: 36h, map: /srv/accounts.csv}
+scope:
+  include: {groups: [Staff], countries: [DE, "NO"]}
+  exclude: {list: /srv/council.csv}
 limits: {rows: 1, bytes: 10000}
 """
 
@@ -203,7 +209,33 @@ def test_every_key_is_used() -> None:
         on_change="skip",
         limits=Limits(rows=1, bytes=10_000),
         fingerprint=hashlib.sha256(ALL_KEYS.encode()).hexdigest(),
+        identity=Identity("/srv/people.sqlite", 36 * 3_600, "/srv/accounts.csv"),
+        scope=Scope(Selection(("Staff",), ("DE", "NO"), None), Selection((), (), "/srv/council.csv")),
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{}", Identity("default", 7 * 86_400, None)),
+        ("{max_age: 1h}", Identity("default", 3_600, None)),
+        ("{map: accounts.csv}", Identity(None, 7 * 86_400, "/profiles/accounts.csv")),
+        ("{directory: default, map: /a.csv}", Identity("default", 7 * 86_400, "/a.csv")),
+        ("{directory: ../people.sqlite}", Identity("/profiles/../people.sqlite", 7 * 86_400, None)),
+    ],
+)
+def test_identity(text: str, expected: Identity) -> None:
+    """The directory is used unless only a map is given; relative paths start at the profile's folder."""
+    profile = parse(f"{TEXT}identity: {text}\n", "p.yaml", folder="/profiles")
+    assert profile.identity == expected
+    directory = "/home/people.sqlite" if expected.directory == "default" else expected.directory
+    assert profile.with_directory("/home/people.sqlite").identity == replace(expected, directory=directory)
+
+
+def test_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
+    """A profile that is read from a file finds its lists beside itself."""
+    (tmp_path / "p.yaml").write_text(f"{TEXT}scope: {{include: {{list: some.csv}}}}\n")
+    assert read(str(tmp_path / "p.yaml")).scope == Scope(Selection((), (), f"{tmp_path}/some.csv"), None)
 
 
 @pytest.mark.parametrize(("step", "microseconds"), [("1us", 1), ("1ms", 1_000), ("1s", 1_000_000)])
@@ -347,7 +379,7 @@ FORM = (
         "name: demo\nzebra: 1",
         (
             "p.yaml:3: unknown key `zebra` in the profile. Known keys: schema, name, description, "
-            "kind, connector, input, columns, collisions, on_change, limits."
+            "kind, connector, input, columns, collisions, on_change, identity, scope, limits."
         ),
     ),
     (
@@ -535,6 +567,27 @@ FORM = (
 # What the rules refuse, because a schema cannot express it.
 SENSE = (
     (
+        "schema: 1",
+        "schema: 1\nscope: {exclude: {countries: [DE]}}",
+        (
+            "p.yaml:2: `scope.exclude.countries` needs the directory of people. Add `identity: {directory: "
+            "default}`, or select people by a `list`."
+        ),
+    ),
+    (
+        "schema: 1",
+        "schema: 1\nidentity: {map: /a.csv}\nscope: {include: {groups: [Staff]}}",
+        (
+            "p.yaml:3: `scope.include.groups` needs the directory of people. Add `identity: {directory: "
+            "default}`, or select people by a `list`."
+        ),
+    ),
+    (
+        "schema: 1",
+        "schema: 1\nidentity: {map: accounts.csv}",
+        "p.yaml:2: `identity.map` is a relative path. Write an absolute path here.",
+    ),
+    (
         "name: demo",
         "name: demo\ninput: {zone: Europe/Berln}",
         (
@@ -664,6 +717,10 @@ def mapped(count: int) -> str:
 
 # a part of TEXT | its replacement | the last value that passes | the first that does not
 LIMITS = (
+    ("name: demo", "name: demo\nidentity: {{max_age: {}}}", "1h", "0h"),
+    ("name: demo", "name: demo\nidentity: {{max_age: {}}}", "999d", "1000d"),
+    ("name: demo", "name: demo\nscope: {}", "{include: {list: /a}}", "{include: {}}"),
+    ("name: demo", "name: demo\nscope: {}", "{include: {list: /a}}", "{}"),
     ("name: demo", "name: {}", "a" * 48, "a" * 49),
     ("name: demo", "name: a{}", "-a", "-"),
     ("description: What the tests send.", "description: {}", "a" * 300, "a" * 301),

@@ -3,3 +3,6 @@
 ``docs/identity.md`` states the rule. Whoever reads the people from Entra writes them with ``Directory``;
 whoever shapes rows reads them with ``Resolver``.
 """
+
+#: How to get a directory, for messages.
+SYNC = "Run: irmexport identities sync"

@@ -17,11 +17,9 @@ from types import TracebackType
 from typing import Any
 
 from irmcore.disk import Lock, make_dirs, system_disk
-from irmcore.errors import ConfigurationError, UnknownFormat, WaitError
+from irmcore.errors import DamageError, PeopleError, UnknownFormat, WaitError
+from irmcore.identity import SYNC
 from irmcore.identity.person import Person, Version, normal
-
-#: How to get a directory, for messages.
-SYNC = "Run: irmexport identities sync"
 
 _FORMAT = "irmexport identities 1"
 #: Names in one query; SQLite before 3.32 takes at most 999 values.
@@ -50,7 +48,7 @@ _UPDATE_PERSON = (
 class Directory:
     """The directory at ``path``; a context that closes it.
 
-    A reader opens it with ``Directory(path)``, which raises ConfigurationError if there is none. A writer
+    A reader opens it with ``Directory(path)``, which raises PeopleError if there is none. A writer
     opens it with ``writable=True`` and calls ``begin``, then ``put`` and ``remove``, then ``commit``. Without
     ``commit`` nothing changes.
     """
@@ -62,9 +60,12 @@ class Directory:
         self._before: float | None = None
         self._lock: Lock | None = None
         self._open: sqlite3.Connection | None = None
+        self._process = os.getpid()
+        self._state = ""
         if writable and not self.path.exists():
             return
         self._open = self._connect(self.path, "mode=ro&immutable=1")
+        self._state = self.state
 
     def __enter__(self) -> Directory:  # noqa: PYI034 - Self is not in Python 3.9's typing
         return self
@@ -149,7 +150,7 @@ class Directory:
         if not self._writable or self._at is not None:
             raise ValueError("this directory is not open for writing, or has begun already")
         if self.last_sync is not None and at < self.last_sync:
-            raise ConfigurationError(
+            raise PeopleError(
                 "the clock is behind the directory's last sync",
                 where=str(self.path),
                 next_step="Check the system clock, then run the sync again.",
@@ -249,7 +250,7 @@ class Directory:
         database.executemany("INSERT OR IGNORE INTO names VALUES (?, ?)", [(name, number) for name in names])
 
     def _connect(self, path: Path, how: str, *, new: bool = False) -> sqlite3.Connection:
-        """The open database. Raises ConfigurationError and UnknownFormat."""
+        """The open database. Raises PeopleError and UnknownFormat."""
         try:
             database = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
             if new:
@@ -258,10 +259,10 @@ class Directory:
             form = database.execute("SELECT value FROM facts WHERE name = 'format'").fetchone()
         except sqlite3.Error:
             if not path.exists():
-                raise ConfigurationError(
+                raise PeopleError(
                     "there is no directory of people", where=str(path), next_step=SYNC
                 ) from None
-            raise ConfigurationError(
+            raise PeopleError(
                 "the file is not a directory of people, or this user may not read it",
                 where=str(path),
                 next_step=f"Check its permissions, or delete it. {SYNC}",
@@ -275,7 +276,25 @@ class Directory:
         return database
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        return self._open.execute(query, values).fetchall() if self._open is not None else []
+        if self._open is None:
+            return []
+        if self._process != os.getpid():
+            self._reopen()
+        return self._open.execute(query, values).fetchall()
+
+    def _reopen(self) -> None:
+        """In a worker process: a connection must not be used after a fork. Raises DamageError.
+
+        If the file has been replaced since, the two processes would answer differently.
+        """
+        before, self._process = self._state, os.getpid()
+        self._open = self._connect(self.path, "mode=ro&immutable=1")
+        if self.state != before:
+            raise DamageError(
+                "the directory was replaced while it was read",
+                where=str(self.path),
+                next_step="Run this again.",
+            )
 
     def _fact(self, name: str) -> object:
         rows = self._rows("SELECT value FROM facts WHERE name = ?", [name])

@@ -12,10 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Union
+from typing import TYPE_CHECKING, NamedTuple, Union
 
-from irmcore.identity.directory import Directory
 from irmcore.identity.person import Person, Version, normal
+
+if TYPE_CHECKING:  # most runs have no directory, and need not load SQLite
+    from irmcore.identity.directory import Directory
 
 AMBIGUOUS = "user-ambiguous"
 UNKNOWN = "user-unknown"
@@ -108,13 +110,16 @@ class History:
         self._name = name
         self._people = by_person(self.versions)
         self._owners = owners
+        self._identified = self._by_identifier()
 
     def steady(self) -> tuple[Resolved, float] | None:
-        """The answer that holds for all times from a time on; None if there is no such answer."""
-        fixed = self._by_identifier()
-        if isinstance(fixed, Resolved):
-            return fixed, -math.inf
-        if fixed is not None or len(self._people) != 1:
+        """The answer that holds for all times from a time on; None if there is no such answer.
+
+        Its ``how`` is that of today.
+        """
+        if isinstance(self._identified, Resolved):
+            return self._identified, -math.inf
+        if self._identified is not None or len(self._people) != 1:
             return None
         (versions,) = self._people.values()
         kinds = [_how(version.person, self._name) for version in versions]
@@ -130,11 +135,20 @@ class History:
 
     def at(self, start: float, end: float | None = None) -> Answer:
         """The answer for an instant, or for some moment from ``start`` to before ``end``."""
-        fixed = self._by_identifier()
-        if fixed is not None:
-            return fixed
+        if self._identified is not None:
+            return self._identified
         holders = self.holders(start, end)
         return self._by_upn(holders) or self._by_active_name(holders)
+
+    def person(self, answer: Resolved) -> Person:
+        """The person of an answer, as they are today."""
+        return self._people[normal(answer.object_id)][-1].person
+
+    def owner(self) -> Person | None:
+        """Who has the name as user principal name today, if that is one person."""
+        people = [versions[-1].person for versions in self._people.values()]
+        found = [person for person in people if not person.deleted and normal(person.upn) == self._name]
+        return found[0] if len(found) == 1 else None
 
     def holders(self, start: float, end: float | None = None) -> tuple[Holder, ...]:
         """What each person who ever had the name has to do with it at this time."""

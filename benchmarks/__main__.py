@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import collector, draining, exporting, files, ledgers, outboxes, splunk
+from benchmarks import collector, draining, exporting, files, identities, ledgers, outboxes, splunk
 from benchmarks.table import Line, document, machine, markdown
 
 
@@ -38,6 +38,9 @@ FULL, QUICK = Effort(1.0, 5), Effort(0.1, 3)
 PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
     "files": lambda scratch, effort: files.measure(
         scratch, rows=effort.rows(1_000_000), rounds=effort.rounds
+    ),
+    "identities": lambda scratch, effort: identities.measure(
+        scratch, rows=effort.rows(1_000_000), rounds=effort.rounds // 2
     ),
     "drain": lambda scratch, effort: draining.measure(
         scratch, rows=effort.rows(100_000), rounds=effort.rounds

@@ -122,6 +122,9 @@ class Settings:
 
     def profile(self, name: str) -> Profile:
         """The profile at a path, in the user's profile directory, or shipped. Raises ProfileError."""
+        return self._profile(name).with_directory(str(self.directory_of_people))
+
+    def _profile(self, name: str) -> Profile:
         if name.endswith((".yaml", ".yml")) or os.sep in name:
             return profiles.read(name)
         own = self.profiles / f"{name}.yaml"

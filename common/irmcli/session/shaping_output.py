@@ -35,6 +35,10 @@ def show_shaping(output: Output, done: RunResult, *, dry: bool) -> None:
         parts.append(f"{counts.skipped:,} skipped (accepted before)")
     if counts.rejected:
         parts.append(f"{counts.rejected:,} refused")
+    if counts.out_of_scope:
+        parts.append(f"{counts.out_of_scope:,} out of scope")
+    if counts.excluded:
+        parts.append(f"{counts.excluded:,} excluded (by the map of names)")
     output.line(f"{count(counts.read, 'row')} read: {', '.join(parts)}")
     if done.sizes:
         output.line(f"{count(len(done.sizes), 'batch')} {'would be sent' if dry else 'in the outbox'}")

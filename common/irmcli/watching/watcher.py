@@ -12,7 +12,7 @@ from typing import Any
 from irmcore.clock import Clock, iso
 from irmcore.delivery.connection import outbox_name
 from irmcore.delivery.report import Report
-from irmcore.errors import DamageError, DataError, IrmError, WaitError
+from irmcore.errors import DamageError, DataError, IrmError, PeopleError, WaitError
 
 from irmcli.exit_codes import FAILED, ROWS_REFUSED, code_of, known_error, worst
 from irmcli.output import Output
@@ -147,7 +147,7 @@ class Watcher:
                 self._accept(taken, route)
             except DataError as error:
                 self._reject(taken, error)
-        except (WaitError, DamageError, OSError) as raised:
+        except (WaitError, DamageError, PeopleError, OSError) as raised:
             later = known_error(raised)
             self._not_before[found.name] = self.clock.monotonic() + RETRY
             self.output.warn(f"{found.name}: {later}")

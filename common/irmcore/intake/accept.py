@@ -1,8 +1,9 @@
 """Accept the rows of a table into an outbox: all of them or none.
 
 A run holds the connector's intake lock, so two runs never accept the same row. When ``accept`` returns, every
-row is in a batch that survives a crash, or was merged, skipped or refused, and the counts say how many of
-each. When it raises, no row of the run was accepted, or its message says that some may have been.
+row is in a batch that survives a crash, or was merged, skipped, refused, excluded or out of scope, and the
+counts say how many of each. When it raises, no row of the run was accepted, or its message says that some
+may have been.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from irmcore.intake.batch_filler import FilledBatch
 from irmcore.intake.commit import LOCK_TIMEOUT, commit, disk_error, wait_for_intake_lock
 from irmcore.intake.ledger.index import Ledger
 from irmcore.intake.ledger.recovery import open_ledger
+from irmcore.intake.open_users import open_users
 from irmcore.intake.pipeline import Pipeline, Progress
 from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Destination, Draft, Origin, Outbox, Run, Staging, runs
@@ -25,6 +27,7 @@ from irmcore.profile import Profile
 from irmcore.shaping import reject_file
 from irmcore.shaping.readers import Table
 from irmcore.shaping.reject_file import Reject
+from irmcore.shaping.users import Users
 
 CONTENT_TYPE = "text/csv"
 #: Lines of the reject file that are written at a time.
@@ -45,7 +48,8 @@ def accept(
 ) -> RunResult:
     """Shape ``table`` and accept its rows into ``outbox``, which is created if it does not exist.
 
-    ``name`` is the input's, for messages; ``lock_timeout`` is in seconds. Raises InputError, TooManyRefused
+    ``name`` is the input's, for messages; ``lock_timeout`` is in seconds. Raises ConfigurationError if the
+    people cannot be resolved as the profile asks, InputError, TooManyRefused
     if more than ``max_refused`` rows are refused, OutboxBusy, OutboxFull and UnknownFormat.
     """
     try:
@@ -89,11 +93,13 @@ class _Run:
         outbox = self._outbox
         sweep(outbox)
         ledger = open_ledger(outbox)
-        with Staging(outbox) as staging:
-            return self._accept(table, name, ledger, staging)
+        with open_users(self._profile, outbox.clock.now()) as users, Staging(outbox) as staging:
+            return self._accept(table, name, ledger, staging, users)
 
-    def _accept(self, table: Table, name: str, ledger: Ledger, staging: Staging) -> RunResult:
-        pipeline = Pipeline(self._profile, ledger)
+    def _accept(
+        self, table: Table, name: str, ledger: Ledger, staging: Staging, users: Users | None
+    ) -> RunResult:
+        pipeline = Pipeline(self._profile, ledger, users=users)
         refused = _RejectFile(staging, self._id)
         sizes: list[int] = []
         filled: FilledBatch | None = None
@@ -113,6 +119,7 @@ class _Run:
         reasons, changed = dict(pipeline.reasons), pipeline.changed
         del pipeline, filled  # frees the memory of the run's rows before the ledger needs its own
         ids, warning = self._commit(staging, counts, ledger)
+        warning = "; ".join(filter(None, (users.warning if users is not None else "", warning)))
         done = RunResult(self._id, tuple(ids), tuple(sizes), counts, reasons, changed, path, warning)
         return self._recorded(done)
 
@@ -148,7 +155,8 @@ class _Run:
         try:
             runs.write_record(self._outbox, self._id, record)
         except OSError as error:
-            return replace(done, warning=f"the run's record could not be written ({error.strerror})")
+            lost = f"the run's record could not be written ({error.strerror})"
+            return replace(done, warning="; ".join(filter(None, (done.warning, lost))))
         return done
 
 

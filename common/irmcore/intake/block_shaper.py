@@ -14,6 +14,7 @@ from irmcore.shaping.batches import Lines
 from irmcore.shaping.blocks import Block
 from irmcore.shaping.reject_file import Reject
 from irmcore.shaping.rows import ShapedBlock, Shaper
+from irmcore.shaping.users import Users
 
 
 class Shaped(NamedTuple):
@@ -24,17 +25,18 @@ class Shaped(NamedTuple):
     refused: list[Reject]
     width: int
 
-    def reject(self, at: int, column: str, code: str) -> Reject:
+    def reject(self, at: int, column: str, code: str, candidates: tuple[str, ...] = ()) -> Reject:
         """The refusal of the row at this position of ``source``."""
-        return Reject(self.source.lines[at], column, code, tuple(self.source.rows[at][: self.width]))
+        values = tuple(self.source.rows[at][: self.width])
+        return Reject(self.source.lines[at], column, code, values, candidates)
 
 
 class PlannedBlock(NamedTuple):
     """A block's rows at their first candidate times, and its refused rows.
 
-    ``read`` and ``merged`` count input rows; ``identities`` holds one per row, end to end. ``fits``: no row
-    can be too large for a batch. Placing a row at another time needs ``details``. A block from a worker
-    process has to be shaped again for them.
+    ``read``, ``merged``, ``excluded`` and ``out_of_scope`` count input rows; ``identities`` holds one per
+    row, end to end. ``fits``: no row can be too large for a batch. Placing a row at another time needs
+    ``details``. A block from a worker process has to be shaped again for them.
     """
 
     read: int
@@ -45,6 +47,8 @@ class PlannedBlock(NamedTuple):
     fits: bool
     lines: Callable[[], Lines]
     details: Callable[[], tuple[Shaped, Candidates]]
+    excluded: int = 0
+    out_of_scope: int = 0
 
 
 class BlockShaper:
@@ -56,13 +60,17 @@ class BlockShaper:
         header: Sequence[str],
         name: str,
         times: WireTimes,
+        *,
         surely_fits: Callable[[int], bool],
+        users: Users | None = None,
     ) -> None:
         """``name`` is the input's, for messages; ``surely_fits`` says whether a row of so many bytes does.
 
+        ``users`` resolves the user column.
+
         Raises InputError if the header lacks a field that the profile needs.
         """
-        self._shaper = Shaper(profile, header, name=name)
+        self._shaper = Shaper(profile, header, name=name, users=users)
         self._width = len(header)
         self._times = times
         self._surely_fits = surely_fits
@@ -73,7 +81,7 @@ class BlockShaper:
         for row in source.refused:
             shaped.refused.append(Reject(row.line, "", row.refused or "", row.values))
         for at, why in refusals:
-            shaped.refused.append(shaped.reject(at, why.column, why.code))
+            shaped.refused.append(shaped.reject(at, why.column, why.code, why.candidates))
         return shaped
 
     def plan(self, shaped: Shaped) -> PlannedBlock:
@@ -88,6 +96,8 @@ class BlockShaper:
             fits=self._surely_fits(block.largest),
             lines=lambda: self._times.lines(block, first.times),
             details=lambda: (shaped, first),
+            excluded=block.excluded,
+            out_of_scope=block.out_of_scope,
         )
 
     def without_rows(self, shaped: Shaped) -> PlannedBlock:
@@ -101,6 +111,8 @@ class BlockShaper:
             fits=True,
             lines=lambda: Lines(b"", ()),
             details=lambda: (shaped, Candidates([], [], [])),
+            excluded=shaped.block.excluded,
+            out_of_scope=shaped.block.out_of_scope,
         )
 
     def details(self, source: Block) -> tuple[Shaped, Candidates]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Callable
 
+from irmcore.clock import SystemClock
 from irmcore.errors import DamageError
 from irmcore.intake.ledger.recovery import read_ledger
+from irmcore.intake.open_users import open_users
 from irmcore.intake.pipeline import Pipeline, Progress
 from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Outbox
@@ -28,16 +30,21 @@ def dry_run(
     """The result that ``accept`` would have. Without an ``outbox`` no row counts as accepted before.
 
     ``on_row`` gets each row as it would go out, ``on_reject`` each refused row and the header.
-    Raises InputError, and DamageError where ``accept`` would repair the row ledger.
+    Raises InputError, ConfigurationError if the people cannot be resolved as the profile asks, and
+    DamageError where ``accept`` would repair the row ledger.
     """
     ledger = read_ledger(outbox) if outbox is not None and outbox.exists() else None
-    pipeline = Pipeline(profile, ledger)
-    try:
-        sizes = [filled.rows for filled in pipeline.batches(table, name, progress, on_reject, on_row)]
-    except Damaged:
-        raise DamageError(
-            "the row ledger is damaged, so a dry run cannot tell which rows are new",
-            where=f"{outbox.path}/ledger" if outbox is not None else None,
-            next_step="Send rows without --dry-run: that rebuilds the ledger from the batches.",
-        ) from None
-    return RunResult("", (), tuple(sizes), pipeline.counts(), dict(pipeline.reasons), pipeline.changed, None)
+    clock = outbox.clock if outbox is not None else SystemClock()
+    with open_users(profile, clock.now()) as users:
+        pipeline = Pipeline(profile, ledger, users=users)
+        try:
+            sizes = [filled.rows for filled in pipeline.batches(table, name, progress, on_reject, on_row)]
+        except Damaged:
+            raise DamageError(
+                "the row ledger is damaged, so a dry run cannot tell which rows are new",
+                where=f"{outbox.path}/ledger" if outbox is not None else None,
+                next_step="Send rows without --dry-run: that rebuilds the ledger from the batches.",
+            ) from None
+        warning = users.warning if users is not None else ""
+    reasons = dict(pipeline.reasons)
+    return RunResult("", (), tuple(sizes), pipeline.counts(), reasons, pipeline.changed, None, warning)

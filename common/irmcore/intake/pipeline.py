@@ -1,6 +1,6 @@
 """Rows in, batches out. A row goes through these steps once, in this order:
 
-``shape_table``   canonical values, row key and first time on the wire (here or in worker processes)
+``shape_table``   canonical values, user, row key and first time on the wire (here or in worker processes)
 ``placement``     skipped, merged or refused? if not, at which time does it go out
 ``batch_filler``  its line goes into the batch that is being filled
 """
@@ -22,6 +22,7 @@ from irmcore.profile import Profile
 from irmcore.shaping.batches import Batcher
 from irmcore.shaping.readers import Table
 from irmcore.shaping.reject_file import Reject
+from irmcore.shaping.users import Users
 
 #: How often ``progress`` is called, in rows.
 PROGRESS_ROWS = 2_000
@@ -33,18 +34,25 @@ Progress = Callable[[int], None]
 class Pipeline:
     """Turns the rows of one table into batches and counts what happened to each row. Used once."""
 
-    def __init__(self, profile: Profile, ledger: Ledger | None, workers: int | None = None) -> None:
-        """Without a ``ledger`` no row counts as accepted before.
+    def __init__(
+        self,
+        profile: Profile,
+        ledger: Ledger | None,
+        workers: int | None = None,
+        users: Users | None = None,
+    ) -> None:
+        """Without a ``ledger`` no row counts as accepted before. ``users`` resolves the user column.
 
         ``workers``: processes that shape a file; None chooses by its size and this machine.
         """
         self._profile = profile
         self._workers = workers
+        self._users = users
         self._batcher = Batcher(profile)
         self._times = WireTimes(profile)
         self._placement = Placement(profile, ledger, self._times, self._batcher)
         self._filler = BatchFiller(self._batcher)
-        self._read = self._merged = self._rejected = 0
+        self._read = self._merged = self._rejected = self._out_of_scope = self._excluded = 0
         self.reasons: Counter[tuple[str, str]] = Counter()
 
     @property
@@ -54,7 +62,15 @@ class Pipeline:
 
     def counts(self) -> Counts:
         merged = self._merged + self._placement.merged
-        return Counts(self._read, self._filler.rows, merged, self._placement.skipped, self._rejected)
+        return Counts(
+            self._read,
+            self._filler.rows,
+            merged,
+            self._placement.skipped,
+            self._rejected,
+            self._out_of_scope,
+            self._excluded,
+        )
 
     def batches(
         self,
@@ -69,11 +85,18 @@ class Pipeline:
         ``on_reject`` gets each refused row and the header, ``on_row`` each row that goes out.
         """
         shaper = BlockShaper(
-            self._profile, table.header, name, self._times, surely_fits=self._batcher.surely_fits
+            self._profile,
+            table.header,
+            name,
+            self._times,
+            surely_fits=self._batcher.surely_fits,
+            users=self._users,
         )
         for planned in planned_blocks(table, self._profile, shaper, name, self._workers):
             self._count_read(planned.read, progress)
             self._merged += planned.merged
+            self._out_of_scope += planned.out_of_scope
+            self._excluded += planned.excluded
             rows, refused = self._placement.place(planned)
             for reject in sorted([*planned.refused, *refused], key=_line_of):
                 self._rejected += 1

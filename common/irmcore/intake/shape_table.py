@@ -79,7 +79,8 @@ def _work(file: Reopenable, shaper: BlockShaper, workers: int, number: int) -> I
             continue
         lines = planned.lines()
         refused = list(map(tuple, planned.refused))
-        yield planned.read, refused, planned.days, planned.identities, lines.text, lines.ends
+        dropped = planned.excluded, planned.out_of_scope
+        yield planned.read, refused, planned.days, planned.identities, lines.text, lines.ends, dropped
 
 
 def _in_order(workers: Workers, file: Reopenable, shaper: BlockShaper) -> Iterator[PlannedBlock]:
@@ -98,7 +99,7 @@ def _in_order(workers: Workers, file: Reopenable, shaper: BlockShaper) -> Iterat
         if not found:
             yield shaper.plan(shaper.shape(reader.existing(number)))
             continue
-        read, refused, days, identities, text, ends = found
+        read, refused, days, identities, text, ends, (excluded, out_of_scope) = found
         yield PlannedBlock(
             read=read,
             merged=0,
@@ -108,6 +109,8 @@ def _in_order(workers: Workers, file: Reopenable, shaper: BlockShaper) -> Iterat
             fits=True,
             lines=partial(Lines, text, ends),
             details=partial(_details, shaper, reader, number),
+            excluded=excluded,
+            out_of_scope=out_of_scope,
         )
 
 

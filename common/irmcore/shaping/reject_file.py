@@ -23,12 +23,16 @@ _write = line_writer()
 
 
 class Reject(NamedTuple):
-    """A refused row: its line in the input, the column ("" for the whole row), reason code and values."""
+    """A refused row: its line in the input, the column ("" for the whole row), reason code and values.
+
+    ``candidates`` are the users that a refused name might mean; the advice lists them.
+    """
 
     line: int
     column: str
     code: str
     values: tuple[str, ...]
+    candidates: tuple[str, ...] = ()
 
 
 def header_line() -> bytes:
@@ -49,6 +53,9 @@ def line(reject: Reject, header: Sequence[str]) -> bytes:
     # ASCII: a byte that was not UTF-8 becomes \udcXX, from which it can be restored.
     text = json.dumps(row, ensure_ascii=True)
     advice = REASONS[reject.code].advice
+    if reject.candidates:
+        candidates = ", ".join(reject.candidates)
+        advice += f" Candidates: {candidates.encode('ascii', 'backslashreplace').decode('ascii')}"
     cells = (str(reject.line), reject.column, reject.code, advice, text)
     encoded: bytes = _write(cells).encode("utf-8")
     return encoded

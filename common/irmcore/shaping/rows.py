@@ -23,6 +23,7 @@ from irmcore.reasons import Refused
 from irmcore.shaping import times
 from irmcore.shaping.blocks import Block
 from irmcore.shaping.columns import Convert, ConvertAll, Memo, column_converter, converter
+from irmcore.shaping.users import DROPPED, EXCLUDED, UserRefused, Users
 
 SEPARATOR = "\x1f"
 
@@ -58,7 +59,8 @@ class ShapedBlock(NamedTuple):
     """Shaped rows, column by column, and the position of each row in its source block.
 
     ``columns`` are the profile's, with one text per row; times are as ``times.brief`` writes them. No row has
-    more than ``largest`` bytes of text. The rest is as in ShapedRow.
+    more than ``largest`` bytes of text. The rest is as in ShapedRow. ``excluded`` and ``out_of_scope`` count
+    rows of the source block that are neither shaped nor refused.
     """
 
     positions: Sequence[int]
@@ -68,6 +70,8 @@ class ShapedBlock(NamedTuple):
     times: Sequence[int]
     keys: list[bytes]
     largest: int
+    excluded: int = 0
+    out_of_scope: int = 0
 
     def rows(self) -> Iterator[ShapedRow]:
         return map(ShapedRow, zip(*self.whole_columns()), self.users, self.times, self.keys)
@@ -89,19 +93,43 @@ class ShapedBlock(NamedTuple):
 
 
 class RowRefused(Exception):
-    """A refused row: ``column`` (its header, or "" for the whole row) and reason ``code``. Holds no value."""
+    """A refused row: ``column`` (its header, or "" for the whole row) and reason ``code``. Holds no value.
 
-    def __init__(self, column: str, code: str) -> None:
+    ``candidates`` are the user principal names that a refused name might mean.
+    """
+
+    def __init__(self, column: str, code: str, candidates: tuple[str, ...] = ()) -> None:
         super().__init__(f"{column}: {code}" if column else code)
         self.column = column
         self.code = code
+        self.candidates = candidates
+
+
+class _Converted(NamedTuple):
+    """Columns of rows, their times (µs), and the texts that their subjects are hashes of.
+
+    ``users`` has one entry for each row before the dropped ones were taken out.
+    """
+
+    columns: list[Sequence[str]]
+    micros: Sequence[int]
+    texts: list[bytes]
+    users: Sequence[str]
 
 
 class Shaper:
     """Shapes rows whose values are in the order of ``header``."""
 
-    def __init__(self, profile: Profile, header: Sequence[str], *, name: str = "input") -> None:
-        """Raises InputError if the header lacks a field that the profile needs."""
+    def __init__(
+        self, profile: Profile, header: Sequence[str], *, name: str = "input", users: Users | None = None
+    ) -> None:
+        """``users`` resolves the user column; None if the profile has neither `identity` nor `scope`.
+
+        Raises InputError if the header lacks a field that the profile needs.
+        """
+        if users is None and (profile.identity is not None or profile.scope is not None):
+            raise ValueError("this profile needs a resolver of users")
+        self._users = users
         columns = profile.columns
         positions = _positions(profile, header, name)
         self._headers = [column.header for column in columns]
@@ -135,19 +163,26 @@ class Shaper:
         """The shaped rows of ``block.rows``, and the refused ones by position."""
         positions: Sequence[int] = range(len(block.rows))
         refused: list[tuple[int, RowRefused]] = []
+        dropped: list[str] = []
         try:
-            columns, micros, texts = self._converted(block.columns)
+            converted = self._converted(block.columns)
         except (Refused, UnicodeEncodeError):
-            good = [self._is_good(row, at, refused) for at, row in enumerate(block.rows)]
+            good = [self._is_good(row, at, refused, dropped) for at, row in enumerate(block.rows)]
             positions = list(compress(positions, good))
-            columns, micros, texts = self._converted(list(zip(*compress(block.rows, good))))
+            converted = self._converted(list(zip(*compress(block.rows, good))))
+        columns, micros, texts, users = converted
+        if len(micros) < len(users):
+            positions = [at for at, user in zip(positions, users) if user not in DROPPED]
+            dropped = [user for user in users if user in DROPPED]
         subjects = _digests(self._new, texts)
         thresholds = self._thresholds_of(columns)
         keys = list(map(add, subjects, map(self._thresholds.__getitem__, thresholds)))
         # A threshold is a number, one byte per character. A brief time lacks its end.
         largest = max(map(len, texts), default=0) + max(map(len, thresholds), default=0) + _TIME_BYTES
         users = columns[self._user_at]
-        return ShapedBlock(positions, columns, self._time_at, users, micros, keys, largest), refused
+        excluded = dropped.count(EXCLUDED)
+        counts = (excluded, len(dropped) - excluded)
+        return ShapedBlock(positions, columns, self._time_at, users, micros, keys, largest, *counts), refused
 
     def _thresholds_of(self, columns: Sequence[Sequence[str]]) -> Sequence[str]:
         """The thresholds of each row, joined."""
@@ -160,10 +195,8 @@ class Shaper:
     def _digest_of_thresholds(self, text: str) -> bytes:
         return blake2b(text.encode("ascii"), digest_size=8, person=self._person).digest()
 
-    def _converted(
-        self, given: Sequence[Sequence[str]]
-    ) -> tuple[list[Sequence[str]], Sequence[int], list[bytes]]:
-        """All columns of the rows, their times (µs), and the texts that their subjects are hashes of.
+    def _converted(self, given: Sequence[Sequence[str]]) -> _Converted:
+        """The rows whose cells are ``given``, without those that the resolver of users drops.
 
         Raises Refused or UnicodeEncodeError if any row has to be refused.
         """
@@ -174,10 +207,19 @@ class Shaper:
             if number == self._time_at:
                 micros, texts = self._times(cells)
                 columns.append(texts)
+            elif number == self._user_at and self._users is not None:
+                columns.append(cells)
             else:
                 columns.append(convert(cells))
+        if self._users is not None:
+            columns[self._user_at] = self._users.column(columns[self._user_at], micros)
+        users = columns[self._user_at]
+        if self._users is not None and self._users.may_drop and not DROPPED.isdisjoint(users):
+            kept = [user not in DROPPED for user in users]
+            columns = [list(compress(column, kept)) for column in columns]
+            micros = list(compress(micros, kept))
         subjects = map(SEPARATOR.join, zip(*[columns[at] for at in self._subject_at]))
-        return columns, micros, list(map(str.encode, subjects))
+        return _Converted(columns, micros, list(map(str.encode, subjects)), users)
 
     def _times(self, cells: Sequence[str]) -> tuple[Sequence[int], Sequence[str]]:
         """The times of the rows in µs and as brief texts. Raises Refused."""
@@ -190,15 +232,41 @@ class Shaper:
         micros_of, text_of = dict(zip(once, micros)), dict(zip(once, texts))
         return list(map(micros_of.__getitem__, cells)), list(map(text_of.__getitem__, cells))
 
-    def _is_good(self, row: Sequence[str], at: int, refused: list[tuple[int, RowRefused]]) -> bool:
-        refusal = self._refusal(row)
+    def _is_good(
+        self, row: Sequence[str], at: int, refused: list[tuple[int, RowRefused]], dropped: list[str]
+    ) -> bool:
+        """Whether the row can be shaped. Called only for blocks with a refused row."""
+        user: str | None = None
+        refusal = None
+        if self._users is not None:
+            try:
+                user = self._users.user(row[self._plan[self._user_at][0]], self._time_of(row))
+            except Refused as found:
+                candidates = found.candidates if isinstance(found, UserRefused) else ()
+                refusal = RowRefused(self._headers[self._user_at], found.code, candidates)
+            except UnicodeEncodeError:
+                refusal = RowRefused(self._headers[self._user_at], "invalid-utf8")
+        if user in DROPPED:  # whatever else is wrong with the row: it must not get into the reject file
+            dropped.append(str(user))
+            return False
+        refusal = self._refusal(row, refusal)
         if refusal is not None:
             refused.append((at, refusal))
         return refusal is None
 
-    def _refusal(self, values: Sequence[str]) -> RowRefused | None:
-        """The first column that refuses the row, or None. Called only for blocks with a refused row."""
-        for header, (at, convert) in zip(self._headers, self._plan):
+    def _time_of(self, row: Sequence[str]) -> int | None:
+        try:
+            return times.parse(row[self._plan[self._time_at][0]], zone=self._zone, form=self._time_form)
+        except Refused:
+            return None
+
+    def _refusal(self, values: Sequence[str], of_user: RowRefused | None) -> RowRefused | None:
+        """The first column that refuses the row, or None. ``of_user`` is what the resolver of users says."""
+        for number, (header, (at, convert)) in enumerate(zip(self._headers, self._plan)):
+            if number == self._user_at and self._users is not None:
+                if of_user is not None:
+                    return of_user
+                continue
             try:
                 convert(values[at]).encode("utf-8")
             except Refused as refused:

@@ -34,6 +34,8 @@ def count_messages(accepted: RunResult, *, dry_run: bool) -> list[tuple[str, str
     parts += [f"{counts.merged:,} merged with an identical row"] if counts.merged else []
     parts += [f"{counts.skipped:,} skipped (already accepted)"] if counts.skipped else []
     parts += [f"{counts.rejected:,} refused"] if counts.rejected else []
+    parts += [f"{counts.out_of_scope:,} out of scope"] if counts.out_of_scope else []
+    parts += [f"{counts.excluded:,} excluded"] if counts.excluded else []
     messages = [(INFO, f"irmexport: {_rows(counts.read)} read: {', '.join(parts)}.")]
     if dry_run:
         messages.append((INFO, "irmexport: dry run: nothing was queued."))

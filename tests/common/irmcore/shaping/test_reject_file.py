@@ -32,6 +32,14 @@ def test_the_header() -> None:
             ),
         ),
         (
+            Reject(7, "user", "user-unknown", ("x", ""), ("a@x.com", "zo\u00eb\udcff")),
+            (
+                b"7,user,user-unknown,"
+                b'"Check the field that the name comes from, or map the name to its user. Candidates: a@x.com'
+                b', zo\\xeb\\udcff","{""user"": ""x"", ""note"": """"}"\r\n'
+            ),
+        ),
+        (
             Reject(8, "", "ragged-long", ("sarad@contoso.com", "a", "b")),
             (
                 b"8,,ragged-long,Put quotes around every field that contains a comma.,"

@@ -1,0 +1,136 @@
+"""Open what a profile names under `identity` and `scope`: the directory of people, the map, the lists.
+
+A directory that is missing or too old is an error before any row is read.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from irmcore.clock import iso
+from irmcore.errors import PeopleError
+from irmcore.identity import SYNC
+from irmcore.identity.person import normal
+from irmcore.identity.resolver import Resolver
+from irmcore.profile import Profile
+from irmcore.profile.model import DEFAULT_DIRECTORY, Identity, Selection
+from irmcore.reasons import Refused
+from irmcore.shaping import upn
+from irmcore.shaping.users import EXCLUDED, People, Users
+
+if TYPE_CHECKING:
+    from irmcore.identity.directory import Directory
+
+_NAME, _USER = "SearchKey", "UserPrincipalName"
+_HOUR, _DAY = 3_600, 86_400
+
+
+@contextmanager
+def open_users(profile: Profile, now: float) -> Iterator[Users | None]:
+    """The resolver of the user column, or None if the profile asks for none. Raises PeopleError."""
+    identity, scope = profile.identity, profile.scope
+    if identity is None and scope is None:
+        yield None
+        return
+    mapping = _read_map(identity.map) if identity is not None and identity.map is not None else {}
+    include = _people(scope.include) if scope is not None else None
+    exclude = _people(scope.exclude) if scope is not None else None
+    if identity is None or identity.directory is None:
+        yield Users(None, mapping, include=include, exclude=exclude)
+        return
+    with _open(identity.directory) as directory:
+        warning = _age_warning(directory, identity, now)
+        yield Users(Resolver(directory), mapping, include=include, exclude=exclude, warning=warning)
+
+
+def _open(path: str) -> Directory:
+    if path == DEFAULT_DIRECTORY:
+        raise PeopleError(
+            "this host has no default directory of people",
+            next_step="Set `identity.directory` in the profile to a path, or use only `identity.map`.",
+        )
+    from irmcore.identity.directory import Directory  # noqa: PLC0415 - loads SQLite
+
+    return Directory(path)
+
+
+def _age_warning(directory: Directory, identity: Identity, now: float) -> str:
+    """A warning if half of the time is over. Raises PeopleError if all of it is."""
+    last = directory.last_sync
+    age = now - last if last is not None else None
+    if last is None or age is None or age > identity.max_age:
+        read = f"was last read at {iso(last)}" if last is not None else "was never read"
+        raise PeopleError(
+            f"the directory of people {read}, and `identity.max_age` is {_span(identity.max_age)}",
+            where=str(directory.path),
+            next_step=f"{SYNC}. Then run this again; nothing was taken.",
+        )
+    if age > identity.max_age / 2:
+        end = iso(last + identity.max_age)
+        return f"the directory of people was last read at {iso(last)}; runs stop at {end}. {SYNC}"
+    return ""
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds // _DAY}d" if seconds % _DAY == 0 else f"{seconds // _HOUR}h"
+
+
+def _people(selection: Selection | None) -> People | None:
+    if selection is None:
+        return None
+    listed = _read_list(selection.list) if selection.list is not None else frozenset()
+    return People(
+        frozenset(map(normal, selection.groups)), frozenset(map(normal, selection.countries)), listed
+    )
+
+
+def _read_list(path: str) -> frozenset[str]:
+    return frozenset(normal(user) for _, (user,) in _lines(path, (_USER,)) if user.strip())
+
+
+def _read_map(path: str) -> dict[str, str]:
+    """Names in their normal form → canonical user principal names, or EXCLUDED."""
+    found: dict[str, str] = {}
+    for line, (name, user) in _lines(path, (_NAME, _USER)):
+        try:
+            target = upn.canonical(user) if user.strip() else EXCLUDED
+        except Refused as refused:
+            raise _file_error(
+                path, line, f"`{_USER}` is not a user principal name ({refused.code})"
+            ) from None
+        if not name.strip():
+            raise _file_error(path, line, f"`{_NAME}` is empty")
+        if found.setdefault(normal(name), target) != target:
+            raise _file_error(path, line, "the name is mapped to another user above")
+    return found
+
+
+def _lines(path: str, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The cells of these columns of a CSV file, with the line of each row."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True, restval="")
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise _file_error(path, 1, f"the header has no column `{missing[0]}`")
+            for row in reader:
+                yield reader.line_num, tuple(row[name] for name in columns)
+    except OSError as error:
+        raise PeopleError(
+            f"the file that the profile names cannot be read ({error.strerror})",
+            where=path,
+            next_step="Check the path in the profile, and that this user may read the file.",
+        ) from None
+    except (csv.Error, UnicodeDecodeError):
+        raise PeopleError(
+            "the file that the profile names is not CSV in UTF-8",
+            where=path,
+            next_step="Save it as CSV (UTF-8).",
+        ) from None
+
+
+def _file_error(path: str, line: int, what: str) -> PeopleError:
+    return PeopleError(what, where=f"{path}:{line}", next_step="Correct the line.")

@@ -1,0 +1,211 @@
+"""Resolve the user column of a run: map, directory and scope, most names by one look-up in a dictionary.
+
+A name that always meant the same person is remembered with the time from which that holds. Only other names
+need the time of their row. ``docs/identity.md`` states the rule.
+
+A time on a full quarter of an hour may be the start of a day in some time zone, and the row may be of any
+moment of that day. So it stands for the 24 hours from then.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import le
+
+from irmcore.identity.person import Person, normal
+from irmcore.identity.resolver import UNKNOWN, Answer, History, Refusal, Resolver
+from irmcore.reasons import Refused
+from irmcore.shaping import upn
+
+#: In the column in place of a user whose row is not sent, and not refused either. No user principal name
+#: begins with a question mark.
+EXCLUDED, OUT_OF_SCOPE = "?excluded", "?out-of-scope"
+DROPPED = frozenset((EXCLUDED, OUT_OF_SCOPE))
+
+#: Names that are remembered, and those of them whose answer depends on the time, which take ten times as
+#: much memory. When there are more, the memory starts anew.
+MEMORY, HISTORIES = 100_000, 10_000
+
+_SECOND = 1_000_000
+_QUARTER = 15 * 60 * _SECOND
+_DAY_SECONDS = 86_400
+_CANDIDATES = re.compile(r"\?[a-z-]+ [^:]*: (.+)", re.DOTALL).fullmatch
+
+
+class UserRefused(Refused):
+    """A name that means nobody for certain; ``candidates`` are the people that it might mean."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.code)
+        self.candidates = refusal.candidates
+
+
+@dataclass(frozen=True)
+class People:
+    """People in any of these groups or countries, or on the list; all in the normal form of names."""
+
+    groups: frozenset[str]
+    countries: frozenset[str]
+    listed: frozenset[str]
+
+    def has(self, person: Person | None, user: str) -> bool:
+        """Raises Refused if only the directory could tell and does not know the user."""
+        if normal(user) in self.listed:
+            return True
+        if person is None:
+            if self.groups or self.countries:
+                raise Refused(UNKNOWN)
+            return False
+        return (
+            normal(person.country) in self.countries
+            or normal(person.object_id) in self.listed
+            or not self.groups.isdisjoint(map(normal, person.groups))
+        )
+
+
+class Users:
+    """Resolves names for one profile. ``warning`` is about the directory's age, or ""."""
+
+    def __init__(
+        self,
+        resolver: Resolver | None,
+        mapping: Mapping[str, str],
+        *,
+        include: People | None = None,
+        exclude: People | None = None,
+        warning: str = "",
+    ) -> None:
+        """``mapping``: from names in their normal form to canonical user principal names, or EXCLUDED.
+
+        Without a ``resolver``, a name that the mapping lacks must be a user principal name.
+        """
+        self.warning = warning
+        self._resolver = resolver
+        self._mapping = mapping
+        self._include, self._exclude = include, exclude
+        self.may_drop = include is not None or exclude is not None or EXCLUDED in mapping.values()
+        self._upns: dict[str, str] = {}
+        self._since: dict[str, int] = {}
+        self._refusals: dict[str, Refusal] = {}
+        self._histories: dict[str, History] = {}
+
+    def column(self, cells: Sequence[str], times: Sequence[int]) -> Sequence[str]:
+        """The users of a column of names, whose rows have these ``times`` (µs).
+
+        Each is a canonical user principal name or one of DROPPED. Raises Refused if any row is refused.
+        """
+        found = list(map(self._upns.get, cells))
+        if None in found:
+            self._learn(cells)
+            found = list(map(self._upns.get, cells))
+        sure = [user for user in found if user is not None]
+        if len(sure) == len(cells) and all(map(le, map(self._since.__getitem__, cells), times)):
+            return sure
+        return [
+            user if user is not None and self._since[cell] <= time else self._at(cell, time)
+            for cell, user, time in zip(cells, found, times)
+        ]
+
+    def user(self, cell: str, time: int | None) -> str | None:
+        """The same for one name; None if the answer depends on a time that is not known. Raises Refused."""
+        if cell not in self._upns:
+            self._learn([cell])
+        user = self._upns.get(cell)
+        if user is not None and (time is None or self._since[cell] <= time):
+            return user
+        if time is None and cell not in self._refusals:
+            return None
+        return self._at(cell, time or 0)
+
+    def _at(self, cell: str, time: int) -> str:
+        if cell in self._refusals:
+            raise UserRefused(self._refusals[cell])
+        history = self._histories.get(cell)
+        if history is None:
+            if self._resolver is None:
+                raise UserRefused(Refusal(UNKNOWN))
+            # A steady name before its time: rare, except in rows from before the first sync.
+            if len(self._histories) >= HISTORIES:
+                self._histories.clear()
+            history = self._histories[cell] = self._resolver.history(cell)
+        start = time / _SECOND
+        return self._final(history, history.at(start, start + _DAY_SECONDS if time % _QUARTER == 0 else None))
+
+    def _final(self, history: History, answer: Answer) -> str:
+        """The canonical name of the person that was found, or OUT_OF_SCOPE. Raises Refused."""
+        if isinstance(answer, Refusal):
+            raise UserRefused(answer)
+        return self._scoped(history.person(answer), upn.canonical(answer.upn))
+
+    def _scoped(self, person: Person | None, user: str) -> str:
+        if self._include is not None and not self._include.has(person, user):
+            return OUT_OF_SCOPE
+        if self._exclude is not None and self._exclude.has(person, user):
+            return OUT_OF_SCOPE
+        return user
+
+    # What is remembered of a name
+
+    def _learn(self, cells: Iterable[str]) -> None:
+        """Enter all names of a column that are not known yet."""
+        if len(self._upns) + len(self._refusals) > MEMORY or len(self._histories) > HISTORIES:
+            for memory in (self._upns, self._since, self._refusals, self._histories):
+                memory.clear()
+        known = (self._upns, self._refusals, self._histories)
+        new = {cell for cell in cells if not any(cell in memory for memory in known)}
+        names = {cell: normal(cell) for cell in new}
+        looked_up = {name for name in names.values() if name and name[0] != "?" and name not in self._mapping}
+        targets = {self._mapping[name] for name in names.values() if name in self._mapping} - {EXCLUDED}
+        histories: dict[str, History] = {}
+        if self._resolver is not None:
+            histories = self._resolver.histories(looked_up | targets)
+        for cell, name in names.items():
+            try:
+                self._learn_one(cell, name, histories)
+            except UserRefused as refused:
+                self._refusals[cell] = Refusal(refused.code, refused.candidates)
+            except Refused as refused:
+                self._refusals[cell] = Refusal(refused.code)
+
+    def _learn_one(self, cell: str, name: str, histories: Mapping[str, History]) -> None:
+        if not name:
+            raise Refused("missing-value")
+        if name in self._mapping:
+            self._remember(cell, self._mapped(self._mapping[name], histories), -math.inf)
+        elif name[0] == "?":
+            raise _marked(cell)
+        elif self._resolver is None:
+            self._remember(cell, self._scoped(None, upn.canonical(cell)), -math.inf)
+        else:
+            history = histories[name]
+            steady = history.steady()
+            if steady is not None:
+                answer, since = steady
+                self._remember(cell, self._final(history, answer), since)
+            elif history.versions:
+                self._histories[cell] = history
+            else:
+                raise UserRefused(Refusal(UNKNOWN))
+
+    def _mapped(self, target: str, histories: Mapping[str, History]) -> str:
+        if target == EXCLUDED:
+            return target
+        history = histories.get(normal(target))
+        return self._scoped(history.owner() if history is not None else None, target)
+
+    def _remember(self, cell: str, user: str, since: float) -> None:
+        self._upns[cell] = user
+        self._since[cell] = max(0, math.ceil(since * _SECOND)) if since > 0 else 0
+
+
+def _marked(cell: str) -> Refused:
+    """The refusal that an aggregation or macro has written into the cell."""
+    try:
+        upn.canonical(cell)
+    except Refused as refused:
+        listed = _CANDIDATES(cell.strip())
+        return UserRefused(Refusal(refused.code, tuple(listed[1].split(", ")) if listed else ()))
+    raise AssertionError("no user principal name begins with a question mark")

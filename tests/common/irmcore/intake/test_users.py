@@ -1,0 +1,362 @@
+"""A run with `identity` and `scope`: users resolved, rows dropped and counted, old directories refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from irmcore.counts import Counts
+from irmcore.errors import ConfigurationError
+from irmcore.intake.accept import accept
+from irmcore.intake.dry_run import dry_run
+from irmcore.intake.ledger.recovery import read_ledger
+from irmcore.intake.open_users import open_users
+from irmcore.intake.pipeline import Pipeline
+from irmcore.outbox import Outbox
+from irmcore.profile import Profile, parse
+from irmcore.shaping.readers import csv_table
+from irmcore.shaping.reject_file import Reject
+
+from tests.common.irmcore.identity.people import FIRST, day, disabled, person, write
+from tests.common.irmcore.intake.test_accept import (
+    HEADER,
+    ORIGIN,
+    WHERE,
+    accept_rows,
+    outbox_in,
+    rows_sent,
+    table,
+)
+from tests.common.irmcore.profiles import TEXT
+
+SARA = replace(
+    person(1, "sarad@contoso.com", "sara.davis@contoso.com"),
+    account_names=("CONTOSO\\sarad", "sarad"),
+    groups=("Staff",),
+    country="DE",
+)
+LEO = replace(person(2, "leo@contoso.com", "l@contoso.com"), groups=("Works council",), country="DE")
+MIA = replace(person(3, "mia@contoso.com"), country="FR")
+TWIN = person(4, "twin@contoso.com", "shared@contoso.com")
+OTHER_TWIN = person(5, "other.twin@contoso.com", "shared@contoso.com")
+NOON = "2026-11-05T12:06:00Z"
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    """An outbox that does not exist yet; its clock says 2026-11-05."""
+    found = outbox_in(tmp_path)
+    found.clock.sleep(day(5) - found.clock.now())
+    return found
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """A directory that was read a day before."""
+    everybody = [SARA, LEO, MIA, TWIN, OTHER_TWIN]
+    return write(tmp_path / "identities.sqlite", {FIRST: everybody, day(4): everybody})
+
+
+def profile(folder: Path, more: str) -> Profile:
+    """The small profile with ``more`` keys; relative paths start at ``folder``."""
+    return parse(TEXT + more, "demo.yaml", folder=str(folder))
+
+
+def with_directory(folder: Path, more: str = "") -> Profile:
+    """The small profile with the directory of ``people``."""
+    return profile(folder, f"identity: {{directory: identities.sqlite}}\n{more}")
+
+
+def rows(*users: str) -> str:
+    """A row for each name."""
+    return "".join(f'"{name}",{NOON},{number},\r\n' for number, name in enumerate(users, start=1))
+
+
+def refused(outbox: Outbox, rejects: str | None) -> list[tuple[str, str, str]]:
+    """Line, reason and advice of each refused row."""
+    assert rejects is not None
+    found = csv.DictReader(io.StringIO(Path(rejects).read_text(), newline=""))
+    return [(row["line"], row["reason"], row["advice"]) for row in found]
+
+
+def test_users_are_resolved(outbox: Outbox, people: Path) -> None:
+    """Names become user principal names; what is refused is listed with whom it might mean."""
+    names = (*("SARAD@contoso.com", "sara.davis@contoso.com", "contoso\\sarad", LEO.object_id),)
+    done = accept_rows(
+        outbox,
+        rows(*names, "shared@contoso.com", "nobody@contoso.com", "?ambiguous x: a@x.com, b@x.com"),
+        with_directory(people.parent),
+    )
+    assert [row[0] for row in rows_sent(outbox, done)] == ["sarad@contoso.com"] * 3 + ["leo@contoso.com"]
+    assert done.counts == Counts(read=7, shaped=4, rejected=3)
+    assert done.reasons == {("user", "user-ambiguous"): 2, ("user", "user-unknown"): 1}
+    listed = refused(outbox, done.rejects)
+    assert [line[:2] for line in listed] == [
+        ("6", "user-ambiguous"),
+        ("7", "user-unknown"),
+        ("8", "user-ambiguous"),
+    ]
+    assert listed[0][2].endswith("Candidates: other.twin@contoso.com, twin@contoso.com")
+    assert listed[2][2].endswith("Candidates: a@x.com, b@x.com")
+
+
+def test_row_keys_are_of_the_resolved_user(outbox: Outbox, people: Path) -> None:
+    """The same detection under two names of a person is one row, in one run and in the next."""
+    of = with_directory(people.parent)
+    line = f",{NOON},1,a\r\n"
+    done = accept_rows(outbox, f"sarad@contoso.com{line}CONTOSO\\sarad{line}", of)
+    assert done.counts == Counts(read=2, shaped=1, merged=1)
+    assert accept_rows(outbox, f"sara.davis@contoso.com{line}", of).counts == Counts(read=1, skipped=1)
+
+
+def test_the_time_of_the_row_decides(outbox: Outbox, people: Path) -> None:
+    """An address that passed on means the one who had it; on the day of the change nobody is certain."""
+    write(people, {day(4, 12): [replace(SARA, mails=()), replace(MIA, mails=("sara.davis@contoso.com",))]})
+    lines = [
+        f"sara.davis@contoso.com,{at},1,\r\n"
+        for at in (
+            *("2026-11-03T00:00:00Z", "2026-11-03T10:01:00Z", "2026-11-04T12:01:00Z"),
+            *("2026-11-04T06:01:00Z", "2026-11-04T00:00:00Z"),
+        )
+    ]
+    done = accept_rows(outbox, "".join(lines), with_directory(people.parent))
+    assert [row[0] for row in rows_sent(outbox, done)] == [
+        *("sarad@contoso.com", "sarad@contoso.com", "mia@contoso.com"),
+    ]
+    assert [line[:2] for line in refused(outbox, done.rejects)] == [
+        ("5", "user-validity-unknown"),
+        ("6", "user-ambiguous"),
+    ]
+
+
+def test_without_identity_nothing_changes(outbox: Outbox) -> None:
+    """A name with a domain is sent, a name without one is refused, and the marker has its own reasons."""
+    done = accept_rows(
+        outbox, rows("x@contoso.com", "sarad", "?unknown sarad", "?validity-unknown a: a@x.com", "?other")
+    )
+    assert done.reasons == {
+        ("user", "upn-without-domain"): 2,
+        ("user", "user-unknown"): 1,
+        ("user", "user-validity-unknown"): 1,
+    }
+    assert json.loads(Path(outbox.path, "runs", f"{done.run}.json").read_text())["counts"] == {
+        "read": 5,
+        "shaped": 1,
+        "merged": 0,
+        "skipped": 0,
+        "rejected": 4,
+    }
+
+
+# -- the map ------------------------------------------------------------------------------------------------
+
+MAP = """\
+SearchKey,UserPrincipalName
+deploy-bot,
+Sara.Private,SaraD@contoso.com
+shared@contoso.com,mia@contoso.com
+"""
+
+
+def test_a_map_without_a_directory(outbox: Outbox, tmp_path: Path) -> None:
+    """The map names users and excludes names; other names are taken as without `identity`."""
+    (tmp_path / "accounts.csv").write_text("\ufeff" + MAP, encoding="utf-8")
+    of = profile(tmp_path, "identity: {map: accounts.csv}\n")
+    done = accept_rows(outbox, rows("sara.private", "DEPLOY-BOT", "x@contoso.com", "sarad"), of)
+    assert [row[0] for row in rows_sent(outbox, done)] == ["sarad@contoso.com", "x@contoso.com"]
+    assert done.counts == Counts(read=4, shaped=2, rejected=1, excluded=1)
+    assert done.reasons == {("user", "upn-without-domain"): 1}
+    record = json.loads(Path(outbox.path, "runs", f"{done.run}.json").read_text())
+    assert record["counts"]["excluded"] == 1
+    assert "out_of_scope" not in record["counts"]
+
+
+def test_the_map_wins(outbox: Outbox, people: Path) -> None:
+    """The map decides where the directory is not certain, and what it excludes is not sent."""
+    (people.parent / "accounts.csv").write_text(MAP + "leo@contoso.com,\n", encoding="utf-8")
+    of = profile(people.parent, "identity: {directory: identities.sqlite, map: accounts.csv}\n")
+    done = accept_rows(outbox, rows("shared@contoso.com", "leo@contoso.com", "sarad"), of)
+    assert [row[0] for row in rows_sent(outbox, done)] == ["mia@contoso.com", "sarad@contoso.com"]
+    assert done.counts == Counts(read=3, shaped=2, excluded=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SearchKey,User\n", ":1: the header has no column `UserPrincipalName`"),
+        (
+            "SearchKey,UserPrincipalName\na,not a user\n",
+            ":2: `UserPrincipalName` is not a user principal name",
+        ),
+        ("SearchKey,UserPrincipalName\n,a@x.com\n", ":2: `SearchKey` is empty"),
+        ("SearchKey,UserPrincipalName\na,a@x.com\nA ,b@x.com\n", ":3: the name is mapped to another user"),
+        ('SearchKey,UserPrincipalName\n"a"b,a@x.com\n', "is not CSV in UTF-8"),
+    ],
+)
+def test_a_map_with_a_mistake(outbox: Outbox, tmp_path: Path, text: str, message: str) -> None:
+    """A mistake in the map is an error with its line, before any row is taken."""
+    (tmp_path / "accounts.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        accept_rows(outbox, rows("x@contoso.com"), profile(tmp_path, "identity: {map: accounts.csv}\n"))
+    assert message in str(caught.value)
+    assert "not a user," not in str(caught.value)
+
+
+def test_a_map_that_is_missing(outbox: Outbox, tmp_path: Path) -> None:
+    """A map that cannot be read is an error that names the file."""
+    with pytest.raises(ConfigurationError, match=r"accounts\.csv: the file that the profile names cannot"):
+        accept_rows(outbox, rows("x@contoso.com"), profile(tmp_path, "identity: {map: accounts.csv}\n"))
+
+
+# -- scope --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scope", "sent"),
+    [
+        ("include: {countries: [de]}", ["sarad@contoso.com", "leo@contoso.com"]),
+        ("exclude: {countries: [DE]}", ["mia@contoso.com"]),
+        ("include: {countries: [DE]}, exclude: {groups: [works council]}", ["sarad@contoso.com"]),
+        ("include: {groups: [Staff], countries: [FR]}", ["sarad@contoso.com", "mia@contoso.com"]),
+        ("include: {list: some.csv}", ["leo@contoso.com"]),
+    ],
+)
+def test_scope(outbox: Outbox, people: Path, scope: str, sent: list[str]) -> None:
+    """Only rows of people in scope leave; the others are counted, and are in no file."""
+    (people.parent / "some.csv").write_text("UserPrincipalName,Why\nLeo@contoso.com,asked\n")
+    of = with_directory(people.parent, f"scope: {{{scope}}}\n")
+    done = accept_rows(outbox, rows("sarad", "leo@contoso.com", "mia@contoso.com"), of)
+    assert [row[0] for row in rows_sent(outbox, done)] == sent
+    assert done.counts == Counts(read=3, shaped=len(sent), out_of_scope=3 - len(sent))
+    assert done.rejects is None
+    if sent != ["leo@contoso.com"]:
+        assert not done.counts.excluded
+
+
+def test_scope_by_a_list_alone(outbox: Outbox, tmp_path: Path) -> None:
+    """A list needs no directory."""
+    (tmp_path / "some.csv").write_text("UserPrincipalName\nleo@contoso.com\n")
+    done = accept_rows(
+        outbox,
+        rows("LEO@contoso.com", "x@contoso.com"),
+        profile(tmp_path, "scope: {exclude: {list: some.csv}}\n"),
+    )
+    assert [row[0] for row in rows_sent(outbox, done)] == ["x@contoso.com"]
+    assert done.counts == Counts(read=2, shaped=1, out_of_scope=1)
+
+
+def test_a_bad_row_out_of_scope_is_not_listed(outbox: Outbox, people: Path) -> None:
+    """The reject file has no row of a person out of scope, whatever is wrong with it."""
+    of = with_directory(people.parent, "scope: {exclude: {groups: [Works council]}}\n")
+    text = f"leo@contoso.com,{NOON},many,\r\nleo@contoso.com,yesterday,1,\r\nmia@contoso.com,{NOON},many,\r\n"
+    done = accept_rows(outbox, text, of)
+    assert done.counts == Counts(read=3, rejected=1, out_of_scope=2)
+    assert [line[:2] for line in refused(outbox, done.rejects)] == [("4", "number-malformed")]
+
+
+def test_a_mapped_user_whose_scope_is_not_known(outbox: Outbox, people: Path) -> None:
+    """Where groups or countries decide and the directory does not know the user, the row is refused."""
+    (people.parent / "accounts.csv").write_text(
+        "SearchKey,UserPrincipalName\nx,x@contoso.com\ny,leo@contoso.com\n"
+    )
+    of = profile(
+        people.parent,
+        "identity: {directory: identities.sqlite, map: accounts.csv}\nscope: {include: {countries: [DE]}}\n",
+    )
+    done = accept_rows(outbox, rows("x", "y"), of)
+    assert done.counts == Counts(read=2, shaped=1, rejected=1)
+    assert done.reasons == {("user", "user-unknown"): 1}
+
+
+# -- age ----------------------------------------------------------------------------------------------------
+
+
+def test_no_directory(outbox: Outbox, tmp_path: Path) -> None:
+    """Without the directory no row is taken, in a dry run neither."""
+    of = with_directory(tmp_path)
+    with pytest.raises(ConfigurationError, match="there is no directory of people") as caught:
+        accept_rows(outbox, rows("sarad"), of)
+    assert "irmexport identities sync" in str(caught.value)
+    with pytest.raises(ConfigurationError, match="there is no directory of people"):
+        dry_run(table(HEADER + rows("sarad")), of, None)
+    of = profile(tmp_path, "identity: {}\n")
+    with pytest.raises(ConfigurationError, match="this host has no default directory of people"):
+        accept_rows(outbox, rows("sarad"), of)
+    with pytest.raises(ConfigurationError, match="there is no directory of people"):
+        accept_rows(outbox, rows("sarad"), of.with_directory(str(tmp_path / "identities.sqlite")))
+    assert not list(Path(outbox.path).glob("ready/*"))
+
+
+@pytest.mark.parametrize(
+    ("age", "days", "warns", "refuses"),
+    [
+        ("", 3.4, False, False),
+        ("", 3.6, True, False),
+        ("", 7.1, True, True),
+        (", max_age: 36h", 0.7, False, False),
+        (", max_age: 36h", 0.8, True, False),
+        (", max_age: 36h", 1.6, True, True),
+    ],
+)
+def test_an_old_directory(
+    outbox: Outbox, people: Path, age: str, days: float, *, warns: bool, refuses: bool
+) -> None:
+    """At half of `max_age` a run warns, and after it no row is taken; both name the command to run."""
+    of = profile(people.parent, f"identity: {{directory: identities.sqlite{age}}}\n")
+    outbox.clock.sleep(day(4) + days * 86_400 - outbox.clock.now())
+    if refuses:
+        with pytest.raises(ConfigurationError, match="was last read at 2026-11-04") as caught:
+            accept_rows(outbox, rows("sarad"), of)
+        assert "Run: irmexport identities sync" in str(caught.value)
+        return
+    done = accept_rows(outbox, rows("sarad"), of)
+    assert done.counts == Counts(read=1, shaped=1)
+    assert ("irmexport identities sync" in done.warning) is warns
+
+
+# -- the ways of a row --------------------------------------------------------------------------------------
+
+
+def test_all_ways_give_the_same(outbox: Outbox, people: Path) -> None:
+    """Worker processes, one process, keep-greatest and a dry run resolve, drop and refuse alike."""
+    write(people, {day(4, 1): [SARA, disabled(LEO), MIA, TWIN, OTHER_TWIN]})
+    (people.parent / "accounts.csv").write_text("SearchKey,UserPrincipalName\nbot,\n")
+    names = ["sarad", "leo@contoso.com", "MIA@contoso.com", "shared@contoso.com", "bot", "l@contoso.com", "x"]
+    file = people.parent / "in.csv"
+    lines = [
+        f"{names[n % 7]},2026-11-0{2 + n % 3}T{n % 24:02}:{n % 60:02}:{n % 59:02}Z,{n},note {n}"
+        for n in range(9_000)
+    ]
+    file.write_text("\r\n".join([HEADER.strip(), *lines, ""]))
+    more = (
+        "identity: {directory: identities.sqlite, map: accounts.csv}\nscope: {exclude: {countries: [FR]}}\n"
+    )
+    of = profile(people.parent, more)
+    greatest = profile(people.parent, f"{more}collisions: {{policy: keep-greatest}}\n")
+    found = [run(of, file, 0), run(of, file, 3), run(greatest, file, 0)]
+    assert found[0] == found[1]
+    counts = found[0][0]
+    assert (counts.excluded, counts.out_of_scope) == (1_286, 1_286)
+    assert counts.shaped + counts.rejected + counts.excluded + counts.out_of_scope == 9_000
+    assert (found[2][0].excluded, found[2][0].out_of_scope) == (counts.excluded, counts.out_of_scope)
+    assert found[2][0].rejected == counts.rejected
+    with file.open("rb") as stream:
+        done = accept(csv_table(stream, name="in.csv"), of, outbox, ORIGIN, destination=WHERE)
+    assert done.counts == counts
+    assert read_ledger(outbox) is not None
+
+
+def run(of: Profile, file: Path, workers: int) -> tuple[Counts, bytes, list[Reject]]:
+    """The counts, payloads and refused rows of a file that is shaped in so many worker processes."""
+    rejects: list[Reject] = []
+    with file.open("rb") as stream, open_users(of, day(4, 12)) as users:
+        pipeline = Pipeline(of, None, workers, users)
+        batches = pipeline.batches(
+            csv_table(stream, name="in.csv"), "in.csv", None, lambda reject, _: rejects.append(reject)
+        )
+        sent = b"".join(batch.payload for batch in batches)
+    return pipeline.counts(), sent, rejects

@@ -73,7 +73,7 @@ _ROWS = (
     Reason(
         "missing-value",
         "A column that must have a value is empty or absent.",
-        "Fill the column in the query, or give it a default in the profile.",
+        "Fill the column in the query, or give it a default or the name of its `field` in the profile.",
     ),
     Reason(
         "value-not-allowed",

@@ -102,7 +102,7 @@ _CREATIONS = _words_of("created creation create received logged")
 _OTHERS = _words_of(
     """
     index indexed ingest ingested ingestion indexing update updated modified modification changed expiry
-    expires expire expired expiration processed processing recorded imported import exported export
+    expires expire expired expiration processed processing receipt recorded imported import exported export
     extracted collected loaded stored archived synced refresh refreshed last next due valid until hire
     hired birth birthday retention review reviewed
     """

@@ -259,6 +259,17 @@ number,opened_at,sys_updated_on,opened_by,caller_id,assigned_to,reassignment_cou
         "opened_at",
         ["reassignment_count"],
     ),
+    # CEF's field names (ArcSight Common Event Format, version 1.2): suser acted, duser is the destination.
+    "CEF": (
+        """\
+deviceReceiptTime,startTime,destinationUserName,sourceUserName,bytesOut,destinationPort
+2026-11-20T08:05:00Z,2026-11-20T08:00:00Z,hr@contoso.com,ana.k@contoso.com,52,443
+2026-11-20T09:05:00Z,2026-11-20T09:00:00Z,it@contoso.com,ben.h@contoso.com,1048,22
+""",
+        "sourceUserName",
+        "startTime",
+        ["bytesOut"],
+    ),
     "ServiceNow record, made by and changed by": (
         """\
 sys_created_on,sys_updated_on,sys_created_by,sys_updated_by

@@ -22,6 +22,8 @@ from irmcore.identity import SYNC
 from irmcore.identity.person import Person, Version, normal
 
 _FORMAT = "irmexport identities 1"
+#: Bytes of the file that are read without a copy.
+_MAPPED = 1 << 30
 #: Names in one query; SQLite before 3.32 takes at most 999 values.
 _NAMES_AT_ONCE = 500
 _SCHEMA = """
@@ -34,6 +36,30 @@ CREATE TABLE versions (
     mails TEXT NOT NULL, account_names TEXT NOT NULL, sid TEXT NOT NULL, employee_id TEXT NOT NULL,
     enabled INTEGER NOT NULL, deleted INTEGER NOT NULL, PRIMARY KEY (number, since)) WITHOUT ROWID;
 CREATE TABLE names (name TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (name, number)) WITHOUT ROWID;
+CREATE TABLE steady (
+    name TEXT PRIMARY KEY, upn TEXT NOT NULL, since REAL NOT NULL, number INTEGER NOT NULL) WITHOUT ROWID;
+"""
+#: Fills `steady`: names that one person has who never changed, as `resolver.History.steady` decides them. All
+#: other names are left to it. Sorted, because that is fast to write.
+_FILL_STEADY = """
+DELETE FROM steady;
+CREATE TEMP TABLE unchanged AS
+    SELECT number, upn, normal(upn) AS upn_name, normal(sid) AS sid, object_id, since, created, enabled
+    FROM versions JOIN people USING (number)
+    WHERE is_person AND NOT deleted AND until IS NULL AND after IS NULL;
+CREATE TEMP TABLE shared AS SELECT name FROM names GROUP BY name HAVING count(*) > 1;
+CREATE UNIQUE INDEX temp.shared_names ON shared (name);
+INSERT INTO steady
+    SELECT name, upn,
+        CASE WHEN name IN (object_id, sid) THEN 0
+            WHEN name = upn_name AND created IS NOT NULL THEN min(created, since) ELSE since END,
+        number
+    FROM names JOIN unchanged USING (number)
+    WHERE (enabled OR name IN (object_id, sid, upn_name)) AND upn_name != ''
+        AND name NOT IN (SELECT name FROM shared) AND upn_name NOT IN (SELECT name FROM shared)
+    ORDER BY name;
+DROP TABLE unchanged;
+DROP TABLE shared;
 """
 _VERSION = (
     "SELECT object_id, upn, mails, account_names, sid, employee_id, enabled, deleted, created, groups,"
@@ -126,6 +152,23 @@ class Directory:
             each.sort(key=lambda version: (version.since, version.person.object_id))
         return found
 
+    def steady(self, names: Iterable[str]) -> list[tuple[str, str, float, int]]:
+        """Of these names (in their normal form) those that always meant one person who never changed.
+
+        Gives each with the user principal name, the time from which that holds, and the person's number.
+        """
+        wanted, found = list(names), []
+        for start in range(0, len(wanted), _NAMES_AT_ONCE):
+            some = wanted[start : start + _NAMES_AT_ONCE]
+            query = f"SELECT name, upn, since, number FROM steady WHERE name IN ({_marks(some)})"  # noqa: S608
+            found += self._rows(query, some)
+        return found
+
+    def numbered(self, numbers: Iterable[int]) -> dict[int, Person]:
+        """The latest versions of the people with these numbers."""
+        versions = self._versions_of_numbers(sorted(set(numbers)))
+        return {number: found[-1].person for number, found in versions.items()}
+
     def people(self) -> Iterator[Person]:
         """Everybody's latest version, the deleted included."""
         for row in self._rows(f"{_VERSION} WHERE until IS NULL ORDER BY number"):
@@ -198,6 +241,10 @@ class Directory:
             raise ValueError("a version cannot begin before the one it follows")
         if at == last.since:
             database.execute("DELETE FROM versions WHERE number = ? AND since = ?", (number, at))
+            gone = [(normal(name), number) for name in names_of(last.person)]
+            database.executemany("DELETE FROM names WHERE name = ? AND number = ?", gone)
+            for version in self._versions_of_numbers([number]).get(number, ()):
+                self._add_names(number, version.person)
             self._add(number, person, at, last.after)
             return
         database.execute("UPDATE versions SET until = ? WHERE number = ? AND until IS NULL", (at, number))
@@ -218,6 +265,8 @@ class Directory:
             facts["first_sync"] = at
         database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
         database.execute("COMMIT")
+        database.create_function("normal", 1, normal, deterministic=True)
+        database.executescript(_FILL_STEADY)
         database.close()
         disk = system_disk()
         disk.sync(str(self._part))
@@ -246,8 +295,12 @@ class Directory:
                 *(person.sid, person.employee_id, person.enabled, person.deleted),
             ),
         )
+        self._add_names(number, person)
+
+    def _add_names(self, number: int, person: Person) -> None:
         names = {normal(name) for name in names_of(person)} - {""}
-        database.executemany("INSERT OR IGNORE INTO names VALUES (?, ?)", [(name, number) for name in names])
+        rows = [(name, number) for name in names]
+        self._writing().executemany("INSERT OR IGNORE INTO names VALUES (?, ?)", rows)
 
     def _connect(self, path: Path, how: str, *, new: bool = False) -> sqlite3.Connection:
         """The open database. Raises PeopleError and UnknownFormat."""
@@ -256,6 +309,7 @@ class Directory:
             if new:
                 database.executescript(_SCHEMA)
                 database.execute("INSERT INTO facts VALUES ('format', ?)", [_FORMAT])
+            database.execute(f"PRAGMA mmap_size={_MAPPED}")
             form = database.execute("SELECT value FROM facts WHERE name = 'format'").fetchone()
         except sqlite3.Error:
             if not path.exists():

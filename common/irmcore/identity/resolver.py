@@ -91,6 +91,17 @@ class Resolver:
         """The history of one name."""
         return self.histories([name])[normal(name)]
 
+    def steady(self, names: Iterable[str]) -> dict[str, tuple[str, float, int]]:
+        """Quick answers for names in their normal form: user principal name, since when, person's number.
+
+        A name that it leaves out needs its history.
+        """
+        return {name: (user, since, number) for name, user, since, number in self._directory.steady(names)}
+
+    def people(self, numbers: Iterable[int]) -> Mapping[int, Person]:
+        """The people with these numbers, as they are today."""
+        return self._directory.numbered(numbers)
+
     def histories(self, names: Iterable[str]) -> dict[str, History]:
         """The histories of many names, by their normal form."""
         wanted = {normal(name) for name in names}

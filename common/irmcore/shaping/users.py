@@ -13,7 +13,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import le
 
 from irmcore.identity.person import Person, normal
 from irmcore.identity.resolver import UNKNOWN, Answer, History, Refusal, Resolver
@@ -25,9 +24,9 @@ from irmcore.shaping import upn
 EXCLUDED, OUT_OF_SCOPE = "?excluded", "?out-of-scope"
 DROPPED = frozenset((EXCLUDED, OUT_OF_SCOPE))
 
-#: Names that are remembered, and those of them whose answer depends on the time, which take ten times as
-#: much memory. When there are more, the memory starts anew.
-MEMORY, HISTORIES = 100_000, 10_000
+#: Names that are remembered, and those of them whose answer depends on the time, which take
+#: much more memory. When there are more, the memory starts anew.
+MEMORY, HISTORIES = 250_000, 10_000
 
 _SECOND = 1_000_000
 _QUARTER = 15 * 60 * _SECOND
@@ -87,8 +86,8 @@ class Users:
         self._mapping = mapping
         self._include, self._exclude = include, exclude
         self.may_drop = include is not None or exclude is not None or EXCLUDED in mapping.values()
-        self._upns: dict[str, str] = {}
-        self._since: dict[str, int] = {}
+        #: The user of a name, and from when on (µs).
+        self._known: dict[str, tuple[str, int]] = {}
         self._refusals: dict[str, Refusal] = {}
         self._histories: dict[str, History] = {}
 
@@ -97,25 +96,22 @@ class Users:
 
         Each is a canonical user principal name or one of DROPPED. Raises Refused if any row is refused.
         """
-        found = list(map(self._upns.get, cells))
+        found = list(map(self._known.get, cells))
         if None in found:
             self._learn(cells)
-            found = list(map(self._upns.get, cells))
-        sure = [user for user in found if user is not None]
-        if len(sure) == len(cells) and all(map(le, map(self._since.__getitem__, cells), times)):
-            return sure
+            found = list(map(self._known.get, cells))
         return [
-            user if user is not None and self._since[cell] <= time else self._at(cell, time)
-            for cell, user, time in zip(cells, found, times)
+            known[0] if known is not None and known[1] <= time else self._at(cell, time)
+            for cell, known, time in zip(cells, found, times)
         ]
 
     def user(self, cell: str, time: int | None) -> str | None:
         """The same for one name; None if the answer depends on a time that is not known. Raises Refused."""
-        if cell not in self._upns:
+        if cell not in self._known:
             self._learn([cell])
-        user = self._upns.get(cell)
-        if user is not None and (time is None or self._since[cell] <= time):
-            return user
+        known = self._known.get(cell)
+        if known is not None and (time is None or known[1] <= time):
+            return known[0]
         if time is None and cell not in self._refusals:
             return None
         return self._at(cell, time or 0)
@@ -151,20 +147,31 @@ class Users:
 
     def _learn(self, cells: Iterable[str]) -> None:
         """Enter all names of a column that are not known yet."""
-        if len(self._upns) + len(self._refusals) > MEMORY or len(self._histories) > HISTORIES:
-            for memory in (self._upns, self._since, self._refusals, self._histories):
+        if len(self._known) + len(self._refusals) > MEMORY or len(self._histories) > HISTORIES:
+            for memory in (self._known, self._refusals, self._histories):
                 memory.clear()
-        known = (self._upns, self._refusals, self._histories)
-        new = {cell for cell in cells if not any(cell in memory for memory in known)}
-        names = {cell: normal(cell) for cell in new}
-        looked_up = {name for name in names.values() if name and name[0] != "?" and name not in self._mapping}
-        targets = {self._mapping[name] for name in names.values() if name in self._mapping} - {EXCLUDED}
-        histories: dict[str, History] = {}
+        names = {
+            cell: normal(cell)
+            for cell in cells
+            if cell not in self._known and cell not in self._refusals and cell not in self._histories
+        }
+        wanted = {name for name in names.values() if name and name[0] != "?" and name not in self._mapping}
+        steady: Mapping[str, tuple[str, float, int]] = {}
+        people: Mapping[int, Person] = {}
+        histories: Mapping[str, History] = {}
         if self._resolver is not None:
-            histories = self._resolver.histories(looked_up | targets)
+            steady = self._resolver.steady(wanted)
+            if self._include is not None or self._exclude is not None:
+                people = self._resolver.people(number for _, _, number in steady.values())
+            targets = {self._mapping[name] for name in names.values() if name in self._mapping} - {EXCLUDED}
+            histories = self._resolver.histories((wanted - steady.keys()) | targets)
         for cell, name in names.items():
             try:
-                self._learn_one(cell, name, histories)
+                if name in steady:
+                    user, since, number = steady[name]
+                    self._remember(cell, self._scoped(people.get(number), upn.canonical(user)), since)
+                else:
+                    self._learn_one(cell, name, histories)
             except UserRefused as refused:
                 self._refusals[cell] = Refusal(refused.code, refused.candidates)
             except Refused as refused:
@@ -197,8 +204,7 @@ class Users:
         return self._scoped(history.owner() if history is not None else None, target)
 
     def _remember(self, cell: str, user: str, since: float) -> None:
-        self._upns[cell] = user
-        self._since[cell] = max(0, math.ceil(since * _SECOND)) if since > 0 else 0
+        self._known[cell] = user, math.ceil(since * _SECOND) if since > 0 else 0
 
 
 def _marked(cell: str) -> Refused:

@@ -277,3 +277,14 @@ def test_the_comment_beside_a_macro_cites_who_acted(name: str) -> None:
     comment = text.split(f"[irmexport_{name}]")[0].rpartition("\n\n")[2].replace("\n# ", " ")
     assert re.search(r"Actor: \w+", comment)
     assert re.search(r"\(CIM, |Object Reference|\w\.com[/,]|inferred", comment)
+
+
+def test_the_page_has_the_field_of_each_search() -> None:
+    """docs/identity.md has one row per search, whose first field the search reads."""
+    page = (APP.parent / "docs" / "identity.md").read_text(encoding="utf-8")
+    section = page.split("### Splunk\n", 1)[1].split("\n## ", 1)[0].split("\n### ", 1)[0]
+    rows = re.findall(r"^\| (\w[\w ]+) \| `([\w.]+)`[^|]* \| [^|]+ \| ([^|]+) \|$", section, re.MULTILINE)
+    fields_of = {name: field for name, field, _ in rows}
+    assert {f"irmexport - daily - {name}" for name in fields_of} == set(DAILY)
+    for name, field in fields_of.items():
+        assert re.search(rf"(?<![\w.]){re.escape(field)}(?![\w.])", search(f"irmexport - daily - {name}"))

@@ -23,7 +23,7 @@ from irmcore.reasons import Refused
 from irmcore.shaping import times
 from irmcore.shaping.blocks import Block
 from irmcore.shaping.columns import Convert, ConvertAll, Memo, column_converter, converter
-from irmcore.shaping.users import DROPPED, EXCLUDED, UserRefused, Users
+from irmcore.shaping.users import DROPPED, EXCLUDED, EXCLUDED_BEFORE, UserRefused, Users
 
 SEPARATOR = "\x1f"
 
@@ -235,10 +235,12 @@ class Shaper:
     def _is_good(
         self, row: Sequence[str], at: int, refused: list[tuple[int, RowRefused]], dropped: list[str]
     ) -> bool:
-        """Whether the row can be shaped. Called only for blocks with a refused row."""
+        """Whether the row can be shaped. Called only for blocks with a refused or marked row."""
         user: str | None = None
         refusal = None
-        if self._users is not None:
+        if row[self._plan[self._user_at][0]].startswith(EXCLUDED_BEFORE):
+            user = EXCLUDED
+        elif self._users is not None:
             try:
                 user = self._users.user(row[self._plan[self._user_at][0]], self._time_of(row))
             except Refused as found:

@@ -23,6 +23,8 @@ from irmcore.shaping import upn
 #: begins with a question mark.
 EXCLUDED, OUT_OF_SCOPE = "?excluded", "?out-of-scope"
 DROPPED = frozenset((EXCLUDED, OUT_OF_SCOPE))
+#: How a cell begins whose name an aggregation or macro has excluded by its own mapping.
+EXCLUDED_BEFORE = f"{EXCLUDED} "
 
 #: Names that are remembered, and those of them whose answer depends on the time, which take
 #: much more memory. When there are more, the memory starts anew.

@@ -152,6 +152,21 @@ def test_without_identity_nothing_changes(outbox: Outbox) -> None:
     }
 
 
+def test_what_a_macro_has_excluded_is_counted_as_excluded(outbox: Outbox, people: Path) -> None:
+    """With or without a directory. The row is in no batch and no reject file, whatever is wrong with it."""
+    text = rows("x@contoso.com", "?excluded bot", "?excluded", "sarad") + "?excluded a@x.com,no time,x,\r\n"
+    done = accept_rows(outbox, text, profile(people.parent, ""))
+    assert [row[0] for row in rows_sent(outbox, done)] == ["x@contoso.com"]
+    assert done.counts == Counts(read=5, shaped=1, rejected=2, excluded=2)
+    assert [line[:2] for line in refused(outbox, done.rejects)] == [
+        ("4", "upn-without-domain"),
+        ("5", "upn-without-domain"),
+    ]
+    done = accept_rows(outbox, text, with_directory(people.parent))
+    assert [row[0] for row in rows_sent(outbox, done)] == ["sarad@contoso.com"]
+    assert done.counts == Counts(read=5, shaped=1, rejected=2, excluded=2)
+
+
 # -- the map ------------------------------------------------------------------------------------------------
 
 MAP = """\

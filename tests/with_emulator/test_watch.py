@@ -83,6 +83,21 @@ def test_a_file_is_sent_and_archived(rig: Rig, inbox: Path, once: Watch) -> None
     assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
 
 
+def test_a_splunk_export_is_sent_and_a_cut_one_is_not(rig: Rig, inbox: Path, once: Watch) -> None:
+    """Both of Splunk's JSON forms are sent; no row of a document that was cut is."""
+    first, second, third = (dict(zip(HEADER.split(","), row(n).split(","), strict=True)) for n in (1, 2, 3))
+    (inbox / "a.json").write_text(json.dumps({"preview": False, "lastrow": True, "result": first}))
+    (inbox / "b.json").write_text(json.dumps({"preview": False, "init_offset": 0, "results": [second]}))
+    (inbox / "c.json").write_text(json.dumps({"preview": False, "init_offset": 0, "results": [third]})[:-2])
+    once()
+    assert files(inbox) == ["archive/a.json", "archive/b.json", "errors/c.json", "errors/c.json.error.txt"]
+    assert (
+        "the JSON document is cut or damaged after result 1"
+        in (inbox / "errors/c.json.error.txt").read_text()
+    )
+    assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
+
+
 def test_refused_rows_and_unreadable_files_are_kept(rig: Rig, inbox: Path, once: Watch) -> None:
     """rejects/ has the refused rows of an archived file, errors/ an unreadable file with the next step."""
     (inbox / "some.csv").write_text(text(row(1), BAD))

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from irmcore.reasons import Refused
+from irmcore.shaping.upn import canonical
 
 from tests.splunk_app import spl_run
 from tests.splunk_app.test_content import APP, DAILY, DAY, LOOKUPS, search
@@ -256,6 +258,17 @@ def test_an_event_without_an_actor_is_no_row(source: str, given: Event) -> None:
     assert users(source, given) == []
     other, user = CASES[source][0][0]
     assert users(source, given, other) == [user]
+
+
+def test_a_user_that_was_extracted_twice_is_one_user() -> None:
+    """Several different ones are refused, not dropped."""
+    given = box(ANA)
+    assert users("Box", {**given, "created_by.login": ["ana@contoso.com", "ana@contoso.com"]}) == [
+        "ana@contoso.com"
+    ]
+    (user,) = users("Box", {**given, "created_by.login": ["ana@contoso.com", "ben@contoso.com"]})
+    with pytest.raises(Refused):
+        canonical(user)
 
 
 SOURCE_MACROS = (

@@ -72,7 +72,7 @@ $(AUDIT)/.made: $(VENV)/.python requirements/advisories.txt
 
 lock: $(VENV)/.dev ## renew requirements/*.txt and the pages' lock to the newest releases, with hashes
 	@$(UV_LOCK) --python-version 3.11 --all-extras pyproject.toml -o requirements/dev.txt
-	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt --extra keyring --extra keyvault --extra sentinel pyproject.toml -o requirements/runtime.txt
+	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt --extra entra --extra keyring --extra keyvault --extra sentinel pyproject.toml -o requirements/runtime.txt
 	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 	@$(UV_LOCK) --python-version 3.9 --fork-strategy fewest --excludes requirements/core-py39.excludes \
 		requirements/core-py39.in -o requirements/core-py39.txt

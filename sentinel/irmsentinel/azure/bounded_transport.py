@@ -1,4 +1,5 @@
-"""The transport of Microsoft's clients: a request ends at its deadline, however slowly its answer comes.
+"""The transport of Microsoft's clients: a request ends at its deadline, however slowly its answer comes, and
+an answer may have a maximum size.
 
 Their own time-out only limits the time between two bytes. Each request has a connection of its own, and this
 transport neither retries nor follows redirects. The client's policies sleep on the injected clock.
@@ -12,6 +13,7 @@ from azure.core.exceptions import (
     AzureError,
     ServiceRequestError,
     ServiceRequestTimeoutError,
+    ServiceResponseError,
     ServiceResponseTimeoutError,
 )
 from azure.core.pipeline.transport import RequestsTransport
@@ -23,6 +25,7 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core im
     """``deadline`` in seconds for one request and its whole answer.
 
     ``environment``: whether proxies and CA bundles of the environment apply where none are given here.
+    ``max_bytes``: the maximum size of an answer, decompressed; only for clients that use ``azure.core.rest``.
     """
 
     def __init__(
@@ -33,11 +36,13 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core im
         proxy: str | None = None,
         environment: bool,
         clock: Clock | None = None,
+        max_bytes: int | None = None,
     ) -> None:
         self._settings: dict[str, Any] = {"ca_file": ca_file, "proxy": proxy, "deadline": deadline}
         self._verify = ca_file or True
         self._environment = environment
         self._clock = clock or SystemClock()
+        self._max_bytes = max_bytes
         super().__init__(connection_verify=self._verify, use_env_settings=environment)
 
     def send(self, request: Any, *, proxies: Any = None, **kwargs: Any) -> Any:
@@ -52,7 +57,10 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core im
                 read_timeout=self._settings["deadline"],
             )
             try:
-                answer = once.send(request, proxies=proxies, **{**kwargs, "stream": False})
+                stream = self._max_bytes is not None
+                answer = once.send(request, proxies=proxies, **{**kwargs, "stream": stream})
+                if self._max_bytes is not None:
+                    _read(answer, self._max_bytes)
             except AzureError as error:
                 if not exchange.expired:
                     raise
@@ -66,3 +74,14 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core im
     def sleep(self, duration: float) -> None:
         """Wait as long as a policy of the client asks for."""
         self._clock.sleep(duration)
+
+
+def _read(answer: Any, limit: int) -> None:
+    """Read the whole answer, as its own ``read`` does, but at most ``limit`` bytes. Raises AzureError."""
+    parts, size = [], 0
+    for part in answer.iter_bytes():
+        size += len(part)
+        if size > limit:
+            raise ServiceResponseError(f"the answer has more than {limit:,} bytes")
+        parts.append(part)
+    answer._content = b"".join(parts)  # noqa: SLF001 - azure-core has no public way to set what was read

@@ -1,23 +1,27 @@
 """Sign in to Azure: the credential of azure-identity for each identity kind that an administrator may choose.
 
-A client secret comes from an environment variable or a file that only its owner may read, never from a
-configuration file or the command line. Each cloud signs in at its own host.
+A client secret or certificate comes from an environment variable, a file that only its owner may read or
+another credential store, never from a configuration file or the command line. Each cloud signs in at its own
+host.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from azure.core.credentials import TokenCredential
 from azure.identity import (
     AzureAuthorityHosts,
     AzureCliCredential,
+    CertificateCredential,
     ClientSecretCredential,
     DefaultAzureCredential,
     ManagedIdentityCredential,
 )
 from irmcore.http import credentials
+from irmcore.http.credentials import Reader
 
 from irmsentinel.azure.bounded_transport import BoundedTransport
 
@@ -36,7 +40,7 @@ DEADLINE = 60.0
 class Identity:
     """``kind`` is one of ``KINDS``; the other fields depend on it.
 
-    ``secret`` says where the client secret is: ("env" or "file", name).
+    ``secret`` says where the client secret or the certificate is: (kind of store, name).
     """
 
     kind: str = "default"
@@ -45,18 +49,28 @@ class Identity:
     secret: tuple[str, str] | None = None
 
 
-def maker(identity: Identity, cloud: str, environment: Mapping[str, str]) -> Callable[[], TokenCredential]:
-    """A function that makes a credential without a token. The function raises CredentialError."""
+def maker(
+    identity: Identity,
+    cloud: str,
+    environment: Mapping[str, str],
+    readers: Mapping[str, Reader] = MappingProxyType({}),
+) -> Callable[[], TokenCredential]:
+    """A function that makes a credential without a token. The function raises CredentialError.
+
+    ``readers`` read a secret or a certificate from stores other than env and file.
+    """
     authority = AUTHORITIES[cloud]
 
     def with_secret() -> TokenCredential:
         kind, name = identity.secret or ("env", "AZURE_CLIENT_SECRET")
-        return ClientSecretCredential(
-            str(identity.tenant_id),
-            str(identity.client_id),
-            str(credentials.read(kind, name, environment).reveal()),  # env and file always give text
-            authority=authority,
-            transport=BoundedTransport(deadline=DEADLINE, ca_file=None, environment=True),
+        found = credentials.read(kind, name, environment, readers).reveal()
+        tenant, client = str(identity.tenant_id), str(identity.client_id)
+        transport = BoundedTransport(deadline=DEADLINE, ca_file=None, environment=True)
+        if isinstance(found, str):
+            return ClientSecretCredential(tenant, client, found, authority=authority, transport=transport)
+        pem = found["private_key"] + found["public_certificate"]
+        return CertificateCredential(
+            tenant, client, certificate_data=pem.encode("ascii"), authority=authority, transport=transport
         )
 
     makers: dict[str, Callable[[], TokenCredential]] = {

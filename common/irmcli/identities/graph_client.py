@@ -1,0 +1,305 @@
+"""Read pages of JSON from Microsoft Graph, over azure-core's pipeline. No other module talks to Graph.
+
+Promised: a token goes only to the host of the chosen cloud, or to an emulator on loopback; a link to another
+host is refused, and redirects are not followed. A request has a deadline and an answer a maximum size;
+waiting for a throttled service is bounded. A rejected token is renewed once. What is not a complete page of
+Graph is an error, never a shorter page. No message contains a token or a person's data.
+Not tested: a live tenant; the tests use the emulator.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from azure.core import PipelineClient
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.pipeline.policies import BearerTokenCredentialPolicy, HeadersPolicy
+from azure.core.rest import HttpRequest
+from irmcore import __version__
+from irmcore.clock import Clock, SystemClock
+from irmcore.errors import AddressRefused, ConfigurationError, IrmError, WaitError
+from irmcore.http.outcome import backoff, retry_after
+from irmsentinel.azure.bounded_transport import BoundedTransport
+
+#: The host of Graph in each cloud of the connector; learn.microsoft.com/graph/deployments.
+HOSTS = {
+    "commercial": "https://graph.microsoft.com",
+    "gcc": "https://graph.microsoft.com",
+    "gcc-high": "https://graph.microsoft.us",
+    "dod": "https://dod-graph.microsoft.us",
+}
+#: The application permissions, each the least privileged one for its calls.
+READ_USERS, READ_MEMBERS = "User.Read.All", "GroupMember.Read.All"
+#: Seconds for one request and its whole answer.
+DEADLINE = 60.0
+#: The maximum size of an answer in bytes. A page of users has some hundred kilobytes.
+MAX_BYTES = 32 * 1024 * 1024
+#: Seconds: the longest single wait that Graph may ask for, and the longest time that all requests may take.
+MAX_WAIT, TOTAL = 300.0, 3600.0
+
+_ATTEMPTS = 5
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_LATER = {429, 500, 502, 503, 504}
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _GONE, _OK = 401, 403, 404, 410, 200
+_RESYNC = {"syncstatenotfound", "syncstateinvalid", "resyncrequired"}
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+
+_Read = TypeVar("_Read")
+
+
+class ResyncRequired(Exception):
+    """Graph no longer knows the state that a delta link stands for: read everything again."""
+
+
+class NotFound(ConfigurationError):
+    """Graph has no such object."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page. ``at`` is the service's time when it answered, in seconds since 1970."""
+
+    items: tuple[Mapping[str, Any], ...]
+    next_link: str | None
+    delta_link: str | None
+    at: float
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def document(self) -> Any:
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def code(self) -> str:
+        """Graph's error code. Its message is not shown: it may quote a name."""
+        document = self.document
+        error = document.get("error") if isinstance(document, dict) else None
+        code = str(error.get("code", "")) if isinstance(error, dict) else ""
+        return code if _CODE.fullmatch(code) else "no code"
+
+
+class GraphClient:
+    """Graph of one cloud or emulator, with one identity."""
+
+    def __init__(
+        self,
+        host: str,
+        make_credential: Callable[[], TokenCredential],
+        *,
+        ca_file: str | None = None,
+        clock: Clock | None = None,
+        deadline: float = DEADLINE,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        """``host`` as in ``HOSTS``, or https on loopback. ``make_credential`` makes a credential without a
+        token.
+
+        Raises AddressRefused for another host.
+        """
+        parts = urlsplit(host)
+        if host not in HOSTS.values() and not (parts.scheme == "https" and parts.hostname in _LOOPBACK):
+            raise AddressRefused(
+                "this is not a host of Microsoft Graph",
+                where=host,
+                next_step=f"Choose a cloud: {', '.join(HOSTS)}.",
+            )
+        self.host = host
+        self._where = parts.netloc
+        self._make_credential = make_credential
+        self._clock = clock or SystemClock()
+        self._transport = BoundedTransport(
+            deadline=deadline, ca_file=ca_file, environment=True, clock=self._clock, max_bytes=max_bytes
+        )
+        self._client: PipelineClient[Any, Any] = self._connect()
+        self._end = self._clock.monotonic() + TOTAL
+
+    def _connect(self) -> PipelineClient[Any, Any]:
+        # No retry policy: the waits here are bounded. No redirect policy: the token goes nowhere else.
+        policies = [
+            HeadersPolicy({"Accept": "application/json", "User-Agent": f"irmexport/{__version__}"}),
+            BearerTokenCredentialPolicy(self._make_credential(), f"{self.host}/.default"),
+        ]
+        return PipelineClient(self.host, policies=policies, transport=self._transport)
+
+    def is_own(self, link: str) -> bool:
+        """Whether a link leads to this client's host."""
+        try:
+            here, there = urlsplit(self.host), urlsplit(link)
+            return (there.scheme, there.netloc.lower()) == (here.scheme, here.netloc.lower())
+        except ValueError:
+            return False
+
+    def pages(self, path: str, permission: str) -> Iterator[Page]:
+        """The page at ``path`` (or at a link of Graph's) and all that follow it.
+
+        ``permission`` is the application permission that messages name if it is missing. Raises
+        ResyncRequired, NotFound, ConfigurationError, AddressRefused and WaitError.
+        """
+        seen: set[str] = set()
+        link: str | None = urljoin(self.host, path)
+        while link is not None:
+            if not self.is_own(link):
+                raise AddressRefused(
+                    "Microsoft Graph sent a link to another host, which was not followed",
+                    where=urlsplit(link).netloc[:200],
+                    next_step="Check whether a proxy changes the answers. Nothing was stored.",
+                )
+            if link in seen:
+                raise self._incomplete("the pages go round in a circle")
+            seen.add(link)
+            page = self._get(link, permission, self._page)
+            yield page
+            link = page.next_link
+
+    def single(self, path: str, permission: str) -> tuple[Mapping[str, Any], float]:
+        """The object at ``path``, and the service's time. Raises as `pages`."""
+        return self._get(urljoin(self.host, path), permission, self._object)
+
+    def _get(self, url: str, permission: str, read: Callable[[_Answer], _Read]) -> _Read:
+        """What ``read`` makes of the answer, after as many attempts as are allowed."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                answer = self._send(url)
+                if answer.status == _OK:
+                    return read(answer)
+                error, wait = self._failure(answer, permission), self._wait(answer, attempt)
+                if answer.status not in _LATER:
+                    raise error
+            except WaitError as passing:
+                error, wait = passing, backoff(attempt, 0.0)
+            if attempt == _ATTEMPTS or wait > MAX_WAIT or self._clock.monotonic() + wait > self._end:
+                break
+            self._clock.sleep(wait)
+        raise error
+
+    def _wait(self, answer: _Answer, attempt: int) -> float:
+        asked = retry_after(answer.headers.get("Retry-After"), self._clock.now())
+        return backoff(attempt, 0.0) if asked is None else asked
+
+    def _send(self, url: str) -> _Answer:
+        """One request; a second one with a new token if the first was rejected. Raises IrmError."""
+        if self._clock.monotonic() > self._end:
+            raise ConfigurationError(
+                f"reading from Microsoft Graph took more than {TOTAL / 60:.0f} minutes",
+                where=self._where,
+                next_step="Check the network, then run the command again. Nothing was stored.",
+            )
+        try:
+            answer = self._request(url)
+            if answer.status == _UNAUTHORIZED:
+                self._client = self._connect()
+                answer = self._request(url)
+        except ClientAuthenticationError as error:
+            raise self._sign_in_failure(error) from None
+        except AzureError as error:
+            if isinstance(error.__context__, ClientAuthenticationError):
+                raise self._sign_in_failure(error.__context__) from None
+            raise WaitError(
+                f"Microsoft Graph did not answer completely ({type(error).__name__})",
+                where=self._where,
+                next_step="Check the network and the proxy, then run the command again. Nothing was stored.",
+            ) from None
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            # azure-core's or MSAL's failure to read an answer, such as a proxy's page in reply to a sign-in.
+            raise self._incomplete(type(error).__name__) from None
+        return answer
+
+    def _request(self, url: str) -> _Answer:
+        answer = self._client.send_request(HttpRequest("GET", url))
+        return _Answer(answer.status_code, answer.headers, answer.content)
+
+    def _object(self, answer: _Answer) -> tuple[Mapping[str, Any], float]:
+        """The object in an answer. Raises WaitError if there is none."""
+        document = answer.document
+        if not isinstance(document, dict):
+            raise self._incomplete("no object")
+        return document, self._time(answer)
+
+    def _page(self, answer: _Answer) -> Page:
+        """The page in an answer. Raises WaitError if it is not one, or not complete."""
+        document = answer.document
+        items = document.get("value") if isinstance(document, dict) else None
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise self._incomplete("no list of objects")
+        links = [document.get(f"@odata.{name}") for name in ("nextLink", "deltaLink")]
+        if not all(link is None or isinstance(link, str) for link in links) or all(links):
+            raise self._incomplete("a link that cannot be followed")
+        return Page(tuple(items), links[0], links[1], self._time(answer))
+
+    def _time(self, answer: _Answer) -> float:
+        """When the service answered, by its clock; by this machine's if it does not say."""
+        try:
+            return parsedate_to_datetime(str(answer.headers.get("Date"))).timestamp()
+        except (TypeError, ValueError):
+            return self._clock.now()
+
+    def _failure(self, answer: _Answer, permission: str) -> IrmError:
+        """The error of an answer that is not 200. Raises ResyncRequired."""
+        status, code = answer.status, answer.code
+        if status == _GONE or code.lower() in _RESYNC:
+            raise ResyncRequired
+        if status == _FORBIDDEN:
+            return ConfigurationError(
+                f"this identity lacks the application permission {permission} (HTTP {status}, {code})",
+                where=self._where,
+                next_step=f"Grant Microsoft Graph's {permission} in Entra ID, with admin consent.",
+            )
+        if status == _UNAUTHORIZED:
+            return ConfigurationError(
+                f"Microsoft Graph rejected the token, also a new one (HTTP {status}, {code})",
+                where=self._where,
+                next_step="Check --cloud, and that the identity belongs to this tenant.",
+            )
+        if status == _NOT_FOUND:
+            return NotFound(
+                f"Microsoft Graph has no such object (HTTP {status}, {code})",
+                where=self._where,
+                next_step="Check the object id.",
+            )
+        if status in _LATER:
+            return WaitError(
+                f"Microsoft Graph is throttling or unavailable (HTTP {status}, {code})",
+                where=self._where,
+                next_step="Wait, then run the command again. Nothing was stored.",
+            )
+        return ConfigurationError(
+            f"Microsoft Graph refused the request (HTTP {status}, {code})",
+            where=self._where,
+            next_step="Check whether a proxy answers in its place. Nothing was stored.",
+        )
+
+    def _incomplete(self, why: str) -> WaitError:
+        return WaitError(
+            f"the answer is incomplete or does not come from Microsoft Graph ({why})",
+            where=self._where,
+            next_step="Check whether a proxy answers here, then run the command again. Nothing was stored.",
+        )
+
+    def _sign_in_failure(self, error: ClientAuthenticationError) -> ConfigurationError | WaitError:
+        if error.__cause__ is not None:  # the login host gave no verdict
+            return WaitError(
+                f"the login host issued no token ({type(error.__cause__).__name__})",
+                where=self._where,
+                next_step="Check the network, the proxy and the tenant, then run the command again.",
+            )
+        return ConfigurationError(
+            "the sign-in was rejected",
+            where=self._where,
+            next_step="Check --sign-in, --tenant-id, --client-id and --credential.",
+        )

@@ -1,0 +1,74 @@
+"""Whose identity reads Microsoft Graph: a managed identity, az, an application, or an emulator's
+application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from azure.core.credentials import TokenCredential
+from azure.identity import ClientSecretCredential
+from irmcore.errors import ConfigurationError
+from irmcore.http import credentials
+from irmsentinel.azure import identity
+from irmsentinel.azure.bounded_transport import BoundedTransport
+from irmsentinel.azure.identity import Identity
+
+from irmcli.credential_stores import READERS
+from irmcli.identities.graph_client import HOSTS, GraphClient
+
+#: What --sign-in may be, as the kinds of `irmsentinel.azure.identity`.
+KINDS = {
+    "default": "default",
+    "managed-identity": "managed-identity",
+    "cli": "cli",
+    "app": "client-secret",
+}
+_AZURE_CLOUDS = {
+    "commercial": "public",
+    "gcc": "public",
+    "gcc-high": "us-government",
+    "dod": "us-government",
+}
+
+
+def client(chosen: Identity, cloud: str, environment: Mapping[str, str]) -> GraphClient:
+    """Graph of a cloud of the connector. ``chosen.kind`` is a key of ``KINDS``. Raises ConfigurationError."""
+    if chosen.kind == "app" and not (chosen.tenant_id and chosen.client_id and chosen.secret):
+        raise ConfigurationError(
+            "the sign-in as an application needs its tenant, its ID and its credential",
+            where="--sign-in app",
+            next_step="Add --tenant-id, --client-id and --credential, for example --credential file:PATH.",
+        )
+    known = replace(chosen, kind=KINDS[chosen.kind])
+    return GraphClient(HOSTS[cloud], identity.maker(known, _AZURE_CLOUDS[cloud], environment, READERS))
+
+
+def emulated_client(directory: Path) -> GraphClient:
+    """Graph of the emulator that was announced in ``directory``. Raises ConfigurationError."""
+    # Here, so that a sync with Microsoft's service starts without the emulator.
+    from irmemulator.announcement import NotAnnouncedError, read_announcement
+    from irmemulator.graph_emulator import ANNOUNCEMENT
+
+    try:
+        at = read_announcement(directory / ANNOUNCEMENT)
+    except NotAnnouncedError:
+        raise ConfigurationError(
+            "no emulator was announced in this directory",
+            where=str(directory),
+            next_step=f"Start one in another window: irmexport identities emulator --directory {directory}",
+        ) from None
+
+    def credential() -> TokenCredential:
+        return ClientSecretCredential(
+            at["tenant_id"],
+            at["app_id"],
+            str(credentials.read("file", at["secret_file"], {}).reveal()),
+            authority=at["url"],
+            disable_instance_discovery=True,
+            transport=BoundedTransport(deadline=identity.DEADLINE, ca_file=at["ca_file"], environment=True),
+        )
+
+    return GraphClient(at["url"], credential, ca_file=at["ca_file"])

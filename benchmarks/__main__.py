@@ -13,7 +13,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import collector, draining, exporting, files, identities, ledgers, outboxes, splunk
+from benchmarks import (
+    collector,
+    directory_sync,
+    draining,
+    exporting,
+    files,
+    identities,
+    ledgers,
+    outboxes,
+    splunk,
+)
 from benchmarks.table import Line, document, machine, markdown
 
 
@@ -57,6 +67,9 @@ PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
     ),
     "sentinel": lambda scratch, effort: exporting.measure(
         scratch, rows=effort.rows(500_000), rounds=effort.rounds // 2
+    ),
+    "sync": lambda scratch, effort: directory_sync.measure(
+        scratch, people=effort.rows(100_000), rounds=effort.rounds // 2
     ),
     "outbox": lambda scratch, effort: outboxes.measure(
         scratch, batches=effort.rows(750), rounds=effort.rounds

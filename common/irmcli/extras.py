@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from irmcore.errors import ConfigurationError
 
 
 @contextmanager
-def sentinel_extra() -> Iterator[None]:
-    """Wrap imports that need ``irmexport[sentinel]``. Raises ConfigurationError if it is not installed."""
+def _extra(name: str, what: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"the Sentinel side is not installed ({error.name} is missing)",
-            where="irmexport[sentinel]",
-            next_step="pip install 'irmexport[sentinel]'",
+            f"{what} is not installed ({error.name} is missing)",
+            where=f"irmexport[{name}]",
+            next_step=f"pip install 'irmexport[{name}]'",
         ) from None
+
+
+def sentinel_extra() -> AbstractContextManager[None]:
+    """Wrap imports that need ``irmexport[sentinel]``. Raises ConfigurationError if it is not installed."""
+    return _extra("sentinel", "the Sentinel side")
+
+
+def entra_extra() -> AbstractContextManager[None]:
+    """Wrap imports that need ``irmexport[entra]``. Raises ConfigurationError if it is not installed."""
+    return _extra("entra", "the client of Microsoft Entra ID")

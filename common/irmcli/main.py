@@ -20,6 +20,7 @@ COMMANDS = {
     "profile": "irmcli.commands.profile",
     "wizard": "irmcli.commands.wizard",
     "credential": "irmcli.commands.credential",
+    "identities": "irmcli.commands.identities",
     "check": "irmcli.commands.check",
     "send": "irmcli.commands.send",
     "watch": "irmcli.commands.watch",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +12,14 @@ from irmcli.session.input_file import FORMATS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+directory_of_people: Decorator = click.option(
+    "--directory",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="IRMEXPORT_IDENTITIES",
+    help="File of the directory of people.  [default: identities.sqlite in the outbox directory]",
+)
 profile: Decorator = click.option(
     "-p",
     "--profile",

@@ -13,7 +13,7 @@ from irmcli.scheduling import timers
 from irmcli.settings import Settings
 
 #: Commands that never prompt and whose arguments hold no secret.
-SCHEDULABLE = {"send", "drain", "sentinel", "clean-up"}
+SCHEDULABLE = {"send", "drain", "sentinel", "clean-up", "identities"}
 
 
 @click.command("schedule", context_settings={"ignore_unknown_options": True})
@@ -39,7 +39,9 @@ SCHEDULABLE = {"send", "drain", "sentinel", "clean-up"}
 def command(
     ctx: click.Context, *, form: str, every: str, name: str, output_path: Path | None, words: tuple[str, ...]
 ) -> None:
-    """Write a schedule for COMMAND: send FILE …, drain, clean-up or sentinel run. Contains no secret.
+    """Write a schedule for COMMAND. It contains no secret.
+
+    COMMAND is send FILE …, drain, clean-up, identities sync or sentinel run.
 
     Example: irmexport schedule --format systemd --every 15m drain
     """

@@ -58,6 +58,10 @@ class ResyncRequired(Exception):
     """Graph no longer knows the state that a delta link stands for: read everything again."""
 
 
+class NoToken(WaitError):
+    """The login host did not answer; azure-identity has tried several times."""
+
+
 class NotFound(ConfigurationError):
     """Graph has no such object."""
 
@@ -181,6 +185,8 @@ class GraphClient:
                 error, wait = self._failure(answer, permission), self._wait(answer, attempt)
                 if answer.status not in _LATER:
                     raise error
+            except NoToken:
+                raise
             except WaitError as passing:
                 error, wait = passing, backoff(attempt, 0.0)
             if attempt == _ATTEMPTS or wait > MAX_WAIT or self._clock.monotonic() + wait > self._end:
@@ -293,7 +299,7 @@ class GraphClient:
 
     def _sign_in_failure(self, error: ClientAuthenticationError) -> ConfigurationError | WaitError:
         if error.__cause__ is not None:  # the login host gave no verdict
-            return WaitError(
+            return NoToken(
                 f"the login host issued no token ({type(error.__cause__).__name__})",
                 where=self._where,
                 next_step="Check the network, the proxy and the tenant, then run the command again.",

@@ -115,8 +115,10 @@ def _mails(mail: str, others: Iterable[str], proxies: Iterable[str]) -> tuple[st
     too.
     """
     smtp = [proxy.partition(":")[2] for proxy in proxies if proxy[:5].lower() == "smtp:"]
-    found = {address.strip().lower(): address.strip() for address in (mail, *smtp, *others)}
-    return tuple(address for key, address in found.items() if key)
+    found: dict[str, str] = {}
+    for address in map(str.strip, (mail, *smtp, *others)):
+        found.setdefault(address.lower(), address)
+    return tuple(address for address in found.values() if address)
 
 
 def _time(text: str) -> float | None:

@@ -75,9 +75,9 @@ class TenantAndDirectory:
         return Sync(self.client(), self.clock, **{**self.options, **options}).run(self.path, full=full)
 
     def resolve(self, name: str, at: float | None = None) -> Answer:
-        """Whom a name means, by default now."""
+        """Whom a name means, by default shortly after the sync that has just ended."""
         with Directory(self.path) as directory:
-            return Resolver(directory).resolve(name, self.clock.now() if at is None else at)
+            return Resolver(directory).resolve(name, self.clock.now() + 5 if at is None else at)
 
     def people(self) -> dict[str, Person]:
         """Everybody's latest version by user principal name."""

@@ -110,7 +110,7 @@ def test_a_mail_address_that_passes_to_another_person(tenant_with: MakeTenant) -
     rig.sync()
     assert meant(rig.resolve("sales@contoso.com", known)) == "ana@contoso.com"
     assert meant(rig.resolve("sales@contoso.com", between)) == "user-validity-unknown"
-    assert meant(rig.resolve("sales@contoso.com", rig.clock.now() + 5)) == "ben@contoso.com"
+    assert meant(rig.resolve("sales@contoso.com")) == "ben@contoso.com"
     assert meant(rig.resolve("sales@contoso.com", START - DAY)) == "user-validity-unknown"
 
 
@@ -140,7 +140,7 @@ def test_a_deleted_person_keeps_their_names(tenant_with: MakeTenant) -> None:
     assert rig.sync().removed == 0
     ana = rig.people()["ana@contoso.com"]
     assert (ana.deleted, ana.enabled) == (False, True)
-    assert meant(rig.resolve("ana.mail@contoso.com", rig.clock.now() + 5)) == "ana@contoso.com"
+    assert meant(rig.resolve("ana.mail@contoso.com")) == "ana@contoso.com"
 
 
 def test_people_deleted_before_the_first_sync_are_known(tenant_with: MakeTenant) -> None:
@@ -255,7 +255,7 @@ BAD_ANSWERS: dict[str, tuple[Fault, type[IrmError], str]] = {
         "no list",
     ),
     "a page shorter than its length": (
-        Fault("delta", status=200, body=b'{"value": []}', headers=(("Content-Length", "9999"),)),
+        Fault("delta", early_status=200, body=b'{"value": []}', headers=(("Content-Length", "9999"),)),
         WaitError,
         "did not answer completely",
     ),
@@ -403,9 +403,9 @@ def test_a_netbios_name_comes_from_the_administrator(tenant_with: MakeTenant) ->
         user(1, "ana", onPremisesSamAccountName="AnaK", onPremisesDomainName="corp.contoso.com")
     )
     rig.sync()
-    assert meant(rig.resolve("CONTOSO\\anak", rig.clock.now() + 5)) == "user-unknown"
+    assert meant(rig.resolve("CONTOSO\\anak")) == "user-unknown"
     rig.sync(netbios={"corp.contoso.com": "CONTOSO"})
-    assert meant(rig.resolve("contoso\\anak", rig.clock.now() + 5)) == "ana@contoso.com"
+    assert meant(rig.resolve("contoso\\anak")) == "ana@contoso.com"
     rig.sync()
     (ana,) = rig.people().values()
     assert set(ana.account_names) == {"AnaK", "corp.contoso.com\\AnaK"}

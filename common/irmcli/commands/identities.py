@@ -1,0 +1,20 @@
+"""The group `irmexport identities`: the directory of people."""
+
+from __future__ import annotations
+
+import click
+
+from irmcli.commands import identities_files, identities_recheck, identities_show, identities_sync
+
+
+@click.group("identities")
+def command() -> None:
+    """Keep the directory of people by which the names in rows are resolved, and ask it."""
+
+
+for _command in (
+    *(identities_sync.sync, identities_show.explain, identities_show.status),
+    *(identities_files.import_, identities_files.export, identities_recheck.recheck_),
+    identities_sync.emulator,
+):
+    command.add_command(_command)

@@ -1,0 +1,71 @@
+"""`irmexport identities import` and `export`: the directory of people from and to CSV files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+from irmcore.identity.directory import Directory
+
+from irmcli import options
+from irmcli.output import Output, count
+from irmcli.settings import Settings
+from irmcli.time_options import parse_timestamp
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@options.directory_of_people
+@click.option(
+    "--at", metavar="TIME", help="When the file was right, as 2026-11-22T08:00Z or 36h ago.  [default: now]"
+)
+@click.pass_context
+def import_(ctx: click.Context, *, file: Path, directory: Path | None, at: str | None) -> None:
+    """Fill the directory from a CSV FILE instead of Microsoft Entra ID. The file has all people.
+
+    Columns: object_id, user_principal_name (required), mails, account_names, sid, employee_id, enabled,
+    created, groups, country. Values in a list are separated by semicolons.
+
+    Example: irmexport identities import people.csv
+    """
+    from irmcli.identities.people_file import import_people
+
+    output, settings = Output.of(ctx), Settings.of(ctx)
+    path = directory or settings.directory_of_people
+    if directory is None:
+        settings.outbox_ready()
+    people, gone = import_people(file, path, None if at is None else parse_timestamp(at))
+    output.line(f"The file has {people:,} people; {gone:,} are gone. The directory: {path}")
+    output.document({"directory": str(path), "people": people, "removed": gone})
+
+
+@click.command("export")
+@click.option(
+    "--splunk",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="Write the lookup of the Splunk app to this file.",
+)
+@options.directory_of_people
+@click.pass_context
+def export(ctx: click.Context, *, file: Path, directory: Path | None) -> None:
+    """Write the directory as a lookup for the Splunk app: what each name resolves to, and when.
+
+    The file has the names of all people and is written with mode 0600.
+
+    Example: irmexport identities export --splunk irm_identities.csv
+    """
+    from irmcli.identities.splunk_lookup import write_lookup
+
+    output, settings = Output.of(ctx), Settings.of(ctx)
+    unfinished = file.with_name(f"{file.name}.part")
+    unfinished.unlink(missing_ok=True)
+    with Directory(directory or settings.directory_of_people) as people:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as written:
+            rows = write_lookup(people, written)
+    unfinished.replace(file)
+    output.line(f"{file}: {count(rows, 'row')}")
+    output.document({"file": str(file), "rows": rows})

@@ -1,0 +1,235 @@
+"""`irmexport identities sync` and `emulator`: read Microsoft Entra ID through Microsoft Graph."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+import click
+from irmcore.clouds import CLOUDS
+from irmcore.errors import ConfigurationError
+from irmcore.profile import Profile
+
+from irmcli import options
+from irmcli.extras import entra_extra
+from irmcli.output import Output, count
+from irmcli.settings import Settings
+
+#: Seconds by which this machine's clock may differ from Graph's without a warning.
+_SKEW = 300
+_SIGN_IN = ("default", "managed-identity", "cli", "app")
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+
+
+def _pair(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    """Click callback: NETBIOS=DNS.DOMAIN, as a mapping from the DNS name."""
+    found = {}
+    for text in value:
+        name, equals, domain = text.partition("=")
+        if not (equals and name and "." in domain) or "." in name or "\\" in text:
+            raise click.BadParameter("write it as CONTOSO=corp.contoso.com")
+        found[domain.lower()] = name
+    return found
+
+
+def _store(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, str] | None:
+    """Click callback: KIND:NAME, as in a profile's `credential`."""
+    if value is None:
+        return None
+    kind, colon, name = value.partition(":")
+    if not (colon and name) or kind not in {"env", "file", "certificate", "key_vault", "keyring"}:
+        raise click.BadParameter(
+            "write it as file:PATH, certificate:PATH, env:NAME, key_vault:URL or keyring:NAME"
+        )
+    return kind, name
+
+
+@click.command("sync")
+@options.directory_of_people
+@click.option(
+    "--cloud",
+    type=click.Choice(list(CLOUDS)),
+    default="commercial",
+    show_default=True,
+    help="The tenant's cloud.",
+)
+@click.option(
+    "--sign-in",
+    type=click.Choice(_SIGN_IN),
+    default="default",
+    show_default=True,
+    help="Who signs in: what azure-identity finds, a managed identity, az, or an application.",
+)
+@click.option("--tenant-id", help="Tenant, for cli and app.")
+@click.option("--client-id", help="Application, or the client ID of a user-assigned managed identity.")
+@click.option(
+    "--credential",
+    callback=_store,
+    metavar="KIND:NAME",
+    help="Where the application's secret or certificate is, as in a profile: file:PATH, certificate:PATH, …",
+)
+@click.option(
+    "-p",
+    "--profile",
+    "names",
+    multiple=True,
+    help="A profile whose `scope` names groups: read their members. Default: all of your own profiles.",
+)
+@click.option(
+    "--netbios",
+    callback=_pair,
+    multiple=True,
+    metavar="NAME=DOMAIN",
+    help="NetBIOS name of a domain, as CONTOSO=corp.contoso.com, to resolve CONTOSO\\name. Repeatable.",
+)
+@click.option("--full", is_flag=True, help="Read everybody, not only what changed.")
+@click.option("--accept-removals", is_flag=True, help="Accept that most people of the directory are gone.")
+@click.option(
+    "--emulator",
+    "emulator_dir",
+    type=options.FOLDER,
+    help="Read the local emulator of `identities emulator` with this directory.",
+)
+@click.pass_context
+def sync(
+    ctx: click.Context,
+    *,
+    directory: Path | None,
+    cloud: str,
+    sign_in: str,
+    tenant_id: str | None,
+    client_id: str | None,
+    credential: tuple[str, str] | None,
+    names: tuple[str, ...],
+    netbios: dict[str, str],
+    full: bool,
+    accept_removals: bool,
+    emulator_dir: Path | None,
+) -> None:
+    """Read the people of Microsoft Entra ID into the directory: everybody at first, then what changed.
+
+    Needs the application permission User.Read.All of Microsoft Graph; GroupMember.Read.All too if a profile's
+    scope names groups. Run it at least every day: Graph remembers what changed for 7 days.
+
+    Example: irmexport identities sync --sign-in managed-identity
+    """
+    output, settings = Output.of(ctx), Settings.of(ctx)
+    with entra_extra():
+        from irmsentinel.azure.identity import Identity
+
+        from irmcli.identities import sign_in as sign_ins
+    from irmcore.clock import SystemClock
+
+    from irmcli.identities.sync import Sync
+
+    if emulator_dir is None:
+        chosen = Identity(sign_in, tenant_id, client_id, credential)
+        client = sign_ins.client(chosen, cloud, settings.environment)
+    else:
+        client = sign_ins.emulated_client(emulator_dir)
+    groups = _groups(settings, names)
+    path = directory or settings.directory_of_people
+    if directory is None:
+        settings.outbox_ready()
+    with output.progress("reading") as progress:
+        job = Sync(client, SystemClock(), groups, netbios, accept_removals, progress)
+        done = job.run(path, full=full)
+    if abs(done.skew) > _SKEW:
+        output.warn(
+            f"this machine's clock differs from Microsoft Graph's by {abs(done.skew) / 60:.0f} minutes. "
+            "The directory has Graph's times."
+        )
+    what = "everybody" if done.full else "what changed"
+    output.line(f"Read {what}: {count(done.read, 'object')} on {count(done.pages, 'page')}.")
+    if done.removed:
+        output.line(f"{done.removed:,} are gone.")
+    if groups:
+        output.line(f"Read the members of {count(done.groups, 'group')}.")
+    output.line(f"The directory has {done.people:,} people: {path}")
+    output.document(
+        {
+            "directory": str(path),
+            "full": done.full,
+            "read": done.read,
+            "pages": done.pages,
+            "removed": done.removed,
+            "groups": done.groups,
+            "people": done.people,
+            "skew": round(done.skew, 1),
+        }
+    )
+
+
+def _groups(settings: Settings, names: tuple[str, ...]) -> list[str]:
+    """The object ids of the groups in the profiles' scopes. Raises ConfigurationError."""
+    chosen = names or [str(path) for path in sorted(settings.profiles.glob("*.yaml"))]
+    groups = {group for name in chosen for group in _scope_groups(settings.profile(name))}
+    for group in groups:
+        if not _GUID.fullmatch(group):
+            raise ConfigurationError(
+                "a group of a profile's `scope` is not an object id, and a group's name is not unique",
+                where="scope.groups",
+                next_step="Write the group's object id, which Entra ID shows on the group's page.",
+            )
+    return sorted(group.lower() for group in groups)
+
+
+def _scope_groups(profile: Profile) -> list[str]:
+    scope = profile.scope
+    sides = (scope.include, scope.exclude) if scope is not None else ()
+    return [group for side in sides if side is not None for group in side.groups]
+
+
+@click.command("emulator")
+@click.option(
+    "--directory",
+    type=options.FOLDER,
+    default=Path("irmexport-graph"),
+    show_default=True,
+    help="Directory for its address, its CA and a made-up secret.",
+)
+@click.option(
+    "--people", type=click.IntRange(0, 1_000_000), default=50, show_default=True, help="Made-up people."
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8444, show_default=True, help="0: any free port."
+)
+@click.option(
+    "--lifetime",
+    type=click.FloatRange(1, 7 * 86_400),
+    default=3600.0,
+    show_default=True,
+    help="Seconds after which it stops.",
+)
+@click.pass_context
+def emulator(ctx: click.Context, *, directory: Path, people: int, port: int, lifetime: float) -> None:
+    """Run a local emulator of Microsoft Graph with made-up people over HTTPS, on this machine only."""
+    from irmemulator.graph_emulator import GraphEmulator
+    from irmemulator.graph_service import GraphOptions
+    from irmemulator.graph_tenant import GraphTenant
+    from irmemulator.synthetic_people import APP, TENANT
+    from irmemulator.synthetic_people import people as made_up
+
+    output = Output.of(ctx)
+    tenant = GraphTenant(made_up(people))
+    running = GraphEmulator(tenant, GraphOptions(TENANT, APP), directory, port=port, lifetime=lifetime)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        running.start()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot start on port {port}: {error.strerror}",
+            next_step="Choose another one with --port, or let the system choose with --port 0.",
+        ) from None
+    with contextlib.ExitStack() as stack:
+        stack.callback(running.stop)
+        running.announce()
+        output.line(
+            f"An emulator of Microsoft Graph, not Microsoft's service: {running.url}/v1.0/users/delta"
+        )
+        output.line(f"  irmexport identities sync --directory people.sqlite --emulator {directory}")
+        output.line(f"It stops after {lifetime:,.0f} s, or when you press Ctrl-C.")
+        output.document({"url": running.url, "directory": str(directory)})
+        with contextlib.suppress(KeyboardInterrupt):
+            running.wait()

@@ -1,0 +1,132 @@
+"""A CSV file as the directory of people, for those who do not read Microsoft Entra ID.
+
+The first line names the columns, in any order and letter case. ``user_principal_name`` is required. Several
+values in a cell are separated by ``;``. The file is the whole directory: whoever is missing from it was
+deleted. Import it whenever it changes, because a change counts from the import that first had it.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from irmcore.errors import ConfigurationError, InputError
+from irmcore.identity.directory import Directory
+from irmcore.identity.person import Person, normal
+
+COLUMNS = (
+    "object_id", "user_principal_name", "mails", "account_names", "sid", "employee_id", "enabled", "created",
+    "groups", "country",
+)  # fmt: skip
+_NO = {"0", "false", "no"}
+
+
+def import_people(file: Path, path: Path, at: float | None = None) -> tuple[int, int]:
+    """Bring the directory at ``path`` in line with ``file`` as of ``at`` (seconds since 1970; None: now).
+
+    Returns how many people the file has, and how many were deleted. Raises InputError, ConfigurationError,
+    OSError.
+    """
+    people = list(_read(file))
+    moment = time.time() if at is None else at
+    with Directory(path, writable=True) as directory:
+        directory.begin(moment)
+        if directory.delta_link:
+            raise ConfigurationError(
+                "this directory was read from Microsoft Entra ID, which a file must not overwrite",
+                where=str(path),
+                next_step="Name another file with --directory.",
+            )
+        for person in people:
+            directory.put(person, moment)
+        kept = {normal(person.object_id) for person in people}
+        gone = [
+            person.object_id
+            for person in directory.people()
+            if not person.deleted and normal(person.object_id) not in kept
+        ]
+        for object_id in gone:
+            directory.remove(object_id, moment)
+        directory.commit("", moment)
+    return len(people), len(gone)
+
+
+def _read(file: Path) -> Iterator[Person]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(
+            f"the file cannot be read ({error.strerror})",
+            where=str(file),
+            next_step="Check the path, and that this user may read it.",
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(
+            "the file is not UTF-8", where=str(file), next_step="Save it as CSV UTF-8."
+        ) from None
+    rows = csv.reader(text.splitlines(keepends=True), strict=True)
+    seen: set[str] = set()
+    try:
+        header = [name.strip().lower() for name in next(rows, [])]
+        unknown = [name for name in header if name not in COLUMNS]
+        if unknown or "user_principal_name" not in header or len(set(header)) != len(header):
+            raise InputError(
+                "the columns are not those of a directory of people",
+                where=f"{file}:1",
+                next_step=f"user_principal_name is required; the others are: {', '.join(COLUMNS)}. "
+                "A file that maps names to users belongs into a profile, as `identity.map`.",
+            )
+        for cells in rows:
+            if not any(cell.strip() for cell in cells):
+                continue
+            where = f"{file}:{rows.line_num}"
+            if len(cells) != len(header):
+                raise InputError(
+                    "the row has another number of cells than the header",
+                    where=where,
+                    next_step="Correct the row.",
+                )
+            person = _person(dict(zip(header, map(str.strip, cells), strict=True)), where)
+            if normal(person.object_id) in seen:
+                raise InputError(
+                    "the person is in the file twice", where=where, next_step="Remove one of the two rows."
+                )
+            seen.add(normal(person.object_id))
+            yield person
+    except csv.Error:
+        raise InputError(
+            "the quotes do not match", where=f"{file}:{rows.line_num}", next_step="Correct the row."
+        ) from None
+
+
+def _person(row: dict[str, str], where: str) -> Person:
+    upn = row["user_principal_name"]
+    if not upn:
+        raise InputError("the user principal name is empty", where=where, next_step="Correct the row.")
+    created = row.get("created", "")
+    try:
+        since = datetime.fromisoformat(created).timestamp() if created else None
+    except ValueError:
+        raise InputError(
+            "`created` is not a date", where=where, next_step="Write it as 2026-11-20T00:00:00Z."
+        ) from None
+    return Person(
+        # Without an object id the name stands for the person, in a form that no source's name has.
+        object_id=row.get("object_id") or f"user:{normal(upn)}",
+        upn=upn,
+        mails=_list(row.get("mails", "")),
+        account_names=_list(row.get("account_names", "")),
+        sid=row.get("sid", ""),
+        employee_id=row.get("employee_id", ""),
+        enabled=row.get("enabled", "").lower() not in _NO,
+        created=since,
+        groups=_list(row.get("groups", "")),
+        country=row.get("country", ""),
+    )
+
+
+def _list(cell: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in cell.split(";") if part.strip()))

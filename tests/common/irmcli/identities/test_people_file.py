@@ -1,0 +1,92 @@
+"""A CSV file as the directory of people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from irmcli.identities.people_file import import_people
+from irmcore.errors import ConfigurationError, InputError
+from irmcore.identity.directory import Directory
+from irmcore.identity.resolver import Refusal, Resolved, Resolver
+
+DAY = 86_400.0
+START = 1_770_000_000.0
+FILE = """\
+User_Principal_Name,object_id,mails,account_names,employee_id,enabled,created,groups,country
+ana@contoso.com,id-1,ana.k@contoso.com; ak@contoso.com,CONTOSO\\ana;ana,7,yes,2020-01-01T00:00Z,g1;g2,DE
+ben@contoso.com,,,,8,no,,,
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    """The text as a file."""
+    file = tmp_path / "people.csv"
+    file.write_text(text, encoding="utf-8-sig")
+    return file
+
+
+def test_all_columns_are_read(tmp_path: Path) -> None:
+    """Names are found by any of a person's names, in any letter case."""
+    path = tmp_path / "people.sqlite"
+    assert import_people(written(tmp_path, FILE), path, START) == (2, 0)
+    with Directory(path) as directory:
+        ana, ben = directory.people()
+        resolver = Resolver(directory)
+        for name in ("AK@contoso.com", "contoso\\ANA", "ana", "7", "ana@contoso.com", ana.object_id):
+            assert isinstance(resolver.resolve(name, START + DAY), Resolved), name
+        assert isinstance(resolver.resolve("8", START + DAY), Refusal)
+        assert isinstance(resolver.resolve("ben@contoso.com", START + DAY), Resolved)
+    assert (ana.groups, ana.country, ana.created) == (("g1", "g2"), "DE", 1_577_836_800)
+    assert (ben.enabled, ben.created) == (False, None)
+
+
+def test_who_is_missing_from_the_next_file_was_deleted(tmp_path: Path) -> None:
+    """The file is the whole directory; the names of those who left stay known."""
+    path = tmp_path / "people.sqlite"
+    import_people(written(tmp_path, FILE), path, START)
+    assert import_people(written(tmp_path, "user_principal_name\nben@contoso.com\n"), path, START + DAY) == (
+        1,
+        1,
+    )
+    with Directory(path) as directory:
+        assert {person.upn: person.deleted for person in directory.people()} == {
+            "ana@contoso.com": True,
+            "ben@contoso.com": False,
+        }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,user_principal_name\nx,ana@contoso.com\n", r"people\.csv:1: the columns .*`identity\.map`"),
+        ("mails\nx\n", "user_principal_name is required"),
+        (
+            "user_principal_name\n\nana@contoso.com\n\nana@contoso.com\n",
+            r":5: the person is in the file twice",
+        ),
+        ("user_principal_name,sid\nana@contoso.com\n", ":2: the row has another number of cells"),
+        ('user_principal_name\n"ana@contoso.com\n', "the quotes do not match"),
+        ("user_principal_name,created\nana@contoso.com,yesterday\n", "`created` is not a date"),
+        ("user_principal_name,sid\n,S-1\n", "the user principal name is empty"),
+    ],
+)
+def test_a_wrong_file_changes_nothing(tmp_path: Path, text: str, message: str) -> None:
+    """The message has file and line, and no value."""
+    path = tmp_path / "people.sqlite"
+    import_people(written(tmp_path, FILE), path, START)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=message) as refused:
+        import_people(written(tmp_path, text), path, START + DAY)
+    assert "ana" not in str(refused.value)
+    assert path.read_bytes() == before
+
+
+def test_a_directory_read_from_entra_is_not_overwritten(tmp_path: Path) -> None:
+    """Both would delete each other's people."""
+    path = tmp_path / "people.sqlite"
+    with Directory(path, writable=True) as directory:
+        directory.begin(START)
+        directory.commit("https://graph.microsoft.com/v1.0/users/delta?$deltatoken=x", START)
+    with pytest.raises(ConfigurationError, match="read from Microsoft Entra ID"):
+        import_people(written(tmp_path, FILE), path, START + DAY)

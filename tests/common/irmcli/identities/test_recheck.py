@@ -1,0 +1,100 @@
+"""`identities recheck` lists rows on disk that would be resolved otherwise now."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from irmcli.identities.recheck import Finding, recheck
+from irmcore.clock import SystemClock
+from irmcore.delivery import connection as connections
+from irmcore.delivery.connection import Connection
+from irmcore.disk import system_disk
+from irmcore.identity.directory import Directory
+from irmcore.identity.person import Person
+from irmcore.intake.accept import accept
+from irmcore.outbox import Origin, Outbox
+from irmcore.profile import Profile, parse, shipped_text
+from irmcore.profile.model import PLACEHOLDER
+from irmcore.shaping.readers import mappings_table
+
+DAY = 86_400.0
+#: 2023-04-20T00:00:00Z, the day of the rows.
+ROWS_DAY = 1_681_948_800.0
+JOB = "b8be4a7d-e338-43eb-a69e-c513cd458eba"
+
+
+@pytest.fixture
+def profile() -> Profile:
+    """A profile without a directory: names with a domain are taken as they are."""
+    return parse(shipped_text("leaver-prediction").replace(PLACEHOLDER, JOB), "leavers.yaml")
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, profile: Profile) -> Outbox:
+    """An outbox with one batch of three rows and one refused row."""
+    connection = Connection(profile.name, profile.connector)
+    found = Outbox(system_disk(), SystemClock(), f"{tmp_path}/{connections.outbox_name(connection)}")
+    found.create()
+    users = ("ana@contoso.com", "ben@contoso.com", "cleo@contoso.com", "CONTOSO\\dora")
+    rows = [
+        {
+            "UserPrincipalName": user,
+            "PredictionTime": f"2023-04-20T05:{number:02}:56Z",
+            "PredictionScore": "6",
+            "ModelInfo": "x",
+        }
+        for number, user in enumerate(users)
+    ]
+    table = mappings_table(rows, list(rows[0]))
+    destination = connections.destination(connection)
+    accept(table, profile, found, Origin("u", "h", "cli", {}), destination=destination, name="rows")
+    return found
+
+
+def directory(path: Path, *people: Person) -> Path:
+    """A directory that was read ten days before the rows."""
+    with Directory(path, writable=True) as written:
+        written.begin(ROWS_DAY - 10 * DAY)
+        for person in people:
+            written.put(person, ROWS_DAY - 10 * DAY)
+        written.commit("", ROWS_DAY - 10 * DAY)
+    return path
+
+
+def test_rows_of_batches_are_counted_by_reason(tmp_path: Path, outbox: Outbox, profile: Profile) -> None:
+    """Ana is who she was, Ben has another name now, and nobody was ever called Cleo."""
+    path = directory(
+        tmp_path / "people.sqlite", Person("id-1", "ana@contoso.com"), Person("id-2", "ben@contoso.com")
+    )
+    with Directory(path, writable=True) as written:
+        written.begin(ROWS_DAY + DAY)
+        written.put(Person("id-2", "benjamin@contoso.com"), ROWS_DAY + DAY)
+        written.commit("", ROWS_DAY + DAY)
+    (batch,) = outbox.ready()
+    assert list(recheck(outbox, profile, path)) == [
+        Finding("batch", batch.id, 1, "renamed"),
+        Finding("batch", batch.id, 1, "user-unknown"),
+    ]
+
+
+def test_refused_rows_that_would_be_accepted_now(tmp_path: Path, outbox: Outbox) -> None:
+    r"""With a directory in the profile, DOMAIN\name resolves."""
+    people = [Person(f"id-{name}", f"{name}@contoso.com") for name in ("ana", "ben", "cleo")]
+    dora = Person("id-dora", "dora@contoso.com", account_names=("CONTOSO\\dora",))
+    path = directory(tmp_path / "people.sqlite", *people, dora)
+    now = time.time()
+    with Directory(path, writable=True) as written:  # a directory that is too old is not used
+        written.begin(now)
+        written.commit("", now)
+    text = shipped_text("leaver-prediction").replace(PLACEHOLDER, JOB)
+    profile = parse(f"{text}\nidentity: {{directory: {path}}}\n", "leavers.yaml", folder="/")
+    (finding,) = recheck(outbox, profile, path)
+    assert (finding.where, finding.rows, finding.reason) == ("rejects", 1, "accepted-now")
+
+
+def test_an_outbox_that_does_not_exist_has_nothing_to_check(tmp_path: Path, profile: Profile) -> None:
+    """Also without a directory."""
+    nothing = Outbox(system_disk(), SystemClock(), f"{tmp_path}/purview-none")
+    assert list(recheck(nothing, profile, tmp_path / "none.sqlite")) == []

@@ -86,12 +86,11 @@ def write_rows(path: Path, count: int, names: int) -> Path:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(FIELDS)
         for row in rows(count):
-            kind = "address" if names == PEOPLE and draw.random() < 0.5 else "user"
             at = start + datetime.timedelta(seconds=draw.randrange(14 * 86_400))
             number = draw.randrange(names - 1)
-            name = (
-                f"{kind}{number + (number % 20 == 0):06d}@contoso.com"  # nobody disabled: no row is refused
-            )
+            number += number % 20 == 0  # nobody who is disabled: no row is refused
+            kind = "address" if names == PEOPLE and number % 40 < 20 else "user"
+            name = f"{kind}{number:06d}@contoso.com"
             writer.writerow((name, *row[1:4], at.strftime("%Y-%m-%dT%H:%M:%SZ"), *row[5:]))
     return path
 

@@ -37,7 +37,7 @@ CREATE TABLE versions (
     enabled INTEGER NOT NULL, deleted INTEGER NOT NULL, PRIMARY KEY (number, since)) WITHOUT ROWID;
 CREATE TABLE names (name TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (name, number)) WITHOUT ROWID;
 CREATE TABLE steady (
-    name TEXT PRIMARY KEY, upn TEXT NOT NULL, since REAL NOT NULL, number INTEGER NOT NULL) WITHOUT ROWID;
+    name TEXT PRIMARY KEY, upn TEXT NOT NULL, since INTEGER NOT NULL, number INTEGER NOT NULL) WITHOUT ROWID;
 """
 #: Fills `steady`: names that one person has who never changed, as `resolver.History.steady` decides them. All
 #: other names are left to it. Sorted, because that is fast to write.
@@ -52,7 +52,8 @@ CREATE UNIQUE INDEX temp.shared_names ON shared (name);
 INSERT INTO steady
     SELECT name, upn,
         CASE WHEN name IN (object_id, sid) THEN 0
-            WHEN name = upn_name AND created IS NOT NULL THEN min(created, since) ELSE since END,
+            WHEN name = upn_name AND created IS NOT NULL THEN CAST(min(created, since) * 1e6 AS INTEGER) + 1
+            ELSE CAST(since * 1e6 AS INTEGER) + 1 END,
         number
     FROM names JOIN unchanged USING (number)
     WHERE (enabled OR name IN (object_id, sid, upn_name)) AND upn_name != ''
@@ -152,16 +153,18 @@ class Directory:
             each.sort(key=lambda version: (version.since, version.person.object_id))
         return found
 
-    def steady(self, names: Iterable[str]) -> list[tuple[str, str, float, int]]:
+    def steady(self, names: Iterable[str]) -> dict[str, tuple[str, str, int, int]]:
         """Of these names (in their normal form) those that always meant one person who never changed.
 
-        Gives each with the user principal name, the time from which that holds, and the person's number.
+        Each with itself, the user principal name, since when (µs since 1970), and the person's number.
         """
-        wanted, found = list(names), []
+        wanted = list(names)
+        found: dict[str, tuple[str, str, int, int]] = {}
         for start in range(0, len(wanted), _NAMES_AT_ONCE):
             some = wanted[start : start + _NAMES_AT_ONCE]
             query = f"SELECT name, upn, since, number FROM steady WHERE name IN ({_marks(some)})"  # noqa: S608
-            found += self._rows(query, some)
+            rows: list[Any] = self._rows(query, some)
+            found.update((row[0], row) for row in rows)
         return found
 
     def numbered(self, numbers: Iterable[int]) -> dict[int, Person]:

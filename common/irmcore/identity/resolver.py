@@ -10,7 +10,8 @@ Whoever may have had a name at some moment of the row's span counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Union
 
@@ -91,12 +92,9 @@ class Resolver:
         """The history of one name."""
         return self.histories([name])[normal(name)]
 
-    def steady(self, names: Iterable[str]) -> dict[str, tuple[str, float, int]]:
-        """Quick answers for names in their normal form: user principal name, since when, person's number.
-
-        A name that it leaves out needs its history.
-        """
-        return {name: (user, since, number) for name, user, since, number in self._directory.steady(names)}
+    def steady(self, names: Iterable[str]) -> Mapping[str, tuple[str, str, int, int]]:
+        """Quick answers, as ``Directory.steady`` gives them. A name that it leaves out needs its history."""
+        return self._directory.steady(names)
 
     def people(self, numbers: Iterable[int]) -> Mapping[int, Person]:
         """The people with these numbers, as they are today."""
@@ -122,6 +120,9 @@ class History:
         self._people = by_person(self.versions)
         self._owners = owners
         self._identified = self._by_identifier()
+        #: Between two of these times nothing changes. The answers are kept by the number of times before.
+        self._changes = sorted(set(_changes(self._people.values())))
+        self._answers: dict[int, Answer] = {}
 
     def steady(self) -> tuple[Resolved, float] | None:
         """The answer that holds for all times from a time on; None if there is no such answer.
@@ -148,6 +149,15 @@ class History:
         """The answer for an instant, or for some moment from ``start`` to before ``end``."""
         if self._identified is not None:
             return self._identified
+        before = bisect_right(self._changes, start)
+        if end is not None and before < len(self._changes) and self._changes[before] < end:
+            return self._decide(start, end)
+        answer = self._answers.get(before)
+        if answer is None:
+            answer = self._answers[before] = self._decide(start, None)
+        return answer
+
+    def _decide(self, start: float, end: float | None) -> Answer:
         holders = self.holders(start, end)
         return self._by_upn(holders) or self._by_active_name(holders)
 
@@ -241,6 +251,17 @@ def by_person(versions: Iterable[Version]) -> dict[str, list[Version]]:
     for version in versions:
         found.setdefault(normal(version.person.object_id), []).append(version)
     return found
+
+
+def _changes(people: Iterable[Sequence[Version]]) -> Iterator[float]:
+    """All times at which anything begins or ends."""
+    for versions in people:
+        if versions[0].person.created is not None:
+            yield versions[0].person.created
+        for version in versions:
+            yield version.since
+            if version.after is not None:
+                yield version.after
 
 
 def _current_upn(versions: Sequence[Version]) -> str:

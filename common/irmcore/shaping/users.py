@@ -158,22 +158,25 @@ class Users:
             if cell not in self._known and cell not in self._refusals and cell not in self._histories
         }
         wanted = {name for name in names.values() if name and name[0] != "?" and name not in self._mapping}
-        steady: Mapping[str, tuple[str, float, int]] = {}
+        steady: Mapping[str, tuple[str, str, int, int]] = {}
         people: Mapping[int, Person] = {}
         histories: Mapping[str, History] = {}
+        scoped = self._include is not None or self._exclude is not None
         if self._resolver is not None:
             steady = self._resolver.steady(wanted)
-            if self._include is not None or self._exclude is not None:
-                people = self._resolver.people(number for _, _, number in steady.values())
+            if scoped:
+                people = self._resolver.people(number for _, _, _, number in steady.values())
             targets = {self._mapping[name] for name in names.values() if name in self._mapping} - {EXCLUDED}
             histories = self._resolver.histories((wanted - steady.keys()) | targets)
         for cell, name in names.items():
+            quick = steady.get(name)
             try:
-                if name in steady:
-                    user, since, number = steady[name]
-                    self._remember(cell, self._scoped(people.get(number), upn.canonical(user)), since)
-                else:
+                if quick is None:
                     self._learn_one(cell, name, histories)
+                else:
+                    _, found, since, number = quick
+                    user = upn.canonical(found)
+                    self._known[cell] = (self._scoped(people[number], user) if scoped else user), since
             except UserRefused as refused:
                 self._refusals[cell] = Refusal(refused.code, refused.candidates)
             except Refused as refused:

@@ -20,7 +20,11 @@ from tests.splunk_app.test_command import HEADER, ROW
 from tests.splunk_app.test_content import SEARCHES
 from tests.splunk_app.test_settings import GLUE
 
-TEMPLATES = {name: stanza["search"] for name, stanza in SEARCHES.items() if " - alert - " in name}
+TEMPLATES = {
+    name: stanza["search"]
+    for name, stanza in SEARCHES.items()
+    if stanza["search"].startswith("index=_internal")
+}
 #: The fields that Splunk adds to each event.
 SPLUNK_FIELDS = {"host", "_time"}
 #: The functions of the app that log an event, and the position of the event's name.
@@ -66,13 +70,15 @@ def events_of_the_code() -> set[str]:
 
 
 def test_the_four_templates() -> None:
-    """They are: export failed, held, nothing exported for a day, sender silent."""
+    """They are: export failed, held, nothing exported for a day, sender silent. Another reads a lookup."""
     assert [name.rpartition(" - ")[2] for name in TEMPLATES] == [
         "export failed",
         "held",
         "nothing exported for a day",
         "sender silent",
     ]
+    (other,) = {name for name in SEARCHES if " - alert - " in name} - set(TEMPLATES)
+    assert spl.commands(SEARCHES[other]["search"])[0] == "inputlookup irmexport_identities"
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

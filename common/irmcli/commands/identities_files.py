@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import click
@@ -12,6 +13,8 @@ from irmcli import options
 from irmcli.output import Output, count
 from irmcli.settings import Settings
 from irmcli.time_options import parse_timestamp
+
+_AGE = re.compile(r"([1-9][0-9]{0,3})([hd])", re.ASCII)
 
 
 @click.command("import")
@@ -40,6 +43,14 @@ def import_(ctx: click.Context, *, file: Path, directory: Path | None, at: str |
     output.document({"directory": str(path), "people": people, "removed": gone})
 
 
+def _age(ctx: click.Context, param: click.Parameter, value: str) -> int:
+    """Click callback: an age in days or hours, in seconds."""
+    found = _AGE.fullmatch(value)
+    if found is None:
+        raise click.BadParameter("write it as 7d or 36h")
+    return int(found[1]) * (3_600 if found[2] == "h" else 86_400)
+
+
 @click.command("export")
 @click.option(
     "--splunk",
@@ -48,14 +59,22 @@ def import_(ctx: click.Context, *, file: Path, directory: Path | None, at: str |
     required=True,
     help="Write the lookup of the Splunk app to this file.",
 )
+@click.option(
+    "--max-age",
+    callback=_age,
+    default="7d",
+    show_default=True,
+    metavar="AGE",
+    help="How long after the last sync the lookup may be used, as 7d or 36h. Later events are refused.",
+)
 @options.directory_of_people
 @click.pass_context
-def export(ctx: click.Context, *, file: Path, directory: Path | None) -> None:
+def export(ctx: click.Context, *, file: Path, max_age: int, directory: Path | None) -> None:
     """Write the directory as a lookup for the Splunk app: what each name resolves to, and when.
 
     The file has the names of all people and is written with mode 0600.
 
-    Example: irmexport identities export --splunk irm_identities.csv
+    Example: irmexport identities export --splunk irmexport_identities.csv
     """
     from irmcli.identities.splunk_lookup import write_lookup
 
@@ -65,7 +84,7 @@ def export(ctx: click.Context, *, file: Path, directory: Path | None) -> None:
     with Directory(directory or settings.directory_of_people) as people:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as written:
-            rows = write_lookup(people, written)
+            rows = write_lookup(people, written, max_age)
     unfinished.replace(file)
     output.line(f"{file}: {count(rows, 'row')}")
     output.document({"file": str(file), "rows": rows})

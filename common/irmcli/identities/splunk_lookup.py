@@ -3,7 +3,8 @@
 Promised: the rows of a name never overlap in time unless several people have it then, and the resolver itself
 made each of them, so the app refuses what `irmexport send` refuses. ``holders`` is 1 if and only if the name
 resolves in that time; ``kind`` is then how, and otherwise the reason code. A name that has rows, but none for
-the time of an event, is refused as user-validity-unknown; a name without rows as user-unknown.
+the time of an event, is refused as user-validity-unknown; a name without rows as user-unknown. No row holds
+longer than the directory may be used, so an old lookup refuses new events instead of naming earlier holders.
 """
 
 from __future__ import annotations
@@ -35,24 +36,27 @@ class LookupRow(NamedTuple):
     holders: int
 
 
-def write_lookup(directory: Directory, file: TextIO) -> int:
-    """Write the lookup as CSV; the number of rows."""
+def write_lookup(directory: Directory, file: TextIO, max_age: float = math.inf) -> int:
+    """Write the lookup as CSV, for use until ``max_age`` seconds after the last sync; the number of rows."""
     write = csv.writer(file, lineterminator="\n")
     write.writerow(COLUMNS)
     number = 0
-    for number, row in enumerate(lookup_rows(directory), start=1):  # noqa: B007 - counts
+    for number, row in enumerate(lookup_rows(directory, max_age), start=1):  # noqa: B007 - counts
         write.writerow(row)
     return number
 
 
-def lookup_rows(directory: Directory) -> Iterator[LookupRow]:
-    """The rows of all names, by name."""
+def lookup_rows(directory: Directory, max_age: float = math.inf) -> Iterator[LookupRow]:
+    """The rows of all names, by name, for the time until ``max_age`` seconds after the last sync."""
+    end = math.ceil(min(END, (directory.last_sync or 0) + max_age))
     resolver = Resolver(directory)
     names = iter(sorted(_names(directory)))
     while some := list(islice(names, _AT_ONCE)):
         histories = resolver.histories(some)
         for name in some:
-            yield from _rows(name, histories[name])
+            for row in _rows(name, histories[name]):
+                if row.valid_from < end:
+                    yield row._replace(valid_to=min(row.valid_to, end))
 
 
 def _names(directory: Directory) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,13 @@ def test_people_from_a_file_become_a_lookup(run: Callable[..., Result], tmp_path
         ("ana@contoso.com", "upn", "1"),
         ("user:ana@contoso.com", "object-id", "1"),
     ]
+    read = datetime(2026, 11, 1, tzinfo=UTC)
+    assert {int(row["valid_to"]) for row in rows} == {int((read + timedelta(days=7)).timestamp())}
+    run("export", "--splunk", lookup, "--max-age", "36h")
+    rows = list(csv.DictReader(lookup.open()))
+    assert {int(row["valid_to"]) for row in rows} == {int((read + timedelta(hours=36)).timestamp())}
+    for wrong in ("7", "0d", "d", "-1d", "7 d"):
+        assert run("export", "--splunk", lookup, f"--max-age={wrong}").exit_code == 2
 
 
 def test_a_sync_can_be_scheduled(run: Callable[..., Result]) -> None:

@@ -88,6 +88,16 @@ def test_the_file_has_the_agreed_columns(tmp_path: Path) -> None:
     ]
 
 
+def test_no_row_holds_longer_than_the_directory_may_be_used(tmp_path: Path) -> None:
+    """An old lookup refuses later events. Rows of earlier times stay as they are."""
+    first, later = [person(1, "ana@x.org", created=0.0)], [person(1, "ana2@x.org", created=0.0)]
+    with directory_of(tmp_path / "people.sqlite", first, later) as directory:
+        rows = {row.name: row for row in lookup_rows(directory, 7 * DAY) if row.holders == 1}
+    assert rows["id-1"] == LookupRow("id-1", "ana2@x.org", "object-id", 0, 1_008 * DAY, 1)
+    assert rows["ana2@x.org"].valid_to == 1_008 * DAY
+    assert rows["ana@x.org"].valid_to == 1_001 * DAY
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_the_lookup_agrees_with_the_resolver(tmp_path: Path, seed: int) -> None:
     """For random directories, at each time of each name: the same person, or refused with the same reason."""

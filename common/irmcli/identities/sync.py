@@ -230,11 +230,14 @@ class _Reading:
 
     def _remove_missing(self) -> None:
         """Remove those whom a complete reading no longer has."""
-        there = [person for person in self.directory.people() if not person.deleted]
-        gone = [person for person in there if person.object_id not in self._seen]
-        if len(gone) > max(_FEW, _MOST_GONE * len(there)) and not self.sync.accept_removals:
+        there, gone = 0, []
+        for person in self.directory.people():
+            there += not person.deleted
+            if not person.deleted and person.object_id not in self._seen:
+                gone.append(person)
+        if len(gone) > max(_FEW, _MOST_GONE * there) and not self.sync.accept_removals:
             raise ConfigurationError(
-                f"{len(gone):,} of {len(there):,} people are gone: this may be another tenant",
+                f"{len(gone):,} of {there:,} people are gone: this may be another tenant",
                 where=str(self.directory.path),
                 next_step="Name another file with --directory, or confirm with --accept-removals.",
             )
@@ -251,13 +254,15 @@ class _Reading:
 
     def _update_everybody(self) -> None:
         """Write the groups and NetBIOS names of people who did not change otherwise."""
-        everybody = list(self.directory.people())
-        self.result.people = sum(not person.deleted for person in everybody)
-        for person in everybody:
+        changed = []
+        for person in self.directory.people():
+            self.result.people += not person.deleted
             groups = self._groups_of(person.object_id)
             names = graph_people.with_netbios(person.account_names, self.sync.netbios)
             if (groups, set(names)) != (person.groups, set(person.account_names)):
-                self.directory.put(replace(person, groups=groups, account_names=names), self._last)
+                changed.append(replace(person, groups=groups, account_names=names))
+        for person in changed:
+            self.directory.put(person, self._last)
         self.result.groups = len(self.members)
 
     def _groups_of(self, object_id: str) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def import_people(file: Path, path: Path, at: float | None = None) -> tuple[int,
         ]
         for object_id in gone:
             directory.remove(object_id, moment)
-        directory.commit("", moment)
+        directory.commit("", moment, {group for person in people for group in person.groups})
     return len(people), len(gone)
 
 

@@ -34,6 +34,8 @@ from irmcli.identities.graph_client import (
 _MOST_SINGLE = 500
 #: If more than this share of the people has gone, it is probably another tenant.
 _MOST_GONE, _FEW = 0.5, 10
+#: Seconds: if Graph's time differs from this machine's by more, one of the two cannot be used.
+_MOST_SKEW = 86_400.0
 
 Progress = Callable[[int], None]
 
@@ -141,6 +143,7 @@ class _Reading:
     members: Mapping[str, frozenset[str]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
     _last: float = 0.0
+    _incomplete: int = 0
 
     def run(self, pages: Iterator[Page]) -> SyncResult:
         """Write all pages, the deleted users and the groups, and commit."""
@@ -163,12 +166,18 @@ class _Reading:
         if self.result.full or unknown:
             self._write_deleted()
         self._update_everybody()
-        self.directory.commit(delta_link, self.result.at)
+        self.directory.commit(delta_link, self.result.at, self.members)
         return self.result
 
     def _begin(self, first: Page) -> None:
         """The reading is as of its start: what changes during it, the next one sees."""
         self.result.skew = self.sync.clock.now() - first.at
+        if abs(self.result.skew) > _MOST_SKEW:
+            raise ConfigurationError(
+                f"the time of Microsoft Graph's answer is {abs(self.result.skew) / 3600:.0f} hours away",
+                where=self.sync.client.host,
+                next_step="Check the system clock, and whether a proxy answers. Nothing was stored.",
+            )
         self.result.at = self._last = max(first.at, self.directory.last_sync or 0.0)
 
     def _time_of(self, page: Page) -> float:
@@ -192,7 +201,8 @@ class _Reading:
                 self._put(user, at)
             else:
                 incomplete.append(object_id)
-        if len(incomplete) > _MOST_SINGLE:
+        self._incomplete += len(incomplete)
+        if self._incomplete > _MOST_SINGLE:
             raise ResyncRequired
         for object_id in dict.fromkeys(incomplete):
             self._put_single(object_id)

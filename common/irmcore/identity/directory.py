@@ -130,6 +130,12 @@ class Directory:
         return self._time("last_sync")
 
     @property
+    def groups(self) -> frozenset[str] | None:
+        """The groups whose members are known, in the normal form of names; None if that is not known."""
+        found = self._fact("groups")
+        return None if found is None else frozenset(str(found).split("\n"))
+
+    @property
     def state(self) -> str:
         """Identifies this state of the directory: each ``commit`` makes a new one."""
         return str(self._fact("state") or "")
@@ -260,10 +266,15 @@ class Directory:
             values = {**vars(_version(row).person), "deleted": True, "enabled": False}
             self.put(Person(**values), at)
 
-    def commit(self, delta_link: str, at: float) -> None:
-        """Make all that was put durable, with where the next reading continues. Raises OSError."""
+    def commit(self, delta_link: str, at: float, groups: Iterable[str] | None = None) -> None:
+        """Make all that was put durable, with where the next reading continues. Raises OSError.
+
+        ``groups``: those whose members were read; None if that is not known.
+        """
         database = self._writing()
         facts = {"delta_link": delta_link, "last_sync": at, "state": secrets.token_hex(16)}
+        if groups is not None:
+            facts["groups"] = _lines(sorted(map(normal, groups)))
         if self.first_sync is None:
             facts["first_sync"] = at
         database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())

@@ -43,6 +43,7 @@ def open_users(profile: Profile, now: float) -> Iterator[Users | None]:
         return
     with _open(identity.directory) as directory:
         warning = _age_warning(directory, identity, now)
+        _check_groups(directory, include, exclude)
         yield Users(Resolver(directory), mapping, include=include, exclude=exclude, warning=warning)
 
 
@@ -72,6 +73,19 @@ def _age_warning(directory: Directory, identity: Identity, now: float) -> str:
         end = iso(last + identity.max_age)
         return f"the directory of people was last read at {iso(last)}; runs stop at {end}. {SYNC}"
     return ""
+
+
+def _check_groups(directory: Directory, *selections: People | None) -> None:
+    """A group whose members were not read would seem empty. Raises PeopleError."""
+    wanted = {group for people in selections if people is not None for group in people.groups}
+    known = directory.groups
+    missing = sorted(wanted - known) if known is not None else []
+    if missing:
+        raise PeopleError(
+            f"the directory of people does not have the members of the group {missing[0]}",
+            where=str(directory.path),
+            next_step=f"{SYNC}. It reads the groups that the profiles' `scope` names; nothing was taken.",
+        )
 
 
 def _span(seconds: int) -> str:

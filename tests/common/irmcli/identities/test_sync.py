@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -85,9 +86,9 @@ def test_a_change_may_come_with_or_without_the_other_properties(
 
 
 def test_many_incomplete_changes_lead_to_a_full_reading(tenant_with: MakeTenant) -> None:
-    """Reading each person alone would take too long, so everybody is read again."""
+    """Reading each person alone would take too long, so everybody is read again; all pages count together."""
     count = syncs._MOST_SINGLE + 1  # noqa: SLF001 - the limit itself is tested
-    rig = tenant_with(*(user(n, f"person{n}") for n in range(count)), changes_only=True, page_size=1_000)
+    rig = tenant_with(*(user(n, f"person{n}") for n in range(count)), changes_only=True, page_size=count - 1)
     rig.sync()
     for number in range(count):
         rig.emulator.tenant.change(id_of(number), employeeId=str(number))
@@ -240,11 +241,10 @@ def test_a_wait_that_is_too_long_ends_the_sync(tenant_with: MakeTenant) -> None:
 
 
 def json_fault(document: object, on: str = "delta", matching: str = "") -> Fault:
-    """A fault whose reply is 200 with this document."""
+    """A fault whose reply is 200 with this document, at the time of the tests."""
     body = json.dumps(document).encode()
-    return Fault(
-        on, status=200, body=body, headers=(("Content-Type", "application/json"),), matching=matching
-    )
+    headers = (("Content-Type", "application/json"), ("Date", formatdate(START, usegmt=True)))
+    return Fault(on, status=200, body=body, headers=headers, matching=matching)
 
 
 ELSEWHERE = "https://graph.example.com/v1.0/users/delta?$skiptoken=x"
@@ -348,11 +348,22 @@ def test_the_service_dates_what_is_read(tenant_with: MakeTenant) -> None:
     rig = tenant_with(user(1, "ana"))
     rig.sync()
     rig.emulator.tenant.change(id_of(1), employeeId="1")
-    rig.emulator.tenant.now = lambda: START + 2 * DAY
+    rig.emulator.tenant.now = lambda: START + DAY
     done = rig.sync()
-    assert done.skew == START + 7_200 - (START + 2 * DAY)
+    assert done.skew == 7_200 - DAY
     with Directory(rig.path) as directory:
-        assert directory.last_sync == START + 2 * DAY
+        assert directory.last_sync == START + DAY
+
+
+def test_a_time_that_is_days_away_is_refused(tenant_with: MakeTenant) -> None:
+    """One such answer would date the directory into the future, where no later sync could reach it."""
+    rig = tenant_with(user(1, "ana"))
+    rig.sync()
+    before = rig.state()
+    rig.emulator.tenant.now = lambda: START + 3 * DAY
+    with pytest.raises(ConfigurationError, match="70 hours away"):
+        rig.sync()
+    assert rig.state() == before
 
 
 def test_groups_of_a_scope_are_read_through_other_groups(tenant_with: MakeTenant) -> None:
@@ -363,6 +374,8 @@ def test_groups_of_a_scope_are_read_through_other_groups(tenant_with: MakeTenant
     rig.emulator.tenant.set_group(inner, [id_of(1)])
     rig.options["groups"] = [group]
     assert rig.sync().groups == 1
+    with Directory(rig.path) as directory:
+        assert directory.groups == {group}
     assert rig.people()["ana@contoso.com"].groups == (group,)
     assert rig.people()["ben@contoso.com"].groups == ()
     rig.emulator.tenant.set_group(inner, [id_of(2)])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from irmcore.counts import Counts
 from irmcore.errors import ConfigurationError
+from irmcore.identity.directory import Directory
 from irmcore.intake.accept import accept
 from irmcore.intake.dry_run import dry_run
 from irmcore.intake.ledger.recovery import read_ledger
@@ -250,6 +251,21 @@ def test_scope(outbox: Outbox, people: Path, scope: str, sent: list[str]) -> Non
     assert done.rejects is None
     if sent != ["leo@contoso.com"]:
         assert not done.counts.excluded
+
+
+def test_a_group_whose_members_were_not_read(outbox: Outbox, people: Path) -> None:
+    """It would seem empty: nobody would be excluded. Nothing is taken until a sync has read it."""
+    of = with_directory(people.parent, "scope: {exclude: {groups: [Works council]}}\n")
+    for groups, known in (([], False), (["staff", "WORKS council"], True)):
+        with Directory(people, writable=True) as directory:
+            directory.begin(day(4))
+            directory.commit("", day(4), groups)
+        if known:
+            accept_rows(outbox, rows("leo@contoso.com"), of)
+            continue
+        with pytest.raises(ConfigurationError, match="does not have the members of the group works council"):
+            accept_rows(outbox, rows("leo@contoso.com"), of)
+        assert not outbox.ready()
 
 
 def test_scope_by_a_list_alone(outbox: Outbox, tmp_path: Path) -> None:

@@ -214,6 +214,21 @@ def test_before_the_first_reading(tmp_path: Path, people: list[Person], name: st
     assert meant(answer(tmp_path, {FIRST: people}, name, day(1, 9.1))) == expected
 
 
+def test_the_day_of_the_first_reading(tmp_path: Path) -> None:
+    """A row that only knows its day may be from before the first reading, so an address is refused."""
+    people = {day(2, 10): [JOHN]}
+    assert meant(answer(tmp_path, people, "john@contoso.com", day(2), day(3))) == (
+        "user-validity-unknown j.smith@contoso.com"
+    )
+    questions = (
+        ("john@contoso.com", day(2, 11.1), None),
+        ("john@contoso.com", day(3), day(4)),
+        ("j.smith@contoso.com", day(2), day(3)),
+    )
+    for name, at, end in questions:
+        assert meant(answer(tmp_path, people, name, at, end)) == "j.smith@contoso.com"
+
+
 def test_a_person_created_between_two_readings(tmp_path: Path) -> None:
     """A new user principal name that nobody else ever had resolves from the creation on."""
     new = person(21, "new@contoso.com", "new.address@contoso.com", created=day(5, 8))

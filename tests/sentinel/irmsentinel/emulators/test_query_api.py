@@ -148,8 +148,9 @@ def test_the_error_for_a_wrong_sign_in_names_the_settings(running: QueryApiEmula
 
 def test_a_function_gives_the_same_as_locally(running: QueryApiEmulator) -> None:
     """IRMAuditEvents through the real client gives the same rows as the local engine."""
-    given = workspace(running).query("IRMAuditEvents(ago(60d), now()) | project Role", timespan=None)
-    assert given.rows == ()  # the initiator has an id and no name: nobody
+    query = "IRMAuditEvents(ago(60d), now()) | project AadUserId, UserPrincipalName, Role"
+    given = workspace(running).query(query, timespan=None)
+    assert given.rows == (("1", "", "initiator"),)  # the initiator has an id and no name
 
 
 def test_a_token_goes_to_no_other_host(running: QueryApiEmulator) -> None:

@@ -150,7 +150,7 @@ def test_a_function_gives_the_same_as_locally(running: QueryApiEmulator) -> None
     """IRMAuditEvents through the real client gives the same rows as the local engine."""
     query = "IRMAuditEvents(ago(60d), now()) | project AadUserId, UserPrincipalName, Role"
     given = workspace(running).query(query, timespan=None)
-    assert [tuple(row) for row in given.rows] == [("1", "", "initiator")]  # the initiator has an id and no name
+    assert [tuple(row) for row in given.rows] == [("1", "", "initiator")]
 
 
 def test_a_token_goes_to_no_other_host(running: QueryApiEmulator) -> None:

@@ -74,7 +74,8 @@ def _store(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     "--profile",
     "names",
     multiple=True,
-    help="A profile whose `scope` names groups: read their members. Default: all of your own profiles.",
+    help="A profile whose `scope` names groups: read their members. "
+    "Default: your own profiles that use this directory.",
 )
 @click.option(
     "--netbios",
@@ -128,8 +129,8 @@ def sync(
         client = sign_ins.client(chosen, cloud, settings.environment)
     else:
         client = sign_ins.emulated_client(emulator_dir)
-    groups = _groups(settings, names)
-    path = directory or settings.directory_of_people
+    path = (directory or settings.directory_of_people).absolute()
+    groups = _groups(settings, names, path)
     if directory is None:
         settings.outbox_ready()
     with output.progress("reading") as progress:
@@ -161,10 +162,17 @@ def sync(
     )
 
 
-def _groups(settings: Settings, names: tuple[str, ...]) -> list[str]:
-    """The object ids of the groups in the profiles' scopes. Raises ConfigurationError."""
-    chosen = names or [str(path) for path in sorted(settings.profiles.glob("*.yaml"))]
-    groups = {group for name in chosen for group in _scope_groups(settings.profile(name))}
+def _groups(settings: Settings, names: tuple[str, ...], path: Path) -> list[str]:
+    """The object ids of the groups in the scopes of these profiles; of those that use ``path`` if none is
+    named.
+
+    Raises ConfigurationError.
+    """
+    profiles = [settings.profile(name) for name in names]
+    if not names:
+        own = [settings.profile(str(file.absolute())) for file in sorted(settings.profiles.glob("*.yaml"))]
+        profiles = [profile for profile in own if _uses(profile, path)]
+    groups = {group for profile in profiles for group in _scope_groups(profile)}
     for group in groups:
         if not _GUID.fullmatch(group):
             raise ConfigurationError(
@@ -173,6 +181,11 @@ def _groups(settings: Settings, names: tuple[str, ...]) -> list[str]:
                 next_step="Write the group's object id, which Entra ID shows on the group's page.",
             )
     return sorted(group.lower() for group in groups)
+
+
+def _uses(profile: Profile, path: Path) -> bool:
+    identity = profile.identity
+    return identity is not None and identity.directory is not None and Path(identity.directory) == path
 
 
 def _scope_groups(profile: Profile) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import main
+from irmcore.profile import shipped_text
 from irmemulator.graph_service import graph_fault
 
 from tests.common.irmcli.identities.tenant_and_directory import TenantAndDirectory, id_of, user
@@ -111,6 +112,26 @@ def test_a_failed_sync_says_what_is_missing(
     assert result.exit_code == 2
     assert "User.Read.All" in result.output
     assert not (tmp_path / "outbox" / "identities.sqlite").exists()
+
+
+def test_the_groups_of_the_profiles_are_read(
+    run: Callable[..., Result], emulator: TenantAndDirectory, tmp_path: Path
+) -> None:
+    """Of those that use the directory; a group's name is refused, because it is not unique."""
+    emulator.emulator.tenant.set_group(id_of(100), [id_of(1)])
+    text = shipped_text("leaver-prediction")
+    mine, other = tmp_path / "profiles" / "mine.yaml", tmp_path / "profiles" / "other.yaml"
+    scope = "scope: {{include: {{groups: [{}]}}}}\n"
+    mine.write_text(f"{text}\nidentity: {{directory: default}}\n{scope.format(id_of(100))}")
+    other.write_text(f"{text}\nidentity: {{directory: /elsewhere.sqlite}}\n{scope.format(id_of(101))}")
+    assert document(run("sync", "--emulator", emulator.emulator.directory, "--json"))["groups"] == 1
+    told = document(run("explain", "ana@contoso.com", "-p", "mine", "--json"))
+    assert told["profile"] == "sent as ana@contoso.com"
+    assert document(run("explain", "ben@contoso.com", "-p", "mine", "--json"))["profile"] == "out of scope"
+    mine.write_text(f"{text}\nidentity: {{directory: default}}\n{scope.format('Sales')}")
+    result = run("sync", "--emulator", emulator.emulator.directory)
+    assert result.exit_code == 2
+    assert "object id" in result.output
 
 
 def test_no_emulator_is_announced(run: Callable[..., Result], tmp_path: Path) -> None:

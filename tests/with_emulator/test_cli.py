@@ -286,7 +286,12 @@ def test_every_command_has_help_and_json(irmexport: Run) -> None:
     for name in COMMANDS:
         result = irmexport(name, "--help")
         assert result.exit_code == 0
-        assert "--json" in result.stdout or name in {"profile", "credential", "sentinel"}  # groups
+        assert "--json" in result.stdout or name in {
+            "profile",
+            "credential",
+            "identities",
+            "sentinel",
+        }  # groups
 
 
 def test_completion_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:

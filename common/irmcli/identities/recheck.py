@@ -84,8 +84,8 @@ def _reason(history: History | None, name: str, time: str) -> str:
         at = times.parse(time, zone=None) / 1_000_000
     except Refused:
         return ""
-    if history is None:
-        return ""
+    if history is None or history.has_only_its_owner():
+        return ""  # whatever name the source had, nobody else can be meant by the one that was sent
     answer = history.at(at)
     if isinstance(answer, Resolved):
         return "" if normal(answer.upn) == normal(name) else RENAMED

@@ -171,6 +171,10 @@ class History:
         found = [person for person in people if not person.deleted and normal(person.upn) == self._name]
         return found[0] if len(found) == 1 else None
 
+    def has_only_its_owner(self) -> bool:
+        """Whether it is somebody's user principal name today, and nobody else ever had it."""
+        return len(self._people) == 1 and self.owner() is not None
+
     def holders(self, start: float, end: float | None = None) -> tuple[Holder, ...]:
         """What each person who ever had the name has to do with it at this time."""
         return tuple(

@@ -79,6 +79,21 @@ def test_rows_of_batches_are_counted_by_reason(tmp_path: Path, outbox: Outbox, p
     ]
 
 
+def test_a_row_of_before_a_renaming(tmp_path: Path, outbox: Outbox, profile: Profile) -> None:
+    """A row sent under the name that its person has today is no finding, also if the name is newer."""
+    path = directory(
+        tmp_path / "people.sqlite",
+        Person("id-1", "ana.old@contoso.com"),
+        Person("id-2", "ben@contoso.com"),
+        Person("id-3", "cleo@contoso.com"),
+    )
+    with Directory(path, writable=True) as written:
+        written.begin(ROWS_DAY + DAY)
+        written.put(Person("id-1", "ana@contoso.com"), ROWS_DAY + DAY)
+        written.commit("", ROWS_DAY + DAY)
+    assert list(recheck(outbox, profile, path)) == []
+
+
 def test_refused_rows_that_would_be_accepted_now(tmp_path: Path, outbox: Outbox) -> None:
     r"""With a directory in the profile, DOMAIN\name resolves."""
     people = [Person(f"id-{name}", f"{name}@contoso.com") for name in ("ana", "ben", "cleo")]

@@ -24,17 +24,18 @@ from irmcli.output import Output
 from irmcli.settings import Settings
 from irmcli.time_options import parse_timestamp
 
-_DAY = 86_400
+_DAY, _QUARTER = 86_400, 900
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def _span(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, float | None]:
-    """Click callback: a moment, or the whole UTC day of a date."""
+    """Click callback: a moment, or 24 hours from a time that may be the start of a day, as for a row."""
     if value is None:
         # What a sync has read in this second counts: its times are rounded up.
         return time.time() + 2, None
     if not _DATE.fullmatch(value):
-        return parse_timestamp(value), None
+        start = parse_timestamp(value)
+        return start, None if start % _QUARTER else start + _DAY
     try:
         start = datetime.fromisoformat(value).replace(tzinfo=UTC).timestamp()
     except ValueError:
@@ -77,7 +78,9 @@ def explain(
         found = Resolver(people).explain(name, start, end)
         first = people.first_sync
     answer = found.answer
-    when = f"on {iso(start)[:10]}" if end is not None else f"at {iso(start)[:19]}Z"
+    when = f"at {iso(start)[:19]}Z"
+    if end is not None:
+        when = f"in the 24 hours from {iso(start)[:16]}Z" if start % _DAY else f"on {iso(start)[:10]}"
     if isinstance(answer, Resolved):
         output.line(f"{name} {when} is {answer.upn}, by {answer.how}.", "bold")
     else:

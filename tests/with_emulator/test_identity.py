@@ -119,8 +119,8 @@ def test_watch_waits_for_the_directory(rig: Rig, folder: Path) -> None:
         "--emulator",
         "{}/emulator",
     )
-    waiting = irmexport(folder, *words)
-    assert "there is no directory of people" in waiting.output
+    first = irmexport(folder, *words)
+    assert "there is no directory of people" in first.output
     assert not list(inbox.glob("errors/*"))
     sync(folder, 1)
     assert "4 rows read: 3 shaped, 1 refused" in irmexport(folder, *words).output

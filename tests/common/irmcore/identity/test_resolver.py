@@ -91,7 +91,7 @@ def test_a_name_of_several_people(tmp_path: Path) -> None:
     )
 
 
-def test_a_disabled_twin(tmp_path: Path) -> None:
+def test_a_disabled_second_account(tmp_path: Path) -> None:
     """Of two people with an address, only one of whom is active, the active one is meant."""
     people = [disabled(ADMIN), person(10, "ana@contoso.com", "ana.k@contoso.com")]
     assert meant(answer(tmp_path, {FIRST: people}, "ana.k@contoso.com", day(5, 9.1))) == "ana@contoso.com"

@@ -42,8 +42,8 @@ SARA = replace(
 )
 LEO = replace(person(2, "leo@contoso.com", "l@contoso.com"), groups=("Works council",), country="DE")
 MIA = replace(person(3, "mia@contoso.com"), country="FR")
-TWIN = person(4, "twin@contoso.com", "shared@contoso.com")
-OTHER_TWIN = person(5, "other.twin@contoso.com", "shared@contoso.com")
+FIRST_SHARER = person(4, "twin@contoso.com", "shared@contoso.com")
+SECOND_SHARER = person(5, "other.twin@contoso.com", "shared@contoso.com")
 NOON = "2026-11-05T12:06:00Z"
 
 
@@ -58,7 +58,7 @@ def outbox(tmp_path: Path) -> Outbox:
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
     """A directory that was read a day before."""
-    everybody = [SARA, LEO, MIA, TWIN, OTHER_TWIN]
+    everybody = [SARA, LEO, MIA, FIRST_SHARER, SECOND_SHARER]
     return write(tmp_path / "identities.sqlite", {FIRST: everybody, day(4): everybody})
 
 
@@ -354,7 +354,7 @@ def test_an_old_directory(
 
 def test_all_ways_give_the_same(outbox: Outbox, people: Path) -> None:
     """Worker processes, one process, keep-greatest and a dry run resolve, drop and refuse alike."""
-    write(people, {day(4, 1): [SARA, disabled(LEO), MIA, TWIN, OTHER_TWIN]})
+    write(people, {day(4, 1): [SARA, disabled(LEO), MIA, FIRST_SHARER, SECOND_SHARER]})
     (people.parent / "accounts.csv").write_text("SearchKey,UserPrincipalName\nbot,\n")
     names = ["sarad", "leo@contoso.com", "MIA@contoso.com", "shared@contoso.com", "bot", "l@contoso.com", "x"]
     file = people.parent / "in.csv"

@@ -57,7 +57,7 @@ def recheck(outbox: Outbox, profile: Profile, directory: Path) -> Iterator[Findi
             for reason, rows in sorted(found.items()):
                 yield Finding("batch", batch.id, rows, reason)
     for path in reject_files(outbox):
-        rows = _accepted_now(Path(path), profile)
+        rows = _accepted_now(Path(path), outbox, profile)
         if rows:
             yield Finding("rejects", Path(path).stem, rows, ACCEPTED)
 
@@ -92,15 +92,18 @@ def _reason(history: History | None, name: str, time: str) -> str:
     return answer.code
 
 
-def _accepted_now(path: Path, profile: Profile) -> int:
-    """How many rows of a reject file, refused because of their user, the profile would accept now."""
+def _accepted_now(path: Path, outbox: Outbox, profile: Profile) -> int:
+    """How many rows of a reject file, refused because of their user, the profile would accept now.
+
+    Those that were sent again in the meantime do not count.
+    """
     with path.open(encoding="utf-8", newline="") as file:
         rows = [_values(line["row"]) for line in csv.DictReader(file) if _is_of_user(line)]
     known = [row for row in rows if row]
     if not known:
         return 0
     table = mappings_table(known, [column.field for column in profile.columns])
-    return dry_run(table, profile, None, name=str(path)).counts.shaped
+    return dry_run(table, profile, outbox, name=str(path)).counts.shaped
 
 
 def _is_of_user(line: Mapping[str, str]) -> bool:

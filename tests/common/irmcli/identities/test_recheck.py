@@ -37,7 +37,12 @@ def outbox(tmp_path: Path, profile: Profile) -> Outbox:
     connection = Connection(profile.name, profile.connector)
     found = Outbox(system_disk(), SystemClock(), f"{tmp_path}/{connections.outbox_name(connection)}")
     found.create()
-    users = ("ana@contoso.com", "ben@contoso.com", "cleo@contoso.com", "CONTOSO\\dora")
+    send(found, profile, "ana@contoso.com", "ben@contoso.com", "cleo@contoso.com", "CONTOSO\\dora")
+    return found
+
+
+def send(outbox: Outbox, profile: Profile, *users: str) -> None:
+    """Accept a row of each user."""
     rows = [
         {
             "UserPrincipalName": user,
@@ -48,9 +53,8 @@ def outbox(tmp_path: Path, profile: Profile) -> Outbox:
         for number, user in enumerate(users)
     ]
     table = mappings_table(rows, list(rows[0]))
-    destination = connections.destination(connection)
-    accept(table, profile, found, Origin("u", "h", "cli", {}), destination=destination, name="rows")
-    return found
+    destination = connections.destination(Connection(profile.name, profile.connector))
+    accept(table, profile, outbox, Origin("u", "h", "cli", {}), destination=destination, name="rows")
 
 
 def directory(path: Path, *people: Person) -> Path:
@@ -107,6 +111,8 @@ def test_refused_rows_that_would_be_accepted_now(tmp_path: Path, outbox: Outbox)
     profile = parse(f"{text}\nidentity: {{directory: {path}}}\n", "leavers.yaml", folder="/")
     (finding,) = recheck(outbox, profile, path)
     assert (finding.where, finding.rows, finding.reason) == ("rejects", 1, "accepted-now")
+    send(outbox, profile, "ana@contoso.com", "ben@contoso.com", "cleo@contoso.com", "CONTOSO\\dora")
+    assert list(recheck(outbox, profile, path)) == []
 
 
 def test_an_outbox_that_does_not_exist_has_nothing_to_check(tmp_path: Path, profile: Profile) -> None:

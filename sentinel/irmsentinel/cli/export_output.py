@@ -33,6 +33,7 @@ def show_outcome(output: Output, outcome: Outcome, *, dry: bool) -> None:
 def outcome_document(outcome: Outcome) -> dict[str, Any]:
     """An outcome as JSON values."""
     plain = asdict(outcome)
+    plain["counts"] = outcome.counts.as_dict()
     plain["span"] = str(outcome.span) if outcome.span else None
     for key in ("started", "ended", "read_to"):
         at = getattr(outcome, key)

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from irmcore.counts import Counts
 from irmcore.errors import BatchDamaged, UnknownFormat
@@ -17,8 +18,14 @@ from irmcore.errors import BatchDamaged, UnknownFormat
 FORMAT = 1
 _SEAL = b',\n "check":'
 _json = json.JSONEncoder(sort_keys=True).encode
+
+
+def _as_json(value: Any) -> dict[str, Any]:
+    return value.as_dict() if isinstance(value, Counts) else vars(value)
+
+
 # One item a line for human readers. No `indent`, which would bypass the encoder in C.
-_pretty = json.JSONEncoder(sort_keys=True, separators=(",\n ", ": "), default=vars).encode
+_pretty = json.JSONEncoder(sort_keys=True, separators=(",\n ", ": "), default=_as_json).encode
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ COLUMNS = (
     "object_id", "user_principal_name", "mails", "account_names", "sid", "employee_id", "enabled", "created",
     "groups", "country",
 )  # fmt: skip
-_NO = {"0", "false", "no"}
+_YES, _NO = {"", "1", "true", "yes"}, {"0", "false", "no"}
 
 
 def import_people(file: Path, path: Path, at: float | None = None) -> tuple[int, int]:
@@ -106,6 +106,9 @@ def _person(row: dict[str, str], where: str) -> Person:
     upn = row["user_principal_name"]
     if not upn:
         raise InputError("the user principal name is empty", where=where, next_step="Correct the row.")
+    if row.get("enabled", "").lower() not in _YES | _NO:
+        # A disabled account that is taken as enabled would have its mail address.
+        raise InputError("`enabled` is neither true nor false", where=where, next_step="Write true or false.")
     created = row.get("created", "")
     try:
         since = datetime.fromisoformat(created).timestamp() if created else None

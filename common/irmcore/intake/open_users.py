@@ -126,11 +126,19 @@ def _lines(path: str, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str
     """The cells of these columns of a CSV file, with the line of each row."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True, restval="")
+            reader = csv.DictReader(file, strict=True)
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:
                 raise _file_error(path, 1, f"the header has no column `{missing[0]}`")
+            names = reader.fieldnames or ()
+            if len(set(names)) != len(names):
+                raise _file_error(path, 1, "two columns of the header have the same name")
             for row in reader:
+                # A comma outside quotes shifts the cells: another user's name, or an empty one.
+                if None in row or None in row.values():
+                    raise _file_error(
+                        path, reader.line_num, "the row has another number of cells than the header"
+                    )
                 yield reader.line_num, tuple(row[name] for name in columns)
     except OSError as error:
         raise PeopleError(

@@ -68,6 +68,7 @@ def test_who_is_missing_from_the_next_file_was_deleted(tmp_path: Path) -> None:
         ("user_principal_name,sid\nana@contoso.com\n", ":2: the row has another number of cells"),
         ('user_principal_name\n"ana@contoso.com\n', "the quotes do not match"),
         ("user_principal_name,created\nana@contoso.com,yesterday\n", "`created` is not a date"),
+        ("user_principal_name,enabled\nana@contoso.com,FALSCH\n", "`enabled` is neither true nor false"),
         ("user_principal_name,sid\n,S-1\n", "the user principal name is empty"),
     ],
 )

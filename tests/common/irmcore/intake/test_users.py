@@ -211,6 +211,14 @@ def test_the_map_wins(outbox: Outbox, people: Path) -> None:
         ("SearchKey,UserPrincipalName\n,a@x.com\n", ":2: `SearchKey` is empty"),
         ("SearchKey,UserPrincipalName\na,a@x.com\nA ,b@x.com\n", ":3: the name is mapped to another user"),
         ('SearchKey,UserPrincipalName\n"a"b,a@x.com\n', "is not CSV in UTF-8"),
+        # Not the user b@x.com, and not an exclusion.
+        ("SearchKey,UserPrincipalName\na, b@x.com,a@x.com\n", ":2: the row has another number of cells"),
+        ("SearchKey,UserPrincipalName\na,,a@x.com\n", ":2: the row has another number of cells"),
+        ("SearchKey,UserPrincipalName\na\n", ":2: the row has another number of cells"),
+        (
+            "SearchKey,UserPrincipalName,UserPrincipalName\na,a@x.com,b@x.com\n",
+            ":1: two columns of the header have the same name",
+        ),
     ],
 )
 def test_a_map_with_a_mistake(outbox: Outbox, tmp_path: Path, text: str, message: str) -> None:

@@ -21,11 +21,11 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.runtime ## send Microsoft's two examples to the local connector and show what it kept
+demo: $(VENV)/.runtime ## send Microsoft's two examples to the emulator and show what it saved
 	@$(BIN)/irmexport demo
 	@$(BIN)/python -m tests.fakes.splunk_demo
 
-test: $(VENV)/.kql ## run all tests, the core's on Python 3.9 and 3.13 too
+test: $(VENV)/.kql ## run all tests, those of the core also on Python 3.9 and 3.13
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 faults: $(VENV)/.dev ## run the long tests of faults (15 minutes at most); the short ones are in `make test`
@@ -40,24 +40,24 @@ lint: $(VENV)/.dev ## check style, format and types
 kql: $(VENV)/.kql ## check all KQL, or FILE=path, with Microsoft's parser and the portability rules
 	@$(BIN)/irmexport sentinel check $(FILE)
 
-docs: $(VENV)/.dev ## write the pages of docs/ that are made from the code
+docs: $(VENV)/.dev ## write the pages of docs/ that are generated from the code
 	@$(BIN)/python docs/write.py
 
-pictures: $(VENV)/.dev ## picture the Splunk app's pages for docs/, in Debian's Chromium
+pictures: $(VENV)/.dev ## take the screenshots of the Splunk app's pages for docs/, in Debian's Chromium
 	@IRMEXPORT_PICTURES=$(CURDIR)/build/pictures $(BIN)/python -m pytest -q tests/splunk_app/pages -k 'held or written'
 	@mkdir -p docs/pictures
 	@cp build/pictures/queue.png build/pictures/profiles.png docs/pictures/
 
-package: $(VENV)/.dev ## build dist/ (wheel, Splunk app, Sentinel solution), byte for byte the same from the same commit
+package: $(VENV)/.dev ## build dist/ (wheel, Splunk app, Sentinel solution), reproducibly
 	@$(BIN)/python package.py
 
-appinspect: $(VENV)/.dev ## build the Splunk app and have Splunk's AppInspect look at it
+appinspect: $(VENV)/.dev ## build the Splunk app and check it with Splunk's AppInspect
 	@$(BIN)/python package.py --only splunk --inspect
 
 # In an environment of its own. --strict: a package that could not be looked up is a failure, not a pass.
 # Each package of a lock, also one that only the older Python gets.
 AUDIT := .cache/advisories
-advisories: $(AUDIT)/.made ## look up the advisories of all that is released (asks PyPI)
+advisories: $(AUDIT)/.made ## check the released packages against PyPI's advisories
 	@failed=; for lock in runtime splunk-lib; do \
 		sed 's/ ; [^\\]*/ /' requirements/$$lock.txt > $(AUDIT)/$$lock.txt; \
 		echo "requirements/$$lock.txt"; \
@@ -70,7 +70,7 @@ $(AUDIT)/.made: $(VENV)/.python requirements/advisories.txt
 		--require-hashes --no-deps --only-binary=:all: -r requirements/advisories.txt
 	@touch $@
 
-lock: $(VENV)/.dev ## renew requirements/*.txt and the pages' lock to the newest releases, with hashes
+lock: $(VENV)/.dev ## update requirements/*.txt and the pages' lock to the newest releases, with hashes
 	@$(UV_LOCK) --python-version 3.11 --all-extras pyproject.toml -o requirements/dev.txt
 	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt --extra entra --extra keyring --extra keyvault --extra sentinel pyproject.toml -o requirements/runtime.txt
 	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt requirements/build.in -o requirements/build.txt
@@ -93,10 +93,10 @@ bench: $(VENV)/.dev ## measure speed and memory beside the peers and the limits 
 bench-picture: $(VENV)/.dev ## draw what a row costs, from a thousand rows to a million, for docs/performance.md
 	@$(BIN)/python -m benchmarks.growth docs/performance.svg
 
-bench-quick: $(VENV)/.dev ## the same with a tenth of the rows (2 minutes): to look, not to quote
+bench-quick: $(VENV)/.dev ## the same with a tenth of the rows (2 minutes); do not quote its figures
 	@$(BIN)/python -m benchmarks --quick
 
-clean: ## remove everything that make made
+clean: ## remove everything that make created
 	@rm -rf $(VENV) .cache .hypothesis build dist
 	@find common sentinel tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

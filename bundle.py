@@ -1,4 +1,4 @@
-"""Bundles the Splunk app's pages (splunk_app/ui): TypeScript to the scripts that Splunk Web loads.
+"""Bundles the Splunk app's pages (splunk_app/ui) from TypeScript into the scripts that Splunk Web loads.
 
 npm downloads only what splunk_app/ui/package-lock.json hashes, once for each version of the lock, into
 .cache/, and runs no code of a package during installation. The bundle depends only on sources and lock.
@@ -81,7 +81,7 @@ def packages() -> Path:
             try:
                 new.rename(cached)
             except OSError:
-                if not cached.is_dir():  # another build was first
+                if not cached.is_dir():  # another build finished first
                     raise
     return cached / "node_modules"
 

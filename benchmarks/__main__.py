@@ -95,7 +95,7 @@ def main() -> None:
     lines: list[Line] = []
     # In the tree, not under /tmp, which may be memory: what is synced must reach a disk.
     Path(".cache").mkdir(exist_ok=True)
-    # One for all, so that little is removed before the end: it would slow down whoever makes files next.
+    # One for all, so that little is removed before the end: that would slow down whatever creates files next.
     with tempfile.TemporaryDirectory(dir=".cache") as scratch:
         for name in asked.only or PARTS:
             (part := Path(scratch, name).absolute()).mkdir()

@@ -1,6 +1,6 @@
 """Drain a filled outbox, beside the request pattern of Microsoft's sample script.
 
-The service is one that only waits 200 ms before each reply, Entra ID's too, over real HTTPS.
+The service waits 200 ms before each reply, including the token replies, over real HTTPS.
 """
 
 from __future__ import annotations

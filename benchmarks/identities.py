@@ -53,7 +53,7 @@ def measure(scratch: Path, *, rows: int, rounds: int) -> Iterator[Line]:
 
 
 def write_directory(path: Path) -> None:
-    """100,000 people, of whom each fiftieth was renamed. Each twentieth is a disabled twin of the next."""
+    """100,000 people. Every fiftieth was renamed; every twentieth is a disabled twin of the next."""
     now = time.time()
     with Directory(path, writable=True) as directory:
         for days, renamed in ((60, False), (1, True)):

@@ -31,7 +31,7 @@ def _head(stream: BinaryIO) -> tuple[bytes, int] | None:
 
 
 def _pump(source: BinaryIO, length: int, into: BinaryIO | None) -> bytes:
-    """Copy ``length`` bytes; gives the first of them."""
+    """Copy ``length`` bytes; returns the first of them."""
     first = b""
     while length:
         piece = source.read(min(length, _PIECE))
@@ -45,7 +45,7 @@ def _pump(source: BinaryIO, length: int, into: BinaryIO | None) -> bytes:
 
 
 def main(requests: str, result: str, command: list[str]) -> int:
-    """Run the command; gives its exit code."""
+    """Run the command; returns its exit code."""
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None

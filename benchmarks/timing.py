@@ -106,7 +106,7 @@ def _run(
     watched: bool,
     stdout: int | None = None,
 ) -> float:
-    """Run it; gives the peak memory of its descendants, or 0 if not ``watched``."""
+    """Run it; returns the peak memory of its descendants, or 0 if not ``watched``."""
     with (
         subprocess.Popen(command, env=environment, stdout=stdout) as process,
         Watch(process.pid) if watched else nullcontext(None) as watch,

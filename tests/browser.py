@@ -3,9 +3,9 @@
     @pytest.mark.needs("chromium")
     def test_…(page: Page) -> None: …
 
-``page`` is a new, empty profile each time. What a page asks of any host but this machine is not
-sent, and fails the test; so does an error in its console or an exception that nobody caught.
-A test that provokes one takes it out of ``trouble``.
+``page`` is a new, empty profile each time. A page's request to any other host is
+blocked and fails the test; so does an error in its console or an uncaught exception.
+A test that provokes one removes it from ``trouble``.
 
 Playwright is imported by the fixtures alone: the core's tests read this file on Python 3.9 without it.
 """
@@ -25,14 +25,14 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Route
 
-#: Where pictures of what a test saw are kept, if anybody wants them; else in the test's own folder.
+#: Where pictures of what a test saw are kept, if set; otherwise in the test's own folder.
 PICTURES = "IRMEXPORT_PICTURES"
 _HERE = {"127.0.0.1", "localhost", "::1"}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, for one module: the event loop that Playwright needs would be in other tests' way."""
+    """Chromium, for one module: Playwright's event loop would interfere with other tests."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - see above
 
     chromium = shutil.which("chromium")
@@ -51,7 +51,7 @@ def trouble() -> list[str]:
 
 @pytest.fixture
 def page(browser: Browser, trouble: list[str]) -> Iterator[Page]:
-    """A page of its own profile, in UTC and English, with no way out of this machine."""
+    """A page of its own profile, in UTC and English, without access to other machines."""
     context = browser.new_context(
         viewport={"width": 1280, "height": 900}, locale="en-US", timezone_id="UTC", reduced_motion="reduce"
     )

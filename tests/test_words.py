@@ -63,7 +63,7 @@ RETIRED = (
 
 
 class Allowed(NamedTuple):
-    """A use that stays: a pattern of the words around it, and the reason."""
+    """An allowed use: a pattern of the words around it, and the reason."""
 
     words: str
     reason: str
@@ -102,7 +102,7 @@ def snake(name: str) -> str:
 
 
 def without_allowed(text: str, file: str) -> str:
-    """``text`` with the uses that stay taken out."""
+    """``text`` without the allowed uses."""
     for allowed in ALLOWED:
         if re.match(allowed.files, file):
             text = re.sub(rf"(?<![a-z])(?:{allowed.words})(?![a-z])", "", text, flags=re.IGNORECASE)

@@ -39,7 +39,7 @@ emulator: Decorator = click.option(
     "--emulator",
     "emulator_dir",
     type=click.Path(file_okay=False),
-    help="Send to the local emulator that runs with this directory, instead of to Microsoft.",
+    help="Use the local emulator that runs with this directory instead of Microsoft's service.",
 )
 file: Decorator = click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
 

@@ -63,7 +63,7 @@ class GraphOptions:
         page_size: Users on a page of a delta query. Undocumented.
         changes_only: Whether a changed user comes with the changed properties only. Microsoft's pages differ:
             "the same properties as initially selected", and "at least the properties that have been updated".
-        replay_every: Every so many users, one comes again on the next page; 0: none.
+        replay_every: Every n-th user is repeated on the next page; 0: none.
         per_10_seconds: Requests in ten seconds; more get a 429. None: any number.
         token_lifetime: Seconds for which an access token is valid.
     """

@@ -20,7 +20,7 @@ _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}", re.ASCII)
 
 
 def is_guid(text: str) -> bool:
-    """Whether `text` is a GUID in its 8-4-4-4-12 form, in either case, without braces."""
+    """Whether `text` is a GUID in 8-4-4-4-12 form, upper or lower case, without braces."""
     return _GUID.fullmatch(text) is not None
 
 
@@ -104,7 +104,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Options:
-    """The emulator's limits and choices. "Undocumented" marks what Microsoft documents nowhere.
+    """The emulator's limits and choices. "Undocumented" marks what Microsoft does not document.
 
     Args:
         resource: The only resource that tokens are issued for.
@@ -116,7 +116,7 @@ class Options:
             column values don't match". True: such a file gets a 400 and nothing of it is kept;
             False: the file gets a 200 and only those records are not saved.
         time_precision: Undocumented. How precisely the service keeps an event time, and so which times it
-            takes for the same: "us", "ms" or "s".
+            treats as equal: "us", "ms" or "s".
         remember_pairs_across_files: Undocumented. True: a (user, time) pair kept from one file is
             dropped in later files of the same job as well.
         keep_records: How many saved records of each job are held in memory; the oldest are dropped first. The

@@ -1,4 +1,4 @@
-"""getinfo is answered before the SDK is loaded, exactly as the SDK answers it, and only if it would."""
+"""getinfo is answered without the SDK, exactly as the SDK would answer it, and only if it would."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Together:
             self.most = max(self.most, self.now)
             self._here.notify_all()
             if len(self.posts) > 1 and not self._here.wait_for(lambda: self.most >= self._wanted, 20):
-                raise AssertionError("the other uploads did not come")
+                raise AssertionError("the other uploads did not start")
         try:
             return self._rest.post(upload, commit)
         finally:
@@ -111,7 +111,7 @@ def test_a_pause_stops_what_has_not_begun(queue: Rig) -> None:
 
 
 def test_a_full_disk_is_reported_after_all_uploads_ended(queue: Rig) -> None:
-    """An error of the disk is raised after all running uploads have ended."""
+    """A disk error is raised after all running uploads have ended."""
 
     class Full(Answers):
         def post(self, upload: Upload, commit: Callable[[], None]) -> Outcome:

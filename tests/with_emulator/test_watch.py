@@ -314,7 +314,7 @@ def wait_for(ready: Callable[[], bool]) -> None:
 
 
 def end(process: subprocess.Popen[str]) -> int:
-    """Stop a process with SIGTERM; gives its exit code."""
+    """Stop a process with SIGTERM; returns its exit code."""
     process.send_signal(signal.SIGTERM)
     return process.wait(30)
 

@@ -9,7 +9,7 @@ from irmcli.commands import identities_files, identities_recheck, identities_sho
 
 @click.group("identities")
 def command() -> None:
-    """Keep the directory of people by which the names in rows are resolved, and ask it."""
+    """Maintain and query the directory of people, through which the names in rows are resolved."""
 
 
 for _command in (

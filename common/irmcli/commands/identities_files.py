@@ -21,7 +21,7 @@ _AGE = re.compile(r"([1-9][0-9]{0,3})([hd])", re.ASCII)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @options.directory_of_people
 @click.option(
-    "--at", metavar="TIME", help="When the file was right, as 2026-11-22T08:00Z or 36h ago.  [default: now]"
+    "--at", metavar="TIME", help="When the file was correct, as 2026-11-22T08:00Z or 36h ago.  [default: now]"
 )
 @click.pass_context
 def import_(ctx: click.Context, *, file: Path, directory: Path | None, at: str | None) -> None:

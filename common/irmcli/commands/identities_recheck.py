@@ -1,4 +1,4 @@
-"""`irmexport identities recheck`: rows on disk that the directory would resolve otherwise today."""
+"""`irmexport identities recheck`: rows on disk that the directory would now resolve differently."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from irmcli.settings import Settings
 def recheck_(
     ctx: click.Context, *, profile_name: str, emulator_dir: str | None, directory: Path | None
 ) -> None:
-    """List batches and refused rows of a profile that would be resolved otherwise now, without their values.
+    """List batches and refused rows of a profile that would now resolve differently, without their values.
 
     `irmexport show BATCH --payload` shows the rows of a batch. A batch has no source names: to find an
     address that has turned out to be another person's, run `irmexport send FILE --dry-run` on the source.
@@ -35,6 +35,6 @@ def recheck_(
     with output.progress("checking"):
         found = list(recheck(session.outbox, profile, path))
     rows = [(one.where, one.what[:24], one.rows, one.reason) for one in found]
-    output.table("Would be resolved otherwise now", ("where", "batch or run", "rows", "reason"), rows)
-    output.line(f"{count(sum(one.rows for one in found), 'row')} would be resolved otherwise.")
+    output.table("Would now resolve differently", ("where", "batch or run", "rows", "reason"), rows)
+    output.line(f"{count(sum(one.rows for one in found), 'row')} would now resolve differently.")
     output.document([one._asdict() for one in found])

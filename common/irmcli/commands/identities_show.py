@@ -52,7 +52,7 @@ def _span(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
     help="Day or time of the row, as 2026-11-22, 2026-11-22T08:00Z or 36h ago.  [default: now]",
 )
 @click.option(
-    "-p", "--profile", "profile_name", help="Say also what this profile does, by its `identity` and `scope`."
+    "-p", "--profile", "profile_name", help="Show also what this profile does, by its `identity` and `scope`."
 )
 @options.directory_of_people
 @click.pass_context
@@ -64,7 +64,7 @@ def explain(
     profile_name: str | None,
     directory: Path | None,
 ) -> None:
-    r"""Say whom NAME means at a time, and why; or why it is refused, and whom it might have meant.
+    r"""Show which person NAME refers to at a time, and why; or why it is refused, and the candidates.
 
     Exits with 3 if the name is refused.
 

@@ -203,7 +203,7 @@ def _scope_groups(profile: Profile) -> list[str]:
     help="Directory for its address, its CA and a made-up secret.",
 )
 @click.option(
-    "--people", type=click.IntRange(0, 1_000_000), default=50, show_default=True, help="Made-up people."
+    "--people", type=click.IntRange(0, 1_000_000), default=50, show_default=True, help="Number of people."
 )
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=8444, show_default=True, help="0: any free port."

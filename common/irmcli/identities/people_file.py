@@ -1,7 +1,7 @@
 """A CSV file as the directory of people, for those who do not read Microsoft Entra ID.
 
 The first line names the columns, in any order and letter case. ``user_principal_name`` is required. Several
-values in a cell are separated by ``;``. The file is the whole directory: whoever is missing from it was
+values in a cell are separated by ``;``. The file is the whole directory: anybody missing from it was
 deleted. Import it whenever it changes, because a change counts from the import that first had it.
 """
 

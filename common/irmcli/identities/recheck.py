@@ -63,7 +63,7 @@ def recheck(outbox: Outbox, profile: Profile, directory: Path) -> Iterator[Findi
 
 
 def _reasons(outbox: Outbox, batch: Batch, resolver: Resolver, user: str, time: str) -> Counter[str]:
-    """How many rows of a batch would be resolved otherwise, by reason; none if its rows were deleted."""
+    """How many rows of a batch would now resolve differently, by reason; none if its rows were deleted."""
     found: Counter[str] = Counter()
     try:
         text = read_payload(outbox, batch, read_manifest(outbox, batch)).decode("utf-8")

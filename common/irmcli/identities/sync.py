@@ -4,7 +4,7 @@ scope.
 Promised: the directory changes as a whole or not at all, and where the next sync continues is stored together
 with what was read. A person's new names count from the moment at which they were read, by the service's
 clock. Someone who is missing from a complete reading was deleted.
-Not promised: what happened before the first sync, which Graph does not tell, or the moment of a change
+Not promised: what happened before the first sync, which Graph does not report, or the moment of a change
 between two syncs.
 """
 
@@ -30,7 +30,7 @@ from irmcli.identities.graph_client import (
     ResyncRequired,
 )
 
-#: Incomplete changes that are read one by one; with more, everything is read again.
+#: At most this many incomplete changes are read one by one; with more, everything is read again.
 _MOST_SINGLE = 500
 #: If more than this share of the people has gone, it is probably another tenant.
 _MOST_GONE, _FEW = 0.5, 10
@@ -91,7 +91,7 @@ class Sync:
 
     def _read(self, path: Path, *, full: bool) -> SyncResult:
         with Directory(path, writable=True) as directory:
-            # The directory keeps the service's times: this machine's clock may not stop a sync.
+            # The directory keeps the service's times, so a wrong clock on this machine must not stop a sync.
             directory.begin(max(self.clock.now(), directory.last_sync or 0.0))
             link = directory.delta_link
             if link and not self.client.is_own(link):
@@ -170,7 +170,7 @@ class _Reading:
         return self.result
 
     def _begin(self, first: Page) -> None:
-        """The reading is as of its start: what changes during it, the next one sees."""
+        """A sync is dated to its start: the next one sees what changes meanwhile."""
         self.result.skew = self.sync.clock.now() - first.at
         if abs(self.result.skew) > _MOST_SKEW:
             raise ConfigurationError(
@@ -186,7 +186,7 @@ class _Reading:
         return self._last
 
     def _write(self, page: Page) -> bool:
-        """Write a page of the delta query; whether it removed somebody whom the directory does not know."""
+        """Write a page of the delta query. Returns whether it removed an unknown person."""
         at, unknown = self._time_of(page), False
         known = self._known(page.items)
         incomplete = []
@@ -225,11 +225,11 @@ class _Reading:
         self.directory.put(graph_people.person(user, groups=groups, netbios=self.sync.netbios), at)
 
     def _put_single(self, object_id: str) -> None:
-        """Read and write one user, whose change came without all properties."""
+        """Read and write one user whose change arrived without all properties."""
         try:
             user, at = self.sync.client.single(graph_people.path_of(object_id), READ_USERS)
         except NotFound:
-            return  # deleted in the meantime: the next sync says so
+            return  # deleted in the meantime: the next sync reports it
         self._last = max(self._last, at + 1.0)
         self._put(user, self._last)
 
@@ -239,7 +239,7 @@ class _Reading:
             self.result.removed += 1
 
     def _remove_missing(self) -> None:
-        """Remove those whom a complete reading no longer has."""
+        """Remove the people that a complete reading no longer contains."""
         there, gone = 0, []
         for person in self.directory.people():
             there += not person.deleted
@@ -255,7 +255,7 @@ class _Reading:
             self._remove(person, self._last)
 
     def _write_deleted(self) -> None:
-        """Write the deleted users, whose names may have passed on. A delta query only has their ids."""
+        """Write the deleted users, whose names may have been reassigned. A delta query has only their ids."""
         for page in self.sync.client.pages(graph_people.DELETED, READ_USERS):
             at = self._time_of(page)
             for user in page.items:

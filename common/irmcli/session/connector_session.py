@@ -95,7 +95,7 @@ class ConnectorSession:
         show_shaping(self._output, done, dry=dry)
 
     def deliver(self, *, until: float | None = None) -> tuple[Report, int]:
-        """Send what is queued and print it; gives the report and the exit code.
+        """Send what is queued and print it; returns the report and the exit code.
 
         No upload starts after ``until`` (monotonic seconds).
         """
@@ -108,5 +108,5 @@ class ConnectorSession:
         return self._cached_service
 
     def drain(self) -> int:
-        """Send what is queued and print it; gives the exit code."""
+        """Send what is queued and print it; returns the exit code."""
         return self.deliver()[1]

@@ -51,7 +51,7 @@ class DeliveryOutput:
 def drain(
     output: Output, outbox: Outbox, service: Service, *, until: float | None = None
 ) -> tuple[Report, int]:
-    """Send what is queued for one connector and print it; gives the report and the exit code.
+    """Send what is queued for one connector and print it. Returns the report and the exit code.
 
     No upload starts after ``until`` (monotonic seconds).
     """

@@ -36,7 +36,7 @@ RETRY = 60.0
 #: Seconds in which uploads may start before the directory and the stop signal are checked again.
 SLICE = 5.0
 
-#: Gets each event as JSON values.
+#: Receives each event as JSON values.
 Notify = Callable[[dict[str, Any]], None]
 
 
@@ -103,7 +103,7 @@ class Watcher:
             lock.release()
 
     def _notifications(self) -> AbstractContextManager[bool]:
-        """Wake the loop on changes; yields whether anything will."""
+        """Wake the loop on changes. Yields whether the system sends notifications."""
         if self.poll:
             return nullcontext(enter_result=False)
 
@@ -122,7 +122,7 @@ class Watcher:
     # -- files ------------------------------------------------------------------------------
 
     def _look(self) -> bool:
-        """Accept every complete file. Gives whether there is one that may soon be complete."""
+        """Accept every complete file. Returns whether another may soon be complete."""
         incomplete = False
         for found in self.folder.files():
             if self.stop.is_set():
@@ -138,7 +138,7 @@ class Watcher:
         return incomplete
 
     def _process(self, found: Found, route: Route) -> bool:
-        """Process one file; on a temporary error, try it again later. Gives whether it was complete."""
+        """Process one file; on a temporary error, try it again later. Returns whether it was complete."""
         try:
             taken = self.folder.take(found)
             if taken is None:
@@ -191,7 +191,7 @@ class Watcher:
         self.notify({**event, **shaping_document(done)})
 
     def _reject(self, found: Found, error: DataError) -> None:
-        """Move a file of which nothing was accepted to errors/, with a file that says why."""
+        """Move a file to errors/ from which nothing was accepted, with a file that explains why."""
         what = with_original_path(error, found)
         text = f"{what.what}\n{what.where or ''}\n{what.next_step}\n"
         target = self.folder.free(found.name, "errors", digest(found.path))
@@ -211,7 +211,7 @@ class Watcher:
     # -- delivery ---------------------------------------------------------------------------
 
     def _deliver(self) -> bool:
-        """Send what is due, for one slice of time. Gives whether there is more to send at once."""
+        """Send what is due, for one time slice. Returns whether there is more to send at once."""
         busy = False
         for connector in self._connectors.values():
             outbox = connector.session.outbox

@@ -6,9 +6,9 @@
   422) in a row: a wrong column must not kill the queue.
 - Three failures in a row before the COMMIT point (500, 503, no connection …), or one 429, delay the queue
   by 5 s, then 10, 20 … up to an hour, or as long as the service asks. So a service that is down for a week
-  is not called once per batch. The breaker stays closed, and nobody is needed.
-- A breaker that is tripped or paused lets one batch through as a probe after 5 minutes, then at half the
-  rate each time, down to once an hour. A success closes it; so do a changed configuration and
+  is not called once per batch. The breaker stays closed, and no person is needed.
+- A breaker that is tripped or paused lets one batch through as a probe after 5 minutes, then after
+  twice the delay each time, up to an hour. A success closes it; so do a changed configuration and
   ``irmexport resume``.
 
 Libraries for retries and circuit breakers (tenacity, pybreaker) keep their state in memory or wait inside a
@@ -32,7 +32,7 @@ FAILURES = 3
 #: The service asks this client to slow down, whatever the batch.
 THROTTLED = "http-429"
 
-#: Uploads go. On disk the word is "open", as of a gate that lets batches pass.
+#: Uploads are sent. On disk the word is "open", for a gate that lets batches pass.
 CLOSED = "open"
 TRIPPED = "breaker"  # several uploads in a row had no clear outcome
 PAUSED = "paused"  # a person must correct something

@@ -108,7 +108,7 @@ class Recorder:
             self.listener("history-lost", batch, read_manifest(self.outbox, batch), {})
 
     def finish(self, batch: Batch) -> None:
-        """Move a batch to ``done/``. If that fails, the next sender does it: the state says so."""
+        """Move a batch to ``done/``. If that fails, the next sender does it, as the state requires."""
         try:
             move_to_done(self.outbox, batch)
         except OSError:

@@ -1,6 +1,6 @@
 """Tokens from Microsoft Entra ID by client credentials, through MSAL.
 
-A token serves until it expires, from MSAL's cache in memory. ``refresh`` drops it after a 401. Errors
+A token is reused until it expires, from MSAL's cache in memory. ``refresh`` drops it after a 401. Errors
 carry Entra's code (AADSTS…) and what to check, never the secret or the token.
 """
 
@@ -16,7 +16,7 @@ from irmcore.http.credentials import Credential
 
 
 class TokenTrouble(Exception):
-    """No token. ``code`` is token-…; ``wait``: it may pass without help; ``advice`` is for the operator."""
+    """No token. ``code`` is token-…; ``wait``: a retry may succeed; ``advice`` is for the operator."""
 
     def __init__(self, code: str, advice: str, *, wait: bool) -> None:
         super().__init__(f"{code}: {advice}")
@@ -41,7 +41,7 @@ _MSAL_LOG.propagate = False
 _CODE = re.compile(r"AADSTS\d+")
 #: What an Authorization header can hold (RFC 6750, 2.1, allows less). Anything else would fail every upload.
 _TOKEN = re.compile(r"[!-~]+")
-#: OAuth's errors that will not pass without a change (RFC 6749, 5.2). Any other may.
+#: OAuth errors that persist until something is changed (RFC 6749, 5.2). Any other may be temporary.
 _FINAL = {"invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "invalid_resource"}
 
 

@@ -46,7 +46,7 @@ class OpenConnections:
         self.shut_down()
 
     def shut_down(self) -> None:
-        """Shut down all connections, whoever still holds them."""
+        """Shut down all connections, including those still in use."""
         with self._lock:
             for sock in self._sockets:
                 _shut_down(sock)

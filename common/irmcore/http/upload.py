@@ -2,7 +2,7 @@
 
 No redirects, no retries, a connection of its own, and one deadline for the whole upload. The length of the
 body is known, and its last bytes are handed out only after the commit callback has returned. Until then the
-service has less than Content-Length, so it cannot have accepted the file; from then on the outcome is in
+service has too few bytes, so it cannot have accepted the file; from then on the outcome is in
 doubt until a reply arrives. What went wrong is a value (:class:`irmcore.http.outcome.Failure`).
 """
 

@@ -11,7 +11,7 @@ class Person:
 
     Attributes:
         object_id: The object's GUID. It never passes to somebody else.
-        upn: The user principal name. For a deleted person, the one from before the deletion.
+        upn: The user principal name. For a deleted person, the last one before the deletion.
         mails: Mail address, proxy addresses without ``smtp:``, and other mail addresses.
         account_names: ``DOMAIN\name`` and the bare sAMAccountName.
         sid: The on-premises security identifier, or "".

@@ -4,7 +4,7 @@ Either one person is certain, or the name is refused. ``docs/identity.md`` state
 
 A row's time is an instant or a span: a row that only knows its day may be of any moment of it. The moment
 of a change is uncertain too: it happened after the last reading of the directory that did not see it.
-Whoever may have had a name at some moment of the row's span counts.
+Everybody who may have had a name at some moment of the row's span counts.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ class _Run:
         self.accepting = True
 
     def _recorded(self, done: RunResult) -> RunResult:
-        """Write the run's record, also if nothing was new; gives ``done``, with a warning if that fails."""
+        """Write the run's record, also if nothing was new; returns ``done``, with a warning if that fails."""
         record = {
             "run": self._id,
             "at": iso(self._started),
@@ -183,6 +183,6 @@ class _RejectFile:
             self._lines = []
 
     def save(self) -> str | None:
-        """Make the file durable; gives its path, or None if no row was refused."""
+        """Make the file durable; returns its path, or None if no row was refused."""
         self._flush()
         return self._staging.save_file("rejects.csv", f"rejects/{self._run}.csv") if self._any else None

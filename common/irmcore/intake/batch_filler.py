@@ -32,7 +32,7 @@ class BatchFiller:
         self._days: list[int] = []
 
     def fill(self, rows: OutgoingRows) -> Iterator[FilledBatch]:
-        """Add rows; gives the batches that they complete."""
+        """Add rows; returns the batches that they complete."""
         total, size = len(rows.days), IDENTITY.size
         self.rows += total
         identities = [rows.identities[at : at + size] for at in range(0, total * size, size)]

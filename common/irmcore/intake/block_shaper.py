@@ -1,4 +1,4 @@
-"""Shape a block of input rows as far as the rows alone decide: canonical values, key, first time on the wire.
+"""Shape a block of input rows as far as the rows alone decide: canonical values, key, first candidate time.
 
 The result depends on no other row, so blocks can be shaped in any process and in any order.
 """

@@ -43,7 +43,7 @@ def commit(
     *,
     accepting: Callable[[], None] = lambda: None,
 ) -> str:
-    """Accept all batches of ``staging``, then enter their rows into the ledger; gives a warning, or "".
+    """Accept all batches of ``staging``, then enter their rows into the ledger; returns a warning, or "".
 
     ``accepting`` is called at the point after which an error may leave part of the run accepted. The caller
     holds the intake lock. Raises OSError.

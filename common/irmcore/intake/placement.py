@@ -1,4 +1,4 @@
-"""Which rows are new, and at which time each of them goes out.
+"""Which rows are new, and the time with which each of them is sent.
 
 A row is skipped if an earlier run accepted it, merged if it equals a row of this run, and refused if none of
 its candidate times is free. The result depends on the order of the rows, so one process places all blocks,
@@ -27,7 +27,7 @@ from irmcore.shaping.times import canonical
 
 
 class OutgoingRows(NamedTuple):
-    """Rows that go out: their identities end to end, event days and CSV lines."""
+    """Rows to send: their identities end to end, event days and CSV lines."""
 
     identities: bytes
     days: Sequence[int]
@@ -48,7 +48,7 @@ class Placement:
         self.merged = self.skipped = self.changed = 0
 
     def place(self, planned: PlannedBlock) -> tuple[OutgoingRows, list[Reject]]:
-        """The rows of a block that go out, and those without a place.
+        """The rows of a block to send, and those without a place.
 
         In nearly every block all rows are new and their first times are free. Only where that is not
         certain are rows placed one by one.
@@ -94,7 +94,7 @@ class Placement:
     def _dropped(
         self, block: ShapedBlock, doubtful: list[int], times: Candidates
     ) -> Iterator[tuple[int, str]]:
-        """Place the doubtful rows in order; gives those that do not go out, with ``_place_one``'s code."""
+        """Place the doubtful rows in order; returns those that are not sent, with ``_place_one``'s code."""
         before: dict[int, bytes] = {}  # the pairs that earlier rows of the block have taken
         keys, passed = times.user_times, 0
         for at in doubtful:  # grows during the loop
@@ -115,7 +115,7 @@ class Placement:
     def _place_one(
         self, block: ShapedBlock, at: int, times: Candidates, before: Mapping[int, bytes]
     ) -> str | None:
-        """Enter the row's time and key into ``times``; None if it goes out.
+        """Enter the row's time and key into ``times``; None if it is to be sent.
 
         Otherwise the code of its refusal, which is empty for a row that was merged or skipped.
         """
@@ -132,7 +132,7 @@ class Placement:
                 place = time, user_time
                 break
             if key in holders:
-                # Equal rows try the same times, so this one meets its equal before any free time.
+                # Equal rows try the same times, so this row meets its equal before it meets a free time.
                 self.merged += 1
                 return ""
         changed = day is not None and day.has_subject(key)

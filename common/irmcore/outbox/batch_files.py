@@ -1,4 +1,4 @@
-"""Read the files of a batch, and prove that they are what was accepted.
+"""Read the files of a batch, and verify that they are what was accepted.
 
 Damage is BatchDamaged, missing permission is BatchDenied; any other OSError concerns the whole disk.
 """

@@ -79,7 +79,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Identity:
-    """How names of users are resolved. Paths are absolute.
+    """How user names are resolved. Paths are absolute.
 
     ``directory`` is the directory of people: its path, ``DEFAULT_DIRECTORY``, or None to use only the map.
     ``max_age`` is in seconds; ``map`` is the path of a CSV file.
@@ -101,7 +101,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Scope:
-    """Whose rows leave: those of people in ``include`` (None: everybody) who are not in ``exclude``."""
+    """Whose rows are sent: those of people in ``include`` (None: everybody) who are not in ``exclude``."""
 
     include: Selection | None
     exclude: Selection | None

@@ -89,7 +89,7 @@ class Batcher:
         return len(self._header) + 2 * text_bytes + 3 * self._columns + 2 <= self._limits.bytes
 
     def fill(self, lines: Lines, start: int) -> int:
-        """Add rows, from index ``start``, as long as they fit; gives the index after the last one.
+        """Add rows, from index ``start``, as long as they fit; returns the index after the last one.
 
         Every row must fit into an empty batch.
         """

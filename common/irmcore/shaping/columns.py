@@ -16,7 +16,7 @@ Convert = Callable[[str], str]
 #: Converts a whole column. Raises Refused if any of its cells is refused, without naming the cell.
 ConvertAll = Callable[[Sequence[str]], Sequence[str]]
 
-#: Distinct values of a column that are remembered. When there are more, the memory starts anew.
+#: Distinct values of a column that are remembered. When there are more, all are dropped.
 MEMORY = 20_000
 
 

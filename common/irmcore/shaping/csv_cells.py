@@ -216,7 +216,7 @@ def _last_of(parts: list[str]) -> set[str]:
 
 
 def _put(cells: list[str], outside: list[str], inside: list[str]) -> Sequence[int]:
-    """Put quoted texts into their cells; gives the positions of cells that contain a line break."""
+    """Put quoted texts into their cells; returns the positions of cells that contain a line break."""
     positions = list(accumulate(map(str.count, outside[:-1], repeat(","))))  # commas before each text
     last = -1
     for at, text in zip(positions, inside):

@@ -30,7 +30,7 @@ class UserTimeKeys:
     row moves to the next free time although its own was free.
     """
 
-    #: Users that are remembered; when there are more, the memory starts anew.
+    #: Users that are remembered; when there are more, all are dropped.
     MEMORY = columns.MEMORY
 
     def __init__(self) -> None:

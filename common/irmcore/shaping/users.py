@@ -3,7 +3,7 @@
 A name that always meant the same person is remembered with the time from which that holds. Only other names
 need the time of their row. ``docs/identity.md`` states the rule.
 
-A time on a full quarter of an hour may be the start of a day in some time zone, and the row may be of any
+A time exactly on a quarter hour may be the start of a day in some time zone, and the row may be of any
 moment of that day. So it stands for the 24 hours from then.
 """
 
@@ -19,15 +19,15 @@ from irmcore.identity.resolver import UNKNOWN, Answer, History, Refusal, Resolve
 from irmcore.reasons import Refused
 from irmcore.shaping import upn
 
-#: In the column in place of a user whose row is not sent, and not refused either. No user principal name
+#: Written in place of a user whose row is neither sent nor refused. No user principal name
 #: begins with a question mark.
 EXCLUDED, OUT_OF_SCOPE = "?excluded", "?out-of-scope"
 DROPPED = frozenset((EXCLUDED, OUT_OF_SCOPE))
-#: How a cell begins whose name an aggregation or macro has excluded by its own mapping.
+#: The beginning of a cell whose name an aggregation or macro has excluded by its own mapping.
 EXCLUDED_BEFORE = f"{EXCLUDED} "
 
 #: Names that are remembered, and those of them whose answer depends on the time, which take
-#: much more memory. When there are more, the memory starts anew.
+#: much more memory. When there are more, all of them are dropped.
 MEMORY, HISTORIES = 250_000, 10_000
 
 _SECOND = 1_000_000
@@ -37,7 +37,7 @@ _CANDIDATES = re.compile(r"\?[a-z-]+ [^:]*: (.+)", re.DOTALL).fullmatch
 
 
 class UserRefused(Refused):
-    """A name that means nobody for certain; ``candidates`` are the people that it might mean."""
+    """A name that does not certainly mean one person; ``candidates`` are the people that it might mean."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.code)
@@ -133,7 +133,7 @@ class Users:
         return self._final(history, history.at(start, start + _DAY_SECONDS if time % _QUARTER == 0 else None))
 
     def _final(self, history: History, answer: Answer) -> str:
-        """The canonical name of the person that was found, or OUT_OF_SCOPE. Raises Refused."""
+        """The canonical name of the person found, or OUT_OF_SCOPE. Raises Refused."""
         if isinstance(answer, Refusal):
             raise UserRefused(answer)
         return self._scoped(history.person(answer), upn.canonical(answer.upn))

@@ -3,7 +3,7 @@
 A partial result is an error, never a shorter table. No message contains a value of a row or the query's text.
 
 Microsoft's client signs in, sends and retries, but its reader is not used: it parses the JSON twice, and
-turns what becomes text again into dates, lists and dictionaries: 30 µs per row.
+converts values that become text again into dates, lists and dictionaries, which takes 30 µs per row.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Answer:
 
     @property
     def partial(self) -> bool:
-        """Whether the answer has an error beside its result."""
+        """Whether the answer has an error besides its result."""
         return bool(self._error)
 
     def _errors(self) -> Iterator[dict[str, Any]]:
@@ -112,7 +112,7 @@ def too_much(what: str, where: str) -> TooMuch:
 
 
 def not_an_answer(why: str, where: str) -> WaitError:
-    """What came is not an answer of Log Analytics, or only a part of one."""
+    """The reply is not an answer of Log Analytics, or only a part of one."""
     return WaitError(
         f"the answer is incomplete or does not come from Log Analytics ({why})",
         where=where,

@@ -50,7 +50,7 @@ query_emulator: Decorator = click.option(
 connector_emulator: Decorator = click.option(
     "--emulator",
     type=click.Path(file_okay=False),
-    help="Send to the local emulator of the connector with this directory.",
+    help="Use the local emulator of the connector with this directory.",
 )
 queue_only: Decorator = click.option(
     "--queue-only", is_flag=True, help="Store the batches; a later drain sends them."

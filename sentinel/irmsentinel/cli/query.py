@@ -53,7 +53,7 @@ def samples_(ctx: click.Context, directory: Path, seed: int, people: int) -> Non
 @click.option(
     "--emulator", type=FOLDER, help="Run on the emulator of the query API that runs with this directory."
 )
-@click.option("--timespan", help="Longest time that the query looks back.  [default: its own, or 14d]")
+@click.option("--timespan", help="Maximum look-back of the query.  [default: its own, or 14d]")
 @click.option("--columns", help="Columns to print, separated by commas.")
 @click.pass_context
 def query(

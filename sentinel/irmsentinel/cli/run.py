@@ -160,7 +160,7 @@ def _plan(settings: Settings, config: Path | None) -> Plan:
 def _source_of(
     settings: Settings, plan: Plan, query_emulator: Path | None
 ) -> Callable[[str], tuple[Source, datetime]]:
-    """Gives the source and current time of a workspace; all exports of a workspace share one token."""
+    """Returns the source and current time of a workspace; all exports of a workspace share one token."""
     from irmsentinel.export import sources
 
     created: dict[str, tuple[Source, datetime]] = {}

@@ -34,7 +34,7 @@ class ErrorMeaning:
 
 
 class ApiError(Exception):
-    """A request failed finally. ``code`` is an AF code, `http-STATUS` or a word of this package."""
+    """A request failed for good. ``code`` is an AF code, `http-STATUS` or a word of this package."""
 
     def __init__(self, code: str, meaning: ErrorMeaning) -> None:
         super().__init__(f"{code}: {meaning.message}")

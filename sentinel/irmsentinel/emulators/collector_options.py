@@ -18,8 +18,8 @@ class Options:
         app_id: The application that may sign in.
         rules: Each data collection rule's transformation, by the rule's immutable ID.
         page_size: Content blobs on a page of the list.
-        next_page: The name of the header with the next page's address: the reference has one, the API
-            another.
+        next_page: The name of the header with the next page's address: the reference and the API use
+            different ones.
         latency: Seconds that a content blob takes.
         per_minute: Requests that the API accepts in a minute.
         run_kql: Whether to run the transformation. Without it a row only gets TimeGenerated, which is faster.

@@ -1,4 +1,4 @@
-"""The plan of `irmexport sentinel run`: which aggregations of which workspaces go to which connector.
+"""The plan of `irmexport sentinel run`: which aggregations of which workspaces feed which connector.
 
 One YAML file, checked against plan.schema.json; errors have file and line. It never holds a secret, only a
 reference to one.

@@ -1,7 +1,7 @@
-"""Rules for KQL that the binder accepts but that would give another result on Azure than on the local engine.
+"""Rules against KQL that the binder accepts but that gives different results on Azure and locally.
 
-docs/kql.md explains the portable subset. These rules are the part of it that the text alone shows; the local
-engine itself rejects what it lacks when a fixture runs.
+docs/kql.md explains the portable subset. These rules cover what can be seen from the text alone;
+the local engine itself rejects what it does not support when a fixture runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Profiles through REST, for whoever writes one: the shipped profiles, a check, and a preview of a sample.
+"""Profiles through REST, for authors of profiles: the shipped profiles, a check, and a preview of a sample.
 
 Nothing is saved or logged here. A sample's rows are returned to the administrator who pasted them and go
 nowhere else. A profile is saved with its connector.

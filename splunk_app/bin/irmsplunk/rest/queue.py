@@ -54,7 +54,7 @@ class QueueRoutes:
         return {"batches": batches}
 
     def batch(self, prefix: str) -> dict[str, Any]:
-        """Everything on record about a batch, except its payload."""
+        """Everything recorded about a batch, except its payload."""
         outbox, batch = self._connectors.find_batch(prefix)
         return describe(outbox, batch)
 

@@ -14,7 +14,7 @@ _LONGEST_FIELD = 256 * 1024
 
 @dataclass(frozen=True)
 class Request:
-    """``path`` is what follows irmexport/, ``user_key`` the session of whoever made the request."""
+    """``path`` is what follows irmexport/, ``user_key`` the session of the user who made the request."""
 
     method: str
     path: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""`identities recheck` lists rows on disk that would be resolved otherwise now."""
+"""`identities recheck` lists rows on disk that would now resolve differently."""
 
 from __future__ import annotations
 

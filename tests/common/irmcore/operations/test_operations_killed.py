@@ -1,4 +1,4 @@
-"""A person's operation that is killed at any disk call and repeated has its effect once."""
+"""An operation by a person that is killed at any disk call and repeated takes effect once."""
 
 from __future__ import annotations
 

@@ -370,7 +370,7 @@ CIRCLE.append(CIRCLE)
             datetime.datetime(2023, 4, 24, 5, 52, 56, 962686, tzinfo=datetime.timezone.utc),
             "2023-04-24T05:52:56.962686+00:00",
         ),
-        (datetime.datetime(2023, 4, 24, 5, 52, 56), "2023-04-24T05:52:56"),  # noqa: DTZ001 - it is the case
+        (datetime.datetime(2023, 4, 24, 5, 52, 56), "2023-04-24T05:52:56"),  # noqa: DTZ001 - the case under test
     ],
 )
 def test_a_value_of_a_mapping(value: object, text: str) -> None:

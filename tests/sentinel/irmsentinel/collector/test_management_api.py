@@ -158,7 +158,7 @@ def test_the_code_decides_and_not_the_status(rig: Rig, status: int, code: str, k
 
 
 def test_each_code_has_a_message_and_a_next_step() -> None:
-    """Whoever must act learns what to do."""
+    """The error says what to do."""
     for code, what in CODES.items():
         assert what.message, code
         assert what.next_step or what.kind in (ErrorKind.GONE, ErrorKind.ALREADY), code
@@ -216,7 +216,7 @@ def test_numbers_that_json_lacks_become_null(rig: Rig) -> None:
 
 
 def test_the_hosts_are_the_four_of_the_reference() -> None:
-    """A typing error here would send tokens elsewhere."""
+    """A typo here would send tokens elsewhere."""
     assert sorted(HOSTS.values()) == [
         "https://manage-gcc.office.com",
         "https://manage.office.com",

@@ -115,7 +115,7 @@ class Stage:
             self.emulator.stop()
 
     def session(self, name: str = "sentinel-activity") -> ConnectorSession:
-        """The way into the connector of a profile."""
+        """The session of a profile's connector."""
         found = self._profiles[name]
         connection = connection_to(found, str(self.directory / "emulator"))
         return ConnectorSession(Output(as_json=True), self.settings, found, connection)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ COLUMNS = (
     "object_id", "user_principal_name", "mails", "account_names", "sid", "employee_id", "enabled", "created",
     "groups", "country",
 )  # fmt: skip
+_BY_NAME = "user:"
 _YES, _NO = {"", "1", "true", "yes"}, {"0", "false", "no"}
 
 
@@ -40,6 +42,7 @@ def import_people(file: Path, path: Path, at: float | None = None) -> tuple[int,
                 where=str(path),
                 next_step="Name another file with --directory.",
             )
+        people = _not_those_who_left(people, list(directory.people()), moment)
         for person in people:
             directory.put(person, moment)
         kept = {normal(person.object_id) for person in people}
@@ -52,6 +55,24 @@ def import_people(file: Path, path: Path, at: float | None = None) -> tuple[int,
             directory.remove(object_id, moment)
         directory.commit("", moment, {group for person in people for group in person.groups})
     return len(people), len(gone)
+
+
+def _not_those_who_left(people: list[Person], known: list[Person], moment: float) -> list[Person]:
+    """Without an object id, whoever has the user principal name of someone deleted is another person."""
+    ids = {normal(person.object_id) for person in known}
+    here = {
+        normal(person.upn): person.object_id
+        for person in known
+        if not person.deleted and person.object_id.startswith(_BY_NAME)
+    }
+
+    def own(person: Person) -> Person:
+        same = here.get(normal(person.upn), "")
+        if not person.object_id.startswith(_BY_NAME) or normal(person.object_id) not in ids:
+            return person
+        return replace(person, object_id=same or f"{person.object_id}#{moment:.0f}")
+
+    return list(map(own, people))
 
 
 def _read(file: Path) -> Iterator[Person]:
@@ -118,7 +139,7 @@ def _person(row: dict[str, str], where: str) -> Person:
         ) from None
     return Person(
         # Without an object id the name stands for the person, in a form that no source's name has.
-        object_id=row.get("object_id") or f"user:{normal(upn)}",
+        object_id=row.get("object_id") or f"{_BY_NAME}{normal(upn)}",
         upn=upn,
         mails=_list(row.get("mails", "")),
         account_names=_list(row.get("account_names", "")),

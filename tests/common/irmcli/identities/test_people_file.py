@@ -56,6 +56,27 @@ def test_who_is_missing_from_the_next_file_was_deleted(tmp_path: Path) -> None:
         }
 
 
+def test_a_user_principal_name_that_passed_on_is_another_person(tmp_path: Path) -> None:
+    """Without object ids: rows of the person who left are not the new person's, who stays one person."""
+    path, header = tmp_path / "people.sqlite", "user_principal_name,mails\n"
+    files = (
+        "kim@contoso.com,kim.a@contoso.com",
+        "zed@contoso.com,",
+        *["kim@contoso.com,kim.b@contoso.com"] * 2,
+    )
+    for day, line in enumerate(files):
+        import_people(written(tmp_path, f"{header}{line}\n"), path, START + day * DAY)
+    with Directory(path) as directory:
+        assert sorted(person.upn for person in directory.people()) == ["kim@contoso.com"] * 2 + [
+            "zed@contoso.com"
+        ]
+        resolver = Resolver(directory)
+        for name in ("kim.a@contoso.com", "kim@contoso.com"):
+            assert isinstance(resolver.resolve(name, START + 60), Refusal), name
+        for name in ("kim.b@contoso.com", "kim@contoso.com"):
+            assert isinstance(resolver.resolve(name, START + 4 * DAY), Resolved), name
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -24,7 +24,7 @@ from benchmarks.table import Line
 from benchmarks.timing import HERE, put_away, race, run_measured
 
 SECONDS = 0.1
-#: One by one, of so many blobs one is fetched.
+#: When fetching one by one, fetch one of this many blobs.
 SHARE = 33
 
 

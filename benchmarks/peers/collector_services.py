@@ -16,7 +16,7 @@ from irmsentinel.emulators.collector_services import CollectorServicesEmulator
 from irmsentinel.emulators.collector_session import APP, TENANT, settings_text, transforms_by_rule
 from irmsentinel.emulators.synthetic_records import alert_record
 
-#: Blobs lie in so many seconds before now: a bit less than one window of the API.
+#: Blobs were created in the last so many seconds: a bit less than one window of the API.
 SPREAD = 80_000
 
 

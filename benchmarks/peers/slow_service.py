@@ -1,4 +1,4 @@
-"""Entra ID and the connector as both sides see them. They only wait before each reply.
+"""Entra ID and the connector as both sides see them. All they do is wait before each reply.
 
 argv: a directory, into which it writes emulator.json once it listens; the seconds to wait. It ends with
 its standard input. The emulator that ships reads each row, which would be measured here instead.

@@ -32,7 +32,7 @@ def set_faults(faults: Faults, text: bytes) -> None:
 
 
 def faults_to_json(faults: Faults) -> dict[str, object]:
-    """The waiting faults, in the form that `pending_from_json` takes, and how many requests were spoiled."""
+    """The queued faults, in the form that `pending_from_json` takes, and how many requests were spoiled."""
     pending = [{**each.fault.to_json(), "count": each.count} for each in faults.pending]
     return {"pending": pending, "taken": faults.taken}
 

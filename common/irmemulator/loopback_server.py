@@ -186,7 +186,7 @@ class LoopbackServer:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Defects of the emulator that requests met (each got a 500); empty when all is well."""
+        """Errors inside the emulator (each request got a 500); empty if there were none."""
         with self._lock:
             current = () if self._server is None else self._server.failures
             return self._past_failures + current

@@ -31,7 +31,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 def _span(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, float | None]:
     """Click callback: a moment, or 24 hours from a time that may be the start of a day, as for a row."""
     if value is None:
-        # What a sync has read in this second counts: its times are rounded up.
+        # Rounded up, so that what a sync has read in this second counts.
         return time.time() + 2, None
     if not _DATE.fullmatch(value):
         start = parse_timestamp(value)
@@ -149,7 +149,7 @@ def _row(version: Version, name: str) -> tuple[str, ...]:
 
 
 def _kind(version: Version, name: str) -> str:
-    """As what the person of a version has a name; "" if they do not have it."""
+    """The kind of name that the person of a version has; "" if they do not have the name."""
     person, wanted = version.person, normal(name)
     names = {
         "object id": (person.object_id,),

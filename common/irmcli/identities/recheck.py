@@ -1,4 +1,4 @@
-"""Which rows on disk would the directory resolve otherwise today? Rows in batches, and refused rows.
+"""Which rows on disk would the directory now resolve differently? Rows in batches, and refused rows.
 
 A batch has the user principal name that a row was sent with, not the source's name. So this finds a name that
 now belongs to nobody, to several people or to somebody with another name, but not an address that has turned

@@ -1,4 +1,4 @@
-"""The rule: to whom does a name belong at a time? Pure decisions over the directory's versions.
+"""The rule: which person has a name at a time? Pure decisions over the directory's versions.
 
 Either one person is certain, or the name is refused. ``docs/identity.md`` states the rule in words.
 
@@ -38,7 +38,7 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a name means nobody: a reason code, and the user principal names that it might have meant."""
+    """Why a name cannot be resolved: a reason code, and the user principal names that it might have meant."""
 
     code: str
     candidates: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ class Resolver:
         self._directory = directory
 
     def resolve(self, name: str, at: float, end: float | None = None) -> Answer:
-        """Whom ``name`` means ``at`` a time (seconds since 1970), or at a moment from ``at`` to ``end``."""
+        """Who ``name`` means ``at`` a time (seconds since 1970), or at a moment from ``at`` to ``end``."""
         return self.history(name).at(at, end)
 
     def explain(self, name: str, at: float, end: float | None = None) -> Explanation:
@@ -120,7 +120,7 @@ class History:
         self._people = by_person(self.versions)
         self._owners = owners
         self._identified = self._by_identifier()
-        #: Between two of these times nothing changes. The answers are kept by the number of times before.
+        #: Nothing changes between two of these times. Answers are cached by the number of times before them.
         self._changes = sorted(set(_changes(self._people.values())))
         self._answers: dict[int, Answer] = {}
 
@@ -182,7 +182,7 @@ class History:
         )
 
     def _by_identifier(self) -> Answer | None:
-        """By object id or SID, which never pass to somebody else; None if the name is neither.
+        """By object id or SID, which are never reassigned; None if the name is neither.
 
         An account of the on-premises directory may have several objects with its SID, if its object was
         deleted and created again. Then the one that exists counts.
@@ -210,7 +210,8 @@ class History:
         if not may or not (held or may[0].unseen == "upn"):
             return None
         versions = self._people[normal(may[0].person.object_id)]
-        # Before the directory saw this person, others may have had the name: nobody else ever must have.
+        # Others may have had the name before the directory saw this person: no other known person may ever
+        # have had it.
         certain = not may[0].unseen or (len(holders) == 1 and versions[0].person.created is not None)
         if len(may) == 1 and certain:
             return self._resolved(versions, "upn")
@@ -258,7 +259,7 @@ def by_person(versions: Iterable[Version]) -> dict[str, list[Version]]:
 
 
 def _changes(people: Iterable[Sequence[Version]]) -> Iterator[float]:
-    """All times at which anything begins or ends."""
+    """All times at which an account or a version begins or ends."""
     for versions in people:
         if versions[0].person.created is not None:
             yield versions[0].person.created
@@ -285,7 +286,7 @@ def _names(people: Iterable[Person]) -> tuple[str, ...]:
 
 
 def _how(person: Person, name: str) -> str:
-    """As what a person has a name: a ``how``, or "" if they do not have it."""
+    """The kind of name that a person has: a ``how``, or "" if they do not have the name."""
     if normal(person.sid) == name:
         return "sid" if name else ""
     if normal(person.upn) == name:

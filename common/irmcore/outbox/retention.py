@@ -1,4 +1,4 @@
-"""Delete what is past its retention time, and what runs that died have left behind.
+"""Delete what is past its retention time, and what killed runs have left behind.
 
 Only batches that need nothing more are deleted, and only files that irmexport wrote.
 """
@@ -52,5 +52,5 @@ def discard(outbox: Outbox, path: str) -> None:
 
 
 def sweep(outbox: Outbox) -> None:
-    """Delete what runs that died have left in their staging directories. Raises OSError."""
+    """Delete what killed runs have left in their staging directories. Raises OSError."""
     staging_directory.sweep(outbox.disk, outbox.tmp)

@@ -1,4 +1,4 @@
-"""Directories under ``tmp/`` that one process has to itself for a while, to build or delete batches in.
+"""Directories under ``tmp/`` that one process uses exclusively, to build or delete batches in.
 
 A directory and its lock file stay, empty, for the next process. Creating and removing them for each run
 would cost four directory operations, which are slow on ext4: it does not reuse an inode that was freed in

@@ -16,7 +16,7 @@ _TYPE_OF_ROLE = {"user": "user", "time": "datetime", "threshold": "number", "sou
 
 
 def role(column: Mapping[str, Any]) -> str:
-    """The role of a column: as written, else the one that its type implies."""
+    """The role of a column: as written, otherwise the one that its type implies."""
     return str(column.get("role", _ROLE_OF_TYPE.get(column["type"], "information")))
 
 

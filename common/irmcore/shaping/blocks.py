@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import NamedTuple
 
-#: The most rows in a block, and about how much text. More rows are not faster, and more text takes memory.
+#: The maximum rows of a block, and roughly its text. More rows are not faster; more text takes memory.
 BLOCK_ROWS = 500
 BLOCK_CHARACTERS = 256 * 1024
 #: Every n-th row is measured to estimate the size of the rows.

@@ -1,4 +1,4 @@
-"""Decode a JSON document but leave its tables as text: as lists, their rows take five times as much memory.
+"""Decode a JSON document but leave its tables as text: as lists, rows would take five times the memory.
 
 The whole document is checked first, exactly as `json.loads` checks it. An array of arrays becomes `Rows`,
 which decodes one row at a time, each time it is iterated.

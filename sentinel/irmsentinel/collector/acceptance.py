@@ -19,7 +19,7 @@ from irmsentinel.collector.records import Row
 
 @dataclass(frozen=True)
 class Accepted:
-    """``new`` rows of which ``cut`` have a shortened field, rows ``repeated``, and batches made."""
+    """``new`` rows, of which ``cut`` have a shortened field; rows ``repeated``; and batches created."""
 
     new: int
     repeated: int
@@ -37,7 +37,7 @@ class Acceptance:
     fingerprint: str
 
     def accept(self, rows: Sequence[Row], *, run: str, origin: Origin) -> Accepted:
-        """Put the rows that the row ledger does not know into batches. All of them are durable, or none is.
+        """Put the rows that the row ledger does not know into batches. All become durable, or none.
 
         ``run`` is the run's ID. Raises OutboxBusy, OutboxFull, OSError.
         """

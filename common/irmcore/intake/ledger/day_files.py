@@ -34,7 +34,7 @@ class DayFiles:
         return self._disk.exists(f"{self._path}/tally")
 
     def create(self) -> None:
-        """Make the directory, with checksums of no day."""
+        """Create the directory, with empty checksums."""
         self._disk.make_dir(self._path)
         self._replace_checksums({})
 
@@ -80,7 +80,7 @@ class DayFiles:
         path = self._file(day)
         self._finish_replacing(day, before)
         if self._disk.exists(path):
-            # Overwrites what an interrupted run may have left after the rows that count.
+            # Overwrites what an interrupted run may have left after the valid rows.
             self._disk.write_at(path, before.rows * RECORD.size, records)
         elif before.rows:
             raise Damaged

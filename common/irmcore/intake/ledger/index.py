@@ -122,7 +122,7 @@ class Ledger:
                 self._days.pop(number, None)
 
     def rebuild(self, batches: Callable[[], Iterable[bytes]]) -> int:
-        """Make the index anew from the records of all batches; returns the number of its rows."""
+        """Rebuild the index from the records of all batches; returns the number of its rows."""
         for name in ("old", "new"):
             self._disk.remove_tree(f"{self._path}/{name}")
         if self._disk.exists(f"{self._path}/days"):

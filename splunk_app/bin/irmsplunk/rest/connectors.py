@@ -24,7 +24,7 @@ _KEYS = ("name", "secret", "disabled", *SETTINGS)
 
 
 class ConnectorRoutes:
-    """``system`` is splunkd as the system user, the only one who may write conf files and secrets."""
+    """``system`` is splunkd as the system user, the only user that may write conf files and secrets."""
 
     def __init__(self, system: Splunkd, clock: Clock, root: str) -> None:
         self._system = system
@@ -39,7 +39,7 @@ class ConnectorRoutes:
         return self._shown(name, self._stanza(name))
 
     def create(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """Create a connector, and enable the sender, which the first one needs."""
+        """Create a connector. The first one also enables the sender."""
         if not form:
             raise _no_form()
         name, content = form.get("name", ""), self._content(form)

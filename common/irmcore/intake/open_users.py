@@ -8,13 +8,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from irmcore.clock import iso
 from irmcore.errors import PeopleError
 from irmcore.identity import SYNC
 from irmcore.identity.person import normal
-from irmcore.identity.resolver import Resolver
+from irmcore.identity.resolver import Resolver, by_person
 from irmcore.profile import Profile
 from irmcore.profile.model import DEFAULT_DIRECTORY, Identity, Selection
 from irmcore.reasons import Refused
@@ -44,6 +45,7 @@ def open_users(profile: Profile, now: float) -> Iterator[Users | None]:
     with _open(identity.directory) as directory:
         warning = _age_warning(directory, identity, now)
         _check_groups(directory, include, exclude)
+        exclude = _under_other_names(directory, exclude)
         yield Users(Resolver(directory), mapping, include=include, exclude=exclude, warning=warning)
 
 
@@ -86,6 +88,22 @@ def _check_groups(directory: Directory, *selections: People | None) -> None:
             where=str(directory.path),
             next_step=f"{SYNC}. It reads the groups that the profiles' `scope` names; nothing was taken.",
         )
+
+
+def _under_other_names(directory: Directory, people: People | None) -> People | None:
+    """With the object ids of those whom the list has by an earlier user principal name, or by an address.
+
+    Only for names that are nobody's user principal name today.
+    """
+    if people is None:
+        return None
+    ids: set[str] = set()
+    for name, versions in directory.versions_of_names(people.listed).items():
+        found = by_person(versions)
+        today = [of[-1].person for of in found.values()]
+        if not any(normal(person.upn) == name and not person.deleted for person in today):
+            ids.update(found)
+    return replace(people, listed=people.listed | ids)
 
 
 def _span(seconds: int) -> str:

@@ -261,6 +261,29 @@ def test_scope(outbox: Outbox, people: Path, scope: str, sent: list[str]) -> Non
         assert not done.counts.excluded
 
 
+def test_a_list_with_another_name_of_a_person(outbox: Outbox, tmp_path: Path) -> None:
+    """Whoever is excepted stays so under a new user principal name; nobody is included in this way."""
+    renamed = replace(SARA, upn="sara.new@contoso.com")
+    given_away = replace(MIA, upn="mia.new@contoso.com")
+    heir = person(6, "mia@contoso.com")
+    days = {
+        FIRST: [SARA, LEO, MIA],
+        day(3): [renamed, LEO, given_away],
+        day(4): [renamed, LEO, given_away, heir],
+    }
+    write(tmp_path / "identities.sqlite", days)
+    (tmp_path / "some.csv").write_text(
+        "UserPrincipalName\nSaraD@contoso.com\nl@contoso.com\nmia@contoso.com\n"
+    )
+    users = rows("sarad", "leo@contoso.com", "mia.new@contoso.com", heir.object_id)
+    of = with_directory(tmp_path, "scope: {exclude: {list: some.csv}}\n")
+    done = accept_rows(outbox, users, of)
+    assert [row[0] for row in rows_sent(outbox, done)] == ["mia.new@contoso.com"]
+    of = with_directory(tmp_path, "scope: {include: {list: some.csv}}\n")
+    done = accept_rows(outbox, users, of)
+    assert [row[0] for row in rows_sent(outbox, done)] == ["mia@contoso.com"]
+
+
 def test_a_group_whose_members_were_not_read(outbox: Outbox, people: Path) -> None:
     """It would seem empty: nobody would be excluded. Nothing is taken until a sync has read it."""
     of = with_directory(people.parent, "scope: {exclude: {groups: [Works council]}}\n")

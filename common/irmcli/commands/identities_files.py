@@ -23,8 +23,11 @@ _AGE = re.compile(r"([1-9][0-9]{0,3})([hd])", re.ASCII)
 @click.option(
     "--at", metavar="TIME", help="When the file was correct, as 2026-11-22T08:00Z or 36h ago.  [default: now]"
 )
+@click.option("--accept-removals", is_flag=True, help="Accept that half of the people or more are gone.")
 @click.pass_context
-def import_(ctx: click.Context, *, file: Path, directory: Path | None, at: str | None) -> None:
+def import_(
+    ctx: click.Context, *, file: Path, directory: Path | None, at: str | None, accept_removals: bool
+) -> None:
     """Fill the directory from a CSV FILE instead of Microsoft Entra ID. The file has all people.
 
     Columns: object_id, user_principal_name (required), mails, account_names, sid, employee_id, enabled,
@@ -38,7 +41,8 @@ def import_(ctx: click.Context, *, file: Path, directory: Path | None, at: str |
     path = directory or settings.directory_of_people
     if directory is None:
         settings.outbox_ready()
-    people, gone = import_people(file, path, None if at is None else parse_timestamp(at))
+    moment = None if at is None else parse_timestamp(at)
+    people, gone = import_people(file, path, moment, accept_removals=accept_removals)
     output.line(f"The file has {people:,} people; {gone:,} are gone. The directory: {path}")
     output.document({"directory": str(path), "people": people, "removed": gone})
 

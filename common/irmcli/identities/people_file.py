@@ -2,7 +2,8 @@
 
 The first line names the columns, in any order and letter case. ``user_principal_name`` is required. Several
 values in a cell are separated by ``;``. The file is the whole directory: anybody missing from it was
-deleted. Import it whenever it changes, because a change counts from the import that first had it.
+deleted. Import it whenever it changes, because a change counts from the import that first had it. A file in
+which half of the known people or more are missing is probably cut off and is refused.
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ _BY_NAME = "user:"
 _YES, _NO = {"", "1", "true", "yes"}, {"0", "false", "no"}
 
 
-def import_people(file: Path, path: Path, at: float | None = None) -> tuple[int, int]:
+def import_people(
+    file: Path, path: Path, at: float | None = None, *, accept_removals: bool = False
+) -> tuple[int, int]:
     """Bring the directory at ``path`` in line with ``file`` as of ``at`` (seconds since 1970; None: now).
+
+    ``accept_removals``: also if half of the known people or more are missing.
 
     Returns how many people the file has, and how many were deleted. Raises InputError, ConfigurationError,
     OSError.
@@ -42,15 +47,21 @@ def import_people(file: Path, path: Path, at: float | None = None) -> tuple[int,
                 where=str(path),
                 next_step="Name another file with --directory.",
             )
-        people = _not_those_who_left(people, list(directory.people()), moment)
+        known = list(directory.people())
+        people = _not_those_who_left(people, known, moment)
+        kept = {normal(person.object_id) for person in people}
+        there = [person.object_id for person in known if not person.deleted]
+        gone = [object_id for object_id in there if normal(object_id) not in kept]
+        if gone and 2 * len(gone) >= len(there) and not accept_removals:
+            # A name of somebody who is missing by mistake could resolve to somebody else.
+            raise InputError(
+                f"{len(gone):,} of the directory's {len(there):,} people are missing from the file",
+                where=str(file),
+                next_step="Check whether the file is complete. If they are gone, confirm with "
+                "--accept-removals. Nothing was stored.",
+            )
         for person in people:
             directory.put(person, moment)
-        kept = {normal(person.object_id) for person in people}
-        gone = [
-            person.object_id
-            for person in directory.people()
-            if not person.deleted and normal(person.object_id) not in kept
-        ]
         for object_id in gone:
             directory.remove(object_id, moment)
         directory.commit("", moment, {group for person in people for group in person.groups})

@@ -45,15 +45,28 @@ def test_who_is_missing_from_the_next_file_was_deleted(tmp_path: Path) -> None:
     """The file is the whole directory; the names of those who left stay known."""
     path = tmp_path / "people.sqlite"
     import_people(written(tmp_path, FILE), path, START)
-    assert import_people(written(tmp_path, "user_principal_name\nben@contoso.com\n"), path, START + DAY) == (
-        1,
-        1,
-    )
+    smaller = written(tmp_path, "user_principal_name\nben@contoso.com\n")
+    assert import_people(smaller, path, START + DAY, accept_removals=True) == (1, 1)
     with Directory(path) as directory:
         assert {person.upn: person.deleted for person in directory.people()} == {
             "ana@contoso.com": True,
             "ben@contoso.com": False,
         }
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (10, 5), (12, 6), (100, 50)])
+def test_a_file_that_was_cut_off_is_refused(tmp_path: Path, before: int, after: int) -> None:
+    """Half of the people or more are missing: nothing changes unless the administrator confirms it."""
+    lines = ["user_principal_name\n", *(f"user{number}@contoso.com\n" for number in range(before))]
+    path = tmp_path / "people.sqlite"
+    import_people(written(tmp_path, "".join(lines)), path, START)
+    state, file = path.read_bytes(), written(tmp_path, "".join(lines[: 1 + after]))
+    message = f"{before - after} of the directory's {before} people are missing .*--accept-removals"
+    with pytest.raises(InputError, match=message):
+        import_people(file, path, START + DAY)
+    assert path.read_bytes() == state
+    more = written(tmp_path, "".join(lines[: 2 + after]))
+    assert import_people(more, path, START + DAY) == (after + 1, before - after - 1)
 
 
 def test_a_user_principal_name_that_passed_on_is_another_person(tmp_path: Path) -> None:
@@ -65,7 +78,8 @@ def test_a_user_principal_name_that_passed_on_is_another_person(tmp_path: Path) 
         *["kim@contoso.com,kim.b@contoso.com"] * 2,
     )
     for day, line in enumerate(files):
-        import_people(written(tmp_path, f"{header}{line}\n"), path, START + day * DAY)
+        file = written(tmp_path, f"{header}{line}\n")
+        import_people(file, path, START + day * DAY, accept_removals=True)
     with Directory(path) as directory:
         assert sorted(person.upn for person in directory.people()) == ["kim@contoso.com"] * 2 + [
             "zed@contoso.com"

@@ -16,7 +16,7 @@ from irmcore.intake.open_users import open_users
 from irmcore.profile import Profile
 from irmcore.reasons import REASONS, Refused
 from irmcore.shaping import upn
-from irmcore.shaping.users import EXCLUDED, OUT_OF_SCOPE
+from irmcore.shaping.users import EXCLUDED, OUT_OF_SCOPE, end_of_day
 
 from irmcli import options
 from irmcli.exit_codes import DONE, ROWS_REFUSED
@@ -29,18 +29,18 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def _span(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, float | None]:
-    """Click callback: a moment, or 24 hours from a time that may be the start of a day, as for a row."""
+    """Click callback: a moment, or a day from a time that may start one, as for a row."""
     if value is None:
         # Rounded up, so that what a sync has read in this second counts.
         return time.time() + 2, None
     if not _DATE.fullmatch(value):
         start = parse_timestamp(value)
-        return start, None if start % _QUARTER else start + _DAY
+        return start, None if start % _QUARTER else end_of_day(start)
     try:
         start = datetime.fromisoformat(value).replace(tzinfo=UTC).timestamp()
     except ValueError:
         raise click.BadParameter(f"{value!r} is not a date") from None
-    return start, start + _DAY
+    return start, end_of_day(start)
 
 
 @click.command("explain")
@@ -80,7 +80,7 @@ def explain(
     answer = found.answer
     when = f"at {iso(start)[:19]}Z"
     if end is not None:
-        when = f"in the 24 hours from {iso(start)[:16]}Z" if start % _DAY else f"on {iso(start)[:10]}"
+        when = f"in the 25 hours from {iso(start)[:16]}Z" if start % _DAY else f"on {iso(start)[:10]}"
     if isinstance(answer, Resolved):
         output.line(f"{name} {when} is {answer.upn}, by {answer.how}.", "bold")
     else:

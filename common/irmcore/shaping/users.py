@@ -4,7 +4,7 @@ A name that always meant the same person is remembered with the time from which 
 need the time of their row. ``docs/identity.md`` states the rule.
 
 A time exactly on a quarter hour may be the start of a day in some time zone, and the row may be of any
-moment of that day. So it stands for the 24 hours from then.
+moment of that day. So it stands for the day from then.
 """
 
 from __future__ import annotations
@@ -33,6 +33,16 @@ MEMORY, HISTORIES = 250_000, 10_000
 _SECOND = 1_000_000
 _QUARTER = 15 * 60 * _SECOND
 _DAY_SECONDS = 86_400
+
+
+def end_of_day(start: float) -> float:
+    """When the day that starts then is over, in seconds since 1970.
+
+    A day of UTC has 24 hours. A day of another zone has 25 when summer time ends.
+    """
+    return start + _DAY_SECONDS + (3600 if start % _DAY_SECONDS else 0)
+
+
 _CANDIDATES = re.compile(r"\?[a-z-]+ [^:]*: (.+)", re.DOTALL).fullmatch
 
 
@@ -130,7 +140,7 @@ class Users:
                 self._histories.clear()
             history = self._histories[cell] = self._resolver.history(cell)
         start = time / _SECOND
-        return self._final(history, history.at(start, start + _DAY_SECONDS if time % _QUARTER == 0 else None))
+        return self._final(history, history.at(start, end_of_day(start) if time % _QUARTER == 0 else None))
 
     def _final(self, history: History, answer: Answer) -> str:
         """The canonical name of the person found, or OUT_OF_SCOPE. Raises Refused."""

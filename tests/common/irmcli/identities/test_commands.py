@@ -93,7 +93,7 @@ def test_a_day_before_the_first_sync_is_uncertain(
     assert "on 2021-05-05 is refused: user-validity-unknown." in early.output
     assert "The directory was first read at 20" in early.output
     quarter = run("explain", "ana@contoso.com", "--at", "2021-05-05T10:15Z")
-    assert "in the 24 hours from 2021-05-05T10:15Z is ana@contoso.com" in quarter.output
+    assert "in the 25 hours from 2021-05-05T10:15Z is ana@contoso.com" in quarter.output
     assert (
         "at 2021-05-05T10:16:00Z is" in run("explain", "ana@contoso.com", "--at", "2021-05-05T10:16Z").output
     )

@@ -134,6 +134,16 @@ def test_the_time_of_the_row_decides(outbox: Outbox, people: Path) -> None:
     ]
 
 
+def test_a_local_day_on_which_summer_time_ends_has_25_hours(outbox: Outbox, people: Path) -> None:
+    """A change in its last hour makes the day uncertain, unless it starts at midnight UTC."""
+    write(people, {day(4, 12): [replace(SARA, mails=()), replace(MIA, mails=("sara.davis@contoso.com",))]})
+    lines = (
+        "sara.davis@contoso.com,2026-11-03T11:30:00Z,1,\r\nsara.davis@contoso.com,2026-11-03T00:00:00Z,1,\r\n"
+    )
+    done = accept_rows(outbox, lines, with_directory(people.parent))
+    assert [line[:2] for line in refused(outbox, done.rejects)] == [("2", "user-ambiguous")]
+
+
 def test_without_identity_nothing_changes(outbox: Outbox) -> None:
     """A name with a domain is sent, a name without one is refused, and the marker has its own reasons."""
     done = accept_rows(

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from irmcore.clock import iso
 from irmcore.errors import ConfigurationError, InputError
 from irmcore.identity.directory import Directory
 from irmcore.identity.person import Person, normal
@@ -24,6 +25,8 @@ COLUMNS = (
     "groups", "country",
 )  # fmt: skip
 _BY_NAME = "user:"
+#: Seconds by which ``at`` may be ahead of the clock.
+_MOST_AHEAD = 86_400.0
 _YES, _NO = {"", "1", "true", "yes"}, {"0", "false", "no"}
 
 
@@ -37,8 +40,16 @@ def import_people(
     Returns how many people the file has, and how many were deleted. Raises InputError, ConfigurationError,
     OSError.
     """
+    now = time.time()
+    moment = now if at is None else at
+    if moment > now + _MOST_AHEAD:
+        # The directory would not become old, and every import until then would be refused.
+        raise ConfigurationError(
+            f"the file cannot have been correct at {iso(moment)}, which is in the future",
+            where=str(file),
+            next_step="Correct --at, or check the system clock. Nothing was stored.",
+        )
     people = list(_read(file))
-    moment = time.time() if at is None else at
     with Directory(path, writable=True) as directory:
         directory.begin(moment)
         if directory.delta_link:

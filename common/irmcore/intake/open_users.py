@@ -61,9 +61,16 @@ def _open(path: str) -> Directory:
 
 
 def _age_warning(directory: Directory, identity: Identity, now: float) -> str:
-    """A warning if half of the time is over. Raises PeopleError if all of it is."""
+    """A warning if half of the time is over. Raises PeopleError if all of it is, or none has begun."""
     last = directory.last_sync
     age = now - last if last is not None else None
+    if last is not None and age is not None and age < -_DAY:
+        raise PeopleError(
+            f"the directory of people was last read at {iso(last)}, which is in the future",
+            where=str(directory.path),
+            next_step="Check the system clock. If it is right, delete the directory of people. "
+            f"{SYNC}. Then run this again; nothing was taken.",
+        )
     if last is None or age is None or age > identity.max_age:
         read = f"was last read at {iso(last)}" if last is not None else "was never read"
         raise PeopleError(

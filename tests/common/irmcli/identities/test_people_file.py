@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,15 @@ def test_a_wrong_file_changes_nothing(tmp_path: Path, text: str, message: str) -
         import_people(written(tmp_path, text), path, START + DAY)
     assert "ana" not in str(refused.value)
     assert path.read_bytes() == before
+
+
+def test_a_time_in_the_future_is_refused(tmp_path: Path) -> None:
+    """The directory would not become old; a clock that is a little behind does no harm."""
+    path, file = tmp_path / "people.sqlite", written(tmp_path, FILE)
+    with pytest.raises(ConfigurationError, match=r"in the future.*Correct --at"):
+        import_people(file, path, time.time() + DAY + 60)
+    assert not path.exists()
+    assert import_people(file, path, time.time() + DAY - 60) == (2, 0)
 
 
 def test_a_directory_read_from_entra_is_not_overwritten(tmp_path: Path) -> None:

@@ -390,6 +390,16 @@ def test_an_old_directory(
     assert ("irmexport identities sync" in done.warning) is warns
 
 
+def test_a_directory_from_the_future(outbox: Outbox, people: Path) -> None:
+    """With a wrong clock nobody knows how old the directory is; less than a day is only another clock."""
+    everybody = [SARA, LEO, MIA, FIRST_SHARER, SECOND_SHARER]
+    write(people, {outbox.clock.now() + 80_000: everybody})
+    assert accept_rows(outbox, rows("sarad"), with_directory(people.parent)).counts.shaped == 1
+    write(people, {outbox.clock.now() + 90_000: everybody})
+    with pytest.raises(ConfigurationError, match=r"which is in the future.*Check the system clock"):
+        accept_rows(outbox, rows("sarad"), with_directory(people.parent))
+
+
 # -- the ways of a row --------------------------------------------------------------------------------------
 
 

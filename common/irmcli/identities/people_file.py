@@ -9,6 +9,7 @@ which half of the known people or more are missing is probably cut off and is re
 from __future__ import annotations
 
 import csv
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,6 +28,7 @@ COLUMNS = (
 _BY_NAME = "user:"
 #: Seconds by which ``at`` may be ahead of the clock.
 _MOST_AHEAD = 86_400.0
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _YES, _NO = {"", "1", "true", "yes"}, {"0", "false", "no"}
 
 
@@ -152,6 +154,14 @@ def _person(row: dict[str, str], where: str) -> Person:
     if row.get("enabled", "").lower() not in _YES | _NO:
         # A disabled account that is taken as enabled would have its mail address.
         raise InputError("`enabled` is neither true nor false", where=where, next_step="Write true or false.")
+    object_id = row.get("object_id", "")
+    if object_id and not _GUID.fullmatch(object_id):
+        # An object id wins over all other names, so it must not look like one.
+        raise InputError(
+            "`object_id` is not a GUID",
+            where=where,
+            next_step="Write it as 01234567-89ab-cdef-0123-456789abcdef, or leave the cell empty.",
+        )
     created = row.get("created", "")
     try:
         since = datetime.fromisoformat(created).timestamp() if created else None
@@ -161,7 +171,7 @@ def _person(row: dict[str, str], where: str) -> Person:
         ) from None
     return Person(
         # Without an object id the name stands for the person, in a form that no source's name has.
-        object_id=row.get("object_id") or f"{_BY_NAME}{normal(upn)}",
+        object_id=object_id or f"{_BY_NAME}{normal(upn)}",
         upn=upn,
         mails=_list(row.get("mails", "")),
         account_names=_list(row.get("account_names", "")),

@@ -13,9 +13,10 @@ from irmcore.identity.resolver import Refusal, Resolved, Resolver
 
 DAY = 86_400.0
 START = 1_770_000_000.0
-FILE = """\
+ANA = "00000000-0000-0000-0000-00000000000A"
+FILE = f"""\
 User_Principal_Name,object_id,mails,account_names,employee_id,enabled,created,groups,country
-ana@contoso.com,id-1,ana.k@contoso.com; ak@contoso.com,CONTOSO\\ana;ana,7,yes,2020-01-01T00:00Z,g1;g2,DE
+ana@contoso.com,{ANA},ana.k@contoso.com; ak@contoso.com,CONTOSO\\ana;ana,7,yes,2020-01-01T00:00Z,g1;g2,DE
 ben@contoso.com,,,,8,no,,,
 """
 
@@ -105,6 +106,8 @@ def test_a_user_principal_name_that_passed_on_is_another_person(tmp_path: Path) 
         ('user_principal_name\n"ana@contoso.com\n', "the quotes do not match"),
         ("user_principal_name,created\nana@contoso.com,yesterday\n", "`created` is not a date"),
         ("user_principal_name,enabled\nana@contoso.com,FALSCH\n", "`enabled` is neither true nor false"),
+        ("user_principal_name,object_id\nx@contoso.com,ben@contoso.com\n", ":2: `object_id` is not a GUID"),
+        ("user_principal_name,object_id\nx@contoso.com,user:x\n", "or leave the cell empty"),
         ("user_principal_name,sid\n,S-1\n", "the user principal name is empty"),
     ],
 )

@@ -77,7 +77,7 @@ class Directory:
 
     A reader opens it with ``Directory(path)``, which raises PeopleError if there is none. A writer
     opens it with ``writable=True`` and calls ``begin``, then ``put`` and ``remove``, then ``commit``. Without
-    ``commit`` nothing changes.
+    ``commit`` nothing changes. A damaged file raises DamageError.
     """
 
     def __init__(self, path: str | Path, *, writable: bool = False) -> None:
@@ -101,6 +101,8 @@ class Directory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if error is not None and _is_damage(error):
+            raise self._damaged() from None
 
     def close(self) -> None:
         """Close the file. What was not committed is lost."""
@@ -348,7 +350,20 @@ class Directory:
             return []
         if self._process != os.getpid():
             self._reopen()
-        return self._open.execute(query, values).fetchall()
+        try:
+            return self._open.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            if _is_damage(error):
+                raise self._damaged() from None
+            raise
+
+    def _damaged(self) -> DamageError:
+        return DamageError(
+            "the directory of people is damaged",
+            where=str(self.path),
+            next_step="Restore the file from a backup, or rename it and read everybody into a new one, "
+            f"whose history begins then. {SYNC}",
+        )
 
     def _reopen(self) -> None:
         """In a worker process: a connection must not be used after a fork. Raises DamageError.
@@ -379,6 +394,11 @@ def names_of(person: Person) -> tuple[str, ...]:
         *(person.object_id, person.upn, person.sid, person.employee_id),
         *(*person.mails, *person.account_names),
     )
+
+
+def _is_damage(error: BaseException) -> bool:
+    """SQLite found a page that it did not write. Its other errors, such as a full disk, are subclasses."""
+    return type(error) is sqlite3.DatabaseError
 
 
 def _named(person: Person) -> tuple[object, ...]:

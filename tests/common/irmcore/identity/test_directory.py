@@ -155,3 +155,18 @@ def test_a_clock_that_went_back(path: Path) -> None:
         pytest.raises(ConfigurationError, match="clock is behind"),
     ):
         directory.begin(day(4))
+
+
+def test_a_damaged_page_is_reported(path: Path) -> None:
+    """For readers and writers, with what to do; a writer changes nothing."""
+    people = [person(n, f"user{n}@contoso.com") for n in range(300)]
+    write(path, {FIRST: people})
+    good = path.read_bytes()
+    path.write_bytes(good[:8_192] + b"\xff" * (len(good) - 8_192))
+    damaged = path.read_bytes()
+    with pytest.raises(DamageError, match=r"damaged.*new one.*irmexport identities sync"):
+        Directory(path).versions_of_names(f"user{n}@contoso.com" for n in range(300))
+    with pytest.raises(DamageError, match="damaged"):
+        write(path, {day(3): people})
+    assert path.read_bytes() == damaged
+    assert not path.with_name("identities.sqlite.part").exists()

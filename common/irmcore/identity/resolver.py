@@ -13,6 +13,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Union
 
 from irmcore.identity.person import Person, Version, normal
@@ -164,6 +165,32 @@ class History:
     def person(self, answer: Resolved) -> Person:
         """The person of an answer, as they are today."""
         return self._people[normal(answer.object_id)][-1].person
+
+    def stated(self, answer: Answer) -> Answer:
+        """The answer for a name in a file that does not say when it was written.
+
+        If the name passed from one person to another, the file may mean either of them: it is refused.
+        """
+        if isinstance(answer, Refusal) or self._identified is not None:
+            return answer
+        person = normal(answer.object_id)
+        others = [
+            object_id
+            for object_id, kinds in self._kinds.items()
+            if object_id != person and ("upn" in kinds or answer.how != "upn")
+        ]
+        if not others:
+            return answer
+        return Refusal(AMBIGUOUS, _names(self._people[one][-1].person for one in (person, *others)))
+
+    @cached_property
+    def _kinds(self) -> dict[str, set[str]]:
+        """As what each person ever had the name; people who never had it are left out."""
+        found = {
+            object_id: {_how(version.person, self._name) for version in versions} - {""}
+            for object_id, versions in self._people.items()
+        }
+        return {object_id: kinds for object_id, kinds in found.items() if kinds}
 
     def owner(self) -> Person | None:
         """Who has the name as user principal name today, if that is one person."""

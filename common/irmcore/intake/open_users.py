@@ -6,6 +6,7 @@ A directory that is missing or too old is an error before any row is read.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from irmcore.identity.directory import Directory
 
 _NAME, _USER = "SearchKey", "UserPrincipalName"
+_OBJECT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 _HOUR, _DAY = 3_600, 86_400
 
 
@@ -36,7 +38,9 @@ def open_users(profile: Profile, now: float) -> Iterator[Users | None]:
     if identity is None and scope is None:
         yield None
         return
-    mapping = _read_map(identity.map) if identity is not None and identity.map is not None else {}
+    mapping: dict[str, str] = {}
+    if identity is not None and identity.map is not None:
+        mapping = _read_map(identity.map, ids=identity.directory is not None)
     include = _people(scope.include) if scope is not None else None
     exclude = _people(scope.exclude) if scope is not None else None
     if identity is None or identity.directory is None:
@@ -130,12 +134,17 @@ def _read_list(path: str) -> frozenset[str]:
     return frozenset(normal(user) for _, (user,) in _lines(path, (_USER,)) if user.strip())
 
 
-def _read_map(path: str) -> dict[str, str]:
-    """Names in their normal form → canonical user principal names, or EXCLUDED."""
+def _read_map(path: str, *, ids: bool) -> dict[str, str]:
+    """Names in their normal form → canonical user principal names, or EXCLUDED.
+
+    With ``ids``, object ids in their normal form too.
+    """
     found: dict[str, str] = {}
     for line, (name, user) in _lines(path, (_NAME, _USER)):
+        target = normal(user) or EXCLUDED
         try:
-            target = upn.canonical(user) if user.strip() else EXCLUDED
+            if target != EXCLUDED and not (ids and _OBJECT_ID(target)):
+                target = upn.canonical(user)
         except Refused as refused:
             raise _file_error(
                 path, line, f"`{_USER}` is not a user principal name ({refused.code})"

@@ -91,7 +91,8 @@ class Users:
     ) -> None:
         """``mapping``: from names in their normal form to canonical user principal names, or EXCLUDED.
 
-        Without a ``resolver``, a name that the mapping lacks must be a user principal name.
+        With a ``resolver``, these are resolved like names of a source, and may be object ids. Without one,
+        they are taken as they are, and a name that the mapping lacks must be a user principal name.
         """
         self.warning = warning
         self._resolver = resolver
@@ -138,9 +139,16 @@ class Users:
             # A steady name before its time: rare, except in rows from before the first sync.
             if len(self._histories) >= HISTORIES:
                 self._histories.clear()
-            history = self._histories[cell] = self._resolver.history(cell)
+            history = self._histories[cell] = self._resolver.history(self._wanted(normal(cell)))
         start = time / _SECOND
-        return self._final(history, history.at(start, end_of_day(start) if time % _QUARTER == 0 else None))
+        answer = history.at(start, end_of_day(start) if time % _QUARTER == 0 else None)
+        if self._mapping and normal(cell) in self._mapping:
+            answer = history.stated(answer)
+        return self._final(history, answer)
+
+    def _wanted(self, name: str) -> str:
+        """The name to look up in the directory for a name in its normal form."""
+        return normal(self._mapping.get(name, name))
 
     def _final(self, history: History, answer: Answer) -> str:
         """The canonical name of the person found, or OUT_OF_SCOPE. Raises Refused."""
@@ -167,7 +175,8 @@ class Users:
             for cell in cells
             if cell not in self._known and cell not in self._refusals and cell not in self._histories
         }
-        wanted = {name for name in names.values() if name and name[0] != "?" and name not in self._mapping}
+        wanted = {self._wanted(name) for name in names.values()}
+        wanted = {name for name in wanted if name and name[0] != "?"}
         steady: Mapping[str, tuple[str, str, int, int]] = {}
         people: Mapping[int, Person] = {}
         histories: Mapping[str, History] = {}
@@ -176,10 +185,9 @@ class Users:
             steady = self._resolver.steady(wanted)
             if scoped:
                 people = self._resolver.people(number for _, _, _, number in steady.values())
-            targets = {self._mapping[name] for name in names.values() if name in self._mapping} - {EXCLUDED}
-            histories = self._resolver.histories((wanted - steady.keys()) | targets)
+            histories = self._resolver.histories(wanted - steady.keys())
         for cell, name in names.items():
-            quick = steady.get(name)
+            quick = steady.get(self._wanted(name))
             try:
                 if quick is None:
                     self._learn_one(cell, name, histories)
@@ -195,14 +203,17 @@ class Users:
     def _learn_one(self, cell: str, name: str, histories: Mapping[str, History]) -> None:
         if not name:
             raise Refused("missing-value")
-        if name in self._mapping:
-            self._remember(cell, self._mapped(self._mapping[name], histories), -math.inf)
-        elif name[0] == "?":
+        target = self._mapping.get(name)
+        if target == EXCLUDED:
+            self._remember(cell, EXCLUDED, -math.inf)
+        elif target is not None and self._resolver is None:
+            self._remember(cell, self._scoped(None, target), -math.inf)
+        elif target is None and name[0] == "?":
             raise _marked(cell)
         elif self._resolver is None:
             self._remember(cell, self._scoped(None, upn.canonical(cell)), -math.inf)
         else:
-            history = histories[name]
+            history = histories[self._wanted(name)]
             steady = history.steady()
             if steady is not None:
                 answer, since = steady
@@ -211,12 +222,6 @@ class Users:
                 self._histories[cell] = history
             else:
                 raise UserRefused(Refusal(UNKNOWN))
-
-    def _mapped(self, target: str, histories: Mapping[str, History]) -> str:
-        if target == EXCLUDED:
-            return target
-        history = histories.get(normal(target))
-        return self._scoped(history.owner() if history is not None else None, target)
 
     def _remember(self, cell: str, user: str, since: float) -> None:
         self._known[cell] = user, math.ceil(since * _SECOND) if since > 0 else 0

@@ -21,6 +21,7 @@ from irmcore.outbox import Outbox
 from irmcore.profile import Profile, parse
 from irmcore.shaping.readers import csv_table
 from irmcore.shaping.reject_file import Reject
+from irmcore.shaping.users import UserRefused
 
 from tests.common.irmcore.identity.people import FIRST, day, disabled, person, write
 from tests.common.irmcore.intake.test_accept import (
@@ -210,9 +211,89 @@ def test_the_map_wins(outbox: Outbox, people: Path) -> None:
     assert done.counts == Counts(read=3, shaped=2, excluded=1)
 
 
+def mapped(
+    outbox: Outbox, folder: Path, lines: str, more: str = "", at: str = NOON
+) -> tuple[list[str], Counts]:
+    """The users sent, and the counts, of a row at this time for each line of the map."""
+    (folder / "accounts.csv").write_text(f"SearchKey,UserPrincipalName\n{lines}", encoding="utf-8")
+    of = profile(folder, f"identity: {{directory: identities.sqlite, map: accounts.csv}}\n{more}")
+    done = accept_rows(outbox, "".join(f"{line.split(',')[0]},{at},1,\r\n" for line in lines.split()), of)
+    return [row[0] for row in rows_sent(outbox, done)] if done.counts.shaped else [], done.counts
+
+
+RENAMED = replace(SARA, upn="sara.new@contoso.com")
+
+
+@pytest.mark.parametrize("at", [NOON, "2026-11-03T12:01:00Z", "2026-11-01T12:01:00Z"])
+def test_a_mapped_name_that_passed_on(outbox: Outbox, people: Path, at: str) -> None:
+    """The map may mean either person, so nobody gets the row; an object id says which."""
+    namesake = person(6, "sarad@contoso.com", created=day(4, 1))
+    write(people, {day(4, 1): [RENAMED, LEO, MIA], day(4, 2): [RENAMED, LEO, MIA, namesake]})
+    sent, counts = mapped(outbox, people.parent, f"sara-gh,sarad@contoso.com\nx,{SARA.object_id}\n", at=at)
+    assert sent == ["sara.new@contoso.com"]
+    assert counts == Counts(read=2, shaped=1, rejected=1)
+    with open_users(
+        profile(people.parent, "identity: {directory: identities.sqlite, map: accounts.csv}\n"), day(5)
+    ) as users:
+        assert users is not None
+        for when in (day(3, 12.1), day(5, 12.1)):
+            with pytest.raises(UserRefused) as caught:
+                users.user("sara-gh", int(when * 1_000_000))
+            assert caught.value.code == "user-ambiguous"
+            assert caught.value.candidates == ("sara.new@contoso.com", "sarad@contoso.com")
+
+
+def test_a_mapped_address_that_passed_on(outbox: Outbox, people: Path) -> None:
+    """An address has no better claim than a name; one that only one person has had resolves."""
+    write(
+        people, {day(4, 1): [replace(SARA, mails=()), replace(MIA, mails=("sara.davis@contoso.com",)), LEO]}
+    )
+    sent, counts = mapped(outbox, people.parent, "x,sara.davis@contoso.com\ny,l@contoso.com\n")
+    assert sent == ["leo@contoso.com"]
+    assert counts == Counts(read=2, shaped=1, rejected=1)
+
+
+@pytest.mark.parametrize(
+    ("more", "sent"),
+    [
+        ("", "sara.new@contoso.com"),
+        ("scope: {exclude: {list: some.csv}}\n", ""),
+        ("scope: {exclude: {countries: [DE]}}\n", ""),
+        ("scope: {include: {groups: [Staff]}}\n", "sara.new@contoso.com"),
+    ],
+)
+def test_a_mapped_user_who_was_renamed(outbox: Outbox, people: Path, more: str, sent: str) -> None:
+    """While the earlier name is certainly hers, she is sent, or excluded, by the new one."""
+    write(people, {day(4, 1): [RENAMED, LEO, MIA]})
+    (people.parent / "some.csv").write_text("UserPrincipalName\nsara.new@contoso.com\n")
+    for at in ("2026-11-03T12:01:00Z", "2026-11-01T12:01:00Z"):
+        found, counts = mapped(outbox, people.parent, "sara-gh,sarad@contoso.com\n", more, at)
+        assert found == ([sent] if sent else [])
+        assert counts == (Counts(read=1, shaped=1) if sent else Counts(read=1, out_of_scope=1))
+
+
+def test_a_mapped_user_whom_nobody_is(outbox: Outbox, people: Path) -> None:
+    """The row is refused with the directory's reason; without a directory, it is sent as before."""
+    lines = "SearchKey,UserPrincipalName\na,nobody@contoso.com\nb,shared@contoso.com\nc,l@contoso.com\n"
+    (people.parent / "accounts.csv").write_text(lines, encoding="utf-8")
+    early = '"c",2026-11-01T12:06:00Z,4,\r\n'
+    of = profile(people.parent, "identity: {directory: identities.sqlite, map: accounts.csv}\n")
+    done = accept_rows(outbox, rows("a", "b", "c") + early, of)
+    assert [row[0] for row in rows_sent(outbox, done)] == ["leo@contoso.com"]
+    assert [line[1] for line in refused(outbox, done.rejects)] == [
+        *("user-unknown", "user-ambiguous", "user-validity-unknown"),
+    ]
+    done = accept_rows(outbox, rows("a", "b"), profile(people.parent, "identity: {map: accounts.csv}\n"))
+    assert [row[0] for row in rows_sent(outbox, done)] == ["nobody@contoso.com", "shared@contoso.com"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            f"SearchKey,UserPrincipalName\na,{SARA.object_id}\n",
+            ":2: `UserPrincipalName` is not a user principal name",
+        ),
         ("SearchKey,User\n", ":1: the header has no column `UserPrincipalName`"),
         (
             "SearchKey,UserPrincipalName\na,not a user\n",

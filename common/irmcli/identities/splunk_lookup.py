@@ -67,7 +67,7 @@ def _names(directory: Directory) -> set[str]:
         ids = [person.object_id for person in latest[start : start + _AT_ONCE]]
         for versions in directory.versions_of_names(ids).values():
             names.update(normal(name) for version in versions for name in names_of(version.person))
-    return names - {""}
+    return names
 
 
 def _rows(name: str, history: History) -> Iterator[LookupRow]:

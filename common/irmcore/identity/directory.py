@@ -19,7 +19,7 @@ from typing import Any
 from irmcore.disk import Lock, make_dirs, system_disk
 from irmcore.errors import DamageError, PeopleError, UnknownFormat, WaitError
 from irmcore.identity import SYNC
-from irmcore.identity.person import Person, Version, normal
+from irmcore.identity.person import Person, Version, is_name, normal
 
 _FORMAT = "irmexport identities 1"
 #: Bytes of the file that are read without a copy.
@@ -148,7 +148,8 @@ class Directory:
 
     def versions_of_names(self, names: Iterable[str]) -> dict[str, list[Version]]:
         """The same for many names, by their normal form. A name that nobody ever had is left out."""
-        wanted = list({normal(name) for name in names})
+        # A directory of an earlier version has placeholders among its names.
+        wanted = list(filter(is_name, {normal(name) for name in names}))
         found: dict[str, list[Version]] = {}
         for start in range(0, len(wanted), _NAMES_AT_ONCE):
             some = wanted[start : start + _NAMES_AT_ONCE]
@@ -166,7 +167,7 @@ class Directory:
 
         Each with itself, the user principal name, since when (µs since 1970), and the person's number.
         """
-        wanted = list(names)
+        wanted = list(filter(is_name, names))
         found: dict[str, tuple[str, str, int, int]] = {}
         for start in range(0, len(wanted), _NAMES_AT_ONCE):
             some = wanted[start : start + _NAMES_AT_ONCE]
@@ -314,7 +315,7 @@ class Directory:
         self._add_names(number, person)
 
     def _add_names(self, number: int, person: Person) -> None:
-        names = {normal(name) for name in names_of(person)} - {""}
+        names = {normal(name) for name in names_of(person)}
         rows = [(name, number) for name in names]
         self._writing().executemany("INSERT OR IGNORE INTO names VALUES (?, ?)", rows)
 
@@ -389,11 +390,12 @@ class Directory:
 
 
 def names_of(person: Person) -> tuple[str, ...]:
-    """Everything that a person can be called."""
-    return (
+    """Everything that a person can be called, without placeholders."""
+    names = (
         *(person.object_id, person.upn, person.sid, person.employee_id),
         *(*person.mails, *person.account_names),
     )
+    return tuple(name for name in names if is_name(normal(name)))
 
 
 def _is_damage(error: BaseException) -> bool:

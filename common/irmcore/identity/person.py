@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_PLACEHOLDERS = frozenset({"unknown", "none", "null", "n/a", "0"})
+
 
 @dataclass(frozen=True)
 class Person:
@@ -55,3 +57,8 @@ class Version:
 def normal(name: str) -> str:
     """The form in which names are compared: letter case and surrounding space do not matter."""
     return name.strip().casefold()
+
+
+def is_name(name: str) -> bool:
+    """Whether a name, in its normal form, can mean somebody: ``-`` and ``unknown`` stand for nobody."""
+    return name not in _PLACEHOLDERS and any(map(str.isalnum, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -268,3 +269,23 @@ def test_an_explanation(tmp_path: Path) -> None:
         ("mo@contoso.com", False, day(7), None),
     ]
     assert found.versions[0].person.created == LONG_AGO
+
+
+@pytest.mark.parametrize("name", ["0", "-", "Unknown", "n/a", "NULL", "none", "...", ""])
+def test_a_placeholder_means_nobody(tmp_path: Path, name: str) -> None:
+    """A directory that has it as a number, an account or an address does not make it somebody's name."""
+    nobody = person(1, "ana@contoso.com", name)
+    people = [replace(nobody, account_names=(name, "ana"), employee_id=name, sid=name)]
+    path = write(tmp_path / "people.sqlite", {FIRST: people})
+    stored = sqlite3.connect(path)
+    assert stored.execute("SELECT count(*) FROM names").fetchone() == (3,)
+    for table in ("names (name, number)", "steady (name, number, upn, since)"):  # an earlier version's
+        values = "?, 1" if table.startswith("names") else "?, 1, 'ana@contoso.com', 0"
+        stored.execute(f"INSERT INTO {table} VALUES ({values})", [name.lower()])  # noqa: S608
+    stored.commit()
+    stored.close()
+    with Directory(path) as directory:
+        resolver = Resolver(directory)
+        assert isinstance(resolver.resolve(name, day(3)), Refusal)
+        assert not resolver.steady([name.lower()])
+        assert isinstance(resolver.resolve("ana", day(3)), Resolved)

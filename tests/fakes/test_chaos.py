@@ -41,6 +41,12 @@ class Echo:
                 except OSError:
                     continue
 
+    def wait_for_connection(self) -> None:
+        """Wait until a connection was accepted. The proxy may be done with it before that."""
+        end = time.monotonic() + 5
+        while not self.got and time.monotonic() < end:
+            time.sleep(0.002)
+
     def close(self) -> None:
         """The proxy ends after running transfers, and ending it twice does no harm."""
         if self._thread.is_alive():
@@ -98,6 +104,7 @@ def test_cut_while_uploading(echo: Echo, cut: int, *, reset: bool) -> None:
         except (ConnectionResetError, BrokenPipeError):
             was_reset = True  # connect() and send() may already see an immediate reset
         proxy.wait_until_idle()
+    echo.wait_for_connection()
     echo.close()
     assert echo.got == [b"abcdefghij"[:cut]]
     assert was_reset or not reset

@@ -242,10 +242,13 @@ def test_an_upload_cut_after_any_byte(season: Season, way: str, *, reset: bool, 
     assert isinstance(uploads.send(Weather()), Reply)
     season.out.wait_until_idle()
     last = season.out.passed[-1].up if way == "up_cut" else season.out.passed[-1].down
-    for cut in [*range(0, last, stride), *range(max(0, last - 100), last, max(stride // 10, 1))]:
+    cuts = [*range(0, last, stride), *range(max(0, last - 100), last, max(stride // 10, 1))]
+    for cut in cuts:
         uploads.send(Weather(**{way: cut, "reset": reset}))
     kinds = uploads.check()
-    assert kinds["committed True"] > 3, kinds
+    # Only the last 64 bytes follow the COMMIT; of a cut just before them either may be recorded.
+    in_the_tail = sum(cut > last - 64 for cut in cuts)
+    assert kinds["committed True"] >= (in_the_tail if way == "up_cut" else 4), kinds
     if way == "down_cut":
         assert kinds["lost"], "what the doubt is for"
 

@@ -327,7 +327,7 @@ def test_backfill_reads_all_that_is_left_and_stores_nothing_twice(rig: Rig) -> N
         b for b in collector_service.outbox.ready() if given_up["Id"] in Path(b.path, "payload").read_text()
     ]
     operations.resolve(collector_service.outbox, batches[0].id, "withdraw", who="tester", why="a test")
-    operations.resume(collector_service.outbox)
+    operations.resume(collector_service.outbox, who="me")
     rig.emulator.faults.clear()
     done = collector_service.round(backfill=True).collected
     assert done.fetched == 2

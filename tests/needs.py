@@ -13,6 +13,7 @@ import ctypes.util
 import os
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,7 +65,14 @@ def _can_mount() -> str | None:
     return unshare if tried.returncode == 0 else None
 
 
+def _is_root() -> bool:
+    return sys.platform == "linux" and os.geteuid() == 0
+
+
 TOOLS = {
+    "root": Tool(
+        lambda: "root" if sys.platform == "linux" and os.geteuid() == 0 else None, "run as root on Linux"
+    ),
     "strace": Tool(lambda: shutil.which("strace"), "apt-get install strace"),
     "libmagic": Tool(lambda: ctypes.util.find_library("magic"), "apt-get install libmagic1"),
     "tmpfs": Tool(_can_mount, "run as root, or allow unprivileged user namespaces (Linux, util-linux)"),

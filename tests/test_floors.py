@@ -38,6 +38,7 @@ FLOORS = {
     "irmcore.reasons": 0,
     "irmcore.clock": 0,
     "irmcore.disk": 0,
+    "irmcore.ownership": 0,
     "irmcore.counts": 0,
     "irmcore.advice": 0,
     "irmcore.errors": 0,

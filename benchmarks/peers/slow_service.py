@@ -26,7 +26,7 @@ def main(directory: Path, seconds: float) -> None:
     leaf.private_key_and_cert_chain_pem.write_to_path(str(pem))
     authority.cert_pem.write_to_path(str(directory / "ca.pem"))
     (directory / "secret").touch(mode=0o600)
-    (directory / "secret").write_text("made up")
+    (directory / "secret").write_text("emulator-only-made-up")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(seconds))

@@ -21,6 +21,7 @@ from irmcore.errors import ConfigurationError
 from irmcore.http import credentials
 from irmcore.http.credentials import Credential
 from irmcore.outbox import Origin, Outbox
+from irmcore.ownership import require_own, require_own_tree
 from irmcore.profile import CredentialRef, Profile
 
 from irmcli.credential_stores import READERS, expiry
@@ -67,19 +68,18 @@ class Settings:
         """The outbox directory, created with mode 0700 if it is missing. Raises ConfigurationError."""
         try:
             make_dirs(system_disk(), str(self.outbox.absolute()))
-            mode = self.outbox.stat().st_mode
         except OSError as error:
             raise ConfigurationError(
                 f"the outbox directory cannot be created ({error.strerror})",
                 where=str(self.outbox),
                 next_step="Choose another one with --outbox, or give this user the permission to create it.",
             ) from None
-        if os.name == "posix" and mode & 0o077:
-            raise ConfigurationError(
-                f"other users can read the outbox directory (mode {mode & 0o777:04o})",
-                where=str(self.outbox),
-                next_step=f"It holds personal data. Run: chmod 700 {self.outbox}",
-            )
+        return self.outbox_checked()
+
+    def outbox_checked(self) -> str:
+        """The outbox directory, which need not exist. Raises ConfigurationError if others have access."""
+        what = "outbox directory, which holds personal data,"
+        require_own(self.outbox, what, ConfigurationError, link=True, private=True)
         return str(self.outbox.absolute())
 
     def service(self, connection: Connection, *, warn: Callable[[str], None] | None = None) -> Service:
@@ -105,8 +105,10 @@ class Settings:
     def service_of(self, outbox: Outbox, *, warn: Callable[[str], None] | None = None) -> Service:
         """The service that sends an outbox's batches, for any kind of destination; ``warn`` as in `service`.
 
-        Raises ConfigurationError, DamageError.
+        The settings beside the outbox say where a credential is and where it goes, so they must be the
+        user's own. Raises ConfigurationError, DamageError.
         """
+        require_own_tree(outbox.path, ConfigurationError)
         kind = connections.kind_of(outbox)
         if kind == connections.KIND:
             return self.service(connections.load(outbox), warn=warn)

@@ -6,7 +6,6 @@ Promised: what `loopback_server` promises. Not promised: that Microsoft Graph be
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 from irmemulator.announcement import write_announcement
@@ -14,7 +13,7 @@ from irmemulator.graph_service import GraphOptions, GraphService
 from irmemulator.graph_tenant import GraphTenant
 from irmemulator.http_messages import Request
 from irmemulator.loopback_server import LoopbackServer
-from irmemulator.private_files import write_private
+from irmemulator.private_files import made_up_secret, write_private
 
 #: The name of the announcement in the emulator's directory.
 ANNOUNCEMENT = "graph.json"
@@ -44,7 +43,7 @@ class GraphEmulator(LoopbackServer):
         self.tenant = tenant
         self.options = options
         self.directory = directory
-        self.secret = secrets.token_urlsafe(24)
+        self.secret = made_up_secret()
         self._graph = GraphService(tenant, options, self.secret)
         super().__init__(self._graph, port=port, directory=directory, lifetime=lifetime)
 

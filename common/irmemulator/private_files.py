@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
+
+#: irmcore.http.credentials.EMULATOR_SECRET, which this package does not import.
+_MADE_UP = "emulator-only-"
+
+
+def made_up_secret() -> str:
+    """A client secret that says whose it is: irmexport sends an emulator no other secret."""
+    return f"{_MADE_UP}{secrets.token_urlsafe(24)}"
+
+
+def is_made_up(secret: str) -> bool:
+    """Whether a secret is one of ``made_up_secret``; earlier versions made others."""
+    return secret.startswith(_MADE_UP)
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -30,7 +30,7 @@ _IDS = {
     "tenant_id": "22222222-2222-2222-2222-222222222222",
     "app_id": "33333333-3333-3333-3333-333333333333",
 }
-_SECRET = "a-made-up-client-secret"
+_SECRET = "emulator-only-made-up-client-secret"
 _COLUMNS = ("UserPrincipalName", "PredictionTime", "PredictionScore", "ModelInfo")
 _SPL = (
     "| inputlookup leavers"

@@ -24,7 +24,7 @@ JOB = "11111111-1111-1111-1111-111111111111"
 TENANT = "22222222-2222-2222-2222-222222222222"
 APP_ID = "33333333-3333-3333-3333-333333333333"
 COLUMNS = ("UserPrincipalName", "PredictionTime", "PredictionScore", "ModelInfo")
-SECRET = "s3cret-of-the-connector"
+SECRET = "emulator-only-s3cret-of-the-connector"
 
 PYTHONS = [
     pytest.param("3.9", marks=pytest.mark.needs("python3.9")),

@@ -259,7 +259,7 @@ def test_doctor_passes_and_then_reports_a_wrong_secret(rig: Rig, irmexport: Run)
     result = irmexport("doctor", "{at}")
     assert result.exit_code == 0
     assert "job id: only a real upload can verify it" in result.stdout
-    (rig.directory / "emulator" / "secret").write_text("wrong")
+    (rig.directory / "emulator" / "secret").write_text("emulator-only-wrong")
     result = irmexport("doctor", "{at}")
     assert result.exit_code == 1
     assert "token-AADSTS7000215" in result.stdout

@@ -65,9 +65,8 @@ def once(rig: Rig, inbox: Path) -> Watch:
 
 
 def files(inbox: Path) -> list[str]:
-    """All files in the directory except watch's hidden ones."""
-    found = (path.relative_to(inbox) for path in inbox.rglob("*") if path.is_file())
-    return sorted(str(path) for path in found if not str(path).startswith(".irmexport"))
+    """All files in the directory."""
+    return sorted(str(path.relative_to(inbox)) for path in inbox.rglob("*") if path.is_file())
 
 
 def test_a_file_is_sent_and_archived(rig: Rig, inbox: Path, once: Watch) -> None:
@@ -326,7 +325,7 @@ def test_a_process_sends_files_as_they_appear_and_stops_on_sigterm(
     """With notifications or polling a file is sent soon; SIGTERM stops it; a second watch is refused."""
     words = [IRMEXPORT, "--json", "watch", str(inbox), *options(rig), "-p", "salesforce-dropbox", *how]
     with running(words) as process:
-        wait_for((inbox / ".irmexport/watch.lock").exists)
+        wait_for(lambda: any((rig.directory / "outbox/watched/folders").glob("*/lock")))
         (inbox / "x.csv").write_text(text(row(1)))
         wait_for(lambda: rig.kept() == ["user1@contoso.com"])
         other = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)

@@ -80,7 +80,8 @@ def command(
             click.echo(json.dumps({"at": iso(clock.now()), **event}, sort_keys=True, default=str))
 
     clock = SystemClock()
-    folder = Folder(directory.absolute(), clock, settle=settle)
+    state = Path(settings.outbox_ready()) / "watched" / "folders"
+    folder = Folder(directory.absolute(), state, clock, settle=settle)
     watcher = Watcher(output, settings, folder, found, clock, notify, max_refused, poll)
     before = {
         number: signal.signal(number, lambda *_: watcher.end()) for number in (signal.SIGTERM, signal.SIGINT)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
 from irmcore.profile import Profile
 from irmemulator.announcement import write_announcement
+from irmemulator.private_files import is_made_up, made_up_secret, write_private
 from irmemulator.purview_emulator import PurviewEmulator
 from irmemulator.settings import App, Job, Options
 
@@ -45,10 +44,8 @@ def create_emulator(
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     secret_file = directory / "secret"
-    if not secret_file.exists():
-        descriptor = os.open(secret_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32))
+    if not secret_file.exists() or not is_made_up(secret_file.read_text()):
+        write_private(secret_file, made_up_secret().encode())
     secret = secret_file.read_text().strip()
     jobs = {job.job_id: job for job in map(job_of, profiles)}
     apps = {

@@ -65,7 +65,7 @@ def emulated_client(directory: Path) -> GraphClient:
         return ClientSecretCredential(
             at["tenant_id"],
             at["app_id"],
-            str(credentials.read("file", at["secret_file"], {}).reveal()),
+            str(credentials.for_emulator(credentials.read("file", at["secret_file"], {})).reveal()),
             authority=at["url"],
             disable_instance_discovery=True,
             transport=BoundedTransport(deadline=identity.DEADLINE, ca_file=at["ca_file"], environment=True),

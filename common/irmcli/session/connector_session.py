@@ -10,11 +10,13 @@ from irmcore.delivery.connection import Connection
 from irmcore.delivery.report import Report
 from irmcore.delivery.service import Service
 from irmcore.disk import system_disk
+from irmcore.errors import ConfigurationError
 from irmcore.intake.accept import accept
 from irmcore.intake.dry_run import dry_run
 from irmcore.intake.pipeline import Progress
 from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Outbox
+from irmcore.ownership import require_own_tree
 from irmcore.profile import Profile
 from irmcore.shaping.readers import Table
 
@@ -61,6 +63,7 @@ class ConnectorSession:
     def create_outbox(self) -> None:
         """Create the outbox and record its destination in it. The credential may still be missing."""
         self._settings.outbox_ready()
+        require_own_tree(self.outbox.path, ConfigurationError)
         self.outbox.create()
         connections.save(self.outbox, self._connection)
 

@@ -10,5 +10,5 @@ from irmcli.settings import Settings
 
 
 def connectors_of(settings: Settings) -> Connectors:
-    """The connectors; an outbox directory that does not exist counts as empty."""
-    return Connectors(system_disk(), SystemClock(), str(settings.outbox.absolute()))
+    """The connectors; an outbox directory that does not exist counts as empty. Raises ConfigurationError."""
+    return Connectors(system_disk(), SystemClock(), settings.outbox_checked())

@@ -1,7 +1,10 @@
 """The watched directory: its files, whether they are complete, and where they move.
 
-DIR/x.csv ─▶ DIR/.irmexport/work/x.csv ─▶ DIR/archive/x.csv | DIR/errors/x.csv (and x.csv.error.txt)
-                                          DIR/rejects/x.csv (rows that were refused)
+DIR/x.csv ─▶ a copy that only this user can reach, which is read
+          ─▶ DIR/archive/x.csv | DIR/errors/x.csv (and x.csv.error.txt); DIR/rejects/x.csv (refused rows)
+
+Others may write to DIR. So nothing of ours is kept in it, no link in it is followed, and a file moves only if
+it is still the one that was read.
 """
 
 from __future__ import annotations
@@ -9,18 +12,25 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
+import shlex
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from irmcore.clock import Clock
-from irmcore.disk import Disk, Lock, make_dirs, system_disk
+from irmcore.disk import Lock, make_dirs, system_disk
 from irmcore.errors import ConfigurationError, OutboxBusy
 
+from irmcli.watching.own_directory import directory
+
 SUBFOLDERS = ("archive", "rejects", "errors")
-_HIDDEN = ".irmexport"
+#: Where earlier versions kept the file that they were processing.
+_FORMER_WORK = ".irmexport/work"
 #: Suffixes of files that copy tools, browsers, editors and Office have not finished.
 _UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".swp", ".lock", "~")
 #: Factor on the settle time of an empty file: writers often create a file long before they fill it.
@@ -32,136 +42,199 @@ Version = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Found:
-    """A file to process. ``name`` is its path in the directory, ``path`` its current path."""
+    """A file to process. ``name`` is its path in the directory; names in it are separated by slashes."""
 
     name: str
-    path: Path
     version: Version
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return PurePosixPath(self.name).parts[:-1]
+
+    @property
+    def base(self) -> str:
+        return PurePosixPath(self.name).name
 
 
 class Folder:
-    """One directory, watched by one process. Raises ConfigurationError if it is not a directory."""
+    """One directory, watched by one process. Raises ConfigurationError if it is not a directory.
 
-    def __init__(self, root: Path, clock: Clock, *, settle: float) -> None:
+    ``state`` is a directory in the outbox directory, which no other user can reach.
+    """
+
+    def __init__(self, root: Path, state: Path, clock: Clock, *, settle: float) -> None:
         self.root = root
         self._clock = clock
         self._settle = settle
-        self._since: dict[Path, tuple[Version, float]] = {}
-        self._disk: Disk = system_disk()
-        self._work = root / _HIDDEN / "work"
+        self._since: dict[str, tuple[Version, float]] = {}
         if not root.is_dir():
             raise ConfigurationError(
                 "there is no such directory", where=str(root), next_step="Create it, or give another path."
             )
+        if state.resolve().is_relative_to(root.resolve()):
+            raise ConfigurationError(
+                "the outbox is in the directory to watch, whose writers could reach it",
+                where=str(state),
+                next_step="Move the outbox elsewhere, and name its new place with --outbox.",
+            )
+        self._state = state / hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+        #: The copy of the file that is being processed.
+        self.copy = self._state / "input"
 
     def hold(self) -> Lock:
         """Lock the directory against other watchers and create its subdirectories.
 
         Raises ConfigurationError, OutboxBusy, OSError.
         """
-        for name in (*SUBFOLDERS, f"{_HIDDEN}/work"):
-            path = self.root / name
-            if path.exists() and not path.is_dir():
-                raise ConfigurationError(
-                    "a file has the name of a directory that `watch` needs",
-                    where=str(path),
-                    next_step="Move or rename the file.",
-                )
-            make_dirs(self._disk, str(path.absolute()))
-        lock = self._disk.try_lock(str(self.root / _HIDDEN / "watch.lock"))
+        for name in SUBFOLDERS:
+            with directory(self.root, [name], ours=True):
+                pass
+        self._refuse_former_work()
+        make_dirs(system_disk(), str(self._state))
+        lock = system_disk().try_lock(f"{self._state}/lock")
         if lock is None:
             raise OutboxBusy(
                 "another `irmexport watch` uses this directory",
                 where=str(self.root),
                 next_step="Stop that one first.",
             )
+        self.copy.unlink(missing_ok=True)
         return lock
 
+    def _refuse_former_work(self) -> None:
+        former = self.root / _FORMER_WORK
+        if former.is_symlink() or next(_files(former), None) is None:
+            return
+        source, target = shlex.quote(str(former)), shlex.quote(str(self.root))
+        raise ConfigurationError(
+            "an earlier version was interrupted and left files here, which this version keeps elsewhere",
+            where=str(former),
+            next_step=f"To have them processed, run: cp -R -P {source}/. {target}/ && rm -r {source}",
+        )
+
     def files(self) -> list[Found]:
-        """The files, by name; first those that were being processed when the process was interrupted."""
-        started = list(_files(self._work, self._work))
-        new = [found for found in _files(self.root, self.root) if not _in_subfolder(found.name)]
-        self._since = {
-            found.path: self._since[found.path] for found in (*started, *new) if found.path in self._since
-        }
-        return [*started, *new]
+        """The files, by name."""
+        found = list(_files(self.root))
+        self._since = {one.name: self._since[one.name] for one in found if one.name in self._since}
+        return found
 
     def complete(self, found: Found) -> bool:
         """Whether the file was unchanged for the settle time and is not open for writing."""
         now = self._clock.monotonic()
-        known, since = self._since.setdefault(found.path, (found.version, now))
+        known, since = self._since.setdefault(found.name, (found.version, now))
         if known != found.version:
-            self._since[found.path] = (found.version, now)
+            self._since[found.name] = (found.version, now)
             return False
         settle = self._settle * (_EMPTY_FACTOR if found.version[2] == 0 else 1)
-        return now - since >= settle and not being_written(found.path)
+        return now - since >= settle and not being_written(self.root / found.name)
 
-    def take(self, found: Found) -> Found | None:
-        """Move the file to the work directory, out of its writer's reach; None if it is not complete."""
-        if found.path.is_relative_to(self._work):
-            return found
-        target = self._work / found.name
-        if target.exists():
-            return None  # a file of that name is being processed; this one is next
-        make_dirs(self._disk, str(target.parent.absolute()))
+    def take(self, found: Found) -> str | None:
+        """Copy the file to ``copy``, out of its writer's reach. The SHA-256; None if it is not complete."""
         try:
-            found.path.rename(target)
+            with directory(self.root, found.folders, ours=False) as folder:
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                descriptor = os.open(found.base, flags, dir_fd=folder)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EBUSY, errno.ETXTBSY):
-                return None  # gone, or locked by its writer (Windows, network shares)
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EBUSY):
+                return None  # gone, or a link now
             raise
-        moved = Found(found.name, target, found.version)
-        self._since[target] = (found.version, self._since[found.path][1])
-        return moved if not self.changed(moved) and not being_written(target) else None
+        with os.fdopen(descriptor, "rb") as source:
+            if _version(os.fstat(descriptor)) != found.version:
+                return None
+            content = self._copy_of(source)
+            unchanged = _version(os.fstat(descriptor)) == found.version
+        return content if unchanged and not being_written(self.root / found.name) else None
+
+    def _copy_of(self, source: BinaryIO) -> str:
+        self.copy.unlink(missing_ok=True)
+        digest = hashlib.sha256()
+        descriptor = os.open(self.copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as target:
+            while block := source.read(1024 * 1024):
+                digest.update(block)
+                target.write(block)
+        return digest.hexdigest()
 
     def changed(self, found: Found) -> bool:
         """Whether the file changed since it was found."""
-        return _version(found.path) != found.version
+        return _version_at(self.root / found.name) != found.version
 
-    def free(self, name: str, subfolder: str, content: str) -> Path:
-        """A path in ``subfolder`` for this name and content digest, at which there is no other content."""
-        target = self.root / subfolder / name
-        make_dirs(self._disk, str(target.parent.absolute()))
-        if not target.exists() or (target.is_file() and digest(target) == content):
-            return target
-        return target.with_name(f"{target.stem}.{content[:12]}{target.suffix}")
+    def free(self, found: Found, subfolder: str, content: str) -> str:
+        """A name in ``subfolder`` for this file and content digest, at which there is no other content."""
+        same = False
+        with directory(self.root, [subfolder, *found.folders], ours=True) as folder:
+            try:
+                mode = os.stat(found.base, dir_fd=folder, follow_symlinks=False).st_mode
+            except FileNotFoundError:
+                return found.base
+            if stat.S_ISREG(mode):
+                there = os.open(found.base, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+                with os.fdopen(there, "rb") as file:
+                    same = hashlib.file_digest(file, "sha256").hexdigest() == content
+        return found.base if same else _with(found.base, content[:12])
 
-    def put(self, found: Found, target: Path) -> None:
-        """Move a processed file to ``target``, durably."""
-        found.path.replace(target)
-        self._disk.sync_dir(str(target.parent))
+    def put(self, found: Found, subfolder: str, name: str) -> bool:
+        """Move a processed file to ``name`` in ``subfolder``, durably.
 
-    def write(self, target: Path, data: bytes) -> None:
-        """Write ``data`` to ``target`` with mode 0600, durably, replacing an existing file."""
-        temporary = target.with_name(f".{target.name}.new")
-        temporary.unlink(missing_ok=True)
-        self._disk.create(str(temporary), data, sync=True)
-        temporary.replace(target)
-        self._disk.sync_dir(str(target.parent))
+        False if another file had taken its place: then that one is still in the directory.
+        """
+        with (
+            directory(self.root, found.folders, ours=False) as source,
+            directory(self.root, [subfolder, *found.folders], ours=True) as target,
+        ):
+            os.rename(found.base, name, src_dir_fd=source, dst_dir_fd=target)
+            moved = _version(os.stat(name, dir_fd=target, follow_symlinks=False))
+            if moved != found.version:
+                # Not over a file that has come meanwhile.
+                back = _with(found.base, secrets.token_hex(6))
+                os.rename(name, back, src_dir_fd=target, dst_dir_fd=source)
+            os.fsync(target)
+            os.fsync(source)
+        self.copy.unlink(missing_ok=True)
+        return moved == found.version
+
+    def write(self, found: Found, subfolder: str, name: str, data: bytes) -> None:
+        """Write ``name`` in ``subfolder`` with mode 0600, durably, replacing an existing file."""
+        with directory(self.root, [subfolder, *found.folders], ours=True) as folder:
+            temporary = f".{name}.new"
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+            os.fsync(folder)
 
 
-def _in_subfolder(name: str) -> bool:
-    return PurePosixPath(name).parts[0] in SUBFOLDERS
+def _with(name: str, mark: str) -> str:
+    path = PurePosixPath(name)
+    return f"{path.stem}.{mark}{path.suffix}"
 
 
-def _files(root: Path, base: Path) -> Iterator[Found]:
-    for directory, directories, names in os.walk(root):
-        directories[:] = sorted(name for name in directories if not name.startswith("."))
+def _files(root: Path) -> Iterator[Found]:
+    for folder, folders, names in os.walk(root):
+        skipped = SUBFOLDERS if Path(folder) == root else ()
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in skipped)
         for name in sorted(names):
-            path = Path(directory) / name
+            path = Path(folder) / name
             if name.startswith((".", "~")) or name.lower().endswith(_UNFINISHED):
                 continue
-            version = _version(path)
+            version = _version_at(path)
             if version is not None:
-                yield Found(path.relative_to(base).as_posix(), path, version)
+                yield Found(path.relative_to(root).as_posix(), version)
 
 
-def _version(path: Path) -> Version | None:
-    """The current version of a file; None if it is gone or not a regular file (a link may point anywhere)."""
+def _version_at(path: Path) -> Version | None:
     try:
-        found = path.lstat()
+        return _version(path.lstat())
     except OSError:
         return None
+
+
+def _version(found: os.stat_result) -> Version | None:
+    """The version of a file; None if it is not a regular file (a link may point anywhere)."""
     if not stat.S_ISREG(found.st_mode):
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
@@ -189,9 +262,3 @@ def being_written(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def digest(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,7 +23,7 @@ from irmcli.session.input_file import open_table
 from irmcli.session.shaping_output import shaping_document
 from irmcli.settings import Settings
 from irmcli.watching import routes
-from irmcli.watching.folder import Folder, Found, digest
+from irmcli.watching.folder import Folder, Found
 from irmcli.watching.notifications import notifications
 from irmcli.watching.processed import ProcessedFiles
 from irmcli.watching.routes import Route
@@ -140,13 +141,13 @@ class Watcher:
     def _process(self, found: Found, route: Route) -> bool:
         """Process one file; on a temporary error, try it again later. Returns whether it was complete."""
         try:
-            taken = self.folder.take(found)
-            if taken is None:
+            content = self.folder.take(found)
+            if content is None:
                 return False
             try:
-                self._accept(taken, route)
+                self._accept(found, content, route)
             except DataError as error:
-                self._reject(taken, error)
+                self._reject(found, content, error)
         except (WaitError, DamageError, PeopleError, OSError) as raised:
             later = known_error(raised)
             self._not_before[found.name] = self.clock.monotonic() + RETRY
@@ -155,27 +156,27 @@ class Watcher:
             self.codes.append(FAILED)
         return True
 
-    def _accept(self, found: Found, route: Route) -> None:
-        name = outbox_name(route.connection)
-        connector, session, content = self._connectors[name], self._sessions[route], digest(found.path)
+    def _accept(self, found: Found, content: str, route: Route) -> None:
+        folder, name = self.folder, outbox_name(route.connection)
+        connector, session = self._connectors[name], self._sessions[route]
         processed = ProcessedFiles(self.settings.outbox_ready(), name)
         if content in processed:
-            self.folder.put(found, self.folder.free(found.name, "archive", content))
+            self._archive(found, content)
             self.output.line(f"{found.name}: processed before, nothing to do")
             self.notify({"event": "taken-before", "file": found.name, "sha256": content})
             return
-        details = {"file": str(self.folder.root / found.name), "sha256": content}
-        with open_table(str(found.path), route.profile, "auto") as table:
-            done = session.accept(table, name=str(found.path), details=details, max_refused=self.max_refused)
+        details = {"file": str(folder.root / found.name), "sha256": content}
+        with open_table(str(folder.copy), route.profile, "auto") as table:
+            done = session.accept(table, name=str(folder.copy), details=details, max_refused=self.max_refused)
         connector.due = 0.0
-        if self.folder.changed(found):
+        if folder.changed(found):
             # The rows read so far are accepted; the ledger skips them when the file is read again.
-            self.output.warn(f"{found.name} changed while it was read; it will be read again")
+            self._report_changed(found)
             return
         if done.rejects is not None:
-            rejects = Path(done.rejects)
-            target = self.folder.free(found.name, "rejects", digest(rejects))
-            self.folder.write(target, rejects.read_bytes())
+            rejects = Path(done.rejects).read_bytes()
+            target = folder.free(found, "rejects", hashlib.sha256(rejects).hexdigest())
+            folder.write(found, "rejects", target, rejects)
             self.codes.append(ROWS_REFUSED)
         record = {
             "at": iso(self.clock.now()),
@@ -184,19 +185,27 @@ class Watcher:
             "counts": done.counts.as_dict(),
         }
         processed.add(content, record)
-        self.folder.put(found, self.folder.free(found.name, "archive", content))
+        self._archive(found, content)
         self.output.line(f"{found.name} ({route.profile.name})", "bold")
         session.show(done, dry=False)
         event = {"event": "taken", "file": found.name, "profile": route.profile.name}
         self.notify({**event, **shaping_document(done)})
 
-    def _reject(self, found: Found, error: DataError) -> None:
+    def _archive(self, found: Found, content: str) -> None:
+        if not self.folder.put(found, "archive", self.folder.free(found, "archive", content)):
+            self._report_changed(found)
+
+    def _report_changed(self, found: Found) -> None:
+        self.output.warn(f"{found.name} changed while it was read; it will be read again")
+
+    def _reject(self, found: Found, content: str, error: DataError) -> None:
         """Move a file to errors/ from which nothing was accepted, with a file that explains why."""
-        what = with_original_path(error, found)
+        what = with_original_path(error, self.folder.copy, found)
         text = f"{what.what}\n{what.where or ''}\n{what.next_step}\n"
-        target = self.folder.free(found.name, "errors", digest(found.path))
-        self.folder.write(target.with_name(f"{target.name}.error.txt"), text.encode("utf-8", "replace"))
-        self.folder.put(found, target)
+        target = self.folder.free(found, "errors", content)
+        self.folder.write(found, "errors", f"{target}.error.txt", text.encode("utf-8", "replace"))
+        if not self.folder.put(found, "errors", target):
+            self._report_changed(found)
         self.output.warn(f"{found.name} was moved to errors/: {what}")
         self.notify({"event": "error", "file": found.name, "error": what.what, "next_step": what.next_step})
         self.codes.append(code_of(error))
@@ -244,7 +253,7 @@ class Watcher:
         return now
 
 
-def with_original_path(error: DataError, found: Found) -> DataError:
-    """The error with the name that the file had in the directory, not its working path."""
-    where = (error.where or "").replace(str(found.path), found.name)
+def with_original_path(error: DataError, copy: Path, found: Found) -> DataError:
+    """The error with the name that the file has in the directory, not that of its copy."""
+    where = (error.where or "").replace(str(copy), found.name)
     return type(error)(error.what, where=where or None, next_step=error.next_step)

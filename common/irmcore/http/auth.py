@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Callable, Protocol
 
 from irmcore.advice import ENTRA
-from irmcore.http.credentials import Credential
+from irmcore.http.credentials import Credential, for_emulator
 
 
 class TokenTrouble(Exception):
@@ -63,7 +63,8 @@ class MsalTokens:
 
         ``secret`` reads the credential (a secret or a certificate) for each new MSAL client. ``http`` is a
         requests session, as MSAL's own would let REQUESTS_CA_BUNDLE decide whom to trust. ``known_login`` is
-        False for an emulator, which Microsoft's instance discovery does not know.
+        False for an emulator: Microsoft's instance discovery does not know it, and it gets only its own
+        secret.
         """
         self._authority = f"{login}/{tenant_id}"
         self._app_id = app_id
@@ -84,6 +85,8 @@ class MsalTokens:
 
         client = self._client
         secret = self._secret() if client is None else None
+        if secret is not None and not self._known_login:
+            secret = for_emulator(secret)
         try:
             if secret is not None:
                 client = msal.ConfidentialClientApplication(

@@ -7,13 +7,12 @@ library (a system keyring, Azure Key Vault, a certificate) is a :data:`Reader` t
 from __future__ import annotations
 
 import os
-import stat
-import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Callable, Protocol
 
 from irmcore.errors import CredentialError
+from irmcore.ownership import require_own_stat
 
 
 class Credential(Protocol):
@@ -66,6 +65,9 @@ class Certificate:
         return "Certificate(…)"
 
 
+#: How the secrets that emulators make up begin (irmemulator.private_files), and none of Entra ID does.
+EMULATOR_SECRET = "emulator-only-"  # noqa: S105 - a mark, not a secret
+
 #: Reads the credential of a name, given the environment. Raises CredentialError.
 Reader = Callable[[str, Mapping[str, str]], Credential]
 _NO_MORE: Mapping[str, Reader] = MappingProxyType({})
@@ -98,6 +100,21 @@ def secret(text: str, where: str, expires: float | None = None) -> Secret:
     return Secret(text, expires)
 
 
+def for_emulator(found: Credential) -> Credential:
+    """``found``, if an emulator may see it: its own secret, or a certificate, whose key is not sent.
+
+    Otherwise a forged address of an emulator would be enough to get a real secret. Raises CredentialError.
+    """
+    text = found.reveal()
+    if isinstance(text, str) and not text.startswith(EMULATOR_SECRET):
+        raise CredentialError(
+            "this secret was not made by an emulator, so it is not sent to one",
+            next_step="If the emulator is yours, start it again and repeat the command with --emulator. "
+            "Otherwise find out who wrote the connector's settings.",
+        )
+    return found
+
+
 def _from_environment(name: str, environment: Mapping[str, str]) -> Secret:
     if name not in environment:
         raise CredentialError(
@@ -119,8 +136,7 @@ def private_bytes(name: str) -> bytes:
     """The content (at most 64 KiB) of a file that only its owner may read. Raises CredentialError."""
     try:
         with open(os.path.expanduser(name), "rb") as file:
-            if sys.platform != "win32":  # Windows uses access lists, not mode bits
-                _refuse_open_file(name, os.fstat(file.fileno()))
+            require_own_stat(os.fstat(file.fileno()), name, "credential file", CredentialError, private=True)
             return file.read(65_536)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         raise _unreadable(name, error) from None
@@ -132,15 +148,6 @@ def _unreadable(name: str, error: Exception) -> CredentialError:
         where=name,
         next_step="Check the path in the profile's `credential`, and that this user may read the file.",
     )
-
-
-def _refuse_open_file(name: str, found: os.stat_result) -> None:
-    if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO) or found.st_uid not in (os.geteuid(), 0):
-        raise CredentialError(
-            f"other users may read the credential file (mode {found.st_mode & 0o777:04o})",
-            where=name,
-            next_step=f"Make the user who runs irmexport its owner, then run: chmod 600 {name}",
-        )
 
 
 _READERS: Mapping[str, Reader] = {

@@ -20,6 +20,7 @@ from irmcore.disk import Lock, make_dirs, system_disk
 from irmcore.errors import DamageError, PeopleError, UnknownFormat, WaitError
 from irmcore.identity import SYNC
 from irmcore.identity.person import Person, Version, is_name, normal
+from irmcore.ownership import require_own
 
 _FORMAT = "irmexport identities 1"
 #: Bytes of the file that are read without a copy.
@@ -321,6 +322,8 @@ class Directory:
 
     def _connect(self, path: Path, how: str, *, new: bool = False) -> sqlite3.Connection:
         """The open database. Raises PeopleError and UnknownFormat."""
+        # Whoever writes here decides to whom a row is attributed.
+        require_own(path, "directory of people", PeopleError, link=True)
         try:
             database = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
             if new:

@@ -6,6 +6,7 @@ A directory that is missing or too old is an error before any row is read.
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +18,11 @@ from irmcore.errors import PeopleError
 from irmcore.identity import SYNC
 from irmcore.identity.person import normal
 from irmcore.identity.resolver import Resolver, by_person
+from irmcore.ownership import require_own_stat
 from irmcore.profile import Profile
 from irmcore.profile.model import DEFAULT_DIRECTORY, Identity, Selection
 from irmcore.reasons import Refused
 from irmcore.shaping import upn
-from irmcore.shaping.csv_cells import allow_long_fields
 from irmcore.shaping.users import EXCLUDED, People, Users
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ def open_users(profile: Profile, now: float) -> Iterator[Users | None]:
     with _open(identity.directory) as directory:
         warning = _age_warning(directory, identity, now)
         _check_groups(directory, include, exclude)
+        lists = [part.list for part in (scope.include, scope.exclude) if part and part.list] if scope else []
+        unknown = [_unknown_warning(directory, path) for path in dict.fromkeys(lists)]
+        warning = "; ".join(filter(None, [warning, *unknown]))
         exclude = _under_other_names(directory, exclude)
         yield Users(Resolver(directory), mapping, include=include, exclude=exclude, warning=warning)
 
@@ -102,6 +106,20 @@ def _check_groups(directory: Directory, *selections: People | None) -> None:
         )
 
 
+def _unknown_warning(directory: Directory, path: str) -> str:
+    """A warning if names in a list are nobody's in the directory, so that they select nobody; or ""."""
+    lines = _read_list(path)
+    known = directory.versions_of_names(lines)
+    unknown = [line for name, line in lines.items() if not known.get(name)]
+    if not unknown:
+        return ""
+    number = "1 entry is" if len(unknown) == 1 else f"{len(unknown):,} entries are"
+    return (
+        f"{path}:{min(unknown)}: {number} nobody's name in the directory of people, and select nobody. "
+        f"Correct the list, or {SYNC[0].lower()}{SYNC[1:]}"
+    )
+
+
 def _under_other_names(directory: Directory, people: People | None) -> People | None:
     """With the object ids of those whom the list has by an earlier user principal name, or by an address.
 
@@ -125,14 +143,15 @@ def _span(seconds: int) -> str:
 def _people(selection: Selection | None) -> People | None:
     if selection is None:
         return None
-    listed = _read_list(selection.list) if selection.list is not None else frozenset()
+    listed = frozenset(_read_list(selection.list)) if selection.list is not None else frozenset()
     return People(
         frozenset(map(normal, selection.groups)), frozenset(map(normal, selection.countries)), listed
     )
 
 
-def _read_list(path: str) -> frozenset[str]:
-    return frozenset(normal(user) for _, (user,) in _lines(path, (_USER,)) if user.strip())
+def _read_list(path: str) -> dict[str, int]:
+    """Names in their normal form → their line."""
+    return {normal(user): line for line, (user,) in _lines(path, (_USER,)) if user.strip()}
 
 
 def _read_map(path: str, *, ids: bool) -> dict[str, str]:
@@ -161,7 +180,7 @@ def _lines(path: str, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str
     """The cells of these columns of a CSV file, with the line of each row."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            allow_long_fields()
+            require_own_stat(os.fstat(file.fileno()), path, "file that the profile names", PeopleError)
             reader = csv.DictReader(file, strict=True)
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:

@@ -59,7 +59,6 @@ class Column:
     mapping: Mapping[str, str]
     otherwise: str | None
     related_values: tuple[str, ...]
-    subject: bool = True
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from irmcore.ownership import require_own_stat
 from irmcore.settings.checked import check
 from irmcore.settings.kind import KeyPath, Kind
 from irmcore.settings.yaml_source import MAX_CHARACTERS, Source
@@ -17,12 +19,13 @@ def read(path: str | Path, kind: Kind) -> Source:
 
 
 def read_text(path: str | Path, kind: Kind) -> str:
-    """The text of a settings file. Raises ``kind.error``.
+    """The text of a settings file. Raises ``kind.error``, also if the file is not the user's own.
 
     Of a file that is too large it returns just enough for :class:`Source` to refuse it.
     """
     try:
         with Path(path).open(encoding="utf-8") as file:
+            require_own_stat(os.fstat(file.fileno()), path, kind.name, kind.error)
             return file.read(MAX_CHARACTERS + 1)
     except UnicodeDecodeError:
         raise kind.error(

@@ -5,7 +5,6 @@ Each service says in its own module what it promises. ``requests`` has every req
 
 from __future__ import annotations
 
-import secrets
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from irmemulator.fault_queue import Faults
 from irmemulator.faults import Fault
 from irmemulator.http_messages import Reply, Request
 from irmemulator.loopback_server import LoopbackServer
-from irmemulator.private_files import write_private
+from irmemulator.private_files import made_up_secret, write_private
 from irmemulator.routing import Route
 from irmemulator.settings import App
 
@@ -92,7 +91,7 @@ class CollectorServicesEmulator(LoopbackServer):
         """
         self.options = options
         self.directory = directory
-        self.secret = secrets.token_urlsafe(24)
+        self.secret = made_up_secret()
         self._services = CollectorServices(options, self.secret, directory, subscribed=subscribed)
         super().__init__(self._services, port=port, directory=directory, lifetime=lifetime)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 import threading
 import uuid
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from irmemulator.fault_queue import Faults
 from irmemulator.faults import Fault
 from irmemulator.http_messages import Reply, Request, json_reply
 from irmemulator.loopback_server import LoopbackServer
+from irmemulator.private_files import made_up_secret
 from irmemulator.routing import Route
 from irmemulator.settings import App
 
@@ -184,7 +184,7 @@ class QueryApiEmulator(LoopbackServer):
         """
         self.options = options
         self.directory = directory
-        self.secret = secrets.token_urlsafe(24)
+        self.secret = made_up_secret()
         self._api = QueryApi(engine, options, self.secret)
         super().__init__(self._api, port=port, directory=directory, lifetime=lifetime)
 

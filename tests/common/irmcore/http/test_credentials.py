@@ -86,7 +86,7 @@ def test_a_file_that_others_may_open(mode: int, file: Path) -> None:
     file.chmod(mode)
     assert refused("file", str(file)) == (
         f"{file}: other users may read the credential file (mode {mode:04o}). "
-        f"Make the user who runs irmexport its owner, then run: chmod 600 {file}"
+        f"Check what it holds, then run: chmod 600 {file}"
     )
 
 
@@ -94,7 +94,9 @@ def test_a_file_that_others_may_open(mode: int, file: Path) -> None:
 def test_a_file_of_another_user(file: Path) -> None:
     """A file that belongs to neither this user nor root is refused, as its owner may read and change it."""
     os.chown(file, 12345, -1)
-    assert refused("file", str(file)).startswith(f"{file}: other users may read the credential file")
+    said = refused("file", str(file))
+    assert said.startswith(f"{file}: the credential file belongs to another user (uid 12345)")
+    assert f"chown {os.geteuid()} {file}" in said
 
 
 def test_a_symbolic_link(file: Path, tmp_path: Path) -> None:

@@ -202,15 +202,6 @@ def test_a_map_without_a_directory(outbox: Outbox, tmp_path: Path) -> None:
     assert "out_of_scope" not in record["counts"]
 
 
-@pytest.mark.usefixtures("csvs_own_limit")
-def test_a_map_with_a_long_comment(tmp_path: Path) -> None:
-    """A column that is not used may be longer than csv's own limit of a field."""
-    text = "SearchKey,Note,UserPrincipalName\nsara.private," + "x" * 200_000 + ",sarad@contoso.com\n"
-    (tmp_path / "accounts.csv").write_text(text, encoding="utf-8")
-    with open_users(profile(tmp_path, "identity: {map: accounts.csv}\n"), 0.0) as users:
-        assert users is not None
-
-
 def test_the_map_wins(outbox: Outbox, people: Path) -> None:
     """The map decides where the directory is not certain, and what it excludes is not sent."""
     (people.parent / "accounts.csv").write_text(MAP + "leo@contoso.com,\n", encoding="utf-8")
@@ -397,6 +388,31 @@ def test_a_group_whose_members_were_not_read(outbox: Outbox, people: Path) -> No
         with pytest.raises(ConfigurationError, match="does not have the members of the group works council"):
             accept_rows(outbox, rows("leo@contoso.com"), of)
         assert not outbox.ready()
+
+
+def test_entries_of_a_list_that_nobody_has(outbox: Outbox, people: Path) -> None:
+    """A misspelled entry excepts nobody, so the run warns with the line of the first, not with the name."""
+    (people.parent / "some.csv").write_text(
+        "UserPrincipalName\nleo@contoso.com\nloe@contoso.com\nsahra@contoso.com\n"
+    )
+    of = with_directory(people.parent, "scope: {exclude: {list: some.csv}}\n")
+    done = accept_rows(outbox, rows("sarad"), of)
+    assert "some.csv:3: 2 entries are nobody's name in the directory of people" in done.warning
+    assert "loe" not in done.warning
+    (people.parent / "some.csv").write_text("UserPrincipalName\nleo@contoso.com\n")
+    assert "nobody" not in accept_rows(outbox, rows("leo@contoso.com"), of).warning
+
+
+@pytest.mark.parametrize("name", ["identities.sqlite", "some.csv", "map.csv"])
+def test_people_that_others_may_change_are_refused(outbox: Outbox, people: Path, name: str) -> None:
+    """Whoever changes the directory, a list or the map decides to whom rows are attributed."""
+    (people.parent / "some.csv").write_text("UserPrincipalName\nleo@contoso.com\n")
+    (people.parent / "map.csv").write_text("SearchKey,UserPrincipalName\nx,leo@contoso.com\n")
+    text = f"identity: {{directory: {people.name}, map: map.csv}}\nscope: {{exclude: {{list: some.csv}}}}\n"
+    accept_rows(outbox, rows("sarad"), profile(people.parent, text))
+    (people.parent / name).chmod(0o666)
+    with pytest.raises(ConfigurationError, match=r"other users may change the .*\(mode 0666\)"):
+        accept_rows(outbox, rows("sarad"), profile(people.parent, text))
 
 
 def test_scope_by_a_list_alone(outbox: Outbox, tmp_path: Path) -> None:

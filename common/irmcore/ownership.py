@@ -1,0 +1,85 @@
+"""Whose files these are: what decides where rows and credentials go must be the user's own.
+
+A file or directory is the user's own if it belongs to the user who runs this process, or to root, and if
+nobody else may write to it. A message has the chown or chmod command that corrects it.
+Not promised: access control lists are not read. On Windows, which has no such modes, nothing is checked.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+import sys
+from typing import Callable
+
+#: An error class of irmcore.errors, which is on this module's own floor.
+MakeError = Callable[..., Exception]
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def require_own(
+    path: str | os.PathLike[str],
+    what: str,
+    error: MakeError,
+    *,
+    link: bool = False,
+    private: bool = False,
+) -> None:
+    """Raise ``error`` if what is at ``path`` exists and is not the user's own.
+
+    ``what`` names it, without "the". ``link``: follow a link, as for a path that the user gave; otherwise a
+    link is refused. ``private``: others must not read it either. Raises OSError if it cannot be examined.
+    """
+    try:
+        found = os.stat(path) if link else os.lstat(path)
+    except FileNotFoundError:
+        return
+    require_own_stat(found, path, what, error, private=private)
+
+
+def require_own_tree(path: str, error: MakeError) -> None:
+    """Raise ``error`` unless a connector's directory, and every name in it, is the user's own.
+
+    Whoever could write to one of them could have changed anything below. A link is refused.
+    """
+    require_own(path, "outbox", error)
+    for name in os.listdir(path) if os.path.isdir(path) else []:
+        require_own(f"{path}/{name}", "file of the outbox", error)
+
+
+def require_own_stat(
+    found: os.stat_result,
+    path: str | os.PathLike[str],
+    what: str,
+    error: MakeError,
+    *,
+    private: bool = False,
+) -> None:
+    """The same for an open file or a directory, of which ``found`` is what fstat says."""
+    if sys.platform == "win32":
+        return
+    place, word = os.fspath(path), shlex.quote(os.fspath(path))
+    mode = stat.S_IMODE(found.st_mode)
+    if stat.S_ISLNK(found.st_mode):
+        raise error(
+            f"the {what} is a link, which is not followed",
+            where=place,
+            next_step=f"If you do not know who made it, find out. To remove it, run: rm {word}",
+        )
+    if found.st_uid not in (os.geteuid(), 0):
+        raise error(
+            f"the {what} belongs to another user (uid {found.st_uid})",
+            where=place,
+            next_step="Run irmexport as that user. If you trust what it holds, you can run as root instead: "
+            f"chown {os.geteuid()} {word}",
+        )
+    if mode & (0o077 if private else _OTHERS_WRITE):
+        right = "700" if stat.S_ISDIR(found.st_mode) else "600"
+        doing, change = ("read", right) if private else ("change", "go-w")
+        raise error(
+            f"other users may {doing} the {what} (mode {mode:04o})",
+            where=place,
+            next_step=f"Check what it holds, then run: chmod {change} {word}",
+        )

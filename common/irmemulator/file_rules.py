@@ -95,6 +95,8 @@ def read_table(file: bytes) -> Table | Refusal:
         return Refusal("not_utf8", f"the file is not UTF-8: byte {error.start} cannot be read")
     if not text.strip():
         return Refusal("empty_file", "the file has only white space")
+    # csv's own limit of a field is 131,072 characters, and it is one for the process.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[tuple[str, ...]] = []
     lines: list[int] = []

@@ -1,8 +1,8 @@
 """An interpreter for the part of SPL that the daily searches use, to run them on a few events.
 
 It follows Splunk's Search Reference and is NOT Splunk: it shows what the searches mean under our reading of
-that reference. Anything it does not support is an error. Days are in UTC. A field with several values is a
-list; a field with one value is that value.
+that reference. Anything it does not support is an error. A field with several values is a list; a field with
+one value is that value.
 
 What the reference leaves open is a setting of ``Lookup``, so that a test can try both readings.
 """
@@ -21,7 +21,7 @@ from tests.splunk_app import spl
 Row = dict[str, Any]
 _TOKEN = re.compile(
     r'\s*(?:(?P<text>"(?:[^"\\]|\\.)*")|(?P<field>\'[^\']*\')|(?P<number>\d+(?:\.\d+)?)'
-    r"|(?P<word>[A-Za-z_]\w*)|(?P<sign><=|>=|!=|[=<>(),*/+.-]))"
+    r"|(?P<word>[A-Za-z_]\w*)|(?P<sign><=|>=|!=|[=<>(),*/%+.-]))"
 )
 
 
@@ -45,8 +45,10 @@ class Lookup:
 Lookups = Mapping[str, Lookup]
 
 
-def run(search: str, events: list[Row], lookups: Lookups | None = None) -> list[Row]:
-    """The rows that a search yields from these events."""
+def run(
+    search: str, events: list[Row], lookups: Lookups | None = None, span: tuple[float, float] = (0, 4e9)
+) -> list[Row]:
+    """The rows that a search yields from these events; ``span`` is its time range, for addinfo."""
     tables = lookups or {}
     first, *rest = spl.commands(_without_subsearches(search, tables))
     if first.startswith("tstats "):
@@ -60,6 +62,8 @@ def run(search: str, events: list[Row], lookups: Lookups | None = None) -> list[
         rows = [dict(row) for row in rows]
         if name == "lookup":
             rows = _lookup(text, rows, tables)
+        elif command == "addinfo":
+            rows = [{**row, "info_min_time": span[0], "info_max_time": span[1]} for row in rows]
         elif name in _COMMANDS:
             rows = _COMMANDS[name](text, rows)
         else:
@@ -89,12 +93,11 @@ def _filtered(text: str, events: list[Row]) -> list[Row]:
 
     def fits(row: Row, term: tuple[str, ...]) -> bool:
         negated, field, listed, sign, value = term
-        found = row.get(field)
+        found = values_of(row.get(field))
         if sign == ">":
-            return found is not None and float(found) > float(value)
+            return any(float(one) > float(value) for one in found)
         wanted = [_plain(item.strip()) for item in (listed or value).split(", ")]
-        good = found is not None and any(_matches(str(found), one) for one in wanted)
-        return good != bool(negated)
+        return any(_matches(str(one), each) for one in found for each in wanted) != bool(negated)
 
     return [row for row in events if all(fits(row, term) for term in terms)]
 
@@ -111,11 +114,13 @@ def _plain(text: str) -> str:
 
 def _tstats(text: str, events: list[Row]) -> list[Row]:
     match = re.fullmatch(
-        r"tstats (.+) FROM datamodel=[\w.]+ WHERE (.+?)\s+BY (.+), _time span=1d", text, re.DOTALL
+        r"tstats summariesonly=\w+ (.+) FROM datamodel=[\w.]+ WHERE (.+?)\s+BY (.+), _time span=15m",
+        text,
+        re.DOTALL,
     )
     if not match:
         raise Unsupported(text)
-    rows = _bin("_time span=1d", [dict(row) for row in _filtered(match[2], events)])
+    rows = [{**row, "_time": int(row["_time"]) // 900 * 900} for row in _filtered(match[2], events)]
     return _stats(f"{match[1]} BY {match[3]}, _time", rows)
 
 
@@ -176,12 +181,6 @@ def _aggregate(text: str, members: list[Row]) -> tuple[str, Any]:
     return match[3], _several(sorted({str(value) for value in values}))
 
 
-def _bin(text: str, rows: list[Row]) -> list[Row]:
-    if text != "_time span=1d":
-        raise Unsupported(text)
-    return [{**row, "_time": int(row["_time"]) // 86_400 * 86_400} for row in rows]
-
-
 def _rename(text: str, rows: list[Row]) -> list[Row]:
     pairs = re.findall(r'("[^"]+"|[\w.]+) AS (\w+)', text)
     for row in rows:
@@ -221,7 +220,6 @@ def _apart(text: str) -> Iterator[str]:
 
 
 _COMMANDS: Mapping[str, Callable[[str, list[Row]], list[Row]]] = {
-    "bin": _bin,
     "eval": _eval,
     "rename": _rename,
     "stats": _stats,
@@ -292,7 +290,7 @@ class Expression:
 
     def _times(self) -> Value:
         value = self._one()
-        while sign := self._takes("*", "/"):
+        while sign := self._takes("*", "/", "%"):
             value = _operation(value, sign, self._one())
         return value
 
@@ -335,9 +333,9 @@ class Expression:
         inside = self._tokens[start : self._at]
         calls = {at for at, token in enumerate(inside[1:]) if token == ("sign", "(")}
         fields = [
-            text
+            text.strip("'")
             for at, (kind, text) in enumerate(inside)
-            if kind == "word" and at not in calls and text not in ("AND", "OR", "NOT")
+            if kind == "field" or (kind == "word" and at not in calls and text not in ("AND", "OR", "NOT"))
         ]
         if name == "mvfilter":
             if len(arguments) != 1 or len(set(fields)) != 1:
@@ -430,6 +428,7 @@ def _operation(left: Value, sign: str, right: Value) -> Value:
             "-": lambda: one - two,
             "*": lambda: one * two,
             "/": lambda: one / two,
+            "%": lambda: one % two,
         }[sign]()
 
     return value
@@ -482,12 +481,18 @@ def _replaced(text: Any, pattern: str, new: str) -> Any:
     return None if _single(text) is None else re.sub(pattern, new, str(text))
 
 
-def _strftime(seconds: Any, form: str) -> str:
-    return datetime.datetime.fromtimestamp(float(seconds), datetime.UTC).strftime(form)
-
-
 def _round(value: Any, digits: int) -> str | None:
     return None if value is None else f"{value:.{digits}f}"
+
+
+def _strptime(text: Any, form: str) -> float | None:
+    try:
+        found = None if _single(text) is None else datetime.datetime.strptime(text, form)  # noqa: DTZ007
+    except ValueError:
+        return None
+    if found is not None and found.tzinfo is None:
+        raise Unsupported("a time in the owner's zone")
+    return found.timestamp() if found is not None else None
 
 
 def _tonumber(text: Any) -> float | None:
@@ -510,11 +515,12 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "mvjoin": lambda values, by: by.join(map(str, values_of(values))) if values_of(values) else None,
     "mvsort": lambda values: _several(sorted(values_of(values))),
     "mvzip": _mvzip,
+    "now": lambda: _refused("now: the result would depend on it"),
     "null": lambda: None,
     "replace": _replaced,
     "round": _round,
     "split": lambda text, by: None if _single(text) is None else _several(str(text).split(by)),
-    "strftime": _strftime,
+    "strptime": _strptime,
     "tonumber": _tonumber,
     "trim": _text(str.strip),
     "true": lambda: True,

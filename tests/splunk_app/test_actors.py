@@ -3,129 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from irmcore.reasons import Refused
 from irmcore.shaping.upn import canonical
 
 from tests.splunk_app import spl_run
-from tests.splunk_app.test_content import APP, DAILY, DAY, LOOKUPS, search
+from tests.splunk_app.events import (
+    ANA,
+    MEMBER,
+    Event,
+    badge,
+    box,
+    clone,
+    cloudtrail,
+    dropbox,
+    file,
+    github,
+    google,
+    incident,
+    mail,
+    mailbox,
+    member,
+    okta,
+    removable,
+    salesforce,
+    slack,
+    snowflake,
+    web,
+)
+from tests.splunk_app.test_content import APP, DAILY, LOOKUPS, search
 
-Event = dict[str, Any]
-
-
-def fields(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """The fields that Splunk extracts from JSON (KV_MODE=json): `a.b` of objects, `a{}.b` of lists."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from fields(inner, f"{name}.{key}" if name else key)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from fields(inner, f"{name}{{}}")
-    elif value is not None:
-        yield name, value
-
-
-def event(index: str, sourcetype: str, json: Event) -> Event:
-    """An event of JSON at 9 o'clock."""
-    found: Event = {"index": index, "sourcetype": sourcetype, "_time": DAY + 9 * 3600}
-    for name, value in fields(json):
-        found[name] = value if name not in found else [*spl_run.values_of(found[name]), value]
-    return found
-
-
-def model(node: str, **values: Any) -> Event:
-    """An event of a data model's dataset."""
-    return {"_time": DAY + 9 * 3600, **{f"{node}.{name}": value for name, value in values.items()}}
-
-
-def salesforce(kind: str, **values: str) -> Event:
-    """A line of an event log file. Fields: Object Reference, EventLogFile."""
-    return event(
-        "salesforce", "sfdc:logfile", {"EVENT_TYPE": kind, "LOGIN_KEY": "GeJCsym5eyvtEK2I", **values}
-    )
-
-
-def member(name: str) -> Event:
-    """A team member in Dropbox's log. Form: Business API, team_log/get_events, UserLogInfo."""
-    return {
-        ".tag": "team_member",
-        "display_name": name,
-        "email": f"{name}@contoso.com",
-        "account_id": "dbid:1",
-    }
-
-
-def dropbox(actor: Event, kind: str = "file_download") -> Event:
-    """An entry of Dropbox's log on behalf of Ben, which affects Cem. Form: TeamEvent."""
-    return event(
-        "dropbox",
-        "dropbox:events",
-        {
-            "event_type": {".tag": kind, "description": "…"},
-            "actor": actor,
-            "context": member("ben"),
-            "participants": [{".tag": "user", "user": member("cem")}],
-            "involve_non_team_member": False,
-        },
-    )
-
-
-def box(created_by: Event | None, kind: str = "DOWNLOAD") -> Event:
-    """An event on Ben's file, shared with Cem. Form: developer.box.com/reference/resources/event."""
-    ben = {"type": "user", "id": "22", "name": "Ben Noor", "login": "ben@contoso.com"}
-    json = {
-        "event_type": kind,
-        "created_by": created_by,
-        "source": {"item_type": "file", "item_name": "plan.xlsx", "owned_by": ben},
-        "accessible_by": {"type": "user", "id": "23", "name": "Cem Ok", "login": "cem@contoso.com"},
-        "user": (created_by or {}).get("name"),  # the add-on's CIM field: a display name
-        "email": (created_by or {}).get("login"),
-    }
-    return event("box", "box:events", json)
-
-
-def github(action: str, **values: str) -> Event:
-    """An entry of GitHub's audit log. Fields: docs.github.com, Audit log events for your organization."""
-    return event("github", "github:cloud:audit", {"action": action, "repo": "contoso/web", **values})
-
-
-def clone(nameid: str) -> Event:
-    """A clone by the login ana-x."""
-    return github("git.clone", actor="ana-x", external_identity_nameid=nameid)
-
-
-def download(user: str, nameid: str) -> Event:
-    """A download by the login ana-x, with the affected user."""
-    return github("repo.download_zip", actor="ana-x", user=user, external_identity_nameid=nameid)
-
-
-def badge(**values: str) -> Event:
-    """A refused entry. Its fields are ours: there is no model and no common sourcetype."""
-    return event("badge", "badge:access", {"action": "failure", "location": "Server room", **values})
-
-
-def web(**values: object) -> Event:
-    """An upload. Fields: CIM, Web."""
-    return model(
-        "Web", action="allowed", http_method="POST", bytes_out=2_000_000, category="Webmail", **values
-    )
-
-
-def incident(**values: str) -> Event:
-    """An incident. Fields: CIM, Data Loss Prevention."""
-    return model("DLP_Incidents", signature="Credit cards", dlp_type="email", **values)
-
-
-def file(**values: object) -> Event:
-    """A file written to a stick. Fields: CIM, Endpoint, Filesystem."""
-    path = "E:\\for ben@contoso.com\\plan.docx"
-    return model("Filesystem", action="created", file_path=path, file_size=1, dest="LAPTOP-7", **values)
-
-
-ANA = {"type": "user", "id": "21", "name": "Ana Kova", "login": "ana@contoso.com"}
 #: Events that must name exactly these users, and events in which nobody acted, which must not count.
 CASES: dict[str, tuple[list[tuple[Event, str]], list[Event]]] = {
     "Salesforce": (
@@ -154,13 +62,14 @@ CASES: dict[str, tuple[list[tuple[Event, str]], list[Event]]] = {
     ),
     "Dropbox": (
         [
-            (dropbox({".tag": "user", "user": member("ana")}), "ana@contoso.com"),
+            (dropbox(MEMBER), "ana@contoso.com"),
             (
-                dropbox({".tag": "admin", "admin": member("ana")}, "shared_content_add_member"),
+                dropbox({".tag": "admin", "admin": member("ana")}, "shared_content_add_member", outside=True),
                 "ana@contoso.com",
             ),
         ],
         [
+            dropbox({".tag": "user", "user": {**member("guest"), ".tag": "non_team_member"}}),
             dropbox({".tag": "anonymous"}),
             dropbox({".tag": "dropbox"}),
             dropbox({".tag": "app", "app": {".tag": "team_linked_app", "display_name": "Backup"}}),
@@ -226,6 +135,45 @@ CASES: dict[str, tuple[list[tuple[Event, str]], list[Event]]] = {
         ],
         [github("git.clone", actor=""), github("git.clone", user="ben-y")],
     ),
+    "Windows USB": (
+        [(removable(), "ana")],
+        [removable(SubjectUserName="LAPTOP-7$"), removable(SubjectUserName="-", SubjectDomainName="-")],
+    ),
+    "Personal mail": (
+        [(mail(src_user="ana@contoso.com"), "ana@contoso.com")],
+        [mail(src_user="unknown"), mail()],
+    ),
+    "Mail forwarding": (
+        [(mailbox("New-InboxRule", ForwardTo="cem@elsewhere.example"), "ana@contoso.com")],
+        [{**mailbox("Set-Mailbox", ForwardingSmtpAddress="smtp:cem@elsewhere.example"), "UserId": ""}],
+    ),
+    "Google Drive": (
+        [(google(), "ana@contoso.com")],
+        [google(actor={"profileId": "1"}), google(actor={"email": ""})],
+    ),
+    "Slack": ([(slack(), "ana@contoso.com")], [slack(email=None)]),
+    "Snowflake": ([(snowflake(), "ana@contoso.com")], [snowflake(USER_NAME="")]),
+    "AWS": (
+        [
+            (
+                cloudtrail("CreateAccessKey", {"type": "IAMUser", "userName": "ana@contoso.com"}),
+                "ana@contoso.com",
+            ),
+            (
+                cloudtrail("GetSecretValue", {"type": "AssumedRole", "principalId": "AROA1:ana@contoso.com"}),
+                "ana@contoso.com",
+            ),
+            (cloudtrail("PutBucketAcl", {"type": "Root", "accountId": "123456789012"}), "root 123456789012"),
+        ],
+        [
+            cloudtrail("GetSecretValue", {"type": "AWSService", "invokedBy": "lambda.amazonaws.com"}),
+            cloudtrail("GetSecretValue", {"type": "IAMUser"}),
+        ],
+    ),
+    "Okta": (
+        [(okta("user.account.privilege.grant"), "ana@contoso.com")],
+        [okta("user.account.privilege.grant", actor="SystemPrincipal")],
+    ),
 }
 
 
@@ -247,6 +195,7 @@ def test_the_row_names_the_actor(source: str, given: Event, user: str) -> None:
     """Never the target, the owner, the recipient or whoever it was done for."""
     people = [value for value in given.values() if re.search(r"ben|cem|hr@", str(value))]
     assert people or source == "Code repositories" or user.startswith("0055")
+    assert "ben" not in user
     assert users(source, given) == [user]
 
 
@@ -272,14 +221,18 @@ def test_a_user_that_was_extracted_twice_is_one_user() -> None:
 
 
 SOURCE_MACROS = (
-    "salesforce",
-    "dropbox",
-    "box",
-    "badge",
-    "code",
-    "web_uploads",
-    "dlp_incidents",
-    "usb_writes",
+    *(
+        "salesforce",
+        "dropbox",
+        "box",
+        "badge",
+        "code",
+        "web_uploads",
+        "dlp_incidents",
+        "usb_writes",
+        "usb_windows",
+    ),
+    *("google", "slack", "snowflake", "aws", "okta", "mail_forwarding", "personal_mail"),
 )
 
 
@@ -289,7 +242,7 @@ def test_the_comment_beside_a_macro_cites_who_acted(name: str) -> None:
     text = (APP / "default" / "macros.conf").read_text(encoding="utf-8")
     comment = text.split(f"[irmexport_{name}]")[0].rpartition("\n\n")[2].replace("\n# ", " ")
     assert re.search(r"Actor: \w+", comment)
-    assert re.search(r"\(CIM, |Object Reference|\w\.com[/,]|inferred", comment)
+    assert re.search(r"\(CIM, |Object Reference|\w\.(com|dev)[/,]|inferred", comment)
 
 
 def test_the_page_has_the_field_of_each_search() -> None:

@@ -115,6 +115,17 @@ def test_each_result_has_a_line_up_to_the_limit(alert: Alert, home: SplunkHome) 
     assert all('action_mode="saved"' in line for line in actions(home))
 
 
+def test_a_long_field_loses_no_line(alert: Alert, home: SplunkHome) -> None:
+    """`_raw` may have more than the 131,072 characters that Python's csv reads by itself."""
+    header = HEADER.rstrip() + b",_raw\n"
+    rows = [
+        b"u%d@contoso.com,2023-04-24T05:52:56Z,1,M,%s\n" % (n, b"x" * 200_000 * (n == 1)) for n in range(3)
+    ]
+    assert alert.fire(header + b"".join(rows)).code == 0
+    numbers = [re.search(r' rid="(\d+)"', line) for line in actions(home)]
+    assert [int(found[1]) for found in numbers if found] == [0, 1, 2, 0, 1, 2]
+
+
 def test_a_failure_is_reported_everywhere(alert: Alert, home: SplunkHome) -> None:
     """An unknown connector shows in exit code, splunkd.log, the app's log and Enterprise Security's log."""
     ended = alert.fire(HEADER + ROW, params={"profile": "nothing"})

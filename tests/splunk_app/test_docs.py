@@ -75,11 +75,20 @@ def test_every_parameter_of_the_alert_action_is_in_the_page() -> None:
 
 
 def test_every_search_is_in_the_page_with_its_activities() -> None:
-    """The table lists the daily searches with their activities, and the text names the alerts."""
+    """The table lists the daily searches with activities, delay and connector; the text names the others."""
     section = PAGE.split("## Included searches", 1)[1].split("\n## ", 1)[0]
-    table = re.findall(r"^\| ([A-Z][\w ]+) \| [^|]+ \| ([\w, ]+) \|$", section, re.MULTILINE)
-    named = {name: set(kinds.split(", ")) for name, kinds in table}
-    assert named == {name.rpartition(" - ")[2]: activities(name) for name in DAILY}
+    row = r"^\| ([A-Z][\w ]+) \| [^|]+ \| ([\w, ]+) \| (\d) \| `([\w-]+)` \|$"
+    named = {
+        name: (set(kinds.split(", ")), *rest) for name, kinds, *rest in re.findall(row, section, re.MULTILINE)
+    }
+    assert named == {
+        name.rpartition(" - ")[2]: (
+            activities(name),
+            (re.findall(r"-(\d)d", stanza["dispatch.latest_time"]) or ["0"])[0],
+            stanza["action.irmexport.param.profile"],
+        )
+        for name, stanza in DAILY.items()
+    }
     text = " ".join(section.split())
     for name in SEARCHES.keys() - DAILY.keys():
         assert name.rpartition(" - ")[2] in text

@@ -13,9 +13,16 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+FULL = "the disk or its quota is full; nothing was changed"
+ACTIONS = ("sent", "resend", "withdraw", "requeue", "resume", "reconcile")
+
+
 @pytest.mark.needs("tmpfs")
 def test_a_disk_without_a_free_byte(tmp_path: Path) -> None:
-    """On a full disk new work is refused, and what is queued is sent once and gets its receipt."""
+    """On a full disk new work is refused, and what is queued is sent once and gets its receipt.
+
+    What a person does is not done, and says so; once there is space it is.
+    """
     script = Path(__file__).with_name("disk_of_its_own.py")
     done = subprocess.run(
         ["unshare", "--map-root-user", "--mount", sys.executable, script, tmp_path],
@@ -37,5 +44,9 @@ def test_a_disk_without_a_free_byte(tmp_path: Path) -> None:
         "states after": ["done SENT"] * 3,
         "skipped": 6,
         "sent in the end": 2,
+        "actions": {
+            **{name: [FULL, True] for name in ACTIONS},
+            **{f"{name} again": "done" for name in ACTIONS},
+        },
     }
     assert "full" in results["new work"]

@@ -136,7 +136,7 @@ class Worker:
         elif verb == "requeue":
             operations.requeue(self.outbox, oldest, who="me", why="so")
         elif verb == "resume":
-            operations.resume(self.outbox)
+            operations.resume(self.outbox, who="me")
         else:
             operations.clean_up(connectors.outboxes(), payload_seconds=0.0, batch_seconds=0.0)
 

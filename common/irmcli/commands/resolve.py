@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from irmcore.errors import IrmError
 from irmcore.operations import operations
 from irmcore.outbox import Batch, Outbox
 
 from irmcli import options
+from irmcli.exit_codes import code_of, worst
 from irmcli.output import Output
 from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
@@ -61,14 +63,26 @@ def command(
             for found in operations.held_since(outbox, after)
         )
     who = settings.origin({}).user
-    results = []
+    results: list[dict[str, str]] = []
+    codes = []
     for outbox, found in chosen:
-        resolved = operations.resolve(outbox, found.id, outcome, who=who, why=why)
+        result = {"batch": found.id, "connector": Path(outbox.path).name}
+        try:
+            resolved = operations.resolve(outbox, found.id, outcome, who=who, why=why)
+        except IrmError as error:
+            if batch is not None:
+                raise
+            # What one batch fails with does not hide what was done to the others.
+            output.partial_error(error)
+            results.append({**result, "error": str(error)})
+            codes.append(code_of(error))
+            continue
         name = resolved.state.name if resolved.state else "unreadable"
-        results.append({"batch": found.id, "connector": Path(outbox.path).name, "state": name})
+        results.append({**result, "state": name})
         output.line(f"{found.id[:12]} is now {name}")
     if not chosen:
         output.line("No batch is held.")
-    elif outcome == "resend":
+    elif outcome == "resend" and len(codes) < len(chosen):
         output.line("`irmexport drain` sends them.")
     output.document(results)
+    ctx.exit(worst(codes))

@@ -15,14 +15,16 @@ from irmcli.settings import Settings
 
 @click.command("resume")
 @click.argument("connector", default="", required=False)
+@click.option("--why", default="", help="Reason for the audit log, for example what you fixed.")
 @click.pass_context
-def command(ctx: click.Context, connector: str) -> None:
+def command(ctx: click.Context, connector: str, why: str) -> None:
     """Resume CONNECTOR, or all, after you fixed the cause of the pause. Queued retries are due at once."""
     output, settings = Output.of(ctx), Settings.of(ctx)
+    who = settings.origin({}).user
     results = {}
     for outbox in connectors_of(settings).choose(connector):
         name = Path(outbox.path).name
-        results[name] = operations.resume(outbox)
+        results[name] = operations.resume(outbox, who=who, why=why)
         done = "resumed; `irmexport drain` sends its batches" if results[name] else "was not paused"
         output.line(f"{title_of(outbox)}: {done}")
     output.document(results)

@@ -20,6 +20,7 @@ from irmcore.clock import iso
 from irmcore.errors import ConfigurationError, InputError
 from irmcore.identity.directory import Directory
 from irmcore.identity.person import Person, normal
+from irmcore.shaping.csv_cells import allow_long_fields
 
 COLUMNS = (
     "object_id", "user_principal_name", "mails", "account_names", "sid", "employee_id", "enabled", "created",
@@ -112,6 +113,7 @@ def _read(file: Path) -> Iterator[Person]:
         raise InputError(
             "the file is not UTF-8", where=str(file), next_step="Save it as CSV UTF-8."
         ) from None
+    allow_long_fields()
     rows = csv.reader(text.splitlines(keepends=True), strict=True)
     seen: set[str] = set()
     try:

@@ -27,6 +27,7 @@ from irmcore.outbox.runs import reject_files
 from irmcore.profile import Profile
 from irmcore.reasons import Refused
 from irmcore.shaping import times
+from irmcore.shaping.csv_cells import allow_long_fields
 from irmcore.shaping.readers import mappings_table
 
 RENAMED, ACCEPTED = "renamed", "accepted-now"
@@ -69,6 +70,7 @@ def _reasons(outbox: Outbox, batch: Batch, resolver: Resolver, user: str, time: 
         text = read_payload(outbox, batch, read_manifest(outbox, batch)).decode("utf-8")
     except (DamageError, UnicodeDecodeError):
         return found  # its rows are deleted or damaged: `irmexport status` lists damage
+    allow_long_fields()
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     histories = resolver.histories({row[user] for row in rows if row.get(user)})
     for row in rows:
@@ -97,6 +99,7 @@ def _accepted_now(path: Path, outbox: Outbox, profile: Profile) -> int:
 
     Those that were sent again in the meantime do not count.
     """
+    allow_long_fields(path.stat().st_size)  # a cell holds a whole refused row
     with path.open(encoding="utf-8", newline="") as file:
         rows = [_values(line["row"]) for line in csv.DictReader(file) if _is_of_user(line)]
     known = [row for row in rows if row]

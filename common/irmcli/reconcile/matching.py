@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from irmcore.profile import Profile
+from irmcore.shaping.csv_cells import allow_long_fields
 
 from irmcli.reconcile.portal_log import Entry
 
@@ -77,6 +78,7 @@ def _possible(upload: Upload, entry: Entry, sent: Sequence[Upload]) -> bool:
 
 def describe_payload(payload: bytes, profile: Profile) -> PayloadCounts | None:
     """Count the rows of an upload's CSV; None if its columns are not those of ``profile``."""
+    allow_long_fields()
     reader = csv.reader(io.StringIO(payload.decode("utf-8"), newline=""))
     header = next(reader, [])
     wanted = [profile.column(role) for role in ("user", "time", "source")]

@@ -16,7 +16,7 @@ from typing import Any
 
 from irmcore.reasons import Refused
 from irmcore.shaping import times
-from irmcore.shaping.readers import MAX_FIELD_CHARACTERS
+from irmcore.shaping.csv_cells import MAX_FIELD_CHARACTERS
 from irmcore.shaping.times import zone_named
 
 _NAME = "recordssaved"

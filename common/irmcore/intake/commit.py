@@ -65,20 +65,24 @@ def commit(
 
 
 def disk_error(error: OSError, path: str, *, in_part: bool) -> IrmError:
-    """A file system error as an error with a next step.
+    """A file system error of a run as an error with a next step.
 
     ``in_part``: batches were being accepted, so the run may be accepted in part. The next run skips the rows
     that were.
     """
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        what, step = "the disk or its quota is full", "Free some space and run this again."
-    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        what = "the outbox is not writable"
-        step = f"Run `chown -R USER {path}` for the user who runs this, then run this again."
-    else:
-        name = errno.errorcode.get(error.errno or 0, "unknown")
-        what, step = f"the disk reported an error ({name})", "Check the disk, then run this again."
+    what, step = explain_disk_error(error, path)
     result = "this run may have been accepted in part" if in_part else "nothing of it was accepted"
     if in_part:
         step += " Rows that were accepted will be skipped."
     return OutboxFull(f"{what}; {result}", where=path, next_step=step)
+
+
+def explain_disk_error(error: OSError, path: str) -> tuple[str, str]:
+    """What a file system error in the outbox at ``path`` means, and the next step."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk or its quota is full", "Free some space and run this again."
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        step = f"Run `chown -R USER {path}` for the user who runs this, then run this again."
+        return "the outbox is not writable", step
+    name = errno.errorcode.get(error.errno or 0, "unknown")
+    return f"the disk reported an error ({name})", "Check the disk, then run this again."

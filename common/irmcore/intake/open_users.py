@@ -23,6 +23,7 @@ from irmcore.profile import Profile
 from irmcore.profile.model import DEFAULT_DIRECTORY, Identity, Selection
 from irmcore.reasons import Refused
 from irmcore.shaping import upn
+from irmcore.shaping.csv_cells import allow_long_fields
 from irmcore.shaping.users import EXCLUDED, People, Users
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def _lines(path: str, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str
     """The cells of these columns of a CSV file, with the line of each row."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
+            allow_long_fields()
             require_own_stat(os.fstat(file.fileno()), path, "file that the profile names", PeopleError)
             reader = csv.DictReader(file, strict=True)
             missing = [name for name in columns if name not in (reader.fieldnames or ())]

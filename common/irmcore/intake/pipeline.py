@@ -57,7 +57,7 @@ class Pipeline:
 
     @property
     def changed(self) -> int:
-        """Rows of a detection that was accepted before with other thresholds."""
+        """Rows of a detection that was accepted before with other details."""
         return self._placement.changed
 
     def counts(self) -> Counts:

@@ -13,7 +13,7 @@ class RunResult:
     """The batches and counts of a run.
 
     ``batches`` are ids and ``sizes`` their rows. ``reasons`` counts refused rows by (column, reason code).
-    ``changed`` counts rows of a detection that was accepted before with other thresholds. ``rejects`` is the
+    ``changed`` counts rows of a detection that was accepted before with other details. ``rejects`` is the
     path of the reject file, if there is one. After a dry run ``run`` and ``batches`` are empty.
     """
 

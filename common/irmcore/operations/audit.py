@@ -12,6 +12,7 @@ from typing import Any
 
 from irmcore.clock import iso
 from irmcore.errors import DamageError
+from irmcore.operations import history
 from irmcore.operations.connectors import name_of
 from irmcore.outbox import Batch, Outbox, runs
 from irmcore.outbox.batch_files import read_history, read_manifest
@@ -24,6 +25,9 @@ def audit(outboxes: Iterable[Outbox], since: float) -> Iterator[dict[str, Any]]:
         for record in runs.read_records(outbox):
             at = _seconds(record.get("at"))
             events.append((at, {"event": "run", "connector": name_of(outbox), **record}))
+        events.extend(
+            (float(event["at"]), {"connector": name_of(outbox), **event}) for event in history.read(outbox)
+        )
         for batch in outbox.all_batches():
             events.extend(_batch_events(outbox, batch))
     for at, event in sorted(events, key=lambda pair: pair[0]):

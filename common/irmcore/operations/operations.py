@@ -1,18 +1,22 @@
 """Decisions that a person makes: resolve, withdraw, requeue, resume, and delete what has expired.
 
-Each one that changes a batch is in the batch's history with who and why. Each takes the sender's lock,
-so that no batch is being sent while it is changed.
+Each is recorded with who and why before it is done, or it is not done: in the batch's history, or in the
+connector's (``history``). Each takes the sender's lock, so that no batch is being sent while it is changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, Callable
 
 from irmcore.delivery import circuit_breaker
 from irmcore.delivery.breaker_store import load_breaker, store_breaker
-from irmcore.errors import BatchDamaged, OperatorError, OutboxBusy
+from irmcore.errors import BatchDamaged, OperatorError, OutboxBusy, OutboxFull
+from irmcore.intake.commit import explain_disk_error
 from irmcore.intake.ledger.recovery import open_ledger
+from irmcore.operations import history
 from irmcore.outbox import Batch, Outbox, states
 from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
 from irmcore.outbox.retention import BATCH_SECONDS, PAYLOAD_SECONDS, delete_expired
@@ -25,22 +29,76 @@ from irmcore.outbox.transitions import (
     write_withdrawn,
 )
 
+#: What a failure says if the action was not done.
+_UNCHANGED = "nothing was changed"
+
 
 @contextmanager
 def _no_sender(outbox: Outbox) -> Iterator[None]:
-    """Hold the sender's lock. Raises OutboxBusy, UnknownFormat."""
-    outbox.check_format()
-    lock = outbox.sender_lock()
-    if lock is None:
-        raise OutboxBusy(
-            "a sender is working on this connector",
-            where=outbox.path,
-            next_step="Try again in a moment.",
-        )
+    """Hold the sender's lock. An OSError inside means that nothing was changed.
+
+    Raises OutboxBusy, UnknownFormat, OutboxFull.
+    """
     try:
+        outbox.check_format()
+        lock = outbox.sender_lock()
+        if lock is None:
+            raise OutboxBusy(
+                "a sender is working on this connector",
+                where=outbox.path,
+                next_step="Try again in a moment.",
+            )
+        try:
+            yield
+        finally:
+            lock.release()
+    except OSError as error:
+        raise _failed(outbox, error, _UNCHANGED) from error
+
+
+def _failed(outbox: Outbox, error: OSError, result: str) -> OutboxFull:
+    what, step = explain_disk_error(error, outbox.path)
+    return OutboxFull(f"{what}; {result}", where=outbox.path, next_step=step)
+
+
+@contextmanager
+def _recorded(
+    outbox: Outbox,
+    event: dict[str, Any],
+    record: Callable[[dict[str, Any]], None],
+    current: Callable[[], object],
+) -> Iterator[None]:
+    """Record an action durably; the block then does it. Raises OutboxFull.
+
+    ``current`` returns what the action changes. If that is as before after an error, the history says that
+    the action was not done, where the disk still takes that line.
+    """
+    before = current()
+    try:
+        record(event)
         yield
-    finally:
-        lock.release()
+    except OSError as error:
+        if current() != before:
+            raise _failed(outbox, error, "whether the change survives a power loss is unknown") from error
+        with suppress(OSError):  # the state counts; the line only explains the one before it
+            record({"event": "not-done", "action": event["event"]})
+        raise _failed(outbox, error, _UNCHANGED) from error
+
+
+@contextmanager
+def _recorded_of(outbox: Outbox, batch: Batch, event: str, who: str, why: str) -> Iterator[None]:
+    """``_recorded`` for an action on a batch."""
+    record = partial(record_event, outbox, batch)
+    with _recorded(
+        outbox, {"event": event, "by": who, "why": why}, record, lambda: outbox.get(batch.id).state
+    ):
+        yield
+
+
+def _finish(outbox: Outbox, batch: Batch) -> None:
+    """Move a batch that ended to ``done/``. If that fails, the next sender does it, as the state requires."""
+    with suppress(OSError):
+        move_to_done(outbox, batch)
 
 
 def held_since(outbox: Outbox, since: float) -> list[Batch]:
@@ -64,10 +122,10 @@ def resolve(outbox: Outbox, name: str, outcome: str, *, who: str, why: str) -> B
             return _withdraw(outbox, batch, who, why)
         _require(batch, (states.HELD,))
         target = states.SENT if outcome == "sent" else states.READY
-        batch = write_state(outbox, batch, name=target, reason="resolved", not_before=0.0)
-        record_event(outbox, batch, {"event": f"resolved-{outcome}", "by": who, "why": why})
+        with _recorded_of(outbox, batch, f"resolved-{outcome}", who, why):
+            batch = write_state(outbox, batch, name=target, reason="resolved", not_before=0.0)
         if target == states.SENT:
-            move_to_done(outbox, batch)
+            _finish(outbox, batch)
         return outbox.get(name)
 
 
@@ -85,13 +143,14 @@ def _withdraw(outbox: Outbox, batch: Batch, who: str, why: str) -> Batch:
     try:
         rows = _rows_of(outbox, batch)
         ledger = open_ledger(outbox)
-        # Announced first, so that the ledger forgets the rows even if this process dies half way.
-        ledger.announcements.announce(batch.id, [batch.id])
-        batch = write_withdrawn(outbox, batch)
-        record_event(outbox, batch, {"event": "withdrawn", "by": who, "why": why})
-        ledger.remove(rows)
-        ledger.announcements.discard(batch.id)
-        move_to_done(outbox, batch)
+        with _recorded_of(outbox, batch, "withdrawn", who, why):
+            # Announced first, so that the ledger forgets the rows even if this process dies half way.
+            ledger.announcements.announce(batch.id, [batch.id])
+            batch = write_withdrawn(outbox, batch)
+        with suppress(OSError, Damaged):  # the announcement stays: the next run removes the rows
+            ledger.remove(rows)
+            ledger.announcements.discard(batch.id)
+        _finish(outbox, batch)
     finally:
         lock.release()
     return outbox.get(batch.id)
@@ -128,9 +187,14 @@ def requeue(outbox: Outbox, name: str, *, who: str, why: str) -> Batch:
         read_payload(outbox, batch, read_manifest(outbox, batch))
         doubtful = batch.state.name in (states.COMMIT, states.HELD)
         state, reason = (states.HELD, "crash-after-commit") if doubtful else (states.READY, "requeued")
-        batch = write_state(outbox, batch, name=state, reason=reason, not_before=0.0)
-        record_event(outbox, batch, {"event": "requeued", "by": who, "why": why})
-        return move_to_ready(outbox, batch) if batch.folder == "quarantine" else batch
+        with _recorded_of(outbox, batch, "requeued", who, why):
+            batch = write_state(outbox, batch, name=state, reason=reason, not_before=0.0)
+        if batch.folder != "quarantine":
+            return batch
+        try:
+            return move_to_ready(outbox, batch)
+        except OSError as error:
+            raise _failed(outbox, error, "the batch is still quarantined") from error
 
 
 def _require(batch: Batch, wanted: tuple[str, ...]) -> None:
@@ -154,20 +218,31 @@ def record_reconciliation(outbox: Outbox, name: str, saved: int, *, who: str) ->
         record_event(outbox, outbox.get(name), {"event": "reconciled", "saved": saved, "by": who})
 
 
-def resume(outbox: Outbox) -> bool:
-    """Reset the circuit breaker and make batches in RETRY due now. Returns whether anything changed."""
+def resume(outbox: Outbox, *, who: str, why: str = "") -> bool:
+    """Reset the circuit breaker and make batches in RETRY due now. Returns whether anything changed.
+
+    Raises OutboxBusy, OutboxFull.
+    """
     with _no_sender(outbox):
         breaker, number = load_breaker(outbox)
         stopped = breaker.mode != circuit_breaker.CLOSED
-        if stopped or breaker.doubts or breaker.refusals or breaker.failures:
-            store_breaker(outbox, circuit_breaker.CircuitBreaker(), number)
+        failed = stopped or breaker.doubts or breaker.refusals or breaker.failures
         delayed = [
             batch
             for batch in outbox.ready()
             if batch.state and batch.state.name == states.RETRY and batch.state.not_before
         ]
-        for batch in delayed:
-            write_state(outbox, batch, not_before=0.0)
+        if not failed and not delayed:
+            return False
+        event = {"event": "resumed", "reason": breaker.reason, "by": who, "why": why}
+        with _recorded(outbox, event, partial(history.record, outbox), lambda: load_breaker(outbox)[0]):
+            if failed:
+                store_breaker(outbox, circuit_breaker.CircuitBreaker(), number)
+        try:
+            for batch in delayed:
+                write_state(outbox, batch, not_before=0.0)
+        except OSError as error:
+            raise _failed(outbox, error, "some batches are still delayed, by an hour at most") from error
         return stopped or bool(delayed)
 
 

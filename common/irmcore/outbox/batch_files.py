@@ -90,8 +90,13 @@ def find_with_rowkeys(outbox: Outbox, name: str) -> tuple[Batch, bytes] | None:
 
 def read_history(outbox: Outbox, batch: Batch) -> list[dict[str, Any]]:
     """The batch's events, oldest first. Lines that a crash cut off or that are damaged are left out."""
+    return events_of(read_history_file(outbox, batch))
+
+
+def events_of(history: bytes) -> list[dict[str, Any]]:
+    """The events in a history's lines. Lines that a crash cut off or that are damaged are left out."""
     events = []
-    for line in read_history_file(outbox, batch).split(b"\n"):
+    for line in history.split(b"\n")[:-1]:  # what follows the last end of line was cut off
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):

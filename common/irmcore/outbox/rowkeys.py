@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain
 from typing import NamedTuple
 
-#: Bytes of a row key, and of its first part, which leaves out the thresholds: the same detection.
+#: Bytes of a row key, and of its first part, which leaves out the details: the same detection.
 KEY_BYTES, SUBJECT_BYTES = 24, 16
 
 #: The first half of a record, which identifies a row: its (user, time) key and its row key.

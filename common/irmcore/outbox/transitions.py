@@ -83,11 +83,16 @@ def record_event(outbox: Outbox, batch: Batch, event: dict[str, Any]) -> None:
 
     The file was created with the batch, so its name needs no sync here.
     """
+    append_event(outbox, f"{batch.path}/attempts.jsonl", read_history_file(outbox, batch), event)
+
+
+def append_event(outbox: Outbox, path: str, known: bytes, event: dict[str, Any]) -> None:
+    """Append a line to the history at ``path``, which holds ``known``, durably. Raises OSError."""
     line = _json({"at": outbox.clock.now(), **event}) + "\n"
-    known = read_history_file(outbox, batch)
     if known and not known.endswith(b"\n"):
-        line = "\n" + line  # a crash cut off the line before
-    outbox.disk.append(f"{batch.path}/attempts.jsonl", line.encode("ascii"), sync=True)
+        # A crash cut off the line before; even if only its end is missing, it must not count as an event.
+        line = "#\n" + line
+    outbox.disk.append(path, line.encode("ascii"), sync=True)
 
 
 def move_to_done(outbox: Outbox, batch: Batch) -> None:

@@ -165,4 +165,5 @@ def _column(raw: Mapping[str, Any]) -> Column:
         mapping=dict(raw.get("map", {})),
         otherwise=raw.get("otherwise"),
         related_values=tuple(raw.get("related_values", ())),
+        subject=raw.get("subject", True),
     )

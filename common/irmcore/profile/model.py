@@ -59,6 +59,7 @@ class Column:
     mapping: Mapping[str, str]
     otherwise: str | None
     related_values: tuple[str, ...]
+    subject: bool = True
 
 
 @dataclass(frozen=True)

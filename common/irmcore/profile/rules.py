@@ -65,6 +65,12 @@ def _column_rules(raw: Mapping[str, Any], kind: str, role: str) -> Iterator[tupl
         "Remove `allowed`.",
     )
     yield (
+        "subject",
+        not raw.get("subject", True) and role != "information",
+        f"`subject: false` is only for information columns, and the role of this one is {role}",
+        "Remove `subject`. A threshold is never part of the subject; user, time and source always are.",
+    )
+    yield (
         "format",
         "format" in raw and kind != "datetime",
         "only datetime columns have a `format`",

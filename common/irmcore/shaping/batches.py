@@ -11,6 +11,7 @@ from operator import add
 from typing import Any, NamedTuple
 
 from irmcore.profile.model import Profile
+from irmcore.shaping.csv_cells import allow_long_fields
 
 
 class _Line:
@@ -60,6 +61,7 @@ class Lines(NamedTuple):
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """The rows, read back from the lines."""
+        allow_long_fields()
         return map(tuple, csv.reader(io.StringIO(self.text.decode(), newline="")))
 
 
@@ -114,6 +116,7 @@ def halves(payload: bytes) -> tuple[tuple[bytes, int], tuple[bytes, int]] | None
 
     The same payload always gives the same halves. None if it has only one row.
     """
+    allow_long_fields()
     rows = list(csv.reader(io.StringIO(payload.decode("utf-8"), newline="")))
     header, body = rows[0], rows[1:]
     if len(body) < 2:

@@ -18,8 +18,9 @@ from typing import Any, BinaryIO, Callable, NamedTuple
 
 #: About how many bytes a chunk has: a few hundred rows. Larger chunks are not faster.
 CHUNK_BYTES = 64 * 1024
-#: A chunk with more characters goes to csv.reader, which limits the size of a cell.
-_LONGEST = 4 * 1024 * 1024
+#: A longer field does not fit into any upload; usually it is a quote that was never closed. A chunk with more
+#: characters goes to csv.reader, which limits the size of a cell.
+MAX_FIELD_CHARACTERS = 4 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 #: Replaces NUL characters, at which Python 3.9's csv stops. It is the surrogate escape of the byte 0, which
@@ -30,6 +31,11 @@ _LINE_BREAK = re.compile(r"\r\n|\r|\n").findall
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
 _BEFORE_A_QUOTE = frozenset(("", ",", "\n"))
 _AFTER_A_QUOTE = frozenset(("", ",", "\n", "\r"))
+
+
+def allow_long_fields(characters: int = MAX_FIELD_CHARACTERS) -> None:
+    """Let csv read fields of at least this length. Its own limit is 131,072, for the whole process."""
+    csv.field_size_limit(max(csv.field_size_limit(), characters))
 
 
 class BrokenRow(NamedTuple):
@@ -129,7 +135,7 @@ class Cells:
     def _closed(self, text: str) -> tuple[str, list[str]]:
         """The text, extended until its quotes are closed, and its parts between them; no parts if unusual."""
         times = 1
-        while len(text) <= _LONGEST:
+        while len(text) <= MAX_FIELD_CHARACTERS:
             parts = text.split('"')
             if len(parts) > 1 and not _are_at_borders(parts):
                 return text, []

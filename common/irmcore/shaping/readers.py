@@ -20,11 +20,8 @@ from typing import Any, Callable, NamedTuple
 
 from irmcore.errors import InputError
 from irmcore.shaping.blocks import Block, Rows, SourceRow, in_blocks
-from irmcore.shaping.csv_cells import NUL_MARK, Cells, Chunk, FileSlice
+from irmcore.shaping.csv_cells import MAX_FIELD_CHARACTERS, NUL_MARK, Cells, Chunk, FileSlice
 from irmcore.shaping.json_records import Record, json_records
-
-#: A longer field does not fit into any upload; usually it is a quote that was never closed.
-MAX_FIELD_CHARACTERS = 4 * 1024 * 1024
 
 
 class Reopenable(NamedTuple):

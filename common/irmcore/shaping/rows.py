@@ -2,9 +2,9 @@
 
 A shaped row has canonical texts in the order of the profile's columns, its event time in µs, and a *row key*.
 The first part of the key, its *subject*, identifies the detection: BLAKE2b-128, personalized with the job id,
-over all canonical fields except the thresholds, with the time before spreading. BLAKE2b-64 over the
-thresholds follows. U+001F separates the fields. `text.canonical` refuses that character in values, so
-different rows never have the same input to the hash.
+over all canonical fields except the thresholds and the columns with `subject: false`, with the time before
+spreading. BLAKE2b-64 over those others, the *details*, follows. U+001F separates the fields. `text.canonical`
+refuses that character in values, so different rows never have the same input to the hash.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from irmcore.shaping.users import DROPPED, EXCLUDED, EXCLUDED_BEFORE, UserRefuse
 
 SEPARATOR = "\x1f"
 
-#: Bytes of a row key's first part, which leaves out the thresholds.
+#: Bytes of a row key's first part, which leaves out the details.
 SUBJECT_BYTES = 16
 
 #: Times of a block that are examined for repetitions.
@@ -51,7 +51,7 @@ class ShapedRow(NamedTuple):
 
     @property
     def subject(self) -> bytes:
-        """Identifies the detection, whatever its thresholds."""
+        """Identifies the detection, whatever its details."""
         return self.key[:SUBJECT_BYTES]
 
 
@@ -106,7 +106,7 @@ class RowRefused(Exception):
 
 
 class _Converted(NamedTuple):
-    """Columns of rows, their times (µs), and the texts that their subjects are hashes of.
+    """Columns of rows, their times (µs), and the texts that the two parts of their keys are hashes of.
 
     ``users`` has one entry for each row before the dropped ones were taken out.
     """
@@ -114,6 +114,7 @@ class _Converted(NamedTuple):
     columns: list[Sequence[str]]
     micros: Sequence[int]
     texts: list[bytes]
+    details: Sequence[str]
     users: Sequence[str]
 
 
@@ -144,13 +145,16 @@ class Shaper:
         self._time_at = roles.index("time")
         self._zone = times.zone_named(profile.zone) if profile.zone else None
         self._time_form = columns[self._time_at].format
-        self._subject_at = [i for i, role in enumerate(roles) if role != "threshold"]
-        self._threshold_at = [i for i, role in enumerate(roles) if role == "threshold"]
+        in_subject = [column.subject and column.role != "threshold" for column in columns]
+        self._subject_at = [i for i, inside in enumerate(in_subject) if inside]
+        self._details_at = [i for i, inside in enumerate(in_subject) if not inside]
+        #: Bytes per character: all details are numbers, or some are text.
+        self._details_width = 1 if all(columns[i].type == "number" for i in self._details_at) else 4
         # As personalization, not as a key: a key costs one more block of hashing for each row.
         self._person = blake2b(profile.connector.job_id.encode("ascii"), digest_size=16).digest()
         # Copied for each row, which is faster than a new object.
         self._new = blake2b(digest_size=SUBJECT_BYTES, person=self._person).copy
-        self._thresholds: Memo[bytes] = Memo(self._digest_of_thresholds)
+        self._details: Memo[bytes] = Memo(self._digest_of_details)
 
     def shape(self, values: Sequence[str]) -> ShapedRow:
         """The shaped row of ``values``. Raises RowRefused."""
@@ -170,30 +174,30 @@ class Shaper:
             good = [self._is_good(row, at, refused, dropped) for at, row in enumerate(block.rows)]
             positions = list(compress(positions, good))
             converted = self._converted(list(zip(*compress(block.rows, good))))
-        columns, micros, texts, users = converted
+        columns, micros, texts, details, users = converted
         if len(micros) < len(users):
             positions = [at for at, user in zip(positions, users) if user not in DROPPED]
             dropped = [user for user in users if user in DROPPED]
         subjects = _digests(self._new, texts)
-        thresholds = self._thresholds_of(columns)
-        keys = list(map(add, subjects, map(self._thresholds.__getitem__, thresholds)))
-        # A threshold is a number, one byte per character. A brief time lacks its end.
-        largest = max(map(len, texts), default=0) + max(map(len, thresholds), default=0) + _TIME_BYTES
+        keys = list(map(add, subjects, map(self._details.__getitem__, details)))
+        longest = self._details_width * max(map(len, details), default=0)
+        largest = max(map(len, texts), default=0) + longest + _TIME_BYTES  # a brief time lacks its end
         users = columns[self._user_at]
         excluded = dropped.count(EXCLUDED)
         counts = (excluded, len(dropped) - excluded)
         return ShapedBlock(positions, columns, self._time_at, users, micros, keys, largest, *counts), refused
 
-    def _thresholds_of(self, columns: Sequence[Sequence[str]]) -> Sequence[str]:
-        """The thresholds of each row, joined."""
-        if len(self._threshold_at) == 1:
-            return columns[self._threshold_at[0]]
-        if not self._threshold_at:
+    def _details_of(self, columns: Sequence[Sequence[str]]) -> Sequence[str]:
+        """The details of each row, joined. Raises UnicodeEncodeError."""
+        if not self._details_at:
             return [""] * len(columns[self._user_at])
-        return list(map(SEPARATOR.join, zip(*[columns[at] for at in self._threshold_at])))
+        details = list(map(SEPARATOR.join, zip(*[columns[at] for at in self._details_at])))
+        if self._details_width > 1:
+            "".join(details).encode("utf-8")
+        return details
 
-    def _digest_of_thresholds(self, text: str) -> bytes:
-        return blake2b(text.encode("ascii"), digest_size=8, person=self._person).digest()
+    def _digest_of_details(self, text: str) -> bytes:
+        return blake2b(text.encode("utf-8"), digest_size=8, person=self._person).digest()
 
     def _converted(self, given: Sequence[Sequence[str]]) -> _Converted:
         """The rows whose cells are ``given``, without those that the resolver of users drops.
@@ -219,7 +223,7 @@ class Shaper:
             columns = [list(compress(column, kept)) for column in columns]
             micros = list(compress(micros, kept))
         subjects = map(SEPARATOR.join, zip(*[columns[at] for at in self._subject_at]))
-        return _Converted(columns, micros, list(map(str.encode, subjects)), users)
+        return _Converted(columns, micros, list(map(str.encode, subjects)), self._details_of(columns), users)
 
     def _times(self, cells: Sequence[str]) -> tuple[Sequence[int], Sequence[str]]:
         """The times of the rows in µs and as brief texts. Raises Refused."""

@@ -44,9 +44,9 @@ def show_round(output: Output, result: Round) -> None:
     until = f"complete until {utc_text(result.acknowledged)}" if result.acknowledged else "none complete yet"
     output.line(f"{result.acknowledged_rows:,} rows acknowledged by the workspace; {until}")
     for gap in done.gaps:
-        output.line(
-            f"GAP {utc_text(gap.start)} to {utc_text(gap.end)}: {gap.why}; it can no longer be fetched", "red"
-        )
+        blobs = f"{gap.blobs:,} blobs, " if gap.blobs else ""
+        span = f"{utc_text(gap.start)} to {utc_text(gap.end)}"
+        output.line(f"GAP {span}: {blobs}{gap.why}; it can no longer be fetched", "red")
     if done.warning:
         output.line(done.warning, "yellow")
     show_queue(output, result.overview)

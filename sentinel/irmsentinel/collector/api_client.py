@@ -19,18 +19,29 @@ from irmcore.clock import Clock
 from irmcore.http.auth import TokenSource
 from irmcore.http.outcome import backoff, retry_after
 
-from irmsentinel.collector.api_errors import ApiError, ErrorKind, ErrorMeaning, meaning
+from irmsentinel.collector.api_errors import (
+    TOO_LARGE,
+    UNREACHABLE,
+    ApiError,
+    ErrorKind,
+    ErrorMeaning,
+    meaning,
+)
 from irmsentinel.collector.http import Answer, Http, Unreachable
 from irmsentinel.collector.rate_limit import RateLimiter
 
 ATTEMPTS = 5
 #: Seconds that all requests pause if the service says "too many requests" but not for how long.
 THROTTLED_SECONDS = 30.0
-_UNREACHABLE = ErrorMeaning(
-    ErrorKind.WAIT, "the Management API cannot be reached", "The next run tries again."
+_FOREIGN_ADDRESS = ErrorMeaning(
+    ErrorKind.SETTINGS,
+    "a URL in an answer leads to another host or feed; no token was sent there",
+    "Check `cloud`. If it is right, report this to Microsoft.",
 )
 #: Connection failures that a retry does not repair.
-_PERMANENT = {"proxy-auth": meaning("", 407)}
+_PERMANENT = {"proxy-auth": meaning("", 407), "too-large": TOO_LARGE}
+#: Errors that may end by themselves.
+RETRIED = (ErrorKind.WAIT, ErrorKind.THROTTLED)
 
 
 @dataclass(frozen=True)
@@ -73,10 +84,12 @@ class ApiClient:
         """Close all connections; the next request opens one."""
         self._http.close()
 
-    def request(self, method: str, url: str, query: dict[str, str]) -> tuple[Mapping[str, str], Any]:
+    def request(
+        self, method: str, url: str, query: dict[str, str], *, attempts: int = ATTEMPTS
+    ) -> tuple[Mapping[str, str], Any]:
         """Headers and JSON body of a successful answer.
 
-        Raises ApiError after the last attempt, TokenTrouble, CredentialError.
+        Raises ApiError after the last of ``attempts``, TokenTrouble, CredentialError.
         """
         url = self._checked(url, query)
         renewed = False
@@ -89,7 +102,7 @@ class ApiClient:
             try:
                 answer = self._http.request(method, url, token)
             except Unreachable as error:
-                code, what = error.kind, _PERMANENT.get(error.kind, _UNREACHABLE)
+                code, what = error.kind, _PERMANENT.get(error.kind, UNREACHABLE)
             else:
                 code, body = _parse(answer, array=method == "GET")
                 if not code:
@@ -100,7 +113,9 @@ class ApiClient:
                 renewed = True
                 self._tokens.renew(token)
                 continue
-            if what.kind not in (ErrorKind.WAIT, ErrorKind.THROTTLED) or attempt >= ATTEMPTS:
+            if what.kind not in RETRIED or attempt >= (
+                ATTEMPTS if what.kind is ErrorKind.THROTTLED else attempts
+            ):
                 raise ApiError(code, what)
             if what.kind is ErrorKind.THROTTLED:
                 self._limiter.pause(THROTTLED_SECONDS if wait is None else wait)
@@ -109,16 +124,18 @@ class ApiClient:
 
     def _checked(self, url: str, query: dict[str, str]) -> str:
         """``url`` with the query and the publisher. Raises ApiError if it leads outside the tenant's feed."""
-        root, parts = urlsplit(self.account.root), urlsplit(url)
+        root = urlsplit(self.account.root)
         path = f"/{self.account.tenant_id}/activity/feed/".lower()
+        try:
+            parts = urlsplit(url)
+            values = dict(parse_qsl(parts.query, keep_blank_values=True)) | query
+            text = urlencode(values | {"PublisherIdentifier": self.account.publisher_id})
+            parts.path.encode()
+        except ValueError:  # also a lone surrogate, which no URL can contain
+            raise ApiError("foreign-address", _FOREIGN_ADDRESS) from None
         if (parts.scheme, parts.netloc) != (root.scheme, root.netloc) or path not in parts.path.lower():
-            what = "a URL in an answer leads to another host or feed; no token was sent there"
-            raise ApiError(
-                "foreign-address", ErrorMeaning(ErrorKind.SETTINGS, what, "Report this to Microsoft.")
-            )
-        values = dict(parse_qsl(parts.query, keep_blank_values=True)) | query
-        values["PublisherIdentifier"] = self.account.publisher_id
-        return urlunsplit(parts._replace(query=urlencode(values), fragment=""))
+            raise ApiError("foreign-address", _FOREIGN_ADDRESS)
+        return urlunsplit(parts._replace(query=text, fragment=""))
 
 
 class _SharedTokens:

@@ -34,7 +34,10 @@ class ErrorMeaning:
 
 
 class ApiError(Exception):
-    """A request failed for good. ``code`` is an AF code, `http-STATUS` or a word of this package."""
+    """A request failed for good. ``code`` is an AF code, `http-STATUS` or a word of this package.
+
+    ``answered``: there was an answer, or none was needed to know better.
+    """
 
     def __init__(self, code: str, meaning: ErrorMeaning) -> None:
         super().__init__(f"{code}: {meaning.message}")
@@ -42,8 +45,12 @@ class ApiError(Exception):
         self.kind = meaning.kind
         self.message = meaning.message
         self.next_step = meaning.next_step
+        self.answered = meaning is not UNREACHABLE
 
 
+UNREACHABLE = ErrorMeaning(
+    ErrorKind.WAIT, "the Management API cannot be reached", "The next run tries again."
+)
 _TENANT = "Check `tenant_id` and `cloud`."
 _CLOCK = "Check the clock of this machine."
 _BUG = "Report this: it is a bug in irmexport."
@@ -93,7 +100,11 @@ CODES: Mapping[str, ErrorMeaning] = {
     ),
     "AF20050": ErrorMeaning(ErrorKind.GONE, "the content no longer exists"),
     "AF20051": ErrorMeaning(ErrorKind.GONE, "the content has expired: it is available for 7 days"),
-    "AF20052": ErrorMeaning(ErrorKind.WAIT, "the service rejects its own content ID", _RETRY),
+    "AF20052": ErrorMeaning(
+        ErrorKind.SETTINGS,
+        "the service does not accept the ID of its own content",
+        "Check `cloud`: content of one cloud cannot be fetched from another. The next run tries again.",
+    ),
     "AF20053": ErrorMeaning(ErrorKind.SETTINGS, "the request names more than one language", _BUG),
     "AF20054": ErrorMeaning(ErrorKind.SETTINGS, "the language is unknown", _BUG),
     "AF20055": ErrorMeaning(
@@ -116,6 +127,11 @@ _STATUSES: Mapping[int, ErrorMeaning] = {
     ),
     429: CODES["AF429"],
 }
+TOO_LARGE = ErrorMeaning(
+    ErrorKind.SETTINGS,
+    "the answer is larger than anything the API sends",
+    "Check whether a proxy changes answers. Check `proxy`. The next run tries again.",
+)
 _FOREIGN_ANSWER = ErrorMeaning(
     ErrorKind.WAIT,
     "the answer does not come from the API",

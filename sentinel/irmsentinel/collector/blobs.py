@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -27,13 +27,17 @@ class Blob:
 
 @dataclass(frozen=True)
 class BlobFetcher:
-    """Fetches blobs over at most ``connections`` connections."""
+    """Fetches blobs over at most ``connections`` connections.
+
+    ``attempts``: how often a blob may be requested, asked when its turn comes.
+    """
 
     feed: Feed
     limiter: RateLimiter
     connections: int
     filter: RecordFilter
     columns: tuple[Column, ...]
+    attempts: Callable[[], int]
 
     def fetch(self, items: Iterator[ContentItem]) -> Iterator[tuple[ContentItem, Blob | ApiError]]:
         """Each blob as it arrives, or the error of its request, while ``items`` goes on.
@@ -62,7 +66,7 @@ class BlobFetcher:
 
     def _fetch(self, item: ContentItem) -> Blob | ApiError:
         try:
-            found = self.feed.records(item)
+            found = self.feed.records(item, attempts=self.attempts())
         except ApiError as error:
             return error
         wanted = filter(self.filter.accepts, found)

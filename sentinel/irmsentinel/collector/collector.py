@@ -22,6 +22,7 @@ from irmcore.outbox import Origin, Outbox, runs
 from irmsentinel.azure.target import Target, save_target
 from irmsentinel.collector import cursor
 from irmsentinel.collector.acceptance import Acceptance
+from irmsentinel.collector.api_client import ATTEMPTS, RETRIED
 from irmsentinel.collector.api_errors import ApiError, ErrorKind
 from irmsentinel.collector.blobs import Blob, BlobFetcher
 from irmsentinel.collector.cursor import Gap
@@ -33,10 +34,14 @@ from irmsentinel.content.artefacts import Column
 
 #: Seconds by which the oldest window stays inside the API's 7 days, because a run takes time.
 _MARGIN = 600
-#: Failed blobs in a row after which a run leaves the rest of the window to the next round.
-_MAX_CONSECUTIVE_FAILURES = 8
-#: Errors of one blob that say nothing about the service.
-_BLOB_ERRORS = {"not-json", "not-a-list", "foreign-address", "too-large", "AF20052"}
+#: Failures in a row after which the others get one attempt each, in case the service is out of order.
+_FEW_FAILURES = 8
+#: Failed blobs in a row after which a run leaves the rest of the window to the next round, which begins with
+#: the blobs that have not failed yet: with an answer about the blob, and without one.
+_MAX_FAILURES, _MAX_UNANSWERED = 100, 8
+_MAX_FAILED_LISTS = 2  # in a row
+#: Answers that say nothing about the blob.
+_NOT_THE_BLOB = (ErrorKind.TOKEN, ErrorKind.SUBSCRIBE)
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ class Collector:
 
 def api_failure(error: ApiError) -> IrmError:
     """An error of the API, with the operator's next step."""
-    kind = WaitError if error.kind in (ErrorKind.WAIT, ErrorKind.THROTTLED) else ConfigurationError
+    kind = WaitError if error.kind in RETRIED else ConfigurationError
     step = error.next_step or "The next run tries again."
     return kind(error.message, where=f"Management API, {error.code}", next_step=step)
 
@@ -121,7 +126,12 @@ class _Run:
         self._outbox = collector.outbox
         self._overlap = options.overlap
         self._fetcher = BlobFetcher(
-            collector.feed, collector.limiter, options.connections, options.filter, collector.columns
+            collector.feed,
+            collector.limiter,
+            options.connections,
+            options.filter,
+            collector.columns,
+            self._attempts,
         )
         self._acceptance = Acceptance(self._outbox, collector.target, options.fingerprint)
         self._progress = progress
@@ -130,7 +140,9 @@ class _Run:
         self._started = self._outbox.clock.now()
         self._result = CollectResult(collected=self._cursor.collected)
         self._failed_at: list[float] = []
-        self._consecutive_failures = 0
+        self._causes: dict[str, ApiError] = {}
+        self._list_error: ApiError | None = None
+        self._failures = self._unanswered = self._failed_lists = 0  # in a row
         self._rows: list[Row] = []  # fetched, and not yet durable
         self._items: list[ContentItem] = []  # the blobs of these rows
         self._window = (0, 0)
@@ -149,21 +161,51 @@ class _Run:
         try:
             for start, end in windows(begin, now):
                 self._read(start, end)
+                if self._failed_lists == _MAX_FAILED_LISTS:
+                    break
         finally:
+            self._report_failures()
             self._save_record()
+        if self._list_error is not None:
+            raise self._list_error
         return self._result
 
     def _add_gap(self, gap: Gap) -> None:
         # A gap that grew since an unfinished run is one gap.
-        same = [one for one in self._cursor.gaps if (one.start, one.why) == (gap.start, gap.why)]
+        same = [one for one in self._cursor.gaps if one.why == gap.why and gap.start in (one.start, one.end)]
+        gap = replace(gap, start=min([gap.start, *(one.start for one in same)]))
         self._cursor.gaps = [one for one in self._cursor.gaps if one not in same] + [gap]
         self._result.gaps.append(gap)
+
+    def _add_gone(self, at: int, why: str) -> None:
+        """Count a blob that is gone. All of a window with the same cause are one gap."""
+        gap = Gap(at, at + 1, why, 1)
+        for one in self._result.gaps:
+            if one.why == why and one.start >= self._window[0]:
+                gap = Gap(min(one.start, at), max(one.end, at + 1), why, one.blobs + 1)
+                self._result.gaps.remove(one)
+                self._cursor.gaps.remove(one)
+                break
+        self._cursor.gaps.append(gap)
+        self._result.gaps.append(gap)
+
+    def _report_failures(self) -> None:
+        """Say each cause once, with its number and its next step."""
+        result = self._result
+        counts = sorted(result.failures.items(), key=lambda each: -each[1])
+        for code, count in counts:
+            cause = self._causes[code]
+            step = cause.next_step or "The next run tries again."
+            text = f"{count:,} failed with {code}: {cause.message}. {step}"
+            result.warning = f"{result.warning} {text}".strip()
+        if counts:
+            result.trouble = counts[0][0]
 
     # -- a window -----------------------------------------------------------------------
 
     def _read(self, start: int, end: int) -> None:
         self._window = (start, end)
-        self._consecutive_failures = 0
+        self._failures = self._unanswered = 0
         self._collector.limiter.restart()
         self._result.windows += 1
         try:
@@ -172,9 +214,14 @@ class _Run:
                 self._add(item, blob)
                 if len(self._items) >= self._collector.options.commit_blobs:
                     self._commit()
-                if self._consecutive_failures >= _MAX_CONSECUTIVE_FAILURES:
+                if self._failures >= _MAX_FAILURES or self._unanswered >= _MAX_UNANSWERED:
                     self._failed_at.append(start)
                     break
+            self._failed_lists = 0
+        except ApiError as error:  # of the list: the other windows may have theirs
+            self._list_error = self._list_error or error
+            self._failed_lists += 1
+            self._add_failure(start, error)
         finally:
             # Also after an error: what was fetched need not be fetched again.
             self._commit()
@@ -189,8 +236,9 @@ class _Run:
         self._progress(self._result)
 
     def _new_items(self, items: Iterator[ContentItem]) -> Iterator[ContentItem]:
-        """The blobs to fetch. A list can name a blob twice."""
+        """The blobs to fetch, those that failed before last. A list can name a blob twice."""
         seen: set[str] = set()
+        failed_before = []
         for item in items:
             if item.id in seen:
                 continue
@@ -199,12 +247,19 @@ class _Run:
             if self._cursor.knows(item.id) and not self._backfill:
                 self._result.known += 1
                 continue
-            yield item
+            if cursor.digest(item.id) in self._cursor.failed:
+                failed_before.append(item)
+            else:
+                yield item
+        yield from failed_before
+
+    def _attempts(self) -> int:
+        return ATTEMPTS if self._failures < _FEW_FAILURES else 1
 
     def _add(self, item: ContentItem, blob: Blob | ApiError) -> None:
         result = self._result
         if isinstance(blob, Blob):
-            self._consecutive_failures = 0
+            self._failures = self._unanswered = 0
             result.fetched += 1
             result.read += blob.records
             self._rows.extend(blob.rows)
@@ -213,16 +268,20 @@ class _Run:
         if blob.kind is ErrorKind.GONE:
             result.gone += 1
             self._cursor.gone += 1
-            self._add_gap(Gap(int(item.created), int(item.created) + 1, blob.code))
+            self._add_gone(int(item.created), blob.code)
             self._items.append(item)
             return
-        if blob.kind in (ErrorKind.SUBSCRIBE, ErrorKind.TOKEN):
-            raise blob
         result.failed += 1
-        self._failed_at.append(item.created)
-        result.trouble = blob.code
-        result.warning = f"{blob.code}: {blob.message}"
-        self._consecutive_failures += blob.code not in _BLOB_ERRORS
+        self._cursor.add_failed(item.id, item.created)
+        self._add_failure(item.created, blob)
+        self._failures += 1
+        other = not blob.answered or blob.kind in _NOT_THE_BLOB
+        self._unanswered = self._unanswered + 1 if other else 0
+
+    def _add_failure(self, at: float, error: ApiError) -> None:
+        self._failed_at.append(at)
+        self._causes.setdefault(error.code, error)
+        self._result.failures[error.code] = self._result.failures.get(error.code, 0) + 1
 
     # -- durability ---------------------------------------------------------------------
 
@@ -261,7 +320,7 @@ class _Run:
     def _save_record(self) -> None:
         """Write the run record, for `irmexport audit`. A failure is only a warning."""
         result = self._result
-        if not (result.new or result.gaps or result.failed or self._backfill):
+        if not (result.new or result.gaps or result.failures or self._backfill):
             return
         run = runs.new_run_id(self._started)
         document = {

@@ -1,7 +1,8 @@
 """How far the collector has read: one file beside its outbox, always replaced as a whole.
 
 Everything that became available before ``collected`` is durable in the outbox; a failed blob holds
-``collected`` back. ``contents`` are the blobs after ``collected - overlap`` that are in the outbox as well.
+``collected`` back. ``contents`` are the blobs after ``collected - overlap`` that are in the outbox as well,
+and ``failed`` those that were listed and could not be fetched.
 Losing the file costs time but no record: the next run reads everything again, and the row ledger skips known
 records.
 """
@@ -23,32 +24,45 @@ _KEPT_GAPS = 50
 
 @dataclass(frozen=True)
 class Gap:
-    """Content from ``start`` to ``end`` (seconds since 1970) that can no longer be fetched."""
+    """Content from ``start`` to ``end`` (seconds since 1970) that can no longer be fetched.
+
+    ``blobs``: how many of that time; 0 if it is all of them.
+    """
 
     start: int
     end: int
     why: str
+    blobs: int = 0
 
 
 @dataclass
 class Cursor:
-    """``collected`` in whole seconds since 1970, 0 before the first run; ``contents``: digest → created."""
+    """``collected`` in whole seconds since 1970, 0 before the first run.
+
+    ``contents`` and ``failed``: digest → created.
+    """
 
     collected: int = 0
     contents: dict[str, int] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
     gone: int = 0
+    failed: dict[str, int] = field(default_factory=dict)
 
     def knows(self, content_id: str) -> bool:
         return digest(content_id) in self.contents
 
     def add(self, content_id: str, created: float) -> None:
         self.contents[digest(content_id)] = int(created)
+        self.failed.pop(digest(content_id), None)
+
+    def add_failed(self, content_id: str, created: float) -> None:
+        self.failed[digest(content_id)] = int(created)
 
     def move(self, to: int, overlap: int) -> None:
         """Set ``collected``, and forget the blobs that no later run lists."""
         self.collected = to
         self.contents = {name: at for name, at in self.contents.items() if at >= to - overlap}
+        self.failed = {name: at for name, at in self.failed.items() if at >= to - overlap}
 
 
 def digest(content_id: str) -> str:
@@ -71,8 +85,10 @@ def load(outbox: Outbox) -> Cursor:
         )
     try:
         gaps = [Gap(**gap) for gap in raw["gaps"]]
-        contents = {str(name): int(at) for name, at in raw["contents"].items()}
-        return Cursor(int(raw["collected"]), contents, gaps, int(raw["gone"]))
+        contents, failed = (
+            {str(name): int(at) for name, at in raw.get(key, {}).items()} for key in ("contents", "failed")
+        )
+        return Cursor(int(raw["collected"]), contents, gaps, int(raw["gone"]), failed)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Cursor()
 
@@ -85,6 +101,7 @@ def store(outbox: Outbox, cursor: Cursor) -> None:
         "contents": cursor.contents,
         "gaps": [vars(gap) for gap in cursor.gaps[-_KEPT_GAPS:]],
         "gone": cursor.gone,
+        "failed": cursor.failed,
     }
     outbox.replace_file(FILE, json.dumps(document).encode("ascii"))
 

@@ -14,7 +14,8 @@ class CollectResult:
     Blobs: ``listed``, of which ``known`` from earlier runs, ``fetched``, ``gone`` (expired), ``failed``.
     Records: ``read``, of which ``wanted``, of which ``new`` and ``repeated``. ``cut``: new rows with a
     shortened field. ``collected``: everything until then is in the outbox (seconds since 1970). ``trouble``:
-    the last error code. ``gaps``: found by this run.
+    the most frequent error code; ``failures``: code → how many blobs and lists failed with it; ``warning``:
+    each cause once, with the next step. ``gaps``: found by this run.
     """
 
     windows: int = 0
@@ -33,8 +34,9 @@ class CollectResult:
     trouble: str = ""
     warning: str = ""
     gaps: list[Gap] = field(default_factory=list)
+    failures: dict[str, int] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
-        """Whether every listed blob was read."""
-        return not self.failed
+        """Whether every list and every listed blob was read."""
+        return not self.failures

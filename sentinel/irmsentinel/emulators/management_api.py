@@ -40,12 +40,16 @@ _LONGEST_BODY = 1024 * 1024
 
 @dataclass
 class Blob:
-    """A content blob. ``created`` in seconds since 1970; ``uri`` replaces its own address, for a test."""
+    """A content blob. ``created`` in seconds since 1970.
+
+    For a test, ``uri`` replaces its own address, and ``error`` is the AF code that it always answers with.
+    """
 
     id: str
     created: float
     records: Any
     uri: str = ""
+    error: str = ""
 
 
 class ManagementApi:
@@ -63,12 +67,19 @@ class ManagementApi:
         self._running = 0
         self._lock = threading.RLock()
 
-    def add(self, created: float, records: Any, *, id_: str = "", uri: str = "") -> Blob:
+    def add(self, created: float, records: Any, *, id_: str = "", uri: str = "", error: str = "") -> Blob:
         """Make a blob available: records, or bytes to send as they are."""
         with self._lock:
-            blob = Blob(id_ or f"{len(self._blobs)}${secrets.token_hex(8)}$audit", created, records, uri)
+            blob = Blob(
+                id_ or f"{len(self._blobs)}${secrets.token_hex(8)}$audit", created, records, uri, error
+            )
             self._blobs[blob.id] = blob
             return blob
+
+    def entries(self, origin: str) -> list[dict[str, str]]:
+        """The entry of each blob in a list, in the order of their addition."""
+        with self._lock:
+            return [self._entry(blob, origin) for blob in self._blobs.values()]
 
     def disable(self) -> None:
         """Disable the subscription, as an administrator can."""
@@ -195,6 +206,8 @@ class ManagementApi:
             return _af("AF20050", 404)
         if blob.created + _WEEK <= self._options.now():
             return _af("AF20051")
+        if blob.error:
+            return _af(blob.error)
         raw = blob.records if isinstance(blob.records, bytes) else json.dumps(blob.records).encode()
         return Reply(200, (("Content-Type", JSON),), raw)
 

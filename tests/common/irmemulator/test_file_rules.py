@@ -37,6 +37,18 @@ bradh@contoso.com,Dropbox - Anomalous file copy activity,Medium,5,\
 """
 
 
+@pytest.mark.usefixtures("csvs_own_limit")
+def test_a_long_field_is_no_broken_quoting() -> None:
+    """Microsoft's page has no limit of a field, so neither this row nor the one beside it is refused."""
+    times = ("2023-04-20T05:52:56Z", "2023-04-21T05:52:56Z")
+    lines = [
+        f"sarad@contoso.com,{time},1,{'x' * size}\n" for time, size in zip(times, (5, 200_000), strict=True)
+    ]
+    done = outcome(EXAMPLE_1.splitlines(keepends=True)[0] + "".join(lines))
+    assert isinstance(done, Outcome)
+    assert len(done.kept) == 2
+
+
 def outcome(file: str | bytes, job: Job = JOB, **options: object) -> Outcome | Refusal:
     """The rules' outcome for a file."""
     table = read_table(file.encode() if isinstance(file, str) else file)

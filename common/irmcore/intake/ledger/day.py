@@ -39,7 +39,7 @@ class Day:
         return self._has(key)
 
     def has_subject(self, key: bytes) -> bool:
-        """Whether a row of the same detection was accepted, with any thresholds."""
+        """Whether a row of the same detection was accepted, with any details."""
         return self._has(key[:SUBJECT_BYTES])
 
     def has_user_time(self, user_time: int) -> bool:

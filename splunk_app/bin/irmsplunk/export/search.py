@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from irmcore.outbox import Origin
+from irmcore.shaping.csv_cells import allow_long_fields
 
 _FINALIZED = "FINALIZING"
 
@@ -80,6 +81,7 @@ def _csv_file(directory: str, name: str) -> list[dict[str, str]]:
     if not directory:
         return []
     try:
+        allow_long_fields()
         with open(os.path.join(directory, name), encoding="utf-8", errors="replace", newline="") as file:
             return [{k: v for k, v in row.items() if isinstance(v, str)} for row in csv.DictReader(file)]
     except (OSError, csv.Error):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -17,12 +16,14 @@ from typing import BinaryIO, Callable, NamedTuple
 
 from irmcore.errors import InputError, OutboxFull
 from irmcore.shaping.blocks import Block, Rows, SourceRow
-from irmcore.shaping.csv_cells import Cells, Chunk, FileSlice
+from irmcore.shaping.csv_cells import Cells, Chunk, FileSlice, allow_long_fields
 from irmcore.shaping.readers import Reopenable, Table
 
 _MV = "__mv_"
 _RUN_AGAIN = "Nothing was accepted. Run the search again; if it fails again, report this."
 _PIECE = 65_536
+#: In characters: `_raw` may be long, and only cells that are sent have a limit. More overflows a C long.
+LONGEST_FIELD = 2**31 - 1
 
 
 class Spool:
@@ -96,7 +97,7 @@ class Spool:
             ) from None
 
     def _cells(self, part: _Request) -> Cells:
-        csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # `_raw` may be long; only sent cells are limited
+        allow_long_fields(LONGEST_FIELD)
         return Cells(FileSlice(self._file.fileno(), part.start, part.length))
 
     def _walk(

@@ -78,7 +78,7 @@ def _authorize(request: Request) -> str:
 
 def route(request: Request, user: str, paths: Paths, clock: Clock) -> dict[str, Any]:
     """The document that answers the request. Raises IrmError."""
-    queue = QueueRoutes(paths.create_outbox(), clock)
+    queue = QueueRoutes(paths.create_outbox(), clock, user)
     system = Splunkd(request.uri, request.system_key)
     connectors = ConnectorRoutes(system, clock, paths.outbox)
     method, path, form = request.method, request.path, request.form
@@ -93,9 +93,9 @@ def route(request: Request, user: str, paths: Paths, clock: Clock) -> dict[str, 
     elif method == "POST" and path[:1] == ("connectors",):
         document = _connector_post(name, path[2:], form, connectors, queue)
     elif method == "POST" and path[:1] == ("batches",) and path[2:] == ("resolve",):
-        document = queue.resolve(name, form, user)
+        document = queue.resolve(name, form)
     elif method == "POST" and path[:1] == ("batches",) and path[2:] == ("requeue",):
-        document = queue.requeue(name, form, user)
+        document = queue.requeue(name, form)
     elif method == "DELETE" and path[:1] == ("connectors",) and len(path) == 2:  # noqa: PLR2004
         document = connectors.remove(name)
     if document is None:
@@ -139,7 +139,7 @@ def _connector_post(
     if action == ("test",):
         return connectors.test(name)
     if action == ("resume",):
-        return queue.resume(name)
+        return queue.resume(name, form)
     return None
 
 

@@ -23,9 +23,11 @@ _OUTCOMES = ("sent", "resend", "withdraw")
 class QueueRoutes:
     """Operations on this search head's outboxes."""
 
-    def __init__(self, root: str, clock: Clock) -> None:
+    def __init__(self, root: str, clock: Clock, user: str) -> None:
+        """``user`` made the request; the history names the user of each action."""
         self._root = root
         self._clock = clock
+        self._user = user
         self._connectors = Connectors(system_disk(), clock, root)
 
     def queue(self) -> dict[str, Any]:
@@ -58,7 +60,7 @@ class QueueRoutes:
         outbox, batch = self._connectors.find_batch(prefix)
         return describe(outbox, batch)
 
-    def resolve(self, prefix: str, form: Mapping[str, str], user: str) -> dict[str, Any]:
+    def resolve(self, prefix: str, form: Mapping[str, str]) -> dict[str, Any]:
         """Resolve a held batch: sent, resend or withdraw."""
         outcome = form.get("outcome", "")
         if outcome not in _OUTCOMES:
@@ -68,14 +70,14 @@ class QueueRoutes:
                 next_step="Send outcome=sent, outcome=resend or outcome=withdraw.",
             )
         outbox, batch = self._connectors.find_batch(prefix)
-        return _state(operations.resolve(outbox, batch.id, outcome, who=user, why=_why(form)))
+        return _state(operations.resolve(outbox, batch.id, outcome, who=self._user, why=_why(form)))
 
-    def requeue(self, prefix: str, form: Mapping[str, str], user: str) -> dict[str, Any]:
+    def requeue(self, prefix: str, form: Mapping[str, str]) -> dict[str, Any]:
         """Put a dead or quarantined batch back into the queue."""
         outbox, batch = self._connectors.find_batch(prefix)
-        return _state(operations.requeue(outbox, batch.id, who=user, why=_why(form)))
+        return _state(operations.requeue(outbox, batch.id, who=self._user, why=_why(form)))
 
-    def resume(self, name: str) -> dict[str, Any]:
+    def resume(self, name: str, form: Mapping[str, str]) -> dict[str, Any]:
         """End the pause of a connector. Raises OperatorError if it has no outbox."""
         outboxes = self._outboxes_of(name)
         if not outboxes:
@@ -84,12 +86,13 @@ class QueueRoutes:
                 where=name,
                 next_step="Its first rows create one.",
             )
-        return {"resumed": sum(operations.resume(outbox) for outbox in outboxes)}
+        why = form.get("why", "").strip()[:500]
+        return {"resumed": sum(operations.resume(outbox, who=self._user, why=why) for outbox in outboxes)}
 
     def resume_if_paused(self, name: str) -> None:
         """After a new secret was saved: queued batches can be sent at once."""
         for outbox in self._outboxes_of(name):
-            operations.resume(outbox)
+            operations.resume(outbox, who=self._user, why="a new secret was saved")
 
     def _outboxes_of(self, name: str) -> list[Outbox]:
         return [outbox for outbox in self._connectors.outboxes() if profile_of(outbox) == name]

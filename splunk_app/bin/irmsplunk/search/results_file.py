@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from irmcore.errors import InputError
+from irmcore.shaping.csv_cells import allow_long_fields
 from irmcore.shaping.readers import decompressed
 
-from irmsplunk.export.spool import Spool
+from irmsplunk.export.spool import LONGEST_FIELD, Spool
 
 _NAME = "results_file"
 _PIECE = 65_536
@@ -94,6 +95,7 @@ def _id(text: str | None) -> str:
 def result_ids(path: str, most: int) -> list[ResultId]:
     """The first ``most`` results, numbered as Enterprise Security does; empty if the file is unreadable."""
     try:
+        allow_long_fields(LONGEST_FIELD)
         with open(path, "rb") as file:
             text = io.TextIOWrapper(
                 decompressed(file, _NAME), encoding="utf-8-sig", errors="replace", newline=""

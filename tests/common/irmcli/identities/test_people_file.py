@@ -139,3 +139,11 @@ def test_a_directory_read_from_entra_is_not_overwritten(tmp_path: Path) -> None:
         directory.commit("https://graph.microsoft.com/v1.0/users/delta?$deltatoken=x", START)
     with pytest.raises(ConfigurationError, match="read from Microsoft Entra ID"):
         import_people(written(tmp_path, FILE), path, START + DAY)
+
+
+@pytest.mark.usefixtures("csvs_own_limit")
+def test_a_person_may_have_many_groups(tmp_path: Path) -> None:
+    """They are one cell, which may have more characters than csv reads by itself."""
+    groups = ";".join(f"group {number:06}" for number in range(15_000))
+    file = written(tmp_path, f"user_principal_name,groups\nana@contoso.com,{groups}\n")
+    assert import_people(file, tmp_path / "people.sqlite") == (1, 0)

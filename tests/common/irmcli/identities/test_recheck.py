@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import time
 from pathlib import Path
 
@@ -119,3 +120,14 @@ def test_an_outbox_that_does_not_exist_has_nothing_to_check(tmp_path: Path, prof
     """Also without a directory."""
     nothing = Outbox(system_disk(), SystemClock(), f"{tmp_path}/purview-none")
     assert list(recheck(nothing, profile, tmp_path / "none.sqlite")) == []
+
+
+@pytest.mark.usefixtures("csvs_own_limit")
+def test_a_refused_row_may_be_long(tmp_path: Path, outbox: Outbox, profile: Profile) -> None:
+    """A cell of a reject file holds a whole row, more than csv reads by itself."""
+    people = directory(tmp_path / "people.sqlite", *(Person(f"id-{n}", f"{n}@contoso.com") for n in "ab"))
+    (file,) = Path(outbox.path, "rejects").glob("*.csv")
+    text = file.read_text() + '9,user,upn-x,,"{""a"": ""' + "x" * 200_000 + '""}"\n'
+    file.write_text(text)
+    csv.field_size_limit(131_072)  # filling the outbox raised it
+    assert [found.where for found in recheck(outbox, profile, people)]

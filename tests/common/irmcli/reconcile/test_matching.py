@@ -80,3 +80,12 @@ def test_a_held_upload_that_was_saved_names_the_command() -> None:
     assert likely_cause(replace(ONE, state="HELD"), 5, None, None) == (
         'all rows were saved: irmexport resolve aaaaaaaaaaaa --sent --why "RecordsSaved 5"'
     )
+
+
+@pytest.mark.usefixtures("csvs_own_limit")
+def test_a_payload_with_a_long_field_is_counted() -> None:
+    """Csv reads fields of up to 131,072 characters by itself; an upload may have longer ones."""
+    names, values = HEADER.rstrip(), (HEADER + ROWS).splitlines()[1]
+    found = describe_payload(names + b",More\r\n" + values + b"," + b"x" * 200_000 + b"\r\n", PROFILE)
+    assert found is not None
+    assert found.pairs["1us"] == 1

@@ -30,7 +30,7 @@ from irmcore.shaping.readers import SourceRow, Table, csv_table
 from irmcore.shaping.reject_file import Reject
 
 from tests.common.irmcore.outbox.outboxes import left
-from tests.common.irmcore.profiles import profile
+from tests.common.irmcore.profiles import TEXT, profile
 from tests.fakes.clock import FakeClock
 
 EXAMPLES = Path(__file__).parents[4] / "common" / "irmcli" / "demo" / "examples"
@@ -220,6 +220,18 @@ def test_a_changed_threshold(policy: str, counts: Counts, sent: int, outbox: Out
     done = accept_rows(outbox, f"sarad@contoso.com,{MONDAY},10,x\r\nbradh@contoso.com,{MONDAY},9,x\r\n", of)
     assert (done.counts, done.changed) == (counts, 1)
     assert len(rows_sent(outbox, done)) == sent
+
+
+@pytest.mark.parametrize(("policy", "sent"), [("send", 1), ("skip", 0)])
+def test_a_change_outside_of_the_subject(policy: str, sent: int, outbox: Outbox) -> None:
+    """A changed text with ``subject: false`` is a changed row, like a changed threshold; else a new one."""
+    text = TEXT.replace("{header: note, type: string", "{header: note, type: string, subject: false")
+    of = parse(f"{text}on_change: {policy}\n", "demo.yaml")
+    for note, shaped in (("x", 1), ("y", sent), ("x", 0)):
+        done = accept_rows(outbox, f"sarad@contoso.com,{MONDAY},9,{note}\r\n", of)
+        assert done.counts == Counts(read=1, shaped=shaped, skipped=1 - shaped)
+    done = accept_rows(outbox, f"sarad@contoso.com,{MONDAY},9,z\r\n", profile("on_change: skip\n"))
+    assert done.changed == 0
 
 
 def test_a_refused_row_is_not_a_changed_one(outbox: Outbox) -> None:

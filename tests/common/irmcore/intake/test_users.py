@@ -202,6 +202,15 @@ def test_a_map_without_a_directory(outbox: Outbox, tmp_path: Path) -> None:
     assert "out_of_scope" not in record["counts"]
 
 
+@pytest.mark.usefixtures("csvs_own_limit")
+def test_a_map_with_a_long_comment(tmp_path: Path) -> None:
+    """A column that is not used may be longer than csv's own limit of a field."""
+    text = "SearchKey,Note,UserPrincipalName\nsara.private," + "x" * 200_000 + ",sarad@contoso.com\n"
+    (tmp_path / "accounts.csv").write_text(text, encoding="utf-8")
+    with open_users(profile(tmp_path, "identity: {map: accounts.csv}\n"), 0.0) as users:
+        assert users is not None
+
+
 def test_the_map_wins(outbox: Outbox, people: Path) -> None:
     """The map decides where the directory is not certain, and what it excludes is not sent."""
     (people.parent / "accounts.csv").write_text(MAP + "leo@contoso.com,\n", encoding="utf-8")

@@ -47,7 +47,7 @@ def requeue(connectors: Connectors, connector: Connector) -> None:
 
 def resume(connectors: Connectors, connector: Connector) -> None:
     """`irmexport resume`."""
-    operations.resume(connector.outbox)
+    operations.resume(connector.outbox, who="me")
 
 
 def clean_up(connectors: Connectors, connector: Connector) -> None:

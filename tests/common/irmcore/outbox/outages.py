@@ -11,7 +11,7 @@ from typing import NamedTuple
 from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.circuit_breaker import CircuitBreaker
 from irmcore.http.outcome import Outcome
-from irmcore.operations import operations
+from irmcore.operations import history, operations
 from irmcore.outbox import Outbox
 from irmcore.outbox.batch_files import read_history, read_manifest, read_payload
 
@@ -149,6 +149,7 @@ def _on_record(connector: Connector) -> dict[str, Recorded]:
     ):  # the first of each id: a withdrawn batch may exist beside its successor
         events = tuple(str(event["event"]) for event in read_history(connector.outbox, batch))
         found.setdefault(batch.id, Recorded(batch.state.name if batch.state else "unreadable", events))
+    found["the connector"] = Recorded("", tuple(e["event"] for e in history.read(connector.outbox)))
     return found
 
 
@@ -156,11 +157,11 @@ def _forgotten(moment: Moment, connector: Connector) -> Iterator[str]:
     """What was reported and is no longer on record."""
     now = _on_record(connector) if moment.reported else {}
     for name, (state, events) in moment.reported.items():
-        found, history = now.get(name, Recorded("gone", ()))
+        found, lines = now.get(name, Recorded("gone", ()))
         if found != state:
             yield f"a batch was reported as {state} and is {found}"
-        if history[: len(events)] != events:
-            yield f"the history of a batch was {events} and is {history}"
+        if lines[: len(events)] != events:
+            yield f"the history of a batch was {events} and is {lines}"
     if moment.breaker is not None and load_breaker(connector.outbox)[0] != moment.breaker:
         yield "the circuit breaker is not what it was"
     for record in moment.records:

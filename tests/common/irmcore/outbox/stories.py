@@ -108,6 +108,15 @@ def withdraw_unreadable(new: New) -> Iterator[Moment]:
     yield from story.reported()
 
 
+def resume(new: New) -> Iterator[Moment]:
+    """A person resumes a connector that the service refuses."""
+    before = queue(2)
+    before.drain(Reply(403))
+    story = Story(new(before.disk.synced().medium), before=before)
+    story.do(lambda outbox: operations.resume(outbox, who="me", why="put right"))
+    yield from story.reported()
+
+
 def refuse(new: New) -> Iterator[Moment]:
     """A run with a refused row, which is in the reject file that the run's record names."""
     story = Story(new(root().medium))
@@ -183,6 +192,6 @@ STORIES: Mapping[str, Callable[[New], Iterator[Moment]]] = {
     story.__name__: story
     for story in (
         *(enqueue, deliver, withdraw, rebuild, enqueue_killed, deliver_killed, withdraw_killed),
-        *(requeue_dead, requeue_quarantined, withdraw_unreadable, refuse),
+        *(requeue_dead, requeue_quarantined, withdraw_unreadable, resume, refuse),
     )
 }

@@ -28,7 +28,7 @@ LIMITS = {"enqueue_killed": 3, "deliver_killed": 3, "withdraw_killed": 100}
 
 #: Stories of a single moment, and one of few syncs.
 FEW = {
-    **dict.fromkeys(("requeue_dead", "requeue_quarantined", "withdraw_unreadable", "refuse"), 0),
+    **dict.fromkeys(("requeue_dead", "requeue_quarantined", "withdraw_unreadable", "resume", "refuse"), 0),
     "rebuild": 80,
 }
 
@@ -71,7 +71,9 @@ SYNCS = {
     "save_file: rejects": "refuse",
     "save_file: rejects.csv": "refuse",
     "repair: state READY": "requeue_quarantined",
-    "record_event: attempts.jsonl": "deliver",
+    "append_event: attempts.jsonl": "deliver",
+    "append_event: operations.jsonl": "resume",
+    "record: small": "resume",
     "prepare: *": "enqueue_killed",
     "prepare: manifest.json": "enqueue_killed",
     "prepare: payload": "enqueue_killed",

@@ -405,7 +405,8 @@ FORM = (
         "name: demo\non_change: yes",
         (
             "p.yaml:3: `on_change` must be one of send, skip. What to do with a row that was accepted"
-            " before and differs only in its threshold: send it as an additional row, or skip it."
+            " before and differs only in its threshold, or in a column with `subject: false`: send it as an "
+            "additional row, or skip it."
         ),
     ),
     (
@@ -695,6 +696,15 @@ SENSE = (
         "related_values: [Salesforce, Dropbox]",
         "related_values: [a]\n  - {header: b, type: string, role: source, related_values: [b]}",
         ("p.yaml:25: a connector has at most one source column. Give one of them `role: information`."),
+    ),
+    (
+        "related_values: [Salesforce, Dropbox]",
+        "related_values: [Salesforce]\n    subject: false",
+        (
+            "p.yaml:25: `subject: false` is only for information columns, and the role of this one is "
+            "source. Remove `subject`. A threshold is never part of the subject; user, time and source "
+            "always are."
+        ),
     ),
 )
 

@@ -13,8 +13,11 @@ from irmcore.profile.load import PROFILE
 def test_the_shipped_profiles_by_name() -> None:
     """The names are those of the files, in order; any other name or a path is a KeyError."""
     names = (
+        "daily-access",
         "daily-activities",
+        "daily-cloud",
         "leaver-prediction",
+        "leavers",
         "salesforce-dropbox",
         "sentinel-activity",
         "sentinel-alerts",

@@ -164,6 +164,15 @@ def test_halves_of_a_payload() -> None:
     assert halves(HEADER + rows[1]) is None
 
 
+@pytest.mark.usefixtures("csvs_own_limit")
+def test_a_long_field_is_read_back() -> None:
+    """Csv's own limit of a field, 131,072 characters, is that of a process that has read no CSV yet."""
+    rows = [b"%d,t,1,%s\r\n" % (number, b"x" * 200_000) for number in range(2)]
+    assert halves(HEADER + b"".join(rows)) == ((HEADER + rows[0], 1), (HEADER + rows[1], 1))
+    csv.field_size_limit(131_072)
+    assert list(Lines.of([["a"], ["x" * 200_000]]).rows()) == [("a", "x" * 200_000)]
+
+
 @given(ROWS)
 def test_halves_lose_no_row(rows: list[tuple[str, ...]]) -> None:
     """Halving repeatedly ends in single rows, which together are the payload's rows; it is deterministic."""

@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from irmcore.errors import InputError
 from irmcore.profile import Profile, parse, shipped_text
+from irmcore.shaping.blocks import Block
 from irmcore.shaping.rows import RowRefused, ShapedRow, Shaper
 
 from tests.common.irmcore.profiles import TEXT, profile
@@ -55,6 +56,32 @@ def test_several_thresholds() -> None:
     ]
     assert len({row.key for row in rows}) == len(rows)
     assert len({row.subject for row in rows}) == 1
+
+
+OUTSIDE = parse(TEXT.replace("note, type: string", "note, type: string, subject: false"), "it")
+
+
+def test_an_information_column_can_be_kept_out_of_the_subject() -> None:
+    """A row that differs only there is the same detection with another key; other rows differ."""
+    row, other, longer = (shaped(*ROW[:3], note, of=OUTSIDE) for note in (ROW[3], "Ä 😀", ""))
+    assert row.subject == other.subject == longer.subject
+    assert len({row.key, other.key, longer.key}) == 3
+    assert row.subject != shaped(*ROW).subject
+    assert shaped("bradh@contoso.com", *ROW[1:], of=OUTSIDE).subject != row.subject
+
+
+def test_the_size_of_a_row_counts_the_text_outside_of_the_subject() -> None:
+    """A block never states a smaller largest row than it has, whatever the alphabet."""
+    block, _ = Shaper(OUTSIDE, HEADER).shape_block(Block([(*ROW[:3], "😀" * 500)], [1]))
+    assert block.largest >= sum(len(cell.encode()) for cell in next(block.rows()).fields)
+
+
+def test_text_that_is_not_utf_8_outside_of_the_subject() -> None:
+    """It refuses its row like any other text; the rest of the block is shaped."""
+    rows = [ROW, (*ROW[:3], "\udcff")]
+    block, refused = Shaper(OUTSIDE, HEADER).shape_block(Block(rows, [1, 2]))
+    assert len(block.keys) == 1
+    assert [(at, str(why)) for at, why in refused] == [(1, "note: invalid-utf8")]
 
 
 @pytest.mark.parametrize(

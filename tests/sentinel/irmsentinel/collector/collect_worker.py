@@ -58,7 +58,7 @@ def work(act: str, outbox: str, directory: Path) -> None:
         if act in ("once", "stopped"):
             return
         if act == "again":
-            operations.resume(collector_service.outbox)
+            operations.resume(collector_service.outbox, who="me")
             act = "once"
 
 

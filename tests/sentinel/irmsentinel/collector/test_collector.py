@@ -142,6 +142,100 @@ def test_unreadable_blobs_do_not_stop_others(rig: Rig) -> None:
     assert set(rig.ids()) == {record["Id"], newer["Id"]}
 
 
+@pytest.mark.parametrize("count", [60, 150])
+def test_blobs_that_always_fail_do_not_starve_those_behind_them(rig: Rig, count: int) -> None:
+    """After 100 in a row, the next round begins with the blobs that have not failed yet."""
+    for minutes in range(count):
+        rig.emulator.feed.add(NOW - 4 * HOUR + minutes, [], error="AF50000")
+    good = [rig.alert(2 * HOUR + number)["Id"] for number in range(20)]
+    collector_service = rig.collector_service(connections=4)
+    done = collector_service.round().collected
+    if count > 100:
+        done = collector_service.round().collected
+    assert (done.fetched, done.complete) == (20, False)
+    assert rig.ids() == sorted(good)
+    assert stored(rig).collected <= int(NOW) - 4 * HOUR
+    assert done.warning.count("AF50000") == 1, "the cause is reported once"
+
+
+def test_content_of_another_cloud_is_requested_once_and_the_setting_is_named(rig: Rig) -> None:
+    """AF20052 is not temporary: five attempts a blob would only use up the quota."""
+    for minutes in range(20):
+        rig.emulator.feed.add(NOW - HOUR + minutes, [], error="AF20052")
+    done = rig.collector_service().round().collected
+    assert (done.failed, done.trouble, done.failures) == (20, "AF20052", {"AF20052": 20})
+    assert rig.emulator.count("/audit/") == 20
+    assert done.warning.startswith("20 failed with AF20052: ")
+    assert "Check `cloud`" in done.warning
+
+
+#: A field of an entry, a value it may have instead, and whether the blob can still be fetched.
+ENTRIES = [
+    ("contentExpiration", None, True),
+    ("contentExpiration", "soon", True),
+    ("contentCreated", None, True),
+    ("contentCreated", "9999-12-31T23:59:59", True),
+    ("contentCreated", "0001-01-01T00:00:00", True),
+    ("contentCreated", 5, True),
+    ("contentId", None, True),
+    ("contentUri", None, False),
+    ("contentUri", 5, False),
+    ("contentUri", "https://[", False),
+    ("contentUri", "\ud800", False),
+    ("contentUri", "https://manage.office.com:x/\ud800", False),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "fetched"), ENTRIES)
+def test_one_bad_entry_of_a_list_costs_only_itself(rig: Rig, name: str, value: object, fetched: bool) -> None:  # noqa: FBT001
+    """The entries around it are collected, it is reported, and the cursor waits for it."""
+    ids = [rig.alert((3 - number) * HOUR)["Id"] for number in range(3)]
+    entries = rig.emulator.feed.entries(rig.emulator.url)
+    entries[1] = {**entries[1], name: value}
+    if value is None:
+        del entries[1][name]
+    body = json.dumps([None, "text", *entries]).encode()
+    rig.emulator.faults.next(azure_fault("content", 200, body=body, matching="endTime=2026-11-21T12"))
+    done = rig.collector_service().round().collected
+    assert rig.ids() == sorted(ids if fetched else [ids[0], ids[2]])
+    assert (done.listed, done.failed, done.complete) == (5, 2 if fetched else 3, False)
+    assert stored(rig).collected < int(NOW) - 3 * HOUR
+
+
+def test_a_blob_that_refuses_the_token_does_not_stop_others(rig: Rig) -> None:
+    """Only when many in a row do is the round over."""
+    rig.alert(3 * HOUR)
+    record = rig.alert(2 * HOUR)
+    rig.emulator.faults.next(azure_fault("blob", 401), 2)
+    done = rig.collector_service(connections=1).round().collected
+    assert (done.failed, done.trouble) == (1, "http-401")
+    assert rig.ids() == [record["Id"]]
+
+
+def test_a_list_that_fails_does_not_stop_the_other_windows(rig: Rig) -> None:
+    """The error is raised at the end of the round, and the next one lists that window again."""
+    old, new = rig.alert(6 * DAY + HOUR), rig.alert(HOUR)
+    window = "startTime=2026-11-14"
+    rig.emulator.faults.next(azure_fault("content", 200, body=b"{}", matching=window), 5)
+    collector_service = rig.collector_service()
+    with pytest.raises(WaitError, match="does not come from the API"):
+        collector_service.round()
+    assert rig.ids() == [new["Id"]]
+    collector_service.round()
+    assert rig.ids() == sorted([old["Id"], new["Id"]])
+
+
+def test_many_blobs_that_are_gone_are_one_gap(rig: Rig) -> None:
+    """The gap has their number, in one line and one health event."""
+    for minutes in range(30):
+        rig.emulator.feed.add(NOW - HOUR + 60 * minutes, [], error="AF20051")
+    done = rig.collector_service().round().collected
+    (gap,) = done.gaps
+    assert (gap.start, gap.end, gap.blobs) == (int(NOW) - HOUR, int(NOW) - HOUR + 29 * 60 + 1, 30)
+    assert stored(rig).gaps == [gap]
+    assert [event for event, _, _ in rig.health()].count("gap") == 1
+
+
 def test_a_list_that_fails_half_way_keeps_what_was_read(make_rig: Made) -> None:
     """The cursor stays before the window. Blobs of the pages before the failure are not fetched again."""
     rig = make_rig(page_size=2)
@@ -233,7 +327,7 @@ def test_backfill_reads_all_that_is_left_and_stores_nothing_twice(rig: Rig) -> N
         b for b in collector_service.outbox.ready() if given_up["Id"] in Path(b.path, "payload").read_text()
     ]
     operations.resolve(collector_service.outbox, batches[0].id, "withdraw", who="tester", why="a test")
-    operations.resume(collector_service.outbox)
+    operations.resume(collector_service.outbox, who="me")
     rig.emulator.faults.clear()
     done = collector_service.round(backfill=True).collected
     assert done.fetched == 2
@@ -441,7 +535,7 @@ def test_a_gap_that_grows_is_one_gap(make_rig: Made) -> None:
     collector_service = rig.collector_service()
     collector_service.round()
     rig.clock.advance(9 * DAY)
-    rig.emulator.faults.next(azure_fault("content", 500, "AF50000"), 10)
+    rig.emulator.faults.next(azure_fault("content", 500, "AF50000"), 20)  # two lists a round
     rig.alert(6 * DAY)
     for _ in range(2):
         with pytest.raises(WaitError):

@@ -181,7 +181,7 @@ def outbox(rig: Rig) -> Outbox:
 
 def resume(rig: Rig) -> None:
     """Send everything that is queued now, as `irmexport resume` does."""
-    operations.resume(outbox(rig))
+    operations.resume(outbox(rig), who="me")
 
 
 def queued(rig: Rig) -> list[str]:

@@ -70,7 +70,7 @@ def test_a_list_that_leads_back_ends(rig: Rig) -> None:
 def test_the_token_is_sent_to_no_other_host(rig: Rig, there: str) -> None:
     """Neither a content URL nor a next page can send it elsewhere; no request goes there."""
     feed = rig.feed()
-    item = ContentItem("id", f"{there}/api/v1.0/{TENANT}/activity/feed/audit/1", NOW, NOW)
+    item = ContentItem("id", f"{there}/api/v1.0/{TENANT}/activity/feed/audit/1", NOW)
     with pytest.raises(ApiError, match="foreign-address"):
         feed.records(item)
     rig.emulator.faults.next(azure_fault("content", 200, body=b"[]", headers={"NextPageUri": there}))
@@ -80,7 +80,7 @@ def test_the_token_is_sent_to_no_other_host(rig: Rig, there: str) -> None:
 
 def test_another_tenants_path_on_the_same_host_is_refused(rig: Rig) -> None:
     """The URL must be in this tenant's feed."""
-    item = ContentItem("id", f"{rig.emulator.url}/api/v1.0/another/activity/feed/audit/1", NOW, NOW)
+    item = ContentItem("id", f"{rig.emulator.url}/api/v1.0/another/activity/feed/audit/1", NOW)
     with pytest.raises(ApiError, match="foreign-address"):
         rig.feed().records(item)
 

@@ -544,7 +544,7 @@ def test_answers_of_something_else_end_the_round_with_an_error(
         assert season.round(collector_service) is not None or set(season.made) - set(season.rig.ids())
         season.rig.emulator.faults.clear()
         season.rig.clock.advance(2 * HOUR)
-        operations.resume(collector_service.outbox)
+        operations.resume(collector_service.outbox, who="me")
     season.fair(collector_service)
 
 

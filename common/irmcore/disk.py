@@ -57,13 +57,15 @@ class Disk(Protocol):
 
     def names(self, path: str) -> list[str]: ...
 
+    def names_by_age(self, path: str) -> list[str]: ...
+
     def exists(self, path: str) -> bool: ...
 
     def size(self, path: str) -> int: ...
 
     def free_bytes(self, path: str) -> int: ...
 
-    def try_lock(self, path: str) -> Lock | None: ...
+    def try_lock(self, path: str, *, shared: bool = False) -> Lock | None: ...
 
 
 class PosixDisk:
@@ -139,6 +141,23 @@ class PosixDisk:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def names_by_age(self, path: str) -> list[str]:
+        """The names in a directory, those first whose data or entries were changed first.
+
+        Reads no file, so 20,000 names take a tenth of a second. What is removed meanwhile comes first.
+        """
+        ages = []
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    try:
+                        ages.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name))
+                    except FileNotFoundError:
+                        ages.append((0, entry.name))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [name for _, name in sorted(ages)]
+
     def exists(self, path: str) -> bool:
         return os.access(path, os.F_OK)  # for a missing name, half the time of lstat and its exception
 
@@ -150,15 +169,16 @@ class PosixDisk:
         found = os.statvfs(path)
         return found.f_bavail * found.f_frsize
 
-    def try_lock(self, path: str) -> Lock | None:
+    def try_lock(self, path: str, *, shared: bool = False) -> Lock | None:
         """The lock on ``path``, or None if it is held, by another process or by this one.
 
-        The file of a lock is never removed: removing it while it is held would let a second holder in.
+        Any number of holders may have it ``shared``, and then nobody has it alone. The file of a lock is
+        never removed: removing it while it is held would let a second holder in.
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _unmask(descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             os.close(descriptor)
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
@@ -243,7 +263,8 @@ class WindowsDisk(PosixDisk):
     def free_bytes(self, path: str) -> int:
         return shutil.disk_usage(path).free
 
-    def try_lock(self, path: str) -> Lock | None:
+    def try_lock(self, path: str, *, shared: bool = False) -> Lock | None:
+        """As above, except that nobody shares a lock."""
         import msvcrt  # noqa: PLC0415 - only on Windows
 
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

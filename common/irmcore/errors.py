@@ -13,6 +13,7 @@
     │   └── TooManyRefused          more refused rows than the caller allows; nothing was accepted
     ├── WaitError               wait, then run the same command again
     │   ├── OutboxBusy              another process holds the lock
+    │   │   └── AnotherSender           a sender, which sends what is queued now too
     │   └── OutboxFull              the outbox refuses new work; nothing old was dropped
     ├── OperatorError           the request does not fit the state of the outbox
     └── DamageError             something on disk is not what irmexport wrote
@@ -78,6 +79,10 @@ class WaitError(IrmError):
 
 class OutboxBusy(WaitError):
     """Another process holds this connector's lock."""
+
+
+class AnotherSender(OutboxBusy):
+    """Another process sends what is queued, also what was accepted before this was raised."""
 
 
 class OutboxFull(WaitError):

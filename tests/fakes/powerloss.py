@@ -25,13 +25,14 @@ class Killed(BaseException):
 
 
 class _Lock:
-    def __init__(self, held: set[int], node: int) -> None:
+    def __init__(self, held: list[_Lock], node: int, *, shared: bool) -> None:
         self._held = held
-        self._nodes = {node}
+        self.node = node
+        self.shared = shared
 
     def release(self) -> None:
-        self._held -= self._nodes
-        self._nodes.clear()
+        if self in self._held:
+            self._held.remove(self)
 
 
 class PowerLossDisk:
@@ -45,7 +46,7 @@ class PowerLossDisk:
         self.pending: list[Operation] = []
         self.stuck: list[Operation] = []
         self._take(medium.files, medium.directories, 1 + max([*medium.files, *medium.directories]))
-        self._held: set[int] = set()
+        self._held: list[_Lock] = []
         self.operations = 0
         self.watch: Callable[[str, str], None] | None = None
         self.kill_at = 0
@@ -261,6 +262,11 @@ class PowerLossDisk:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def names_by_age(self, path: str) -> list[str]:
+        """Nodes are numbered as they are created."""
+        names = self.names(path)
+        return sorted(names, key=self._directories[self._directory(path)].__getitem__) if names else []
+
     def exists(self, path: str) -> bool:
         if self.dead:
             raise Killed
@@ -277,17 +283,19 @@ class PowerLossDisk:
         self._find(path)
         return 0 if self.full else 1 << 40
 
-    def try_lock(self, path: str) -> _Lock | None:
+    def try_lock(self, path: str, *, shared: bool = False) -> _Lock | None:
         if self.exists(path):
             node = self._file(path)
             if self.read_only:
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
         else:
             node = self._link(path, directory=False)
-        if node in self._held:
+        others = [lock for lock in self._held if lock.node == node]
+        if others and not (shared and all(lock.shared for lock in others)):
             return None
-        self._held.add(node)
-        return _Lock(self._held, node)
+        lock = _Lock(self._held, node, shared=shared)
+        self._held.append(lock)
+        return lock
 
 
 class Careless(PowerLossDisk):

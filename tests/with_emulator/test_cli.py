@@ -244,6 +244,38 @@ def test_a_dead_batch_is_shown_and_requeued(rig: Rig, irmexport: Run) -> None:
     assert rig.kept() == ["user1@contoso.com"]
 
 
+def test_rows_beside_another_sender_are_accepted(rig: Rig, irmexport: Run) -> None:
+    """Beside another sender `send` reports run, counts and batches and succeeds, as `drain` does."""
+    irmexport("send", rows(rig, row(1)), "{at}", "--queue-only")
+    held = [rig.outbox.sender_lock(), rig.outbox.drain_lock()]
+    sent = irmexport("send", rows(rig, row(2)), "{at}", "--json")
+    drained = irmexport("drain", "--json")
+    shown = irmexport("drain")
+    for lock in held:
+        assert lock is not None
+        lock.release()
+    found = document(sent)
+    assert (sent.exit_code, drained.exit_code, shown.exit_code) == (0, 0, 0)
+    assert (found["counts"]["shaped"], len(found["batches"]), len(found["run"])) == (1, 1, 25)
+    assert found["delivery"]["another_sender"] is True
+    assert [one["another_sender"] for one in document(drained).values()] == [True]
+    assert "queued; another sender is at work" in shown.stdout
+    assert irmexport("drain").exit_code == 0
+    assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
+
+
+def test_a_delivery_that_fails_hides_no_accepted_row(rig: Rig, irmexport: Run) -> None:
+    """If nothing can be sent after rows were accepted, `send` still reports their run and batches."""
+    irmexport("send", rows(rig, row(1)), "{at}", "--queue-only")
+    lock = Path(rig.outbox.path, "sender.lock")
+    lock.unlink()
+    lock.mkdir()
+    result = irmexport("send", rows(rig, row(2)), "{at}", "--json")
+    assert result.exit_code == 1
+    assert (len(document(result)["batches"]), len(document(result)["run"])) == (1, 25)
+    assert "file system" in document(result)["delivery"]["error"]
+
+
 def test_clean_up_keeps_unsent_rows(rig: Rig, irmexport: Run) -> None:
     """Rows of sent batches are deleted after the retention time; records and queued batches stay."""
     irmexport("send", rows(rig, row(1)), "{at}")

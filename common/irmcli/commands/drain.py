@@ -17,19 +17,25 @@ from irmcli.settings import Settings
 
 @click.command("drain")
 @click.argument("connector", default="", required=False)
-@click.option("--seconds", type=click.FloatRange(min=1), help="Start no upload after this many seconds.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), help="After the first upload, start none after this time."
+)
 @click.pass_context
 def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
-    """Send what is queued for CONNECTOR, or for all connectors. Never prompts: for cron and systemd."""
+    """Send what is queued for CONNECTOR, or for all connectors. Never prompts: for cron and systemd.
+
+    It also sends what other processes add meanwhile, for ten minutes; then it sends what it has and ends. If
+    another sender is at work, that one sends everything, and the exit code is 0.
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     results: dict[str, object] = {}
     codes: list[int] = []
     for outbox in connectors_of(settings).choose(connector):
         name = Path(outbox.path).name
-        until = outbox.clock.monotonic() + seconds if seconds else None
         output.line(title_of(outbox), "bold")
         try:
             service = settings.service_of(outbox, warn=output.warn)
+            until = outbox.clock.monotonic() + seconds if seconds else None
             report, code = drain(output, outbox, service, until=until)
         except (IrmError, OSError) as raised:
             # An error of one connector does not stop the others.
@@ -38,7 +44,7 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
             results[name] = {"error": str(error)}
             codes.append(code_of(error))
             continue
-        if not report.sent and not report.queued and not code:
+        if not report.sent and not report.queued and not report.another_sender and not code:
             output.line("nothing to send")
         if show_needing_attention(output, outbox):
             code = NEEDS_PERSON

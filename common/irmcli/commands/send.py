@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from irmcore.errors import IrmError
 
 from irmcli import options
-from irmcli.exit_codes import code_of_rows, worst
+from irmcli.exit_codes import code_of, code_of_rows, known_error, worst
 from irmcli.output import Output
 from irmcli.session.connector_session import ConnectorSession
 from irmcli.session.delivery_output import delivery_document
@@ -44,6 +45,8 @@ def command(
 
     FILE may be compressed with gzip.
 
+    If another sender is at work on the connector, it sends these batches too, and the exit code is 0.
+
     Example: irmexport send detections.csv --profile leaver-prediction
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
@@ -65,8 +68,15 @@ def command(
     if not dry_run:
         result["connector"] = Path(session.outbox.path).name
     if not dry_run and not queue_only:
-        report, drained = session.deliver()
-        result["delivery"] = delivery_document(report)
+        try:
+            report, drained = session.deliver()
+            result["delivery"] = delivery_document(report)
+        except (IrmError, OSError) as raised:
+            # The rows are accepted, so their run and batches are the result, whatever stops the delivery.
+            error = known_error(raised)
+            output.partial_error(error)
+            result["delivery"] = {"error": str(error)}
+            drained = code_of(error)
         code = worst((code, drained))
     output.document(result)
     ctx.exit(code)

@@ -13,12 +13,15 @@ from irmcore.delivery.connection import kind_of
 from irmcore.delivery.report import Report
 from irmcore.delivery.sender import Sender
 from irmcore.delivery.service import Service
+from irmcore.errors import AnotherSender
 from irmcore.outbox import Batch, Manifest, Outbox, states
 
-from irmcli.exit_codes import code_of_drain
+from irmcli.exit_codes import DONE, code_of_drain
 from irmcli.output import Output, count
 from irmcli.session import indicator_delay
 
+#: Seconds to wait for a command such as `resolve`, or for a sender that is about to end.
+_LOCK_WAIT = 30.0
 _EVENTS = {
     "retry": "will be retried",
     "pause": "was not accepted; the connector is paused",
@@ -53,12 +56,18 @@ def drain(
 ) -> tuple[Report, int]:
     """Send what is queued for one connector and print it. Returns the report and the exit code.
 
-    No upload starts after ``until`` (monotonic seconds).
+    No upload but the first starts after ``until`` (monotonic seconds). Another sender at work is success: it
+    sends these batches too.
     """
-    too_early = indicator_delay.warning(outbox) if outbox.ready() else None
+    too_early = indicator_delay.warning(outbox) if outbox.count_ready() else None
     if too_early is not None:
         output.warn(too_early)
-    report = Sender(outbox, service, listener=DeliveryOutput(output)).drain(until=until)
+    sender = Sender(outbox, service, listener=DeliveryOutput(output))
+    try:
+        report = sender.drain(until=until, wait=_LOCK_WAIT)
+    except AnotherSender as busy:
+        output.line(f"queued; {busy.what}")
+        return Report(another_sender=True), DONE
     breaker, _ = load_breaker(outbox)
     paused = breaker.mode != circuit_breaker.CLOSED
     if report.trouble:

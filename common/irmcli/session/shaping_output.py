@@ -13,6 +13,7 @@ from irmcli.output import Output, count
 def shaping_document(done: RunResult) -> dict[str, Any]:
     """The result as JSON values."""
     return {
+        "run": done.run,
         "counts": done.counts.as_dict(),
         "changed": done.changed,
         "batches": list(done.batches),

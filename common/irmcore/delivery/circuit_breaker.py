@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from irmcore.delivery.replies import Action, Decision
-from irmcore.http.outcome import FIRST_WAIT
+from irmcore.http.outcome import FIRST_WAIT, MAX_WAIT
 
 FIRST_PROBE = 300.0
 LAST_PROBE = 3600.0
@@ -81,6 +81,14 @@ def next_probe(breaker: CircuitBreaker, now: float) -> float:
     """When the next batch may go. A clock that was set back does not extend the delay."""
     # A second of tolerance: sums of floats are not exact.
     return breaker.probe_at if breaker.probe_at - now <= breaker.delay + 1.0 else now
+
+
+def due(not_before: float, now: float) -> float:
+    """When a batch may go that was to be sent again at ``not_before``.
+
+    No delay is longer than an hour, so a later time comes from a clock that was wrong: it may go now.
+    """
+    return not_before if not_before - now <= MAX_WAIT else now
 
 
 def is_probe(breaker: CircuitBreaker, setup: str) -> bool:

@@ -34,10 +34,14 @@ _STATE_AFTER = {
 
 
 class Recorder:
-    """Reads and changes batches for one drain, and counts in its ``report``."""
+    """Reads and changes batches for one drain, and counts in its ``report``.
+
+    ``known`` has the ids of the batches that the drain has listed, or made by a split.
+    """
 
     def __init__(self, outbox: Outbox, report: Report, listener: Listener) -> None:
         self.outbox = outbox
+        self.known: set[str] = set()
         self.report = report
         self.listener = listener
 

@@ -1,8 +1,8 @@
-"""What a sender does first: bring every batch that a crash left half way into a state of rest."""
+"""What a sender does with a batch first: if a crash left it half way, bring it into a state of rest."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Callable
 
 from irmcore.delivery.recorder import DENIED, DISK, UNKNOWN, Recorder
@@ -16,16 +16,18 @@ from irmcore.outbox.transitions import sync_state, write_state
 
 
 def recover(
-    recorder: Recorder, splitters: Mapping[str, Splitter], jitter: Callable[[], float]
+    names: Iterable[str],
+    recorder: Recorder,
+    splitters: Mapping[str, Splitter],
+    jitter: Callable[[], float],
 ) -> list[Batch]:
-    """The batches to send, oldest first, after each one was brought into a state of rest. Raises OSError."""
+    """What is to be sent of the batches of these ids, oldest first, each brought into a state of rest.
+
+    ``ready/`` is synced. Raises OSError.
+    """
     outbox = recorder.outbox
     queue = []
-    batches = outbox.ready()
-    if batches:
-        # Otherwise a power loss could undo the acceptance of what is sent now, and its rows would go again.
-        outbox.sync_ready()
-    for batch in batches:
+    for batch in outbox.load_ready(names):
         try:
             queue.extend(_to_send(batch, recorder, splitters, jitter))
         except BatchUnwritable:

@@ -25,7 +25,9 @@ class Report:
     """What one drain did.
 
     ``queued`` batches are left to be sent without anybody's help; ``due`` is when the next one may go
-    (seconds since 1970), or None. ``trouble`` is the code of the first problem.
+    (seconds since 1970), or None. If the time was up, batches that were not read count as queued, whatever
+    their state. ``trouble`` is the code of the first problem. ``another_sender`` is at work, and this drain
+    did nothing.
     """
 
     sent: int = 0
@@ -39,6 +41,7 @@ class Report:
     trouble: str = ""
     advice: str = ""
     due: float | None = None
+    another_sender: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values, under the names that scripts and dashboards read."""

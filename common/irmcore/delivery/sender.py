@@ -12,11 +12,13 @@ from __future__ import annotations
 import io
 import random
 import threading
+from collections import deque
 from dataclasses import replace
 from functools import partial
 from typing import Callable
 
 from irmcore.delivery import circuit_breaker
+from irmcore.delivery.arrivals import Arrivals
 from irmcore.delivery.breaker_store import StoredBreaker
 from irmcore.delivery.in_flight import InFlight
 from irmcore.delivery.recorder import DISK, Recorder
@@ -25,7 +27,8 @@ from irmcore.delivery.replies import Action, Decision, decide
 from irmcore.delivery.report import Listener, Report, ignore_events
 from irmcore.delivery.service import Service
 from irmcore.delivery.splitting import split
-from irmcore.errors import BatchUnwritable, CredentialError, OutboxBusy
+from irmcore.disk import Lock
+from irmcore.errors import AnotherSender, BatchUnwritable, CredentialError, OutboxBusy
 from irmcore.http.auth import TokenTrouble
 from irmcore.http.outcome import Outcome, Reply
 from irmcore.outbox import Batch, Manifest, Outbox, states
@@ -33,8 +36,10 @@ from irmcore.outbox.transitions import write_state
 
 #: Seconds before the next try for a token, if the problem may pass.
 _TOKEN_WAIT = 60.0
-#: No batch waits longer for its next attempt, whatever the clock says.
-_LONGEST_WAIT = 3600.0
+#: Batches that are read at a time. They are sent in the order in which they were accepted.
+_READ_AHEAD = 256
+#: Seconds between two tries for the sender's lock.
+_LOCK_PAUSE = 0.05
 
 
 class Sender:
@@ -53,23 +58,40 @@ class Sender:
         self._listener = listener
         self._jitter = jitter
 
-    def drain(self, *, until: float | None = None) -> Report:
-        """Send what may be sent now. ``until``: monotonic seconds after which no attempt begins.
+    def drain(self, *, until: float | None = None, wait: float = 0.0) -> Report:
+        """Send what may be sent now, also what is accepted meanwhile (``arrivals`` says when that ends).
 
-        Raises OutboxBusy if another sender of this connector is alive, UnknownFormat, OSError.
+        ``until``: monotonic seconds after which no attempt begins, except for the first. ``wait``: seconds to
+        wait for a process that holds the sender's lock for a moment, and does not send.
+        Raises AnotherSender if another sender is at work, OutboxBusy, UnknownFormat, OSError.
         """
         self._outbox.check_format()
-        lock = self._outbox.sender_lock()
-        if lock is None:
-            raise OutboxBusy(
-                "another process is sending for this connector",
-                where=self._outbox.path,
-                next_step="It sends these batches too. See `irmexport status`.",
-            )
+        lock = self._acquire(wait)
         try:
             return _Drain(self._outbox, self._service, self._listener, self._jitter).run(until)
         finally:
             lock.release()
+
+    def _acquire(self, wait: float) -> Lock:
+        clock = self._outbox.clock
+        end = clock.monotonic() + wait
+        while True:
+            lock = self._outbox.sender_lock()
+            if lock is not None:
+                return lock
+            if self._outbox.is_taken_in():
+                raise AnotherSender(
+                    "another sender is at work, and sends what is queued now too",
+                    where=self._outbox.path,
+                    next_step="Nothing to do. `irmexport status` shows what is still queued.",
+                )
+            if clock.monotonic() >= end:
+                raise OutboxBusy(
+                    "another process works on the batches of this connector",
+                    where=self._outbox.path,
+                    next_step="They stay queued: run `irmexport drain` when the other process has finished.",
+                )
+            clock.sleep(_LOCK_PAUSE)
 
 
 class _Drain:
@@ -90,43 +112,72 @@ class _Drain:
         self._report = Report()
         self._recorder = Recorder(outbox, self._report, listener)
         self._turn = threading.Lock()
+        #: What the drain has listed and not read, and what it has read and not sent.
+        self._unread: deque[str] = deque()
+        self._queue: deque[Batch] = deque()
 
     def run(self, until: float | None) -> Report:
-        queue = recover(self._recorder, self._service.splitters, self._jitter)
-        self._send(queue, until)
+        arrivals = Arrivals(self._outbox, self._recorder.known)
+        with arrivals, InFlight(self._service.in_flight) as in_flight:
+            self._send(arrivals, in_flight, until)
         return self._report
 
     # -- the queue ----------------------------------------------------------------------
 
-    def _send(self, queue: list[Batch], until: float | None) -> None:
+    def _send(self, arrivals: Arrivals, in_flight: InFlight, until: float | None) -> None:
         delayed: list[float] = []
-        with InFlight(self._service.in_flight) as in_flight:
-            for position, batch in enumerate(queue):
-                stopped = in_flight.wait_below(self._limit)
-                now = self._clock.now()
-                if stopped:
-                    self._leave(len(queue) - position)
-                    break
-                if until is not None and self._clock.monotonic() >= until:
-                    self._leave(len(queue) - position, due=now)
-                    break
-                if not self._breaker.may_send(now):
-                    due = self._breaker.next_probe(now)
-                    self._leave(len(queue) - position, due=due, trouble=self._breaker.state.reason)
-                    break
-                due = _due(batch, now)
-                if due > now:
-                    self._leave(1)
-                    delayed.append(due)
-                    continue
-                in_flight.start(partial(self._take_turn, batch))
-            else:
-                if not in_flight.wait_below(lambda: 1) and delayed:
-                    # A batch that failed in this drain may be due before those that were delayed.
-                    due_now = self._report.due
-                    self._report.due = min(delayed if due_now is None else [*delayed, due_now])
-                return
-            in_flight.wait_below(lambda: 1)
+        started = False
+        while (batch := self._next(arrivals, in_flight)) is not None:
+            stopped = in_flight.wait_below(self._limit)
+            now = self._clock.now()
+            if stopped:
+                self._leave_all(1)
+                break
+            if started and until is not None and self._clock.monotonic() >= until:
+                self._leave(1 + len(self._queue) + len(self._unread), due=now)
+                break
+            if not self._breaker.may_send(now):
+                due = self._breaker.next_probe(now)
+                self._leave_all(1, due=due, trouble=self._breaker.state.reason)
+                break
+            due = circuit_breaker.due(batch.state.not_before if batch.state else 0.0, now)
+            if due > now:
+                self._leave(1)
+                delayed.append(due)
+                continue
+            started = True
+            in_flight.start(partial(self._take_turn, batch))
+        else:
+            if not in_flight.wait_below(lambda: 1) and delayed:
+                # A batch that failed in this drain may be due before those that were delayed.
+                due_now = self._report.due
+                self._report.due = min(delayed if due_now is None else [*delayed, due_now])
+            return
+        in_flight.wait_below(lambda: 1)
+
+    def _next(self, arrivals: Arrivals, in_flight: InFlight) -> Batch | None:
+        """The next batch to send, read and recovered only now; None if there is none."""
+        while not self._queue:
+            if not self._unread:
+                if in_flight.wait_below(lambda: 1):
+                    return None
+                self._unread.extend(arrivals.take())
+                if not self._unread:
+                    return None
+            self._read()
+        return self._queue.popleft()
+
+    def _read(self) -> None:
+        """Read the next batches."""
+        names = [self._unread.popleft() for _ in range(min(_READ_AHEAD, len(self._unread)))]
+        with self._turn:
+            self._queue.extend(recover(names, self._recorder, self._service.splitters, self._jitter))
+
+    def _leave_all(self, batches: int, *, due: float | None = None, trouble: str = "") -> None:
+        """Leave these and all other batches, after each was brought into a state of rest."""
+        while self._unread:
+            self._read()
+        self._leave(batches + len(self._queue), due=due, trouble=trouble)
 
     def _limit(self) -> int:
         """How many uploads may run now.
@@ -255,9 +306,3 @@ class _Drain:
             # This text is stored and shown, and may quote rows.
             outcome = replace(outcome, text=self._service.redact(outcome.text, payload))
         return current[0], outcome
-
-
-def _due(batch: Batch, now: float) -> float:
-    """When a batch may go. A clock that was set back delays it by an hour at most."""
-    not_before = batch.state.not_before if batch.state else 0.0
-    return not_before if not_before - now <= _LONGEST_WAIT else now

@@ -37,6 +37,7 @@ def split(batch: Batch, splitters: Mapping[str, Splitter], recorder: Recorder) -
     except (OSError, OutboxFull):
         recorder.report.leave("disk-full")  # the state says SPLIT: the next sender does it
         return []
+    recorder.known.update(half.id for half in found)
     recorder.finish(batch)
     return found
 

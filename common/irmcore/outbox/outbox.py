@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from irmcore.clock import Clock
 from irmcore.disk import Disk, Lock
@@ -62,7 +62,7 @@ class Outbox:
         for name in _DIRECTORIES:
             self._make_dir(f"{self.path}/{name}")
         # Create the lock files now, so that a sender also works on a full disk.
-        for lock in (self.sender_lock(), self.intake_lock()):
+        for lock in (self.sender_lock(), self.drain_lock(), self.intake_lock()):
             if lock is not None:
                 lock.release()
         # Two staging directories: one for a run, one for a split, a removal or a clean-up meanwhile.
@@ -91,6 +91,17 @@ class Outbox:
         """The lock of the connector's one sender, or None if another process holds it."""
         return self.disk.try_lock(f"{self.path}/sender.lock")
 
+    def drain_lock(self) -> Lock | None:
+        """The lock of a sender that takes in what is accepted meanwhile, or None if somebody looks at it."""
+        return self.disk.try_lock(f"{self.path}/drain.lock")
+
+    def is_taken_in(self) -> bool:
+        """Whether a sender is at work and takes in what is accepted meanwhile: it holds ``drain_lock``."""
+        lock = self.disk.try_lock(f"{self.path}/drain.lock", shared=True)
+        if lock is not None:
+            lock.release()
+        return lock is None
+
     def intake_lock(self) -> Lock | None:
         """The lock for accepting rows, or None if another process holds it."""
         return self.disk.try_lock(f"{self.path}/intake.lock")
@@ -112,9 +123,18 @@ class Outbox:
 
     def ready(self) -> list[Batch]:
         """All batches in ``ready/``, oldest first. Names that irmexport did not write are skipped."""
+        return self.load_ready(self._ids("ready"))
+
+    def load_ready(self, names: Iterable[str]) -> list[Batch]:
+        """The batches of these ids in ``ready/``, oldest first."""
         return sorted(
-            self._load_all("ready"), key=lambda batch: (batch.state.order if batch.state else 0, batch.id)
+            self._load_all("ready", names),
+            key=lambda batch: (batch.state.order if batch.state else 0, batch.id),
         )
+
+    def ready_by_age(self) -> list[str]:
+        """The ids in ``ready/``, oldest first as far as the file system tells, without reading a batch."""
+        return [n for n in self.disk.names_by_age(f"{self.path}/ready") if _ID.fullmatch(n)]
 
     def count_ready(self) -> int:
         """How many batches are in ``ready/``, without reading them."""
@@ -159,8 +179,8 @@ class Outbox:
     def _ids(self, folder: str) -> list[str]:
         return [n for n in self.disk.names(f"{self.path}/{folder}") if _ID.fullmatch(n)]
 
-    def _load_all(self, folder: str) -> Iterator[Batch]:
-        for name in self._ids(folder):
+    def _load_all(self, folder: str, names: Iterable[str] | None = None) -> Iterator[Batch]:
+        for name in self._ids(folder) if names is None else names:
             batch = self.load(name, folder)
             if batch.state is not None or self.disk.exists(batch.path):
                 yield batch  # otherwise it moved after its name was read

@@ -154,6 +154,33 @@ def test_a_lock_is_held_once_and_released(place: tuple[Disk, str]) -> None:
     assert disk.free_bytes(here) > 0
 
 
+def test_a_lock_is_shared_or_held_alone(place: tuple[Disk, str]) -> None:
+    """Several may share a lock; while any of them does, nobody has it alone, and the other way round."""
+    disk, here = place
+    first, second = (disk.try_lock(f"{here}/lock", shared=True) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    first.release()
+    assert disk.try_lock(f"{here}/lock") is None
+    second.release()
+    alone = disk.try_lock(f"{here}/lock")
+    assert alone is not None
+    assert disk.try_lock(f"{here}/lock", shared=True) is None
+    alone.release()
+
+
+def test_names_by_age_are_those_of_the_directory_in_the_order_of_creation(place: tuple[Disk, str]) -> None:
+    """Directories are listed in the order in which they were made, wherever they were moved."""
+    disk, here = place
+    for name in ("b", "a", "c"):
+        disk.make_dir(f"{here}/{name}")
+        if isinstance(disk, PosixDisk):
+            os.utime(f"{here}/{name}", ns=(0, 1 + "bac".index(name)))
+    disk.rename(f"{here}/c", f"{here}/0")
+    assert disk.names_by_age(here) == ["b", "a", "0"]
+    assert disk.names_by_age(f"{here}/none") == []
+
+
 @pytest.fixture
 def odd_umask() -> Iterator[None]:
     """Restores the umask."""

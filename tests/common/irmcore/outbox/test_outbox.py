@@ -24,8 +24,8 @@ def test_the_layout_is_pinned() -> None:
     outbox = make()
     (batch,) = accept(outbox, b"a,b")
     assert outbox.disk.names(PATH) == [
-        *("FORMAT", "done", "gate", "intake.lock", "quarantine", "ready", "rejects", "runs", "sender.lock"),
-        "tmp",
+        *("FORMAT", "done", "drain.lock", "gate", "intake.lock", "quarantine", "ready", "rejects", "runs"),
+        *("sender.lock", "tmp"),
     ]
     assert outbox.disk.read(f"{PATH}/FORMAT") == b"irmexport outbox 3\n"
     assert batch.path == f"{PATH}/ready/{batch_id(WHERE, 'text/csv', b'a,b')}"

@@ -22,11 +22,11 @@ UI = ROOT / "splunk_app" / "ui"
 #: The only source outside ui/; the REST handler reads it too.
 NEXT_STEPS = Path("bin", "irmsplunk", "splunk", "next_steps.json")
 LOCKED = ("package.json", "package-lock.json", ".npmrc")
-#: The code of all pages, one module; the script that Splunk Web loads for each view; and the page that
-#: replaces Splunk Web's page for apps before 10.4.
-MODULE = "app=src/start.tsx"
-SCRIPTS = ("queue", "connectors", "profiles", "classic")
-PAGE = "classic.html"
+#: The script that Splunk Web loads for every dashboard of the app: the code of all pages.
+SCRIPT = "dashboard=src/dashboard.tsx"
+#: The script that Splunk's page for apps (10.4) loads for the view of the same name.
+START = "import('../dashboard.js').then(() => window.irmexport.start('{page}'));\n"
+PAGES = ("connectors", "profiles", "queue")
 NOTICES = "third-party.txt"
 #: The name of a package's licence file.
 _LICENCE = re.compile(r"(licen[cs]e|copying)(\.(md|txt))?", re.IGNORECASE)
@@ -89,19 +89,21 @@ def packages() -> Path:
 def bundle(into: Path) -> list[Bundled]:
     """Write the pages' scripts and licences into a folder; returns the packages in them."""
     modules = packages()
-    esbuild = modules / ".bin" / "esbuild"
     with tempfile.TemporaryDirectory() as temporary:
         listed = Path(temporary) / "inputs.json"
-        common = ("--minify", "--target=es2020", "--log-level=warning", f"--outdir={into}")
         _node(
-            *(esbuild, MODULE, "--bundle", "--format=esm", "--jsx=automatic", "--legal-comments=none"),
-            *('--define:process.env.NODE_ENV="production"', f"--metafile={listed}", *common),
+            *(modules / ".bin" / "esbuild", SCRIPT, "--bundle", "--format=iife", "--minify"),
+            *("--target=es2020", "--jsx=automatic", "--legal-comments=none", "--log-level=warning"),
+            # The page's RequireJS refuses packages that register themselves without a name.
+            *('--define:process.env.NODE_ENV="production"', "--define:define=undefined"),
+            *(f"--metafile={listed}", f"--outdir={into}"),
             cwd=UI,
             NODE_PATH=str(modules),
         )
-        _node(esbuild, *(f"src/{name}.js" for name in SCRIPTS), *common, cwd=UI)
-        shutil.copyfile(UI / "src" / PAGE, into / PAGE)
         inputs = json.loads(listed.read_text(encoding="utf-8"))["inputs"]
+    (into / "pages").mkdir(exist_ok=True)
+    for page in PAGES:
+        (into / "pages" / f"{page}_10_4.js").write_text(START.format(page=page), encoding="utf-8")
     named = (re.search(r".*node_modules/((?:@[^/]+/)?[^/]+)", path) for path in inputs)
     names = {name[1] for name in named if name}
     found = [_bundled(modules / name) for name in sorted(names)]

@@ -164,9 +164,10 @@ def assemble_app(into: Path, *, pages: bool) -> tuple[Path, list[bundle.Bundled]
             shutil.copytree(part, app / part.name, ignore=unwanted)
         elif part.is_file() and not part.name.startswith("."):
             shutil.copyfile(part, app / part.name)
-    static = app / "appserver" / "static" / "pages"
+    static = app / "appserver" / "static"
     static.mkdir(parents=True, exist_ok=True)
     bundled = bundle.bundle(static) if pages else []
+    write_build(app)
     shutil.copytree(libraries(), app / "lib")
     shutil.copytree(ROOT / "common" / "irmcore", app / "lib" / "irmcore", ignore=unwanted)
     compile_schema(app / "lib")
@@ -175,6 +176,22 @@ def assemble_app(into: Path, *, pages: bool) -> tuple[Path, list[bundle.Bundled]
         if text not in (app / name).read_text(encoding="utf-8"):
             sys.exit(f"splunk_app/{name} must have the version of pyproject.toml, {version()}.")
     return app, bundled
+
+
+def write_build(app: Path) -> None:
+    """Set `build` in app.conf, which is part of the address of static files.
+
+    Browsers keep those files until it changes, so it is a number made of their content and the version.
+    """
+    digest = hashlib.sha256(version().encode())
+    for file in sorted((app / "appserver").rglob("*")):
+        if file.is_file():
+            digest.update(f"{file.relative_to(app).as_posix()}\0{file.stat().st_size}\0".encode())
+            digest.update(file.read_bytes())
+    conf = app / "default" / "app.conf"
+    text = conf.read_text(encoding="utf-8")
+    build = int.from_bytes(digest.digest()[:4], "big") >> 1
+    conf.write_text(text.replace("build = 1\n", f"build = {build}\n"), encoding="utf-8")
 
 
 def compile_schema(lib: Path) -> None:

@@ -32,7 +32,7 @@ ADVICE: Mapping[str, str] = {
     "PEM file of the inspecting authority.",
     "proxy": "The proxy refuses the connection: check `proxy` and that it allows CONNECT to the upload host.",
     "protocol": "The answer is not valid HTTP: check `proxy` and whatever inspects the traffic.",
-    "credential": "The client secret cannot be read from where the profile says.",
+    "credential": "The client secret cannot be read: `irmexport doctor` shows why.",
     "crash": "The process ended before the upload was complete; the batch is sent again.",
     "damaged": "A file on disk is not what irmexport wrote: check the disk, and see `irmexport show BATCH`. "
     "`irmexport resolve BATCH --withdraw` lets its rows be sent again from their source.",
@@ -48,7 +48,7 @@ ADVICE: Mapping[str, str] = {
 #: authorization error codes" (learn.microsoft.com, reference-error-codes).
 ENTRA: Mapping[str, str] = {
     "AADSTS7000215": "The client secret is wrong: use the secret's value, not its ID.",
-    "AADSTS7000222": "The client secret has expired: create a new one and put it where `credential` says.",
+    "AADSTS7000222": "The client secret has expired: create a new one and save it in place of the old one.",
     "AADSTS700027": 'The application does not have this certificate: upload it under "Certificates & secrets".',
     "AADSTS700024": "The signed assertion is outside its validity period: correct this machine's clock (NTP).",
     "AADSTS1000502": "The certificate has expired or is not valid yet: create a new one and upload it.",

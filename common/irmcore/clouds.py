@@ -53,7 +53,7 @@ def emulator_endpoints(url: str) -> Endpoints:
         good = False  # not an address at all
     if not good:
         raise AddressRefused(
-            "an emulator must have an https:// address on this machine's loopback interface",
+            "`emulator` must be an https:// address on this machine's loopback interface",
             where=host or "--emulator",
             next_step="Give the address that `irmexport emulator` prints, for example https://127.0.0.1:8443",
         )

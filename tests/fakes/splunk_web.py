@@ -3,9 +3,22 @@
 It requires the session's cookie for requests to splunkd, and for requests that change something the form key,
 which Splunk Web sets as a cookie and expects back in a header. It forwards only the app's endpoints and
 methods that its web.conf exposes. It is modelled on @splunk/splunk-utils and @splunk/react-page, which talk
-to the real one, and on public add-ons. The page for apps of Splunk 10.4 (pages/splunk_ui_app.html) follows
-its documentation: it loads Splunk's configuration and the script with the view's name. The page header is
-not Splunk's.
+to the real one, and on public add-ons. The page header is not Splunk's.
+
+A view in Simple XML is a dashboard, in every version:
+
+- DOMPurify cleans the HTML of its panels: iframe and embed go by default
+  (`dashboard_html_allow_embeddable_content = false`, web.conf.spec of 9.3 to 10.2); that object, script,
+  style, link and event handlers go too is inferred.
+- The scripts of its attribute `script` and the app's dashboard.js are fetched as text and evaluated, so they
+  are no modules and have no `document.currentScript`. Their address has `build` of app.conf. Whether they run
+  before or after the panels are drawn is not documented, so the releases differ here.
+- The page has RequireJS, whose `define` refuses modules without a name, and no jQuery 2 (`enable_jQuery2`
+  is false since 9.3).
+
+Whether 10.4 loads what `script` names or dashboard.js is reported both ways, so there is a release for
+each. The page for apps, pages/splunk_ui_app.html, exists only there and follows its documentation: it loads
+Splunk's configuration and the script with the view's name.
 """
 
 from __future__ import annotations
@@ -20,6 +33,7 @@ import re
 import secrets
 import ssl
 import threading
+from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +41,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from xml.etree import ElementTree
 
+import bundle
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_handler import RestHandler
 from tests.fakes.splunkd_rest import SplunkdRest
@@ -37,17 +52,45 @@ _SHELL = """<!doctype html>
 <html lang="en-US"><head><meta charset="utf-8"><title>Loading</title></head><body>
 <script src="/en-US/config?autoload=1"></script>
 <script>__splunkd_partials__ = {{}};</script>
-<script src="/en-US/static/@1:1/app/{app}/pages/{view}.js"></script>
+<script src="{static}/pages/{view}.js"></script>
 </body></html>"""
 _DASHBOARD = """<!doctype html>
-<html lang="en-US"><head><meta charset="utf-8"><title>{label}</title></head><body>
-<header>{nav}</header><main><h1>{label}</h1>{panels}</main></body></html>"""
+<html lang="en-US"><head><meta charset="utf-8"><title>{label}</title>
+<script src="/en-US/config?autoload=1"></script>
+<script src="/en-US/static/purify.js"></script>
+<style>
+body {{ margin: 0; font: 14px sans-serif; }}
+header {{ background: #171d21; padding: 12px 20px; }}
+nav {{ display: flex; flex-wrap: wrap; gap: 20px; }}
+header a {{ color: #fff; }}
+</style>
+</head><body><header>{nav}</header><main id="dashboard"></main><script>
+window.define = (name) => {{
+  if (typeof name !== 'string') throw new Error('Mismatched anonymous define()');
+}};
+window.define.amd = {{}};
+const draw = () => {{
+  for (const panel of {panels}) {{
+    const div = document.createElement('div');
+    div.innerHTML = DOMPurify.sanitize(panel, {{FORBID_TAGS: ['style']}});
+    document.getElementById('dashboard').append(div);
+  }}
+}};
+const evaluate = async () => {{
+  for (const address of {scripts}) {{
+    const reply = await fetch(address);
+    if (reply.ok) new Function(await reply.text())();
+  }}
+}};
+({scripts_first} ? evaluate().then(draw) : Promise.resolve(draw()).then(evaluate));
+</script></body></html>"""
 _THEME = "window.__get_theme__ = {getTheme: () => Promise.resolve('%s')};"
 _LAYOUT = """window.__splunk_layout__ = {create() {
   const header = document.createElement('header');
   header.innerHTML = %s;
   header.style = 'background:#171d21;padding:12px 20px;font:14px sans-serif;color:#fff';
-  for (const a of header.querySelectorAll('a')) a.style = 'color:#fff;margin-right:20px';
+  header.firstChild.style = 'display:flex;flex-wrap:wrap;gap:20px';
+  for (const a of header.querySelectorAll('a')) a.style = 'color:#fff';
   const container = document.createElement('div');
   document.body.style.margin = 0;
   document.body.append(header, container);
@@ -55,11 +98,30 @@ _LAYOUT = """window.__splunk_layout__ = {create() {
 }};"""
 
 
+@dataclass(frozen=True)
+class Release:
+    """What a page sees of Splunk's version."""
+
+    #: Which scripts a dashboard loads: those of its attribute `script`, and the app's dashboard.js.
+    loads: tuple[str, ...] = ("script", "dashboard.js")
+    scripts_first: bool = False
+    has_page_for_apps: bool = False
+
+
+RELEASES = {
+    "9.3": Release(),
+    "10.0": Release(scripts_first=True),
+    "10.4": Release(("dashboard.js",), has_page_for_apps=True),
+    "10.4 with script": Release(("script",), scripts_first=True, has_page_for_apps=True),
+}
+
+
 class SplunkWeb:
     """A context manager; it listens on loopback while it is entered."""
 
     def __init__(self, home: SplunkHome, splunkd: SplunkdRest, handler: RestHandler) -> None:
         self.app = home.bin.parent
+        self.release = RELEASES["9.3"]
         self.splunkd, self.handler = splunkd, handler
         self.theme = "light"
         self.one_at_a_time = threading.Lock()  # the handler's process takes one request at a time
@@ -85,6 +147,13 @@ class SplunkWeb:
         form_key = self._form_keys.setdefault(key, secrets.token_hex(8))
         both = {f"splunkd_{self.port}": key, f"splunkweb_csrf_token_{self.port}": form_key}
         return [{"name": name, "value": value, "url": self.url} for name, value in both.items()]
+
+    @property
+    def static(self) -> str:
+        """The address of the app's static files, which browsers cache until it changes."""
+        conf = configparser.ConfigParser(interpolation=None)
+        conf.read(self.app / "default" / "app.conf")
+        return f"/en-US/static/@1:{conf['install']['build']}/app/{APP}"
 
     def is_form_key(self, key: str, given: str) -> bool:
         return bool(given) and self._form_keys.get(key) == given
@@ -173,7 +242,8 @@ def _raw(web: SplunkWeb, method: str, target: str, headers: Message, body: bytes
         return _refusal(404, "Not Found")
     form = dict(parse_qsl(body.decode(), keep_blank_values=True))
     with web.one_at_a_time:
-        reply = web.handler.request(method, endpoint[len(APP) + 1 :], key, **form)
+        query = "pages" if "pages=" in target else ""
+        reply = web.handler.request(method, endpoint[len(APP) + 1 :], key, query, **form)
     return reply.status, "application/json", json.dumps(reply.document).encode()
 
 
@@ -204,6 +274,7 @@ def _page(web: SplunkWeb, path: str) -> tuple[int, str, bytes]:
         "/static/build/api/layout.js": layout,
         "/static/build/api/layout-dark.js": layout,
         "/favicon.ico": "",
+        "/static/purify.js": _purify(),
     }
     if path in scripts:
         return 200, "text/javascript", scripts[path].encode()
@@ -221,7 +292,7 @@ def _config(web: SplunkWeb) -> dict[str, Any]:
         "MRSPARKLE_ROOT_PATH": "",
         "SPLUNKD_PATH": "/en-US/splunkd/__raw",
         "BUILD_NUMBER": "1",
-        "APP_BUILD": "1",
+        "APP_BUILD": web.static.split(":")[1].split("/")[0],
     }
 
 
@@ -244,11 +315,26 @@ def _view(web: SplunkWeb, name: str) -> tuple[int, str, bytes]:
     root = _xml(file)
     label = html.escape(root.findtext("label", ""))
     if (root.tag, root.get("template"), root.get("type")) == ("view", "pages/splunk_ui_app.html", "html"):
-        return 200, "text/html", _SHELL.format(app=APP, view=name).encode()
-    panels = "".join(
-        ElementTree.tostring(child, encoding="unicode", method="html")
+        if not web.release.has_page_for_apps:
+            return 404, "text/plain", b"404 Not Found: this version has no pages/splunk_ui_app.html"
+        return 200, "text/html", _SHELL.format(static=web.static, view=name).encode()
+    panels = [
+        (panel.text or "")
+        + "".join(ElementTree.tostring(child, encoding="unicode", method="html") for child in panel)
         for panel in root.iter("html")
-        for child in panel
+    ]
+    named = {"script": root.get("script", "").split(","), "dashboard.js": ["dashboard.js"]}
+    files = [name.strip() for way in web.release.loads for name in named[way]]
+    scripts = [f"{web.static}/{name}" for name in files if name]
+    page = _DASHBOARD.format(
+        label=label,
+        nav=web.navigation(),
+        panels=json.dumps(panels).replace("</", "<\\/"),
+        scripts=json.dumps(scripts),
+        scripts_first=json.dumps(web.release.scripts_first),
     )
-    page = _DASHBOARD.format(label=label, nav=web.navigation(), panels=panels)
     return 200, "text/html", page.encode()
+
+
+def _purify() -> str:
+    return (bundle.packages() / "dompurify" / "dist" / "purify.min.js").read_text(encoding="utf-8")

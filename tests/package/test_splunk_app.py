@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,7 +13,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from package import COMPILE
+import bundle
+from package import COMPILE, write_build
 from tests.built_app import build
 
 ROOT = Path(__file__).parent.parent.parent
@@ -101,7 +103,7 @@ def test_the_bill_of_materials_is_what_is_inside(app: Path, archive: Path) -> No
         assert number
         package = name[1].lower().replace("_", "-")
         installed.add((f"pkg:pypi/{package}@{number[1]}", package, number[1]))
-    notices = (app / "appserver" / "static" / "pages" / "third-party.txt").read_text(encoding="utf-8")
+    notices = (app / "appserver" / "static" / "third-party.txt").read_text(encoding="utf-8")
     bundled = re.findall(r"^(\S+) (\d\S*) \(([^)]+)\)$", notices, re.MULTILINE)
     assert {"react", "@splunk/react-ui", "@splunk/react-page"} <= {package for package, _, _ in bundled}
     for package, version, licence in bundled:
@@ -112,27 +114,40 @@ def test_the_bill_of_materials_is_what_is_inside(app: Path, archive: Path) -> No
     assert listed == installed
 
 
-def test_each_page_of_the_app_has_its_script(app: Path) -> None:
-    """The navigation names existing views, and each view for 10.4 loads the script of its name."""
-    ui = app / "default" / "data" / "ui"
+def test_each_page_of_the_app_has_its_views_and_scripts(app: Path) -> None:
+    """The navigation names existing views; each page is a dashboard, and a view for 10.4 with a script."""
+    ui, static = app / "default" / "data" / "ui", app / "appserver" / "static"
     navigation = ElementTree.parse(ui / "nav" / "default.xml")  # noqa: S314 - our own
-    named = {view.get("name", "") for view in navigation.iter("view")}
-    own = {file.stem for file in (ui / "views").glob("*.xml")}
-    assert own == named - {"search"}
-    pages = app / "appserver" / "static" / "pages"
-    shells = [
-        view for view in sorted(own) if "splunk_ui_app.html" in (ui / "views" / f"{view}.xml").read_text()
-    ]
-    assert shells == ["connectors", "profiles", "queue"]
-    for view in shells:
-        assert f'"{view}"' in (pages / f"{view}.js").read_text(encoding="utf-8")
-        assert f"classic.html#{view}" in (ui / "views" / f"{view}_classic.xml").read_text(encoding="utf-8")
-    assert {file.name for file in pages.iterdir()} == {
-        *("app.js", "classic.html", "classic.js", "third-party.txt"),
-        *(f"{view}.js" for view in shells),
-    }
+    named = {view.get("name", "") for view in navigation.iter("view")} - {"search"}
+    assert named == {"overview", *bundle.PAGES}
+    views = {file.stem: file.read_text(encoding="utf-8") for file in (ui / "views").glob("*.xml")}
+    assert set(views) == named | {f"{page}_10_4" for page in bundle.PAGES}
+    for page in bundle.PAGES:
+        assert f'id="irmexport-{page}"' in views[page]
+        assert 'script="dashboard.js"' in views[page]
+        assert "splunk_ui_app.html" in views[f"{page}_10_4"]
+        assert f"'{page}'" in (static / "pages" / f"{page}_10_4.js").read_text(encoding="utf-8")
     assert not (app / "appserver" / "templates").exists()
     assert not (app / "ui").exists()
+
+
+def test_the_build_changes_with_the_files_that_browsers_keep(app: Path, tmp_path: Path) -> None:
+    """It is a positive integer, the same for the same files, and another one for a changed file."""
+    copy = shutil.copytree(app, tmp_path / "irmexport")
+    conf = copy / "default" / "app.conf"
+    (built,) = re.findall(r"^build = (\d+)$", conf.read_text(encoding="utf-8"), re.MULTILINE)
+    template = (ROOT / "splunk_app" / "default" / "app.conf").read_text(encoding="utf-8")
+
+    def build() -> str:
+        conf.write_text(template, encoding="utf-8")
+        write_build(copy)
+        return re.findall(r"^build = (\d+)$", conf.read_text(encoding="utf-8"), re.MULTILINE)[0]
+
+    assert 1 < int(built) < 2**31
+    assert build() == built
+    with (copy / "appserver" / "static" / "dashboard.js").open("a", encoding="utf-8") as script:
+        script.write("\n")
+    assert build() != built
 
 
 def test_the_licences_of_bundled_packages_allow_shipping_them(archive: Path) -> None:

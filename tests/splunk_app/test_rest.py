@@ -85,35 +85,49 @@ def test_without_the_capability_every_request_is_refused(rest: RestHandler, key:
     ):
         answer = rest.request(method, path, key=key)
         assert answer.status in (401, 403)
-        assert set(answer.document) == {"error", "where", "next_step"}
+        assert set(answer.document) == {"error", "where", "next_step", "field"}
 
 
 @pytest.mark.parametrize(
-    ("form", "expected"),
+    ("form", "field", "expected"),
     [
-        ({"name": "Bad Name"}, "a-z, 0-9 and hyphens"),
-        ({"name": "default"}, "not `default`"),  # a conf file's stanza that all others inherit from
-        ({"profile": "", "profile_yaml": shipped_text("leaver-prediction") + "#" * 300_000}, "too long"),
-        ({"profile": ""}, "either `profile`"),
-        ({"profile": "leaver-predicton"}, "Did you mean `leaver-prediction`?"),
-        ({"profile_yaml": "schema: 1"}, "either `profile`"),
-        ({"job_id": "12"}, "`job_id` is not valid"),
-        ({"cloud": "moon"}, "`cloud` must be one of commercial"),
-        ({"proxy": "http://user:pass@proxy:1"}, "`proxy` is not valid"),
-        ({"emulator": "https://example.com"}, "loopback"),
-        ({"sceret": "x"}, "no such setting"),
-        ({"secret": "a\nb"}, "more than one line"),
+        ({"name": "Bad Name"}, "name", "a-z, 0-9 and hyphens"),
+        # A conf file's stanza that all others inherit from.
+        ({"name": "default"}, "name", "not `default`"),
+        (
+            {"profile": "", "profile_yaml": shipped_text("leaver-prediction") + "#" * 300_000},
+            "",
+            "too long",
+        ),
+        ({"profile": ""}, "profile", "either `profile`"),
+        ({"profile": "leaver-predicton"}, "profile", "Did you mean `leaver-prediction`?"),
+        ({"profile_yaml": "schema: 1"}, "profile", "either `profile`"),
+        ({"job_id": "12"}, "job_id", "`job_id` is not valid"),
+        ({"cloud": "moon"}, "cloud", "`cloud` must be one of commercial"),
+        ({"proxy": "http://user:pass@proxy:1"}, "proxy", "`proxy` is not valid"),
+        ({"emulator": "https://example.com"}, "emulator", "loopback"),
+        ({"sceret": "x"}, "", "no such setting"),
+        ({"secret": "a\nb"}, "secret", "more than one line"),
     ],
 )
 def test_an_invalid_connector_is_refused_and_not_saved(
-    rest: RestHandler, splunkd: SplunkdRest, form: dict[str, str], expected: str
+    rest: RestHandler, splunkd: SplunkdRest, form: dict[str, str], field: str, expected: str
 ) -> None:
-    """The error names the key, and neither conf file nor storage/passwords changes."""
+    """The error names the field of the form, and neither conf file nor storage/passwords changes."""
     answer = rest.request("POST", "connectors", **{**NEW, **form})
     assert answer.status == 400
+    assert answer.document["field"] == field
     assert expected in answer.document["error"] + answer.document["next_step"]
     assert set(splunkd.state.confs["irmexport_connectors"]) == {"leavers"}
     assert set(splunkd.state.passwords) == {"irmexport:leavers:"}
+
+
+def test_the_pages_get_their_buttons_as_next_steps(rest: RestHandler) -> None:
+    """Administrators who use curl get requests."""
+    curl = rest.request("GET", "connectors/None")
+    assert curl.document["next_step"] == "`GET irmexport/connectors` lists them."
+    page = rest.request("GET", "connectors/None", query="pages")
+    assert page.document["next_step"] == "The page Connectors lists them."
 
 
 def test_two_connectors_of_one_job_are_refused(rest: RestHandler, splunkd: SplunkdRest) -> None:

@@ -55,9 +55,7 @@ def check_connection(connection: Connection, tokens: TokenSource, clock: Clock) 
     endpoints = connection.endpoints()
     unfilled = connection.connector.placeholders()
     if unfilled:
-        yield Finding(
-            "profile", BAD, f"{', '.join(unfilled)} not filled in", "Copy the profile and fill them in."
-        )
+        yield Finding("profile", BAD, f"{', '.join(unfilled)} not filled in", "Fill them in.")
     for role, url in (("login host", endpoints.login), ("upload host", endpoints.upload)):
         yield from _check_host(role, url, connection, clock)
     yield from _token(connection, tokens)

@@ -1,15 +1,14 @@
 /** The settings of one connector. The secret is write-only: an empty field keeps the saved one. */
 import Button from '@splunk/react-ui/Button';
 import CollapsiblePanel from '@splunk/react-ui/CollapsiblePanel';
-import ControlGroup from '@splunk/react-ui/ControlGroup';
 import Select from '@splunk/react-ui/Select';
 import Text from '@splunk/react-ui/Text';
-import { type FormEvent, useState } from 'react';
+import { type FormEvent, useEffect, useRef, useState } from 'react';
 import styled from 'styled-components';
 
-import { Row, Trouble } from './frame';
+import { Field, pending, Row, Trouble } from './frame';
 import type { Connector, Shipped } from './model';
-import { request, type Form } from './rest';
+import { Refused, request, type Form } from './rest';
 
 type Setting = { key: keyof Connector; label: string; help?: string };
 
@@ -68,6 +67,17 @@ export function ConnectorForm(props: {
     const { before } = props;
     const [form, setForm] = useState(() => settings(before));
     const [trouble, setTrouble] = useState<unknown>(null);
+    const [busy, setBusy] = useState(false);
+    const [emulated, setEmulated] = useState(Boolean(form.emulator));
+    const fields = useRef<HTMLFormElement>(null);
+    // An error about a field of this form is shown there, any other above the form.
+    const field = trouble instanceof Refused && trouble.field in form ? trouble.field : '';
+    const error = (key: string) => key === field && `${(trouble as Refused).what}. ${(trouble as Refused).nextStep}`;
+    useEffect(() => {
+        const control = `[data-field="${field}"] :is(input, button)`;
+        if (field) fields.current?.querySelector<HTMLElement>(control)?.focus();
+        else if (trouble) fields.current?.scrollIntoView();
+    }, [field, trouble]);
     const set = (key: string, value: string) => setForm((now) => ({ ...now, [key]: value }));
 
     const save = async (event: FormEvent) => {
@@ -79,45 +89,52 @@ export function ConnectorForm(props: {
         if (content.profile === CUSTOM) delete content.profile;
         else if (before?.profile_yaml) content.profile_yaml = '';
         if (!before) for (const key of Object.keys(content)) if (!content[key]) delete content[key];
+        setBusy(true);
         try {
             if (before) await request('POST', `connectors/${encodeURIComponent(name)}`, content);
             else await request('POST', 'connectors', { name, ...content });
             props.onSaved(name);
         } catch (error) {
             setTrouble(error);
-            window.scrollTo(0, 0);
+            if (error instanceof Refused && EMULATOR.some(({ key }) => key === error.field)) setEmulated(true);
+            setBusy(false);
         }
     };
     const text = ({ key, label, help }: Setting) => (
-        <ControlGroup key={key} label={label} help={help}>
-            <Text name={key} value={form[key]} onChange={(_, data) => set(key, data.value)} autoComplete="off" />
-        </ControlGroup>
+        <Field key={key} data-field={key} label={label} help={help} error={error(key)}>
+            <Text
+                name={key}
+                value={form[key]}
+                error={key === field}
+                onChange={(_, data) => set(key, data.value)}
+                autoComplete="off"
+            />
+        </Field>
     );
     const choice = (key: string, label: string, options: [string, string][], help?: string) => (
-        <ControlGroup label={label} help={help}>
-            <Select value={form[key]} onChange={(_, data) => set(key, String(data.value))}>
+        <Field data-field={key} label={label} help={help} error={error(key)}>
+            <Select error={key === field} value={form[key]} onChange={(_, data) => set(key, String(data.value))}>
                 {options.map(([value, shown]) => (
                     <Select.Option key={value} value={value} label={shown} />
                 ))}
             </Select>
-        </ControlGroup>
+        </Field>
     );
     const profiles: [string, string][] = props.shipped.map(({ name }) => [name, name]);
     if (before?.profile_yaml) profiles.push([CUSTOM, 'Custom']);
 
     return (
-        <Fields onSubmit={save} noValidate>
-            <Trouble error={trouble} />
-            {!before && (
-                <ControlGroup label="Name" help="a-z, 0-9 and hyphens. Searches use it as profile=<name>.">
-                    <Text name="name" value={form.name} onChange={(_, data) => set('name', data.value)} />
-                </ControlGroup>
-            )}
+        <Fields onSubmit={save} noValidate ref={fields}>
+            {!field && <Trouble error={trouble} />}
+            {!before &&
+                text({ key: 'name', label: 'Name', help: 'a-z, 0-9 and hyphens. Searches use it as profile=<name>.' })}
             {choice('profile', 'Profile', profiles, 'The columns that are sent, and how. The Profiles page edits a copy.')}
             {IDS.map(text)}
             {choice('cloud', 'Cloud', CHOICES.cloud)}
-            <ControlGroup
+            <Field
+                data-field="secret"
                 label="Client secret"
+                error={error('secret')}
                 help={
                     before?.secret_saved
                         ? 'A secret is saved. Leave this empty to keep it; a new one replaces it at once.'
@@ -127,20 +144,25 @@ export function ConnectorForm(props: {
                 <Text
                     name="secret"
                     type="password"
+                    error={field === 'secret'}
                     value={form.secret}
                     onChange={(_, data) => set('secret', data.value)}
                     autoComplete="new-password"
                 />
-            </ControlGroup>
+            </Field>
             {NETWORK.map(text)}
             {choice('in_doubt', 'If it is unknown whether the service kept a batch', CHOICES.in_doubt)}
             {before && choice('disabled', 'Status', CHOICES.disabled)}
-            <CollapsiblePanel title="Test with a local emulator" defaultOpen={Boolean(form.emulator)}>
+            <CollapsiblePanel
+                title="Test with a local emulator"
+                open={emulated}
+                onChange={(_, data) => setEmulated(data.action === 'open')}
+            >
                 {EMULATOR.map(text)}
             </CollapsiblePanel>
             <Row>
                 <Button label="Cancel" onClick={props.onCancel} />
-                <Button appearance="primary" label="Save" type="submit" />
+                <Button appearance="primary" label="Save" type="submit" {...pending(busy)} />
             </Row>
         </Fields>
     );

@@ -7,17 +7,15 @@ import { useState } from 'react';
 
 import { useConfigured } from './configured';
 import { ConnectorForm } from './ConnectorForm';
-import { Dialog, Grid, Page, Row, useActions, Word } from './frame';
+import { Act, Dialog, Grid, Loading, Page, Row, useActions, Word } from './frame';
 import type { Connector, Finding } from './model';
 import { request } from './rest';
-import { onPage } from './steps';
 
 type Tested = { name: string; good: boolean; findings: Finding[] };
 
 export function Connectors() {
     const [editing, setEditing] = useState<Connector | 'new' | null>(null);
     const [removing, setRemoving] = useState<string | null>(null);
-    const [testing, setTesting] = useState('');
     const [tested, setTested] = useState<Tested | null>(null);
     const { trouble, done, run } = useActions();
     const { connectors, shipped, load } = useConfigured(run);
@@ -25,18 +23,15 @@ export function Connectors() {
     const path = (name: string) => `connectors/${encodeURIComponent(name)}`;
     const test = async (name: string) => {
         setTested(null);
-        setTesting(name);
         await run(async () => {
             const found = await request<Omit<Tested, 'name'>>('POST', `${path(name)}/test`);
             setTested({ name, ...found });
             return found.good ? `${name}: the service is reachable and issues a token.` : undefined;
         });
-        setTesting('');
     };
     const remove = (name: string) =>
         run(async () => {
-            setRemoving(null);
-            await request('DELETE', path(name));
+            await request('DELETE', path(name)).finally(() => setRemoving(null));
             setTested(null);
             await load();
             return `${name} and its secret were removed. Queued batches stay in the outbox.`;
@@ -74,6 +69,7 @@ export function Connectors() {
             <Row>
                 <Button appearance="primary" label="New connector" onClick={() => setEditing('new')} />
             </Row>
+            {!connectors && !trouble && <Loading />}
             {connectors?.length === 0 && (
                 <Paragraph>There are no connectors yet. Saving the first one also enables the sender.</Paragraph>
             )}
@@ -92,7 +88,6 @@ export function Connectors() {
                             <Actions
                                 key="actions"
                                 name={connector.name}
-                                busy={testing === connector.name}
                                 onEdit={() => setEditing(connector)}
                                 onTest={() => test(connector.name)}
                                 onRemove={() => setRemoving(connector.name)}
@@ -121,7 +116,7 @@ export function Connectors() {
 }
 
 function Status({ connector }: { connector: Connector }) {
-    if (connector.trouble) return <Message type="error">{onPage(connector.trouble)}</Message>;
+    if (connector.trouble) return <Message type="error">{connector.trouble}</Message>;
     if (connector.disabled) return <Word>disabled</Word>;
     if (!connector.secret_saved) return <Word appearance="warning">needs a secret</Word>;
     return <Word appearance="success">ready</Word>;
@@ -129,21 +124,15 @@ function Status({ connector }: { connector: Connector }) {
 
 function Actions(props: {
     name: string;
-    busy: boolean;
     onEdit: () => void;
-    onTest: () => void;
+    onTest: () => Promise<unknown>;
     onRemove: () => void;
 }) {
     const { name } = props;
     return (
         <Row>
             <Button label="Edit" aria-label={`Edit ${name}`} onClick={props.onEdit} />
-            <Button
-                label={props.busy ? 'Testing…' : 'Test'}
-                aria-label={`Test ${name}`}
-                disabled={props.busy && 'dimmed'}
-                onClick={props.onTest}
-            />
+            <Act label="Test" aria-label={`Test ${name}`} onAct={props.onTest} />
             <Button label="Remove" aria-label={`Remove ${name}`} onClick={props.onRemove} />
         </Row>
     );
@@ -168,7 +157,7 @@ function Findings({ tested }: { tested: Tested }) {
                             {finding.grade}
                         </Word>,
                         finding.found,
-                        onPage(finding.next_step),
+                        finding.next_step,
                     ],
                 }))}
             />

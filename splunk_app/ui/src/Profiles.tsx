@@ -1,6 +1,5 @@
 /** Edit a profile: checked while you type, with a preview of a pasted sample. */
 import Button from '@splunk/react-ui/Button';
-import ControlGroup from '@splunk/react-ui/ControlGroup';
 import Heading from '@splunk/react-ui/Heading';
 import Message from '@splunk/react-ui/Message';
 import Paragraph from '@splunk/react-ui/Paragraph';
@@ -10,7 +9,7 @@ import { useEffect, useState } from 'react';
 import styled from 'styled-components';
 
 import { useConfigured } from './configured';
-import { Grid, Page, Row, rows, useActions } from './frame';
+import { Act, Field, Grid, Loading, Page, Row, rows, useActions } from './frame';
 import type { Checked } from './model';
 import { request } from './rest';
 
@@ -19,7 +18,7 @@ const PAUSE = 400;
 
 const Columns = styled.div`
     display: grid;
-    grid-template-columns: minmax(0, 1fr) minmax(0, 1fr);
+    grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr));
     gap: 20px;
 
     textarea {
@@ -74,9 +73,10 @@ export function Profiles() {
             trouble={trouble}
             done={done}
         >
+            {!connectors && !trouble && <Loading />}
             <Columns>
                 <div>
-                    <ControlGroup label="Connector" help="The connector whose profile you edit.">
+                    <Field label="Connector" help="The connector whose profile you edit.">
                         <Select
                             value={connector}
                             placeholder="Choose a connector"
@@ -86,15 +86,15 @@ export function Profiles() {
                                 <Select.Option key={name} value={name} label={name} />
                             ))}
                         </Select>
-                    </ControlGroup>
-                    <ControlGroup label="Start from a shipped profile">
+                    </Field>
+                    <Field label="Start from a shipped profile">
                         <Row>
                             {shipped.map((one) => (
                                 <Button key={one.name} label={one.name} onClick={() => setText(one.text)} />
                             ))}
                         </Row>
-                    </ControlGroup>
-                    <ControlGroup label="Profile (YAML)" help="The IDs and the secret are settings of the connector, not part of this text.">
+                    </Field>
+                    <Field label="Profile (YAML)" help="The IDs and the secret are settings of the connector, not part of this text.">
                         <TextArea
                             value={text}
                             rowsMin={20}
@@ -102,19 +102,19 @@ export function Profiles() {
                             spellCheck={false}
                             onChange={(_, data) => setText(data.value)}
                         />
-                    </ControlGroup>
+                    </Field>
                     <CheckResult checked={checked} />
                     <Row>
-                        <Button
+                        <Act
                             appearance="primary"
                             label="Save"
                             disabled={(!checked?.good || !connector) && 'dimmed'}
-                            onClick={save}
+                            onAct={save}
                         />
                     </Row>
                 </div>
                 <div>
-                    <ControlGroup
+                    <Field
                         label="Sample"
                         help="CSV with a header, or JSON lines, at most 64 KiB. The preview is not saved, queued or sent."
                     >
@@ -125,7 +125,7 @@ export function Profiles() {
                             spellCheck={false}
                             onChange={(_, data) => setSample(data.value)}
                         />
-                    </ControlGroup>
+                    </Field>
                     {checked?.preview && <Preview preview={checked.preview} />}
                     {checked?.good && !checked.preview && <ColumnList checked={checked} />}
                 </div>

@@ -1,6 +1,5 @@
 /** The queue: what is queued and why, and the batches that need a decision. */
 import Button from '@splunk/react-ui/Button';
-import ControlGroup from '@splunk/react-ui/ControlGroup';
 import DefinitionList from '@splunk/react-ui/DefinitionList';
 import Heading from '@splunk/react-ui/Heading';
 import Message from '@splunk/react-ui/Message';
@@ -9,10 +8,10 @@ import RadioList from '@splunk/react-ui/RadioList';
 import TextArea from '@splunk/react-ui/TextArea';
 import { useCallback, useEffect, useState } from 'react';
 
-import { Dialog, Grid, time, Page, Row, rows, Trouble, useActions } from './frame';
+import texts from '../../bin/irmsplunk/splunk/next_steps.json';
+import { Act, Dialog, Field, Grid, Loading, Page, Row, rows, time, Trouble, useActions } from './frame';
 import type { Batch, ConnectorStatus, Item, QueueStatus } from './model';
 import { request, type Form } from './rest';
-import { LABEL, onPage } from './steps';
 
 /** Milliseconds between two refreshes. */
 const REFRESH_INTERVAL = 15_000;
@@ -25,28 +24,28 @@ const DECISIONS: Record<string, Decision> = {
         value: 'sent',
         path: 'resolve',
         form: { outcome: 'sent' },
-        label: LABEL.sent,
+        label: texts.labels.sent,
         meaning: "The connector's log in the portal counts these rows (RecordsSaved). Nothing is sent again.",
     },
     resend: {
         value: 'resend',
         path: 'resolve',
         form: { outcome: 'resend' },
-        label: LABEL.resend,
+        label: texts.labels.resend,
         meaning: 'The log does not count these rows. If it does after all, the service gets them twice.',
     },
     requeue: {
         value: 'requeue',
         path: 'requeue',
         form: {},
-        label: LABEL.requeue,
+        label: texts.labels.requeue,
         meaning: 'The reason why the service refused the batch has been fixed.',
     },
     withdraw: {
         value: 'withdraw',
         path: 'resolve',
         form: { outcome: 'withdraw' },
-        label: LABEL.withdraw,
+        label: texts.labels.withdraw,
         meaning: 'The rows count as never sent, so the next search can send them again.',
     },
 };
@@ -93,16 +92,20 @@ export function Queue() {
             done={done}
         >
             <Row>
-                <Button label="Refresh" onClick={() => run(load)} />
+                <Act label="Refresh" onAct={() => run(load)} />
+                {status && <span>Search head: {status.sender.host}</span>}
             </Row>
+            {!status && !trouble && <Loading />}
             {status && !status.sender.alive && (
                 <Message appearance="fill" type="warning">
-                    The sender is not running. Queued rows are not lost. Enable the data input irmexport://main on
-                    this search head (Settings, Data inputs).
+                    <Message.Title>{status.sender.problem || 'The sender is not running'}</Message.Title>
+                    Queued rows are not lost.{' '}
+                    {status.sender.next_step ||
+                        'Enable the data input irmexport://main on this search head (Settings, Data inputs).'}
                 </Message>
             )}
             {status?.connectors.length === 0 && (
-                <Paragraph>Nothing has been exported on this search head yet.</Paragraph>
+                <Paragraph>Nothing has been exported on {status.sender.host} yet.</Paragraph>
             )}
             {status?.connectors.map((connector) => (
                 <ConnectorQueue
@@ -121,19 +124,17 @@ export function Queue() {
 }
 
 /** One connector: whether it is paused, how much is queued, and the batches that need a decision. */
-function ConnectorQueue(props: { connector: ConnectorStatus; onResume: () => void; onOpen: (open: Open) => void }) {
+function ConnectorQueue(props: { connector: ConnectorStatus; onResume: () => Promise<unknown>; onOpen: (open: Open) => void }) {
     const { connector, onOpen } = props;
     const name = connector.connector || connector.name;
-    const queued = connector.queued
-        ? `${connector.queued} queued (${rows(connector.rows_queued)}), the oldest since ${time(connector.oldest)}`
-        : 'Nothing queued';
     return (
         <section aria-label={name}>
             <Heading level={2}>{name}</Heading>
             <Paragraph>
-                {queued}.{connector.retry_at > 0 && ` Next attempt at ${time(connector.retry_at)}.`}
+                {inQueue(connector)}
+                {connector.retry_at > 0 && ` Next attempt at ${time(connector.retry_at)}.`}
             </Paragraph>
-            {connector.trouble && <Message type="error">{onPage(connector.trouble)}</Message>}
+            {connector.trouble && <Message type="error">{connector.trouble}</Message>}
             {connector.mode !== 'open' && (
                 <>
                     <Message appearance="fill" type="warning">
@@ -141,10 +142,10 @@ function ConnectorQueue(props: { connector: ConnectorStatus; onResume: () => voi
                             {connector.mode === 'paused' ? 'Paused' : 'Suspended'}: {connector.reason}, since{' '}
                             {time(connector.since)}
                         </Message.Title>
-                        {onPage(connector.next_step)}
+                        {connector.next_step}
                     </Message>
                     <Row>
-                        <Button label={`Resume ${connector.connector}`} onClick={props.onResume} />
+                        <Act label={`Resume ${connector.connector}`} onAct={props.onResume} />
                     </Row>
                 </>
             )}
@@ -160,7 +161,7 @@ function ConnectorQueue(props: { connector: ConnectorStatus; onResume: () => voi
                             item.rows,
                             time(item.since),
                             item.reason,
-                            onPage(item.next_step),
+                            item.next_step,
                             <Row key="actions">
                                 {BY_STATE[item.state] && (
                                     <Button
@@ -181,6 +182,19 @@ function ConnectorQueue(props: { connector: ConnectorStatus; onResume: () => voi
             )}
         </section>
     );
+}
+
+/** What a connector's queue has, in a sentence. */
+function inQueue({ queued, rows_queued, oldest, items, trouble }: ConnectorStatus): string {
+    const parts = [];
+    if (queued) parts.push(`${batches(queued)} queued (${rows(rows_queued)}), the oldest since ${time(oldest)}.`);
+    const held = items.reduce((sum, item) => sum + item.rows, 0);
+    if (items.length) parts.push(`${batches(items.length)} (${rows(held)}) cannot be sent without a decision.`);
+    return parts.join(' ') || (trouble ? '' : 'Nothing queued.');
+}
+
+function batches(count: number): string {
+    return `${count.toLocaleString('en-US')} ${count === 1 ? 'batch' : 'batches'}`;
 }
 
 /** A person's decision about a batch, with the reason for the audit record. */
@@ -218,8 +232,8 @@ function Resolve(props: {
             onClose={props.onClose}
         >
             <Trouble error={trouble} />
-            <Paragraph>{onPage(item.next_step)}</Paragraph>
-            <ControlGroup
+            <Paragraph>{item.next_step}</Paragraph>
+            <Field
                 label="Decision"
                 required
                 error={missing && !chosen && 'Choose one.'}
@@ -231,15 +245,15 @@ function Resolve(props: {
                         </RadioList.Option>
                     ))}
                 </RadioList>
-            </ControlGroup>
-            <ControlGroup
+            </Field>
+            <Field
                 label="Reason"
                 required
                 help="It is kept in the audit record with your name."
                 error={missing && !why.trim() && 'Enter a reason.'}
             >
                 <TextArea value={why} rowsMin={2} onChange={(_, data) => setWhy(data.value)} />
-            </ControlGroup>
+            </Field>
         </Dialog>
     );
 }
@@ -272,6 +286,7 @@ function History(props: { item: Item; onClose: () => void }) {
                         <DefinitionList.Description key={`${name}:`}>{value}</DefinitionList.Description>,
                     ])}
             </DefinitionList>
+            {!batch && !trouble && <Loading />}
             {batch && (
                 <Grid
                     caption="Events"

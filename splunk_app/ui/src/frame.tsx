@@ -1,18 +1,28 @@
 /** What all pages share: layout, errors, status messages for screen readers, tables and a dialog. */
 import Button from '@splunk/react-ui/Button';
 import Chip from '@splunk/react-ui/Chip';
+import ControlGroup from '@splunk/react-ui/ControlGroup';
 import Heading from '@splunk/react-ui/Heading';
 import Message from '@splunk/react-ui/Message';
 import Modal from '@splunk/react-ui/Modal';
 import Paragraph from '@splunk/react-ui/Paragraph';
 import ScreenReaderContent from '@splunk/react-ui/ScreenReaderContent';
 import Table from '@splunk/react-ui/Table';
+import WaitSpinner from '@splunk/react-ui/WaitSpinner';
 import variables from '@splunk/themes/variables';
-import { type ReactNode, useCallback, useEffect, useRef, useState } from 'react';
+import {
+    type ComponentProps,
+    createContext,
+    type ReactNode,
+    useCallback,
+    useContext,
+    useEffect,
+    useRef,
+    useState,
+} from 'react';
 import styled, { createGlobalStyle } from 'styled-components';
 
 import { Refused } from './rest';
-import { onPage } from './steps';
 
 const Backdrop = createGlobalStyle`
     body {
@@ -25,7 +35,14 @@ const Main = styled.main`
     background: ${variables.backgroundColorPage};
     color: ${variables.contentColorDefault};
     font-family: ${variables.sansFontFamily};
+
+    @media (max-width: 600px) {
+        padding: 12px;
+    }
 `;
+
+/** Whether a dashboard surrounds the page. Its own `main` contains the page then. */
+export const InDashboard = createContext(false);
 
 export const Row = styled.div`
     display: flex;
@@ -51,20 +68,75 @@ const WholeWords = styled.div`
     }
 `;
 
+const Cards = styled.ul`
+    list-style: none;
+    margin: 0;
+    padding: 0;
+
+    > li {
+        padding: 12px 0;
+        border-top: 1px solid ${variables.borderColor};
+        overflow-wrap: anywhere;
+    }
+`;
+
 /** A status in one word, never broken, however narrow its column is. */
 export function Word(props: { appearance?: 'success' | 'warning' | 'error' | 'info'; children: string }) {
     return <Chip style={{ minWidth: 'max-content' }} {...props} />;
 }
 
+/** Whether the window is too narrow for a table, or for a label beside its field. */
+function useNarrow(): boolean {
+    const [query] = useState(() => window.matchMedia('(max-width: 600px)'));
+    const [narrow, setNarrow] = useState(query.matches);
+    useEffect(() => {
+        const changed = () => setNarrow(query.matches);
+        query.addEventListener('change', changed);
+        return () => query.removeEventListener('change', changed);
+    }, [query]);
+    return narrow;
+}
+
+/** A control with its label and help; `error` is shown below it. */
+export function Field(props: ComponentProps<typeof ControlGroup>) {
+    return <ControlGroup labelPosition={useNarrow() ? 'top' : 'left'} {...props} />;
+}
+
+/** What a page shows until the server has answered. */
+export function Loading() {
+    return (
+        <Row role="status">
+            <WaitSpinner size="medium" screenReaderText={null} /> Loading…
+        </Row>
+    );
+}
+
+/** A button that shows that its action is not complete, and takes no click until then. */
+export function Act({ onAct, ...button }: { onAct: () => Promise<unknown> } & ComponentProps<typeof Button>) {
+    const [busy, setBusy] = useState(false);
+    const act = async () => {
+        setBusy(true);
+        await onAct();
+        setBusy(false);
+    };
+    return <Button onClick={act} {...button} {...pending(busy)} />;
+}
+
+/** The properties of a button whose action is not complete. */
+export function pending(busy: boolean) {
+    if (!busy) return {};
+    return { disabled: 'dimmed' as const, 'aria-busy': true, icon: <WaitSpinner screenReaderText={null} /> };
+}
+
 /** A page: its title and purpose, then an error if there is one, then the content. */
 export function Page(props: { title: string; about: string; trouble: unknown; done: string; children: ReactNode }) {
     return (
-        <Main>
+        <Main as={useContext(InDashboard) ? 'div' : 'main'}>
             <Backdrop />
             <Heading level={1} tabIndex={-1}>
                 {props.title}
             </Heading>
-            <Paragraph>{props.about}</Paragraph>
+            {props.about && <Paragraph>{props.about}</Paragraph>}
             <Trouble error={props.trouble} />
             <div role="status">
                 {props.done && (
@@ -89,7 +161,7 @@ export function Trouble({ error }: { error: unknown }) {
                     {refused.what}
                     {refused.where && ` (${refused.where})`}
                 </Message.Title>
-                {onPage(refused.nextStep)}
+                {refused.nextStep}
             </Message>
         </div>
     );
@@ -119,7 +191,7 @@ export function Dialog(props: {
     title: string;
     action: string;
     destructive?: boolean;
-    onAct?: () => void;
+    onAct?: () => Promise<unknown>;
     onClose: () => void;
     children: ReactNode;
 }) {
@@ -132,16 +204,16 @@ export function Dialog(props: {
         };
     }, []);
     return (
-        <Modal open onRequestClose={props.onClose} returnFocus={opener} style={{ width: 640 }}>
+        <Modal open onRequestClose={props.onClose} returnFocus={opener} style={{ width: 640, maxWidth: 'calc(100vw - 20px)' }}>
             <Modal.Header title={props.title} />
             <Modal.Body>{props.children}</Modal.Body>
             <Modal.Footer>
                 <Button label={props.onAct ? 'Cancel' : 'Close'} onClick={props.onClose} />
                 {props.onAct && (
-                    <Button
+                    <Act
                         appearance={props.destructive ? 'destructive' : 'primary'}
                         label={props.action}
-                        onClick={props.onAct}
+                        onAct={props.onAct}
                     />
                 )}
             </Modal.Footer>
@@ -149,8 +221,23 @@ export function Dialog(props: {
     );
 }
 
-/** A table of texts and controls. `caption` names it for screen readers. */
+/** A table of texts and controls, in a narrow window a list. `caption` names it for screen readers. */
 export function Grid(props: { caption: string; header: string[]; rows: { key: string; cells: ReactNode[] }[] }) {
+    if (useNarrow())
+        return (
+            <Cards aria-label={props.caption}>
+                {props.rows.map((row) => (
+                    <li key={row.key}>
+                        {row.cells.map((cell, index) => (
+                            <div key={index}>
+                                {props.header[index] && <b>{props.header[index]}: </b>}
+                                {cell}
+                            </div>
+                        ))}
+                    </li>
+                ))}
+            </Cards>
+        );
     return (
         <WholeWords>
             <Table stripeRows headType="inline">

@@ -14,6 +14,8 @@ export class Refused extends Error {
         readonly what: string,
         readonly where: string,
         readonly nextStep: string,
+        /** The field of the form that was refused; empty if it was none. */
+        readonly field = '',
     ) {
         super(what);
     }
@@ -35,7 +37,8 @@ async function send<T>(method: string, url: string, form?: Form): Promise<T> {
     const init = { ...getDefaultFetchInit(), method, body: form && new URLSearchParams(form).toString() };
     let reply: Response;
     try {
-        reply = await fetch(`${url}?output_mode=json`, init);
+        // With `pages`, the next steps name the buttons of the pages.
+        reply = await fetch(`${url}?output_mode=json&pages=1`, init);
     } catch {
         throw new Refused(0, 'Splunk does not answer', '', 'Check that Splunk is running, then try again.');
     }
@@ -43,7 +46,8 @@ async function send<T>(method: string, url: string, form?: Form): Promise<T> {
     if (!reply.ok) {
         const text = document.error ?? document.messages?.[0]?.text ?? `Splunk answered with HTTP ${reply.status}`;
         const signIn = reply.status === 401 ? 'Sign in to Splunk again, then reload this page.' : '';
-        throw new Refused(reply.status, text, document.where ?? '', document.next_step ?? signIn);
+        const { where, next_step, field } = document;
+        throw new Refused(reply.status, text, where ?? '', next_step ?? signIn, field);
     }
     return document as T;
 }

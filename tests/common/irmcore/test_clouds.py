@@ -46,7 +46,7 @@ def test_an_emulator_on_this_machine(url: str, base: str) -> None:
 
 
 REFUSED = (
-    "an emulator must have an https:// address on this machine's loopback interface. "
+    "`emulator` must be an https:// address on this machine's loopback interface. "
     "Give the address that `irmexport emulator` prints, for example https://127.0.0.1:8443"
 )
 

@@ -72,11 +72,14 @@ def axe() -> Callable[[Any], list[str]]:
 
 @pytest.fixture
 def picture(pictures: Path) -> Callable[[Page, str], None]:
-    """Saves a screenshot of a page."""
+    """Saves screenshots of a page, 1280 and 390 pixels wide, and checks that it is never wider than that."""
 
     def take(page: Page, name: str) -> None:
-        height = min(900, page.evaluate("() => document.body.scrollHeight"))
-        clip: Any = {"x": 0, "y": 0, "width": 1280, "height": height}
-        page.screenshot(path=pictures / f"{name}.png", clip=clip)
+        for width in (390, 1280):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_function(f"document.documentElement.scrollWidth <= {width}", timeout=30_000)
+            height = min(900, page.evaluate("() => document.body.scrollHeight"))
+            clip: Any = {"x": 0, "y": 0, "width": width, "height": height}
+            page.screenshot(path=pictures / f"{name}-{width}.png", clip=clip)
 
     return take

@@ -1,7 +1,12 @@
-"""An administrator's work in the browser, from the first connector to the last held batch."""
+"""An administrator's work in the browser, from the first connector to the last held batch.
+
+The views of all releases run the same script (test_mounting.py), so these use the dashboards of Splunk 9.3.
+"""
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +14,7 @@ import pytest
 from irmcore.profile import shipped_text
 from irmemulator.faults import Fault
 from irmemulator.purview_emulator import PurviewEmulator
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.fakes.splunk_web import SplunkWeb
 from tests.fakes.splunkd_input import Input
@@ -111,6 +116,9 @@ def test_a_held_batch_is_resolved(  # noqa: PLR0917 - fixtures come by name
     page = visit("queue")
     table = page.get_by_role("table")
     expect(table).to_contain_text("HELD")
+    expect(page.get_by_text("1 batch (1 row) cannot be sent without a decision.")).to_be_visible()
+    expect(page.get_by_text("Nothing queued")).to_have_count(0)
+    expect(page.get_by_text(f"Search head: {socket.gethostname()}")).to_be_visible()
     expect(table).to_contain_text("Look at the connector's log in the portal")
     expect(table).to_contain_text("then use “Resolve”: “The service has it” or “Send it again”.")
     assert axe(page) == []
@@ -135,7 +143,7 @@ def test_a_held_batch_is_resolved(  # noqa: PLR0917 - fixtures come by name
     picture(page, "resolve")
     dialog.get_by_role("button", name="Record").click()
     announced(page, "the service has it")
-    expect(page.get_by_text("Nothing queued")).to_be_visible()
+    expect(page.get_by_text("Nothing queued.")).to_be_visible()
     (batch,) = on_3_13.home.outbox.glob("*/done/*/*")
     record = (batch / "attempts.jsonl").read_text(encoding="utf-8")
     assert '"RecordsSaved is 1"' in record
@@ -183,13 +191,21 @@ def test_a_connector_is_removed_after_confirmation(visit: Open, splunkd: Splunkd
 def test_an_invalid_setting_is_reported_with_the_form(
     visit: Open, trouble: list[str], splunkd: SplunkdRest
 ) -> None:
-    """The server's error names the key; the form keeps what was typed."""
+    """The error is at the field, which has the focus; the form keeps what was typed."""
     page = visit("connectors")
     page.get_by_role("button", name="New connector").click()
     page.get_by_label("Name", exact=True).fill("second")
     page.get_by_label("Job ID").fill("12")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("alert")).to_contain_text("`job_id` is not valid")
+    field = page.get_by_label("Job ID")
+    expect(field).to_be_focused()
+    expect(field).to_have_accessible_description(re.compile("`job_id` is not valid"))
+    expect(page.get_by_role("alert")).to_have_count(0)
+    field.fill(APP_ID)
+    page.get_by_role("button", name="Test with a local emulator").click()
+    page.get_by_label("Emulator address").fill("https://example.com")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("Emulator address")).to_be_focused()
     assert page.get_by_label("Name", exact=True).input_value() == "second"
     assert "second" not in splunkd.state.confs["irmexport_connectors"]
     assert _only_refusals(trouble, 400)
@@ -266,15 +282,31 @@ def test_an_expired_session_is_reported(visit: Open, trouble: list[str]) -> None
     assert _only_refusals(trouble, 401)
 
 
-@pytest.mark.parametrize("view", ["queue", "connectors", "profiles"])
-def test_the_same_page_before_splunk_10_4(visit: Open, view: str, axe: Axe) -> None:
-    """A dashboard shows the page in a frame, without Splunk Web's layout."""
-    page = visit(f"{view}_classic")
-    frame = page.frame_locator("iframe")
-    expect(frame.get_by_role("heading", level=1)).to_have_text(view.capitalize())
-    expect(frame.get_by_role("button").first).to_be_visible()
-    assert axe(page) == []
-    assert axe(page.frames[1]) == []
+def test_a_request_that_is_not_answered_yet_is_shown(visit: Open, page: Page) -> None:
+    """A spinner stands for a list, and a button whose action is not complete takes no click."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    def answer() -> None:
+        while not held:
+            page.wait_for_timeout(20)
+        held.pop().fallback()
+
+    page.route(re.compile(r"/irmexport/connectors(/leavers/test)?\?"), hold)
+    visit("connectors")
+    expect(page.get_by_role("status").filter(has_text="Loading…")).to_be_visible()
+    expect(page.get_by_text("There are no connectors yet")).to_have_count(0)
+    answer()
+    test = page.get_by_role("button", name="Test leavers")
+    test.click()
+    expect(test).to_have_attribute("aria-busy", "true")
+    expect(test).to_have_attribute("aria-disabled", "true")
+    expect(page.get_by_text("Loading…")).to_have_count(0)
+    answer()
+    expect(page.get_by_role("region", name="Test of leavers")).to_be_visible()
+    expect(test).not_to_have_attribute("aria-busy", "true")
 
 
 def _only_refusals(trouble: list[str], status: int) -> bool:

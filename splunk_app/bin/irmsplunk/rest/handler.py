@@ -13,11 +13,12 @@ splunkd.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import traceback
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Callable
 
 from irmcore.clock import Clock, SystemClock
 from irmcore.errors import ConfigurationError, DataError, IrmError, OperatorError, WaitError
@@ -27,7 +28,7 @@ from irmsplunk.rest.profiles import ProfileRoutes
 from irmsplunk.rest.queue import QueueRoutes
 from irmsplunk.rest.request import Request
 from irmsplunk.splunk.app_log import AppLog
-from irmsplunk.splunk.next_steps import all_in_splunk
+from irmsplunk.splunk.next_steps import in_splunk, on_pages, translated
 from irmsplunk.splunk.paths import Paths
 from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused, current_user
 
@@ -41,16 +42,22 @@ def answer(text: str | bytes, environment: Mapping[str, str]) -> dict[str, Any]:
     """The reply to a request, in splunkd's form."""
     clock, paths = SystemClock(), Paths.from_environment(environment)
     app_log = AppLog(paths.logs, clock, "rest")
+    form: Mapping[str, str] = {}
+    reply = functools.partial(_reply, translate=in_splunk)
     try:
         request = Request.parse(text)
+        form = request.form
+        if request.for_pages:
+            reply = functools.partial(_reply, translate=on_pages)
         user = _authorize(request)
         document = route(request, user, paths, clock)
         if request.method != "GET" and request.path != _CHECK:
             app_log.write("INFO", "done", user=user, method=request.method, path="/".join(request.path))
-        return _reply(200, document)
+        return reply(200, document)
     except IrmError as error:
-        document = {"error": error.what, "where": error.where, "next_step": error.next_step}
-        return _reply(_status(error), document)
+        field = next((key for key in form if f"`{key}`" in error.what), "")
+        document = {"error": error.what, "where": error.where, "next_step": error.next_step, "field": field}
+        return reply(_status(error), document)
     except Exception as error:  # noqa: BLE001 - the last border: splunkd would show the traceback
         at = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(at.filename)}:{at.lineno}"
@@ -60,7 +67,7 @@ def answer(text: str | bytes, environment: Mapping[str, str]) -> dict[str, Any]:
             "where": "irmexport",
             "next_step": "Please report this line.",
         }
-        return _reply(500, document)
+        return reply(500, document)
 
 
 def _authorize(request: Request) -> str:
@@ -153,9 +160,9 @@ def _status(error: IrmError) -> int:
     return 400 if isinstance(error, (ConfigurationError, DataError)) else 500
 
 
-def _reply(status: int, document: Mapping[str, Any]) -> dict[str, Any]:
+def _reply(status: int, document: Mapping[str, Any], *, translate: Callable[[str], str]) -> dict[str, Any]:
     return {
         "status": status,
-        "payload": json.dumps(all_in_splunk(document), default=str),
+        "payload": json.dumps(translated(document, translate), default=str),
         "headers": {"Content-Type": "application/json", "Cache-Control": "no-store"},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -36,6 +37,7 @@ class QueueRoutes:
         age = heartbeat.age(self._root, now)
         return {
             "sender": {
+                "host": socket.gethostname(),
                 "alive": heartbeat.alive(self._root, now),
                 "seconds_since_sign_of_life": None if age is None else round(age),
             },

@@ -22,6 +22,8 @@ class Request:
     uri: str
     user_key: str = field(repr=False)
     system_key: str = field(repr=False)
+    #: Whether the app's pages ask, which name their buttons as next steps.
+    for_pages: bool = False
 
     @staticmethod
     def parse(text: str | bytes) -> Request:
@@ -59,4 +61,5 @@ class Request:
             uri=uri,
             user_key=user_key,
             system_key=str(raw.get("system_authtoken", "")),
+            for_pages="pages" in query,
         )

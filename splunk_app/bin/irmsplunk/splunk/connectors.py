@@ -73,7 +73,7 @@ def of_stanza(name: str, content: Mapping[str, Any]) -> Configured:
     """The connector of a stanza. Raises ConfigurationError with the key, never with a value."""
     if not NAME.fullmatch(name):
         raise ConfigurationError(
-            "a connector's name must be 1 to 40 characters (a-z, 0-9 and hyphens), and not `default`",
+            "`name` must be 1 to 40 characters (a-z, 0-9 and hyphens), and not `default`",
             next_step="Choose another name.",
         )
     given = {key: str(content[key]).strip() for key in SETTINGS if str(content.get(key) or "").strip()}

@@ -1,8 +1,8 @@
-"""The core's next steps, which name the command line, in Splunk's terms: requests to the REST endpoint.
+"""The core's next steps, which name the command line, in Splunk's terms: requests, or buttons of the pages.
 
 An administrator of a search head has no `irmexport` command, and in Splunk Cloud no shell. next_steps.json
-has both translations: commands to requests (used here) and requests to buttons (used by the pages,
-ui/src/steps.ts). The first entry that matches wins, so a longer text stands before its beginning.
+has both translations: commands to requests, and requests to the buttons of the pages, with their labels. The
+first entry that matches wins, so a longer text stands before its beginning.
 """
 
 from __future__ import annotations
@@ -11,31 +11,47 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Callable
 
 #: The keys of a reply whose text is ours.
 _SENTENCES = ("error", "next_step", "trouble", "problem", "found")
 
 with open(os.path.join(os.path.dirname(__file__), "next_steps.json"), encoding="utf-8") as _file:
-    _REQUESTS: Mapping[str, str] = dict(json.load(_file)["requests"])
-_PATTERN = re.compile("|".join(map(re.escape, _REQUESTS)))
-#: A command is run, a request is sent.
+    _TEXTS = json.load(_file)
+_REQUESTS: Mapping[str, str] = dict(_TEXTS["requests"])
+_BUTTONS: Mapping[str, str] = {
+    request: words.format(**_TEXTS["labels"]) for request, words in _TEXTS["pages"]
+}
+#: A command is run, a request is sent, a button is used.
 _RUN = re.compile(r"\b([Rr])un (?=`(?:GET|POST) irmexport/)")
+_SEND = re.compile(r"\b([Ss])end (?=`(?:GET|POST) irmexport/)")
 
 
 def in_splunk(text: str) -> str:
     """A sentence of the core, with requests in place of commands."""
-    requests = _PATTERN.sub(lambda found: _REQUESTS[found[0]], text)
+    requests = _replaced(_REQUESTS, text)
     return _RUN.sub(lambda run: "Send " if run[1] == "R" else "send ", requests)
 
 
-def all_in_splunk(document: Any) -> Any:
-    """The same for our sentences in a reply, at any depth. What a user wrote stays as it is."""
+def on_pages(text: str) -> str:
+    """A sentence of the core or of the REST endpoint, with buttons in place of requests."""
+    used = _SEND.sub(lambda send: "Use " if send[1] == "S" else "use ", in_splunk(text))
+    return _replaced(_BUTTONS, used).replace(",.", ".")
+
+
+def _replaced(table: Mapping[str, str], text: str) -> str:
+    return re.sub("|".join(map(re.escape, table)), lambda found: table[found[0]], text)
+
+
+def translated(document: Any, translate: Callable[[str], str]) -> Any:
+    """A reply with our sentences translated, at any depth. What a user wrote stays as it is."""
     if isinstance(document, Mapping):
         return {
-            key: in_splunk(value) if key in _SENTENCES and isinstance(value, str) else all_in_splunk(value)
+            key: translate(value)
+            if key in _SENTENCES and isinstance(value, str)
+            else translated(value, translate)
             for key, value in document.items()
         }
     if isinstance(document, (list, tuple)):
-        return [all_in_splunk(value) for value in document]
+        return [translated(value, translate) for value in document]
     return document

@@ -1,4 +1,7 @@
-/** Shows a page in Splunk Web's layout, in the user's theme. */
+/**
+ * Shows the app's pages, in the user's theme. Splunk Web fetches this as text and evaluates it, so it is one
+ * classic script: no module, no document.currentScript, and nothing of SplunkJS or jQuery.
+ */
 import layout from '@splunk/react-page/18';
 import { getThemeOptions, getUserTheme } from '@splunk/splunk-utils/themes';
 import SplunkThemeProvider from '@splunk/themes/SplunkThemeProvider';
@@ -7,7 +10,7 @@ import { useEffect, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 
 import { Connectors } from './Connectors';
-import { Page } from './frame';
+import { InDashboard, Loading, Page } from './frame';
 import { Profiles } from './Profiles';
 import { Queue } from './Queue';
 import { capabilities, Refused } from './rest';
@@ -38,36 +41,54 @@ function Guarded({ page }: { page: string }) {
               )
             : trouble;
     return (
-        <Page title={PAGES[page].title} about={refused ? '' : 'Loading…'} trouble={refused} done="">
-            {null}
+        <Page title={PAGES[page].title} about="" trouble={refused} done="">
+            {!refused && <Loading />}
         </Page>
     );
 }
 
-/** Called by the small script of each page; `page` is the view's name. */
-export function start(page: string): void {
+/** A page of its own, in Splunk Web's layout. `page` is a key of PAGES. */
+function start(page: string): void {
     const options = { pageTitle: `${PAGES[page].title} | irmexport`, hideFooter: true };
     themed((theme) => layout(<Guarded page={page} />, { ...options, theme }));
 }
 
-/** The same without Splunk Web's layout, which the dashboard around the frame already has. */
-export function frame(page: string): void {
-    if (!(page in PAGES)) return;
-    document.title = `${PAGES[page].title} | irmexport`;
-    const container = document.createElement('div');
-    document.body.style.margin = '0';
-    document.body.append(container);
-    themed((theme) =>
-        createRoot(container).render(
-            <SplunkThemeProvider {...getThemeOptions(theme)}>
-                <Guarded page={page} />
-            </SplunkThemeProvider>,
-        ),
-    );
+/** Shows the page of each `irmexport-…` element of a dashboard, which has Splunk Web's layout already. */
+function mount(): void {
+    for (const page of Object.keys(PAGES)) {
+        const element = document.getElementById(`irmexport-${page}`);
+        if (element && !element.dataset.page) {
+            element.dataset.page = page;
+            element.textContent = '';
+            document.title = `${PAGES[page].title} | irmexport`;
+            themed((theme) =>
+                createRoot(element).render(
+                    <SplunkThemeProvider {...getThemeOptions(theme)}>
+                        <InDashboard.Provider value>
+                            <Guarded page={page} />
+                        </InDashboard.Provider>
+                    </SplunkThemeProvider>,
+                ),
+            );
+        }
+    }
 }
 
 /** The theme in Splunk Web's order: the user's, the server's, the system's; light if it is unknown. */
 function themed(show: (theme: string) => void): void {
     const timeout = new Promise<string>((resolve) => setTimeout(resolve, 3_000, 'light'));
     Promise.race([getUserTheme(), timeout]).then(show, () => show('light'));
+}
+
+declare global {
+    interface Window {
+        irmexport?: { start: typeof start };
+    }
+}
+
+// Splunk may evaluate this script twice, and before or after it draws the panels.
+if (!window.irmexport) {
+    window.irmexport = { start };
+    mount();
+    new MutationObserver(mount).observe(document.documentElement, { childList: true, subtree: true });
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import hashlib
 import json
 import os
 import re
@@ -19,7 +20,10 @@ from click.testing import CliRunner, Result
 from irmcli.emulator.launch import announce, create_emulator
 from irmcli.main import main
 from irmcli.watching.folder import being_written
+from irmcli.watching.processed import ProcessedFiles
+from irmcli.watching.watcher import ATTEMPTS
 from irmcore import profile as profiles
+from irmcore.delivery.connection import outbox_name
 from irmemulator.faults import Fault
 from irmemulator.purview_emulator import PurviewEmulator
 from irmemulator.settings import Options
@@ -351,6 +355,22 @@ def test_a_failed_upload_is_retried_by_the_next_watch(rig: Rig, inbox: Path, onc
 
 
 @pytest.mark.needs("strace")
+def test_a_file_at_which_the_process_is_killed_goes_to_errors(rig: Rig, inbox: Path, once: Watch) -> None:
+    """The third time. Otherwise each restart would begin with it, and no other file would be sent."""
+    poison = inbox / "a.csv"
+    poison.write_text(text(row(1)))
+    (inbox / "b.csv").write_text(text(row(2)))
+    content = hashlib.sha256(poison.read_bytes()).hexdigest()
+    processed = ProcessedFiles(str(rig.directory / "outbox"), outbox_name(rig.connection))
+    assert [processed.begin(content) for _ in range(ATTEMPTS)] == [0, 1, 2]
+    once()
+    assert files(inbox) == ["archive/b.csv", "errors/a.csv", "errors/a.csv.error.txt"]
+    assert "killed 3 times" in (inbox / "errors/a.csv.error.txt").read_text()
+    (inbox / "errors/a.csv").rename(poison)  # an operator who knows better may try it again
+    once()
+    assert "archive/a.csv" in files(inbox)
+
+
 @pytest.mark.parametrize(
     ("call", "when"),
     [("rename", 1), ("fsync", 20), ("fsync", 30), ("rename", 3), ("fsync", 36), ("fsync", 40), ("rename", 8)],

@@ -13,7 +13,7 @@ from typing import Any
 from irmcore.clock import Clock, iso
 from irmcore.delivery.connection import outbox_name
 from irmcore.delivery.report import Report
-from irmcore.errors import DamageError, DataError, IrmError, PeopleError, WaitError
+from irmcore.errors import DamageError, DataError, InputError, IrmError, PeopleError, WaitError
 
 from irmcli.exit_codes import FAILED, ROWS_REFUSED, code_of, known_error, worst
 from irmcli.output import Output
@@ -34,6 +34,8 @@ LOOK = 30.0
 POLL = 5.0
 #: Seconds until a file or connector that failed is tried again.
 RETRY = 60.0
+#: How often a file may be taken again after the process was killed while it read it.
+ATTEMPTS = 3
 #: Seconds in which uploads may start before the directory and the stop signal are checked again.
 SLICE = 5.0
 
@@ -166,8 +168,19 @@ class Watcher:
             self.notify({"event": "taken-before", "file": found.name, "sha256": content})
             return
         details = {"file": str(folder.root / found.name), "sha256": content}
-        with open_table(str(folder.copy), route.profile, "auto") as table:
-            done = session.accept(table, name=str(folder.copy), details=details, max_refused=self.max_refused)
+        try:
+            if processed.begin(content) >= ATTEMPTS:
+                raise _takes_all_memory(
+                    found, f"the process was killed {ATTEMPTS} times while reading this file"
+                )
+            with open_table(str(folder.copy), route.profile, "auto") as table:
+                done = session.accept(
+                    table, name=str(folder.copy), details=details, max_refused=self.max_refused
+                )
+        except MemoryError:
+            raise _takes_all_memory(found, "the file needs more memory than this process may use") from None
+        finally:
+            processed.end(content)
         connector.due = 0.0
         if folder.changed(found):
             # The rows read so far are accepted; the ledger skips them when the file is read again.
@@ -251,6 +264,11 @@ class Watcher:
         if report.due is not None:
             return now + min(max(report.due - self.clock.now(), 0.0), RETRY)
         return now
+
+
+def _takes_all_memory(found: Found, what: str) -> InputError:
+    step = "Check the file's origin and size; raise MemoryMax= of the service if both are right."
+    return InputError(what, where=found.name, next_step=step)
 
 
 def with_original_path(error: DataError, copy: Path, found: Found) -> DataError:

@@ -2,7 +2,8 @@
 
 If every quote in a chunk opens a cell, closes one or is doubled inside one, and all rows are as wide as the
 header, the chunk is split as one text in C, column by column. All other chunks go to csv.reader, so unusual
-input has one meaning; a property test compares the two. Only one chunk is in memory at a time.
+input has one meaning; a property test compares the two. Only one chunk is in memory at a time, and of a line
+at most 16 MiB.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ CHUNK_BYTES = 64 * 1024
 #: A longer field does not fit into any upload; usually it is a quote that was never closed. A chunk with more
 #: characters goes to csv.reader, which limits the size of a cell.
 MAX_FIELD_CHARACTERS = 4 * 1024 * 1024
+#: A longer line would have many such fields. It is not a row, and reading it would take all memory.
+MAX_LINE_BYTES = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 #: Replaces NUL characters, at which Python 3.9's csv stops. It is the surrogate escape of the byte 0, which
@@ -76,6 +79,7 @@ class Cells:
         self._left = ""  # text that was read but not split yet; it begins with a row
         self._after = b""  # bytes after the last whole line
         self._line = 1  # where the next row begins
+        self._too_long = False  # the next line
 
     def row(self) -> list[str]:
         """The next row, for reading a header. Raises csv.Error, and StopIteration at the end."""
@@ -96,7 +100,12 @@ class Cells:
         If the rows cannot be counted without reading them, the chunk is given anyway.
         """
         for number in count():
-            text, parts = self._closed(self._piece())
+            try:
+                piece = self._piece()
+            except csv.Error as error:
+                yield Chunk((), [], [self._line], BrokenRow(str(error), "", spans=True))
+                return
+            text, parts = self._closed(piece)
             if not text:
                 return
             skipped = self._skippable(text, parts) if parts and not wanted(number) else 0
@@ -111,7 +120,10 @@ class Cells:
         return outside.count("\n")
 
     def _piece(self, times: int = 1) -> str:
-        """The next whole lines, about ``times`` the size of a chunk; empty at the end of the stream."""
+        """The next whole lines, about ``times`` the size of a chunk; empty at the end of the stream.
+
+        Raises csv.Error for a line that is too long, each time.
+        """
         if self._left:
             text, self._left = self._left, ""
             return text
@@ -123,14 +135,17 @@ class Cells:
         return text.replace("\0", NUL_MARK) if "\0" in text else text
 
     def _lines_of_bytes(self, size: int) -> bytes:
-        found = [self._after]
-        while True:
+        found, length = [self._after], len(self._after)
+        while not self._too_long:
             more = self._stream.read(size)
             end = more.rfind(b"\n") + 1
             if end or not more:
                 self._after = more[end:]
                 return b"".join([*found, more[:end]])
             found.append(more)
+            length += len(more)
+            self._too_long = length > MAX_LINE_BYTES
+        raise csv.Error("field larger than field limit, like the whole line")
 
     def _closed(self, text: str) -> tuple[str, list[str]]:
         """The text, extended until its quotes are closed, and its parts between them; no parts if unusual."""
@@ -142,7 +157,10 @@ class Cells:
             if len(parts) % 2:
                 return text, parts
             times *= 2
-            more = self._piece(times)
+            try:
+                more = self._piece(times)
+            except csv.Error:  # raised again where the row is read that needs this line
+                break
             if not more:
                 break
             text += more

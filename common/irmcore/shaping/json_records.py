@@ -15,13 +15,16 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple, TextIO
 
 from irmcore.errors import InputError
 
-#: The longest result of a document, in characters. A longer one is usually a string without an end.
+#: The longest result of a document, and the longest line, in characters. A longer one is usually a string
+#: without an end, and could need 25 times as much memory once it is decoded.
 MAX_RESULT_CHARACTERS = 4 * 1024 * 1024
+#: How much of a line that is too long goes into the reject file.
+_SHOWN_CHARACTERS = 1024
 _BLOCK_CHARACTERS = 64 * 1024
 #: How much of a file is looked at to recognize a document, in bytes.
 _START = 8192
@@ -87,9 +90,20 @@ _STRICT = json.JSONDecoder(
 _LENIENT = json.JSONDecoder(parse_float=str, parse_int=str)
 
 
-def _line_records(lines: Iterable[str], name: str) -> Iterator[Record]:
+def _lines(text: TextIO) -> Iterator[str]:
+    """The lines. Of one that is too long only the beginning, which is too long as well."""
+    while line := text.readline(MAX_RESULT_CHARACTERS + 1):
+        yield line
+        while len(line) > MAX_RESULT_CHARACTERS and not line.endswith("\n"):
+            line = text.readline(MAX_RESULT_CHARACTERS + 1)
+
+
+def _line_records(text_file: TextIO, name: str) -> Iterator[Record]:
     preview = final = False
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_lines(text_file), start=1):
+        if len(line) > MAX_RESULT_CHARACTERS:
+            yield Record(number, None, line[:_SHOWN_CHARACTERS], "row-too-large")
+            continue
         text = line.strip()
         if not text:
             continue

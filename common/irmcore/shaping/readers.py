@@ -59,11 +59,16 @@ def decompressed(stream: io.BufferedReader, name: str) -> io.BufferedReader:
     return io.BufferedReader(_Gunzipped(stream, name))
 
 
+#: What a gzip file may expand to, whatever its size, in bytes; and how many times its size beyond that.
+MAX_EXPANDED_BYTES, MAX_EXPANSION = 256 * 1024 * 1024, 200
+
+
 class _Gunzipped(io.RawIOBase):
-    """A gzip stream that raises InputError if it is truncated or damaged."""
+    """A gzip stream that raises InputError if it is truncated or damaged, or expands too much."""
 
     def __init__(self, packed: io.BufferedReader, name: str) -> None:
         self._file = gzip.GzipFile(fileobj=packed, mode="rb")
+        self._packed = packed
         self._name = name
 
     def readable(self) -> bool:
@@ -71,7 +76,15 @@ class _Gunzipped(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            return self._file.readinto(buffer)
+            size = self._file.readinto(buffer)
+            expanded = self._file.tell()
+            if expanded > MAX_EXPANDED_BYTES and expanded > MAX_EXPANSION * self._packed.tell():
+                raise InputError(
+                    f"the gzip file expands to more than {MAX_EXPANSION} times its size",
+                    where=self._name,
+                    next_step="Nothing was accepted. Check its origin. If it is right, decompress it first.",
+                )
+            return size
         except (EOFError, zlib.error, gzip.BadGzipFile):
             raise InputError(
                 "the gzip file is truncated or damaged",

@@ -17,7 +17,14 @@ from irmcore.shaping.batches import line_writer
 HEADER = ("line", "column", "reason", "advice", "row")
 
 #: Reasons of rows that could not be divided into values: their one value is their text.
-UNDIVIDED = ("malformed-quoting", "invalid-json", "not-an-object", "duplicate-key", "not-a-scalar")
+UNDIVIDED = (
+    "malformed-quoting",
+    "invalid-json",
+    "not-an-object",
+    "duplicate-key",
+    "not-a-scalar",
+    "row-too-large",
+)
 
 _write = line_writer()
 

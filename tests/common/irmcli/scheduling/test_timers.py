@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -15,6 +16,7 @@ from irmcli.main import main
 from irmcli.scheduling import timers
 from irmcli.scheduling.timers import EVERY, FORMS, Task
 from irmcli.watching import systemd_unit
+from irmcore.errors import ConfigurationError
 
 ODD = ("sentinel", "run", "--config", '/etc/a b/it\'s 100% $HOME "x".yaml')
 TASK = Task(
@@ -52,6 +54,40 @@ def test_a_service_for_systemd() -> None:
     assert "\nUser=irm\n" in service
     assert "\nReadWritePaths=/var/lib/irm\n" in service
     assert f"\nOnCalendar=*-*-* *:{TASK.minute:02}:00\n" in timer
+
+
+def test_a_service_has_a_sandbox() -> None:
+    """No core file with a secret in it, a limit of memory, and none of the kernel's interfaces."""
+    for service in (
+        timers.units(TASK)["irmexport.service"],
+        systemd_unit.unit(["/opt/irmexport"], "/in", "/out"),
+    ):
+        for setting in (
+            "MemoryMax=2G",
+            "LimitCORE=0",
+            "NoNewPrivileges=yes",
+            "ProtectSystem=strict",
+            "ProtectKernelTunables=yes",
+            "CapabilityBoundingSet=",
+            "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
+            "SystemCallFilter=@system-service",
+        ):
+            assert service.splitlines().count(setting) == 1, setting
+
+
+@pytest.mark.parametrize(
+    "name", ["/in\nExecStartPre=/bin/sh", "/in\rx", "/in\u2028x", "/in\x85x", "/in\0", "/in\\"]
+)
+def test_a_name_adds_no_line_to_a_unit(name: str) -> None:
+    """It is refused as folder, outbox and argument; the message shows it on one line."""
+    for make in (
+        lambda: systemd_unit.unit(["/opt/irmexport"], name, "/out"),
+        lambda: systemd_unit.unit(["/opt/irmexport"], "/in", name),
+        lambda: timers.units(replace(TASK, arguments=("send", name))),
+    ):
+        with pytest.raises(ConfigurationError, match="line break") as raised:
+            make()
+        assert str(raised.value).isprintable() or "\n  " in str(raised.value)
 
 
 def test_a_task_for_windows() -> None:

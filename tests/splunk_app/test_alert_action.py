@@ -163,6 +163,17 @@ def test_an_empty_result_is_not_a_failure(alert: Alert, home: SplunkHome, conten
     ended = alert.fire(content)
     assert (ended.code, ended.messages) == (0, [("INFO", "irmexport: 0 rows read: 0 queued in 0 batches.")])
     assert [r["state"] for r in events(home, "receipt")] == ["nothing to send"]
+    assert [r["counts"]["read"] for r in events(home, "queued")] == [0]
+
+
+def test_a_search_without_results_may_have_no_results_file(
+    alert: Alert, home: SplunkHome, splunkd: SplunkdRest
+) -> None:
+    """The job has none, says splunkd, so the run is complete and has its receipt."""
+    splunkd.state.jobs[SID] = {"owner": "ana", "resultCount": 0}
+    ended = alert.fire(None)
+    assert (ended.code, ended.messages) == (0, [("INFO", "irmexport: 0 rows read: 0 queued in 0 batches.")])
+    assert [r["state"] for r in events(home, "receipt")] == ["nothing to send"]
 
 
 def test_an_unreadable_results_file_sends_nothing(alert: Alert, home: SplunkHome) -> None:

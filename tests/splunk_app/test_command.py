@@ -206,9 +206,10 @@ def test_a_duplicate_field_is_refused(searches: Searches) -> None:
 
 def test_a_missing_field_is_named(searches: Searches) -> None:
     """The error names the field and what to change in the search, and nothing is queued."""
-    replies, code = searches.run(b"user,PredictionTime,PredictionScore,ModelInfo\na,b,c,d\n")
+    replies, code = searches.run(b"UserPrincipal,PredictionTime,PredictionScore,ModelInfo\na,b,c,d\n")
     assert code == 1
     assert "`UserPrincipalName`" in texts(replies)
+    assert "The most similar one is `UserPrincipal`." in texts(replies)
     assert 'Use fields="Header=field, …" or `| rename` in the search' in texts(replies)
     assert not searches.batches()
 
@@ -220,6 +221,106 @@ def test_no_rows_at_all_queue_nothing(searches: Searches, bodies: tuple[bytes, .
     assert code == 0
     assert "0 rows read" in texts(replies)
     assert not searches.batches()
+
+
+SPLUNKS = b"user,_time,PredictionScore,ModelInfo\nsarad@contoso.com,1682315576.962,9,M1\n"
+
+
+def test_the_only_connector_and_splunks_names_are_found_and_reported(searches: Searches) -> None:
+    """`| irmexport` alone: the one enabled connector, `user` and `_time`; the manifest has the fields."""
+    searches.splunkd.state.confs["irmexport_connectors"]["old"] = {"disabled": "1"}
+    replies, code = searches.run(SPLUNKS, args=("wait=0",))
+    assert code == 0, texts(replies)
+    assert (
+        "irmexport: the rows go to the connector leavers, the only one that you may use; column "
+        "UserPrincipalName is read from `user`; column PredictionTime is read from `_time`. To choose "
+        'yourself, add fields="UserPrincipalName=…".'
+    ) in texts(replies)
+    (batch,) = searches.batches()
+    details = json.loads((batch / "manifest.json").read_text())["origin"]["details"]
+    assert details["fields"] == "UserPrincipalName=user, PredictionTime=_time"
+    assert b"sarad@contoso.com,2023-04-24T05:52:56." in (batch / "payload").read_bytes()
+    assert '"connector":"leavers"' in searches.home.log.read_text().replace('": "', '":"')
+
+
+@pytest.mark.parametrize(
+    ("stanzas", "expected"),
+    [
+        ({}, "there is no connector that you may use. Ask an administrator to create one."),
+        (
+            {"b": {"profile": "leaver-prediction"}, "a": {"profile": "leaver-prediction"}},
+            "you may use several connectors. Add `profile=` with one of: a, b.",
+        ),
+    ],
+)
+def test_without_one_connector_the_search_has_to_name_it(
+    on_3_13: Searches, stanzas: dict[str, dict[str, str]], expected: str
+) -> None:
+    """None or several: nothing is queued, and the message says what to add or whom to ask."""
+    on_3_13.splunkd.state.confs["irmexport_connectors"] = stanzas
+    replies, code = on_3_13.run(SPLUNKS, args=("wait=0",))
+    assert code == 1
+    assert expected in texts(replies)
+    assert not on_3_13.batches()
+
+
+def test_an_actor_and_a_target_are_not_told_apart_by_guessing(on_3_13: Searches) -> None:
+    """With `src_user` beside `user` nothing is queued until `fields` says which of them acted."""
+    body = SPLUNKS.replace(b"user,", b"src_user,user,").replace(b"sarad@", b"ana@contoso.com,sarad@")
+    replies, code = on_3_13.run(body)
+    assert code == 1
+    assert (
+        "irmexport: column UserPrincipalName: the results have `user` and `src_user`, and only one of them "
+        'is who acted. Add fields="UserPrincipalName=src_user" or fields="UserPrincipalName=user".'
+    ) in texts(replies)
+    assert not on_3_13.batches()
+    chosen = "fields=UserPrincipalName=src_user"
+    assert on_3_13.run(body, args=("profile=leavers", "wait=0", chosen))[1] == 0
+    (payload,) = on_3_13.payloads()
+    assert b"ana@contoso.com" in payload
+
+
+def test_the_profiles_own_field_comes_before_splunks_name(on_3_13: Searches) -> None:
+    """`user` beside the profile's field is only another field."""
+    replies, code = on_3_13.run(b"user," + HEADER + b"ben@contoso.com," + ROW)
+    assert code == 0
+    assert "is read from" not in texts(replies)
+    (payload,) = on_3_13.payloads()
+    assert b"sarad@contoso.com" in payload
+
+
+def test_a_preview_shows_the_rows_as_they_would_go_out(searches: Searches) -> None:
+    """Canonical values and times on the wire, without refused and merged rows; nothing is queued."""
+    body = HEADER + ROW.replace(b"sarad@", b"SaraD@").replace(b",9,", b",9.0,") + ROW + b"x,y,z,w,,\n" + OTHER
+    replies, code = searches.run(body, args=("profile=leavers", "output=preview"))
+    assert code == 0
+    assert not searches.home.outbox.exists()
+    searches.run(body)
+    (payload,) = searches.payloads()
+    assert replies[-1].body.replace(b"\n", b"\r\n") == payload
+    assert "4 rows read: 2 would be queued in 1 batch, 1 merged with an identical row, 1 refused." in texts(
+        replies
+    )
+
+
+def test_refused_rows_name_their_field(on_3_13: Searches) -> None:
+    """The column is the connector's; the analyst knows the field of the search."""
+    replies, _ = on_3_13.run(SPLUNKS.replace(b"sarad@contoso.com", b"sarad"), args=("wait=0",))
+    assert "1 row refused: upn-without-domain (column UserPrincipalName, field `user`)." in texts(replies)
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (("profile=leaver",), "there is no connector of this name. Did you mean `leavers`?"),
+        (("profile=leavers", "fields=UserPrincipleName=user"), "Did you mean `UserPrincipalName`?"),
+    ],
+)
+def test_a_misspelt_name_gets_the_nearest(on_3_13: Searches, args: tuple[str, ...], expected: str) -> None:
+    """Of the connectors that the user may use, and of the profile's columns."""
+    replies, code = on_3_13.run(SPLUNKS, args=args)
+    assert code == 1
+    assert expected in texts(replies)
 
 
 def test_a_header_that_is_not_csv_is_reported(searches: Searches) -> None:

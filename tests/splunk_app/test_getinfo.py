@@ -24,13 +24,14 @@ json.dump({option.name: option.value for option in command.options.values()}, sy
 #: Options that the SDK adds to every command; irmexport refuses them.
 OF_THE_SDK = {"logging_configuration", "logging_level", "record", "show_configuration"}
 PLAIN = [
+    (),
+    ("wait=0",),
     ("profile=leavers",),
     ("profile=leavers", "wait=0", "output=summary", "maxrejects=7", "fields=a=b, c=d"),
     ("dryrun=t", "allowpartial=false", "wait=3600", "profile=x y"),
+    ("output=preview",),
 ]
 LEFT = [
-    (),
-    ("wait=0",),
     ("profile=",),
     ("profile",),
     ("profile=a", "wait=3601"),
@@ -78,7 +79,7 @@ def test_plain_options_are_answered_as_the_sdk_answers_them(
 
 def test_the_values_of_the_options() -> None:
     """Each option has its value, or the same default as in the SDK."""
-    first = answer(io.BytesIO(getinfo(*PLAIN[1])), io.BytesIO())
+    first = answer(io.BytesIO(getinfo(*PLAIN[3])), io.BytesIO())
     options = first.options
     assert options is not None
     assert [getattr(options, name) for name in OPTIONS] == [

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
 from irmcore.advice import ADVICE
-from irmsplunk.splunk.next_steps import in_splunk, on_pages, translated
+from irmsplunk.splunk.next_steps import for_analyst, in_splunk, on_pages, translated
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "common" / "irmcore"
@@ -100,3 +101,14 @@ def test_only_our_own_sentences_are_translated() -> None:
         "profile_yaml": "see `irmexport status`",
         "items": [{"next_step": "See `GET irmexport/queue`."}],
     }
+
+
+@pytest.mark.parametrize("code", ADVICE)
+def test_an_analyst_is_told_what_needs_an_administrator(code: str) -> None:
+    """A step with a request, or with a setting of the connector, begins with whom to ask; others do not."""
+    step = in_splunk(ADVICE[code])
+    needs_rights = "irmexport/" in step or re.search(r"`[a-z_]+_(id|file)`|`(proxy|cloud|deadline)`", step)
+    if needs_rights:
+        assert for_analyst(step) == f"Ask an administrator, and tell them: {step}"
+    assert for_analyst(for_analyst(step)) == for_analyst(step)
+    assert for_analyst("Add `profile=` with one of: a, b.") == "Add `profile=` with one of: a, b."

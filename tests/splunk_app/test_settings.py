@@ -144,7 +144,7 @@ def test_splunkd_refuses_what_the_action_would_refuse(param: str) -> None:
     for value in VALUES:
         try:
             request, _ = export_request({"profile": "leavers", param: value})
-            with_fields(profile, request.fields)
+            with_fields(profile, request.fields, ())
             valid = True
         except ConfigurationError as error:
             valid = "has no column" in str(error)

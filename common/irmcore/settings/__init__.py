@@ -9,8 +9,8 @@ keys) is checked by the owner of the settings, with ``Source.error``.
 from __future__ import annotations
 
 from irmcore.settings.kind import KeyPath, Kind
-from irmcore.settings.nearest import did_you_mean
+from irmcore.settings.nearest import did_you_mean, nearest
 from irmcore.settings.reading import parse, read, read_text
 from irmcore.settings.yaml_source import Source
 
-__all__ = ["KeyPath", "Kind", "Source", "did_you_mean", "parse", "read", "read_text"]
+__all__ = ["KeyPath", "Kind", "Source", "did_you_mean", "nearest", "parse", "read", "read_text"]

@@ -9,7 +9,6 @@ refuses that character in values, so different rows never have the same input to
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 from irmcore.errors import InputError
 from irmcore.profile.model import Profile
 from irmcore.reasons import Refused
+from irmcore.settings import nearest
 from irmcore.shaping import times
 from irmcore.shaping.blocks import Block
 from irmcore.shaping.columns import Convert, ConvertAll, Memo, column_converter, converter
@@ -300,8 +300,8 @@ def _positions(profile: Profile, header: Sequence[str], name: str) -> list[int]:
     if missing:
         # If there is no header line, these are values of a row: only what looks like a name may be shown.
         names = [field for field in header if _NAME.fullmatch(field)]
-        near = difflib.get_close_matches(missing[0], names, n=1)
-        hint = f" The most similar one is `{near[0]}`." if near else ""
+        near = nearest(missing[0], names)
+        hint = f" The most similar one is `{near}`." if near else ""
         raise InputError(
             f"the header has no {', '.join(f'`{field}`' for field in missing)}",
             where=f"{name}:1",

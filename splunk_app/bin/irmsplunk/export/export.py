@@ -19,7 +19,7 @@ from irmcore.outbox import Outbox
 from irmcore.profile import Profile
 
 from irmsplunk.export.fields import with_fields
-from irmsplunk.export.messages import WARN, count_messages, status_message
+from irmsplunk.export.messages import WARN, choices, count_messages, status_message
 from irmsplunk.export.queueing import RESULTS, connector_outbox, dry_run_rows, queue_rows, read_reject_file
 from irmsplunk.export.run_status import RunStatus, wait_for_receipt
 from irmsplunk.export.search import Search
@@ -36,7 +36,11 @@ Log = Callable[..., None]
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What a search or an alert asks for. ``caller`` names it in messages; ``wait`` is in seconds."""
+    """What a search or an alert asks for. ``caller`` names it in messages; ``wait`` is in seconds.
+
+    Without a ``profile``, the user's only connector is meant. A dry run keeps the first ``preview_rows``
+    rows as they would go out.
+    """
 
     caller: str
     profile: str
@@ -45,16 +49,19 @@ class ExportRequest:
     wait: float = 30.0
     max_refused: int | None = None
     keep_rejects: bool = False
+    preview_rows: int = 0
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was accepted and what became of it. ``rejects`` is the reject file, if it was asked for."""
+    """What was accepted and what became of it. ``rejects`` and ``preview`` are CSV, if asked for."""
 
+    connector: str
     accepted: RunResult
     rejects: bytes
     status: RunStatus
     messages: list[tuple[str, str]]
+    preview: bytes = b""
 
 
 class Export:
@@ -66,6 +73,8 @@ class Export:
         self._paths = paths
         self._clock = clock
         self._log = log
+        #: The connector's name, once it is known.
+        self.connector = request.profile
         #: The reject file of a run that was refused as a whole, if it was asked for.
         self.rejects = b""
 
@@ -73,19 +82,25 @@ class Export:
         """Shape, queue, wait and report. Raises IrmError or OSError if nothing was queued."""
         request = self._request
         user = self._authorize()
-        connector = connectors.fetch(self._splunkd(), request.profile)
-        profile = with_fields(connector.profile, request.fields)
+        connector = connectors.fetch(self._splunkd(), request.profile or self._only_connector())
+        self.connector = connector.name
+        header = spool.header(RESULTS)
+        profile, own_names = with_fields(connector.profile, request.fields, header)
+        if not header:
+            return self._nothing()
         table = spool.table([column.field for column in profile.columns], RESULTS)
-        if not table.header:
-            return _nothing(dry_run=request.dry_run)
         outbox = connector_outbox(self._paths.outbox, connector.connection, self._clock)
+        preview = b""
         if request.dry_run:
-            accepted, rejects = dry_run_rows(table, profile, outbox, keep_rejects=request.keep_rejects)
+            accepted, rejects, preview = dry_run_rows(
+                table, profile, outbox, keep_rejects=request.keep_rejects, keep_rows=request.preview_rows
+            )
             status = RunStatus("dry run")
         else:
             _refuse_placeholders(profile)
             self._paths.create_outbox()
-            fields = {"fields": request.fields} if request.fields else {}
+            chosen = [request.fields, *(f"{column}={field}" for column, field in own_names.items())]
+            fields = {"fields": ", ".join(filter(None, chosen))} if any(chosen) else {}
             origin = self._search.origin(user, socket.gethostname(), {**fields, **details})
             try:
                 accepted, rejects = queue_rows(
@@ -102,11 +117,33 @@ class Export:
                 raise
             self._log_counts(accepted, profile)
             status = self._wait(outbox, accepted)
-        messages = count_messages(accepted, dry_run=request.dry_run)
+        messages = choices(self.connector if not request.profile else "", own_names)
+        messages += count_messages(accepted, profile.columns, dry_run=request.dry_run)
         if accepted.batches:
             messages.append(status_message(status, sender_alive=self._sender_alive(), waited=request.wait))
             self._log("stood", run=accepted.run, state=status.state, reason=status.reason)
-        return ExportResult(accepted, rejects, status, messages)
+        return ExportResult(self.connector, accepted, rejects, status, messages, preview)
+
+    def _only_connector(self) -> str:
+        """The name of the only connector that the user may use. Raises ConfigurationError."""
+        names = connectors.usable(self._splunkd())
+        if len(names) == 1:
+            return names[0]
+        if names:
+            what, step = "you may use several connectors", f"Add `profile=` with one of: {', '.join(names)}."
+        else:
+            what, step = "there is no connector that you may use", "Ask an administrator to create one."
+        raise ConfigurationError(what, where="profile", next_step=step)
+
+    def _nothing(self) -> ExportResult:
+        """A search without a result, which is a run too: splunkd may leave out even the header line."""
+        dry_run = self._request.dry_run
+        accepted = RunResult("", (), (), Counts(), {}, 0, None)
+        if not dry_run:
+            self._log("queued", run="", batches=0, counts=accepted.counts.as_dict())
+        status = RunStatus("dry run" if dry_run else "nothing to send")
+        messages = count_messages(accepted, (), dry_run=dry_run)
+        return ExportResult(self.connector, accepted, b"", status, messages)
 
     def _splunkd(self) -> Splunkd:
         """Requests are made as the user who runs the search."""
@@ -142,13 +179,6 @@ class Export:
 
     def _sender_alive(self) -> bool:
         return heartbeat.alive(self._paths.outbox, self._clock.now())
-
-
-def _nothing(*, dry_run: bool) -> ExportResult:
-    """A search without a result: splunkd may leave out even the header line."""
-    accepted = RunResult("", (), (), Counts(), {}, 0, None)
-    status = RunStatus("dry run" if dry_run else "nothing to send")
-    return ExportResult(accepted, b"", status, count_messages(accepted, dry_run=dry_run))
 
 
 def _refuse_placeholders(profile: Profile) -> None:

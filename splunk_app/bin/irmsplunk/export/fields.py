@@ -1,15 +1,58 @@
-"""The option `fields`: input fields that replace those of the profile for one search."""
+"""Which field of the results each column is read from: the profile's, that of the option `fields`, or CIM's.
+
+If the results lack the field of the user or time column, Splunk's own name is taken: `user` (Common
+Information Model) and `_time`. Results with `src_user` too have an actor and a target, so there the analyst
+has to choose.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from irmcore.errors import ConfigurationError
 from irmcore.profile import Profile
+from irmcore.settings import did_you_mean
+
+_OWN_NAMES = {"user": "user", "time": "_time"}
+_ACTOR = "src_user"
 
 
-def with_fields(profile: Profile, text: str) -> Profile:
-    """The profile with the input fields of ``Header=field, …``. Raises ConfigurationError."""
+def with_fields(profile: Profile, text: str, header: Sequence[str]) -> tuple[Profile, dict[str, str]]:
+    """The profile with the fields of ``Header=field, …``, and the columns read by Splunk's own names.
+
+    Raises ConfigurationError.
+    """
+    fields = _parsed(text)
+    headers = [column.header for column in profile.columns]
+    unknown = [name for name in fields if name not in headers]
+    if unknown:
+        raise ConfigurationError(
+            f"the profile has no column `{unknown[0]}`",
+            where="fields",
+            next_step=did_you_mean(unknown[0], headers, plural="columns"),
+        )
+    own: dict[str, str] = {}
+    for column in profile.columns:
+        name = _OWN_NAMES.get(column.role, "")
+        if name in header and column.field not in header and column.header not in fields:
+            if column.role == "user" and _ACTOR in header:
+                raise ConfigurationError(
+                    f"the results have `{name}` and `{_ACTOR}`, and only one of them is who acted",
+                    where=f"column {column.header}",
+                    next_step=f'Add fields="{column.header}={_ACTOR}" or fields="{column.header}={name}".',
+                )
+            own[column.header] = name
+    columns = tuple(
+        replace(c, field=own[c.header], format="epoch" if c.role == "time" else c.format)
+        if c.header in own
+        else replace(c, field=fields.get(c.header, c.field))
+        for c in profile.columns
+    )
+    return replace(profile, columns=columns), own
+
+
+def _parsed(text: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     for pair in filter(None, (part.strip() for part in text.split(","))):
         header, equals, field = (part.strip() for part in pair.partition("="))
@@ -20,13 +63,4 @@ def with_fields(profile: Profile, text: str) -> Profile:
                 next_step='Write it as "Header=field, Header=field", each header once.',
             )
         fields[header] = field
-    headers = [column.header for column in profile.columns]
-    unknown = [header for header in fields if header not in headers]
-    if unknown:
-        raise ConfigurationError(
-            f"the profile has no column `{unknown[0]}`",
-            where="fields",
-            next_step=f"Its columns are {', '.join(headers)}.",
-        )
-    columns = tuple(replace(c, field=fields.get(c.header, c.field)) for c in profile.columns)
-    return replace(profile, columns=columns)
+    return fields

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Mapping, Sequence
 
 from irmcore.errors import IrmError
 from irmcore.intake.run_result import RunResult
+from irmcore.profile import Column
 from irmcore.reasons import REASONS
 
 from irmsplunk.export.run_status import RunStatus
-from irmsplunk.splunk.next_steps import in_splunk
+from irmsplunk.splunk.next_steps import for_analyst, in_splunk
 
 INFO, WARN, ERROR = "INFO", "WARN", "ERROR"
 FINALIZED = (
@@ -25,8 +27,20 @@ _NOT_SENDING = {
 }
 
 
-def count_messages(accepted: RunResult, *, dry_run: bool) -> list[tuple[str, str]]:
-    """The counts, then the reasons for refused rows, the most frequent first."""
+def choices(connector: str, own_names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What irmexport chose because the search did not: the connector, and columns by Splunk's names."""
+    parts = [f"the rows go to the connector {connector}, the only one that you may use"] if connector else []
+    parts += [f"column {column} is read from `{field}`" for column, field in own_names.items()]
+    example = next((f'fields="{column}=…"' for column in own_names), "profile=…")
+    return [(INFO, f"irmexport: {'; '.join(parts)}. To choose yourself, add {example}.")] if parts else []
+
+
+def count_messages(accepted: RunResult, columns: Sequence[Column], *, dry_run: bool) -> list[tuple[str, str]]:
+    """The counts, then the reasons for refused rows, the most frequent first.
+
+    ``columns`` are those of the profile.
+    """
+    field_of = {column.header: column.field for column in columns}
     counts = accepted.counts
     would = "would be " if dry_run else ""
     batches = len(accepted.sizes)
@@ -41,8 +55,10 @@ def count_messages(accepted: RunResult, *, dry_run: bool) -> list[tuple[str, str
         messages.append((INFO, "irmexport: dry run: nothing was queued."))
     ranked = sorted(accepted.reasons.items(), key=lambda item: -item[1])
     for (column, code), count in ranked[:_REASONS_SHOWN]:
-        place = f" (column {column})" if column else ""
-        advice = REASONS[code].advice
+        field = field_of.get(column, column)
+        read_from = f", field `{field}`" if field != column else ""
+        place = f" (column {column}{read_from})" if column else ""
+        advice = for_analyst(REASONS[code].advice)
         messages.append((WARN, f"irmexport: {_rows(count)} refused: {code}{place}. {advice}"))
     if len(ranked) > _REASONS_SHOWN:
         more = len(ranked) - _REASONS_SHOWN
@@ -51,6 +67,14 @@ def count_messages(accepted: RunResult, *, dry_run: bool) -> list[tuple[str, str
     if accepted.warning:
         messages.append((WARN, f"irmexport: {accepted.warning}"))
     return messages
+
+
+def truncated_preview(rows: int, shown: int) -> str:
+    """Not all rows are among the results."""
+    return (
+        f"irmexport: only the first {shown:,} of {rows:,} rows are shown. "
+        "A run without output=preview queues all of them."
+    )
 
 
 def truncated_rejects(refused: int, shown: int) -> str:
@@ -66,7 +90,7 @@ def status_message(status: RunStatus, *, sender_alive: bool, waited: float) -> t
     if status.state == "sent":
         return INFO, f"irmexport: sent: the connector accepted {_rows(status.sent)}."
     why = f" ({status.reason})" if status.reason else ""
-    step = f" {status.next_step}" if status.next_step else ""
+    step = f" {for_analyst(status.next_step)}" if status.next_step else ""
     if status.state == "held":
         return WARN, f"irmexport: held{why}: a person must decide about {_rows(status.held)}.{step}"
     if status.state == "dead":
@@ -85,7 +109,8 @@ def status_message(status: RunStatus, *, sender_alive: bool, waited: float) -> t
 def error_message(error: BaseException) -> str:
     """An error of ours as it is; any other by type and line only, as its text may quote a row."""
     if isinstance(error, IrmError):
-        return in_splunk(f"irmexport: {error}")
+        place = f"{error.where}: " if error.where else ""
+        return in_splunk(f"irmexport: {place}{error.what}. ") + for_analyst(in_splunk(error.next_step))
     at = traceback.extract_tb(error.__traceback__)[-1]
     return (
         f"irmexport: {type(error).__name__} at {os.path.basename(at.filename)}:{at.lineno}: this is a bug in "

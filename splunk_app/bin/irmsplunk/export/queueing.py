@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import replace
 
 from irmcore.clock import Clock
@@ -66,13 +68,24 @@ def queue_rows(
 
 
 def dry_run_rows(
-    table: Table, profile: Profile, outbox: Outbox, *, keep_rejects: bool
-) -> tuple[RunResult, bytes]:
-    """What ``queue_rows`` would do, without writing anything. Raises InputError, DamageError."""
+    table: Table, profile: Profile, outbox: Outbox, *, keep_rejects: bool, keep_rows: int = 0
+) -> tuple[RunResult, bytes, bytes]:
+    """What ``queue_rows`` would do, without writing anything. Raises InputError, DamageError.
+
+    The last bytes are the first ``keep_rows`` rows as they would go out.
+    """
     lines = [reject_file.header_line()]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column.header for column in profile.columns])
+    left = iter(range(keep_rows))
 
     def keep(reject: Reject, header: tuple[str, ...]) -> None:
         lines.append(reject_file.line(reject, header))
+
+    def show(fields: tuple[str, ...]) -> None:
+        if next(left, None) is not None:
+            writer.writerow(fields)
 
     accepted = dry_run(
         table,
@@ -80,8 +93,9 @@ def dry_run_rows(
         outbox if outbox.exists() else None,
         name=RESULTS,
         on_reject=keep if keep_rejects else None,
+        on_row=show if keep_rows else None,
     )
-    return accepted, b"".join(lines) if keep_rejects else b""
+    return accepted, b"".join(lines) if keep_rejects else b"", text.getvalue().encode("utf-8")
 
 
 def read_reject_file(outbox: Outbox, path: str | None) -> bytes:

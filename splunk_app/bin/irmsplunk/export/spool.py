@@ -68,16 +68,19 @@ class Spool:
             length -= len(piece)
             yield piece
 
+    def header(self, name: str) -> tuple[str, ...]:
+        """The fields of all requests, each once. Raises InputError if a header line cannot be read."""
+        found = (field for part in self._parts for field in self._header(part, name))
+        return tuple(dict.fromkeys(field for field in found if not field.startswith(_MV)))
+
     def table(self, needed: Sequence[str], name: str) -> Table:
         """All rows, numbered from 1. Raises InputError if a header has a needed field twice."""
-        header: dict[str, None] = {}
         for part in self._parts:
-            found = self._header(part, name)
-            _refuse_twice(found, needed, name)
-            header.update(dict.fromkeys(field for field in found if not field.startswith(_MV)))
-        walk = partial(self._walk, tuple(header), frozenset(needed))
+            _refuse_twice(self._header(part, name), needed, name)
+        header = self.header(name)
+        walk = partial(self._walk, header, frozenset(needed))
         blocks = (block for block in walk(lambda _: True) if isinstance(block, Block))
-        return Table(tuple(header), Rows(blocks), Reopenable(walk, self._file.fileno(), self._end))
+        return Table(header, Rows(blocks), Reopenable(walk, self._file.fileno(), self._end))
 
     def close(self) -> None:
         """Close the file. A failed write no longer matters here."""

@@ -111,7 +111,8 @@ class _AlertRun:
                 _print(self._stderr, WARN, FINALIZED)
                 self._action_log.write(WARN, FINALIZED, FAILURE)
                 return None
-            read_into(spool, self._payload.results_file)
+            if result_count != 0 or os.path.exists(self._payload.results_file):
+                read_into(spool, self._payload.results_file)
             partial = {"partial": "finalized"} if finalized else {}
             export = Export(request, search, self._paths, self._clock, self._log)
             result = export.run(spool, {"by": "alert", **partial})

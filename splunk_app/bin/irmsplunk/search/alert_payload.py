@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from irmcore.errors import ConfigurationError
+from irmcore.settings import nearest
 
 from irmsplunk.export.export import ExportRequest
 from irmsplunk.export.search import Search
@@ -76,8 +76,8 @@ def export_request(params: Mapping[str, str]) -> tuple[ExportRequest, bool]:
     """
     for name in params:
         if name not in PARAMS:
-            near = difflib.get_close_matches(name, PARAMS, n=1)
-            hint = f"Did you mean `param.{near[0]}`?" if near else f"The parameters are {', '.join(PARAMS)}."
+            near = nearest(name, PARAMS)
+            hint = f"Did you mean `param.{near}`?" if near else f"The parameters are {', '.join(PARAMS)}."
             raise ConfigurationError("unknown parameter", where=f"{CALLER}: {name[:40]}", next_step=hint)
     profile = params.get("profile", "").strip()
     if not connectors.NAME.fullmatch(profile):

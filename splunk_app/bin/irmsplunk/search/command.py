@@ -25,6 +25,7 @@ from irmsplunk.export.messages import (
     WARN,
     error_message,
     summary_row,
+    truncated_preview,
     truncated_rejects,
 )
 from irmsplunk.export.search import Search
@@ -64,10 +65,11 @@ class SearchCommand:
             caller="| irmexport",
             profile=options.profile,
             fields=options.fields,
-            dry_run=options.dryrun,
+            dry_run=options.dryrun or options.output == "preview",
             wait=float(options.wait),
             max_refused=options.maxrejects,
             keep_rejects=options.output == "rejects",
+            preview_rows=_REPLY_ROWS if options.output == "preview" else 0,
         )
         self._export = Export(request, self._search, paths, clock, self._log)
 
@@ -140,9 +142,14 @@ class SearchCommand:
         write(self._replies, reply_metadata(messages, finished=True), len(body), [body])
 
     def _reply_result(self, result: ExportResult) -> None:
-        """The summary or the refused rows in place of the search's rows."""
+        """The summary, the refused rows or the preview in place of the search's rows."""
         messages, refused = result.messages, result.accepted.counts.rejected
-        if self._options.output == "rejects":
+        if self._options.output == "preview":
+            body = result.preview
+            shaped = result.accepted.counts.shaped
+            if shaped > _REPLY_ROWS:
+                messages.append((WARN, truncated_preview(shaped, _REPLY_ROWS)))
+        elif self._options.output == "rejects":
             body = _first_rows(result.rejects)
             if refused > _REPLY_ROWS:
                 messages.append((WARN, truncated_rejects(refused, _REPLY_ROWS)))
@@ -150,13 +157,13 @@ class SearchCommand:
             text = io.StringIO(newline="")
             writer = csv.DictWriter(text, SUMMARY_FIELDS, lineterminator="\n")
             writer.writeheader()
-            writer.writerow(summary_row(self._options.profile, result.accepted, result.status))
+            writer.writerow(summary_row(result.connector, result.accepted, result.status))
             body = text.getvalue().encode("utf-8")
         write(self._replies, reply_metadata(messages, finished=True), len(body), [body])
 
     def _log(self, event: str, level: str = INFO, **fields: Any) -> None:
-        profile = self._options.profile
-        self._app_log.write(level, event, connector=profile, **self._search.log_fields(), **fields)
+        connector = self._options.profile or self._export.connector
+        self._app_log.write(level, event, connector=connector, **self._search.log_fields(), **fields)
 
 
 def _first_rows(lines: bytes) -> bytes:

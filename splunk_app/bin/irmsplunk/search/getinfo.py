@@ -17,7 +17,7 @@ TYPE_CHECKING = False  # importing typing would add 4 ms to each start
 if TYPE_CHECKING:
     from typing import Any, BinaryIO, Callable
 
-OUTPUTS = ("rows", "summary", "rejects")
+OUTPUTS = ("rows", "summary", "rejects", "preview")
 #: Seconds that an analyst may wait for the receipt.
 LONGEST_WAIT = 3600
 
@@ -28,7 +28,7 @@ _REPLY = b'{"type":"events"}'
 class Options:
     """The command's options, by their names in SPL."""
 
-    profile: str
+    profile: str = ""
     dryrun: bool = False
     wait: int = 30
     output: str = "rows"
@@ -85,7 +85,7 @@ def _options(metadata: Any) -> Options | None:
         if value is None:
             return None
         given[name] = value
-    return Options(**given) if "profile" in given else None
+    return Options(**given)
 
 
 def _boolean(text: str) -> bool | None:

@@ -19,7 +19,7 @@ from irmsplunk.search.getinfo import LONGEST_WAIT, OPTIONS, OUTPUTS, Options
 class IrmExport(EventingCommand):  # type: ignore[misc]
     """The command as the SDK sees it."""
 
-    profile = Option(require=True)
+    profile = Option(default=Options.profile)
     dryrun = Option(default=Options.dryrun, validate=validators.Boolean())
     wait = Option(default=Options.wait, validate=validators.Integer(0, LONGEST_WAIT))
     output = Option(default=Options.output, validate=validators.Set(*OUTPUTS))

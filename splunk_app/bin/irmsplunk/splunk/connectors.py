@@ -116,27 +116,37 @@ def fetch(splunkd: Splunkd, name: str) -> Configured:
 
 def content_of(splunkd: Splunkd, name: str) -> Mapping[str, Any]:
     """The settings of a stanza. Raises ConfigurationError if it does not exist or is disabled."""
-    missing = ConfigurationError(
-        "there is no connector of this name",
-        where="profile",
-        next_step="List them with `| rest /services/irmexport/connectors`; an administrator can create one.",
-    )
     if not NAME.fullmatch(name):
-        raise missing
+        raise _missing(splunkd, name)
     try:
         entries = splunkd.get(f"{CONF_PATH}/{path_segment(name)}").get("entry") or []
     except SplunkdRefused as refused:
         if refused.status == 404:  # noqa: PLR2004
-            raise missing from None
+            raise _missing(splunkd, name) from None
         raise
     if not entries:
-        raise missing
+        raise _missing(splunkd, name)
     content: Mapping[str, Any] = entries[0].get("content", {})
     if is_off(content):
         raise ConfigurationError(
-            "this connector is disabled", where=name, next_step="An administrator can enable it."
+            "this connector is disabled", where=name, next_step="Ask an administrator to enable it."
         )
     return content
+
+
+def _missing(splunkd: Splunkd, name: str) -> ConfigurationError:
+    names = usable(splunkd)
+    step = did_you_mean(name, names, plural="connectors") if names else "None is set up yet."
+    return ConfigurationError(
+        "there is no connector of this name",
+        where="profile",
+        next_step=f"{step} Ask an administrator to create another one on the page Connectors.",
+    )
+
+
+def usable(splunkd: Splunkd) -> list[str]:
+    """The names of the enabled connectors that the session's user may read, sorted."""
+    return sorted(name for name, content in stanzas(splunkd).items() if not is_off(content))
 
 
 def stanzas(splunkd: Splunkd) -> dict[str, Mapping[str, Any]]:

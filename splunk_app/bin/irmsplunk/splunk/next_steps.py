@@ -22,6 +22,11 @@ _REQUESTS: Mapping[str, str] = dict(_TEXTS["requests"])
 _BUTTONS: Mapping[str, str] = {
     request: words.format(**_TEXTS["labels"]) for request, words in _TEXTS["pages"]
 }
+#: What only an administrator can do or change: requests, and settings of the connector or of the machine.
+_ADMINISTRATION = re.compile(
+    r"\b(GET|POST) irmexport/|`(app_id|tenant_id|cloud|job_id|proxy|ca_file|deadline|resource_app_id)`"
+    r"|[Cc]heck the disk|\bfirewall\b|\boutbox\b|newer version|^[^,]* in the profile\.$"
+)
 #: A command is run, a request is sent, a button is used.
 _RUN = re.compile(r"\b([Rr])un (?=`(?:GET|POST) irmexport/)")
 _SEND = re.compile(r"\b([Ss])end (?=`(?:GET|POST) irmexport/)")
@@ -31,6 +36,12 @@ def in_splunk(text: str) -> str:
     """A sentence of the core, with requests in place of commands."""
     requests = _replaced(_REQUESTS, text)
     return _RUN.sub(lambda run: "Send " if run[1] == "R" else "send ", requests)
+
+
+def for_analyst(step: str) -> str:
+    """A next step in Splunk's terms for somebody who may only run searches."""
+    needs_rights = _ADMINISTRATION.search(step) and not step.startswith("Ask an administrator")
+    return f"Ask an administrator, and tell them: {step}" if needs_rights else step
 
 
 def on_pages(text: str) -> str:

@@ -64,8 +64,8 @@ def play(output: Output, place: Path) -> list[tuple[str, bool]]:
         SplunkdRest(place) as splunkd,
         PurviewEmulator(apps, [job], directory=place / "purview", lifetime=120) as running,
     ):
-        splunkd.sign_in("analyst-session", "ana", "irmexport_run")
-        splunkd.sign_in("admin-session", "adm", "irmexport_configure")
+        splunkd.sign_in("analyst-session", "ana", "irmexport_run", roles=("irmexport_user",))
+        splunkd.sign_in("admin-session", "adm", "irmexport_configure", roles=("admin",))
         _configure(output, home, splunkd, running)
         with Input(sys.executable, home, splunkd):
             first = _search(output, home, splunkd, place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ class RestHandler:
     def __init__(self, python: str, home: SplunkHome, splunkd: SplunkdRest) -> None:
         self._splunkd = splunkd
         environment = {**home.environment(), "PYTHONPATH": f"{_HERE}:{home.bin}"}
+        self._lock = threading.Lock()
         self._process = subprocess.Popen(
             [python, str(_HERE / "persistent_host.py")],
             stdin=subprocess.PIPE,
@@ -49,6 +51,14 @@ class RestHandler:
         self, method: str, path: str, form: object, key: str = "admin-session", query: str = ""
     ) -> Reply:
         """Send a request with ``form`` as it is; None leaves the form out."""
+        return self._ask(method, f"irmexport/{path}", form, key, query)
+
+    def pass_on(self, method: str, path: str, key: str, form: Mapping[str, str]) -> tuple[int, str]:
+        """Pass on a request that a process of the app sent to splunkd."""
+        reply = self._ask(method, path, [[name, value] for name, value in form.items()], key, "")
+        return reply.status, json.dumps(reply.document)
+
+    def _ask(self, method: str, path: str, form: object, key: str, query: str) -> Reply:
         user = self._splunkd.state.sessions.get(key)
         request = {
             "output_mode": "json",
@@ -57,7 +67,7 @@ class RestHandler:
             "query": [["output_mode", "json"], *([[query, "x"]] if query else [])],
             "connection": {"src_ip": "127.0.0.1", "ssl": True},
             "session": {"user": user.name if user else "", "authtoken": key},
-            "rest_path": f"/irmexport/{path}",
+            "rest_path": f"/{path}",
             "method": method,
             "ns": {"app": "irmexport"},
             **({} if form is None else {"form": form}),
@@ -65,9 +75,10 @@ class RestHandler:
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
+        with self._lock:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
         assert line, self._process.stderr.read() if self._process.stderr else ""
         reply = json.loads(line)
         return Reply(reply["status"], json.loads(reply["payload"]), line)

@@ -2,25 +2,30 @@
 
 It requires a session key of a signed-in user and the capabilities that splunkd requires:
 `list_storage_passwords` to read a secret, `edit_storage_passwords` to write one, `admin_all_objects` to
-write a conf file or enable an input. Only its owner can see a search. It records every request, but no
-secret.
+write a conf file or enable an input. Who may read a stanza, which inputs are enabled and who may call the
+app's own endpoints is in the app's files, which it reads. Only its owner can see a search. It records every
+request, but no secret.
 """
 
 from __future__ import annotations
 
 import http.server
 import json
+import re
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import trustme
 
+from tests.fakes.splunk_conf import read_conf
+
+APP = Path(__file__).parent.parent.parent / "splunk_app"
 SYSTEM = "splunk-system-user"
 _SYSTEM_MAY = ("admin_all_objects", "edit_storage_passwords", "list_storage_passwords")
 
@@ -31,6 +36,21 @@ class User:
 
     name: str
     capabilities: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
+
+
+class Endpoint(Protocol):
+    """The process of the app's own REST endpoints."""
+
+    def pass_on(self, method: str, path: str, key: str, form: Mapping[str, str]) -> tuple[int, str]:
+        """The status and the body of its reply."""
+
+
+class NoEndpoint:
+    """What splunkd answers if it cannot start the process."""
+
+    def pass_on(self, *_request: object) -> tuple[int, str]:
+        return 500, "{}"
 
 
 @dataclass
@@ -40,11 +60,39 @@ class State:
     sessions: dict[str, User] = field(default_factory=dict)
     confs: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     passwords: dict[str, str] = field(default_factory=dict)
-    enabled_inputs: set[str] = field(default_factory=set)
+    #: `local/inputs.conf` of this search head.
+    local_inputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    #: `metadata/local.meta`: for an object, the roles that may read it.
+    local_meta: dict[str, Sequence[str]] = field(default_factory=dict)
+    endpoint: Endpoint = field(default_factory=NoEndpoint)
     messages: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     searches: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[tuple[str, str, str]] = field(default_factory=list)
+
+    @property
+    def enabled_inputs(self) -> set[str]:
+        """The data inputs that splunkd runs here: default/inputs.conf under local/inputs.conf."""
+        shipped = read_conf(APP / "default" / "inputs.conf")
+        names = {name for name in (*shipped, *self.local_inputs) if "://" in name}
+        return {
+            name
+            for name in names
+            if {**shipped.get(name, {}), **self.local_inputs.get(name, {})}.get("disabled") != "1"
+        }
+
+    def may_read(self, user: User, conf: str, stanza: str) -> bool:
+        """Whether a role of the user may read an object; the most specific stanza of the metadata decides."""
+        shipped = read_conf(APP / "metadata" / "default.meta")
+        for name in (f"{conf}/{stanza}", conf, ""):
+            readers: Sequence[str] | None = self.local_meta.get(name)
+            if readers is None and (
+                found := re.search(r"read : \[ (.*?) \]", shipped.get(name, {}).get("access", ""))
+            ):
+                readers = found[1].split(", ")
+            if readers is not None:
+                return "*" in readers or bool(user.roles.intersection(readers))
+        return False
 
 
 class Refusal(Exception):
@@ -60,7 +108,7 @@ class SplunkdRest:
 
     def __init__(self, directory: Path) -> None:
         self.state = State()
-        self.state.sessions["system-session"] = User(SYSTEM, frozenset(_SYSTEM_MAY))
+        self.state.sessions["system-session"] = User(SYSTEM, frozenset(_SYSTEM_MAY), frozenset({"admin"}))
         leaf = trustme.CA().issue_cert(
             "SplunkServerDefaultCert"
         )  # like splunkd's own, it does not name the host
@@ -78,9 +126,9 @@ class SplunkdRest:
     def uri(self) -> str:
         return f"https://127.0.0.1:{self._server.server_address[1]}"
 
-    def sign_in(self, key: str, name: str, *capabilities: str) -> None:
+    def sign_in(self, key: str, name: str, *capabilities: str, roles: Sequence[str] = ("user",)) -> None:
         """Add a session of a user."""
-        self.state.sessions[key] = User(name, frozenset(capabilities))
+        self.state.sessions[key] = User(name, frozenset(capabilities), frozenset(roles))
 
     def __enter__(self) -> SplunkdRest:  # noqa: PYI034 - typing.Self is not in 3.9
         self._thread.start()
@@ -111,13 +159,18 @@ def _handler(state: State) -> type[http.server.BaseHTTPRequestHandler]:
             key = self.headers.get("Authorization", "").partition(" ")[2]
             user = state.sessions.get(key)
             state.requests.append((user.name if user else "", method, parts.path))
+            path = [unquote(s) for s in parts.path.split("/")[1:]]
             try:
-                entries = route(state, user, method, [unquote(s) for s in parts.path.split("/")[1:]], form)
-                status = 201 if method == "POST" else 200
+                if user is not None and path[0] == "services" and (stanza := _own_endpoint(path[1])):
+                    _require(user, stanza["capability"])
+                    status, text = state.endpoint.pass_on(method, "/".join(path[1:]), key, form)
+                    body = text.encode()
+                else:
+                    entries = route(state, user, method, path, form)
+                    status, body = 201 if method == "POST" else 200, _document(entries)
             except Refusal as refusal:
-                entries, status = [], refusal.status
-            messages = [] if status < 300 else [{"type": "ERROR", "text": f"HTTP {status}"}]
-            body = json.dumps({"entry": entries, "messages": messages}).encode()
+                status = refusal.status
+                body = _document([], f"HTTP {status}")
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -136,6 +189,16 @@ def _handler(state: State) -> type[http.server.BaseHTTPRequestHandler]:
     return Handler
 
 
+def _document(entries: list[dict[str, Any]], *errors: str) -> bytes:
+    return json.dumps({"entry": entries, "messages": [{"type": "ERROR", "text": e} for e in errors]}).encode()
+
+
+def _own_endpoint(name: str) -> dict[str, str] | None:
+    """The stanza of the app's restmap.conf for an endpoint of its own."""
+    stanzas = read_conf(APP / "default" / "restmap.conf").values()
+    return next((stanza for stanza in stanzas if stanza.get("match") == f"/{name}"), None)
+
+
 def route(
     state: State, user: User | None, method: str, path: list[str], form: Mapping[str, str]
 ) -> list[dict[str, Any]]:
@@ -146,13 +209,15 @@ def route(
         content = {"username": user.name, "capabilities": sorted(user.capabilities)}
         return [{"name": "context", "content": content}]
     if path[:2] == ["servicesNS", "nobody"] and path[3:4] == ["configs"]:
-        return _confs(state.confs.setdefault(path[4].partition("-")[2], {}), user, method, path[5:], form)
+        return _confs(state, user, method, [path[4].partition("-")[2], *path[5:]], form)
     if path[:2] == ["servicesNS", "nobody"] and path[3:5] == ["storage", "passwords"]:
         return _passwords(state, user, method, path[5:], form)
-    if path[:2] == ["servicesNS", "nobody"] and path[3:5] == ["data", "inputs"] and path[-1:] == ["enable"]:
+    if path[:2] == ["servicesNS", "nobody"] and path[3:5] == ["data", "inputs"]:
         _require(user, "admin_all_objects")
-        state.enabled_inputs.add("://".join(path[5:7]))
-        return []
+        name = "://".join(path[5:7])
+        if method == "POST" and path[7:] in (["enable"], ["disable"]):
+            state.local_inputs.setdefault(name, {})["disabled"] = "0" if path[7] == "enable" else "1"
+        return [{"name": path[6], "content": {"disabled": name not in state.enabled_inputs}}]
     if path[:3] == ["services", "search", "jobs"] or path[3:5] == ["saved", "searches"]:
         return _of_owner(state.jobs if path[0] == "services" else state.searches, user, path[-1])
     if path[:2] == ["services", "messages"]:
@@ -185,8 +250,10 @@ def _require(user: User, capability: str) -> None:
 
 
 def _confs(
-    stanzas: dict[str, dict[str, str]], user: User, method: str, name: list[str], form: Mapping[str, str]
+    state: State, user: User, method: str, path: list[str], form: Mapping[str, str]
 ) -> list[dict[str, Any]]:
+    conf, *name = path
+    stanzas = state.confs.setdefault(conf, {})
     if method != "GET":
         _require(user, "admin_all_objects")
     if not name:
@@ -194,8 +261,12 @@ def _confs(
             if form["name"] in stanzas:
                 raise Refusal(409)
             stanzas[form["name"]] = {k: v for k, v in form.items() if k != "name"}
-        return [{"name": key, "content": dict(content)} for key, content in stanzas.items()]
-    if name[0] not in stanzas:
+        return [
+            {"name": key, "content": dict(content)}
+            for key, content in stanzas.items()
+            if state.may_read(user, conf, key)
+        ]
+    if name[0] not in stanzas or not state.may_read(user, conf, name[0]):
         raise Refusal(404)
     if method == "DELETE":
         del stanzas[name[0]]

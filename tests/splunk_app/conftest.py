@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from irmcore.http.credentials import Secret
 from irmemulator.purview_emulator import PurviewEmulator
 from irmemulator.settings import App, Job
+from irmsplunk.splunk.connectors import of_stanza
+from irmsplunk.splunk.passwords import bound
 
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_rest import SplunkdRest
@@ -79,9 +82,9 @@ def newest_sdk() -> Path:
 def splunkd(tmp_path: Path) -> Iterator[SplunkdRest]:
     """A splunkd with one connector, an analyst with the capability to send, and one without."""
     with SplunkdRest(tmp_path) as rest:
-        rest.sign_in("analyst-session", "ana", "search", "irmexport_run")
+        rest.sign_in("analyst-session", "ana", "search", "irmexport_run", roles=("user", "irmexport_user"))
         rest.sign_in("guest-session", "gus", "search")
-        rest.sign_in("admin-session", "adm", "irmexport_configure", "irmexport_run")
+        rest.sign_in("admin-session", "adm", "irmexport_configure", "irmexport_run", roles=("admin",))
         rest.state.confs["irmexport_connectors"] = {
             "leavers": {
                 "profile": "leaver-prediction",
@@ -91,8 +94,14 @@ def splunkd(tmp_path: Path) -> Iterator[SplunkdRest]:
                 "disabled": "0",
             }
         }
-        rest.state.passwords["irmexport:leavers:"] = SECRET
+        save_secret(rest)
         yield rest
+
+
+def save_secret(splunkd: SplunkdRest, secret: str = SECRET, name: str = "leavers") -> None:
+    """Save a connector's secret as the app does, for the destination that its stanza names now."""
+    connection = of_stanza(name, splunkd.state.confs["irmexport_connectors"][name]).connection
+    splunkd.state.passwords[f"irmexport:{name}:"] = bound(connection, Secret(secret))
 
 
 @pytest.fixture
@@ -104,6 +113,7 @@ def emulator(splunkd: SplunkdRest, tmp_path: Path) -> Iterator[PurviewEmulator]:
         stanza = splunkd.state.confs["irmexport_connectors"]["leavers"]
         stanza["emulator"] = running.url
         stanza["emulator_ca"] = str(running.ca_file)
+        save_secret(splunkd)
         yield running
         assert not running.failures
 

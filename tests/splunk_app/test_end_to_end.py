@@ -14,7 +14,7 @@ from irmemulator.purview_emulator import PurviewEmulator
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_input import Input
 from tests.fakes.splunkd_rest import SplunkdRest
-from tests.splunk_app.conftest import COLUMNS, JOB, SECRET, Searches
+from tests.splunk_app.conftest import COLUMNS, JOB, SECRET, Searches, save_secret
 
 HEADER = ",".join(COLUMNS).encode() + b"\n"
 ROW = b"sarad@contoso.com,2023-04-24T05:52:56Z,9,M1\n"
@@ -86,7 +86,7 @@ def test_a_wrong_secret_pauses_the_connector_and_is_reported(
     searches: Searches, sender: Input, emulator: PurviewEmulator, splunkd: SplunkdRest
 ) -> None:
     """The rows stay queued, and a bulletin names the cause."""
-    splunkd.state.passwords["irmexport:leavers:"] = "not-the-secret"
+    save_secret(splunkd, "not-the-secret")
     with sender:
         replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
     row = summary(replies[-1].body)

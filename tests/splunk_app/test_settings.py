@@ -151,21 +151,24 @@ def test_splunkd_refuses_what_the_action_would_refuse(param: str) -> None:
         assert bool(re.search(found[2], value)) == valid, value
 
 
-def test_every_member_of_a_cluster_sends() -> None:
-    """Each has its own outbox; the input is disabled until a connector is saved."""
+def test_every_search_head_sends() -> None:
+    """Each has its own outbox, and a cluster does not replicate inputs.conf, so the input ships enabled."""
     inputs = conf(APP / "default" / "inputs.conf")
     assert inputs["irmexport"]["run_only_one"] == "false"
-    assert inputs["irmexport://main"]["disabled"] == "1"
+    assert inputs["irmexport://main"]["disabled"] == "0"
 
 
-def test_no_role_but_administrators_gets_anything() -> None:
-    """The app grants its own two capabilities to administrators, and no other capability to any role."""
+def test_no_role_of_splunk_but_administrators_gets_anything() -> None:
+    """The app grants its own two capabilities to administrators, and one of them to the role it ships."""
     roles = conf(APP / "default" / "authorize.conf")
     ours = {"irmexport_run", "irmexport_configure"}
-    assert {name for name in roles.sections() if name.startswith("role_")} == {"role_admin", "role_sc_admin"}
+    granted = {name: set(roles[name]) for name in roles.sections() if name.startswith("role_")}
+    assert granted == {
+        "role_admin": ours,
+        "role_sc_admin": ours,
+        "role_irmexport_user": {"irmexport_run"},
+    }
     assert {name[12:] for name in roles.sections() if name.startswith("capability::")} == ours
-    for role in ("role_admin", "role_sc_admin"):
-        assert set(roles[role]) == ours
 
 
 def test_permissions_and_exports() -> None:
@@ -175,6 +178,22 @@ def test_permissions_and_exports() -> None:
     exported = {name for name, stanza in meta.items() if stanza.get("export") == "system"}
     searches = {"commands", "searchbnf", "alert_actions", "alerts", "macros", "transforms", "lookups"}
     assert exported == searches | {"authorize"}
+
+
+def test_connectors_are_read_only_by_roles_of_the_app() -> None:
+    """Neither is the secret, by a role that may list passwords but does not administrate."""
+    meta = conf(APP / "metadata" / "default.meta")
+    readers = {name: re.findall(r"read : \[ (.*?) \]", s.get("access", "")) for name, s in meta.items()}
+    assert readers["irmexport_connectors"] == ["admin, sc_admin, irmexport_user"]
+    assert readers["passwords"] == ["admin, sc_admin"]
+
+
+def test_searches_reach_only_the_endpoint_that_sends() -> None:
+    """It has a capability and an address of its own, and Splunk Web does not expose it to browsers."""
+    stanza = conf(APP / "default" / "restmap.conf")["script:send_irmexport"]
+    assert (stanza["match"], stanza["capability"]) == ("/send_irmexport", "irmexport_run")
+    assert stanza["requireAuthentication"] == "true"
+    assert conf(APP / "default" / "web.conf")["expose:irmexport"]["pattern"] == "irmexport/**"
 
 
 def test_the_peoples_names_stay_on_the_search_head() -> None:

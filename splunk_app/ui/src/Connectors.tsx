@@ -71,7 +71,7 @@ export function Connectors() {
             </Row>
             {!connectors && !trouble && <Loading />}
             {connectors?.length === 0 && (
-                <Paragraph>There are no connectors yet. Saving the first one also enables the sender.</Paragraph>
+                <Paragraph>There are no connectors yet. The sender starts within a minute of saving the first one.</Paragraph>
             )}
             {connectors && connectors.length > 0 && (
                 <Grid

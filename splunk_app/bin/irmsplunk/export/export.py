@@ -26,9 +26,12 @@ from irmsplunk.export.search import Search
 from irmsplunk.export.spool import Spool
 from irmsplunk.splunk import connectors, heartbeat
 from irmsplunk.splunk.paths import Paths
-from irmsplunk.splunk.splunkd import Splunkd, current_user
+from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused, current_user
 
 CAPABILITY = "irmexport_run"
+#: The endpoint that sends what is queued (restmap.conf), and the least seconds to wait for its reply.
+SEND_PATH = "/services/send_irmexport"
+_LEAST_WAIT = 2.0
 
 #: Writes an event to the app's log: the event, its level, its fields.
 Log = Callable[..., None]
@@ -120,8 +123,10 @@ class Export:
         messages = choices(self.connector if not request.profile else "", own_names)
         messages += count_messages(accepted, profile.columns, dry_run=request.dry_run)
         if accepted.batches:
-            messages.append(status_message(status, sender_alive=self._sender_alive(), waited=request.wait))
-            self._log("stood", run=accepted.run, state=status.state, reason=status.reason)
+            alive = self._sender_alive()
+            messages.append(status_message(status, sender_alive=alive, waited=request.wait))
+            sender = "running" if alive else "not running"
+            self._log("stood", run=accepted.run, state=status.state, reason=status.reason, sender=sender)
         return ExportResult(self.connector, accepted, rejects, status, messages, preview)
 
     def _only_connector(self) -> str:
@@ -171,11 +176,25 @@ class Export:
         """The status once it is final or the time is up; an error does not undo that rows are queued."""
         if not accepted.batches:
             return RunStatus("nothing to send")
+        if not self._sender_alive():
+            self._request_sending()
         try:
             return wait_for_receipt(outbox, accepted, self._request.wait, self._sender_alive)
         except (IrmError, OSError) as error:
             self._log("status-unreadable", level=WARN, error=type(error).__name__)
             return RunStatus("queued", queued=accepted.counts.shaped, reason="status-unreadable")
+
+    def _request_sending(self) -> None:
+        """Ask the app's REST endpoint to send what is queued, as the system user, where no sender runs.
+
+        Splunk Cloud may run a modular input on one search head only. The endpoint goes on after the timeout.
+        """
+        search, seconds = self._search, max(self._request.wait, _LEAST_WAIT)
+        try:
+            splunkd = Splunkd(search.splunkd_uri, search.session_key, timeout=seconds)
+            splunkd.post(SEND_PATH, {"connector": self.connector})
+        except SplunkdRefused as refused:
+            self._log("send-refused", level=WARN, status=refused.status, what=refused.what)
 
     def _sender_alive(self) -> bool:
         return heartbeat.alive(self._paths.outbox, self._clock.now())

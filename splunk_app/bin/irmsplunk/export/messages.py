@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import traceback
 from collections.abc import Mapping, Sequence
 
@@ -100,8 +101,8 @@ def status_message(status: RunStatus, *, sender_alive: bool, waited: float) -> t
         return WARN, f"{queued}, but {_NOT_SENDING[status.state]}{why}. Queued rows are not lost.{step}"
     if not sender_alive:
         return WARN, (
-            f"{queued}, but the sender is not running. Queued rows are not lost. "
-            "Ask an administrator to enable the data input `irmexport://main` on this search head."
+            f"{queued} on {socket.gethostname()}, but the sender is not running there. Queued rows are not "
+            "lost. Ask an administrator to enable the data input `irmexport://main` on this search head."
         )
     return INFO, f"{queued}, no receipt after {waited:g} s{why}. The sender continues.{step}"
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Callable
 
 from irmcore.clock import Clock
-from irmcore.delivery.connection import service
+from irmcore.delivery.connection import Connection, service
 from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError
 from irmcore.http.credentials import Secret
@@ -16,20 +17,22 @@ from irmcore.settings import did_you_mean
 
 from irmsplunk.splunk import connectors, passwords
 from irmsplunk.splunk.connectors import CONF_PATH, SETTINGS
-from irmsplunk.splunk.splunkd import NOBODY, Splunkd, SplunkdRefused, path_segment
+from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused, path_segment
 
-#: The sender's data input.
-_ENABLE = f"{NOBODY}/data/inputs/irmexport/main/enable"
+#: The most characters of a setting that the log shows.
+_LOGGED = 300
 _KEYS = ("name", "secret", "disabled", *SETTINGS)
 
 
 class ConnectorRoutes:
     """``system`` is splunkd as the system user, the only user that may write conf files and secrets."""
 
-    def __init__(self, system: Splunkd, clock: Clock, root: str) -> None:
+    def __init__(self, system: Splunkd, clock: Clock, root: str, log: Callable[..., None]) -> None:
+        """``log`` writes an event of the user who made the request to the app's log."""
         self._system = system
         self._clock = clock
         self._root = root
+        self._log = log
 
     def list_all(self) -> dict[str, Any]:
         found = connectors.stanzas(self._system)
@@ -39,16 +42,16 @@ class ConnectorRoutes:
         return self._shown(name, self._stanza(name))
 
     def create(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """Create a connector. The first one also enables the sender."""
+        """Create a connector."""
         if not form:
             raise _no_form()
         name, content = form.get("name", ""), self._content(form)
-        self._refuse_shared(name, content)
+        configured = self._valid(name, content)
         secret = _secret(form)
         self._system.post(CONF_PATH, {"name": name, "disabled": "0", **content})
+        self._log_changes(name, {}, content, secret)
         if secret is not None:
-            passwords.save(self._system, name, secret)
-        self._system.post(_ENABLE, {})
+            passwords.save(self._system, configured.connection, secret)
         return self.read(name)
 
     def update(self, name: str, form: Mapping[str, str]) -> dict[str, Any]:
@@ -59,20 +62,24 @@ class ConnectorRoutes:
             raise ConfigurationError(
                 "a connector cannot be renamed", where=name, next_step="Create a new one and remove this one."
             )
-        content = self._content(form)
-        self._refuse_shared(name, {**self._stanza(name), **content})
+        before, content = self._stanza(name), self._content(form)
+        configured = self._valid(name, {**before, **content})
         secret = _secret(form)
+        if secret is None and self._secret_saved(name, before):
+            self._refuse_other_destination(configured.connection, content)
         if content:
             self._system.post(f"{CONF_PATH}/{path_segment(name)}", content)
+        self._log_changes(name, before, content, secret)
         if secret is not None:
-            passwords.save(self._system, name, secret)
+            passwords.save(self._system, configured.connection, secret)
         return self.read(name)
 
     def remove(self, name: str) -> dict[str, Any]:
         """Remove the connector and its secret. Queued batches stay, and the sender reports them."""
-        self._stanza(name)
+        before = self._stanza(name)
         passwords.remove(self._system, name)
         self._system.delete(f"{CONF_PATH}/{path_segment(name)}")
+        self._log_changes(name, before, dict.fromkeys(SETTINGS, ""), None)
         return {"removed": name}
 
     def test(self, name: str) -> dict[str, Any]:
@@ -90,7 +97,9 @@ class ConnectorRoutes:
                 )
             )
         if not configured.connection.connector.placeholders():
-            purview = service(configured.connection, lambda: passwords.read(self._system, name))
+            purview = service(
+                configured.connection, lambda: passwords.read(self._system, configured.connection)
+            )
             found.extend(
                 connection_checks.check_connection(configured.connection, purview.tokens, self._clock)
             )
@@ -103,8 +112,8 @@ class ConnectorRoutes:
         good = all(finding.grade != connection_checks.BAD for finding in found)
         return {"good": good, "findings": [asdict(finding) for finding in found]}
 
-    def _refuse_shared(self, name: str, content: Mapping[str, Any]) -> None:
-        """Raises ConfigurationError if the connector is invalid or another one has the same job.
+    def _valid(self, name: str, content: Mapping[str, Any]) -> connectors.Configured:
+        """The connector. Raises ConfigurationError if it is invalid or another one has the same job.
 
         Both would share the job's outbox, and the rows of both would be sent with the secret of one of them.
         """
@@ -118,6 +127,36 @@ class ConnectorRoutes:
                 next_step="Use that one, with `fields` in the command or alert, or create another connector "
                 "in the Purview portal, which gets its own job ID.",
             )
+        return configured
+
+    def _refuse_other_destination(self, connection: Connection, content: Mapping[str, str]) -> None:
+        """Raises ConfigurationError if the saved secret was not entered for the new destination."""
+        if not passwords.has(self._system, connection):
+            raise ConfigurationError(
+                f"this changes where the client secret is sent ({', '.join(sorted(content))}), so `secret` "
+                "must be entered again; nothing was saved",
+                where="secret",
+                next_step="Send `secret` with the change.",
+            )
+
+    def _secret_saved(self, name: str, content: Mapping[str, Any]) -> bool:
+        """Whether a secret is saved for the stanza's destination."""
+        try:
+            return passwords.has(self._system, connectors.of_stanza(name, content).connection)
+        except ConfigurationError:
+            return False
+
+    def _log_changes(
+        self, name: str, before: Mapping[str, Any], content: Mapping[str, str], secret: Secret | None
+    ) -> None:
+        """Log old and new value of each changed setting; of the secret, only that it was replaced."""
+        changes = {}
+        for key, value in content.items():
+            old = str(before.get(key) or "")
+            if old != value:
+                changes[key] = {"old": _loggable(old), "new": _loggable(value)}
+        if changes or secret is not None:
+            self._log("changed", connector=name, changes=changes, secret_replaced=secret is not None)
 
     def _stanza(self, name: str) -> Mapping[str, Any]:
         if connectors.NAME.fullmatch(name):
@@ -157,7 +196,7 @@ class ConnectorRoutes:
             "name": name,
             "disabled": connectors.is_off(content),
             **shown,
-            "secret_saved": passwords.has(self._system, name),
+            "secret_saved": self._secret_saved(name, content),
             "trouble": trouble,
         }
 
@@ -172,10 +211,11 @@ def _no_form() -> ConfigurationError:
 
 def _secret(form: Mapping[str, str]) -> Secret | None:
     text = form.get("secret", "").strip()
-    if "\n" in text or "\r" in text:
-        raise ConfigurationError(
-            "`secret` has more than one line",
-            where="secret",
-            next_step="Send only the client secret's value.",
-        )
     return Secret(text) if text else None
+
+
+def _loggable(value: str) -> str:
+    """The value itself, or for a profile's text its length and SHA-256."""
+    if len(value) <= _LOGGED:
+        return value
+    return f"{len(value)} characters, sha256 {hashlib.sha256(value.encode()).hexdigest()}"

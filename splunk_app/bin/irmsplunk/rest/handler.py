@@ -7,6 +7,10 @@
     POST   batches/ID/resolve    POST batches/ID/requeue
     GET    profiles              POST profiles/check         (changes nothing)
 
+The endpoint send_irmexport is for searches, whose users have `irmexport_run`:
+
+    POST                         (send what is queued; the reply says nothing about it)
+
 splunkd checks the capability before it calls this (restmap.conf). It is checked again here, with a request to
 splunkd.
 """
@@ -26,13 +30,17 @@ from irmcore.errors import ConfigurationError, DataError, IrmError, OperatorErro
 from irmsplunk.rest.connectors import ConnectorRoutes
 from irmsplunk.rest.profiles import ProfileRoutes
 from irmsplunk.rest.queue import QueueRoutes
-from irmsplunk.rest.request import Request
+from irmsplunk.rest.request import Request, refuse_line_breaks
+from irmsplunk.sender.sender import send_once
+from irmsplunk.splunk import sender_input
 from irmsplunk.splunk.app_log import AppLog
 from irmsplunk.splunk.next_steps import in_splunk, on_pages, translated
 from irmsplunk.splunk.paths import Paths
 from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused, current_user
 
-CAPABILITY = "irmexport_configure"
+CAPABILITY, RUN = "irmexport_configure", "irmexport_run"
+#: The endpoint for searches, and the seconds in which its uploads start.
+SEND, _SEND_SECONDS = "send_irmexport", 20.0
 #: The one POST that changes nothing, so it is not logged: the Profiles page sends it at every pause in
 #: typing.
 _CHECK = ("profiles", "check")
@@ -47,15 +55,20 @@ def answer(text: str | bytes, environment: Mapping[str, str]) -> dict[str, Any]:
     try:
         request = Request.parse(text)
         form = request.form
+        refuse_line_breaks(form)
+        if request.endpoint == SEND:
+            _authorize(request, RUN)
+            return reply(200, _send(request, paths, clock, app_log))
         if request.for_pages:
             reply = functools.partial(_reply, translate=on_pages)
-        user = _authorize(request)
-        document = route(request, user, paths, clock)
+        user = _authorize(request, CAPABILITY)
+        log = functools.partial(app_log.write, "INFO", user=user)
+        document = route(request, user, paths, clock, log)
         if request.method != "GET" and request.path != _CHECK:
             app_log.write("INFO", "done", user=user, method=request.method, path="/".join(request.path))
         return reply(200, document)
     except IrmError as error:
-        field = next((key for key in form if f"`{key}`" in error.what), "")
+        field = next((key for key in (*form, "secret") if f"`{key}`" in error.what), "")
         document = {"error": error.what, "where": error.where, "next_step": error.next_step, "field": field}
         return reply(_status(error), document)
     except Exception as error:  # noqa: BLE001 - the last border: splunkd would show the traceback
@@ -70,24 +83,40 @@ def answer(text: str | bytes, environment: Mapping[str, str]) -> dict[str, Any]:
         return reply(500, document)
 
 
-def _authorize(request: Request) -> str:
+def _authorize(request: Request, capability: str) -> str:
     """The user who made the request. Raises SplunkdRefused without the capability."""
     user, capabilities = current_user(Splunkd(request.uri, request.user_key))
-    if CAPABILITY not in capabilities:
+    if capability not in capabilities:
         raise SplunkdRefused(
             403,
-            f"you do not have the capability {CAPABILITY}",
+            f"you do not have the capability {capability}",
             where="irmexport",
             next_step="Ask an administrator to grant it to one of your roles.",
         )
     return user
 
 
-def route(request: Request, user: str, paths: Paths, clock: Clock) -> dict[str, Any]:
-    """The document that answers the request. Raises IrmError."""
-    queue = QueueRoutes(paths.create_outbox(), clock, user)
+def _send(request: Request, paths: Paths, clock: Clock, app_log: AppLog) -> dict[str, Any]:
+    """Send what is queued on this search head, where no sender runs. The reply has nothing but that."""
+    if request.method != "POST":
+        raise SplunkdRefused(404, "there is no such endpoint", where=SEND, next_step="Use POST.")
     system = Splunkd(request.uri, request.system_key)
-    connectors = ConnectorRoutes(system, clock, paths.outbox)
+    if sender_input.repair(system, paths.create_outbox()):
+        app_log.write("INFO", "input-enabled", input=sender_input.NAME)
+    try:
+        send_once(system, paths, clock, first=request.form.get("connector", ""), seconds=_SEND_SECONDS)
+    except (IrmError, OSError) as error:
+        app_log.write("WARN", "cannot-send", what=getattr(error, "what", type(error).__name__))
+    return {"done": True}
+
+
+def route(
+    request: Request, user: str, paths: Paths, clock: Clock, log: Callable[..., None]
+) -> dict[str, Any]:
+    """The document that answers the request. Raises IrmError."""
+    system = Splunkd(request.uri, request.system_key)
+    queue = QueueRoutes(paths.create_outbox(), clock, user, system)
+    connectors = ConnectorRoutes(system, clock, paths.outbox, log)
     method, path, form = request.method, request.path, request.form
     name = path[1] if len(path) > 1 else ""
     document: dict[str, Any] | None = None
@@ -97,6 +126,7 @@ def route(request: Request, user: str, paths: Paths, clock: Clock) -> dict[str, 
         document = ProfileRoutes().check(form)
     elif method == "POST" and path == ("connectors",):
         document = connectors.create(form)
+        sender_input.repair(system, paths.outbox)
     elif method == "POST" and path[:1] == ("connectors",):
         document = _connector_post(name, path[2:], form, connectors, queue)
     elif method == "POST" and path[:1] == ("batches",) and path[2:] == ("resolve",):

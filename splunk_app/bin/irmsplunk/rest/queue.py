@@ -16,32 +16,44 @@ from irmcore.operations.connectors import Connectors, profile_of
 from irmcore.operations.status import connector_status
 from irmcore.outbox import Batch, Outbox
 
-from irmsplunk.splunk import heartbeat
+from irmsplunk.splunk import heartbeat, sender_input
+from irmsplunk.splunk.splunkd import Splunkd
 
+_ENABLE = f"Enable the data input {sender_input.NAME} on this search head, under Settings, Data inputs."
+_STARTS = "The data input is enabled: see splunkd.log if the sender does not start within 5 minutes."
 _OUTCOMES = ("sent", "resend", "withdraw")
 
 
 class QueueRoutes:
     """Operations on this search head's outboxes."""
 
-    def __init__(self, root: str, clock: Clock, user: str) -> None:
-        """``user`` made the request; the history names the user of each action."""
+    def __init__(self, root: str, clock: Clock, user: str, system: Splunkd) -> None:
+        """``user`` made the request; the history names the user of each action. ``system`` is splunkd as the
+        system user.
+        """
         self._root = root
+        self._system = system
         self._clock = clock
         self._user = user
         self._connectors = Connectors(system_disk(), clock, root)
 
     def queue(self) -> dict[str, Any]:
         """Every connector of this search head, and whether the sender runs."""
-        now = self._clock.now()
-        age = heartbeat.age(self._root, now)
+        shown = [self._overview(outbox) for outbox in self._connectors.outboxes()]
+        return {"sender": self._sender(sum(one["queued"] for one in shown)), "connectors": shown}
+
+    def _sender(self, queued: int) -> dict[str, Any]:
+        """``problem`` is empty while the sender runs or nothing is queued."""
+        now, host = self._clock.now(), socket.gethostname()
+        age, alive = heartbeat.age(self._root, now), heartbeat.alive(self._root, now)
+        enabled = True if alive else sender_input.is_enabled(self._system)
         return {
-            "sender": {
-                "host": socket.gethostname(),
-                "alive": heartbeat.alive(self._root, now),
-                "seconds_since_sign_of_life": None if age is None else round(age),
-            },
-            "connectors": [self._overview(outbox) for outbox in self._connectors.outboxes()],
+            "alive": alive,
+            "seconds_since_sign_of_life": None if age is None else round(age),
+            "host": host,
+            "input_enabled": enabled,
+            "problem": f"queued on {host}, sender not running" if queued and not alive else "",
+            "next_step": "" if alive else _STARTS if enabled else _ENABLE,
         }
 
     def _overview(self, outbox: Outbox) -> dict[str, Any]:

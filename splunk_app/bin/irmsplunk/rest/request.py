@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,13 +11,18 @@ from irmcore.errors import ConfigurationError
 
 #: The most characters of one form field; a profile has a few thousand.
 _LONGEST_FIELD = 256 * 1024
+#: The fields that have lines. In any other, a line break could add a setting or a stanza to a conf file, and
+#: a backslash at the end would join the next line.
+_TEXTS = ("profile_yaml", "sample", "why")
+_NOT_ONE_LINE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]|\\\Z")
 
 
 @dataclass(frozen=True)
 class Request:
-    """``path`` is what follows irmexport/, ``user_key`` the session of the user who made the request."""
+    """``path`` is what follows the endpoint; ``user_key`` is the session of the user who made the request."""
 
     method: str
+    endpoint: str
     path: tuple[str, ...]
     form: Mapping[str, str] = field(repr=False)
     uri: str
@@ -56,6 +62,7 @@ class Request:
                 )
         return Request(
             method=str(raw.get("method", "GET")).upper(),
+            endpoint=parts[0],
             path=tuple(parts[1:]),
             form=form,
             uri=uri,
@@ -63,3 +70,15 @@ class Request:
             system_key=str(raw.get("system_authtoken", "")),
             for_pages="pages" in query,
         )
+
+
+def refuse_line_breaks(form: Mapping[str, str]) -> None:
+    """Raises ConfigurationError if the name of a field, or a value that is no text, is not one line."""
+    for key, value in form.items():
+        if _NOT_ONE_LINE.search(key) or (key not in _TEXTS and _NOT_ONE_LINE.search(value.strip())):
+            raise ConfigurationError(
+                f"`{_NOT_ONE_LINE.sub(' ', key)[:40]}` has a line break or another control character, or ends "
+                "with a backslash",
+                where="irmexport",
+                next_step="Send its value as one line; nothing was saved.",
+            )

@@ -30,6 +30,7 @@ from irmsplunk.sender.configuration import Configuration
 from irmsplunk.sender.problems import Problems
 from irmsplunk.splunk import passwords
 from irmsplunk.splunk.app_log import AppLog
+from irmsplunk.splunk.connectors import stanzas
 from irmsplunk.splunk.heartbeat import Heartbeat
 from irmsplunk.splunk.next_steps import in_splunk
 from irmsplunk.splunk.paths import Paths
@@ -60,7 +61,7 @@ class SenderLoop:
         app_log: AppLog,
         *,
         configured: Callable[[], Mapping[str, Connection]],
-        secret: Callable[[str], Secret],
+        secret: Callable[[Connection], Secret],
         problems: Problems,
     ) -> None:
         self._disk = disk
@@ -95,6 +96,17 @@ class SenderLoop:
                     next_report = self._clock.monotonic() + _REPORT_INTERVAL
                 self._clock.sleep(min(_POLL_INTERVAL, max(0.0, end - self._clock.monotonic())))
             self._app_log.write("INFO", "ended")
+
+    def run_once(self, first: str, seconds: float) -> None:
+        """Give each connector one turn, ``first`` before the others, in ``seconds`` altogether.
+
+        A connector that another process sends for is skipped.
+        """
+        end = self._clock.monotonic() + seconds
+        connections = self._configured()
+        for name in sorted(connections, key=lambda name: (name != first, name)):
+            if self._clock.monotonic() < end:
+                self._turn(name, connections[name], end)
 
     def _turn(self, name: str, connection: Connection, end: float) -> None:
         outbox = Outbox(self._disk, self._clock, f"{self._root}/{outbox_name(connection)}")
@@ -166,7 +178,7 @@ class SenderLoop:
         """The service of a connector, reused with its token until the configuration changes."""
         known = self._services.get(name)
         if known is None or known[0] != connection:
-            known = (connection, service(connection, lambda: self._secret(name)))
+            known = (connection, service(connection, lambda: self._secret(connection)))
             self._services[name] = known
         return known[1]
 
@@ -221,23 +233,41 @@ class SenderLoop:
             self._app_log.write("INFO", "cleaned-up", payloads=payloads, batches=batches)
 
 
+def _loop(splunkd: Splunkd, paths: Paths, clock: Clock, app_log: AppLog) -> SenderLoop:
+    """The sender of this search head; ``splunkd`` is splunkd as the system user."""
+    return SenderLoop(
+        system_disk(),
+        clock,
+        paths.create_outbox(),
+        app_log,
+        configured=Configuration(splunkd, app_log).read,
+        secret=lambda connection: passwords.read(splunkd, connection),
+        problems=Problems(app_log, Bulletin(splunkd)),
+    )
+
+
+def send_once(splunkd: Splunkd, paths: Paths, clock: Clock, *, first: str, seconds: float) -> None:
+    """Send what is queued on a search head whose sender is not running. Raises IrmError, OSError."""
+    app_log = AppLog(paths.logs, clock, "sender")
+    _loop(splunkd, paths, clock, app_log).run_once(first, seconds)
+
+
 def serve(environment: Mapping[str, str], stdin: BinaryIO) -> int:
-    """Run the modular input once and return the exit code; splunkd restarts it after the input's interval."""
+    """Run the modular input once and return the exit code; splunkd restarts it after the input's interval.
+
+    Without a connector or an outbox there is nothing to do until the next start. The connectors' conf file
+    replicates in a search head cluster, so the first connector starts the sender of every member.
+    """
     clock, paths = SystemClock(), Paths.from_environment(environment)
     app_log = AppLog(paths.logs, clock, "sender")
     try:
         start = modular_input.read_start(stdin)
         splunkd = Splunkd(start.uri, start.session_key)
-        loop = SenderLoop(
-            system_disk(),
-            clock,
-            paths.create_outbox(),
-            app_log,
-            configured=Configuration(splunkd, app_log).read,
-            secret=lambda name: passwords.read(splunkd, name),
-            problems=Problems(app_log, Bulletin(splunkd)),
-        )
-        loop.run(start.life)
+        loop = _loop(splunkd, paths, clock, app_log)
+        if not stanzas(splunkd) and not Connectors(system_disk(), clock, paths.outbox).outboxes():
+            Heartbeat(paths.outbox, clock).beat()
+        else:
+            loop.run(start.life)
     except IrmError as error:
         app_log.write("ERROR", "ended", what=in_splunk(str(error)))
         return 1

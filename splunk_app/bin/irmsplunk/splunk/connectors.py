@@ -8,6 +8,7 @@ open. Its values are checked by the profile's schema. It never holds the secret,
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -40,6 +41,9 @@ SETTINGS = (
 )
 #: The settings that replace those of the profile, and are checked by its schema.
 _OVERRIDES = ("job_id", "tenant_id", "app_id", "cloud", "in_doubt", "proxy")
+#: The app's folder, and those of its folders whose files a user without a shell may write.
+_APP_FOLDER = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+_UPLOADS = ("lookups", "appserver")
 #: Not `default`: in a conf file, all other stanzas inherit from that one.
 NAME = re.compile(r"(?!default\Z)[a-z0-9][a-z0-9-]{0,39}")
 
@@ -79,11 +83,29 @@ def of_stanza(name: str, content: Mapping[str, Any]) -> Configured:
     given = {key: str(content[key]).strip() for key in SETTINGS if str(content.get(key) or "").strip()}
     profile = replace(_profile(name, given), name=name)
     connector = replace(profile.connector, credential=CredentialRef("splunk", name))
-    if "ca_file" in given:
-        connector = replace(connector, ca_file=given["ca_file"])
+    ca_file = given.get("ca_file", connector.ca_file)
+    if ca_file is not None:
+        connector = replace(connector, ca_file=_in_app_folder(ca_file, name))
     connection = Connection(name, connector, given.get("emulator"), given.get("emulator_ca"))
     connection.endpoints()  # refuses an emulator that is not on loopback
     return Configured(name, profile.at(connector), connection)
+
+
+def _in_app_folder(ca_file: str, name: str) -> str:
+    """The absolute path of a CA file; a relative one begins at the app's folder. Raises ConfigurationError.
+
+    Whoever may save a connector must not be able to name a file that other users can write.
+    """
+    path = os.path.realpath(os.path.join(_APP_FOLDER, ca_file))
+    folder, _, inside = path.partition(_APP_FOLDER + os.sep)
+    if folder or inside.split(os.sep)[0] in ("", *_UPLOADS):
+        raise ConfigurationError(
+            "`ca_file` is not in the app's own folder",
+            where=f"connector {name}",
+            next_step="Copy the file to etc/apps/irmexport/local on each search head, and set "
+            "ca_file=local/NAME.pem.",
+        )
+    return path
 
 
 def _profile(name: str, given: Mapping[str, str]) -> Profile:
@@ -136,7 +158,7 @@ def content_of(splunkd: Splunkd, name: str) -> Mapping[str, Any]:
 
 def _missing(splunkd: Splunkd, name: str) -> ConfigurationError:
     names = usable(splunkd)
-    step = did_you_mean(name, names, plural="connectors") if names else "None is set up yet."
+    step = did_you_mean(name, names, plural="connectors") if names else "None is open to your roles."
     return ConfigurationError(
         "there is no connector of this name",
         where="profile",

@@ -33,14 +33,15 @@ class SplunkdRefused(IrmError):
 
 
 class Splunkd:
-    """One splunkd, as the user whom the session key belongs to."""
+    """One splunkd, as the user whom the session key belongs to; a reply may take ``timeout`` seconds."""
 
-    def __init__(self, uri: str, session_key: str) -> None:
+    def __init__(self, uri: str, session_key: str, timeout: float = _SECONDS) -> None:
         parts = urlsplit(uri)
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port or 8089
         self._plain = parts.scheme == "http"  # enableSplunkdSSL = false
         self._key = session_key
+        self._timeout = timeout
 
     def __repr__(self) -> str:
         return f"Splunkd({self._host}:{self._port})"
@@ -84,7 +85,7 @@ class Splunkd:
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._plain:
-            return http.client.HTTPConnection(self._host, self._port, timeout=_SECONDS)
+            return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
         if _is_loopback(self._host):
             # Not the default context: loading certificate authorities that are not used takes 6 MB.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -92,7 +93,7 @@ class Splunkd:
             context.verify_mode = ssl.CERT_NONE
         else:
             context = ssl.create_default_context()
-        return http.client.HTTPSConnection(self._host, self._port, timeout=_SECONDS, context=context)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=context)
 
     def _refusal(self, status: int, path: str) -> SplunkdRefused:
         known = {

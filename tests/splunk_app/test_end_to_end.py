@@ -86,7 +86,7 @@ def test_a_wrong_secret_pauses_the_connector_and_is_reported(
     searches: Searches, sender: Input, emulator: PurviewEmulator, splunkd: SplunkdRest
 ) -> None:
     """The rows stay queued, and a bulletin names the cause."""
-    save_secret(splunkd, "not-the-secret")
+    save_secret(splunkd, "emulator-only-not-the-secret")
     with sender:
         replies, _ = searches.run(HEADER + ROW, args=SUMMARY)
     row = summary(replies[-1].body)

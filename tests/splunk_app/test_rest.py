@@ -195,7 +195,7 @@ def test_the_connection_is_tested_without_an_upload(rest: RestHandler, emulator:
     good = rest.request("POST", "connectors/leavers/test")
     assert good.document["good"] is True
     assert not emulator.uploads
-    rest.request("POST", "connectors/leavers", secret="wrong")
+    rest.request("POST", "connectors/leavers", secret="emulator-only-wrong")
     bad = rest.request("POST", "connectors/leavers/test")
     assert bad.document["good"] is False
     assert "AADSTS7000215" in bad.text
@@ -232,7 +232,7 @@ def test_a_new_secret_ends_the_pause(
     rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: PurviewEmulator
 ) -> None:
     """A connector that was paused for its secret sends as soon as the right one is saved."""
-    rest.request("POST", "connectors/leavers", secret="wrong")
+    rest.request("POST", "connectors/leavers", secret="emulator-only-wrong")
     with Input(python, home, searches.splunkd):
         args = ("profile=leavers", "wait=60", "output=summary")
         replies, _ = searches.run(HEADER + ROW, args=args)

@@ -61,7 +61,7 @@ def test_the_reply_tells_the_analyst_nothing(
         return endpoint.pass_on(method, "send_irmexport", key, {"connector": "no-such"})
 
     assert ask("POST", "analyst-session") == (200, '{"done": true}')
-    save_secret(splunkd, "wrong")
+    save_secret(splunkd, "emulator-only-wrong")
     assert ask("POST", "analyst-session") == (200, '{"done": true}')
     assert ask("GET", "analyst-session")[0] == 404
     assert ask("POST", "guest-session")[0] == 403

@@ -154,7 +154,7 @@ def test_a_paused_connector_is_resumed_by_keyboard(
     visit: Open, on_3_13: Searches, sender: Input, splunkd: SplunkdRest, emulator: PurviewEmulator
 ) -> None:
     """With Tab and Enter only; the pause shows its reason."""
-    save_secret(splunkd, "wrong")
+    save_secret(splunkd, "emulator-only-wrong")
     with sender:
         replies, _ = on_3_13.run(HEADER + ROW, args=ARGS)
         assert summary(replies[-1].body)["state"] == "paused"

@@ -77,8 +77,8 @@ def refuse_line_breaks(form: Mapping[str, str]) -> None:
     for key, value in form.items():
         if _NOT_ONE_LINE.search(key) or (key not in _TEXTS and _NOT_ONE_LINE.search(value.strip())):
             raise ConfigurationError(
-                f"`{_NOT_ONE_LINE.sub(' ', key)[:40]}` has a line break or another control character, or ends "
-                "with a backslash",
+                f"`{_NOT_ONE_LINE.sub(' ', key)[:40]}` has a line break or another control character, or "
+                "ends with a backslash",
                 where="irmexport",
                 next_step="Send its value as one line; nothing was saved.",
             )

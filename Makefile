@@ -4,6 +4,9 @@
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 # Two workers per processor: many tests wait for a network deadline, a process or a kill.
 WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
+# Of `make kills`.
+KILLS ?= 1500
+SEED ?= 20261130
 PYTEST_FLAGS ?= -n $(WORKERS) --dist worksteal
 
 VENV := .venv
@@ -16,7 +19,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults lint kql docs pictures lock package appinspect advisories bench bench-picture bench-quick clean
+.PHONY: help demo test faults kills lint kql docs pictures lock package appinspect advisories bench bench-picture bench-quick clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +33,9 @@ test: $(VENV)/.kql ## run all tests, those of the core also on Python 3.9 and 3.
 
 faults: $(VENV)/.dev ## run the long tests of faults (15 minutes at most); the short ones are in `make test`
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS) -m faults
+
+kills: $(VENV)/.dev ## kill producers, senders and people's commands KILLS times at random, decided by SEED
+	@$(BIN)/python -m tests.with_emulator.kill_trial --kills $(KILLS) --seed $(SEED)
 
 lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/ruff check --output-format concise

@@ -276,12 +276,24 @@ def test_a_delivery_that_fails_hides_no_accepted_row(rig: Rig, irmexport: Run) -
     assert "file system" in document(result)["delivery"]["error"]
 
 
+def test_clean_up_says_that_the_clock_is_in_doubt(rig: Rig, irmexport: Run) -> None:
+    """A record from the future ends a clean-up with 4 and names the option; with it the clean-up succeeds."""
+    irmexport("send", rows(rig, row(1)), "{at}")
+    Path(rig.outbox.path, "runs", "20990101T000000Z-00000000.json").write_text("{}")
+    doubtful = irmexport("clean-up")
+    assert doubtful.exit_code == 4
+    assert "2099-01-01" in doubtful.stderr
+    assert "irmexport clean-up --clock-is-right" in doubtful.stderr
+    assert irmexport("clean-up", "--clock-is-right", "--json").exit_code == 0
+    assert "clock-checked" in irmexport("audit").stdout
+
+
 def test_clean_up_keeps_unsent_rows(rig: Rig, irmexport: Run) -> None:
     """Rows of sent batches are deleted after the retention time; records and queued batches stay."""
     irmexport("send", rows(rig, row(1)), "{at}")
     irmexport("send", rows(rig, row(2)), "{at}", "--queue-only")
     result = irmexport("clean-up", "--payload-days", "0", "--json")
-    assert document(result) == {"batches": 0, "payloads": 1}
+    assert document(result) == {"batches": 0, "payloads": 1, "doubts": {}}
     assert irmexport("drain").exit_code == 0
     assert "1 skipped" in irmexport("send", rows(rig, row(1)), "{at}").stdout
 

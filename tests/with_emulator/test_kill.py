@@ -3,120 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from irmcore.clock import SystemClock
-from irmcore.delivery import connection as connections
-from irmcore.disk import PosixDisk
-from irmcore.http import credentials
-from irmcore.outbox import Outbox
-from irmcore.outbox.batch_files import read_manifest, read_payload
 from irmemulator.faults import Fault
 
 from tests.tracing import traced
 from tests.with_emulator.connector import Rig
+from tests.with_emulator.kill_trial import trial
+from tests.with_emulator.nursery import Nursery, repeats
 from tests.with_emulator.worker import BATCH_ROWS
 
-WORKER = Path(__file__).with_name("worker.py")
 KILLS = 200
-
-
-class Nursery:
-    """The process that forks the workers, and the emulator that they send to."""
-
-    def __init__(self, rig: Rig) -> None:
-        self.rig = rig
-        self.directory = rig.directory
-        place = rig.connection.connector.credential
-        service = connections.service(rig.connection, lambda: credentials.read(place.kind, place.name, {}))
-        self.settings = {
-            "root": str(rig.directory / "outbox"),
-            "url": rig.emulator.url,
-            "ca_file": str(rig.emulator.ca_file),
-            "job_id": rig.job,
-            "token": service.tokens.token(),
-        }
-        file = rig.directory / "worker.json"
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(self.settings))
-        self.log = rig.directory / "log"
-        self._process = subprocess.Popen(
-            [sys.executable, WORKER, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def _ask(self, **command: Any) -> int:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def spawn(self, operation: str, *given: object, **more: Any) -> int:
-        """Start a worker that does ``operation``, and return its process id."""
-        return self._ask(spawn=operation, given=given, **{"log": str(self.log), **more})
-
-    def wait(self, pid: int) -> int:
-        """A worker's exit status, or minus the signal that killed it."""
-        return self._ask(wait=pid)
-
-    def run(self, operation: str, *given: object, **more: Any) -> None:
-        """Run a worker that must end by itself."""
-        assert self.wait(self.spawn(operation, *given, **more)) == 0, self.told()
-
-    def told(self, log: Path | None = None) -> list[list[str]]:
-        """What workers have logged, line by line."""
-        file = log or self.log
-        return [line.split(" ") for line in file.read_text().splitlines()] if file.exists() else []
-
-    def acknowledged(self, log: Path | None = None) -> set[int]:
-        """The rows that were acknowledged."""
-        runs = [words for words in self.told(log) if words[0] == "accepted"]
-        return {row for _, first, count in runs for row in range(int(first), int(first) + int(count))}
-
-    def kept(self) -> Counter[int]:
-        """How often the emulator has kept each row."""
-        return Counter(_number(record.user) for record in self.rig.emulator.records(self.rig.job))
-
-    def held(self, root: str | None = None) -> set[int]:
-        """The rows in HELD batches."""
-        name = connections.outbox_name(self.rig.connection)
-        outbox = Outbox(PosixDisk(), SystemClock(), f"{root or self.settings['root']}/{name}")
-        rows: set[int] = set()
-        for batch in outbox.ready():
-            assert batch.state is not None
-            assert batch.state.name == "HELD", batch.state
-            payload = read_payload(outbox, batch, read_manifest(outbox, batch)).decode()
-            rows.update(_number(text.split(",")[0]) for text in payload.splitlines()[1:])
-        assert outbox.quarantined() == []
-        return rows
-
-    def place(self, number: int) -> dict[str, str]:
-        """An outbox and a log of their own."""
-        return {"root": str(self.directory / str(number)), "log": str(self.directory / f"{number}.log")}
-
-    def close(self) -> None:
-        """End the nursery."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-
-def _number(user: str) -> int:
-    return int(user.removeprefix("user").split("@")[0])
 
 
 @pytest.fixture
@@ -125,12 +30,6 @@ def nursery(rig: Rig) -> Iterator[Nursery]:
     made = Nursery(rig)
     yield made
     made.close()
-
-
-def repeats(rig: Rig) -> list[str]:
-    """The files that the emulator has kept more than once."""
-    files = Counter(upload.sha256 for upload in rig.emulator.uploads if upload.records_saved)
-    return [str(sha256) for sha256, times in files.items() if times > 1]
 
 
 @pytest.mark.timeout(400)
@@ -144,6 +43,21 @@ def test_killed_with_several_in_flight(nursery: Nursery, record_property: Any) -
     """The same with four uploads in flight at the moment of the kill."""
     nursery.run("accept", 0, 16)
     kill_at_random(nursery, record_property, kills=40, rows=16, latest=0.6, in_flight=4)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("kills", [40, pytest.param(400, marks=pytest.mark.faults)])
+def test_producers_senders_and_people_killed_at_random(
+    nursery: Nursery, kills: int, record_property: Any
+) -> None:
+    """Producers, a sender and a person's commands are killed at random: nothing is lost, repeated or unsaid.
+
+    No more batches are held than kills fell between COMMIT and the reply. `make kills` runs more.
+    """
+    figures = trial(nursery, kills, seed=20261130)
+    assert figures.wrong() == []
+    for name, figure in vars(figures).items():
+        record_property(name, figure)
 
 
 def kill_at_random(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 import signal
 import sys
 import time
@@ -35,7 +36,7 @@ from irmcore.http.credentials import Secret
 from irmcore.intake.accept import accept
 from irmcore.operations import operations
 from irmcore.operations.connectors import Connectors
-from irmcore.outbox import Origin, Outbox
+from irmcore.outbox import Batch, Origin, Outbox
 from irmcore.profile import Limits
 from irmcore.shaping.readers import csv_table
 
@@ -153,6 +154,51 @@ class Worker:
             self.drain()
             first += count
 
+    def produce(self, first: int, count: int) -> None:
+        """Submit rows forever, for a kill at any moment."""
+        while True:
+            self.accept(first, count)
+            first += count
+
+    def send(self) -> None:
+        """Drain forever, as `irmexport drain` does, for a kill at any moment."""
+        while True:
+            if self.outbox.exists():
+                with suppress(OutboxBusy):
+                    self.drain()
+            time.sleep(0.002)  # the queue is empty, or a person's command has the lock
+
+    def decide(self, seed: int, known: str) -> None:
+        """What a person does, forever, for a kill at any moment.
+
+        The file ``known`` says of batches that are held which outcome is right.
+        """
+        rng = random.Random(seed)  # noqa: S311 - choices, not secrets
+        outcomes = json.loads(Path(known).read_text())
+        connectors = Connectors(self.outbox.disk, self.outbox.clock, self.root)
+        while not self.outbox.exists():
+            time.sleep(0.002)  # no producer has come so far
+        while True:
+            batches = [*self.outbox.ready(), *self.outbox.quarantined()]
+            verb, name = choose(rng, batches, outcomes)
+            with suppress(OperatorError, OutboxBusy):  # the sender was faster, or has the lock
+                if verb == "resume":
+                    operations.resume(self.outbox, who="me", why="so")
+                elif verb == "clean-up":
+                    operations.clean_up(connectors.outboxes(), payload_seconds=0.0)
+                elif verb == "requeue":
+                    operations.requeue(self.outbox, name, who="me", why="so")
+                else:
+                    operations.resolve(self.outbox, name, verb, who="me", why="so")
+                self.tell("did", verb, name)
+            time.sleep(0.002)
+
+    def requeue_dead(self) -> None:
+        """Requeue every refused batch."""
+        for batch in self.outbox.ready():
+            if batch.state is not None and batch.state.name == "DEAD":
+                operations.requeue(self.outbox, batch.id, who="me", why="so")
+
     def accept_many(self, first: int, count: int) -> None:
         """Submit overlapping runs of ``count`` rows, each half a run after the last."""
         for start in range(first, first + 4 * count, count // 2):
@@ -169,6 +215,19 @@ class Worker:
             if last and not queued:
                 return
             time.sleep(0.005)  # another process has the lock, or the queue is empty: try again soon
+
+
+def choose(rng: random.Random, batches: list[Batch], outcomes: dict[str, str]) -> tuple[str, str]:
+    """What a person does next, and to which batch. Only what the service does not have is given up."""
+    for batch in rng.sample(batches, len(batches)):
+        state = batch.state.name if batch.state else ""
+        if state == "HELD" and batch.id in outcomes:
+            return outcomes[batch.id], batch.id
+        if state == "DEAD":
+            return rng.choice(["requeue", "withdraw"]), batch.id
+        if state in {"READY", "RETRY"} and rng.random() < 0.02:
+            return "withdraw", batch.id
+    return rng.choice(["resume", "clean-up"]), "-"
 
 
 def spawn(settings: dict[str, str], command: dict[str, Any]) -> int:

@@ -17,9 +17,10 @@ from irmcore.errors import BatchDamaged, OperatorError, OutboxBusy, OutboxFull
 from irmcore.intake.commit import explain_disk_error
 from irmcore.intake.ledger.recovery import open_ledger
 from irmcore.operations import history
+from irmcore.operations.connectors import name_of
 from irmcore.outbox import Batch, Outbox, states
 from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
-from irmcore.outbox.retention import BATCH_SECONDS, PAYLOAD_SECONDS, delete_expired
+from irmcore.outbox.retention import BATCH_SECONDS, PAYLOAD_SECONDS, Deleted, delete_expired
 from irmcore.outbox.rowkeys import Damaged, unseal
 from irmcore.outbox.transitions import (
     move_to_done,
@@ -250,11 +251,28 @@ def clean_up(
     outboxes: Iterable[Outbox],
     payload_seconds: float = PAYLOAD_SECONDS,
     batch_seconds: float = BATCH_SECONDS,
-) -> tuple[int, int]:
-    """Delete what is past its retention time. Returns how many payloads and batches. Raises OutboxBusy."""
+    *,
+    clock_checked_by: str = "",
+) -> tuple[Deleted, dict[str, str]]:
+    """Delete what is past its retention time.
+
+    Returns how much was deleted, and for each connector whose clock is in doubt the reason.
+    ``clock_checked_by`` names the person who says that the clock is right; that is recorded first.
+    Raises OutboxBusy, OutboxFull.
+    """
     payloads = batches = 0
+    doubts: dict[str, str] = {}
     for outbox in outboxes:
         with _no_sender(outbox):
-            deleted = delete_expired(outbox, payload_seconds=payload_seconds, batch_seconds=batch_seconds)
-        payloads, batches = payloads + deleted[0], batches + deleted[1]
-    return payloads, batches
+            if clock_checked_by:
+                history.record(outbox, {"event": "clock-checked", "by": clock_checked_by})
+            deleted = delete_expired(
+                outbox,
+                payload_seconds=payload_seconds,
+                batch_seconds=batch_seconds,
+                clock_is_right=bool(clock_checked_by),
+            )
+        payloads, batches = payloads + deleted.payloads, batches + deleted.batches
+        if deleted.doubt:
+            doubts[name_of(outbox)] = deleted.doubt
+    return Deleted(payloads, batches), doubts

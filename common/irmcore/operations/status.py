@@ -81,8 +81,9 @@ def connector_status(outbox: Outbox) -> ConnectorStatus:
         queued += 1
         rows += _rows(outbox, batch)
         oldest = min(oldest or state.at, state.order / 1e9)
-        if state.not_before > now:
-            retries.append(state.not_before)
+        due = circuit_breaker.due(state.not_before, now)
+        if due > now:
+            retries.append(due)
     stopped = breaker.mode != circuit_breaker.CLOSED
     return ConnectorStatus(
         name=name_of(outbox),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import json
 import re
 import secrets
@@ -46,6 +47,16 @@ def delete_before(outbox: Outbox, folder: str, moment: float) -> None:
     for name in outbox.disk.names(f"{outbox.path}/{folder}"):
         if _RUN_FILE.fullmatch(name) and name < oldest:
             outbox.disk.remove(f"{outbox.path}/{folder}/{name}")
+
+
+def times(outbox: Outbox) -> Iterator[float]:
+    """When the runs on record began, in seconds since 1970."""
+    for name in outbox.disk.names(f"{outbox.path}/runs"):
+        if _RUN_FILE.fullmatch(name):
+            try:
+                yield float(calendar.timegm(time.strptime(name[:16], "%Y%m%dT%H%M%SZ")))
+            except ValueError:
+                continue  # no time, so not written by irmexport
 
 
 def reject_files(outbox: Outbox) -> list[str]:

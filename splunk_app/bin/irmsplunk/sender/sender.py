@@ -225,12 +225,14 @@ class SenderLoop:
 
     def _clean_up(self) -> None:
         try:
-            payloads, batches = clean_up(self._connectors.outboxes())
+            deleted, doubts = clean_up(self._connectors.outboxes())
         except (IrmError, OSError) as error:
             self._app_log.write("WARN", "clean-up-failed", what=type(error).__name__)
             return
-        if payloads or batches:
-            self._app_log.write("INFO", "cleaned-up", payloads=payloads, batches=batches)
+        if deleted.payloads or deleted.batches:
+            self._app_log.write("INFO", "cleaned-up", payloads=deleted.payloads, batches=deleted.batches)
+        for name, doubt in doubts.items():
+            self._app_log.write("WARN", "clock-in-doubt", connector=name, what=doubt)
 
 
 def _loop(splunkd: Splunkd, paths: Paths, clock: Clock, app_log: AppLog) -> SenderLoop:

@@ -14,14 +14,13 @@ from irmcore.operations.connectors import Connectors
 from irmcore.outbox import Batch
 from irmcore.outbox.transitions import quarantine
 
-from tests.common.irmcore.outbox.outboxes import left
+from tests.common.irmcore.outbox.outboxes import left, pass_days
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import ROOT, Connector, notes, row
 from tests.fakes.powerloss import Killed, PowerLossDisk
 from tests.fakes.transport import FakeTransport
 
 LINES = [row(0), row(1)]
-DAY = 86_400.0
 
 Operation = Callable[[Connectors, Connector], None]
 
@@ -94,7 +93,7 @@ def prepared(case: Case) -> tuple[PowerLossDisk, FakeClock]:
     connector.drain(FakeTransport(case.answer))
     if case.quarantined:
         quarantine(connector.outbox, the_batch(connector))
-    clock.advance(case.days * DAY)
+    pass_days(connector.outbox, case.days)
     return disk.synced(), clock
 
 

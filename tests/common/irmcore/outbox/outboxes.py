@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from irmcore.counts import Counts
-from irmcore.outbox import Batch, Destination, Draft, Origin, Outbox, Run, Staging
+from irmcore.outbox import Batch, Destination, Draft, Origin, Outbox, Run, Staging, runs
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.powerloss import PowerLossDisk
@@ -22,6 +22,14 @@ def make(name: str = "small", disk: PowerLossDisk | None = None) -> Outbox:
     outbox = Outbox(disk, FakeClock(), f"/outbox/{name}")
     outbox.create()
     return outbox
+
+
+def pass_days(outbox: Outbox, days: float) -> None:
+    """Let days pass in which the connector is used: there is a run every month."""
+    while days > 0:
+        outbox.clock.sleep(min(days, 30.0) * DAY)
+        days -= 30.0
+        runs.write_record(outbox, runs.new_run_id(outbox.clock.now()), {})
 
 
 def left(outbox: Outbox) -> list[str]:

@@ -85,7 +85,7 @@ def costs(root: Path, batches: int) -> dict[str, Counter[str]]:
     assert connector.accept(lines).counts.skipped == batches
     counted("rebuild")
     clock.advance(8 * DAY)
-    assert operations.clean_up(connectors.outboxes()) == (batches, 0)
+    assert operations.clean_up(connectors.outboxes()) == ((batches, 0, ""), {})
     counted("clean up")
     return found
 

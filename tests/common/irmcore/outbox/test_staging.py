@@ -14,7 +14,7 @@ from irmcore.outbox.batch_files import read_history
 from irmcore.outbox.retention import delete_expired, sweep
 from irmcore.outbox.transitions import move_to_done, record_event, write_state
 
-from tests.common.irmcore.outbox.outboxes import DAY, PATH, RUN, TMP, accept, draft, left, make
+from tests.common.irmcore.outbox.outboxes import DAY, PATH, RUN, TMP, accept, draft, left, make, pass_days
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import Connector, row
 from tests.fakes.powerloss import PowerLossDisk
@@ -50,14 +50,14 @@ def test_clean_up_keeps_to_the_retention() -> None:
     move_to_done(outbox, write_state(outbox, old, name="SENT"))
     retention = {"payload_seconds": 7 * DAY, "batch_seconds": 400 * DAY}
     outbox.clock.sleep(7 * DAY)
-    assert delete_expired(outbox, **retention) == (0, 0)
+    assert delete_expired(outbox, **retention) == (0, 0, "")
     outbox.clock.sleep(1.0)
-    assert delete_expired(outbox, **retention) == (1, 0)
-    assert delete_expired(outbox, **retention) == (0, 0)
+    assert delete_expired(outbox, **retention) == (1, 0, "")
+    assert delete_expired(outbox, **retention) == (0, 0, "")
     names = outbox.disk.names(outbox.get(old.id).path)
     assert names == ["attempts.jsonl", "manifest.json", "rowkeys", "state"]
-    outbox.clock.sleep(400 * DAY)
-    assert delete_expired(outbox, **retention) == (0, 1)
+    pass_days(outbox, 400)
+    assert delete_expired(outbox, **retention) == (0, 1, "")
     assert [batch.id for batch in outbox.all_batches()] == [queued.id, held.id]
 
 

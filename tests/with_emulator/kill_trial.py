@@ -1,0 +1,176 @@
+"""Kill producers, senders and people's commands at random moments, and count what became of their rows.
+
+    python -m tests.with_emulator.kill_trial --kills 1500 --seed 20261130
+
+In each round two producers, one sender and one person work on one outbox, in processes of their own, and are
+killed (SIGKILL). The emulator answers over HTTPS, now and then with 400, 413 or 503, or late. The person
+resolves, withdraws, requeues, resumes and cleans up; whether a held batch arrived is known from the emulator.
+The seed decides the moments, the order and the faults, but not what the system's scheduler makes of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from irmcore.outbox import Outbox
+from irmcore.outbox.batch_files import read_history
+from irmemulator.faults import Fault
+
+from tests.with_emulator.connector import Rig
+from tests.with_emulator.nursery import Nursery, repeats, rows_of
+
+#: The first row of each producer: they add different rows.
+PRODUCERS = (0, 1_000_000)
+ROWS = 3
+#: Seconds in which a process of a round is killed.
+LATEST = 1.0
+FAULTS = (
+    *(Fault(status=400), Fault(status=413), Fault(status=503, retry_after=0)),
+    *[Fault(delay=0.3)] * 3,  # so that kills fall between COMMIT and the reply
+)
+
+
+@dataclass
+class Figures:
+    """What a trial counted. ``in_doubt`` kills fell between COMMIT and the reply; ``held`` batches ever."""
+
+    kills: int = 0
+    rows: int = 0
+    actions: int = 0
+    in_doubt: int = 0
+    held: int = 0
+    lost: int = 0
+    repeated: int = 0
+    unrecorded: int = 0
+
+    def wrong(self) -> list[str]:
+        """What breaks the promise."""
+        broken = [name for name in ("lost", "repeated", "unrecorded") if getattr(self, name)]
+        return broken + ["held"] * (self.held > self.in_doubt)
+
+
+def trial(nursery: Nursery, kills: int, *, seed: int) -> Figures:
+    """Kill ``kills`` processes, at least, and then let the rest be sent."""
+    rng = random.Random(seed)  # noqa: S311 - moments, not secrets
+    figures = Figures()
+    outbox = nursery.outbox()
+    known = nursery.directory / "known.json"
+    before: dict[str, str] = {}
+    doubts: set[tuple[str, int]] = set()
+    while figures.kills < kills:
+        # Only what was held at the end of two rounds, so that the service has surely ended with it.
+        held = _outcomes(nursery, outbox)
+        known.write_text(json.dumps({name: held[name] for name in before if name in held}))
+        before = held
+        nursery.rig.emulator.faults.clear()
+        for fault in rng.choices(FAULTS, k=rng.randrange(4)):
+            nursery.rig.emulator.faults.next(fault)
+        _round(nursery, rng, known)
+        figures.kills += len(PRODUCERS) + 2
+        doubts.update((batch.id, batch.number) for batch in outbox.ready() if _state(batch) == "COMMIT")
+    figures.in_doubt = len(doubts)
+    nursery.rig.emulator.faults.clear()
+    _finish(nursery, outbox)
+    _count(nursery, outbox, figures)
+    return figures
+
+
+def _state(batch: object) -> str:
+    state = getattr(batch, "state", None)
+    return state.name if state else ""
+
+
+def _round(nursery: Nursery, rng: random.Random, known: Path) -> None:
+    acknowledged = nursery.acknowledged()
+    ends = (*PRODUCERS[1:], 1 << 60)
+    firsts = [
+        max((row for row in acknowledged if first <= row < end), default=first - 1) + 1
+        for first, end in zip(PRODUCERS, ends, strict=True)
+    ]
+    pids = [nursery.spawn("produce", first, ROWS) for first in firsts]
+    pids += [nursery.spawn("send"), nursery.spawn("decide", rng.randrange(1 << 30), str(known))]
+    rng.shuffle(pids)
+    moments = sorted(rng.uniform(0.0, LATEST) for _ in pids)
+    begin = time.monotonic()
+    for pid, moment in zip(pids, moments, strict=True):
+        time.sleep(max(0.0, begin + moment - time.monotonic()))  # the random moment is the test
+        os.kill(pid, signal.SIGKILL)
+    ends_of = [nursery.wait(pid) for pid in pids]
+    if ends_of != [-signal.SIGKILL] * len(pids):
+        raise AssertionError([words for words in nursery.told() if words[0] == "failed"])
+
+
+def _outcomes(nursery: Nursery, outbox: Outbox) -> dict[str, str]:
+    """The held batches, and which outcome is right: whether the emulator has their rows."""
+    held = [batch for batch in outbox.ready() if _state(batch) == "HELD"] if outbox.exists() else []
+    kept = nursery.kept() if held else {}
+    return {batch.id: "sent" if rows_of(outbox, batch) <= set(kept) else "resend" for batch in held}
+
+
+def _finish(nursery: Nursery, outbox: Outbox) -> None:
+    """What people do at last: requeue and resume; and the producers submit all of their rows again."""
+    nursery.run("drain")
+    for batch in outbox.ready():
+        if _state(batch) == "DEAD":
+            nursery.run("requeue_dead")
+            break
+    acknowledged = nursery.acknowledged()
+    for first in PRODUCERS:
+        rows = [row for row in acknowledged if first <= row < first + 1_000_000]
+        if rows:
+            nursery.run("again", first, max(rows) - first + 1)
+    nursery.run("act", "resume")
+    nursery.run("drain")
+
+
+def _count(nursery: Nursery, outbox: Outbox, figures: Figures) -> None:
+    acknowledged, kept = nursery.acknowledged(), nursery.kept()
+    figures.rows = len(acknowledged)
+    figures.lost = len(acknowledged - set(kept) - nursery.held())
+    figures.repeated = sum(times > 1 for times in kept.values()) + len(repeats(nursery.rig))
+    done = [words[1:] for words in nursery.told() if words[0] == "did" and words[2] != "-"]
+    figures.actions = sum(words[0] == "did" for words in nursery.told())
+    recorded: dict[str, int] = {}
+    for batch in outbox.all_batches():
+        events = read_history(outbox, batch)
+        # A kill may have cost one of the two lines.
+        ended = sum(str(event["event"]).startswith("resolved-") for event in events)
+        figures.held += max(sum(e["event"] == "hold" for e in events), ended + (_state(batch) == "HELD"))
+        by_me = sum(event.get("by") == "me" and event.get("why") == "so" for event in events)
+        recorded[batch.id] = max(by_me, recorded.get(batch.id, 0))
+    for name in {name for _, name in done}:
+        figures.unrecorded += max(0, sum(other == name for _, other in done) - recorded.get(name, 0))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a trial and print its figures; 1 if the promise does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=1_500)
+    parser.add_argument("--seed", type=int, default=20261130)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as directory:
+        rig = Rig(Path(directory))
+        rig.start()
+        nursery = Nursery(rig)
+        begin = time.monotonic()
+        try:
+            figures = trial(nursery, options.kills, seed=options.seed)
+        finally:
+            nursery.close()
+            rig.emulator.stop()
+    print(json.dumps({"seed": options.seed, **vars(figures), "seconds": round(time.monotonic() - begin)}))  # noqa: T201
+    return 1 if figures.wrong() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

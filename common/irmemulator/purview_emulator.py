@@ -91,6 +91,11 @@ class PurviewEmulator(LoopbackServer):
         return self._purview.store.saved(job_id)
 
     @property
+    def control_token(self) -> str:
+        """The password for its page, its JSON documents and the control of faults; new with each emulator."""
+        return self._purview.control_token
+
+    @property
     def token_requests(self) -> int:
         """How many POSTs came to token endpoints, the spoiled ones included."""
         return self._purview.entra.token_requests
@@ -100,7 +105,7 @@ class PurviewEmulator(LoopbackServer):
         self._purview.entra.revoke_tokens()
 
     def describe(self) -> dict[str, object]:
-        """What a client needs to know, as plain values for JSON; without secrets.
+        """What a client needs to know, as plain values for JSON. Its one secret is the control token.
 
         Raises:
             RuntimeError: It was not started yet.
@@ -112,6 +117,7 @@ class PurviewEmulator(LoopbackServer):
             "page": f"{self.url}/",
             "upload_url": f"{self.url}{UPLOAD_PATH}",
             "control_url": f"{self.url}{CONTROL_PATH}",
+            "control_token": self.control_token,
             "ca_file": str(self.ca_file),
             "lifetime": self._lifetime,
             "authorities": {tenant: self.authority(tenant) for tenant in tenants},

@@ -1,12 +1,14 @@
 """The paths of the connector's emulator: which endpoint a request is for, and what it answers.
 
 Promised: an upload is on record before its reply is returned; nothing here waits, logs or prints.
-The paths for people and tests (`/`, `/records`, `/uploads`, `/control/faults`) require no token: the server
-listens on loopback only, but other users of the same machine can read them.
+The paths for people and tests (`/`, `/records`, `/uploads`, `/control/faults`) require the emulator's control
+token as the password of HTTP Basic, with any user name: other users of the machine reach its loopback too.
 """
 
 from __future__ import annotations
 
+import base64
+import secrets
 import uuid
 from collections.abc import Iterable
 from dataclasses import replace
@@ -49,6 +51,7 @@ class PurviewService:
         directory: Path | None,
     ) -> None:
         """See `PurviewEmulator`; ``directory`` gets the records as JSON lines."""
+        self.control_token = secrets.token_urlsafe(24)
         self.entra = Entra(apps, (options.resource,), token_lifetime=options.token_lifetime)
         self.faults = Faults(("upload", "token", "discovery"))
         self._jobs = tuple(jobs)
@@ -74,10 +77,24 @@ class PurviewService:
         if request.path == CONTROL_PATH:
             if request.method not in ("GET", "POST", "DELETE"):
                 return method_not_allowed("GET", "POST", "DELETE")
-            return Route(None, self._control, _LONGEST_CONTROL_BODY)
+            return self._unauthorized(request) or Route(None, self._control, _LONGEST_CONTROL_BODY)
         if request.path not in pages:
             return error_reply(404, "no_such_path", "the emulator has no such path")
-        return pages[request.path](request) if request.method == "GET" else method_not_allowed("GET")
+        if request.method != "GET":
+            return method_not_allowed("GET")
+        return self._unauthorized(request) or pages[request.path](request)
+
+    def _unauthorized(self, request: Request) -> Reply | None:
+        """The refusal of a request without the control token; a browser then asks for it."""
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        try:
+            password = base64.b64decode(given, validate=True).partition(b":")[2]
+        except ValueError:
+            password = b""
+        if kind.lower() == "basic" and secrets.compare_digest(password, self.control_token.encode()):
+            return None
+        challenge = ("WWW-Authenticate", 'Basic realm="irmexport emulator"')
+        return error_reply(401, "no_control_token", "the password is the emulator's control token", challenge)
 
     def _upload(self, request: Request, fault: Fault | None) -> Reply:
         """Check an upload, record it, and return the reply that is true of it.

@@ -1,5 +1,6 @@
 """Every query of every workbook runs on the sample tables, and in a workspace without tables."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -91,3 +92,22 @@ def test_a_workbook_is_consistent(book: workbooks.Workbook) -> None:
     for query in book.filled(VALUES).values():
         assert "{" not in query
     assert all("{TimeRange:start}" in query for query in book.queries.values())
+
+
+@pytest.mark.parametrize(
+    "user", ["x'", "x\\", "x\u2028y", "x\ny", "'), now(), now()) | union SigninLogs //", "{User}", "ü@x"]
+)
+def test_no_choice_of_a_reader_leaves_its_literal(user: str) -> None:
+    """The query differs from that of a harmless user in the characters of base64 only."""
+    (book,) = [book for book in workbooks.load() if book.name == "IRMAlerts"]
+    for name, query in book.filled({**VALUES, "User": user}).items():
+        outside = re.sub(r"'[A-Za-z0-9+/=]*'", "''", query)
+        assert outside == re.sub(r"'[A-Za-z0-9+/=]*'", "''", book.filled(VALUES)[name])
+
+
+def test_texts_are_inserted_in_base64_only() -> None:
+    """Also in workbooks to come: only times are inserted as they are."""
+    for book in workbooks.load():
+        for query in book.queries.values():
+            for placeholder in re.findall(r"\{(\w+(?::\w+)?)\}", query):
+                assert placeholder in {"TimeRange:start", "TimeRange:end"} or placeholder.endswith(":base64")

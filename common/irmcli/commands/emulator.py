@@ -87,6 +87,7 @@ def command(
         stack.callback(emulator.stop)
         announce(directory, emulator)
         output.line(f"An emulator of the Purview connector, not Microsoft's service: {emulator.url}/")
+        output.line(f"  Password of its page, /records and /control/faults: {emulator.control_token}")
         for name in names or profiles.shipped_names():
             output.line(f"  irmexport send FILE --profile {name} --emulator {directory}")
         output.line(f"It stops after {lifetime:,.0f} s, or when you press Ctrl-C.")

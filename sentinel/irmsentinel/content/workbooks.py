@@ -1,11 +1,14 @@
 """Workbooks and their queries: one JSON file per workbook, in Azure's format.
 
 A query has placeholders for what a reader chooses, such as ``datetime({TimeRange:start})``. Example values
-replace them when a query is checked or run here.
+replace them when a query is checked or run here. A workbook inserts a text as it is, so a text must have the
+format ``{NAME:base64}``, in which nothing can end a literal (Azure Monitor, "Workbook parameters", formatting
+options; unverified: that characters beyond ASCII are encoded as UTF-8).
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -38,7 +41,11 @@ class Workbook:
         """Its queries with values for the placeholders ``{NAME}``."""
         found = dict(self.queries)
         for key, value in values.items():
-            found = {name: query.replace(f"{{{key}}}", value) for name, query in found.items()}
+            encoded = base64.b64encode(value.encode()).decode()
+            found = {
+                name: query.replace(f"{{{key}}}", value).replace(f"{{{key}:base64}}", encoded)
+                for name, query in found.items()
+            }
         return found
 
     def artefacts(self) -> Iterator[Artefact]:

@@ -58,7 +58,12 @@ class Client:
         self.session.verify = str(self.emulator.ca_file)
 
     def get(self, path: str, **more: Any) -> requests.Response:
-        return self.session.get(self.emulator.url + path, timeout=10, **more)
+        return self.session.get(self.emulator.url + path, timeout=10, auth=self.control, **more)
+
+    @property
+    def control(self) -> tuple[str, str]:
+        """What opens the emulator's page, documents and control."""
+        return ("tester", self.emulator.control_token)
 
     def ask_token(self, app: App = APP, path: str = "v2.0/token", **other: str) -> Any:
         """The token endpoint's reply as JSON. `other` replaces fields of the form."""

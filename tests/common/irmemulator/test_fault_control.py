@@ -85,20 +85,21 @@ def test_what_is_shown_can_be_set_again() -> None:
 def test_over_http(client: Client) -> None:
     """Faults are set, shown and cleared over HTTP."""
     url = f"{client.emulator.url}/control/faults"
-    reply = client.session.post(url, json={"status": 503, "count": 2}, timeout=10)
+    reply = client.session.post(url, json={"status": 503, "count": 2}, timeout=10, auth=client.control)
     expected = {"pending": [{"on": "upload", "status": 503, "count": 2}], "taken": 0}
     assert (reply.status_code, reply.json()) == (200, expected)
     assert client.upload().status_code == 503
     assert client.get("/control/faults").json()["taken"] == 1
-    assert client.session.delete(url, timeout=10).json() == {"pending": [], "taken": 1}
+    assert client.session.delete(url, timeout=10, auth=client.control).json() == {"pending": [], "taken": 1}
     assert client.upload().status_code == 200
 
 
 def test_http_refusals(client: Client) -> None:
     """A wrong fault is a 400. A form, which a page of another site could send, is a 415."""
     url = f"{client.emulator.url}/control/faults"
-    wrong = client.session.post(url, json={"statsu": 1}, timeout=10)
+    wrong = client.session.post(url, json={"statsu": 1}, timeout=10, auth=client.control)
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, "fault_not_possible")
-    text = client.session.post(url, data='{"status":500}', headers={"Content-Type": "text/plain"}, timeout=10)
+    plain = {"Content-Type": "text/plain"}
+    text = client.session.post(url, data='{"status":500}', headers=plain, timeout=10, auth=client.control)
     assert text.status_code == 415
     assert client.emulator.faults.pending == ()

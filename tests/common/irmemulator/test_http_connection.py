@@ -311,6 +311,19 @@ def test_other_hosts_see_nothing(client: Client, path: str) -> None:
     assert client.get(path, headers={"Host": "localhost:1"}).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/", "/records", "/uploads", "/control/faults"])
+@pytest.mark.parametrize("given", ["", "Basic", "Basic !", "Basic eDo=", "Basic eDp3cm9uZw==", "Bearer x"])
+def test_another_user_of_the_machine_sees_nothing(client: Client, path: str, given: str) -> None:
+    """Rows are shown, and faults are set, only to who has the emulator's control token."""
+    client.upload()
+    headers = {"Authorization": given} if given else {}
+    reply = client.session.get(client.emulator.url + path, headers=headers, timeout=10)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (401, "no_control_token")
+    assert reply.headers["WWW-Authenticate"].startswith("Basic ")
+    set_ = client.session.post(client.emulator.url + "/control/faults", json={"status": 500}, timeout=10)
+    assert (set_.status_code, client.emulator.faults.pending) == (401, ())
+
+
 # The token endpoint, as MSAL meets it.
 
 

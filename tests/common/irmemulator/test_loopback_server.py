@@ -118,7 +118,7 @@ def test_loopback_by_its_names(client_with: Callable[..., Client], host: str, ur
     assert client.upload().status_code == 200
     if host == "localhost":
         there = client.emulator.url.replace("127.0.0.1", "localhost")
-        assert client.session.get(there, timeout=10).status_code == 200
+        assert client.session.get(there, timeout=10, auth=client.control).status_code == 200
 
 
 def has_ipv6() -> bool:

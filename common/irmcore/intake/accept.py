@@ -52,22 +52,33 @@ def accept(
     people cannot be resolved as the profile asks, InputError, TooManyRefused
     if more than ``max_refused`` rows are refused, OutboxBusy, OutboxFull and UnknownFormat.
     """
+    run: _Run | None = None
     try:
         outbox.create()
         lock = wait_for_intake_lock(outbox, lock_timeout)
         run = _Run(profile, outbox, origin, destination, max_refused=max_refused, progress=progress)
         try:
             return run.run(table, name)
-        except OSError as error:
-            raise disk_error(error, outbox.path, in_part=run.accepting) from error
         finally:
             lock.release()
     except OSError as error:
-        raise disk_error(error, outbox.path, in_part=False) from error
+        if run is not None and run.done is not None:
+            return _with_warning(
+                run.done, f"the disk reported an error after its rows were accepted ({error.strerror})"
+            )
+        raise disk_error(error, outbox.path, in_part=run is not None and run.accepting) from error
+
+
+def _with_warning(done: RunResult, warning: str) -> RunResult:
+    """The result of a run that was accepted, though something failed."""
+    return replace(done, warning="; ".join(filter(None, (done.warning, warning))))
 
 
 class _Run:
-    """One run of ``accept``. ``accepting`` is True once an error may leave part of it accepted."""
+    """One run of ``accept``. ``accepting`` is True once an error may leave part of it accepted.
+
+    ``done`` is its result as soon as all of it is accepted.
+    """
 
     def __init__(
         self,
@@ -86,6 +97,7 @@ class _Run:
         self._max_refused = max_refused
         self._progress = progress
         self.accepting = False
+        self.done: RunResult | None = None
         self._started = outbox.clock.now()
         self._id = runs.new_run_id(self._started)
 
@@ -136,6 +148,7 @@ class _Run:
 
     def _recorded(self, done: RunResult) -> RunResult:
         """Write the run's record, also if nothing was new; returns ``done``, with a warning if that fails."""
+        self.done = done
         record = {
             "run": self._id,
             "at": iso(self._started),
@@ -155,8 +168,7 @@ class _Run:
         try:
             runs.write_record(self._outbox, self._id, record)
         except OSError as error:
-            lost = f"the run's record could not be written ({error.strerror})"
-            return replace(done, warning="; ".join(filter(None, (done.warning, lost))))
+            return _with_warning(done, f"the run's record could not be written ({error.strerror})")
         return done
 
 

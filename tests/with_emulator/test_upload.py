@@ -76,6 +76,17 @@ def never() -> None:
     raise AssertionError("nothing may be committed")
 
 
+def test_no_file_can_know_the_boundary() -> None:
+    """Two bodies of one file have different boundaries, so a row cannot end the part and begin another."""
+    bodies = [Body(upload("https://localhost"), lambda: None) for _ in range(2)]
+    assert bodies[0].boundary != bodies[1].boundary
+    for body in bodies:
+        assert len(body.boundary) >= 32
+        text = b"".join(body).decode()
+        assert text.startswith(f"--{body.boundary}\r\n")
+        assert text.endswith(f"\r\n--{body.boundary}--\r\n")
+
+
 def test_a_name_that_does_not_resolve() -> None:
     """A host without an address is `dns`, and nothing was committed."""
     outcome = transport().post(upload("https://no-such-host.invalid/api/signals"), never)

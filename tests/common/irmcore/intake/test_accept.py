@@ -9,7 +9,7 @@ import os
 import stat
 import tempfile
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from irmcore.intake.dry_run import dry_run
 from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Destination, Origin, Outbox
 from irmcore.outbox.batch_files import read_manifest
+from irmcore.outbox.retention import delete_expired
 from irmcore.profile import Limits, Profile, parse, shipped_text
 from irmcore.reasons import REASONS
 from irmcore.shaping.readers import SourceRow, Table, csv_table
@@ -170,6 +171,33 @@ def test_identical_rows_are_merged(outbox: Outbox) -> None:
     )
     assert done.counts == Counts(read=3, shaped=1, merged=2)
     assert len(rows_sent(outbox, done)) == 1
+
+
+def blocks(notes: range, more: Iterable[int] = ()) -> str:
+    """Rows that fill several blocks, one for each of ``notes``, and those of ``more`` again behind them."""
+    return "".join(f"u{at % 7}@contoso.com,{MONDAY},{at % 5},{at:040}\r\n" for at in [*notes, *more])
+
+
+@pytest.mark.parametrize(
+    ("known", "again"),
+    [
+        ((), (0, 1, 2_999)),
+        ((), (5_999, 5_999, 0)),
+        ((), (*range(6_000, 8_000), 7_999, 0, *range(8_000, 10_000), 7_000, 7_999)),
+        ((7_001, 8_001), (*range(6_000, 8_000), 0, *range(8_000, 10_000), 7_000, 7_001, 8_000)),
+    ],
+)
+def test_a_row_that_a_later_block_repeats_goes_out_once(
+    known: Sequence[int], again: Sequence[int], outbox: Outbox
+) -> None:
+    """Wherever it was: in a block of new rows, in one with repeats, in one with rows of an earlier run."""
+    accept_rows(outbox, blocks(range(0), known))
+    done = accept_rows(outbox, blocks(range(6_000), again))
+    new = {*range(6_000), *again} - {*known}
+    assert sorted(int(note) for _, _, _, note in rows_sent(outbox, done)) == sorted(new)
+    skipped = sum(at in known for at in again)
+    read = 6_000 + len(again)
+    assert done.counts == Counts(read, len(new), merged=read - len(new) - skipped, skipped=skipped)
 
 
 def test_one_late_row_sends_the_delta_alone(outbox: Outbox) -> None:
@@ -339,6 +367,20 @@ def test_the_bytes_of_a_batch(outbox: Outbox) -> None:
     assert all(len(payload) <= 10_000 for payload in payloads(outbox, done))
 
 
+@pytest.mark.parametrize("numbers", [range(50, 70), range(60, 62), range(61, 62), range(62, 63)])
+def test_a_row_of_quotes_goes_out_if_it_fits(numbers: range, outbox: Outbox) -> None:
+    """Quotes take twice their bytes in a payload, and those bytes count."""
+    of = replace(profile(), limits=Limits(rows=5000, bytes=200))
+    rows = [f'u{quotes}@contoso.com,{MONDAY},1,"{quotes * 2 * chr(34)}"\r\n' for quotes in numbers]
+    done = accept_rows(outbox, "".join(rows), of)
+    # 22 bytes for the header; 15 and 32 for user and time, 3 commas, the score, 2 quotes and the line's end
+    fitting = [quotes for quotes in numbers if 22 + 15 + 32 + 3 + 1 + 2 + 2 + 2 * quotes <= 200]
+    assert [note for *_, note in rows_sent(outbox, done)] == [quotes * chr(34) for quotes in fitting]
+    refused = len(numbers) - len(fitting)
+    assert done.counts.rejected == done.reasons.get(("", "row-too-large"), 0) == refused
+    assert all(len(payload) <= 200 for payload in payloads(outbox, done))
+
+
 def test_no_rows(outbox: Outbox) -> None:
     """A file with only a header is a recorded run without batches."""
     done = accept_rows(outbox, "")
@@ -405,6 +447,22 @@ def test_the_reject_file(outbox: Outbox) -> None:
         '"{""user"": ""sarad@contoso.com"", ""time"": ""2023-04-24T05:52:56Z"", ""score"": ""9"", '
         '""note"": ""=\\udcff""}"\r\n'
     )
+
+
+def test_a_reject_file_is_kept_as_long_as_payloads_are(outbox: Outbox) -> None:
+    """Its rows are people's data: it goes with the payloads, and the run's record with its batches."""
+    done = accept_rows(outbox, f"nobody,{MONDAY},1,x\r\n")
+    reject, record = Path(str(done.rejects)), Path(outbox.path, "runs", f"{done.run}.json")
+    foreign = [reject.with_name("0.csv"), record.with_name("0.json")]
+    for file in foreign:
+        file.touch()
+    left = []
+    for days in (7, 1, 392, 1):
+        outbox.clock.sleep(days * 86_400)
+        delete_expired(outbox, payload_seconds=7 * 86_400.0, batch_seconds=400 * 86_400.0)
+        left.append((reject.exists(), record.exists()))
+    assert left == [(True, True), (False, True), (False, True), (False, False)]
+    assert all(file.exists() for file in foreign)
 
 
 def test_a_line_that_cannot_be_divided(outbox: Outbox) -> None:

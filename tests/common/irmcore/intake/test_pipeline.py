@@ -123,13 +123,15 @@ def test_killed_workers_cost_no_row(which: slice, tmp_path: Path) -> None:
     assert set(children()) == before
 
 
-def test_a_file_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
-    """Workers read at different moments, so a changed file is not one input."""
+@pytest.mark.parametrize("note", ["longer", "same", "note"])
+def test_a_file_that_changes_meanwhile_is_refused(note: str, tmp_path: Path) -> None:
+    """Workers read at different moments, so a file that was written is not one input, whatever its size."""
     file = tmp_path / "in.csv"
     file.write_bytes(many(20_000))
+    os.utime(file, (0, 0))  # so that the next write changes its time on any file system
     with file.open("rb") as stream:
         batches = Pipeline(profile(), None, workers=2).batches(csv_table(stream, name="in.csv"), "in.csv")
         next(batches)
-        file.write_bytes(many(20_000, note="other"))
+        file.write_bytes(many(20_000, note=note))
         with pytest.raises(InputError, match="the file was changed while it was read"):
             list(batches)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import date, datetime, timedelta, timezone, tzinfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.reasons import REASONS, Refused
-from irmcore.shaping.times import FORMS, canonical, parse, zone_named
+from irmcore.shaping.times import FORMS, canonical, parse, parse_all, whole, zone_named
 
 END = 253_402_214_400_000_000  # 9999-12-31T00:00:00Z
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -28,6 +28,7 @@ NEW_YORK = zone_named("America/New_York")
         ("2023-04-24T07:52:56.962686+02:00", "2023-04-24T05:52:56.962686+00:00"),
         ("2023-04-24T05:52:56.962686+0000", "2023-04-24T05:52:56.962686+00:00"),
         ("2023-04-24 05:52:56.962686Z", "2023-04-24T05:52:56.962686+00:00"),
+        ("2023-04-24 05:52:56Z", "2023-04-24T05:52:56.000000+00:00"),
         ("2023-04-24t05:52:56z", "2023-04-24T05:52:56.000000+00:00"),
         ("  2023-04-24T05:52:56Z ", "2023-04-24T05:52:56.000000+00:00"),
         # precision: the fraction belongs to the last component
@@ -88,6 +89,11 @@ def test_a_time_with_its_offset(text: str, expected: str) -> None:
     """A time with an offset needs no zone, and a zone does not change it."""
     assert canonical(parse(text, zone=None)) == expected
     assert canonical(parse(text, zone=NEW_YORK)) == expected
+    # many at once, which takes another path if all have whole seconds in UTC
+    for others in ([], ["2023-04-24T05:52:56Z"], ["2023-04-24T05:52:56.5Z"]):
+        times, texts = parse_all([text, *others], zone=None)
+        assert times == [parse(one, zone=None) for one in (text, *others)]
+        assert whole(texts)[0] == expected
 
 
 @pytest.mark.parametrize(
@@ -245,8 +251,23 @@ def test_a_local_time_in_its_zone(text: str, zone: str, expected: str) -> None:
     ],
 )
 def test_a_time_that_is_refused(text: str, expected: str) -> None:
-    """Ambiguous and unreadable times are refused with the most helpful reason."""
+    """Ambiguous and unreadable times are refused with the most helpful reason, also among many."""
     assert refusal(text) == expected
+    with pytest.raises(Refused, match=expected):
+        parse_all(["2023-04-24T05:52:56Z", text], zone=None)
+
+
+@pytest.mark.parametrize("week", [1, 52, 53, 54])
+def test_weeks_are_those_of_the_iso_calendar(week: int) -> None:
+    """A year has a week 53 only if its Thursday is in that year."""
+    for year in range(1971, 2100):
+        text = f"{year}-W{week:02}-4T00:00:00Z"
+        try:
+            thursday = date.fromisocalendar(year, week, 4)
+        except ValueError:
+            assert refusal(text) == "time-no-such-date"
+        else:
+            assert canonical(parse(text, zone=None)) == f"{thursday}T00:00:00.000000+00:00"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
-from irmcore.errors import WaitError
+from irmcore.errors import AddressRefused, WaitError
 from irmemulator.fault_queue import Faults
 from irmemulator.faults import Fault
 from irmemulator.http_messages import Reply, Request, error_reply, html_reply, json_reply
@@ -77,6 +77,28 @@ def test_every_cloud_signs_in_where_it_queries() -> None:
         "us-government": "login.microsoftonline.us",
         "china": "login.chinacloudapi.cn",
     }
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        f"{workspace.HOSTS['public']}/",
+        "https://api.loganalytics.io.example.com/v1",
+        "https://api.loganalytics.io/v1.example.com",
+        "https://api.loganalytics.io/v1@example.com",
+        "https://api.loganalytics.io@example.com/v1",
+        "https://api.loganalytics.iox/v1",
+        "http://api.loganalytics.io/v1",
+        "https://localhost.example.com/v1",
+        "https://127.0.0.1.example.com/v1",
+        "https://localhost@example.com/v1",
+        "",
+    ],
+)
+def test_a_token_goes_to_no_other_host(endpoint: str) -> None:
+    """An address that only begins or ends as one of Microsoft's, or of this machine, is refused."""
+    with pytest.raises(AddressRefused):
+        Workspace("name", SignedIn(), endpoint)
 
 
 def test_the_request_is_as_azure_documents_it(tmp_path: Path) -> None:

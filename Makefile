@@ -19,7 +19,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults kills lint kql docs pictures lock package appinspect advisories bench bench-picture bench-quick clean
+.PHONY: help demo test faults kills mutants lint kql docs pictures lock package appinspect advisories bench bench-picture bench-quick clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,16 @@ faults: $(VENV)/.dev ## run the long tests of faults (15 minutes at most); the s
 
 kills: $(VENV)/.dev ## kill producers, senders and people's commands KILLS times at random, decided by SEED
 	@$(BIN)/python -m tests.with_emulator.kill_trial --kills $(KILLS) --seed $(SEED)
+
+# cosmic-ray and coverage lie beside the virtual environment, so that the tests run in the one that they are for.
+MUTANTS := .cache/mutants
+mutants: $(MUTANTS)/.made ## change a sample of the core's lines, and count the changes that no test finds (30 minutes)
+	@PYTHONPATH=$(CURDIR)/$(MUTANTS)/lib $(BIN)/python -m mutants $(if $(ONLY),--only $(ONLY))
+
+$(MUTANTS)/.made: $(VENV)/.dev requirements/mutants.txt
+	@rm -rf $(MUTANTS)
+	@$(PIP_LOCKED) -r requirements/mutants.txt --target $(MUTANTS)/lib
+	@touch $@
 
 lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/ruff check --output-format concise
@@ -90,6 +100,8 @@ lock: $(VENV)/.dev ## update requirements/*.txt and the pages' lock to the newes
 	@$(UV_LOCK) --python-version 3.13 requirements/splunk-sdk3.in -o requirements/splunk-sdk3.txt
 	@$(UV_LOCK) --python-version 3.11 --fork-strategy fewest requirements/appinspect.in -o requirements/appinspect.txt
 	@$(UV_LOCK) --python-version 3.11 --fork-strategy fewest requirements/advisories.in -o requirements/advisories.txt
+	@$(UV_LOCK) --python-version 3.11 --excludes requirements/mutants.excludes \
+		-c requirements/dev.txt requirements/mutants.in -o requirements/mutants.txt
 	@cd splunk_app/ui && PATH="$(abspath $(BIN)):$$PATH" npm update --package-lock-only --silent
 	@git --no-pager diff --stat -- requirements splunk_app/ui
 

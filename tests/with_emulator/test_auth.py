@@ -85,7 +85,7 @@ def test_a_wrong_secret_is_named_and_a_right_one_resumes(rig: Rig) -> None:
     """After a wrong secret the queue is intact; with the right one and `resume` it is sent."""
     secret = rig.directory / "emulator" / "secret"
     right = secret.read_text()
-    secret.write_text("wrong")
+    secret.write_text("emulator-only-wrong")
     rig.accept([row(1)])
     report = rig.drain()
     assert report.trouble == "token-AADSTS7000215"

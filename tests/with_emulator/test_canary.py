@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 import pytest
@@ -171,3 +174,30 @@ def test_the_history_of_a_batch_shows_nothing(rig: Rig, file: Path) -> None:
     for path in histories:
         for forbidden in (secret, USER, VALUE, "Bearer"):
             assert forbidden.encode() not in path.read_bytes(), path
+
+
+def test_an_echo_of_the_request_is_kept_nowhere(rig: Rig, file: Path) -> None:
+    """A page that quotes the request puts the token into no file and no output, however it writes it."""
+    rig.accept([f"{USER},{VALUE},High,{number},2026-11-20T08:00:00Z,Dropbox,,text" for number in range(3)])
+    token = rig.sender()._service.tokens.token()  # noqa: SLF001 - a proxy sees it too
+    echo = f"Authorization: Bearer {token}; {html.escape(USER)} {quote(USER)} {USER.upper()}"
+    echo += f" {base64.b64encode(USER.encode()).decode()} {json.dumps(VALUE)} {token[:40]}"
+    page = f"<html><head><title>{echo}</title></head><body>{echo}</body></html>"
+    at = ["--emulator", str(rig.directory / "emulator")]
+    shown = []
+    for body, status in ((echo, 403), (page, 403), (echo, 400), (page, 504)):
+        rig.emulator.faults.next(Fault(status=status, body=body, headers=(("request-id", token[:60]),)))
+        rig.drain()
+        (batch,) = rig.batches()
+        shown += [run(rig, "show", batch.id).stdout, run(rig, "show", batch.id, "--json").stdout]
+        shown += [run(rig, "audit").stdout, run(rig, "status").stdout]
+        run(rig, "resume", "salesforce-dropbox")
+        if status == 400:
+            run(rig, "requeue", batch.id)
+    shown.append(run(rig, "doctor", "-p", "salesforce-dropbox", *at).stdout)
+    histories = list((rig.directory / "outbox").rglob("attempts.jsonl"))
+    assert "http-403" in histories[0].read_text()
+    for text in [*shown, *(path.read_text() for path in histories)]:
+        for forbidden in (token, token[:40], "Bearer e", USER, USER.upper(), quote(USER), VALUE):
+            assert forbidden not in text
+        assert base64.b64encode(USER.encode()).decode() not in text

@@ -10,7 +10,6 @@ Not tested: a live tenant; the tests use the emulator.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -25,7 +24,7 @@ from azure.core.rest import HttpRequest
 from irmcore import __version__
 from irmcore.clock import Clock, SystemClock
 from irmcore.errors import AddressRefused, ConfigurationError, IrmError, WaitError
-from irmcore.http.outcome import backoff, retry_after
+from irmcore.http.outcome import backoff, error_code, retry_after
 from irmsentinel.azure.bounded_transport import BoundedTransport
 
 #: The host of Graph in each cloud of the connector; learn.microsoft.com/graph/deployments.
@@ -49,7 +48,6 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _LATER = {429, 500, 502, 503, 504}
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _GONE, _OK = 401, 403, 404, 410, 200
 _RESYNC = {"syncstatenotfound", "syncstateinvalid", "resyncrequired"}
-_CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 _Read = TypeVar("_Read")
 
@@ -94,8 +92,7 @@ class _Answer:
         """Graph's error code. Its message is not shown: it may quote a name."""
         document = self.document
         error = document.get("error") if isinstance(document, dict) else None
-        code = str(error.get("code", "")) if isinstance(error, dict) else ""
-        return code if _CODE.fullmatch(code) else "no code"
+        return (error_code(error.get("code")) if isinstance(error, dict) else "") or "no code"
 
 
 class GraphClient:

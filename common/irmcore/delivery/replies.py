@@ -7,7 +7,6 @@ To add a rule, add a line to ``_RULES``. docs/delivery.md shows the table; a tes
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,9 +38,6 @@ class Decision:
     doubt: bool = False
     flagged: bool = False
 
-
-#: A value to redact. Shorter ones (a number, a code) reveal nothing without the row.
-_CELL = re.compile(r'[^",\r\n]{4,}')
 
 _RULES: Mapping[int, Action] = {
     400: Action.DEAD,
@@ -90,16 +86,6 @@ def decide(outcome: Outcome, *, attempt: int, refreshed: bool, in_doubt: str, ji
     if outcome.wait is not None:
         wait = min(max(outcome.wait, 0.0), MAX_WAIT)
     return Decision(action, code, wait if action is Action.RETRY else 0.0, doubt=doubt)
-
-
-def redact(text: str, payload: bytes) -> str:
-    """A reply's text without the row values that it may quote. The names of columns stay readable."""
-    header, _, rows = payload.decode("utf-8", "replace").partition("\n")
-    columns = set(_CELL.findall(header))
-    for cell in sorted(set(_CELL.findall(rows)) - columns, key=len, reverse=True):
-        if cell in text:
-            text = text.replace(cell, "…")
-    return text
 
 
 def _action(status: int) -> Action:

@@ -24,13 +24,14 @@ from irmcore.delivery.in_flight import InFlight
 from irmcore.delivery.recorder import DISK, Recorder
 from irmcore.delivery.recovery import recover
 from irmcore.delivery.replies import Action, Decision, decide
+from irmcore.delivery.reply_text import redacted
 from irmcore.delivery.report import Listener, Report, ignore_events
 from irmcore.delivery.service import Service
 from irmcore.delivery.splitting import split
 from irmcore.disk import Lock
 from irmcore.errors import AnotherSender, BatchUnwritable, CredentialError, OutboxBusy
 from irmcore.http.auth import TokenTrouble
-from irmcore.http.outcome import Outcome, Reply
+from irmcore.http.outcome import REPLY_CHARACTERS, Outcome, Reply
 from irmcore.outbox import Batch, Manifest, Outbox, states
 from irmcore.outbox.transitions import write_state
 
@@ -302,7 +303,15 @@ class _Drain:
             outcome = self._service.transport.post(upload, commit)
         finally:
             self._turn.acquire()
-        if isinstance(outcome, Reply) and outcome.text and (outcome.page or not 200 <= outcome.status < 300):
-            # This text is stored and shown, and may quote rows.
-            outcome = replace(outcome, text=self._service.redact(outcome.text, payload))
+        if isinstance(outcome, Reply):
+            outcome = self._without_contents(outcome, payload, token)
         return current[0], outcome
+
+    def _without_contents(self, reply: Reply, payload: bytes, token: str) -> Reply:
+        """A reply whose text may be stored and shown. That of an accepted batch is dropped."""
+        if not reply.text or (200 <= reply.status < 300 and not reply.page):
+            return replace(reply, text="")
+        names, values = self._service.contents(payload)
+        cut = len(reply.text) >= REPLY_CHARACTERS
+        text = redacted(reply.text, values, names=names, token=token, page=reply.page, cut=cut)
+        return replace(reply, text=text)

@@ -38,11 +38,13 @@ _MSAL_LOG = logging.getLogger("msal")
 _MSAL_LOG.addHandler(logging.NullHandler())
 _MSAL_LOG.propagate = False
 
-_CODE = re.compile(r"AADSTS\d+")
+_CODE = re.compile(r"AADSTS\d{1,10}")
 #: What an Authorization header can hold (RFC 6750, 2.1, allows less). Anything else would fail every upload.
 _TOKEN = re.compile(r"[!-~]+")
 #: OAuth errors that persist until something is changed (RFC 6749, 5.2). Any other may be temporary.
 _FINAL = {"invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "invalid_resource"}
+#: Others. A reply's own word is never shown: it may be an echo of the request.
+_PASSING = {"invalid_grant", "unsupported_grant_type", "server_error", "temporarily_unavailable", "slow_down"}
 
 
 class MsalTokens:
@@ -132,7 +134,8 @@ def _no_reply(error: Exception) -> TokenTrouble:
 def _refused(found: Mapping[str, Any]) -> TokenTrouble:
     described = str(found.get("error_description", ""))
     match = _CODE.search(described)
-    code = match.group() if match else str(found.get("error", "no-token"))[:40]
-    wait = str(found.get("error", "")) not in _FINAL and code not in ENTRA
+    error = found.get("error")
+    code = match.group() if match else error if error in _FINAL | _PASSING else "no-token"
+    wait = error not in _FINAL and code not in ENTRA
     advice = ENTRA.get(code, "Microsoft Entra ID issued no token: look up the code in its error reference.")
     return TokenTrouble(f"token-{code}", advice, wait=wait)

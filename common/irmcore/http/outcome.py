@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import datetime
 import email.utils
+import re
 from dataclasses import dataclass
 from typing import Union
 
 #: The longest wait in seconds, whether a Retry-After asks for it or our own backoff.
 MAX_WAIT = 3600.0
 FIRST_WAIT = 5.0
+#: The most characters of a reply's body that are read, and so a sign that it had more.
+REPLY_CHARACTERS = 2048
+
+#: What request IDs and error codes look like at Microsoft. Anything else may be an echo of the request.
+_REQUEST_ID = re.compile(r"[0-9A-Fa-f-]{16,64}")
+_ERROR_CODE = re.compile(r"[A-Za-z][A-Za-z_]{1,59}[0-9]{0,6}")
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,16 @@ class Failure:
 
 
 Outcome = Union[Reply, Failure]
+
+
+def request_id(text: object) -> str:
+    """A request ID that may be stored, or ""."""
+    return text if isinstance(text, str) and _REQUEST_ID.fullmatch(text) else ""
+
+
+def error_code(text: object) -> str:
+    """An error code of a service that may be stored and shown, or ""."""
+    return text if isinstance(text, str) and _ERROR_CODE.fullmatch(text) else ""
 
 
 def backoff(attempt: int, jitter: float) -> float:

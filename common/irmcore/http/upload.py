@@ -19,12 +19,10 @@ import urllib3
 
 from irmcore.http.deadlines import Exchange
 from irmcore.http.failures import to_failure
-from irmcore.http.outcome import Outcome, Reply, retry_after
+from irmcore.http.outcome import REPLY_CHARACTERS, Outcome, Reply, request_id, retry_after
 
 #: The bytes at the end of the body that are handed out only after COMMIT is durable.
 TAIL_BYTES = 64
-#: How much of a reply's body is kept for the operator.
-REPLY_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ def _request_id(headers: Mapping[str, str]) -> str:
         "client-request-id",
     ):
         if headers.get(name):
-            return headers[name][:64]
+            return request_id(headers[name])
     return ""
 
 
@@ -190,8 +188,8 @@ def _beginning(response: requests.Response) -> str:
     try:
         for block in response.iter_content(1024):
             read += block
-            if len(read) >= REPLY_BYTES:
+            if len(read) >= 4 * REPLY_CHARACTERS:
                 break
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
         read += b" (the reply breaks off here)"
-    return read[:REPLY_BYTES].decode("utf-8", "replace")
+    return read.decode("utf-8", "replace")[:REPLY_CHARACTERS]

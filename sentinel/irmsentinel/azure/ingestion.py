@@ -28,7 +28,7 @@ from irmcore.http.auth import MsalTokens
 from irmcore.http.credentials import Credential
 from irmcore.http.deadlines import TokenHttp
 from irmcore.http.failures import to_failure
-from irmcore.http.outcome import Failure, Outcome, Reply, retry_after
+from irmcore.http.outcome import REPLY_CHARACTERS, Failure, Outcome, Reply, request_id, retry_after
 from irmcore.http.upload import Upload
 from irmcore.outbox import Outbox
 from irmcore.profile.model import CredentialRef
@@ -65,7 +65,7 @@ def service(target: Target, read: ReadCredential) -> Service:
         setup=hashlib.sha256(settings).hexdigest()[:16],
         deadline=DEADLINE,
         splitters={payloads.CONTENT_TYPE: payloads.split},
-        redact=payloads.redact,
+        contents=payloads.contents,
     )
 
 
@@ -153,7 +153,7 @@ def _reply(response: Any, text: str = "") -> Reply:
     return Reply(
         status=status,
         request_id=_request_id(response.headers),
-        text=text[:2000],
+        text=text[:REPLY_CHARACTERS],
         wait=retry_after(response.headers.get("Retry-After"), time.time()),
         page=200 <= status < 300,  # noqa: PLR2004 - the service answers 204: another 2xx is not from it
     )
@@ -162,5 +162,5 @@ def _reply(response: Any, text: str = "") -> Reply:
 def _request_id(headers: Mapping[str, str]) -> str:
     for name in ("x-ms-request-id", "x-ms-correlation-request-id", "x-ms-client-request-id"):
         if headers.get(name):
-            return str(headers[name])[:64]
+            return request_id(headers[name])
     return ""

@@ -9,7 +9,6 @@ from typing import Any
 CONTENT_TYPE = "application/json"
 #: The service accepts 1 MB per call, raw and compressed. Microsoft does not say whether that is 10^6 or 2^20.
 MAX_BYTES = 1_000_000
-_MIN_REDACTED = 4  # characters: a shorter value says nothing without its row
 
 
 def arrays(lines: Iterable[bytes], max_bytes: int = MAX_BYTES) -> Iterator[tuple[bytes, int]]:
@@ -49,13 +48,10 @@ def _array(lines: list[bytes]) -> bytes:
     return b"[" + b",".join(lines) + b"]"
 
 
-def redact(text: str, payload: bytes) -> str:
-    """A reply's text without values of the payload's rows, which it may quote. Column names stay."""
-    values = set(_values(json.loads(payload)))
-    for value in sorted(values, key=len, reverse=True):
-        if len(value) >= _MIN_REDACTED:
-            text = text.replace(value, "…").replace(json.dumps(value)[1:-1], "…")
-    return text
+def contents(payload: bytes) -> tuple[Iterable[str], Iterable[str]]:
+    """The columns of a payload's rows, and their values, at any depth."""
+    rows = json.loads(payload)
+    return {name for row in rows for name in row}, _values(rows)
 
 
 def _values(value: Any) -> Iterator[str]:

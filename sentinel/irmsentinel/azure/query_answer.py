@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from irmcore.errors import ConfigurationError, DataError, WaitError
+from irmcore.http.outcome import error_code
 
 from irmsentinel.azure import rows_text
 from irmsentinel.azure.query_errors import QueryRefused, Throttled, TooMuch
@@ -59,8 +60,8 @@ class Answer:
 
     @property
     def code(self) -> str:
-        """Azure's innermost error code: the most specific one. It contains no value of a row."""
-        codes = [str(detail["code"]) for detail in self._errors() if detail.get("code")]
+        """Azure's innermost error code: the most specific one. What does not look like one is not shown."""
+        codes = list(filter(None, (error_code(detail.get("code")) for detail in self._errors())))
         return codes[-1] if codes else "no code"
 
     @property

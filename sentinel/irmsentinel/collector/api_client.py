@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from irmcore.clock import Clock
 from irmcore.http.auth import TokenSource
-from irmcore.http.outcome import backoff, retry_after
+from irmcore.http.outcome import backoff, error_code, retry_after
 
 from irmsentinel.collector.api_errors import (
     TOO_LARGE,
@@ -168,7 +168,7 @@ def _parse(answer: Answer, *, array: bool) -> tuple[str, Any]:
         return ("not-json" if good else f"http-{answer.status}"), None
     error = body.get("error") if isinstance(body, dict) else None
     if isinstance(error, dict) and error.get("code"):
-        return str(error["code"])[:40], None
+        return error_code(error["code"]) or "no-code", None
     if not good:
         return f"http-{answer.status}", None
     return ("" if isinstance(body, list) or not array else "not-a-list"), body

@@ -184,7 +184,7 @@ def test_a_token_that_is_refused_is_renewed_once_for_all_threads(rig: Rig) -> No
 def test_a_wrong_secret_is_reported_with_entras_code(rig: Rig) -> None:
     """No request goes to the API without a token."""
     feed = rig.feed()
-    (rig.emulator.directory / "secret").write_text("another")
+    (rig.emulator.directory / "secret").write_text("emulator-only-another")
     with pytest.raises(TokenTrouble, match="AADSTS7000215"):
         feed.subscriptions()
     assert rig.emulator.count("/activity/") == 0

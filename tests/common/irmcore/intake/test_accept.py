@@ -459,7 +459,8 @@ def test_a_reject_file_is_kept_as_long_as_payloads_are(outbox: Outbox) -> None:
     left = []
     for days in (7, 1, 392, 1):
         outbox.clock.sleep(days * 86_400)
-        delete_expired(outbox, payload_seconds=7 * 86_400.0, batch_seconds=400 * 86_400.0)
+        retention = {"payload_seconds": 7 * 86_400.0, "batch_seconds": 400 * 86_400.0}
+        delete_expired(outbox, **retention, clock_is_right=True)
         left.append((reject.exists(), record.exists()))
     assert left == [(True, True), (False, True), (False, True), (False, False)]
     assert all(file.exists() for file in foreign)

@@ -67,17 +67,30 @@ def backoff(attempt: int, jitter: float) -> float:
     return min(FIRST_WAIT * 2.0 ** min(attempt - 1, 20), MAX_WAIT) * (1.0 - jitter / 2)
 
 
-def retry_after(header: str | None, now: float) -> float | None:
-    """Seconds that a Retry-After header asks for, as a number or an HTTP date. None if it does not."""
+def retry_after(header: str | None, now: float, date: str | None = None) -> float | None:
+    """Seconds that a Retry-After header asks for, as a number or an HTTP date. None if it does not.
+
+    ``date`` is the reply's Date header. An HTTP date is compared with it, or else with ``now``: the clock of
+    this machine may be wrong.
+    """
     if header is None:
         return None
     text = header.strip()
     if text.isascii() and text.isdigit():
         return min(float(text[:9]), MAX_WAIT)
+    moment = _seconds(text)
+    if moment is None:
+        return None
+    sent = _seconds(date) if date else None
+    return min(max(moment - (now if sent is None else sent), 0.0), MAX_WAIT)
+
+
+def _seconds(date: str) -> float | None:
+    """An HTTP date in seconds since 1970, or None if it is none."""
     try:
-        moment = email.utils.parsedate_to_datetime(text)
+        moment = email.utils.parsedate_to_datetime(date)
     except (TypeError, ValueError, OverflowError, IndexError):  # IndexError: Python 3.9
         return None
     if moment.tzinfo is None:  # HTTP dates are in GMT, whatever the time zone of this machine
         moment = moment.replace(tzinfo=datetime.timezone.utc)
-    return min(max(moment.timestamp() - now, 0.0), MAX_WAIT)
+    return moment.timestamp()

@@ -160,7 +160,7 @@ class HttpsTransport:
             request_id=_request_id(response.headers),
             text=text,
             page=_is_page(response.headers.get("Content-Type", ""), text),
-            wait=retry_after(response.headers.get("Retry-After"), time.time()),
+            wait=retry_after(response.headers.get("Retry-After"), time.time(), response.headers.get("Date")),
             committed=body.committed,
         )
 

@@ -57,6 +57,15 @@ def test_retry_after(header: str | None, seconds: float | None) -> None:
     assert retry_after(header, NOW) == seconds
 
 
+@pytest.mark.parametrize("years", [-2, 0, 2])
+def test_a_date_counts_from_the_services_clock(years: int) -> None:
+    """A date is compared with the reply's own Date, however wrong this machine's clock is."""
+    now = NOW + years * 365 * 86_400
+    asked = "Mon, 24 Apr 2023 05:53:56 GMT"
+    assert retry_after(asked, now, "Mon, 24 Apr 2023 05:52:56 GMT") == 60.0
+    assert retry_after(asked, NOW, "no date") == 60.0
+
+
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
 def test_a_date_without_zone_is_gmt(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An HTTP date is in GMT, whatever the zone of this machine."""

@@ -102,9 +102,13 @@ def _round(nursery: Nursery, rng: random.Random, known: Path) -> None:
     rng.shuffle(pids)
     moments = sorted(rng.uniform(0.0, LATEST) for _ in pids)
     begin = time.monotonic()
-    for pid, moment in zip(pids, moments, strict=True):
-        time.sleep(max(0.0, begin + moment - time.monotonic()))  # the random moment is the test
-        os.kill(pid, signal.SIGKILL)
+    try:
+        for pid, moment in zip(pids, moments, strict=True):
+            time.sleep(max(0.0, begin + moment - time.monotonic()))  # the random moment is the test
+            os.kill(pid, signal.SIGKILL)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)  # also if this was interrupted: they would work forever
     ends_of = [nursery.wait(pid) for pid in pids]
     if ends_of != [-signal.SIGKILL] * len(pids):
         raise AssertionError([words for words in nursery.told() if words[0] == "failed"])

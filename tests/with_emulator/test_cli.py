@@ -276,6 +276,24 @@ def test_a_delivery_that_fails_hides_no_accepted_row(rig: Rig, irmexport: Run) -
     assert "file system" in document(result)["delivery"]["error"]
 
 
+def test_one_batch_that_fails_does_not_hide_the_others(rig: Rig, irmexport: Run) -> None:
+    """Of several batches, those that can be requeued or resolved are, and each failure is reported."""
+    rig.emulator.faults.next(Fault(status=400))
+    irmexport("send", rows(rig, row(1)), "{at}")
+    (dead,) = rig.batches()
+    result = irmexport("requeue", "ffffffff", dead.id, "--why", "corrected", "--json")
+    assert (result.exit_code, document(result)) == (2, [dead.id])
+    rig.emulator.faults.next(Fault(reset_after_last_byte=True))
+    irmexport("drain")
+    (held,) = rig.batches()
+    Path(held.path, "attempts.jsonl").unlink()
+    Path(held.path, "attempts.jsonl").mkdir()
+    failed = irmexport("resolve", "--held", "--resend", "--why", "so", "--json")
+    assert failed.exit_code == 1
+    assert "nothing was changed" in document(failed)[0]["error"]
+    assert rig.states() == [("HELD", "reset-after-commit")]
+
+
 def test_clean_up_says_that_the_clock_is_in_doubt(rig: Rig, irmexport: Run) -> None:
     """A record from the future ends a clean-up with 4 and names the option; with it the clean-up succeeds."""
     irmexport("send", rows(rig, row(1)), "{at}")

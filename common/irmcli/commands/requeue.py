@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import click
+from irmcore.errors import IrmError
 from irmcore.operations import operations
 from irmcore.outbox import states
 
 from irmcli import options
+from irmcli.exit_codes import code_of, worst
 from irmcli.output import Output
 from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
@@ -23,10 +25,18 @@ def command(ctx: click.Context, *, batches: tuple[str, ...], why: str) -> None:
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     connectors = connectors_of(settings)
-    results = []
+    results, codes = [], []
     for prefix in batches:
-        outbox, found = connectors.find_batch(prefix)
-        after = operations.requeue(outbox, found.id, who=settings.origin({}).user, why=why)
+        try:
+            outbox, found = connectors.find_batch(prefix)
+            after = operations.requeue(outbox, found.id, who=settings.origin({}).user, why=why)
+        except IrmError as error:
+            if len(batches) == 1:
+                raise
+            # What one batch fails with does not hide what was done to the others.
+            output.partial_error(error)
+            codes.append(code_of(error))
+            continue
         name = after.state.name if after.state else "unreadable"
         if name == states.READY:
             step = "`irmexport drain` sends it"
@@ -35,3 +45,4 @@ def command(ctx: click.Context, *, batches: tuple[str, ...], why: str) -> None:
         output.line(f"{found.id[:12]} is now {name}; {step}.")
         results.append(found.id)
     output.document(results)
+    ctx.exit(worst(codes))

@@ -150,6 +150,20 @@ def test_two_connectors_of_one_job_are_refused(rest: RestHandler, splunkd: Splun
     assert "leavers has the same `job_id`" in str(found["findings"])
 
 
+def test_a_corrected_job_id_says_what_becomes_of_queued_rows(rest: RestHandler, searches: Searches) -> None:
+    """Rows of the previous job cannot be moved; their search, run again, queues them for the new one."""
+    assert "next_step" not in rest.request("POST", "connectors/leavers", job_id=OTHER_JOB).document
+    searches.run(HEADER + ROW)
+    assert "next_step" not in rest.request("POST", "connectors/leavers", in_doubt="resend").document
+    answer = rest.request("POST", "connectors/leavers", job_id=JOB).document
+    assert answer["job_id"] == JOB
+    assert answer["next_step"].startswith(
+        "1 row is queued for the previous job ID and not sent to the new one."
+    )
+    searches.run(HEADER + ROW)
+    assert {batch.parts[-3] for batch in searches.batches()} == {f"purview-{JOB}", f"purview-{OTHER_JOB}"}
+
+
 def test_a_post_without_a_form_is_refused(rest: RestHandler) -> None:
     """With JSON or no body splunkd passes no form, and the reply explains what to send."""
     forms: tuple[object, ...] = (None, [], "x", [1], {"a": 1})

@@ -8,11 +8,13 @@ from dataclasses import asdict
 from typing import Any, Callable
 
 from irmcore.clock import Clock
-from irmcore.delivery.connection import Connection, service
+from irmcore.delivery.connection import Connection, outbox_name, service
 from irmcore.disk import system_disk
-from irmcore.errors import ConfigurationError
+from irmcore.errors import ConfigurationError, IrmError
 from irmcore.http.credentials import Secret
 from irmcore.operations import connection_checks
+from irmcore.operations.status import connector_status
+from irmcore.outbox import Outbox
 from irmcore.settings import did_you_mean
 
 from irmsplunk.splunk import connectors, passwords
@@ -72,7 +74,7 @@ class ConnectorRoutes:
         self._log_changes(name, before, content, secret)
         if secret is not None:
             passwords.save(self._system, configured.connection, secret)
-        return self.read(name)
+        return {**self.read(name), **self._left_behind(name, before, configured.connection)}
 
     def remove(self, name: str) -> dict[str, Any]:
         """Remove the connector and its secret. Queued batches stay, and the sender reports them."""
@@ -157,6 +159,28 @@ class ConnectorRoutes:
                 changes[key] = {"old": _loggable(old), "new": _loggable(value)}
         if changes or secret is not None:
             self._log("changed", connector=name, changes=changes, secret_replaced=secret is not None)
+
+    def _left_behind(self, name: str, before: Mapping[str, Any], new: Connection) -> dict[str, str]:
+        """What to do about rows that are queued for the job that the connector had before.
+
+        They cannot be moved: a batch and the keys of its rows belong to one job.
+        """
+        try:
+            old = connectors.of_stanza(name, before).connection
+        except IrmError:  # the settings before were not valid, so nothing was queued with them
+            return {}
+        outbox = Outbox(system_disk(), self._clock, f"{self._root}/{outbox_name(old)}")
+        if outbox_name(old) == outbox_name(new) or not outbox.exists():
+            return {}
+        status = connector_status(outbox)
+        rows = status.rows_queued + sum(item.rows for item in status.items)
+        count = "1 row is" if rows == 1 else f"{rows:,} rows are"
+        step = (
+            f"{count} queued for the previous job ID and not sent to the new one. Run the searches that "
+            "queued them again: the new job has no record of these rows, so all of them are sent. To send "
+            "the queued ones to the previous job instead, set its ID again."
+        )
+        return {"next_step": step} if rows else {}
 
     def _stanza(self, name: str) -> Mapping[str, Any]:
         if connectors.NAME.fullmatch(name):

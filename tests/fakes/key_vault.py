@@ -1,6 +1,6 @@
 """A fake Azure Key Vault, and the Entra that signs in to it, behind a proxy.
 
-The real clients reach it under Microsoft's names: HTTPS_PROXY names the proxy and REQUESTS_CA_BUNDLE the
+The real clients reach it under Microsoft's names: IRMEXPORT_PROXY names the proxy and IRMEXPORT_CA_FILE the
 throw-away CA, so nothing in irmexport knows that it is not Azure. It has the part of the REST API that reads
 a secret (learn.microsoft.com/rest/api/keyvault). Server and token endpoint are irmemulator's.
 """
@@ -88,8 +88,8 @@ class KeyVault(LoopbackServer):
     def environment(self) -> dict[str, str]:
         """What a process needs to reach the vault, signed in by a client secret."""
         return {
-            "HTTPS_PROXY": f"http://127.0.0.1:{self._proxy.server_address[1]}",
-            "REQUESTS_CA_BUNDLE": str(self.ca_file),
+            "IRMEXPORT_PROXY": f"http://127.0.0.1:{self._proxy.server_address[1]}",
+            "IRMEXPORT_CA_FILE": str(self.ca_file),
             "AZURE_TENANT_ID": TENANT,
             "AZURE_CLIENT_ID": CLIENT,
             "AZURE_CLIENT_SECRET": "made-up",

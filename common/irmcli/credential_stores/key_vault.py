@@ -1,8 +1,8 @@
 """Azure Key Vault through azure-keyvault-secrets, with the identity that azure-identity finds.
 
 That is a managed identity on an Azure machine, `az login`, or AZURE_CLIENT_ID and related variables. Key
-Vault stores a certificate with its key as a secret whose content type is PEM or PFX. HTTPS_PROXY sets a
-proxy and REQUESTS_CA_BUNDLE a private CA, as for all Azure tools. Not tested against a live vault.
+Vault stores a certificate with its key as a secret whose content type is PEM or PFX. IRMEXPORT_PROXY sets
+a proxy and IRMEXPORT_CA_FILE a private CA. Not tested against a live vault.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from irmcore.http.credentials import Credential
 from irmcli.credential_stores import certificate
 
 _PEM, _PFX = "application/x-pem-file", "application/x-pkcs12"
-#: Seconds to connect, and to wait for a reply.
-_TIMEOUT = 15
+#: Seconds for one request and its whole answer.
+_TIMEOUT = 15.0
 
 
 def read(name: str, environment: Mapping[str, str]) -> Credential:
     """The credential at the URL ``name``, https://VAULT/secrets/NAME[/VERSION]. Raises CredentialError."""
-    found = _fetch(name)
+    found = _fetch(name, environment)
     text = str(found.value or "")
     kind = found.properties.content_type or ""
     if kind == _PEM:
@@ -41,11 +41,12 @@ def read(name: str, environment: Mapping[str, str]) -> Credential:
     return credentials.secret(text.strip(), f"key_vault {name}", expires.timestamp() if expires else None)
 
 
-def _fetch(name: str) -> Any:
+def _fetch(name: str, environment: Mapping[str, str]) -> Any:
     try:
         from azure.core.exceptions import AzureError, HttpResponseError
         from azure.identity import AzureAuthorityHosts, DefaultAzureCredential
         from azure.keyvault.secrets import SecretClient
+        from irmsentinel.azure.bounded_transport import Network
     except ImportError:
         raise CredentialError(
             "the packages for Azure Key Vault are not installed",
@@ -56,11 +57,11 @@ def _fetch(name: str) -> Any:
     government = (parts.hostname or "").endswith("usgovcloudapi.net")
     hosts = AzureAuthorityHosts
     authority = hosts.AZURE_GOVERNMENT if government else hosts.AZURE_PUBLIC_CLOUD
-    options: dict[str, Any] = {"connection_timeout": _TIMEOUT, "read_timeout": _TIMEOUT}
+    transport = Network.of(environment).transport(_TIMEOUT)
     try:
         with (
-            DefaultAzureCredential(authority=authority) as identity,
-            SecretClient(f"https://{parts.netloc}", identity, **options) as client,
+            DefaultAzureCredential(authority=authority, transport=transport) as identity,
+            SecretClient(f"https://{parts.netloc}", identity, transport=transport) as client,
         ):
             return client.get_secret(secret, version[0] if version else None)
     except HttpResponseError as error:
@@ -69,7 +70,8 @@ def _fetch(name: str) -> Any:
         raise CredentialError(
             f"Azure Key Vault cannot be reached ({type(error).__name__})",
             where=f"key_vault {name}",
-            next_step="Check the vault's name, DNS, firewall and HTTPS_PROXY. The next drain tries again.",
+            next_step="Check the vault's name, DNS, firewall and IRMEXPORT_PROXY. "
+            "The next drain tries again.",
         ) from None
 
 

@@ -25,7 +25,7 @@ from irmcore import __version__
 from irmcore.clock import Clock, SystemClock
 from irmcore.errors import AddressRefused, ConfigurationError, IrmError, WaitError
 from irmcore.http.outcome import backoff, error_code, retry_after
-from irmsentinel.azure.bounded_transport import BoundedTransport
+from irmsentinel.azure.bounded_transport import DIRECT, Network
 
 #: The host of Graph in each cloud of the connector; learn.microsoft.com/graph/deployments.
 HOSTS = {
@@ -102,8 +102,8 @@ class GraphClient:
         self,
         host: str,
         make_credential: Callable[[], TokenCredential],
+        network: Network = DIRECT,
         *,
-        ca_file: str | None = None,
         clock: Clock | None = None,
         deadline: float = DEADLINE,
         max_bytes: int = MAX_BYTES,
@@ -124,9 +124,7 @@ class GraphClient:
         self._where = parts.netloc
         self._make_credential = make_credential
         self._clock = clock or SystemClock()
-        self._transport = BoundedTransport(
-            deadline=deadline, ca_file=ca_file, environment=True, clock=self._clock, max_bytes=max_bytes
-        )
+        self._transport = network.transport(deadline, clock=self._clock, max_bytes=max_bytes)
         self._client: PipelineClient[Any, Any] = self._connect()
         self._end = self._clock.monotonic() + TOTAL
 

@@ -13,7 +13,7 @@ from azure.identity import ClientSecretCredential
 from irmcore.errors import ConfigurationError
 from irmcore.http import credentials
 from irmsentinel.azure import identity
-from irmsentinel.azure.bounded_transport import BoundedTransport
+from irmsentinel.azure.bounded_transport import Network
 from irmsentinel.azure.identity import Identity
 
 from irmcli.credential_stores import READERS
@@ -43,7 +43,8 @@ def client(chosen: Identity, cloud: str, environment: Mapping[str, str]) -> Grap
             next_step="Add --tenant-id, --client-id and --credential, for example --credential file:PATH.",
         )
     known = replace(chosen, kind=KINDS[chosen.kind])
-    return GraphClient(HOSTS[cloud], identity.maker(known, _AZURE_CLOUDS[cloud], environment, READERS))
+    make = identity.maker(known, _AZURE_CLOUDS[cloud], environment, READERS)
+    return GraphClient(HOSTS[cloud], make, Network.of(environment))
 
 
 def emulated_client(directory: Path) -> GraphClient:
@@ -61,6 +62,8 @@ def emulated_client(directory: Path) -> GraphClient:
             next_step=f"Start one in another window: irmexport identities emulator --directory {directory}",
         ) from None
 
+    network = Network(ca_file=at["ca_file"])
+
     def credential() -> TokenCredential:
         return ClientSecretCredential(
             at["tenant_id"],
@@ -68,7 +71,7 @@ def emulated_client(directory: Path) -> GraphClient:
             str(credentials.for_emulator(credentials.read("file", at["secret_file"], {})).reveal()),
             authority=at["url"],
             disable_instance_discovery=True,
-            transport=BoundedTransport(deadline=identity.DEADLINE, ca_file=at["ca_file"], environment=True),
+            transport=network.transport(identity.DEADLINE),
         )
 
-    return GraphClient(at["url"], credential, ca_file=at["ca_file"])
+    return GraphClient(at["url"], credential, network)

@@ -112,8 +112,10 @@ class Exchange:
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.verify = ca_file if ca_file is not None else True
-        self.session.proxies = {"http": proxy, "https": proxy} if proxy else {}
-        self.session.mount("https://", _Adapter(self._connections))
+        # Plain HTTP is only an Azure machine's own identity endpoint, which no proxy can reach.
+        self.session.proxies = {"https": proxy} if proxy else {}
+        for scheme in ("https://", "http://"):
+            self.session.mount(scheme, _Adapter(self._connections))
         self._timer = threading.Timer(deadline, self._connections.expire)
         self._timer.daemon = True
         self._end = time.monotonic() + deadline

@@ -7,6 +7,8 @@ transport neither retries nor follows redirects. The client's policies sleep on 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from azure.core.exceptions import (
@@ -21,10 +23,37 @@ from irmcore.clock import Clock, SystemClock
 from irmcore.http.deadlines import CONNECT_SECONDS, Exchange
 
 
+@dataclass(frozen=True)
+class Network:
+    """The proxy, as http://host:port, and the CA file of clients that have no settings file."""
+
+    proxy: str | None = None
+    ca_file: str | None = None
+
+    @staticmethod
+    def of(environment: Mapping[str, str]) -> Network:
+        """What IRMEXPORT_PROXY and IRMEXPORT_CA_FILE say; an empty one counts as not set."""
+        return Network(
+            environment.get("IRMEXPORT_PROXY") or None, environment.get("IRMEXPORT_CA_FILE") or None
+        )
+
+    def transport(
+        self, deadline: float, *, clock: Clock | None = None, max_bytes: int | None = None
+    ) -> BoundedTransport:
+        """A transport with this proxy and CA file; ``deadline`` in seconds for one request."""
+        return BoundedTransport(
+            deadline=deadline, ca_file=self.ca_file, proxy=self.proxy, clock=clock, max_bytes=max_bytes
+        )
+
+
+#: No proxy, and the built-in certificate authorities.
+DIRECT = Network()
+
+
 class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core imports it lazily, out of mypy's sight
     """``deadline`` in seconds for one request and its whole answer.
 
-    ``environment``: whether proxies and CA bundles of the environment apply where none are given here.
+    A proxy and a CA file are only those given here: HTTPS_PROXY, REQUESTS_CA_BUNDLE and ~/.netrc never apply.
     ``max_bytes``: the maximum size of an answer, decompressed; only for clients that use ``azure.core.rest``.
     """
 
@@ -34,21 +63,18 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core im
         deadline: float,
         ca_file: str | None,
         proxy: str | None = None,
-        environment: bool,
         clock: Clock | None = None,
         max_bytes: int | None = None,
     ) -> None:
         self._settings: dict[str, Any] = {"ca_file": ca_file, "proxy": proxy, "deadline": deadline}
         self._verify = ca_file or True
-        self._environment = environment
         self._clock = clock or SystemClock()
         self._max_bytes = max_bytes
-        super().__init__(connection_verify=self._verify, use_env_settings=environment)
+        super().__init__(connection_verify=self._verify, use_env_settings=False)
 
     def send(self, request: Any, *, proxies: Any = None, **kwargs: Any) -> Any:
         """The complete answer. Raises AzureError."""
         with Exchange(**self._settings) as exchange:
-            exchange.session.trust_env = self._environment
             once = RequestsTransport(
                 session=exchange.session,
                 session_owner=False,

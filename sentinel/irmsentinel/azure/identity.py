@@ -23,7 +23,7 @@ from azure.identity import (
 from irmcore.http import credentials
 from irmcore.http.credentials import Reader
 
-from irmsentinel.azure.bounded_transport import BoundedTransport
+from irmsentinel.azure.bounded_transport import Network
 
 #: The login host of each cloud.
 AUTHORITIES = {
@@ -57,15 +57,16 @@ def maker(
 ) -> Callable[[], TokenCredential]:
     """A function that makes a credential without a token. The function raises CredentialError.
 
+    It uses the proxy and the CA file of the ``environment``; `az` is a program with its own configuration.
     ``readers`` read a secret or a certificate from stores other than env and file.
     """
-    authority = AUTHORITIES[cloud]
+    authority, network = AUTHORITIES[cloud], Network.of(environment)
 
     def with_secret() -> TokenCredential:
         kind, name = identity.secret or ("env", "AZURE_CLIENT_SECRET")
         found = credentials.read(kind, name, environment, readers).reveal()
         tenant, client = str(identity.tenant_id), str(identity.client_id)
-        transport = BoundedTransport(deadline=DEADLINE, ca_file=None, environment=True)
+        transport = network.transport(DEADLINE)
         if isinstance(found, str):
             return ClientSecretCredential(tenant, client, found, authority=authority, transport=transport)
         pem = found["private_key"] + found["public_certificate"]
@@ -75,9 +76,13 @@ def maker(
 
     makers: dict[str, Callable[[], TokenCredential]] = {
         "default": lambda: DefaultAzureCredential(
-            authority=authority, managed_identity_client_id=identity.client_id
+            authority=authority,
+            managed_identity_client_id=identity.client_id,
+            transport=network.transport(DEADLINE),
         ),
-        "managed-identity": lambda: ManagedIdentityCredential(client_id=identity.client_id),
+        "managed-identity": lambda: ManagedIdentityCredential(
+            client_id=identity.client_id, transport=network.transport(DEADLINE)
+        ),
         "cli": lambda: AzureCliCredential(tenant_id=identity.tenant_id or ""),
         "client-secret": with_secret,
     }

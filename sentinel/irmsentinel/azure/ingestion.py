@@ -125,9 +125,7 @@ class IngestionTransport:
         return Reply(status=204, request_id=_request_id(headers))
 
     def _client(self, endpoint: str, upload: Upload) -> LogsIngestionClient:
-        transport = BoundedTransport(
-            deadline=upload.deadline, ca_file=self._ca_file, proxy=self._proxy, environment=False
-        )
+        transport = BoundedTransport(deadline=upload.deadline, ca_file=self._ca_file, proxy=self._proxy)
         return LogsIngestionClient(
             endpoint,
             StaticToken(upload.token),

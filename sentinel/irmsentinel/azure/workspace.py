@@ -20,7 +20,7 @@ from irmcore.clock import Clock
 from irmcore.errors import AddressRefused, ConfigurationError, WaitError
 
 from irmsentinel.azure import query_answer
-from irmsentinel.azure.bounded_transport import BoundedTransport
+from irmsentinel.azure.bounded_transport import DIRECT, Network
 from irmsentinel.azure.query_answer import Answer
 from irmsentinel.kql.result import Result
 
@@ -45,7 +45,7 @@ class Workspace:
         workspace_id: str,
         credential: TokenCredential,
         endpoint: str,
-        ca_file: str | None = None,
+        network: Network = DIRECT,
         *,
         renew: Callable[[], TokenCredential] | None = None,
         deadline: float = DEADLINE,
@@ -65,7 +65,7 @@ class Workspace:
         self._id = workspace_id
         self._where = f"workspace {workspace_id}"
         self._endpoint, self._renew = endpoint, renew
-        self._transport = BoundedTransport(deadline=deadline, ca_file=ca_file, environment=True, clock=clock)
+        self._transport = network.transport(deadline, clock=clock)
         self._client = self._connect(credential)
 
     def _connect(self, credential: TokenCredential) -> LogsQueryClient:

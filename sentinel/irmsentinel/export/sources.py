@@ -13,7 +13,7 @@ from irmcore.clock import Clock
 from irmcore.errors import ConfigurationError
 
 from irmsentinel.azure import identity as sign_in
-from irmsentinel.azure.bounded_transport import BoundedTransport
+from irmsentinel.azure.bounded_transport import Network
 from irmsentinel.azure.identity import Identity
 from irmsentinel.azure.workspace import DEADLINE, HOSTS, Workspace
 from irmsentinel.content.artefacts import Content
@@ -30,7 +30,7 @@ def azure(workspace: str, cloud: str, identity: Identity, environment: Mapping[s
             f"there is no cloud `{cloud}`", where="--cloud", next_step=f"There are: {', '.join(HOSTS)}."
         )
     make = sign_in.maker(identity, cloud, environment)
-    return Workspace(workspace, make(), HOSTS[cloud], renew=make)
+    return Workspace(workspace, make(), HOSTS[cloud], Network.of(environment), renew=make)
 
 
 def remote(
@@ -51,6 +51,7 @@ def emulated_workspace(
     *,
     deadlines: tuple[float, float] = (sign_in.DEADLINE, DEADLINE),
     clock: Clock | None = None,
+    proxy: str | None = None,
 ) -> tuple[Workspace, datetime]:
     """A workspace of the emulator in this directory (by default its only one), and the emulator's time.
 
@@ -58,6 +59,7 @@ def emulated_workspace(
     """
     start = f"irmexport sentinel emulator --directory {directory} --local DIR"
     at = find_emulator(directory, QUERY_API, start)
+    network = Network(proxy, at["ca_file"])
 
     def credential() -> TokenCredential:
         return ClientSecretCredential(
@@ -66,16 +68,14 @@ def emulated_workspace(
             at["secret"],
             authority=at["url"],
             disable_instance_discovery=True,
-            transport=BoundedTransport(
-                deadline=deadlines[0], ca_file=at["ca_file"], environment=True, clock=clock
-            ),
+            transport=network.transport(deadlines[0], clock=clock),
         )
 
     source = Workspace(
         workspace or at["workspace_id"],
         credential(),
         f"{at['url']}/v1",
-        at["ca_file"],
+        network,
         renew=credential,
         deadline=deadlines[1],
         clock=clock,

@@ -14,7 +14,7 @@ from irmcore.identity.directory import Directory
 from irmcore.identity.person import Person
 from irmcore.identity.resolver import Answer, Resolver
 from irmemulator.graph_emulator import GraphEmulator
-from irmsentinel.azure.bounded_transport import BoundedTransport
+from irmsentinel.azure.bounded_transport import BoundedTransport, Network
 
 from tests.fakes.clock import FakeClock
 
@@ -63,11 +63,11 @@ class TenantAndDirectory:
                 running.secret,
                 authority=running.url,
                 disable_instance_discovery=True,
-                transport=BoundedTransport(deadline=10, ca_file=str(running.ca_file), environment=False),
+                transport=BoundedTransport(deadline=10, ca_file=str(running.ca_file)),
             )
 
         settings = {"clock": self.clock, "ca_file": str(running.ca_file), **settings}
-        return GraphClient(running.url, credential, **settings)
+        return GraphClient(running.url, credential, Network(ca_file=settings.pop("ca_file")), **settings)
 
     def sync(self, *, full: bool = False, **options: Any) -> SyncResult:
         """One sync, an hour after whatever happened before."""

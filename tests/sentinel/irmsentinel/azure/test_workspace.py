@@ -17,6 +17,7 @@ from irmemulator.http_messages import Reply, Request, error_reply, html_reply, j
 from irmemulator.loopback_server import LoopbackServer
 from irmemulator.routing import Route
 from irmsentinel.azure import workspace
+from irmsentinel.azure.bounded_transport import Network
 from irmsentinel.azure.identity import AUTHORITIES
 from irmsentinel.azure.query_errors import TooMuch
 from irmsentinel.azure.workspace import Workspace
@@ -60,7 +61,7 @@ def asked(
     if fault is not None:
         service.faults.next(fault)
     with LoopbackServer(service, directory=directory) as running:
-        there = Workspace("name", SignedIn(), f"{running.url}/v1", str(running.ca_file))
+        there = Workspace("name", SignedIn(), f"{running.url}/v1", Network(ca_file=str(running.ca_file)))
         return there.query("T", timespan=timespan), service.requests[0]
 
 

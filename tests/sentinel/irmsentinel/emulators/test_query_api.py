@@ -12,6 +12,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.identity import ClientSecretCredential
 from azure.monitor.query import LogsQueryClient, LogsQueryPartialResult, LogsQueryResult
 from irmcore.errors import AddressRefused, ConfigurationError, DataError
+from irmsentinel.azure.bounded_transport import Network
 from irmsentinel.azure.workspace import Workspace
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
@@ -63,7 +64,7 @@ def client(running: QueryApiEmulator, secret: str | None = None) -> LogsQueryCli
 
 def workspace(running: QueryApiEmulator, name: str = WORKSPACE) -> Workspace:
     """The workspace as irmexport uses it."""
-    return Workspace(name, credential(running), f"{running.url}/v1", str(running.ca_file))
+    return Workspace(name, credential(running), f"{running.url}/v1", Network(ca_file=str(running.ca_file)))
 
 
 def test_the_real_client_reads_a_table_with_its_types(running: QueryApiEmulator) -> None:
@@ -138,9 +139,8 @@ def test_errors_give_the_next_step(running: QueryApiEmulator) -> None:
 
 def test_the_error_for_a_wrong_sign_in_names_the_settings(running: QueryApiEmulator) -> None:
     """The message names the variables, never the secret."""
-    there = Workspace(
-        WORKSPACE, credential(running, "a-wrong-secret"), f"{running.url}/v1", str(running.ca_file)
-    )
+    network = Network(ca_file=str(running.ca_file))
+    there = Workspace(WORKSPACE, credential(running, "a-wrong-secret"), f"{running.url}/v1", network)
     with pytest.raises(ConfigurationError, match="AZURE_CLIENT_ID") as refused:
         there.query("AuditLogs", timespan=None)
     assert "a-wrong-secret" not in str(refused.value)

@@ -15,7 +15,7 @@ from azure.identity import ClientSecretCredential
 from click.testing import CliRunner
 from irmcli.main import main
 from irmcore.errors import ConfigurationError, IrmError, WaitError
-from irmsentinel.azure.bounded_transport import BoundedTransport
+from irmsentinel.azure.bounded_transport import Network
 from irmsentinel.azure.ingestion import StaticToken
 from irmsentinel.azure.query_errors import Throttled
 from irmsentinel.azure.workspace import Workspace
@@ -50,6 +50,7 @@ class Season:
     def __init__(self, directory: Path, stage: Stage, there: QueryApiEmulator, line: ChaosProxy) -> None:
         self.stage, self.api, self.line = stage, there, line
         self.clock = FakeClock(NOW.timestamp())
+        self.proxy: str | None = None
         self._place = directory / "by-the-line"
         self._place.mkdir()
         described = json.loads((directory / "api" / "api.json").read_text())
@@ -58,7 +59,9 @@ class Season:
     def source(self, *deadlines: float) -> Source:
         """The real client through the relay, without a token; it waits on the fake clock."""
         query, token = (*deadlines, 20.0, 20.0)[:2]
-        return sources.emulated_workspace(self._place, deadlines=(token, query), clock=self.clock)[0]
+        return sources.emulated_workspace(
+            self._place, deadlines=(token, query), clock=self.clock, proxy=self.proxy
+        )[0]
 
     def export(self, source: Source | None = None, hours: int = 0) -> IrmError | None:
         """An export; checks the cursor however it ends."""
@@ -205,19 +208,20 @@ def test_a_slow_connection_ends_at_the_deadlines(season: Season, what: str) -> N
 def test_an_untrusted_server_gets_nothing(tmp_path: Path, wrong: str) -> None:
     """Another name, a wrong date, another CA, TLS 1.1: no secret or query is sent."""
     with Impostor(tmp_path, wrong) as there:
-        at = {"deadline": 5.0, "ca_file": str(there.ca_file), "clock": FakeClock()}
+        network = Network(ca_file=str(there.ca_file))
+        at: dict[str, Any] = {"deadline": 5.0, "clock": FakeClock()}
         credential = ClientSecretCredential(
             "contoso",
             "irmexport",
             "a-secret",
             authority=there.url,
             disable_instance_discovery=True,
-            transport=BoundedTransport(environment=True, **at),
+            transport=network.transport(**at),
         )
         with pytest.raises(WaitError, match="issued no token"):
-            Workspace(WORKSPACE, credential, f"{there.url}/v1", **at).query("print 1")
+            Workspace(WORKSPACE, credential, f"{there.url}/v1", network, **at).query("print 1")
         with pytest.raises(WaitError, match="cannot be reached"):
-            Workspace(WORKSPACE, StaticToken("a-token"), f"{there.url}/v1", **at).query("print 1")
+            Workspace(WORKSPACE, StaticToken("a-token"), f"{there.url}/v1", network, **at).query("print 1")
     assert there.connections >= 2
     assert there.heard == b""
 
@@ -239,16 +243,16 @@ def test_no_redirect_of_an_export_is_followed(season: Season, tmp_path: Path, on
 
 @pytest.fixture
 def proxied(season: Season, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Season:
-    """The same with the relay as the proxy of the environment."""
+    """The same with the relay as the proxy. One of the environment would lead nowhere."""
     season.line.weather = Weather(answer=CONNECTED)
-    monkeypatch.setenv("HTTPS_PROXY", season.line.proxy)
-    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
-        monkeypatch.delenv(name, raising=False)
+    season.proxy = season.line.proxy
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
     (tmp_path / "by-the-line" / "api.json").write_text((tmp_path / "api" / "api.json").read_text())
     return season
 
 
-def test_a_proxy_of_the_environment_is_used_and_sees_nothing(proxied: Season) -> None:
+def test_a_proxy_is_used_and_sees_nothing(proxied: Season) -> None:
     """Sign-in and query go through it; it sees no secret, token or query."""
     assert proxied.export() is None
     asked = b"".join(passed.asked for passed in proxied.line.passed)

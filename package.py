@@ -1,9 +1,10 @@
 """Builds dist/: the wheel, the Splunk app, the Sentinel solution, and bills of materials.
 
-`make package` runs it with everything it needs. The same commit gives the same bytes: file times are those of
-the last commit (or SOURCE_DATE_EPOCH, if set) and modes are normalised. Building the wheel downloads nothing.
-The packages of the app's lib/ and of its pages are downloaded as requirements/splunk-lib.txt and
-splunk_app/ui/package-lock.json hash them, once for each version of these locks, into .cache/.
+It runs in .venv, which it has `make` set up from the locks if need be. The same commit gives the same bytes:
+file times are those of the last commit (or SOURCE_DATE_EPOCH, if set) and modes are normalised. Building the
+wheel downloads nothing. The packages of the app's lib/ and of its pages are downloaded as
+requirements/splunk-lib.txt and splunk_app/ui/package-lock.json hash them, once for each version of these
+locks, into .cache/.
 """
 
 import argparse
@@ -29,10 +30,20 @@ try:
 
     from hatchling.builders.wheel import WheelBuilder
 except ModuleNotFoundError as missing:
-    sys.exit(
-        f"package.py: {sys.executable} has no module {missing.name}. "
-        "Run `make package`, which installs what the build needs into .venv and builds dist/."
-    )
+    # Not in .venv: set it up with the locked packages, and start again there.
+    tree = Path(__file__).resolve().parent
+    try:
+        make = ["make", "-C", str(tree), ".venv/.dev"]
+        made = subprocess.run(make, stdout=sys.stderr, check=False).returncode
+    except FileNotFoundError:
+        made = 127
+    if made or Path(sys.prefix) == tree / ".venv":
+        sys.exit(
+            f"package.py: {sys.executable} has no module {missing.name}, and `make .venv/.dev`, which "
+            f"installs it into .venv, failed ({made}). It needs make, and Python 3.11 or newer."
+        )
+    started_again = [str(tree / ".venv" / "bin" / "python"), str(tree / "package.py"), *sys.argv[1:]]
+    sys.exit(subprocess.run(started_again, check=False).returncode)
 
 import bundle
 

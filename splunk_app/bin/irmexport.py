@@ -6,8 +6,10 @@ It parses on older Pythons too, to say there what is needed.
 import os
 import sys
 
-if sys.version_info < (3, 9):  # noqa: UP036 - splunkd decides which Python starts this
-    sys.exit("ERROR irmexport needs Python 3.9: use Splunk 9.3 or newer, or set python.version = python3.9.")
+from irmsplunk.supported import refusal
+
+if refusal():
+    sys.exit("ERROR " + refusal())
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 

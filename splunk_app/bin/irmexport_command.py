@@ -7,14 +7,13 @@ import json
 import os
 import sys
 
+from irmsplunk.supported import refusal
 
-def refuse_old_python() -> None:
+
+def refuse(message: str) -> None:
     """Show one clear error in the search, in reply to getinfo."""
     head = sys.stdin.buffer.readline().split(b",")
     sys.stdin.buffer.read(int(head[1]))
-    message = (
-        "irmexport needs Python 3.9 or newer: use Splunk 9.3 or newer, or set python.version = python3.9."
-    )
     reply = {"finished": True, "inspector": {"messages": [["ERROR", message]]}}
     body = json.dumps(reply).encode("ascii")
     sys.stdout.buffer.write(b"chunked 1.0,%d,0\n" % len(body) + body)
@@ -22,8 +21,8 @@ def refuse_old_python() -> None:
     sys.exit(1)
 
 
-if sys.version_info < (3, 9):  # noqa: UP036 - splunkd decides which Python starts this
-    refuse_old_python()
+if refusal():
+    refuse(refusal())
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 

@@ -6,6 +6,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(1, os.path.dirname(os.path.abspath(__file__)))
 
+from irmsplunk.supported import refusal
 from splunk.persistconn.application import PersistentServerConnectionApplication
 
 
@@ -17,8 +18,8 @@ class Handler(PersistentServerConnectionApplication):  # type: ignore[misc]
 
     def handle(self, in_string):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
         """Answer a request, which is JSON as text or bytes."""
-        if sys.version_info < (3, 9):  # noqa: UP036 - splunkd decides which Python loads this
-            return {"status": 500, "payload": "irmexport needs Python 3.9: use Splunk 9.3 or newer."}
+        if refusal():
+            return {"status": 500, "payload": refusal()}
         from irmsplunk.rest import handler  # noqa: PLC0415 - does not parse on older Pythons
 
         return handler.answer(in_string, os.environ)

@@ -35,6 +35,16 @@ SOURCES = (
 COMMIT_TIME = "1700000000"
 
 
+def fresh_tree(copy: Path) -> Path:
+    """A copy of what the wheel is built from, without .venv, as in a new clone."""
+    for top in ("common", "sentinel"):
+        shutil.copytree(ROOT / top, copy / top, copy_function=shutil.copyfile)
+    (copy / "requirements").mkdir()
+    for name in SOURCES:
+        shutil.copyfile(ROOT / name, copy / name)
+    return copy
+
+
 def built_from(tree: Path, into: Path) -> Path:
     """The wheel that package.py builds from a tree."""
     ran = subprocess.run(
@@ -59,12 +69,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_same_tree_gives_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
     """A copy in another place, with other file times and modes, builds the same wheel byte for byte."""
-    copy = tmp_path / "copy"
-    for top in ("common", "sentinel"):
-        shutil.copytree(ROOT / top, copy / top, copy_function=shutil.copyfile)
-    (copy / "requirements").mkdir()
-    for name in SOURCES:
-        shutil.copyfile(ROOT / name, copy / name)
+    copy = fresh_tree(tmp_path / "copy")
     for file in copy.rglob("*"):
         if file.is_file():
             file.chmod(0o600)
@@ -119,12 +124,30 @@ def test_an_installed_wheel_has_every_file_of_the_source(installed: Path) -> Non
     assert {".py", ".yaml", ".json", ".kql", ".jsonl"} <= kinds, "profiles, the schema or the KQL are missing"
 
 
-def test_without_the_builds_modules_the_error_names_the_command() -> None:
-    """Outside the project's venv package.py ends with one sentence, not with a traceback."""
-    ran = subprocess.run(
-        [sys.executable, "-S", ROOT / "package.py"], capture_output=True, text=True, check=False
-    )
+def package_without_modules(tree: Path, path: Path) -> subprocess.CompletedProcess[str]:
+    """Run package.py with a Python that has only the standard library."""
+    command = [sys.executable, "-S", tree / "package.py", "--only", "wheel", "--into", tree / "dist"]
+    environment = {"PATH": str(path), "SOURCE_DATE_EPOCH": COMMIT_TIME}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_in_a_new_clone_package_py_sets_up_its_venv(wheel: Path, tmp_path: Path) -> None:
+    """`python package.py`, as docs/splunk.md has it: `make` makes .venv, and the build runs in it."""
+    tree = fresh_tree(tmp_path / "clone")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    make = f'[ "$*" = "-C {tree} .venv/.dev" ] && /bin/ln -s {ROOT / ".venv"} {tree / ".venv"}'
+    (tools / "make").write_text(f"#!/bin/sh\n{make}\n")
+    (tools / "make").chmod(0o755)
+    ran = package_without_modules(tree, tools)
+    assert ran.returncode == 0, ran.stderr
+    assert (tree / "dist" / wheel.name).read_bytes() == wheel.read_bytes()
+
+
+def test_without_make_the_error_says_what_the_build_needs(tmp_path: Path) -> None:
+    """One sentence, not a traceback."""
+    ran = package_without_modules(fresh_tree(tmp_path / "clone"), tmp_path)
     assert ran.returncode == 1
     assert ran.stderr.startswith("package.py: ")
-    assert "`make package`" in ran.stderr
+    assert "It needs make" in ran.stderr
     assert "Traceback" not in ran.stderr

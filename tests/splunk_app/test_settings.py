@@ -233,7 +233,16 @@ def test_the_analysts_process_imports_no_access_to_passwords() -> None:
         ).replace("in storage/passwords, under", "")
 
 
-@pytest.mark.parametrize("script", ["irmexport.py", "irmexport_command.py", "irmexport_rest.py"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "irmexport.py",
+        "irmexport_command.py",
+        "irmexport_rest.py",
+        "irmsplunk/__init__.py",
+        "irmsplunk/supported.py",
+    ],
+)
 def test_the_entry_scripts_parse_on_older_pythons(script: str) -> None:
     """A Splunk with Python 3.7 shows one clear message instead of a syntax error."""
     ast.parse((APP / "bin" / script).read_text(encoding="utf-8"), feature_version=(3, 7))

@@ -66,9 +66,9 @@ def _node(*command: str | Path, cwd: Path, **environment: str) -> str:
     return ran.stdout
 
 
-def packages() -> Path:
-    """node_modules for the lock, in a folder of .cache/ that is named after it."""
-    recipe = b"".join((UI / name).read_bytes() for name in LOCKED)
+def packages(folder: Path = UI) -> Path:
+    """node_modules for the lock of ``folder``, in a folder of .cache/ that is named after it."""
+    recipe = b"".join((folder / name).read_bytes() for name in LOCKED)
     cached = ROOT / ".cache" / "splunk-ui" / hashlib.sha256(recipe).hexdigest()[:16]
     if not cached.is_dir():
         cached.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def packages() -> Path:
             new = Path(temporary) / "new"
             new.mkdir()
             for name in LOCKED:
-                shutil.copyfile(UI / name, new / name)
+                shutil.copyfile(folder / name, new / name)
             _node("npm", "ci", "--silent", cwd=new)
             try:
                 new.rename(cached)
@@ -91,15 +91,7 @@ def bundle(into: Path) -> list[Bundled]:
     modules = packages()
     with tempfile.TemporaryDirectory() as temporary:
         listed = Path(temporary) / "inputs.json"
-        _node(
-            *(modules / ".bin" / "esbuild", SCRIPT, "--bundle", "--format=iife", "--minify"),
-            *("--target=es2020", "--jsx=automatic", "--legal-comments=none", "--log-level=warning"),
-            # The page's RequireJS refuses packages that register themselves without a name.
-            *('--define:process.env.NODE_ENV="production"', "--define:define=undefined"),
-            *(f"--metafile={listed}", f"--outdir={into}"),
-            cwd=UI,
-            NODE_PATH=str(modules),
-        )
+        esbuild(modules, SCRIPT, into, f"--metafile={listed}", cwd=UI)
         inputs = json.loads(listed.read_text(encoding="utf-8"))["inputs"]
     (into / "pages").mkdir(exist_ok=True)
     for page in PAGES:
@@ -112,6 +104,19 @@ def bundle(into: Path) -> list[Bundled]:
     )
     (into / NOTICES).write_text(f"{notices}\n", encoding="utf-8")
     return found
+
+
+def esbuild(modules: Path, source: str, into: Path, *options: str, cwd: Path) -> None:
+    """Bundle a source (name=path) and the packages that it uses into one classic script."""
+    _node(
+        *(modules / ".bin" / "esbuild", source, "--bundle", "--format=iife", "--minify"),
+        *("--target=es2020", "--jsx=automatic", "--legal-comments=none", "--log-level=error"),
+        # The page's RequireJS refuses packages that register themselves without a name.
+        *('--define:process.env.NODE_ENV="production"', "--define:define=undefined"),
+        *(f"--outdir={into}", *options),
+        cwd=cwd,
+        NODE_PATH=str(modules),
+    )
 
 
 def _bundled(folder: Path) -> Bundled:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tarfile
@@ -148,6 +149,26 @@ def test_the_build_changes_with_the_files_that_browsers_keep(app: Path, tmp_path
     with (copy / "appserver" / "static" / "dashboard.js").open("a", encoding="utf-8") as script:
         script.write("\n")
     assert build() != built
+
+
+ICONS = {
+    **{f"static/appIcon{kind}.png": (36, 36) for kind in ("", "Alt")},
+    **{f"static/appIcon{kind}_2x.png": (72, 72) for kind in ("", "Alt")},
+    "static/appLogo.png": (160, 40),
+    "static/appLogo_2x.png": (320, 80),
+}
+
+
+def test_the_app_and_its_action_have_icons(app: Path) -> None:
+    """They have the sizes that Splunk Web shows; `icon_path` names a file of appserver/static."""
+    for name, size in ICONS.items():
+        content = (app / name).read_bytes()
+        assert content[:8] == b"\x89PNG\r\n\x1a\n", name
+        assert struct.unpack(">II", content[16:24]) == size, name
+    assert {file.name for file in (app / "static").iterdir()} == {Path(name).name for name in ICONS}
+    conf = (app / "default" / "alert_actions.conf").read_text(encoding="utf-8")
+    (icon,) = re.findall(r"^icon_path = (\S+)$", conf, re.MULTILINE)
+    assert (app / "appserver" / "static" / icon).read_bytes()[1:4] == b"PNG"
 
 
 def test_the_licences_of_bundled_packages_allow_shipping_them(archive: Path) -> None:

@@ -78,6 +78,17 @@ const Cards = styled.ul`
         border-top: 1px solid ${variables.borderColor};
         overflow-wrap: anywhere;
     }
+
+    > li > div {
+        display: flex;
+        align-items: baseline;
+        gap: 6px;
+        margin: 4px 0;
+    }
+
+    b {
+        flex: none;
+    }
 `;
 
 /** A status in one word, never broken, however narrow its column is. */

@@ -66,7 +66,7 @@ def test_from_the_first_connector_to_the_receipt(  # noqa: PLR0917 - fixtures co
         "Job ID": JOB,
         "Tenant ID": TENANT,
         "Application ID": APP_ID,
-        "Client secret": "wrong-secret",
+        "Client secret": "emulator-only-wrong",
     }.items():
         page.get_by_label(label, exact=True).fill(value)
     page.get_by_role("button", name="Test with a local emulator").click()
@@ -77,6 +77,7 @@ def test_from_the_first_connector_to_the_receipt(  # noqa: PLR0917 - fixtures co
     page.get_by_role("button", name="Save").click()
     announced(page, "leavers was saved")
     expect(page.get_by_role("cell", name="ready")).to_be_visible()
+    picture(page, "connectors")
     assert splunkd.state.enabled_inputs == {"irmexport://main"}
 
     page.get_by_role("button", name="Test leavers").click()
@@ -93,7 +94,6 @@ def test_from_the_first_connector_to_the_receipt(  # noqa: PLR0917 - fixtures co
     assert set(splunkd.state.passwords) == {"irmexport:leavers:"}
     page.get_by_role("button", name="Test leavers").click()
     expect(findings).to_contain_text("Test of leavers: passed")
-    picture(page, "connectors")
     assert SECRET not in page.content()
 
     with sender:

@@ -27,7 +27,9 @@ from mutants.sample import Mutant, drawn
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("intake", "outbox", "shaping", "settings")
-TESTS = ("tests/common/irmcore",)
+TESTS = tuple(
+    f"tests/common/irmcore/{part}" for part in (*PACKAGES, "delivery", "operations", "test_values.py")
+)
 VERDICTS = ROOT / "mutants" / "verdicts.yaml"
 EQUIVALENT = "equivalent"
 MOST_SURVIVORS = 0.03
@@ -51,6 +53,8 @@ def main() -> int:
             if verdict in (SURVIVED, HUNG):
                 print(f"{verdict}: {mutant.file}:{mutant.line} {mutant.operator} {test}", flush=True)
                 print(f"    - {mutant.before}\n    + {mutant.after}", flush=True)
+            if len(found) % 100 == 0:
+                print(f"{len(found)} of {len(mutants)}", flush=True)
     return _report(found, options, time.monotonic() - started)
 
 

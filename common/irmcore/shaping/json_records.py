@@ -228,9 +228,9 @@ class _Window:
     def object_keys(self) -> Iterator[str]:
         """The keys of an object; the caller consumes the value of each."""
         for _ in self._items("{", "}"):
-            key = self.value()[0]
-            if not isinstance(key, str):
+            if self.next_character() != '"':
                 raise _Unreadable
+            key: str = self.value()[0]
             self._expect(":")
             yield key
 

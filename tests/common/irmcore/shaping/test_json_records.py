@@ -201,6 +201,24 @@ def test_any_results_are_read_back(
     ]
 
 
+@pytest.mark.parametrize("wrong", ["!", "~"])
+def test_a_document_with_a_wrong_character_is_never_accepted(wrong: str) -> None:
+    """Wherever it stands between the values, and whether it sorts before or after the right one."""
+    text = '{"preview":false,"init_offset":0,"results":[{"user":"ana"},{"user":"ben"}]}'
+    for at in [at for at, character in enumerate(text) if character in "{}[]:,"]:
+        try:
+            found = rows(text[:at] + wrong + text[at + 1 :])
+        except InputError:
+            continue
+        assert any(row.refused for row in found), at
+
+
+@pytest.mark.parametrize("key", ["5", "null", "[1]", '{"a": 1}'])
+def test_a_key_that_is_no_text_is_refused(key: str) -> None:
+    """What is no JSON object is not read as one."""
+    assert CUT in refusal(f'{{"preview":false,"init_offset":0,"results":[{{"user":"ana"}}],{key}:[1]}}')
+
+
 @given(st.integers(min_value=0, max_value=len(DOCUMENT) - 1))
 def test_a_document_cut_anywhere_is_never_accepted(end: int) -> None:
     """Part of a document raises InputError, or gives no row but refused ones."""

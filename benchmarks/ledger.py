@@ -15,7 +15,8 @@ from typing import Any
 
 from irmcore.disk import PosixDisk
 from irmcore.intake.ledger.index import Ledger
-from irmcore.outbox.rowkeys import RowKey, pack, unseal
+from irmcore.outbox.keyring import Keyring
+from irmcore.outbox.rowkeys import RowKey, pack
 
 FIRST_DAY = 20_000
 BATCH_ROWS = 5_000
@@ -47,19 +48,19 @@ def main(keys: int, days: int) -> None:
     disk = PosixDisk()
     with tempfile.TemporaryDirectory(dir=".") as directory:
         path = f"{directory}/ledger"
-        ledger = Ledger(disk, path)
+        ledger = Ledger(disk, path, Keyring.new("benchmark"))
         ledger.create()
         ledger.rebuild(list)
         rows = timed(f"make {keys} keys (not the ledger)", lambda: list(batches(keys, days)))
-        records = [unseal(pack(group)) for group in rows]
+        records = [pack(group) for group in rows]
         timed(
             f"merge, {len(rows)} batches of {BATCH_ROWS}", lambda: [ledger.merge([each]) for each in records]
         )
-        reader = Ledger(disk, path)
+        reader = Ledger(disk, path, Keyring.new("benchmark"))
         timed(f"read {days} dates", lambda: [reader.day(FIRST_DAY + day) for day in range(days)])
         flat = [row for group in rows for row in group]
         timed(f"look {keys} keys up", lambda: sum(reader.day(row.day).has(row.key) for row in flat[::-1]))
-        timed("merge one more batch", lambda: ledger.merge([unseal(pack(next(batches(BATCH_ROWS, 1))))]))
+        timed("merge one more batch", lambda: ledger.merge([pack(next(batches(BATCH_ROWS, 1)))]))
         timed("merge one batch again", lambda: ledger.merge_missing(records[-1]))
         timed("remove one batch", lambda: ledger.remove(records[-1]))
         timed("rebuild all", lambda: ledger.rebuild(lambda: records))

@@ -15,7 +15,7 @@ from irmcore.disk import PosixDisk
 from irmcore.intake.accept import accept
 from irmcore.intake.ledger.index import Ledger
 from irmcore.outbox import Destination, Origin, Outbox
-from irmcore.outbox.rowkeys import RowKey, pack, unseal
+from irmcore.outbox.rowkeys import RowKey, pack
 from irmcore.profile import parse, shipped_text
 from irmcore.shaping.readers import mappings_table
 
@@ -44,7 +44,7 @@ def _outbox(path: Path, keys: int) -> Outbox:
     """An outbox whose ledger has this many keys, evenly distributed over the dates up to the run's own."""
     outbox = Outbox(PosixDisk(), SystemClock(), str(path))
     outbox.create()
-    ledger = Ledger(outbox.disk, f"{path}/ledger")
+    ledger = Ledger(outbox.disk, f"{path}/ledger", outbox.keyring)
     ledger.create()
     ledger.rebuild(list)
     for date in range(DATES):
@@ -53,7 +53,7 @@ def _outbox(path: Path, keys: int) -> Outbox:
             RowKey(secrets.randbits(64), secrets.token_bytes(24), day, b"8 bytes!")
             for _ in range(keys // DATES)
         )
-        ledger.merge([unseal(pack(rows))])
+        ledger.merge([pack(rows)])
     shutil.copytree(f"{path}/ledger", f"{path}.ledger")
     return outbox
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "export-rejects": "irmcli.commands.export_rejects",
     "audit": "irmcli.commands.audit",
     "report": "irmcli.commands.report",
+    "outbox": "irmcli.commands.outbox",
     "doctor": "irmcli.commands.doctor",
     "clean-up": "irmcli.commands.clean_up",
     "schedule": "irmcli.commands.schedule",

@@ -9,6 +9,10 @@ _HOSTS = "check that the firewall allows the upload host (commercial: webhook.in
 ADVICE: Mapping[str, str] = {
     "http-400": "The service refuses the file: compare the profile's columns and source values with the "
     "connector's sample file. Then run `irmexport resolve BATCH --withdraw` and send the rows again.",
+    "breaker-damaged": "The stored circuit breaker is damaged, and may have said that sending is paused: check "
+    "`irmexport audit` for the last replies.",
+    "adopted": "The outbox was copied, restored or moved, so the service may have the rows already. Compare with the "
+    "connector's log in the portal, then run `irmexport resolve BATCH`.",
     "http-401": "The service does not accept the token: check `app_id`, `tenant_id` and `cloud`.",
     "http-403": "The app may not upload to this job: the connector must have been created with this `app_id` "
     "in this tenant; check `job_id` and `cloud`.",

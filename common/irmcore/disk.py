@@ -9,10 +9,12 @@ they mean. Paths are text and never come from user data.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import sys
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 if sys.platform != "win32":
     import fcntl
@@ -24,6 +26,21 @@ if sys.platform != "win32":
 BAD_FILE_ERRNOS = frozenset(
     {errno.EIO, errno.EBADMSG, errno.EISDIR, errno.ELOOP, getattr(errno, "EUCLEAN", errno.EIO)}
 )
+
+
+class Place(NamedTuple):
+    """Where a directory is: a key for this machine, the file system's type, and the directory's inode.
+
+    None or "" where it is unknown. ``inode`` is None on file systems that do not keep it.
+    """
+
+    host: str | None
+    file_system: str
+    inode: int | None
+
+
+#: Types of file systems that may number a directory anew with each mount.
+_WITHOUT_INODES = ("overlay", "fuse", "vfat", "exfat", "msdos", "virtiofs")
 
 
 class Lock(Protocol):
@@ -66,6 +83,8 @@ class Disk(Protocol):
     def free_bytes(self, path: str) -> int: ...
 
     def try_lock(self, path: str, *, shared: bool = False) -> Lock | None: ...
+
+    def place(self, path: str) -> Place: ...
 
 
 class PosixDisk:
@@ -186,6 +205,10 @@ class PosixDisk:
             raise
         return _Held(descriptor)
 
+    def place(self, path: str) -> Place:
+        """Where the directory ``path`` is."""
+        return place(path)
+
 
 def _unmask(descriptor: int) -> None:
     """Ensure mode 0600 under any umask. Setting it only if it differs saves a write."""
@@ -274,6 +297,46 @@ class WindowsDisk(PosixDisk):
             os.close(descriptor)
             return None
         return _Held(descriptor)
+
+    def place(self, path: str) -> Place:
+        return Place(None, "", None)
+
+
+def place(path: str, root: str = "/") -> Place:
+    """The place of the directory ``path``. ``root`` has ``proc/`` and ``etc/``, which exist on Linux only.
+
+    The host is a hash of /etc/machine-id, as machine-id(5) asks, and None in a container, whose ID may change
+    with each start or be that of its image.
+    """
+    machine = _text(f"{root}/etc/machine-id").strip()
+    container = any(os.path.exists(f"{root}/{name}") for name in (".dockerenv", "run/.containerenv"))
+    host = None
+    if machine and not container:
+        host = hashlib.sha256(b"irmexport " + machine.encode()).hexdigest()[:32]
+    kind = _file_system(os.path.realpath(path), _text(f"{root}/proc/self/mountinfo"))
+    return Place(host, kind, None if kind.startswith(_WITHOUT_INODES) else os.stat(path).st_ino)
+
+
+def _file_system(path: str, mounts: str) -> str:
+    """The type of the file system that has ``path``, or "". ``mounts`` is as proc(5) describes mountinfo."""
+    found, longest = "", -1
+    for line in mounts.splitlines():
+        left, _, right = line.partition(" - ")
+        fields = left.split(" ")
+        if len(fields) < 5 or not right:
+            continue
+        point = fields[4].encode("ascii", "replace").decode("unicode_escape").rstrip("/")
+        inside = path == point or path.startswith(f"{point}/")
+        if inside and len(point) >= longest:  # of mounts on one point the last one is visible
+            found, longest = right.split(" ", 1)[0], len(point)
+    return found
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def make_dirs(disk: Disk, path: str) -> None:

@@ -7,7 +7,8 @@
     │   ├── ProfileError            a profile is not valid; names file:line and the nearest key
     │   ├── CredentialError         the secret is not where the configuration says
     │   ├── AddressRefused          a host outside the cloud table
-    │   └── PeopleError             the directory of people is missing or too old; no row was taken
+    │   ├── PeopleError             the directory of people is missing or too old; no row was taken
+    │   └── PlaceRefused            an outbox must not be here: network file system, or a copy
     ├── DataError               fix the data
     │   ├── InputError              the whole input cannot be read; nothing was accepted
     │   └── TooManyRefused          more refused rows than the caller allows; nothing was accepted
@@ -17,7 +18,8 @@
     │   └── OutboxFull              the outbox refuses new work; nothing old was dropped
     ├── OperatorError           the request does not fit the state of the outbox
     └── DamageError             something on disk is not what irmexport wrote
-        ├── UnknownFormat           written by a newer version; left untouched
+        ├── UnknownFormat           written by another version; left untouched
+        ├── KeyMissing              without the outbox's key nothing is accepted or sent
         ├── BatchDamaged            one batch; it is quarantined, the others go on
         └── BatchDenied             one batch that this user may not read; the others go on
 
@@ -61,6 +63,10 @@ class PeopleError(ConfigurationError):
     """The directory of people, a map or a list that a profile names cannot be used; no row was taken."""
 
 
+class PlaceRefused(ConfigurationError):
+    """An outbox is on a file system or a machine where it must not be used; nothing was changed."""
+
+
 class DataError(IrmError):
     """The input has to be changed; nothing of it was accepted."""
 
@@ -99,6 +105,10 @@ class DamageError(IrmError):
 
 class UnknownFormat(DamageError):
     """The directory has a format that this version does not know; it was not changed."""
+
+
+class KeyMissing(DamageError):
+    """The key of an outbox is missing or damaged; nothing was accepted or sent."""
 
 
 class BatchDamaged(DamageError):

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Callable
 
+from irmcore.disk import Place
+
 from tests.fakes import medium as media
 from tests.fakes.medium import Link, Medium, Move, Operation, Unlink, Write
 
@@ -296,6 +298,9 @@ class PowerLossDisk:
         lock = _Lock(self._held, node, shared=shared)
         self._held.append(lock)
         return lock
+
+    def place(self, path: str) -> Place:
+        return Place("a-machine", "ext4", self._find(path))
 
 
 class Careless(PowerLossDisk):

@@ -91,7 +91,7 @@ def test_a_wrong_secret_is_named_and_a_right_one_resumes(rig: Rig) -> None:
     assert report.trouble == "token-AADSTS7000215"
     assert "value, not its ID" in report.advice
     secret.write_text(right)
-    rig.outbox.disk.remove(f"{rig.outbox.path}/gate")
+    rig.outbox.disk.remove(f"{rig.outbox.path}/breaker")
     assert rig.drain().sent == 1
 
 

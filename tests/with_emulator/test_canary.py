@@ -169,7 +169,9 @@ def test_the_history_of_a_batch_shows_nothing(rig: Rig, file: Path) -> None:
         rig.accept([f"{USER},{VALUE},High,{number + 10},2026-11-20T08:0{number}:00Z,Dropbox,,text"])
     rig.drain()
     files = [path for path in (rig.directory / "outbox").rglob("*") if path.is_file()]
-    histories = [path for path in files if path.name in ("attempts.jsonl", "state", "gate", "manifest.json")]
+    histories = [
+        path for path in files if path.name in ("attempts.jsonl", "state", "breaker", "manifest.json")
+    ]
     assert len(histories) > 8
     for path in histories:
         for forbidden in (secret, USER, VALUE, "Bearer"):

@@ -14,6 +14,9 @@ from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 
+#: Bytes of queued batches whose files are verified.
+_VERIFIED = 64 * 1024 * 1024
+
 
 @click.command("status")
 @click.argument("connector", default="", required=False)
@@ -21,7 +24,10 @@ from irmcli.settings import Settings
 def command(ctx: click.Context, connector: str) -> None:
     """Show the status of CONNECTOR, or of all. Exits with 4 if something needs attention."""
     output, settings = Output.of(ctx), Settings.of(ctx)
-    statuses = [connector_status(outbox) for outbox in connectors_of(settings).choose(connector)]
+    statuses = [
+        connector_status(outbox, verify_bytes=_VERIFIED)
+        for outbox in connectors_of(settings).choose(connector)
+    ]
     if not statuses:
         output.line(f"Nothing has been sent from {settings.outbox} yet.")
     for status in statuses:
@@ -32,18 +38,23 @@ def command(ctx: click.Context, connector: str) -> None:
 
 def _show(output: Output, status: ConnectorStatus) -> None:
     output.line(status.title, "bold")
+    for text in filter(None, (status.trouble, *status.damage)):
+        output.line(f"  {text}", "red")
     if status.trouble:
-        output.line(f"  {status.trouble}", "red")
+        output.line(f"  queued: {count(status.queued, 'batch')}, {count(status.rows_queued, 'row')}")
         return
     if status.mode == circuit_breaker.CLOSED:
         output.line("  ready to send (circuit breaker closed)", "green")
     else:
         word = "PAUSED" if status.mode == circuit_breaker.PAUSED else "CIRCUIT BREAKER OPEN"
         output.line(f"  {word} since {iso(status.since)}: {status.reason}", "yellow")
-        output.line(f"  next probe {iso(status.next_probe)}")
+        if status.next_probe:
+            output.line(f"  next probe {iso(status.next_probe)}")
         output.line(f"  {status.next_step}")
     oldest = f", oldest since {iso(status.oldest)}" if status.queued else ""
     output.line(f"  queued: {count(status.queued, 'batch')}, {count(status.rows_queued, 'row')}{oldest}")
+    if status.proposed:
+        output.line(f"  {count(status.proposed, 'batch')} proposed: not sent before a person releases them")
     if status.retry_at:
         output.line(f"  next retry {iso(status.retry_at)}")
     rows = [(item.id[:12], item.state, item.rows, iso(item.since), item.reason) for item in status.items]

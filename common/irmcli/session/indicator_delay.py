@@ -7,10 +7,8 @@ a warning; they are not delayed.
 
 from __future__ import annotations
 
-import json
-
 from irmcore.clock import iso
-from irmcore.outbox import Outbox
+from irmcore.outbox import Outbox, sealed
 
 FILE = "indicators.json"
 SECONDS = 86_400.0
@@ -19,7 +17,7 @@ SECONDS = 86_400.0
 def save(outbox: Outbox, changed: float, who: str) -> None:
     """Record durably that, according to ``who``, indicators changed at ``changed`` (seconds since 1970)."""
     record = {"changed": changed, "by": who, "told": outbox.clock.now()}
-    outbox.replace_file(FILE, json.dumps(record, sort_keys=True).encode("ascii") + b"\n")
+    outbox.replace_file(FILE, sealed.encode(record))
 
 
 def warning(outbox: Outbox) -> str | None:
@@ -28,7 +26,7 @@ def warning(outbox: Outbox) -> str | None:
     if data is None:
         return None
     try:
-        changed = float(json.loads(data)["changed"])
+        changed = float(sealed.decode(data)["changed"])
     except (ValueError, KeyError, TypeError):
         return f"{FILE} beside the outbox cannot be read. Run `irmexport wizard PROFILE --changed TIME` again"
     until = changed + SECONDS

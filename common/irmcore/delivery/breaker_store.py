@@ -13,24 +13,29 @@ from irmcore.outbox.outbox import BREAKER_FILE
 
 
 def load_breaker(outbox: Outbox) -> tuple[CircuitBreaker, int]:
-    """The connector's breaker and its record number. A closed one if none is stored or readable."""
-    data = outbox.read_file(BREAKER_FILE)
-    if data is None:
+    """The connector's breaker and its record number: a closed one if none was stored yet.
+
+    A file that is missing or damaged may have said PAUSED, so it counts as that until a person resumes.
+    """
+    data = outbox.read_file(BREAKER_FILE) or b""
+    if data == state_file.reserved_file():
         return CircuitBreaker(), -1
     found = state_file.decode(data, f"{outbox.path}/{BREAKER_FILE}")
+    if found.record is None or found.damaged:
+        return circuit_breaker.DAMAGED, -1
     try:
-        breaker = CircuitBreaker.of(found.record) if found.record is not None else CircuitBreaker()
-    except (KeyError, TypeError):
-        breaker = CircuitBreaker()
-    return breaker, found.number
+        return CircuitBreaker.of(found.record), found.number
+    except (KeyError, TypeError):  # another file's content
+        return circuit_breaker.DAMAGED, -1
 
 
 def store_breaker(outbox: Outbox, breaker: CircuitBreaker, number: int) -> int:
     """Write the breaker after record ``number``, durably, and return the new number. Raises OSError."""
-    if outbox.read_file(BREAKER_FILE) is None:
-        outbox.replace_file(BREAKER_FILE, state_file.new_file(CircuitBreaker().as_record()))
-        number = 0
-    state_file.write(outbox.disk, f"{outbox.path}/{BREAKER_FILE}", breaker.as_record(), number + 1)
+    path = f"{outbox.path}/{BREAKER_FILE}"
+    if load_breaker(outbox)[0] == circuit_breaker.DAMAGED:
+        outbox.replace_file(BREAKER_FILE, state_file.new_file(breaker.as_record()))
+        return 0
+    state_file.write(outbox.disk, path, breaker.as_record(), number + 1)
     return number + 1
 
 

@@ -32,12 +32,14 @@ FAILURES = 3
 #: The service asks this client to slow down, whatever the batch.
 THROTTLED = "http-429"
 
-#: Uploads are sent. On disk the word is "open", for a gate that lets batches pass.
+#: Uploads are sent. On disk the word is "open".
 CLOSED = "open"
 TRIPPED = "breaker"  # several uploads in a row had no clear outcome
 PAUSED = "paused"  # a person must correct something
 #: The reason of a pause because the credential cannot be read.
 CREDENTIAL = "credential"
+#: The reason of a pause because the stored breaker cannot be read. No probe ends it, only a person does.
+UNREADABLE = "breaker-damaged"
 
 
 @dataclass(frozen=True)
@@ -67,18 +69,27 @@ class CircuitBreaker:
         return CircuitBreaker(**{name: record[name] for name in CircuitBreaker.__dataclass_fields__})
 
 
+#: What a stored breaker counts as that cannot be read.
+DAMAGED = CircuitBreaker(PAUSED, UNREADABLE)
+
+
 def may_send(breaker: CircuitBreaker, now: float, setup: str) -> bool:
     """Whether a batch may go now, as a probe or otherwise.
 
     A credential that cannot be read costs no request, so each drain reads it again.
     """
-    if breaker.reason == CREDENTIAL:
-        return True
+    if breaker.reason in (CREDENTIAL, UNREADABLE):
+        return breaker.reason == CREDENTIAL
     return breaker.setup != setup or now >= next_probe(breaker, now)
 
 
 def next_probe(breaker: CircuitBreaker, now: float) -> float:
-    """When the next batch may go. A clock that was set back does not extend the delay."""
+    """When the next batch may go; 0 if only a person ends the pause.
+
+    A clock that was set back does not extend the delay.
+    """
+    if breaker.reason == UNREADABLE:
+        return 0.0
     # A second of tolerance: sums of floats are not exact.
     return breaker.probe_at if breaker.probe_at - now <= breaker.delay + 1.0 else now
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from irmcore import __version__
 from irmcore.clouds import CLOUDS, Endpoints, emulator_endpoints
 from irmcore.errors import ConfigurationError, DamageError
 from irmcore.http.credentials import Credential
-from irmcore.outbox import Destination, Outbox
+from irmcore.outbox import Destination, Outbox, sealed
 from irmcore.profile.model import Connector, CredentialRef
 from irmcore.shaping.batches import halves
 
@@ -64,27 +64,37 @@ def outbox_name(connection: Connection) -> str:
 
 def save(outbox: Outbox, connection: Connection) -> None:
     """Save ``connection`` beside the outbox, if it is not there already. Raises OSError."""
-    data = json.dumps(asdict(connection), indent=1, sort_keys=True).encode("ascii") + b"\n"
+    save_settings(outbox, asdict(connection))
+
+
+def save_settings(outbox: Outbox, settings: Mapping[str, Any]) -> None:
+    """Save settings of any kind of destination, if they are not there already. Raises OSError."""
+    data = sealed.encode(settings)
     if outbox.read_file(FILE) != data:
         outbox.replace_file(FILE, data)
 
 
+def settings_of(outbox: Outbox) -> dict[str, Any] | None:
+    """The settings beside the outbox, of any kind of destination; None if they are missing or damaged."""
+    try:
+        return sealed.decode(outbox.read_file(FILE) or b"")
+    except ValueError:
+        return None
+
+
 def kind_of(outbox: Outbox) -> str:
     """The kind of destination of an outbox: a profile's, unless its settings name another."""
-    try:
-        return str(json.loads(outbox.read_file(FILE) or b"{}").get("kind", KIND))
-    except (ValueError, AttributeError):
-        return KIND
+    return str((settings_of(outbox) or {}).get("kind", KIND))
 
 
 def load(outbox: Outbox) -> Connection:
     """The connection saved beside the outbox. Raises DamageError if it cannot be read."""
     try:
-        raw = json.loads(outbox.read_file(FILE) or b"")
+        raw = sealed.decode(outbox.read_file(FILE) or b"")
         credential = CredentialRef(**raw["connector"].pop("credential"))
         raw["connector"] = Connector(credential=credential, **raw["connector"])
         return Connection(**raw)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise DamageError(
             "the connector's settings beside the outbox cannot be read",
             where=f"{outbox.path}/{FILE}",

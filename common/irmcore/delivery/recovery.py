@@ -12,7 +12,8 @@ from irmcore.delivery.splitting import split
 from irmcore.errors import BatchUnwritable
 from irmcore.http.outcome import Failure
 from irmcore.outbox import Batch, states
-from irmcore.outbox.transitions import sync_state, write_state
+from irmcore.outbox.retention import discard
+from irmcore.outbox.transitions import is_finished, sync_state, write_state
 
 
 def recover(
@@ -28,6 +29,10 @@ def recover(
     outbox = recorder.outbox
     queue = []
     for batch in outbox.load_ready(names):
+        if is_finished(outbox, batch.id):
+            # A backup was restored over this outbox: what became of the batch is in done/.
+            discard(outbox, batch.path)
+            continue
         try:
             queue.extend(_to_send(batch, recorder, splitters, jitter))
         except BatchUnwritable:

@@ -64,9 +64,10 @@ class Sender:
 
         ``until``: monotonic seconds after which no attempt begins, except for the first. ``wait``: seconds to
         wait for a process that holds the sender's lock for a moment, and does not send.
-        Raises AnotherSender if another sender is at work, OutboxBusy, UnknownFormat, OSError.
+        Raises AnotherSender if another sender is at work, OutboxBusy, OSError, and what
+        ``Outbox.check`` raises.
         """
-        self._outbox.check_format()
+        self._outbox.check()
         lock = self._acquire(wait)
         try:
             return _Drain(self._outbox, self._service, self._listener, self._jitter).run(until)

@@ -6,7 +6,7 @@ crash in between is repaired by the next sender: a half that is in the outbox al
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from irmcore.delivery.recorder import Recorder
@@ -14,7 +14,7 @@ from irmcore.delivery.service import Splitter
 from irmcore.errors import OutboxFull
 from irmcore.outbox import Batch, Draft, Manifest, Outbox, Run, accept_run, states
 from irmcore.outbox.batch_files import read_rowkeys
-from irmcore.outbox.rowkeys import split_rowkeys
+from irmcore.outbox.rowkeys import Damaged, divided
 from irmcore.outbox.transitions import write_state
 
 
@@ -48,7 +48,7 @@ def _accept_halves(
     manifest: Manifest,
     halves: tuple[tuple[bytes, int], tuple[bytes, int]],
 ) -> list[Batch]:
-    keys = split_rowkeys(read_rowkeys(outbox, batch), [rows for _, rows in halves])
+    keys = _divided_rowkeys(outbox, batch, [rows for _, rows in halves])
     drafts = [
         Draft(payload, manifest.content_type, manifest.destination, rows, partial(_unchanged, part))
         for (payload, rows), part in zip(halves, keys)
@@ -58,6 +58,14 @@ def _accept_halves(
     return [outbox.get(name) for name in accept_run(outbox, run, drafts, renew=False)]
 
 
-def _unchanged(rowkeys: bytes, _: bytes) -> bytes:
+def _divided_rowkeys(outbox: Outbox, batch: Batch, rows: list[int]) -> Sequence[bytes | None]:
+    """The records of each half; None if the batch's own are damaged, so that the halves' are too."""
+    try:
+        return divided(read_rowkeys(outbox, batch), rows)
+    except Damaged:
+        return [None for _ in rows]
+
+
+def _unchanged(records: bytes | None, _: bytes) -> bytes | None:
     """The row keys of a half name the batch that was split, as the row ledger does."""
-    return rowkeys
+    return records

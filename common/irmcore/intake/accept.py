@@ -8,6 +8,7 @@ may have been.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, replace
 
 from irmcore import __version__
@@ -50,7 +51,7 @@ def accept(
 
     ``name`` is the input's, for messages; ``lock_timeout`` is in seconds. Raises ConfigurationError if the
     people cannot be resolved as the profile asks, InputError, TooManyRefused
-    if more than ``max_refused`` rows are refused, OutboxBusy, OutboxFull and UnknownFormat.
+    if more than ``max_refused`` rows are refused, OutboxBusy, OutboxFull, and what ``Outbox.check`` raises.
     """
     run: _Run | None = None
     try:
@@ -98,6 +99,7 @@ class _Run:
         self._progress = progress
         self.accepting = False
         self.done: RunResult | None = None
+        self._rejects_check = ""
         self._started = outbox.clock.now()
         self._id = runs.new_run_id(self._started)
 
@@ -121,6 +123,7 @@ class _Run:
             sizes.append(filled.rows)
         counts = pipeline.counts()
         path = refused.save()
+        self._rejects_check = self._outbox.keyring.keyed(refused.digest()) if path else ""
         if self._max_refused is not None and counts.rejected > self._max_refused:
             raise TooManyRefused(
                 f"{counts.rejected} of {counts.read} rows were refused, "
@@ -162,7 +165,9 @@ class _Run:
                 for (column, code), rows in sorted(done.reasons.items())
             ],
             "batches": list(done.batches),
+            "generation": self._outbox.keyring.newest,
             "rejects": done.rejects,
+            "rejects_check": self._rejects_check,
             "tool": f"irmexport {__version__}",
         }
         try:
@@ -179,6 +184,7 @@ class _RejectFile:
         self._staging = staging
         self._run = run
         self._lines: list[bytes] = []
+        self._sha256 = hashlib.sha256()
         self._any = False
 
     def add(self, reject: Reject, header: tuple[str, ...]) -> None:
@@ -191,8 +197,14 @@ class _RejectFile:
 
     def _flush(self) -> None:
         if self._lines:
-            self._staging.append_file("rejects.csv", b"".join(self._lines))
+            data = b"".join(self._lines)
+            self._sha256.update(data)
+            self._staging.append_file("rejects.csv", data)
             self._lines = []
+
+    def digest(self) -> str:
+        """The SHA-256 of what was saved."""
+        return self._sha256.hexdigest()
 
     def save(self) -> str | None:
         """Make the file durable; returns its path, or None if no row was refused."""

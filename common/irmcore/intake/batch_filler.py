@@ -10,7 +10,7 @@ from irmcore.shaping.batches import Batcher
 
 
 class FilledBatch:
-    """The payload of a batch that has no id yet, and what its ``rowkeys`` file needs besides the id."""
+    """The payload of a batch that has no id yet, and what its ``rowkeys`` need besides the id."""
 
     def __init__(self, payload: bytes, identities: list[bytes], days: list[int]) -> None:
         self.payload = payload
@@ -18,7 +18,7 @@ class FilledBatch:
         self._identities, self._days = identities, days
 
     def rowkeys(self, batch: bytes) -> bytes:
-        """The ``rowkeys`` file of the batch with this id (32 bytes)."""
+        """The records of ``rowkeys`` of the batch with this id (32 bytes)."""
         return pack_columns(self._identities, self._days, batch[:8])
 
 

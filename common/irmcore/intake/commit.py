@@ -81,7 +81,10 @@ def explain_disk_error(error: OSError, path: str) -> tuple[str, str]:
     """What a file system error in the outbox at ``path`` means, and the next step."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk or its quota is full", "Free some space and run this again."
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+    if error.errno == errno.EROFS:
+        step = "Mount it read-write, then run this again. `dmesg` shows whether an error of the disk made it "
+        return "the file system of the outbox is mounted read-only", step + "read-only."
+    if error.errno in (errno.EACCES, errno.EPERM):
         step = f"Run `chown -R USER {path}` for the user who runs this, then run this again."
         return "the outbox is not writable", step
     name = errno.errorcode.get(error.errno or 0, "unknown")

@@ -47,7 +47,7 @@ def _batch_events(outbox: Outbox, batch: Batch) -> Iterator[tuple[float, dict[st
             "details": dict(manifest.origin.details),
             "profile": dict(manifest.profile),
             "destination": dict(manifest.destination.address),
-            "payload_sha256": manifest.payload_sha256,
+            "payload_check": manifest.payload_check,
         }
         yield manifest.accepted, {**base, **accepted}
     except DamageError as error:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from irmcore.clock import Clock
-from irmcore.delivery.connection import FILE
+from irmcore.delivery.connection import settings_of
 from irmcore.disk import Disk
 from irmcore.errors import OperatorError
 from irmcore.outbox import Batch, Outbox
@@ -65,10 +63,7 @@ def name_of(outbox: Outbox) -> str:
 
 def profile_of(outbox: Outbox) -> str:
     """The name of the profile in the connector's settings, or "" if it cannot be read."""
-    try:
-        return str(json.loads(outbox.read_file(FILE) or b"{}").get("profile", ""))
-    except (ValueError, AttributeError, RecursionError):
-        return ""
+    return str((settings_of(outbox) or {}).get("profile", ""))
 
 
 def title_of(outbox: Outbox) -> str:

@@ -21,7 +21,7 @@ from irmcore.operations.connectors import name_of
 from irmcore.outbox import Batch, Outbox, states
 from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
 from irmcore.outbox.retention import BATCH_SECONDS, PAYLOAD_SECONDS, Deleted, delete_expired
-from irmcore.outbox.rowkeys import Damaged, unseal
+from irmcore.outbox.rowkeys import Damaged
 from irmcore.outbox.transitions import (
     move_to_done,
     move_to_ready,
@@ -160,7 +160,7 @@ def _withdraw(outbox: Outbox, batch: Batch, who: str, why: str) -> Batch:
 def _rows_of(outbox: Outbox, batch: Batch) -> bytes:
     """The row key records of a batch. Raises BatchDamaged if they are not what was written."""
     try:
-        return unseal(read_rowkeys(outbox, batch))
+        return read_rowkeys(outbox, batch)
     except Damaged:
         raise BatchDamaged(
             "the row keys are damaged, so the batch cannot be withdrawn",

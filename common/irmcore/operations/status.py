@@ -12,8 +12,10 @@ from irmcore.delivery import circuit_breaker
 from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.circuit_breaker import CircuitBreaker
 from irmcore.delivery.connection import kind_of
-from irmcore.errors import DamageError, UnknownFormat
+from irmcore.errors import DamageError
+from irmcore.operations import verification
 from irmcore.operations.connectors import name_of, title_of
+from irmcore.operations.verification import format_trouble, use_trouble
 from irmcore.outbox import Batch, Outbox, states
 from irmcore.outbox.batch_files import read_manifest
 
@@ -37,7 +39,8 @@ class ConnectorStatus:
     """The status of one connector. Times in seconds since 1970, 0 for none.
 
     ``mode`` is the circuit breaker's. ``queued`` and ``rows_queued`` count what will be sent without
-    anybody's help; ``items`` are the batches that need a person. ``trouble`` says why nothing can be read.
+    anybody's help, ``proposed`` the batches that await their release; ``items`` are the batches that need a
+    person. ``trouble`` says why nothing is sent, or can be read, and ``damage`` which files are damaged.
     """
 
     name: str
@@ -54,22 +57,23 @@ class ConnectorStatus:
     retry_at: float
     items: tuple[BatchStatus, ...]
     trouble: str = ""
+    proposed: int = 0
+    damage: tuple[str, ...] = ()
 
     @property
     def needs_person(self) -> bool:
-        return bool(self.items) or self.mode != circuit_breaker.CLOSED or bool(self.trouble)
+        return bool(self.items) or self.mode != circuit_breaker.CLOSED or bool(self.trouble or self.damage)
 
 
-def connector_status(outbox: Outbox) -> ConnectorStatus:
-    """What ``irmexport status`` shows of one connector."""
+def connector_status(outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatus:
+    """What ``irmexport status`` shows of one connector.
+
+    ``verify_bytes``: how much of the queue's files to read and verify (see ``verification``).
+    """
     breaker, _ = load_breaker(outbox)
     now = outbox.clock.now()
-    trouble = ""
-    try:
-        outbox.check_format()
-    except UnknownFormat as error:
-        trouble = str(error)
-    queued, rows, oldest, retries = 0, 0, 0.0, []
+    trouble = format_trouble(outbox)
+    queued, rows, oldest, proposed, retries = 0, 0, 0.0, 0, []
     items: list[BatchStatus] = []
     for batch in [*outbox.ready(), *outbox.quarantined()] if not trouble else []:
         state = batch.state
@@ -77,6 +81,9 @@ def connector_status(outbox: Outbox) -> ConnectorStatus:
             items.append(_batch_status(outbox, batch))
             continue
         if state.name in states.ENDED:
+            continue
+        if state.name == states.PROPOSED:
+            proposed += 1
             continue
         queued += 1
         rows += _rows(outbox, batch)
@@ -99,7 +106,9 @@ def connector_status(outbox: Outbox) -> ConnectorStatus:
         oldest=oldest,
         retry_at=min(retries) if retries else 0.0,
         items=tuple(items),
-        trouble=trouble,
+        trouble=trouble or use_trouble(outbox),
+        proposed=proposed,
+        damage=() if trouble else tuple(map(str, verification.damages(outbox, verify_bytes))),
     )
 
 

@@ -1,6 +1,6 @@
-"""The durable outbox of one connector: format 3 on disk.
+"""The durable outbox of one connector: format 4 on disk.
 
-``FORMAT`` holds the line ``irmexport outbox 3``. A process MUST NOT touch a directory with another line.
+``FORMAT`` holds the line ``irmexport outbox 4``. A process MUST NOT touch a directory with another line.
 ARCHITECTURE.md ("Outbox on disk") lists each file, who writes it, when it is synced, what a reader may
 assume and what damage means. The rules behind that list, which MUST hold:
 

@@ -38,7 +38,7 @@ def load(disk: Disk, path: str, folder: str) -> Batch:
     name = path.rsplit("/", 1)[1]
     try:
         found = state_file.decode(disk.read(f"{path}/state"), f"{path}/state")
-        state = State.of(found.record) if found.record is not None else None
+        state = State.of(found.record, name) if found.record is not None else None
         number, damaged = found.number, found.damaged or state is None
     except UnknownFormat:
         return Batch(name, path, folder, None, -1, damaged=False, unknown=True)

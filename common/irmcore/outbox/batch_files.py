@@ -11,6 +11,7 @@ from typing import Any
 from irmcore.disk import BAD_FILE_ERRNOS
 from irmcore.errors import BatchDamaged, BatchDenied
 from irmcore.outbox import manifest as manifests
+from irmcore.outbox import rowkeys
 from irmcore.outbox.batch import Batch
 from irmcore.outbox.manifest import Manifest
 from irmcore.outbox.outbox import Outbox
@@ -33,10 +34,13 @@ def read_manifest(outbox: Outbox, batch: Batch) -> Manifest:
 
 
 def read_payload(outbox: Outbox, batch: Batch, manifest: Manifest) -> bytes:
-    """The payload, whose hash must be the batch's id. Raises BatchDamaged, BatchDenied, OSError."""
+    """The payload, whose keyed hash must be the batch's id.
+
+    Raises BatchDamaged, BatchDenied, KeyMissing, OSError.
+    """
     path = f"{batch.path}/payload"
     data = _read(outbox, path) or b""
-    if manifests.batch_id(manifest.destination, manifest.content_type, data) != batch.id:
+    if manifests.batch_id(outbox.keyring, manifest.destination, manifest.content_type, data) != batch.id:
         raise BatchDamaged(
             "the payload is not what was accepted (its hash differs)",
             where=path,
@@ -70,13 +74,13 @@ def _read(outbox: Outbox, path: str) -> bytes | None:
 
 
 def read_rowkeys(outbox: Outbox, batch: Batch) -> bytes:
-    """The content of the batch's ``rowkeys`` file; empty if it has none."""
+    """The records in the batch's ``rowkeys`` file. Raises Damaged, KeyMissing, OSError."""
     path = f"{batch.path}/rowkeys"
-    return outbox.disk.read(path) if outbox.disk.exists(path) else b""
+    return rowkeys.unseal(outbox.keyring, outbox.disk.read(path) if outbox.disk.exists(path) else b"")
 
 
 def find_with_rowkeys(outbox: Outbox, name: str) -> tuple[Batch, bytes] | None:
-    """The batch of this id with its row keys, even while the sender moves it. None if there is none."""
+    """The batch of this id with its ``rowkeys`` file, even while the sender moves it; None without one."""
     tries = 3
     while (batch := outbox.find(name)) is not None:
         tries -= 1

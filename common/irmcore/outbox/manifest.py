@@ -14,18 +14,15 @@ from typing import Any
 
 from irmcore.counts import Counts
 from irmcore.errors import BatchDamaged, UnknownFormat
+from irmcore.outbox import sealed
+from irmcore.outbox.keyring import Keyring
 
-FORMAT = 1
-_SEAL = b',\n "check":'
+FORMAT = 2
 _json = json.JSONEncoder(sort_keys=True).encode
 
 
 def _as_json(value: Any) -> dict[str, Any]:
     return value.as_dict() if isinstance(value, Counts) else vars(value)
-
-
-# One item a line for human readers. No `indent`, which would bypass the encoder in C.
-_pretty = json.JSONEncoder(sort_keys=True, separators=(",\n ", ": "), default=_as_json).encode
 
 
 @dataclass(frozen=True)
@@ -59,12 +56,16 @@ class Origin:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest of a batch. ``counts`` covers the whole run, ``rows`` this batch."""
+    """The manifest of a batch. ``counts`` covers the whole run, ``rows`` this batch.
+
+    ``payload_check`` is the payload's SHA-256, keyed; ``rowkeys_sha256`` is of the file, which is encrypted.
+    ``generation`` is the one of the key that ``id`` and ``payload_check`` are keyed with.
+    """
 
     id: str
     destination: Destination
     content_type: str
-    payload_sha256: str
+    payload_check: str
     payload_bytes: int
     rows: int
     rowkeys_sha256: str
@@ -76,11 +77,17 @@ class Manifest:
     profile: Mapping[str, str]
     counts: Counts
     tool: str
+    generation: int
 
 
-def batch_id(destination: Destination, content_type: str, payload: bytes) -> str:
-    """SHA-256 of format, destination, content type and payload, so equal batches have equal ids."""
-    digest = hashlib.sha256(b"irmexport-batch-%d\0" % FORMAT)
+def batch_id(keyring: Keyring, destination: Destination, content_type: str, payload: bytes) -> str:
+    """The id of a batch: equal batches of one outbox have equal ids."""
+    return keyring.keyed(content_hash(destination, content_type, payload))
+
+
+def content_hash(destination: Destination, content_type: str, payload: bytes) -> str:
+    """SHA-256 of version, destination, content type and payload: the batch id before it is keyed."""
+    digest = hashlib.sha256(b"irmexport-batch-1\0")
     for part in (destination.identity(), content_type.encode("ascii"), payload):
         digest.update(b"%d\0" % len(part))
         digest.update(part)
@@ -88,20 +95,16 @@ def batch_id(destination: Destination, content_type: str, payload: bytes) -> str
 
 
 def encode(manifest: Manifest) -> bytes:
-    """The manifest as JSON, one item a line. Its last line is a SHA-256 of everything before it."""
-    text = _pretty({"format": FORMAT, **vars(manifest)})[:-1].encode("ascii")
-    return text + _seal(text)
+    """The manifest as sealed JSON."""
+    return sealed.encode({"format": FORMAT, **vars(manifest)}, _as_json)
 
 
 def decode(data: bytes, where: str) -> Manifest:
-    """The manifest that ``encode`` wrote. Raises BatchDamaged, and UnknownFormat for a later version."""
-    text = data.rpartition(_SEAL)[0]
-    if data != text + _seal(text):
-        raise _damaged(where)
+    """The manifest that ``encode`` wrote. Raises BatchDamaged, and UnknownFormat for another version."""
     try:
-        body = json.loads(text + b"}")
+        body = sealed.decode(data)
         version = body.pop("format")
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+    except (ValueError, KeyError):
         raise _damaged(where) from None
     if version != FORMAT:
         raise UnknownFormat(
@@ -110,16 +113,17 @@ def decode(data: bytes, where: str) -> Manifest:
             next_step="Use the irmexport version that wrote it, or a later one.",
         )
     try:
-        body["destination"] = Destination(**body["destination"])
-        body["origin"] = Origin(**body["origin"])
-        body["counts"] = Counts(**body["counts"])
-        return Manifest(**body)
+        return of_values(body)
     except (KeyError, TypeError):
         raise _damaged(where) from None
 
 
-def _seal(text: bytes) -> bytes:
-    return _SEAL + b' "%s"}\n' % hashlib.sha256(text).hexdigest().encode("ascii")
+def of_values(body: dict[str, Any]) -> Manifest:
+    """The manifest with these values. Raises KeyError, TypeError."""
+    body["destination"] = Destination(**body["destination"])
+    body["origin"] = Origin(**body["origin"])
+    body["counts"] = Counts(**body["counts"])
+    return Manifest(**body)
 
 
 def _damaged(where: str) -> BatchDamaged:

@@ -12,12 +12,15 @@ from collections.abc import Iterable, Iterator
 
 from irmcore.clock import Clock
 from irmcore.disk import Disk, Lock
-from irmcore.errors import OperatorError, UnknownFormat
+from irmcore.errors import KeyMissing, OperatorError, OutboxBusy
 from irmcore.outbox import batch as batches
-from irmcore.outbox import staging_directory, state_file
+from irmcore.outbox import formats, guard, staging_directory, state_file
+from irmcore.outbox import identity as identity_file
+from irmcore.outbox import keyring as key_file
 from irmcore.outbox.batch import Batch
+from irmcore.outbox.identity import Identity
+from irmcore.outbox.keyring import Keyring
 
-_FORMAT = b"irmexport outbox 3\n"
 _ID = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
@@ -25,7 +28,13 @@ _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 TMP = "tmp"
 _DIRECTORIES = (TMP, "ready", "done", "quarantine", "runs", "rejects")
 #: The state file of the circuit breaker. Its space is reserved, so that a full disk cannot stop the sender.
-BREAKER_FILE = "gate"
+BREAKER_FILE = "breaker"
+#: The key and its copy, either of which restores the other.
+KEY_FILES = ("key", "key.copy")
+#: Which outbox this is, and where it was made.
+IDENTITY_FILE = "outbox.json"
+#: Seconds that a process waits for another one to create the same outbox.
+_CREATION_TIMEOUT = 60.0
 
 
 class Outbox:
@@ -39,6 +48,7 @@ class Outbox:
         self.clock = clock
         self.path = path
         self.done_synced = False
+        self._keyring: Keyring | None = None
 
     # -- the directory ------------------------------------------------------------------
 
@@ -47,22 +57,59 @@ class Outbox:
         """The path of the directory that holds the staging directories."""
         return f"{self.path}/{TMP}"
 
+    @property
+    def name(self) -> str:
+        """The name of the directory, as commands take it."""
+        return self.path.rsplit("/", 1)[1]
+
     def exists(self) -> bool:
-        return self.disk.exists(f"{self.path}/FORMAT")
+        """Whether the outbox was created. One that holds anything was, even if ``FORMAT`` is gone."""
+        return self.disk.exists(f"{self.path}/{formats.FILE}") or self._holds_anything()
+
+    def _holds_anything(self) -> bool:
+        folders = ("ready", "quarantine", "done", "runs")
+        return any(self.disk.names(f"{self.path}/{folder}") for folder in folders)
 
     def create(self) -> None:
-        """Create what is missing of the directory. Raises UnknownFormat if a later version wrote it."""
-        if self.exists():
-            self.check_format()
-            self.disk.sync_dir(self.path)  # the process that created it may have died before its own sync
-            return
+        """Create what is missing of the directory, or check the one that exists as ``check`` does.
+
+        Raises OutboxBusy while another process creates it.
+        """
+        end = self.clock.monotonic() + _CREATION_TIMEOUT
+        while not self.exists():
+            if self._try_to_create():
+                return
+            if self.clock.monotonic() >= end:
+                raise OutboxBusy(
+                    "another process is creating this outbox",
+                    where=self.path,
+                    next_step="Nothing was accepted. Run this again when the other process has finished.",
+                )
+            self.clock.sleep(0.05)
+        self.check()
+        self.disk.sync_dir(self.path)  # the process that created it may have died before its own sync
+
+    def _try_to_create(self) -> bool:
+        """Create the directory, unless another process holds the intake lock."""
         parent = self.path.rsplit("/", 1)[0]
+        guard.refuse_network(self.disk.place(parent).file_system, self.path)
         self._make_dir(self.path)
         self.disk.sync_dir(parent)
+        lock = self.intake_lock()
+        if lock is None:
+            return False
+        try:
+            if not self.exists():
+                self._create()
+            return True
+        finally:
+            lock.release()
+
+    def _create(self) -> None:
         for name in _DIRECTORIES:
             self._make_dir(f"{self.path}/{name}")
         # Create the lock files now, so that a sender also works on a full disk.
-        for lock in (self.sender_lock(), self.drain_lock(), self.intake_lock()):
+        for lock in (self.sender_lock(), self.drain_lock()):
             if lock is not None:
                 lock.release()
         # Two staging directories: one for a run, one for a split, a removal or a clean-up meanwhile.
@@ -70,16 +117,79 @@ class Outbox:
             staging.close()
         # replace_file syncs the directory: once FORMAT is there, so is everything above.
         self.replace_file(BREAKER_FILE, state_file.reserved_file())
-        self.replace_file("FORMAT", _FORMAT)
+        made = Identity.new(self.disk.place(self.path), self.clock.now())
+        self.save_keyring(Keyring.new(made.id))
+        self.save_identity(made)
+        self.replace_file(formats.FILE, formats.LINE)
+
+    # -- what it is, and whether it may be used here --------------------------------------
 
     def check_format(self) -> None:
-        """Raises UnknownFormat unless this version wrote the directory. Touches nothing."""
-        if self.disk.read(f"{self.path}/FORMAT") != _FORMAT:
-            raise UnknownFormat(
-                "this version of irmexport does not know the format of this outbox",
-                where=self.path,
-                next_step="Use the irmexport version that wrote it, or a later one.",
+        """Raises UnknownFormat unless this version wrote the directory, DamageError. Touches nothing."""
+        formats.check(self.read_file(formats.FILE), self.identity(), self.path)
+
+    def check(self) -> None:
+        """Check that rows may be accepted and sent here: format, machine, directory and key.
+
+        A damaged copy of the key is restored from the other. Raises UnknownFormat, DamageError, PlaceRefused,
+        KeyMissing, OSError.
+        """
+        self.check_format()
+        self.check_place()
+        found = self.load_keyring()
+        if any(self.read_file(name) != key_file.encode(found) for name in KEY_FILES):
+            self.save_keyring(found)
+
+    def check_place(self) -> None:
+        """Raises PlaceRefused if this is a copy, was retired, or is on a network file system."""
+        guard.check(self.identity(), self.disk.place(self.path), self.path)
+
+    def identity(self) -> Identity | None:
+        """What ``outbox.json`` says; None if it is missing or damaged."""
+        try:
+            return identity_file.decode(self.read_file(IDENTITY_FILE) or b"")
+        except ValueError:
+            return None
+
+    def save_identity(self, changed: Identity) -> None:
+        """Replace ``outbox.json`` durably."""
+        self.replace_file(IDENTITY_FILE, identity_file.encode(changed))
+
+    @property
+    def keyring(self) -> Keyring:
+        """The secrets of this outbox, read once. Raises KeyMissing."""
+        return self._keyring or self.load_keyring()
+
+    def load_keyring(self) -> Keyring:
+        """The secrets of this outbox as they are on disk. Raises KeyMissing."""
+        found, known = self.keyrings(), self.identity()
+        good = [ring for ring in found.values() if ring and (known is None or ring.outbox == known.id)]
+        if not good:
+            raise KeyMissing(
+                "the key of this outbox is missing or damaged, so nothing is accepted or sent",
+                where=f"{self.path}/{KEY_FILES[0]}",
+                next_step=f"Restore it from its backup: `irmexport outbox key restore {self.name} FILE`. "
+                f"`irmexport outbox export {self.name}` writes the queued rows without it.",
             )
+        # A rotation replaces one copy first.
+        self._keyring = max(good, key=lambda ring: ring.newest)
+        return self._keyring
+
+    def keyrings(self) -> dict[str, Keyring | None]:
+        """Each copy of the key; None for one that is missing or damaged."""
+        found: dict[str, Keyring | None] = {}
+        for name in KEY_FILES:
+            try:
+                found[name] = key_file.decode(self.read_file(name) or b"")
+            except ValueError:
+                found[name] = None
+        return found
+
+    def save_keyring(self, changed: Keyring) -> None:
+        """Replace both copies of the key durably, one after the other."""
+        for name in KEY_FILES:
+            self.replace_file(name, key_file.encode(changed))
+        self._keyring = changed
 
     def _make_dir(self, path: str) -> None:
         try:
@@ -107,12 +217,14 @@ class Outbox:
         return self.disk.try_lock(f"{self.path}/intake.lock")
 
     def replace_file(self, name: str, data: bytes) -> None:
-        """Replace the file ``name`` atomically and durably."""
+        """Replace the file ``name``, a path in the outbox, atomically and durably."""
+        path = f"{self.path}/{name}"
+        folder, file = path.rsplit("/", 1)
         # A random name, as two processes may replace the same file at once.
-        temporary = f"{self.tmp}/{name}-{secrets.token_hex(4)}.new"
+        temporary = f"{self.tmp}/{file}-{secrets.token_hex(4)}.new"
         self.disk.create(temporary, data, sync=True)
-        self.disk.rename(temporary, f"{self.path}/{name}")
-        self.disk.sync_dir(self.path)
+        self.disk.rename(temporary, path)
+        self.disk.sync_dir(folder)
 
     def read_file(self, name: str) -> bytes | None:
         """The content of the file ``name`` of the outbox, or None if there is none."""
@@ -221,7 +333,12 @@ class Outbox:
         if not _PREFIX.fullmatch(prefix):
             return []
         folders = ("ready", "quarantine", f"done/{prefix[:2]}")
-        return sorted({name for f in folders for name in self._ids(f) if name.startswith(prefix)})
+        found = {name for f in folders for name in self._ids(f) if name.startswith(prefix)}
+        if not found and _ID.fullmatch(prefix):
+            # A whole id from before the migration to format 4, or before a rotation of the key.
+            ids = (self.keyring.keyed(prefix, after) for after in range(self.keyring.newest))
+            found = {name for name in ids if self.folder_of(name)}
+        return sorted(found)
 
     def sync_ready(self) -> None:
         """Make the names in ``ready/`` durable: a process may have died between its rename and its sync."""

@@ -1,8 +1,8 @@
 """The ``rowkeys`` file of a batch: which rows the batch holds.
 
-The file is a run of records of 44 bytes, then their CRC-32 (big-endian); a batch without records has an
-empty file. The file becomes durable with its batch, so it is the truth about accepted rows. The row ledger
-is an index over these files.
+A header (magic, version, generation of the key, bytes of a record, number of records), then, encrypted, the
+records of 53 bytes and a CRC-32 of header and records. The file becomes durable with its batch, so it is the
+truth about accepted rows. The row ledger is an index over these files.
 """
 
 from __future__ import annotations
@@ -13,74 +13,110 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain
 from typing import NamedTuple
 
+from irmcore.outbox.keyring import NONCE_BYTES, Keyring
+
 #: Bytes of a row key, and of its first part, which leaves out the details: the same detection.
 KEY_BYTES, SUBJECT_BYTES = 24, 16
 
-#: The first half of a record, which identifies a row: its (user, time) key and its row key.
+#: The first part of a record, which identifies a row: its (user, time) key and its row key.
 IDENTITY = struct.Struct(f">Q{KEY_BYTES}s")
-_DAY_AND_BATCH = struct.Struct(">i8s")
-RECORD = struct.Struct(f">Q{KEY_BYTES}si8s")
+_REST = struct.Struct(">i8sqB")
+RECORD = struct.Struct(f">Q{KEY_BYTES}si8sqB")
 #: Where a record has its (user, time) key and its row key.
 USER_TIME_AT, KEY_AT = 0, 8
 _CRC = struct.Struct(">I")
+_HEADER = struct.Struct(">8sHHHI")
+_MAGIC = b"irmkeys\n"
+_VERSION = 1
+#: Bytes that a file has besides its records.
+_OVERHEAD = _HEADER.size + NONCE_BYTES + _CRC.size
 
 
 class RowKey(NamedTuple):
     """An accepted row.
 
     ``user_time`` is the 64-bit key of its user and its time on the wire, ``day`` its event date (days since
-    1970, UTC), and ``batch`` the first 8 bytes of the id of the batch that accepted it.
+    1970, UTC), and ``batch`` the first 8 bytes of the id of the batch that accepted it. There is room for its
+    original ``time`` (µs since 1970) and the time's ``precision``; 0 for a precision that is unknown.
     """
 
     user_time: int
     key: bytes
     day: int
     batch: bytes
+    time: int = 0
+    precision: int = 0
 
 
 class Damaged(Exception):
     """A file of row keys, or of the row ledger, is not what was written, and is not used."""
 
 
-def seal(records: bytes) -> bytes:
+def seal(keyring: Keyring, records: bytes) -> bytes:
     """The contents of a ``rowkeys`` file with these records."""
-    return records + _CRC.pack(zlib.crc32(records)) if records else b""
+    header = _HEADER.pack(_MAGIC, _VERSION, keyring.newest, RECORD.size, len(records) // RECORD.size)
+    return header + keyring.encrypted(records + _CRC.pack(zlib.crc32(records, zlib.crc32(header))))
 
 
-def unseal(data: bytes) -> bytes:
+def unseal(keyring: Keyring, data: bytes) -> bytes:
     """The records in a ``rowkeys`` file. Raises Damaged."""
-    if not data:
-        return b""
-    records = data[: -_CRC.size]
-    if not records or len(records) % RECORD.size or data[-_CRC.size :] != _CRC.pack(zlib.crc32(records)):
+    records, end = _unseal(keyring, data, 0)
+    if end != len(data):
         raise Damaged
     return records
 
 
+def unseal_all(keyring: Keyring, data: bytes) -> bytes:
+    """The records of several such files, end to end. Raises Damaged."""
+    found, at = [], 0
+    while at < len(data):
+        records, at = _unseal(keyring, data, at)
+        found.append(records)
+    return b"".join(found)
+
+
+def generation_of(data: bytes) -> int:
+    """The generation of the key that a ``rowkeys`` file needs; 0 if it has no header of this version."""
+    if len(data) < _HEADER.size:
+        return 0
+    magic, version, generation, _, _ = _HEADER.unpack_from(data)
+    return int(generation) if (magic, version) == (_MAGIC, _VERSION) else 0
+
+
+def _unseal(keyring: Keyring, data: bytes, start: int) -> tuple[bytes, int]:
+    """The records of the file that begins at ``start``, and where it ends. Raises Damaged."""
+    try:
+        magic, version, generation, size, rows = _HEADER.unpack_from(data, start)
+        end = start + _OVERHEAD + rows * RECORD.size
+        if (magic, version, size) != (_MAGIC, _VERSION, RECORD.size) or end > len(data):
+            raise Damaged
+        text = keyring.decrypted(data[start + _HEADER.size : end], generation)
+    except (struct.error, KeyError):
+        raise Damaged from None
+    records = text[: -_CRC.size]
+    header = data[start : start + _HEADER.size]
+    if text[-_CRC.size :] != _CRC.pack(zlib.crc32(records, zlib.crc32(header))):
+        raise Damaged
+    return records, end
+
+
 def pack(rows: Iterable[RowKey]) -> bytes:
-    """The contents of a ``rowkeys`` file with these rows."""
-    return seal(b"".join([RECORD.pack(*row) for row in rows]))
+    """The records of these rows."""
+    return b"".join([RECORD.pack(*row) for row in rows])
 
 
 def pack_columns(identities: Iterable[bytes], days: Sequence[int], batch: bytes) -> bytes:
     """The same for rows of one batch, from what ``IDENTITY`` packs and the event date of each."""
-    end_of = {day: _DAY_AND_BATCH.pack(day, batch) for day in set(days)}
-    return seal(b"".join(chain.from_iterable(zip(identities, map(end_of.__getitem__, days)))))
+    end_of = {day: _REST.pack(day, batch, 0, 0) for day in set(days)}
+    return b"".join(chain.from_iterable(zip(identities, map(end_of.__getitem__, days))))
 
 
-def unpack(data: bytes) -> Iterator[RowKey]:
-    """The rows in a ``rowkeys`` file. Raises Damaged."""
-    return map(RowKey._make, RECORD.iter_unpack(unseal(data)))
+def unpack(records: bytes) -> Iterator[RowKey]:
+    """The rows of these records."""
+    return map(RowKey._make, RECORD.iter_unpack(records))
 
 
-def split_rowkeys(data: bytes, rows: Sequence[int]) -> list[bytes]:
-    """A ``rowkeys`` file as several files, the n-th with the next ``rows[n]`` records.
-
-    A damaged file cannot be divided: each part then gets all of it, and stays recognizable as damaged.
-    """
-    try:
-        records = unseal(data)
-    except Damaged:
-        return [data for _ in rows]
+def divided(records: bytes, rows: Sequence[int]) -> list[bytes]:
+    """The records in parts, the n-th with the next ``rows[n]`` of them."""
     ends = list(accumulate(count * RECORD.size for count in rows))
-    return [seal(records[start:end]) for start, end in zip([0, *ends], ends)]
+    return [records[start:end] for start, end in zip([0, *ends], ends)]

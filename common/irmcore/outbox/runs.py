@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import calendar
-import json
 import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from irmcore.outbox import sealed
 from irmcore.outbox.outbox import Outbox
 
 _RUN_FILE = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]+\.(?:csv|json)")
@@ -26,8 +26,7 @@ def _stamp(moment: float) -> str:
 
 def write_record(outbox: Outbox, run: str, record: Mapping[str, Any]) -> None:
     """Write the record of a run that ended, durably. Raises OSError."""
-    text = json.dumps(record, indent=1).encode("ascii") + b"\n"
-    outbox.disk.create(f"{outbox.path}/runs/{run}.json", text, sync=True)
+    outbox.disk.create(f"{outbox.path}/runs/{run}.json", sealed.encode(record), sync=True)
     outbox.disk.sync_dir(f"{outbox.path}/runs")
 
 
@@ -35,10 +34,9 @@ def read_records(outbox: Outbox) -> Iterator[dict[str, Any]]:
     """The records of all runs by name. A damaged one is a record with a ``problem``."""
     for name in outbox.disk.names(f"{outbox.path}/runs"):
         try:
-            record = json.loads(outbox.disk.read(f"{outbox.path}/runs/{name}"))
-        except (ValueError, RecursionError):
-            record = None
-        yield record if isinstance(record, dict) else {"run": name, "problem": "this record is damaged"}
+            yield sealed.decode(outbox.disk.read(f"{outbox.path}/runs/{name}"))
+        except ValueError:
+            yield {"run": name, "problem": "this record is damaged"}
 
 
 def delete_before(outbox: Outbox, folder: str, moment: float) -> None:

@@ -17,7 +17,7 @@ from irmcore import __version__
 from irmcore.counts import Counts
 from irmcore.errors import OutboxFull
 from irmcore.outbox import manifest as manifests
-from irmcore.outbox import staging_directory, state_file, states
+from irmcore.outbox import rowkeys, staging_directory, state_file, states
 from irmcore.outbox.batch_files import read_history_file
 from irmcore.outbox.manifest import Destination, Manifest, Origin
 from irmcore.outbox.outbox import Outbox
@@ -34,14 +34,15 @@ MIN_FREE_BYTES = 64 * 1024 * 1024
 class Draft:
     """A batch before it is accepted: an opaque payload, how many rows it has, and their row keys.
 
-    ``rowkeys`` makes the ``rowkeys`` file from the bytes of the batch id.
+    ``rowkeys`` makes the records of ``rowkeys`` from the bytes of the batch id, or gives None for a half of a
+    batch whose own are damaged.
     """
 
     payload: bytes
     content_type: str
     destination: Destination
     rows: int
-    rowkeys: Callable[[bytes], bytes]
+    rowkeys: Callable[[bytes], bytes | None]
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,10 @@ class Staging:
     On leaving, whatever was not accepted is deleted.
     """
 
-    def __init__(self, outbox: Outbox, *, renew: bool = True) -> None:
-        """``renew``: accept a batch again that was withdrawn.
+    def __init__(self, outbox: Outbox, *, renew: bool = True, first: str = states.READY) -> None:
+        """``renew``: accept a batch again that was withdrawn. ``first``: the first state, READY or PROPOSED.
 
-        Raises OutboxFull if too many batches are queued, OSError.
+        Raises KeyMissing, OutboxFull if too many batches are queued, OSError.
         """
         queued = outbox.count_ready()
         if queued >= MAX_QUEUED:
@@ -75,6 +76,8 @@ class Staging:
                 next_step="Run `irmexport status` to see why they are not sent.",
             )
         self._renew = renew
+        self._first = first
+        self._keyring = outbox.keyring
         self._outbox = outbox
         self._disk = outbox.disk
         self._directory = staging_directory.acquire(outbox.disk, outbox.tmp)
@@ -110,7 +113,7 @@ class Staging:
 
         Raises OutboxFull, OSError.
         """
-        name = manifests.batch_id(draft.destination, draft.content_type, draft.payload)
+        name = manifests.batch_id(self._keyring, draft.destination, draft.content_type, draft.payload)
         if self._disk.free_bytes(self._path) < MIN_FREE_BYTES + 2 * len(draft.payload):
             raise OutboxFull(
                 "the disk is almost full",
@@ -120,11 +123,19 @@ class Staging:
         path = f"{self._path}/{name}"
         self._disk.make_dir(path)
         self._disk.create(f"{path}/payload", draft.payload)
-        keys = draft.rowkeys(bytes.fromhex(name))
+        records = draft.rowkeys(bytes.fromhex(name))
+        keys = b"" if records is None else rowkeys.seal(self._keyring, records)
         self._disk.create(f"{path}/rowkeys", keys)
-        small = replace(draft, payload=b"", rowkeys=lambda _: b"")
-        self._drafts.append((name, small, _checksums(draft.payload, keys)))
+        small = replace(draft, payload=b"", rowkeys=lambda _: None)
+        self._drafts.append((name, small, self._checksums(draft.payload, keys)))
         return name
+
+    def _checksums(self, payload: bytes, keys: bytes) -> dict[str, Any]:
+        return {
+            "payload_check": self._keyring.keyed(hashlib.sha256(payload).hexdigest()),
+            "payload_bytes": len(payload),
+            "rowkeys_sha256": hashlib.sha256(keys).hexdigest(),
+        }
 
     def ids(self) -> list[str]:
         return [name for name, _, _ in self._drafts]
@@ -134,10 +145,10 @@ class Staging:
         order = int(self._outbox.clock.now() * 1e9)
         for part, (name, draft, checksums) in enumerate(self._drafts):
             path = f"{self._path}/{name}"
-            first = State(states.READY, self._outbox.clock.now(), order + part)
+            first = State(self._first, self._outbox.clock.now(), order + part)
             # Sync after all files exist, so that their names and inodes are written only once.
             self._disk.create(f"{path}/attempts.jsonl", b"")
-            self._disk.create(f"{path}/state", state_file.new_file(first.as_record()))
+            self._disk.create(f"{path}/state", state_file.new_file(first.as_record(name)))
             manifest = Manifest(
                 id=name,
                 destination=draft.destination,
@@ -151,6 +162,7 @@ class Staging:
                 profile=run.profile,
                 counts=run.counts,
                 tool=run.tool,
+                generation=self._keyring.newest,
                 **checksums,
             )
             self._disk.create(f"{path}/manifest.json", manifests.encode(manifest), sync=True)
@@ -188,21 +200,20 @@ class Staging:
             return  # the outcome of the run stands; only garbage is left
 
 
-def accept_run(outbox: Outbox, run: Run, drafts: Iterable[Draft], *, renew: bool = True) -> list[str]:
+def accept_run(
+    outbox: Outbox,
+    run: Run,
+    drafts: Iterable[Draft],
+    *,
+    renew: bool = True,
+    first: str = states.READY,
+) -> list[str]:
     """Stage ``drafts`` and accept them, and return the ids of the batches that are new.
 
-    ``renew``: accept a batch again that was withdrawn. Raises OutboxFull, OSError.
+    ``renew`` and ``first`` as in ``Staging``. Raises KeyMissing, OutboxFull, OSError.
     """
-    with Staging(outbox, renew=renew) as staging:
+    with Staging(outbox, renew=renew, first=first) as staging:
         for draft in drafts:
             staging.add(draft)
         staging.prepare(run)
         return staging.accept()
-
-
-def _checksums(payload: bytes, rowkeys: bytes) -> dict[str, Any]:
-    return {
-        "payload_sha256": hashlib.sha256(payload).hexdigest(),
-        "payload_bytes": len(payload),
-        "rowkeys_sha256": hashlib.sha256(rowkeys).hexdigest(),
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+PROPOSED = "PROPOSED"  # accepted; waits until a person releases it, and is never sent before
 READY = "READY"  # accepted; may be sent
 INTENT = "INTENT"  # an attempt began; the body is not complete on the wire, so resending is safe
 COMMIT = "COMMIT"  # the last bytes may have left; without a reply the outcome is in doubt
@@ -23,6 +24,8 @@ NEEDS_PERSON = (HELD, DEAD)
 ENDED = (SENT, WITHDRAWN)
 
 _TEXT = 64
+#: How much of a batch's id its state records repeat.
+_NAMED = 16
 
 
 class State(NamedTuple):
@@ -41,15 +44,18 @@ class State(NamedTuple):
     status: int = 0
     request_id: str = ""
 
-    def as_record(self) -> dict[str, Any]:
-        record = self._asdict()
+    def as_record(self, batch: str) -> dict[str, Any]:
+        """The state record of the batch with the id ``batch``, which it names."""
+        record = {"batch": batch[:_NAMED], **self._asdict()}
         record["reason"] = _short(self.reason)
         record["request_id"] = _short(self.request_id)
         return record
 
     @staticmethod
-    def of(record: Mapping[str, Any]) -> State:
-        """The state in a state record. Raises KeyError, TypeError if it holds none."""
+    def of(record: Mapping[str, Any], batch: str) -> State:
+        """The state in a state record. Raises KeyError, TypeError if it holds none of this batch."""
+        if record["batch"] != batch[:_NAMED]:
+            raise KeyError("batch")
         return State(**{name: record[name] for name in State._fields})
 
 

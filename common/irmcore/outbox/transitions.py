@@ -46,7 +46,7 @@ def write_state(outbox: Outbox, batch: Batch, **changes: Any) -> Batch:
     state = batch.state._replace(at=outbox.clock.now(), **changes)
     path, number = f"{batch.path}/state", batch.number + 1
     with _fault_of(batch):
-        state_file.write(outbox.disk, path, state.as_record(), number)
+        state_file.write(outbox.disk, path, state.as_record(batch.id), number)
         if batch.damaged:
             state_file.repair(outbox.disk, path, number)
     return batch._replace(state=state, number=number, damaged=False)
@@ -73,7 +73,7 @@ def write_withdrawn(outbox: Outbox, batch: Batch) -> Batch:
     path = f"{batch.path}/state"
     if outbox.disk.exists(path):
         outbox.disk.remove(path)
-    outbox.disk.create(path, state_file.new_file(state.as_record()), sync=True)
+    outbox.disk.create(path, state_file.new_file(state.as_record(batch.id)), sync=True)
     outbox.disk.sync_dir(batch.path)
     return batch._replace(state=state, number=0, damaged=False)
 
@@ -116,6 +116,13 @@ def _remove_predecessor(outbox: Outbox, name: str) -> None:
     path = f"{outbox.path}/{folder}/{name}"
     if outbox.disk.exists(path) and is_withdrawn(outbox, outbox.load(name, folder)):
         discard(outbox, path)
+
+
+def is_finished(outbox: Outbox, name: str) -> bool:
+    """Whether the batch of this id is in ``done/``, and was not withdrawn to be accepted again."""
+    folder = f"done/{name[:2]}"
+    finished = outbox.disk.exists(f"{outbox.path}/{folder}/{name}")
+    return finished and not is_withdrawn(outbox, outbox.load(name, folder))
 
 
 def is_withdrawn(outbox: Outbox, batch: Batch) -> bool:

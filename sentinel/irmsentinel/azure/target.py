@@ -5,15 +5,14 @@ The settings are stored beside the outbox, so that `irmexport drain` needs no se
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
 from irmcore.clouds import CLOUDS, emulator_endpoints
-from irmcore.delivery.connection import FILE
+from irmcore.delivery.connection import FILE, save_settings
 from irmcore.errors import AddressRefused, DamageError
-from irmcore.outbox import Destination, Outbox
+from irmcore.outbox import Destination, Outbox, sealed
 from irmcore.profile.model import CredentialRef
 
 KIND = "azure-monitor-ingestion"
@@ -75,15 +74,13 @@ def checked_endpoint(url: str, *, emulator: bool) -> str:
 def save_target(outbox: Outbox, target: Target) -> None:
     """Store the target beside the outbox. Raises OSError."""
     settings = {"kind": KIND, "profile": target.name, **asdict(target)}
-    data = json.dumps(settings, indent=1, sort_keys=True).encode("ascii") + b"\n"
-    if outbox.read_file(FILE) != data:
-        outbox.replace_file(FILE, data)
+    save_settings(outbox, settings)
 
 
 def load_target(outbox: Outbox) -> Target:
     """The target that ``save_target`` stored. Raises DamageError, AddressRefused."""
     try:
-        raw = json.loads(outbox.read_file(FILE) or b"")
+        raw = sealed.decode(outbox.read_file(FILE) or b"")
         raw = {name: raw[name] for name in Target.__dataclass_fields__}
         target = Target(**{**raw, "credential": CredentialRef(**raw["credential"])})
     except (ValueError, KeyError, TypeError):

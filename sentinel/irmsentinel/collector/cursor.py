@@ -10,11 +10,10 @@ records.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 
 from irmcore.errors import DamageError, UnknownFormat
-from irmcore.outbox import Outbox, states
+from irmcore.outbox import Outbox, sealed, states
 from irmcore.outbox.batch_files import read_manifest
 
 FILE = "cursor"
@@ -73,7 +72,7 @@ def digest(content_id: str) -> str:
 def load(outbox: Outbox) -> Cursor:
     """The cursor; a new one if there is none or it is damaged. Raises UnknownFormat."""
     try:
-        raw = json.loads(outbox.read_file(FILE) or b"")
+        raw = sealed.decode(outbox.read_file(FILE) or b"")
         version = raw["format"]
     except (ValueError, KeyError, TypeError):
         return Cursor()
@@ -103,7 +102,7 @@ def store(outbox: Outbox, cursor: Cursor) -> None:
         "gone": cursor.gone,
         "failed": cursor.failed,
     }
-    outbox.replace_file(FILE, json.dumps(document).encode("ascii"))
+    outbox.replace_file(FILE, sealed.encode(document))
 
 
 def acknowledged(outbox: Outbox, cursor: Cursor) -> int:

@@ -7,13 +7,12 @@ export starts like a first run, and the row ledger skips the rows that were acce
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from irmcore.errors import DamageError
-from irmcore.outbox import Outbox
+from irmcore.outbox import Outbox, sealed
 
 FORMAT = 1
 _PLAIN = re.compile(r"[0-9a-z][0-9a-z-]{0,63}")
@@ -50,7 +49,7 @@ class CursorFile:
         if data is None:
             return None
         try:
-            document = json.loads(data)
+            document = sealed.decode(data)
             read_to, at = (datetime.fromisoformat(document[key]).astimezone(UTC) for key in ("read_to", "at"))
             known = document["format"] == FORMAT
         except (ValueError, KeyError, TypeError):
@@ -69,4 +68,4 @@ class CursorFile:
         if now is not None and now.read_to >= read_to:
             return
         document = {"format": FORMAT, "read_to": read_to.isoformat(), "at": at.isoformat()}
-        self._outbox.replace_file(self._file, json.dumps(document).encode("ascii") + b"\n")
+        self._outbox.replace_file(self._file, sealed.encode(document))

@@ -20,6 +20,7 @@ from irmcore.operations.audit import audit
 from irmcore.operations.connectors import Connectors, profile_of
 from irmcore.outbox import Batch, manifest, rowkeys, state_file
 from irmcore.outbox.batch_files import read_history, read_manifest, read_payload
+from irmcore.outbox.keyring import Keyring
 from irmcore.reasons import REASONS
 from irmcore.shaping.readers import Table, csv_table, json_table
 
@@ -149,10 +150,10 @@ def read_states(data: bytes) -> None:
 def read_ledger(data: bytes) -> None:
     """A ledger file of any bytes has the rows that were written, or is damaged."""
     try:
-        rows = list(rowkeys.unpack(data))
+        records = rowkeys.unseal(Keyring("an outbox", (b"s" * 32,)), data)
     except rowkeys.Damaged:
         return
-    assert rowkeys.pack(rows) == data
+    assert rowkeys.pack(rowkeys.unpack(records)) == records
 
 
 def decode_manifest(data: bytes) -> None:

@@ -32,7 +32,7 @@ class Day:
 
     def all_keys(self) -> Iterator[bytes]:
         """All row keys, in the order in which they were accepted."""
-        return (key for _, key, _, _ in RECORD.iter_unpack(self._records))
+        return (key for _, key, *_ in RECORD.iter_unpack(self._records))
 
     def has(self, key: bytes) -> bool:
         """Whether the row was accepted."""

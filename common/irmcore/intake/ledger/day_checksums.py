@@ -11,20 +11,21 @@ import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-_HEAD = b"irmexport tally 1\n"
-#: Day, rows, CRC-32 of their bytes. The CRC-32 of the whole follows the last entry.
-_ENTRY = struct.Struct(">iQI")
+_HEAD = b"irmexport tally 2\n"
+#: Day, rows, bytes and CRC-32 of these bytes. The CRC-32 of the whole follows the last entry.
+_ENTRY = struct.Struct(">iQQI")
 _CRC = struct.Struct(">I")
 
 
 class DayChecksum(NamedTuple):
-    """The rows in a day's file and the CRC-32 of their bytes. Bytes after these rows do not count."""
+    """The rows in a day's file, their bytes, and the CRC-32 of these. Bytes after them do not count."""
 
     rows: int
+    size: int
     crc: int
 
 
-EMPTY = DayChecksum(0, 0)
+EMPTY = DayChecksum(0, 0, 0)
 
 
 def encode(checksums: Mapping[int, DayChecksum]) -> bytes:
@@ -39,6 +40,6 @@ def decode(data: bytes) -> dict[int, DayChecksum]:
     if not body.startswith(_HEAD) or data[-_CRC.size :] != _CRC.pack(zlib.crc32(body)):
         raise ValueError("not a file of day checksums")
     try:
-        return {day: DayChecksum(rows, crc) for day, rows, crc in _ENTRY.iter_unpack(body[len(_HEAD) :])}
+        return {day: DayChecksum(*found) for day, *found in _ENTRY.iter_unpack(body[len(_HEAD) :])}
     except struct.error as error:
         raise ValueError("not a file of day checksums") from error

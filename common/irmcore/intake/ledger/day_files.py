@@ -1,6 +1,6 @@
 """The files of the row ledger: one for each event date, and the checksums of them all.
 
-``days/<yyyy>/<yyyy-mm-dd>.rows`` holds records as in ``rowkeys`` files. How many of them count is in
+``days/<yyyy>/<yyyy-mm-dd>.rows`` holds one ``rowkeys`` file after the other. How much of it counts is in
 ``days/tally`` (see ``day_checksums``). Only the name of that file is synced: what a power loss takes from a
 day's file no longer matches its checksum, and the ledger is rebuilt from the batches.
 """
@@ -15,17 +15,19 @@ from collections.abc import Mapping
 from irmcore.disk import Disk
 from irmcore.intake.ledger import day_checksums
 from irmcore.intake.ledger.day_checksums import DayChecksum
-from irmcore.outbox.rowkeys import IDENTITY, RECORD, Damaged
+from irmcore.outbox.keyring import Keyring
+from irmcore.outbox.rowkeys import IDENTITY, RECORD, Damaged, seal, unseal_all
 
 _WHOLE = struct.Struct(f"{RECORD.size}s")
-_DAY = struct.Struct(f">{IDENTITY.size}xi8x")
+_DAY = struct.Struct(f">{IDENTITY.size}xi{RECORD.size - IDENTITY.size - 4}x")
 
 
 class DayFiles:
     """The files under ``path``. Days are counted from 1970. Methods raise OSError."""
 
-    def __init__(self, disk: Disk, path: str) -> None:
+    def __init__(self, disk: Disk, path: str, keyring: Keyring) -> None:
         self._disk = disk
+        self._keyring = keyring
         self._path = path
         self._checksums: dict[int, DayChecksum] | None = None
 
@@ -60,35 +62,35 @@ class DayFiles:
         wanted = self.checksum(day)
         path = self._file(day)
         for name in (path, f"{path}.new"):
-            data = self._disk.read(name) if wanted.rows and self._disk.exists(name) else b""
-            records = data[: wanted.rows * RECORD.size]
-            if len(records) == wanted.rows * RECORD.size and zlib.crc32(records) == wanted.crc:
-                return records
+            data = self._disk.read(name) if wanted.size and self._disk.exists(name) else b""
+            counted = data[: wanted.size]
+            if len(counted) == wanted.size and zlib.crc32(counted) == wanted.crc:
+                return unseal_all(self._keyring, counted)
         raise Damaged
 
     def append(self, groups: Mapping[int, bytes]) -> None:
         """Add records to days. Raises Damaged."""
         checksums = dict(self.checksums())
         for day, records in groups.items():
-            before = self.checksum(day)
-            self._append(day, before, records)
+            before, data = self.checksum(day), seal(self._keyring, records)
+            self._append(day, before, data)
             rows = before.rows + len(records) // RECORD.size
-            checksums[day] = DayChecksum(rows, zlib.crc32(records, before.crc))
+            checksums[day] = DayChecksum(rows, before.size + len(data), zlib.crc32(data, before.crc))
         self._replace_checksums(checksums)
 
-    def _append(self, day: int, before: DayChecksum, records: bytes) -> None:
+    def _append(self, day: int, before: DayChecksum, data: bytes) -> None:
         path = self._file(day)
         self._finish_replacing(day, before)
         if self._disk.exists(path):
             # Overwrites what an interrupted run may have left after the valid rows.
-            self._disk.write_at(path, before.rows * RECORD.size, records)
-        elif before.rows:
+            self._disk.write_at(path, before.size, data)
+        elif before.size:
             raise Damaged
         else:
             year = path.rsplit("/", 1)[0]
             if not self._disk.exists(year):
                 self._disk.make_dir(year)
-            self._disk.create(path, records)
+            self._disk.create(path, data)
 
     def replace(self, day: int, records: bytes) -> None:
         """Replace the records of a day: a new file beside the old one, then its checksum, then its name.
@@ -97,8 +99,9 @@ class DayFiles:
         """
         path = self._file(day)
         self._finish_replacing(day, self.checksum(day))
-        self._disk.create(f"{path}.new", records)
-        checksum = DayChecksum(len(records) // RECORD.size, zlib.crc32(records))
+        data = seal(self._keyring, records)
+        self._disk.create(f"{path}.new", data)
+        checksum = DayChecksum(len(records) // RECORD.size, len(data), zlib.crc32(data))
         self._replace_checksums({**self.checksums(), day: checksum})
         self._finish_replacing(day, checksum)
 
@@ -108,7 +111,7 @@ class DayFiles:
         if not self._disk.exists(f"{path}.new"):
             return
         data = self._disk.read(f"{path}.new")
-        if len(data) == checksum.rows * RECORD.size and zlib.crc32(data) == checksum.crc:
+        if len(data) == checksum.size and zlib.crc32(data) == checksum.crc:
             self._disk.rename(f"{path}.new", path)
         else:
             self._disk.remove(f"{path}.new")

@@ -17,6 +17,7 @@ from irmcore.disk import Disk
 from irmcore.intake.ledger.announcements import Announcements
 from irmcore.intake.ledger.day import Day
 from irmcore.intake.ledger.day_files import DayFiles, group_by_day, split_records
+from irmcore.outbox.keyring import Keyring
 from irmcore.outbox.rowkeys import RECORD, Damaged
 
 _Found = TypeVar("_Found")
@@ -37,6 +38,7 @@ class Ledger:
         self,
         disk: Disk,
         path: str,
+        keyring: Keyring,
         *,
         repair: Callable[[], object] | None = None,
         cached_rows: int = CACHED_ROWS,
@@ -47,10 +49,11 @@ class Ledger:
         """
         self._disk = disk
         self._path = path
+        self._keyring = keyring
         self._repair = repair
         self._cached_rows = cached_rows
         self._days: OrderedDict[int, Day] = OrderedDict()
-        self._files = DayFiles(disk, f"{path}/days")
+        self._files = DayFiles(disk, f"{path}/days", keyring)
         self.announcements = Announcements(disk, f"{path}/pending")
 
     # -- reading ------------------------------------------------------------------------
@@ -85,6 +88,11 @@ class Ledger:
     def complete(self) -> bool:
         """Whether there is a whole index. A rebuild that was interrupted leaves none."""
         return self._files.complete()
+
+    def records(self) -> Iterator[bytes]:
+        """Every record, from every file. Raises Damaged."""
+        for number in self._files.checksums():
+            yield from split_records(self._files.read(number))
 
     # -- writing ------------------------------------------------------------------------
 
@@ -132,7 +140,7 @@ class Ledger:
         self._days.clear()
         self._files.reread()
         self._disk.make_dir(f"{self._path}/new")
-        files = DayFiles(self._disk, f"{self._path}/new/days")
+        files = DayFiles(self._disk, f"{self._path}/new/days", self._keyring)
         files.create()
         for part in in_parts(batches()):
             files.append(group_by_day(part))

@@ -35,7 +35,7 @@ def open_ledger(outbox: Outbox) -> Ledger:
 
 def read_ledger(outbox: Outbox) -> Ledger | None:
     """The ledger for a reader, which repairs nothing; None if no row was ever accepted."""
-    ledger = Ledger(outbox.disk, f"{outbox.path}/ledger")
+    ledger = Ledger(outbox.disk, f"{outbox.path}/ledger", outbox.keyring)
     return ledger if ledger.complete() or any(outbox.ids()) else None
 
 
@@ -60,7 +60,8 @@ def accepted_records(outbox: Outbox, name: str) -> bytes:
 
 
 def _ledger(outbox: Outbox) -> Ledger:
-    return Ledger(outbox.disk, f"{outbox.path}/ledger", repair=lambda: rebuild(outbox))
+    path = f"{outbox.path}/ledger"
+    return Ledger(outbox.disk, path, outbox.keyring, repair=lambda: rebuild(outbox))
 
 
 def _withdrawn_records(outbox: Outbox, name: str) -> bytes:
@@ -86,6 +87,6 @@ def _records(outbox: Outbox, name: str) -> tuple[Batch | None, bytes]:
     if found is None:
         return None, b""
     try:
-        return found[0], unseal(found[1])
+        return found[0], unseal(outbox.keyring, found[1])
     except Damaged:
         return found[0], b""

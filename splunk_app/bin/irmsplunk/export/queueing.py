@@ -12,6 +12,7 @@ from irmcore.disk import system_disk
 from irmcore.intake.accept import accept
 from irmcore.intake.dry_run import dry_run
 from irmcore.intake.run_result import RunResult
+from irmcore.operations.rewriting import migrate_if_old
 from irmcore.outbox import Origin, Outbox
 from irmcore.profile import Profile
 from irmcore.shaping import reject_file
@@ -43,6 +44,7 @@ def queue_rows(
 
     Raises what ``irmcore.intake.accept`` raises.
     """
+    migrate_if_old(outbox)
     outbox.create()
     save(outbox, connection)
     accepted = accept(

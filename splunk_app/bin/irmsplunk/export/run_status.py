@@ -85,7 +85,8 @@ def _halves(outbox: Outbox, name: str) -> list[tuple[str, int]]:
         return []
     manifest = read_manifest(outbox, batch)
     found = halves(read_payload(outbox, batch, manifest)) or ()
-    return [(batch_id(manifest.destination, manifest.content_type, half), rows) for half, rows in found]
+    ring, where, form = outbox.keyring, manifest.destination, manifest.content_type
+    return [(batch_id(ring, where, form, half), rows) for half, rows in found]
 
 
 def _outcome(outbox: Outbox, name: str) -> tuple[str, str]:

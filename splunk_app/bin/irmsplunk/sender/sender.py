@@ -21,6 +21,7 @@ from irmcore.errors import IrmError, OutboxBusy
 from irmcore.http.credentials import Secret
 from irmcore.operations.connectors import Connectors, profile_of
 from irmcore.operations.operations import clean_up
+from irmcore.operations.rewriting import migrate_if_old
 from irmcore.operations.status import connector_status
 from irmcore.outbox import Batch, Manifest, Outbox, states
 
@@ -126,6 +127,8 @@ class SenderLoop:
 
     def _send_queued(self, name: str, connection: Connection, outbox: Outbox, end: float) -> None:
         """Send the queued batches, unless the last turn just left the same ones."""
+        if migrate_if_old(outbox):  # nobody has a shell here
+            self._app_log.write("INFO", "migrated", connector=name)
         ready = self._ready(outbox)
         left, retry_at = self._left.get(name, ((), 0.0))
         now = self._clock.monotonic()

@@ -15,7 +15,7 @@ from irmcore.disk import PosixDisk
 from irmcore.errors import InputError
 from irmcore.intake.ledger.index import Ledger
 from irmcore.intake.pipeline import Pipeline
-from irmcore.outbox.rowkeys import unseal
+from irmcore.outbox.keyring import Keyring
 from irmcore.profile import Limits, Profile
 from irmcore.shaping.readers import csv_table
 
@@ -27,6 +27,7 @@ NOTE = st.sampled_from(
     ("x", "", '"a, b"', '"say ""no"""', '"two\nlines"', '"two\r\nlines"', "zo\u00eb", "=1", "x,y")
 )
 ROW = st.builds("{},{},{},{}".format, USER, TIME, st.sampled_from(("1", "2", "many")), NOTE)
+RING = Keyring("an outbox", (b"s" * 32,))
 ROWS = st.lists(ROW | st.sampled_from(("", "short", 'a"b,2026-11-20T08:00:00Z,1,"x')), max_size=60)
 POLICIES = ("{policy: spread, step: 1s}", "{policy: spread}", "{policy: reject}", "{policy: keep-greatest}")
 
@@ -61,14 +62,14 @@ def test_workers_change_nothing(policy: str, before: list[str], rows: list[str],
     first = (head + "".join(f"{row}{end}" for row in before)).encode()
     data = (head + "".join(f"{row}{end}" for row in rows + before[::2] + rows[::3])).encode()
     with tempfile.TemporaryDirectory() as place:
-        ledger = Ledger(PosixDisk(), place)
+        ledger = Ledger(PosixDisk(), place, RING)
         ledger.create()
         ledger.rebuild(list)
         sent = run(of, first, None, 0)
         if len(sent) > 1:
-            ledger.merge(unseal(rowkeys) for _, rowkeys in sent[0])
-        alone = run(of, data, Ledger(PosixDisk(), place), 0)
-        assert run(of, data, Ledger(PosixDisk(), place), 2) == alone
+            ledger.merge(rowkeys for _, rowkeys in sent[0])
+        alone = run(of, data, Ledger(PosixDisk(), place, RING), 0)
+        assert run(of, data, Ledger(PosixDisk(), place, RING), 2) == alone
 
 
 def many(rows: int, note: str = "note") -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from irmcore.counts import Counts
 from irmcore.outbox import Batch, Destination, Draft, Origin, Outbox, Run, Staging, runs
+from irmcore.outbox.rowkeys import RowKey, pack
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.powerloss import PowerLossDisk
@@ -38,9 +39,14 @@ def left(outbox: Outbox) -> list[str]:
     return [name for directory in outbox.disk.names(tmp) for name in outbox.disk.names(f"{tmp}/{directory}")]
 
 
+def record(batch: bytes) -> bytes:
+    """The record of ``rowkeys`` of the one row of a batch."""
+    return pack([RowKey(1, b"k" * 24, 20_412, batch[:8])])
+
+
 def draft(payload: bytes) -> Draft:
     """A draft of one row."""
-    return Draft(payload, "text/csv", WHERE, 1, lambda name: b"keys of " + name[:4])
+    return Draft(payload, "text/csv", WHERE, 1, record)
 
 
 RUN = Run("run", 0.0, Origin("anna", "h", "cli"), {}, Counts(read=1, shaped=1), "irmexport")

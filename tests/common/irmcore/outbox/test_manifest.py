@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from dataclasses import replace
 from typing import Any
@@ -12,13 +13,14 @@ from irmcore.counts import Counts
 from irmcore.errors import BatchDamaged, UnknownFormat
 from irmcore.outbox import Destination, Manifest, Origin
 from irmcore.outbox import manifest as manifests
+from irmcore.outbox.keyring import Keyring
 
 PURVIEW = Destination("purview-indicators", {"job_id": "j", "cloud": "gcc"}, "hold")
 MANIFEST = Manifest(
     id="00ff",
     destination=PURVIEW,
     content_type="text/csv",
-    payload_sha256="aa",
+    payload_check="aa",
     payload_bytes=7,
     rows=2,
     rowkeys_sha256="bb",
@@ -30,10 +32,13 @@ MANIFEST = Manifest(
     profile={"name": "small", "sha256": "cc"},
     counts=Counts(read=4, shaped=2, merged=1, skipped=1, rejected=0),
     tool="irmexport 0.1.0",
+    generation=1,
 )
 
+RING = Keyring("o", (b"s" * 32,))
+
 BODY = {
-    "format": 1,
+    "format": 2,
     "id": "00ff",
     "destination": {
         "kind": "purview-indicators",
@@ -41,7 +46,7 @@ BODY = {
         "in_doubt": "hold",
     },
     "content_type": "text/csv",
-    "payload_sha256": "aa",
+    "payload_check": "aa",
     "payload_bytes": 7,
     "rows": 2,
     "rowkeys_sha256": "bb",
@@ -53,6 +58,7 @@ BODY = {
     "profile": {"name": "small", "sha256": "cc"},
     "counts": {"read": 4, "shaped": 2, "merged": 1, "skipped": 1, "rejected": 0},
     "tool": "irmexport 0.1.0",
+    "generation": 1,
 }
 
 
@@ -76,23 +82,28 @@ def test_a_manifest_is_pinned() -> None:
 
 
 def test_a_batch_id_is_pinned() -> None:
-    """The id hashes version, destination, content type and payload, each with its length before it."""
+    """The id hashes version, destination, content type and payload, each after its length, and is keyed."""
     where = b'["purview-indicators", {"cloud": "gcc", "job_id": "j"}]'
     text = b"irmexport-batch-1\0" + b"%d\0" % len(where) + where + b"8\0text/csv" + b"3\0a,b"
-    assert manifests.batch_id(PURVIEW, "text/csv", b"a,b") == hashlib.sha256(text).hexdigest()
+    assert manifests.content_hash(PURVIEW, "text/csv", b"a,b") == hashlib.sha256(text).hexdigest()
+    first = hmac.new(b"s" * 32, hashlib.sha256(text).digest(), "sha256")
+    assert manifests.batch_id(RING, PURVIEW, "text/csv", b"a,b") == first.hexdigest()
+    second = hmac.new(b"t" * 32, first.digest(), "sha256").hexdigest()
+    rotated = Keyring("o", (b"s" * 32, b"t" * 32))
+    assert manifests.batch_id(rotated, PURVIEW, "text/csv", b"a,b") == second
 
 
 def test_what_makes_a_batch_another_one() -> None:
     """The id depends on payload, content type and address, not on the policy for doubts."""
     ids = {
-        manifests.batch_id(PURVIEW, "text/csv", b"a"),
-        manifests.batch_id(PURVIEW, "text/csv", b"b"),
-        manifests.batch_id(PURVIEW, "text/tsv", b"a"),
-        manifests.batch_id(replace(PURVIEW, kind="other"), "text/csv", b"a"),
-        manifests.batch_id(replace(PURVIEW, address={"job_id": "k", "cloud": "gcc"}), "text/csv", b"a"),
+        manifests.batch_id(RING, PURVIEW, "text/csv", b"a"),
+        manifests.batch_id(RING, PURVIEW, "text/csv", b"b"),
+        manifests.batch_id(RING, PURVIEW, "text/tsv", b"a"),
+        manifests.batch_id(RING, replace(PURVIEW, kind="other"), "text/csv", b"a"),
+        manifests.batch_id(RING, replace(PURVIEW, address={"job_id": "k", "cloud": "gcc"}), "text/csv", b"a"),
     }
     assert len(ids) == 5
-    assert manifests.batch_id(replace(PURVIEW, in_doubt="resend"), "text/csv", b"a") in ids
+    assert manifests.batch_id(RING, replace(PURVIEW, in_doubt="resend"), "text/csv", b"a") in ids
 
 
 def test_every_flip_of_a_bit_is_noticed() -> None:
@@ -113,7 +124,7 @@ def test_every_flip_of_a_bit_is_noticed() -> None:
         *map(under_a_seal, [b"{" * 9_999, b"\xff"]),
         *map(
             under_a_seal,
-            [b'{"format": 1', b'{"format": 1, "destination": []', b'{"format": 1, "destination": {}'],
+            [b'{"format": 2', b'{"format": 2, "destination": []', b'{"format": 2, "destination": {}'],
         ),
     ],
 )
@@ -134,6 +145,6 @@ def test_a_manifest_cut_off_is_damage() -> None:
 
 def test_a_later_version_is_refused() -> None:
     """A complete manifest of another format is a later version's, not damage."""
-    body: dict[str, Any] = {**BODY, "format": 2, "more": True}
-    with pytest.raises(UnknownFormat, match="format 2"):
+    body: dict[str, Any] = {**BODY, "format": 3, "more": True}
+    with pytest.raises(UnknownFormat, match="format 3"):
         manifests.decode(sealed(body), "m")

@@ -10,12 +10,19 @@ from irmcore.clock import SystemClock
 from irmcore.disk import PosixDisk
 from irmcore.errors import BatchDamaged, OperatorError, UnknownFormat
 from irmcore.outbox import Outbox, state_file
-from irmcore.outbox.batch_files import find_with_rowkeys, read_history, read_manifest, read_payload
+from irmcore.outbox.batch_files import (
+    find_with_rowkeys,
+    read_history,
+    read_manifest,
+    read_payload,
+    read_rowkeys,
+)
 from irmcore.outbox.manifest import batch_id
 from irmcore.outbox.retention import delete_expired, sweep
+from irmcore.outbox.rowkeys import unseal
 from irmcore.outbox.transitions import move_to_done, move_to_ready, quarantine, record_event, write_state
 
-from tests.common.irmcore.outbox.outboxes import PATH, WHERE, accept, make
+from tests.common.irmcore.outbox.outboxes import PATH, WHERE, accept, make, record
 from tests.fakes.powerloss import PowerLossDisk
 
 
@@ -24,17 +31,18 @@ def test_the_layout_is_pinned() -> None:
     outbox = make()
     (batch,) = accept(outbox, b"a,b")
     assert outbox.disk.names(PATH) == [
-        *("FORMAT", "done", "drain.lock", "gate", "intake.lock", "quarantine", "ready", "rejects", "runs"),
-        *("sender.lock", "tmp"),
+        *("FORMAT", "breaker", "done", "drain.lock", "intake.lock", "key", "key.copy", "outbox.json"),
+        *("quarantine", "ready", "rejects", "runs", "sender.lock", "tmp"),
     ]
-    assert outbox.disk.read(f"{PATH}/FORMAT") == b"irmexport outbox 3\n"
-    assert batch.path == f"{PATH}/ready/{batch_id(WHERE, 'text/csv', b'a,b')}"
+    assert outbox.disk.read(f"{PATH}/FORMAT") == b"irmexport outbox 4\n"
+    assert batch.path == f"{PATH}/ready/{batch_id(outbox.keyring, WHERE, 'text/csv', b'a,b')}"
     assert outbox.disk.names(batch.path) == ["attempts.jsonl", "manifest.json", "payload", "rowkeys", "state"]
     assert outbox.disk.read(f"{batch.path}/payload") == b"a,b"
-    assert outbox.disk.read(f"{batch.path}/rowkeys") == b"keys of " + bytes.fromhex(batch.id)[:4]
+    assert read_rowkeys(outbox, batch) == record(bytes.fromhex(batch.id))
     assert state_file.decode(outbox.disk.read(f"{batch.path}/state"), "").record == {
         "v": 1,
         "n": 0,
+        "batch": batch.id[:16],
         "name": "READY",
         "at": 1_770_000_000.0,
         "order": 1_770_000_000_000_000_000,
@@ -63,7 +71,8 @@ def test_modes_on_a_real_disk(tmp_path: Path) -> None:
 def test_a_later_version_is_left_untouched() -> None:
     """A directory with another FORMAT is refused, and nothing in it changes."""
     outbox = make()
-    outbox.disk.write_at(f"{PATH}/FORMAT", 17, b"4")
+    outbox.disk.write_at(f"{PATH}/FORMAT", 17, b"5")
+    outbox.replace_file("outbox.json", b"of a later version")
     before = list(outbox.disk.fork().synced().medium.tree())  # type: ignore[attr-defined]
     for act in (outbox.create, outbox.check_format):
         with pytest.raises(UnknownFormat, match="does not know the format of this outbox"):
@@ -260,7 +269,8 @@ def test_row_keys_are_read_while_the_batch_moves() -> None:
     outbox = Outbox(Moving(made.disk.synced().medium), made.clock, PATH)  # type: ignore[attr-defined]
     found = find_with_rowkeys(outbox, batch.id)
     assert found is not None
-    assert (found[0].folder, found[1]) == ("quarantine", b"keys of " + bytes.fromhex(batch.id)[:4])
+    assert found[0].folder == "quarantine"
+    assert unseal(outbox.keyring, found[1]) == record(bytes.fromhex(batch.id))
     assert find_with_rowkeys(outbox, "0" * 64) is None
 
 

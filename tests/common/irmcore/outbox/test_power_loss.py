@@ -63,7 +63,7 @@ SYNCS = {
     "announce: *": "withdraw_killed",
     "announce: pending": "withdraw_killed",
     "create: ledger": "enqueue",
-    "create: outbox": "enqueue_killed",
+    "_try_to_create: outbox": "enqueue_killed",
     "create: small": "enqueue_killed",
     "move_to_done: done": "withdraw_killed",
     "write_withdrawn: *": "withdraw_unreadable",
@@ -85,7 +85,7 @@ SYNCS = {
     "sync_state: state SPLIT": "deliver_killed",
     "sync_state: state WITHDRAWN": "withdraw_killed",
     "sync_ready: ready": "enqueue_killed",
-    "write: gate": "deliver",
+    "write: breaker": "deliver",
     "write: state COMMIT": "deliver",
     "write: state DEAD": "deliver",
     "write: state HELD": "deliver",
@@ -227,7 +227,7 @@ def test_a_breaker_that_cannot_be_written_costs_no_receipt() -> None:
     story = Story(before.disk.synced(), before=before)
 
     def fail(kind: str, path: str) -> None:
-        if path.endswith("/gate"):
+        if path.endswith("/breaker"):
             story.disk.fail_at[story.disk.operations + 1] = errno.EIO
 
     story.disk.watch = fail

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
 
 import pytest
-from irmcore.outbox.rowkeys import RECORD, Damaged, RowKey, pack, split_rowkeys, unpack
+from irmcore.outbox.keyring import Keyring
+from irmcore.outbox.rowkeys import (
+    RECORD,
+    Damaged,
+    RowKey,
+    divided,
+    generation_of,
+    pack,
+    seal,
+    unpack,
+    unseal,
+    unseal_all,
+)
 
 
 def key(number: int) -> RowKey:
@@ -14,35 +27,69 @@ def key(number: int) -> RowKey:
     return RowKey(number, b"%08d%08d%08d" % (number, number, 0), 20_412, b"batch--1")
 
 
+RING = Keyring("an outbox", (b"s" * 32,))
+
+
 def test_a_record_is_pinned() -> None:
-    """A record is 44 bytes: (user, time) key, row key, day, batch; big-endian. A CRC-32 ends the file."""
-    record = struct.pack(">Q", 2**63) + b"k" * 24 + struct.pack(">i", -1) + b"b" * 8
-    row = RowKey(2**63, b"k" * 24, -1, b"b" * 8)
-    data = record * 2 + struct.pack(">I", zlib.crc32(record * 2))
-    assert (pack([row, row]), len(record), RECORD.size) == (data, 44, 44)
-    assert list(unpack(data)) == [row, row]
-    assert (pack([]), list(unpack(b""))) == (b"", [])
+    """A record is 53 bytes: (user, time) key, row key, day, batch, time, precision; big-endian."""
+    record = (
+        struct.pack(">Q", 2**63) + b"k" * 24 + struct.pack(">i", -1) + b"b" * 8 + struct.pack(">qB", 7, 2)
+    )
+    row = RowKey(2**63, b"k" * 24, -1, b"b" * 8, 7, 2)
+    assert (pack([row]), len(record), RECORD.size) == (record, 53, 53)
+    assert list(unpack(record * 2)) == [row, row]
+
+
+def test_a_file_is_pinned() -> None:
+    """A file has a header, a nonce, and the records with a CRC-32, encrypted by XOR with SHAKE-256."""
+    records = pack([key(1), key(2)])
+    header = b"irmkeys\n" + struct.pack(">HHHI", 1, 1, 53, 2)
+    text = records + struct.pack(">I", zlib.crc32(header + records))
+    data = seal(RING, records)
+    nonce = data[18:34]
+    stream = hashlib.shake_256(b"s" * 32 + nonce).digest(len(text))
+    assert data == header + nonce + bytes(a ^ b for a, b in zip(text, stream))
+    assert (unseal(RING, data), generation_of(data)) == (records, 1)
+    assert seal(RING, records) != data
+
+
+def test_nothing_of_a_row_key_can_be_read_without_the_secret() -> None:
+    """No eight bytes of a record are in the file, and another secret opens nothing."""
+    records = pack([key(1), key(2)])
+    data = seal(RING, records)
+    assert not any(records[at : at + 8] in data for at in range(len(records) - 7))
+    with pytest.raises(Damaged):
+        unseal(Keyring("an outbox", (b"t" * 32,)), data)
+
+
+def test_an_older_generation_is_still_read() -> None:
+    """After a rotation, files of both generations are read; the new one is unknown to the old keyring."""
+    rotated = RING.rotated()
+    old, new = seal(RING, pack([key(1)])), seal(rotated, pack([key(2)]))
+    assert (generation_of(old), generation_of(new)) == (1, 2)
+    assert unseal_all(rotated, old + new) == pack([key(1), key(2)])
+    with pytest.raises(Damaged):
+        unseal(RING, new)
 
 
 def test_every_flipped_bit_is_detected() -> None:
     """A change of any single bit of a rowkeys file is detected."""
-    whole = pack([key(1), key(2)])
+    whole = seal(RING, pack([key(1), key(2)]))
     for bit in range(len(whole) * 8):
         data = bytearray(whole)
         data[bit // 8] ^= 1 << bit % 8
         with pytest.raises(Damaged):
-            list(unpack(bytes(data)))
+            unseal(RING, bytes(data))
 
 
-@pytest.mark.parametrize("size", range(1, 2 * 44 + 4))
+@pytest.mark.parametrize("size", range(18 + 16 + 2 * 53 + 4))
 def test_a_truncated_file_is_damaged(size: int) -> None:
     """A truncated rowkeys file is never read as one with fewer rows."""
     with pytest.raises(Damaged):
-        list(unpack(pack([key(1), key(2)])[:size]))
+        unseal(RING, seal(RING, pack([key(1), key(2)]))[:size])
 
 
 def test_the_row_keys_of_a_split_batch() -> None:
-    """The parts hold the batch's row keys in order; each part of a damaged file is damaged."""
+    """The parts hold the batch's row keys in order."""
     rows = [key(number) for number in range(5)]
-    assert split_rowkeys(pack(rows), [2, 3]) == [pack(rows[:2]), pack(rows[2:])]
-    assert split_rowkeys(b"damaged", [2, 3]) == [b"damaged", b"damaged"]
+    assert divided(pack(rows), [2, 3]) == [pack(rows[:2]), pack(rows[2:])]

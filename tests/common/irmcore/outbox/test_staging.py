@@ -100,10 +100,10 @@ def test_dead_runs_are_swept_and_live_ones_are_not() -> None:
     outbox.disk.make_dir(f"{PATH}/{TMP}/7")
     outbox.disk.create(f"{PATH}/{TMP}/7/lockless", b"")
     outbox.disk.create(f"{PATH}/{TMP}/8.lock", b"")
-    outbox.disk.create(f"{PATH}/{TMP}/gate-abcd.new", b"of another process")
+    outbox.disk.create(f"{PATH}/{TMP}/breaker-abcd.new", b"of another process")
     sweep(other)
     assert left(outbox) == [kept]
-    assert outbox.disk.exists(f"{PATH}/{TMP}/gate-abcd.new")
+    assert outbox.disk.exists(f"{PATH}/{TMP}/breaker-abcd.new")
     live.prepare(RUN)
     assert len(live.accept()) == 1
 

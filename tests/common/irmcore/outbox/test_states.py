@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from irmcore.outbox import state_file, states
 from irmcore.outbox.states import State
 
+BATCH = "0123456789abcdef" * 4
 SENT = State(
     "SENT",
     at=1_770_000_000.5,
@@ -20,7 +23,8 @@ SENT = State(
 
 def test_a_record_is_pinned() -> None:
     """A state's record has these names; other versions of irmexport read them."""
-    assert SENT.as_record() == {
+    assert SENT.as_record(BATCH) == {
+        "batch": "0123456789abcdef",
         "name": "SENT",
         "at": 1_770_000_000.5,
         "order": 1_770_000_000_000_000_000,
@@ -30,15 +34,15 @@ def test_a_record_is_pinned() -> None:
         "status": 200,
         "request_id": "abc-123",
     }
-    assert State.of(SENT.as_record()) == SENT
+    assert State.of(SENT.as_record(BATCH), BATCH) == SENT
 
 
 def test_every_state_is_of_one_kind() -> None:
-    """Each state is one that the sender works on, that a person must decide on, or that is final."""
-    kinds = [states.LIVE, states.NEEDS_PERSON, states.ENDED]
+    """The sender works on a state, or a person releases it or decides on it, or it is final."""
+    kinds = [states.LIVE, (states.PROPOSED,), states.NEEDS_PERSON, states.ENDED]
     names = [name for kind in kinds for name in kind]
     assert sorted(names) == sorted(
-        ["READY", "INTENT", "COMMIT", "RETRY", "HELD", "DEAD", "SPLIT", "SENT", "WITHDRAWN"]
+        ["PROPOSED", "READY", "INTENT", "COMMIT", "RETRY", "HELD", "DEAD", "SPLIT", "SENT", "WITHDRAWN"]
     )
 
 
@@ -54,14 +58,16 @@ def test_what_a_service_says_always_fits() -> None:
         status=599,
         request_id='"\\' * 100,
     )
-    record = state.as_record()
+    record = state.as_record(BATCH)
     assert record["reason"] == ("????" * 16)
     assert record["request_id"] == '"\\' * 32
-    assert State.of(state_file.decode(state_file.new_file(record), "s").record or {}).attempts == 10**9
+    assert State.of(state_file.decode(state_file.new_file(record), "s").record or {}, BATCH).attempts == 10**9
 
 
-@pytest.mark.parametrize("record", [{}, {"name": "SENT"}])
-def test_what_is_no_state_is_refused(record: dict[str, str]) -> None:
-    """A record that lacks a name is not a state."""
+@pytest.mark.parametrize(
+    "record", [{}, {"batch": BATCH[:16], "name": "SENT"}, SENT.as_record("f" * 64), {"name": "SENT"}]
+)
+def test_what_is_no_state_is_refused(record: dict[str, Any]) -> None:
+    """A record that lacks a name, or names another batch, is not a state."""
     with pytest.raises(KeyError):
-        State.of(record)
+        State.of(record, BATCH)

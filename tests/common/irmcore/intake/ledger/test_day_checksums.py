@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.intake.ledger.day_checksums import EMPTY, DayChecksum, decode, encode
 
-COUNTS = {-1: DayChecksum(2**40, 2**32 - 1), 20_412: DayChecksum(3, 7)}
+COUNTS = {-1: DayChecksum(2**40, 2**41, 2**32 - 1), 20_412: DayChecksum(3, 5, 7)}
 
 
 def test_day_checksums_are_pinned() -> None:
-    """A head, sixteen bytes a day, and the CRC-32 of all that."""
-    day = "00004fbc000000000000000300000007"
-    assert encode({20_412: DayChecksum(3, 7)}) == b"irmexport tally 1\n" + bytes.fromhex(day + "95eac74a")
-    assert DayChecksum(0, 0) == EMPTY
+    """A head, 24 bytes a day, and the CRC-32 of all that."""
+    head = b"irmexport tally 2\n" + bytes.fromhex("00004fbc0000000000000003000000000000000500000007")
+    assert encode({20_412: DayChecksum(3, 5, 7)}) == head + struct.pack(">I", zlib.crc32(head))
+    assert DayChecksum(0, 0, 0) == EMPTY
 
 
 @given(
     st.dictionaries(
         st.integers(-(2**31), 2**31 - 1),
-        st.builds(DayChecksum, st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)),
+        st.builds(
+            DayChecksum, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)
+        ),
     )
 )
 def test_counts_come_back(counts: dict[int, DayChecksum]) -> None:

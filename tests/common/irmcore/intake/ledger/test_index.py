@@ -10,12 +10,14 @@ from irmcore.intake.ledger import day_checksums
 from irmcore.intake.ledger.day import DAY_MICROSECONDS
 from irmcore.intake.ledger.day_checksums import DayChecksum
 from irmcore.intake.ledger.index import Ledger
-from irmcore.outbox.rowkeys import Damaged, RowKey, pack, unseal
+from irmcore.outbox.keyring import Keyring
+from irmcore.outbox.rowkeys import Damaged, RowKey, pack, seal, unseal_all
 
 from tests.fakes.powerloss import PowerLossDisk
 
 PATH = "/ledger"
 DAY = 20_412  # 2025-11-20
+RING = Keyring("an outbox", (b"s" * 32,))
 FILE = f"{PATH}/days/2025/2025-11-20.rows"
 
 
@@ -26,13 +28,19 @@ def key(number: int, *, day: int = DAY, batch: bytes = b"batch--1") -> RowKey:
 
 def records(*rows: RowKey) -> bytes:
     """The records of these rows, as in a batch."""
-    return unseal(pack(rows))
+    return pack(rows)
+
+
+def stored(disk: PowerLossDisk) -> bytes:
+    """The records in the day's file, as far as they count."""
+    checksums = day_checksums.decode(disk.read(f"{PATH}/days/tally"))
+    return unseal_all(RING, disk.read(FILE)[: checksums[DAY].size])
 
 
 def new(disk: PowerLossDisk | None = None, **settings: int) -> tuple[PowerLossDisk, Ledger]:
     """An empty ledger."""
     disk = disk or PowerLossDisk()
-    made = Ledger(disk, PATH, **settings)
+    made = Ledger(disk, PATH, RING, **settings)
     made.create()
     made.rebuild(list)
     return disk, made
@@ -40,7 +48,7 @@ def new(disk: PowerLossDisk | None = None, **settings: int) -> tuple[PowerLossDi
 
 def again(disk: PowerLossDisk) -> Ledger:
     """The ledger as the next process reads it."""
-    return Ledger(disk, PATH)
+    return Ledger(disk, PATH, RING)
 
 
 def known(ledger: Ledger, day: int = DAY) -> set[int]:
@@ -55,12 +63,17 @@ def test_the_layout_is_pinned() -> None:
     ledger.merge([records(key(1), key(2, day=DAY + 42)), records(key(3))])
     ledger.announcements.announce("run-1", ["aa", "bb"])
     files = {path: data for path, data in disk.synced().medium.tree() if data is not None}
-    first, second = records(key(1), key(3)), records(key(2, day=DAY + 42))
+    first, second = files[FILE], files[f"{PATH}/days/2026/2026-01-01.rows"]
+    assert unseal_all(RING, first) == records(key(1), key(3))
+    assert unseal_all(RING, second) == records(key(2, day=DAY + 42))
     assert files == {
         FILE: first,
         f"{PATH}/days/2026/2026-01-01.rows": second,
         f"{PATH}/days/tally": day_checksums.encode(
-            {DAY: DayChecksum(2, zlib.crc32(first)), DAY + 42: DayChecksum(1, zlib.crc32(second))}
+            {
+                DAY: DayChecksum(2, len(first), zlib.crc32(first)),
+                DAY + 42: DayChecksum(1, len(second), zlib.crc32(second)),
+            }
         ),
         f"{PATH}/pending/run-1": b'["aa", "bb"]',
     }
@@ -111,7 +124,7 @@ def test_merging_again_changes_nothing() -> None:
     ledger.merge([records(*rows[:3])])
     for _ in range(2):
         ledger.merge_missing(records(*rows))
-        assert disk.read(FILE) == records(*rows)
+        assert stored(disk) == records(*rows)
 
 
 @pytest.mark.parametrize("torn", [1, 43, 44, 45, 88, 100, 131])
@@ -121,11 +134,11 @@ def test_a_merge_cut_off_is_redone(torn: int, *, blank: bool) -> None:
     disk, ledger = new()
     ledger.merge([records(key(1))])
     rows = [key(2), key(3), key(4)]
-    disk.append(FILE, bytes(torn) if blank else records(*rows)[:torn])
+    disk.append(FILE, bytes(torn) if blank else seal(RING, records(*rows))[:torn])
     after = again(disk)
     assert known(after) == {1}
     after.merge_missing(records(*rows))
-    assert disk.read(FILE) == records(key(1), *rows)
+    assert stored(disk) == records(key(1), *rows)
     assert known(after) == known(again(disk)) == {1, 2, 3, 4}
 
 
@@ -162,9 +175,9 @@ def test_damage_is_repaired_or_told(how: str) -> None:
         repaired.append("once")
         again(disk).rebuild(lambda: [records(key(1)), records(key(2))])
 
-    mended = Ledger(disk, PATH, repair=repair)
+    mended = Ledger(disk, PATH, RING, repair=repair)
     assert (known(mended), repaired) == ({1, 2}, ["once"])
-    assert disk.read(FILE) == records(key(1), key(2))
+    assert stored(disk) == records(key(1), key(2))
 
 
 def test_rows_are_not_added_where_rows_are_gone() -> None:
@@ -262,7 +275,7 @@ def test_least_recently_used_dates_leave_memory() -> None:
                 reads.append(path[-7:-5])
             return super().read(path)
 
-    ledger = Ledger(Counting(disk.synced().medium), PATH, cached_rows=5)
+    ledger = Ledger(Counting(disk.synced().medium), PATH, RING, cached_rows=5)
     for day in (0, 1, 0, 2, 0, 1, 0):
         assert known(ledger, DAY + day) == {10 * day, 10 * day + 1}
     assert reads == ["20", "21", "22", "21"]
@@ -272,7 +285,7 @@ def test_one_date_is_always_kept() -> None:
     """A date with more keys than the bound is read once, not once per row."""
     disk, ledger = new(cached_rows=1)
     ledger.merge([records(*map(key, range(9)))])
-    ledger = Ledger(disk, PATH, cached_rows=1)
+    ledger = Ledger(disk, PATH, RING, cached_rows=1)
     assert ledger.day(DAY) is ledger.day(DAY)
 
 

@@ -1,0 +1,209 @@
+"""`irmexport outbox`: migrate, repair, adopt or retire an outbox, export its rows, and manage its key."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+from irmcore.errors import ConfigurationError, KeyMissing, OperatorError
+from irmcore.operations import adoption, queue_export, rewriting
+from irmcore.operations.connectors import title_of
+from irmcore.outbox import Outbox, keyring
+from irmcore.outbox.outbox import KEY_FILES
+
+from irmcli import options
+from irmcli.output import Output, count
+from irmcli.session.connectors import connectors_of
+from irmcli.settings import Settings
+
+_connector = click.argument("connector")
+
+
+@click.group("outbox")
+def command() -> None:
+    """Migrate, repair, move or retire the outbox of a connector, and manage its key."""
+
+
+@command.command("migrate")
+@_connector
+@click.pass_context
+def migrate(ctx: click.Context, *, connector: str) -> None:
+    """Migrate the outbox of CONNECTOR from format 3. Stop other irmexport processes first.
+
+    An interrupted migration continues when you run this again. Earlier versions cannot read the outbox
+    afterwards.
+    """
+    output, outbox = Output.of(ctx), _one(ctx, connector)
+    batches = rewriting.migrate(outbox)
+    output.line(f"{title_of(outbox)} has format 4 now, with {count(batches, 'batch')}.")
+    output.line(f"Back up its key: irmexport outbox key backup {outbox.name} FILE")
+    output.document({"connector": outbox.name, "batches": batches})
+
+
+@command.command("repair")
+@_connector
+@click.pass_context
+def repair(ctx: click.Context, *, connector: str) -> None:
+    """Restore what the outbox of CONNECTOR has twice, and finish an interrupted migration or key rotation.
+
+    Restores FORMAT, outbox.json, a copy of the key, row keys and the row ledger. Sends nothing.
+    """
+    output, outbox = Output.of(ctx), _one(ctx, connector)
+    restored = rewriting.repair(outbox)
+    output.line(f"{title_of(outbox)}: repaired; the row keys of {count(restored, 'batch')} were restored.")
+    output.line("`irmexport audit --verify` lists what is still damaged.")
+    output.document({"connector": outbox.name, "rowkeys_restored": restored})
+
+
+@command.command("adopt")
+@_connector
+@click.option(
+    "--hold/--send",
+    "hold",
+    default=True,
+    show_default=True,
+    help="Hold queued batches for a decision, or send them.",
+)
+@options.why
+@click.pass_context
+def adopt(ctx: click.Context, *, connector: str, hold: bool, why: str) -> None:
+    """Use an outbox that was copied, restored or moved. Queued batches become HELD, for a person to decide.
+
+    With --send they are sent. Use it only if this copy is complete and no other copy sends.
+    """
+    output, outbox = Output.of(ctx), _one(ctx, connector)
+    held = adoption.adopt(outbox, send=not hold, who=Settings.of(ctx).origin({}).user, why=why)
+    output.line(f"{title_of(outbox)} is adopted here.")
+    if held:
+        output.line(f"{count(held, 'batch')} HELD: compare them with the connector's log, then run")
+        output.line("  irmexport resolve BATCH --sent or --resend, with --why")
+    output.document({"connector": outbox.name, "held": held})
+
+
+@command.command("retire")
+@_connector
+@options.why
+@click.pass_context
+def retire(ctx: click.Context, *, connector: str, why: str) -> None:
+    """Make an outbox accept and send nothing ever again, because another one replaced it."""
+    output, outbox = Output.of(ctx), _one(ctx, connector)
+    adoption.retire(outbox, who=Settings.of(ctx).origin({}).user, why=why)
+    output.line(f"{title_of(outbox)} is retired.")
+    output.document({"connector": outbox.name, "retired": True})
+
+
+@command.command("export")
+@_connector
+@click.option(
+    "--file",
+    "-o",
+    "file",
+    type=click.Path(dir_okay=False),
+    help="File to create; standard output by default.",
+)
+@click.option("--held", is_flag=True, help="Include batches that are held or dead.")
+@click.pass_context
+def export(ctx: click.Context, *, connector: str, file: str | None, held: bool) -> None:
+    """Write the queued rows of CONNECTOR as CSV: personal data. Needs no key and changes nothing."""
+    output, outbox = Output.of(ctx), _one(ctx, connector)
+    parts = queue_export.joined(queue_export.queued_payloads(outbox, held=held))
+    if file is None:
+        for part in parts:
+            output.raw(part)
+        return
+    _write(file, b"".join(parts))
+    output.line(f"Wrote {file}.")
+    output.document({"connector": outbox.name, "file": file})
+
+
+@command.group("key")
+def key() -> None:
+    """Back up, restore or rotate the key of an outbox."""
+
+
+@key.command("backup")
+@_connector
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.pass_context
+def backup(ctx: click.Context, *, connector: str, file: str) -> None:
+    """Write the key to FILE, which must not exist. Keep it apart from backups of the outbox."""
+    output, outbox = Output.of(ctx), _one(ctx, connector)
+    _write(file, keyring.encode(outbox.load_keyring()))
+    output.line(f"Wrote the key of {title_of(outbox)} to {file}.")
+    output.document({"connector": outbox.name, "file": file})
+
+
+@key.command("restore")
+@_connector
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.pass_context
+def restore(ctx: click.Context, *, connector: str, file: str) -> None:
+    """Restore the key from FILE, a backup of the same outbox."""
+    output, outbox = Output.of(ctx), _one(ctx, connector)
+    outbox.check_format()
+    with adoption.exclusive(outbox):
+        _restore(outbox, file)
+    output.line(f"Restored the key of {title_of(outbox)}.")
+    output.document({"connector": outbox.name, "restored": True})
+
+
+def _restore(outbox: Outbox, file: str) -> None:
+    known = outbox.identity()
+    try:
+        found = keyring.decode(Path(file).read_bytes())
+    except ValueError:
+        found = None
+    if found is None or known is None or found.outbox != known.id:
+        raise KeyMissing(
+            "this is not a key of this outbox" if found else "this is not a key, or it is damaged",
+            where=file,
+            next_step=f"Give the file that `irmexport outbox key backup {outbox.name}` wrote.",
+        )
+    present = [ring for ring in outbox.keyrings().values() if ring and ring.outbox == known.id]
+    if any(ring.newest >= found.newest for ring in present):
+        raise OperatorError(
+            "the key of this outbox is not missing",
+            where=f"{outbox.path}/{KEY_FILES[0]}",
+            next_step="Nothing was changed.",
+        )
+    outbox.save_keyring(found)
+
+
+@key.command("rotate")
+@_connector
+@click.pass_context
+def rotate(ctx: click.Context, *, connector: str) -> None:
+    """Add a secret to the key and key everything anew. Batch ids change; whole earlier ids are still found.
+
+    Use it after the key may have been read by somebody. An interrupted rotation is finished by `repair`.
+    """
+    output, outbox = Output.of(ctx), _one(ctx, connector)
+    batches = rewriting.rotate(outbox)
+    output.line(f"{title_of(outbox)}: the key was rotated, and {count(batches, 'batch')} rewritten.")
+    output.line(f"Back it up again: irmexport outbox key backup {outbox.name} FILE")
+    output.document({"connector": outbox.name, "batches": batches})
+
+
+def _one(ctx: click.Context, connector: str) -> Outbox:
+    """The one outbox that ``connector`` names. Raises OperatorError."""
+    found = connectors_of(Settings.of(ctx)).choose(connector)
+    if len(found) != 1:
+        names = ", ".join(outbox.name for outbox in found)
+        raise OperatorError(
+            f"{len(found)} connectors match `{connector}`",
+            next_step=f"Give one of: {names}.",
+        )
+    return found[0]
+
+
+def _write(file: str, data: bytes) -> None:
+    """Create a file that only this user can read. Raises ConfigurationError if it exists."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ConfigurationError(
+            "this file exists already", where=file, next_step="Give the name of a new file."
+        ) from None
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)

@@ -1,0 +1,150 @@
+"""Find damage in an outbox before a drain does, each with the command that mends it. Changes nothing.
+
+Not found: a changed or missing line of a batch's history (``attempts.jsonl``), and a whole batch, run record
+or reject file that was deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from irmcore.delivery import connection
+from irmcore.errors import BatchDenied, DamageError, IrmError
+from irmcore.intake.ledger.recovery import read_ledger
+from irmcore.outbox import Batch, Manifest, Outbox, runs, states
+from irmcore.outbox.batch_files import read_manifest, read_payload
+from irmcore.outbox.outbox import KEY_FILES
+from irmcore.outbox.rowkeys import Damaged
+
+#: Bytes for a verification of everything.
+EVERYTHING = 1 << 62
+
+
+class Damage(NamedTuple):
+    """A damaged file, and what to do now."""
+
+    where: str
+    what: str
+    next_step: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}. {self.next_step}"
+
+
+def format_trouble(outbox: Outbox) -> str:
+    """Why this version cannot read the outbox, or ""."""
+    try:
+        outbox.check_format()
+    except IrmError as error:
+        return str(error)
+    return ""
+
+
+def use_trouble(outbox: Outbox) -> str:
+    """Why nothing is accepted or sent here, or ""."""
+    try:
+        outbox.check_place()
+        outbox.load_keyring()
+    except IrmError as error:
+        return str(error)
+    return ""
+
+
+def damages(outbox: Outbox, limit: int) -> Iterator[Damage]:
+    """The damaged files of an outbox of this format.
+
+    ``limit``: bytes of batches to read; the rest is left. ``EVERYTHING`` also reads ``done/``, the records of
+    runs and the row ledger.
+    """
+    yield from _of_the_connector(outbox)
+    if any(outbox.keyrings().values()):
+        left = limit
+        for batch in outbox.ready() if limit < EVERYTHING else outbox.all_batches():
+            if left <= 0:
+                break
+            if batch.folder != "quarantine" and not batch.unknown and not batch.denied:
+                found, size = _of_batch(outbox, batch)
+                left -= size
+                if outbox.disk.exists(batch.path):  # otherwise the sender moved it meanwhile
+                    yield from found
+    if limit >= EVERYTHING:
+        yield from _of_runs(outbox)
+        yield from _of_ledger(outbox)
+
+
+def _of_the_connector(outbox: Outbox) -> Iterator[Damage]:
+    lost = [name for name, found in outbox.keyrings().items() if found is None]
+    if len(lost) < len(KEY_FILES):
+        for name in lost:
+            step = "The next `irmexport drain` restores it from the other copy."
+            yield Damage(f"{outbox.path}/{name}", "a copy of the key is missing or damaged", step)
+    used = bool(outbox.count_ready())
+    if connection.settings_of(outbox) is None and (used or outbox.read_file(connection.FILE) is not None):
+        step = "Run `irmexport send` with its profile once to write them again (for a collector, `irmexport "
+        step += "sentinel collect --once`)."
+        where = f"{outbox.path}/{connection.FILE}"
+        yield Damage(where, "the connector's settings are missing or damaged, so nothing is sent", step)
+
+
+def _of_batch(outbox: Outbox, batch: Batch) -> tuple[list[Damage], int]:
+    """The damaged files of a batch, and how many bytes were read."""
+    found, size = [], 0
+    if batch.damaged:
+        found.append(_damage(batch, "state", "a state record is damaged"))
+    try:
+        manifest = read_manifest(outbox, batch)
+        size = manifest.payload_bytes
+        if not _keys_match(outbox, batch, manifest):
+            step = f"Run `irmexport outbox repair {outbox.name}`, which restores them from the row ledger."
+            what = "the row keys are missing or damaged: its rows may be accepted again"
+            found.append(Damage(f"{batch.path}/rowkeys", what, step))
+        if batch.folder == "ready" or outbox.disk.exists(f"{batch.path}/payload"):
+            read_payload(outbox, batch, manifest)
+    except BatchDenied:
+        return found, size  # shown as a batch of its own
+    except DamageError as error:
+        if batch.state is None or batch.state.name not in states.ENDED:
+            step = error.next_step
+        else:
+            step = "It was sent, so nothing needs to be done. Keep it for the record."
+        found.append(Damage(error.where or batch.path, error.what, step))
+    return found, size
+
+
+def _damage(batch: Batch, file: str, what: str) -> Damage:
+    step = (
+        f"The next `irmexport drain` quarantines it. Then run `irmexport requeue {batch.id[:12]} --why WHY`."
+    )
+    return Damage(f"{batch.path}/{file}", what, step)
+
+
+def _keys_match(outbox: Outbox, batch: Batch, manifest: Manifest) -> bool:
+    path = f"{batch.path}/rowkeys"
+    data = outbox.disk.read(path) if outbox.disk.exists(path) else b""
+    return hashlib.sha256(data).hexdigest() == manifest.rowkeys_sha256
+
+
+def _of_runs(outbox: Outbox) -> Iterator[Damage]:
+    for record in runs.read_records(outbox):
+        if "problem" in record:
+            step = "What its batches record is complete. Restore the file from a backup, or remove it."
+            yield Damage(f"{outbox.path}/runs/{record['run']}", "the record of a run is damaged", step)
+            continue
+        path, check = str(record.get("rejects")), record.get("rejects_check")
+        known = check and outbox.disk.exists(path)
+        if known and outbox.keyring.keyed(hashlib.sha256(outbox.disk.read(path)).hexdigest()) != check:
+            step = "Run the same input again to write another one, or remove it."
+            yield Damage(path, "the file of refused rows is damaged", step)
+
+
+def _of_ledger(outbox: Outbox) -> Iterator[Damage]:
+    try:
+        ledger = read_ledger(outbox)
+        if ledger is not None:
+            deque(ledger.records(), maxlen=0)
+    except Damaged:
+        step = f"The next `irmexport send` rebuilds it, and so does `irmexport outbox repair {outbox.name}`."
+        yield Damage(f"{outbox.path}/ledger", "the row ledger is damaged", step)

@@ -24,7 +24,11 @@ def read_manifest(outbox: Outbox, batch: Batch) -> Manifest:
     path = f"{batch.path}/manifest.json"
     data = _read(outbox, path)
     if data is None:
-        raise BatchDamaged("the manifest is missing", where=path, next_step="The batch is quarantined.")
+        raise BatchDamaged(
+            "the manifest is missing",
+            where=path,
+            next_step="The batch is quarantined. Run `irmexport show` to see what is left of it.",
+        )
     found = manifests.decode(data, path)
     if found.id != batch.id:
         raise BatchDamaged(

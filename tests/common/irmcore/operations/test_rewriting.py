@@ -45,7 +45,7 @@ def check(disk: PowerLossDisk) -> None:
     clock.advance(86_400.0)
     connector = Connector(disk, clock)
     assert list(damages(connector.outbox, EVERYTHING)) == []
-    operations.resume(connector.outbox)
+    operations.resume(connector.outbox, who="me", why="checked")
     service = FakeTransport()
     connector.drain(service)
     skipped = connector.accept(ROWS).counts

@@ -136,7 +136,7 @@ def check_the_rest(root: Path, name: str, *, forgets: bool) -> None:
     if load_breaker(connector.outbox)[0] == circuit_breaker.DAMAGED:
         assert name == "small/breaker"
         assert connector.drain(service).queued == 1
-        operations.resume(connector.outbox)
+        operations.resume(connector.outbox, who="me", why="checked")
     try:
         connector.drain(service)
         connector.accept(LINES)

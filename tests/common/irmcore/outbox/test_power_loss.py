@@ -128,6 +128,8 @@ def test_all_syncs_are_named() -> None:
 
 #: Syncs with a test of their own.
 ELSEWHERE = {
+    "_rewrite_batch": "test_rewriting.py",
+    "_rewrite_files": "test_rewriting.py",
     "make_dirs": "test_disk.py",  # a new root of outboxes
     "check_outbox": "nothing depends on it",  # `irmexport doctor` checks that a file can be synced
     "commit": "irmcore/identity",  # the directory of people, which a sync can always make anew

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 from irmcore.delivery import circuit_breaker
 from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.connection import Connection
+from irmcore.http.deadlines import MAX_TOKEN_BYTES
 from irmemulator.faults import Fault
 from irmemulator.purview_emulator import PurviewEmulator
 from irmemulator.settings import App, Job
@@ -38,6 +40,19 @@ def test_a_token_endpoint_that_misbehaves_costs_no_batch(rig: Rig, fault: Fault,
     assert report.trouble.startswith(trouble)
     assert report.advice
     assert rig.states() == [("READY", "")]
+    assert rig.emulator.uploads == ()
+    assert rig.drain().sent == 1
+
+
+def test_a_token_answer_without_end_is_not_read(rig: Rig) -> None:
+    """A good token and a megabyte of spaces: as gzip a kilobyte, and of any size once decompressed."""
+    answer = (
+        b'{"access_token": "x", "token_type": "Bearer", "expires_in": 3599' + b" " * MAX_TOKEN_BYTES + b"}"
+    )
+    packed = (("Content-Encoding", "gzip"),)
+    rig.emulator.faults.next(Fault(on="token", status=200, body=gzip.compress(answer), headers=packed))
+    rig.accept([row(1)])
+    assert rig.drain().trouble == "token-contentdecodingerror"
     assert rig.emulator.uploads == ()
     assert rig.drain().sent == 1
 

@@ -128,6 +128,15 @@ def test_check_needs_no_connector(rig: Rig, irmexport: Run) -> None:
     assert "1 values start with a character that a spreadsheet reads as a formula" in result.stdout
 
 
+def test_send_reports_what_check_reports(rig: Rig, irmexport: Run) -> None:
+    """A formula is sent unchanged, and who sends it is told."""
+    file = rows(rig, row(1), row(2, "=HYPERLINK(1)"), row(3, "a\u202eb"))
+    told = [line for line in irmexport("check", file, *PROFILE).stdout.splitlines() if "Note:" in line]
+    assert len(told) == 2
+    result = irmexport("send", file, *PROFILE, "--emulator", str(rig.directory / "emulator"))
+    assert [line for line in result.stdout.splitlines() if "Note:" in line] == told
+
+
 def test_an_unfilled_profile_is_refused_before_a_row_is_taken(rig: Rig, irmexport: Run) -> None:
     """Placeholders are reported before anything is accepted: exit 2."""
     result = irmexport("send", rows(rig, row(1)), *PROFILE)

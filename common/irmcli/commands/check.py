@@ -12,15 +12,10 @@ from irmcore.shaping.text import hazards
 from irmcli import options
 from irmcli.exit_codes import code_of_rows
 from irmcli.output import Output
+from irmcli.session.hazards import show_hazards
 from irmcli.session.input_file import open_table
 from irmcli.session.shaping_output import shaping_document, show_shaping
 from irmcli.settings import Settings
-
-_HAZARDS = {
-    "bidi-control": "contain characters that change the reading direction",
-    "zero-width": "contain zero-width characters",
-    "formula-prefix": "start with a character that a spreadsheet reads as a formula",
-}
 
 
 @click.command("check")
@@ -54,7 +49,6 @@ def command(ctx: click.Context, file: str, profile_name: str, form: str, show: i
     show_shaping(output, done, dry=True)
     lines = [(r.line, r.column or "(row)", r.code) for r in refused]
     output.table("Refused rows by line", ("line", "column", "reason"), lines)
-    for name, number in sorted(found.items()):
-        output.line(f"Note: {number:,} values {_HAZARDS[name]}. They are sent unchanged.")
+    show_hazards(output, found)
     output.document({**shaping_document(done), "hazards": dict(found)})
     ctx.exit(code_of_rows(done.counts.rejected))

@@ -10,6 +10,7 @@ from irmcore.errors import IrmError
 from irmcli import options
 from irmcli.exit_codes import code_of, code_of_rows, known_error, worst
 from irmcli.output import Output
+from irmcli.session import hazards
 from irmcli.session.connector_session import ConnectorSession
 from irmcli.session.delivery_output import delivery_document
 from irmcli.session.input_file import open_table
@@ -63,7 +64,9 @@ def command(
                 table, name=file, details=details, max_refused=max_refused, progress=progress
             )
     session.show(done, dry=dry_run)
-    result = shaping_document(done)
+    found = hazards.count_in_batches(session.outbox.path, done.batches)
+    hazards.show_hazards(output, found)
+    result = {**shaping_document(done), "hazards": dict(found)}
     code = code_of_rows(done.counts.rejected)
     if not dry_run:
         result["connector"] = Path(session.outbox.path).name

@@ -20,6 +20,8 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 CONNECT_SECONDS = 30.0
+#: An answer of the login host has a few kilobytes.
+MAX_TOKEN_BYTES = 1024 * 1024
 
 
 class OpenConnections:
@@ -162,9 +164,22 @@ class TokenHttp:
     def _request(self, method: str, url: str, **kwargs: Any) -> requests.Response:
         kwargs.pop("timeout", None)
         with Exchange(**self._settings) as exchange:
-            return exchange.session.request(
-                method, url, timeout=exchange.timeout, allow_redirects=False, **kwargs
+            response = exchange.session.request(
+                method, url, timeout=exchange.timeout, allow_redirects=False, stream=True, **kwargs
             )
+            read_bounded(response, MAX_TOKEN_BYTES)
+            return response
+
+
+def read_bounded(response: requests.Response, limit: int) -> None:
+    """Read a streamed body, at most ``limit`` bytes decompressed. Raises RequestException, an OSError."""
+    parts, size = [], 0
+    for part in response.iter_content(65_536):
+        size += len(part)
+        if size > limit:
+            raise requests.exceptions.ContentDecodingError(f"the answer has more than {limit:,} bytes")
+        parts.append(part)
+    response._content = b"".join(parts)  # noqa: SLF001 - requests has no public way to set what was read
 
 
 def default_ca_file() -> str:

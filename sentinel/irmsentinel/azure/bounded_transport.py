@@ -1,5 +1,5 @@
 """The transport of Microsoft's clients: a request ends at its deadline, however slowly its answer comes, and
-an answer may have a maximum size.
+the answer has a maximum size.
 
 Their own time-out only limits the time between two bytes. Each request has a connection of its own, and this
 transport neither retries nor follows redirects. The client's policies sleep on the injected clock.
@@ -20,7 +20,7 @@ from azure.core.exceptions import (
 )
 from azure.core.pipeline.transport import RequestsTransport
 from irmcore.clock import Clock, SystemClock
-from irmcore.http.deadlines import CONNECT_SECONDS, Exchange
+from irmcore.http.deadlines import CONNECT_SECONDS, MAX_TOKEN_BYTES, Exchange, read_bounded
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Network:
         )
 
     def transport(
-        self, deadline: float, *, clock: Clock | None = None, max_bytes: int | None = None
+        self, deadline: float, *, clock: Clock | None = None, max_bytes: int = MAX_TOKEN_BYTES
     ) -> BoundedTransport:
         """A transport with this proxy and CA file; ``deadline`` in seconds for one request."""
         return BoundedTransport(
@@ -54,7 +54,7 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core im
     """``deadline`` in seconds for one request and its whole answer.
 
     A proxy and a CA file are only those given here: HTTPS_PROXY, REQUESTS_CA_BUNDLE and ~/.netrc never apply.
-    ``max_bytes``: the maximum size of an answer, decompressed; only for clients that use ``azure.core.rest``.
+    ``max_bytes``: the maximum size of an answer, decompressed; the default is for a login host.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core im
         ca_file: str | None,
         proxy: str | None = None,
         clock: Clock | None = None,
-        max_bytes: int | None = None,
+        max_bytes: int = MAX_TOKEN_BYTES,
     ) -> None:
         self._settings: dict[str, Any] = {"ca_file": ca_file, "proxy": proxy, "deadline": deadline}
         self._verify = ca_file or True
@@ -83,13 +83,13 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core im
                 read_timeout=self._settings["deadline"],
             )
             try:
-                stream = self._max_bytes is not None
-                answer = once.send(request, proxies=proxies, **{**kwargs, "stream": stream})
-                if self._max_bytes is not None:
-                    _read(answer, self._max_bytes)
-            except AzureError as error:
-                if not exchange.expired:
+                answer = once.send(request, proxies=proxies, **{**kwargs, "stream": True})
+                _read(answer, self._max_bytes)
+            except (AzureError, OSError) as error:  # requests raises OSErrors
+                if not exchange.expired and isinstance(error, AzureError):
                     raise
+                if not exchange.expired:
+                    raise ServiceResponseError(f"no whole answer ({type(error).__name__})") from None
                 unsent = isinstance(error, ServiceRequestError)
                 kind = ServiceRequestTimeoutError if unsent else ServiceResponseTimeoutError
                 raise kind("the deadline has passed", error=TimeoutError()) from None
@@ -103,7 +103,13 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core im
 
 
 def _read(answer: Any, limit: int) -> None:
-    """Read the whole answer, as its own ``read`` does, but at most ``limit`` bytes. Raises AzureError."""
+    """Read the whole answer, as its own ``read`` does, but at most ``limit`` bytes.
+
+    Raises AzureError, OSError.
+    """
+    if not hasattr(answer, "iter_bytes"):  # azure-identity's requests are older than azure.core.rest
+        read_bounded(answer.internal_response, limit)
+        return
     parts, size = [], 0
     for part in answer.iter_bytes():
         size += len(part)

@@ -34,6 +34,8 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _SERVER_TIMEOUT_S = 600
 #: Seconds for one query: longer than the server's own limit, to receive its answer.
 DEADLINE = 660.0
+#: The service's own limit of an answer is about 100 MB.
+MAX_BYTES = 128 * 1024 * 1024
 _UNAUTHORIZED = 401
 
 
@@ -65,7 +67,7 @@ class Workspace:
         self._id = workspace_id
         self._where = f"workspace {workspace_id}"
         self._endpoint, self._renew = endpoint, renew
-        self._transport = network.transport(deadline, clock=clock)
+        self._transport = network.transport(deadline, clock=clock, max_bytes=MAX_BYTES)
         self._client = self._connect(credential)
 
     def _connect(self, credential: TokenCredential) -> LogsQueryClient:

@@ -22,7 +22,7 @@ CONNECT_SECONDS = 15.0
 #: Seconds for one request and its whole answer.
 DEADLINE = 120.0
 #: A content blob has some hundred records. A far larger answer does not come from the API.
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)

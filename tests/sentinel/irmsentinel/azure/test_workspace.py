@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from datetime import timedelta
@@ -10,7 +11,11 @@ from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
+from azure.core.exceptions import ServiceResponseError
+from azure.core.pipeline.transport import HttpRequest as OldRequest
+from azure.core.rest import HttpRequest
 from irmcore.errors import AddressRefused, WaitError
+from irmcore.http.deadlines import MAX_TOKEN_BYTES
 from irmemulator.fault_queue import Faults
 from irmemulator.faults import Fault
 from irmemulator.http_messages import Reply, Request, error_reply, html_reply, json_reply
@@ -68,6 +73,25 @@ def asked(
 def document(rows: list[list[Any]], **more: Any) -> dict[str, Any]:
     """An answer in Azure's format."""
     return {"tables": [{"name": "PrimaryResult", "columns": COLUMNS, "rows": rows}], **more}
+
+
+def test_an_answer_without_end_is_not_read(tmp_path: Path) -> None:
+    """The service's own limit is lower, so the answer is not the service's."""
+    body = gzip.compress(json.dumps(document([])).encode() + b" " * workspace.MAX_BYTES, 1)
+    with pytest.raises(WaitError):
+        asked(tmp_path, Reply(200, (("Content-Encoding", "gzip"),), body))
+
+
+def test_a_sign_in_answer_without_end_is_not_read(tmp_path: Path) -> None:
+    """azure-identity uses the same transport, with requests of an older kind; the limit is a megabyte."""
+    answer = json.dumps({"access_token": "x", "token_type": "Bearer", "expires_in": 3599}).encode()
+    packed = (("Content-Encoding", "gzip"),)
+    service = OneReply(Reply(200, packed, gzip.compress(answer + b" " * MAX_TOKEN_BYTES)))
+    with LoopbackServer(service, directory=tmp_path) as running:
+        transport = Network(ca_file=str(running.ca_file)).transport(60)
+        for request in (OldRequest("GET", running.url), HttpRequest("GET", running.url)):
+            with pytest.raises(ServiceResponseError):
+                transport.send(request)
 
 
 def test_every_cloud_signs_in_where_it_queries() -> None:

@@ -1,5 +1,6 @@
 """The client of the Management Activity API against the emulator, over HTTPS."""
 
+import gzip
 import json
 import threading
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from irmcore.http.auth import TokenTrouble
 from irmemulator.entra import TOKEN_PATH
 from irmemulator.faults import Fault
 from irmsentinel.collector.api_errors import CODES, ErrorKind, meaning
+from irmsentinel.collector.http import MAX_BYTES
 from irmsentinel.collector.management_api import HOSTS, ApiError, ContentItem, _text
 from irmsentinel.collector.rate_limit import RateLimiter, Stopped
 from irmsentinel.emulators.azure_errors import azure_fault
@@ -205,6 +207,16 @@ def test_the_services_clock_counts(rig: Rig) -> None:
     feed = rig.feed()
     rig.emulator.options.now = lambda: NOW - 5 * DAY
     assert feed.check() == NOW - 5 * DAY
+
+
+def test_an_answer_without_end_is_not_read_again(rig: Rig) -> None:
+    """32 KB of gzip become more than the largest answer; it would be the same the next time."""
+    bomb = gzip.compress(b"[" + b" " * MAX_BYTES + b"]")
+    rig.emulator.faults.next(azure_fault("list", 200, body=bomb, headers={"Content-Encoding": "gzip"}), 5)
+    with pytest.raises(ApiError, match="too-large") as raised:
+        rig.feed().subscriptions()
+    assert "proxy" in raised.value.next_step
+    assert rig.emulator.count("subscriptions/list") == 1
 
 
 def test_numbers_that_json_lacks_become_null(rig: Rig) -> None:

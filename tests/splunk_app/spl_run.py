@@ -172,13 +172,29 @@ def _stats(text: str, rows: list[Row]) -> list[Row]:
 def _aggregate(text: str, members: list[Row]) -> tuple[str, Any]:
     if text == "count":
         return "count", len(members)
-    match = re.fullmatch(r"(sum|values)\(([\w.]+)\) AS (\w+)", text)
+    match = re.fullmatch(r"(sum|values|latest|max|dc)\(([\w.]+)\) AS (\w+)", text)
     if not match:
         raise Unsupported(text)
     values = [value for row in members for value in values_of(row.get(match[2]))]
     if match[1] == "sum":
         return match[3], sum(values) if values else None
+    if match[1] == "max":
+        return match[3], max(values, default=None)
+    if match[1] == "latest":  # the members are in the order of their time
+        return match[3], values[-1] if values else None
+    if match[1] == "dc":
+        return match[3], len(set(values))
     return match[3], _several(sorted({str(value) for value in values}))
+
+
+def _fillnull(text: str, rows: list[Row]) -> list[Row]:
+    match = re.fullmatch(r'value="?([^"\s]+)"? (.+)', text)
+    if not match:
+        raise Unsupported(text)
+    fields = [field.strip() for field in match[2].split(",")]
+    value = int(match[1]) if match[1].isdigit() else match[1]
+    empty: Row = dict.fromkeys(fields, value)
+    return [{**empty, **{key: found for key, found in row.items() if found is not None}} for row in rows]
 
 
 def _rename(text: str, rows: list[Row]) -> list[Row]:
@@ -221,6 +237,7 @@ def _apart(text: str) -> Iterator[str]:
 
 _COMMANDS: Mapping[str, Callable[[str, list[Row]], list[Row]]] = {
     "eval": _eval,
+    "fillnull": _fillnull,
     "rename": _rename,
     "stats": _stats,
     "table": _table,

@@ -5,17 +5,19 @@ from __future__ import annotations
 import ast
 import json
 import re
+import time
 
 import pytest
 from irmcore.delivery.replies import Action
 from irmemulator.faults import Fault
 from irmemulator.purview_emulator import PurviewEmulator
 
-from tests.fakes.splunk_home import SplunkHome
+from tests.fakes.splunkd_alert import SID, Alert
 from tests.fakes.splunkd_input import Input
+from tests.fakes.splunkd_rest import SplunkdRest
 from tests.needs import find_python
-from tests.splunk_app import spl
-from tests.splunk_app.conftest import Searches
+from tests.splunk_app import spl, spl_run
+from tests.splunk_app.conftest import Searches, save_secret
 from tests.splunk_app.test_command import HEADER, ROW
 from tests.splunk_app.test_content import SEARCHES
 from tests.splunk_app.test_settings import GLUE
@@ -69,11 +71,14 @@ def events_of_the_code() -> set[str]:
     return found
 
 
-def test_the_four_templates() -> None:
-    """They are: export failed, held, nothing exported for a day, sender silent. Another reads a lookup."""
+def test_the_templates_of_the_log() -> None:
+    """All alerts but one, which reads a lookup, search the app's log."""
     assert [name.rpartition(" - ")[2] for name in TEMPLATES] == [
         "export failed",
         "held",
+        "rows not queued",
+        "paused or delayed",
+        "queued without a sender",
         "nothing exported for a day",
         "sender silent",
     ]
@@ -87,26 +92,112 @@ def test_a_template_searches_for_events_of_the_code(name: str) -> None:
     assert filters(TEMPLATES[name])["event"] <= events_of_the_code()
 
 
+HOUR, DAY = 3600.0, 86_400.0
+NOW = 1_700_000_000.0 // DAY * DAY + 8 * HOUR
+#: What `relative_time(now(), …)` is at NOW, in UTC.
+TIMES = {
+    '"-1d@d"': NOW - 8 * HOUR - DAY,
+    '"-7d@d"': NOW - 8 * HOUR - 7 * DAY,
+    '"-130m"': NOW - 130 * 60,
+}
+
+
+def fired(name: str, log: list[spl_run.Row]) -> list[spl_run.Row]:
+    """What an alert finds in a log at NOW. Each event has Splunk's fields, and is in its index."""
+    search = TEMPLATES[f"irmexport - alert - {name}"]
+    for text, seconds in TIMES.items():
+        search = search.replace(f"relative_time(now(), {text})", f"{seconds:.0f}")
+    common = {"index": "_internal", "sourcetype": "irmexport:log", "host": "sh1", "_time": NOW}
+    return spl_run.run(search, [{**common, **line} for line in log])
+
+
 @pytest.mark.needs("python3.13")
-@pytest.mark.parametrize("python", [find_python("3.13")], ids=["3.13"])
-def test_a_template_finds_its_events(
-    python: str, searches: Searches, home: SplunkHome, emulator: PurviewEmulator
+def test_each_outcome_that_loses_or_delays_rows_fires_an_alert(
+    on_3_13: Searches, splunkd: SplunkdRest, emulator: PurviewEmulator
 ) -> None:
-    """In a log with all of its events, each template finds some, and they have its fields."""
-    emulator.faults.next(Fault(reset_after_last_byte=True))
-    with Input(python, home, searches.splunkd):
-        wait = ("profile=leavers", "wait=60")
-        searches.run(HEADER + ROW, args=wait)
-        searches.run(HEADER + ROW.replace(b"sarad", b"bradh"), args=wait)
-        searches.run(HEADER + ROW, args=("profile=nothing",))
-    log = [json.loads(line) for line in home.log.read_text().splitlines()]
-    for name, search in TEMPLATES.items():
-        wanted = filters(search)
-        found = [line for line in log if all(line.get(key) in values for key, values in wanted.items())]
-        assert found, name
-        filled = set(re.findall(r"\w+", next((c for c in spl.commands(search) if "fillnull" in c), "")))
-        for line in found:
-            assert fields(search) - filled <= set(line), name
+    """The log is the built app's; each alert finds its outcome there, and nothing in an untroubled log."""
+    python, home = find_python("3.13") or "", on_3_13.home
+
+    def log() -> list[spl_run.Row]:
+        lines = [json.loads(line) for line in home.log.read_text().splitlines()]
+        home.log.unlink()
+        return lines
+
+    def names(lines: list[spl_run.Row]) -> set[str]:
+        found = {name.rpartition(" - ")[2] for name in TEMPLATES}
+        return {name for name in found if fired(name, lines)}
+
+    wait = ("profile=leavers", "wait=60")
+    with Input(python, home, splunkd):
+        on_3_13.run(HEADER + ROW, args=wait)
+    assert names(log()) == set()
+    with Input(python, home, splunkd):
+        emulator.faults.next(Fault(reset_after_last_byte=True))
+        on_3_13.run(HEADER + ROW.replace(b"sarad", b"bradh"), args=wait)
+    assert names(log()) == {"held"}
+    on_3_13.run(HEADER + ROW, args=("profile=nothing",))
+    assert names(log()) == {"export failed"}
+    on_3_13.run(HEADER + ROW.replace(b"sarad@contoso.com", b"sarad"), args=wait)
+    assert names(log()) == {"rows not queued"}
+    (on_3_13.dispatch / "finalize").touch()
+    on_3_13.run(HEADER + ROW, args=wait)
+    assert names(log()) == {"rows not queued"}
+    (on_3_13.dispatch / "finalize").unlink()
+    results = Alert(python, home, splunkd)
+    splunkd.state.jobs[SID] = {"owner": "ana", "resultCount": 3}
+    results.fire(HEADER + ROW)
+    assert names(log()) == {"rows not queued"}
+    (home.outbox / "heartbeat.json").unlink(missing_ok=True)
+    on_3_13.run(HEADER + ROW.replace(b"sarad", b"megan"), args=("profile=leavers", "wait=0"))
+    assert names(log()) == {"queued without a sender"}
+    save_secret(splunkd, "emulator-only-wrong")
+    with Input(python, home, splunkd):
+        replies, _ = on_3_13.run(HEADER + ROW.replace(b"sarad", b"henri"), args=wait)
+    assert "paused" in str(replies[-1].messages)
+    with Input(python, home, splunkd):  # a sender logs the state of each connector when it starts
+        end = time.monotonic() + 60
+        while "standing" not in home.log.read_text() and time.monotonic() < end:
+            time.sleep(0.05)
+    assert "paused or delayed" in names(log())
+
+
+def test_rows_that_have_waited_for_an_hour_fire_an_alert() -> None:
+    """Whatever the reason; rows of the last minutes do not."""
+    standing = {"event": "standing", "connector": "leavers", "mode": "closed", "reason": "throttled"}
+    assert not fired("paused or delayed", [{**standing, "rows_queued": 9, "oldest_seconds": 600}])
+    assert fired("paused or delayed", [{**standing, "rows_queued": 9, "oldest_seconds": 3700}])
+    assert not fired("paused or delayed", [{**standing, "rows_queued": 0, "oldest_seconds": 0}])
+
+
+def test_rows_that_were_sent_after_all_fire_no_alert() -> None:
+    """Only the search head where rows are still queued is named."""
+    stood = {"event": "stood", "connector": "leavers", "sender": "not running", "state": "queued"}
+    sent = {"event": "sent", "connector": "leavers", "rows": 1, "_time": NOW + 9}
+    (row,) = fired("queued without a sender", [stood, {**stood, "host": "sh2"}, {**sent, "host": "sh2"}])
+    assert row["problem"] == "queued on sh1, sender not running"
+    assert not fired("queued without a sender", [{**stood, "sender": "running"}])
+
+
+def test_a_silent_connector_fires_an_alert_but_no_weekend_does() -> None:
+    """Each connector by itself, compared with the same weekday."""
+
+    def sent(connector: str, *days_ago: int) -> list[spl_run.Row]:
+        return [
+            {"event": "sent", "connector": connector, "rows": 5, "_time": NOW - 8 * HOUR - days * DAY + HOUR}
+            for days in days_ago
+        ]
+
+    log = sent("silent", 8, 7, 3, 2) + sent("daily", 8, 7, 3, 2, 1) + sent("weekdays", 7, 6, 5, 4, 3)
+    assert [row["connector"] for row in fired("nothing exported for a day", log)] == ["silent"]
+
+
+def test_a_sender_that_ended_without_a_word_fires_an_alert() -> None:
+    """Or one that left rows; not one that is idle because there is nothing to do."""
+    old = {"part": "sender", "_time": NOW - 3 * HOUR}
+    assert fired("sender silent", [{**old, "event": "started"}])
+    assert fired("sender silent", [{**old, "event": "ended", "rows_queued": 3}])
+    assert not fired("sender silent", [{**old, "event": "ended", "rows_queued": 0}])
+    assert not fired("sender silent", [{**old, "event": "started", "_time": NOW - HOUR}])
 
 
 def test_filters_and_fields_of_a_template_are_found() -> None:

@@ -27,7 +27,7 @@ def evaluated(expression: str, **fields: Any) -> Any:
 @pytest.mark.parametrize(
     "text",
     [
-        *("x=1 | dedup x", "x=1 | eval y=now()", "x=1 | stats max(x) AS y BY x", "x~1 | table x", "a"),
+        *("x=1 | dedup x", "x=1 | eval y=now()", "x=1 | stats median(x) AS y BY x", "x~1 | table x", "a"),
         "x=1 | eval y=mvindex(x, -1)",
         "x=1 | eval y=mvfilter(x=z)",
         "x=1 | eval y=mvmap(mvdedup(x), x)",
@@ -146,3 +146,12 @@ def test_stats_counts_each_value_of_a_field() -> None:
         {"u": "b", "count": 1, "n": 2},
     ]
     assert spl_run.run("x=1 | stats count", events) == [{"count": 3}]
+
+
+def test_aggregates_that_the_alerts_use() -> None:
+    """`latest` is the last event's value, `fillnull` fills the fields that it names."""
+    events = [{"a": "x", "n": 3, "_time": 1}, {"a": "x", "n": 1, "_time": 2}, {"a": "x", "_time": 3}]
+    search = (
+        'a="x" | fillnull value="-" b | stats latest(n) AS last, max(n) AS most, dc(n) AS different BY a, b'
+    )
+    assert spl_run.run(search, events) == [{"a": "x", "b": "-", "last": 1, "most": 3, "different": 2}]

@@ -96,7 +96,7 @@ class SenderLoop:
                     self._log_status()
                     next_report = self._clock.monotonic() + _REPORT_INTERVAL
                 self._clock.sleep(min(_POLL_INTERVAL, max(0.0, end - self._clock.monotonic())))
-            self._app_log.write("INFO", "ended")
+            self._app_log.write("INFO", "ended", rows_queued=self._rows_queued())
 
     def run_once(self, first: str, seconds: float) -> None:
         """Give each connector one turn, ``first`` before the others, in ``seconds`` altogether.
@@ -184,6 +184,13 @@ class SenderLoop:
             known = (connection, service(connection, lambda: self._secret(connection)))
             self._services[name] = known
         return known[1]
+
+    def _rows_queued(self) -> int | None:
+        """The rows that are queued in all outboxes; None if one cannot be read."""
+        try:
+            return sum(connector_status(outbox).rows_queued for outbox in self._connectors.outboxes())
+        except (IrmError, OSError):
+            return None
 
     def _log_status(self) -> None:
         """Log the status of each connector that has an outbox: what is queued, and what needs a person."""

@@ -27,7 +27,6 @@ class Memo(dict[str, Value]):
     """A cache of conversions with at most ``MEMORY`` entries."""
 
     def __init__(self, convert: Callable[[str], Value]) -> None:
-        super().__init__()
         self._convert = convert
 
     def __missing__(self, key: str) -> Value:

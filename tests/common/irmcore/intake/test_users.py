@@ -202,6 +202,14 @@ def test_a_map_without_a_directory(outbox: Outbox, tmp_path: Path) -> None:
     assert "out_of_scope" not in record["counts"]
 
 
+def test_a_map_holds_from_the_first_moment_on(outbox: Outbox, tmp_path: Path) -> None:
+    """A name of the map is a user at every time that a row may have, the first one included."""
+    (tmp_path / "accounts.csv").write_text("SearchKey,UserPrincipalName\nsvc,sarad@contoso.com\n")
+    of = profile(tmp_path, "identity: {map: accounts.csv}\n")
+    done = accept_rows(outbox, "svc,1970-01-01T00:00:00Z,1,\r\n", of)
+    assert [user for user, *_ in rows_sent(outbox, done)] == ["sarad@contoso.com"]
+
+
 @pytest.mark.usefixtures("csvs_own_limit")
 def test_a_map_with_a_long_comment(tmp_path: Path) -> None:
     """A column that is not used may be longer than csv's own limit of a field."""

@@ -185,6 +185,14 @@ CELLS = st.text(st.characters(codec="utf-8"), max_size=20)
 RESULTS = st.lists(st.dictionaries(st.sampled_from(("user", "n", "x")), CELLS), max_size=30)
 
 
+def test_a_result_of_four_mebibytes_is_the_longest() -> None:
+    """One character more, and the row is refused as too large; the next row is read."""
+    for more, code in ((0, None), (1, "row-too-large")):
+        line = '{"user":"ana","n":"6","x":""}\n'
+        long = line.replace('""', f'"{(4 * 1024 * 1024 + more - len(line)) * "x"}"')
+        assert [row.refused for row in rows(long + line)] == [code, None]
+
+
 @given(RESULTS, st.booleans(), st.sampled_from((None, 1)))
 def test_any_results_are_read_back(
     results: list[dict[str, str]], ascii_only: object, indent: int | None

@@ -99,9 +99,7 @@ export function Queue() {
             {status && !status.sender.alive && (
                 <Message appearance="fill" type="warning">
                     <Message.Title>{status.sender.problem || 'The sender is not running'}</Message.Title>
-                    Queued rows are not lost.{' '}
-                    {status.sender.next_step ||
-                        'Enable the data input irmexport://main on this search head (Settings, Data inputs).'}
+                    Queued rows are not lost. {status.sender.next_step}
                 </Message>
             )}
             {status?.connectors.length === 0 && (

@@ -28,7 +28,7 @@ export type ConnectorStatus = {
 };
 
 export type QueueStatus = {
-    sender: { host: string; alive: boolean; problem?: string; next_step?: string; seconds_since_sign_of_life: number | null };
+    sender: { host: string; alive: boolean; problem: string; next_step: string; seconds_since_sign_of_life: number | null };
     connectors: ConnectorStatus[];
 };
 

@@ -211,6 +211,30 @@ def test_an_invalid_setting_is_reported_with_the_form(
     assert _only_refusals(trouble, 400)
 
 
+def test_a_secret_that_has_to_be_entered_again_is_reported_at_its_field(
+    visit: Open, trouble: list[str], splunkd: SplunkdRest
+) -> None:
+    """It is bound to where it is sent, so a change of the proxy needs it."""
+    page = visit("connectors")
+    page.get_by_role("button", name="Edit leavers").click()
+    page.get_by_label("Proxy (optional)").fill("http://proxy.example:3128")
+    page.get_by_role("button", name="Save").click()
+    field = page.get_by_label("Client secret")
+    expect(field).to_be_focused()
+    expect(field).to_have_accessible_description(re.compile("this changes where the client secret is sent"))
+    assert "proxy" not in splunkd.state.confs["irmexport_connectors"]["leavers"]
+    assert _only_refusals(trouble, 400)
+
+
+def test_rows_that_no_sender_sends_are_named_with_their_search_head(visit: Open, on_3_13: Searches) -> None:
+    """The page says what to do, and that nothing is lost."""
+    on_3_13.run(HEADER + ROW)
+    page = visit("queue")
+    expect(page.get_by_text(f"queued on {socket.gethostname()}, sender not running")).to_be_visible()
+    expect(page.get_by_text("Queued rows are not lost. ")).to_contain_text("data input")
+    expect(page.get_by_text("1 batch queued (1 row), the oldest since ")).to_be_visible()
+
+
 def test_a_profile_is_written_previewed_and_saved(
     visit: Open, splunkd: SplunkdRest, web: SplunkWeb, axe: Axe, picture: Picture
 ) -> None:

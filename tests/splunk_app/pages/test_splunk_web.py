@@ -43,26 +43,20 @@ def test_what_splunk_web_does_not_allow_in_a_panel_is_removed(visit: Open, hosti
     assert page.evaluate(inside) == "div,p,a"
 
 
-@pytest.mark.parametrize(("release", "drawn"), [("9.3", "true"), ("10.0", "false")])
-def test_a_script_is_evaluated_as_text(visit: Open, hostile: SplunkWeb, release: str, drawn: str) -> None:
+def test_a_script_is_evaluated_as_text(visit: Open, hostile: SplunkWeb, page: Page) -> None:
     """It has no element, no jQuery and a `define` that wants names; the panels may not be there yet."""
-    hostile.release = RELEASES[release]
-    page = visit("hostile")
-    expect(page.locator("html")).to_have_attribute(
-        "data-seen", f",undefined,undefined,{drawn},Mismatched anonymous define()"
-    )
-
-
-@pytest.mark.parametrize(("release", "evaluated"), [("10.4", 0), ("10.4 with script", 1)])
-def test_of_10_4_it_is_not_known_whether_it_loads_the_named_script(
-    visit: Open, hostile: SplunkWeb, release: str, evaluated: int
-) -> None:
-    """There is a release for both."""
-    hostile.release = RELEASES[release]
-    page = visit("hostile")
+    for release, drawn in (("9.3", "true"), ("10.0", "false"), ("10.4 with script", "false")):
+        hostile.release = RELEASES[release]
+        visit("hostile")
+        expect(page.locator("html")).to_have_attribute(
+            "data-seen", f",undefined,undefined,{drawn},Mismatched anonymous define()"
+        )
+    # Of 10.4 it is also reported that it does not load the script that a view names.
+    hostile.release = RELEASES["10.4"]
+    visit("hostile")
     expect(page.locator("#kept")).to_be_visible()
     page.wait_for_load_state("networkidle")
-    assert page.locator("html[data-seen]").count() == evaluated
+    assert page.locator("html[data-seen]").count() == 0
 
 
 def test_before_10_4_there_is_no_page_for_apps(visit: Open, page: Page, trouble: list[str]) -> None:

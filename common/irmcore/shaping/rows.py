@@ -191,7 +191,10 @@ class Shaper:
         """The details of each row, joined. Raises UnicodeEncodeError."""
         if not self._details_at:
             return [""] * len(columns[self._user_at])
-        details = list(map(SEPARATOR.join, zip(*[columns[at] for at in self._details_at])))
+        if len(self._details_at) == 1:  # nearly always: one threshold
+            details = columns[self._details_at[0]]
+        else:
+            details = list(map(SEPARATOR.join, zip(*[columns[at] for at in self._details_at])))
         if self._details_width > 1:
             "".join(details).encode("utf-8")
         return details

@@ -34,6 +34,9 @@ def evaluated(expression: str, **fields: Any) -> Any:
         "x=1 | where x>0",
         'x=1 | eval y=x+1, z=x . "a"',
         "x=1 | lookup names name AS x OUTPUTNEW upn",
+        "x=1 | eval y=now()",
+        'x=1 | eval y=strptime("2023-11-15", "%Y-%m-%d")',
+        "| tstats count FROM datamodel=A.B WHERE x=1 BY x, _time span=15m",
     ],
 )
 def test_unsupported_spl_is_an_error(text: str) -> None:
@@ -93,6 +96,11 @@ def test_functions_of_several_values(expression: str, value: object) -> None:
         ('"a" . nothing', None),
         ('"a" . one . ": " . 2', "a1: 2"),
         ("'a.b'", "dotted"),
+        ("mvfilter('a.b'!=\"\")", "dotted"),
+        ("1700010000-1700010000%86400", 1700006400),
+        ('strptime("2023-11-15 +0000", "%Y-%m-%d %z")', 1700006400.0),
+        ('strptime("15/11/2023 +0000", "%Y-%m-%d %z")', None),
+        ('strptime(nothing, "%Y-%m-%d %z")', None),
         ('match("LAPTOP$", "[\\x24]\\s*(@|\\z)")', True),
         ('match("LAPTOP$@CONTOSO.COM", "[\\x24]\\s*(@|\\z)")', True),
         ('match("cash$flow", "[\\x24]\\s*(@|\\z)")', False),
@@ -102,6 +110,33 @@ def test_functions_of_several_values(expression: str, value: object) -> None:
 def test_nulls_and_texts(expression: str, value: object) -> None:
     """Null is neither true nor false; only quotes and backslashes are escaped in a text."""
     assert evaluated(expression, one="1", **{"a.b": "dotted"}) == value
+
+
+def test_a_search_term_fits_any_of_several_values() -> None:
+    """With NOT, none of them may fit; an event without the field does not fit, and fits NOT."""
+    events = [{"x": ["a", "b"], "n": [1, 5]}, {"x": "c"}, {}]
+    assert spl_run.run('x IN ("b", "z") | table x', events) == [{"x": ["a", "b"]}]
+    assert spl_run.run("n>4 | table x", events) == [{"x": ["a", "b"]}]
+    assert [row["x"] for row in spl_run.run("NOT x=a* | table x", events)] == ["c", None]
+
+
+def test_addinfo_has_the_time_range_of_the_search() -> None:
+    """As numbers."""
+    search = "x=1 | addinfo | table info_min_time, info_max_time"
+    assert spl_run.run(search, [{"x": "1"}], span=(5, 7.5)) == [{"info_min_time": 5, "info_max_time": 7.5}]
+
+
+def test_tstats_counts_by_quarters_of_an_hour() -> None:
+    """An event with several values of a field that is only listed counts once."""
+    search = (
+        "| tstats summariesonly=false count, values(B.c) AS c FROM datamodel=A.B WHERE B.u=* "
+        "BY B.u, _time span=15m"
+    )
+    events = [{"_time": time, "B.u": "ana", "B.c": ["x", "y"]} for time in (900, 1799, 1800)]
+    assert spl_run.run(search, events) == [
+        {"B.u": "ana", "_time": 1800, "count": 1, "c": ["x", "y"]},
+        {"B.u": "ana", "_time": 900, "count": 2, "c": ["x", "y"]},
+    ]
 
 
 def test_a_lookup_adds_no_value_one_or_several_in_file_order() -> None:

@@ -163,10 +163,10 @@ def test_each_outcome_that_loses_or_delays_rows_fires_an_alert(
 
 def test_rows_that_have_waited_for_an_hour_fire_an_alert() -> None:
     """Whatever the reason; rows of the last minutes do not."""
-    standing = {"event": "standing", "connector": "leavers", "mode": "closed", "reason": "throttled"}
-    assert not fired("paused or delayed", [{**standing, "rows_queued": 9, "oldest_seconds": 600}])
-    assert fired("paused or delayed", [{**standing, "rows_queued": 9, "oldest_seconds": 3700}])
-    assert not fired("paused or delayed", [{**standing, "rows_queued": 0, "oldest_seconds": 0}])
+    logged = {"event": "standing", "connector": "leavers", "mode": "closed", "reason": "throttled"}
+    assert not fired("paused or delayed", [{**logged, "rows_queued": 9, "oldest_seconds": 600}])
+    assert fired("paused or delayed", [{**logged, "rows_queued": 9, "oldest_seconds": 3700}])
+    assert not fired("paused or delayed", [{**logged, "rows_queued": 0, "oldest_seconds": 0}])
 
 
 def test_rows_that_were_sent_after_all_fire_no_alert() -> None:

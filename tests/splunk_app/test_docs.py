@@ -92,3 +92,25 @@ def test_every_search_is_in_the_page_with_its_activities() -> None:
     text = " ".join(section.split())
     for name in SEARCHES.keys() - DAILY.keys():
         assert name.rpartition(" - ")[2] in text
+
+
+VERIFY = (ROOT / "docs" / "splunk-verify.md").read_text(encoding="utf-8")
+
+
+def test_the_checks_for_a_real_splunk_name_what_exists() -> None:
+    """Endpoints, settings, log events, reply keys and messages that the page expects are the app's."""
+    endpoints = {stanza.get("match") for stanza in conf(APP / "default" / "restmap.conf").values()}
+    assert {f"/{name}" for name in re.findall(r"services/(\w+)", VERIFY)} <= endpoints
+    assert set(re.findall(r"/conf-(\w+)", VERIFY)) == {path.stem.partition(".")[0] for path in OWN_SPECS}
+    assert set(re.findall(r"event=(\w+)", VERIFY)) <= set(TEXTS)
+    for key in re.findall(r'`"(\w+)":', VERIFY):
+        assert key in TEXTS, key
+    for message in ("the client secret was saved for another destination", "sent: the connector accepted"):
+        assert message in " ".join(VERIFY.split())
+        assert in_code(message)
+    inputs = conf(APP / "default" / "inputs.conf")
+    assert "`disabled = 0`" in VERIFY
+    assert inputs["irmexport://main"]["disabled"] == "0"
+
+
+OWN_SPECS = list((APP / "README").glob("irmexport_*.conf.spec"))

@@ -107,11 +107,29 @@ def test_the_alert_action_is_bounded_and_gets_all_rows_it_may() -> None:
     assert not [key for key in action if key.startswith("alert.execute")]  # splunkd starts bin/irmexport.py
 
 
+#: The keys of `param._cam` (Common Information Model Add-on Manual, custom alert action with an adaptive
+#: response).
+CAM = {
+    *("category", "task", "subject", "technology", "supports_adhoc", "supports_cloud", "drilldown_uri"),
+    *("field_name_params", "required_params"),
+}
+
+
 def test_the_action_is_described_to_enterprise_security() -> None:
-    """`param._cam` is one line of JSON, and offers the action for single notables too."""
-    cam = json.loads(conf(APP / "default" / "alert_actions.conf")["irmexport"]["param._cam"])
-    assert cam["supports_adhoc"] is True
-    assert {"category", "task", "subject", "technology", "drilldown_uri"} <= set(cam)
+    """`param._cam` is one line of JSON with known keys, and offers the action for single findings too."""
+    text = conf(APP / "default" / "alert_actions.conf")["irmexport"]["param._cam"]
+    cam = json.loads(text)
+    assert set(cam) == CAM
+    assert cam["supports_adhoc"] is cam["supports_cloud"] is True
+    assert cam["drilldown_uri"]  # a blank one is worse than none
+    for key in ("category", "task", "subject"):
+        assert cam[key]
+        assert all(isinstance(value, str) and value for value in cam[key])
+    assert all({"vendor", "product", "version"} == set(technology) for technology in cam["technology"])
+    for param in cam["required_params"]:
+        with pytest.raises(ConfigurationError):
+            export_request({**dict.fromkeys(PARAMS, ""), param: ""})
+    assert set(cam["required_params"]) | set(cam["field_name_params"]) <= set(PARAMS)
 
 
 def test_each_parameter_is_in_form_spec_and_validation() -> None:

@@ -38,7 +38,7 @@ def measure(scratch: Path, *, rows: int, rounds: int) -> Iterator[Line]:
             continue
         home = SplunkHome.install(next(made.glob("*.spl")), scratch / f"splunk-{version}")
         with SplunkdRest(scratch) as splunkd:
-            splunkd.sign_in("analyst-session", "ana", "search", "irmexport_run")
+            splunkd.sign_in("analyst-session", "ana", "irmexport_run", roles=("irmexport_user",))
             splunkd.state.confs["irmexport_connectors"] = {
                 "load": {"profile": PROFILE, "job_id": _ID, "tenant_id": _ID, "app_id": _ID, "disabled": "0"}
             }

@@ -243,6 +243,16 @@ def test_the_only_connector_and_splunks_names_are_found_and_reported(searches: S
     assert '"connector":"leavers"' in searches.home.log.read_text().replace('": "', '":"')
 
 
+def test_another_roles_connector_is_not_a_choice(on_3_13: Searches) -> None:
+    """Of two connectors, the one that the analyst's roles may read is the only one."""
+    confs = on_3_13.splunkd.state.confs["irmexport_connectors"]
+    confs["badges"] = {**confs["leavers"], "job_id": "44444444-4444-4444-4444-444444444444"}
+    on_3_13.splunkd.state.local_meta["irmexport_connectors/badges"] = ("admin", "facility")
+    replies, code = on_3_13.run(SPLUNKS, args=("wait=0",))
+    assert code == 0
+    assert "the rows go to the connector leavers, the only one that you may use" in texts(replies)
+
+
 @pytest.mark.parametrize(
     ("stanzas", "expected"),
     [

@@ -19,7 +19,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults kills mutants lint kql docs pictures lock package appinspect advisories bench bench-picture bench-quick clean
+.PHONY: help demo test faults kills mutants lint kql docs pictures lock package release appinspect advisories bench bench-picture bench-quick clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,11 @@ pictures: $(VENV)/.dev ## take the screenshots of the Splunk app's pages for doc
 
 package: $(VENV)/.dev ## build dist/ (wheel, Splunk app, Sentinel solution), reproducibly
 	@$(BIN)/python package.py
+
+release: $(VENV)/.dev ## build dist/ and sign it with the Ed25519 key in the file RELEASE_KEY
+	@test -n "$(RELEASE_KEY)" || { echo "Name the key: make release RELEASE_KEY=PATH" >&2; exit 1; }
+	@$(BIN)/python package.py
+	@$(BIN)/python release.py sign $(RELEASE_KEY)
 
 appinspect: $(VENV)/.dev ## build the Splunk app and check it with Splunk's AppInspect
 	@$(BIN)/python package.py --only splunk --inspect

@@ -10,6 +10,7 @@ locks, into .cache/.
 import argparse
 import gzip
 import hashlib
+import importlib.metadata
 import io
 import json
 import os
@@ -23,6 +24,7 @@ import time
 import venv
 import zipfile
 from collections.abc import Sequence
+from email.message import Message
 from pathlib import Path
 
 try:
@@ -50,6 +52,8 @@ import bundle
 ROOT = Path(__file__).resolve().parent
 APP = "irmexport"
 LOCK = ROOT / "requirements" / "splunk-lib.txt"
+#: Why known advisories about the app's packages do not affect it (OpenVEX).
+VEX = ROOT / "requirements" / "vex.json"
 WHEEL_LOCK = ROOT / "requirements" / "runtime.txt"
 BUILD_LOCK = ROOT / "requirements" / "splunk-build.txt"
 # lib/ is resolved for the older of Splunk's two Pythons; the packages run on both.
@@ -89,7 +93,7 @@ def version() -> str:
 def build_wheel(into: Path) -> list[Path]:
     """Write the wheel and its bill of materials, which lists the locked dependencies, into a folder."""
     (wheel,) = map(Path, WheelBuilder(str(ROOT)).build(directory=str(into), versions=["standard"]))
-    return [wheel, write_materials(wheel, WHEEL_LOCK)]
+    return [wheel, write_materials(wheel, WHEEL_LOCK, sys.path)]
 
 
 def locked(lock: Path) -> dict[str, str]:
@@ -237,14 +241,48 @@ def pack(app: Path, archive: Path, mtime: int) -> None:
         compressed.write(raw.getvalue())
 
 
-def materials(lock: Path, bundled: Sequence[bundle.Bundled] = ()) -> dict[str, object]:
-    """The bill of materials (CycloneDX 1.5): the packages of a lock, and those in the app's pages."""
+def hashes(lock: Path) -> dict[str, list[dict[str, str]]]:
+    """The SHA-256 of each file that a lock accepts for a package."""
+    entries = re.findall(
+        r"^([a-z0-9.-]+)==(.*?)(?=^[a-z0-9]|\Z)", lock.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    return {
+        name: [{"alg": "SHA-256", "content": one} for one in re.findall(r"sha256:([0-9a-f]{64})", text)]
+        for name, text in entries
+    }
+
+
+def licence(name: str, path: list[str]) -> list[dict[str, object]]:
+    """The licence that an installed package declares; empty if it is not installed or declares none."""
+    found = next(iter(importlib.metadata.distributions(name=name, path=path)), None)
+    if found is None:
+        return []
+    declared = dict(found.metadata.items()) if isinstance(found.metadata, Message) else {}
+    if expression := declared.get("License-Expression"):
+        return [{"expression": expression}]
+    classifiers = found.metadata.get_all("Classifier") or ()
+    names = [text.rpartition(" :: ")[2] for text in classifiers if text.startswith("License ::")]
+    names = names or [declared.get("License", "").strip().split("\n")[0]]
+    return [{"license": {"name": one}} for one in names if one]
+
+
+def materials(lock: Path, bundled: Sequence[bundle.Bundled], path: list[str]) -> dict[str, object]:
+    """The bill of materials (CycloneDX 1.5): the packages of a lock, and those in the app's pages.
+
+    ``path`` is where the packages are installed, for their licences.
+    """
+    known = hashes(lock)
 
     def component(name: str, number: str, purl: str) -> dict[str, object]:
         return {"type": "library", "bom-ref": purl, "name": name, "version": number, "purl": purl}
 
     python = [
-        component(name, number, f"pkg:pypi/{name}@{number}") for name, number in sorted(locked(lock).items())
+        {
+            **component(name, number, f"pkg:pypi/{name}@{number}"),
+            "hashes": known[name],
+            "licenses": licence(name, path),
+        }
+        for name, number in sorted(locked(lock).items())
     ]
     pages = [
         {**component(one.name, one.version, one.purl), "licenses": [{"expression": one.licence}]}
@@ -261,10 +299,11 @@ def materials(lock: Path, bundled: Sequence[bundle.Bundled] = ()) -> dict[str, o
     }
 
 
-def write_materials(built: Path, lock: Path, bundled: Sequence[bundle.Bundled] = ()) -> Path:
+def write_materials(built: Path, lock: Path, path: list[str], bundled: Sequence[bundle.Bundled] = ()) -> Path:
     """Write the bill of materials beside what was built."""
     target = built.with_name(f"{built.name}.cdx.json")
-    target.write_text(json.dumps(materials(lock, bundled), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    document = json.dumps(materials(lock, bundled, path), indent=1, sort_keys=True)
+    target.write_text(document + "\n", encoding="utf-8")
     return target
 
 
@@ -275,7 +314,10 @@ def build_app(into: Path, *, pages: bool) -> list[Path]:
     with tempfile.TemporaryDirectory() as temporary:
         app, bundled = assemble_app(Path(temporary), pages=pages)
         pack(app, archive, int(os.environ.get("SOURCE_DATE_EPOCH", "0")))
-    return [archive, write_materials(archive, LOCK, bundled)]
+        bill = write_materials(archive, LOCK, [str(app / "lib")], bundled)
+    vex = archive.with_name(f"{archive.name}.vex.json")
+    shutil.copyfile(VEX, vex)
+    return [archive, bill, vex]
 
 
 def build_solution(into: Path) -> list[Path]:

@@ -113,6 +113,11 @@ def test_the_bill_of_materials_is_what_is_inside(app: Path, archive: Path) -> No
         (component,) = [one for one in bom["components"] if one["purl"] == purl]
         assert component["licenses"] == [{"expression": licence}]
     assert listed == installed
+    for component in bom["components"]:
+        if component["purl"].startswith("pkg:pypi/"):
+            assert component["hashes"]
+            assert component["licenses"], component["name"]
+    assert json.loads(archive.with_name(f"{archive.name}.vex.json").read_text())["statements"]
 
 
 def test_each_page_of_the_app_has_its_views_and_scripts(app: Path) -> None:

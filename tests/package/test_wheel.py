@@ -88,6 +88,10 @@ def test_the_bill_of_materials_is_the_lock(wheel: Path) -> None:
     assert {(part["name"], part["version"]) for part in listed["components"]} == locked
     assert {part["purl"] for part in listed["components"]} == {f"pkg:pypi/{n}@{v}" for n, v in locked}
     assert ("msal", dict(locked)["msal"]) in locked
+    assert all(set(re.findall(r"[0-9a-f]{64}", str(part["hashes"]))) for part in listed["components"])
+    licences = {part["name"]: part["licenses"] for part in listed["components"]}
+    assert licences["msal"] == [{"license": {"name": "MIT License"}}]
+    assert sum(map(bool, licences.values())) > len(licences) / 2
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -22,6 +22,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 CONNECT_SECONDS = 30.0
 #: An answer of the login host has a few kilobytes.
 MAX_TOKEN_BYTES = 1024 * 1024
+#: Asks for a reply that is not compressed.
+PLAIN: Mapping[str, str] = {"Accept-Encoding": "identity"}
 
 
 class OpenConnections:
@@ -146,6 +148,20 @@ class Exchange:
         return min(CONNECT_SECONDS, self._deadline), self._deadline
 
 
+def read_plain(response: requests.Response, limit: int) -> Iterator[bytes]:
+    """The body as it was sent, in blocks, up to ``limit`` bytes. Raises what urllib3 raises.
+
+    Not by ``iter_content``: that decompresses, and parses chunks itself, and urllib3 2.6.3, the last for
+    Python 3.9, has known faults in both (SECURITY.md). So the request must ask for ``PLAIN``.
+    """
+    while limit > 0:
+        block = response.raw.read(min(1024, limit), decode_content=False)
+        if not block:
+            return
+        limit -= len(block)
+        yield block
+
+
 class TokenHttp:
     """The HTTP client for MSAL: each request is an exchange of its own. ``deadline`` in seconds."""
 
@@ -164,10 +180,15 @@ class TokenHttp:
     def _request(self, method: str, url: str, **kwargs: Any) -> requests.Response:
         kwargs.pop("timeout", None)
         with Exchange(**self._settings) as exchange:
+            exchange.session.headers.update(PLAIN)
             response = exchange.session.request(
                 method, url, timeout=exchange.timeout, allow_redirects=False, stream=True, **kwargs
             )
-            read_bounded(response, MAX_TOKEN_BYTES)
+            body = b"".join(read_plain(response, MAX_TOKEN_BYTES + 1))
+            compressed = response.headers.get("Content-Encoding", "identity") != "identity"
+            if compressed or len(body) > MAX_TOKEN_BYTES:
+                raise requests.exceptions.ContentDecodingError("the answer is too large, or compressed")
+            response._content = body  # noqa: SLF001 - requests has no public way to set what was read
             return response
 
 

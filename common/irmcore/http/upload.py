@@ -17,7 +17,7 @@ from typing import BinaryIO, Callable, Protocol
 import requests
 import urllib3
 
-from irmcore.http.deadlines import Exchange
+from irmcore.http.deadlines import PLAIN, Exchange, read_plain
 from irmcore.http.failures import to_failure
 from irmcore.http.outcome import REPLY_CHARACTERS, Outcome, Reply, request_id, retry_after
 
@@ -148,6 +148,7 @@ class HttpsTransport:
                 "Content-Type": f"multipart/form-data; boundary={body.boundary}",
                 "User-Agent": self._user_agent,
                 "Accept": "*/*",
+                **PLAIN,
                 "Connection": "close",
             },
             timeout=exchange.timeout,
@@ -186,10 +187,8 @@ def _beginning(response: requests.Response) -> str:
     """The beginning of a reply's body. A body that breaks off does not change the status before it."""
     read = b""
     try:
-        for block in response.iter_content(1024):
+        for block in read_plain(response, 4 * REPLY_CHARACTERS):
             read += block
-            if len(read) >= 4 * REPLY_CHARACTERS:
-                break
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
         read += b" (the reply breaks off here)"
     return read.decode("utf-8", "replace")[:REPLY_CHARACTERS]

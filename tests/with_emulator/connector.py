@@ -48,11 +48,13 @@ def row(number: int, name: str = "A detection") -> str:
 class Rig:
     """An emulator, and one connector of this machine that sends to it."""
 
-    def __init__(self, directory: Path, options: Options | None = None, **settings: Any) -> None:
+    def __init__(
+        self, directory: Path, options: Options | None = None, *, lifetime: float = 600, **settings: Any
+    ) -> None:
         self.directory = directory
         self.profile = replace(salesforce(), **settings)
         self.emulator: PurviewEmulator = create_emulator(
-            directory / "emulator", [self.profile], options or Options(), lifetime=600
+            directory / "emulator", [self.profile], options or Options(), lifetime=lifetime
         )
         self.clock: Clock = SystemClock()
         self._tokens: Any = None

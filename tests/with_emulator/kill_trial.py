@@ -59,15 +59,16 @@ class Figures:
         return broken + ["held"] * (self.held > self.in_doubt)
 
 
-def trial(nursery: Nursery, kills: int, *, seed: int) -> Figures:
-    """Kill ``kills`` processes, at least, and then let the rest be sent."""
+def trial(nursery: Nursery, kills: int, *, seed: int, seconds: float = 1e9) -> Figures:
+    """Kill ``kills`` processes, at least, or as many as in ``seconds``, and then let the rest be sent."""
+    end = time.monotonic() + seconds
     rng = random.Random(seed)  # noqa: S311 - moments, not secrets
     figures = Figures()
     outbox = nursery.outbox()
     known = nursery.directory / "known.json"
     before: dict[str, str] = {}
     doubts: set[tuple[str, int]] = set()
-    while figures.kills < kills:
+    while figures.kills < kills and time.monotonic() < end:
         # Only what was held at the end of two rounds, so that the service has surely ended with it.
         held = _outcomes(nursery, outbox)
         known.write_text(json.dumps({name: held[name] for name in before if name in held}))
@@ -161,14 +162,15 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=1_500)
     parser.add_argument("--seed", type=int, default=20261130)
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin no round after these")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as directory:
-        rig = Rig(Path(directory))
+        rig = Rig(Path(directory), lifetime=6 * 3600)
         rig.start()
         nursery = Nursery(rig)
         begin = time.monotonic()
         try:
-            figures = trial(nursery, options.kills, seed=options.seed)
+            figures = trial(nursery, options.kills, seed=options.seed, seconds=options.seconds)
         finally:
             nursery.close()
             rig.emulator.stop()

@@ -124,6 +124,8 @@ def _outcomes(nursery: Nursery, outbox: Outbox) -> dict[str, str]:
 
 def _finish(nursery: Nursery, outbox: Outbox) -> None:
     """What people do at last: requeue and resume; and the producers submit all of their rows again."""
+    if not outbox.exists():
+        nursery.run("accept", 0, ROWS)  # every producer was killed before it had made the outbox
     nursery.run("drain")
     for batch in outbox.ready():
         if _state(batch) == "DEAD":

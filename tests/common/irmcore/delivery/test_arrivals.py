@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from irmcore.delivery.arrivals import TAKE_IN
-from irmcore.delivery.sender import Sender
-from irmcore.disk import Lock
+from irmcore.disk import Lock, PosixDisk
 from irmcore.errors import AnotherSender, OutboxBusy
 from irmcore.http.outcome import Outcome, Reply
 from irmcore.http.upload import Upload
@@ -192,23 +193,32 @@ def test_a_pause_leaves_what_came_meanwhile() -> None:
     assert report.queued >= 1
 
 
-def test_a_drain_reads_what_it_sends() -> None:
+class Reads(PosixDisk):
+    """The real disk without syncs. Counts how often a state is read."""
+
+    states = 0
+
+    def read(self, path: str) -> bytes:
+        self.states += path.endswith("/state")
+        return super().read(path)
+
+    def _write(self, path: str, flags: int, data: bytes, offset: int, *, sync: bool) -> None:
+        super()._write(path, flags, data, offset, sync=False)
+
+    def _fsync(self, path: str, flags: int) -> None:
+        return
+
+
+def test_a_drain_reads_what_it_sends(tmp_path: Path) -> None:
     """Of a long queue a drain whose time is up reads the beginning; its first upload is always made."""
-
-    class Reads(PowerLossDisk):
-        states = 0
-
-        def read(self, path: str) -> bytes:
-            self.states += path.endswith("/state")
-            return super().read(path)
-
     disk = Reads()
-    connector = connector_on(disk)
-    connector.accept(row(number) for number in range(2_000))
+    connector = Connector(disk, FakeClock(), rows=1, root=str(tmp_path))
+    connector.accept([row(0)])
+    os.utime(connector.outbox.ready()[0].path, (0, 0))  # the oldest, however fast the others were
+    connector.accept(row(number) for number in range(700))
     disk.states = 0
     service = FakeTransport()
-    sender: Sender = connector.sender(service)
-    report = sender.drain(until=connector.clock.monotonic())
-    assert (report.sent, report.queued) == (1, 1_999)
+    report = connector.sender(service).drain(until=connector.clock.monotonic())
+    assert (report.sent, report.queued) == (1, 699)
     assert kept(service) == ["note 0"], "the oldest first"
     assert disk.states < 300

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused, current_user
 
+from tests.fakes.splunk_cluster import replicate
+from tests.fakes.splunk_conf import read_conf
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_alert import Alert
 from tests.fakes.splunkd_rest import SplunkdRest
@@ -135,3 +137,58 @@ def test_a_certificate_is_verified_except_on_loopback() -> None:
     context = remote._context  # type: ignore[attr-defined]  # noqa: SLF001
     assert context.check_hostname
     assert "key" not in repr(Splunkd("https://splunk.example:8089", "key"))
+
+
+def test_a_conf_file_is_read_as_splunkd_reads_it(tmp_path: Path) -> None:
+    """Continued lines, settings before the first stanza, `=` in a value; a repetition is an error."""
+    file = tmp_path / "x.conf"
+    file.write_text("# note\nfirst = 1\n[a]\nsearch = x=1 \\\n| y\nempty =\n[]\nz = 2\n")
+    assert read_conf(file) == {
+        "default": {"first": "1"},
+        "a": {"search": "x=1 \n| y", "empty": ""},
+        "": {"z": "2"},
+    }
+    for text in ("[a]\nb = 1\nb = 2\n", "[a]\n[a]\n", "[a]\nno setting\n"):
+        file.write_text(text)
+        with pytest.raises(ValueError, match=r"x\.conf: \[a\]"):
+            read_conf(file)
+
+
+def test_roles_read_what_the_metadata_lets_them(splunkd: SplunkdRest) -> None:
+    """Of local.meta for an object before the app's for its kind; what may not be read does not exist."""
+    analyst, guest = (Splunkd(splunkd.uri, f"{name}-session") for name in ("analyst", "guest"))
+    assert len(analyst.get(CONNECTORS)["entry"]) == 1
+    assert guest.get(CONNECTORS)["entry"] == []
+    with pytest.raises(SplunkdRefused, match="no object of this name"):
+        guest.get(f"{CONNECTORS}/leavers")
+    splunkd.state.local_meta["irmexport_connectors/leavers"] = ("user",)
+    assert guest.get(f"{CONNECTORS}/leavers")["entry"]
+    splunkd.state.local_meta["irmexport_connectors/leavers"] = ("admin",)
+    assert analyst.get(CONNECTORS)["entry"] == []
+
+
+@pytest.mark.parametrize("version", ["9.3.2", "10.2.3"])
+def test_a_cluster_replicates_what_splunk_does_and_nothing_else(
+    splunkd: SplunkdRest, tmp_path: Path, version: str
+) -> None:
+    """Connectors and passwords arrive; inputs, other settings of the machine, messages and jobs do not."""
+    (tmp_path / "member").mkdir()
+    member = SplunkdRest(tmp_path / "member")
+    for name in ("inputs", "server", "web", "restmap", "app", "distsearch"):
+        splunkd.state.confs[name] = {"x": {"y": "z"}}
+    splunkd.state.local_inputs["irmexport://main"] = {"disabled": "1"}
+    splunkd.state.messages["m"] = splunkd.state.jobs["1.2"] = {}  # type: ignore[assignment]
+    replicate(splunkd, [member], version)
+    assert set(member.state.confs) == {"irmexport_connectors"}
+    assert member.state.passwords == splunkd.state.passwords
+    assert (member.state.messages, member.state.jobs) == ({}, {})
+    assert member.state.enabled_inputs == {"irmexport://main"}
+    assert splunkd.state.enabled_inputs == set()
+
+
+def test_an_own_endpoint_requires_its_capability(splunkd: SplunkdRest) -> None:
+    """As the app's restmap.conf says; without a process behind it, the answer is an error."""
+    for key, status in (("guest-session", 403), ("analyst-session", 500)):
+        with pytest.raises(SplunkdRefused) as raised:
+            Splunkd(splunkd.uri, key).post("/services/send_irmexport", {})
+        assert raised.value.status == status

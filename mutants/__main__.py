@@ -2,7 +2,7 @@
 
 python -m mutants [--seed N] [--sample N] [--minutes N] [--only PART] [--workers N]
 
-A mutant counts as killed if a test fails or hangs. One that survives counts as equivalent if verdicts.yaml
+A mutant counts as killed if a test fails or hangs. One that survives counts as equivalent if verdicts.toml
 proves that it is, and as survived otherwise. The exit code is 1 if more than 3 % survive.
 """
 
@@ -16,11 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import yaml
 
 from mutants.runner import HUNG, KILLED, SURVIVED, Copy, Tests
 from mutants.sample import Mutant, drawn
@@ -30,7 +29,7 @@ PACKAGES = ("intake", "outbox", "shaping", "settings")
 TESTS = tuple(
     f"tests/common/irmcore/{part}" for part in (*PACKAGES, "delivery", "operations", "test_values.py")
 )
-VERDICTS = ROOT / "mutants" / "verdicts.yaml"
+VERDICTS = ROOT / "mutants" / "verdicts.toml"
 EQUIVALENT = "equivalent"
 MOST_SURVIVORS = 0.03
 
@@ -69,7 +68,8 @@ def _options() -> argparse.Namespace:
 
 
 def _verdicts() -> list[dict[str, str]]:
-    return yaml.safe_load(VERDICTS.read_text(encoding="utf-8")) or []
+    verdicts: list[dict[str, str]] = tomllib.loads(VERDICTS.read_text(encoding="utf-8"))["mutant"]
+    return verdicts
 
 
 def _tests(copy: Copy) -> Tests:

@@ -22,6 +22,11 @@ class Recorder:
     def __init__(self, measured: coverage.Coverage) -> None:
         self._measured = measured
         self.seconds: dict[str, float] = {}
+        self.failed: set[str] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.add(report.nodeid)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -39,14 +44,18 @@ def main(sources: list[str], tests: list[str], into: Path) -> int:
     measured = coverage.Coverage(data_file=None, source=sources, config_file=False)
     recorder = Recorder(measured)
     measured.start()
-    code = pytest.main(["-q", "-x", "-p", "no:xdist", *tests], plugins=[recorder])
+    code = pytest.main(["-q", "--tb=line", "-p", "no:xdist", *tests], plugins=[recorder])
     measured.stop()
-    if code:
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         return int(code)
+    for test in sorted(recorder.failed):
+        print(f"not used, as it fails on the program itself: {test}")
+        del recorder.seconds[test]
     data = measured.get_data()
     lines = {
         str(Path(file).relative_to(Path.cwd())): {
-            line: [test for test in names if test] for line, names in data.contexts_by_lineno(file).items()
+            line: [test for test in names if test in recorder.seconds]
+            for line, names in data.contexts_by_lineno(file).items()
         }
         for file in data.measured_files()
     }

@@ -37,7 +37,7 @@ class Mutant:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What names the mutant in verdicts.yaml: it outlives a change of line numbers."""
+        """What names the mutant in verdicts.toml: it outlives a change of line numbers."""
         return self.file, self.before, self.after
 
 

@@ -61,7 +61,7 @@ docs: $(VENV)/.dev ## write the pages of docs/ that are generated from the code
 
 pictures: $(VENV)/.dev ## take the screenshots of the Splunk app's pages for docs/, in Debian's Chromium
 	@IRMEXPORT_PICTURES=$(CURDIR)/build/pictures $(BIN)/python -m pytest -q tests/splunk_app/pages -k 'first or held or written'
-	@PYTHONPATH=$(CURDIR) $(BIN)/python tests/splunk_app/overview/picture.py $(CURDIR)/build/pictures
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/splunk_app/bin $(BIN)/python tests/splunk_app/overview/picture.py $(CURDIR)/build/pictures
 	@mkdir -p docs/pictures
 	@cp $(foreach page,connectors overview profiles queue,$(wildcard build/pictures/$(page)-*.png)) docs/pictures/
 

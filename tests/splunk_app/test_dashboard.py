@@ -24,7 +24,8 @@ VIEWS = ROOT / "splunk_app" / "default" / "data" / "ui" / "views"
 #: Commands, functions and keywords of SPL.
 SPL = {
     *("as", "by", "or", "and", "not", "in", "where", "eval", "fields", "fillnull", "sort", "stats", "value"),
-    *("timechart", "count", "sum", "latest", "perc50", "perc95", "if", "isnull", "strftime", "values"),
+    *("timechart", "count", "sum", "latest", "perc50", "perc95", "if", "isnull", "strftime", "values", "max"),
+    *("null", "coalesce"),
 }
 #: The fields of every event in Splunk.
 SPLUNK_FIELDS = {"_time", "host", "index", "sourcetype"}
@@ -54,7 +55,9 @@ def fields_of(query: str) -> set[str]:
     values = re.sub(r'"[^"]*"', " ", query)
     values = re.sub(r"\bIN \([^)]*\)", " ", values)
     values = re.sub(r"=\s*[\w*]+", " ", values)
-    made = set(re.findall(r"\bAS (\w+)", values)) | set(re.findall(r"\beval (\w+)", values))
+    made = set(re.findall(r"\bAS (\w+)", values))
+    for assignments in re.findall(r"\beval ([^|]*)", query):
+        made |= set(re.findall(r"(?:^|, )(\w+)=", assignments))
     names = set(re.findall(r"[A-Za-z_][\w.]*", values))
     return {name for name in names if name.lower() not in SPL} - made
 

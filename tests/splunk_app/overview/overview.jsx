@@ -12,7 +12,7 @@ const root = document.body.appendChild(document.createElement('div'));
 createRoot(root).render(
     <SplunkThemeProvider family="enterprise" colorScheme="light" density="comfortable">
         <DashboardContextProvider preset={{ ...preset, dataSources }} initialDefinition={window.DEFINITION}>
-            <DashboardCore width="100%" height="1440px" />
+            <DashboardCore width="100%" height="1520px" />
         </DashboardContextProvider>
     </SplunkThemeProvider>,
 );

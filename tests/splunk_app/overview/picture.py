@@ -27,6 +27,7 @@ $C = {LOCALE: 'en-US', SPLUNKD_PATH: '/splunkd/__raw', MRSPARKLE_ROOT_PATH: '', 
 _DAYS = [f"2026-11-{day:02}T00:00:00.000+00:00" for day in range(20, 30)]
 _STATUS = "host connector mode reason queued rows_queued oldest_seconds held rows_held others"
 _SEARCHES = "connector search runs read shaped refused skipped sent"
+SENDER = "queued, sender not running"
 _REPLIES = "connector event code count last rows status"
 
 #: The results of each search by its data source: the fields, then the rows.
@@ -39,6 +40,7 @@ RESULTS: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
     ),
     "ds_latency": ("_time median p95", [(day, 4, 7 + 5 * at % 9) for at, day in enumerate(_DAYS)]),
     "ds_status": (_STATUS, [("sh1", "leavers", "open", "", 0, 0, 0, 1, 24, 0)]),
+    "ds_senders": ("host connector since problem", [("sh2", "leavers", "2026-11-29 06:00:11", SENDER)]),
     "ds_reasons": (
         "reason column connector rows",
         [
@@ -69,7 +71,7 @@ def with_results(dashboard: dict[str, Any]) -> dict[str, Any]:
 
 def draw(page: Page, script: str, width: int, into: Path) -> None:
     """Take the picture once every panel shows its results."""
-    page.set_viewport_size({"width": width, "height": 1460})
+    page.set_viewport_size({"width": width, "height": 1540})
 
     def answer(route: Route) -> None:
         if route.request.url == f"{ORIGIN}/":

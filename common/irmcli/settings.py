@@ -109,6 +109,7 @@ class Settings:
         user's own. Raises ConfigurationError, DamageError.
         """
         require_own_tree(outbox.path, ConfigurationError)
+        outbox.check_format()
         kind = connections.kind_of(outbox)
         if kind == connections.KIND:
             return self.service(connections.load(outbox), warn=warn)

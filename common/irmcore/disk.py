@@ -313,11 +313,11 @@ def place(path: str, root: str = "/") -> Place:
     host = None
     if machine and not container:
         host = hashlib.sha256(b"irmexport " + machine.encode()).hexdigest()[:32]
-    kind = _file_system(os.path.realpath(path), _text(f"{root}/proc/self/mountinfo"))
+    kind = file_system(os.path.realpath(path), _text(f"{root}/proc/self/mountinfo"))
     return Place(host, kind, None if kind.startswith(_WITHOUT_INODES) else os.stat(path).st_ino)
 
 
-def _file_system(path: str, mounts: str) -> str:
+def file_system(path: str, mounts: str) -> str:
     """The type of the file system that has ``path``, or "". ``mounts`` is as proc(5) describes mountinfo."""
     found, longest = "", -1
     for line in mounts.splitlines():

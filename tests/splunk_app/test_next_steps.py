@@ -15,8 +15,10 @@ ROOT = Path(__file__).parents[2]
 CORE = ROOT / "common" / "irmcore"
 TABLE = json.loads((ROOT / "splunk_app/bin/irmsplunk/splunk/next_steps.json").read_text(encoding="utf-8"))
 #: The emulator is started from the command line for Splunk too, and no connector in Splunk is a table of
-#: Azure Monitor.
-UNTRANSLATED = ("`irmexport emulator`", "`irmexport sentinel template --collection`")
+#: Azure Monitor. What `irmexport outbox` decides needs a shell on the search head (docs/splunk.md).
+UNTRANSLATED = re.compile(
+    "`irmexport (emulator|sentinel template --collection|sentinel collect --once|outbox [^`]*)`"
+)
 
 
 def sentences() -> set[str]:
@@ -25,8 +27,16 @@ def sentences() -> set[str]:
     for file in CORE.rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        pieces = {
+            id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values
+        }
         for node in ast.walk(tree):
-            text = node.value if isinstance(node, ast.Constant) and id(node) not in documents else None
+            text: object = None
+            if isinstance(node, ast.Constant) and id(node) not in documents | pieces:
+                text = node.value
+            elif isinstance(node, ast.JoinedStr):
+                parts = [part.value if isinstance(part, ast.Constant) else "NAME" for part in node.values]
+                text = "".join(map(str, parts))
             if isinstance(text, str) and ("`irmexport " in text or " --" in text):
                 found.add(text)
     return found
@@ -35,9 +45,7 @@ def sentences() -> set[str]:
 @pytest.mark.parametrize("text", sorted(sentences()))
 def test_no_sentence_of_the_core_names_a_command_in_splunk(text: str) -> None:
     """Each has a translation that leaves no command and no option."""
-    translated = in_splunk(text)
-    for command in UNTRANSLATED:
-        translated = translated.replace(command, "")
+    translated = UNTRANSLATED.sub("", in_splunk(text))
     assert "`irmexport " not in translated
     assert " --" not in translated
 

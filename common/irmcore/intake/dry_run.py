@@ -31,9 +31,12 @@ def dry_run(
 
     ``on_row`` gets each row as it would go out, ``on_reject`` each refused row and the header.
     Raises InputError, ConfigurationError if the people cannot be resolved as the profile asks, and
-    DamageError where ``accept`` would repair the row ledger.
+    DamageError where ``accept`` would repair the row ledger or refuses the outbox.
     """
-    ledger = read_ledger(outbox) if outbox is not None and outbox.exists() else None
+    ledger = None
+    if outbox is not None and outbox.exists():
+        outbox.check_format()
+        ledger = read_ledger(outbox)
     clock = outbox.clock if outbox is not None else SystemClock()
     with open_users(profile, clock.now()) as users:
         pipeline = Pipeline(profile, ledger, users=users)

@@ -36,14 +36,19 @@ _SETTINGS = re.compile(r"connector\.json|indicators\.json|cursor(-.*)?")
 
 
 def migrate_if_old(outbox: Outbox) -> bool:
-    """Migrate an outbox of format 3, or finish what was interrupted, where nobody can run a command.
+    """Migrate an outbox of format 3, or repair ``FORMAT`` and ``outbox.json``: where nobody has a shell.
 
     Returns whether anything was done. Raises as ``migrate`` and ``repair``.
     """
-    line = outbox.read_file(formats.FILE)
-    if line == formats.OLD_LINE and outbox.identity() is None:
+    if not outbox.exists():
+        return False
+    try:
+        outbox.check_format()
+    except UnknownFormat:
+        if outbox.read_file(formats.FILE) != formats.OLD_LINE:
+            raise
         migrate(outbox)
-    elif line == formats.REWRITING_LINE:
+    except DamageError:
         repair(outbox)
     else:
         return False
@@ -61,7 +66,7 @@ def migrate(outbox: Outbox) -> int:
             raise OperatorError(
                 "this outbox has format 4 already",
                 where=outbox.path,
-                next_step=f"Nothing was changed. `irmexport status {outbox.name}` shows its batches.",
+                next_step="Nothing was changed. `irmexport status` shows its batches.",
             )
         return _rewrite(outbox)
 

@@ -83,8 +83,10 @@ def _of_the_connector(outbox: Outbox) -> Iterator[Damage]:
             yield Damage(f"{outbox.path}/{name}", "a copy of the key is missing or damaged", step)
     used = bool(outbox.count_ready())
     if connection.settings_of(outbox) is None and (used or outbox.read_file(connection.FILE) is not None):
-        step = "Run `irmexport send` with its profile once to write them again (for a collector, `irmexport "
-        step += "sentinel collect --once`)."
+        step = (
+            "Run `irmexport send` with its profile once to write them again, or for a collector "
+            "`irmexport sentinel collect --once`."
+        )
         where = f"{outbox.path}/{connection.FILE}"
         yield Damage(where, "the connector's settings are missing or damaged, so nothing is sent", step)
 
@@ -115,9 +117,7 @@ def _of_batch(outbox: Outbox, batch: Batch) -> tuple[list[Damage], int]:
 
 
 def _damage(batch: Batch, file: str, what: str) -> Damage:
-    step = (
-        f"The next `irmexport drain` quarantines it. Then run `irmexport requeue {batch.id[:12]} --why WHY`."
-    )
+    step = "The next `irmexport drain` quarantines it. Then run `irmexport requeue BATCH`."
     return Damage(f"{batch.path}/{file}", what, step)
 
 

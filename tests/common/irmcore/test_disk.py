@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from irmcore.disk import Disk, PosixDisk, make_dirs
+from irmcore.disk import Disk, PosixDisk, file_system, make_dirs
+from irmcore.disk import place as place_of
 
 from tests.fakes.powerloss import PowerLossDisk
 
@@ -239,3 +240,47 @@ def test_a_directory_is_made_with_those_above_it_each_durably() -> None:
     afterwards = list(disk.after_power_loss(1000))
     assert afterwards
     assert all(after.exists("/a/b/c") for after in afterwards)
+
+
+MOUNTS = """\
+22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+30 22 0:40 / /srv/share rw - nfs4 server:/x rw
+31 30 0:41 / /srv/share/my\\040disk rw - xfs /dev/vdb rw
+32 22 0:42 / /srv/layers rw - overlay overlay rw
+not a line of mountinfo
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("home", "ext4"),
+        ("srv/share", "nfs4"),
+        ("srv/share/box/deep", "nfs4"),
+        ("srv/shared", "ext4"),
+        ("srv/share/my disk/x", "xfs"),
+    ],
+)
+def test_a_file_system_is_that_of_the_innermost_mount(path: str, kind: str) -> None:
+    """The type is that of the mount that shows the directory, also if its path has a space."""
+    assert file_system(f"/{path}", MOUNTS) == kind
+
+
+def test_the_place_of_a_directory(tmp_path: Path) -> None:
+    """The host is a hash of the machine ID; it is unknown without one, and in a container."""
+    (tmp_path / "etc").mkdir()
+    assert place_of(str(tmp_path), str(tmp_path)) == (None, "", tmp_path.stat().st_ino)
+    (tmp_path / "etc" / "machine-id").write_text("0123456789abcdef0123456789abcdef\n")
+    host = place_of(str(tmp_path), str(tmp_path)).host
+    assert host is not None
+    assert len(host) == 32
+    assert "0123456789abcdef" not in host
+    (tmp_path / ".dockerenv").touch()
+    assert place_of(str(tmp_path), str(tmp_path)).host is None
+
+
+def test_an_inode_that_may_change_is_not_recorded(tmp_path: Path) -> None:
+    """Overlay and FUSE file systems may number directories anew, so their inodes identify nothing."""
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "proc" / "self" / "mountinfo").write_text("1 1 0:1 / / rw - overlay overlay rw\n")
+    assert place_of(str(tmp_path), str(tmp_path)) == (None, "overlay", None)

@@ -80,7 +80,7 @@ ALLOWED = (
     Allowed(r"^box(\.yaml)?$|^box_events(_v2)?_cl", "the product Box", "(tests/)?(sentinel|splunk_app)/"),
     Allowed(r"settle", "the option --settle of `irmexport watch`", "(tests/)?common/irmcli/"),
     Allowed(r"waiting", "a key of the app's log", "splunk_app/bin/irmsplunk/search/alert_action"),
-    Allowed(r"days/tally|`tally`|\"gate\"|small/gate", "files of an outbox, the second of format 3"),
+    Allowed(r"days/tally|`tally`|`gate`", "files of an outbox, the second of format 3"),
 )
 
 

@@ -67,8 +67,12 @@ class Outbox:
         return self.disk.exists(f"{self.path}/{formats.FILE}") or self._holds_anything()
 
     def _holds_anything(self) -> bool:
+        """Also if a folder cannot be read: its use reports the error, and a list of outboxes goes on."""
         folders = ("ready", "quarantine", "done", "runs")
-        return any(self.disk.names(f"{self.path}/{folder}") for folder in folders)
+        try:
+            return any(self.disk.names(f"{self.path}/{folder}") for folder in folders)
+        except OSError:
+            return True
 
     def create(self) -> None:
         """Create what is missing of the directory, or check the one that exists as ``check`` does.

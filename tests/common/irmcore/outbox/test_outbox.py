@@ -68,6 +68,16 @@ def test_modes_on_a_real_disk(tmp_path: Path) -> None:
         assert mode == (0o700 if path.is_dir() else 0o600), path
 
 
+def test_an_outbox_that_cannot_be_read_exists(tmp_path: Path) -> None:
+    """A list of outboxes goes on past it; whoever uses it gets the error."""
+    outbox = Outbox(PosixDisk(), SystemClock(), str(tmp_path))
+    assert not outbox.exists()
+    (tmp_path / "ready").symlink_to("ready")  # permissions would not stop a test that runs as root
+    assert outbox.exists()
+    with pytest.raises(OSError, match="symbolic links"):
+        outbox.ready()
+
+
 def test_a_later_version_is_left_untouched() -> None:
     """A directory with another FORMAT is refused, and nothing in it changes."""
     outbox = make()

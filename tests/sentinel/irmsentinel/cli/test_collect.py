@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from irmcore.outbox import sealed
 from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import settings_text
 
@@ -144,7 +145,7 @@ def test_drain_sends_a_collectors_queue_and_reports_an_unknown_destination(rig: 
     assert (done.returncode, done.stdout.count("Upload Successful")) == (0, 2), done.stdout + done.stderr
     assert len(rig.ids()) == 1
     file = Path(collector_service.outbox.path) / "connector.json"
-    file.write_text(file.read_text().replace("azure-monitor-ingestion", "carrier-pigeon"))
+    file.write_bytes(sealed.encode({**sealed.decode(file.read_bytes()), "kind": "carrier-pigeon"}))
     done = subprocess.run(drain, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 2
     assert "no destination `carrier-pigeon`" in done.stderr
@@ -165,8 +166,9 @@ def test_a_secret_in_the_system_keyring_signs_in_to_a_workspace(rig: Rig, tmp_pa
         "IRMEXPORT_TEST_KEYRING": str(tmp_path / "entries.json"),
     }
     for file in rig.root.glob("*/connector.json"):
-        there = json.loads(file.read_text())
-        file.write_text(json.dumps({**there, "credential": {"kind": "keyring", "name": "irm/collector"}}))
+        there = sealed.decode(file.read_bytes())
+        credential = {"kind": "keyring", "name": "irm/collector"}
+        file.write_bytes(sealed.encode({**there, "credential": credential}))
     for words in ("resume", "drain"):
         done = subprocess.run(
             [IRMEXPORT, "--outbox", rig.root, words],

@@ -8,7 +8,7 @@ import pytest
 from irmcore.disk import PosixDisk
 from irmcore.errors import ConfigurationError, OutboxBusy, OutboxFull, UnknownFormat, WaitError
 from irmcore.operations import operations
-from irmcore.outbox import Outbox
+from irmcore.outbox import Outbox, sealed
 from irmemulator.faults import Fault
 from irmsentinel.azure import health_events as health
 from irmsentinel.azure.health_events import Event
@@ -261,7 +261,7 @@ def test_a_damaged_cursor_loses_no_record(rig: Rig) -> None:
     done = collector_service.round().collected
     assert (done.fetched, done.new, done.repeated) == (1, 0, 1)
     assert len(rig.ids()) == 1
-    file.write_text(json.dumps({"format": 2}))
+    file.write_bytes(sealed.encode({"format": 2}))
     with pytest.raises(UnknownFormat):
         collector_service.round()
 

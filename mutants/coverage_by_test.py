@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import coverage
+import hypothesis
 import pytest
 
 
@@ -23,6 +24,12 @@ class Recorder:
         self._measured = measured
         self.seconds: dict[str, float] = {}
         self.failed: set[str] = set()
+
+    def pytest_sessionstart(self) -> None:
+        """A few examples show the lines of a property test as well as many do, and take less time."""
+        settings = hypothesis.settings
+        settings.register_profile("few", parent=settings(), max_examples=10)
+        settings.load_profile("few")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:

@@ -7,6 +7,7 @@ changed line nor a process that is ready. This one needs about half a second for
 from __future__ import annotations
 
 import compileall
+import functools
 import importlib
 import itertools
 import os
@@ -50,8 +51,8 @@ class Tests:
     def stages(self, mutant: Mutant) -> Iterator[list[str]]:
         """The tests to run, most promising first: those that mirror the file, of the line, of the file.
 
-        Of the last, for what no test of the line can see (a constant, what ran in a process of its own),
-        only the fastest: that slow ones might kill a mutant counts against us.
+        The last are for what no test of the line can see: a constant, what ran in a process of its own. Of
+        them only the fastest are run: that slow ones might kill a mutant counts against us.
         """
         lines = self.lines.get(mutant.file, {})
         of_line = set(lines.get(str(mutant.line), ()))
@@ -61,9 +62,17 @@ class Tests:
         yield self._fastest(mirrored)
         yield self._fastest({test for test in self.seconds if test.startswith(RULES)})
         yield self._fastest(of_line - mirrored)
-        rest = self._fastest(of_file - of_line - mirrored)
+        beside = f"tests/common/irmcore/{mutant.package}/"
+        blind = {test for test in self._blind if test.startswith(beside)}
+        rest = self._fastest(of_file - of_line - mirrored | blind)
         spent = itertools.accumulate(self.seconds[test] for test in rest)
         yield [test for test, seconds in zip(rest, spent, strict=True) if seconds < REST_SECONDS]
+
+    @functools.cached_property
+    def _blind(self) -> set[str]:
+        """Tests that run no line here: they start a process for it."""
+        seen = (tests for lines in self.lines.values() for tests in lines.values())
+        return set(self.seconds).difference(*seen)
 
     def _fastest(self, tests: set[str]) -> list[str]:
         return sorted(tests, key=lambda test: (self.seconds[test], test))

@@ -48,6 +48,23 @@ def test_results_come_in_order(file: int) -> None:
         assert list(results(processes)) == [(number * number, "\udcff") for number in range(20)]
 
 
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_ends_by_a_signal_that_the_caller_handles(name: signal.Signals, file: int) -> None:
+    """A worker does not run the caller's handler, which is meant for the caller alone."""
+
+    def work(number: int) -> Iterator[Any]:
+        yield 1
+        os.kill(os.getpid(), name)
+        yield 2
+
+    before = signal.signal(name, signal.SIG_IGN)
+    try:
+        with Workers(1, work, file) as processes:
+            assert list(results(processes))[:2] == [1, "lost"]
+    finally:
+        signal.signal(name, before)
+
+
 def test_the_chunks_of_a_killed_worker_are_lost(file: int) -> None:
     """Each remaining chunk of a killed worker is reported as lost; those of the others come."""
 

@@ -1,6 +1,6 @@
 """A random sample of the mutants that cosmic-ray makes of some modules, the same for the same seed.
 
-cosmic-ray replaces a ``+`` in eleven ways; of such a family one is drawn, so that no place counts eleven
+cosmic-ray replaces a ``+`` in eleven ways; of such a family one is drawn, so that no site counts eleven
 times. Left out is what cannot fail a test for a reason that needs no person: mutants that do not compile, and
 those that differ in type annotations alone, which Python does not evaluate in these modules.
 """
@@ -74,20 +74,20 @@ OPERATORS: dict[str, Operator] = {
 def drawn(files: Sequence[Path], root: Path, seed: int, size: int) -> list[Mutant]:
     """At most ``size`` mutants of these files, in random order."""
     chance = random.Random(seed)
-    places: list[tuple[Path, tuple[object, object], str, list[tuple[str, int]]]] = []
+    sites: list[tuple[Path, tuple[object, object], str, list[tuple[str, int]]]] = []
     for file in files:
-        places += _places(file)
-    chance.shuffle(places)
+        sites += _sites(file)
+    chance.shuffle(sites)
     mutants: list[Mutant] = []
-    for file, _, _, ways in places:
+    for file, _, _, ways in sites:
         name, occurrence = chance.choice(ways)
         if len(mutants) < size and (mutant := _mutant(file, root, name, occurrence)):
             mutants.append(mutant)
     return mutants
 
 
-def _places(file: Path) -> list[tuple[Path, tuple[object, object], str, list[tuple[str, int]]]]:
-    """Each place of a file with each family of operators that apply there, and their ways to do so."""
+def _sites(file: Path) -> list[tuple[Path, tuple[object, object], str, list[tuple[str, int]]]]:
+    """Each site of a file with each family of operators that apply there, and their ways to do so."""
     families: dict[tuple[tuple[object, object], str], list[tuple[str, int]]] = {}
     seen = dict.fromkeys(OPERATORS, 0)
     for node in ast_nodes(get_ast(file.read_text(encoding="utf-8"))):

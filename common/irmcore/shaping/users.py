@@ -224,7 +224,7 @@ class Users:
                 raise UserRefused(Refusal(UNKNOWN))
 
     def _remember(self, cell: str, user: str, since: float) -> None:
-        self._known[cell] = user, math.ceil(since * _SECOND) if since > 0 else 0
+        self._known[cell] = user, math.ceil(max(since, 0) * _SECOND)
 
 
 def _marked(cell: str) -> Refused:

@@ -13,6 +13,8 @@ from irmcore.settings.yaml_source import MAX_CHARACTERS, Source
     [
         ("text", "text"),
         ("'text'", "text"),
+        ("zo\u00eb", "zo\u00eb"),
+        ("'\ud7ff\ue000\U0001f600'", "\ud7ff\ue000\U0001f600"),
         ('"tab\\t"', "tab\t"),
         ("|\n  two\n  lines\n", "two\nlines\n"),
         ("7", 7),

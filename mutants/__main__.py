@@ -45,9 +45,9 @@ def main() -> int:
         tests = _tests(copies[0])
         started = time.monotonic()
         proven = {(v["file"], v["before"], v["after"]) for v in _verdicts() if EQUIVALENT in v}
-        found: list[tuple[Mutant, str, str]] = []
-        for mutant, outcome, test in _outcomes(mutants, copies, tests, started + 60 * options.minutes):
-            verdict = EQUIVALENT if outcome == SURVIVED and mutant.key in proven else outcome
+        found = [(mutant, EQUIVALENT, "") for mutant in mutants if mutant.key in proven]
+        mutants = [mutant for mutant in mutants if mutant.key not in proven]
+        for mutant, verdict, test in _outcomes(mutants, copies, tests, started + 60 * options.minutes):
             found.append((mutant, verdict, test))
             if verdict in (SURVIVED, HUNG):
                 print(f"{verdict}: {mutant.file}:{mutant.line} {mutant.operator} {test}", flush=True)

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import COMMANDS, main
 from irmcore.outbox.transitions import quarantine
+from irmcore.profile import shipped_text
 from irmemulator.faults import Fault
 
 from tests.with_emulator.connector import HEADER, Rig, row
@@ -318,9 +319,13 @@ def test_clean_up_says_that_the_clock_is_in_doubt(rig: Rig, irmexport: Run) -> N
 def test_clean_up_keeps_unsent_rows(rig: Rig, irmexport: Run) -> None:
     """Rows of sent batches are deleted after the retention time; records and queued batches stay."""
     irmexport("send", rows(rig, row(1)), "{at}")
+    own = rig.directory / "profiles" / f"{rig.profile.name}.yaml"
+    own.parent.mkdir()
+    own.write_text(shipped_text(rig.profile.name) + "retention: {sent_days: 0}\n")
     irmexport("send", rows(rig, row(2)), "{at}", "--queue-only")
-    result = irmexport("clean-up", "--payload-days", "0", "--json")
-    assert document(result) == {"batches": 0, "payloads": 1, "doubts": {}}
+    result = irmexport("clean-up", "--json")
+    assert document(result) == {"batches": 0, "payloads": 1, "undecided": 0, "doubts": {}}
+    assert "days kept: sent 0, refused 30" in irmexport("status").stdout
     assert irmexport("drain").exit_code == 0
     assert "1 skipped" in irmexport("send", rows(rig, row(1)), "{at}").stdout
 

@@ -34,9 +34,10 @@ from irmcore.http import auth
 from irmcore.http import upload as transport
 from irmcore.http.credentials import Secret
 from irmcore.intake.accept import accept
-from irmcore.operations import operations
+from irmcore.operations import operations, retention
 from irmcore.operations.connectors import Connectors
 from irmcore.outbox import Batch, Origin, Outbox
+from irmcore.outbox.retention import Periods
 from irmcore.profile import Limits
 from irmcore.shaping.readers import csv_table
 
@@ -139,7 +140,7 @@ class Worker:
         elif verb == "resume":
             operations.resume(self.outbox, who="me")
         else:
-            operations.clean_up(connectors.outboxes(), payload_seconds=0.0, batch_seconds=0.0)
+            retention.clean_up(connectors.outboxes(), Periods(sent=0.0, refused=0.0, records=0.0))
 
     def act_again(self, name: str, first: int, count: int) -> None:
         """What happens after a kill in an act: the act once more, and all that ``again`` does."""
@@ -185,7 +186,7 @@ class Worker:
                 if verb == "resume":
                     operations.resume(self.outbox, who="me", why="so")
                 elif verb == "clean-up":
-                    operations.clean_up(connectors.outboxes(), payload_seconds=0.0)
+                    retention.clean_up(connectors.outboxes(), Periods(sent=0.0))
                 elif verb == "requeue":
                     operations.requeue(self.outbox, name, who="me", why="so")
                 else:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 from irmcore.clock import iso
 from irmcore.delivery import circuit_breaker
+from irmcore.operations.retention import CHECK_CLOCK
 from irmcore.operations.status import BatchStatus, ConnectorStatus, connector_status
 
 from irmcli.exit_codes import DONE, NEEDS_PERSON
@@ -57,10 +58,22 @@ def _show(output: Output, status: ConnectorStatus) -> None:
         output.line(f"  {count(status.proposed, 'batch')} proposed: not sent before a person releases them")
     if status.retry_at:
         output.line(f"  next retry {iso(status.retry_at)}")
-    rows = [(item.id[:12], item.state, item.rows, iso(item.since), item.reason) for item in status.items]
-    output.table("  Needs attention", ("batch", "state", "rows", "since", "reason"), rows)
+    rows = [
+        (item.id[:12], item.state, item.rows, iso(item.since), _expiry(item), item.reason)
+        for item in status.items
+    ]
+    output.table("  Needs attention", ("batch", "state", "rows", "since", "deleted on", "reason"), rows)
     for reason, step in _steps(status.items):
         output.line(f"  {reason}: {step}")
+    kept = ", ".join(f"{name} {days:g}" for name, days in status.retention_days.items())
+    ran = iso(status.retention_ran) if status.retention_ran else "never"
+    output.line(f"  days kept: {kept}; last deletion {ran}", "dim")
+    if status.retention_doubt:
+        output.warn(f"{status.retention_doubt}. {CHECK_CLOCK}")
+
+
+def _expiry(item: BatchStatus) -> str:
+    return iso(item.expires)[:10] if item.expires else ""
 
 
 def _steps(items: tuple[BatchStatus, ...]) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from irmcore.delivery.report import Report
 from irmcore.delivery.sender import Sender
 from irmcore.delivery.service import Service
 from irmcore.errors import AnotherSender
+from irmcore.operations.retention import clean_up_daily
 from irmcore.outbox import Batch, Manifest, Outbox, states
 
 from irmcli.exit_codes import DONE, code_of_drain
@@ -56,6 +57,7 @@ def drain(
 ) -> tuple[Report, int]:
     """Send what is queued for one connector and print it. Returns the report and the exit code.
 
+    Afterwards it deletes what is past its retention time, once a day.
     No upload but the first starts after ``until`` (monotonic seconds). Another sender at work is success: it
     sends these batches too.
     """
@@ -68,6 +70,7 @@ def drain(
     except AnotherSender as busy:
         output.line(f"queued; {busy.what}")
         return Report(another_sender=True), DONE
+    clean_up_daily(outbox, output.warn)
     breaker, _ = load_breaker(outbox)
     paused = breaker.mode != circuit_breaker.CLOSED
     if report.trouble:

@@ -12,8 +12,7 @@ from irmcore.delivery.splitting import split
 from irmcore.errors import BatchUnwritable
 from irmcore.http.outcome import Failure
 from irmcore.outbox import Batch, states
-from irmcore.outbox.retention import discard
-from irmcore.outbox.transitions import is_finished, sync_state, write_state
+from irmcore.outbox.transitions import discard, is_finished, sync_state, write_state
 
 
 def recover(

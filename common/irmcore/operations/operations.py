@@ -1,4 +1,4 @@
-"""Decisions that a person makes: resolve, withdraw, requeue, resume, and delete what has expired.
+"""Decisions that a person makes: resolve, withdraw, requeue and resume.
 
 Each is recorded with who and why before it is done, or it is not done: in the batch's history, or in the
 connector's (``history``). Each takes the sender's lock, so that no batch is being sent while it is changed.
@@ -6,7 +6,7 @@ connector's (``history``). Each takes the sender's lock, so that no batch is bei
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Callable
@@ -17,17 +17,15 @@ from irmcore.errors import BatchDamaged, OperatorError, OutboxBusy, OutboxFull
 from irmcore.intake.commit import explain_disk_error
 from irmcore.intake.ledger.recovery import open_ledger
 from irmcore.operations import history
-from irmcore.operations.connectors import name_of
 from irmcore.outbox import Batch, Outbox, states
 from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
-from irmcore.outbox.retention import BATCH_SECONDS, PAYLOAD_SECONDS, Deleted, delete_expired
 from irmcore.outbox.rowkeys import Damaged
 from irmcore.outbox.transitions import (
     move_to_done,
     move_to_ready,
     record_event,
+    write_ended,
     write_state,
-    write_withdrawn,
 )
 
 #: What a failure says if the action was not done.
@@ -35,7 +33,7 @@ _UNCHANGED = "nothing was changed"
 
 
 @contextmanager
-def _no_sender(outbox: Outbox) -> Iterator[None]:
+def no_sender(outbox: Outbox) -> Iterator[None]:
     """Hold the sender's lock. An OSError inside means that nothing was changed.
 
     Raises OutboxBusy, UnknownFormat, OutboxFull.
@@ -117,7 +115,7 @@ def resolve(outbox: Outbox, name: str, outcome: str, *, who: str, why: str) -> B
     A batch that is dead, quarantined or still queued can be withdrawn too.
     Raises OperatorError if the batch is in another state, OutboxBusy while it is being sent.
     """
-    with _no_sender(outbox):
+    with no_sender(outbox):
         batch = outbox.get(name)
         if outcome == "withdraw":
             return _withdraw(outbox, batch, who, why)
@@ -147,7 +145,7 @@ def _withdraw(outbox: Outbox, batch: Batch, who: str, why: str) -> Batch:
         with _recorded_of(outbox, batch, "withdrawn", who, why):
             # Announced first, so that the ledger forgets the rows even if this process dies half way.
             ledger.announcements.announce(batch.id, [batch.id])
-            batch = write_withdrawn(outbox, batch)
+            batch = write_ended(outbox, batch, states.WITHDRAWN, "withdrawn")
         with suppress(OSError, Damaged):  # the announcement stays: the next run removes the rows
             ledger.remove(rows)
             ledger.announcements.discard(batch.id)
@@ -175,7 +173,7 @@ def requeue(outbox: Outbox, name: str, *, who: str, why: str) -> Batch:
     A quarantined batch whose outcome was in doubt comes back as HELD: only ``resolve`` ends a doubt.
     Raises OperatorError, BatchDamaged, OutboxBusy.
     """
-    with _no_sender(outbox):
+    with no_sender(outbox):
         batch = outbox.get(name)
         if batch.folder != "quarantine":
             _require(batch, (states.DEAD,))
@@ -215,7 +213,7 @@ def record_reconciliation(outbox: Outbox, name: str, saved: int, *, who: str) ->
 
     Raises OperatorError, OutboxBusy.
     """
-    with _no_sender(outbox):
+    with no_sender(outbox):
         record_event(outbox, outbox.get(name), {"event": "reconciled", "saved": saved, "by": who})
 
 
@@ -224,7 +222,7 @@ def resume(outbox: Outbox, *, who: str, why: str = "") -> bool:
 
     Raises OutboxBusy, OutboxFull.
     """
-    with _no_sender(outbox):
+    with no_sender(outbox):
         breaker, number = load_breaker(outbox)
         stopped = breaker.mode != circuit_breaker.CLOSED
         failed = stopped or breaker.doubts or breaker.refusals or breaker.failures
@@ -245,34 +243,3 @@ def resume(outbox: Outbox, *, who: str, why: str = "") -> bool:
         except OSError as error:
             raise _failed(outbox, error, "some batches are still delayed, by an hour at most") from error
         return stopped or bool(delayed)
-
-
-def clean_up(
-    outboxes: Iterable[Outbox],
-    payload_seconds: float = PAYLOAD_SECONDS,
-    batch_seconds: float = BATCH_SECONDS,
-    *,
-    clock_checked_by: str = "",
-) -> tuple[Deleted, dict[str, str]]:
-    """Delete what is past its retention time.
-
-    Returns how much was deleted, and for each connector whose clock is in doubt the reason.
-    ``clock_checked_by`` names the person who says that the clock is right; that is recorded first.
-    Raises OutboxBusy, OutboxFull.
-    """
-    payloads = batches = 0
-    doubts: dict[str, str] = {}
-    for outbox in outboxes:
-        with _no_sender(outbox):
-            if clock_checked_by:
-                history.record(outbox, {"event": "clock-checked", "by": clock_checked_by})
-            deleted = delete_expired(
-                outbox,
-                payload_seconds=payload_seconds,
-                batch_seconds=batch_seconds,
-                clock_is_right=bool(clock_checked_by),
-            )
-        payloads, batches = payloads + deleted.payloads, batches + deleted.batches
-        if deleted.doubt:
-            doubts[name_of(outbox)] = deleted.doubt
-    return Deleted(payloads, batches), doubts

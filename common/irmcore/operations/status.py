@@ -5,7 +5,8 @@ Reading it takes no lock and changes nothing, so it may be a moment behind a run
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from irmcore.advice import advice
 from irmcore.delivery import circuit_breaker
@@ -13,16 +14,20 @@ from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.circuit_breaker import CircuitBreaker
 from irmcore.delivery.connection import kind_of
 from irmcore.errors import DamageError
-from irmcore.operations import verification
+from irmcore.operations import retention, verification
 from irmcore.operations.connectors import name_of, title_of
 from irmcore.operations.verification import format_trouble, use_trouble
 from irmcore.outbox import Batch, Outbox, states
 from irmcore.outbox.batch_files import read_manifest
+from irmcore.outbox.retention import DAY, is_undecided
 
 
 @dataclass(frozen=True)
 class BatchStatus:
-    """A batch that needs a person: its state, since when, why, and what to do next."""
+    """A batch that needs a person: its state, since when, why, and what to do next.
+
+    ``expires``: when its rows are deleted if nobody decides (seconds since 1970; 0 if unknown).
+    """
 
     id: str
     state: str
@@ -32,6 +37,7 @@ class BatchStatus:
     not_before: float
     reason: str
     next_step: str
+    expires: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,9 @@ class ConnectorStatus:
     trouble: str = ""
     proposed: int = 0
     damage: tuple[str, ...] = ()
+    retention_days: Mapping[str, float] = field(default_factory=dict)
+    retention_ran: float = 0.0
+    retention_doubt: str = ""
 
     @property
     def needs_person(self) -> bool:
@@ -73,12 +82,13 @@ def connector_status(outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatu
     breaker, _ = load_breaker(outbox)
     now = outbox.clock.now()
     trouble = format_trouble(outbox)
+    periods = retention.periods_of(outbox)
     queued, rows, oldest, proposed, retries = 0, 0, 0.0, 0, []
     items: list[BatchStatus] = []
     for batch in [*outbox.ready(), *outbox.quarantined()] if not trouble else []:
         state = batch.state
         if batch.folder == "quarantine" or state is None or state.name in states.NEEDS_PERSON:
-            items.append(_batch_status(outbox, batch))
+            items.append(_batch_status(outbox, batch, periods.undecided))
             continue
         if state.name in states.ENDED:
             continue
@@ -92,6 +102,7 @@ def connector_status(outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatu
         if due > now:
             retries.append(due)
     stopped = breaker.mode != circuit_breaker.CLOSED
+    ran, doubt = retention.last_run(outbox)
     return ConnectorStatus(
         name=name_of(outbox),
         title=title_of(outbox),
@@ -109,10 +120,13 @@ def connector_status(outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatu
         trouble=trouble or use_trouble(outbox),
         proposed=proposed,
         damage=() if trouble else tuple(map(str, verification.damages(outbox, verify_bytes))),
+        retention_days={name: seconds / DAY for name, seconds in periods._asdict().items()},
+        retention_ran=ran,
+        retention_doubt=doubt,
     )
 
 
-def _batch_status(outbox: Outbox, batch: Batch) -> BatchStatus:
+def _batch_status(outbox: Outbox, batch: Batch, kept: float) -> BatchStatus:
     state = batch.state
     if batch.unknown:
         name, reason = "UNKNOWN", "unknown-format"
@@ -131,6 +145,7 @@ def _batch_status(outbox: Outbox, batch: Batch) -> BatchStatus:
         not_before=state.not_before if state else 0.0,
         reason=reason,
         next_step=advice(reason, kind_of(outbox)),
+        expires=state.at + kept if state and is_undecided(batch) else 0.0,
     )
 
 

@@ -1,70 +1,125 @@
 """Delete what is past its retention time, and what killed runs have left behind.
 
-Only batches that need nothing more are deleted, and only files that irmexport wrote. No more time counts as
-passed than the records cover without a gap of ``LONGEST_GAP``: a clock that jumps ahead by years must not
-make everything old at once, as rows whose records are gone count as new.
+Only files that irmexport wrote are deleted, and no row that is queued. No more time counts as passed than the
+records cover without a gap of ``LONGEST_GAP``: a clock that jumps ahead by years must not make everything old
+at once, as rows whose records are gone count as new.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from irmcore.clock import iso
 from irmcore.outbox import runs, staging_directory, states
+from irmcore.outbox.batch import Batch
 from irmcore.outbox.outbox import Outbox
+from irmcore.outbox.transitions import delete_payload, discard, expire
 
-#: Default retention: payloads after a receipt, and the record of a batch with its row keys.
-PAYLOAD_SECONDS = 7 * 86_400.0
-BATCH_SECONDS = 400 * 86_400.0
+DAY = 86_400.0
 #: Seconds without a record after which it is unknown whether that time has passed or the clock has jumped.
-LONGEST_GAP = 90 * 86_400.0
+LONGEST_GAP = 90 * DAY
 #: Seconds by which a record may be later than the clock: clocks are corrected by small steps.
-_AHEAD = 86_400.0
+_AHEAD = DAY
+#: States in which rows are kept until a person decides.
+_UNDECIDED = (*states.NEEDS_PERSON, states.PROPOSED)
+
+
+class Periods(NamedTuple):
+    """How long data is kept, in seconds (docs/privacy.md has the reasons).
+
+    ``sent``: payloads after a receipt, or after they were withdrawn. ``refused``: reject files.
+    ``undecided``: the rows of batches that need a person. ``records``: all else about a batch, also row keys.
+    """
+
+    sent: float = 7 * DAY
+    refused: float = 30 * DAY
+    undecided: float = 90 * DAY
+    records: float = 400 * DAY
 
 
 class Deleted(NamedTuple):
-    """How many payloads and batches were deleted. ``doubt`` says why the clock is not believed, or ""."""
+    """How many payloads, batches and undecided payloads were deleted.
+
+    ``doubt`` says why the clock is not believed, or "".
+    """
 
     payloads: int
     batches: int
+    undecided: int = 0
     doubt: str = ""
 
 
-def delete_expired(
-    outbox: Outbox, *, payload_seconds: float, batch_seconds: float, clock_is_right: bool = False
-) -> Deleted:
-    """Delete payloads and whole batches in ``done/`` of that age, with reject files and run records.
+def delete_expired(outbox: Outbox, periods: Periods, *, clock_is_right: bool = False) -> Deleted:
+    """Delete what is older than ``periods``. The caller holds the sender's lock.
 
     ``clock_is_right``: a person has checked the clock, so a gap between two records is time that has passed.
     Raises OSError.
     """
     now = outbox.clock.now()
     times = list(runs.times(outbox))
-    expired: list[tuple[str, float]] = []
-    for batch in outbox.done():
-        if batch.state is None or batch.state.name not in (*states.ENDED, states.SPLIT):
-            continue
-        times.append(batch.state.at)
-        age = now - batch.state.at
-        kept = age > payload_seconds and outbox.disk.exists(f"{batch.path}/payload")
-        if age > batch_seconds or kept:
-            expired.append((batch.path, age))
+    expired: list[tuple[Batch, list[float]]] = []
+    for batch in outbox.all_batches():
+        if batch.state is not None and (_is_over(batch) or is_undecided(batch)):
+            times.append(batch.state.at)
+        passed = _passed(outbox, batch, periods, now)
+        if passed:
+            expired.append((batch, passed))
     known = now - (min(times, default=now) if clock_is_right else _believed_since(times, now))
-    if known > payload_seconds:
-        runs.delete_before(outbox, "rejects", now - payload_seconds)  # they hold rows
-    if known > batch_seconds:
-        runs.delete_before(outbox, "runs", now - batch_seconds)
-    payloads = batches = left = 0
-    for path, age in expired:
-        if min(age, known) > batch_seconds:
-            discard(outbox, path)
-            batches += 1
-        elif min(age, known) > payload_seconds and outbox.disk.exists(f"{path}/payload"):
-            outbox.disk.remove(f"{path}/payload")
-            payloads += 1
-        left += known <= batch_seconds < age or known <= payload_seconds < age
-    return Deleted(payloads, batches, "" if clock_is_right else _doubt(times, now, left))
+    for folder, period in (("rejects", periods.refused), ("runs", periods.records)):
+        if known > period:
+            runs.delete_before(outbox, folder, now - period)
+    done: Counter[str] = Counter()
+    for batch, passed in expired:
+        certain = [period for period in passed if known > period]
+        if certain:
+            done[_delete(outbox, batch, whole=certain[0] >= periods.records)] += 1
+        done["left"] += len(certain) < len(passed)
+    doubt = "" if clock_is_right else _doubt(times, now, done["left"])
+    return Deleted(done["payload"], done["batch"], done["undecided"], doubt)
+
+
+def _is_over(batch: Batch) -> bool:
+    """Whether nothing more happens to a batch."""
+    state = batch.state
+    return batch.folder == "done" and state is not None and state.name in (*states.ENDED, states.SPLIT)
+
+
+def _passed(outbox: Outbox, batch: Batch, periods: Periods, now: float) -> list[float]:
+    """The periods that are over for what there is of a batch, the longest first."""
+    if batch.state is None:
+        return []
+    age = now - batch.state.at
+    if _is_over(batch):
+        rows = age > periods.sent and outbox.disk.exists(f"{batch.path}/payload")
+        return [periods.records] * (age > periods.records) + [periods.sent] * rows
+    return [periods.undecided] * (is_undecided(batch) and age > periods.undecided)
+
+
+def _delete(outbox: Outbox, batch: Batch, *, whole: bool) -> str:
+    """Delete a batch, or its rows; returns what."""
+    if batch.folder != "done":
+        expire(outbox, batch)
+        return "undecided"
+    if whole:
+        discard(outbox, batch.path)
+        return "batch"
+    delete_payload(outbox, batch.path)
+    return "payload"
+
+
+def is_undecided(batch: Batch) -> bool:
+    """Whether the batch's rows are kept only until a person decides."""
+    named = batch.state is not None and batch.state.name in _UNDECIDED
+    return named or (batch.folder == "quarantine" and not batch.unknown and not batch.denied)
+
+
+def known_seconds(outbox: Outbox) -> float:
+    """For how long the records lead up to now without a gap: so much time has certainly passed."""
+    now = outbox.clock.now()
+    ended = [batch.state.at for batch in outbox.done() if batch.state is not None and _is_over(batch)]
+    return now - _believed_since([*runs.times(outbox), *ended], now)
 
 
 def _believed_since(times: Iterable[float], now: float) -> float:
@@ -87,22 +142,6 @@ def _doubt(times: list[float], now: float, left: int) -> str:
     since = _believed_since(times, now)
     before = max(at for at in times if at < since)
     return f"nothing is on record between {iso(before)} and {iso(since)}, so {left} expired batches were kept"
-
-
-def discard(outbox: Outbox, path: str) -> None:
-    """Delete the batch directory ``path``: move it away whole and durably, then delete its files.
-
-    A crash leaves the rest to ``sweep``. Raises OSError.
-    """
-    staging = staging_directory.acquire(outbox.disk, outbox.tmp)
-    try:
-        outbox.disk.rename(path, f"{staging.path}/{path.rsplit('/', 1)[1]}")
-        outbox.disk.sync_dir(staging.path)
-    except BaseException:
-        # The move may not be durable, so the batch could come back: it must then be complete.
-        staging.release()
-        raise
-    staging.close()
 
 
 def sweep(outbox: Outbox) -> None:

@@ -192,6 +192,11 @@ class Staging:
         self._disk.sync_dir(ready)
         return accepted
 
+    def set_aside(self, path: str) -> None:
+        """Move the prepared batches into the directory ``path`` and accept none. Raises OSError."""
+        for name in self.ids():
+            self._disk.rename(f"{self._path}/{name}", f"{path}/{name}")
+
     def close(self) -> None:
         """Delete what is left of the run under ``tmp/``, or leave it to the next run's sweep."""
         try:

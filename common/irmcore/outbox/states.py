@@ -15,13 +15,14 @@ DEAD = "DEAD"  # the service refused it; a person decides
 SPLIT = "SPLIT"  # too large; replaced by its halves
 SENT = "SENT"  # a receipt arrived, or a person confirmed it
 WITHDRAWN = "WITHDRAWN"  # a person gave it up; its rows may be accepted again
+ERASED = "ERASED"  # its rows were deleted unsent; they still count as accepted
 
 #: The sender works on these.
 LIVE = (READY, INTENT, COMMIT, RETRY, SPLIT)
 #: A person must decide.
 NEEDS_PERSON = (HELD, DEAD)
 #: Nothing more to do; the batch moves to `done/`.
-ENDED = (SENT, WITHDRAWN)
+ENDED = (SENT, WITHDRAWN, ERASED)
 
 _TEXT = 64
 #: How much of a batch's id its state records repeat.

@@ -13,13 +13,14 @@ from typing import Any
 
 from irmcore.disk import BAD_FILE_ERRNOS
 from irmcore.errors import BatchDamaged, BatchUnwritable, DamageError
-from irmcore.outbox import state_file, states
+from irmcore.outbox import staging_directory, state_file, states
 from irmcore.outbox.batch import Batch
 from irmcore.outbox.batch_files import read_history_file, read_manifest
 from irmcore.outbox.outbox import Outbox
-from irmcore.outbox.retention import discard
 from irmcore.outbox.states import State
 
+#: In a batch's directory: what an erasure has prepared.
+PREPARED = "erasure"
 _json = json.JSONEncoder(sort_keys=True).encode
 
 
@@ -61,15 +62,15 @@ def sync_state(outbox: Outbox, batch: Batch) -> None:
         outbox.disk.sync(f"{batch.path}/state")
 
 
-def write_withdrawn(outbox: Outbox, batch: Batch) -> Batch:
-    """Write the state WITHDRAWN durably, even where no earlier state can be read.
+def write_ended(outbox: Outbox, batch: Batch, name: str, reason: str) -> Batch:
+    """Write a state that ends a batch durably, even where no earlier state can be read.
 
     Raises BatchUnwritable, OSError.
     """
     if batch.state is not None and not batch.damaged:
-        return write_state(outbox, batch, name=states.WITHDRAWN, reason="withdrawn")
+        return write_state(outbox, batch, name=name, reason=reason, not_before=0.0)
     now = outbox.clock.now()
-    state = State(states.WITHDRAWN, now, int(now * 1e9), reason="withdrawn")
+    state = State(name, now, int(now * 1e9), reason=reason)
     path = f"{batch.path}/state"
     if outbox.disk.exists(path):
         outbox.disk.remove(path)
@@ -97,6 +98,8 @@ def append_event(outbox: Outbox, path: str, known: bytes, event: dict[str, Any])
 
 def move_to_done(outbox: Outbox, batch: Batch) -> None:
     """Move a batch that needs nothing more to ``done/``. Raises OSError, which does no harm."""
+    if batch.state is not None and batch.state.name == states.ERASED:
+        complete_erasure(outbox, batch)
     done = f"{outbox.path}/done"
     shard = f"{done}/{batch.id[:2]}"
     new = not outbox.disk.exists(shard)
@@ -108,6 +111,52 @@ def move_to_done(outbox: Outbox, batch: Batch) -> None:
         outbox.done_synced = True
     _remove_predecessor(outbox, batch.id)
     outbox.disk.rename(batch.path, f"{shard}/{batch.id}")
+
+
+def discard(outbox: Outbox, path: str) -> None:
+    """Delete the batch directory ``path``: move it away whole and durably, then delete its files.
+
+    A crash leaves the rest to ``sweep``. Raises OSError.
+    """
+    staging = staging_directory.acquire(outbox.disk, outbox.tmp)
+    try:
+        outbox.disk.rename(path, f"{staging.path}/{path.rsplit('/', 1)[1]}")
+        outbox.disk.sync_dir(staging.path)
+    except BaseException:
+        # The move may not be durable, so the batch could come back: it must then be complete.
+        staging.release()
+        raise
+    staging.close()
+
+
+def complete_erasure(outbox: Outbox, batch: Batch) -> None:
+    """Do what a durable state ERASED means: see ``erasure``. Repeating it changes nothing. Raises OSError."""
+    disk, prepared = outbox.disk, f"{batch.path}/{PREPARED}"
+    files = ("rowkeys", "manifest.json")
+    for name in disk.names(prepared):
+        if name not in files and outbox.folder_of(name) in (None, "done"):
+            disk.rename(f"{prepared}/{name}", f"{outbox.path}/ready/{name}")
+    outbox.sync_ready()  # before the rows that remain are deleted here
+    for name in files:
+        if disk.exists(f"{prepared}/{name}"):
+            disk.rename(f"{prepared}/{name}", f"{batch.path}/{name}")
+    disk.sync_dir(batch.path)
+    delete_payload(outbox, batch.path)
+
+
+def delete_payload(outbox: Outbox, path: str) -> bool:
+    """Delete the rows in the batch directory ``path``. Returns whether it had any. Raises OSError."""
+    outbox.disk.remove_tree(f"{path}/{PREPARED}")  # of an erasure that was interrupted
+    if not outbox.disk.exists(f"{path}/payload"):
+        return False
+    outbox.disk.remove(f"{path}/payload")
+    return True
+
+
+def expire(outbox: Outbox, batch: Batch) -> None:
+    """Delete the rows of a batch that nobody decided about; they still count as accepted. Raises OSError."""
+    record_event(outbox, batch, {"event": "expired"})
+    move_to_done(outbox, write_ended(outbox, batch, states.ERASED, "expired"))
 
 
 def _remove_predecessor(outbox: Outbox, name: str) -> None:

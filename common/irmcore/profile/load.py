@@ -78,7 +78,7 @@ def _build(source: Source, fingerprint: str, folder: str | None) -> Profile:
         name=value["name"],
         description=value["description"],
         kind=value["kind"],
-        connector=_connector(value["connector"]),
+        connector=_connector(value["connector"], value.get("retention", {})),
         columns=columns,
         ragged=value["input"]["ragged"],
         zone=zone,
@@ -135,7 +135,7 @@ def _path(source: Source, folder: str | None, *path: str) -> str:
     return str(Path(folder or "", value))
 
 
-def _connector(raw: Mapping[str, Any]) -> Connector:
+def _connector(raw: Mapping[str, Any], retention: Mapping[str, int]) -> Connector:
     ((kind, name),) = raw["credential"].items()
     return Connector(
         job_id=raw["job_id"].lower(),
@@ -149,6 +149,7 @@ def _connector(raw: Mapping[str, Any]) -> Connector:
         deadline=int(raw["deadline"]),
         in_doubt=raw["in_doubt"],
         in_flight=int(raw["in_flight"]),
+        retention={name: int(days) for name, days in retention.items()},
     )
 
 

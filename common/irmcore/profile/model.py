@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 #: The GUID in a shipped profile that the administrator replaces.
 PLACEHOLDER = "00000000-0000-0000-0000-000000000000"
@@ -24,7 +24,8 @@ class CredentialRef:
 class Connector:
     """The connector that rows are sent to, and how to reach it. GUIDs are lower case.
 
-    ``deadline`` is in seconds; ``in_flight`` is the maximum number of simultaneous uploads.
+    ``deadline`` is in seconds; ``in_flight`` is the maximum number of simultaneous uploads. ``retention`` has
+    the periods that replace defaults, in days.
     """
 
     job_id: str
@@ -38,6 +39,7 @@ class Connector:
     deadline: int
     in_doubt: str
     in_flight: int = 1
+    retention: Mapping[str, int] = field(default_factory=dict)
 
     def placeholders(self) -> tuple[str, ...]:
         """The keys that still have the placeholder of a shipped profile."""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import click
 from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON
 from irmcli.output import Output
+from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 from irmcore.errors import ConfigurationError, IrmError
+from irmcore.operations.retention import clean_up_daily
 
 from irmsentinel.cli import options
 from irmsentinel.cli.collector_output import round_document, show_progress, show_round
@@ -39,7 +41,8 @@ def collect(
     Exits with 0 if the workspace has all of them, 1 if some are queued, 4 if something needs attention or
     content was lost.
     """
-    output, service = Output.of(ctx), open_service(Settings.of(ctx), file, emulator)
+    output, settings = Output.of(ctx), Settings.of(ctx)
+    service = open_service(settings, file, emulator)
     first = True
     while True:
         try:
@@ -50,6 +53,8 @@ def collect(
                 raise
             output.line(str(error), "red")
         else:
+            for outbox in connectors_of(settings).outboxes():
+                clean_up_daily(outbox, output.warn)
             if once:
                 output.document(round_document(result))
                 ctx.exit(_code(result))

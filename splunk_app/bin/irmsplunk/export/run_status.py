@@ -101,6 +101,6 @@ def _outcome(outbox: Outbox, name: str) -> tuple[str, str]:
         return "sent", ""
     if state.name == states.HELD:
         return "held", state.reason
-    if state.name in (states.DEAD, states.WITHDRAWN):
+    if state.name in (states.DEAD, states.WITHDRAWN, states.ERASED):
         return "dead", state.reason
     return "queued", state.reason if state.name == states.RETRY else ""

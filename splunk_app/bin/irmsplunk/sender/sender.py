@@ -20,7 +20,7 @@ from irmcore.disk import Disk, system_disk
 from irmcore.errors import IrmError, OutboxBusy
 from irmcore.http.credentials import Secret
 from irmcore.operations.connectors import Connectors, profile_of
-from irmcore.operations.operations import clean_up
+from irmcore.operations.retention import clean_up_daily
 from irmcore.operations.rewriting import migrate_if_old
 from irmcore.operations.status import connector_status
 from irmcore.outbox import Batch, Manifest, Outbox, states
@@ -234,15 +234,10 @@ class SenderLoop:
                 self._problems.report(name, "WARN", "no-connector", what=what, batches=queued)
 
     def _clean_up(self) -> None:
-        try:
-            deleted, doubts = clean_up(self._connectors.outboxes())
-        except (IrmError, OSError) as error:
-            self._app_log.write("WARN", "clean-up-failed", what=type(error).__name__)
-            return
-        if deleted.payloads or deleted.batches:
-            self._app_log.write("INFO", "cleaned-up", payloads=deleted.payloads, batches=deleted.batches)
-        for name, doubt in doubts.items():
-            self._app_log.write("WARN", "clock-in-doubt", connector=name, what=doubt)
+        for outbox in self._connectors.outboxes():
+            deleted = clean_up_daily(outbox, lambda what: self._app_log.write("WARN", "clean-up", what=what))
+            if any(deleted[:3]):
+                self._app_log.write("INFO", "cleaned-up", connector=outbox.name, **deleted._asdict())
 
 
 def _loop(splunkd: Splunkd, paths: Paths, clock: Clock, app_log: AppLog) -> SenderLoop:

@@ -27,7 +27,7 @@ _SAVE = "Save it with the connector: `POST irmexport/connectors/NAME` with secre
 #: What the saved text of a secret begins with, before the digest: the format, for later versions.
 _FORMAT = "irmexport1"
 #: The settings of a profile's connector that do not decide where secret and tokens go.
-_ELSEWHERE = ("job_id", "credential", "deadline", "in_doubt", "in_flight")
+_ELSEWHERE = ("job_id", "credential", "deadline", "in_doubt", "in_flight", "retention")
 
 
 def _digest(connection: Connection) -> str:

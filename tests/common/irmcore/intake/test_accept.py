@@ -24,7 +24,7 @@ from irmcore.intake.dry_run import dry_run
 from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Destination, Origin, Outbox
 from irmcore.outbox.batch_files import read_manifest
-from irmcore.outbox.retention import delete_expired
+from irmcore.outbox.retention import Periods, delete_expired
 from irmcore.profile import Limits, Profile, parse, shipped_text
 from irmcore.reasons import REASONS
 from irmcore.shaping.readers import SourceRow, Table, csv_table
@@ -449,18 +449,18 @@ def test_the_reject_file(outbox: Outbox) -> None:
     )
 
 
-def test_a_reject_file_is_kept_as_long_as_payloads_are(outbox: Outbox) -> None:
-    """Its rows are people's data: it goes with the payloads, and the run's record with its batches."""
+def test_a_reject_file_is_kept_for_a_month(outbox: Outbox) -> None:
+    """Its rows are people's data: it goes long before the run's record, which goes with its batches."""
     done = accept_rows(outbox, f"nobody,{MONDAY},1,x\r\n")
     reject, record = Path(str(done.rejects)), Path(outbox.path, "runs", f"{done.run}.json")
     foreign = [reject.with_name("0.csv"), record.with_name("0.json")]
     for file in foreign:
         file.touch()
     left = []
-    for days in (7, 1, 392, 1):
+    for days in (30, 1, 369, 1):
         outbox.clock.sleep(days * 86_400)
-        retention = {"payload_seconds": 7 * 86_400.0, "batch_seconds": 400 * 86_400.0}
-        delete_expired(outbox, **retention, clock_is_right=True)
+        retention = Periods()
+        delete_expired(outbox, retention, clock_is_right=True)
         left.append((reject.exists(), record.exists()))
     assert left == [(True, True), (False, True), (False, True), (False, False)]
     assert all(file.exists() for file in foreign)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from irmcore.errors import OperatorError, OutboxBusy
 from irmcore.http.outcome import Failure, Outcome, Reply
-from irmcore.operations import operations
+from irmcore.operations import operations, retention
 from irmcore.operations.connectors import Connectors
 from irmcore.outbox import Batch
 from irmcore.outbox.transitions import quarantine
@@ -51,7 +51,7 @@ def resume(connectors: Connectors, connector: Connector) -> None:
 
 def clean_up(connectors: Connectors, connector: Connector) -> None:
     """`irmexport clean-up`, after the retention times have passed."""
-    operations.clean_up(connectors.outboxes())
+    retention.clean_up(connectors.outboxes())
 
 
 class Case(NamedTuple):

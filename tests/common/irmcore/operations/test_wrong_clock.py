@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from irmcore.http.outcome import Reply
-from irmcore.operations import history, operations
+from irmcore.operations import history, retention
 from irmcore.operations.status import connector_status
 from irmcore.outbox.retention import LONGEST_GAP
 
@@ -38,7 +38,7 @@ def jump(connector: Connector, seconds: float) -> None:
 
 def cleaned(connector: Connector, *, checked_by: str = "") -> tuple[int, int, str]:
     """What a clean-up deletes, and what it says about the clock."""
-    deleted, doubts = operations.clean_up([connector.outbox], clock_checked_by=checked_by)
+    deleted, doubts = retention.clean_up([connector.outbox], clock_checked_by=checked_by)
     return deleted.payloads, deleted.batches, doubts.get("small", "")
 
 

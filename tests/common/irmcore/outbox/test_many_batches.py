@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from irmcore.disk import PosixDisk
-from irmcore.operations import operations
+from irmcore.operations import retention
 from irmcore.operations.connectors import Connectors
 from irmcore.operations.status import connector_status
 
@@ -85,7 +85,7 @@ def costs(root: Path, batches: int) -> dict[str, Counter[str]]:
     assert connector.accept(lines).counts.skipped == batches
     counted("rebuild")
     clock.advance(8 * DAY)
-    assert operations.clean_up(connectors.outboxes()) == ((batches, 0, ""), {})
+    assert retention.clean_up(connectors.outboxes()) == ((batches, 0, 0, ""), {})
     counted("clean up")
     return found
 

@@ -18,7 +18,7 @@ from irmcore.outbox.batch_files import (
     read_rowkeys,
 )
 from irmcore.outbox.manifest import batch_id
-from irmcore.outbox.retention import delete_expired, sweep
+from irmcore.outbox.retention import Periods, delete_expired, sweep
 from irmcore.outbox.rowkeys import unseal
 from irmcore.outbox.transitions import move_to_done, move_to_ready, quarantine, record_event, write_state
 
@@ -181,7 +181,7 @@ def test_foreign_files_are_skipped_and_left_alone() -> None:
         outbox.disk.create(f"{PATH}/{name}", b"mine")
     outbox.disk.make_dir(f"{PATH}/ready/a directory")
     assert len(list(outbox.all_batches())) == 1
-    delete_expired(outbox, payload_seconds=0.0, batch_seconds=0.0)
+    delete_expired(outbox, Periods(0.0, 0.0, 0.0, 0.0))
     sweep(outbox)
     assert {outbox.disk.read(f"{PATH}/{name}") for name in foreign} == {b"mine"}
     assert outbox.disk.exists(f"{PATH}/ready/a directory")

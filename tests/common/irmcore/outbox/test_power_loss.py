@@ -66,8 +66,8 @@ SYNCS = {
     "_try_to_create: outbox": "enqueue_killed",
     "create: small": "enqueue_killed",
     "move_to_done: done": "withdraw_killed",
-    "write_withdrawn: *": "withdraw_unreadable",
-    "write_withdrawn: state WITHDRAWN": "withdraw_unreadable",
+    "write_ended: *": "withdraw_unreadable",
+    "write_ended: state WITHDRAWN": "withdraw_unreadable",
     "save_file: rejects": "refuse",
     "save_file: rejects.csv": "refuse",
     "repair: state READY": "requeue_quarantined",
@@ -128,6 +128,8 @@ def test_all_syncs_are_named() -> None:
 
 #: Syncs with a test of their own.
 ELSEWHERE = {
+    "complete_erasure": "test_person.py",
+    "erase_rows": "test_person.py",
     "_rewrite_batch": "test_rewriting.py",
     "_rewrite_files": "test_rewriting.py",
     "make_dirs": "test_disk.py",  # a new root of outboxes

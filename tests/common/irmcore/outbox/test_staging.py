@@ -11,7 +11,7 @@ import pytest
 from irmcore.errors import OutboxFull
 from irmcore.outbox import Outbox, Staging
 from irmcore.outbox.batch_files import read_history
-from irmcore.outbox.retention import delete_expired, sweep
+from irmcore.outbox.retention import Periods, delete_expired, sweep
 from irmcore.outbox.transitions import move_to_done, record_event, write_state
 
 from tests.common.irmcore.outbox.outboxes import DAY, PATH, RUN, TMP, accept, draft, left, make, pass_days
@@ -45,20 +45,19 @@ def test_the_same_batch_twice_is_one() -> None:
 def test_clean_up_keeps_to_the_retention() -> None:
     """Payloads and batches are deleted after their retention times; nothing that is queued is touched."""
     outbox = make()
-    queued, held, old = accept(outbox, b"a", b"b", b"c")
-    write_state(outbox, held, name="HELD")
+    queued, old = accept(outbox, b"a", b"c")
     move_to_done(outbox, write_state(outbox, old, name="SENT"))
-    retention = {"payload_seconds": 7 * DAY, "batch_seconds": 400 * DAY}
+    retention = Periods()
     outbox.clock.sleep(7 * DAY)
-    assert delete_expired(outbox, **retention) == (0, 0, "")
+    assert delete_expired(outbox, retention) == (0, 0, 0, "")
     outbox.clock.sleep(1.0)
-    assert delete_expired(outbox, **retention) == (1, 0, "")
-    assert delete_expired(outbox, **retention) == (0, 0, "")
+    assert delete_expired(outbox, retention) == (1, 0, 0, "")
+    assert delete_expired(outbox, retention) == (0, 0, 0, "")
     names = outbox.disk.names(outbox.get(old.id).path)
     assert names == ["attempts.jsonl", "manifest.json", "rowkeys", "state"]
     pass_days(outbox, 400)
-    assert delete_expired(outbox, **retention) == (0, 1, "")
-    assert [batch.id for batch in outbox.all_batches()] == [queued.id, held.id]
+    assert delete_expired(outbox, retention) == (0, 1, 0, "")
+    assert [batch.id for batch in outbox.all_batches()] == [queued.id]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
@@ -76,10 +75,10 @@ def test_a_clean_up_cut_off_is_finished_by_the_next(code: int) -> None:
         number += 1
         disk.fail_at[disk.operations + number] = code
         try:
-            delete_expired(outbox, payload_seconds=1.0, batch_seconds=1.0)
+            delete_expired(outbox, Periods(1.0, 1.0, 1.0, 1.0))
         except OSError:
             sweep(outbox)
-            delete_expired(outbox, payload_seconds=1.0, batch_seconds=1.0)
+            delete_expired(outbox, Periods(1.0, 1.0, 1.0, 1.0))
             assert disk.names(f"{PATH}/done/{batch.id[:2]}") == left(outbox) == []
         else:
             break
@@ -208,7 +207,7 @@ def test_a_discarded_batch_whose_move_is_not_durable_stays_whole() -> None:
 
     disk.watch = fail
     with pytest.raises(OSError, match="Input/output"):
-        delete_expired(outbox, payload_seconds=1.0, batch_seconds=1.0)
+        delete_expired(outbox, Periods(1.0, 1.0, 1.0, 1.0))
     assert left(outbox) == [batch.id]
     assert len(disk.names(f"{PATH}/{TMP}/0/{batch.id}")) == 5
 

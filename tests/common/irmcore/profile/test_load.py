@@ -83,6 +83,7 @@ scope:
   include: {groups: [Staff], countries: [DE, "NO"]}
   exclude: {list: /srv/council.csv}
 limits: {rows: 1, bytes: 10000}
+retention: {sent_days: 3, refused_days: 5, undecided_days: 20, records_days: 500}
 """
 
 
@@ -173,6 +174,7 @@ def test_every_key_is_used() -> None:
             ca_file="/etc/ssl/inspection.pem",
             deadline=600,
             in_doubt="resend",
+            retention={"sent_days": 3, "refused_days": 5, "undecided_days": 20, "records_days": 500},
         ),
         columns=(
             Column("user", "src_user", "user", "user", True, "auto", (), {}, None, ()),  # noqa: FBT003
@@ -379,7 +381,8 @@ FORM = (
         "name: demo\nzebra: 1",
         (
             "p.yaml:3: unknown key `zebra` in the profile. Known keys: schema, name, description, "
-            "kind, connector, input, columns, collisions, on_change, identity, scope, limits."
+            "kind, connector, input, columns, collisions, on_change, identity, scope, limits, "
+            "retention."
         ),
     ),
     (

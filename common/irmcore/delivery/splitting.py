@@ -12,7 +12,7 @@ from functools import partial
 from irmcore.delivery.recorder import Recorder
 from irmcore.delivery.service import Splitter
 from irmcore.errors import OutboxFull
-from irmcore.outbox import Batch, Draft, Manifest, Outbox, Run, accept_run, states
+from irmcore.outbox import Batch, Draft, Manifest, Outbox, Run, Staging, states
 from irmcore.outbox.batch_files import read_rowkeys
 from irmcore.outbox.rowkeys import Damaged, divided
 from irmcore.outbox.transitions import write_state
@@ -33,21 +33,21 @@ def split(batch: Batch, splitters: Mapping[str, Splitter], recorder: Recorder) -
         recorder.report.trouble = recorder.report.trouble or "http-413"
         return []
     try:
-        found = _accept_halves(recorder.outbox, batch, manifest, halves)
+        found = _accept_halves(recorder, batch, manifest, halves)
     except (OSError, OutboxFull):
         recorder.report.leave("disk-full")  # the state says SPLIT: the next sender does it
         return []
-    recorder.known.update(half.id for half in found)
     recorder.finish(batch)
     return found
 
 
 def _accept_halves(
-    outbox: Outbox,
+    recorder: Recorder,
     batch: Batch,
     manifest: Manifest,
     halves: tuple[tuple[bytes, int], tuple[bytes, int]],
 ) -> list[Batch]:
+    outbox = recorder.outbox
     keys = _divided_rowkeys(outbox, batch, [rows for _, rows in halves])
     drafts = [
         Draft(payload, manifest.content_type, manifest.destination, rows, partial(_unchanged, part))
@@ -55,7 +55,12 @@ def _accept_halves(
     ]
     profile = {**manifest.profile, "split_from": batch.id}
     run = Run(manifest.run, manifest.accepted, manifest.origin, profile, manifest.counts, manifest.tool)
-    return [outbox.get(name) for name in accept_run(outbox, run, drafts, renew=False)]
+    with Staging(outbox, renew=False) as staging:
+        # Before they are accepted: halves whose acceptance fails may be in ready/ and not durable. A drain
+        # that took them for arrivals would send what a power loss undoes, and their rows would go again.
+        recorder.known.update([staging.add(draft) for draft in drafts])
+        staging.prepare(run)
+        return [outbox.get(name) for name in staging.accept()]
 
 
 def _divided_rowkeys(outbox: Outbox, batch: Batch, rows: list[int]) -> Sequence[bytes | None]:

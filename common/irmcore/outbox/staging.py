@@ -210,14 +210,13 @@ def accept_run(
     run: Run,
     drafts: Iterable[Draft],
     *,
-    renew: bool = True,
     first: str = states.READY,
 ) -> list[str]:
     """Stage ``drafts`` and accept them, and return the ids of the batches that are new.
 
-    ``renew`` and ``first`` as in ``Staging``. Raises KeyMissing, OutboxFull, OSError.
+    ``first`` as in ``Staging``. Raises KeyMissing, OutboxFull, OSError.
     """
-    with Staging(outbox, renew=renew, first=first) as staging:
+    with Staging(outbox, first=first) as staging:
         for draft in drafts:
             staging.add(draft)
         staging.prepare(run)

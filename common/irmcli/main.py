@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -125,5 +126,7 @@ def main(ctx: click.Context, outbox: str | None, as_json: bool) -> None:
     Exit codes: 0 success, 1 failed or queued for a retry, 2 usage or configuration error, 3 rows refused,
     4 a batch or a paused connector needs attention.
     """
+    # A profile, a unit or a page that a command writes must not be for others to change.
+    os.umask(os.umask(0o022) | 0o022)
     ctx.obj = Output(as_json=as_json)
     ctx.meta["irmexport.settings"] = Settings.read(outbox)

@@ -1,8 +1,10 @@
 """Whose files these are: what decides where rows and credentials go must be the user's own.
 
 A file or directory is the user's own if it belongs to the user who runs this process, or to root, and if
-nobody else may write to it. A message has the chown or chmod command that corrects it.
-Not promised: access control lists are not read. On Windows, which has no such modes, nothing is checked.
+nobody else may write to it. A group may, if its owner is the only member, as Debian's OpenSSH allows: there,
+each user has such a group, and a umask of 002. A message has the chown or chmod command that corrects it.
+Not promised: access control lists are not read, nor names in a group that a directory service does not list.
+On Windows, which has no such modes, nothing is checked.
 """
 
 from __future__ import annotations
@@ -11,12 +13,11 @@ import os
 import shlex
 import stat
 import sys
+from collections.abc import Collection, Iterable
 from typing import Callable
 
 #: An error class of irmcore.errors, which is on this module's own floor.
 MakeError = Callable[..., Exception]
-
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def require_own(
@@ -75,7 +76,8 @@ def require_own_stat(
             next_step="Run irmexport as that user. If you trust what it holds, you can run as root instead: "
             f"chown {os.geteuid()} {word}",
         )
-    if mode & (0o077 if private else _OTHERS_WRITE):
+    group_writes = mode & stat.S_IWGRP and not _is_private_group(found.st_gid, found.st_uid)
+    if mode & 0o077 if private else mode & stat.S_IWOTH or group_writes:
         right = "700" if stat.S_ISDIR(found.st_mode) else "600"
         doing, change = ("read", right) if private else ("change", "go-w")
         raise error(
@@ -83,3 +85,26 @@ def require_own_stat(
             where=place,
             next_step=f"Check what it holds, then run: chmod {change} {word}",
         )
+
+
+def _is_private_group(gid: int, uid: int) -> bool:
+    """Whether the user ``uid`` is the only member of the group that this system knows."""
+    import grp  # noqa: PLC0415 - not on Windows
+    import pwd  # noqa: PLC0415
+
+    try:
+        names = grp.getgrgid(gid).gr_mem
+    except KeyError:
+        return False
+    accounts = [(account.pw_name, account.pw_uid, account.pw_gid) for account in pwd.getpwall()]
+    return only_member(uid, gid, names, accounts)
+
+
+def only_member(uid: int, gid: int, names: Iterable[str], accounts: Collection[tuple[str, int, int]]) -> bool:
+    """Whether nobody but ``uid`` is in the group ``gid``, and that user is.
+
+    ``names`` are those in the group file; ``accounts`` have name, uid and primary group. Pure.
+    """
+    uids = {name: number for name, number, _ in accounts}
+    users = {uids.get(name) for name in names} | {number for _, number, group in accounts if group == gid}
+    return users == {uid}

@@ -357,6 +357,23 @@ def test_the_outbox_is_private(rig: Rig, irmexport: Run) -> None:
     assert "chmod 700" in result.stderr
 
 
+def test_what_a_command_writes_only_its_user_changes(rig: Rig, irmexport: Run) -> None:
+    """A profile or a unit decides where rows go: nobody else may change it, whatever the umask."""
+    sample, profile, units = rows(rig, row(1)), rig.directory / "mine.yaml", rig.directory / "units"
+    before = os.umask(0)
+    try:
+        irmexport("profile", "new", "--from", sample, "-o", str(profile), "--take-guesses")
+        os.umask(0)
+        irmexport("schedule", "--format", "systemd", "--output", str(units), "drain")
+    finally:
+        os.umask(before)
+    written = [profile, *units.iterdir()]
+    assert len(written) == 3
+    for path in written:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644, path
+    assert irmexport("check", sample, "-p", str(profile)).exit_code == 0
+
+
 def test_every_command_has_help_and_json(irmexport: Run) -> None:
     """Every subcommand has a help text and can print JSON."""
     for name in COMMANDS:

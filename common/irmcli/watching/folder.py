@@ -24,9 +24,10 @@ from typing import BinaryIO
 
 from irmcore.clock import Clock
 from irmcore.disk import Lock, make_dirs, system_disk
-from irmcore.errors import ConfigurationError, OutboxBusy
+from irmcore.errors import ConfigurationError, InputError, OutboxBusy, OutboxFull
+from irmcore.outbox.staging import MIN_FREE_BYTES
 
-from irmcli.watching.own_directory import directory
+from irmcli.watching.own_directory import directory, without_links
 
 SUBFOLDERS = ("archive", "rejects", "errors")
 #: Where earlier versions kept the file that they were processing.
@@ -35,6 +36,12 @@ _FORMER_WORK = ".irmexport/work"
 _UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".swp", ".lock", "~")
 #: Factor on the settle time of an empty file: writers often create a file long before they fill it.
 _EMPTY_FACTOR = 10
+#: The largest file that is read. A sparse file of any size costs its writer nothing.
+MAX_BYTES = 16 * 1024**3
+#: How deep directories are read: whoever writes to DIR may nest them without end.
+_MAX_DEPTH = 32
+#: Bytes of a name that leave room for what is added to it; file systems allow 255.
+_MAX_NAME, _MAX_SUFFIX = 200, 20
 
 #: Identifies a version of a file: device, inode, size, modification time in ns.
 Version = tuple[int, int, int, int]
@@ -62,8 +69,11 @@ class Folder:
     ``state`` is a directory in the outbox directory, which no other user can reach.
     """
 
-    def __init__(self, root: Path, state: Path, clock: Clock, *, settle: float) -> None:
+    def __init__(
+        self, root: Path, state: Path, clock: Clock, *, settle: float, max_bytes: int = MAX_BYTES
+    ) -> None:
         self.root = root
+        self._max_bytes = max_bytes
         self._clock = clock
         self._settle = settle
         self._since: dict[str, tuple[Version, float]] = {}
@@ -71,13 +81,14 @@ class Folder:
             raise ConfigurationError(
                 "there is no such directory", where=str(root), next_step="Create it, or give another path."
             )
-        if state.resolve().is_relative_to(root.resolve()):
+        self._real = without_links(root)
+        if state.resolve().is_relative_to(self._real):
             raise ConfigurationError(
                 "the outbox is in the directory to watch, whose writers could reach it",
                 where=str(state),
                 next_step="Move the outbox elsewhere, and name its new place with --outbox.",
             )
-        self._state = state / hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+        self._state = state / hashlib.sha256(str(self._real).encode()).hexdigest()[:16]
         #: The copy of the file that is being processed.
         self.copy = self._state / "input"
 
@@ -87,7 +98,7 @@ class Folder:
         Raises ConfigurationError, OutboxBusy, OSError.
         """
         for name in SUBFOLDERS:
-            with directory(self.root, [name], ours=True):
+            with directory(self._real, [name], ours=True):
                 pass
         self._refuse_former_work()
         make_dirs(system_disk(), str(self._state))
@@ -103,7 +114,8 @@ class Folder:
 
     def _refuse_former_work(self) -> None:
         former = self.root / _FORMER_WORK
-        if former.is_symlink() or next(_files(former), None) is None:
+        others = former.parent.exists() and former.parent.stat().st_uid != os.geteuid()
+        if others or former.is_symlink() or next(_files(former), None) is None:
             return
         source, target = shlex.quote(str(former)), shlex.quote(str(self.root))
         raise ConfigurationError(
@@ -129,9 +141,12 @@ class Folder:
         return now - since >= settle and not being_written(self.root / found.name)
 
     def take(self, found: Found) -> str | None:
-        """Copy the file to ``copy``, out of its writer's reach. The SHA-256; None if it is not complete."""
+        """Copy the file to ``copy``, out of its writer's reach. The SHA-256; None if it is not complete.
+
+        Raises InputError if it is too large, OutboxFull if there is no room for it, OSError.
+        """
         try:
-            with directory(self.root, found.folders, ours=False) as folder:
+            with directory(self._real, found.folders, ours=False) as folder:
                 flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
                 descriptor = os.open(found.base, flags, dir_fd=folder)
         except OSError as error:
@@ -141,18 +156,32 @@ class Folder:
         with os.fdopen(descriptor, "rb") as source:
             if _version(os.fstat(descriptor)) != found.version:
                 return None
-            content = self._copy_of(source)
+            content = self._copy_of(source, found)
             unchanged = _version(os.fstat(descriptor)) == found.version
         return content if unchanged and not being_written(self.root / found.name) else None
 
-    def _copy_of(self, source: BinaryIO) -> str:
+    def _copy_of(self, source: BinaryIO, found: Found) -> str:
         self.copy.unlink(missing_ok=True)
+        left = found.version[2]
+        if left > self._max_bytes:
+            raise InputError(
+                f"the file has more than {self._max_bytes:,} bytes",
+                where=found.name,
+                next_step="Check its origin. If it is right, split it, or send it with `irmexport send`.",
+            )
+        if left + MIN_FREE_BYTES > system_disk().free_bytes(str(self._state)):
+            raise OutboxFull(
+                f"the outbox's disk has no room for a copy of this file ({left:,} bytes)",
+                where=found.name,
+                next_step="Free some space there, or move the file away.",
+            )
         digest = hashlib.sha256()
         descriptor = os.open(self.copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as target:
-            while block := source.read(1024 * 1024):
+            while block := source.read(min(left, 1024 * 1024)):
                 digest.update(block)
                 target.write(block)
+                left -= len(block)  # a file that grows meanwhile would not end
         return digest.hexdigest()
 
     def changed(self, found: Found) -> bool:
@@ -160,9 +189,14 @@ class Folder:
         return _version_at(self.root / found.name) != found.version
 
     def free(self, found: Found, subfolder: str, content: str) -> str:
-        """A name in ``subfolder`` for this file and content digest, at which there is no other content."""
-        same = False
-        with directory(self.root, [subfolder, *found.folders], ours=True) as folder:
+        """A name in ``subfolder`` for this file and content digest, at which there is no other content.
+
+        Without a digest, the name is a new one. A name that is almost too long is shortened.
+        """
+        mark, same = content[:12] or secrets.token_hex(6), False
+        if len(os.fsencode(found.base)) > _MAX_NAME or not content:
+            return _with(found.base, mark)
+        with directory(self._real, [subfolder, *found.folders], ours=True) as folder:
             try:
                 mode = os.stat(found.base, dir_fd=folder, follow_symlinks=False).st_mode
             except FileNotFoundError:
@@ -171,7 +205,7 @@ class Folder:
                 there = os.open(found.base, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
                 with os.fdopen(there, "rb") as file:
                     same = hashlib.file_digest(file, "sha256").hexdigest() == content
-        return found.base if same else _with(found.base, content[:12])
+        return found.base if same else _with(found.base, mark)
 
     def put(self, found: Found, subfolder: str, name: str) -> bool:
         """Move a processed file to ``name`` in ``subfolder``, durably.
@@ -179,8 +213,8 @@ class Folder:
         False if another file had taken its place: then that one is still in the directory.
         """
         with (
-            directory(self.root, found.folders, ours=False) as source,
-            directory(self.root, [subfolder, *found.folders], ours=True) as target,
+            directory(self._real, found.folders, ours=False) as source,
+            directory(self._real, [subfolder, *found.folders], ours=True) as target,
         ):
             os.rename(found.base, name, src_dir_fd=source, dst_dir_fd=target)
             moved = _version(os.stat(name, dir_fd=target, follow_symlinks=False))
@@ -195,7 +229,7 @@ class Folder:
 
     def write(self, found: Found, subfolder: str, name: str, data: bytes) -> None:
         """Write ``name`` in ``subfolder`` with mode 0600, durably, replacing an existing file."""
-        with directory(self.root, [subfolder, *found.folders], ours=True) as folder:
+        with directory(self._real, [subfolder, *found.folders], ours=True) as folder:
             temporary = f".{name}.new"
             with suppress(FileNotFoundError):
                 os.unlink(temporary, dir_fd=folder)
@@ -209,13 +243,18 @@ class Folder:
 
 
 def _with(name: str, mark: str) -> str:
-    path = PurePosixPath(name)
-    return f"{path.stem}.{mark}{path.suffix}"
+    stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix
+    if len(os.fsencode(suffix)) > _MAX_SUFFIX:
+        stem, suffix = name, ""
+    short = os.fsencode(stem)[: _MAX_NAME - _MAX_SUFFIX].decode(errors="ignore")
+    return f"{short}.{mark}{suffix}"
 
 
 def _files(root: Path) -> Iterator[Found]:
     for folder, folders, names in os.walk(root):
         skipped = SUBFOLDERS if Path(folder) == root else ()
+        if len(Path(folder).relative_to(root).parts) >= _MAX_DEPTH:
+            folders.clear()
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in skipped)
         for name in sorted(names):
             path = Path(folder) / name

@@ -13,7 +13,7 @@ from typing import Any
 from irmcore.clock import Clock, iso
 from irmcore.delivery.connection import outbox_name
 from irmcore.delivery.report import Report
-from irmcore.errors import DamageError, DataError, InputError, IrmError, PeopleError, WaitError
+from irmcore.errors import ConfigurationError, DamageError, DataError, InputError, IrmError, WaitError
 
 from irmcli.exit_codes import FAILED, ROWS_REFUSED, code_of, known_error, worst
 from irmcli.output import Output
@@ -142,15 +142,16 @@ class Watcher:
 
     def _process(self, found: Found, route: Route) -> bool:
         """Process one file; on a temporary error, try it again later. Returns whether it was complete."""
+        content: str | None = ""
         try:
-            content = self.folder.take(found)
-            if content is None:
-                return False
             try:
+                content = self.folder.take(found)
+                if content is None:
+                    return False
                 self._accept(found, content, route)
             except DataError as error:
-                self._reject(found, content, error)
-        except (WaitError, DamageError, PeopleError, OSError) as raised:
+                self._reject(found, content or "", error)
+        except (WaitError, DamageError, ConfigurationError, OSError) as raised:
             later = known_error(raised)
             self._not_before[found.name] = self.clock.monotonic() + RETRY
             self.output.warn(f"{found.name}: {later}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from irmcore import profile as profiles
 from irmcore.errors import ConfigurationError
-from irmcore.ownership import require_own, require_own_tree
+from irmcore.ownership import only_member, require_own, require_own_tree
 
 not_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 
@@ -29,7 +32,7 @@ def test_a_file_that_only_the_owner_changes(mode: int, file: Path) -> None:
     require_own(file, "settings file", ConfigurationError)
 
 
-@pytest.mark.parametrize("mode", [0o664, 0o646, 0o666, 0o602, 0o620])
+@pytest.mark.parametrize("mode", [0o646, 0o666, 0o602])
 def test_a_file_that_others_change(mode: int, file: Path) -> None:
     """It is refused with the command that takes the right away, quoted for a shell."""
     file.chmod(mode)
@@ -37,6 +40,59 @@ def test_a_file_that_others_change(mode: int, file: Path) -> None:
         require_own(file, "settings file", ConfigurationError)
     assert f"other users may change the settings file (mode {mode:04o})" in str(caught.value)
     assert caught.value.next_step.endswith(f"chmod go-w '{file}'")
+
+
+@not_root
+@pytest.mark.parametrize("mode", [0o664, 0o620])
+def test_a_file_that_a_group_changes(mode: int, file: Path) -> None:
+    """The same for a group with other members, or one that this system does not know."""
+    for group in (os.getegid() + 12345, shared_group()):
+        os.chown(file, -1, group)
+        file.chmod(mode)
+        with pytest.raises(ConfigurationError, match=f"mode {mode:04o}") as caught:
+            require_own(file, "settings file", ConfigurationError)
+        assert caught.value.next_step.endswith(f"chmod go-w '{file}'")
+
+
+def shared_group() -> int:
+    """A group that somebody else is in: the primary one of another account."""
+    return next(one.pw_gid for one in pwd.getpwall() if one.pw_uid not in (0, os.geteuid()))
+
+
+ANN, BOB = ("ann", 1001, 1001), ("bob", 1002, 1002)
+
+
+@pytest.mark.parametrize(
+    ("names", "accounts", "private"),
+    [
+        ([], [ANN, BOB], True),
+        (["ann"], [ANN, BOB], True),
+        (["ann"], [("ann", 1001, 100), BOB], True),
+        (["bob"], [ANN, BOB], False),
+        (["ann", "bob"], [ANN, BOB], False),
+        (["unknown"], [ANN, BOB], False),
+        ([], [ANN, ("bob", 1002, 1001)], False),
+        ([], [("ann", 1001, 100), BOB], False),
+        ([], [ANN, ("ann-too", 1001, 1001)], True),
+    ],
+)
+def test_a_group_of_one_user(
+    names: list[str], accounts: list[tuple[str, int, int]], *, private: bool
+) -> None:
+    """A user's private group has nobody else in it, in the group file or by primary group."""
+    assert only_member(1001, 1001, names, accounts) is private
+
+
+def test_a_file_that_the_private_group_of_its_owner_changes(file: Path) -> None:
+    """It is accepted, where this user has such a group, as on Ubuntu; a secret is not."""
+    group = file.stat().st_gid
+    accounts = [(one.pw_name, one.pw_uid, one.pw_gid) for one in pwd.getpwall()]
+    private = only_member(os.geteuid(), group, grp.getgrgid(group).gr_mem, accounts)
+    file.chmod(0o664)
+    with nullcontext() if private else pytest.raises(ConfigurationError, match="other users may change"):
+        require_own(file, "settings file", ConfigurationError)
+    with pytest.raises(ConfigurationError, match="other users may read"):
+        require_own(file, "settings file", ConfigurationError, private=True)
 
 
 @not_root

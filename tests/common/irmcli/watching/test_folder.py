@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from irmcli.watching.folder import Folder, Found
 from irmcli.watching.own_directory import directory
-from irmcore.errors import ConfigurationError, OutboxBusy
+from irmcore.disk import system_disk
+from irmcore.errors import ConfigurationError, InputError, OutboxBusy, OutboxFull
 
 from tests.fakes.clock import FakeClock
 
@@ -114,3 +119,101 @@ def test_a_second_watcher(folder: Folder, root: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(root)
     with pytest.raises(OutboxBusy):
         Folder(tmp_path / "link", tmp_path / "state", FakeClock(), settle=1.0).hold()
+
+
+def test_directories_nested_without_end(folder: Folder, root: Path) -> None:
+    """A file at a depth that no writer needs is not looked for; the files above it are."""
+    (root / "x.csv").write_text("rows")
+    before = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(root)
+        for _ in range(1500):  # deeper than Python's recursion goes
+            Path("a").mkdir()
+            os.chdir("a")
+        Path("deep.csv").write_text("rows")
+        os.fchdir(before)
+        assert [one.name for one in folder.files()] == ["x.csv"]
+    finally:
+        os.fchdir(before)
+        os.close(before)
+        subprocess.run(["rm", "-r", str(root / "a")], check=True)
+
+
+def test_a_file_of_any_size_is_not_copied(root: Path, tmp_path: Path) -> None:
+    """A sparse file costs its writer nothing: beyond the limit it is refused, and none fills the disk."""
+    (root / "x.csv").touch()
+    os.truncate(root / "x.csv", system_disk().free_bytes(str(root)) + 1)
+    small = Folder(root, tmp_path / "state", FakeClock(), settle=1.0, max_bytes=1000)
+    large = Folder(root, tmp_path / "state", FakeClock(), settle=1.0, max_bytes=1 << 60)
+    small.hold()
+    with pytest.raises(InputError, match="the file has more than 1,000 bytes"):
+        small.take(found(small))
+    with pytest.raises(OutboxFull, match="no room for a copy"):
+        large.take(found(large))
+    assert not small.copy.exists()
+
+
+def test_a_file_that_grows_without_end(folder: Folder, root: Path) -> None:
+    """No more of it is copied than it had when it was found."""
+    size = 200_000_000
+    (root / "x.csv").touch()
+    os.truncate(root / "x.csv", size)
+    one = found(folder)
+
+    def write() -> None:
+        until = time.monotonic() + 30
+        while not folder.copy.exists() and time.monotonic() < until:
+            time.sleep(0.001)
+        os.truncate(root / "x.csv", size + 1)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert folder.take(one) is None
+    assert folder.copy.stat().st_size == size
+    thread.join(60)
+
+
+@pytest.mark.parametrize("name", ["é" * 125 + ".csv", "x." + "y" * 253])
+def test_the_longest_name(folder: Folder, root: Path, name: str) -> None:
+    """What is written beside a file has room for a suffix; the shortened name has a mark of its content."""
+    (root / name).write_text("rows")
+    one = found(folder)
+    digest = folder.take(one)
+    assert digest is not None
+    target = folder.free(one, "errors", digest)
+    folder.write(one, "errors", f"{target}.error.txt", b"why")
+    assert folder.put(one, "errors", target)
+    assert f".{digest[:12]}" in target
+
+
+def test_another_folder_in_place_of_the_watched_one(folder: Folder, root: Path, tmp_path: Path) -> None:
+    """Whoever may rename the folder cannot have a directory of this user's taken for it."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "x.csv").write_text("rows")
+    root.rename(tmp_path / "moved")
+    root.symlink_to(tmp_path / "own")
+    one = found(folder)
+    assert folder.take(one) is None
+    with pytest.raises(NotADirectoryError):
+        folder.put(one, "archive", "x.csv")
+    assert [path.name for path in (tmp_path / "own").iterdir()] == ["x.csv"]
+
+
+@pytest.mark.needs("root")
+def test_a_link_of_another_user_to_the_watched_one(root: Path, tmp_path: Path) -> None:
+    """It is refused, as its maker chooses which directory is watched; a link of our own is not."""
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    Folder(link / "in", tmp_path / "state", FakeClock(), settle=1.0)
+    os.lchown(link, 12345, -1)
+    with pytest.raises(ConfigurationError, match="another user made this link"):
+        Folder(link / "in", tmp_path / "state", FakeClock(), settle=1.0)
+
+
+@pytest.mark.needs("root")
+def test_what_another_user_makes_of_the_former_work_directory(root: Path, tmp_path: Path) -> None:
+    """It keeps no `watch` from starting."""
+    (root / ".irmexport" / "work").mkdir(parents=True)
+    (root / ".irmexport" / "work" / "x.csv").write_text("x")
+    os.chown(root / ".irmexport", 12345, -1)
+    Folder(root, tmp_path / "state", FakeClock(), settle=1.0).hold().release()

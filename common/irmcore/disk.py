@@ -11,7 +11,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
+import struct
 import sys
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -31,16 +33,23 @@ BAD_FILE_ERRNOS = frozenset(
 class Place(NamedTuple):
     """Where a directory is: a key for this machine, the file system's type, and the directory's inode.
 
-    None or "" where it is unknown. ``inode`` is None on file systems that do not keep it.
+    None or "" where it is unknown. ``inode`` is None on file systems that do not keep it. A file system gives
+    the number of a deleted directory to the next one, so a restored directory often has the same inode;
+    ``inode_generation`` differs then.
     """
 
     host: str | None
     file_system: str
     inode: int | None
+    inode_generation: int | None = None
 
 
 #: Types of file systems that may number a directory anew with each mount.
-_WITHOUT_INODES = ("overlay", "fuse", "vfat", "exfat", "msdos", "virtiofs")
+_WITHOUT_INODES = ("overlay", "fuse", "vfat", "exfat", "msdos")
+_MACHINE_ID = re.compile(r"[0-9a-f]{32}")
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+#: FS_IOC_GETVERSION of <linux/fs.h>, an ioctl that reads a long.
+_GET_GENERATION = 0x80007601 | struct.calcsize("l") << 16
 
 
 class Lock(Protocol):
@@ -309,12 +318,32 @@ def place(path: str, root: str = "/") -> Place:
     with each start or be that of its image.
     """
     machine = _text(f"{root}/etc/machine-id").strip()
+    mounts = _text(f"{root}/proc/self/mountinfo")
     container = any(os.path.exists(f"{root}/{name}") for name in (".dockerenv", "run/.containerenv"))
     host = None
-    if machine and not container:
+    # Kubernetes leaves no such file, but the root of most containers is an overlay.
+    if _MACHINE_ID.fullmatch(machine) and not container and file_system("/", mounts) != "overlay":
         host = hashlib.sha256(b"irmexport " + machine.encode()).hexdigest()[:32]
-    kind = file_system(os.path.realpath(path), _text(f"{root}/proc/self/mountinfo"))
-    return Place(host, kind, None if kind.startswith(_WITHOUT_INODES) else os.stat(path).st_ino)
+    kind = file_system(os.path.realpath(path), mounts)
+    if kind.startswith(_WITHOUT_INODES):
+        return Place(host, kind, None)
+    return Place(host, kind, os.stat(path).st_ino, _inode_generation(path))
+
+
+def _inode_generation(path: str) -> int | None:
+    """How often the inode of the directory ``path`` was given away, or None if that is unknown.
+
+    ext4, XFS and Btrfs keep a random number or a count for it, on disk.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            found = fcntl.ioctl(descriptor, _GET_GENERATION, bytes(struct.calcsize("l")))
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return None
+    return int.from_bytes(found[:4], sys.byteorder)  # the kernel writes an int
 
 
 def file_system(path: str, mounts: str) -> str:
@@ -325,7 +354,7 @@ def file_system(path: str, mounts: str) -> str:
         fields = left.split(" ")
         if len(fields) < 5 or not right:
             continue
-        point = fields[4].encode("ascii", "replace").decode("unicode_escape").rstrip("/")
+        point = _ESCAPED.sub(lambda found: chr(int(found[1], 8)), fields[4]).rstrip("/")
         inside = path == point or path.startswith(f"{point}/")
         if inside and len(point) >= longest:  # of mounts on one point the last one is visible
             found, longest = right.split(" ", 1)[0], len(point)

@@ -80,7 +80,7 @@ class Sender:
         while True:
             lock = self._outbox.sender_lock()
             if lock is not None:
-                return lock
+                return self._outbox.checked(lock)
             if self._outbox.is_taken_in():
                 raise AnotherSender(
                     "another sender is at work, and sends what is queued now too",

@@ -20,12 +20,12 @@ LOCK_TIMEOUT = 300.0
 
 
 def wait_for_intake_lock(outbox: Outbox, timeout: float = LOCK_TIMEOUT) -> Lock:
-    """The intake lock. Raises OutboxBusy after ``timeout`` seconds."""
+    """The intake lock. Raises OutboxBusy after ``timeout`` seconds, and what ``Outbox.check`` raises."""
     end = outbox.clock.monotonic() + timeout
     while True:
         lock = outbox.intake_lock()
         if lock is not None:
-            return lock
+            return outbox.checked(lock)
         if outbox.clock.monotonic() >= end:
             raise OutboxBusy(
                 "another process is adding rows to this connector",

@@ -100,7 +100,11 @@ def _of_batch(outbox: Outbox, batch: Batch) -> tuple[list[Damage], int]:
         manifest = read_manifest(outbox, batch)
         size = manifest.payload_bytes
         if not _keys_match(outbox, batch, manifest):
-            step = f"Run `irmexport outbox repair {outbox.name}`, which restores them from the row ledger."
+            step = (
+                f"Run `irmexport outbox repair {outbox.name}`, which restores them if the row ledger has them "
+                "all, with one date, and the batch was not split from another. Else restore the file from a "
+                "backup, or do not send its rows again."
+            )
             what = "the row keys are missing or damaged: its rows may be accepted again"
             found.append(Damage(f"{batch.path}/rowkeys", what, step))
         if batch.folder == "ready" or outbox.disk.exists(f"{batch.path}/payload"):

@@ -20,8 +20,8 @@ FORMAT = 4
 class Identity:
     """An outbox. ``created`` in seconds since 1970.
 
-    ``epoch`` grows when a person adopts it elsewhere. ``host``, ``file_system`` and ``inode`` are those of
-    its directory, None or "" if unknown. ``retired``: it never sends again.
+    ``epoch`` grows when a person adopts it elsewhere. ``host``, ``file_system``, ``inode`` and
+    ``inode_generation`` are those of its directory, None or "" if unknown. ``retired``: it never sends again.
     """
 
     id: str
@@ -31,27 +31,23 @@ class Identity:
     inode: int | None
     created: float
     retired: bool = False
+    inode_generation: int | None = None
 
     @staticmethod
     def new(place: Place, now: float) -> Identity:
         """The identity of an outbox that is made at ``place``."""
-        return Identity(secrets.token_hex(16), 1, place.host, place.file_system, place.inode, now)
+        return Identity(secrets.token_hex(16), 1, created=now, **place._asdict())
 
     def moved(self, place: Place) -> Identity:
         """The same outbox, adopted at ``place``."""
-        return replace(
-            self,
-            epoch=self.epoch + 1,
-            host=place.host,
-            file_system=place.file_system,
-            inode=place.inode,
-        )
+        return replace(self, epoch=self.epoch + 1, **place._asdict())
 
     def difference(self, place: Place) -> str:
         """Why ``place`` is not where the outbox was made; "" if nothing speaks against it."""
         if self.host is not None and place.host is not None and self.host != place.host:
             return "this outbox was made on another machine"
-        if self.inode is not None and place.inode is not None and self.inode != place.inode:
+        here = ((self.inode, place.inode), (self.inode_generation, place.inode_generation))
+        if any(None not in pair and pair[0] != pair[1] for pair in here):
             return "this outbox was copied, restored or moved"
         return ""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from irmcore.clock import Clock
 from irmcore.disk import Disk, Lock
@@ -133,16 +134,29 @@ class Outbox:
         formats.check(self.read_file(formats.FILE), self.identity(), self.path)
 
     def check(self) -> None:
-        """Check that rows may be accepted and sent here: format, machine, directory and key.
+        """Check that rows may be accepted and sent here: format, machine, directory and key. Changes nothing.
 
-        A damaged copy of the key is restored from the other. Raises UnknownFormat, DamageError, PlaceRefused,
-        KeyMissing, OSError.
+        Raises UnknownFormat, DamageError, PlaceRefused, KeyMissing, OSError.
         """
         self.check_format()
         self.check_place()
-        found = self.load_keyring()
-        if any(self.read_file(name) != key_file.encode(found) for name in KEY_FILES):
-            self.save_keyring(found)
+        self.load_keyring()
+
+    def checked(self, lock: Lock) -> Lock:
+        """``lock``, the sender's or intake lock, after ``check`` under it; it is released on an error.
+
+        While this process waited for the lock, the key may have been rotated or the outbox retired, which
+        takes both locks. A damaged copy of the key is restored from the other. Raises as ``check``.
+        """
+        try:
+            self.check()
+            if any(found != self.keyring for found in self.keyrings().values()):
+                with suppress(OSError):  # one copy is enough
+                    self.save_keyring(self.keyring)
+        except BaseException:
+            lock.release()
+            raise
+        return lock
 
     def check_place(self) -> None:
         """Raises PlaceRefused if this is a copy, was retired, or is on a network file system."""
@@ -340,8 +354,9 @@ class Outbox:
         found = {name for f in folders for name in self._ids(f) if name.startswith(prefix)}
         if not found and _ID.fullmatch(prefix):
             # A whole id from before the migration to format 4, or before a rotation of the key.
-            ids = (self.keyring.keyed(prefix, after) for after in range(self.keyring.newest))
-            found = {name for name in ids if self.folder_of(name)}
+            with suppress(KeyMissing):  # also of another format, which has none
+                ids = (self.keyring.keyed(prefix, after) for after in range(self.keyring.newest))
+                found = {name for name in ids if self.folder_of(name)}
         return sorted(found)
 
     def sync_ready(self) -> None:

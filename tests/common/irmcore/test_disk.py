@@ -269,7 +269,9 @@ def test_a_file_system_is_that_of_the_innermost_mount(path: str, kind: str) -> N
 def test_the_place_of_a_directory(tmp_path: Path) -> None:
     """The host is a hash of the machine ID; it is unknown without one, and in a container."""
     (tmp_path / "etc").mkdir()
-    assert place_of(str(tmp_path), str(tmp_path)) == (None, "", tmp_path.stat().st_ino)
+    assert place_of(str(tmp_path), str(tmp_path))[:3] == (None, "", tmp_path.stat().st_ino)
+    (tmp_path / "etc" / "machine-id").write_text("uninitialized\n")  # on the first boot of an image
+    assert place_of(str(tmp_path), str(tmp_path)).host is None
     (tmp_path / "etc" / "machine-id").write_text("0123456789abcdef0123456789abcdef\n")
     host = place_of(str(tmp_path), str(tmp_path)).host
     assert host is not None
@@ -280,7 +282,27 @@ def test_the_place_of_a_directory(tmp_path: Path) -> None:
 
 
 def test_an_inode_that_may_change_is_not_recorded(tmp_path: Path) -> None:
-    """Overlay and FUSE file systems may number directories anew, so their inodes identify nothing."""
+    """Overlay and FUSE file systems may number directories anew, so their inodes identify nothing.
+
+    An overlay as the root is that of a container, whose machine ID may be its image's.
+    """
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "machine-id").write_text("0123456789abcdef0123456789abcdef\n")
     (tmp_path / "proc" / "self").mkdir(parents=True)
     (tmp_path / "proc" / "self" / "mountinfo").write_text("1 1 0:1 / / rw - overlay overlay rw\n")
-    assert place_of(str(tmp_path), str(tmp_path)) == (None, "overlay", None)
+    assert place_of(str(tmp_path), str(tmp_path)) == (None, "overlay", None, None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an ioctl of Linux")
+def test_a_directory_that_is_restored_in_place_is_another_one(tmp_path: Path) -> None:
+    """ext4 and XFS give it the number of the one that was deleted, so its generation counts, too."""
+    box = tmp_path / "box"
+    box.mkdir()
+    made = place_of(str(box))
+    if made.inode_generation is None and made.file_system not in ("ext4", "xfs", "btrfs"):
+        pytest.skip(f"{made.file_system} keeps no generation")
+    moved = box.rename(tmp_path / "moved")
+    assert place_of(str(moved)) == made
+    moved.rmdir()
+    box.mkdir()
+    assert place_of(str(box)) != made

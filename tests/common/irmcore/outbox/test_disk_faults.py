@@ -50,7 +50,7 @@ def copy_of(whole: Path, root: Path) -> None:
     outbox = connector_at(root).outbox
     identity = outbox.identity()
     assert identity is not None
-    outbox.save_identity(replace(identity, inode=outbox.disk.place(outbox.path).inode))
+    outbox.save_identity(replace(identity, **outbox.disk.place(outbox.path)._asdict()))
 
 
 def sent_by(*services: FakeTransport) -> list[str]:

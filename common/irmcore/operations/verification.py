@@ -101,8 +101,8 @@ def _of_batch(outbox: Outbox, batch: Batch) -> tuple[list[Damage], int]:
         size = manifest.payload_bytes
         if not _keys_match(outbox, batch, manifest):
             step = (
-                f"Run `irmexport outbox repair {outbox.name}`, which restores them if the row ledger has them "
-                "all, with one date, and the batch was not split from another. Else restore the file from a "
+                f"Run `irmexport outbox repair {outbox.name}`, which restores them if the row ledger has all of "
+                "them, with one date, and the batch is no half of another. Otherwise restore the file from a "
                 "backup, or do not send its rows again."
             )
             what = "the row keys are missing or damaged: its rows may be accepted again"

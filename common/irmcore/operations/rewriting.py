@@ -19,8 +19,9 @@ from typing import Any
 
 from irmcore.errors import DamageError, OperatorError, UnknownFormat
 from irmcore.intake.ledger.recovery import read_ledger, rebuild
+from irmcore.operations import history
 from irmcore.operations.adoption import exclusive
-from irmcore.outbox import Outbox, formats, rowkeys, sealed, state_file
+from irmcore.outbox import Outbox, formats, guard, rowkeys, sealed, state_file
 from irmcore.outbox import manifest as manifests
 from irmcore.outbox.batch import Batch
 from irmcore.outbox.identity import Identity
@@ -84,9 +85,10 @@ def rotate(outbox: Outbox) -> int:
 def repair(outbox: Outbox) -> int:
     """Finish a rewriting, and restore ``FORMAT``, ``outbox.json``, the key's copy, row keys and the ledger.
 
-    Returns the number of batches whose row keys were restored. Raises UnknownFormat, KeyMissing, OutboxBusy.
+    It works on a copy, too, which stays one. Returns the number of batches whose row keys were restored.
+    Raises UnknownFormat, PlaceRefused on a network file system, KeyMissing, OutboxBusy.
     """
-    outbox.check_place()
+    guard.refuse_network(outbox.disk.place(outbox.path).file_system, outbox.path)
     try:
         outbox.check_format()
     except UnknownFormat:
@@ -111,7 +113,7 @@ def _rewrite(outbox: Outbox, *, rotate: bool = False) -> int:
         outbox.save_keyring(Keyring.new(made.id))
     ring = outbox.load_keyring()
     if known is None:
-        known = replace(Identity.new(outbox.disk.place(outbox.path), outbox.clock.now()), id=ring.outbox)
+        known = _identity_on_record(outbox, ring)
     outbox.replace_file(formats.FILE, formats.REWRITING_LINE)
     # Both copies get the newest generation, also after a rotation that was interrupted between them.
     outbox.save_keyring(ring.rotated() if rotate else ring)
@@ -126,6 +128,18 @@ def _rewrite(outbox: Outbox, *, rotate: bool = False) -> int:
     outbox.save_identity(known)
     outbox.replace_file(formats.FILE, formats.LINE)
     return len(batches)
+
+
+def _identity_on_record(outbox: Outbox, ring: Keyring) -> Identity:
+    """What replaces a lost ``outbox.json``: the outbox is where it was made, as far as its history says."""
+    events = history.read(outbox)
+    epochs = [int(event["epoch"]) for event in events if event.get("event") == "adopted"]
+    return replace(
+        Identity.new(outbox.disk.place(outbox.path), outbox.clock.now()),
+        id=ring.outbox,
+        epoch=max(epochs, default=1),
+        retired=any(event.get("event") == "retired" for event in events),
+    )
 
 
 def _has_format_4(outbox: Outbox) -> bool:

@@ -85,6 +85,8 @@ def connector_status(outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatu
     periods = retention.periods_of(outbox)
     queued, rows, oldest, proposed, retries = 0, 0, 0.0, 0, []
     items: list[BatchStatus] = []
+    if trouble:
+        queued = outbox.count_ready()  # as far as anything is known
     for batch in [*outbox.ready(), *outbox.quarantined()] if not trouble else []:
         state = batch.state
         if batch.folder == "quarantine" or state is None or state.name in states.NEEDS_PERSON:

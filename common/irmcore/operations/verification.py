@@ -94,16 +94,19 @@ def _of_the_connector(outbox: Outbox) -> Iterator[Damage]:
 def _of_batch(outbox: Outbox, batch: Batch) -> tuple[list[Damage], int]:
     """The damaged files of a batch, and how many bytes were read."""
     found, size = [], 0
+    ended = batch.folder == "done" or (batch.state is not None and batch.state.name in states.ENDED)
+    no_step = "The batch has ended, so nothing needs to be done. Keep it for the record."
     if batch.damaged:
-        found.append(_damage(batch, "state", "a state record is damaged"))
+        step = f"The next `irmexport drain` quarantines it. Then run `irmexport requeue {batch.id[:12]}`."
+        found.append(Damage(f"{batch.path}/state", "a state record is damaged", no_step if ended else step))
     try:
         manifest = read_manifest(outbox, batch)
         size = manifest.payload_bytes
         if not _keys_match(outbox, batch, manifest):
             step = (
-                f"Run `irmexport outbox repair {outbox.name}`, which restores them if the row ledger has all of "
-                "them, with one date, and the batch is no half of another. Otherwise restore the file from a "
-                "backup, or do not send its rows again."
+                f"Run `irmexport outbox repair {outbox.name}`, which restores them if the row ledger has "
+                "all of them, with one date, and the batch is no half of another. Otherwise restore the file "
+                "from a backup, or do not send its rows again."
             )
             what = "the row keys are missing or damaged: its rows may be accepted again"
             found.append(Damage(f"{batch.path}/rowkeys", what, step))
@@ -112,17 +115,8 @@ def _of_batch(outbox: Outbox, batch: Batch) -> tuple[list[Damage], int]:
     except BatchDenied:
         return found, size  # shown as a batch of its own
     except DamageError as error:
-        if batch.state is None or batch.state.name not in states.ENDED:
-            step = error.next_step
-        else:
-            step = "It was sent, so nothing needs to be done. Keep it for the record."
-        found.append(Damage(error.where or batch.path, error.what, step))
+        found.append(Damage(error.where or batch.path, error.what, no_step if ended else error.next_step))
     return found, size
-
-
-def _damage(batch: Batch, file: str, what: str) -> Damage:
-    step = "The next `irmexport drain` quarantines it. Then run `irmexport requeue BATCH`."
-    return Damage(f"{batch.path}/{file}", what, step)
 
 
 def _keys_match(outbox: Outbox, batch: Batch, manifest: Manifest) -> bool:

@@ -15,7 +15,7 @@ from irmcore.disk import BAD_FILE_ERRNOS
 from irmcore.errors import BatchDamaged, BatchUnwritable, DamageError
 from irmcore.outbox import staging_directory, state_file, states
 from irmcore.outbox.batch import Batch
-from irmcore.outbox.batch_files import read_history_file, read_manifest
+from irmcore.outbox.batch_files import read_history, read_history_file, read_manifest
 from irmcore.outbox.outbox import Outbox
 from irmcore.outbox.states import State
 
@@ -161,17 +161,22 @@ def expire(outbox: Outbox, batch: Batch) -> None:
 
 def _remove_predecessor(outbox: Outbox, name: str) -> None:
     """Remove the withdrawn batch of this id from ``done/``. Its successor carries its history."""
-    folder = f"done/{name[:2]}"
-    path = f"{outbox.path}/{folder}/{name}"
-    if outbox.disk.exists(path) and is_withdrawn(outbox, outbox.load(name, folder)):
+    path = f"{outbox.path}/done/{name[:2]}/{name}"
+    if outbox.disk.exists(path) and not is_finished(outbox, name):
         discard(outbox, path)
 
 
 def is_finished(outbox: Outbox, name: str) -> bool:
     """Whether the batch of this id is in ``done/``, and was not withdrawn to be accepted again."""
     folder = f"done/{name[:2]}"
-    finished = outbox.disk.exists(f"{outbox.path}/{folder}/{name}")
-    return finished and not is_withdrawn(outbox, outbox.load(name, folder))
+    if not outbox.disk.exists(f"{outbox.path}/{folder}/{name}"):
+        return False
+    done = outbox.load(name, folder)
+    if done.state is None:
+        # Its successor carries the history of a withdrawn batch, which a copy of an accepted one lacks.
+        events = read_history(outbox, outbox.load(name, "ready"))
+        return all(event.get("event") != "withdrawn" for event in events)
+    return not is_withdrawn(outbox, done)
 
 
 def is_withdrawn(outbox: Outbox, batch: Batch) -> bool:

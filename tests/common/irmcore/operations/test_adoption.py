@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from irmcore.disk import Place
-from irmcore.errors import OperatorError, PlaceRefused
+from irmcore.errors import DamageError, OperatorError, PlaceRefused
 from irmcore.http.outcome import Reply
 from irmcore.operations import operations
 from irmcore.operations.adoption import adopt, retire
 from irmcore.operations.history import read
 from irmcore.operations.queue_export import joined, queued_payloads
+from irmcore.operations.rewriting import repair
 from irmcore.operations.status import connector_status
 
 from tests.common.irmcore.outbox.outages import root
@@ -161,3 +164,35 @@ def test_rows_are_exported_without_the_key() -> None:
         with pytest.raises(Exception, match="irmexport outbox key restore small"):
             refused()
     assert notes(b"".join(joined(queued_payloads(again.outbox)))) == ["note 2", "note 3", "note 4", "note 5"]
+
+
+def test_a_damaged_copy_is_repaired_and_stays_a_copy() -> None:
+    """`repair` mends `FORMAT` of a copy, which `adopt` and `retire` need; it is refused as before."""
+    connector = seen_from(Elsewhere, made())
+    outbox = connector.outbox
+    outbox.replace_file("FORMAT", b"damaged")
+    for act in (partial(adopt, send=False), retire):
+        with pytest.raises(DamageError, match="irmexport outbox repair small"):
+            act(outbox, who="anna", why="w")
+    repair(outbox)
+    with pytest.raises(PlaceRefused, match="another machine"):
+        outbox.check()
+    assert adopt(outbox, send=False, who="anna", why="w") == 2
+    outbox.check()
+
+
+def test_a_repaired_identity_keeps_the_epoch_and_stays_retired() -> None:
+    """A lost `outbox.json` must not let a retired outbox send again."""
+    connector = seen_from(Elsewhere, made())
+    outbox = connector.outbox
+    adopt(outbox, send=True, who="anna", why="moved")
+    retire(outbox, who="anna", why="moved again")
+    before = outbox.identity()
+    outbox.replace_file("outbox.json", b"damaged")
+    repair(outbox)
+    after = outbox.identity()
+    assert before is not None
+    assert after is not None
+    assert (after.id, after.epoch, after.retired) == (before.id, 2, True)
+    with pytest.raises(PlaceRefused, match="retired"):
+        connector.drain(FakeTransport())

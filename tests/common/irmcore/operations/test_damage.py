@@ -11,9 +11,11 @@ from irmcore.delivery.connection import Connection
 from irmcore.errors import IrmError
 from irmcore.http.outcome import Reply
 from irmcore.operations import operations
+from irmcore.operations.connectors import Connectors
 from irmcore.operations.rewriting import repair
 from irmcore.operations.status import connector_status
 from irmcore.operations.verification import EVERYTHING, damages, format_trouble, use_trouble
+from irmcore.outbox import Outbox
 
 from tests.common.irmcore.outbox.outages import root
 from tests.fakes.clock import FakeClock
@@ -45,6 +47,8 @@ FILES = {
     "ready/*/payload": "from their source",
     "ready/*/rowkeys": "irmexport outbox repair small",
     "done/*/*/rowkeys": "irmexport outbox repair small",
+    "done/*/*/state": "nothing needs to be done",
+    "done/*/*/manifest.json": "nothing needs to be done",
     "ledger/days/tally": "irmexport outbox repair small",
     "ledger/days/2026/2026-11-20.rows": "irmexport outbox repair small",
     "runs/*": "from a backup",
@@ -126,3 +130,39 @@ def test_damage_is_seen_before_a_drain(name: str, damage: str) -> None:
     assert set(sent) <= {f"note {number}" for number in (2, 3, 4)}
     assert max(sent.values(), default=0) == 1
     assert len(sent) == 3 or connector.outbox.quarantined(), "a row is neither sent nor in quarantine"
+
+
+def test_a_batch_that_was_accepted_again_is_sent_though_the_withdrawn_one_is_damaged() -> None:
+    """An unreadable state in `done/` must not make the sender delete the batch that replaced it."""
+    connector = Connector(root(), FakeClock())
+    (name,) = connector.accept(LINES[:2]).batches
+    operations.resolve(connector.outbox, name, "withdraw", who="me", why="wrong")
+    assert connector.accept(LINES[:2]).batches == (name,)
+    path = f"{connector.outbox.path}/done/{name[:2]}/{name}"
+    connector.disk.write_at(f"{path}/state", 0, b"damage" * 500)
+    service = FakeTransport()
+    assert connector.drain(service).sent == 1
+    assert connector.states() == {name: "done SENT"}
+    # A copy of a sent batch that a backup brought back is not sent again, whatever its state in done/ is.
+    connector.disk.write_at(f"{path}/state", 0, b"damage" * 500)
+    connector.disk.make_dir(f"{connector.outbox.path}/ready/{name}")
+    for file in connector.disk.names(path):
+        connector.disk.create(
+            f"{connector.outbox.path}/ready/{name}/{file}", connector.disk.read(f"{path}/{file}")
+        )
+    connector.disk.remove(f"{connector.outbox.path}/ready/{name}/attempts.jsonl")
+    connector.drain(service)
+    assert len(service.posts) == 1
+
+
+def test_an_outbox_without_its_key_disturbs_no_other_one() -> None:
+    """A batch is found by its whole id beside an outbox whose key is lost, or that has format 3."""
+    disk = root()
+    connector = Connector(disk, FakeClock())
+    (name,) = connector.accept(LINES[:2]).batches
+    other = Outbox(disk, FakeClock(), f"{ROOT}/another")
+    other.create()
+    for file in ("key", "key.copy"):
+        disk.remove(f"{other.path}/{file}")
+    found, batch = Connectors(disk, FakeClock(), ROOT).find_batch(name)
+    assert (found.name, batch.id) == ("small", name)

@@ -42,8 +42,8 @@ def _show(output: Output, status: ConnectorStatus) -> None:
     for text in filter(None, (status.trouble, *status.damage)):
         output.line(f"  {text}", "red")
     if status.trouble:
-        rows = f", {count(status.rows_queued, 'row')}" if status.rows_queued else ""
-        output.line(f"  queued: {count(status.queued, 'batch')}{rows}")
+        of_rows = f", {count(status.rows_queued, 'row')}" if status.rows_queued else ""
+        output.line(f"  queued: {count(status.queued, 'batch')}{of_rows}")
         return
     if status.mode == circuit_breaker.CLOSED:
         output.line("  ready to send (circuit breaker closed)", "green")

@@ -8,7 +8,9 @@ those that differ in type annotations alone, which Python does not evaluate in t
 from __future__ import annotations
 
 import ast
+import hashlib
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,32 +75,39 @@ OPERATORS: dict[str, Operator] = {
 
 def drawn(files: Sequence[Path], root: Path, seed: int, size: int) -> list[Mutant]:
     """At most ``size`` mutants of these files, in random order."""
-    chance = random.Random(seed)
-    sites: list[tuple[Path, tuple[object, object], str, list[tuple[str, int]]]] = []
-    for file in files:
-        sites += _sites(file)
-    chance.shuffle(sites)
+    sites = sorted(site for file in files for site in _sites(file, root, seed))
     mutants: list[Mutant] = []
-    for file, _, _, ways in sites:
-        name, occurrence = chance.choice(ways)
-        if len(mutants) < size and (mutant := _mutant(file, root, name, occurrence)):
+    for chance, file, ways in sites:
+        name, occurrence = random.Random(chance).choice(ways)
+        if len(mutants) < size and (mutant := _mutant(root / file, root, name, occurrence)):
             mutants.append(mutant)
     return mutants
 
 
-def _sites(file: Path) -> list[tuple[Path, tuple[object, object], str, list[tuple[str, int]]]]:
-    """Each site of a file with each family of operators that apply there, and their ways to do so."""
-    families: dict[tuple[tuple[object, object], str], list[tuple[str, int]]] = {}
+def _sites(file: Path, root: Path, seed: int) -> Iterator[tuple[str, str, list[tuple[str, int]]]]:
+    """Each site of a file with each family of operators that apply there: its chance, file and ways to do so.
+
+    The chance is computed from the site's own line. So a change of the program replaces the mutants of the
+    changed lines, and leaves the rest of the sample as it is.
+    """
+    source = file.read_text(encoding="utf-8")
+    name_of_file, lines = str(file.relative_to(root)), source.splitlines()
+    families: dict[tuple[tuple[int, int], str], list[tuple[str, int]]] = {}
     seen = dict.fromkeys(OPERATORS, 0)
-    for node in ast_nodes(get_ast(file.read_text(encoding="utf-8"))):
+    for node in ast_nodes(get_ast(source)):
         if node.type in ("name", "newline", "string"):
             continue
         for name, operator in OPERATORS.items():
-            for position in operator.mutation_positions(node):
+            for start, _ in operator.mutation_positions(node):
                 family = name.rpartition("/")[2].split("_")[0]
-                families.setdefault((position, family), []).append((name, seen[name]))
+                families.setdefault((start, family), []).append((name, seen[name]))
                 seen[name] += 1
-    return [(file, position, family, ways) for (position, family), ways in families.items()]
+    repeats: Counter[str] = Counter()
+    for ((line, _), family), ways in families.items():
+        site = f"{seed} {name_of_file} {family} {lines[line - 1].strip()}"
+        repeats[site] += 1
+        chance = hashlib.sha256(f"{site} {repeats[site]}".encode()).hexdigest()
+        yield chance, name_of_file, ways
 
 
 def _mutant(file: Path, root: Path, name: str, occurrence: int) -> Mutant | None:

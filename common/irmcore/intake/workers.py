@@ -84,8 +84,11 @@ class Workers:
             raise ChunkLost
         pipe = self._started[worker][1]
         length = pipe.read(_LENGTH.size)
-        data = pipe.read(*_LENGTH.unpack(length)) if len(length) == _LENGTH.size else b""
-        if not length or len(data) < _LENGTH.unpack(length)[0]:
+        if len(length) < _LENGTH.size:
+            raise ChunkLost
+        (size,) = _LENGTH.unpack(length)
+        data = pipe.read(size)
+        if len(data) < size:
             raise ChunkLost
         return marshal.loads(data)  # noqa: S302 - from a fork of this process
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import signal
+import stat
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +82,60 @@ def test_the_chunks_of_a_killed_worker_are_lost(file: int) -> None:
     assert found == [0, 1, 4, 9, "lost", 25, 36, "lost", 64]
 
 
+@pytest.mark.parametrize("sent", [b"\0\0\0", struct.pack(">Q", 9) + b"cut off"])
+def test_a_result_that_is_cut_off_is_lost(sent: bytes, file: int) -> None:
+    """A worker that is killed while it writes gives no part of a result."""
+
+    def work(_: int) -> Iterator[Any]:
+        yield 1
+        (pipe,) = [each for each in range(3, 99) if is_pipe(each)]
+        os.write(pipe, sent)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with Workers(1, work, file) as processes:
+        assert list(results(processes))[:2] == [1, "lost"]
+
+
+def open_files() -> list[Path]:
+    """The open files of this process."""
+    return list(Path("/dev/fd").iterdir())
+
+
+def is_pipe(descriptor: int) -> bool:
+    """Whether the descriptor is open and a pipe."""
+    try:
+        return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
+
+
+def test_without_another_process_every_chunk_is_lost(file: int) -> None:
+    """Where no process can be started, the caller does all chunks, and no pipe is left open."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+            if not os.getuid():
+                os.setuid(65_534)  # the limit does not bind root
+            before = open_files()
+            with Workers(2, squares, file) as processes:
+                lost = [next(each) for each in [results(processes)] for _ in range(2)]
+            code = int((lost, open_files()) != (["lost", "lost"], before))
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_pipe_holds_a_mebibyte_where_the_system_allows_it(file: int) -> None:
+    """So a worker goes on while the caller waits for another; a pipe of another size serves too."""
+    size = min(1024 * 1024, int(Path("/proc/sys/fs/pipe-max-size").read_text()))
+    with Workers(1, squares, file) as processes:
+        processes.result(0)
+        assert fcntl.fcntl(processes._started[0][1], 1032) == size  # noqa: SLF001 - F_GETPIPE_SZ
+    workers._enlarge(file)  # noqa: SLF001 - no pipe, and so no size
+
+
 def test_an_exception_in_a_worker_loses_the_chunk(file: int) -> None:
     """A worker that raises ends silently. The caller, who does the chunk again, sees the exception."""
 
@@ -129,7 +186,13 @@ def test_a_worker_holds_no_lock_and_no_file(tmp_path: Path, file: int) -> None:
 def test_when_workers_are_worth_it() -> None:
     """Only for a large input, only in a process with one thread, and never more than a few."""
     assert workers.worker_count(MIN_BYTES - 1) == 0
-    assert 0 <= workers.worker_count(MIN_BYTES) <= workers.MAX_WORKERS
+    processors = os.sched_getaffinity(0)
+    assert workers.worker_count(4 * 1024 * 1024) == (min(len(processors), 4) if len(processors) > 1 else 0)
+    os.sched_setaffinity(0, {min(processors)})
+    try:
+        assert workers.worker_count(MIN_BYTES) == 0
+    finally:
+        os.sched_setaffinity(0, processors)
     running = threading.Event()
     other = threading.Thread(target=running.wait)
     other.start()

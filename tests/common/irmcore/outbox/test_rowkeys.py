@@ -15,6 +15,7 @@ from irmcore.outbox.rowkeys import (
     divided,
     generation_of,
     pack,
+    pack_columns,
     seal,
     unpack,
     unseal,
@@ -93,3 +94,52 @@ def test_the_row_keys_of_a_split_batch() -> None:
     """The parts hold the batch's row keys in order."""
     rows = [key(number) for number in range(5)]
     assert divided(pack(rows), [2, 3]) == [pack(rows[:2]), pack(rows[2:])]
+
+
+def test_columns_give_the_records_of_rows() -> None:
+    """A record made from columns is that of a row without time and precision."""
+    rows = [RowKey(number, b"%024d" % number, number % 2, b"batch--1") for number in range(4)]
+    identities = [struct.pack(">Q24s", row.user_time, row.key) for row in rows]
+    assert pack_columns(identities, [row.day for row in rows], b"batch--1") == pack(rows)
+
+
+def header(magic: bytes, version: int, size: int = 53, rows: int = 1) -> bytes:
+    """A header of generation 1."""
+    return struct.pack(">8sHHHI", magic, version, 1, size, rows)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [header(b"irmkeyz\n", 1), header(b"irmkeys\n", 0), header(b"irmkeys\n", 2), header(b"irmkeys\n", 1, 52)],
+)
+def test_a_header_of_another_format_is_damage(head: bytes) -> None:
+    """Even if the rest of the file fits it."""
+    records = pack([key(1)])
+    data = head + RING.encrypted(records + struct.pack(">I", zlib.crc32(head + records)))
+    with pytest.raises(Damaged):
+        unseal(RING, data)
+    assert generation_of(data) == (1 if head[:8] == b"irmkeys\n" and head[9] == 1 else 0)
+
+
+@pytest.mark.parametrize("crc", [0, 2**32 - 1])
+def test_another_checksum_is_damage(crc: int) -> None:
+    """Whether it is smaller or larger than the right one."""
+    head = header(b"irmkeys\n", 1)
+    with pytest.raises(Damaged):
+        unseal(RING, head + RING.encrypted(pack([key(1)]) + struct.pack(">I", crc)))
+
+
+def test_bytes_after_the_records_are_damage() -> None:
+    """A file ends with its checksum; several files have nothing between them."""
+    data = seal(RING, pack([key(1)]))
+    for read in (unseal, unseal_all):
+        with pytest.raises(Damaged):
+            read(RING, data + b"\0")
+    assert unseal_all(RING, data * 3) == pack([key(1)] * 3)
+    assert unseal_all(RING, b"") == b""
+
+
+def test_the_generation_of_a_header_that_is_cut_off() -> None:
+    """A header alone is enough, and less than one is not."""
+    data = seal(RING.rotated(), b"")
+    assert [generation_of(data[:size]) for size in (0, 17, 18)] == [0, 0, 2]

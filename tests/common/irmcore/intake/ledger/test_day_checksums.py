@@ -44,3 +44,10 @@ def test_every_flip_and_every_cut_is_detected() -> None:
     for size in range(len(data)):
         with pytest.raises(ValueError, match="not a file of day checksums"):
             decode(data[:size])
+
+
+@pytest.mark.parametrize("body", [b"irmexport tally 1\n", b"irmexport tally 2\nan entry that is too short"])
+def test_another_format_is_refused(body: bytes) -> None:
+    """A checksum that is right does not make a file one of day checksums."""
+    with pytest.raises(ValueError, match="not a file of day checksums"):
+        decode(body + struct.pack(">I", zlib.crc32(body)))

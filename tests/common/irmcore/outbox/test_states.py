@@ -42,7 +42,19 @@ def test_every_state_is_of_one_kind() -> None:
     kinds = [states.LIVE, (states.PROPOSED,), states.NEEDS_PERSON, states.ENDED]
     names = [name for kind in kinds for name in kind]
     assert sorted(names) == sorted(
-        "PROPOSED READY INTENT COMMIT RETRY HELD DEAD SPLIT SENT WITHDRAWN ERASED".split()
+        [
+            "PROPOSED",
+            "READY",
+            "INTENT",
+            "COMMIT",
+            "RETRY",
+            "HELD",
+            "DEAD",
+            "SPLIT",
+            "SENT",
+            "WITHDRAWN",
+            "ERASED",
+        ]
     )
 
 

@@ -28,7 +28,7 @@ demo: $(VENV)/.runtime ## send Microsoft's two examples to the emulator and show
 	@$(BIN)/irmexport demo
 	@$(BIN)/python -m tests.fakes.splunk_demo
 
-test: $(VENV)/.kql ## run all tests, those of the core also on Python 3.9 and 3.13
+test: $(VENV)/.kql $(VENV)/.azurite ## run all tests, those of the core also on Python 3.9 and 3.13
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 faults: $(VENV)/.dev ## run the long tests of faults (15 minutes at most); the short ones are in `make test`
@@ -94,7 +94,7 @@ $(AUDIT)/.made: $(VENV)/.python requirements/advisories.txt
 
 lock: $(VENV)/.dev ## update requirements/*.txt and the pages' lock to the newest releases, with hashes
 	@$(UV_LOCK) --python-version 3.11 --all-extras pyproject.toml -o requirements/dev.txt
-	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt --extra entra --extra keyring --extra keyvault --extra sentinel pyproject.toml -o requirements/runtime.txt
+	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt --extra cloud --extra entra --extra keyring --extra keyvault --extra sentinel pyproject.toml -o requirements/runtime.txt
 	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 	@$(UV_LOCK) --python-version 3.9 --fork-strategy fewest --excludes requirements/core-py39.excludes \
 		requirements/core-py39.in -o requirements/core-py39.txt
@@ -150,4 +150,12 @@ $(VENV)/.kql: $(VENV)/.dev sentinel/checker/package.json sentinel/checker/packag
 	@mkdir -p $(VENV)/kql
 	@cp sentinel/checker/package.json sentinel/checker/package-lock.json sentinel/checker/.npmrc $(VENV)/kql/
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm --prefix $(VENV)/kql ci --silent
+	@touch $@
+
+# Azurite, Microsoft's emulator of Blob Storage, as tests/fakes/azurite/package-lock.json has it.
+$(VENV)/.azurite: $(VENV)/.dev tests/fakes/azurite/package.json tests/fakes/azurite/package-lock.json
+	@echo "Installing Azurite into $(VENV)/azurite"
+	@mkdir -p $(VENV)/azurite
+	@cp tests/fakes/azurite/package.json tests/fakes/azurite/package-lock.json tests/fakes/azurite/.npmrc $(VENV)/azurite/
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm --prefix $(VENV)/azurite ci --silent
 	@touch $@

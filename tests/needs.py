@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+AZURITE = Path(sys.prefix) / "azurite/node_modules/azurite/package.json"
 EVERYTHING_RUNS = "IRMEXPORT_NOTHING_SKIPPED"
 
 
@@ -76,6 +77,9 @@ TOOLS = {
     "strace": Tool(lambda: shutil.which("strace"), "apt-get install strace"),
     "libmagic": Tool(lambda: ctypes.util.find_library("magic"), "apt-get install libmagic1"),
     "tmpfs": Tool(_can_mount, "run as root, or allow unprivileged user namespaces (Linux, util-linux)"),
+    "azurite": Tool(
+        lambda: str(AZURITE) if AZURITE.exists() else None, "make .venv/.azurite (`make test` does it)"
+    ),
     "chromium": Tool(lambda: shutil.which("chromium"), "apt-get install chromium"),
     "python3.9": Tool(lambda: find_python("3.9"), "pyenv install 3.9, or python3.9 on PATH"),
     "python3.13": Tool(lambda: find_python("3.13"), "pyenv install 3.13, or python3.13 on PATH"),

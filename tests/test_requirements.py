@@ -49,7 +49,14 @@ def test_a_lock_names_no_place(lock: Path) -> None:
 def test_the_locks_have_what_the_project_asks_for() -> None:
     """A dependency that pyproject.toml gained without `make lock` is found."""
     versions = {lock.name: locked(lock) for lock in LOCKS}
-    users = wanted() | wanted("sentinel") | wanted("keyring") | wanted("keyvault") | wanted("entra")
+    users = (
+        wanted()
+        | wanted("sentinel")
+        | wanted("keyring")
+        | wanted("keyvault")
+        | wanted("entra")
+        | wanted("cloud")
+    )
     assert users <= versions["runtime.txt"].keys()
     assert users | wanted("dev") <= versions["dev.txt"].keys()
 

@@ -8,14 +8,16 @@
     │   ├── CredentialError         the secret is not where the configuration says
     │   ├── AddressRefused          a host outside the cloud table
     │   ├── PeopleError             the directory of people is missing or too old; no row was taken
-    │   └── PlaceRefused            an outbox must not be here: network file system, or a copy
+    │   ├── PlaceRefused            an outbox must not be here: network file system, or a copy
+    │   └── StoreRefused            a store refuses: role, container, policy, address; nothing was changed
     ├── DataError               fix the data
     │   ├── InputError              the whole input cannot be read; nothing was accepted
     │   └── TooManyRefused          more refused rows than the caller allows; nothing was accepted
     ├── WaitError               wait, then run the same command again
     │   ├── OutboxBusy              another process holds the lock
     │   │   └── AnotherSender           a sender, which sends what is queued now too
-    │   └── OutboxFull              the outbox refuses new work; nothing old was dropped
+    │   ├── OutboxFull              the outbox refuses new work; nothing old was dropped
+    │   └── StoreAway               a store gave no usable answer; a change may have happened, or not
     ├── OperatorError           the request does not fit the state of the outbox
     └── DamageError             something on disk is not what irmexport wrote
         ├── UnknownFormat           written by another version; left untouched
@@ -67,6 +69,10 @@ class PlaceRefused(ConfigurationError):
     """An outbox is on a file system or a machine where it must not be used; nothing was changed."""
 
 
+class StoreRefused(ConfigurationError):
+    """A store refused a request, which changed nothing: its settings, or those of irmexport, do not fit."""
+
+
 class DataError(IrmError):
     """The input has to be changed; nothing of it was accepted."""
 
@@ -93,6 +99,10 @@ class AnotherSender(OutboxBusy):
 
 class OutboxFull(WaitError):
     """The outbox or the disk is at its limit. Nothing that is queued was dropped."""
+
+
+class StoreAway(WaitError):
+    """A store is away, slow or busy. Whether the change that was asked for happened is unknown."""
 
 
 class OperatorError(IrmError):

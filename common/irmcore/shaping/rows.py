@@ -188,16 +188,12 @@ class Shaper:
         return ShapedBlock(positions, columns, self._time_at, users, micros, keys, largest, *counts), refused
 
     def _details_of(self, columns: Sequence[Sequence[str]]) -> Sequence[str]:
-        """The details of each row, joined. Raises UnicodeEncodeError."""
+        """The details of each row, joined."""
         if not self._details_at:
             return [""] * len(columns[self._user_at])
         if len(self._details_at) == 1:  # nearly always: one threshold
-            details = columns[self._details_at[0]]
-        else:
-            details = list(map(SEPARATOR.join, zip(*[columns[at] for at in self._details_at])))
-        if self._details_width > 1:
-            "".join(details).encode("utf-8")
-        return details
+            return columns[self._details_at[0]]
+        return list(map(SEPARATOR.join, zip(*[columns[at] for at in self._details_at])))
 
     def _digest_of_details(self, text: str) -> bytes:
         return blake2b(text.encode("utf-8"), digest_size=8, person=self._person).digest()
@@ -277,11 +273,9 @@ class Shaper:
                     return of_user
                 continue
             try:
-                convert(values[at]).encode("utf-8")
+                convert(values[at])
             except Refused as refused:
                 return RowRefused(header, refused.code)
-            except UnicodeEncodeError:
-                return RowRefused(header, "invalid-utf8")
         return None
 
 

@@ -49,7 +49,7 @@ class HashIndex:
         self._number = f"{at}xQ{width - at - 8}x"
         self._data: bytes | bytearray = data or bytearray()
         rows = len(data) // width if data is not None else _INITIAL
-        self._index(next(size for size in _SIZES if size >= 2 * rows or size == _SIZES[-1]))
+        self._index(next((size for size in _SIZES if size >= 2 * rows), _SIZES[-1]))
 
     def __len__(self) -> int:
         return len(self._before)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.reasons import REASONS, Refused
+from irmcore.shaping import times
 from irmcore.shaping.times import FORMS, canonical, parse, parse_all, whole, zone_named
 
 END = 253_402_214_400_000_000  # 9999-12-31T00:00:00Z
@@ -432,3 +433,13 @@ def refusal(text: str, *, zone: tzinfo | None = None, form: str = "auto") -> str
     with pytest.raises(Refused) as caught:
         parse(text, zone=zone, form=form)
     return caught.value.code
+
+
+def test_a_limited_number_of_texts_is_remembered() -> None:
+    """After 20,000 texts the memory begins anew."""
+    memory: dict[str, int] = {}
+    for number in range(20_000):
+        assert times._remember(memory, str(number), number) == number  # noqa: SLF001 - memory is not visible
+    assert (len(memory), memory["0"]) == (20_000, 0)
+    assert times._remember(memory, "next", 7) == 7  # noqa: SLF001
+    assert memory == {"next": 7}

@@ -103,3 +103,13 @@ def test_the_keys_of_one_user_are_evenly_spread(step: int) -> None:
     times = [1_763_625_600_000_000 + step * number for number in range(65_536)]
     keys = UserTimeKeys().keys(["sarad@contoso.com"] * len(times), times)
     assert max(Counter(key % 65_537 for key in keys).values()) <= 2
+
+
+@pytest.mark.parametrize(("rows", "buckets"), [(0, 1_031), (515, 1_031), (516, 2_053), (8_205, 16_411)])
+def test_records_given_at_the_start(rows: int, buckets: int) -> None:
+    """Each is found, whatever their number, and there are two buckets for each of them, or more."""
+    numbers = [digest(number) for number in range(rows)]
+    found = HashIndex(WIDTH, AT, b"".join(struct.pack(">3sQ2s", b"abc", number, b"de") for number in numbers))
+    assert (len(found), found._size) == (rows, buckets)  # noqa: SLF001 - the number of buckets
+    assert found.known(numbers) == list(range(rows))
+    assert HashIndex(WIDTH)._size == 65_537  # noqa: SLF001 - room for 32,000 records

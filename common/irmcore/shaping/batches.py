@@ -88,7 +88,8 @@ class Batcher:
 
     def surely_fits(self, text_bytes: int) -> bool:
         """Whether a row with this much text fits into an empty batch, however much of it has to be quoted."""
-        return len(self._header) + 2 * text_bytes + 3 * self._columns + 2 <= self._limits.bytes
+        # If each cell is quoted and nothing but quotes; CR LF, and a comma less than columns.
+        return len(self._header) + 2 * text_bytes + 3 * self._columns + 1 <= self._limits.bytes
 
     def fill(self, lines: Lines, start: int) -> int:
         """Add rows, from index ``start``, as long as they fit; returns the index after the last one.

@@ -98,6 +98,14 @@ def test_a_row_that_fits_no_batch() -> None:
     assert batcher.encode(("\u00eb", "t", "1", "")) is None
 
 
+@given(st.integers(1, 12), st.integers(30, 70))
+def test_a_row_that_surely_fits(size: int, limit: int) -> None:
+    """It is told from the text alone, and exactly for a row of quotes, which needs the most bytes."""
+    batcher = Batcher(limited(100, limit))
+    fits = batcher.encode(('"' * size, '"', '"', '"')) is not None
+    assert batcher.surely_fits(size + 3) is fits
+
+
 def test_how_many_rows_are_in() -> None:
     """The length of a batcher is the number of rows in the current payload."""
     batcher = Batcher(profile())

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.errors import InputError
-from irmcore.shaping.json_records import MAX_RESULT_CHARACTERS
+from irmcore.shaping.json_records import MAX_RESULT_CHARACTERS, _starts_document
 from irmcore.shaping.readers import SourceRow, decompressed, json_table
 
 
@@ -181,6 +181,7 @@ def test_a_document_is_read_a_part_at_a_time() -> None:
     assert sum(1 for _ in table.rows) == 99_999
 
 
+LONGEST = 4 * 1024 * 1024
 CELLS = st.text(st.characters(codec="utf-8"), max_size=20)
 RESULTS = st.lists(st.dictionaries(st.sampled_from(("user", "n", "x")), CELLS), max_size=30)
 
@@ -191,6 +192,67 @@ def test_a_result_of_four_mebibytes_is_the_longest() -> None:
         line = '{"user":"ana","n":"6","x":""}\n'
         long = line.replace('""', f'"{(4 * 1024 * 1024 + more - len(line)) * "x"}"')
         assert [row.refused for row in rows(long + line)] == [code, None]
+
+
+@pytest.mark.parametrize("more", [1, 2, LONGEST + 1, LONGEST + 2, LONGEST + 3])
+def test_a_line_that_is_too_long_costs_only_itself(more: int) -> None:
+    """Of it 1,024 characters are kept, and the next line is read from its beginning."""
+    data = "x" * (LONGEST - 1 + more) + "\n" + '{"user":"ben","n":"9"}'
+    assert rows(data) == [SourceRow(1, ("x" * 1024,), "row-too-large"), BEN]
+
+
+@pytest.mark.parametrize(
+    ("start", "document"),
+    [
+        ("", False),
+        ("[1]", False),
+        ('[{"results":[]}]', False),
+        ("{}", False),
+        ('{"user":"ana"}', False),
+        ('{"results":[', True),
+        ('{"results":{', False),
+        ('{"rows":[', True),
+        ('{"columns" : [', True),
+        ('{"user":1,"results":[', False),
+        ('{"preview":false,"results":[', True),
+        ('{"preview":false}', False),
+        ('{"preview":false,"messages":[', False),
+        ('{"init_offset":0}', True),
+        ('{"init_offset":0,"messages":[', True),
+        ('{"init_offset" 0', False),
+        ('{"fields":["a', True),
+        ('{"fields":["a"]}', False),
+        ('{"highlighted":{},"post_process_count":0,"init_offset":0}', True),
+    ],
+)
+def test_how_a_document_begins(start: str, document: bool) -> None:  # noqa: FBT001
+    """By its first keys, which no line of an export and no row has."""
+    assert _starts_document(start) is document
+
+
+@pytest.mark.parametrize(("more", "document"), [(0, True), (1, False)])
+def test_how_much_of_a_file_tells_a_document(more: int, document: bool) -> None:  # noqa: FBT001
+    """The list of results begins within 8 KiB; a file in which it begins later is one of lines."""
+    start = '{"messages":["","' + '"],"results":['
+    text = start.replace('","', '","' + "x" * (8192 - len(start) + more)) + '{"user":"ana","n":"6"}]}'
+    assert (rows(text) == [ANA]) is document
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('{"offset":0,"result":{"user":"ana","n":"6"}}', [ANA]),
+        ('{"preview":false}', []),
+        ('{"messages":[]}', []),
+        ('{"preview":0}', [SourceRow(1, ("", ""))]),
+        ('{"messages":"x"}', [SourceRow(1, ("", ""))]),
+        ('{"result":"x"}', [SourceRow(1, ("", ""))]),
+        ('{"offset":0,"lastrow":true}', [SourceRow(1, ("", ""))]),
+    ],
+)
+def test_which_line_is_one_of_an_export(line: str, found: list[SourceRow]) -> None:
+    """One with a value that an export has there; another line with such keys is a row."""
+    assert rows(line) == found
 
 
 @given(RESULTS, st.booleans(), st.sampled_from((None, 1)))

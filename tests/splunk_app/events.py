@@ -146,10 +146,15 @@ def snowflake(**values: str) -> Event:
     return event("snowflake", "snowflake:query_history", {**json, **values})
 
 
-def cloudtrail(name: str, identity: Event, **values: Any) -> Event:
+def cloudtrail(name: str, identity: Event, errorCode: str | None = None, **parameters: Any) -> Event:  # noqa: N803
     """A call that concerns Ben. Form: CloudTrail record contents, userIdentity element."""
-    json = {"eventName": name, "userIdentity": identity, "requestParameters": {"userName": "ben@contoso.com"}}
-    return event("aws", "aws:cloudtrail", {**json, **values})
+    json = {
+        "eventName": name,
+        "userIdentity": identity,
+        "requestParameters": {"userName": "ben@contoso.com", **parameters},
+        "errorCode": errorCode,
+    }
+    return event("aws", "aws:cloudtrail", json)
 
 
 def okta(kind: str, result: str = "SUCCESS", actor: str = "User") -> Event:
@@ -163,11 +168,12 @@ def okta(kind: str, result: str = "SUCCESS", actor: str = "User") -> Event:
     return event("okta", "OktaIM2:log", json)
 
 
-def mailbox(operation: str, **parameters: str) -> Event:
+def mailbox(operation: str, result: str = "True", **parameters: str) -> Event:
     """An action on Ben's mailbox. Form: Office 365 Management Activity API, Exchange admin schema."""
     json = {
         "Workload": "Exchange",
         "Operation": operation,
+        "ResultStatus": result,
         "UserId": "ana@contoso.com",
         "ObjectId": "ben@contoso.com",
         "Parameters": [{"Name": name, "Value": value} for name, value in parameters.items()],

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -477,9 +478,13 @@ def _text(function: Callable[[str], Any]) -> Callable[[Any], Any]:
     return lambda value: None if _single(value) is None else function(str(value))
 
 
+def _python(pattern: str) -> str:
+    r"""A pattern of PCRE, where \z is the end of the text, for Python."""
+    return pattern.replace(r"\z", r"\Z")
+
+
 def _match(text: Any, pattern: str) -> bool | None:
-    python = pattern.replace(r"\z", r"\Z")  # PCRE's end of the text
-    return None if _single(text) is None else bool(re.search(python, str(text)))
+    return None if _single(text) is None else bool(re.search(_python(pattern), str(text)))
 
 
 def _mvindex(values: Any, start: int, end: int | None = None) -> Any:
@@ -495,7 +500,7 @@ def _mvzip(left: Any, right: Any) -> Any:
 
 
 def _replaced(text: Any, pattern: str, new: str) -> Any:
-    return None if _single(text) is None else re.sub(pattern, new, str(text))
+    return None if _single(text) is None else re.sub(_python(pattern), new, str(text))
 
 
 def _round(value: Any, digits: int) -> str | None:
@@ -521,11 +526,13 @@ def _tonumber(text: Any) -> float | None:
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "false": lambda: False,
+    "floor": lambda value: None if value is None else math.floor(value),
     "in": lambda value, *wanted: None if _single(value) is None else value in wanted,
     "isnotnull": lambda value: value is not None,
     "isnull": lambda value: value is None,
     "lower": _text(str.lower),
     "match": _match,
+    "mvappend": lambda *parts: _several([value for part in parts for value in values_of(part)]),
     "mvcount": lambda values: len(values_of(values)) or None,
     "mvdedup": lambda values: _several(list(dict.fromkeys(values_of(values)))),
     "mvindex": _mvindex,

@@ -163,7 +163,10 @@ CASES: dict[str, tuple[list[tuple[Event, str]], list[Event]]] = {
                 cloudtrail("GetSecretValue", {"type": "AssumedRole", "principalId": "AROA1:ana@contoso.com"}),
                 "ana@contoso.com",
             ),
-            (cloudtrail("PutBucketAcl", {"type": "Root", "accountId": "123456789012"}), "root 123456789012"),
+            (
+                cloudtrail("CreateAccessKey", {"type": "Root", "accountId": "123456789012"}),
+                "root 123456789012",
+            ),
         ],
         [
             cloudtrail("GetSecretValue", {"type": "AWSService", "invokedBy": "lambda.amazonaws.com"}),

@@ -156,14 +156,14 @@ def test_each_outcome_that_loses_or_delays_rows_fires_an_alert(
     assert "paused" in str(replies[-1].messages)
     with Input(python, home, splunkd):  # a sender logs the state of each connector when it starts
         end = time.monotonic() + 60
-        while "standing" not in home.log.read_text() and time.monotonic() < end:
+        while '"event": "status"' not in home.log.read_text() and time.monotonic() < end:
             time.sleep(0.05)
     assert "paused or delayed" in names(log())
 
 
 def test_rows_that_have_waited_for_an_hour_fire_an_alert() -> None:
     """Whatever the reason; rows of the last minutes do not."""
-    logged = {"event": "standing", "connector": "leavers", "mode": "closed", "reason": "throttled"}
+    logged = {"event": "status", "connector": "leavers", "mode": "closed", "reason": "throttled"}
     assert not fired("paused or delayed", [{**logged, "rows_queued": 9, "oldest_seconds": 600}])
     assert fired("paused or delayed", [{**logged, "rows_queued": 9, "oldest_seconds": 3700}])
     assert not fired("paused or delayed", [{**logged, "rows_queued": 0, "oldest_seconds": 0}])
@@ -171,11 +171,11 @@ def test_rows_that_have_waited_for_an_hour_fire_an_alert() -> None:
 
 def test_rows_that_were_sent_after_all_fire_no_alert() -> None:
     """Only the search head where rows are still queued is named."""
-    stood = {"event": "stood", "connector": "leavers", "sender": "not running", "state": "queued"}
+    outcome = {"event": "outcome", "connector": "leavers", "sender": "not running", "state": "queued"}
     sent = {"event": "sent", "connector": "leavers", "rows": 1, "_time": NOW + 9}
-    (row,) = fired("queued without a sender", [stood, {**stood, "host": "sh2"}, {**sent, "host": "sh2"}])
+    (row,) = fired("queued without a sender", [outcome, {**outcome, "host": "sh2"}, {**sent, "host": "sh2"}])
     assert row["problem"] == "queued on sh1, sender not running"
-    assert not fired("queued without a sender", [{**stood, "sender": "running"}])
+    assert not fired("queued without a sender", [{**outcome, "sender": "running"}])
 
 
 def test_a_silent_connector_fires_an_alert_but_no_weekend_does() -> None:

@@ -137,7 +137,7 @@ def logged(on_3_13: Searches, emulator: PurviewEmulator) -> set[str]:
         event = json.loads(line)
         events.add(event["event"])
         found |= set(event) | {f"counts.{name}" for name in event.get("counts", ())}
-    assert {"queued", "refused", "sent", "hold", "standing"} <= events
+    assert {"queued", "refused", "sent", "hold", "status"} <= events
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -258,6 +260,37 @@ def test_a_new_secret_ends_the_pause(
         assert _within(10, lambda: not searches.splunkd.state.messages)
     assert rest.request("POST", "connectors/leavers/resume").document["resumed"] == 0
     assert rest.request("POST", "connectors/second/resume").status == 409
+
+
+def test_a_pause_that_cannot_be_ended_does_not_hide_that_the_secret_is_saved(
+    rest: RestHandler, searches: Searches, python: str, home: SplunkHome, emulator: PurviewEmulator
+) -> None:
+    """The reply says that the secret is saved and how to end the pause; without a pause it says nothing."""
+    rest.request("POST", "connectors/leavers", secret="emulator-only-wrong")
+    with Input(python, home, searches.splunkd):
+        searches.run(HEADER + ROW, args=("profile=leavers", "wait=60"))
+    with (home.outbox / f"emulator-{JOB}" / "sender.lock").open("rb+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        answer = rest.request("POST", "connectors/leavers", secret=SECRET)
+    assert (answer.status, answer.document["secret_saved"]) == (200, True)
+    assert answer.document["next_step"].startswith("The secret is saved, but the pause was not ended (")
+    assert answer.document["next_step"].endswith("). Send `POST irmexport/connectors/NAME/resume`.")
+    assert searches.splunkd.state.passwords["irmexport:leavers:"].endswith(f":{SECRET}")
+    assert rest.request("POST", "connectors/leavers/resume").document["resumed"] == 1
+    with (home.outbox / f"emulator-{JOB}" / "sender.lock").open("rb+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        answer = rest.request("POST", "connectors/leavers", secret=SECRET)
+    assert (answer.status, "next_step" in answer.document) == (200, False)
+
+
+@pytest.mark.needs("root")
+def test_an_outbox_directory_of_another_user_is_refused(rest: RestHandler, home: SplunkHome) -> None:
+    """Its owner could put files there that decide where rows go."""
+    assert rest.request("GET", "queue").status == 200
+    os.chown(home.outbox, 65534, -1)
+    answer = rest.request("GET", "queue")
+    assert answer.status == 400
+    assert "the outbox directory belongs to another user (uid 65534)" in answer.document["error"]
 
 
 def test_the_bulletin_stays_while_a_batch_is_held(

@@ -185,7 +185,19 @@ def test_a_link_out_of_the_apps_folder_is_refused(
     assert "app's own folder" in answer.document["error"]
     (local / "ca.pem").unlink()
     (local / "ca.pem").write_text("x")
+    (local / "ca.pem").chmod(0o644)
     assert rest.request("POST", "connectors/leavers", secret="x", ca_file="local/ca.pem").status == 200
+
+
+def test_a_ca_file_that_other_users_may_change_is_refused(rest: RestHandler, home: SplunkHome) -> None:
+    """Whoever can write to it could read the secret on its way."""
+    local = home.bin.parent / "local"
+    local.mkdir()
+    (local / "ca.pem").write_text("x")
+    (local / "ca.pem").chmod(0o666)
+    answer = rest.request("POST", "connectors/leavers", secret="x", ca_file="local/ca.pem")
+    assert (answer.status, answer.document["field"]) == (400, "ca_file")
+    assert "other users may change the `ca_file` (mode 0666)" in answer.document["error"]
 
 
 def test_a_change_is_logged_with_old_and_new_values(rest: RestHandler, home: SplunkHome) -> None:

@@ -94,8 +94,8 @@ def test_an_endpoint_that_refuses_does_not_fail_the_search(
     assert f"1 row queued on {socket.gethostname()}, but the sender is not running there" in warning
     (refused,) = [event for event in events(on_3_13.home, "command") if event["event"] == "send-refused"]
     assert refused["status"] == status
-    (stood,) = [event for event in events(on_3_13.home, "command") if event["event"] == "stood"]
-    assert (stood["state"], stood["sender"]) == ("queued", "not running")
+    (outcome,) = [event for event in events(on_3_13.home, "command") if event["event"] == "outcome"]
+    assert (outcome["state"], outcome["sender"]) == ("queued", "not running")
 
 
 def test_an_endpoint_that_hangs_does_not_hold_the_search_up(on_3_13: Searches, splunkd: SplunkdRest) -> None:

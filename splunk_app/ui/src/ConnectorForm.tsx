@@ -10,6 +10,7 @@ import { Field, pending, Row, Trouble } from './frame';
 import type { Connector, Shipped } from './model';
 import { Refused, request, type Form } from './rest';
 
+type Saved = { next_step?: string };
 type Setting = { key: keyof Connector; label: string; help?: string };
 
 const IDS: Setting[] = [
@@ -61,7 +62,7 @@ function settings(before: Connector | null): Form {
 export function ConnectorForm(props: {
     before: Connector | null;
     shipped: Shipped[];
-    onSaved: (name: string) => void;
+    onSaved: (name: string, nextStep: string) => void;
     onCancel: () => void;
 }) {
     const { before } = props;
@@ -91,9 +92,10 @@ export function ConnectorForm(props: {
         if (!before) for (const key of Object.keys(content)) if (!content[key]) delete content[key];
         setBusy(true);
         try {
-            if (before) await request('POST', `connectors/${encodeURIComponent(name)}`, content);
-            else await request('POST', 'connectors', { name, ...content });
-            props.onSaved(name);
+            const reply = before
+                ? await request<Saved>('POST', `connectors/${encodeURIComponent(name)}`, content)
+                : await request<Saved>('POST', 'connectors', { name, ...content });
+            props.onSaved(name, reply.next_step ?? '');
         } catch (error) {
             setTrouble(error);
             if (error instanceof Refused && EMULATOR.some(({ key }) => key === error.field)) setEmulated(true);

@@ -36,11 +36,11 @@ export function Connectors() {
             await load();
             return `${name} and its secret were removed. Queued batches stay in the outbox.`;
         });
-    const saved = (name: string) =>
+    const saved = (name: string, nextStep: string) =>
         run(async () => {
             setEditing(null);
             await load();
-            return `${name} was saved.`;
+            return `${name} was saved. ${nextStep}`.trim();
         });
 
     if (editing)

@@ -226,6 +226,16 @@ def test_a_secret_that_has_to_be_entered_again_is_reported_at_its_field(
     assert _only_refusals(trouble, 400)
 
 
+def test_saving_another_job_says_what_becomes_of_queued_rows(visit: Open, on_3_13: Searches) -> None:
+    """They stay with the previous job: the message on the list says what to do."""
+    on_3_13.run(HEADER + ROW)
+    page = visit("connectors")
+    page.get_by_role("button", name="Edit leavers").click()
+    page.get_by_label("Job ID").fill(APP_ID)
+    page.get_by_role("button", name="Save").click()
+    announced(page, "leavers was saved. 1 row is queued for the previous job ID")
+
+
 def test_rows_that_no_sender_sends_are_named_with_their_search_head(visit: Open, on_3_13: Searches) -> None:
     """The page says what to do, and that nothing is lost."""
     on_3_13.run(HEADER + ROW)

@@ -126,7 +126,7 @@ class Export:
             alive = self._sender_alive()
             messages.append(status_message(status, sender_alive=alive, waited=request.wait))
             sender = "running" if alive else "not running"
-            self._log("stood", run=accepted.run, state=status.state, reason=status.reason, sender=sender)
+            self._log("outcome", run=accepted.run, state=status.state, reason=status.reason, sender=sender)
         return ExportResult(self.connector, accepted, rejects, status, messages, preview)
 
     def _only_connector(self) -> str:

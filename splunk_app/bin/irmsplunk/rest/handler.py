@@ -170,9 +170,9 @@ def _connector_post(
 ) -> dict[str, Any] | None:
     if action == ():
         document = connectors.update(name, form)
-        if form.get("secret"):
-            queue.resume_if_paused(name)
-        return document
+        steps = [document.get("next_step"), queue.resume_if_paused(name) if form.get("secret") else ""]
+        left = " ".join(filter(None, steps))
+        return {**document, "next_step": left} if left else document
     if action == ("test",):
         return connectors.test(name)
     if action == ("resume",):

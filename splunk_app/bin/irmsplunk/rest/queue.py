@@ -8,8 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from irmcore.clock import Clock
+from irmcore.delivery.breaker_store import load_breaker
+from irmcore.delivery.circuit_breaker import CLOSED
 from irmcore.disk import system_disk
-from irmcore.errors import ConfigurationError, OperatorError
+from irmcore.errors import ConfigurationError, IrmError, OperatorError
 from irmcore.operations import operations
 from irmcore.operations.audit import describe
 from irmcore.operations.connectors import Connectors, profile_of
@@ -103,10 +105,16 @@ class QueueRoutes:
         why = form.get("why", "").strip()[:500]
         return {"resumed": sum(operations.resume(outbox, who=self._user, why=why) for outbox in outboxes)}
 
-    def resume_if_paused(self, name: str) -> None:
-        """After a new secret was saved: queued batches can be sent at once."""
-        for outbox in self._outboxes_of(name):
-            operations.resume(outbox, who=self._user, why="a new secret was saved")
+    def resume_if_paused(self, name: str) -> str:
+        """After a new secret was saved: queued batches can be sent at once. Returns what is left to do."""
+        try:
+            for outbox in self._outboxes_of(name):
+                if load_breaker(outbox)[0].mode != CLOSED:
+                    operations.resume(outbox, who=self._user, why="a new secret was saved")
+        except (IrmError, OSError) as error:
+            what = getattr(error, "what", type(error).__name__)
+            return f"The secret is saved, but the pause was not ended ({what}). Run `irmexport resume`."
+        return ""
 
     def _outboxes_of(self, name: str) -> list[Outbox]:
         return [outbox for outbox in self._connectors.outboxes() if profile_of(outbox) == name]

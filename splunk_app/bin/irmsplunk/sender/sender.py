@@ -196,7 +196,7 @@ class SenderLoop:
         """Log the status of each connector that has an outbox: what is queued, and what needs a person."""
         try:
             for outbox in self._connectors.outboxes():
-                self._app_log.write("INFO", "standing", **self._status(outbox))
+                self._app_log.write("INFO", "status", **self._status(outbox))
         except (IrmError, OSError) as error:
             self._app_log.write("WARN", "report-failed", what=type(error).__name__)
 

@@ -17,6 +17,7 @@ from typing import Any
 from irmcore import profile as profiles
 from irmcore.delivery.connection import Connection, outbox_name
 from irmcore.errors import ConfigurationError, IrmError
+from irmcore.ownership import require_own
 from irmcore.profile import CredentialRef, Profile
 from irmcore.settings import did_you_mean
 
@@ -105,6 +106,7 @@ def _in_app_folder(ca_file: str, name: str) -> str:
             next_step="Copy the file to etc/apps/irmexport/local on each search head, and set "
             "ca_file=local/NAME.pem.",
         )
+    require_own(path, "`ca_file`", ConfigurationError, link=True)
     return path
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from irmcore.disk import make_dirs, system_disk
 from irmcore.errors import ConfigurationError
+from irmcore.ownership import require_own
 
 from irmsplunk import APP
 
@@ -38,11 +39,15 @@ class Paths:
         )
 
     def create_outbox(self) -> str:
-        """Create the outbox directory with mode 0700 if needed. Raises ConfigurationError."""
+        """Create the outbox directory with mode 0700 if needed.
+
+        Raises ConfigurationError, also if it belongs to another user.
+        """
         try:
             make_dirs(system_disk(), self.outbox)
-            if os.stat(self.outbox).st_mode & 0o077:
+            if os.stat(self.outbox).st_uid == os.geteuid():
                 os.chmod(self.outbox, 0o700)  # splunkd creates a modular input's directory with its own umask
+            require_own(self.outbox, "outbox directory", ConfigurationError, link=True)
         except OSError as error:
             raise ConfigurationError(
                 f"the outbox directory cannot be created ({error.strerror})",

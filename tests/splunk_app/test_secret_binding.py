@@ -173,6 +173,36 @@ def test_a_ca_file_in_a_profile_is_bound_to_the_folder_too() -> None:
         connectors.of_stanza("leavers", {"profile_yaml": text})
 
 
+@pytest.mark.parametrize("folder", ["/etc/", "../../other/lookups/", "lookups/"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "identity: {{map: {}people.csv}}",
+        "identity: {{directory: {}people.sqlite}}",
+        "scope: {{include: {{list: {}people.csv}}}}",
+        "scope: {{exclude: {{list: {}people.csv}}}}",
+    ],
+)
+def test_a_profile_reads_no_file_outside_the_apps_folder(text: str, folder: str) -> None:
+    """The app would read it with splunkd's rights."""
+    profile = f"{shipped_text('leaver-prediction')}\n{text.format(folder)}\n"
+    with pytest.raises(ConfigurationError, match="app's own folder"):
+        connectors.of_stanza("leavers", {"profile_yaml": profile})
+    mine = f"{shipped_text('leaver-prediction')}\n{text.format('local/')}\n"
+    assert connectors.of_stanza("leavers", {"profile_yaml": mine})
+
+
+def test_a_preview_says_nothing_of_a_file_outside_the_apps_folder(rest: RestHandler, tmp_path: Path) -> None:
+    """Who is in another app's lookup would show in the counts."""
+    (tmp_path / "list.csv").write_text("UserPrincipalName\nana@contoso.com\n")
+    scope = f"scope: {{include: {{list: {tmp_path}/list.csv}}}}"
+    profile = f"{shipped_text('leaver-prediction')}\n{scope}\n"
+    sample = f"{','.join(COLUMNS)}\nana@contoso.com,2023-11-15T00:00:00Z,5,x\n"
+    checked = rest.request("POST", "profiles/check", profile_yaml=profile, sample=sample).document
+    assert (checked["good"], checked["preview"]) == (False, None)
+    assert checked["trouble"]["error"] == "`list` is not in the app's own folder"
+
+
 def test_a_link_out_of_the_apps_folder_is_refused(
     rest: RestHandler, home: SplunkHome, tmp_path: Path
 ) -> None:

@@ -18,6 +18,8 @@ from irmcore.reasons import REASONS
 from irmcore.shaping import readers
 from irmcore.shaping.reject_file import Reject
 
+from irmsplunk.splunk.connectors import parsed
+
 #: The most characters of a sample, and the most rows of a preview, shaped and refused each.
 MAX_SAMPLE = 64 * 1024
 MAX_ROWS = 50
@@ -47,7 +49,7 @@ class ProfileRoutes:
             )
         answer: dict[str, Any] = {"good": False, "columns": [], "preview": None, "trouble": None}
         try:
-            profile = profiles.parse(form.get("profile_yaml", ""), "profile")
+            profile = parsed(form.get("profile_yaml", ""), "profile")
             answer["columns"] = [
                 {"header": column.header, "field": column.field, "type": column.type, "role": column.role}
                 for column in profile.columns

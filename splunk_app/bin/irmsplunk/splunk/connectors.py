@@ -19,6 +19,7 @@ from irmcore.delivery.connection import Connection, outbox_name
 from irmcore.errors import ConfigurationError, IrmError
 from irmcore.ownership import require_own
 from irmcore.profile import CredentialRef, Profile
+from irmcore.profile.model import DEFAULT_DIRECTORY
 from irmcore.settings import did_you_mean
 
 from irmsplunk.splunk.splunkd import NOBODY, Splunkd, SplunkdRefused, path_segment
@@ -86,27 +87,46 @@ def of_stanza(name: str, content: Mapping[str, Any]) -> Configured:
     connector = replace(profile.connector, credential=CredentialRef("splunk", name))
     ca_file = given.get("ca_file", connector.ca_file)
     if ca_file is not None:
-        connector = replace(connector, ca_file=_in_app_folder(ca_file, name))
+        connector = replace(connector, ca_file=_in_app_folder(ca_file, "ca_file", f"connector {name}"))
+        require_own(str(connector.ca_file), "`ca_file`", ConfigurationError, link=True)
     connection = Connection(name, connector, given.get("emulator"), given.get("emulator_ca"))
     connection.endpoints()  # refuses an emulator that is not on loopback
     return Configured(name, profile.at(connector), connection)
 
 
-def _in_app_folder(ca_file: str, name: str) -> str:
-    """The absolute path of a CA file; a relative one begins at the app's folder. Raises ConfigurationError.
+def parsed(text: str, source: str, **settings: Any) -> Profile:
+    """The profile in a text, as ``irmcore.profile.parse`` reads it. Raises ConfigurationError.
 
-    Whoever may save a connector must not be able to name a file that other users can write.
+    The files that it names must be in the app's folder: the app reads them with splunkd's rights.
     """
-    path = os.path.realpath(os.path.join(_APP_FOLDER, ca_file))
+    profile = profiles.parse(text, source, folder=_APP_FOLDER, **settings)
+    files: list[tuple[str, str | None]] = []
+    if profile.identity is not None:
+        files += [("directory", profile.identity.directory), ("map", profile.identity.map)]
+    if profile.scope is not None:
+        sides = (profile.scope.include, profile.scope.exclude)
+        files += [("list", side.list) for side in sides if side is not None]
+    for key, path in files:
+        if path not in (None, DEFAULT_DIRECTORY):
+            _in_app_folder(str(path), key, source)
+    return profile
+
+
+def _in_app_folder(file: str, key: str, where: str) -> str:
+    """The absolute path of a file; a relative one begins at the app's folder. Raises ConfigurationError.
+
+    Whoever may save a connector must not be able to name a file that other users can write, or read one that
+    only splunkd may read.
+    """
+    path = os.path.realpath(os.path.join(_APP_FOLDER, file))
     folder, _, inside = path.partition(_APP_FOLDER + os.sep)
     if folder or inside.split(os.sep)[0] in ("", *_UPLOADS):
         raise ConfigurationError(
-            "`ca_file` is not in the app's own folder",
-            where=f"connector {name}",
-            next_step="Copy the file to etc/apps/irmexport/local on each search head, and set "
-            "ca_file=local/NAME.pem.",
+            f"`{key}` is not in the app's own folder",
+            where=where,
+            next_step="Copy the file to etc/apps/irmexport/local on each search head, and write its path as "
+            "local/NAME.",
         )
-    require_own(path, "`ca_file`", ConfigurationError, link=True)
     return path
 
 
@@ -130,7 +150,7 @@ def _profile(name: str, given: Mapping[str, str]) -> Profile:
             next_step=did_you_mean(given["profile"], shipped, plural="profiles"),
         )
     overrides = {key: given[key] for key in _OVERRIDES if key in given}
-    return profiles.parse(text, source, connector=overrides, origin=where)
+    return parsed(text, source, connector=overrides, origin=where)
 
 
 def fetch(splunkd: Splunkd, name: str) -> Configured:

@@ -14,10 +14,12 @@ from irmsplunk.splunk.next_steps import for_analyst, in_splunk, on_pages, transl
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "common" / "irmcore"
 TABLE = json.loads((ROOT / "splunk_app/bin/irmsplunk/splunk/next_steps.json").read_text(encoding="utf-8"))
+#: Stands for what is formatted into a sentence: a batch's id.
+BATCH = "0123456789ab"
 #: The emulator is started from the command line for Splunk too, and no connector in Splunk is a table of
-#: Azure Monitor. What `irmexport outbox` decides needs a shell on the search head (docs/splunk.md).
+#: Azure Monitor. `irmexport outbox` and `clean-up` need a shell on the search head (docs/splunk.md).
 UNTRANSLATED = re.compile(
-    "`irmexport (emulator|sentinel template --collection|sentinel collect --once|outbox [^`]*)`"
+    "`irmexport (emulator|sentinel template --collection|sentinel collect --once|(outbox|clean-up) [^`]*)`"
 )
 
 
@@ -35,7 +37,7 @@ def sentences() -> set[str]:
             if isinstance(node, ast.Constant) and id(node) not in documents | pieces:
                 text = node.value
             elif isinstance(node, ast.JoinedStr):
-                parts = [part.value if isinstance(part, ast.Constant) else "NAME" for part in node.values]
+                parts = [part.value if isinstance(part, ast.Constant) else BATCH for part in node.values]
                 text = "".join(map(str, parts))
             if isinstance(text, str) and ("`irmexport " in text or " --" in text):
                 found.add(text)
@@ -64,6 +66,13 @@ def test_a_command_is_run_and_a_request_is_sent() -> None:
         == "Send `GET irmexport/queue` to list the batches."
     )
     assert in_splunk("Then run `irmexport resume`.") == "Then send `POST irmexport/connectors/NAME/resume`."
+
+
+def test_the_id_of_a_batch_is_kept() -> None:
+    """In the request, and on a page, whose button stands beside the batch."""
+    text = f"Then run `irmexport requeue {BATCH}`."
+    assert in_splunk(text) == f"Then send `POST irmexport/batches/{BATCH}/requeue`."
+    assert on_pages(text) == "Then use “Resolve”, “Put it back into the queue”."
 
 
 def test_each_sentence_with_a_translation_is_one_of_the_core() -> None:

@@ -50,6 +50,8 @@ def test_rows_are_sent_at_the_end_of_the_search(
     assert ("ana", "POST", SEND) in requests
     assert SECRET.encode() not in on_3_13.home.everything_written()
     assert [event["rows"] for event in events(on_3_13.home, "sender") if event["event"] == "sent"] == [1]
+    # No sender deletes here what is past its retention time, so the endpoint does.
+    assert (on_3_13.home.outbox / f"emulator-{JOB}" / "retention.json").exists()
 
 
 def test_the_reply_tells_the_analyst_nothing(

@@ -101,13 +101,14 @@ class SenderLoop:
     def run_once(self, first: str, seconds: float) -> None:
         """Give each connector one turn, ``first`` before the others, in ``seconds`` altogether.
 
-        A connector that another process sends for is skipped.
+        Then delete what is past its retention time. A connector that another process sends for is skipped.
         """
         end = self._clock.monotonic() + seconds
         connections = self._configured()
         for name in sorted(connections, key=lambda name: (name != first, name)):
             if self._clock.monotonic() < end:
                 self._turn(name, connections[name], end)
+        self._clean_up()
 
     def _turn(self, name: str, connection: Connection, end: float) -> None:
         outbox = Outbox(self._disk, self._clock, f"{self._root}/{outbox_name(connection)}")

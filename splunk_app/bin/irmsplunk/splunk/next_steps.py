@@ -27,6 +27,7 @@ _ADMINISTRATION = re.compile(
     r"\b(GET|POST) irmexport/|`(app_id|tenant_id|cloud|job_id|proxy|ca_file|deadline|resource_app_id)`"
     r"|[Cc]heck the disk|\bfirewall\b|\boutbox\b|newer version|^[^,]* in the profile\.$"
 )
+_BATCH = re.compile(r"\b(?:BATCH|[0-9a-f]{12})\b")
 #: A command is run, a request is sent, a button is used.
 _RUN = re.compile(r"\b([Rr])un (?=`(?:GET|POST) irmexport/)")
 _SEND = re.compile(r"\b([Ss])end (?=`(?:GET|POST) irmexport/)")
@@ -51,7 +52,14 @@ def on_pages(text: str) -> str:
 
 
 def _replaced(table: Mapping[str, str], text: str) -> str:
-    return re.sub("|".join(map(re.escape, table)), lambda found: table[found[0]], text)
+    """The text with each entry of the table replaced. An id stands for BATCH, and is kept."""
+    patterns = (re.escape(entry).replace("BATCH", _BATCH.pattern) for entry in table)
+
+    def words(found: re.Match[str]) -> str:
+        (batch,) = _BATCH.findall(found[0])[:1] or ["BATCH"]
+        return table[_BATCH.sub("BATCH", found[0])].replace("BATCH", batch)
+
+    return re.sub("|".join(patterns), words, text)
 
 
 def translated(document: Any, translate: Callable[[str], str]) -> Any:

@@ -6,10 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-#: A batch's files in the order in which they are made, and what is in them; the history begins empty.
-FILES = {"payload": 10_000, "rowkeys": 48, "attempts.jsonl": 0, "state": 4_096, "manifest.json": 750}
+#: A batch's files in the order in which they are made, and what is in them.
+FILES = {"payload": 10_000, "rowkeys": 48, "state": 4_096, "manifest.json": 810}
 RECORD = b"s" * 512
-EVENT = b"e" * 48
+EVENT = b"e" * 210
 SYNCS = 11
 NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 
@@ -18,6 +18,8 @@ def main(path: str, count: int, syncs: int) -> None:
     """For each batch: write, sync, rename and sync its directory; three states, an event, the move."""
     if syncs != SYNCS:
         sys.exit(f"the outbox syncs {syncs} times a batch, this {SYNCS} times: it is no longer like it")
+    Path(path).mkdir(parents=True, exist_ok=True)
+    Path(path, "audit.log").touch()
     for name in ("tmp", "ready", "done"):
         Path(path, name).mkdir(parents=True)
     contents = {name: b"x" * size for name, size in FILES.items()}
@@ -48,7 +50,7 @@ def _send(number: int) -> None:
     batch = f"ready/{number}"
     for at in (1, 2, 3):
         _write(f"{batch}/state", 0, RECORD, at * len(RECORD))
-    _write(f"{batch}/attempts.jsonl", os.O_APPEND, EVENT, 0)
+    _write("audit.log", os.O_APPEND, EVENT, 0)
     Path(batch).rename(f"done/{number}")
 
 

@@ -63,6 +63,8 @@ class Disk(Protocol):
 
     def read(self, path: str) -> bytes: ...
 
+    def read_from(self, path: str, offset: int) -> bytes: ...
+
     def create(self, path: str, data: bytes, *, sync: bool = False) -> None: ...
 
     def write_at(self, path: str, offset: int, data: bytes, *, sync: bool = False) -> None: ...
@@ -101,6 +103,12 @@ class PosixDisk:
 
     def read(self, path: str) -> bytes:
         with open(path, "rb", buffering=0) as file:
+            return file.read()
+
+    def read_from(self, path: str, offset: int) -> bytes:
+        """The file from ``offset`` to its end."""
+        with open(path, "rb", buffering=0) as file:
+            file.seek(offset)
             return file.read()
 
     def create(self, path: str, data: bytes, *, sync: bool = False) -> None:

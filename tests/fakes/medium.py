@@ -144,7 +144,7 @@ def survivals(pending: Sequence[Operation], limit: int, seed: int) -> Iterator[t
     rng = random.Random(seed)  # noqa: S311 - a sample, not a secret
     sample = list(corners)
     if len(sample) > limit:
-        sample = sample[:2] + rng.sample(sample[2:], limit - 2)
+        sample = (sample[:2] + rng.sample(sample[2:], max(0, limit - 2)))[:limit]
     yield from sample
     for _ in range(limit - len(sample)):
         yield tuple(rng.choice(choice) for choice in choices)

@@ -37,6 +37,13 @@ class _Lock:
             self._held.remove(self)
 
 
+def _replaces(new: Operation, old: Operation) -> bool:
+    """Whether a durable write replaces all of a stuck one, which then cannot come back."""
+    if not isinstance(new, Write) or not isinstance(old, Write) or new.file != old.file:
+        return False
+    return new.offset <= old.offset and old.offset + len(old.data) <= new.offset + len(new.data)
+
+
 class PowerLossDisk:
     """An irmcore.disk.Disk. ``operations`` counts those that change or sync something, from 1.
 
@@ -174,6 +181,9 @@ class PowerLossDisk:
             raise Killed
         return self._files[self._file(path)]
 
+    def read_from(self, path: str, offset: int) -> bytes:
+        return self.read(path)[offset:]
+
     def create(self, path: str, data: bytes, *, sync: bool = False) -> None:
         node = self._link(path, directory=False)
         self._put(path, node, 0, data)
@@ -216,7 +226,9 @@ class PowerLossDisk:
         self.pending = [
             op
             for at, op in enumerate(self.pending)
-            if op not in due and not (isinstance(op, (Link, Move)) and at < last.get(op.node, 0))
+            if op not in due
+            and not (isinstance(op, (Link, Move)) and at < last.get(op.node, 0))
+            and not any(_replaces(new, op) for new in self.pending[at:] if new in due)
         ]
 
     def make_dir(self, path: str) -> None:

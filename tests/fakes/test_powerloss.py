@@ -118,6 +118,19 @@ def test_a_failed_sync_is_never_made_good() -> None:
     assert disk.read("/a") == b"x"
 
 
+def test_what_a_failed_sync_left_does_not_come_back_over_what_is_durable() -> None:
+    """Data that was overwritten after a failed sync, and synced then, is what was written last."""
+    disk = PowerLossDisk()
+    disk.create("/a", b"")
+    disk = disk.synced()
+    disk.append("/a", b"old")
+    disk.fail_at[disk.operations + 1] = errno.EIO
+    with pytest.raises(OSError, match="Input/output"):
+        disk.sync("/a")
+    disk.write_at("/a", 0, b"new", sync=True)
+    assert found(disk) == {(("/a", b"new"),)}
+
+
 def test_what_a_failed_sync_left_keeps_its_order() -> None:
     """A file has never two names, even if the sync of its move failed."""
     disk = PowerLossDisk()

@@ -71,9 +71,9 @@ def actions(directory: Path, ballast: Path) -> dict[str, object]:
         connector.accept([row(1)])
         connector.drain(FakeTransport(answer))
         (batch,) = connector.outbox.ready()
-        # A history that ends with a page, so that one more line needs a byte that the disk does not have.
-        line = Path(batch.path, "attempts.jsonl")
-        line.write_bytes(line.read_bytes().ljust(4095) + b"\n")
+        # A log that ends with a page, so that one more line needs a byte that the disk does not have.
+        log = Path(connector.outbox.path, "audit.log")
+        log.write_bytes(log.read_bytes().ljust(4095) + b"\n")
         connectors[name] = connector, batch.id
     fill(ballast)
     for name, (connector, batch_id) in connectors.items():

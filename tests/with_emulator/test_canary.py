@@ -169,9 +169,7 @@ def test_the_history_of_a_batch_shows_nothing(rig: Rig, file: Path) -> None:
         rig.accept([f"{USER},{VALUE},High,{number + 10},2026-11-20T08:0{number}:00Z,Dropbox,,text"])
     rig.drain()
     files = [path for path in (rig.directory / "outbox").rglob("*") if path.is_file()]
-    histories = [
-        path for path in files if path.name in ("attempts.jsonl", "state", "breaker", "manifest.json")
-    ]
+    histories = [path for path in files if path.name in ("audit.log", "state", "breaker", "manifest.json")]
     assert len(histories) > 8
     for path in histories:
         for forbidden in (secret, USER, VALUE, "Bearer"):
@@ -197,7 +195,7 @@ def test_an_echo_of_the_request_is_kept_nowhere(rig: Rig, file: Path) -> None:
         if status == 400:
             run(rig, "requeue", batch.id)
     shown.append(run(rig, "doctor", "-p", "salesforce-dropbox", *at).stdout)
-    histories = list((rig.directory / "outbox").rglob("attempts.jsonl"))
+    histories = list((rig.directory / "outbox").rglob("audit.log"))
     assert "http-403" in histories[0].read_text()
     for text in [*shown, *(path.read_text() for path in histories)]:
         for forbidden in (token, token[:40], "Bearer e", USER, USER.upper(), quote(USER), VALUE):

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import COMMANDS, main
+from irmcore.outbox import audit_log
 from irmcore.outbox.transitions import quarantine
 from irmcore.profile import shipped_text
 from irmemulator.faults import Fault
@@ -295,9 +296,8 @@ def test_one_batch_that_fails_does_not_hide_the_others(rig: Rig, irmexport: Run)
     assert (result.exit_code, document(result)) == (2, [dead.id])
     rig.emulator.faults.next(Fault(reset_after_last_byte=True))
     irmexport("drain")
-    (held,) = rig.batches()
-    Path(held.path, "attempts.jsonl").unlink()
-    Path(held.path, "attempts.jsonl").mkdir()
+    Path(rig.outbox.path, "audit.log").unlink()
+    Path(rig.outbox.path, "audit.log").mkdir()
     failed = irmexport("resolve", "--held", "--resend", "--why", "so", "--json")
     assert failed.exit_code == 1
     assert "nothing was changed" in document(failed)[0]["error"]
@@ -307,7 +307,7 @@ def test_one_batch_that_fails_does_not_hide_the_others(rig: Rig, irmexport: Run)
 def test_clean_up_says_that_the_clock_is_in_doubt(rig: Rig, irmexport: Run) -> None:
     """A record from the future ends a clean-up with 4 and names the option; with it the clean-up succeeds."""
     irmexport("send", rows(rig, row(1)), "{at}")
-    Path(rig.outbox.path, "runs", "20990101T000000Z-00000000.json").write_text("{}")
+    audit_log.append(rig.outbox, {"event": "run", "at": 4_070_908_800.0})
     doubtful = irmexport("clean-up")
     assert doubtful.exit_code == 4
     assert "2099-01-01" in doubtful.stderr

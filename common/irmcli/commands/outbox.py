@@ -9,7 +9,7 @@ import click
 from irmcore.errors import ConfigurationError, KeyMissing, OperatorError
 from irmcore.operations import adoption, queue_export, rewriting
 from irmcore.operations.connectors import title_of
-from irmcore.outbox import Outbox, keyring
+from irmcore.outbox import Outbox, audit_log, keyring
 from irmcore.outbox.outbox import KEY_FILES
 
 from irmcli import options
@@ -144,6 +144,7 @@ def restore(ctx: click.Context, *, connector: str, file: str) -> None:
     outbox.check_format()
     with adoption.exclusive(outbox):
         _restore(outbox, file)
+        audit_log.append(outbox, {"event": "key-restored", "by": Settings.of(ctx).origin({}).user})
     output.line(f"Restored the key of {title_of(outbox)}.")
     output.document({"connector": outbox.name, "restored": True})
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 from irmcore.clock import iso
 from irmcore.errors import BatchDamaged, DamageError, InputError, IrmError, OperatorError
 from irmcore.operations import operations
 from irmcore.operations.connectors import Connectors, title_of
-from irmcore.outbox import Batch, Outbox, states
-from irmcore.outbox.batch_files import read_history, read_manifest, read_payload
+from irmcore.outbox import Batch, Outbox, audit_log, states
+from irmcore.outbox.batch_files import read_manifest, read_payload
 from irmcore.profile import Profile
 
 from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON
@@ -69,7 +71,8 @@ def command(
     connectors = connectors_of(settings)
     found = Log([Entry(0, saved)]) if saved is not None else _read(log)
     if batch is not None:
-        one = _upload(*connectors.find_batch(batch))
+        outbox, chosen = connectors.find_batch(batch)
+        one = _upload(outbox, chosen, audit_log.histories(outbox))
         if one.state not in _UPLOADED:
             raise OperatorError(
                 f"batch {one.batch[:12]} is {one.state or 'unreadable'}: it has no completed upload",
@@ -78,7 +81,7 @@ def command(
         uploads = {one.batch: one}
     else:
         after = parse_timestamp(since)
-        all_ = (_upload(outbox, one) for outbox in connectors.choose(connector) for one in _uploaded(outbox))
+        all_ = (one for outbox in connectors.choose(connector) for one in _uploads(outbox))
         uploads = {made.batch: made for made in all_ if made.at >= after}
     pairs, without_entry, unmatched = match(list(uploads.values()), found.entries, within=within * 60)
     rows = []
@@ -131,15 +134,21 @@ def _read(path: Path | None) -> Log:
         ) from None
 
 
-def _uploaded(outbox: Outbox) -> list[Batch]:
+def _uploads(outbox: Outbox) -> list[Upload]:
     """The batches that the service may have received."""
-    return [one for one in outbox.all_batches() if one.state is not None and one.state.name in _UPLOADED]
+    events = audit_log.histories(outbox)
+    return [
+        _upload(outbox, one, events)
+        for one in outbox.all_batches()
+        if one.state is not None and one.state.name in _UPLOADED
+    ]
 
 
-def _upload(outbox: Outbox, batch: Batch) -> Upload:
+def _upload(outbox: Outbox, batch: Batch, events: Mapping[str, list[dict[str, Any]]]) -> Upload:
     """The upload of a batch, at the time its last attempt ended, even if it was resolved later."""
-    history = read_history(outbox, batch)
-    ends = [float(event["at"]) for event in history if event.get("event") in ("sent", "hold")]
+    ends = [
+        float(event["at"]) for event in events.get(batch.id, ()) if event.get("event") in ("sent", "hold")
+    ]
     state = batch.state
     try:
         manifest = read_manifest(outbox, batch)

@@ -16,7 +16,7 @@ from irmcore import __version__
 from irmcore.clouds import CLOUDS, Endpoints, emulator_endpoints
 from irmcore.errors import ConfigurationError, DamageError
 from irmcore.http.credentials import Credential
-from irmcore.outbox import Destination, Outbox, sealed
+from irmcore.outbox import Destination, Outbox, audit_log, sealed
 from irmcore.profile.model import Connector, CredentialRef
 from irmcore.shaping.batches import halves
 
@@ -68,10 +68,21 @@ def save(outbox: Outbox, connection: Connection) -> None:
 
 
 def save_settings(outbox: Outbox, settings: Mapping[str, Any]) -> None:
-    """Save settings of any kind of destination, if they are not there already. Raises OSError."""
-    data = sealed.encode(settings)
-    if outbox.read_file(FILE) != data:
-        outbox.replace_file(FILE, data)
+    """Save settings of any kind of destination, if they are not there already: recorded, then written.
+
+    Raises OutboxBusy, OSError.
+    """
+    data, known = sealed.encode(settings), outbox.read_file(FILE)
+    if known == data:
+        return
+    old, new = ((one or {}).get("connector", one or {}) for one in (settings_of(outbox), settings))
+    event = {
+        "event": "configured",
+        "settings": hashlib.sha256(data).hexdigest(),
+        "before": hashlib.sha256(known).hexdigest() if known is not None else "",
+        "changed": sorted(key for key in {*old, *new} if old.get(key) != new.get(key)),
+    }
+    audit_log.append(outbox, event, lambda: outbox.replace_file(FILE, data))
 
 
 def settings_of(outbox: Outbox) -> dict[str, Any] | None:

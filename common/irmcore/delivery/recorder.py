@@ -1,7 +1,7 @@
 """Write down what happens to a batch during a drain.
 
-Order, which MUST hold: first the state, durably; then the history, whose loss costs only the line; then the
-report and the listener; then the move to ``done/``, which may fail.
+Order, which MUST hold: first the state, durably; then the event in the audit log, whose loss costs only the
+line; then the report and the listener; then the move to ``done/``, which may fail.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from irmcore.delivery.replies import Action, Decision
 from irmcore.delivery.report import Listener, Report
-from irmcore.errors import BatchDamaged, BatchDenied, UnknownFormat
+from irmcore.errors import BatchDamaged, BatchDenied, OutboxBusy, UnknownFormat
 from irmcore.http.outcome import Failure, Outcome
 from irmcore.outbox import Batch, Manifest, Outbox, states
 from irmcore.outbox.batch_files import read_manifest, read_payload
@@ -108,7 +108,7 @@ class Recorder:
         """Add to the history after the state, which alone counts. A full disk costs only the line."""
         try:
             record_event(self.outbox, batch, event)
-        except OSError:
+        except (OSError, OutboxBusy):
             self.listener("history-lost", batch, read_manifest(self.outbox, batch), {})
 
     def finish(self, batch: Batch) -> None:
@@ -126,5 +126,5 @@ class Recorder:
         for step in (note, partial(quarantine, self.outbox, batch)):
             try:
                 step()
-            except OSError:
+            except (OSError, OutboxBusy):
                 continue

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from irmcore import __version__
 from irmcore.clock import iso
 from irmcore.counts import Counts
-from irmcore.errors import TooManyRefused
+from irmcore.errors import OutboxBusy, TooManyRefused
 from irmcore.intake.batch_filler import FilledBatch
 from irmcore.intake.commit import LOCK_TIMEOUT, commit, disk_error, wait_for_intake_lock
 from irmcore.intake.ledger.index import Ledger
@@ -22,7 +22,7 @@ from irmcore.intake.ledger.recovery import open_ledger
 from irmcore.intake.open_users import open_users
 from irmcore.intake.pipeline import Pipeline, Progress
 from irmcore.intake.run_result import RunResult
-from irmcore.outbox import Destination, Draft, Origin, Outbox, Run, Staging, runs
+from irmcore.outbox import Destination, Draft, Origin, Outbox, Run, Staging, audit_log, runs
 from irmcore.outbox.retention import sweep
 from irmcore.profile import Profile
 from irmcore.shaping import reject_file
@@ -150,11 +150,12 @@ class _Run:
         self.accepting = True
 
     def _recorded(self, done: RunResult) -> RunResult:
-        """Write the run's record, also if nothing was new; returns ``done``, with a warning if that fails."""
+        """Record the run, also if nothing was new; returns ``done``, with a warning if that fails."""
         self.done = done
         record = {
+            "event": "run",
             "run": self._id,
-            "at": iso(self._started),
+            "started": iso(self._started),
             "profile": self._profile.name,
             "profile_sha256": self._profile.fingerprint,
             "origin": asdict(self._origin),
@@ -165,15 +166,15 @@ class _Run:
                 for (column, code), rows in sorted(done.reasons.items())
             ],
             "batches": list(done.batches),
-            "generation": self._outbox.keyring.newest,
             "rejects": done.rejects,
             "rejects_check": self._rejects_check,
             "tool": f"irmexport {__version__}",
         }
         try:
-            runs.write_record(self._outbox, self._id, record)
-        except OSError as error:
-            return _with_warning(done, f"the run's record could not be written ({error.strerror})")
+            audit_log.append(self._outbox, record)
+        except (OSError, OutboxBusy) as error:
+            why = error.what if isinstance(error, OutboxBusy) else error.strerror
+            return _with_warning(done, f"the run could not be recorded in the audit log ({why})")
         return done
 
 

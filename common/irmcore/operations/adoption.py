@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from irmcore.errors import DamageError, OperatorError, OutboxBusy
-from irmcore.operations import history
-from irmcore.outbox import Outbox, guard, states
+from irmcore.outbox import Outbox, audit_log, guard, states
 from irmcore.outbox.identity import Identity
 from irmcore.outbox.transitions import record_event, write_state
 
@@ -52,7 +51,7 @@ def adopt(outbox: Outbox, *, send: bool, who: str, why: str) -> int:
                 next_step="There is nothing to adopt. See `irmexport status`.",
             )
         event = {"event": "adopted", "by": who, "why": why, "because": difference, "epoch": known.epoch + 1}
-        history.record(outbox, event)
+        audit_log.append(outbox, event)
         held = 0
         for batch in outbox.ready() if not send else []:
             if batch.state is not None and batch.state.name in states.LIVE and not batch.damaged:
@@ -68,7 +67,7 @@ def retire(outbox: Outbox, *, who: str, why: str) -> None:
     """Let an outbox never accept or send again. Raises OutboxBusy, DamageError, OSError."""
     with exclusive(outbox):
         known = _identity(outbox)
-        history.record(outbox, {"event": "retired", "by": who, "why": why})
+        audit_log.append(outbox, {"event": "retired", "by": who, "why": why})
         outbox.save_identity(replace(known, retired=True))
 
 

@@ -5,16 +5,14 @@ It holds no row values.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 from irmcore.clock import iso
 from irmcore.errors import DamageError
-from irmcore.operations import history
 from irmcore.operations.connectors import name_of
-from irmcore.outbox import Batch, Outbox, runs
+from irmcore.outbox import Batch, Outbox, audit_log
 from irmcore.outbox.batch_files import read_history, read_manifest
 
 
@@ -22,20 +20,21 @@ def audit(outboxes: Iterable[Outbox], since: float) -> Iterator[dict[str, Any]]:
     """Every run, and every event of a batch, at or after ``since``, oldest first, as plain values."""
     events: list[tuple[float, dict[str, Any]]] = []
     for outbox in outboxes:
-        for record in runs.read_records(outbox):
-            at = _seconds(record.get("at"))
-            events.append((at, {"event": "run", "connector": name_of(outbox), **record}))
-        events.extend(
-            (float(event["at"]), {"connector": name_of(outbox), **event}) for event in history.read(outbox)
-        )
+        manifests: dict[str, dict[str, Any]] = {}
         for batch in outbox.all_batches():
-            events.extend(_batch_events(outbox, batch))
+            at, event, base = _acceptance(outbox, batch)
+            manifests[batch.id] = base
+            events.append((at, {**base, **event}))
+        for event in audit_log.read(outbox):
+            base = manifests.get(str(event.get("batch")), {"connector": name_of(outbox)})
+            events.append((float(event["at"]), {**base, **event}))
     for at, event in sorted(events, key=lambda pair: pair[0]):
         if at >= since:
             yield {**event, "at": iso(at)}
 
 
-def _batch_events(outbox: Outbox, batch: Batch) -> Iterator[tuple[float, dict[str, Any]]]:
+def _acceptance(outbox: Outbox, batch: Batch) -> tuple[float, dict[str, Any], dict[str, Any]]:
+    """When a batch was accepted, that event, and what each event of the batch repeats."""
     base: dict[str, Any] = {"connector": name_of(outbox), "batch": batch.id}
     try:
         manifest = read_manifest(outbox, batch)
@@ -49,14 +48,9 @@ def _batch_events(outbox: Outbox, batch: Batch) -> Iterator[tuple[float, dict[st
             "destination": dict(manifest.destination.address),
             "payload_check": manifest.payload_check,
         }
-        yield manifest.accepted, {**base, **accepted}
+        return manifest.accepted, accepted, base
     except DamageError as error:
-        yield (
-            (batch.state.at if batch.state else 0.0),
-            {**base, "event": "damaged", "what": error.what},
-        )
-    for event in read_history(outbox, batch):
-        yield float(event["at"]), {**base, **event}
+        return batch.state.at if batch.state else 0.0, {"event": "damaged", "what": error.what}, base
 
 
 def describe(outbox: Outbox, batch: Batch) -> dict[str, Any]:
@@ -76,11 +70,3 @@ def describe(outbox: Outbox, batch: Batch) -> dict[str, Any]:
         "history": read_history(outbox, batch),
         "payload_kept": outbox.disk.exists(f"{batch.path}/payload"),
     }
-
-
-def _seconds(text: object) -> float:
-    """The time in a run's record; 0 if it cannot be read."""
-    try:
-        return datetime.datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0

@@ -1,7 +1,7 @@
 """Decisions that a person makes: resolve, withdraw, requeue and resume.
 
-Each is recorded with who and why before it is done, or it is not done: in the batch's history, or in the
-connector's (``history``). Each takes the sender's lock, so that no batch is being sent while it is changed.
+Each is recorded in the audit log with who and why before it is done, or it is not done. Each takes the
+sender's lock, so that no batch is being sent while it is changed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from irmcore.delivery.breaker_store import load_breaker, store_breaker
 from irmcore.errors import BatchDamaged, OperatorError, OutboxBusy, OutboxFull
 from irmcore.intake.commit import explain_disk_error
 from irmcore.intake.ledger.recovery import open_ledger
-from irmcore.operations import history
-from irmcore.outbox import Batch, Outbox, states
+from irmcore.outbox import Batch, Outbox, audit_log, states
 from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
 from irmcore.outbox.rowkeys import Damaged
 from irmcore.outbox.transitions import (
@@ -234,7 +233,7 @@ def resume(outbox: Outbox, *, who: str, why: str = "") -> bool:
         if not failed and not delayed:
             return False
         event = {"event": "resumed", "reason": breaker.reason, "by": who, "why": why}
-        with _recorded(outbox, event, partial(history.record, outbox), lambda: load_breaker(outbox)[0]):
+        with _recorded(outbox, event, partial(audit_log.append, outbox), lambda: load_breaker(outbox)[0]):
             if failed:
                 store_breaker(outbox, circuit_breaker.CircuitBreaker(), number)
         try:

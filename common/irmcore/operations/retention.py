@@ -11,10 +11,9 @@ from typing import Callable
 
 from irmcore.delivery.connection import settings_of
 from irmcore.errors import IrmError, OutboxBusy
-from irmcore.operations import history
 from irmcore.operations.connectors import name_of
 from irmcore.operations.operations import no_sender
-from irmcore.outbox import Outbox, sealed
+from irmcore.outbox import Outbox, audit_log, sealed
 from irmcore.outbox.retention import DAY, Deleted, Periods, delete_expired, sweep
 
 #: When retention last ran, and why it did not believe the clock.
@@ -55,10 +54,12 @@ def clean_up(
     for outbox in outboxes:
         with no_sender(outbox):
             if clock_checked_by:
-                history.record(outbox, {"event": "clock-checked", "by": clock_checked_by})
+                audit_log.append(outbox, {"event": "clock-checked", "by": clock_checked_by})
             sweep(outbox)
             kept = periods or periods_of(outbox)
             deleted = delete_expired(outbox, kept, clock_is_right=bool(clock_checked_by))
+            if any(deleted[:3]):
+                audit_log.append(outbox, {"event": "cleaned-up", **dict(zip(Deleted._fields[:3], deleted))})
             _save(outbox, deleted.doubt)
         total = Deleted(
             total.payloads + deleted.payloads,

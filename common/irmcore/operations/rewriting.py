@@ -8,31 +8,33 @@ Not promised: that an earlier version can use an outbox after a migration has be
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from irmcore.errors import DamageError, OperatorError, UnknownFormat
 from irmcore.intake.ledger.recovery import read_ledger, rebuild
-from irmcore.operations import history
 from irmcore.operations.adoption import exclusive
-from irmcore.outbox import Outbox, formats, guard, rowkeys, sealed, state_file
+from irmcore.outbox import Outbox, audit_chain, audit_log, formats, guard, rowkeys, sealed, state_file
 from irmcore.outbox import manifest as manifests
 from irmcore.outbox.batch import Batch
 from irmcore.outbox.identity import Identity
 from irmcore.outbox.keyring import Keyring
 from irmcore.outbox.manifest import Manifest
-from irmcore.outbox.outbox import BREAKER_FILE
+from irmcore.outbox.outbox import AUDIT_LOG, BREAKER_FILE
 from irmcore.outbox.rowkeys import Damaged, RowKey
 from irmcore.outbox.states import State
 
 _OLD_RECORD = struct.Struct(">Q24si8s")
 _OLD_BREAKER_FILE = "gate"
+_OLD_HISTORY, _OLD_OPERATIONS, _OLD_RUNS = "attempts.jsonl", "operations.jsonl", "runs"
 _SETTINGS = re.compile(r"connector\.json|indicators\.json|cursor(-.*)?")
 
 
@@ -120,9 +122,12 @@ def _rewrite(outbox: Outbox, *, rotate: bool = False) -> int:
     outbox.sync_ready()
     # A withdrawn batch may be in done/ beside its successor, so ids do not name them.
     batches = list(outbox.all_batches())
+    if not outbox.disk.exists(f"{outbox.path}/{AUDIT_LOG}"):
+        _import_log(outbox, batches)
+    elif rotate:
+        audit_log.append(outbox, {"event": "key-rotated", "generation": outbox.keyring.newest})
     for batch in batches:
         _rewrite_batch(outbox, batch)
-    _rewrite_runs(outbox)
     _rewrite_files(outbox)
     rebuild(outbox)
     outbox.save_identity(known)
@@ -132,8 +137,8 @@ def _rewrite(outbox: Outbox, *, rotate: bool = False) -> int:
 
 def _identity_on_record(outbox: Outbox, ring: Keyring) -> Identity:
     """What replaces a lost ``outbox.json``: the outbox is where it was made, as far as its history says."""
-    events = history.read(outbox)
-    epochs = [int(event["epoch"]) for event in events if event.get("event") == "adopted"]
+    events = list(audit_log.read(outbox))
+    epochs = [int(event["epoch"]) for event in events if "epoch" in event]
     return replace(
         Identity.new(outbox.disk.place(outbox.path), outbox.clock.now()),
         id=ring.outbox,
@@ -149,6 +154,7 @@ def _has_format_4(outbox: Outbox) -> bool:
 
 def _rewrite_batch(outbox: Outbox, batch: Batch) -> None:
     values = _manifest_values(outbox, batch)
+    outbox.disk.remove_tree(f"{batch.path}/{_OLD_HISTORY}")
     _rewrite_rowkeys(outbox, batch, values)
     if values is None:
         return  # the batch is damaged, stays so, and is reported
@@ -206,10 +212,14 @@ def _manifest_values(outbox: Outbox, batch: Batch) -> dict[str, Any] | None:
     """The values of a manifest of either format, as of format 4; None if it is damaged or another batch's."""
     try:
         values = sealed.decode(outbox.disk.read(f"{batch.path}/manifest.json"))
-        if values.pop("format") == 1:
+        ring = outbox.keyring
+        if values["format"] == 1:
             values["payload_check"] = values.pop("payload_sha256")
             values["generation"] = 0
-        ring = outbox.keyring
+        elif not manifests.is_genuine(values, ring):
+            return None
+        values.pop("mac", None)
+        del values["format"]
         now = ring.keyed(values["id"], values["generation"])
         manifests.of_values({**values})
     except (ValueError, KeyError, TypeError, OSError):
@@ -231,7 +241,7 @@ def _rewrite_manifest(outbox: Outbox, batch: Batch, values: dict[str, Any]) -> M
     if data:
         values["rowkeys_sha256"] = hashlib.sha256(data).hexdigest()
     manifest = manifests.of_values({**values, "generation": ring.newest})
-    outbox.replace_file(f"{_inside(outbox, batch)}/manifest.json", manifests.encode(manifest))
+    outbox.replace_file(f"{_inside(outbox, batch)}/manifest.json", manifests.encode(manifest, outbox.keyring))
     return manifest
 
 
@@ -266,7 +276,9 @@ def _restore_rowkeys(outbox: Outbox) -> int:
             data = rowkeys.seal(outbox.keyring, b"".join(found[name]))
             manifest = manifests.of_values({**values, "rowkeys_sha256": hashlib.sha256(data).hexdigest()})
             outbox.replace_file(f"{_inside(outbox, batch)}/rowkeys", data)
-            outbox.replace_file(f"{_inside(outbox, batch)}/manifest.json", manifests.encode(manifest))
+            outbox.replace_file(
+                f"{_inside(outbox, batch)}/manifest.json", manifests.encode(manifest, outbox.keyring)
+            )
             restored += 1
     return restored
 
@@ -285,21 +297,39 @@ def _rewrite_state(outbox: Outbox, path: str, old: str, new: str) -> None:
         state_file.write(outbox.disk, path, state.as_record(new), found.number + 1)
 
 
-def _rewrite_runs(outbox: Outbox) -> None:
-    """Key the ids of batches in the records of runs, and seal the records."""
+def _import_log(outbox: Outbox, batches: list[Batch]) -> None:
+    """Begin the audit log with what format 3 has in the histories of batches and the records of runs."""
     ring = outbox.keyring
-    for name in outbox.disk.names(f"{outbox.path}/runs"):
-        data = outbox.disk.read(f"{outbox.path}/runs/{name}")
-        record = _unsealed(data)
-        if record is None or "run" not in record:
-            continue
-        generation = int(record.get("generation", 0))
-        if generation < ring.newest:
-            record["batches"] = [ring.keyed(batch, generation) for batch in record["batches"]]
-            if record.get("rejects_check"):
-                record["rejects_check"] = ring.keyed(record["rejects_check"], generation)
-            record["generation"] = ring.newest
-            outbox.replace_file(f"runs/{name}", sealed.encode(record))
+    events = [*_old_events(outbox.read_file(_OLD_OPERATIONS) or b"")]
+    for batch in batches:
+        history = outbox.read_file(f"{_inside(outbox, batch)}/{_OLD_HISTORY}") or b""
+        events += [{**event, "batch": ring.keyed(batch.id)} for event in _old_events(history)]
+    for name in outbox.disk.names(f"{outbox.path}/{_OLD_RUNS}"):
+        record = _unsealed(outbox.read_file(f"{_OLD_RUNS}/{name}") or b"")
+        if record is not None and "run" in record:
+            started = str(record.pop("at", ""))
+            at = _seconds(started)
+            record["batches"] = [ring.keyed(one) for one in record.get("batches", ())]
+            events.append({**record, "at": at, "started": started, "event": "run"})
+    events.sort(key=lambda event: event["at"])
+    migrated = {"at": outbox.clock.now(), "event": "migrated", "events": len(events)}
+    outbox.replace_file(AUDIT_LOG, audit_chain.content(ring, [*events, migrated]))
+
+
+def _old_events(history: bytes) -> Iterator[dict[str, Any]]:
+    """The events in lines of format 3. Lines that a crash cut off or that are damaged are left out."""
+    for line in history.split(b"\n")[:-1]:
+        event = _unsealed(line)
+        if event is not None and isinstance(event.get("at"), (int, float)) and "event" in event:
+            yield event
+
+
+def _seconds(text: str) -> float:
+    """The time in the record of a run; 0 if it cannot be read."""
+    try:
+        return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _rewrite_files(outbox: Outbox) -> None:
@@ -309,6 +339,8 @@ def _rewrite_files(outbox: Outbox) -> None:
         values = _unsealed(data)
         if values is not None and sealed.encode(values) != data:
             outbox.replace_file(name, sealed.encode(values))
+    for name in (_OLD_OPERATIONS, _OLD_RUNS):
+        outbox.disk.remove_tree(f"{outbox.path}/{name}")
     if outbox.disk.exists(f"{outbox.path}/{_OLD_BREAKER_FILE}"):
         outbox.disk.rename(f"{outbox.path}/{_OLD_BREAKER_FILE}", f"{outbox.path}/{BREAKER_FILE}")
         outbox.disk.sync_dir(outbox.path)

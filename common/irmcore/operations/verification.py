@@ -1,7 +1,7 @@
 """Find damage in an outbox before a drain does, each with the command that mends it. Changes nothing.
 
-Not found: a changed or missing line of a batch's history (``attempts.jsonl``), and a whole batch, run record
-or reject file that was deleted.
+Not found: lines removed from the end of the audit log, unless an earlier head of it is given, and a whole
+batch or reject file that was deleted.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import NamedTuple
 from irmcore.delivery import connection
 from irmcore.errors import BatchDenied, DamageError, IrmError
 from irmcore.intake.ledger.recovery import read_ledger
-from irmcore.outbox import Batch, Manifest, Outbox, runs, states
+from irmcore.outbox import Batch, Manifest, Outbox, audit_log, states
+from irmcore.outbox.audit_chain import Head
 from irmcore.outbox.batch_files import read_manifest, read_payload
-from irmcore.outbox.outbox import KEY_FILES
+from irmcore.outbox.outbox import AUDIT_LOG, KEY_FILES
 from irmcore.outbox.rowkeys import Damaged
 
 #: Bytes for a verification of everything.
@@ -53,11 +54,11 @@ def use_trouble(outbox: Outbox) -> str:
     return ""
 
 
-def damages(outbox: Outbox, limit: int) -> Iterator[Damage]:
+def damages(outbox: Outbox, limit: int, noted: Head | None = None) -> Iterator[Damage]:
     """The damaged files of an outbox of this format.
 
-    ``limit``: bytes of batches to read; the rest is left. ``EVERYTHING`` also reads ``done/``, the records of
-    runs and the row ledger.
+    ``limit``: bytes of batches to read; the rest is left. ``EVERYTHING`` also reads ``done/``, the audit
+    log and the row ledger. ``noted`` is an earlier head that the log must contain.
     """
     yield from _of_the_connector(outbox)
     if any(outbox.keyrings().values()):
@@ -71,7 +72,9 @@ def damages(outbox: Outbox, limit: int) -> Iterator[Damage]:
                 if outbox.disk.exists(batch.path):  # otherwise the sender moved it meanwhile
                     yield from found
     if limit >= EVERYTHING:
-        yield from _of_runs(outbox)
+        if any(outbox.keyrings().values()):
+            yield from _of_the_log(outbox, noted)
+        yield from _of_rejects(outbox)
         yield from _of_ledger(outbox)
 
 
@@ -125,13 +128,23 @@ def _keys_match(outbox: Outbox, batch: Batch, manifest: Manifest) -> bool:
     return hashlib.sha256(data).hexdigest() == manifest.rowkeys_sha256
 
 
-def _of_runs(outbox: Outbox) -> Iterator[Damage]:
-    for record in runs.read_records(outbox):
-        if "problem" in record:
-            step = "What its batches record is complete. Restore the file from a backup, or remove it."
-            yield Damage(f"{outbox.path}/runs/{record['run']}", "the record of a run is damaged", step)
-            continue
-        path, check = str(record.get("rejects")), record.get("rejects_check")
+def _of_the_log(outbox: Outbox, noted: Head | None) -> Iterator[Damage]:
+    """What is wrong with the audit log, and whether ``connector.json`` is what it says."""
+    path = f"{outbox.path}/{AUDIT_LOG}"
+    for line, what in audit_log.verify(outbox, noted):
+        step = "Keep a copy of the file, and compare it with a backup or with what was exported."
+        yield Damage(f"{path}:{line}", what, step)
+    known = audit_log.settings_on_record(outbox)
+    settings = outbox.read_file(connection.FILE)
+    if known and settings is not None and hashlib.sha256(settings).hexdigest() not in known:
+        step = "Run `irmexport send` with its profile, which records and writes the settings again."
+        where = f"{outbox.path}/{connection.FILE}"
+        yield Damage(where, "the connector's settings were changed by something other than irmexport", step)
+
+
+def _of_rejects(outbox: Outbox) -> Iterator[Damage]:
+    for event in audit_log.read(outbox):
+        path, check = str(event.get("rejects")), event.get("rejects_check")
         known = check and outbox.disk.exists(path)
         if known and outbox.keyring.keyed(hashlib.sha256(outbox.disk.read(path)).hexdigest()) != check:
             step = "Run the same input again to write another one, or remove it."

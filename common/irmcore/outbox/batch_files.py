@@ -5,22 +5,22 @@ Damage is BatchDamaged, missing permission is BatchDenied; any other OSError con
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from irmcore.disk import BAD_FILE_ERRNOS
 from irmcore.errors import BatchDamaged, BatchDenied
+from irmcore.outbox import audit_log, rowkeys
 from irmcore.outbox import manifest as manifests
-from irmcore.outbox import rowkeys
 from irmcore.outbox.batch import Batch
 from irmcore.outbox.manifest import Manifest
 from irmcore.outbox.outbox import Outbox
 
-_YEAR_10000 = 253_402_300_800
-
 
 def read_manifest(outbox: Outbox, batch: Batch) -> Manifest:
-    """Raises BatchDamaged, BatchDenied, UnknownFormat, OSError."""
+    """The manifest, with its MAC checked if the key is not missing.
+
+    Raises BatchDamaged, BatchDenied, UnknownFormat, OSError.
+    """
     path = f"{batch.path}/manifest.json"
     data = _read(outbox, path)
     if data is None:
@@ -29,7 +29,7 @@ def read_manifest(outbox: Outbox, batch: Batch) -> Manifest:
             where=path,
             next_step="The batch is quarantined. Run `irmexport show` to see what is left of it.",
         )
-    found = manifests.decode(data, path)
+    found = manifests.decode(data, path, audit_log.keyring_of(outbox))
     if found.id != batch.id:
         raise BatchDamaged(
             "the manifest belongs to another batch", where=path, next_step="The batch is quarantined."
@@ -97,30 +97,5 @@ def find_with_rowkeys(outbox: Outbox, name: str) -> tuple[Batch, bytes] | None:
 
 
 def read_history(outbox: Outbox, batch: Batch) -> list[dict[str, Any]]:
-    """The batch's events, oldest first. Lines that a crash cut off or that are damaged are left out."""
-    return events_of(read_history_file(outbox, batch))
-
-
-def events_of(history: bytes) -> list[dict[str, Any]]:
-    """The events in a history's lines. Lines that a crash cut off or that are damaged are left out."""
-    events = []
-    for line in history.split(b"\n")[:-1]:  # what follows the last end of line was cut off
-        try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(event, dict) and _is_timestamp(event.get("at")):
-            events.append(event)
-    return events
-
-
-def read_history_file(outbox: Outbox, batch: Batch) -> bytes:
-    """The content of ``attempts.jsonl``; empty if there is none."""
-    try:
-        return outbox.disk.read(f"{batch.path}/attempts.jsonl")
-    except (FileNotFoundError, NotADirectoryError):
-        return b""
-
-
-def _is_timestamp(found: object) -> bool:
-    return isinstance(found, (int, float)) and 0 <= found < _YEAR_10000
+    """The batch's events, oldest first. For several batches, ``audit_log.histories`` reads the log once."""
+    return audit_log.histories(outbox).get(batch.id, [])

@@ -16,15 +16,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from irmcore.outbox import audit_log, rowkeys, state_file, states
 from irmcore.outbox import manifest as manifests
-from irmcore.outbox import rowkeys, state_file, states
 from irmcore.outbox.batch import Batch
-from irmcore.outbox.batch_files import read_history_file, read_rowkeys
+from irmcore.outbox.batch_files import read_rowkeys
 from irmcore.outbox.manifest import Manifest
 from irmcore.outbox.outbox import Outbox
 from irmcore.outbox.rowkeys import RECORD, Damaged
 from irmcore.outbox.staging import Draft, Run, Staging
-from irmcore.outbox.transitions import PREPARED, append_event, move_to_done, record_event, write_ended
+from irmcore.outbox.transitions import PREPARED, move_to_done, record_event, write_ended
 
 #: The states in which rows can be taken out of a batch: nothing of it is on its way.
 AT_REST = (states.PROPOSED, states.READY, states.RETRY, states.HELD, states.DEAD)
@@ -42,7 +42,7 @@ def erase_rows(
     """Replace a batch by one of the rows with the indexes ``kept``, whose ``payload`` this is.
 
     The caller holds the sender's and the intake lock, and ``batch`` is in ``ready/`` and ``AT_REST``.
-    ``event`` goes into both histories. Returns the id of the new batch, None if no row is left.
+    ``event`` is recorded for both. Returns the id of the new batch, None if no row is left.
     Raises BatchUnwritable, OutboxFull, OSError.
     """
     if batch.state is None:
@@ -63,17 +63,17 @@ def erase_rows(
             staging.set_aside(prepared)
             path = f"{prepared}/{new}"
             state_file.write(disk, f"{path}/state", batch.state.as_record(new), 1)
-            disk.append(f"{path}/attempts.jsonl", read_history_file(outbox, batch))
-            append_event(outbox, f"{path}/attempts.jsonl", disk.read(f"{path}/attempts.jsonl"), dict(event))
     if erased is not None:
         keys = rowkeys.seal(outbox.keyring, erased)
         check = hashlib.sha256(keys).hexdigest()
         changed = replace(manifest, rows=manifest.rows - len(kept), rowkeys_sha256=check)
         disk.create(f"{prepared}/rowkeys", keys, sync=True)
-        disk.create(f"{prepared}/manifest.json", manifests.encode(changed), sync=True)
+        disk.create(f"{prepared}/manifest.json", manifests.encode(changed, outbox.keyring), sync=True)
     disk.sync_dir(prepared)
     disk.sync_dir(batch.path)
     record_event(outbox, batch, {**event, "replaced_by": new})
+    if new is not None:
+        audit_log.append(outbox, {**event, "batch": new, "replaces": batch.id})
     move_to_done(outbox, write_ended(outbox, batch, states.ERASED, "erased"))
     return new
 

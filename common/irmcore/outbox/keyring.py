@@ -58,6 +58,10 @@ class Keyring:
             found = hmac.new(secret, found, "sha256").digest()
         return found.hex()
 
+    def mac(self, data: bytes, generation: int) -> str:
+        """The HMAC-SHA256 (hexadecimal) of ``data``, which begins with what it is and is no digest."""
+        return hmac.new(self.generations[generation - 1], data, "sha256").hexdigest()
+
     def encrypted(self, text: bytes) -> bytes:
         """A random nonce and ``text`` under the newest generation."""
         nonce = secrets.token_bytes(NONCE_BYTES)

@@ -1,12 +1,13 @@
 """The manifest of a batch: what it is, where it goes, who made it and from what. Written once.
 
-Attempts and decisions follow in ``attempts.jsonl``; the two files together are the audit record.
-The manifest holds no row values.
+Attempts and decisions follow in ``audit.log``. The manifest holds no row values. It has a MAC, so that
+nobody without the key can change who made a batch or where it goes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -94,16 +95,32 @@ def content_hash(destination: Destination, content_type: str, payload: bytes) ->
     return digest.hexdigest()
 
 
-def encode(manifest: Manifest) -> bytes:
-    """The manifest as sealed JSON."""
-    return sealed.encode({"format": FORMAT, **vars(manifest)}, _as_json)
+def encode(manifest: Manifest, keyring: Keyring) -> bytes:
+    """The manifest as sealed JSON with its MAC."""
+    values = {"format": FORMAT, **vars(manifest)}
+    return sealed.encode({**values, "mac": _mac(values, keyring)}, _as_json)
 
 
-def decode(data: bytes, where: str) -> Manifest:
-    """The manifest that ``encode`` wrote. Raises BatchDamaged, and UnknownFormat for another version."""
+def _mac(values: Mapping[str, Any], keyring: Keyring) -> str:
+    text = json.dumps(values, sort_keys=True, default=_as_json)
+    return keyring.mac(b"manifest\0" + text.encode("ascii"), values["generation"])
+
+
+def is_genuine(values: Mapping[str, Any], keyring: Keyring) -> bool:
+    """Whether the MAC in a manifest's values, of any generation of the key, is theirs. Raises KeyError."""
+    own = {name: value for name, value in values.items() if name != "mac"}
+    known = 1 <= values["generation"] <= keyring.newest
+    return known and hmac.compare_digest(str(values["mac"]), _mac(own, keyring))
+
+
+def decode(data: bytes, where: str, keyring: Keyring | None) -> Manifest:
+    """The manifest that ``encode`` wrote. Without ``keyring`` its MAC is not checked.
+
+    Raises BatchDamaged, and UnknownFormat for another version.
+    """
     try:
         body = sealed.decode(data)
-        version = body.pop("format")
+        version = body["format"]
     except (ValueError, KeyError):
         raise _damaged(where) from None
     if version != FORMAT:
@@ -113,6 +130,9 @@ def decode(data: bytes, where: str) -> Manifest:
             next_step="Use the irmexport version that wrote it, or a later one.",
         )
     try:
+        if keyring is not None and not is_genuine(body, keyring):
+            raise _damaged(where)
+        del body["format"], body["mac"]
         return of_values(body)
     except (KeyError, TypeError):
         raise _damaged(where) from None

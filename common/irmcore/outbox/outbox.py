@@ -14,8 +14,8 @@ from contextlib import suppress
 from irmcore.clock import Clock
 from irmcore.disk import Disk, Lock
 from irmcore.errors import KeyMissing, OperatorError, OutboxBusy
+from irmcore.outbox import audit_chain, formats, guard, staging_directory, state_file
 from irmcore.outbox import batch as batches
-from irmcore.outbox import formats, guard, staging_directory, state_file
 from irmcore.outbox import identity as identity_file
 from irmcore.outbox import keyring as key_file
 from irmcore.outbox.batch import Batch
@@ -27,13 +27,15 @@ _SHARD = re.compile(r"[0-9a-f]{2}")
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 #: Directory of everything that is staged and not accepted.
 TMP = "tmp"
-_DIRECTORIES = (TMP, "ready", "done", "quarantine", "runs", "rejects")
+_DIRECTORIES = (TMP, "ready", "done", "quarantine", "rejects")
 #: The state file of the circuit breaker. Its space is reserved, so that a full disk cannot stop the sender.
 BREAKER_FILE = "breaker"
 #: The key and its copy, either of which restores the other.
 KEY_FILES = ("key", "key.copy")
 #: Which outbox this is, and where it was made.
 IDENTITY_FILE = "outbox.json"
+#: What happened to the connector (see ``audit_log``), and the lock of who appends to it.
+AUDIT_LOG, AUDIT_LOCK = "audit.log", "audit.lock"
 #: Seconds that a process waits for another one to create the same outbox.
 _CREATION_TIMEOUT = 60.0
 
@@ -69,7 +71,7 @@ class Outbox:
 
     def _holds_anything(self) -> bool:
         """Also if a folder cannot be read: its use reports the error, and a list of outboxes goes on."""
-        folders = ("ready", "quarantine", "done", "runs")
+        folders = ("ready", "quarantine", "done", "rejects")
         try:
             return any(self.disk.names(f"{self.path}/{folder}") for folder in folders)
         except OSError:
@@ -114,7 +116,8 @@ class Outbox:
         for name in _DIRECTORIES:
             self._make_dir(f"{self.path}/{name}")
         # Create the lock files now, so that a sender also works on a full disk.
-        for lock in (self.sender_lock(), self.drain_lock()):
+        locks = ("sender.lock", "drain.lock", AUDIT_LOCK)
+        for lock in [self.disk.try_lock(f"{self.path}/{name}") for name in locks]:
             if lock is not None:
                 lock.release()
         # Two staging directories: one for a run, one for a split, a removal or a clean-up meanwhile.
@@ -123,7 +126,10 @@ class Outbox:
         # replace_file syncs the directory: once FORMAT is there, so is everything above.
         self.replace_file(BREAKER_FILE, state_file.reserved_file())
         made = Identity.new(self.disk.place(self.path), self.clock.now())
-        self.save_keyring(Keyring.new(made.id))
+        ring = Keyring.new(made.id)
+        self.save_keyring(ring)
+        created = {"at": made.created, "event": "created", "outbox": made.id}
+        self.replace_file(AUDIT_LOG, audit_chain.content(ring, [created]))
         self.save_identity(made)
         self.replace_file(formats.FILE, formats.LINE)
 

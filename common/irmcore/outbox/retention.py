@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from irmcore.clock import iso
-from irmcore.outbox import runs, staging_directory, states
+from irmcore.outbox import audit_log, runs, staging_directory, states
 from irmcore.outbox.batch import Batch
 from irmcore.outbox.outbox import Outbox
 from irmcore.outbox.transitions import delete_payload, discard, expire
@@ -58,7 +58,7 @@ def delete_expired(outbox: Outbox, periods: Periods, *, clock_is_right: bool = F
     Raises OSError.
     """
     now = outbox.clock.now()
-    times = list(runs.times(outbox))
+    times = [float(event["at"]) for event in audit_log.read(outbox)]
     expired: list[tuple[Batch, list[float]]] = []
     for batch in outbox.all_batches():
         if batch.state is not None and (_is_over(batch) or is_undecided(batch)):
@@ -67,9 +67,10 @@ def delete_expired(outbox: Outbox, periods: Periods, *, clock_is_right: bool = F
         if passed:
             expired.append((batch, passed))
     known = now - (min(times, default=now) if clock_is_right else _believed_since(times, now))
-    for folder, period in (("rejects", periods.refused), ("runs", periods.records)):
-        if known > period:
-            runs.delete_before(outbox, folder, now - period)
+    if known > periods.refused:
+        runs.delete_before(outbox, now - periods.refused)
+    if known > periods.records:
+        audit_log.forget_before(outbox, now - periods.records)
     done: Counter[str] = Counter()
     for batch, passed in expired:
         certain = [period for period in passed if known > period]
@@ -119,7 +120,8 @@ def known_seconds(outbox: Outbox) -> float:
     """For how long the records lead up to now without a gap: so much time has certainly passed."""
     now = outbox.clock.now()
     ended = [batch.state.at for batch in outbox.done() if batch.state is not None and _is_over(batch)]
-    return now - _believed_since([*runs.times(outbox), *ended], now)
+    recorded = [float(event["at"]) for event in audit_log.read(outbox)]
+    return now - _believed_since([*recorded, *ended], now)
 
 
 def _believed_since(times: Iterable[float], now: float) -> float:

@@ -18,7 +18,6 @@ from irmcore.counts import Counts
 from irmcore.errors import OutboxFull
 from irmcore.outbox import manifest as manifests
 from irmcore.outbox import rowkeys, staging_directory, state_file, states
-from irmcore.outbox.batch_files import read_history_file
 from irmcore.outbox.manifest import Destination, Manifest, Origin
 from irmcore.outbox.outbox import Outbox
 from irmcore.outbox.states import State
@@ -147,7 +146,6 @@ class Staging:
             path = f"{self._path}/{name}"
             first = State(self._first, self._outbox.clock.now(), order + part)
             # Sync after all files exist, so that their names and inodes are written only once.
-            self._disk.create(f"{path}/attempts.jsonl", b"")
             self._disk.create(f"{path}/state", state_file.new_file(first.as_record(name)))
             manifest = Manifest(
                 id=name,
@@ -165,7 +163,7 @@ class Staging:
                 generation=self._keyring.newest,
                 **checksums,
             )
-            self._disk.create(f"{path}/manifest.json", manifests.encode(manifest), sync=True)
+            self._disk.create(f"{path}/manifest.json", manifests.encode(manifest, self._keyring), sync=True)
             for file in ("payload", "rowkeys", "state"):
                 self._disk.sync(f"{path}/{file}")
             self._disk.sync_dir(path)
@@ -173,8 +171,8 @@ class Staging:
     def accept(self) -> list[str]:
         """Rename all batches into ``ready/``, and return the ids of those that were not in the outbox.
 
-        A batch that exists already is left as it is. One that was withdrawn is replaced by this one,
-        which takes over its history. Raises OSError.
+        A batch that exists already is left as it is. One that was withdrawn is replaced by this one.
+        Raises OSError.
         """
         ready = f"{self._outbox.path}/ready"
         accepted = []
@@ -183,8 +181,6 @@ class Staging:
             if existing is not None:
                 if not (self._renew and is_withdrawn(self._outbox, existing)):
                     continue
-                history = read_history_file(self._outbox, existing)
-                self._disk.append(f"{self._path}/{name}/attempts.jsonl", history, sync=True)
                 if existing.folder != "done":
                     move_to_done(self._outbox, existing)
             self._disk.rename(f"{self._path}/{name}", f"{ready}/{name}")

@@ -1,4 +1,4 @@
-"""Change a batch: write its state and history, and move it between folders.
+"""Change a batch: write its state, record events, and move it between folders.
 
 The state alone decides. A move carries no meaning: it may fail, be lost in a crash or be repeated.
 """
@@ -6,22 +6,20 @@ The state alone decides. A move carries no meaning: it may fail, be lost in a cr
 from __future__ import annotations
 
 import errno
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from irmcore.disk import BAD_FILE_ERRNOS
 from irmcore.errors import BatchDamaged, BatchUnwritable, DamageError
-from irmcore.outbox import staging_directory, state_file, states
+from irmcore.outbox import audit_log, staging_directory, state_file, states
 from irmcore.outbox.batch import Batch
-from irmcore.outbox.batch_files import read_history, read_history_file, read_manifest
+from irmcore.outbox.batch_files import read_history, read_manifest
 from irmcore.outbox.outbox import Outbox
 from irmcore.outbox.states import State
 
 #: In a batch's directory: what an erasure has prepared.
 PREPARED = "erasure"
-_json = json.JSONEncoder(sort_keys=True).encode
 
 
 @contextmanager
@@ -80,20 +78,8 @@ def write_ended(outbox: Outbox, batch: Batch, name: str, reason: str) -> Batch:
 
 
 def record_event(outbox: Outbox, batch: Batch, event: dict[str, Any]) -> None:
-    """Append a line to the batch's history (``attempts.jsonl``), durably. Raises OSError.
-
-    The file was created with the batch, so its name needs no sync here.
-    """
-    append_event(outbox, f"{batch.path}/attempts.jsonl", read_history_file(outbox, batch), event)
-
-
-def append_event(outbox: Outbox, path: str, known: bytes, event: dict[str, Any]) -> None:
-    """Append a line to the history at ``path``, which holds ``known``, durably. Raises OSError."""
-    line = _json({"at": outbox.clock.now(), **event}) + "\n"
-    if known and not known.endswith(b"\n"):
-        # A crash cut off the line before; even if only its end is missing, it must not count as an event.
-        line = "#\n" + line
-    outbox.disk.append(path, line.encode("ascii"), sync=True)
+    """Record what happened to a batch in the audit log, durably. Raises OutboxBusy, OSError."""
+    audit_log.append(outbox, {"batch": batch.id, **event})
 
 
 def move_to_done(outbox: Outbox, batch: Batch) -> None:
@@ -160,7 +146,7 @@ def expire(outbox: Outbox, batch: Batch) -> None:
 
 
 def _remove_predecessor(outbox: Outbox, name: str) -> None:
-    """Remove the withdrawn batch of this id from ``done/``. Its successor carries its history."""
+    """Remove the withdrawn batch of this id from ``done/``."""
     path = f"{outbox.path}/done/{name[:2]}/{name}"
     if outbox.disk.exists(path) and not is_finished(outbox, name):
         discard(outbox, path)
@@ -173,9 +159,12 @@ def is_finished(outbox: Outbox, name: str) -> bool:
         return False
     done = outbox.load(name, folder)
     if done.state is None:
-        # Its successor carries the history of a withdrawn batch, which a copy of an accepted one lacks.
-        events = read_history(outbox, outbox.load(name, "ready"))
-        return all(event.get("event") != "withdrawn" for event in events)
+        own = outbox.load(name, "ready")
+        if own.state is not None and own.state.name in states.ENDED:
+            return False  # whatever the one in done/ is, this one says as much
+        events = [event["event"] for event in read_history(outbox, own)]
+        ends = [event for event in events if event in ("sent", "resolved-sent", "withdrawn")]
+        return ends[-1:] != ["withdrawn"]
     return not is_withdrawn(outbox, done)
 
 

@@ -17,7 +17,7 @@ from irmcore.clock import iso
 from irmcore.errors import ConfigurationError, IrmError, OutboxBusy, WaitError
 from irmcore.http.auth import TokenTrouble
 from irmcore.intake.commit import disk_error
-from irmcore.outbox import Origin, Outbox, runs
+from irmcore.outbox import Origin, Outbox, audit_log, runs
 
 from irmsentinel.azure.target import Target, save_target
 from irmsentinel.collector import cursor
@@ -324,17 +324,18 @@ class _Run:
             return
         run = runs.new_run_id(self._started)
         document = {
+            "event": "run",
             "run": run,
-            "at": iso(self._started),
+            "started": iso(self._started),
             "profile": self._collector.target.name,
             "origin": asdict(self._collector.origin),
             "collected": asdict(result),
             "tool": f"irmexport {__version__}",
         }
         try:
-            runs.write_record(self._outbox, run, document)
+            audit_log.append(self._outbox, document)
         except OSError as error:
-            result.warning = f"the run record could not be written ({error.strerror})"
+            result.warning = f"the run could not be recorded in the audit log ({error.strerror})"
 
 
 def windows(start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -144,8 +144,8 @@ def test_a_held_batch_is_resolved(  # noqa: PLR0917 - fixtures come by name
     dialog.get_by_role("button", name="Record").click()
     announced(page, "the service has it")
     expect(page.get_by_text("Nothing queued.")).to_be_visible()
-    (batch,) = on_3_13.home.outbox.glob("*/done/*/*")
-    record = (batch / "attempts.jsonl").read_text(encoding="utf-8")
+    (log,) = on_3_13.home.outbox.glob("*/audit.log")
+    record = log.read_text(encoding="utf-8")
     assert '"RecordsSaved is 1"' in record
     assert '"adm"' in record
 

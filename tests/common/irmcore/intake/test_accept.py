@@ -22,7 +22,7 @@ from irmcore.errors import DamageError, InputError, OutboxBusy, OutboxFull, TooM
 from irmcore.intake.accept import accept
 from irmcore.intake.dry_run import dry_run
 from irmcore.intake.run_result import RunResult
-from irmcore.outbox import Destination, Origin, Outbox
+from irmcore.outbox import Destination, Origin, Outbox, audit_log
 from irmcore.outbox.batch_files import read_manifest
 from irmcore.outbox.retention import Periods, delete_expired
 from irmcore.profile import Limits, Profile, parse, shipped_text
@@ -385,7 +385,7 @@ def test_no_rows(outbox: Outbox) -> None:
     """A file with only a header is a recorded run without batches."""
     done = accept_rows(outbox, "")
     assert (done.counts, done.batches, done.rejects) == (Counts(), (), None)
-    assert Path(outbox.path, "runs", f"{done.run}.json").exists()
+    assert next(event for event in audit_log.read(outbox) if event.get("run") == done.run)
 
 
 def test_memory_stays_flat(outbox: Outbox) -> None:
@@ -452,18 +452,18 @@ def test_the_reject_file(outbox: Outbox) -> None:
 def test_a_reject_file_is_kept_for_a_month(outbox: Outbox) -> None:
     """Its rows are people's data: it goes long before the run's record, which goes with its batches."""
     done = accept_rows(outbox, f"nobody,{MONDAY},1,x\r\n")
-    reject, record = Path(str(done.rejects)), Path(outbox.path, "runs", f"{done.run}.json")
-    foreign = [reject.with_name("0.csv"), record.with_name("0.json")]
-    for file in foreign:
-        file.touch()
+    reject = Path(str(done.rejects))
+    foreign = reject.with_name("0.csv")
+    foreign.touch()
     left = []
-    for days in (30, 1, 369, 1):
+    for days in (30, 1, 399, 1):
         outbox.clock.sleep(days * 86_400)
         retention = Periods()
         delete_expired(outbox, retention, clock_is_right=True)
-        left.append((reject.exists(), record.exists()))
+        runs = [event["run"] for event in audit_log.read(outbox) if event["event"] == "run"]
+        left.append((reject.exists(), done.run in runs))
     assert left == [(True, True), (False, True), (False, True), (False, False)]
-    assert all(file.exists() for file in foreign)
+    assert foreign.exists()
 
 
 def test_a_line_that_cannot_be_divided(outbox: Outbox) -> None:
@@ -552,11 +552,11 @@ def test_the_manifest_of_a_batch(outbox: Outbox) -> None:
         assert found.profile == {"name": "demo", "sha256": of.fingerprint}
         assert found.counts == Counts(read=6, shaped=3, merged=1, skipped=1, rejected=1)
         assert found.accepted == 1_770_000_000.0
-    record = json.loads(Path(outbox.path, "runs", f"{done.run}.json").read_text())
+    record = next(event for event in audit_log.read(outbox) if event.get("run") == done.run)
     assert record["counts"] == {"read": 6, "shaped": 3, "merged": 1, "skipped": 1, "rejected": 1}
     assert record["batches"] == list(done.batches)
     assert record["rejects"] == done.rejects
-    assert record["at"] == "2026-02-02T02:40:00.000Z"
+    assert record["started"] == "2026-02-02T02:40:00.000Z"
     assert done.run.startswith("20260202T024000Z-")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from irmcore.intake.dry_run import dry_run
 from irmcore.intake.ledger.recovery import read_ledger
 from irmcore.intake.open_users import open_users
 from irmcore.intake.pipeline import Pipeline
-from irmcore.outbox import Outbox
+from irmcore.outbox import Outbox, audit_log
 from irmcore.profile import Profile, parse
 from irmcore.shaping.readers import csv_table
 from irmcore.shaping.reject_file import Reject
@@ -155,7 +154,7 @@ def test_without_identity_nothing_changes(outbox: Outbox) -> None:
         ("user", "user-unknown"): 1,
         ("user", "user-validity-unknown"): 1,
     }
-    assert json.loads(Path(outbox.path, "runs", f"{done.run}.json").read_text())["counts"] == {
+    assert next(event for event in audit_log.read(outbox) if event.get("run") == done.run)["counts"] == {
         "read": 5,
         "shaped": 1,
         "merged": 0,
@@ -197,7 +196,7 @@ def test_a_map_without_a_directory(outbox: Outbox, tmp_path: Path) -> None:
     assert [row[0] for row in rows_sent(outbox, done)] == ["sarad@contoso.com", "x@contoso.com"]
     assert done.counts == Counts(read=4, shaped=2, rejected=1, excluded=1)
     assert done.reasons == {("user", "upn-without-domain"): 1}
-    record = json.loads(Path(outbox.path, "runs", f"{done.run}.json").read_text())
+    record = next(event for event in audit_log.read(outbox) if event.get("run") == done.run)
     assert record["counts"]["excluded"] == 1
     assert "out_of_scope" not in record["counts"]
 

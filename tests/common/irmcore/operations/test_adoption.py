@@ -10,10 +10,10 @@ from irmcore.errors import DamageError, OperatorError, PlaceRefused
 from irmcore.http.outcome import Reply
 from irmcore.operations import operations
 from irmcore.operations.adoption import adopt, retire
-from irmcore.operations.history import read
 from irmcore.operations.queue_export import joined, queued_payloads
 from irmcore.operations.rewriting import repair
 from irmcore.operations.status import connector_status
+from irmcore.outbox.audit_log import read
 
 from tests.common.irmcore.outbox.outages import root
 from tests.fakes.clock import FakeClock
@@ -92,7 +92,9 @@ def test_an_adopted_outbox_holds_what_it_had_queued() -> None:
     connector.drain(service)
     assert [notes(file) for file in service.kept] == [["note 7"]]
     assert sorted(connector.notes("HELD")) == ["note 2", "note 3", "note 4", "note 5"]
-    assert [(event["event"], event["why"]) for event in read(outbox)] == [("adopted", "the machine died")]
+    assert [(event["event"], event["why"]) for event in read(outbox) if "epoch" in event] == [
+        ("adopted", "the machine died")
+    ]
     for batch in operations.held_since(outbox, 0.0):
         operations.resolve(outbox, batch.id, "resend", who="me", why="not in the log")
     connector.drain(service)

@@ -51,11 +51,10 @@ FILES = {
     "done/*/*/manifest.json": "nothing needs to be done",
     "ledger/days/tally": "irmexport outbox repair small",
     "ledger/days/2026/2026-11-20.rows": "irmexport outbox repair small",
-    "runs/*": "from a backup",
     "rejects/*": "Run the same input again",
 }
 #: Deleted as a whole, these leave no trace: docs/backup.md says so.
-UNSEEN = {("runs/*", "deleted"), ("rejects/*", "deleted")}
+UNSEEN = {("rejects/*", "deleted")}
 
 
 def outbox_with_everything() -> PowerLossDisk:
@@ -150,7 +149,6 @@ def test_a_batch_that_was_accepted_again_is_sent_though_the_withdrawn_one_is_dam
         connector.disk.create(
             f"{connector.outbox.path}/ready/{name}/{file}", connector.disk.read(f"{path}/{file}")
         )
-    connector.disk.remove(f"{connector.outbox.path}/ready/{name}/attempts.jsonl")
     connector.drain(service)
     assert len(service.posts) == 1
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import pytest
 from irmcore.delivery.breaker_store import load_breaker
 from irmcore.errors import OutboxFull
-from irmcore.operations import history
 from irmcore.operations.audit import audit
 from irmcore.operations.connectors import Connectors
+from irmcore.outbox import audit_chain, audit_log
 from irmcore.outbox.batch_files import read_history
 
 from tests.common.irmcore.operations.test_operations_killed import CASES, Case, outcome, prepared
@@ -36,7 +36,7 @@ def found(connector: Connector) -> Found:
     """What a reader finds of a connector."""
     outbox = connector.outbox
     batches = list(outbox.all_batches())
-    events = [event for batch in batches for event in read_history(outbox, batch)] + history.read(outbox)
+    events = audit_log.read(outbox)
     by = [event["event"] for event in events if event.get("by") == "me" and "why" in event]
     states = {batch.id: (batch.folder, batch.state) for batch in batches}
     return Found(states, load_breaker(outbox)[0], by)
@@ -128,7 +128,10 @@ def test_a_line_that_a_full_disk_cut_off_is_no_event() -> None:
     disk, clock = prepared(case)
     outbox = Connector(disk, clock).outbox
     (batch,) = outbox.ready()
-    disk.append(f"{batch.path}/attempts.jsonl", b'{"at": 1.0, "by": "me", "event": "withdrawn", "why": "no"}')
+    whole = audit_chain.encode(
+        outbox.keyring, audit_log.head(outbox), {"at": 1.0, "batch": batch.id, "event": "withdrawn"}
+    )
+    disk.append(f"{outbox.path}/audit.log", whole[:-1])
     assert "withdrawn" not in [event["event"] for event in read_history(outbox, batch)]
     assert done_on(disk, clock, case) == ""
     assert [event["event"] for event in read_history(outbox, batch)][-1:] == ["resolved-resend"]

@@ -8,7 +8,7 @@ from irmcore.delivery.connection import save_settings
 from irmcore.http.outcome import Failure
 from irmcore.operations.retention import clean_up_daily, last_run
 from irmcore.operations.status import connector_status
-from irmcore.outbox import runs
+from irmcore.outbox import audit_log
 
 from tests.common.irmcore.outbox.outboxes import DAY, pass_days
 from tests.fakes.clock import FakeClock
@@ -101,7 +101,7 @@ def test_a_clock_in_doubt_is_told() -> None:
     (warning,) = warnings
     assert warning.endswith("if it is right, run `irmexport clean-up --clock-is-right`")
     assert connector_status(connector.outbox).retention_doubt in warning
-    runs.write_record(connector.outbox, runs.new_run_id(connector.clock.now()), {})
+    audit_log.append(connector.outbox, {"event": "run"})
     assert connector.accept([row(1)]).counts.skipped == 1
 
 

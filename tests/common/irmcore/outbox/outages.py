@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -11,9 +10,9 @@ from typing import NamedTuple
 from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.circuit_breaker import CircuitBreaker
 from irmcore.http.outcome import Outcome
-from irmcore.operations import history, operations
-from irmcore.outbox import Outbox
-from irmcore.outbox.batch_files import read_history, read_manifest, read_payload
+from irmcore.operations import operations
+from irmcore.outbox import Outbox, audit_log
+from irmcore.outbox.batch_files import read_manifest, read_payload
 
 from tests.common.irmcore.outbox.outboxes import left
 from tests.fakes.clock import FakeClock
@@ -87,7 +86,7 @@ class Story:
     def report(self, where: str) -> None:
         """Remember a moment at which somebody learns the state of things."""
         here = Connector(self.disk.fork(), self.clock)
-        records = here.disk.names(f"{here.outbox.path}/runs")
+        records = [str(event["run"]) for event in audit_log.read(here.outbox) if event["event"] == "run"]
         self._remember(where, _on_record(here), records, load_breaker(here.outbox)[0])
 
     def accept(self, lines: Iterable[str]) -> None:
@@ -137,6 +136,7 @@ def problems_after(moment: Moment, disk: PowerLossDisk, *, in_doubt: str = "hold
     try:
         yield from _forgotten(moment, connector)
         yield from _wrong(moment, connector, doubled=in_doubt == "resend")
+        yield from (f"the audit log was changed: {what}" for what in audit_log.verify(connector.outbox))
     except Exception as error:  # noqa: BLE001 - whatever it is, the connector does not work
         yield f"{type(error).__name__}: {error}"
 
@@ -144,12 +144,14 @@ def problems_after(moment: Moment, disk: PowerLossDisk, *, in_doubt: str = "hold
 def _on_record(connector: Connector) -> dict[str, Recorded]:
     """The state of each batch, and the events of its history."""
     found: dict[str, Recorded] = {}
+    histories = audit_log.histories(connector.outbox)
     for batch in (
         connector.outbox.all_batches()
     ):  # the first of each id: a withdrawn batch may exist beside its successor
-        events = tuple(str(event["event"]) for event in read_history(connector.outbox, batch))
+        events = tuple(str(event["event"]) for event in histories.get(batch.id, ()))
         found.setdefault(batch.id, Recorded(batch.state.name if batch.state else "unreadable", events))
-    found["the connector"] = Recorded("", tuple(e["event"] for e in history.read(connector.outbox)))
+    log = audit_log.read(connector.outbox)
+    found["the connector"] = Recorded("", tuple(e["event"] for e in log if "batch" not in e))
     return found
 
 
@@ -164,8 +166,9 @@ def _forgotten(moment: Moment, connector: Connector) -> Iterator[str]:
             yield f"the history of a batch was {events} and is {lines}"
     if moment.breaker is not None and load_breaker(connector.outbox)[0] != moment.breaker:
         yield "the circuit breaker is not what it was"
+    records = {event["run"]: event for event in audit_log.read(connector.outbox) if event["event"] == "run"}
     for record in moment.records:
-        found = json.loads(connector.disk.read(f"{connector.outbox.path}/runs/{record}"))
+        found = records[record]
         rejected = found["counts"]["rejected"]
         if rejected and connector.disk.read(found["rejects"]).count(b"\r\n") != rejected + 1:
             yield "a refused row is not in the reject file"

@@ -174,7 +174,7 @@ def test_damage_to_a_queued_batch_sets_it_aside(whole: Path, tmp_path: Path, fil
     assert connector.states()[queued.id].startswith("quarantine")
 
 
-@pytest.mark.parametrize("name", ["state", "payload", "manifest.json", "attempts.jsonl"])
+@pytest.mark.parametrize("name", ["state", "payload", "manifest.json"])
 def test_a_directory_where_a_file_should_be(tmp_path: Path, name: str) -> None:
     """A directory where a batch's file should be affects only that batch."""
     connector = connector_at(tmp_path)
@@ -184,7 +184,7 @@ def test_a_directory_where_a_file_should_be(tmp_path: Path, name: str) -> None:
     path.mkdir()
     service = FakeTransport()
     connector.drain(service)
-    assert sent_by(service) == (NOTES if name == "attempts.jsonl" else NOTES[2:])
+    assert sent_by(service) == NOTES[2:]
 
 
 # -- the disk fails one path ------------------------------------------------------------------------

@@ -62,6 +62,9 @@ BODY = {
 }
 
 
+MAC = hmac.new(b"s" * 32, b"manifest\0" + json.dumps(BODY, sort_keys=True).encode(), "sha256").hexdigest()
+
+
 def under_a_seal(text: bytes) -> bytes:
     """``text`` with the last line of a manifest."""
     return text + b',\n "check": "%s"}\n' % hashlib.sha256(text).hexdigest().encode()
@@ -74,11 +77,11 @@ def sealed(body: dict[str, Any]) -> bytes:
 
 def test_a_manifest_is_pinned() -> None:
     """A manifest is JSON with these names, and these bytes."""
-    assert manifests.encode(MANIFEST) == sealed(BODY)
-    found = json.loads(manifests.encode(MANIFEST))
-    del found["check"]
+    assert manifests.encode(MANIFEST, RING) == sealed({**BODY, "mac": MAC})
+    found = json.loads(manifests.encode(MANIFEST, RING))
+    assert (found.pop("mac"), len(found.pop("check"))) == (MAC, 64)
     assert found == BODY
-    assert manifests.decode(manifests.encode(MANIFEST), "m") == MANIFEST
+    assert manifests.decode(manifests.encode(MANIFEST, RING), "m", RING) == MANIFEST
 
 
 def test_a_batch_id_is_pinned() -> None:
@@ -108,12 +111,12 @@ def test_what_makes_a_batch_another_one() -> None:
 
 def test_every_flip_of_a_bit_is_noticed() -> None:
     """A manifest with any bit changed is refused."""
-    whole = manifests.encode(MANIFEST)
+    whole = manifests.encode(MANIFEST, RING)
     for bit in range(len(whole) * 8):
         data = bytearray(whole)
         data[bit // 8] ^= 1 << bit % 8
         with pytest.raises(BatchDamaged):
-            manifests.decode(bytes(data), "m")
+            manifests.decode(bytes(data), "m", RING)
 
 
 @pytest.mark.parametrize(
@@ -131,20 +134,20 @@ def test_every_flip_of_a_bit_is_noticed() -> None:
 def test_what_is_no_manifest_is_damage(data: bytes) -> None:
     """Anything that irmexport did not write is reported as damage, with its path."""
     with pytest.raises(BatchDamaged) as error:
-        manifests.decode(data, "here/manifest.json")
+        manifests.decode(data, "here/manifest.json", RING)
     assert error.value.where == "here/manifest.json"
 
 
 def test_a_manifest_cut_off_is_damage() -> None:
     """A truncated manifest is damaged, wherever it ends."""
-    whole = manifests.encode(MANIFEST)
+    whole = manifests.encode(MANIFEST, RING)
     for size in range(len(whole)):
         with pytest.raises(BatchDamaged):
-            manifests.decode(whole[:size], "m")
+            manifests.decode(whole[:size], "m", RING)
 
 
 def test_a_later_version_is_refused() -> None:
     """A complete manifest of another format is a later version's, not damage."""
     body: dict[str, Any] = {**BODY, "format": 3, "more": True}
     with pytest.raises(UnknownFormat, match="format 3"):
-        manifests.decode(sealed(body), "m")
+        manifests.decode(sealed(body), "m", RING)

@@ -31,12 +31,23 @@ def test_the_layout_is_pinned() -> None:
     outbox = make()
     (batch,) = accept(outbox, b"a,b")
     assert outbox.disk.names(PATH) == [
-        *("FORMAT", "breaker", "done", "drain.lock", "intake.lock", "key", "key.copy", "outbox.json"),
-        *("quarantine", "ready", "rejects", "runs", "sender.lock", "tmp"),
+        *(
+            "FORMAT",
+            "audit.lock",
+            "audit.log",
+            "breaker",
+            "done",
+            "drain.lock",
+            "intake.lock",
+            "key",
+            "key.copy",
+            "outbox.json",
+        ),
+        *("quarantine", "ready", "rejects", "sender.lock", "tmp"),
     ]
     assert outbox.disk.read(f"{PATH}/FORMAT") == b"irmexport outbox 4\n"
     assert batch.path == f"{PATH}/ready/{batch_id(outbox.keyring, WHERE, 'text/csv', b'a,b')}"
-    assert outbox.disk.names(batch.path) == ["attempts.jsonl", "manifest.json", "payload", "rowkeys", "state"]
+    assert outbox.disk.names(batch.path) == ["manifest.json", "payload", "rowkeys", "state"]
     assert outbox.disk.read(f"{batch.path}/payload") == b"a,b"
     assert read_rowkeys(outbox, batch) == record(bytes.fromhex(batch.id))
     assert state_file.decode(outbox.disk.read(f"{batch.path}/state"), "").record == {
@@ -176,7 +187,7 @@ def test_foreign_files_are_skipped_and_left_alone() -> None:
     """A foreign file stops nothing, wherever it is, and a clean-up leaves it alone."""
     outbox = make()
     accept(outbox, b"a")
-    foreign = ["notes.txt", "ready/README", "done/.DS_Store", "done/zz", "quarantine/x.tar", "runs/other"]
+    foreign = ["notes.txt", "ready/README", "done/.DS_Store", "done/zz", "quarantine/x.tar", "rejects/other"]
     for name in foreign:
         outbox.disk.create(f"{PATH}/{name}", b"mine")
     outbox.disk.make_dir(f"{PATH}/ready/a directory")
@@ -221,7 +232,7 @@ def test_history_survives_a_torn_line() -> None:
     (batch,) = accept(outbox, b"a")
     assert read_history(outbox, batch) == []
     record_event(outbox, batch, {"event": "one"})
-    outbox.disk.append(f"{batch.path}/attempts.jsonl", b'{"at": 1, "eve')
+    outbox.disk.append(f"{outbox.path}/audit.log", b'{"at": 1, "eve')
     record_event(outbox, batch, {"event": "two"})
     assert read_history(outbox, batch) == [
         {"at": 1_770_000_000.0, "event": "one"},

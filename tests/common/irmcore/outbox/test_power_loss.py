@@ -54,10 +54,7 @@ def test_resend_loses_nothing_either() -> None:
 #: Every sync: the function that calls it, and for what → the story that goes wrong without it.
 SYNCS = {
     "discard: *": "withdraw_killed",
-    "write_record: *": "enqueue",
-    "write_record: runs": "enqueue",
     "_replace_checksums: days": "enqueue_killed",
-    "accept: attempts.jsonl": "withdraw",
     "accept: ready": "enqueue_killed",
     "move_to_ready: ready": "requeue_quarantined",
     "announce: *": "withdraw_killed",
@@ -71,9 +68,7 @@ SYNCS = {
     "save_file: rejects": "refuse",
     "save_file: rejects.csv": "refuse",
     "repair: state READY": "requeue_quarantined",
-    "append_event: attempts.jsonl": "deliver",
-    "append_event: operations.jsonl": "resume",
-    "record: small": "resume",
+    "append: audit.log": "deliver",
     "prepare: *": "enqueue_killed",
     "prepare: manifest.json": "enqueue_killed",
     "prepare: payload": "enqueue_killed",

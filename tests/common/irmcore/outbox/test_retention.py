@@ -63,7 +63,7 @@ def test_rows_that_nobody_decides_about_go_after_their_time(state: str) -> None:
     (found,) = outbox.all_batches()
     assert found.state is not None
     assert (found.folder, found.state.name, found.state.reason) == ("done", "ERASED", "expired")
-    assert outbox.disk.names(found.path) == ["attempts.jsonl", "manifest.json", "rowkeys", "state"]
+    assert outbox.disk.names(found.path) == ["manifest.json", "rowkeys", "state"]
     assert [event["event"] for event in read_history(outbox, found)] == ["expired"]
     assert len(list(rebuild(outbox).records())) == 1
     pass_days(outbox, 401)

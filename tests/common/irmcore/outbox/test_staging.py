@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 
 import pytest
 from irmcore.errors import OutboxFull
-from irmcore.outbox import Outbox, Staging
+from irmcore.outbox import Outbox, Staging, audit_log
 from irmcore.outbox.batch_files import read_history
 from irmcore.outbox.retention import Periods, delete_expired, sweep
 from irmcore.outbox.transitions import move_to_done, record_event, write_state
@@ -54,7 +53,7 @@ def test_clean_up_keeps_to_the_retention() -> None:
     assert delete_expired(outbox, retention) == (1, 0, 0, "")
     assert delete_expired(outbox, retention) == (0, 0, 0, "")
     names = outbox.disk.names(outbox.get(old.id).path)
-    assert names == ["attempts.jsonl", "manifest.json", "rowkeys", "state"]
+    assert names == ["manifest.json", "rowkeys", "state"]
     pass_days(outbox, 400)
     assert delete_expired(outbox, retention) == (0, 1, 0, "")
     assert [batch.id for batch in outbox.all_batches()] == [queued.id]
@@ -209,7 +208,7 @@ def test_a_discarded_batch_whose_move_is_not_durable_stays_whole() -> None:
     with pytest.raises(OSError, match="Input/output"):
         delete_expired(outbox, Periods(1.0, 1.0, 1.0, 1.0))
     assert left(outbox) == [batch.id]
-    assert len(disk.names(f"{PATH}/{TMP}/0/{batch.id}")) == 5
+    assert len(disk.names(f"{PATH}/{TMP}/0/{batch.id}")) == 4
 
 
 def test_a_full_disk_refuses_new_work() -> None:
@@ -254,4 +253,5 @@ def test_a_removed_ledger_is_rebuilt() -> None:
         "skipped": 2,
         "rejected": 0,
     }
-    assert json.loads(disk.read(f"{PATH}/runs/{disk.names(f'{PATH}/runs')[0]}"))["counts"]["read"] == 3
+    runs = [event for event in audit_log.read(connector.outbox) if event["event"] == "run"]
+    assert [run["counts"]["read"] for run in runs] == [3, 3]

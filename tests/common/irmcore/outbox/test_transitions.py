@@ -22,7 +22,7 @@ def test_a_recorded_event_survives_a_power_loss() -> None:
     for number in range(2):
         record_event(outbox, batch, {"event": f"x{number}"})
         for after in disk.after_power_loss():
-            lines = after.read(f"{batch.path}/attempts.jsonl").decode().splitlines()
+            lines = after.read(f"{outbox.path}/audit.log").decode().splitlines()
             assert [json.loads(line)["event"] for line in lines][-1] == f"x{number}"
 
 
@@ -30,9 +30,9 @@ def test_a_line_after_a_cut_one_stands_alone() -> None:
     """A line that a crash cut off does not spoil the next one."""
     outbox = make()
     (batch,) = accept(outbox, b"a")
-    outbox.disk.append(f"{batch.path}/attempts.jsonl", b'{"event": "cu', sync=True)
+    outbox.disk.append(f"{outbox.path}/audit.log", b'{"event": "cu', sync=True)
     record_event(outbox, batch, {"event": "next"})
-    last = outbox.disk.read(f"{batch.path}/attempts.jsonl").decode().splitlines()[-1]
+    last = outbox.disk.read(f"{outbox.path}/audit.log").decode().splitlines()[-1]
     assert json.loads(last)["event"] == "next"
 
 

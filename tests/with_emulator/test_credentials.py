@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
 import subprocess
@@ -292,3 +293,21 @@ def test_a_store_that_irmexport_does_not_write_to_names_its_own_tool(tmp_path: P
     done = irmexport("credential", "set", "-p", made, stdin=SECRET)
     assert done.returncode == 2
     assert "az keyvault secret set" in done.stderr
+
+
+def test_a_vault_that_is_hostile(tmp_path: Path, vault: KeyVault) -> None:
+    """A redirect is not followed, an answer without end is not read, and no word of a reply is shown."""
+    made = profile_with(tmp_path, "key_vault", f"https://{HOST}/secrets/lasting")
+    bomb = gzip.compress(json.dumps({"value": SECRET}).encode() + b" " * 2 * 1024 * 1024)
+    replies = {
+        "HTTP 302": Fault("secret", status=302, location=f"https://{HOST}/secrets/ending/elsewhere"),
+        "cannot be reached": Fault("secret", status=200, body=bomb, headers=(("Content-Encoding", "gzip"),)),
+        "denied access": Fault("secret", status=403, body=f'{{"error": {{"code": "{SECRET}"}}}}'),
+    }
+    for said, fault in replies.items():
+        vault.faults.clear()
+        vault.faults.until_cleared(fault)
+        done = irmexport("credential", "check", "-p", made, **vault.environment())
+        assert said in done.stderr, said
+        assert SECRET not in done.stdout + done.stderr
+    assert not any("elsewhere" in path for path in vault.vault.requests)

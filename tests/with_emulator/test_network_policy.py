@@ -12,9 +12,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from irmcore import profile as profiles
+from irmcore.delivery import connection as connections
+from irmcore.errors import ConfigurationError
+from irmcore.http.credentials import Secret
+from irmcore.http.deadlines import TokenHttp
 from irmsentinel.azure.bounded_transport import Network
 
 #: Each is a client of the product. `at` is the address that it is to contact, `ca` the CA file to trust.
@@ -143,6 +149,21 @@ def test_the_environment_leads_no_client_astray(
     before = service.met
     run(CLIENTS[client], at, own.url, hostile.url, tmp_path)
     assert (service.met, own.met > 0, hostile.met) == (before, True, 0)
+
+
+def test_a_ca_file_that_others_may_change(tmp_path: Path) -> None:
+    """Whoever writes to it decides who gets secret, token and rows: no client uses it."""
+    file = tmp_path / "ca.pem"
+    file.write_text("x")
+    file.chmod(0o666)
+    with pytest.raises(ConfigurationError, match="other users may change the CA file"):
+        TokenHttp(ca_file=str(file), proxy=None, deadline=5.0)
+    with pytest.raises(ConfigurationError, match="other users may change the CA file"):
+        Network(ca_file=str(file)).transport(5.0)
+    text = profiles.shipped_text("leaver-prediction").replace("_id: 0", "_id: 1")
+    connector = replace(profiles.parse(text, "p").connector, ca_file=str(file))
+    with pytest.raises(ConfigurationError, match="other users may change the CA file"):
+        connections.service(connections.Connection("p", connector), lambda: Secret("x"))
 
 
 def test_the_settings_of_clients_without_a_settings_file() -> None:

@@ -61,7 +61,9 @@ def _fetch(name: str, environment: Mapping[str, str]) -> Any:
     try:
         with (
             DefaultAzureCredential(authority=authority, transport=transport) as identity,
-            SecretClient(f"https://{parts.netloc}", identity, transport=transport) as client,
+            SecretClient(
+                f"https://{parts.netloc}", identity, transport=transport, permit_redirects=False
+            ) as client,
         ):
             return client.get_secret(secret, version[0] if version else None)
     except HttpResponseError as error:

@@ -116,7 +116,7 @@ def load(outbox: Outbox) -> Connection:
 def service(connection: Connection, secret: Callable[[], Credential]) -> Service:
     """The service of a connection. ``secret`` reads the credential when a token is first needed.
 
-    Raises ConfigurationError if settings still have a placeholder.
+    Raises ConfigurationError if settings still have a placeholder, or if others may change the CA file.
     """
     # Imported here, as these load requests: submitting rows needs this module, but no network.
     from irmcore.delivery.service import Service  # noqa: PLC0415

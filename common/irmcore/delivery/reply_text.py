@@ -2,9 +2,9 @@
 
 A proxy's page may echo the request's headers, and a service may quote the row that it refuses. Both are found
 as they are, in another case, JSON-escaped, HTML-encoded, percent-encoded, several of these, in base64 or
-hexadecimal. Of an HTML page only the title is kept. Values of fewer than four characters are kept: they say
-nothing without their row. Not promised: to find a value that the reply changed in another way, such as letter
-by letter.
+hexadecimal, and read in a wrong character set. Of an HTML page only the title is kept. Values of fewer than
+four characters are kept: they say nothing without their row. Not promised: to find a value that the reply
+changed in another way, such as letter by letter.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import base64
 import binascii
 import html
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Callable
@@ -32,7 +33,8 @@ _CUT = 200
 _SIMPLE = re.compile(r"[^&\\%]*")
 _WORD = re.compile(r"\w[\w.-]*")
 _TITLE = re.compile(r"<title[^>]*>(.*?)(?:</title|$)", re.IGNORECASE | re.DOTALL)
-_ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
+_ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(["\\/bfnrt]))')
+_PERCENT_U = re.compile(r"%u([0-9a-fA-F]{4})")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{6,}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :]?){4,}")
 _STANDARD = str.maketrans("-_", "+/")
@@ -46,8 +48,9 @@ def redacted(
     ``page``: it is HTML. ``cut``: the reply had more text.
     """
     known = frozenset(_folded(name) for name in names if len(name) >= _SHORTEST)
-    words = {word for value in values for word in _words(_folded(value))} - known
+    words = {_folded(word) for value in values for word in _words(value)} - known
     find = _Finder(words, _folded(token), known)
+    text = text.replace("\0", "")  # of UTF-16
     if page:
         title = _TITLE.search(text)
         text, cut = (title[1].strip() if title else ""), False
@@ -68,8 +71,16 @@ def _words(value: str) -> Iterator[str]:
     encoded = not _SIMPLE.fullmatch(value)
     for text in {value, _plain(value)} if encoded else (value,):
         for word in (text.strip(), *_WORD.findall(text)):
-            if len(word) >= _SHORTEST:
-                yield word
+            yield from (form for form in _forms(word) if len(form) >= _SHORTEST)
+
+
+def _forms(word: str) -> tuple[str, ...]:
+    """A word, and what becomes of its accents if they are decomposed or read in a wrong character set."""
+    if word.isascii():
+        return (word,)
+    data, latin = word.encode("utf-8", "replace"), word.encode("latin-1", "ignore")
+    misread = (data.decode("latin-1"), data.decode("cp1252", "replace"), latin.decode("utf-8", "replace"))
+    return (word, *(unicodedata.normalize(form, word) for form in ("NFC", "NFD")), *misread)
 
 
 def _folded(text: str) -> str:
@@ -163,13 +174,17 @@ def _plain(text: str) -> str:
 
 def _unescaped(text: str) -> str:
     short = {"b": " ", "f": " ", "n": "\n", "r": "\r", "t": "\t"}
-    plain = _ESCAPE.sub(lambda m: chr(int(m[1], 16)) if m[1] else short.get(m[2], m[2]), text)
+    plain = _ESCAPE.sub(lambda m: _character(m[1] or m[2]) if m[1] or m[2] else short.get(m[3], m[3]), text)
     # Two escapes may be one character beyond 16 bits.
     return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def _character(digits: str) -> str:
+    return chr(int(digits, 16))
+
+
 def _unquoted(text: str) -> str:
-    return unquote(text, errors="replace")
+    return unquote(_PERCENT_U.sub(lambda m: _character(m[1]), text), errors="replace")
 
 
 _DECODERS: tuple[Callable[[str], str], ...] = (html.unescape, _unescaped, _unquoted)

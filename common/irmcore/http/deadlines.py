@@ -19,6 +19,9 @@ from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from irmcore.errors import ConfigurationError
+from irmcore.ownership import require_own
+
 CONNECT_SECONDS = 30.0
 #: An answer of the login host has a few kilobytes.
 MAX_TOKEN_BYTES = 1024 * 1024
@@ -163,9 +166,13 @@ def read_plain(response: requests.Response, limit: int) -> Iterator[bytes]:
 
 
 class TokenHttp:
-    """The HTTP client for MSAL: each request is an exchange of its own. ``deadline`` in seconds."""
+    """The HTTP client for MSAL: each request is an exchange of its own. ``deadline`` in seconds.
+
+    Raises ConfigurationError if others may change the CA file: they would decide who gets the secret.
+    """
 
     def __init__(self, *, ca_file: str | None, proxy: str | None, deadline: float) -> None:
+        require_own_ca(ca_file)
         self._settings: dict[str, Any] = {"ca_file": ca_file, "proxy": proxy, "deadline": deadline}
 
     def get(self, url: str, **kwargs: Any) -> requests.Response:
@@ -201,6 +208,12 @@ def read_bounded(response: requests.Response, limit: int) -> None:
             raise requests.exceptions.ContentDecodingError(f"the answer has more than {limit:,} bytes")
         parts.append(part)
     response._content = b"".join(parts)  # noqa: SLF001 - requests has no public way to set what was read
+
+
+def require_own_ca(ca_file: str | None) -> None:
+    """Raises ConfigurationError if there is such a file and it is not the user's own."""
+    if ca_file is not None:
+        require_own(ca_file, "CA file", ConfigurationError, link=True)
 
 
 def default_ca_file() -> str:

@@ -20,7 +20,7 @@ from azure.core.exceptions import (
 )
 from azure.core.pipeline.transport import RequestsTransport
 from irmcore.clock import Clock, SystemClock
-from irmcore.http.deadlines import CONNECT_SECONDS, MAX_TOKEN_BYTES, Exchange, read_bounded
+from irmcore.http.deadlines import CONNECT_SECONDS, MAX_TOKEN_BYTES, Exchange, read_bounded, require_own_ca
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,11 @@ class Network:
     def transport(
         self, deadline: float, *, clock: Clock | None = None, max_bytes: int = MAX_TOKEN_BYTES
     ) -> BoundedTransport:
-        """A transport with this proxy and CA file; ``deadline`` in seconds for one request."""
+        """A transport with this proxy and CA file; ``deadline`` in seconds for one request.
+
+        Raises ConfigurationError if others may change the CA file.
+        """
+        require_own_ca(self.ca_file)
         return BoundedTransport(
             deadline=deadline, ca_file=self.ca_file, proxy=self.proxy, clock=clock, max_bytes=max_bytes
         )

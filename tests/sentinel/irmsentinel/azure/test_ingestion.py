@@ -7,6 +7,7 @@ import os
 import random
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import trustme
@@ -154,6 +155,30 @@ def test_an_answer_keeps_its_status_and_details(rig: Rig) -> None:
         azure_fault("upload", 200, body=b"<html>", headers={"Content-Type": "text/html"})
     )
     assert post(rig, b"[]")[0].page
+
+
+def test_an_answer_without_end_is_not_read(rig: Rig) -> None:
+    """The outcome is in doubt, as without an answer."""
+    bomb = gzip.compress(b" " * 2 * 1024 * 1024)
+    rig.emulator.faults.next(azure_fault("upload", 400, body=bomb, headers={"Content-Encoding": "gzip"}))
+    answer, _ = post(rig, b"[]")
+    assert isinstance(answer, Failure)
+    assert answer.committed
+
+
+def test_an_echo_of_the_request_is_kept_nowhere(rig: Rig) -> None:
+    """Neither the token nor a value of a row, in any field of an error, reaches a file of the outbox."""
+    record = rig.alert(3600)
+    kept = token(rig)
+    echo = f"{quote(record['UserId'])} {record['Id']} Bearer {kept} {json.dumps(json.dumps(record))}"
+    error = {"error": {"code": echo, "message": echo, "details": [{"code": echo, "message": echo}]}}
+    headers = dict.fromkeys(("x-ms-request-id", "Retry-After", "x-ms-client-request-id"), echo[:200])
+    rig.emulator.faults.next(azure_fault("upload", 403, body=json.dumps(error).encode(), headers=headers))
+    rig.collector_service().round()
+    histories = [path.read_text() for path in rig.root.rglob("attempts.jsonl")]
+    assert any("http-403" in history for history in histories)
+    for forbidden in (kept[:20], record["UserId"], quote(record["UserId"]), record["Id"]):
+        assert not any(forbidden in history for history in histories)
 
 
 def test_a_redirect_is_not_followed(rig: Rig) -> None:

@@ -47,8 +47,8 @@ class PlannedBlock(NamedTuple):
     fits: bool
     lines: Callable[[], Lines]
     details: Callable[[], tuple[Shaped, Candidates]]
-    excluded: int = 0
-    out_of_scope: int = 0
+    excluded: int
+    out_of_scope: int
 
 
 class BlockShaper:

@@ -22,7 +22,7 @@ def _stamp(moment: float) -> str:
 
 def delete_before(outbox: Outbox, moment: float) -> None:
     """Delete the reject files of runs that began before ``moment``. Raises OSError."""
-    oldest = _stamp(max(moment, 0.0))
+    oldest = _stamp(moment)
     for name in outbox.disk.names(f"{outbox.path}/rejects"):
         if _REJECT_FILE.fullmatch(name) and name < oldest:
             outbox.disk.remove(f"{outbox.path}/rejects/{name}")

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import Callable
 
 import pytest
-from irmcore.outbox.transitions import move_to_done, move_to_ready, quarantine, record_event, write_state
+from irmcore.outbox import staging_directory
+from irmcore.outbox.transitions import (
+    discard,
+    move_to_done,
+    move_to_ready,
+    quarantine,
+    record_event,
+    write_state,
+)
 
 from tests.common.irmcore.outbox.outboxes import accept, make
 from tests.fakes.powerloss import PowerLossDisk
@@ -34,6 +43,22 @@ def test_a_line_after_a_cut_one_stands_alone() -> None:
     record_event(outbox, batch, {"event": "next"})
     last = outbox.disk.read(f"{outbox.path}/audit.log").decode().splitlines()[-1]
     assert json.loads(last)["event"] == "next"
+
+
+def test_a_batch_that_cannot_be_deleted_stays_whole() -> None:
+    """It is back after a power loss that undoes the move, or where it was moved; others get the directory."""
+    for operation in (1, 2):
+        outbox = make()
+        (batch,) = accept(outbox, b"a")
+        disk = outbox.disk
+        assert isinstance(disk, PowerLossDisk)
+        disk.fail_at[disk.operations + operation] = errno.EIO
+        with pytest.raises(OSError, match="Input/output"):
+            discard(outbox, batch.path)
+        found = batch.path if operation == 1 else f"{outbox.tmp}/0/{batch.id}"
+        assert disk.names(found) == ["attempts.jsonl", "manifest.json", "payload", "rowkeys", "state"]
+        staging_directory.acquire(disk, outbox.tmp).close()
+        assert disk.names(f"{outbox.tmp}/0") == []
 
 
 class Moving(PowerLossDisk):

@@ -118,6 +118,18 @@ def test_a_kind_has_its_own_error_and_its_own_treatment_of_empty_keys(kind: Kind
         read(tmp_path / "none.yaml", data)
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_file_has_a_limit(kind: Kind, tmp_path: Path, more: int) -> None:
+    """A file of 256 KiB is read whole; one character more, and it is refused instead of cut."""
+    text = "name: r2\n#".ljust(256 * 1024 - 1 + more, "x") + "\n"
+    (tmp_path / "r.yaml").write_text(text, encoding="utf-8")
+    if more:
+        with pytest.raises(ConfigurationError, match="the robot file is larger than 256 KiB"):
+            read(tmp_path / "r.yaml", kind)
+    else:
+        assert read(tmp_path / "r.yaml", kind).value["name"] == "r2"
+
+
 def test_the_nearest_word_or_all_of_them() -> None:
     """A similar word is suggested, and otherwise all words are listed."""
     assert did_you_mean("oktaa", ["okta", "box"]) == "Did you mean `okta`?"

@@ -41,6 +41,11 @@ def test_blocks_are_small_where_rows_are_large() -> None:
     assert next_block_rows([["x"] * BLOCK_ROWS], BLOCK_ROWS) == BLOCK_ROWS
     assert next_block_rows([["x" * BLOCK_CHARACTERS], ["y"]], 8) == 1
     assert next_block_rows([], 8) == 16
+    assert next_block_rows([["x" * 639]], 300) == 409
+    assert next_block_rows([["x" * 1023]], 300) == 256
+    assert next_block_rows([[""] * 4], 8) == 16
+    sizes = [SourceRow(1, ("x" * size,)) for size in (262_143, 1, 262_143, 1, 262_144, 9)]
+    assert [len(block) for block in in_blocks(sizes)] == [2, 2, 1, 1]
     long = [SourceRow(line, ("x" * 100_000,)) for line in range(10)]
     assert [len(block) for block in in_blocks(long)] == [3, 3, 3, 1]
     short = [SourceRow(line, ("x",), "ragged-short" if line % 2 else None) for line in range(BLOCK_ROWS + 1)]

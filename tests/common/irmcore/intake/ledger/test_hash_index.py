@@ -90,6 +90,7 @@ def test_many_records_take_little_more_than_their_bytes() -> None:
     finally:
         tracemalloc.stop()
     assert taken < 100_000 * (32 + 60)
+    assert found._size == 1_048_583  # noqa: SLF001 - four buckets per record, or more
 
 
 @pytest.mark.parametrize(

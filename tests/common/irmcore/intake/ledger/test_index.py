@@ -253,7 +253,7 @@ def test_announcements_stay_until_they_are_discarded() -> None:
     assert again(disk).announcements.all() == {"run-2": []}
 
 
-@pytest.mark.parametrize("data", [b"", b'["aa', b"\0\0\0\0", b"\xff"])
+@pytest.mark.parametrize("data", [b"", b'["aa', b"\0\0\0\0", b"\xff", b"7", b"[" * 100_000])
 def test_a_truncated_announcement_names_no_batch(data: bytes) -> None:
     """An incomplete announcement has no batches, and a foreign file beside it is ignored."""
     disk, ledger = new()

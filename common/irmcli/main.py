@@ -35,6 +35,7 @@ COMMANDS = {
     "export-rejects": "irmcli.commands.export_rejects",
     "audit": "irmcli.commands.audit",
     "report": "irmcli.commands.report",
+    "person": "irmcli.commands.person",
     "outbox": "irmcli.commands.outbox",
     "doctor": "irmcli.commands.doctor",
     "clean-up": "irmcli.commands.clean_up",

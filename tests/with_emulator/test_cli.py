@@ -324,7 +324,7 @@ def test_clean_up_keeps_unsent_rows(rig: Rig, irmexport: Run) -> None:
     own.write_text(shipped_text(rig.profile.name) + "retention: {sent_days: 0}\n")
     irmexport("send", rows(rig, row(2)), "{at}", "--queue-only")
     result = irmexport("clean-up", "--json")
-    assert document(result) == {"batches": 0, "payloads": 1, "undecided": 0, "doubts": {}}
+    assert document(result) == {"batches": 0, "payloads": 1, "undecided": 0, "files": 0, "doubts": {}}
     assert "days kept: sent 0, refused 30" in irmexport("status").stdout
     assert irmexport("drain").exit_code == 0
     assert "1 skipped" in irmexport("send", rows(rig, row(1)), "{at}").stdout
@@ -383,6 +383,8 @@ def test_every_command_has_help_and_json(irmexport: Run) -> None:
             "profile",
             "credential",
             "identities",
+            "outbox",
+            "person",
             "sentinel",
         }  # groups
 

@@ -8,6 +8,7 @@ from irmcore.operations import retention
 from irmcli.exit_codes import DONE, NEEDS_PERSON
 from irmcli.output import Output
 from irmcli.session.connectors import connectors_of
+from irmcli.session.retention import clean_up_shared
 from irmcli.settings import Settings
 
 
@@ -32,8 +33,13 @@ def command(ctx: click.Context, *, clock_is_right: bool) -> None:
         f"Deleted the rows of {deleted.payloads:,} batches that were sent or withdrawn and of "
         f"{deleted.undecided:,} that nobody decided about, and the records of {deleted.batches:,}."
     )
+    shared = clean_up_shared(settings.outbox.absolute(), output.warn)
+    if shared:
+        output.line(
+            f"Deleted {shared:,} old files of watched folders and marks of them, and people who left."
+        )
     for name, doubt in doubts.items():
         output.warn(f"{name}: {doubt}. {retention.CHECK_CLOCK}")
-    found = {"payloads": deleted.payloads, "undecided": deleted.undecided, "batches": deleted.batches}
-    output.document({**found, "doubts": doubts})
+    found = {name: getattr(deleted, name) for name in ("payloads", "undecided", "batches")}
+    output.document({**found, "files": shared, "doubts": doubts})
     ctx.exit(NEEDS_PERSON if doubts else DONE)

@@ -40,9 +40,12 @@ def create_emulator(
 ) -> PurviewEmulator:
     """An emulator with a job for each profile, not started yet.
 
-    Its secret is in ``directory``, in a file of mode 0600 that later emulators use again. Raises OSError.
+    Its secret is in ``directory``, in a file of mode 0600 that later emulators use again. The records that
+    earlier ones saved there are deleted. Raises OSError.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for former in directory.glob("records-*.jsonl"):
+        former.unlink()  # of an earlier emulator, which may have got rows about people
     secret_file = directory / "secret"
     if not secret_file.exists() or not is_made_up(secret_file.read_text()):
         write_private(secret_file, made_up_secret().encode())

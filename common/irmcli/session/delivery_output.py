@@ -14,12 +14,12 @@ from irmcore.delivery.report import Report
 from irmcore.delivery.sender import Sender
 from irmcore.delivery.service import Service
 from irmcore.errors import AnotherSender
-from irmcore.operations.retention import clean_up_daily
 from irmcore.outbox import Batch, Manifest, Outbox, states
 
 from irmcli.exit_codes import DONE, code_of_drain
 from irmcli.output import Output, count
 from irmcli.session import indicator_delay
+from irmcli.session.retention import clean_up_after
 
 #: Seconds to wait for a command such as `resolve`, or for a sender that is about to end.
 _LOCK_WAIT = 30.0
@@ -70,7 +70,7 @@ def drain(
     except AnotherSender as busy:
         output.line(f"queued; {busy.what}")
         return Report(another_sender=True), DONE
-    clean_up_daily(outbox, output.warn)
+    clean_up_after(output, outbox)
     breaker, _ = load_breaker(outbox)
     paused = breaker.mode != circuit_breaker.CLOSED
     if report.trouble:

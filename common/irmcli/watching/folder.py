@@ -27,9 +27,10 @@ from irmcore.disk import Lock, make_dirs, system_disk
 from irmcore.errors import ConfigurationError, InputError, OutboxBusy, OutboxFull
 from irmcore.outbox.staging import MIN_FREE_BYTES
 
+from irmcli.watching import copies
+from irmcli.watching.copies import SUBFOLDERS
 from irmcli.watching.own_directory import directory, without_links
 
-SUBFOLDERS = ("archive", "rejects", "errors")
 #: Where earlier versions kept the file that they were processing.
 _FORMER_WORK = ".irmexport/work"
 #: Suffixes of files that copy tools, browsers, editors and Office have not finished.
@@ -110,6 +111,7 @@ class Folder:
                 next_step="Stop that one first.",
             )
         self.copy.unlink(missing_ok=True)
+        (self._state / copies.NAME).write_text(str(self.root), encoding="utf-8")
         return lock
 
     def _refuse_former_work(self) -> None:

@@ -187,6 +187,16 @@ class Directory:
         for row in self._rows(f"{_VERSION} WHERE until IS NULL ORDER BY number"):
             yield _version(row).person
 
+    def former(self, before: float) -> list[str]:
+        """The object IDs of people who were deleted before this time (seconds since 1970)."""
+        query = _VERSION + " WHERE until IS NULL AND deleted AND since < ?"
+        return [str(row[0]) for row in self._rows(query, [before])]
+
+    def times(self) -> list[float]:
+        """When something changed or was read: the records of the clock that this file has."""
+        found = [float(since) for (since,) in self._rows("SELECT DISTINCT since FROM versions")]
+        return [*found, *(at for at in (self.first_sync, self.last_sync) if at is not None)]
+
     def _versions_of_numbers(self, numbers: Sequence[int]) -> dict[int, list[Version]]:
         found: dict[int, list[Version]] = {}
         for start in range(0, len(numbers), _NAMES_AT_ONCE):
@@ -269,6 +279,13 @@ class Directory:
         for row in self._rows(query, [normal(object_id)]):
             values = {**vars(_version(row).person), "deleted": True, "enabled": False}
             self.put(Person(**values), at)
+
+    def forget(self, object_ids: Iterable[str]) -> None:
+        """Remove people with all that was known of them: their names may then pass to others unnoticed."""
+        for object_id in object_ids:
+            for (number,) in self._rows("SELECT number FROM people WHERE object_id = ?", [normal(object_id)]):
+                for table in ("names", "versions", "people"):
+                    self._writing().execute(f"DELETE FROM {table} WHERE number = ?", [number])  # noqa: S608
 
     def commit(self, delta_link: str, at: float, groups: Iterable[str] | None = None) -> None:
         """Make all that was put durable, with where the next reading continues. Raises OSError.

@@ -71,22 +71,21 @@ def clean_up(
     return total, doubts
 
 
-def clean_up_daily(outbox: Outbox, warn: Callable[[str], None]) -> Deleted:
-    """``clean_up`` of one outbox, unless it ran within a day. Raises nothing: the run that calls it goes on.
+def clean_up_daily(outbox: Outbox, warn: Callable[[str], None]) -> Deleted | None:
+    """``clean_up`` of one outbox; None unless it ran, as it did within a day or a sender is at work.
 
-    ``warn`` is told what went wrong. While a sender is at work it is left to the next run.
+    Raises nothing: the run that calls it goes on. ``warn`` is told what went wrong.
     """
-    nothing = Deleted(0, 0)
     try:
         if abs(outbox.clock.now() - last_run(outbox)[0]) < DAY or not outbox.exists():
-            return nothing
+            return None
         deleted, doubts = clean_up([outbox])
     except OutboxBusy:
-        return nothing
+        return None
     except (IrmError, OSError) as error:
         what = error.what if isinstance(error, IrmError) else str(error.strerror)
         warn(f"{name_of(outbox)}: nothing was deleted that is past its retention time ({what})")
-        return nothing
+        return None
     for doubt in doubts.values():
         warn(f"{name_of(outbox)}: {doubt}. {CHECK_CLOCK}")
     return deleted

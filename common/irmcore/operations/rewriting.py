@@ -22,7 +22,17 @@ from typing import Any
 from irmcore.errors import DamageError, OperatorError, UnknownFormat
 from irmcore.intake.ledger.recovery import read_ledger, rebuild
 from irmcore.operations.adoption import exclusive
-from irmcore.outbox import Outbox, audit_chain, audit_log, formats, guard, rowkeys, sealed, state_file
+from irmcore.outbox import (
+    Outbox,
+    audit_chain,
+    audit_log,
+    formats,
+    guard,
+    rowkeys,
+    sealed,
+    state_file,
+    states,
+)
 from irmcore.outbox import manifest as manifests
 from irmcore.outbox.batch import Batch
 from irmcore.outbox.identity import Identity
@@ -31,6 +41,7 @@ from irmcore.outbox.manifest import Manifest
 from irmcore.outbox.outbox import AUDIT_LOG, BREAKER_FILE
 from irmcore.outbox.rowkeys import Damaged, RowKey
 from irmcore.outbox.states import State
+from irmcore.outbox.transitions import move_to_done
 
 _OLD_RECORD = struct.Struct(">Q24si8s")
 _OLD_BREAKER_FILE = "gate"
@@ -120,6 +131,9 @@ def _rewrite(outbox: Outbox, *, rotate: bool = False) -> int:
     # Both copies get the newest generation, also after a rotation that was interrupted between them.
     outbox.save_keyring(ring.rotated() if rotate else ring)
     outbox.sync_ready()
+    for batch in outbox.ready():
+        if batch.state is not None and batch.state.name == states.ERASED:
+            move_to_done(outbox, batch)  # what it has prepared is under the former key
     # A withdrawn batch may be in done/ beside its successor, so ids do not name them.
     batches = list(outbox.all_batches())
     if not outbox.disk.exists(f"{outbox.path}/{AUDIT_LOG}"):

@@ -66,7 +66,7 @@ def delete_expired(outbox: Outbox, periods: Periods, *, clock_is_right: bool = F
         passed = _passed(outbox, batch, periods, now)
         if passed:
             expired.append((batch, passed))
-    known = now - (min(times, default=now) if clock_is_right else _believed_since(times, now))
+    known = now - (min(times, default=now) if clock_is_right else believed_since(times, now))
     if known > periods.refused:
         runs.delete_before(outbox, now - periods.refused)
     if known > periods.records:
@@ -121,10 +121,10 @@ def known_seconds(outbox: Outbox) -> float:
     now = outbox.clock.now()
     ended = [batch.state.at for batch in outbox.done() if batch.state is not None and _is_over(batch)]
     recorded = [float(event["at"]) for event in audit_log.read(outbox)]
-    return now - _believed_since([*recorded, *ended], now)
+    return now - believed_since([*recorded, *ended], now)
 
 
-def _believed_since(times: Iterable[float], now: float) -> float:
+def believed_since(times: Iterable[float], now: float) -> float:
     """The first of the records that lead up to ``now`` without a gap; ``now`` if there is none."""
     since = now
     for at in sorted(times, reverse=True):
@@ -141,7 +141,7 @@ def _doubt(times: list[float], now: float, left: int) -> str:
         return f"the newest record is of {iso(newest)}, and the clock says {iso(now)}"
     if not left:
         return ""
-    since = _believed_since(times, now)
+    since = believed_since(times, now)
     before = max(at for at in times if at < since)
     return f"nothing is on record between {iso(before)} and {iso(since)}, so {left} expired batches were kept"
 

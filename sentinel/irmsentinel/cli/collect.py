@@ -10,9 +10,9 @@ import click
 from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON
 from irmcli.output import Output
 from irmcli.session.connectors import connectors_of
+from irmcli.session.retention import clean_up_after
 from irmcli.settings import Settings
 from irmcore.errors import ConfigurationError, IrmError
-from irmcore.operations.retention import clean_up_daily
 
 from irmsentinel.cli import options
 from irmsentinel.cli.collector_output import round_document, show_progress, show_round
@@ -54,7 +54,7 @@ def collect(
             output.line(str(error), "red")
         else:
             for outbox in connectors_of(settings).outboxes():
-                clean_up_daily(outbox, output.warn)
+                clean_up_after(output, outbox)
             if once:
                 output.document(round_document(result))
                 ctx.exit(_code(result))

@@ -237,7 +237,7 @@ class SenderLoop:
     def _clean_up(self) -> None:
         for outbox in self._connectors.outboxes():
             deleted = clean_up_daily(outbox, lambda what: self._app_log.write("WARN", "clean-up", what=what))
-            if any(deleted[:3]):
+            if deleted is not None and any(deleted[:3]):
                 self._app_log.write("INFO", "cleaned-up", connector=outbox.name, **deleted._asdict())
 
 

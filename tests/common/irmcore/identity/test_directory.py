@@ -170,3 +170,23 @@ def test_a_damaged_page_is_reported(path: Path) -> None:
         write(path, {day(3): people})
     assert path.read_bytes() == damaged
     assert not path.with_name("identities.sqlite.part").exists()
+
+
+def test_who_is_forgotten_is_unknown(path: Path) -> None:
+    """Nothing is left of that person, and the next sync continues where it would have."""
+    write(path, {FIRST: [SARA, LEO], day(3): [LEO], day(5): [LEO]})
+    with Directory(path) as directory:
+        assert directory.former(day(3)) == []
+        assert directory.former(day(4)) == [SARA.object_id]
+        assert set(directory.times()) == {FIRST, day(3), day(5)}
+    with Directory(path, writable=True) as directory:
+        directory.begin(day(5))
+        directory.forget([SARA.object_id])
+        directory.commit(directory.delta_link, day(5))
+    with Directory(path) as directory:
+        assert list(directory.people()) == [LEO]
+        assert directory.delta_link == f"link of {day(5)}"
+        for name in (SARA.object_id, "sara@contoso.com", "7"):
+            assert directory.versions_of_name(name) == []
+    content = path.read_bytes()
+    assert [name for name in (b"sara", SARA.object_id.encode()) if name in content] == []

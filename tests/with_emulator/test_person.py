@@ -56,7 +56,7 @@ def rows(rig: Rig, *lines: str) -> str:
     return str(path)
 
 
-def places(result: Result) -> list[tuple[str, str, int]]:
+def listed(result: Result) -> list[tuple[str, str, int]]:
     """What a command found: what, state and count."""
     found: Any = json.loads(result.stdout)
     return [(one["what"], one["state"], one["count"]) for one in found]
@@ -85,8 +85,8 @@ def test_nothing_of_a_person_is_left_of_the_demo(tmp_path: Path) -> None:
     assert keys
     assert len(holders(outbox, encodings("sarad@contoso.com"))) > 4
     found = irmexport(outbox, "person", "find", "sarad@contoso.com", "--json")
-    assert {what for what, _, _ in places(found)} == {"rows"}
-    assert ("rows", "READY", 1) in places(found)
+    assert {what for what, _, _ in listed(found)} == {"rows"}
+    assert ("rows", "READY", 1) in listed(found)
     done = irmexport(outbox, "person", "erase", "sarad@contoso.com", *WHY)
     assert done.exit_code == 0, done.output
     assert "What was uploaded cannot be recalled" in done.stdout
@@ -137,7 +137,7 @@ def test_files_of_a_watched_folder(rig: Rig, run: Run) -> None:
     (inbox / "two.csv").write_text("\n".join([HEADER, row(2)]) + "\n")
     (inbox / "bad.csv").write_text("no,header\nuser1@contoso.com,1\n")
     run("watch", str(inbox), "--once", "--settle", "0.1", "{at}")
-    found = places(run("person", "find", "user1@contoso.com", "--json"))
+    found = listed(run("person", "find", "user1@contoso.com", "--json"))
     what = "file of a watched folder"
     assert {(what, "archive", 2), (what, "rejects", 1), (what, "errors", 1)} <= set(found)
     done = run("person", "erase", "user1@contoso.com", *WHY)
@@ -155,15 +155,15 @@ def test_the_directory_gives_the_other_names(rig: Rig, run: Run) -> None:
     write(path, {FIRST: [sara, other], day(3): [other]})
     run("send", rows(rig, row(1), row(2)), "{at}", "--queue-only")
     found = run("person", "find", "77", "--json")
-    assert [what for what, _, _ in places(found)] == ["rows", "directory of people"]
+    assert [what for what, _, _ in listed(found)] == ["rows", "directory of people"]
     assert "1 name that other people have had" in found.stderr
     doubtful = run("person", "find", "first.name@contoso.com")
     assert doubtful.exit_code != 0
     assert f"{sara.object_id}, {other.object_id}" in doubtful.stderr
     assert run("person", "erase", "77", *WHY).exit_code == 0
     after = run("person", "find", sara.object_id, "--json")
-    assert places(after) == []
-    assert places(run("person", "find", "leo@contoso.com", "--json")) == [
+    assert listed(after) == []
+    assert listed(run("person", "find", "leo@contoso.com", "--json")) == [
         ("directory of people", "mirrors Microsoft Entra", 1)
     ]
 

@@ -14,7 +14,8 @@ from irmcore.clock import SystemClock
 from irmcore.disk import PosixDisk
 from irmcore.errors import ConfigurationError
 from irmcore.operations.person import pattern
-from irmcore.outbox import Outbox, runs
+from irmcore.outbox import Outbox, audit_chain
+from irmcore.outbox.outbox import AUDIT_LOG
 
 from tests.common.irmcore.outbox.outboxes import DAY
 
@@ -83,8 +84,8 @@ def outbox_directory(tmp_path: Path, folder: Path, days: list[int]) -> Path:
     root.mkdir(mode=0o700)
     outbox = Outbox(PosixDisk(), SystemClock(), f"{root}/purview-1")
     outbox.create()
-    for number in days:
-        runs.write_record(outbox, runs.new_run_id(time.time() - number * DAY), {})
+    events = [{"event": "run", "at": time.time() - number * DAY} for number in days]
+    outbox.replace_file(AUDIT_LOG, audit_chain.content(outbox.keyring, events))
     mark = root / "watched" / "purview-1" / "ab" / ("ab" * 32)
     name = root / "watched" / "folders" / "0123456789abcdef" / NAME
     for path in (mark, name):

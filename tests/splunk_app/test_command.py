@@ -386,8 +386,11 @@ def test_the_same_search_again_sends_nothing_twice(searches: Searches) -> None:
         ("bare", "not one of this command's options"),
         ("sceret=hunter2", "not one of this command's options"),
         ("show_configuration=t", "not one of this command's options"),
-        ("wait=x", "Illegal value"),
-        ("output=all", "Illegal value"),
+        ("proflie=leavers", "Did you mean profile=…?"),
+        ("wait=5m", "wait=… must be a whole number of seconds from 0 to 3600, without a unit."),
+        ("output=Rows", "output=… must be rows, summary, rejects or preview, in lower case."),
+        ("maxrejects=-1", "maxrejects=… must be a whole number."),
+        ("dryrun=hunter2", "dryrun=… must be t or f."),
     ],
 )
 def test_an_invalid_option_is_an_error_before_any_row(

@@ -1,18 +1,27 @@
 """`| irmexport` run by Splunk's SDK: for a first request that ``getinfo`` does not answer itself.
 
-Errors in the options, or in getinfo, are reported in the SDK's words. The rows still bypass the SDK.
+Errors in the request are reported in the SDK's words, those in the options in ours. The rows still bypass the
+SDK.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
+from irmcore.settings import nearest
 from splunklib.searchcommands import Configuration, EventingCommand, Option, validators
 
 from irmsplunk.export.messages import error_message
 from irmsplunk.search.command import SearchCommand
 from irmsplunk.search.getinfo import LONGEST_WAIT, OPTIONS, OUTPUTS, Options
+
+_EXPECTED = {
+    **dict.fromkeys(("dryrun", "allowpartial"), "t or f"),
+    "wait": f"a whole number of seconds from 0 to {LONGEST_WAIT}, without a unit",
+    "maxrejects": "a whole number",
+    "output": ", ".join(OUTPUTS[:-1]) + f" or {OUTPUTS[-1]}, in lower case",
+}
 
 
 @Configuration()
@@ -35,12 +44,20 @@ class IrmExport(EventingCommand):  # type: ignore[misc]
         name, equals, value = arg.partition("=")
         if not equals or name not in OPTIONS:
             # The SDK would quote the value of an unknown option, and it has options of its own that write the
-            # session key or rows to a file. Not raised: the SDK drops the message of any other exception.
-            self.write_error(
-                f"irmexport: an argument is not one of this command's options: {', '.join(OPTIONS)}."
-            )
-            raise SystemExit(1)
+            # session key or rows to a file.
+            near = nearest(name, OPTIONS)
+            hint = f" Did you mean {near}=…?" if near else ""
+            self._refuse(f"an argument is not one of this command's options: {', '.join(OPTIONS)}.{hint}")
+        try:
+            self.options[name].value = value
+        except ValueError:
+            self._refuse(f"{name}=… must be {_EXPECTED[name]}.")
         return [name, value]
+
+    def _refuse(self, text: str) -> NoReturn:
+        """Not raised as an error: the SDK drops the message of any exception but SystemExit."""
+        self.write_error(f"irmexport: {text}")
+        raise SystemExit(1)
 
     def _report_unexpected_error(self) -> None:
         """Replace the SDK's report, which shows the error's text: it may quote a row."""

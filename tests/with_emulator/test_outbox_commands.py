@@ -24,12 +24,12 @@ def queued(rig: Rig, irmexport: Run) -> Path:
 
 
 def test_a_copy_is_adopted_or_retired(rig: Rig, irmexport: Run) -> None:
-    """A copy sends nothing and says why; adopted, its queue is held; the original is retired."""
+    """A backup restored in place sends nothing, and says why; adopted, its queue is held; it is retired."""
     original = queued(rig, irmexport)
-    moved = original.with_name("was-here")
-    shutil.copytree(original, moved)
+    backup = rig.directory / "backup"
+    shutil.copytree(original, backup)
     shutil.rmtree(original)
-    moved.rename(original)
+    shutil.copytree(backup, original)
     refused = irmexport("drain")
     assert refused.exit_code == 2
     assert f"irmexport outbox adopt {original.name} --why" in refused.stderr
@@ -41,6 +41,23 @@ def test_a_copy_is_adopted_or_retired(rig: Rig, irmexport: Run) -> None:
     assert irmexport("outbox", "retire", original.name, "--why", "moved").exit_code == 0
     assert "retired" in irmexport("drain").stderr
     assert [event["event"] for event in document(irmexport("--json", "audit"))][-2:] == ["adopted", "retired"]
+
+
+def test_a_connector_that_cannot_be_read_does_not_hide_the_others(rig: Rig, irmexport: Run) -> None:
+    """`status` reports the error of one connector and shows the next one."""
+    path = queued(rig, irmexport)
+    other = Outbox(PosixDisk(), SystemClock(), str(path.with_name("a-first-one")))
+    other.create()
+    breaker = Path(other.path) / "breaker"
+    breaker.unlink()
+    breaker.mkdir()
+    result = irmexport("status")
+    assert result.exit_code == 4
+    assert str(breaker) in result.stderr
+    assert "queued: 1 batch, 2 rows" in result.stdout
+    first, second = document(irmexport("--json", "status"))
+    assert (first["name"], str(breaker) in first["error"]) == ("a-first-one", True)
+    assert (second["name"], second["queued"]) == (path.name, 1)
 
 
 def test_a_missing_format_is_repaired(rig: Rig, irmexport: Run) -> None:
@@ -67,6 +84,7 @@ def test_a_lost_key_is_restored_from_its_backup(rig: Rig, irmexport: Run) -> Non
     refused = irmexport("drain")
     assert refused.exit_code == 1
     assert f"irmexport outbox key restore {path.name} FILE" in refused.stderr
+    assert "queued: 1 batch, 2 rows" in irmexport("status").stdout
     assert "user1@contoso.com" in irmexport("outbox", "export", path.name).stdout
     foreign = Outbox(PosixDisk(), SystemClock(), str(rig.directory / "foreign"))
     foreign.create()
@@ -83,7 +101,7 @@ def test_an_outbox_of_format_3_is_migrated(rig: Rig, irmexport: Run) -> None:
     root = Path(rig.outbox.path).parent
     root.mkdir(mode=0o700, exist_ok=True)
     format_3.lay(PosixDisk(), str(root))
-    for words in (("drain",), ("status",), ("audit",)):
+    for words in (("drain",), ("status",), ("audit",), ("outbox", "export", "small")):
         result = irmexport(*words)
         assert result.exit_code != 0
         assert "irmexport outbox migrate small" in result.output, words

@@ -107,14 +107,15 @@ def retire(ctx: click.Context, *, connector: str, why: str) -> None:
 def export(ctx: click.Context, *, connector: str, file: str | None, held: bool) -> None:
     """Write the queued rows of CONNECTOR as CSV: personal data. Needs no key and changes nothing."""
     output, outbox = Output.of(ctx), _one(ctx, connector)
-    parts = queue_export.joined(queue_export.queued_payloads(outbox, held=held))
+    payloads = queue_export.queued_payloads(outbox, held=held)
     if file is None:
-        for part in parts:
+        for part in queue_export.joined(payloads):
             output.raw(part)
         return
-    _write(file, b"".join(parts))
-    output.line(f"Wrote {file}.")
-    output.document({"connector": outbox.name, "file": file})
+    found = list(payloads)
+    _write(file, b"".join(queue_export.joined(iter(found))))
+    output.line(f"Wrote {count(len(found), 'batch')} to {file}.")
+    output.document({"connector": outbox.name, "file": file, "batches": len(found)})
 
 
 @command.group("key")

@@ -7,10 +7,11 @@ from dataclasses import asdict
 import click
 from irmcore.clock import iso
 from irmcore.delivery import circuit_breaker
+from irmcore.errors import IrmError
 from irmcore.operations.retention import CHECK_CLOCK
 from irmcore.operations.status import BatchStatus, ConnectorStatus, connector_status
 
-from irmcli.exit_codes import DONE, NEEDS_PERSON
+from irmcli.exit_codes import DONE, NEEDS_PERSON, known_error
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
@@ -25,36 +26,34 @@ _VERIFIED = 64 * 1024 * 1024
 def command(ctx: click.Context, connector: str) -> None:
     """Show the status of CONNECTOR, or of all. Exits with 4 if something needs attention."""
     output, settings = Output.of(ctx), Settings.of(ctx)
-    statuses = [
-        connector_status(outbox, verify_bytes=_VERIFIED)
-        for outbox in connectors_of(settings).choose(connector)
-    ]
-    if not statuses:
-        output.line(f"Nothing has been sent from {settings.outbox} yet.")
-    for status in statuses:
+    found: list[dict[str, object]] = []
+    for outbox in connectors_of(settings).choose(connector):
+        try:
+            status = connector_status(outbox, verify_bytes=_VERIFIED)
+        except (IrmError, OSError) as raised:
+            # An error of one connector does not hide the others.
+            error = known_error(raised)
+            output.partial_error(error)
+            found.append({"name": outbox.name, "error": str(error), "needs_person": True})
+            continue
         _show(output, status)
-    output.document([{**asdict(o), "needs_person": o.needs_person} for o in statuses])
-    ctx.exit(NEEDS_PERSON if any(o.needs_person for o in statuses) else DONE)
+        found.append({**asdict(status), "needs_person": status.needs_person})
+    if not found:
+        output.line(f"Nothing has been sent from {settings.outbox} yet.")
+    output.document(found)
+    ctx.exit(NEEDS_PERSON if any(status["needs_person"] for status in found) else DONE)
 
 
 def _show(output: Output, status: ConnectorStatus) -> None:
     output.line(status.title, "bold")
     for text in filter(None, (status.trouble, *status.damage)):
         output.line(f"  {text}", "red")
-    if status.trouble:
-        of_rows = f", {count(status.rows_queued, 'row')}" if status.rows_queued else ""
-        output.line(f"  queued: {count(status.queued, 'batch')}{of_rows}")
-        return
-    if status.mode == circuit_breaker.CLOSED:
-        output.line("  ready to send (circuit breaker closed)", "green")
-    else:
-        word = "PAUSED" if status.mode == circuit_breaker.PAUSED else "CIRCUIT BREAKER OPEN"
-        output.line(f"  {word} since {iso(status.since)}: {status.reason}", "yellow")
-        if status.next_probe:
-            output.line(f"  next probe {iso(status.next_probe)}")
-        output.line(f"  {status.next_step}")
-    oldest = f", oldest since {iso(status.oldest)}" if status.queued else ""
-    output.line(f"  queued: {count(status.queued, 'batch')}, {count(status.rows_queued, 'row')}{oldest}")
+    if not status.trouble:
+        _show_breaker(output, status)
+    # Of a format that cannot be read, only the number is known.
+    of_rows = f", {count(status.rows_queued, 'row')}" if status.oldest or not status.queued else ""
+    oldest = f", oldest since {iso(status.oldest)}" if status.oldest else ""
+    output.line(f"  queued: {count(status.queued, 'batch')}{of_rows}{oldest}")
     if status.proposed:
         output.line(f"  {count(status.proposed, 'batch')} proposed: not sent before a person releases them")
     if status.retry_at:
@@ -75,6 +74,17 @@ def _show(output: Output, status: ConnectorStatus) -> None:
 
 def _expiry(item: BatchStatus) -> str:
     return iso(item.expires)[:10] if item.expires else ""
+
+
+def _show_breaker(output: Output, status: ConnectorStatus) -> None:
+    if status.mode == circuit_breaker.CLOSED:
+        output.line("  ready to send (circuit breaker closed)", "green")
+        return
+    word = "PAUSED" if status.mode == circuit_breaker.PAUSED else "CIRCUIT BREAKER OPEN"
+    output.line(f"  {word} since {iso(status.since)}: {status.reason}", "yellow")
+    if status.next_probe:
+        output.line(f"  next probe {iso(status.next_probe)}")
+    output.line(f"  {status.next_step}")
 
 
 def _steps(items: tuple[BatchStatus, ...]) -> list[tuple[str, str]]:

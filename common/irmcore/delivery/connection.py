@@ -86,10 +86,10 @@ def save_settings(outbox: Outbox, settings: Mapping[str, Any]) -> None:
 
 
 def settings_of(outbox: Outbox) -> dict[str, Any] | None:
-    """The settings beside the outbox, of any kind of destination; None if they are missing or damaged."""
+    """The settings beside the outbox, of any kind of destination; None if they cannot be read."""
     try:
         return sealed.decode(outbox.read_file(FILE) or b"")
-    except ValueError:
+    except (ValueError, OSError):
         return None
 
 

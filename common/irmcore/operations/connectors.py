@@ -31,16 +31,19 @@ class Connectors:
 
         Raises OperatorError if there is none.
         """
-        exact = [outbox for outbox in self.outboxes() if prefix in (name_of(outbox), profile_of(outbox))]
-        found = [outbox for outbox in self.outboxes() if name_of(outbox).startswith(prefix)]
-        if prefix and not exact and not found:
-            names = ", ".join(title_of(outbox) for outbox in self.outboxes()) or "none"
+        known = self.outboxes()
+        if not prefix:
+            return known
+        exact = [outbox for outbox in known if prefix in (name_of(outbox), profile_of(outbox))]
+        found = exact or [outbox for outbox in known if name_of(outbox).startswith(prefix)]
+        if not found:
+            names = ", ".join(map(title_of, known)) or "none"
             raise OperatorError(
                 f"there is no connector `{prefix}` in this outbox",
                 where=self._root,
                 next_step=f"Known connectors: {names}.",
             )
-        return exact or found
+        return found
 
     def find_batch(self, prefix: str) -> tuple[Outbox, Batch]:
         """The one batch whose id begins with ``prefix``. Raises OperatorError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from irmcore.errors import DamageError
+from irmcore.errors import DamageError, UnknownFormat
 from irmcore.outbox import Outbox, states
 from irmcore.outbox.batch_files import read_manifest
 
@@ -15,8 +15,14 @@ def queued_payloads(outbox: Outbox, *, held: bool = False) -> Iterator[bytes]:
     """The payloads of queued batches, oldest first; with ``held`` those that are in doubt or dead, too.
 
     A payload is not verified, as its check is keyed. A batch whose manifest is damaged is left out, as is a
-    batch that was split if its halves are queued. Raises OSError.
+    batch that was split if its halves are queued. Raises UnknownFormat, OSError.
     """
+    try:
+        outbox.check_format()
+    except UnknownFormat:
+        raise
+    except DamageError:
+        pass  # nothing else says what is queued in a damaged outbox
     wanted = (*_QUEUED, states.COMMIT, *states.NEEDS_PERSON) if held else _QUEUED
     batches = [batch for batch in outbox.ready() if batch.state is not None and batch.state.name in wanted]
     split = set()

@@ -15,7 +15,7 @@ from irmcore.operations.connectors import Connectors
 from irmcore.operations.rewriting import repair
 from irmcore.operations.status import connector_status
 from irmcore.operations.verification import EVERYTHING, damages, format_trouble, use_trouble
-from irmcore.outbox import Outbox
+from irmcore.outbox import Outbox, sealed
 
 from tests.common.irmcore.outbox.outages import root
 from tests.fakes.clock import FakeClock
@@ -164,3 +164,29 @@ def test_an_outbox_without_its_key_disturbs_no_other_one() -> None:
         disk.remove(f"{other.path}/{file}")
     found, batch = Connectors(disk, FakeClock(), ROOT).find_batch(name)
     assert (found.name, batch.id) == ("small", name)
+
+
+def test_all_connectors_are_chosen_though_the_settings_of_one_are_damaged() -> None:
+    """A drain or a status of all must not be one of the damaged connector alone."""
+    disk = root()
+    Connector(disk, FakeClock()).accept(LINES[:2])
+    disk.create(f"{PATH}/connector.json", sealed.encode({"profile": "small"}))
+    other = Outbox(disk, FakeClock(), f"{ROOT}/another")
+    other.create()
+    disk.create(f"{other.path}/connector.json", b"damaged")
+    connectors = Connectors(disk, FakeClock(), ROOT)
+    assert [outbox.name for outbox in connectors.choose("")] == ["another", "small"]
+    assert [outbox.name for outbox in connectors.choose("anoth")] == ["another"]
+
+
+def test_one_copy_of_the_key_that_the_disk_cannot_read_stops_nothing() -> None:
+    """The other copy serves; if the disk can read neither, its error is reported, not a missing key."""
+    connector = Connector(root(), FakeClock())
+    connector.accept(LINES[:2])
+    for name in ("key", "key.copy"):
+        connector.disk.remove(f"{PATH}/{name}")
+        connector.disk.make_dir(f"{PATH}/{name}")  # reading a directory fails, too
+        if name == "key":
+            assert connector.drain(FakeTransport()).sent == 1
+    with pytest.raises(IsADirectoryError):
+        connector.drain(FakeTransport())

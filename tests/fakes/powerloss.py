@@ -337,11 +337,11 @@ class Careless(PowerLossDisk):
             super()._flush(kind, path, node)
 
     def _skipped(self, path: str) -> bool:
-        name = path.rsplit("/", 1)[1]
+        folder, name = path.split("/")[-2:]
         if name == "state":
             name = f"state {self._name_of(self.read(path))}"
-        elif name.endswith(".new") or any(character.isdigit() for character in name):
-            name = "*"  # a random name may have no digit
+        elif folder.isdigit() or any(character.isdigit() for character in name):
+            name = "*"  # any file in a staging directory, or with an id in its name
         site = f"{sys._getframe(3).f_code.co_name}: {name}"  # noqa: SLF001 - who called the disk
         self._sites.add(site)
         return site == self._without

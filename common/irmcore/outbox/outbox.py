@@ -7,7 +7,6 @@ from folder to folder while they are listed; each is found at least once.
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
@@ -200,13 +199,21 @@ class Outbox:
         return self._keyring
 
     def keyrings(self) -> dict[str, Keyring | None]:
-        """Each copy of the key; None for one that is missing or damaged."""
-        found: dict[str, Keyring | None] = {}
+        """Each copy of the key; None for one that is missing or damaged, or that the disk cannot read.
+
+        Raises OSError if that leaves none.
+        """
+        found: dict[str, Keyring | None] = dict.fromkeys(KEY_FILES)
+        fault: OSError | None = None
         for name in KEY_FILES:
             try:
                 found[name] = key_file.decode(self.read_file(name) or b"")
             except ValueError:
-                found[name] = None
+                continue
+            except OSError as error:
+                fault = error
+        if fault is not None and not any(found.values()):
+            raise fault
         return found
 
     def save_keyring(self, changed: Keyring) -> None:
@@ -241,14 +248,17 @@ class Outbox:
         return self.disk.try_lock(f"{self.path}/intake.lock")
 
     def replace_file(self, name: str, data: bytes) -> None:
-        """Replace the file ``name``, a path in the outbox, atomically and durably."""
+        """Replace the file ``name``, a path in the outbox, atomically and durably. Raises OSError."""
         path = f"{self.path}/{name}"
         folder, file = path.rsplit("/", 1)
-        # A random name, as two processes may replace the same file at once.
-        temporary = f"{self.tmp}/{file}-{secrets.token_hex(4)}.new"
-        self.disk.create(temporary, data, sync=True)
-        self.disk.rename(temporary, path)
-        self.disk.sync_dir(folder)
+        # Two processes may replace the same file at once, and one that dies must leave nothing for good.
+        staging = staging_directory.acquire(self.disk, self.tmp)
+        try:
+            self.disk.create(f"{staging.path}/{file}", data, sync=True)
+            self.disk.rename(f"{staging.path}/{file}", path)
+            self.disk.sync_dir(folder)
+        finally:
+            staging.close()
 
     def read_file(self, name: str) -> bytes | None:
         """The content of the file ``name`` of the outbox, or None if there is none."""

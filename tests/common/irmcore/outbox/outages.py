@@ -181,6 +181,8 @@ def _wrong(moment: Moment, connector: Connector, *, doubled: bool) -> Iterator[s
     def seen() -> Counter[str]:
         return Counter(note for file in [*moment.kept, *service.kept] for note in notes(file))
 
+    if any(batch.state is None for batch in connector.outbox.done()):
+        yield "a batch that was deleted came back in part"
     if connector.outbox.exists():
         connector.drain(service)
     lost = set(notes_of(moment.acknowledged)) - set(seen()) - set(connector.notes("HELD", "DEAD"))

@@ -22,8 +22,8 @@ from irmcore.outbox.retention import Periods, delete_expired, sweep
 from irmcore.outbox.rowkeys import unseal
 from irmcore.outbox.transitions import move_to_done, move_to_ready, quarantine, record_event, write_state
 
-from tests.common.irmcore.outbox.outboxes import PATH, WHERE, accept, make, record
-from tests.fakes.powerloss import PowerLossDisk
+from tests.common.irmcore.outbox.outboxes import PATH, WHERE, accept, left, make, record
+from tests.fakes.powerloss import Killed, PowerLossDisk
 
 
 def test_the_layout_is_pinned() -> None:
@@ -308,3 +308,25 @@ def test_a_batch_that_moves_is_not_shown_as_damaged() -> None:
     one, other = accept(made, b"a", b"b")
     disk = Moving(made.disk.synced().medium)  # type: ignore[attr-defined]
     assert [batch.id for batch in Outbox(disk, made.clock, PATH).ready()] == [other.id]
+
+
+def test_a_replacement_that_fails_or_is_killed_leaves_nothing_for_good() -> None:
+    """The file is as before, and its new content is deleted at once or by the next process."""
+    outbox = make()
+    disk = outbox.disk
+    assert isinstance(disk, PowerLossDisk)
+    outbox.replace_file("connector.json", b"first")
+    disk.full = True
+    with pytest.raises(OSError, match="No space left"):
+        outbox.replace_file("connector.json", b"second")
+    disk.full = False
+    assert left(outbox) == []
+    names = disk.names(outbox.tmp)
+    killed = disk.fork()
+    killed.kill_at = killed.operations + 2
+    with pytest.raises(Killed):
+        Outbox(killed, outbox.clock, outbox.path).replace_file("connector.json", b"second")
+    after = Outbox(killed.fork(), outbox.clock, outbox.path)
+    assert after.read_file("connector.json") == b"first"
+    after.replace_file("connector.json", b"third")
+    assert (left(after), after.disk.names(after.tmp)) == ([], names)

@@ -66,7 +66,7 @@ SYNCS = {
     "write_ended: *": "withdraw_unreadable",
     "write_ended: state WITHDRAWN": "withdraw_unreadable",
     "save_file: rejects": "refuse",
-    "save_file: rejects.csv": "refuse",
+    "save_file: *": "refuse",
     "repair: state READY": "requeue_quarantined",
     "append: audit.log": "deliver",
     "prepare: *": "enqueue_killed",

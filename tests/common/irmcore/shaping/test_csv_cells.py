@@ -91,6 +91,8 @@ def by_reader(data: bytes) -> Found:
 
 @settings(max_examples=300)
 @given(TEXT, st.integers(1, 4), PIECES)
+@example('h,i\n"a"x,1\n', 2, 100)
+@example('h,i\nx,y"a"\n', 2, 100)
 @example('h,i\nx"a""b",1\n', 2, 100)
 @example('h,i\n"a""b"x,1\n', 2, 100)
 @example('h,i\n"a""b",1"\n"2",3\n', 2, 100)

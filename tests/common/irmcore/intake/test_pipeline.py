@@ -88,10 +88,11 @@ def test_workers_at_a_large_input(workers: int) -> None:
 
 
 def test_workers_find_rows_that_are_too_large() -> None:
-    """A chunk with a row that may not fit is examined row by row."""
+    """A chunk with a row that may not fit is examined row by row, and the chunks after it are not lost."""
     of = profile()
-    of = type(of)(**{**vars(of), "limits": Limits(rows=100, bytes=200)})
-    data = many(3_000) + b"u@contoso.com,2026-11-20T08:00:00Z,1," + b"x" * 300 + b"\n"
+    of = type(of)(**{**vars(of), "limits": Limits(rows=1_000, bytes=100_000)})
+    head, _, rows = many(30_000).partition(b"\n")
+    data = head + b"\nu@contoso.com,2026-11-20T08:00:00Z,1," + b"x" * 100_000 + b"\n" + rows
     alone = run(of, data, None, 0)
     assert alone[2] == {("", "row-too-large"): 1}
     assert run(of, data, None, 2) == alone

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from irmcore.clock import SystemClock
 from irmcore.disk import PosixDisk
-from irmcore.errors import BatchDamaged, OperatorError, UnknownFormat
+from irmcore.errors import BatchDamaged, KeyMissing, OperatorError, UnknownFormat
 from irmcore.outbox import Outbox, state_file
 from irmcore.outbox.batch_files import (
     find_with_rowkeys,
@@ -17,7 +17,9 @@ from irmcore.outbox.batch_files import (
     read_payload,
     read_rowkeys,
 )
+from irmcore.outbox.keyring import Keyring, encode
 from irmcore.outbox.manifest import batch_id
+from irmcore.outbox.outbox import KEY_FILES
 from irmcore.outbox.retention import Periods, delete_expired, sweep
 from irmcore.outbox.rowkeys import unseal
 from irmcore.outbox.transitions import move_to_done, move_to_ready, quarantine, record_event, write_state
@@ -99,6 +101,43 @@ def test_a_later_version_is_left_untouched() -> None:
         with pytest.raises(UnknownFormat, match="does not know the format of this outbox"):
             act()
     assert list(outbox.disk.synced().medium.tree()) == before  # type: ignore[attr-defined]
+
+
+def test_the_newest_good_copy_of_the_key_counts() -> None:
+    """A copy that is damaged, missing, older or of another outbox is restored under a lock, and no other."""
+    for name in KEY_FILES:
+        for how in ("damaged", "missing", "older", "another", "good"):
+            made = make()
+            newest = made.keyring.rotated()
+            others = {"older": made.keyring, "another": Keyring.new("another"), "good": newest}
+            made.save_keyring(newest)
+            made.disk.remove(f"{PATH}/{name}")
+            if how != "missing":
+                data = encode(others[how]) if how in others else b"damaged"
+                made.disk.create(f"{PATH}/{name}", data)
+            outbox = Outbox(made.disk, made.clock, PATH)
+            assert outbox.keyring == newest
+            lock = outbox.intake_lock()
+            assert lock is not None
+            before = made.disk.operations  # type: ignore[attr-defined]
+            assert outbox.checked(lock) is lock
+            assert (made.disk.operations == before) is (how == "good")  # type: ignore[attr-defined]
+            assert outbox.keyrings() == dict.fromkeys(KEY_FILES, newest)
+            assert outbox.intake_lock() is None
+
+
+def test_without_a_good_copy_of_the_key_nothing_is_done() -> None:
+    """The error names the file and the command that restores it, and the lock is free again."""
+    made = make()
+    for name in KEY_FILES:
+        made.disk.write_at(f"{PATH}/{name}", 5, b"damage")
+    outbox = Outbox(made.disk, made.clock, PATH)
+    lock = outbox.sender_lock()
+    assert lock is not None
+    with pytest.raises(KeyMissing, match="key of this outbox is missing or damaged") as raised:
+        outbox.checked(lock)
+    assert (raised.value.where, "key restore small" in raised.value.next_step) == (f"{PATH}/key", True)
+    assert outbox.sender_lock() is not None
 
 
 def test_the_queue_is_first_in_first_out() -> None:

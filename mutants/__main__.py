@@ -60,7 +60,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m mutants", description=__doc__)
     parser.add_argument("--seed", type=int, default=2026, help="of the sample (2026)")
-    parser.add_argument("--sample", type=int, default=1000, help="how many mutants (1000)")
+    parser.add_argument("--sample", type=int, default=300, help="how many mutants (300)")
     parser.add_argument("--minutes", type=float, default=30, help="after which no mutant is begun (30)")
     parser.add_argument("--only", default="", help="draw only from files whose path has this")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (one per processor)")

@@ -10,6 +10,7 @@ import compileall
 import functools
 import importlib
 import itertools
+import math
 import os
 import resource
 import select
@@ -33,8 +34,8 @@ MEMORY, FILE_SIZE = 4 << 30, 1 << 30
 
 #: Tests that read or load all modules, and so run no line of the one that was changed.
 RULES = "tests/common/irmcore/test_values.py"
-#: How long the last stage of a mutant's tests may take (`Tests.stages`).
-REST_SECONDS = 15.0
+#: How long the last two stages of a mutant's tests may take each (`Tests.stages`).
+LINE_SECONDS, REST_SECONDS = 60.0, 15.0
 #: What most tests import and no mutant changes.
 PRELOADED = ("requests", "msal", "yaml", "fastjsonschema", "click")
 
@@ -52,7 +53,7 @@ class Tests:
         """The tests to run, most promising first: those that mirror the file, of the line, of the file.
 
         The last are for what no test of the line can see: a constant, what ran in a process of its own. Of
-        them only the fastest are run: that slow ones might kill a mutant counts against us.
+        these and of the line's only the fastest are run: that slow ones might kill one counts against us.
         """
         lines = self.lines.get(mutant.file, {})
         of_line = set(lines.get(str(mutant.line), ()))
@@ -61,12 +62,10 @@ class Tests:
         mirrored = {test for test in of_line or of_file if mirror in test}
         yield self._fastest(mirrored)
         yield self._fastest({test for test in self.seconds if test.startswith(RULES)})
-        yield self._fastest(of_line - mirrored)
+        yield self._fastest(of_line - mirrored, LINE_SECONDS)
         beside = f"tests/common/irmcore/{mutant.package}/"
         blind = {test for test in self._blind if test.startswith(beside)}
-        rest = self._fastest(of_file - of_line - mirrored | blind)
-        spent = itertools.accumulate(self.seconds[test] for test in rest)
-        yield [test for test, seconds in zip(rest, spent, strict=True) if seconds < REST_SECONDS]
+        yield self._fastest(of_file - of_line - mirrored | blind, REST_SECONDS)
 
     @functools.cached_property
     def _blind(self) -> set[str]:
@@ -74,8 +73,11 @@ class Tests:
         seen = (tests for lines in self.lines.values() for tests in lines.values())
         return set(self.seconds).difference(*seen)
 
-    def _fastest(self, tests: set[str]) -> list[str]:
-        return sorted(tests, key=lambda test: (self.seconds[test], test))
+    def _fastest(self, tests: set[str], limit: float = math.inf) -> list[str]:
+        """As many of the tests as run within ``limit`` seconds, the fastest first."""
+        ordered = sorted(tests, key=lambda test: (self.seconds[test], test))
+        spent = itertools.accumulate(self.seconds[test] for test in ordered)
+        return [test for test, seconds in zip(ordered, spent, strict=True) if seconds < limit]
 
 
 class Copy:

@@ -31,6 +31,7 @@ COMMANDS = {
     "reconcile": "irmcli.commands.reconcile",
     "resolve": "irmcli.commands.resolve",
     "requeue": "irmcli.commands.requeue",
+    "release": "irmcli.commands.release",
     "resume": "irmcli.commands.resume",
     "export-rejects": "irmcli.commands.export_rejects",
     "audit": "irmcli.commands.audit",

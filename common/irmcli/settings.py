@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import socket
 import time
@@ -143,8 +142,21 @@ class Settings:
 
     def origin(self, details: Mapping[str, str]) -> Origin:
         """The user and host that run this command, for the audit log."""
-        try:
-            user = getpass.getuser()
-        except (KeyError, OSError):
-            user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
-        return Origin(user=user, host=socket.gethostname(), app="cli", details=dict(details))
+        return Origin(user=_account(), host=socket.gethostname(), app="cli", details=dict(details))
+
+
+def _account() -> str:
+    """The account that a person signed in with, also under sudo; otherwise the one that runs this process.
+
+    Not from the environment, which anybody may set: a second person must release rows (docs/release.md).
+    """
+    try:
+        return os.getlogin()
+    except OSError:  # no person signed in: a service, a timer, a container
+        pass
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):
+        return str(os.getuid()) if hasattr(os, "getuid") else "unknown"

@@ -51,7 +51,8 @@ class RestHandler:
         self, method: str, path: str, form: object, key: str = "admin-session", query: str = ""
     ) -> Reply:
         """Send a request with ``form`` as it is; None leaves the form out."""
-        return self._ask(method, f"irmexport/{path}", form, key, query)
+        endpoint = "" if path.startswith("release_irmexport/") else "irmexport/"
+        return self._ask(method, f"{endpoint}{path}", form, key, query)
 
     def pass_on(self, method: str, path: str, key: str, form: Mapping[str, str]) -> tuple[int, str]:
         """Pass on a request that a process of the app sent to splunkd."""

@@ -78,6 +78,7 @@ def test_the_templates_of_the_log() -> None:
         "held",
         "rows not queued",
         "paused or delayed",
+        "waiting for release",
         "queued without a sender",
         "nothing exported for a day",
         "sender silent",
@@ -207,3 +208,15 @@ def test_filters_and_fields_of_a_template_are_found() -> None:
     )
     assert filters(search) == {"event": {"x"}, "part": {"y"}}
     assert fields(search) == {"rows", "why"}
+
+
+def test_rows_that_wait_for_their_release() -> None:
+    """The alert fires once rows have waited for more than a day."""
+
+    def waiting(proposed: int, seconds: int) -> spl_run.Row:
+        found = {"event": "status", "connector": "leavers"}
+        return {**found, "proposed": proposed, "proposed_seconds": seconds}
+
+    assert fired("waiting for release", [waiting(2, 90_000)])
+    assert not fired("waiting for release", [waiting(2, 3_600)])
+    assert not fired("waiting for release", [waiting(0, 0)])

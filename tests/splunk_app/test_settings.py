@@ -177,7 +177,7 @@ def test_every_search_head_sends() -> None:
 
 
 def test_no_role_of_splunk_but_administrators_gets_anything() -> None:
-    """The app grants its own two capabilities to administrators, and one of them to the role it ships."""
+    """The app grants two capabilities to administrators, and one each to the roles that it ships."""
     roles = conf(APP / "default" / "authorize.conf")
     ours = {"irmexport_run", "irmexport_configure"}
     granted = {name: set(roles[name]) for name in roles.sections() if name.startswith("role_")}
@@ -185,8 +185,10 @@ def test_no_role_of_splunk_but_administrators_gets_anything() -> None:
         "role_admin": ours,
         "role_sc_admin": ours,
         "role_irmexport_user": {"irmexport_run"},
+        "role_irmexport_releaser": {"irmexport_release"},
     }
-    assert {name[12:] for name in roles.sections() if name.startswith("capability::")} == ours
+    capabilities = {name[12:] for name in roles.sections() if name.startswith("capability::")}
+    assert capabilities == {*ours, "irmexport_release"}
 
 
 def test_permissions_and_exports() -> None:
@@ -212,6 +214,13 @@ def test_searches_reach_only_the_endpoint_that_sends() -> None:
     assert (stanza["match"], stanza["capability"]) == ("/send_irmexport", "irmexport_run")
     assert stanza["requireAuthentication"] == "true"
     assert conf(APP / "default" / "web.conf")["expose:irmexport"]["pattern"] == "irmexport/**"
+
+
+def test_a_second_person_reaches_only_the_endpoint_for_releases() -> None:
+    """It has a capability of its own, which no role of an administrator has."""
+    stanza = conf(APP / "default" / "restmap.conf")["script:release_irmexport"]
+    assert (stanza["match"], stanza["capability"]) == ("/release_irmexport", "irmexport_release")
+    assert stanza["requireAuthentication"] == "true"
 
 
 def test_the_peoples_names_stay_on_the_search_head() -> None:

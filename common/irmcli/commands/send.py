@@ -12,7 +12,7 @@ from irmcli.exit_codes import code_of, code_of_rows, known_error, worst
 from irmcli.output import Output
 from irmcli.session import hazards
 from irmcli.session.connector_session import ConnectorSession
-from irmcli.session.delivery_output import delivery_document
+from irmcli.session.delivery_output import delivery_document, show_proposed
 from irmcli.session.input_file import open_table
 from irmcli.session.shaping_output import shaping_document
 from irmcli.settings import Settings
@@ -70,6 +70,8 @@ def command(
     code = code_of_rows(done.counts.rejected)
     if not dry_run:
         result["connector"] = Path(session.outbox.path).name
+    if queue_only and not dry_run and done.batches and profile.release == "approve":
+        show_proposed(output, session.outbox, len(done.batches))
     if not dry_run and not queue_only:
         try:
             report, drained = session.deliver()

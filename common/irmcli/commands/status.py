@@ -14,6 +14,7 @@ from irmcore.operations.status import BatchStatus, ConnectorStatus, connector_st
 from irmcli.exit_codes import DONE, NEEDS_PERSON, known_error
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
+from irmcli.session.delivery_output import next_step_of_proposed
 from irmcli.settings import Settings
 
 #: Bytes of queued batches whose files are verified.
@@ -55,7 +56,9 @@ def _show(output: Output, status: ConnectorStatus) -> None:
     oldest = f", oldest since {iso(status.oldest)}" if status.oldest else ""
     output.line(f"  queued: {count(status.queued, 'batch')}{of_rows}{oldest}")
     if status.proposed:
-        output.line(f"  {count(status.proposed, 'batch')} proposed: not sent before a person releases them")
+        what = f"{count(status.proposed, 'batch')}, {count(status.rows_proposed, 'row')}"
+        output.line(f"  proposed: {what}, oldest since {iso(status.proposed_since)}", "yellow")
+        output.line(f"  {next_step_of_proposed(status.name)}")
     if status.retry_at:
         output.line(f"  next retry {iso(status.retry_at)}")
     rows = [

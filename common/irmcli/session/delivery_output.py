@@ -75,6 +75,8 @@ def drain(
     paused = breaker.mode != circuit_breaker.CLOSED
     if report.trouble:
         output.line(f"  {report.advice or advice(report.trouble, kind_of(outbox))}", "yellow")
+    if report.proposed:
+        show_proposed(output, outbox, report.proposed)
     if report.queued:
         when = f"; next retry {iso(report.due)}" if report.due else ""
         state = ""
@@ -83,6 +85,18 @@ def drain(
             state = "the connector is paused, " if is_paused else "the circuit breaker is open, "
         output.line(f"{state}{count(report.queued, 'batch')} queued{when}")
     return report, code_of_drain(report, paused=paused)
+
+
+def next_step_of_proposed(connector: str) -> str:
+    """How what is proposed comes to be sent."""
+    return f'A second person releases it: irmexport release {connector} --why "REASON" (first --preview)'
+
+
+def show_proposed(output: Output, outbox: Outbox, batches: int) -> None:
+    """Say that batches wait for their release, and how they get it."""
+    verb = "waits" if batches == 1 else "wait"
+    output.line(f"{count(batches, 'batch')} proposed, {verb} for release", "yellow")
+    output.line(f"  {next_step_of_proposed(outbox.name)}")
 
 
 def show_needing_attention(output: Output, outbox: Outbox) -> int:

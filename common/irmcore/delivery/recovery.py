@@ -62,6 +62,8 @@ def _to_send(
         queue = [write_state(outbox, batch, name=states.RETRY, reason="crash", not_before=0.0)]
     elif batch.state.name == states.COMMIT:
         queue = _resolve_doubt(batch, recorder, jitter)
+    elif batch.state.name == states.PROPOSED:
+        recorder.report.proposed += 1
     elif batch.state.name in (states.READY, states.RETRY):
         queue = [batch]
     return queue

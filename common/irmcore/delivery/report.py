@@ -26,8 +26,8 @@ class Report:
 
     ``queued`` batches are left to be sent without anybody's help; ``due`` is when the next one may go
     (seconds since 1970), or None. If the time was up, batches that were not read count as queued, whatever
-    their state. ``trouble`` is the code of the first problem. ``another_sender`` is at work, and this drain
-    did nothing.
+    their state. ``proposed`` ones wait for a person. ``trouble`` is the code of the first problem.
+    ``another_sender`` is at work, and this drain did nothing.
     """
 
     sent: int = 0
@@ -38,6 +38,7 @@ class Report:
     split: int = 0
     quarantined: int = 0
     queued: int = 0
+    proposed: int = 0
     trouble: str = ""
     advice: str = ""
     due: float | None = None

@@ -22,7 +22,7 @@ from irmcore.intake.ledger.recovery import open_ledger
 from irmcore.intake.open_users import open_users
 from irmcore.intake.pipeline import Pipeline, Progress
 from irmcore.intake.run_result import RunResult
-from irmcore.outbox import Destination, Draft, Origin, Outbox, Run, Staging, audit_log, runs
+from irmcore.outbox import Destination, Draft, Origin, Outbox, Run, Staging, audit_log, runs, states
 from irmcore.outbox.retention import sweep
 from irmcore.profile import Profile
 from irmcore.shaping import reject_file
@@ -107,7 +107,8 @@ class _Run:
         outbox = self._outbox
         sweep(outbox)
         ledger = open_ledger(outbox)
-        with open_users(self._profile, outbox.clock.now()) as users, Staging(outbox) as staging:
+        first = states.PROPOSED if self._profile.release == "approve" else states.READY
+        with open_users(self._profile, outbox.clock.now()) as users, Staging(outbox, first=first) as staging:
             return self._accept(table, name, ledger, staging, users)
 
     def _accept(
@@ -143,6 +144,9 @@ class _Run:
         if not names:
             return [], ""
         profile = {"name": self._profile.name, "sha256": self._profile.fingerprint}
+        if self._profile.release == "approve":
+            user = self._profile.column("user")
+            profile |= {"preview": self._profile.preview, "user_column": user.header if user else ""}
         run = Run(self._id, self._started, self._origin, profile, counts)
         return names, commit(self._outbox, staging, ledger, run, accepting=self._now_accepting)
 

@@ -84,12 +84,11 @@ def _recorded(
 
 
 @contextmanager
-def _recorded_of(outbox: Outbox, batch: Batch, event: str, who: str, why: str) -> Iterator[None]:
+def recorded_of(outbox: Outbox, batch: Batch, event: str, who: str, why: str, **more: str) -> Iterator[None]:
     """``_recorded`` for an action on a batch."""
     record = partial(record_event, outbox, batch)
-    with _recorded(
-        outbox, {"event": event, "by": who, "why": why}, record, lambda: outbox.get(batch.id).state
-    ):
+    entry = {"event": event, "by": who, "why": why, **more}
+    with _recorded(outbox, entry, record, lambda: outbox.get(batch.id).state):
         yield
 
 
@@ -117,20 +116,20 @@ def resolve(outbox: Outbox, name: str, outcome: str, *, who: str, why: str) -> B
     with no_sender(outbox):
         batch = outbox.get(name)
         if outcome == "withdraw":
-            return _withdraw(outbox, batch, who, why)
-        _require(batch, (states.HELD,))
+            return withdraw(outbox, batch, who, why)
+        require(batch, (states.HELD,))
         target = states.SENT if outcome == "sent" else states.READY
-        with _recorded_of(outbox, batch, f"resolved-{outcome}", who, why):
+        with recorded_of(outbox, batch, f"resolved-{outcome}", who, why):
             batch = write_state(outbox, batch, name=target, reason="resolved", not_before=0.0)
         if target == states.SENT:
             _finish(outbox, batch)
         return outbox.get(name)
 
 
-def _withdraw(outbox: Outbox, batch: Batch, who: str, why: str) -> Batch:
-    """Withdraw a batch, so that the next run treats its rows as new."""
+def withdraw(outbox: Outbox, batch: Batch, who: str, why: str) -> Batch:
+    """Withdraw a batch, so that the next run treats its rows as new. The caller holds the sender's lock."""
     if batch.folder != "quarantine":
-        _require(batch, (*states.NEEDS_PERSON, states.READY, states.RETRY))
+        require(batch, (*states.NEEDS_PERSON, states.PROPOSED, states.READY, states.RETRY))
     lock = outbox.intake_lock()
     if lock is None:
         raise OutboxBusy(
@@ -141,7 +140,7 @@ def _withdraw(outbox: Outbox, batch: Batch, who: str, why: str) -> Batch:
     try:
         rows = _rows_of(outbox, batch)
         ledger = open_ledger(outbox)
-        with _recorded_of(outbox, batch, "withdrawn", who, why):
+        with recorded_of(outbox, batch, "withdrawn", who, why):
             # Announced first, so that the ledger forgets the rows even if this process dies half way.
             ledger.announcements.announce(batch.id, [batch.id])
             batch = write_ended(outbox, batch, states.WITHDRAWN, "withdrawn")
@@ -175,7 +174,7 @@ def requeue(outbox: Outbox, name: str, *, who: str, why: str) -> Batch:
     with no_sender(outbox):
         batch = outbox.get(name)
         if batch.folder != "quarantine":
-            _require(batch, (states.DEAD,))
+            require(batch, (states.DEAD,))
         if batch.state is None or batch.state.name in states.ENDED:
             raise BatchDamaged(
                 "what is left of this batch does not say whether it was sent",
@@ -183,9 +182,12 @@ def requeue(outbox: Outbox, name: str, *, who: str, why: str) -> Batch:
                 next_step="Keep it for the record. Send its rows again from their source.",
             )
         read_payload(outbox, batch, read_manifest(outbox, batch))
-        doubtful = batch.state.name in (states.COMMIT, states.HELD)
-        state, reason = (states.HELD, "crash-after-commit") if doubtful else (states.READY, "requeued")
-        with _recorded_of(outbox, batch, "requeued", who, why):
+        state, reason = states.READY, "requeued"
+        if batch.state.name in (states.COMMIT, states.HELD):
+            state, reason = states.HELD, "crash-after-commit"
+        elif batch.state.name == states.PROPOSED:
+            state = states.PROPOSED  # requeueing is no release
+        with recorded_of(outbox, batch, "requeued", who, why):
             batch = write_state(outbox, batch, name=state, reason=reason, not_before=0.0)
         if batch.folder != "quarantine":
             return batch
@@ -195,7 +197,8 @@ def requeue(outbox: Outbox, name: str, *, who: str, why: str) -> Batch:
             raise _failed(outbox, error, "the batch is still quarantined") from error
 
 
-def _require(batch: Batch, wanted: tuple[str, ...]) -> None:
+def require(batch: Batch, wanted: tuple[str, ...]) -> None:
+    """Raises OperatorError unless the batch is in one of these states."""
     name = batch.state.name if batch.state else "unreadable"
     if batch.folder == "quarantine":
         name = "QUARANTINED"

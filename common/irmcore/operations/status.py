@@ -45,8 +45,9 @@ class ConnectorStatus:
     """The status of one connector. Times in seconds since 1970, 0 for none.
 
     ``mode`` is the circuit breaker's. ``queued`` and ``rows_queued`` count what will be sent without
-    anybody's help, ``proposed`` the batches that await their release; ``items`` are the batches that need a
-    person. ``trouble`` says why nothing is sent, or can be read, and ``damage`` which files are damaged.
+    anybody's help, ``proposed`` and ``rows_proposed`` what awaits its release since ``proposed_since``;
+    ``items`` are the batches that need a person. ``trouble`` says why nothing is sent, or can be read, and
+    ``damage`` which files are damaged.
     """
 
     name: str
@@ -64,6 +65,8 @@ class ConnectorStatus:
     items: tuple[BatchStatus, ...]
     trouble: str = ""
     proposed: int = 0
+    rows_proposed: int = 0
+    proposed_since: float = 0.0
     damage: tuple[str, ...] = ()
     retention_days: Mapping[str, float] = field(default_factory=dict)
     retention_ran: float = 0.0
@@ -83,7 +86,8 @@ def connector_status(outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatu
     now = outbox.clock.now()
     trouble = format_trouble(outbox)
     periods = retention.periods_of(outbox)
-    queued, rows, oldest, proposed, retries = 0, 0, 0.0, 0, []
+    queued, rows, oldest, retries = 0, 0, 0.0, []
+    proposed: list[tuple[float, int]] = []
     items: list[BatchStatus] = []
     if trouble:
         queued = outbox.count_ready()  # as far as anything is known
@@ -95,7 +99,7 @@ def connector_status(outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatu
         if state.name in states.ENDED:
             continue
         if state.name == states.PROPOSED:
-            proposed += 1
+            proposed.append((state.at, _rows(outbox, batch)))
             continue
         queued += 1
         rows += _rows(outbox, batch)
@@ -120,7 +124,9 @@ def connector_status(outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatu
         retry_at=min(retries) if retries else 0.0,
         items=tuple(items),
         trouble=trouble or use_trouble(outbox),
-        proposed=proposed,
+        proposed=len(proposed),
+        rows_proposed=sum(rows for _, rows in proposed),
+        proposed_since=min(proposed)[0] if proposed else 0.0,
         damage=() if trouble else tuple(map(str, verification.damages(outbox, verify_bytes))),
         retention_days={name: seconds / DAY for name, seconds in periods._asdict().items()},
         retention_ran=ran,

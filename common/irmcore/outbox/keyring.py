@@ -62,6 +62,10 @@ class Keyring:
         """The HMAC-SHA256 (hexadecimal) of ``data``, which begins with what it is and is no digest."""
         return hmac.new(self.generations[generation - 1], data, "sha256").hexdigest()
 
+    def pseudonym(self, name: str) -> str:
+        """A stand-in for a name that is the same for this outbox, also after a rotation of the key."""
+        return f"user-{self.mac(b'pseudonym' + name.casefold().encode('utf-8'), 1)[:10]}"
+
     def encrypted(self, text: bytes) -> bytes:
         """A random nonce and ``text`` under the newest generation."""
         nonce = secrets.token_bytes(NONCE_BYTES)

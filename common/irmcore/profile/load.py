@@ -84,6 +84,8 @@ def _build(source: Source, fingerprint: str, folder: str | None) -> Profile:
         zone=zone,
         collisions=Collisions(policy=value["collisions"]["policy"], step=_STEPS[value["collisions"]["step"]]),
         on_change=value["on_change"],
+        release=value["release"],
+        preview=value["preview"],
         limits=Limits(rows=int(value["limits"]["rows"]), bytes=int(value["limits"]["bytes"])),
         fingerprint=fingerprint,
         identity=_identity(source, folder),

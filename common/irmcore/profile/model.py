@@ -125,6 +125,8 @@ class Profile:
     on_change: str
     limits: Limits
     fingerprint: str
+    release: str = "direct"
+    preview: str = "names"
     identity: Identity | None = None
     scope: Scope | None = None
 

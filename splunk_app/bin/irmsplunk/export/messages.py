@@ -88,8 +88,13 @@ def truncated_rejects(refused: int, shown: int) -> str:
 
 def status_message(status: RunStatus, *, sender_alive: bool, waited: float) -> tuple[str, str]:
     """What became of the batches, in one sentence, with the next step."""
-    if status.state == "sent":
-        return INFO, f"irmexport: sent: the connector accepted {_rows(status.sent)}."
+    fine = {
+        "sent": f"irmexport: sent: the connector accepted {_rows(status.sent)}.",
+        "proposed": f"irmexport: proposed, waits for release: a second person with the capability "
+        f"irmexport_release must agree before {_rows(status.queued)} can be sent.",
+    }
+    if status.state in fine:
+        return INFO, fine[status.state]
     why = f" ({status.reason})" if status.reason else ""
     step = f" {for_analyst(status.next_step)}" if status.next_step else ""
     if status.state == "held":

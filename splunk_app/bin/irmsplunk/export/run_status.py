@@ -27,8 +27,9 @@ _POLL_INTERVAL = 0.25
 class RunStatus:
     """The state of a run, with its rows counted by outcome.
 
-    ``state`` is sent, held, dead, queued, paused, "held back" (the circuit breaker does not let uploads
-    through), "dry run" or "nothing to send". ``reason`` is a reason code of the core.
+    ``state`` is sent, held, dead, queued, proposed (it waits for a second person), paused, "held back" (the
+    circuit breaker does not let uploads through), "dry run" or "nothing to send". ``reason`` is a reason code
+    of the core.
     """
 
     state: str
@@ -55,6 +56,7 @@ def wait_for_receipt(
 def run_status(outbox: Outbox, accepted: RunResult) -> RunStatus:
     """The status of a run's batches now."""
     rows = {"sent": 0, "held": 0, "dead": 0, "queued": 0}
+    proposed = 0
     reason = ""
     todo = list(zip(accepted.batches, accepted.sizes))
     while todo:
@@ -64,10 +66,13 @@ def run_status(outbox: Outbox, accepted: RunResult) -> RunStatus:
             todo.extend(parts)
             continue
         outcome, code = _outcome(outbox, batch)
-        rows[outcome] += size
+        proposed += outcome == states.PROPOSED
+        rows["queued" if outcome == states.PROPOSED else outcome] += size
         reason = reason or code
     state = next((outcome for outcome in ("held", "dead", "queued") if rows[outcome]), "sent")
-    if rows["queued"]:
+    if proposed and state == "queued":
+        state = "proposed"
+    elif rows["queued"]:
         breaker, _ = load_breaker(outbox)
         if breaker.mode != CLOSED:
             reason = reason or breaker.reason
@@ -90,7 +95,7 @@ def _halves(outbox: Outbox, name: str) -> list[tuple[str, int]]:
 
 
 def _outcome(outbox: Outbox, name: str) -> tuple[str, str]:
-    """What became of a batch (sent, held, dead or queued), and the code of the reason."""
+    """What became of a batch (sent, held, dead, queued or PROPOSED), and the code of the reason."""
     if outbox.folder_of(name) is None:
         return "sent", ""  # deleted after its retention time, so it was sent long ago
     batch = outbox.get(name)
@@ -103,4 +108,5 @@ def _outcome(outbox: Outbox, name: str) -> tuple[str, str]:
         return "held", state.reason
     if state.name in (states.DEAD, states.WITHDRAWN, states.ERASED):
         return "dead", state.reason
-    return "queued", state.reason if state.name == states.RETRY else ""
+    outcome = states.PROPOSED if state.name == states.PROPOSED else "queued"
+    return outcome, state.reason if state.name == states.RETRY else ""

@@ -11,6 +11,11 @@ The endpoint send_irmexport is for searches, whose users have `irmexport_run`:
 
     POST                         (send what is queued; the reply says nothing about it)
 
+The endpoint release_irmexport is for a second person, who has `irmexport_release`:
+
+    GET    batches               GET  batches/ID             (a preview of its rows)
+    POST   batches/ID            (outcome=release or outcome=reject)
+
 splunkd checks the capability before it calls this (restmap.conf). It is checked again here, with a request to
 splunkd.
 """
@@ -38,9 +43,11 @@ from irmsplunk.splunk.next_steps import in_splunk, on_pages, translated
 from irmsplunk.splunk.paths import Paths
 from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused, current_user
 
-CAPABILITY, RUN = "irmexport_configure", "irmexport_run"
+CAPABILITY, RUN, RELEASE = "irmexport_configure", "irmexport_run", "irmexport_release"
 #: The endpoint for searches, and the seconds in which its uploads start.
 SEND, _SEND_SECONDS = "send_irmexport", 20.0
+#: The endpoint for a second person.
+_RELEASES = "release_irmexport"
 #: The one POST that changes nothing, so it is not logged: the Profiles page sends it at every pause in
 #: typing.
 _CHECK = ("profiles", "check")
@@ -61,7 +68,7 @@ def answer(text: str | bytes, environment: Mapping[str, str]) -> dict[str, Any]:
             return reply(200, _send(request, paths, clock, app_log))
         if request.for_pages:
             reply = functools.partial(_reply, translate=on_pages)
-        user = _authorize(request, CAPABILITY)
+        user = _authorize(request, RELEASE if request.endpoint == _RELEASES else CAPABILITY)
         log = functools.partial(app_log.write, "INFO", user=user)
         document = route(request, user, paths, clock, log)
         if request.method != "GET" and request.path != _CHECK:
@@ -116,6 +123,8 @@ def route(
     """The document that answers the request. Raises IrmError."""
     system = Splunkd(request.uri, request.system_key)
     queue = QueueRoutes(paths.create_outbox(), clock, user, system)
+    if request.endpoint == _RELEASES:
+        return _release(request, queue)
     connectors = ConnectorRoutes(system, clock, paths.outbox, log)
     method, path, form = request.method, request.path, request.form
     name = path[1] if len(path) > 1 else ""
@@ -136,13 +145,24 @@ def route(
     elif method == "DELETE" and path[:1] == ("connectors",) and len(path) == 2:  # noqa: PLR2004
         document = connectors.remove(name)
     if document is None:
-        raise SplunkdRefused(
-            404,
-            "there is no such endpoint",
-            where="/".join(path)[:80],
-            next_step="The endpoints are connectors, queue, held, batches and profiles.",
-        )
+        raise _unknown(path, "connectors, queue, held, batches and profiles")
     return document
+
+
+def _unknown(path: tuple[str, ...], known: str) -> SplunkdRefused:
+    step = f"The endpoints are {known}."
+    return SplunkdRefused(404, "there is no such endpoint", where="/".join(path)[:80], next_step=step)
+
+
+def _release(request: Request, queue: QueueRoutes) -> dict[str, Any]:
+    if request.path == ("batches",) and request.method == "GET":
+        return queue.proposed()
+    if request.path[:1] == ("batches",) and len(request.path) == 2:  # noqa: PLR2004
+        if request.method == "GET":
+            return queue.preview(request.path[1])
+        if request.method == "POST":
+            return queue.release(request.path[1], request.form)
+    raise _unknown(request.path, "batches and batches/ID")
 
 
 def _get(path: tuple[str, ...], connectors: ConnectorRoutes, queue: QueueRoutes) -> dict[str, Any] | None:

@@ -13,10 +13,12 @@ from irmcore.delivery.circuit_breaker import CLOSED
 from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError, IrmError, OperatorError
 from irmcore.operations import operations
+from irmcore.operations import release as releases
 from irmcore.operations.audit import describe
 from irmcore.operations.connectors import Connectors, profile_of
 from irmcore.operations.status import connector_status
 from irmcore.outbox import Batch, Outbox
+from irmcore.outbox.batch_files import read_manifest
 
 from irmsplunk.splunk import heartbeat, sender_input
 from irmsplunk.splunk.splunkd import Splunkd
@@ -24,6 +26,8 @@ from irmsplunk.splunk.splunkd import Splunkd
 _ENABLE = f"Enable the data input {sender_input.NAME} on this search head, under Settings, Data inputs."
 _STARTS = "The data input is enabled: see splunkd.log if the sender does not start within 5 minutes."
 _OUTCOMES = ("sent", "resend", "withdraw")
+#: Rows that a preview shows.
+_PREVIEW_ROWS = 20
 
 
 class QueueRoutes:
@@ -92,6 +96,35 @@ class QueueRoutes:
         """Put a dead or quarantined batch back into the queue."""
         outbox, batch = self._connectors.find_batch(prefix)
         return _state(operations.requeue(outbox, batch.id, who=self._user, why=_why(form)))
+
+    def proposed(self) -> dict[str, Any]:
+        """The batches that wait for a second person, and who proposed them."""
+        found = []
+        for outbox in self._connectors.outboxes():
+            for batch in releases.proposed(outbox):
+                manifest = read_manifest(outbox, batch)
+                since = batch.state.at if batch.state else 0.0
+                one = {"batch": batch.id, "rows": manifest.rows, "since": since, "by": manifest.origin.user}
+                found.append({"connector": profile_of(outbox) or outbox.name, **one})
+        return {"batches": found}
+
+    def preview(self, prefix: str) -> dict[str, Any]:
+        """The first rows of a proposed batch, as its profile lets them be seen."""
+        outbox, batch = self._connectors.find_batch(prefix)
+        header, *rows = releases.preview(outbox, batch, _PREVIEW_ROWS)
+        return {"batch": batch.id, "header": header, "rows": rows}
+
+    def release(self, prefix: str, form: Mapping[str, str]) -> dict[str, Any]:
+        """Release or reject a proposed batch: ``outcome`` is release or reject."""
+        act = {"release": releases.release, "reject": releases.reject}.get(form.get("outcome", ""))
+        if act is None:
+            raise ConfigurationError(
+                "`outcome` is not one of release, reject",
+                where="release",
+                next_step="Send outcome=release or outcome=reject.",
+            )
+        outbox, batch = self._connectors.find_batch(prefix)
+        return _state(act(outbox, batch.id, who=self._user, why=_why(form)))
 
     def resume(self, name: str, form: Mapping[str, str]) -> dict[str, Any]:
         """End the pause of a connector. Raises OperatorError if it has no outbox."""

@@ -212,6 +212,10 @@ class SenderLoop:
             "queued": overview.queued,
             "rows_queued": overview.rows_queued,
             "oldest_seconds": round(max(0.0, age)),
+            "proposed": overview.proposed,
+            "proposed_seconds": round(self._clock.now() - overview.proposed_since)
+            if overview.proposed
+            else 0,
             "held": len(held),
             "rows_held": sum(item.rows for item in held),
             "others": len(overview.items) - len(held),

@@ -58,12 +58,15 @@ def delete_expired(outbox: Outbox, periods: Periods, *, clock_is_right: bool = F
     Raises OSError.
     """
     now = outbox.clock.now()
-    times = [float(event["at"]) for event in audit_log.read(outbox)]
+    events = list(audit_log.read(outbox))
+    times = [float(event["at"]) for event in events]
+    last_event = {str(event["batch"]): float(event["at"]) for event in events if "batch" in event}
     expired: list[tuple[Batch, list[float]]] = []
     for batch in outbox.all_batches():
         if batch.state is not None and (_is_over(batch) or is_undecided(batch)):
             times.append(batch.state.at)
-        passed = _passed(outbox, batch, periods, now)
+        since = batch.state.at if batch.state is not None else last_event.get(batch.id, now)
+        passed = _passed(outbox, batch, periods, now - since)
         if passed:
             expired.append((batch, passed))
     known = now - (min(times, default=now) if clock_is_right else believed_since(times, now))
@@ -82,16 +85,14 @@ def delete_expired(outbox: Outbox, periods: Periods, *, clock_is_right: bool = F
 
 
 def _is_over(batch: Batch) -> bool:
-    """Whether nothing more happens to a batch."""
-    state = batch.state
-    return batch.folder == "done" and state is not None and state.name in (*states.ENDED, states.SPLIT)
-
-
-def _passed(outbox: Outbox, batch: Batch, periods: Periods, now: float) -> list[float]:
-    """The periods that are over for what there is of a batch, the longest first."""
+    """Whether nothing more happens to a batch. One in ``done/`` had ended, even if its state is damaged."""
     if batch.state is None:
-        return []
-    age = now - batch.state.at
+        return batch.folder == "done" and not batch.unknown and not batch.denied
+    return batch.folder == "done" and batch.state.name in (*states.ENDED, states.SPLIT)
+
+
+def _passed(outbox: Outbox, batch: Batch, periods: Periods, age: float) -> list[float]:
+    """The periods that are over for what there is of a batch of this age, the longest first."""
     if _is_over(batch):
         rows = age > periods.sent and outbox.disk.exists(f"{batch.path}/payload")
         return [periods.records] * (age > periods.records) + [periods.sent] * rows

@@ -6,7 +6,7 @@ import pytest
 from irmcore.intake.ledger.recovery import rebuild
 from irmcore.outbox.batch_files import read_history
 from irmcore.outbox.retention import Periods, delete_expired, sweep
-from irmcore.outbox.transitions import move_to_done, quarantine, write_state
+from irmcore.outbox.transitions import move_to_done, quarantine, record_event, write_state
 
 from tests.common.irmcore.outbox.outboxes import DAY, PATH, TMP, accept, make, pass_days
 
@@ -66,6 +66,30 @@ def test_rows_that_nobody_decides_about_go_after_their_time(state: str) -> None:
     assert outbox.disk.names(found.path) == ["manifest.json", "rowkeys", "state"]
     assert [event["event"] for event in read_history(outbox, found)] == ["expired"]
     assert len(list(rebuild(outbox).records())) == 1
+    pass_days(outbox, 401)
+    assert delete_expired(outbox, Periods()).batches == 1
+
+
+@pytest.mark.parametrize(("folder", "days"), [("done", 7), ("quarantine", 90)])
+def test_rows_of_a_batch_whose_state_is_damaged_go_after_their_time(folder: str, days: int) -> None:
+    """Its age counts from its last event, as no person's data may stay for ever."""
+    outbox = make()
+    (batch,) = accept(outbox, b"a")
+    record_event(outbox, batch, {"event": "sent" if folder == "done" else "quarantined"})
+    if folder == "done":
+        move_to_done(outbox, write_state(outbox, batch, name="SENT"))
+    else:
+        quarantine(outbox, batch)
+    path = outbox.get(batch.id).path
+    outbox.disk.write_at(f"{path}/state", 0, b"damage" * 500)
+    pass_days(outbox, days)
+    delete_expired(outbox, Periods())
+    assert outbox.disk.exists(f"{path}/payload")
+    outbox.clock.sleep(60.0)
+    delete_expired(outbox, Periods())
+    found = outbox.get(batch.id)
+    assert found.folder == "done"
+    assert not outbox.disk.exists(f"{found.path}/payload")
     pass_days(outbox, 401)
     assert delete_expired(outbox, Periods()).batches == 1
 

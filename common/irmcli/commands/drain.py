@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from irmcore.errors import IrmError
 from irmcore.operations.connectors import title_of
@@ -31,7 +29,6 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
     results: dict[str, object] = {}
     codes: list[int] = []
     for outbox in connectors_of(settings).choose(connector):
-        name = Path(outbox.path).name
         output.line(title_of(outbox), "bold")
         try:
             service = settings.service_of(outbox, warn=output.warn)
@@ -41,14 +38,14 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
             # An error of one connector does not stop the others.
             error = known_error(raised)
             output.partial_error(error)
-            results[name] = {"error": str(error)}
+            results[outbox.name] = {"error": str(error)}
             codes.append(code_of(error))
             continue
         if not report.sent and not report.queued and not report.another_sender and not code:
             output.line("nothing to send")
         if show_needing_attention(output, outbox):
             code = NEEDS_PERSON
-        results[name] = delivery_document(report)
+        results[outbox.name] = delivery_document(report)
         codes.append(code)
     output.document(results)
     ctx.exit(worst(codes))

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from irmcore.errors import DamageError, OperatorError, OutboxBusy
+from irmcore.errors import OperatorError, OutboxBusy
 from irmcore.outbox import Outbox, audit_log, guard, states
-from irmcore.outbox.identity import Identity
 from irmcore.outbox.transitions import record_event, write_state
 
 
@@ -42,7 +41,7 @@ def adopt(outbox: Outbox, *, send: bool, who: str, why: str) -> int:
     place = outbox.disk.place(outbox.path)
     guard.refuse_network(place.file_system, outbox.path)
     with exclusive(outbox):
-        known = _identity(outbox)
+        known = outbox.check_format()
         difference = known.difference(place)
         if known.retired or not difference:
             raise OperatorError(
@@ -66,19 +65,6 @@ def adopt(outbox: Outbox, *, send: bool, who: str, why: str) -> int:
 def retire(outbox: Outbox, *, who: str, why: str) -> None:
     """Let an outbox never accept or send again. Raises OutboxBusy, DamageError, OSError."""
     with exclusive(outbox):
-        known = _identity(outbox)
+        known = outbox.check_format()
         audit_log.append(outbox, {"event": "retired", "by": who, "why": why})
         outbox.save_identity(replace(known, retired=True))
-
-
-def _identity(outbox: Outbox) -> Identity:
-    """Raises UnknownFormat, DamageError."""
-    outbox.check_format()
-    known = outbox.identity()
-    if known is None:
-        raise DamageError(
-            "outbox.json is damaged",
-            where=outbox.path,
-            next_step=f"Run `irmexport outbox repair {outbox.name}`.",
-        )
-    return known

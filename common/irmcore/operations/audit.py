@@ -11,7 +11,6 @@ from typing import Any
 
 from irmcore.clock import iso
 from irmcore.errors import DamageError
-from irmcore.operations.connectors import name_of
 from irmcore.outbox import Batch, Outbox, audit_log
 from irmcore.outbox.batch_files import read_history, read_manifest
 
@@ -26,7 +25,7 @@ def audit(outboxes: Iterable[Outbox], since: float) -> Iterator[dict[str, Any]]:
             manifests[batch.id] = base
             events.append((at, {**base, **event}))
         for event in audit_log.read(outbox):
-            base = manifests.get(str(event.get("batch")), {"connector": name_of(outbox)})
+            base = manifests.get(str(event.get("batch")), {"connector": outbox.name})
             events.append((float(event["at"]), {**base, **event}))
     for at, event in sorted(events, key=lambda pair: pair[0]):
         if at >= since:
@@ -35,7 +34,7 @@ def audit(outboxes: Iterable[Outbox], since: float) -> Iterator[dict[str, Any]]:
 
 def _acceptance(outbox: Outbox, batch: Batch) -> tuple[float, dict[str, Any], dict[str, Any]]:
     """When a batch was accepted, that event, and what each event of the batch repeats."""
-    base: dict[str, Any] = {"connector": name_of(outbox), "batch": batch.id}
+    base: dict[str, Any] = {"connector": outbox.name, "batch": batch.id}
     try:
         manifest = read_manifest(outbox, batch)
         base.update(run=manifest.run, rows=manifest.rows, user=manifest.origin.user)
@@ -62,7 +61,7 @@ def describe(outbox: Outbox, batch: Batch) -> dict[str, Any]:
         manifest, problem = None, str(error)
     return {
         "id": batch.id,
-        "connector": name_of(outbox),
+        "connector": outbox.name,
         "place": batch.folder,
         "state": batch.state._asdict() if batch.state else None,
         "manifest": manifest,

@@ -34,8 +34,8 @@ class Connectors:
         known = self.outboxes()
         if not prefix:
             return known
-        exact = [outbox for outbox in known if prefix in (name_of(outbox), profile_of(outbox))]
-        found = exact or [outbox for outbox in known if name_of(outbox).startswith(prefix)]
+        exact = [outbox for outbox in known if prefix in (outbox.name, profile_of(outbox))]
+        found = exact or [outbox for outbox in known if outbox.name.startswith(prefix)]
         if not found:
             names = ", ".join(map(title_of, known)) or "none"
             raise OperatorError(
@@ -59,11 +59,6 @@ class Connectors:
         return outbox, outbox.get(name)
 
 
-def name_of(outbox: Outbox) -> str:
-    """The name of the outbox's directory."""
-    return outbox.path.rsplit("/", 1)[1]
-
-
 def profile_of(outbox: Outbox) -> str:
     """The name of the profile in the connector's settings, or "" if it cannot be read."""
     return str((settings_of(outbox) or {}).get("profile", ""))
@@ -72,4 +67,4 @@ def profile_of(outbox: Outbox) -> str:
 def title_of(outbox: Outbox) -> str:
     """How people know a connector: the profile that last sent rows to it, and the outbox's name."""
     profile = profile_of(outbox)
-    return f"{profile} ({name_of(outbox)})" if profile else name_of(outbox)
+    return f"{profile} ({outbox.name})" if profile else outbox.name

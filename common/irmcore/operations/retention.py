@@ -11,7 +11,6 @@ from typing import Callable
 
 from irmcore.delivery.connection import settings_of
 from irmcore.errors import IrmError, OutboxBusy
-from irmcore.operations.connectors import name_of
 from irmcore.operations.operations import no_sender
 from irmcore.outbox import Outbox, audit_log, sealed
 from irmcore.outbox.retention import DAY, Deleted, Periods, delete_expired, sweep
@@ -67,7 +66,7 @@ def clean_up(
             total.undecided + deleted.undecided,
         )
         if deleted.doubt:
-            doubts[name_of(outbox)] = deleted.doubt
+            doubts[outbox.name] = deleted.doubt
     return total, doubts
 
 
@@ -84,10 +83,10 @@ def clean_up_daily(outbox: Outbox, warn: Callable[[str], None]) -> Deleted | Non
         return None
     except (IrmError, OSError) as error:
         what = error.what if isinstance(error, IrmError) else str(error.strerror)
-        warn(f"{name_of(outbox)}: nothing was deleted that is past its retention time ({what})")
+        warn(f"{outbox.name}: nothing was deleted that is past its retention time ({what})")
         return None
     for doubt in doubts.values():
-        warn(f"{name_of(outbox)}: {doubt}. {CHECK_CLOCK}")
+        warn(f"{outbox.name}: {doubt}. {CHECK_CLOCK}")
     return deleted
 
 

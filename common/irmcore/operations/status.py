@@ -15,7 +15,7 @@ from irmcore.delivery.circuit_breaker import CircuitBreaker
 from irmcore.delivery.connection import kind_of
 from irmcore.errors import DamageError
 from irmcore.operations import retention, verification
-from irmcore.operations.connectors import name_of, title_of
+from irmcore.operations.connectors import title_of
 from irmcore.operations.verification import format_trouble, use_trouble
 from irmcore.outbox import Batch, Outbox, states
 from irmcore.outbox.batch_files import read_manifest
@@ -110,7 +110,7 @@ def connector_status(outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatu
     stopped = breaker.mode != circuit_breaker.CLOSED
     ran, doubt = retention.last_run(outbox)
     return ConnectorStatus(
-        name=name_of(outbox),
+        name=outbox.name,
         title=title_of(outbox),
         path=outbox.path,
         mode=breaker.mode,

@@ -19,11 +19,11 @@ REWRITING_LINE = b"irmexport outbox 4, being rewritten\n"
 _ANY_LINE = re.compile(rb"irmexport outbox [0-9]+\n")
 
 
-def check(line: bytes | None, identity: Identity | None, path: str) -> None:
-    """Raises UnknownFormat or DamageError unless ``line`` and ``identity`` are those of this version."""
+def check(line: bytes | None, identity: Identity | None, path: str) -> Identity:
+    """``identity``, if it and ``line`` are those of this version. Raises UnknownFormat, DamageError."""
     name = path.rsplit("/", 1)[1]
     if line == LINE and identity is not None:
-        return
+        return identity
     if line == OLD_LINE and identity is None:
         raise UnknownFormat(
             "this outbox has format 3, and this version of irmexport uses format 4",

@@ -134,9 +134,12 @@ class Outbox:
 
     # -- what it is, and whether it may be used here --------------------------------------
 
-    def check_format(self) -> None:
-        """Raises UnknownFormat unless this version wrote the directory, DamageError. Touches nothing."""
-        formats.check(self.read_file(formats.FILE), self.identity(), self.path)
+    def check_format(self) -> Identity:
+        """What ``outbox.json`` says, if this version wrote the directory. Changes nothing.
+
+        Raises UnknownFormat, DamageError.
+        """
+        return formats.check(self.read_file(formats.FILE), self.identity(), self.path)
 
     def check(self) -> None:
         """Check that rows may be accepted and sent here: format, machine, directory and key. Changes nothing.

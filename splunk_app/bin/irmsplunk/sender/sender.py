@@ -46,8 +46,8 @@ _REPORT_INTERVAL = 60.0
 _TURN = 20.0
 _UNCHANGED_INTERVAL = 5.0
 _CHECK_DISK = (
-    "Check the disk and the permissions of the outbox directory: its owner must be the user that "
-    "runs splunkd (mode 0700)."
+    "Check the disk (space, health, mounted read-only), and whether the user that runs splunkd owns the "
+    "outbox directory."
 )
 
 

@@ -26,6 +26,8 @@ from irmcore.profile import CredentialRef, Profile
 from irmcli.credential_stores import READERS, expiry
 from irmcli.extras import sentinel_extra
 
+#: The default directory of people, in the outbox directory.
+PEOPLE = "identities.sqlite"
 #: The kind of the collector's destination, as an outbox names it (irmsentinel.azure.ingestion).
 _LOG_ANALYTICS = "azure-monitor-ingestion"
 
@@ -61,7 +63,7 @@ class Settings:
     @property
     def directory_of_people(self) -> Path:
         """The default directory of people: identities.sqlite in the outbox directory."""
-        return self.outbox.absolute() / "identities.sqlite"
+        return self.outbox.absolute() / PEOPLE
 
     def outbox_ready(self) -> str:
         """The outbox directory, created with mode 0700 if it is missing. Raises ConfigurationError."""

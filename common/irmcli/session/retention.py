@@ -18,6 +18,7 @@ from irmcore.outbox import Outbox
 from irmcore.outbox.retention import Periods, known_seconds
 
 from irmcli.output import Output
+from irmcli.settings import PEOPLE
 
 
 def clean_up_after(output: Output, outbox: Outbox) -> None:
@@ -35,6 +36,8 @@ def clean_up_shared(root: Path, warn: Callable[[str], None]) -> int:
     from irmcli.identities.former import forget_former
     from irmcli.watching.copies import delete_older, watched
 
+    if not (root / "watched").exists() and not (root / PEOPLE).exists():
+        return 0
     outboxes = Connectors(system_disk(), SystemClock(), str(root)).outboxes()
     deleted = 0
     try:
@@ -45,7 +48,7 @@ def clean_up_shared(root: Path, warn: Callable[[str], None]) -> int:
             deleted += sum(delete_older(folder, time.time() - refused) for folder in watched(root))
         if known > records:
             deleted += _forget_contents(root, time.time() - records)
-        deleted += forget_former(root / "identities.sqlite")
+        deleted += forget_former(root / PEOPLE)
     except (IrmError, OSError) as error:
         warn(f"files that are past their retention time may be left: {error}")
     return deleted

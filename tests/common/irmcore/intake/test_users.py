@@ -488,12 +488,14 @@ def test_no_directory(outbox: Outbox, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("age", "days", "warns", "refuses"),
     [
-        ("", 3.4, False, False),
-        ("", 3.6, True, False),
-        ("", 7.1, True, True),
-        (", max_age: 36h", 0.7, False, False),
-        (", max_age: 36h", 0.8, True, False),
-        (", max_age: 36h", 1.6, True, True),
+        ("", 3.5, False, False),
+        ("", 3.500_02, True, False),
+        ("", 7, True, False),
+        ("", 7.000_02, True, True),
+        (", max_age: 36h", 0.75, False, False),
+        (", max_age: 36h", 0.750_02, True, False),
+        (", max_age: 36h", 1.5, True, False),
+        (", max_age: 36h", 1.500_02, True, True),
     ],
 )
 def test_an_old_directory(
@@ -503,7 +505,8 @@ def test_an_old_directory(
     of = profile(people.parent, f"identity: {{directory: identities.sqlite{age}}}\n")
     outbox.clock.sleep(day(4) + days * 86_400 - outbox.clock.now())
     if refuses:
-        with pytest.raises(ConfigurationError, match="was last read at 2026-11-04") as caught:
+        said = f"was last read at 2026-11-04.*`identity.max_age` is {'36h' if age else '7d'}"
+        with pytest.raises(ConfigurationError, match=said) as caught:
             accept_rows(outbox, rows("sarad"), of)
         assert "Run: irmexport identities sync" in str(caught.value)
         return
@@ -515,9 +518,9 @@ def test_an_old_directory(
 def test_a_directory_from_the_future(outbox: Outbox, people: Path) -> None:
     """With a wrong clock nobody knows how old the directory is; less than a day is only another clock."""
     everybody = [SARA, LEO, MIA, FIRST_SHARER, SECOND_SHARER]
-    write(people, {outbox.clock.now() + 80_000: everybody})
+    write(people, {outbox.clock.now() + 86_400: everybody})
     assert accept_rows(outbox, rows("sarad"), with_directory(people.parent)).counts.shaped == 1
-    write(people, {outbox.clock.now() + 90_000: everybody})
+    write(people, {outbox.clock.now() + 86_401: everybody})
     with pytest.raises(ConfigurationError, match=r"which is in the future.*Check the system clock"):
         accept_rows(outbox, rows("sarad"), with_directory(people.parent))
 

@@ -18,7 +18,26 @@ SCHEMA: dict[str, Any] = {
         "name": {"description": "The name.", "type": "string", "minLength": 1, "maxLength": 5},
         "retries": {"description": "How often to retry.", "type": "integer", "minimum": 0, "default": 3},
         "on": {"description": "Whether it is on.", "type": "boolean"},
-        "tags": {"description": "Tags.", "type": "array", "minItems": 2, "items": {"type": "string"}},
+        "tags": {
+            "description": "Tags.",
+            "type": "array",
+            "minItems": 2,
+            "maxItems": 3,
+            "uniqueItems": True,
+            "items": {"type": "string"},
+        },
+        "mode": {"description": "Mode.", "enum": ["fast", "slow"]},
+        "only": {"description": "Only.", "enum": ["one"]},
+        "size": {"description": "Size.", "type": "integer", "maximum": 9},
+        "map": {"description": "Map.", "type": "object", "maxProperties": 1},
+        "trio": {
+            "description": "Trio.",
+            "type": "object",
+            "required": ["left", "mid", "right"],
+            "properties": {
+                side: {"description": f"{side}.", "type": "string"} for side in ("left", "mid", "right")
+            },
+        },
         "http": {
             "description": "HTTP.",
             "type": "object",
@@ -38,6 +57,10 @@ SCHEMA: dict[str, Any] = {
         },
     },
 }
+
+
+REFERENCE = "r.yaml:2: `token` is not a valid reference to a secret. Where to read the token: {env: NAME}."
+ON_DISK = "If this is a secret itself, replace it: it has been on disk."
 
 
 @pytest.fixture
@@ -78,14 +101,37 @@ def test_defaults_are_filled_in_at_any_depth(kind: Kind) -> None:
         ),
         ("name: r2\nhttp: h", "r.yaml:2: `http` must be a mapping of keys. HTTP."),
         ("- name", "r.yaml: the robot file is not a mapping of keys. Copy robot.yaml."),
+        ("name: r2\ntags: [a, b, c, d]", "r.yaml:2: `tags` has too many entries (maximum: 3). Tags."),
+        ("name: r2\ntags: [a, a]", "r.yaml:2: `tags` lists a value twice. Tags."),
+        ("name: r2\ntags: []", "r.yaml:2: `tags` is empty. Tags."),
+        ("name: r2\nmode: fats", "r.yaml:2: `mode` must be one of fast, slow. Did you mean `fast`? Mode."),
+        ("name: r2\nmode: zzz", "r.yaml:2: `mode` must be one of fast, slow. Mode."),
+        ("name: r2\nmode: {a: 1}", "r.yaml:2: `mode` must be one of fast, slow. Mode."),
+        ("name: r2\nonly: zzz", "r.yaml:2: `only` must be one. Only."),
+        ("name: r2\nsize: 10", "r.yaml:2: `size` must be at most 9. Size."),
+        ("name: r2\nmap: {a: 1, b: 2}", "r.yaml:2: `map` has too many keys (maximum: 1). Map."),
+        ("name: [r2]", "r.yaml:1: `name` must be text, but YAML reads it as a list. Put it in quotes."),
+        ("name: {a: 1}", "r.yaml:1: `name` must be text, but YAML reads it as a mapping. Put it in quotes."),
         (
-            "name: r2\ntoken: hunter2",
+            "name: r2\ntrio: {}",
             (
-                "r.yaml:2: `token` is not a valid reference to a secret. "
-                "Where to read the token: {env: NAME}. "
-                "If this is a secret itself, replace it: it has been on disk."
+                "r.yaml:2: `left`, `mid` and `right` are missing from `trio`. "
+                "Add `left: …`. left. Add `mid: …`. mid. Add `right: …`. right."
             ),
         ),
+        (
+            "name: r2\ntrio: {mid: x}",
+            (
+                "r.yaml:2: `left` and `right` are missing from `trio`. "
+                "Add `left: …`. left. Add `right: …`. right."
+            ),
+        ),
+        ("name: r2\ntoken: hunter2", f"{REFERENCE} {ON_DISK}"),
+        ("name: r2\ntoken: {password: hunter2}", f"{REFERENCE} {ON_DISK}"),
+        ("name: r2\ntoken: {env: NAME, key: hunter2}", f"{REFERENCE} {ON_DISK}"),
+        ("name: r2\ntoken: {env: lower}", f"{REFERENCE} {ON_DISK}"),
+        ("name: r2\ntoken: {file: NAME}", REFERENCE),
+        ("name: r2\ntoken: [NAME]", REFERENCE),
     ],
 )
 def test_each_fault_has_one_message(kind: Kind, text: str, expected: str) -> None:
@@ -103,6 +149,8 @@ def test_an_override_is_checked_and_reported_with_its_origin(kind: Kind) -> None
     with pytest.raises(ConfigurationError) as caught:
         parse(text, "r.yaml", kind, overrides={("http", "port"): "x"}, origin="stanza x")
     assert str(caught.value) == "stanza x: `port` must be a whole number. The port."
+    with pytest.raises(ConfigurationError, match="stanza x: `retries` must be a whole number"):
+        parse(text, "r.yaml", kind, overrides={("retries",): "x"}, origin="stanza x")
     with pytest.raises(ConfigurationError, match=r"r\.yaml:2: `http` must be a mapping"):
         parse("name: r2\nhttp: h", "r.yaml", kind, overrides={("http", "port"): 1}, origin="stanza x")
 

@@ -284,6 +284,11 @@ def test_an_actor_and_a_target_are_not_told_apart_by_guessing(on_3_13: Searches)
         'is who acted. Add fields="UserPrincipalName=src_user" or fields="UserPrincipalName=user".'
     ) in texts(replies)
     assert not on_3_13.batches()
+    alone, _ = on_3_13.run(body.replace(b",user,", b",other,"), args=("profile=leavers", "wait=0"))
+    assert texts(alone).endswith(
+        "column UserPrincipalName: the results have `src_user`, but no `UserPrincipalName`. Add "
+        'fields="UserPrincipalName=src_user", if that is who acted.'
+    )
     chosen = "fields=UserPrincipalName=src_user"
     assert on_3_13.run(body, args=("profile=leavers", "wait=0", chosen))[1] == 0
     (payload,) = on_3_13.payloads()

@@ -126,10 +126,12 @@ def test_an_invalid_connector_is_refused_and_not_saved(
 
 def test_the_pages_get_their_buttons_as_next_steps(rest: RestHandler) -> None:
     """Administrators who use curl get requests."""
-    curl = rest.request("GET", "connectors/None")
-    assert curl.document["next_step"] == "`GET irmexport/connectors` lists them."
-    page = rest.request("GET", "connectors/None", query="pages")
-    assert page.document["next_step"] == "The page Connectors lists them."
+    curl = rest.request("GET", "batches/ffffffffffff")
+    assert (
+        curl.document["next_step"] == "Give the id as `GET irmexport/queue` shows it (at least 4 characters)."
+    )
+    page = rest.request("GET", "batches/ffffffffffff", query="pages")
+    assert page.document["next_step"] == "Give the id as the page Queue shows it (at least 4 characters)."
 
 
 def test_two_connectors_of_one_job_are_refused(rest: RestHandler, splunkd: SplunkdRest) -> None:

@@ -35,13 +35,19 @@ def with_fields(profile: Profile, text: str, header: Sequence[str]) -> tuple[Pro
     own: dict[str, str] = {}
     for column in profile.columns:
         name = _OWN_NAMES.get(column.role, "")
-        if name in header and column.field not in header and column.header not in fields:
-            if column.role == "user" and _ACTOR in header:
-                raise ConfigurationError(
-                    f"the results have `{name}` and `{_ACTOR}`, and only one of them is who acted",
-                    where=f"column {column.header}",
-                    next_step=f'Add fields="{column.header}={_ACTOR}" or fields="{column.header}={name}".',
-                )
+        if column.field in header or column.header in fields:
+            continue
+        if column.role == "user" and _ACTOR in header:
+            both = name in header
+            raise ConfigurationError(
+                f"the results have `{name}` and `{_ACTOR}`, and only one of them is who acted"
+                if both
+                else f"the results have `{_ACTOR}`, but no `{column.field}`",
+                where=f"column {column.header}",
+                next_step=f'Add fields="{column.header}={_ACTOR}"'
+                + (f' or fields="{column.header}={name}".' if both else ", if that is who acted."),
+            )
+        if name in header:
             own[column.header] = name
     columns = tuple(
         replace(c, field=own[c.header], format="epoch" if c.role == "time" else c.format)

@@ -19,7 +19,7 @@ from irmcore.settings import did_you_mean
 
 from irmsplunk.splunk import connectors, passwords
 from irmsplunk.splunk.connectors import CONF_PATH, SETTINGS
-from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused, path_segment
+from irmsplunk.splunk.splunkd import Splunkd, path_segment
 
 #: The most characters of a setting that the log shows.
 _LOGGED = 300
@@ -41,7 +41,7 @@ class ConnectorRoutes:
         return {"connectors": [self._shown(name, content) for name, content in sorted(found.items())]}
 
     def read(self, name: str) -> dict[str, Any]:
-        return self._shown(name, self._stanza(name))
+        return self._shown(name, connectors.content_of(self._system, name))
 
     def create(self, form: Mapping[str, str]) -> dict[str, Any]:
         """Create a connector."""
@@ -64,7 +64,7 @@ class ConnectorRoutes:
             raise ConfigurationError(
                 "a connector cannot be renamed", where=name, next_step="Create a new one and remove this one."
             )
-        before, content = self._stanza(name), self._content(form)
+        before, content = connectors.content_of(self._system, name), self._content(form)
         configured = self._valid(name, {**before, **content})
         secret = _secret(form)
         if secret is None and self._secret_saved(name, before):
@@ -78,7 +78,7 @@ class ConnectorRoutes:
 
     def remove(self, name: str) -> dict[str, Any]:
         """Remove the connector and its secret. Queued batches stay, and the sender reports them."""
-        before = self._stanza(name)
+        before = connectors.content_of(self._system, name)
         passwords.remove(self._system, name)
         self._system.delete(f"{CONF_PATH}/{path_segment(name)}")
         self._log_changes(name, before, dict.fromkeys(SETTINGS, ""), None)
@@ -86,7 +86,7 @@ class ConnectorRoutes:
 
     def test(self, name: str) -> dict[str, Any]:
         """Check DNS, TLS, proxy, clock and token, without an upload."""
-        configured = connectors.of_stanza(name, self._stanza(name))
+        configured = connectors.of_stanza(name, connectors.content_of(self._system, name))
         found = list(connection_checks.check_outbox(system_disk(), self._root))
         others = connectors.sharing(connectors.stanzas(self._system)).get(name, ())
         if others:
@@ -181,19 +181,6 @@ class ConnectorRoutes:
             "the queued ones to the previous job instead, set its ID again."
         )
         return {"next_step": step} if rows else {}
-
-    def _stanza(self, name: str) -> Mapping[str, Any]:
-        if connectors.NAME.fullmatch(name):
-            entries = self._system.get(f"{CONF_PATH}/{path_segment(name)}").get("entry") or []
-            if entries:
-                content: Mapping[str, Any] = entries[0].get("content", {})
-                return content
-        raise SplunkdRefused(
-            404,
-            "there is no connector of this name",
-            where=name[:40],
-            next_step="`GET irmexport/connectors` lists them.",
-        )
 
     def _content(self, form: Mapping[str, str]) -> dict[str, str]:
         """The settings of a form, as the conf file stores them. Raises ConfigurationError."""

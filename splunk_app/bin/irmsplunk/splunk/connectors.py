@@ -154,37 +154,33 @@ def _profile(name: str, given: Mapping[str, str]) -> Profile:
 
 
 def fetch(splunkd: Splunkd, name: str) -> Configured:
-    """The connector of this name. Raises ConfigurationError, SplunkdRefused."""
-    return of_stanza(name, content_of(splunkd, name))
-
-
-def content_of(splunkd: Splunkd, name: str) -> Mapping[str, Any]:
-    """The settings of a stanza. Raises ConfigurationError if it does not exist or is disabled."""
-    if not NAME.fullmatch(name):
-        raise _missing(splunkd, name)
-    try:
-        entries = splunkd.get(f"{CONF_PATH}/{path_segment(name)}").get("entry") or []
-    except SplunkdRefused as refused:
-        if refused.status == 404:  # noqa: PLR2004
-            raise _missing(splunkd, name) from None
-        raise
-    if not entries:
-        raise _missing(splunkd, name)
-    content: Mapping[str, Any] = entries[0].get("content", {})
+    """The connector of this name. Raises ConfigurationError if it is invalid or disabled, SplunkdRefused."""
+    content = content_of(splunkd, name)
     if is_off(content):
         raise ConfigurationError(
             "this connector is disabled", where=name, next_step="Ask an administrator to enable it."
         )
-    return content
+    return of_stanza(name, content)
 
 
-def _missing(splunkd: Splunkd, name: str) -> ConfigurationError:
+def content_of(splunkd: Splunkd, name: str) -> Mapping[str, Any]:
+    """The settings of a stanza, also of a disabled one. Raises SplunkdRefused, with 404 if there is none."""
+    try:
+        found = splunkd.get(f"{CONF_PATH}/{path_segment(name)}") if NAME.fullmatch(name) else {}
+    except SplunkdRefused as refused:
+        if refused.status != 404:  # noqa: PLR2004
+            raise
+        found = {}
+    for entry in found.get("entry") or ():
+        content: Mapping[str, Any] = entry.get("content", {})
+        return content
     names = usable(splunkd)
     step = did_you_mean(name, names, plural="connectors") if names else "None is open to your roles."
-    return ConfigurationError(
+    raise SplunkdRefused(
+        404,
         "there is no connector of this name",
         where="profile",
-        next_step=f"{step} Ask an administrator to create another one on the page Connectors.",
+        next_step=f"{step} An administrator can create another one on the page Connectors.",
     )
 
 

@@ -29,8 +29,8 @@ _ADMINISTRATION = re.compile(
 )
 _BATCH = re.compile(r"\b(?:BATCH|[0-9a-f]{12})\b")
 #: A command is run, a request is sent, a button is used.
-_RUN = re.compile(r"\b([Rr])un (?=`(?:GET|POST) irmexport/)")
-_SEND = re.compile(r"\b([Ss])end (?=`(?:GET|POST) irmexport/)")
+_RUN = re.compile(r"\b([Rr])un (?=`(?:GET|POST) (?:release_)?irmexport/)")
+_SEND = re.compile(r"\b([Ss])end (?=`(?:GET|POST) (?:release_)?irmexport/)")
 
 
 def in_splunk(text: str) -> str:

@@ -70,6 +70,7 @@ package: $(VENV)/.dev ## build dist/ (wheel, Splunk app, Sentinel solution), rep
 
 release: $(VENV)/.dev ## build dist/ and sign it with the Ed25519 key in the file RELEASE_KEY
 	@test -n "$(RELEASE_KEY)" || { echo "Name the key: make release RELEASE_KEY=PATH" >&2; exit 1; }
+	@rm -rf dist
 	@$(BIN)/python package.py
 	@$(BIN)/python release.py sign $(RELEASE_KEY)
 

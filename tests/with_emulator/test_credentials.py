@@ -296,12 +296,15 @@ def test_a_store_that_irmexport_does_not_write_to_names_its_own_tool(tmp_path: P
 
 
 def test_a_vault_that_is_hostile(tmp_path: Path, vault: KeyVault) -> None:
-    """A redirect is not followed, an answer without end is not read, and no word of a reply is shown."""
+    """No redirect is followed, no answer without end read, no wait of days kept, and no word of it shown."""
     made = profile_with(tmp_path, "key_vault", f"https://{HOST}/secrets/lasting")
     bomb = gzip.compress(json.dumps({"value": SECRET}).encode() + b" " * 2 * 1024 * 1024)
     replies = {
         "HTTP 302": Fault("secret", status=302, location=f"https://{HOST}/secrets/ending/elsewhere"),
-        "cannot be reached": Fault("secret", status=200, body=bomb, headers=(("Content-Encoding", "gzip"),)),
+        "Azure Key Vault cannot be": Fault(
+            "secret", status=200, body=bomb, headers=(("Content-Encoding", "gzip"),)
+        ),
+        "cannot be reached (WaitError)": Fault("secret", status=429, retry_after=100_000),
         "denied access": Fault("secret", status=403, body=f'{{"error": {{"code": "{SECRET}"}}}}'),
     }
     for said, fault in replies.items():

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from irmcore.errors import CredentialError
+from irmcore.errors import CredentialError, WaitError
 from irmcore.http import credentials
 from irmcore.http.credentials import Credential
 
@@ -68,7 +68,7 @@ def _fetch(name: str, environment: Mapping[str, str]) -> Any:
             return client.get_secret(secret, version[0] if version else None)
     except HttpResponseError as error:
         raise _refused(name, error.status_code or 0) from None
-    except AzureError as error:
+    except (AzureError, WaitError) as error:
         raise CredentialError(
             f"Azure Key Vault cannot be reached ({type(error).__name__})",
             where=f"key_vault {name}",

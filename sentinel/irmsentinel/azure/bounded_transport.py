@@ -20,7 +20,11 @@ from azure.core.exceptions import (
 )
 from azure.core.pipeline.transport import RequestsTransport
 from irmcore.clock import Clock, SystemClock
+from irmcore.errors import WaitError
 from irmcore.http.deadlines import CONNECT_SECONDS, MAX_TOKEN_BYTES, Exchange, read_bounded, require_own_ca
+
+#: The longest wait, in seconds, before a client repeats a request by itself. Callers try again later.
+MAX_SLEEP = 60.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,16 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core im
             return answer
 
     def sleep(self, duration: float) -> None:
-        """Wait as long as a policy of the client asks for."""
+        """Wait as long as a policy of the client asks for. Raises WaitError if that is too long.
+
+        The client obeys any Retry-After, and the sender's lock would be held for days. It would repeat the
+        request after an AzureError.
+        """
+        if duration > MAX_SLEEP:
+            raise WaitError(
+                f"the service asks to wait for {duration:.0f} s",
+                next_step="Run the command again after that time.",
+            )
         self._clock.sleep(duration)
 
 

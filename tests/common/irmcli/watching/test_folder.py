@@ -74,11 +74,12 @@ def test_a_file_that_became_a_link_is_not_read(folder: Folder, root: Path, tmp_p
     (root / "sub" / "secret").unlink()
     (root / "sub" / "secret").symlink_to(tmp_path / "secret")
     assert folder.take(one) is None
+    version = (tmp_path / "secret").lstat()
+    same = (version.st_dev, version.st_ino, version.st_size, version.st_mtime_ns)
+    assert folder.take(Found("sub/secret", same)) is None
     (root / "sub" / "secret").unlink()
     (root / "sub").rmdir()
     (root / "sub").symlink_to(tmp_path)
-    version = (tmp_path / "secret").lstat()
-    same = (version.st_dev, version.st_ino, version.st_size, version.st_mtime_ns)
     assert folder.take(Found("sub/secret", same)) is None
     assert not folder.copy.exists()
 
@@ -186,17 +187,23 @@ def test_the_longest_name(folder: Folder, root: Path, name: str) -> None:
     assert f".{digest[:12]}" in target
 
 
-def test_another_folder_in_place_of_the_watched_one(folder: Folder, root: Path, tmp_path: Path) -> None:
-    """Whoever may rename the folder cannot have a directory of this user's taken for it."""
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "x.csv").write_text("rows")
-    root.rename(tmp_path / "moved")
-    root.symlink_to(tmp_path / "own")
+@pytest.mark.parametrize("replaced", ["shared/in", "shared"])
+def test_another_folder_in_place_of_the_watched_one(tmp_path: Path, replaced: str) -> None:
+    """Whoever may rename the folder, or one around it, cannot have this user's own taken for it."""
+    root, own = tmp_path / "shared" / "in", tmp_path / "own"
+    root.mkdir(parents=True)
+    (root / "x.csv").write_text("rows")
+    (own / "in").mkdir(parents=True)
+    folder = Folder(root, tmp_path / "state", FakeClock(), settle=1.0)
+    folder.hold()
+    (tmp_path / replaced).rename(tmp_path / "moved")
+    (tmp_path / replaced).symlink_to(own / "in" if replaced == "shared/in" else own)
+    (own / "in" / "x.csv").write_text("rows")
     one = found(folder)
     assert folder.take(one) is None
     with pytest.raises(NotADirectoryError):
         folder.put(one, "archive", "x.csv")
-    assert [path.name for path in (tmp_path / "own").iterdir()] == ["x.csv"]
+    assert [path.name for path in (own / "in").iterdir()] == ["x.csv"]
 
 
 @pytest.mark.needs("root")

@@ -175,7 +175,7 @@ def test_an_echo_of_the_request_is_kept_nowhere(rig: Rig) -> None:
     headers = dict.fromkeys(("x-ms-request-id", "Retry-After", "x-ms-client-request-id"), echo[:200])
     rig.emulator.faults.next(azure_fault("upload", 403, body=json.dumps(error).encode(), headers=headers))
     rig.collector_service().round()
-    histories = [path.read_text() for path in rig.root.rglob("attempts.jsonl")]
+    histories = [path.read_text() for path in rig.root.rglob("audit.log")]
     assert any("http-403" in history for history in histories)
     for forbidden in (kept[:20], record["UserId"], quote(record["UserId"]), record["Id"]):
         assert not any(forbidden in history for history in histories)

@@ -213,10 +213,10 @@ def test_filters_and_fields_of_a_template_are_found() -> None:
 def test_rows_that_wait_for_their_release() -> None:
     """The alert fires once rows have waited for more than a day."""
 
-    def waiting(proposed: int, seconds: int) -> spl_run.Row:
+    def status(proposed: int, seconds: int) -> spl_run.Row:
         found = {"event": "status", "connector": "leavers"}
         return {**found, "proposed": proposed, "proposed_seconds": seconds}
 
-    assert fired("waiting for release", [waiting(2, 90_000)])
-    assert not fired("waiting for release", [waiting(2, 3_600)])
-    assert not fired("waiting for release", [waiting(0, 0)])
+    assert fired("waiting for release", [status(2, 90_000)])
+    assert not fired("waiting for release", [status(2, 3_600)])
+    assert not fired("waiting for release", [status(0, 0)])

@@ -3,12 +3,14 @@
 A file or directory is the user's own if it belongs to the user who runs this process, or to root, and if
 nobody else may write to it. A group may, if its owner is the only member, as Debian's OpenSSH allows: there,
 each user has such a group, and a umask of 002. A message has the chown or chmod command that corrects it.
-Not promised: access control lists are not read, nor names in a group that a directory service does not list.
-On Windows, which has no such modes, nothing is checked.
+An access control list on Linux shows in the group's bits, and is not read further. Not promised: other such
+lists, and names in a group that a directory service does not list. On Windows, which has no such modes,
+nothing is checked.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import stat
@@ -76,7 +78,9 @@ def require_own_stat(
             next_step="Run irmexport as that user. If you trust what it holds, you can run as root instead: "
             f"chown {os.geteuid()} {word}",
         )
-    group_writes = mode & stat.S_IWGRP and not _is_private_group(found.st_gid, found.st_uid)
+    group_writes = mode & stat.S_IWGRP and (
+        _has_access_list(place) or not _is_private_group(found.st_gid, found.st_uid)
+    )
     if mode & 0o077 if private else mode & stat.S_IWOTH or group_writes:
         right = "700" if stat.S_ISDIR(found.st_mode) else "600"
         doing, change = ("read", right) if private else ("change", "go-w")
@@ -85,6 +89,16 @@ def require_own_stat(
             where=place,
             next_step=f"Check what it holds, then run: chmod {change} {word}",
         )
+
+
+def _has_access_list(path: str) -> bool:
+    """Whether a file has POSIX access control lists. Then the group's bits are not the group's alone."""
+    if sys.platform != "linux":
+        return False
+    try:
+        return bool(os.getxattr(path, "system.posix_acl_access"))
+    except OSError as error:
+        return error.errno not in (errno.ENODATA, errno.ENOTSUP)
 
 
 def _is_private_group(gid: int, uid: int) -> bool:

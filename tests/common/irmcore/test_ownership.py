@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
+import stat
+import struct
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -93,6 +97,22 @@ def test_a_file_that_the_private_group_of_its_owner_changes(file: Path) -> None:
         require_own(file, "settings file", ConfigurationError)
     with pytest.raises(ConfigurationError, match="other users may read"):
         require_own(file, "settings file", ConfigurationError, private=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' lists are not read")
+def test_an_access_control_list_that_lets_another_user_write(file: Path) -> None:
+    """The group's bits are then the most that the list gives to anybody: a private group does not count."""
+    entries = [(1, 6, -1), (2, 6, 12345), (4, 0, -1), (16, 6, -1), (32, 0, -1)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    try:
+        os.setxattr(file, "system.posix_acl_access", acl)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        return  # a file system without such lists has nothing to refuse
+    assert stat.S_IMODE(file.stat().st_mode) == 0o660
+    with pytest.raises(ConfigurationError, match="other users may change"):
+        require_own(file, "settings file", ConfigurationError)
 
 
 @not_root

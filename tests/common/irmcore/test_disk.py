@@ -296,13 +296,13 @@ def test_an_inode_that_may_change_is_not_recorded(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="an ioctl of Linux")
 def test_a_directory_that_is_restored_in_place_is_another_one(tmp_path: Path) -> None:
     """ext4 and XFS give it the number of the one that was deleted, so its generation counts, too."""
-    box = tmp_path / "box"
-    box.mkdir()
-    made = place_of(str(box))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    made = place_of(str(folder))
     if made.inode_generation is None and made.file_system not in ("ext4", "xfs", "btrfs"):
         pytest.skip(f"{made.file_system} keeps no generation")
-    moved = box.rename(tmp_path / "moved")
+    moved = folder.rename(tmp_path / "moved")
     assert place_of(str(moved)) == made
     moved.rmdir()
-    box.mkdir()
-    assert place_of(str(box)) != made
+    folder.mkdir()
+    assert place_of(str(folder)) != made

@@ -14,7 +14,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.powerloss import PowerLossDisk
 
 
-class Waiting(FakeClock):
+class NotingClock(FakeClock):
     """A clock that notes how long somebody sleeps, and ends a lock after some sleeps."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Waiting(FakeClock):
             self.lock.release()
 
 
-def held(clock: Waiting) -> Outbox:
+def held(clock: NotingClock) -> Outbox:
     """An outbox whose intake lock another process holds."""
     disk = PowerLossDisk()
     disk.make_dir("/outbox")
@@ -42,7 +42,7 @@ def held(clock: Waiting) -> Outbox:
 
 def test_a_lock_that_becomes_free_is_taken_soon() -> None:
     """It is tried every 50 ms."""
-    clock = Waiting()
+    clock = NotingClock()
     clock.ends_after = 3
     assert wait_for_intake_lock(held(clock)) is not clock.lock
     assert clock.slept == [0.05] * 3
@@ -51,7 +51,7 @@ def test_a_lock_that_becomes_free_is_taken_soon() -> None:
 def test_a_lock_that_stays_held_is_an_error() -> None:
     """After five minutes, or the time that the caller names; with 0, after one try."""
     for seconds, tries in ((300.0, 6_000), (1.0, 20), (0.0, 0)):
-        clock = Waiting()
+        clock = NotingClock()
         outbox = held(clock)
         with pytest.raises(OutboxBusy, match="another process is adding rows"):
             wait_for_intake_lock(outbox, seconds) if seconds < 300 else wait_for_intake_lock(outbox)

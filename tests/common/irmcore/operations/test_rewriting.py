@@ -184,7 +184,7 @@ def test_row_keys_come_back_from_the_ledger() -> None:
     check(disk)
 
 
-class Waiting(FakeClock):
+class Interrupted(FakeClock):
     """A clock whose first sleep is used by another process, which does ``meanwhile`` and ends."""
 
     meanwhile: Callable[[], object] = staticmethod(lambda: None)
@@ -195,9 +195,9 @@ class Waiting(FakeClock):
         super().sleep(seconds)
 
 
-def waiting(disk: PowerLossDisk, held: str) -> Connector:
+def delayed(disk: PowerLossDisk, held: str) -> Connector:
     """A connector whose next process waits for the lock ``held`` while another one rotates the key."""
-    clock = Waiting()
+    clock = Interrupted()
     lock = disk.try_lock(f"{ROOT}/small/{held}")
     assert lock is not None
 
@@ -214,7 +214,7 @@ def test_a_sender_that_waited_while_the_key_was_rotated_uses_the_new_one() -> No
     disk = root()
     Connector(disk, FakeClock()).accept([row(1)])
     service = FakeTransport()
-    connector = waiting(disk, "sender.lock")
+    connector = delayed(disk, "sender.lock")
     report = connector.sender(service).drain(wait=30.0)
     assert (report.sent, report.quarantined) == (1, 0)
 
@@ -223,7 +223,7 @@ def test_a_run_that_waited_while_the_key_was_rotated_uses_the_new_one() -> None:
     """Its batches are as all others, and the row ledger knows what was accepted before."""
     disk = root()
     Connector(disk, FakeClock()).accept([row(1)])
-    connector = waiting(disk, "intake.lock")
+    connector = delayed(disk, "intake.lock")
     lock = wait_for_intake_lock(connector.outbox)
     lock.release()
     assert connector.outbox.keyring.newest == 2

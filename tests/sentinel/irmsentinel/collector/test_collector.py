@@ -8,7 +8,7 @@ import pytest
 from irmcore.disk import PosixDisk
 from irmcore.errors import ConfigurationError, OutboxBusy, OutboxFull, UnknownFormat, WaitError
 from irmcore.operations import operations
-from irmcore.outbox import Outbox, sealed
+from irmcore.outbox import Outbox, audit_log, sealed
 from irmemulator.faults import Fault
 from irmsentinel.azure import health_events as health
 from irmsentinel.azure.health_events import Event
@@ -504,7 +504,8 @@ def test_a_full_disk_ends_the_round_with_an_error_and_loses_nothing(rig: Rig) ->
     (outbox / "ready").chmod(0o700)
     assert collector_service.round().collected.new == 1
     assert late["Id"] in rig.ids()
-    records = [json.loads(file.read_bytes())["collected"] for file in (outbox / "runs").glob("*.json")]
+    events = audit_log.read(collector_service.outbox)
+    records = [event["collected"] for event in events if "collected" in event]
     assert sum(record["new"] for record in records) == len(rig.ids()), "no record of rows that were not kept"
 
 

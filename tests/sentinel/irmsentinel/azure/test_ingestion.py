@@ -18,7 +18,7 @@ from irmcore.disk import PosixDisk
 from irmcore.errors import AddressRefused, DamageError
 from irmcore.http.outcome import Failure, Reply
 from irmcore.http.upload import Upload
-from irmcore.outbox import Outbox
+from irmcore.outbox import Outbox, sealed
 from irmemulator.faults import Fault
 from irmsentinel.azure import ingestion, payloads
 from irmsentinel.azure.ingestion import IngestionTransport
@@ -244,7 +244,8 @@ def test_the_stored_target_is_loaded_and_its_host_is_checked(rig: Rig) -> None:
     text = (rig.root / "box" / "connector.json").read_text()
     assert "secret" in text  # the path of it
     assert rig.emulator.secret not in text
-    (rig.root / "box" / "connector.json").write_text(text.replace(target.endpoint, "https://evil.example"))
+    changed = sealed.decode(text.encode()) | {"endpoint": "https://evil.example"}
+    (rig.root / "box" / "connector.json").write_bytes(sealed.encode(changed))
     with pytest.raises(AddressRefused):
         load_target(outbox)
 

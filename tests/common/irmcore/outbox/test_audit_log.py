@@ -10,6 +10,7 @@ from irmcore.outbox import Outbox, audit_chain, audit_log
 from irmcore.outbox.audit_chain import START
 
 from tests.common.irmcore.outbox.outboxes import DAY, PATH, make
+from tests.fakes.clock import FakeClock
 from tests.fakes.powerloss import PowerLossDisk
 
 LOG = f"{PATH}/audit.log"
@@ -119,3 +120,17 @@ def test_lines_that_are_a_month_too_old_are_removed(more: float, left: int) -> N
     assert list(audit_log.verify(outbox)) == []
     audit_log.forget_before(outbox, moment)
     assert len(events(outbox)) == left
+
+
+def test_a_clock_that_was_set_back_removes_no_newer_line() -> None:
+    """What follows a line that is kept is kept, whatever its time."""
+    outbox = make()
+    for _ in range(60):
+        outbox.clock.sleep(DAY)
+        audit_log.append(outbox, {"event": "daily"})
+    now = outbox.clock.now()
+    assert isinstance(outbox.clock, FakeClock)
+    outbox.clock.set_back(55 * DAY)
+    audit_log.append(outbox, {"event": "of a wrong clock"})
+    audit_log.forget_before(outbox, now - 10 * DAY)
+    assert events(outbox) == ["checkpoint", *["daily"] * 11, "of a wrong clock"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.reasons import REASONS, Refused
-from irmcore.shaping.text import HAZARDS, canonical, hazards
+from irmcore.shaping.text import HAZARDS, canonical, hazards, may_have_hazards
 
 
 @pytest.mark.parametrize(
@@ -119,3 +122,32 @@ def test_any_text_is_kept_or_refused(text: str) -> None:
     assert kept.encode("utf-8").decode("utf-8") == kept
     assert "\x1f" not in kept
     assert "\r" not in kept.replace("\r\n", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "may"),
+    [
+        ("a,1", False),
+        ("zo\u00eb,\u6771\u4eac", False),
+        ("a=1,a@b", False),
+        ("=1,a", True),
+        ("a,-1", True),
+        ('a,"=1"', True),
+        ('"a\n=1",b', True),
+        ("a\u202eb,c", True),
+        ("a,b\u200bc", True),
+        ("zo\u00eb,@a", True),
+    ],
+)
+def test_a_payload_that_may_have_hazards(line: str, may: bool) -> None:  # noqa: FBT001
+    """It is told from the text as a whole, without reading the cells."""
+    assert may_have_hazards(f"h,i\r\n{line}\r\n") is may
+
+
+@given(st.lists(st.lists(st.text('a=-@+\t\r\n",\u202e\u200b\u00eb', max_size=3), min_size=2, max_size=2)))
+def test_no_hazard_is_missed_in_a_payload(rows: list[list[str]]) -> None:
+    """If a cell has a hazard, its payload may have one."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerows([["h", "i"], *rows])
+    if any(hazards(cell) for row in rows for cell in row):
+        assert may_have_hazards(text.getvalue())

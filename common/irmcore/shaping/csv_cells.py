@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, count, repeat
 from operator import itemgetter
-from typing import Any, BinaryIO, Callable, NamedTuple
+from typing import BinaryIO, Callable, NamedTuple
 
 #: About how many bytes a chunk has: a few hundred rows. Larger chunks are not faster.
 CHUNK_BYTES = 64 * 1024
@@ -252,26 +252,18 @@ def _put(cells: list[str], outside: list[str], inside: list[str]) -> Sequence[in
     return [at for at in dict.fromkeys(positions) if "\n" in cells[at] or "\r" in cells[at]]
 
 
-class FileSlice(io.RawIOBase):
+class FileSlice:
     """A slice of an open file as a stream. Reading it does not move the file's own position."""
 
     def __init__(self, file: int, start: int, length: int) -> None:
         """``file`` is a descriptor."""
         self._file, self._at, self._left = file, start, length
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        piece = _read_at(self._file, self._left if size < 0 else min(size, self._left), self._at)
+    def read(self, size: int) -> bytes:
+        piece = _read_at(self._file, min(size, self._left), self._at)
         self._at += len(piece)
         self._left -= len(piece)
         return piece
-
-    def readinto(self, buffer: Any) -> int:
-        piece = self.read(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
 
 
 def _read_at(file: int, length: int, at: int) -> bytes:

@@ -139,6 +139,7 @@ def test_a_batch_that_was_accepted_again_is_sent_though_the_withdrawn_one_is_dam
     assert connector.accept(LINES[:2]).batches == (name,)
     path = f"{connector.outbox.path}/done/{name[:2]}/{name}"
     connector.disk.write_at(f"{path}/state", 0, b"damage" * 500)
+    queued = connector.disk.read(f"{connector.outbox.path}/ready/{name}/state")
     service = FakeTransport()
     assert connector.drain(service).sent == 1
     assert connector.states() == {name: "done SENT"}
@@ -146,9 +147,8 @@ def test_a_batch_that_was_accepted_again_is_sent_though_the_withdrawn_one_is_dam
     connector.disk.write_at(f"{path}/state", 0, b"damage" * 500)
     connector.disk.make_dir(f"{connector.outbox.path}/ready/{name}")
     for file in connector.disk.names(path):
-        connector.disk.create(
-            f"{connector.outbox.path}/ready/{name}/{file}", connector.disk.read(f"{path}/{file}")
-        )
+        data = queued if file == "state" else connector.disk.read(f"{path}/{file}")
+        connector.disk.create(f"{connector.outbox.path}/ready/{name}/{file}", data)
     connector.drain(service)
     assert len(service.posts) == 1
 

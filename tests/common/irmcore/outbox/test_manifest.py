@@ -151,3 +151,24 @@ def test_a_later_version_is_refused() -> None:
     body: dict[str, Any] = {**BODY, "format": 3, "more": True}
     with pytest.raises(UnknownFormat, match="format 3"):
         manifests.decode(sealed(body), "m", RING)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"rows": 3}, {"id": "00fe"}, {"mac": "0" * 64}, {"mac": 7}, {"generation": 2}, {"generation": 0}],
+)
+def test_a_manifest_that_was_not_made_with_the_key_is_damage(change: dict[str, Any]) -> None:
+    """Even if its own checksum is right; only who lacks the key cannot tell."""
+    data = sealed({**BODY, "mac": MAC, **change})
+    with pytest.raises(BatchDamaged):
+        manifests.decode(data, "m", RING)
+    values = {name: value for name, value in change.items() if name != "mac"}
+    assert manifests.decode(data, "m", None) == replace(MANIFEST, **values)
+    assert manifests.decode(sealed({**BODY, "mac": MAC}), "m", RING) == MANIFEST
+
+
+@pytest.mark.parametrize("version", [0, 1, 3])
+def test_another_version_is_not_read(version: int) -> None:
+    """Neither an earlier one nor a later one, whose MAC this version could not check."""
+    with pytest.raises(UnknownFormat, match=f"format {version}"):
+        manifests.decode(sealed({**BODY, "format": version, "mac": MAC}), "m", RING)

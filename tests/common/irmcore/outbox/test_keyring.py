@@ -73,3 +73,17 @@ def test_another_file_is_no_key_file(values: dict[str, object]) -> None:
     """Even if its checksum is right."""
     with pytest.raises(ValueError, match=r"key file|non-hexadecimal"):
         decode(sealed.encode(values))
+
+
+def test_a_pseudonym_is_pinned() -> None:
+    """It is the same for each way to write a name's case and after a rotation, and needs the first secret."""
+    mac = hmac.new(b"1" * 32, b"pseudonymsarad@contoso.com", "sha256").hexdigest()
+    assert RING.pseudonym("SaraD@contoso.com") == RING.pseudonym("sarad@CONTOSO.com") == f"user-{mac[:10]}"
+    assert Keyring("an outbox", RING.generations[:1]).pseudonym("sarad@contoso.com") == f"user-{mac[:10]}"
+    assert Keyring("an outbox", RING.generations[1:]).pseudonym("sarad@contoso.com") != f"user-{mac[:10]}"
+
+
+def test_a_mac_is_of_its_generation() -> None:
+    """HMAC-SHA256 under the secret of that generation alone."""
+    for number, secret in enumerate(RING.generations, 1):
+        assert RING.mac(b"text", number) == hmac.new(secret, b"text", "sha256").hexdigest()

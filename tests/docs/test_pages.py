@@ -211,6 +211,8 @@ def parse(line: str) -> None:
     for placeholder, value in FILLED.items():
         filled = filled.replace(placeholder, value)
     words, command = shlex.split(filled), main
+    while words[0].startswith("--"):  # an option of `irmexport` itself, with its value
+        del words[: 1 if words[0] == "--json" else 2]
     while isinstance(command, click.Group):
         found = command.get_command(click.Context(command), words.pop(0))
         assert found is not None, line

@@ -7,7 +7,6 @@ from irmcore.http.outcome import Reply
 from irmcore.operations import retention
 from irmcore.operations.status import connector_status
 from irmcore.outbox import audit_log
-from irmcore.outbox.retention import LONGEST_GAP
 
 from tests.common.irmcore.outbox.outboxes import DAY, pass_days
 from tests.fakes.clock import FakeClock
@@ -89,8 +88,16 @@ def test_a_person_who_checked_the_clock_is_believed_and_recorded(connector: Conn
 
 def test_a_connector_that_rests_for_weeks_needs_nobody(connector: Connector) -> None:
     """A pause shorter than the longest gap is no doubt."""
-    jump(connector, LONGEST_GAP - 1.0)
+    jump(connector, 90 * DAY - 1.0)
     assert cleaned(connector) == (2, 0, "")
+
+
+def test_a_connector_that_rests_longer_needs_somebody(connector: Connector) -> None:
+    """A pause longer than that may be a clock that jumped."""
+    jump(connector, 90 * DAY + 1.0)
+    payloads, batches, doubt = cleaned(connector)
+    assert (payloads, batches) == (0, 0)
+    assert "nothing is on record between" in doubt
 
 
 def test_a_clock_that_is_behind_its_records_is_named(connector: Connector) -> None:

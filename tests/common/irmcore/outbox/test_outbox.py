@@ -109,7 +109,11 @@ def test_the_newest_good_copy_of_the_key_counts() -> None:
         for how in ("damaged", "missing", "older", "another", "good"):
             made = make()
             newest = made.keyring.rotated()
-            others = {"older": made.keyring, "another": Keyring.new("another"), "good": newest}
+            others = {
+                "older": made.keyring,
+                "another": Keyring.new("another").rotated().rotated(),
+                "good": newest,
+            }
             made.save_keyring(newest)
             made.disk.remove(f"{PATH}/{name}")
             if how != "missing":

@@ -8,8 +8,8 @@ import re
 
 import pytest
 from irmcore.errors import OutboxFull
-from irmcore.outbox import Outbox, Staging, audit_log
-from irmcore.outbox.batch_files import read_history
+from irmcore.outbox import Outbox, Staging, accept_run, audit_log, states
+from irmcore.outbox.batch_files import read_history, read_manifest, read_payload
 from irmcore.outbox.retention import Periods, delete_expired, sweep
 from irmcore.outbox.transitions import move_to_done, record_event, write_state
 
@@ -17,6 +17,19 @@ from tests.common.irmcore.outbox.outboxes import DAY, PATH, RUN, TMP, accept, dr
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import Connector, row
 from tests.fakes.powerloss import PowerLossDisk
+
+
+@pytest.mark.parametrize("first", [states.READY, states.PROPOSED])
+def test_drafts_are_accepted_at_once(first: str) -> None:
+    """Each is a whole batch in its first state; the same draft again is no new batch."""
+    outbox = make()
+    names = accept_run(outbox, RUN, map(draft, (b"a", b"b")), first=first)
+    found = outbox.ready()
+    assert [batch.id for batch in found] == names
+    assert [batch.state.name for batch in found if batch.state is not None] == [first] * 2
+    assert [read_payload(outbox, batch, read_manifest(outbox, batch)) for batch in found] == [b"a", b"b"]
+    assert accept_run(outbox, RUN, [draft(b"b")]) == []
+    assert left(outbox) == []
 
 
 def test_nothing_is_accepted_before_the_commit() -> None:

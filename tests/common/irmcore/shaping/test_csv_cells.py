@@ -134,3 +134,14 @@ def test_a_byte_order_mark_is_passed_over_where_it_may_stand() -> None:
     cells = Cells(io.BytesIO(b"a,b\n\xef\xbb\xbfc,d\n"), bom=True)
     cells.row()
     assert [chunk.columns for chunk in cells.chunks(2)] == [[["\ufeffc"], ["d"]]]
+
+
+@pytest.mark.parametrize(("more", "too_long"), [(0, False), (4096, True)])
+def test_the_longest_line(more: int, too_long: bool) -> None:  # noqa: FBT001
+    """A line of 16 MiB is read, and a longer one is given up, so that its end is not waited for."""
+    cells = Cells(io.BytesIO(b"x" * (16 * 1024 * 1024 + more) + b"\n"), chunk=4096)
+    try:
+        found = len(cells._piece())  # noqa: SLF001 - a row of that length has another limit
+    except csv.Error:
+        found = 0
+    assert (found == 0) is too_long

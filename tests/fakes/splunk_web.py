@@ -236,14 +236,14 @@ def _raw(web: SplunkWeb, method: str, target: str, headers: Message, body: bytes
     if method != "GET" and not web.is_form_key(key, headers.get("X-Splunk-Form-Key", "")):
         return _refusal(401, "Splunk cannot authenticate the request. CSRF validation failed.")
     endpoint = re.sub(r"^/services(NS/[^/]+/[^/]+)?/", "", target.partition("?")[0])
-    if not endpoint.startswith(f"{APP}/"):
+    if not re.match(rf"(\w+_)?{APP}/", endpoint):
         return _forward(web, method, target, key, body)
     if not web.exposes(endpoint, method):
         return _refusal(404, "Not Found")
     form = dict(parse_qsl(body.decode(), keep_blank_values=True))
     with web.one_at_a_time:
         query = "pages" if "pages=" in target else ""
-        reply = web.handler.request(method, endpoint[len(APP) + 1 :], key, query, **form)
+        reply = web.handler.request(method, endpoint.removeprefix(f"{APP}/"), key, query, **form)
     return reply.status, "application/json", json.dumps(reply.document).encode()
 
 

@@ -213,7 +213,9 @@ def test_searches_reach_only_the_endpoint_that_sends() -> None:
     stanza = conf(APP / "default" / "restmap.conf")["script:send_irmexport"]
     assert (stanza["match"], stanza["capability"]) == ("/send_irmexport", "irmexport_run")
     assert stanza["requireAuthentication"] == "true"
-    assert conf(APP / "default" / "web.conf")["expose:irmexport"]["pattern"] == "irmexport/**"
+    web = conf(APP / "default" / "web.conf")
+    exposed = {stanza["pattern"] for name, stanza in web.items() if ":" in name}
+    assert exposed == {"irmexport/**", "release_irmexport/**"}
 
 
 def test_a_second_person_reaches_only_the_endpoint_for_releases() -> None:
@@ -221,6 +223,7 @@ def test_a_second_person_reaches_only_the_endpoint_for_releases() -> None:
     stanza = conf(APP / "default" / "restmap.conf")["script:release_irmexport"]
     assert (stanza["match"], stanza["capability"]) == ("/release_irmexport", "irmexport_release")
     assert stanza["requireAuthentication"] == "true"
+    assert conf(APP / "default" / "web.conf")["expose:release_irmexport"]["methods"] == "GET,POST"
 
 
 def test_the_peoples_names_stay_on_the_search_head() -> None:

@@ -15,6 +15,7 @@ from irmcore.errors import OperatorError
 from irmcore.operations.operations import no_sender, recorded_of, require, withdraw
 from irmcore.outbox import Batch, Outbox, states
 from irmcore.outbox.batch_files import read_manifest, read_payload
+from irmcore.outbox.manifest import Manifest
 from irmcore.outbox.transitions import write_state
 
 
@@ -33,16 +34,21 @@ def release(outbox: Outbox, name: str, *, who: str, why: str) -> Batch:
         require(batch, (states.PROPOSED,))
         manifest = read_manifest(outbox, batch)
         read_payload(outbox, batch, manifest)
-        proposer = manifest.origin.user
-        if not who or proposer.casefold() == who.casefold():
-            raise OperatorError(
-                f"batch {batch.id[:12]} was proposed by {proposer}, and must be released by somebody else",
-                where=batch.path,
-                next_step="Ask a second person, who signs in with an account of their own, to run "
-                f'`irmexport release {batch.id[:12]} --why "REASON"`.',
-            )
-        with recorded_of(outbox, batch, "released", who, why, proposed_by=proposer):
+        require_second_person(batch, manifest, who)
+        with recorded_of(outbox, batch, "released", who, why, proposed_by=manifest.origin.user):
             return write_state(outbox, batch, name=states.READY, reason="released")
+
+
+def require_second_person(batch: Batch, manifest: Manifest, who: str) -> None:
+    """Raises OperatorError if ``who`` proposed the batch, or is unknown (empty)."""
+    proposer = manifest.origin.user
+    if not who or proposer.casefold() == who.casefold():
+        raise OperatorError(
+            f"batch {batch.id[:12]} was proposed by {proposer}, and must be released by somebody else",
+            where=batch.path,
+            next_step="Ask a second person, who signs in with an account of their own, to run "
+            f'`irmexport release {batch.id[:12]} --why "REASON"`.',
+        )
 
 
 def reject(outbox: Outbox, name: str, *, who: str, why: str) -> Batch:

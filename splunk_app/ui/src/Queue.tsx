@@ -4,51 +4,16 @@ import DefinitionList from '@splunk/react-ui/DefinitionList';
 import Heading from '@splunk/react-ui/Heading';
 import Message from '@splunk/react-ui/Message';
 import Paragraph from '@splunk/react-ui/Paragraph';
-import RadioList from '@splunk/react-ui/RadioList';
-import TextArea from '@splunk/react-ui/TextArea';
 import { useCallback, useEffect, useState } from 'react';
 
-import texts from '../../bin/irmsplunk/splunk/next_steps.json';
-import { Act, Dialog, Field, Grid, Loading, Page, Row, rows, time, Trouble, useActions } from './frame';
-import type { Batch, ConnectorStatus, Item, QueueStatus } from './model';
-import { request, type Form } from './rest';
+import { Decide, DECISIONS, type Decision } from './Decide';
+import { Act, Dialog, Grid, Loading, Page, Row, rows, time, Trouble, useActions } from './frame';
+import type { Batch, ConnectorStatus, Item, Proposal, QueueStatus } from './model';
+import { Preview, type ProposalAction, Proposals } from './Proposals';
+import { CONFIGURE, RELEASE, request, requestRelease } from './rest';
 
 /** Milliseconds between two refreshes. */
 const REFRESH_INTERVAL = 15_000;
-
-/** A decision about a batch: what is posted, and what it means. */
-type Decision = { value: string; path: string; form: Form; label: string; meaning: string };
-
-const DECISIONS: Record<string, Decision> = {
-    sent: {
-        value: 'sent',
-        path: 'resolve',
-        form: { outcome: 'sent' },
-        label: texts.labels.sent,
-        meaning: "The connector's log in the portal counts these rows (RecordsSaved). Nothing is sent again.",
-    },
-    resend: {
-        value: 'resend',
-        path: 'resolve',
-        form: { outcome: 'resend' },
-        label: texts.labels.resend,
-        meaning: 'The log does not count these rows. If it does after all, the service gets them twice.',
-    },
-    requeue: {
-        value: 'requeue',
-        path: 'requeue',
-        form: {},
-        label: texts.labels.requeue,
-        meaning: 'The reason why the service refused the batch has been fixed.',
-    },
-    withdraw: {
-        value: 'withdraw',
-        path: 'resolve',
-        form: { outcome: 'withdraw' },
-        label: texts.labels.withdraw,
-        meaning: 'The rows count as never sent, so the next search can send them again.',
-    },
-};
 
 const BY_STATE: Record<string, Decision[]> = {
     HELD: [DECISIONS.sent, DECISIONS.resend, DECISIONS.withdraw],
@@ -56,15 +21,25 @@ const BY_STATE: Record<string, Decision[]> = {
     QUARANTINED: [DECISIONS.requeue, DECISIONS.withdraw],
 };
 
-type Open = { kind: 'resolve' | 'history'; item: Item };
+type Open = { kind: 'resolve' | 'history'; item: Item } | { kind: ProposalAction; item: Proposal };
 
-export function Queue() {
+/** A user with only one of both capabilities sees what that one allows. */
+export function Queue({ capabilities }: { capabilities: string[] }) {
+    const configures = capabilities.includes(CONFIGURE);
+    const mayRelease = capabilities.includes(RELEASE);
     const [status, setStatus] = useState<QueueStatus | null>(null);
+    const [proposals, setProposals] = useState<Proposal[] | null>(null);
     const [open, setOpen] = useState<Open | null>(null);
     const [stale, setStale] = useState<unknown>(null);
     const { trouble, done, run } = useActions();
 
-    const load = useCallback(async () => setStatus(await request<QueueStatus>('GET', 'queue')), []);
+    const load = useCallback(async () => {
+        if (configures) {
+            const found = await request<QueueStatus>('GET', 'queue');
+            setStatus(found);
+            setProposals(found.proposed);
+        } else setProposals((await requestRelease<{ batches: Proposal[] }>('GET', 'batches')).batches);
+    }, [configures]);
     useEffect(() => {
         run(load);
         const timer = setInterval(() => load().then(() => setStale(null), setStale), REFRESH_INTERVAL);
@@ -77,11 +52,12 @@ export function Queue() {
             await load();
             return `${connector.connector} may send again.`;
         });
-    const resolved = (item: Item, decision: string) =>
+    const close = () => setOpen(null);
+    const decided = (id: string, decision: Decision) =>
         run(async () => {
-            setOpen(null);
+            close();
             await load();
-            return `${item.id.slice(0, 12)}: ${decision}`;
+            return `${id.slice(0, 12)}: ${decision.done ?? decision.label.toLowerCase()}.`;
         });
 
     return (
@@ -95,7 +71,7 @@ export function Queue() {
                 <Act label="Refresh" onAct={() => run(load)} />
                 {status && <span>Search head: {status.sender.host}</span>}
             </Row>
-            {!status && !trouble && <Loading />}
+            {!proposals && !trouble && <Loading />}
             {status && !status.sender.alive && (
                 <Message appearance="fill" type="warning">
                     <Message.Title>{status.sender.problem || 'The sender is not running'}</Message.Title>
@@ -113,10 +89,37 @@ export function Queue() {
                     onOpen={setOpen}
                 />
             ))}
-            {open?.kind === 'resolve' && (
-                <Resolve item={open.item} onClose={() => setOpen(null)} onDone={resolved} />
+            {proposals && (proposals.length > 0 || !configures) && (
+                <Proposals
+                    proposals={proposals}
+                    mayRelease={mayRelease}
+                    onOpen={(kind, item) => setOpen({ kind, item })}
+                />
             )}
-            {open?.kind === 'history' && <History item={open.item} onClose={() => setOpen(null)} />}
+            {open?.kind === 'resolve' && (
+                <Decide
+                    verb="Resolve"
+                    batch={open.item}
+                    decisions={BY_STATE[open.item.state]}
+                    action="Record"
+                    hint={open.item.next_step}
+                    onClose={close}
+                    onDone={decided}
+                />
+            )}
+            {(open?.kind === 'release' || open?.kind === 'reject') && (
+                <Decide
+                    verb={DECISIONS[open.kind].label}
+                    batch={{ id: open.item.batch, rows: open.item.rows }}
+                    decisions={[DECISIONS[open.kind]]}
+                    action={DECISIONS[open.kind].label}
+                    hint={DECISIONS[open.kind].meaning}
+                    onClose={close}
+                    onDone={decided}
+                />
+            )}
+            {open?.kind === 'preview' && <Preview item={open.item} onClose={close} />}
+            {open?.kind === 'history' && <History item={open.item} onClose={close} />}
         </Page>
     );
 }
@@ -183,9 +186,10 @@ function ConnectorQueue(props: { connector: ConnectorStatus; onResume: () => Pro
 }
 
 /** What a connector's queue has, in a sentence. */
-function inQueue({ queued, rows_queued, oldest, items, trouble }: ConnectorStatus): string {
+function inQueue({ queued, rows_queued, oldest, proposed, rows_proposed, items, trouble }: ConnectorStatus): string {
     const parts = [];
     if (queued) parts.push(`${batches(queued)} queued (${rows(rows_queued)}), the oldest since ${time(oldest)}.`);
+    if (proposed) parts.push(`${batches(proposed)} (${rows(rows_proposed)}) ${proposed === 1 ? 'waits' : 'wait'} for release.`);
     const held = items.reduce((sum, item) => sum + item.rows, 0);
     if (items.length) parts.push(`${batches(items.length)} (${rows(held)}) cannot be sent without a decision.`);
     return parts.join(' ') || (trouble ? '' : 'Nothing queued.');
@@ -193,67 +197,6 @@ function inQueue({ queued, rows_queued, oldest, items, trouble }: ConnectorStatu
 
 function batches(count: number): string {
     return `${count.toLocaleString('en-US')} ${count === 1 ? 'batch' : 'batches'}`;
-}
-
-/** A person's decision about a batch, with the reason for the audit record. */
-function Resolve(props: {
-    item: Item;
-    onClose: () => void;
-    onDone: (item: Item, decision: string) => void;
-}) {
-    const { item } = props;
-    const decisions = BY_STATE[item.state];
-    const [value, setValue] = useState('');
-    const [why, setWhy] = useState('');
-    const [missing, setMissing] = useState(false);
-    const [trouble, setTrouble] = useState<unknown>(null);
-    const chosen = decisions.find((decision) => decision.value === value);
-
-    const act = async () => {
-        if (!chosen || !why.trim()) {
-            setMissing(true);
-            return;
-        }
-        try {
-            await request('POST', `batches/${item.id}/${chosen.path}`, { ...chosen.form, why });
-            props.onDone(item, `${chosen.label.toLowerCase()}.`);
-        } catch (error) {
-            setTrouble(error);
-        }
-    };
-    return (
-        <Dialog
-            title={`Resolve ${item.id.slice(0, 12)} (${rows(item.rows)})`}
-            action="Record"
-            destructive={chosen === DECISIONS.withdraw}
-            onAct={act}
-            onClose={props.onClose}
-        >
-            <Trouble error={trouble} />
-            <Paragraph>{item.next_step}</Paragraph>
-            <Field
-                label="Decision"
-                required
-                error={missing && !chosen && 'Choose one.'}
-            >
-                <RadioList value={value} onChange={(_, data) => setValue(String(data.value))}>
-                    {decisions.map(({ value, label, meaning }) => (
-                        <RadioList.Option key={value} value={value} description={meaning}>
-                            {label}
-                        </RadioList.Option>
-                    ))}
-                </RadioList>
-            </Field>
-            <Field
-                label="Reason"
-                required
-                help="It is kept in the audit record with your name."
-                error={missing && !why.trim() && 'Enter a reason.'}
-            >
-                <TextArea value={why} rowsMin={2} onChange={(_, data) => setWhy(data.value)} />
-            </Field>
-        </Dialog>
-    );
 }
 
 /** Everything on record about a batch, except its rows. */

@@ -13,35 +13,40 @@ import { Connectors } from './Connectors';
 import { InDashboard, Loading, Page } from './frame';
 import { Profiles } from './Profiles';
 import { Queue } from './Queue';
-import { capabilities, Refused } from './rest';
+import { capabilities, CONFIGURE, Refused, RELEASE } from './rest';
 
-const CAPABILITY = 'irmexport_configure';
+/** `requires` one of these capabilities; `element` shows the page to a user with `capabilities`. */
+type Shown = { title: string; requires: string[]; element: (capabilities: string[]) => ReactElement };
 
-const PAGES: Record<string, { title: string; element: ReactElement }> = {
-    queue: { title: 'Queue', element: <Queue /> },
-    connectors: { title: 'Connectors', element: <Connectors /> },
-    profiles: { title: 'Profiles', element: <Profiles /> },
+const PAGES: Record<string, Shown> = {
+    queue: {
+        title: 'Queue',
+        requires: [CONFIGURE, RELEASE],
+        element: (capabilities) => <Queue capabilities={capabilities} />,
+    },
+    connectors: { title: 'Connectors', requires: [CONFIGURE], element: () => <Connectors /> },
+    profiles: { title: 'Profiles', requires: [CONFIGURE], element: () => <Profiles /> },
 };
 
-/** The page, or a message for users without the capability, whose requests the server refuses anyway. */
+/** The page, or a message for users without a capability for it, whose requests the server refuses anyway. */
 function Guarded({ page }: { page: string }) {
-    const [may, setMay] = useState<boolean | null>(null);
+    const { title, requires, element } = PAGES[page];
+    const [granted, setGranted] = useState<string[] | null>(null);
     const [trouble, setTrouble] = useState<unknown>(null);
     useEffect(() => {
-        capabilities().then((found) => setMay(found.includes(CAPABILITY)), setTrouble);
+        capabilities().then(setGranted, setTrouble);
     }, []);
-    if (may) return PAGES[page].element;
-    const refused =
-        may === false
-            ? new Refused(
-                  403,
-                  `This page requires the capability ${CAPABILITY}`,
-                  '',
-                  'Ask an administrator to grant it to one of your roles.',
-              )
-            : trouble;
+    if (granted && requires.some((one) => granted.includes(one))) return element(granted);
+    const refused = granted
+        ? new Refused(
+              403,
+              `This page requires the capability ${requires.join(' or ')}`,
+              '',
+              'Ask an administrator to grant it to one of your roles.',
+          )
+        : trouble;
     return (
-        <Page title={PAGES[page].title} about="" trouble={refused} done="">
+        <Page title={title} about="" trouble={refused} done="">
             {!refused && <Loading />}
         </Page>
     );

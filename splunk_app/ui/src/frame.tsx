@@ -17,6 +17,7 @@ import {
     useCallback,
     useContext,
     useEffect,
+    useLayoutEffect,
     useRef,
     useState,
 } from 'react';
@@ -232,6 +233,24 @@ export function Dialog(props: {
     );
 }
 
+/** A place for a table. While the table is wider, it takes the focus, so that the arrow keys scroll it. */
+function Scrollable({ children }: { children: ReactNode }) {
+    const place = useRef<HTMLDivElement>(null);
+    useLayoutEffect(() => {
+        const container = place.current?.querySelector<HTMLElement>('[data-test="scroll-container"]');
+        if (!container) return;
+        const update = () => {
+            if (container.scrollWidth > container.clientWidth) container.tabIndex = 0;
+            else container.removeAttribute('tabindex');
+        };
+        update();
+        const observer = new ResizeObserver(update);
+        for (const element of [container, ...container.children]) observer.observe(element);
+        return () => observer.disconnect();
+    }, []);
+    return <WholeWords ref={place}>{children}</WholeWords>;
+}
+
 /** A table of texts and controls, in a narrow window a list. `caption` names it for screen readers. */
 export function Grid(props: { caption: string; header: string[]; rows: { key: string; cells: ReactNode[] }[] }) {
     if (useNarrow())
@@ -250,7 +269,7 @@ export function Grid(props: { caption: string; header: string[]; rows: { key: st
             </Cards>
         );
     return (
-        <WholeWords>
+        <Scrollable>
             <Table stripeRows headType="inline">
                 <Table.Caption>
                     <ScreenReaderContent>{props.caption}</ScreenReaderContent>
@@ -272,7 +291,7 @@ export function Grid(props: { caption: string; header: string[]; rows: { key: st
                     ))}
                 </Table.Body>
             </Table>
-        </WholeWords>
+        </Scrollable>
     );
 }
 

@@ -23,6 +23,8 @@ export type ConnectorStatus = {
     rows_queued: number;
     oldest: number;
     retry_at: number;
+    proposed: number;
+    rows_proposed: number;
     items: Item[];
     trouble: string;
 };
@@ -30,7 +32,22 @@ export type ConnectorStatus = {
 export type QueueStatus = {
     sender: { host: string; alive: boolean; problem: string; next_step: string; seconds_since_sign_of_life: number | null };
     connectors: ConnectorStatus[];
+    proposed: Proposal[];
 };
+
+/** A batch that waits for release. `problem` says why the signed-in user cannot release it, if so. */
+export type Proposal = {
+    connector: string;
+    batch: string;
+    rows: number;
+    since: number;
+    by: string;
+    problem: string;
+    next_step: string;
+};
+
+/** The first rows of a proposal. */
+export type ProposalRows = { header: string[]; rows: string[][] };
 
 export type Batch = {
     id: string;

@@ -1,9 +1,13 @@
 /**
- * The app's REST endpoint through Splunk Web, with the session's cookie and form key.
+ * The app's REST endpoints through Splunk Web, with the session's cookie and form key.
  * The server authorizes each request; the pages only show its replies.
  */
 import { getDefaultFetchInit } from '@splunk/splunk-utils/fetch';
 import { createRESTURL } from '@splunk/splunk-utils/url';
+
+/** The capabilities that the endpoints `irmexport` and `release_irmexport` require. */
+export const CONFIGURE = 'irmexport_configure';
+export const RELEASE = 'irmexport_release';
 
 export type Form = Record<string, string>;
 
@@ -23,7 +27,16 @@ export class Refused extends Error {
 
 /** The reply to a request to `irmexport/…`. Throws Refused. */
 export async function request<T>(method: 'GET' | 'POST' | 'DELETE', path: string, form?: Form): Promise<T> {
-    return send<T>(method, createRESTURL(`irmexport/${path}`, { app: 'irmexport', owner: 'nobody' }), form);
+    return send<T>(method, address('irmexport', path), form);
+}
+
+/** The reply to a request to `release_irmexport/…`. Throws Refused. */
+export async function requestRelease<T>(method: 'GET' | 'POST', path: string, form?: Form): Promise<T> {
+    return send<T>(method, address('release_irmexport', path), form);
+}
+
+function address(endpoint: string, path: string): string {
+    return createRESTURL(`${endpoint}/${path}`, { app: 'irmexport', owner: 'nobody' });
 }
 
 /** The signed-in user's capabilities, as the server reports them. Throws Refused. */

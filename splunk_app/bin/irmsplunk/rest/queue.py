@@ -44,9 +44,14 @@ class QueueRoutes:
         self._connectors = Connectors(system_disk(), clock, root)
 
     def queue(self) -> dict[str, Any]:
-        """Every connector of this search head, and whether the sender runs."""
-        shown = [self._overview(outbox) for outbox in self._connectors.outboxes()]
-        return {"sender": self._sender(sum(one["queued"] for one in shown)), "connectors": shown}
+        """Every connector of this search head, what waits for release, and whether the sender runs."""
+        shown, proposed = [], []
+        for outbox in self._connectors.outboxes():
+            shown.append(self._overview(outbox))
+            if shown[-1]["proposed"]:
+                proposed += self._proposals(outbox)
+        sender = self._sender(sum(one["queued"] for one in shown))
+        return {"sender": sender, "connectors": shown, "proposed": proposed}
 
     def _sender(self, queued: int) -> dict[str, Any]:
         """``problem`` is empty while the sender runs or nothing is queued."""
@@ -98,15 +103,27 @@ class QueueRoutes:
         return _state(operations.requeue(outbox, batch.id, who=self._user, why=_why(form)))
 
     def proposed(self) -> dict[str, Any]:
-        """The batches that wait for a second person, and who proposed them."""
-        found = []
-        for outbox in self._connectors.outboxes():
-            for batch in releases.proposed(outbox):
-                manifest = read_manifest(outbox, batch)
-                since = batch.state.at if batch.state else 0.0
-                one = {"batch": batch.id, "rows": manifest.rows, "since": since, "by": manifest.origin.user}
-                found.append({"connector": profile_of(outbox) or outbox.name, **one})
-        return {"batches": found}
+        """The batches that wait for a second person, who proposed them, and why this user cannot release
+        them (``problem``, empty if nothing is known against it).
+        """
+        found = (self._proposals(outbox) for outbox in self._connectors.outboxes())
+        return {"batches": [one for proposals in found for one in proposals]}
+
+    def _proposals(self, outbox: Outbox) -> list[dict[str, Any]]:
+        connector = profile_of(outbox) or outbox.name
+        return [{"connector": connector, **self._proposal(outbox, one)} for one in releases.proposed(outbox)]
+
+    def _proposal(self, outbox: Outbox, batch: Batch) -> dict[str, Any]:
+        since = batch.state.at if batch.state else 0.0
+        found: dict[str, Any] = {"batch": batch.id, "rows": 0, "since": since, "by": ""}
+        found.update(problem="", next_step="")
+        try:
+            manifest = read_manifest(outbox, batch)
+            found.update(rows=manifest.rows, by=manifest.origin.user)
+            releases.require_second_person(batch, manifest, self._user)
+        except IrmError as error:  # a damaged batch hides no other
+            found.update(problem=error.what, next_step=error.next_step)
+        return found
 
     def preview(self, prefix: str) -> dict[str, Any]:
         """The first rows of a proposed batch, as its profile lets them be seen."""

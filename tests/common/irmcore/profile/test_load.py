@@ -381,8 +381,8 @@ FORM = (
         "name: demo\nzebra: 1",
         (
             "p.yaml:3: unknown key `zebra` in the profile. Known keys: schema, name, description, "
-            "kind, connector, input, columns, collisions, on_change, identity, scope, limits, "
-            "retention."
+            "kind, connector, input, columns, collisions, on_change, release, preview, identity, "
+            "scope, limits, retention."
         ),
     ),
     (

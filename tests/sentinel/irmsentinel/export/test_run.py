@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import main
 from irmcore.disk import PosixDisk
+from irmcore.outbox import sealed
 from irmsentinel.emulators.query_api import QueryApiEmulator, query_fault
 
 from tests.sentinel.irmsentinel.export.exports import WORKSPACE, Stage, api, okta
@@ -108,8 +109,8 @@ def test_a_cursor_in_the_future_is_an_error(machine: Machine) -> None:
     """A clock that was wrong for one run must not stop all later exports silently."""
     machine.run("run")
     (cursor,) = (machine.stage.directory / "outbox").glob("*/cursor-okta-*")
-    right = cursor.read_text()
-    cursor.write_text(right.replace("2026-11-21T00", "2027-11-21T00"))
+    right = json.dumps(sealed.decode(cursor.read_bytes()))
+    cursor.write_bytes(sealed.encode(json.loads(right.replace("2026-11-21T00", "2027-11-21T00"))))
     (failed,) = machine.run("run", code=1)
     assert failed["error"]["kind"] == "DamageError"
     assert "in the future (2027-11-21T00:00:00Z)" in failed["error"]["what"]

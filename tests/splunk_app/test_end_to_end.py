@@ -183,4 +183,4 @@ def test_an_outbox_that_cannot_be_read_stops_no_other(
     assert summary(replies[-1].body)["state"] == "sent"
     (problem,) = [event for event in events(home, "sender") if event["event"] == "cannot-send"]
     assert problem["connector"] == "broken"
-    assert "permissions" in str(problem["next_step"])
+    assert "owns the outbox directory" in str(problem["next_step"])

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import click
 from irmcore import profile as profiles
-from irmcore.errors import ConfigurationError
 from irmemulator.settings import Options
 
-from irmcli.emulator.launch import announce, create_emulator
+from irmcli.emulator.launch import announce, create_emulator, running
 from irmcli.output import Output
 from irmcli.settings import Settings
 
@@ -76,15 +75,7 @@ def command(
         refuse_unknown_source_values=refuse_unknown_source_values,
     )
     emulator = create_emulator(directory, chosen, options, port=port, lifetime=lifetime)
-    try:
-        emulator.start()
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot start on port {port}: {error.strerror}",
-            next_step="Choose another one with --port, or let the system choose with --port 0.",
-        ) from None
-    with contextlib.ExitStack() as stack:
-        stack.callback(emulator.stop)
+    with running(emulator, port):
         announce(directory, emulator)
         output.line(f"An emulator of the Purview connector, not Microsoft's service: {emulator.url}/")
         output.line(f"  Password of its page, /records and /control/faults: {emulator.control_token}")

@@ -224,25 +224,19 @@ def emulator(ctx: click.Context, *, directory: Path, people: int, port: int, lif
     from irmemulator.synthetic_people import APP, TENANT
     from irmemulator.synthetic_people import people as made_up
 
+    from irmcli.emulator.launch import running
+
     output = Output.of(ctx)
     tenant = GraphTenant(made_up(people))
-    running = GraphEmulator(tenant, GraphOptions(TENANT, APP), directory, port=port, lifetime=lifetime)
+    emulator = GraphEmulator(tenant, GraphOptions(TENANT, APP), directory, port=port, lifetime=lifetime)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        running.start()
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot start on port {port}: {error.strerror}",
-            next_step="Choose another one with --port, or let the system choose with --port 0.",
-        ) from None
-    with contextlib.ExitStack() as stack:
-        stack.callback(running.stop)
-        running.announce()
+    with running(emulator, port):
+        emulator.announce()
         output.line(
-            f"An emulator of Microsoft Graph, not Microsoft's service: {running.url}/v1.0/users/delta"
+            f"An emulator of Microsoft Graph, not Microsoft's service: {emulator.url}/v1.0/users/delta"
         )
         output.line(f"  irmexport identities sync --directory people.sqlite --emulator {directory}")
         output.line(f"It stops after {lifetime:,.0f} s, or when you press Ctrl-C.")
-        output.document({"url": running.url, "directory": str(directory)})
+        output.document({"url": emulator.url, "directory": str(directory)})
         with contextlib.suppress(KeyboardInterrupt):
-            running.wait()
+            emulator.wait()

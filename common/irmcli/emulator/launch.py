@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from irmcore.errors import ConfigurationError
 from irmcore.profile import Profile
 from irmemulator.announcement import write_announcement
+from irmemulator.loopback_server import LoopbackServer
 from irmemulator.private_files import is_made_up, made_up_secret, write_private
 from irmemulator.purview_emulator import PurviewEmulator
 from irmemulator.settings import App, Job, Options
@@ -28,6 +31,22 @@ def job_of(profile: Profile) -> Job:
         source_column=source.header if source else None,
         related_values=source.related_values if source else (),
     )
+
+
+@contextlib.contextmanager
+def running(emulator: LoopbackServer, port: int) -> Iterator[None]:
+    """Serve while the block runs. Raises ConfigurationError if ``port`` cannot be used."""
+    try:
+        emulator.start()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot start on port {port}: {error.strerror}",
+            next_step="Choose another one with --port, or let the system choose with --port 0.",
+        ) from None
+    try:
+        yield
+    finally:
+        emulator.stop()
 
 
 def create_emulator(

@@ -26,6 +26,7 @@ from irmcore.clock import Clock, SystemClock
 from irmcore.errors import AddressRefused, ConfigurationError, IrmError, WaitError
 from irmcore.http.outcome import backoff, error_code, retry_after
 from irmsentinel.azure.bounded_transport import DIRECT, Network
+from irmsentinel.azure.identity import NoToken, sign_in_failure
 
 #: The host of Graph in each cloud of the connector; learn.microsoft.com/graph/deployments.
 HOSTS = {
@@ -43,6 +44,7 @@ MAX_BYTES = 32 * 1024 * 1024
 #: Seconds: the longest single wait that Graph may ask for, and the longest time that all requests may take.
 MAX_WAIT, TOTAL = 300.0, 3600.0
 
+_SIGN_IN_OPTIONS = "Check --sign-in, --tenant-id, --client-id and --credential."
 _ATTEMPTS = 5
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _LATER = {429, 500, 502, 503, 504}
@@ -54,10 +56,6 @@ _Read = TypeVar("_Read")
 
 class ResyncRequired(Exception):
     """Graph no longer knows the state that a delta link stands for: read everything again."""
-
-
-class NoToken(WaitError):
-    """The login host did not answer; azure-identity has tried several times."""
 
 
 class NotFound(ConfigurationError):
@@ -207,10 +205,10 @@ class GraphClient:
                 self._client = self._connect()
                 answer = self._request(url)
         except ClientAuthenticationError as error:
-            raise self._sign_in_failure(error) from None
+            raise sign_in_failure(error, self._where, _SIGN_IN_OPTIONS) from None
         except AzureError as error:
             if isinstance(error.__context__, ClientAuthenticationError):
-                raise self._sign_in_failure(error.__context__) from None
+                raise sign_in_failure(error.__context__, self._where, _SIGN_IN_OPTIONS) from None
             raise WaitError(
                 f"Microsoft Graph did not answer completely ({type(error).__name__})",
                 where=self._where,
@@ -290,17 +288,4 @@ class GraphClient:
             f"the answer is incomplete or does not come from Microsoft Graph ({why})",
             where=self._where,
             next_step="Check whether a proxy answers here, then run the command again. Nothing was stored.",
-        )
-
-    def _sign_in_failure(self, error: ClientAuthenticationError) -> ConfigurationError | WaitError:
-        if error.__cause__ is not None:  # the login host gave no verdict
-            return NoToken(
-                f"the login host issued no token ({type(error.__cause__).__name__})",
-                where=self._where,
-                next_step="Check the network, the proxy and the tenant, then run the command again.",
-            )
-        return ConfigurationError(
-            "the sign-in was rejected",
-            where=self._where,
-            next_step="Check --sign-in, --tenant-id, --client-id and --credential.",
         )

@@ -50,15 +50,7 @@ def choose_user(columns: Sequence[ColumnStats], requested: str | None) -> Choice
     by_value = [column for column in columns if column.nearly_all(column.users)]
     if requested is not None:
         return _requested(requested, by_value, _USER)
-    named = [
-        column
-        for column in columns
-        if column not in by_value
-        and column.filled
-        and column_names.names_person(column.header)
-        and not column.nearly_all(column.numbers)
-        and not is_time(column)
-    ]
+    named = [c for c in _named(columns, by_value, column_names.names_person) if not is_time(c)]
     # Without a principal name, a user is no better than an address without telling words: the address beside
     # a `User name` is usually the same person's. An actor is better, and anybody is better than a target.
     best = _best(by_value, _USER)
@@ -71,15 +63,22 @@ def choose_time(columns: Sequence[ColumnStats], requested: str | None) -> Choice
     by_value = [column for column in columns if is_time(column)]
     if requested is not None:
         return _requested(requested, by_value, _TIME)
-    named = [
+    named = _named(columns, by_value, column_names.names_time)
+    return _choose(by_value, [c for c in named if _rank(c, _TIME) <= When.TIME], named, _TIME)
+
+
+def _named(
+    columns: Sequence[ColumnStats], by_value: Sequence[ColumnStats], names_role: Callable[[str], bool]
+) -> list[ColumnStats]:
+    """The other columns whose header names the role, and that have values that are not all numbers."""
+    return [
         column
         for column in columns
         if column not in by_value
         and column.filled
-        and column_names.names_time(column.header)
+        and names_role(column.header)
         and not column.nearly_all(column.numbers)
     ]
-    return _choose(by_value, [c for c in named if _rank(c, _TIME) <= When.TIME], named, _TIME)
 
 
 def is_time(column: ColumnStats) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from azure.core.credentials import TokenCredential
+from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import (
     AzureAuthorityHosts,
     AzureCliCredential,
@@ -20,6 +21,7 @@ from azure.identity import (
     DefaultAzureCredential,
     ManagedIdentityCredential,
 )
+from irmcore.errors import ConfigurationError, WaitError
 from irmcore.http import credentials
 from irmcore.http.credentials import Reader
 
@@ -34,6 +36,10 @@ AUTHORITIES = {
 KINDS = ("default", "managed-identity", "cli", "client-secret")
 #: Seconds for one request to the login host.
 DEADLINE = 60.0
+
+
+class NoToken(WaitError):
+    """The login host did not answer; azure-identity has tried several times."""
 
 
 @dataclass(frozen=True)
@@ -87,3 +93,16 @@ def maker(
         "client-secret": with_secret,
     }
     return makers[identity.kind]
+
+
+def sign_in_failure(
+    error: ClientAuthenticationError, where: str, rejected: str
+) -> ConfigurationError | NoToken:
+    """What a failed sign-in means. ``rejected`` is the next step if the login host rejected it."""
+    if error.__cause__ is not None:  # the login host gave no verdict
+        return NoToken(
+            f"the login host issued no token ({type(error.__cause__).__name__})",
+            where=where,
+            next_step="Check the network, the proxy and the tenant, then run the command again.",
+        )
+    return ConfigurationError("the sign-in was rejected", where=where, next_step=rejected)

@@ -17,10 +17,11 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from azure.core.rest import HttpRequest
 from azure.monitor.query import LogsQueryClient
 from irmcore.clock import Clock
-from irmcore.errors import AddressRefused, ConfigurationError, WaitError
+from irmcore.errors import AddressRefused, WaitError
 
 from irmsentinel.azure import query_answer
 from irmsentinel.azure.bounded_transport import DIRECT, Network
+from irmsentinel.azure.identity import sign_in_failure
 from irmsentinel.azure.query_answer import Answer
 from irmsentinel.kql.result import Result
 
@@ -36,6 +37,7 @@ _SERVER_TIMEOUT_S = 600
 DEADLINE = 660.0
 #: The service's own limit of an answer is about 100 MB.
 MAX_BYTES = 128 * 1024 * 1024
+_SIGN_IN = "Run az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET."
 _UNAUTHORIZED = 401
 
 
@@ -101,11 +103,11 @@ class Workspace:
                 self._client = self._connect(self._renew())
                 answer = self._send(kql, timespan)
         except ClientAuthenticationError as error:
-            raise self._sign_in_failure(error) from None
+            raise sign_in_failure(error, self._where, _SIGN_IN) from None
         except HttpResponseError as error:
             # The client raises it for an answer that broke off, and for a failed sign-in.
             if isinstance(error.__context__, ClientAuthenticationError):
-                raise self._sign_in_failure(error.__context__) from None
+                raise sign_in_failure(error.__context__, self._where, _SIGN_IN) from None
             raise query_answer.not_an_answer(type(error).__name__, self._where) from None
         except AzureError as error:
             raise WaitError(
@@ -137,16 +139,3 @@ class Workspace:
                 text = ""  # not JSON either
         del response  # with its bytes: both together would be twice the answer
         return Answer(status, retry_after, text)
-
-    def _sign_in_failure(self, error: ClientAuthenticationError) -> ConfigurationError | WaitError:
-        if error.__cause__ is not None:  # the login host gave no verdict
-            return WaitError(
-                f"the login host issued no token ({type(error.__cause__).__name__})",
-                where=self._where,
-                next_step="Check the network, the proxy and the tenant, then run the command again.",
-            )
-        return ConfigurationError(
-            "the sign-in was rejected",
-            where=self._where,
-            next_step="Run az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.",
-        )

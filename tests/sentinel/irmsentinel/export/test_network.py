@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from irmcli.main import main
 from irmcore.errors import ConfigurationError, IrmError, WaitError
 from irmsentinel.azure.bounded_transport import Network
+from irmsentinel.azure.identity import NoToken
 from irmsentinel.azure.ingestion import StaticToken
 from irmsentinel.azure.query_errors import Throttled
 from irmsentinel.azure.workspace import Workspace
@@ -332,8 +333,8 @@ def test_temporary_errors_and_configuration_errors_differ(season: Season) -> Non
     """A rejected sign-in needs a person; a failing login host does not."""
     for fault, kind in (
         (query_fault(401, on="token", body=b'{"error": "invalid_client"}'), ConfigurationError),
-        (query_fault(500, on="token"), WaitError),
-        (query_fault(200, on="token", body=b"<html>"), WaitError),
+        (query_fault(500, on="token"), NoToken),
+        (query_fault(200, on="token", body=b"<html>"), NoToken),
         (query_fault(403), ConfigurationError),
         (query_fault(429), Throttled),
     ):

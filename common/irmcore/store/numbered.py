@@ -39,10 +39,14 @@ class Sequence:
     def newest(self) -> Record | None:
         """The newest record, None if there is none. Raises StoreAway, StoreRefused."""
         for number in reversed(self.numbers()):
-            value = self._store.get(self.key(number))
+            value = self.get(number)
             if value is not None:  # else it was pruned meanwhile
                 return Record(number, value)
         return None
+
+    def get(self, number: int) -> bytes | None:
+        """The record of that number, None if there is none. Raises StoreAway, StoreRefused."""
+        return self._store.get(self.key(number))
 
     def append(self, after: int, value: bytes) -> bool:
         """Whether ``value`` is the record that follows number ``after`` (-1: the first).

@@ -1,0 +1,249 @@
+"""Any number of producers, senders and clean-ups on one store, with a crash or a fault at any call."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
+from irmcore.errors import StoreAway, StoreRefused
+from irmcore.outbox import states
+from irmcore.outbox.on_store import records
+from irmcore.outbox.on_store.attempts import MARGIN, Attempts
+from irmcore.outbox.on_store.commit_log import COMMIT, CommitLog, Draft, Known
+
+from tests.fakes.actors import Actor
+from tests.fakes.clock import FakeClock
+from tests.fakes.powerloss import Killed
+from tests.fakes.store import Fault, MemoryService, MemoryStore
+
+UPLOAD_SECONDS = 100.0
+#: How an actor may end.
+EXPECTED = (StoreAway, StoreRefused, Killed)
+#: Rows and their dates.
+DATE_OF = {f"row{n}": f"2026-11-{n % 2 + 1:02}" for n in range(6)}
+
+
+class Service:
+    """Where batches are posted. What happens to a post is decided as for a call of the store."""
+
+    def __init__(self) -> None:
+        self.received: Counter[str] = Counter()
+        self.doubts = 0
+
+    def post(self, rows: list[str], fault: Fault | None) -> bool:
+        """Whether a receipt came back."""
+        if fault in (None, Fault.LOST, Fault.KILLED_AFTER):
+            self.received.update(rows)
+        self.doubts += fault is not None
+        if fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER):
+            raise Killed
+        return fault is None
+
+
+def produce(store: MemoryStore, clock: FakeClock, run: str, rows: list[str]) -> tuple[str, ...]:
+    """A run with these rows: those that are new, two in a batch."""
+
+    def shape(known: Known) -> list[Draft]:
+        accepted = {
+            row
+            for date in set(map(DATE_OF.get, rows))
+            for value in known(str(date))
+            for row in value.decode().split()
+        }
+        new = [row for row in rows if row not in accepted]
+        return [draft(new[at : at + 2]) for at in range(0, len(new), 2)]
+
+    return CommitLog(store, clock).accept(run, shape)
+
+
+def draft(rows: list[str]) -> Draft:
+    """A batch of these rows."""
+    dates = {DATE_OF[row] for row in rows}
+    keys = {date: " ".join(row for row in rows if DATE_OF[row] == date).encode() for date in dates}
+    return Draft({"manifest": b"{}", "payload": " ".join(rows).encode()}, keys)
+
+
+def send(store: MemoryStore, clock: FakeClock, service: Service, actor: Actor | None = None) -> None:
+    """Send every batch that may be sent."""
+    attempts = Attempts(store, CommitLog(store, clock), clock)
+    for batch, newest in attempts.accepted():
+        attempt = attempts.start(batch, newest)
+        if attempt is None:
+            continue
+        payload = store.get(f"batch/{batch}/payload")
+        assert payload is not None, "an accepted batch has lost its payload"
+        if not attempt.commit(UPLOAD_SECONDS):
+            continue
+        if service.post(payload.decode().split(), actor.pause() if actor else None):
+            attempt.sent(status=200)
+
+
+class Outbox(RuleBasedStateMachine):
+    """The world: one store, one service, and actors in any state."""
+
+    @initialize(rows=st.lists(st.sampled_from(sorted(DATE_OF)), unique=True))
+    def begin(self, rows: list[str]) -> None:
+        self.memory, self.service, self.clock = MemoryService(), Service(), FakeClock()
+        self.actors: list[Actor] = []
+        self.runs: dict[str, tuple[Actor, list[str]]] = {}
+        produce(MemoryStore(self.memory), self.clock, "first", rows)
+
+    def _start(self, body: Any, lag: int) -> Actor:
+        actor = Actor(self.memory, body, lag)
+        self.actors.append(actor)
+        return actor
+
+    @rule(
+        rows=st.lists(st.sampled_from(sorted(DATE_OF)), min_size=1, unique=True),
+        lag=st.sampled_from([0, 0, 3]),
+    )
+    def producer(self, rows: list[str], lag: int) -> None:
+        run = secrets.token_hex(4)
+        actor = self._start(lambda store, _: produce(store, self.clock, run, rows), lag)
+        self.runs[run] = (actor, rows)
+
+    @rule(lag=st.sampled_from([0, 0, 3]))
+    def sender(self, lag: int) -> None:
+        self._start(lambda store, actor: send(store, self.clock, self.service, actor), lag)
+
+    @rule()
+    def indexer(self) -> None:
+        self._start(lambda store, _: CommitLog(store, self.clock).index(), 0)
+
+    @rule(which=st.integers(0, 20))
+    def collector(self, which: int) -> None:
+        runs = list(self.runs)
+        if runs:
+            run = runs[which % len(runs)]
+            self._start(lambda store, _: CommitLog(store, self.clock).discard(run), 0)
+
+    # Names of batches are random, and so is their order: what is drawn must not depend on it.
+    @rule(which=st.integers(0, 20), calls=st.integers(1, 15))
+    def go_on(self, which: int, calls: int) -> None:
+        self._step(which, calls, None)
+
+    @rule(which=st.integers(0, 20), calls=st.integers(0, 15), fault=st.sampled_from(Fault))
+    def fail(self, which: int, calls: int, fault: Fault) -> None:
+        self._step(which, calls, fault)
+
+    @rule(which=st.integers(0, 20), prefix=st.sampled_from(["log/", "state/"]), fault=st.sampled_from(Fault))
+    def fail_at_a_claim(self, which: int, prefix: str, fault: Fault) -> None:
+        active = [actor for actor in self.actors if not actor.done]
+        if active:
+            actor = active[which % len(active)]
+            while not actor.done and not (
+                actor.next_call[0] == "create" and actor.next_call[1].startswith(prefix)
+            ):
+                actor.step()
+            actor.step(fault)
+
+    def _step(self, which: int, calls: int, fault: Fault | None) -> None:
+        active = [actor for actor in self.actors if not actor.done]
+        if active:
+            actor = active[which % len(active)]
+            for _ in range(calls):
+                actor.step()
+            actor.step(fault)
+
+    @rule(seconds=st.sampled_from([1.0, UPLOAD_SECONDS, UPLOAD_SECONDS + MARGIN + 1]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "memory"):
+            return
+        for actor in self.actors:
+            while not actor.done:
+                actor.step()
+            if isinstance(actor.outcome, BaseException) and not isinstance(actor.outcome, EXPECTED):
+                raise actor.outcome
+        store = MemoryStore(self.memory)
+        # Nothing that happened stops a later run: whatever rows are missing are accepted now.
+        produce(store, self.clock, "last", sorted(DATE_OF))
+        for _ in range(4):
+            self.clock.advance(UPLOAD_SECONDS + MARGIN + 1)
+            send(store, self.clock, self.service)
+        check(store, self)
+
+
+def check(store: MemoryStore, world: Outbox) -> None:
+    """What must hold when everything has ended and what can be sent was sent."""
+    log = CommitLog(store, world.clock)
+    commits = [entry for entry in log.entries() if entry.kind == COMMIT]
+    by_run = {entry.run: entry for entry in commits}
+    accepted = {name: rows_of(store, name) for entry in commits for name in entry.batches}
+    count = Counter(row for rows in accepted.values() for row in rows)
+    assert not count or max(count.values()) == 1, "a row was accepted twice"
+    for run, (actor, rows) in world.runs.items():
+        if isinstance(actor.outcome, tuple):
+            assert set(rows) <= set(count), "a row of an acknowledged run was lost"
+            assert not actor.outcome or by_run[run].batches == actor.outcome
+        elif "nothing was accepted" in str(actor.outcome):
+            assert run not in by_run, "a run that was not accepted is accepted"
+    assert all(n == 1 for n in world.service.received.values()), "a row was received twice"
+    held = 0
+    for name, rows in accepted.items():
+        history = [records.decode(store.get(key) or b"") for key in store.keys(f"state/{name}/")]
+        check_history(history)
+        last = history[-1]["state"]
+        assert last in (states.SENT, states.HELD), f"a batch ended as {last}"
+        held += last == states.HELD
+        if last == states.SENT:
+            assert all(world.service.received[row] == 1 for row in rows), "a receipt without its rows"
+    assert set(world.service.received) <= set(count), "a row was sent that was not accepted"
+    world.held = held
+
+
+def rows_of(store: MemoryStore, name: str) -> list[str]:
+    """The rows of an accepted batch."""
+    payload = store.get(f"batch/{name}/payload")
+    assert payload is not None, "an accepted batch has lost its payload"
+    return payload.decode().split()
+
+
+def check_history(history: list[Any]) -> None:
+    """The states of one batch, oldest first."""
+    commits = Counter(record["attempt"] for record in history if record["state"] == states.COMMIT)
+    assert all(n == 1 for n in commits.values()), "two COMMITs of one attempt"
+    for before, record in zip(history, history[1:]):
+        if record["state"] == states.COMMIT:
+            assert (before["state"], before["attempt"]) == (states.INTENT, record["attempt"])
+        if before["state"] in (states.SENT, states.HELD):
+            assert record["state"] == states.SENT, "sending went on after a receipt or a doubt"
+        if before["state"] == states.COMMIT:
+            assert record["state"] == states.HELD or record["attempt"] == before["attempt"]
+
+
+def run_model(examples: int) -> None:
+    """Try so many worlds."""
+    chosen = settings(
+        max_examples=examples,
+        phases=(Phase.generate, Phase.shrink),
+        stateful_step_count=40,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(Outbox, settings=chosen)
+
+
+def test_nothing_is_lost_and_nothing_sent_twice() -> None:
+    """Whatever fails, and in whichever order the calls of all processes come."""
+    run_model(80)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1_200)
+def test_nothing_is_lost_and_nothing_sent_twice_in_many_worlds() -> None:
+    """The same for more of them."""
+    run_model(2_000)

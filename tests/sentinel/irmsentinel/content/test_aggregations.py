@@ -92,3 +92,13 @@ def test_the_table_of_a_summary_rule_is_the_one_that_is_read() -> None:
     (table,) = (t for t in tables.load(content.root() / "tables") if t.name == rule.destination)
     assert set(rule.returns) <= set(table.columns)
     assert rule.destination in ALL["web-proxy-summary"].query
+
+
+def test_the_summary_rule_and_the_aggregation_know_the_same_sites() -> None:
+    """Whoever changes from one to the other gets the same rows."""
+    (rule,) = aggregations.summary_rules().values()
+    sites = [
+        query[query.index("  | where RequestMethod") : query.index("  | where isnotempty(Site)")]
+        for query in (rule.query, ALL["web-proxy"].query)
+    ]
+    assert sites[0] == sites[1]

@@ -14,6 +14,9 @@ from irmsentinel.content.artefacts import Artefact, Content
 
 API_VERSION = "2025-07-01"
 CATEGORY = "Insider Risk Management"
+#: The type of a workspace, and the expression for the ID of the one that the template deploys to.
+WORKSPACES = "Microsoft.OperationalInsights/workspaces"
+WORKSPACE_ID = f"resourceId('{WORKSPACES}', parameters('workspace'))"
 SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 
 

@@ -53,19 +53,14 @@ def _rule(transform: Transform) -> dict[str, Any]:
     return {
         "type": "Microsoft.Insights/dataCollectionRules",
         "apiVersion": API_VERSION,
-        "name": _rule_name(transform),
+        "name": f"[{_rule_name(transform)}]",
         "location": "[parameters('location')]",
         "kind": "Direct",
         "dependsOn": [f"[resourceId('{workspace}/tables', parameters('workspace'), '{table}')]"],
         "properties": {
             "streamDeclarations": {transform.stream: {"columns": declared}},
             "destinations": {
-                "logAnalytics": [
-                    {
-                        "name": "workspace",
-                        "workspaceResourceId": f"[resourceId('{workspace}', parameters('workspace'))]",
-                    }
-                ]
+                "logAnalytics": [{"name": "workspace", "workspaceResourceId": f"[{arm.WORKSPACE_ID}]"}]
             },
             "dataFlows": [
                 {
@@ -80,12 +75,13 @@ def _rule(transform: Transform) -> dict[str, Any]:
 
 
 def _rule_name(transform: Transform) -> str:
-    return f"irmexport-{transform.table.name.replace('_', '-')}"
+    """An expression. The rules of two workspaces in one resource group have different names."""
+    return f"concat('irmexport-{transform.table.name.replace('_', '-')}-', uniqueString({arm.WORKSPACE_ID}))"
 
 
 def _outputs(transform: Transform) -> list[tuple[str, dict[str, str]]]:
     """The values that the collector's settings need."""
-    name = f"resourceId('Microsoft.Insights/dataCollectionRules', '{_rule_name(transform)}')"
+    name = f"resourceId('Microsoft.Insights/dataCollectionRules', {_rule_name(transform)})"
     rule = f"reference({name}, '{API_VERSION}')"
     return [
         (f"{transform.table.name}_rule_id", {"type": "string", "value": f"[{rule}.immutableId]"}),

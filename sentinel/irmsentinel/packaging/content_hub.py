@@ -10,8 +10,8 @@ from typing import Any
 
 from irmsentinel.content.artefacts import Content
 from irmsentinel.packaging import arm
+from irmsentinel.packaging.arm import WORKSPACE_ID, WORKSPACES
 from irmsentinel.packaging.content_items import NAME, ContentItem, content_items
-from irmsentinel.packaging.resources import WORKSPACES
 
 TITLE = "Insider Risk Management alerts (irmexport)"
 PACKAGE_ID = "irmexport.irmexport-sentinel-solution"
@@ -46,7 +46,7 @@ def package(content: Content, version: str) -> dict[str, Any]:
             "solutionId": PACKAGE_ID,
             "solutionVersion": version,
             "packageResourceId": (
-                f"[extensionResourceId(resourceId('{WORKSPACES}', parameters('workspace')), "
+                f"[extensionResourceId({WORKSPACE_ID}, "
                 "'Microsoft.SecurityInsights/contentPackages', variables('solutionId'))]"
             ),
         },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from irmsentinel.content import rules, workbooks
 from irmsentinel.content.artefacts import Artefact, Content
 from irmsentinel.content.rules import Rule
 from irmsentinel.packaging import arm, resources
-from irmsentinel.packaging.resources import NAMESPACE, WORKSPACES
+from irmsentinel.packaging.arm import WORKSPACES
 
 NAME = "irmexport"
 _RULE_TEMPLATE_VERSION = "2022-04-01-preview"
@@ -47,7 +46,7 @@ def content_items(content: Content) -> Iterator[ContentItem]:
             version="1.0.0",
             about=book.about,
             resource={**resources.workbook(book), "location": "[parameters('workspace-location')]"},
-            parent=f"[resourceId('Microsoft.Insights/workbooks', '{uuid.uuid5(NAMESPACE, book.name)}')]",
+            parent=f"[resourceId('Microsoft.Insights/workbooks', {resources.workbook_name(book)})]",
         )
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import uuid
 from typing import Any
 
 from irmsentinel.content.artefacts import Content
 from irmsentinel.content.rules import Rule
 from irmsentinel.content.workbooks import Workbook
 from irmsentinel.packaging import arm
+from irmsentinel.packaging.arm import WORKSPACE_ID, WORKSPACES
 
-#: A workbook's resource is named by a GUID, made of this one and the workbook's name.
-NAMESPACE = uuid.UUID("0b6c3f1c-7f4e-4c55-9f0a-5b6f2b0f7a5e")
-WORKSPACES = "Microsoft.OperationalInsights/workspaces"
 _RULE_VERSION = "2025-09-01"
 _WORKBOOK_VERSION = "2021-08-01"
 _WORD = re.compile(r"\w+")
@@ -111,12 +108,17 @@ def hunting_query(rule: Rule) -> dict[str, Any]:
     }
 
 
+def workbook_name(book: Workbook) -> str:
+    """An expression: a GUID, as Azure requires. The workbooks of two workspaces have different ones."""
+    return f"guid({WORKSPACE_ID}, '{book.name}')"
+
+
 def workbook(book: Workbook) -> dict[str, Any]:
     """A workbook, shared with everybody who may read the workspace."""
     return {
         "type": "Microsoft.Insights/workbooks",
         "apiVersion": _WORKBOOK_VERSION,
-        "name": str(uuid.uuid5(NAMESPACE, book.name)),
+        "name": f"[{workbook_name(book)}]",
         "location": "[parameters('location')]",
         "kind": "shared",
         "properties": {
@@ -125,6 +127,6 @@ def workbook(book: Workbook) -> dict[str, Any]:
             "serializedData": book.text,
             "version": "1.0",
             "category": "sentinel",
-            "sourceId": f"[resourceId('{WORKSPACES}', parameters('workspace'))]",
+            "sourceId": f"[{WORKSPACE_ID}]",
         },
     }

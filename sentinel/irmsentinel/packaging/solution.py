@@ -69,8 +69,8 @@ def deployment(content: Content) -> dict[str, Any]:
                 "defaultValue": "[resourceGroup().location]",
             },
             "enableRules": {
-                **arm.parameter("bool", "Whether the analytic rules run from the start."),
-                "defaultValue": True,
+                **arm.parameter("bool", "Whether the analytic rules run from the start. Review them first."),
+                "defaultValue": False,
             },
             **choices,
         },

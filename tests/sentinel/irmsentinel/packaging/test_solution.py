@@ -2,7 +2,6 @@
 
 import json
 import re
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -123,9 +122,20 @@ def test_names_are_unique() -> None:
     for template in (DEPLOYMENT, PACKAGE):
         names = [(resource["type"], resource["name"]) for resource in template["resources"]]
         assert len(names) == len(set(names))
-    for resource in DEPLOYMENT["resources"]:
-        if resource["type"] == "Microsoft.Insights/workbooks":
-            uuid.UUID(resource["name"])
+
+
+def test_two_workspaces_of_a_resource_group_share_no_resource() -> None:
+    """Each name is derived from the workspace, so that a second deployment changes nothing of the first."""
+    for template in (DEPLOYMENT, PACKAGE):
+        for resource in template["resources"]:
+            assert "parameters('workspace')" in resource["name"], resource["name"]
+    named = {resource["type"]: resource["name"] for resource in DEPLOYMENT["resources"]}
+    assert named["Microsoft.Insights/workbooks"].startswith("[guid(")  # Azure names a workbook by a GUID
+
+
+def test_no_rule_runs_before_it_was_reviewed() -> None:
+    """Rules are deployed disabled unless the deployment says otherwise."""
+    assert DEPLOYMENT["parameters"]["enableRules"]["defaultValue"] is False
 
 
 def test_optional_parts_are_deployed_only_on_request() -> None:
@@ -172,7 +182,8 @@ def test_the_package_lists_its_contents() -> None:
     for template in TEMPLATES:
         resource, metadata = template["properties"]["mainTemplate"]["resources"]
         assert metadata["properties"]["contentId"] == template["properties"]["contentId"]
-        assert resource["name"].rpartition("/")[2].removesuffix("')]") in metadata["properties"]["parentId"]
+        name = resource["name"].removeprefix("[").removesuffix("]").rpartition("'/")[2].removesuffix("')")
+        assert name in metadata["properties"]["parentId"]
 
 
 def test_the_form_has_every_parameter_of_the_package() -> None:

@@ -6,7 +6,6 @@ Promised: whoever commits has seen every earlier record, so no row is accepted t
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -14,7 +13,7 @@ from typing import Callable, NamedTuple
 
 from irmcore.clock import Clock
 from irmcore.errors import StoreAway
-from irmcore.outbox.on_store import records
+from irmcore.outbox.on_store import layout, records
 from irmcore.store import Store, claim, numbered
 from irmcore.store.claim import read_existing
 
@@ -33,8 +32,9 @@ class Entry(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """A batch to accept: its manifest and payload, each at most 1 MiB a part, and its row keys by date."""
+    """A batch to accept: its id, its manifest and payload, at most 1 MiB a part, and its row keys by date."""
 
+    id: str
     parts: Mapping[str, bytes]
     rowkeys: Mapping[str, bytes]
 
@@ -141,10 +141,11 @@ class CommitLog:
 
     def _write(self, draft: Draft, run: str, last: int) -> str:
         """Write a batch that is not accepted yet: its marker first, so that an orphan can be found."""
-        name = secrets.token_hex(16)
-        values = {f"open/{name}": records.encode(run=run, after=last)}
-        values.update({f"batch/{name}/{part}": value for part, value in draft.parts.items()})
-        values.update({f"batch/{name}/rowkeys/{date}": value for date, value in draft.rowkeys.items()})
+        name = layout.new_name(self._clock.now(), draft.id)
+        values = {layout.open_key(name): records.encode(run=run, after=last)}
+        values.update({layout.part_key(name, part): value for part, value in draft.parts.items()})
+        for date, value in draft.rowkeys.items():
+            values[layout.part_key(name, f"rowkeys/{date}")] = value
         for key, value in values.items():
             claim(self._store, key, value, self._clock)
         return name
@@ -154,7 +155,7 @@ class CommitLog:
         for name in names:
             for key in list(self._store.keys(f"batch/{name}/")):
                 self._store.delete(key)
-            self._store.delete(f"open/{name}")
+            self._store.delete(layout.open_key(name))
 
     def open(self) -> Iterator[tuple[str, Mapping[str, object]]]:
         """The batches that have no receipt yet, whether accepted or not, with their markers."""

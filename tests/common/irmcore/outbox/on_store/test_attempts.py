@@ -15,7 +15,7 @@ class Rig:
 
     def __init__(self) -> None:
         self.service, self.clock = MemoryService(), FakeClock()
-        drafts = [Draft({"payload": b"x"}, {"2026-11-01": b"k"})]
+        drafts = [Draft("0" * 64, {"payload": b"x"}, {"2026-11-01": b"k"})]
 
         def shape(known: Known) -> list[Draft]:
             return drafts

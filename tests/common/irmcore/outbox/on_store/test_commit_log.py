@@ -28,7 +28,7 @@ def always(*drafts: Draft) -> Callable[[Known], list[Draft]]:
 
 def draft(rows: bytes, date: str = DAY) -> Draft:
     """A batch with rows of one date."""
-    return Draft({"payload": rows}, {date: rows})
+    return Draft("0" * 64, {"payload": rows}, {date: rows})
 
 
 def test_an_accepted_run_is_one_record_of_the_log() -> None:

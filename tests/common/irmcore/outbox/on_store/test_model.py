@@ -70,7 +70,7 @@ def draft(rows: list[str]) -> Draft:
     """A batch of these rows."""
     dates = {DATE_OF[row] for row in rows}
     keys = {date: " ".join(row for row in rows if DATE_OF[row] == date).encode() for date in dates}
-    return Draft({"manifest": b"{}", "payload": " ".join(rows).encode()}, keys)
+    return Draft("0" * 64, {"manifest": b"{}", "payload": " ".join(rows).encode()}, keys)
 
 
 def send(store: MemoryStore, clock: FakeClock, service: Service, actor: Actor | None = None) -> None:

@@ -1,0 +1,72 @@
+"""Where an outbox on a store has its records, and how they are named.
+
+``docs/decisions/0008-an-outbox-on-a-store.md`` says what each of them is for.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from irmcore.store.numbered import DIGITS
+
+#: The name of a batch: when it was written (µs since 1970), a random number, and the batch's id.
+NAME = re.compile(r"(?P<at>[0-9a-f]{14})-[0-9a-f]{16}-(?P<id>[0-9a-f]{64})")
+#: The largest part of a payload.
+PART_BYTES = 1 << 20
+_LAST: int = 10**DIGITS - 1
+
+
+def new_name(now: float, batch: str) -> str:
+    """A new name for the batch of this id. Names sort by age, as far as the clocks tell.
+
+    It is random, because an orphan of equal content must not be mistaken for the batch.
+    """
+    return f"{int(now * 1e6):014x}-{secrets.token_hex(8)}-{batch}"
+
+
+def id_of(name: str) -> str:
+    """The id of the batch of this name. Raises ValueError."""
+    found = NAME.fullmatch(name)
+    if found is None:
+        raise ValueError(f"not a name of a batch: {name[:80]!r}")
+    return found["id"]
+
+
+def open_key(name: str) -> str:
+    """The marker of a batch without a receipt."""
+    return f"open/{name}"
+
+
+def part_key(name: str, part: str) -> str:
+    """A part of a batch: ``manifest``, ``payload``, ``payload.1`` …, ``rowkeys/<date>``."""
+    return f"batch/{name}/{part}"
+
+
+def payload_parts(payload: bytes) -> dict[str, bytes]:
+    """A payload in parts that a store takes."""
+    starts = range(0, max(len(payload), 1), PART_BYTES)
+    return {
+        f"payload.{number}" if number else "payload": payload[start : start + PART_BYTES]
+        for number, start in enumerate(starts)
+    }
+
+
+def states_prefix(name: str) -> str:
+    """The states of a batch, numbered. It is READY if it has none; number 0 is PROPOSED only."""
+    return f"state/{name}/"
+
+
+def file_prefix(file: str) -> str:
+    """The contents of a file of the outbox (``outbox.json``, ``key``, ``connector.json`` …), numbered."""
+    return f"files/{file}/"
+
+
+def event_key(number: int) -> str:
+    """A line of the audit log. The newest comes first, so that finding it does not read the others' keys."""
+    return f"audit/{_LAST - number:0{DIGITS}}"
+
+
+def event_number(key: str) -> int:
+    """The number of the line with this key."""
+    return _LAST - int(key.rpartition("/")[2])

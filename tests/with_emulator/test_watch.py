@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 from irmcli.emulator.launch import announce, create_emulator
 from irmcli.main import main
-from irmcli.watching.folder import being_written
+from irmcli.watching.local_folder import being_written
 from irmcli.watching.processed import ProcessedFiles
 from irmcli.watching.watcher import ATTEMPTS
 from irmcore import profile as profiles
@@ -334,7 +334,7 @@ def test_a_process_sends_files_as_they_appear_and_stops_on_sigterm(
         wait_for(lambda: rig.kept() == ["user1@contoso.com"])
         other = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
         assert other.returncode == 1
-        assert "another `irmexport watch` uses this directory" in other.stdout
+        assert "another `irmexport watch` uses this folder" in other.stdout
         assert end(process) == 0
         printed = process.communicate()[0]
     events = [json.loads(line) for line in printed.splitlines()]

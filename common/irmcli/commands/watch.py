@@ -62,7 +62,7 @@ def command(
     Sent files move to DIR/archive, unreadable files to DIR/errors; DIR/rejects gets the refused rows. Hidden
     files, *.tmp, *.part and similar names are ignored. With --json, prints one JSON object per line.
     """
-    from irmcli.watching.folder import Folder
+    from irmcli.watching.local_folder import LocalFolder
     from irmcli.watching.routes import parse_routes
     from irmcli.watching.watcher import Watcher
 
@@ -81,7 +81,7 @@ def command(
 
     clock = SystemClock()
     state = Path(settings.outbox_ready()) / "watched" / "folders"
-    folder = Folder(directory.absolute(), state, clock, settle=settle)
+    folder = LocalFolder(directory.absolute(), state, clock, settle=settle)
     watcher = Watcher(output, settings, folder, found, clock, notify, max_refused, poll)
     before = {
         number: signal.signal(number, lambda *_: watcher.end()) for number in (signal.SIGTERM, signal.SIGINT)
@@ -91,9 +91,9 @@ def command(
         before[signal.SIGIO] = signal.signal(signal.SIGIO, signal.SIG_IGN)
     try:
         if once:
-            output.line(f"Looking for files in {folder.root}")
+            output.line(f"Looking for files in {folder.title}")
         else:
-            output.line(f"Watching {folder.root} with {count(len(found), 'route')}")
+            output.line(f"Watching {folder.title} with {count(len(found), 'route')}")
         watcher.run(once_for=settle * 2 + 1 if once else None)
     finally:
         for number, handler in before.items():

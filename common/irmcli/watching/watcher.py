@@ -24,20 +24,20 @@ from irmcli.session.shaping_output import shaping_document
 from irmcli.settings import Settings
 from irmcli.watching import routes
 from irmcli.watching.folder import Folder, Found
-from irmcli.watching.notifications import notifications
 from irmcli.watching.processed import ProcessedFiles
 from irmcli.watching.routes import Route
 
 #: Seconds between looks where the system sends notifications; it sends none for other machines' changes.
 LOOK = 30.0
-#: Seconds between looks where it sends none.
-POLL = 5.0
 #: Seconds until a file or connector that failed is tried again.
 RETRY = 60.0
 #: How often a file may be taken again after the process was killed while it read it.
 ATTEMPTS = 3
-#: Seconds in which uploads may start before the directory and the stop signal are checked again.
+#: Seconds in which uploads may start before the folder and the stop signal are checked again.
 SLICE = 5.0
+
+#: Errors after which a file or the folder is tried again.
+_LATER = (WaitError, DamageError, ConfigurationError, OSError)
 
 #: Receives each event as JSON values.
 Notify = Callable[[dict[str, Any]], None]
@@ -54,7 +54,7 @@ class _Connector:
 
 @dataclass
 class Watcher:
-    """Watches one directory until `end` is called."""
+    """Watches one folder until `end` is called."""
 
     output: Output
     settings: Settings
@@ -101,7 +101,8 @@ class Watcher:
                     if once_for is not None and not busy and (not incomplete or over):
                         return
                     if not busy:
-                        self._wake.wait(1.0 if incomplete else LOOK if notified else POLL)
+                        pause = self.folder.soon if incomplete else LOOK if notified else self.folder.poll
+                        self._wake.wait(pause)
         finally:
             lock.release()
 
@@ -111,11 +112,10 @@ class Watcher:
             return nullcontext(enter_result=False)
 
         def unavailable(error: OSError) -> None:
-            self.output.warn(
-                f"the system sends no notifications here ({error.strerror}); looking every {POLL:.0f} s"
-            )
+            why = f"the system sends no notifications here ({error.strerror})"
+            self.output.warn(f"{why}; looking every {self.folder.poll:.0f} s")
 
-        return notifications(self.folder.root, self._wake.set, unavailable)
+        return self.folder.notifications(self._wake.set, unavailable)
 
     @property
     def code(self) -> int:
@@ -127,7 +127,7 @@ class Watcher:
     def _look(self) -> bool:
         """Accept every complete file. Returns whether another may soon be complete."""
         incomplete = False
-        for found in self.folder.files():
+        for found in self._files():
             if self.stop.is_set():
                 return False
             route = routes.choose(self.routes, found.name)
@@ -140,6 +140,16 @@ class Watcher:
             incomplete = incomplete or not done
         return incomplete
 
+    def _files(self) -> list[Found]:
+        """The files of the folder; none for now if it cannot be read."""
+        if self._not_before.get("", 0.0) > self.clock.monotonic():
+            return []
+        try:
+            return self.folder.files()
+        except _LATER as raised:
+            self._try_later("", raised)
+            return []
+
     def _process(self, found: Found, route: Route) -> bool:
         """Process one file; on a temporary error, try it again later. Returns whether it was complete."""
         content: str | None = ""
@@ -151,13 +161,17 @@ class Watcher:
                 self._accept(found, content, route)
             except DataError as error:
                 self._reject(found, content or "", error)
-        except (WaitError, DamageError, ConfigurationError, OSError) as raised:
-            later = known_error(raised)
-            self._not_before[found.name] = self.clock.monotonic() + RETRY
-            self.output.warn(f"{found.name}: {later}")
-            self.notify({"event": "later", "file": found.name, "error": later.what})
-            self.codes.append(FAILED)
+        except _LATER as raised:
+            self._try_later(found.name, raised)
         return True
+
+    def _try_later(self, name: str, raised: IrmError | OSError) -> None:
+        """Report why a file, or the folder if ``name`` is empty, is tried again later."""
+        later = known_error(raised)
+        self._not_before[name] = self.clock.monotonic() + RETRY
+        self.output.warn(f"{name or self.folder.title}: {later}")
+        self.notify({"event": "later", "file": name or None, "error": later.what})
+        self.codes.append(FAILED)
 
     def _accept(self, found: Found, content: str, route: Route) -> None:
         folder, name = self.folder, outbox_name(route.connection)
@@ -168,7 +182,7 @@ class Watcher:
             self.output.line(f"{found.name}: processed before, nothing to do")
             self.notify({"event": "taken-before", "file": found.name, "sha256": content})
             return
-        details = {"file": str(folder.root / found.name), "sha256": content}
+        details = {"file": f"{folder.title}/{found.name}", "sha256": content}
         try:
             if processed.begin(content) >= ATTEMPTS:
                 raise _takes_all_memory(
@@ -189,7 +203,7 @@ class Watcher:
             return
         if done.rejects is not None:
             rejects = Path(done.rejects).read_bytes()
-            target = folder.free(found, "rejects", hashlib.sha256(rejects).hexdigest())
+            target = folder.free(found, "rejects", hashlib.sha256(rejects).hexdigest(), len(rejects))
             folder.write(found, "rejects", target, rejects)
             self.codes.append(ROWS_REFUSED)
         record = {
@@ -206,7 +220,7 @@ class Watcher:
         self.notify({**event, **shaping_document(done)})
 
     def _archive(self, found: Found, content: str) -> None:
-        if not self.folder.put(found, "archive", self.folder.free(found, "archive", content)):
+        if not self.folder.put(found, "archive", self.folder.free(found, "archive", content, found.size)):
             self._report_changed(found)
 
     def _report_changed(self, found: Found) -> None:
@@ -216,7 +230,7 @@ class Watcher:
         """Move a file to errors/ from which nothing was accepted, with a file that explains why."""
         what = with_original_path(error, self.folder.copy, found)
         text = f"{what.what}\n{what.where or ''}\n{what.next_step}\n"
-        target = self.folder.free(found, "errors", content)
+        target = self.folder.free(found, "errors", content, found.size)
         self.folder.write(found, "errors", f"{target}.error.txt", text.encode("utf-8", "replace"))
         if not self.folder.put(found, "errors", target):
             self._report_changed(found)

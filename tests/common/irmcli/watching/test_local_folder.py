@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from irmcli.watching.folder import Folder, Found
+from irmcli.watching.folder import Found
+from irmcli.watching.local_folder import LocalFolder
 from irmcli.watching.own_directory import directory
 from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError, InputError, OutboxBusy, OutboxFull
@@ -27,20 +28,20 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def folder(root: Path, tmp_path: Path) -> Folder:
+def folder(root: Path, tmp_path: Path) -> LocalFolder:
     """The folder, held by this process."""
-    made = Folder(root, tmp_path / "state", FakeClock(), settle=1.0)
+    made = LocalFolder(root, tmp_path / "state", FakeClock(), settle=1.0)
     made.hold()
     return made
 
 
-def found(folder: Folder) -> Found:
+def found(folder: LocalFolder) -> Found:
     """The only file in the folder."""
     (one,) = folder.files()
     return one
 
 
-def test_what_is_read_is_a_private_copy(folder: Folder, root: Path) -> None:
+def test_what_is_read_is_a_private_copy(folder: LocalFolder, root: Path) -> None:
     """The writer cannot reach it; the digest is that of the copy; the original stays until it is put."""
     (root / "x.csv").write_text("old")
     digest = folder.take(found(folder))
@@ -52,7 +53,7 @@ def test_what_is_read_is_a_private_copy(folder: Folder, root: Path) -> None:
 
 
 def test_a_file_that_took_the_place_of_the_one_that_was_read_is_not_archived(
-    folder: Folder, root: Path
+    folder: LocalFolder, root: Path
 ) -> None:
     """It is put back under another name, and found as a new file."""
     (root / "x.csv").write_text("old")
@@ -65,7 +66,7 @@ def test_a_file_that_took_the_place_of_the_one_that_was_read_is_not_archived(
     assert (root / found(folder).name).read_text() == "newer"
 
 
-def test_a_file_that_became_a_link_is_not_read(folder: Folder, root: Path, tmp_path: Path) -> None:
+def test_a_file_that_became_a_link_is_not_read(folder: LocalFolder, root: Path, tmp_path: Path) -> None:
     """Neither the file, nor a directory on the way to it, is followed."""
     (tmp_path / "secret").write_text("secret")
     (root / "sub").mkdir()
@@ -76,11 +77,11 @@ def test_a_file_that_became_a_link_is_not_read(folder: Folder, root: Path, tmp_p
     assert folder.take(one) is None
     version = (tmp_path / "secret").lstat()
     same = (version.st_dev, version.st_ino, version.st_size, version.st_mtime_ns)
-    assert folder.take(Found("sub/secret", same)) is None
+    assert folder.take(Found("sub/secret", same, same[2])) is None
     (root / "sub" / "secret").unlink()
     (root / "sub").rmdir()
     (root / "sub").symlink_to(tmp_path)
-    assert folder.take(Found("sub/secret", same)) is None
+    assert folder.take(Found("sub/secret", same, same[2])) is None
     assert not folder.copy.exists()
 
 
@@ -101,10 +102,10 @@ def test_directories_are_opened_without_following_links(root: Path, tmp_path: Pa
 def test_files_of_an_interrupted_earlier_version(root: Path, tmp_path: Path) -> None:
     """They are reported with the command that has them processed; an empty directory is ignored."""
     (root / ".irmexport" / "work" / "sub").mkdir(parents=True)
-    Folder(root, tmp_path / "state", FakeClock(), settle=1.0).hold().release()
+    LocalFolder(root, tmp_path / "state", FakeClock(), settle=1.0).hold().release()
     (root / ".irmexport" / "work" / "sub" / "x.csv").write_text("x")
     with pytest.raises(ConfigurationError, match="an earlier version was interrupted") as caught:
-        Folder(root, tmp_path / "state", FakeClock(), settle=1.0).hold()
+        LocalFolder(root, tmp_path / "state", FakeClock(), settle=1.0).hold()
     work = root / ".irmexport" / "work"
     assert caught.value.next_step.endswith(f"cp -R -P {work}/. {root}/ && rm -r {work}")
 
@@ -112,17 +113,17 @@ def test_files_of_an_interrupted_earlier_version(root: Path, tmp_path: Path) -> 
 def test_an_outbox_in_the_watched_folder(root: Path) -> None:
     """Whoever writes to the folder could reach the outbox."""
     with pytest.raises(ConfigurationError, match="the outbox is in the directory to watch"):
-        Folder(root, root / "outbox" / "watched", FakeClock(), settle=1.0)
+        LocalFolder(root, root / "outbox" / "watched", FakeClock(), settle=1.0)
 
 
-def test_a_second_watcher(folder: Folder, root: Path, tmp_path: Path) -> None:
+def test_a_second_watcher(folder: LocalFolder, root: Path, tmp_path: Path) -> None:
     """The same folder by another path is the same folder."""
     (tmp_path / "link").symlink_to(root)
     with pytest.raises(OutboxBusy):
-        Folder(tmp_path / "link", tmp_path / "state", FakeClock(), settle=1.0).hold()
+        LocalFolder(tmp_path / "link", tmp_path / "state", FakeClock(), settle=1.0).hold()
 
 
-def test_directories_nested_without_end(folder: Folder, root: Path) -> None:
+def test_directories_nested_without_end(folder: LocalFolder, root: Path) -> None:
     """A file at a depth that no writer needs is not looked for; the files above it are."""
     (root / "x.csv").write_text("rows")
     before = os.open(".", os.O_RDONLY)
@@ -144,8 +145,8 @@ def test_a_file_of_any_size_is_not_copied(root: Path, tmp_path: Path) -> None:
     """A sparse file costs its writer nothing: beyond the limit it is refused, and none fills the disk."""
     (root / "x.csv").touch()
     os.truncate(root / "x.csv", system_disk().free_bytes(str(root)) + 1)
-    small = Folder(root, tmp_path / "state", FakeClock(), settle=1.0, max_bytes=1000)
-    large = Folder(root, tmp_path / "state", FakeClock(), settle=1.0, max_bytes=1 << 60)
+    small = LocalFolder(root, tmp_path / "state", FakeClock(), settle=1.0, max_bytes=1000)
+    large = LocalFolder(root, tmp_path / "state", FakeClock(), settle=1.0, max_bytes=1 << 60)
     small.hold()
     with pytest.raises(InputError, match="the file has more than 1,000 bytes"):
         small.take(found(small))
@@ -154,7 +155,7 @@ def test_a_file_of_any_size_is_not_copied(root: Path, tmp_path: Path) -> None:
     assert not small.copy.exists()
 
 
-def test_a_file_that_grows_without_end(folder: Folder, root: Path) -> None:
+def test_a_file_that_grows_without_end(folder: LocalFolder, root: Path) -> None:
     """No more of it is copied than it had when it was found."""
     size = 200_000_000
     (root / "x.csv").touch()
@@ -175,13 +176,13 @@ def test_a_file_that_grows_without_end(folder: Folder, root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["é" * 125 + ".csv", "x." + "y" * 253])
-def test_the_longest_name(folder: Folder, root: Path, name: str) -> None:
+def test_the_longest_name(folder: LocalFolder, root: Path, name: str) -> None:
     """What is written beside a file has room for a suffix; the shortened name has a mark of its content."""
     (root / name).write_text("rows")
     one = found(folder)
     digest = folder.take(one)
     assert digest is not None
-    target = folder.free(one, "errors", digest)
+    target = folder.free(one, "errors", digest, one.size)
     folder.write(one, "errors", f"{target}.error.txt", b"why")
     assert folder.put(one, "errors", target)
     assert f".{digest[:12]}" in target
@@ -194,7 +195,7 @@ def test_another_folder_in_place_of_the_watched_one(tmp_path: Path, replaced: st
     root.mkdir(parents=True)
     (root / "x.csv").write_text("rows")
     (own / "in").mkdir(parents=True)
-    folder = Folder(root, tmp_path / "state", FakeClock(), settle=1.0)
+    folder = LocalFolder(root, tmp_path / "state", FakeClock(), settle=1.0)
     folder.hold()
     (tmp_path / replaced).rename(tmp_path / "moved")
     (tmp_path / replaced).symlink_to(own / "in" if replaced == "shared/in" else own)
@@ -211,10 +212,10 @@ def test_a_link_of_another_user_to_the_watched_one(root: Path, tmp_path: Path) -
     """It is refused, as its maker chooses which directory is watched; a link of our own is not."""
     link = tmp_path / "link"
     link.symlink_to(tmp_path)
-    Folder(link / "in", tmp_path / "state", FakeClock(), settle=1.0)
+    LocalFolder(link / "in", tmp_path / "state", FakeClock(), settle=1.0)
     os.lchown(link, 12345, -1)
     with pytest.raises(ConfigurationError, match="another user made this link"):
-        Folder(link / "in", tmp_path / "state", FakeClock(), settle=1.0)
+        LocalFolder(link / "in", tmp_path / "state", FakeClock(), settle=1.0)
 
 
 @pytest.mark.needs("root")
@@ -223,4 +224,4 @@ def test_what_another_user_makes_of_the_former_work_directory(root: Path, tmp_pa
     (root / ".irmexport" / "work").mkdir(parents=True)
     (root / ".irmexport" / "work" / "x.csv").write_text("x")
     os.chown(root / ".irmexport", 12345, -1)
-    Folder(root, tmp_path / "state", FakeClock(), settle=1.0).hold().release()
+    LocalFolder(root, tmp_path / "state", FakeClock(), settle=1.0).hold().release()

@@ -97,6 +97,8 @@ lock: $(VENV)/.dev ## update requirements/*.txt and the pages' lock to the newes
 	@$(UV_LOCK) --python-version 3.11 --all-extras pyproject.toml -o requirements/dev.txt
 	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt --extra cloud --extra entra --extra keyring --extra keyvault --extra sentinel pyproject.toml -o requirements/runtime.txt
 	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt requirements/build.in -o requirements/build.txt
+	@$(subst --universal,--python-platform x86_64-manylinux_2_28,$(UV_LOCK)) --python-version 3.11 -c requirements/dev.txt \
+		--extra cloud --extra functions --extra keyvault --extra sentinel pyproject.toml -o requirements/function-app.txt
 	@$(UV_LOCK) --python-version 3.9 --fork-strategy fewest --excludes requirements/core-py39.excludes \
 		requirements/core-py39.in -o requirements/core-py39.txt
 	@$(UV_LOCK) --python-version 3.9 --fork-strategy fewest --excludes requirements/core-py39.excludes \

@@ -17,10 +17,12 @@ SOURCES = ("common", "sentinel", "splunk_app/bin")
 FLOORS = {
     "irmcli.__main__": 9,
     "irmcli.commands": 9,
+    "function_app": 9,
     "irmexport": 9,
     "irmexport_command": 9,
     "irmexport_rest": 9,
     "irmsentinel.cli": 8,
+    "irmsentinel.functions": 8,
     "irmcli.main": 8,
     "irmcli": 7,
     "irmsplunk": 6,

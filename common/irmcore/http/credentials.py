@@ -121,7 +121,24 @@ def _from_environment(name: str, environment: Mapping[str, str]) -> Secret:
             f"the environment variable {name} is not set",
             next_step="Set it to the client secret's value, or name a file in the profile's `credential`.",
         )
+    check_resolved(environment[name], f"env {name}")
     return secret(environment[name].strip(), f"env {name}")
+
+
+def check_resolved(value: str, where: str) -> None:
+    """Raise CredentialError if ``value`` is a reference that Azure App Service did not resolve.
+
+    Then the reference itself is the value:
+    learn.microsoft.com/azure/app-service/app-service-key-vault-references
+    """
+    if value.strip().startswith(("@Microsoft.KeyVault", "@Microsoft.AppConfiguration")):
+        raise CredentialError(
+            "Azure has not resolved the reference to Key Vault in this app setting",
+            where=where,
+            next_step="See the reference's status in the portal, beside the app setting. Usually the "
+            "identity lacks the role Key Vault Secrets User, the secret does not exist, or the vault's "
+            "firewall refuses the app. Mend that, then restart the app.",
+        )
 
 
 def _from_file(name: str, environment: Mapping[str, str]) -> Secret:

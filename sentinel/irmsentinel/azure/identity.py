@@ -83,7 +83,8 @@ def maker(
     makers: dict[str, Callable[[], TokenCredential]] = {
         "default": lambda: DefaultAzureCredential(
             authority=authority,
-            managed_identity_client_id=identity.client_id,
+            # Of several identities of a machine. None would hide the variable from azure-identity.
+            managed_identity_client_id=identity.client_id or environment.get("AZURE_CLIENT_ID"),
             transport=network.transport(DEADLINE),
         ),
         "managed-identity": lambda: ManagedIdentityCredential(

@@ -73,6 +73,13 @@ def test_what_is_no_secret(value: str, tmp_path: Path) -> None:
     assert refused("file", str(path)) == EMPTY.format(f"file {path}")
 
 
+def test_a_reference_to_key_vault_that_azure_left_unresolved() -> None:
+    """It is not sent as if it were the secret."""
+    value = " @Microsoft.KeyVault(SecretUri=https://vault.vault.azure.net/secrets/connector)"
+    refusal = refused("env", "NAME", {"NAME": value})
+    assert refusal.startswith("env NAME: Azure has not resolved the reference")
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
 def test_a_file_of_the_owner_alone(mode: int, file: Path) -> None:
     """A file that only its owner may read is accepted."""

@@ -1,0 +1,73 @@
+"""What the timers do. The last line that each logs says how it ended; the alerts of the template read it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+
+from irmcli.exit_codes import DONE, FAILED, ROWS_REFUSED
+from irmcore.errors import ConfigurationError
+
+from irmsentinel.functions import app_settings, command
+from irmsentinel.functions.app_settings import AppSettings
+from irmsentinel.functions.command import BUDGET, LOG
+from irmsentinel.packaging.function_alerts import SUCCEEDED
+
+#: Seconds after which `drain` starts no upload. What is left of the budget is longer than any upload's
+#: deadline (30 minutes at most), so that no upload is broken off, which would leave its batch in doubt.
+DRAIN_SECONDS = 20 * 60
+
+
+class FunctionFailed(Exception):
+    """The invocation failed. The host counts it, and shows this text."""
+
+
+def commands(function: str, settings: AppSettings) -> list[list[str]]:
+    """The commands of a timer. Raises ConfigurationError if a settings file is missing."""
+
+    def needed(name: str) -> str:
+        found = settings.file(name)
+        if found is None:
+            raise ConfigurationError(
+                f"the settings file {name} is missing",
+                where=settings.environment[app_settings.SETTINGS],
+                next_step=f"Put it there (docs/azure.md), or disable the function: "
+                f"AzureWebJobs.{function}.Disabled=true",
+            )
+        return found
+
+    if function == "export":
+        return [["sentinel", "run", "--config", needed(app_settings.EXPORTS), "--queue-only"]]
+    if function == "collect":
+        return [["sentinel", "collect", "--settings", needed(app_settings.COLLECTOR), "--once"]]
+    if function == "drain":
+        return [["drain", "--seconds", str(DRAIN_SECONDS)]]
+    collector = settings.file(app_settings.COLLECTOR)
+    heartbeat = [["sentinel", "health", "--settings", collector]] if collector else []
+    return [*heartbeat, ["status"]]
+
+
+def run(function: str, *, late: bool = False) -> None:
+    """Run a timer's commands. Raises FunctionFailed, ConfigurationError, StoreAway, StoreRefused.
+
+    A command that will be tried again is a warning: the alert on silence counts from the last success. Only
+    what needs a person fails.
+    """
+    started = time.monotonic()
+    if late:
+        LOG.warning("irmexport %s: starts late; a run was missed", function)
+    with app_settings.read(os.environ) as settings:
+        options = shlex.split(settings.environment.get(f"IRMEXPORT_{function.upper()}_OPTIONS", ""))
+        codes = []
+        for arguments in commands(function, settings):
+            left = BUDGET - (time.monotonic() - started)
+            codes.append(command.run(settings, [*arguments, *options], budget=left).code)
+    if all(code in (DONE, ROWS_REFUSED) for code in codes):
+        LOG.info(SUCCEEDED, function, time.monotonic() - started)
+    elif None in codes:
+        raise FunctionFailed(f"irmexport {function}: stopped when its time was over; the next run goes on")
+    elif max(filter(None, codes)) == FAILED:
+        LOG.warning("irmexport %s: not finished; the next run tries again", function)
+    else:
+        raise FunctionFailed(f"irmexport {function}: needs attention; the lines before say what to do")

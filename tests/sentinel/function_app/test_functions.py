@@ -1,0 +1,109 @@
+"""The timers of the Function app, as the host indexes and invokes them, with an outbox in a directory."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from irmsentinel.functions.command import BUDGET
+from irmsentinel.functions.timers import DRAIN_SECONDS
+
+from tests.fakes import functions_host
+from tests.sentinel.function_app.instances import Instances
+from tests.sentinel.irmsentinel.export.exports import WORKSPACE, Stage, api, okta
+
+TIMERS = ("export", "collect", "drain", "health")
+
+
+@contextmanager
+def deployed(tmp_path: Path) -> Iterator[tuple[Stage, Instances]]:
+    """The app with a plan, and emulators of everything that it talks to."""
+    files = tmp_path / "settings"
+    files.mkdir()
+    plan = ["schema: 1", f"workspaces: ['{WORKSPACE}']", "exports:", "- aggregation: okta"]
+    (files / "sentinel.yaml").write_text("\n".join(plan))
+    rows = [okta(f"2026-11-{day}T08:00:00Z") for day in (19, 20)]
+    with Stage(tmp_path).running() as stage, api({"OktaSystemLogs": rows}, tmp_path / "api"):
+        emulators = f"--query-emulator '{tmp_path}/api' --emulator '{tmp_path}/emulator'"
+        settings = {
+            "IRMEXPORT_OUTBOX": str(tmp_path / "outbox"),
+            "IRMEXPORT_SETTINGS": str(files),
+            "IRMEXPORT_EXPORT_OPTIONS": emulators,
+        }
+        yield stage, Instances(tmp_path, settings)
+
+
+def test_the_host_finds_every_timer() -> None:
+    """Each has its schedule in an app setting, is watched by the host, and never runs just because it starts.
+
+    `run_on_startup` would run it again on each new instance.
+    """
+    found = functions_host.load()
+    for name in TIMERS:
+        (binding,) = (json.loads(str(one)) for one in found[name].get_raw_bindings())
+        assert binding["type"] == "timerTrigger"
+        assert binding["schedule"] == f"%IRMEXPORT_{name.upper()}_SCHEDULE%"
+        assert not binding.get("runOnStartup")
+        assert binding.get("useMonitor", True)
+
+
+def test_every_command_ends_before_the_host_ends_the_instance() -> None:
+    """The time of an invocation is shorter than the host's, and an upload has its 30 minutes in it."""
+    host = json.loads((functions_host.APP / "host.json").read_text())
+    hours, minutes, seconds = map(int, host["functionTimeout"].split(":"))
+    assert hours * 3600 + minutes * 60 + seconds - BUDGET >= 240
+    assert DRAIN_SECONDS + 1800 < BUDGET
+
+
+def test_rows_go_from_the_workspace_to_the_connector(tmp_path: Path) -> None:
+    """`export` accepts, `drain` sends, `health` reports; all that is logged at the end says how it ended."""
+    with deployed(tmp_path) as (stage, instances):
+        done = instances.invoke("export")
+        assert done.code == 0, done.log
+        assert re.search(r"INFO irmexport export: succeeded after \d+ s\n\Z", done.log)
+        assert stage.counts() == []
+        sent = instances.invoke("drain")
+        assert sent.code == 0, sent.log
+        assert "Upload Successful" in sent.log
+        assert "queued: 0 batches" in instances.invoke("health").log
+        again = instances.invoke("export")
+        assert "not due before" in again.log
+        assert [count for _, _, count in stage.counts()] == [1, 1]
+
+
+def test_a_function_without_its_settings_says_what_to_do(tmp_path: Path) -> None:
+    """A missing app setting or file, and a reference that Azure left unresolved, which fails by its name."""
+    instances = Instances(tmp_path, {"IRMEXPORT_OUTBOX": str(tmp_path / "outbox")})
+    missing = instances.invoke("export")
+    assert missing.code == 1
+    assert "IRMEXPORT_SETTINGS: the app setting is missing" in missing.log
+    instances.settings["IRMEXPORT_SETTINGS"] = str(tmp_path)
+    no_file = instances.invoke("collect")
+    assert no_file.code == 1
+    assert "the settings file collector.yaml is missing" in no_file.log
+    assert "AzureWebJobs.collect.Disabled=true" in no_file.log
+    reference = "@Microsoft.KeyVault(SecretUri=https://vault.vault.azure.net/secrets/connector)"
+    instances.settings["IRMEXPORT_CONNECTOR_SECRET"] = reference
+    unresolved = instances.invoke("drain")
+    assert unresolved.code == 1
+    assert "app setting IRMEXPORT_CONNECTOR_SECRET: Azure has not resolved the reference" in unresolved.log
+    assert "Key Vault Secrets User" in unresolved.log
+
+
+def test_what_needs_a_person_fails_and_what_will_be_tried_again_does_not(tmp_path: Path) -> None:
+    """A wrong plan fails the invocation, which alerts. A service that is away is a warning, no success."""
+    with deployed(tmp_path) as (_, instances):
+        plan = Path(instances.settings["IRMEXPORT_SETTINGS"], "sentinel.yaml")
+        plan.write_text(plan.read_text().replace("okta", "octa"))
+        wrong = instances.invoke("export")
+        assert (wrong.code, "needs attention" in wrong.log, "octa" in wrong.log) == (1, True, False), (
+            wrong.log
+        )
+        plan.write_text(plan.read_text().replace("octa", "okta"))
+        assert instances.invoke("export").code == 0
+    away = instances.invoke("drain")  # the emulator has ended
+    assert (away.code, "succeeded" in away.log) == (0, False), away.log
+    assert "not finished; the next run tries again" in away.log

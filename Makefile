@@ -19,7 +19,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults kills mutants lint kql docs pictures lock package release appinspect advisories bench bench-picture bench-quick clean
+.PHONY: help demo test faults kills mutants mutants-content lint kql docs pictures lock package release appinspect advisories bench bench-picture bench-quick clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ pictures: $(VENV)/.dev ## take the screenshots of the Splunk app's pages for doc
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/splunk_app/bin $(BIN)/python tests/splunk_app/overview/picture.py $(CURDIR)/build/pictures
 	@mkdir -p docs/pictures
 	@cp $(foreach page,connectors overview profiles queue,$(wildcard build/pictures/$(page)-*.png)) docs/pictures/
+
+mutants-content: $(VENV)/.dev ## change a sample of the KQL, and list the changes that no fixture finds (10 minutes)
+	@$(BIN)/python -m mutants.content $(if $(ONLY),--only $(ONLY))
 
 package: $(VENV)/.dev ## build dist/ (wheel, Splunk app, Sentinel solution), reproducibly
 	@$(BIN)/python package.py

@@ -8,14 +8,14 @@ its name and a span.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from irmsentinel.content import aggregations, rules, tables
+from irmsentinel.content import aggregations, rules, tables, workbooks
 from irmsentinel.content import artefacts as content
 from irmsentinel.content.aggregations import Aggregation, Span
 from irmsentinel.content.tables import Table
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Case:
-    """One case of a fixture file."""
+    """One case of a fixture file. ``values`` fill the placeholders of a workbook's query."""
 
     file: Path
     what: str
@@ -35,6 +35,24 @@ class Case:
     call: str
     columns: list[str]
     rows: list[list[Any]]
+    values: dict[str, str]
+
+
+@dataclass(frozen=True, order=True)
+class Query:
+    """The KQL of one function, rule, export, summary rule or part of a workbook.
+
+    ``key`` is its folder and name; that of a workbook's part ends with ``#`` and the part's name.
+    """
+
+    key: str
+    body: str
+
+
+@cache
+def all_cases() -> tuple[Case, ...]:
+    """Every case of every fixture file, read once per process."""
+    return tuple(cases())
 
 
 def cases() -> Iterator[Case]:
@@ -51,18 +69,47 @@ def cases() -> Iterator[Case]:
                 call=given["call"],
                 columns=given["columns"],
                 rows=case["rows"],
+                values=given.get("values", {}),
             )
 
 
-def run(case: Case, loaded: content.Content | None = None) -> list[list[Any]]:
-    """The chosen columns of the local engine's result, in its order; `loaded`: content other than ours."""
-    loaded = loaded or our_content()
-    known = table_shapes(loaded.root)
-    with Engine(loaded.local_functions()) as engine:
+@cache
+def queries() -> tuple[Query, ...]:
+    """All KQL of this tree that fixtures run, except for the published queries, read once per process."""
+    artefacts = [artefact for artefact in our_content().artefacts if artefact.path.parent.name != "published"]
+    found = [Query(f"{artefact.path.parent.name}/{artefact.name}", artefact.body) for artefact in artefacts]
+    found += [Query(f"{aggregations.FOLDER}/{name}", each.query) for name, each in exports().items()]
+    rules_of_summary = aggregations.summary_rules().items()
+    found += [Query(f"{aggregations.SUMMARY_RULES}/{name}", each.query) for name, each in rules_of_summary]
+    for book in workbooks.load():
+        found += [
+            Query(f"{workbooks.FOLDER}/{book.name}#{name}", query) for name, query in book.queries.items()
+        ]
+    return tuple(found)
+
+
+def key_of(case: Case) -> str:
+    """The key of the query that a case is about."""
+    key = f"{case.file.parent.name}/{case.file.stem}"
+    return f"{key}#{case.call}" if case.file.parent.name == workbooks.FOLDER else key
+
+
+def run(case: Case, changed: Mapping[str, str] | None = None) -> list[list[Any]]:
+    """The chosen columns of the local engine's result, in its order.
+
+    ``changed``: other bodies than ours, by the keys of their queries.
+    """
+    bodies = {query.key: query.body for query in queries()} | dict(changed or {})
+    known = table_shapes(our_content().root)
+    functions = [
+        replace(each, body=bodies.get(f"{each.path.parent.name}/{each.name}", each.body))
+        for each in our_content().local_functions()
+    ]
+    with Engine(functions) as engine:
         for name, rows in case.tables.items():
             table, _, shape = name.partition(".")
             engine.insert(known[table][shape], [{k: plain(v) for k, v in row.items()} for row in rows])
-        result = engine.run(_query(case.call, loaded), now=case.now)
+        result = engine.run(_query(case, bodies), now=case.now)
     at = [next(i for i, column in enumerate(result.columns) if column.name == name) for name in case.columns]
     return [[plain(row[i]) for i in at] for row in result.rows]
 
@@ -86,18 +133,25 @@ def exports() -> Mapping[str, Aggregation]:
 
 
 def holds(case: Case, given: list[list[Any]]) -> bool:
-    """Whether the rows are the expected ones, in any order unless the call sorts."""
+    """Whether the rows are the expected ones, in any order unless the query sorts."""
     expected = [[plain(cell) for cell in row] for row in case.rows]
+    sorts = " sort by " in case.call or case.file.parent.name == workbooks.FOLDER
     same = sorted(map(repr, given)) == sorted(map(repr, expected))
-    return same and (given == expected or " sort by " not in case.call)
+    return same and (given == expected or not sorts)
 
 
-def _query(call: str, loaded: content.Content) -> str:
-    """The KQL of a call: the name of a query or an aggregation (with a span), or KQL."""
-    name, *span = call.split()
+def _query(case: Case, bodies: Mapping[str, str]) -> str:
+    """The KQL of a call: the name of a query, or of an aggregation with a span, or KQL."""
+    key = key_of(case)
+    if case.file.parent.name == workbooks.FOLDER:
+        return workbooks.filled(bodies[key], case.values)
+    name, *span = case.call.split()
     if name in exports() and len(span) == 2:
-        return exports()[name].kql(Span(*map(datetime.fromisoformat, span)))
-    return next((a.body for a in loaded.artefacts if a.name == call and not a.is_function), call)
+        changed = replace(exports()[name], query=bodies[f"{aggregations.FOLDER}/{name}"])
+        return changed.kql(Span(*map(datetime.fromisoformat, span)))
+    if case.call == case.file.stem and key in bodies:
+        return bodies[key]
+    return next((a.body for a in our_content().artefacts if a.name == case.call), case.call)
 
 
 def plain(value: Any) -> Any:

@@ -1,8 +1,6 @@
 import pytest
-from irmsentinel.content import aggregations, rules
-from irmsentinel.content import artefacts as content
 
-from tests.sentinel.fixtures import HERE, Case, cases, holds, run
+from tests.sentinel.fixtures import HERE, Case, Query, cases, holds, key_of, queries, run
 
 CASES = list(cases())
 
@@ -14,17 +12,7 @@ def test_a_query_gives_these_rows(case: Case) -> None:
     assert holds(case, given), given
 
 
-@pytest.mark.parametrize(
-    "artefact", rules.with_rules(content.load()).artefacts, ids=lambda artefact: artefact.name
-)
-def test_every_query_has_a_fixture(artefact: content.Artefact) -> None:
-    """Every KQL file has literal rows that show its result."""
-    fixture = HERE / artefact.path.parent.name / f"{artefact.name}.yaml"
-    assert fixture.is_file(), f"copy a neighbour to {fixture}"
-
-
-@pytest.mark.parametrize("name", aggregations.load())
-def test_every_aggregation_has_a_fixture(name: str) -> None:
-    """Every aggregation has literal rows that show its result."""
-    fixture = HERE / "aggregations" / f"{name}.yaml"
-    assert fixture.is_file(), f"copy a neighbour to {fixture}"
+@pytest.mark.parametrize("query", queries(), ids=lambda query: query.key)
+def test_every_query_has_a_fixture(query: Query) -> None:
+    """Literal rows show the result of each function, rule, export, summary rule and part of a workbook."""
+    assert query.key in {key_of(case) for case in CASES}, f"copy a neighbour to {HERE}/{query.key}.yaml"

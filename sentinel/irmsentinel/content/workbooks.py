@@ -1,9 +1,11 @@
 """Workbooks and their queries: one JSON file per workbook, in Azure's format.
 
-A query has placeholders for what a reader chooses, such as ``datetime({TimeRange:start})``. Example values
-replace them when a query is checked or run here. A workbook inserts a text as it is, so a text must have the
-format ``{NAME:base64}``, in which nothing can end a literal (Azure Monitor, "Workbook parameters", formatting
-options; unverified: that characters beyond ASCII are encoded as UTF-8).
+A query has placeholders for what a reader chooses. Example values replace them when a query is checked or run
+here. A time is ``todatetime('{TimeRange:startISO}')``, which Azure Monitor's "Workbook time parameters" gives
+in ISO 8601; ``{TimeRange:start}`` is documented there in a local form, and used as a literal. A workbook
+inserts a text as it is, so a text must have the format ``{NAME:base64}``, in which nothing can end a literal
+(Azure Monitor, "Workbook parameters", formatting options; unverified: that characters beyond ASCII are
+encoded as UTF-8).
 """
 
 from __future__ import annotations
@@ -19,7 +21,14 @@ from irmsentinel.content import artefacts
 from irmsentinel.content.artefacts import Artefact, Content
 
 FOLDER = "workbooks"
-_QUERY = 3
+#: Placeholder → the value with which a query is checked.
+EXAMPLES = {
+    "TimeRange:startISO": "2026-11-06T12:00:00.000Z",
+    "TimeRange:endISO": "2026-11-20T12:00:00.000Z",
+    "User": "sarad@contoso.com",
+    "OtherUser": "",
+}
+_QUERY, _GROUP = 3, 12
 
 
 @dataclass(frozen=True)
@@ -37,29 +46,25 @@ class Workbook:
         """The file's name without its extension."""
         return self.path.stem
 
-    def filled(self, values: Mapping[str, str]) -> dict[str, str]:
-        """Its queries with values for the placeholders ``{NAME}``."""
-        found = dict(self.queries)
-        for key, value in values.items():
-            encoded = base64.b64encode(value.encode()).decode()
-            found = {
-                name: query.replace(f"{{{key}}}", value).replace(f"{{{key}:base64}}", encoded)
-                for name, query in found.items()
-            }
-        return found
-
     def artefacts(self) -> Iterator[Artefact]:
         """Its queries as artefacts for the checker. A finding's line is the line in the query."""
-        values = {"TimeRange:start": "2026-11-06", "TimeRange:end": "2026-11-20", "User": "sarad@contoso.com"}
-        for name, query in self.filled(values).items():
+        for name, query in self.queries.items():
             yield Artefact(
                 path=self.path.with_name(f"{self.path.name}#{name}"),
                 summary=self.title,
                 returns=(),
-                body=query,
+                body=filled(query),
                 first_line=1,
                 text=query,
             )
+
+
+def filled(query: str, values: Mapping[str, str] | None = None) -> str:
+    """A query with values for its placeholders ``{NAME}``; ``EXAMPLES`` for those that are not given."""
+    for key, value in {**EXAMPLES, **(values or {})}.items():
+        encoded = base64.b64encode(value.encode()).decode()
+        query = query.replace(f"{{{key}}}", value).replace(f"{{{key}:base64}}", encoded)
+    return query
 
 
 def load(top: Path | None = None) -> tuple[Workbook, ...]:
@@ -89,5 +94,7 @@ def _read(path: Path) -> Workbook:
 
 def _queries(items: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     for item in items:
-        if item["type"] == _QUERY:
+        if item["type"] == _GROUP:
+            yield from _queries(item["content"]["items"])
+        elif item["type"] == _QUERY:
             yield item["name"], item["content"]["query"]

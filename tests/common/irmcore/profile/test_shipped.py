@@ -21,6 +21,7 @@ def test_the_shipped_profiles_by_name() -> None:
         "salesforce-dropbox",
         "sentinel-activity",
         "sentinel-alerts",
+        "sentinel-exfiltration",
     )
     assert shipped_names() == names
     for name in ("none", "../model", "leaver-prediction.yaml", ""):

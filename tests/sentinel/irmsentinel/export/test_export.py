@@ -37,8 +37,9 @@ ALL_SIX = [(f"user{day}@contoso.com", f"2026-11-{day}", 1) for day in range(15, 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    """A running connector for activities, and one for alerts."""
-    with Stage(tmp_path, profile(), profile("sentinel-alerts")).running() as running:
+    """A running connector for each profile of the aggregations."""
+    chosen = sorted({each.profile for each in aggregations.load().values()})
+    with Stage(tmp_path, *map(profile, chosen)).running() as running:
         yield running
 
 
@@ -65,8 +66,30 @@ def test_an_aggregation_arrives_at_the_connector(case: Case, stage: Stage) -> No
 
 
 def test_every_aggregation_is_sent_once_here() -> None:
-    """The test above covers every aggregation."""
-    assert {case.file.stem for case in FULL} == set(aggregations.load())
+    """The tests above and below cover every aggregation."""
+    assert {case.file.stem for case in FULL} | {"leavers"} == set(aggregations.load())
+
+
+def test_a_leaver_is_sent_once_however_often_listed(stage: Stage) -> None:
+    """The watchlist repeats everybody; the connector stores each person, and a corrected last day, once."""
+    dates = [("2026-11-08", "2026-11-30"), ("2026-11-12", "2026-11-30"), ("2026-11-18", "2026-12-15")]
+    rows = [
+        {
+            "TimeGenerated": f"{listed}T08:00:00Z",
+            "WatchlistAlias": "TerminatedEmployees",
+            "_DTItemId": "I1",
+            "SearchKey": "sarad@contoso.com",
+            "WatchlistItem": {"Notification date": "2026-11-06", "Termination date": last},
+        }
+        for listed, last in dates
+    ]
+    with engine({"Watchlist": rows}) as running:
+        for _ in range(2):
+            session = stage.session("leavers")
+            Export(aggregations.named("leavers"), Here(running), session).run(NOW)
+            assert session.drain() == 0
+    kept = [(row["ResignationDate"][:10], row["LastWorkingDate"][:10]) for row in stage.kept("leavers")]
+    assert kept == [("2026-11-06", "2026-11-30"), ("2026-11-06", "2026-12-15")]
 
 
 def test_over_https_at_both_ends(stage: Stage, tmp_path: Path) -> None:

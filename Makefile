@@ -68,7 +68,7 @@ pictures: $(VENV)/.dev ## take the screenshots of the Splunk app's pages for doc
 mutants-content: $(VENV)/.dev ## change a sample of the KQL, and list the changes that no fixture finds (10 minutes)
 	@$(BIN)/python -m mutants.content $(if $(ONLY),--only $(ONLY))
 
-package: $(VENV)/.dev ## build dist/ (wheel, Splunk app, Sentinel solution), reproducibly
+package: $(VENV)/.dev ## build dist/ (wheel, Splunk app, Sentinel solution, Function app), reproducibly
 	@$(BIN)/python package.py
 
 release: $(VENV)/.dev ## build dist/ and sign it with the Ed25519 key in the file RELEASE_KEY

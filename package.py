@@ -1,10 +1,10 @@
-"""Builds dist/: the wheel, the Splunk app, the Sentinel solution, and bills of materials.
+"""Builds dist/: the wheel, the Splunk app, the Sentinel solution, the Function app, and bills of materials.
 
 It runs in .venv, which it has `make` set up from the locks if need be. The same commit gives the same bytes:
 file times are those of the last commit (or SOURCE_DATE_EPOCH, if set) and modes are normalised. Building the
-wheel downloads nothing. The packages of the app's lib/ and of its pages are downloaded as
-requirements/splunk-lib.txt and splunk_app/ui/package-lock.json hash them, once for each version of these
-locks, into .cache/.
+wheel downloads nothing. The packages of the Splunk app's lib/, of its pages and of the Function app are
+downloaded as requirements/splunk-lib.txt, splunk_app/ui/package-lock.json and requirements/function-app.txt
+hash them, once for each version of these locks, into .cache/.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import tempfile
 import time
 import venv
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.message import Message
 from pathlib import Path
 
@@ -54,6 +54,13 @@ APP = "irmexport"
 LOCK = ROOT / "requirements" / "splunk-lib.txt"
 #: Why known advisories about the app's packages do not affect it (OpenVEX).
 VEX = ROOT / "requirements" / "vex.json"
+FUNCTION_APP = ROOT / "sentinel" / "function_app"
+FUNCTION_LOCK = ROOT / "requirements" / "function-app.txt"
+#: The name that Azure's onedeploy demands.
+FUNCTION_PACKAGE = "released-package.zip"
+# The Python of the Function app, as azuredeploy.json has it.
+FUNCTION_PYTHON = "3.11"
+PLATFORMS = ("manylinux_2_28_x86_64", "manylinux2014_x86_64")
 WHEEL_LOCK = ROOT / "requirements" / "runtime.txt"
 BUILD_LOCK = ROOT / "requirements" / "splunk-build.txt"
 # lib/ is resolved for the older of Splunk's two Pythons; the packages run on both.
@@ -70,7 +77,8 @@ ZIP_BEGINS = 315_532_800
 # PyPI has only its source. The archive is checked against the lock and built by the locked setuptools.
 SOURCE_ONLY = "splunk-sdk"
 # Compiled modules (these packages fall back to pure Python), scripts and pip's own files.
-LEFT_OUT = ("*.so", "*.pyd", "bin", "__pycache__", "RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+PIPS_OWN = ("bin", "__pycache__", "RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+LEFT_OUT = ("*.so", "*.pyd", *PIPS_OWN)
 NATIVE = ("cryptography", "cffi", "pycparser", "_cffi_backend")
 
 
@@ -113,24 +121,38 @@ def pip(python: Path | str, *arguments: str | Path) -> None:
 
 def libraries() -> Path:
     """The packages of lib/ in a folder of .cache/ that is named after their lock."""
-    recipe = LOCK.read_bytes() + BUILD_LOCK.read_bytes() + repr((LEFT_OUT, LIB_PYTHON, SOURCE_ONLY)).encode()
-    cached = ROOT / ".cache" / "splunk-lib" / hashlib.sha256(recipe).hexdigest()[:16]
-    if cached.is_dir():
-        return cached
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cached.parent) as temporary:
-        target = Path(temporary) / "lib"
-        install_libraries(target, Path(temporary))
-        for pattern in LEFT_OUT:
-            for found in list(target.rglob(pattern)):
-                shutil.rmtree(found) if found.is_dir() else found.unlink()
+
+    def install(target: Path, work: Path) -> None:
+        install_libraries(target, work)
+        leave_out(target, LEFT_OUT)
         refuse_native(target)
+
+    recipe = LOCK.read_bytes() + BUILD_LOCK.read_bytes() + repr((LEFT_OUT, LIB_PYTHON, SOURCE_ONLY)).encode()
+    return cached("splunk-lib", recipe, install)
+
+
+def cached(name: str, recipe: bytes, install: Callable[[Path, Path], None]) -> Path:
+    """A folder of .cache/ that is named after its recipe. ``install(folder, work)`` fills a new one."""
+    found = ROOT / ".cache" / name / hashlib.sha256(recipe).hexdigest()[:16]
+    if found.is_dir():
+        return found
+    found.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=found.parent) as temporary:
+        target = Path(temporary) / "lib"
+        install(target, Path(temporary))
         try:
-            target.rename(cached)
+            target.rename(found)
         except OSError:
-            if not cached.is_dir():  # another build was first
+            if not found.is_dir():  # another build was first
                 raise
-    return cached
+    return found
+
+
+def leave_out(folder: Path, patterns: Sequence[str]) -> None:
+    """Remove what matches a pattern, wherever it is in ``folder``."""
+    for pattern in patterns:
+        for found in list(folder.rglob(pattern)):
+            shutil.rmtree(found) if found.is_dir() else found.unlink()
 
 
 def install_libraries(target: Path, work: Path) -> None:
@@ -147,16 +169,20 @@ def install_libraries(target: Path, work: Path) -> None:
         )
         + "\n"
     )
-    platforms = ("manylinux_2_28_x86_64", "manylinux2014_x86_64")
-    wheels = ("--only-binary=:all:", *(f"--platform={platform}" for platform in platforms))
-    target_python = (f"--python-version={LIB_PYTHON}", "--implementation=cp")
-    pip(sys.executable, "--target", target, "--no-compile", *wheels, *target_python, "-r", wheel_lock)
+    install_wheels(target, LIB_PYTHON, wheel_lock)
     venv.create(work / "builder", with_pip=True)
     python = work / "builder" / "bin" / "python"
     pip(python, "--only-binary=:all:", "-r", BUILD_LOCK)
     from_source = ("--no-build-isolation", "--no-binary", SOURCE_ONLY)
     pip(python, "--target", work / "sdk", "--no-compile", *from_source, "-r", source_lock)
     shutil.copytree(work / "sdk", target, dirs_exist_ok=True)
+
+
+def install_wheels(target: Path, python: str, lock: Path) -> None:
+    """Install the wheels of a lock for CPython ``python`` on Linux (x86-64), whatever this machine is."""
+    wheels = ("--only-binary=:all:", *(f"--platform={platform}" for platform in PLATFORMS))
+    of_python = (f"--python-version={python}", "--implementation=cp")
+    pip(sys.executable, "--target", target, "--no-compile", *wheels, *of_python, "-r", lock)
 
 
 def refuse_native(folder: Path) -> None:
@@ -337,13 +363,48 @@ def build_solution(into: Path) -> list[Path]:
     files["LICENSE"] = (ROOT / "LICENSE").read_text(encoding="utf-8")
     into.mkdir(parents=True, exist_ok=True)
     archive = into / f"{APP}-sentinel-{version()}.zip"
+    write_zip(archive, {name: text.encode() for name, text in files.items()})
+    return [archive]
+
+
+def write_zip(archive: Path, files: Mapping[str, bytes]) -> None:
+    """Write a zip file whose bytes do not depend on who builds it, or where."""
     mtime = max(int(os.environ.get("SOURCE_DATE_EPOCH", "0")), ZIP_BEGINS)
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name, text in sorted(files.items()):
+        for name, content in sorted(files.items()):
             entry = zipfile.ZipInfo(name, time.gmtime(mtime)[:6])
             entry.external_attr = 0o644 << 16
-            packed.writestr(entry, text, zipfile.ZIP_DEFLATED)
-    return [archive]
+            packed.writestr(entry, content, zipfile.ZIP_DEFLATED)
+
+
+def build_function_app(into: Path) -> list[Path]:
+    """Write the Function app's package, its templates and its bill of materials into a folder.
+
+    The package has the locked wheels, so that Azure builds nothing.
+    """
+
+    def install(target: Path, _: Path) -> None:
+        install_wheels(target, FUNCTION_PYTHON, FUNCTION_LOCK)
+        leave_out(target, PIPS_OWN)
+
+    recipe = FUNCTION_LOCK.read_bytes() + repr((PIPS_OWN, PLATFORMS, FUNCTION_PYTHON)).encode()
+    packages = cached("function-app", recipe, install)
+    site = ".python_packages/lib/site-packages"
+    found = (file for file in packages.rglob("*") if file.is_file())
+    files = {f"{site}/{file.relative_to(packages).as_posix()}": file.read_bytes() for file in found}
+    with tempfile.TemporaryDirectory() as temporary:
+        (wheel,) = map(Path, WheelBuilder(str(ROOT)).build(directory=temporary, versions=["standard"]))
+        with zipfile.ZipFile(wheel) as ours:
+            files |= {f"{site}/{name}": ours.read(name) for name in ours.namelist()}
+    for name in ("function_app.py", "host.json"):
+        files[name] = (FUNCTION_APP / name).read_bytes()
+    into.mkdir(parents=True, exist_ok=True)
+    archive = into / FUNCTION_PACKAGE
+    write_zip(archive, files)
+    templates = [into / name for name in ("azuredeploy.json", "createUiDefinition.json")]
+    for template in templates:
+        shutil.copyfile(FUNCTION_APP / template.name, template)
+    return [archive, write_materials(archive, FUNCTION_LOCK, [str(packages)]), *templates]
 
 
 def appinspect() -> Path:
@@ -383,7 +444,9 @@ def main() -> None:
     """Build, then print the SHA-256 and path of each file as sha256sum does."""
     arguments = argparse.ArgumentParser(description="Build dist/, byte for byte reproducibly.")
     arguments.add_argument("--into", type=Path, default=ROOT / "dist", help="default: dist/")
-    arguments.add_argument("--only", choices=("wheel", "splunk", "sentinel"), help="default: all")
+    arguments.add_argument(
+        "--only", choices=("wheel", "splunk", "sentinel", "function-app"), help="default: all"
+    )
     # For the demo, which uses no pages and must work without Node.
     arguments.add_argument("--without-pages", action="store_true", help="leave the app's pages out")
     arguments.add_argument("--inspect", action="store_true", help="run splunk-appinspect on the app")
@@ -394,6 +457,14 @@ def main() -> None:
     built = build_wheel(into) if options.only in {None, "wheel"} else []
     built += build_app(into, pages=not options.without_pages) if options.only in {None, "splunk"} else []
     built += build_solution(into) if options.only in {None, "sentinel"} else []
+    if options.only in {None, "function-app"}:
+        try:
+            built += build_function_app(into)
+        except SystemExit as failed:  # of pip
+            if options.only:
+                raise
+            what = f"The Function app is not in {into}: its wheels could not be downloaded."
+            print(f"{failed}\n{what} Everything else is.", file=sys.stderr)
     if options.inspect:
         built += inspect(next(file for file in built if file.suffix == ".spl"))
     for file in built:

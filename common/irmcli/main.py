@@ -44,6 +44,7 @@ COMMANDS = {
     "emulator": "irmcli.commands.emulator",
     "demo": "irmcli.commands.demo",
     "sentinel": "irmsentinel.cli.sentinel",
+    "azure": "irmsentinel.cli.azure",
 }
 
 

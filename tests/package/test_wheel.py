@@ -27,6 +27,7 @@ CONTENT = (
     "tables",
     "samples",
     "dcr",
+    "function_app",
 )
 SOURCES = (
     *("package.py", "bundle.py", "pyproject.toml", "README.md", "LICENSE", ".gitignore"),

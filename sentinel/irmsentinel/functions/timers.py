@@ -12,8 +12,9 @@ from irmcore.errors import ConfigurationError
 from irmsentinel.functions import app_settings, command
 from irmsentinel.functions.app_settings import AppSettings
 from irmsentinel.functions.command import BUDGET, LOG
-from irmsentinel.packaging.function_alerts import SUCCEEDED
 
+#: What a timer logs at the end, with its name and its seconds. An alert of azuredeploy.json looks for it.
+SUCCEEDED = "irmexport %s: succeeded after %.0f s"
 #: Seconds after which `drain` starts no upload. What is left of the budget is longer than any upload's
 #: deadline (30 minutes at most), so that no upload is broken off, which would leave its batch in doubt.
 DRAIN_SECONDS = 20 * 60
@@ -56,7 +57,7 @@ def run(function: str, *, late: bool = False) -> None:
     """
     started = time.monotonic()
     if late:
-        LOG.warning("irmexport %s: starts late; a run was missed", function)
+        LOG.warning("irmexport %s: starts late", function)
     with app_settings.read(os.environ) as settings:
         options = shlex.split(settings.environment.get(f"IRMEXPORT_{function.upper()}_OPTIONS", ""))
         codes = []

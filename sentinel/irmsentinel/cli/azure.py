@@ -1,0 +1,35 @@
+"""`irmexport azure`: deploy irmexport to Azure Functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from irmcli.output import Output
+
+from irmsentinel.content import artefacts
+
+
+@click.group("azure")
+def command() -> None:
+    """Deploy irmexport to Azure, where timers run it without a machine of yours."""
+
+
+@command.command("template")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@click.option("--form", is_flag=True, help="Write the portal's form (createUiDefinition.json) instead.")
+@click.pass_context
+def template(ctx: click.Context, *, file: Path, form: bool) -> None:
+    """Write the ARM template of the Function app to FILE, or to standard output with -.
+
+    Example: irmexport azure template azuredeploy.json
+    """
+    name = "createUiDefinition.json" if form else "azuredeploy.json"
+    text = (artefacts.root() / "function_app" / name).read_text(encoding="utf-8")
+    if str(file) == "-":
+        click.echo(text, nl=False)
+        return
+    file.write_text(text, encoding="utf-8")
+    if not form:
+        given = "workspaces='[\"/subscriptions/…/workspaces/NAME\"]'"
+        Output.of(ctx).line(f"az deployment group create -g GROUP -f {file} -p {given}")

@@ -56,6 +56,12 @@ ENTRA: Mapping[str, str] = {
     "AADSTS700027": 'The application does not have this certificate: upload it under "Certificates & secrets".',
     "AADSTS700024": "The signed assertion is outside its validity period: correct this machine's clock (NTP).",
     "AADSTS1000502": "The certificate has expired or is not valid yet: create a new one and upload it.",
+    "AADSTS700211": 'The application trusts no federated credential of this issuer: compare it with "Federated '
+    'credentials" of the application.',
+    "AADSTS700212": "The audience of the application's federated credential is not that of this cloud: "
+    "docs/credentials.md has the audiences.",
+    "AADSTS700213": "The application has no federated credential for this subject: it must be the object (principal) "
+    "ID of the managed identity, or the service account of the token.",
     "AADSTS700016": "The tenant does not know this application: check `app_id` and `tenant_id`.",
     "AADSTS90002": "This cloud has no such tenant: check `tenant_id` and `cloud`.",
     "AADSTS900023": "`tenant_id` is not a tenant ID: copy it from the overview page of Microsoft Entra ID.",

@@ -35,6 +35,14 @@ CLOUDS: Mapping[str, Endpoints] = {
     "dod": Endpoints("https://webhook-itarl5.ingestion.apps.mil", "https://login.microsoftonline.us"),
 }
 
+#: The audience of a token that Entra ID accepts in place of a secret, by login host.
+#: learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
+TOKEN_EXCHANGE: Mapping[str, str] = {
+    "https://login.microsoftonline.com": "api://AzureADTokenExchange",
+    "https://login.microsoftonline.us": "api://AzureADTokenExchangeUSGov",
+    "https://login.chinacloudapi.cn": "api://AzureADTokenExchangeChina",
+}
+
 
 def emulator_endpoints(url: str) -> Endpoints:
     """The endpoints of an emulator at ``url``.

@@ -1,14 +1,17 @@
-"""Client assertions: a JWT signed with the key of a certificate, sent instead of a secret (RFC 7523).
+"""Client assertions: a JWT sent instead of a secret (RFC 7523), signed with the key of a certificate or by an
+issuer that the application trusts.
 
 Promised: form, certificate (by its thumbprint, x5t#S256 or x5t), signature, audience, issuer, subject, times
-and the certificate's own validity are checked as Microsoft's page "certificate credentials" describes them.
+and the certificate's own validity are checked as Microsoft's page "certificate credentials" describes them;
+issuer, subject and audience of a federated credential as its page "workload identity federation
+considerations" does, with regard to case.
 Not promised: that an assertion is accepted only once, or Entra's exact words.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -16,6 +19,8 @@ import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from irmemulator.settings import App, FederatedCredential
 
 _TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ALGORITHMS = ["PS256", "RS256"]
@@ -33,20 +38,21 @@ _REFUSALS: dict[type[Exception], Problem] = {
 }
 
 
-def find_problem(
-    text: str, kind: str, *, app_id: str, token_path: str, certificates: Iterable[str]
-) -> Problem | None:
+def find_problem(text: str, kind: str, *, app: App, token_path: str) -> Problem | None:
     """What is wrong with an assertion, or None.
 
     Args:
         text: The JWT, `client_assertion`.
         kind: `client_assertion_type`.
-        app_id: The application, which must be issuer and subject.
+        app: The application. It must be issuer and subject, or trust them.
         token_path: The path of the token endpoint, which the audience must have.
-        certificates: Those of the application, as PEM.
     """
     try:
-        claims = _claims(text, kind, certificates)
+        unverified = _unverified(text, kind)
+        if app.federated and str(unverified.get("iss")).lower() != app.app_id.lower():
+            _check_federated(text, unverified, app.federated)
+            return None
+        claims = _claims(text, app.certificates)
     except _RefusedError as refused:
         return refused.problem
     except jwt.PyJWTError as error:
@@ -56,7 +62,7 @@ def find_problem(
     if urlsplit(str(claims["aud"])).path != token_path:
         return 700023, "Client assertion audience claim does not match Realm issuer."
     parties = {str(claims["iss"]).lower(), str(claims["sub"]).lower()}
-    return None if parties == {app_id.lower()} else _OTHER_APP
+    return None if parties == {app.app_id.lower()} else _OTHER_APP
 
 
 class _RefusedError(Exception):
@@ -67,10 +73,36 @@ class _RefusedError(Exception):
         self.problem = (code, text)
 
 
-def _claims(text: str, kind: str, certificates: Iterable[str]) -> dict[str, object]:
-    """The claims, if the assertion is signed with a registered certificate's key and not expired."""
+def _unverified(text: str, kind: str) -> dict[str, object]:
+    """The claims of an assertion, as its sender wrote them."""
     if kind != _TYPE:
         raise _RefusedError(50027, "JWT token is invalid or malformed: unknown client_assertion_type.")
+    claims: dict[str, object] = jwt.decode(text, options={"verify_signature": False})
+    return claims
+
+
+def _check_federated(text: str, claims: dict[str, object], trusted: Sequence[FederatedCredential]) -> None:
+    """Refuse a token unless the application trusts its issuer, subject and audience, and it is valid."""
+    for code, claim, name in (
+        (700211, "iss", "issuer"),
+        (700213, "sub", "subject"),
+        (700212, "aud", "audience"),
+    ):
+        trusted = [one for one in trusted if getattr(one, name) == claims.get(claim)]
+        if not trusted:
+            raise _RefusedError(
+                code, f"No matching federated identity record found for presented assertion {name}."
+            )
+    jwt.decode(
+        text,
+        trusted[0].key,
+        algorithms=["RS256"],
+        options={"require": ["aud", "exp", "iss", "sub"], "verify_aud": False},
+    )
+
+
+def _claims(text: str, certificates: Iterable[str]) -> dict[str, object]:
+    """The claims, if the assertion is signed with a registered certificate's key and not expired."""
     certificate = _find_certificate(jwt.get_unverified_header(text), certificates)
     if certificate is None:
         raise _RefusedError(700027, "The certificate used to sign the client assertion is not registered.")

@@ -1,4 +1,5 @@
-"""Microsoft Entra's token service: the endpoints that a client with a secret or a certificate uses.
+"""Microsoft Entra's token service: the endpoints that a client with a secret, a certificate or a federated
+credential uses.
 
 Promised: OpenID discovery and the token endpoints v2 (MSAL) and v1 (Microsoft's sample script), error bodies
 in Entra's form, and tokens for known resources only. No reply, repr or error has a secret in it.
@@ -253,9 +254,8 @@ def _check_assertion(app: App, endpoint: TokenEndpoint, form: Mapping[str, str])
     problem = client_assertion.find_problem(
         form["client_assertion"],
         form.get("client_assertion_type", ""),
-        app_id=app.app_id,
+        app=app,
         token_path=f"/{endpoint.tenant}/oauth2/{'v2.0/' if endpoint.v2 else ''}token",
-        certificates=app.certificates,
     )
     if problem is not None:
         code, text = problem

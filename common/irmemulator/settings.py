@@ -25,18 +25,32 @@ def is_guid(text: str) -> bool:
 
 
 @dataclass(frozen=True)
+class FederatedCredential:
+    """An issuer, a subject and an audience that an application trusts instead of a secret.
+
+    ``key`` is the issuer's public key as PEM, which Entra would read from the issuer's own address.
+    """
+
+    issuer: str
+    subject: str
+    audience: str
+    key: str
+
+
+@dataclass(frozen=True)
 class App:
     """An Entra application that may ask for tokens.
 
     Args:
         tenant_id: The tenant's GUID or domain name.
         app_id: The application's (client) id, a GUID.
-        secret: The client secret; no repr, page or reply shows it. Empty: it has certificates only.
+        secret: The client secret; no repr, page or reply shows it. Empty: it has none.
         certificates: Those registered with the application, as PEM; a client may sign with their keys.
+        federated: The federated credentials of the application.
         expired: The secret has expired: tokens are refused with AADSTS7000222.
 
     Raises:
-        ValueError: An id does not have its form, or there is neither secret nor certificate.
+        ValueError: An id does not have its form, or there is no credential.
     """
 
     tenant_id: str
@@ -44,6 +58,7 @@ class App:
     secret: str = field(repr=False)
     expired: bool = False
     certificates: tuple[str, ...] = ()
+    federated: tuple[FederatedCredential, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse ids that Entra cannot have."""
@@ -51,8 +66,8 @@ class App:
             raise ValueError("App.tenant_id must be a GUID or a domain name")
         if not is_guid(self.app_id):
             raise ValueError("App.app_id must be a GUID")
-        if not (self.secret or self.certificates):
-            raise ValueError("App.secret must not be empty without certificates")
+        if not (self.secret or self.certificates or self.federated):
+            raise ValueError("App.secret must not be empty without certificates or federated credentials")
 
 
 @dataclass(frozen=True)

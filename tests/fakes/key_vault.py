@@ -8,10 +8,6 @@ a secret (learn.microsoft.com/rest/api/keyvault). Server and token endpoint are 
 from __future__ import annotations
 
 import re
-import select
-import socket
-import socketserver
-import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +18,8 @@ from irmemulator.http_messages import Reply, Request, error_reply, json_reply
 from irmemulator.loopback_server import LoopbackServer
 from irmemulator.routing import Route, unless_spoiled
 from irmemulator.settings import App
+
+from tests.fakes.tunnel import Tunnel
 
 HOST = "irmexport-tests.vault.azure.net"
 LOGIN = "login.microsoftonline.com"
@@ -71,8 +69,7 @@ class KeyVault(LoopbackServer):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._proxy = _Proxy(("127.0.0.1", 0), int(self.url.rpartition(":")[2]))
-        threading.Thread(target=self._proxy.serve_forever, daemon=True).start()
+        self._proxy = Tunnel((HOST, LOGIN), int(self.url.rpartition(":")[2])).__enter__()
         return self
 
     def __exit__(
@@ -81,14 +78,13 @@ class KeyVault(LoopbackServer):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._proxy.shutdown()
-        self._proxy.server_close()
+        self._proxy.__exit__(kind, error, trace)
         super().__exit__(kind, error, trace)
 
     def environment(self) -> dict[str, str]:
         """What a process needs to reach the vault, signed in by a client secret."""
         return {
-            "IRMEXPORT_PROXY": f"http://127.0.0.1:{self._proxy.server_address[1]}",
+            "IRMEXPORT_PROXY": self._proxy.url,
             "IRMEXPORT_CA_FILE": str(self.ca_file),
             "AZURE_TENANT_ID": TENANT,
             "AZURE_CLIENT_ID": CLIENT,
@@ -98,33 +94,3 @@ class KeyVault(LoopbackServer):
 
 def _error(status: int, code: str) -> Reply:
     return error_reply(status, code, "The words of the service.")
-
-
-class _Proxy(socketserver.ThreadingTCPServer):
-    """Tunnels CONNECT for either name to the fake, and refuses every other name."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int], target: int) -> None:
-        super().__init__(address, _Tunnel)
-        self.target = target
-
-
-class _Tunnel(socketserver.StreamRequestHandler):
-    def handle(self) -> None:
-        host = self.rfile.readline().split(b" ")[1].decode().partition(":")[0]
-        while self.rfile.readline().strip():
-            pass
-        if host not in (HOST, LOGIN):
-            self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-            return
-        self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        with socket.create_connection(("127.0.0.1", self.server.target)) as there:  # type: ignore[attr-defined]
-            ends = {self.connection: there, there: self.connection}
-            while True:
-                for end in select.select(list(ends), [], [])[0]:
-                    data = end.recv(65_536)
-                    if not data:
-                        return
-                    ends[end].sendall(data)

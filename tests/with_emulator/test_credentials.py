@@ -236,6 +236,23 @@ def test_the_system_keyring(tmp_path: Path) -> None:
     assert "the words of a backend" not in locked.stderr
 
 
+def test_a_certificate_in_the_system_keyring(tmp_path: Path, pair: tuple[str, str]) -> None:
+    """Certificate and key are stored together from standard input; one without the other is refused."""
+    made = profile_with(tmp_path, "keyring", "irmexport/leavers")
+    environment = {
+        "PYTHON_KEYRING_BACKEND": "tests.fakes.keyring_file.FileKeyring",
+        "PYTHONPATH": str(ROOT),
+        "IRMEXPORT_TEST_KEYRING": str(tmp_path / "entries.json"),
+    }
+    half = irmexport("credential", "set", "-p", made, stdin=pair[0], **environment)
+    assert "no readable certificate with its private key" in half.stderr
+    done = irmexport("credential", "set", "-p", made, stdin="".join(pair), **environment)
+    assert done.returncode == 0, done.stderr
+    read = irmexport("credential", "check", "-p", made, **environment)
+    assert "readable certificate\nIt expires on 20" in read.stdout
+    assert "PRIVATE" not in done.stdout + read.stdout + read.stderr + half.stderr
+
+
 @pytest.mark.parametrize(
     ("backend", "said"),
     [

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import click
 from irmcore.clock import iso
+from irmcore.clouds import CLOUDS, TOKEN_EXCHANGE
 from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError, CredentialError
 from irmcore.http import credentials
-from irmcore.http.credentials import Secret
+from irmcore.http.credentials import Assertion, Secret
 from irmcore.profile import CredentialRef
 
 from irmcli import options
-from irmcli.credential_stores import expiry
+from irmcli.credential_stores import certificate, expiry
 from irmcli.exit_codes import DONE, NEEDS_PERSON
 from irmcli.output import Output
 from irmcli.settings import Settings
@@ -24,7 +25,7 @@ from irmcli.settings import Settings
 
 @click.group("credential")
 def command() -> None:
-    """Check or store the client secret or certificate of a profile."""
+    """Check or store the credential of a profile."""
 
 
 @command.command("check")
@@ -33,12 +34,18 @@ def command() -> None:
 def check(ctx: click.Context, *, profile_name: str) -> None:
     """Check that the credential is readable and when it expires. Exits with 4 if within 30 days."""
     output, settings = Output.of(ctx), Settings.of(ctx)
-    reference = settings.profile(profile_name).connector.credential
+    connector = settings.profile(profile_name).connector
+    reference = connector.credential
     found = settings.credential(reference)
     what = "client secret" if isinstance(found, Secret) else "certificate"
+    if isinstance(found, Assertion):
+        what = "token of a federated credential"
+        found.reveal()(TOKEN_EXCHANGE[CLOUDS[connector.cloud].login])
     expires = iso(found.expires) if found.expires is not None else None
     output.line(f"{reference.kind} {reference.name}: readable {what}")
-    if expires is None:
+    if isinstance(found, Assertion):
+        output.line("It needs no renewal. Whether the application trusts it: irmexport doctor")
+    elif expires is None:
         output.line(
             "Its expiry date is not known here: see Certificates & secrets of the application in Entra ID."
         )
@@ -57,7 +64,8 @@ def check(ctx: click.Context, *, profile_name: str) -> None:
 def set_(ctx: click.Context, *, profile_name: str) -> None:
     """Store a client secret where the profile says: in a keyring, or in a file of mode 0600.
 
-    Prompts for the secret without showing it, or reads it from standard input. It is never an argument.
+    Prompts for the secret without showing it, or reads it from standard input. It is never an argument. A
+    keyring also takes a certificate with its key, as PEM on standard input.
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     reference = settings.profile(profile_name).connector.credential
@@ -69,8 +77,12 @@ def set_(ctx: click.Context, *, profile_name: str) -> None:
             next_step=_BY_HAND[reference.kind],
         )
     text = click.prompt("Client secret", hide_input=True) if sys.stdin.isatty() else _piped()
-    write(reference, credentials.secret(text.strip(), "standard input"))
-    output.line(f"The secret is stored in {reference.kind} {reference.name}.")
+    if reference.kind == "keyring" and certificate.PEM in text:
+        certificate.parse(text.encode(), None, "standard input")  # raises if it could not be used
+        write(reference, Secret(text))
+    else:
+        write(reference, credentials.secret(text.strip(), "standard input"))
+    output.line(f"The credential is stored in {reference.kind} {reference.name}.")
     output.document({"kind": reference.kind, "place": reference.name})
 
 
@@ -78,6 +90,8 @@ _BY_HAND = {
     "env": "Set the variable where irmexport is started, for example with systemd's EnvironmentFile=.",
     "key_vault": "az keyvault secret set --vault-name VAULT --name SECRET --file FILE --expires DATE",
     "certificate": "Create the file with openssl (`irmexport wizard` prints the commands), and chmod 600 it.",
+    "managed_identity": "Azure issues its tokens: there is nothing to store.",
+    "workload_identity": "Kubernetes writes this file: there is nothing to store.",
 }
 
 

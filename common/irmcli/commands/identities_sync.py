@@ -38,9 +38,11 @@ def _store(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     if value is None:
         return None
     kind, colon, name = value.partition(":")
-    if not (colon and name) or kind not in {"env", "file", "certificate", "key_vault", "keyring"}:
+    known = {"env", "file", "certificate", "key_vault", "keyring", "managed_identity", "workload_identity"}
+    if not (colon and name) or kind not in known:
         raise click.BadParameter(
-            "write it as file:PATH, certificate:PATH, env:NAME, key_vault:URL or keyring:NAME"
+            "write it as file:PATH, certificate:PATH, env:NAME, key_vault:URL, keyring:NAME, "
+            "managed_identity:CLIENT-ID or workload_identity:PATH"
         )
     return kind, name
 

@@ -86,7 +86,8 @@ def _credential(ctx: click.Context, param: click.Parameter, value: str) -> tuple
     default="env:IRMEXPORT_SECRET",
     show_default=True,
     callback=_credential,
-    help="Where the secret is: env:NAME, file:PATH, keyring:SERVICE/USER, key_vault:URL, certificate:PATH.",
+    help="Where the secret is: env:NAME, file:PATH, keyring:SERVICE/USER, key_vault:URL, certificate:PATH, "
+    "managed_identity:CLIENT-ID, workload_identity:PATH.",
 )
 @click.option(
     "--take-guesses", is_flag=True, help="Do not ask, even on a terminal; refuse an uncertain user or time."

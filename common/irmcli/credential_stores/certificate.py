@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 PASSWORD = "IRMEXPORT_CERTIFICATE_PASSWORD"  # noqa: S105 - the name of a variable
 
+#: How each part of a PEM file begins.
+PEM = "-----BEGIN"
+
 
 def read(name: str, environment: Mapping[str, str]) -> Credential:
     """The certificate and key in the file ``name``. Raises CredentialError."""
@@ -62,7 +65,7 @@ def _load(data: bytes, password: bytes | None, where: str) -> tuple[PrivateKeyTy
     from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
 
     try:
-        if b"-----BEGIN" in data:
+        if PEM.encode() in data:
             # cryptography raises if it gets a password for a key that is not encrypted.
             locked = b"ENCRYPTED" in data
             return load_pem_private_key(data, password if locked else None), x509.load_pem_x509_certificates(

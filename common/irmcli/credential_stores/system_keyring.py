@@ -1,4 +1,7 @@
-"""The system keyring through `keyring`: Secret Service, macOS Keychain, Windows Credential Locker."""
+"""The system keyring through `keyring`: Secret Service, macOS Keychain, Windows Credential Locker.
+
+An entry is a client secret, or a certificate and its key as PEM.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from types import ModuleType
 from irmcore.errors import CredentialError
 from irmcore.http import credentials
 from irmcore.http.credentials import Credential, Secret
+
+from irmcli.credential_stores import certificate
 
 
 def read(name: str, environment: Mapping[str, str]) -> Credential:
@@ -24,6 +29,8 @@ def read(name: str, environment: Mapping[str, str]) -> Credential:
             where=f"keyring {name}",
             next_step="Store the secret: irmexport credential set --profile PROFILE",
         )
+    if certificate.PEM in text:
+        return certificate.parse(text.encode(), None, f"keyring {name}")
     return credentials.secret(text.strip(), f"keyring {name}")
 
 

@@ -55,7 +55,8 @@ def write(choices: Choices, columns: Sequence[Guess], possible_source: str | Non
         f"  tenant_id: {choices.tenant_id}   # Entra: Overview",
         f"  app_id: {choices.app_id}      # the Entra app the connector is created with",
         f"  cloud: {choices.cloud}                  # commercial, gcc, gcc-high or dod",
-        "  # Where to read the secret, never the secret: env, file, keyring, key_vault or certificate.",
+        "  # Where to read the secret, never the secret: env, file, keyring, key_vault, certificate,",
+        "  # managed_identity or workload_identity.",
         f"  credential: {{{kind}: {scalar(reference)}}}",
         "",
     ]

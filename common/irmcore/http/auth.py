@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Callable, Protocol
 
 from irmcore.advice import ENTRA
+from irmcore.clouds import TOKEN_EXCHANGE
+from irmcore.errors import CredentialError
 from irmcore.http.credentials import Credential, for_emulator
 
 
@@ -63,11 +65,12 @@ class MsalTokens:
     ) -> None:
         """``login`` is https://host. ``scope`` is what the token is for, and ends in ``/.default``.
 
-        ``secret`` reads the credential (a secret or a certificate) for each new MSAL client. ``http`` is a
+        ``secret`` reads the credential for each new MSAL client. ``http`` is a
         requests session, as MSAL's own would let REQUESTS_CA_BUNDLE decide whom to trust. ``known_login`` is
         False for an emulator: Microsoft's instance discovery does not know it, and it gets only its own
         secret.
         """
+        self._login = login
         self._authority = f"{login}/{tenant_id}"
         self._app_id = app_id
         self._secret = secret
@@ -93,13 +96,16 @@ class MsalTokens:
             if secret is not None:
                 client = msal.ConfidentialClientApplication(
                     self._app_id,
-                    client_credential=secret.reveal(),
+                    client_credential=self._in_msals_form(secret),
                     authority=self._authority,
                     instance_discovery=None if self._known_login else False,
                     http_client=self._http,
                 )
             self._client = client
             found = client.acquire_token_for_client(scopes=self._scopes)
+        except CredentialError:  # of the issuer of an assertion
+            self._client = None
+            raise
         except Exception as error:  # noqa: BLE001
             # MSAL passes on whatever its HTTP client and its JSON parser raise. The class tells them apart;
             # the messages may quote the reply.
@@ -110,6 +116,12 @@ class MsalTokens:
             self._client = None
             raise _refused(found if isinstance(found, dict) else {})
         return token
+
+    def _in_msals_form(self, secret: Credential) -> Any:
+        found = secret.reveal()
+        if not callable(found):
+            return found
+        return {"client_assertion": lambda: found(TOKEN_EXCHANGE[self._login])}
 
 
 def _no_reply(error: Exception) -> TokenTrouble:

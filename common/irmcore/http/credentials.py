@@ -1,7 +1,9 @@
-"""Read the credential that a profile names: a client secret, or a certificate with its key.
+"""Read the credential that a profile names: a client secret, a certificate with its key, or the tokens of an
+identity that the application trusts.
 
-Neither appears in a repr, message or log. The core reads the environment and files. What needs another
-library (a system keyring, Azure Key Vault, a certificate) is a :data:`Reader` that the caller passes in.
+None appears in a repr, message or log. The core reads the environment and files. What needs another library
+(a system keyring, Azure Key Vault, a certificate, a managed identity) is a :data:`Reader` that the caller
+passes in.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ from typing import Callable, Protocol
 from irmcore.errors import CredentialError
 from irmcore.ownership import require_own_stat
 
+#: Issues a token for an audience. Raises CredentialError.
+Issue = Callable[[str], str]
+
 
 class Credential(Protocol):
     """A credential. ``reveal`` returns it in MSAL's form; ``expires`` in seconds since 1970, if known."""
@@ -21,7 +26,7 @@ class Credential(Protocol):
     @property
     def expires(self) -> float | None: ...
 
-    def reveal(self) -> str | Mapping[str, str]: ...
+    def reveal(self) -> str | Mapping[str, str] | Issue: ...
 
 
 class Secret:
@@ -65,6 +70,28 @@ class Certificate:
         return "Certificate(…)"
 
 
+class Assertion:
+    """Tokens of another issuer, which Entra ID accepts in place of a secret: a federated credential.
+
+    ``reveal`` returns the function that issues one for an audience. Each request to Entra ID gets a new one.
+    """
+
+    __slots__ = ("_issue",)
+
+    def __init__(self, issue: Issue) -> None:
+        self._issue = issue
+
+    @property
+    def expires(self) -> float | None:
+        return None
+
+    def reveal(self) -> Issue:
+        return self._issue
+
+    def __repr__(self) -> str:
+        return "Assertion(…)"
+
+
 #: How the secrets that emulators make up begin (irmemulator.private_files), and none of Entra ID does.
 EMULATOR_SECRET = "emulator-only-"  # noqa: S105 - a mark, not a secret
 
@@ -103,10 +130,11 @@ def secret(text: str, where: str, expires: float | None = None) -> Secret:
 def for_emulator(found: Credential) -> Credential:
     """``found``, if an emulator may see it: its own secret, or a certificate, whose key is not sent.
 
-    Otherwise a forged address of an emulator would be enough to get a real secret. Raises CredentialError.
+    Otherwise a forged address of an emulator would be enough to get a real secret or token. Raises
+    CredentialError.
     """
     text = found.reveal()
-    if isinstance(text, str) and not text.startswith(EMULATOR_SECRET):
+    if not isinstance(text, Mapping) and not str(text).startswith(EMULATOR_SECRET):
         raise CredentialError(
             "this secret was not made by an emulator, so it is not sent to one",
             next_step="If the emulator is yours, start it again and repeat the command with --emulator. "
@@ -149,11 +177,28 @@ def _from_file(name: str, environment: Mapping[str, str]) -> Secret:
     return secret(text.strip(), f"file {name}")
 
 
-def private_bytes(name: str) -> bytes:
-    """The content (at most 64 KiB) of a file that only its owner may read. Raises CredentialError."""
+def _from_token_file(name: str, environment: Mapping[str, str]) -> Assertion:
+    def issue(audience: str) -> str:
+        # Kubernetes replaces the file before the token expires, and lets others in the container read it.
+        data = private_bytes(name, private=False)
+        try:
+            return secret(data.decode("ascii").strip(), f"workload_identity {name}").reveal()
+        except UnicodeDecodeError as error:
+            raise _unreadable(name, error) from None
+
+    return Assertion(issue)
+
+
+def private_bytes(name: str, *, private: bool = True) -> bytes:
+    """The content (at most 64 KiB) of a file that only its owner may read. Raises CredentialError.
+
+    ``private=False``: others may read it, but not change it.
+    """
     try:
         with open(os.path.expanduser(name), "rb") as file:
-            require_own_stat(os.fstat(file.fileno()), name, "credential file", CredentialError, private=True)
+            require_own_stat(
+                os.fstat(file.fileno()), name, "credential file", CredentialError, private=private
+            )
             return file.read(65_536)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         raise _unreadable(name, error) from None
@@ -170,4 +215,5 @@ def _unreadable(name: str, error: Exception) -> CredentialError:
 _READERS: Mapping[str, Reader] = {
     "env": _from_environment,
     "file": _from_file,
+    "workload_identity": _from_token_file,
 }

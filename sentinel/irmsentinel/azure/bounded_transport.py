@@ -7,9 +7,11 @@ transport neither retries nor follows redirects. The client's policies sleep on 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from azure.core.exceptions import (
     AzureError,
@@ -82,7 +84,8 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core im
 
     def send(self, request: Any, *, proxies: Any = None, **kwargs: Any) -> Any:
         """The complete answer. Raises AzureError."""
-        with Exchange(**self._settings) as exchange:
+        proxy = None if _is_of_this_machine(request.url) else self._settings["proxy"]
+        with Exchange(**{**self._settings, "proxy": proxy}) as exchange:
             once = RequestsTransport(
                 session=exchange.session,
                 session_owner=False,
@@ -117,6 +120,18 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core im
                 next_step="Run the command again after that time.",
             )
         self._clock.sleep(duration)
+
+
+def _is_of_this_machine(url: str) -> bool:
+    """Whether the host is loopback or link-local: where Azure issues the tokens of managed identities.
+
+    No proxy reaches it: learn.microsoft.com/azure/virtual-machines/instance-metadata-service#proxies
+    """
+    try:
+        address = ipaddress.ip_address(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_link_local
 
 
 def _read(answer: Any, limit: int) -> None:

@@ -17,10 +17,12 @@ from azure.identity import (
     AzureAuthorityHosts,
     AzureCliCredential,
     CertificateCredential,
+    ClientAssertionCredential,
     ClientSecretCredential,
     DefaultAzureCredential,
     ManagedIdentityCredential,
 )
+from irmcore.clouds import TOKEN_EXCHANGE
 from irmcore.errors import ConfigurationError, WaitError
 from irmcore.http import credentials
 from irmcore.http.credentials import Reader
@@ -75,6 +77,11 @@ def maker(
         transport = network.transport(DEADLINE)
         if isinstance(found, str):
             return ClientSecretCredential(tenant, client, found, authority=authority, transport=transport)
+        if callable(found):
+            issue, audience = found, TOKEN_EXCHANGE[f"https://{authority}"]
+            return ClientAssertionCredential(
+                tenant, client, lambda: issue(audience), authority=authority, transport=transport
+            )
         pem = found["private_key"] + found["public_certificate"]
         return CertificateCredential(
             tenant, client, certificate_data=pem.encode("ascii"), authority=authority, transport=transport

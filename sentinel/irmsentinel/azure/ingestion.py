@@ -24,7 +24,7 @@ from azure.monitor.ingestion import LogsIngestionClient
 from irmcore import __version__
 from irmcore.delivery.connection import TOKEN_DEADLINE
 from irmcore.delivery.service import Service
-from irmcore.http.auth import MsalTokens
+from irmcore.http.auth import MsalTokens, TokenSource
 from irmcore.http.credentials import Credential
 from irmcore.http.deadlines import TokenHttp
 from irmcore.http.failures import to_failure
@@ -35,6 +35,7 @@ from irmcore.profile.model import CredentialRef
 
 from irmsentinel.azure import payloads
 from irmsentinel.azure.bounded_transport import BoundedTransport
+from irmsentinel.azure.managed_identity import ManagedIdentityTokens
 from irmsentinel.azure.target import Target, load_target
 
 #: Seconds for one upload.
@@ -69,8 +70,13 @@ def service(target: Target, read: ReadCredential) -> Service:
     )
 
 
-def tokens_for(target: Target, scope: str, read: ReadCredential) -> MsalTokens:
-    """Tokens of the target's app for ``scope``. The credential is read when the first token is needed."""
+def tokens_for(target: Target, scope: str, read: ReadCredential) -> TokenSource:
+    """Tokens of the target's app, or of the managed identity, for ``scope``.
+
+    The credential is read when the first token is needed. An emulator gets no token of a managed identity.
+    """
+    if not target.app_id and not target.emulator:
+        return ManagedIdentityTokens(target.credential.name, scope)
     return MsalTokens(
         login=target.login,
         tenant_id=target.tenant_id,

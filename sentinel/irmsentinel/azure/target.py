@@ -23,8 +23,8 @@ _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.ingest\.monitor\.azure\.(com|us|
 class Target:
     """A stream, and the app that may send there.
 
-    ``name`` is for messages, ``rule_id`` the immutable ID (dcr-…); ``emulator`` means that the endpoint is a
-    local emulator.
+    ``name`` is for messages, ``rule_id`` the immutable ID (dcr-…); ``app_id`` is empty if a managed identity
+    signs in by itself; ``emulator`` means that the endpoint is a local emulator.
     """
 
     name: str

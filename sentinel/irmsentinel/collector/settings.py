@@ -37,6 +37,7 @@ tenant_id: {PLACEHOLDER}
 app_id: {PLACEHOLDER}
 cloud: commercial                       # commercial, gcc, gcc-high, dod
 credential: {{env: IRMEXPORT_COLLECTOR_SECRET}}   # or file, keyring, …: docs/credentials.md
+# In Azure, without a secret: {{managed_identity: system}} or its client ID, and no app_id
 endpoint: https://NAME.ingest.monitor.azure.com  # endpoints.logsIngestion in the rule's JSON view
 rule_id: dcr-00000000000000000000000000000000    # the rule's immutable id
 health_rule_id: dcr-00000000000000000000000000000000
@@ -68,9 +69,12 @@ def parse(text: str, name: str) -> CollectorSettings:
     source = settings.parse(text, name, COLLECTOR)
     values = source.value
     ((kind, reference),) = values["credential"].items()
+    if "app_id" not in values and kind != "managed_identity":
+        step = "Add the application (client) ID of your Entra app, or use a managed identity."
+        raise source.error(f"`credential: {{{kind}: …}}` needs `app_id`", step, "credential")
     common: dict[str, Any] = {
         "tenant_id": values["tenant_id"].lower(),
-        "app_id": values["app_id"].lower(),
+        "app_id": values.get("app_id", "").lower(),
         "cloud": values["cloud"],
         "credential": CredentialRef(kind, reference),
         "endpoint": _endpoint(source, "endpoint"),

@@ -11,7 +11,9 @@ import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from irmemulator.client_assertion import find_problem
+from irmemulator.settings import App, FederatedCredential
 
 from tests.fakes.certificates import self_signed_certificate
 
@@ -39,7 +41,8 @@ def assertion(key: str, certificate: str, *, algorithm: str = "PS256", drop: str
 
 def found(text: str, certificate: str, kind: str = KIND) -> int | None:
     """The error code for an assertion."""
-    wrong = find_problem(text, kind, app_id=APP, token_path=PATH, certificates=[certificate])
+    app = App("tenant", APP, "", certificates=(certificate,))
+    wrong = find_problem(text, kind, app=app, token_path=PATH)
     return wrong[0] if wrong else None
 
 
@@ -87,3 +90,33 @@ def test_a_malformed_assertion_is_refused(mine: tuple[str, str]) -> None:
     headers = jwt.get_unverified_header(assertion(*mine))
     weak = jwt.encode({"iss": APP}, "x" * 40, algorithm="HS256", headers={"x5t#S256": headers["x5t#S256"]})
     assert found(weak, mine[1]) == 50027
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({}, None),
+        ({"iss": "https://ISSUER.example"}, 700211),
+        ({"iss": "https://issuer.example/"}, 700211),
+        ({"sub": "another"}, 700213),
+        ({"sub": "Subject"}, 700213),
+        ({"aud": "api://AzureADTokenExchangeUSGov"}, 700212),
+        ({"exp": 1_700_000_000}, 700024),
+        ({"drop": "exp"}, 50027),
+        ({"drop": "sub"}, 700213),
+    ],
+    ids=str,
+)
+def test_a_federated_token_needs_a_trusted_issuer_subject_and_audience(
+    mine: tuple[str, str], change: dict[str, Any], code: int | None
+) -> None:
+    """All three are compared with regard to case, and times and signature are checked."""
+    trust = {"iss": "https://issuer.example", "sub": "subject", "aud": "api://AzureADTokenExchange"}
+    key = x509.load_pem_x509_certificate(mine[1].encode()).public_key()
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    app = App("tenant", APP, "", federated=(FederatedCredential(*trust.values(), pem),))
+    text = assertion(*mine, algorithm="RS256", **{**trust, **change})
+    wrong = find_problem(text, KIND, app=app, token_path=PATH)
+    assert (wrong and wrong[0]) == code
+    forged = assertion(self_signed_certificate()[0], mine[1], algorithm="RS256", **{**trust, **change})
+    assert find_problem(forged, KIND, app=app, token_path=PATH) is not None

@@ -467,7 +467,8 @@ FORM = (
         (
             "p.yaml:4: `credential` is missing from `connector`. Add `credential: …`. Where to read "
             "the client secret, never the secret itself: {env: NAME}, {file: PATH}, {keyring: "
-            "SERVICE/USER}, {key_vault: URL} or {certificate: PATH}."
+            "SERVICE/USER}, {key_vault: URL}, {certificate: PATH}, {managed_identity: CLIENT-ID} or "
+            "{workload_identity: PATH}."
         ),
     ),
     (
@@ -809,7 +810,7 @@ SECRET = "Zq8~hunter2.Z-9_x"
 ILL_FORMED = (
     "p.yaml:8: `connector.credential` is not a valid reference to a secret. Where to read the client "
     "secret, never the secret itself: {env: NAME}, {file: PATH}, {keyring: SERVICE/USER}, "
-    "{key_vault: URL} or {certificate: PATH}."
+    "{key_vault: URL}, {certificate: PATH}, {managed_identity: CLIENT-ID} or {workload_identity: PATH}."
 )
 LITERAL = f"{ILL_FORMED} If this is a secret itself, replace it: it has been on disk."
 

@@ -101,6 +101,17 @@ def test_a_credential_is_written_as_in_a_profile() -> None:
             collector_settings.parse(GOOD.replace(at, text), "c.yaml")
 
 
+def test_only_a_managed_identity_signs_in_without_an_application() -> None:
+    """Its kind and name are kept; any other credential needs `app_id`, and the error says so."""
+    text = "\n".join(line for line in GOOD.splitlines() if not line.startswith("app_id:"))
+    with pytest.raises(ConfigurationError, match="needs `app_id`"):
+        collector_settings.parse(text, "c.yaml")
+    for name in ("system", "88888888-8888-4888-8888-888888888888"):
+        alone = text.replace("{env: NOT_USED}", f"{{managed_identity: {name}}}")
+        target = collector_settings.parse(alone, "c.yaml").target
+        assert (target.app_id, target.credential.name) == ("", name)
+
+
 def test_the_schema_agrees_with_the_code_and_with_the_profile() -> None:
     """The schema is valid; its credential is the profile's, and its constants are the code's."""
     jsonschema.Draft7Validator.check_schema(COLLECTOR.schema)

@@ -70,8 +70,8 @@ def parse(text: str, name: str) -> CollectorSettings:
     values = source.value
     ((kind, reference),) = values["credential"].items()
     if "app_id" not in values and kind != "managed_identity":
-        step = "Add the application (client) ID of your Entra app, or use a managed identity."
-        raise source.error(f"`credential: {{{kind}: …}}` needs `app_id`", step, "credential")
+        step = f"Add `app_id: …`. {COLLECTOR.schema['properties']['app_id']['description']}"
+        raise source.error("`app_id` is missing from the collector settings file", step, "credential")
     common: dict[str, Any] = {
         "tenant_id": values["tenant_id"].lower(),
         "app_id": values.get("app_id", "").lower(),

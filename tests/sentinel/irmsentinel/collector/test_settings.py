@@ -104,7 +104,7 @@ def test_a_credential_is_written_as_in_a_profile() -> None:
 def test_only_a_managed_identity_signs_in_without_an_application() -> None:
     """Its kind and name are kept; any other credential needs `app_id`, and the error says so."""
     text = "\n".join(line for line in GOOD.splitlines() if not line.startswith("app_id:"))
-    with pytest.raises(ConfigurationError, match="needs `app_id`"):
+    with pytest.raises(ConfigurationError, match="Required unless `credential` is a managed identity"):
         collector_settings.parse(text, "c.yaml")
     for name in ("system", "88888888-8888-4888-8888-888888888888"):
         alone = text.replace("{env: NOT_USED}", f"{{managed_identity: {name}}}")

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from irmcore.errors import IrmError
+from irmsentinel.content.tables import LITERALS
 
 from tests.sentinel import fixtures
 from tests.sentinel.fixtures import Case, Query
@@ -35,7 +36,6 @@ VERDICTS = ROOT / "mutants" / "content_verdicts.toml"
 MOST_SURVIVORS = 0.03
 KILLED, SURVIVED, EQUIVALENT, REFUSED = "killed", "survived", "equivalent", "does not run"
 
-_LITERALS = re.compile(r"//[^\n]*|@?\"(?:\\.|[^\"\\\n])*\"|@?'(?:\\.|[^'\\\n])*'")
 _UNIT = {"d": "h", "h": "d", "m": "h", "s": "m"}
 _FOLDED = {"=~": "==", "!~": "!=", "!=~": "!=", "in~": "in", "!in~": "!in", "tolower(": "tostring("} | {
     word: f"{word}_cs" for word in ("has", "contains", "startswith", "endswith")
@@ -122,7 +122,7 @@ def _drawn(queries: Sequence[Query], seed: int) -> Iterator[tuple[str, Mutant]]:
 
 def _sites(query: Query) -> Iterator[list[Mutant]]:
     """The mutants of each place of a query's text that a change may touch."""
-    text = _LITERALS.sub(_blank, query.body)
+    text = LITERALS.sub(_blank, query.body)
     for kind, pattern, group, ways in _OPERATORS:
         for found in re.finditer(pattern, text):
             mutants = [Mutant(query, kind, *found.span(group), way) for way in ways(found)]

@@ -24,6 +24,8 @@ def show_outcome(output: Output, outcome: Outcome, *, dry: bool) -> None:
     output.line(
         f"{outcome.aggregation}: read {iso(outcome.span.start)} to {iso(outcome.span.end)} in {queries}"
     )
+    if outcome.no_rows:
+        output.warn(f"{outcome.aggregation} of {outcome.workspace}: no rows: {outcome.no_rows.text}")
     if outcome.changed and not dry:
         output.line(
             f"  {outcome.changed:,} rows were sent before with another number: late data (docs/sentinel.md)"

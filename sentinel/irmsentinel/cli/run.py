@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -199,6 +200,7 @@ def status(ctx: click.Context, *, config: Path | None, emulator: str | None) -> 
                 "read_to": iso(cursor.read_to) if cursor else None,
                 "last_read": iso(cursor.at.replace(microsecond=0)) if cursor else None,
                 "due": None if due <= now else iso(due),
+                "no_rows": asdict(cursor.no_rows) if cursor and cursor.no_rows else None,
             }
         )
     shown = [
@@ -206,4 +208,7 @@ def status(ctx: click.Context, *, config: Path | None, emulator: str | None) -> 
         for r in rows
     ]
     output.table("Exports", ("aggregation", "workspace", "profile", "read to", "due"), shown)
+    for row in rows:
+        if row["no_rows"]:
+            output.warn(f"{row['aggregation']} of {row['workspace']}: no rows: {row['no_rows']['text']}")
     output.document(rows)

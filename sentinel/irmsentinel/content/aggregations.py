@@ -18,7 +18,7 @@ from irmcore import settings
 from irmcore.errors import ConfigurationError
 from irmcore.settings import Kind, Source, did_you_mean
 
-from irmsentinel.content import artefacts
+from irmsentinel.content import artefacts, tables
 from irmsentinel.content.artefacts import Artefact, Column, Content, Parameter
 from irmsentinel.content.durations import format_duration, parse_duration
 
@@ -72,7 +72,7 @@ class Aggregation:
 
     There is one row per user, activity and ``window``. A window is read ``delay`` after its end, to include
     late data, and each run reads the last ``overlap`` again. ``first`` is how far back the first run reads.
-    A run is due when there is ``schedule`` of new time to read.
+    A run is due when there is ``schedule`` of new time to read. ``tables`` are those that it reads.
     """
 
     path: Path
@@ -86,6 +86,7 @@ class Aggregation:
     returns: tuple[Column, ...]
     query: str
     first_line: int
+    tables: tuple[str, ...]
     text: str = field(repr=False)
 
     @property
@@ -184,6 +185,7 @@ def read(path: Path) -> Aggregation:
         returns=_columns(values["returns"]),
         query=_indented(rest),
         first_line=source.line(("query",)) + 2,
+        tables=tables.named_in(rest, path.parent.parent),
         text=path.read_text(encoding="utf-8"),
     )
     check_times(aggregation, source)

@@ -7,11 +7,17 @@ the table that this project creates.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from irmsentinel.content.artefacts import Column
+
+#: The function that resolves account names to users.
+IDENTITY = "IRMAccountNames"
+#: A comment or a text literal of KQL.
+LITERALS = re.compile(r"//[^\n]*|@?\"(?:\\.|[^\"\\\n])*\"|@?'(?:\\.|[^'\\\n])*'")
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,26 @@ def _read(path: Path) -> Table:
     document = json.loads(path.read_text(encoding="utf-8"))
     columns = tuple(Column(entry["Name"], entry["Type"].lower()) for entry in document["Properties"])
     return Table(document["Name"], path.stem.partition(".")[2], columns)
+
+
+def named_in(kql: str, top: Path) -> tuple[str, ...]:
+    """The tables that a query names, itself or in the functions it calls, in the order of the text.
+
+    Left out is ``IDENTITY``, which is no source of rows.
+    """
+    known = {path.name.partition(".")[0] for path in (top / "tables").glob("*.json")}
+    functions = {path.stem: path for path in top.glob("parsers/*.kql") if path.stem != IDENTITY}
+    found: dict[str, None] = {}
+
+    def visit(text: str) -> None:
+        for word in dict.fromkeys(re.findall(r"\w+", LITERALS.sub("", text))):
+            if word in known:
+                found[word] = None
+            elif word in functions:
+                visit(functions.pop(word).read_text(encoding="utf-8"))
+
+    visit(kql)
+    return tuple(found)
 
 
 def shapes(tables: Collection[Table]) -> Mapping[str, Mapping[str, Table]]:

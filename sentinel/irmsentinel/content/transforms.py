@@ -14,7 +14,7 @@ from pathlib import Path
 
 from irmsentinel.content import tables
 from irmsentinel.content.artefacts import Column
-from irmsentinel.content.tables import Table
+from irmsentinel.content.tables import LITERALS, Table
 
 FOLDER = "dcr"
 #: Column names that Azure Monitor reserves in a custom table.
@@ -44,7 +44,6 @@ _WORDS = {
     "with",
     "kind",
 }  # words before a parenthesis that are not functions
-_LITERALS = re.compile(r"//[^\n]*|@?\"(?:\\.|[^\"\\\n])*\"|@?'(?:\\.|[^'\\\n])*'")
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def _read(file: Path, table: Table) -> Transform:
 
 def unsupported(kql: str) -> Iterator[str]:
     """A message for each construct that a data collection rule does not support."""
-    text = _LITERALS.sub(lambda match: '""' if match[0][0] != "/" else "", kql)
+    text = LITERALS.sub(lambda match: '""' if match[0][0] != "/" else "", kql)
     first, *steps = text.split("|")
     if first.strip() != "source":
         yield "it must begin with `source`"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from irmcore.errors import DamageError
 from irmcore.outbox import Outbox, sealed
+
+from irmsentinel.export.source_rows import NoRows
 
 FORMAT = 1
 _PLAIN = re.compile(r"[0-9a-z][0-9a-z-]{0,63}")
@@ -20,10 +22,14 @@ _PLAIN = re.compile(r"[0-9a-z][0-9a-z-]{0,63}")
 
 @dataclass(frozen=True)
 class Cursor:
-    """Everything before ``read_to`` is in the outbox. ``at`` is when this was written."""
+    """Everything before ``read_to`` is in the outbox.
+
+    ``at`` is when this was written; ``no_rows`` is why the last run read nothing, None if it read rows.
+    """
 
     read_to: datetime
     at: datetime
+    no_rows: NoRows | None = None
 
 
 class CursorFile:
@@ -52,6 +58,7 @@ class CursorFile:
             document = sealed.decode(data)
             read_to, at = (datetime.fromisoformat(document[key]).astimezone(UTC) for key in ("read_to", "at"))
             known = document["format"] == FORMAT
+            no_rows = NoRows(**document["no_rows"]) if document.get("no_rows") else None
         except (ValueError, KeyError, TypeError):
             known = False
         if not known:
@@ -60,12 +67,13 @@ class CursorFile:
                 where=self.path,
                 next_step="Remove it: the export starts like a first run, and skips rows that were sent.",
             )
-        return Cursor(read_to, at)
+        return Cursor(read_to, at, no_rows)
 
-    def move(self, read_to: datetime, at: datetime) -> None:
+    def move(self, read_to: datetime, at: datetime, no_rows: NoRows | None = None) -> None:
         """Store the cursor durably; never move it back. Raises OSError, DamageError."""
         now = self.load()
-        if now is not None and now.read_to >= read_to:
+        if now is not None and (now.read_to > read_to or (now.read_to, now.no_rows) == (read_to, no_rows)):
             return
-        document = {"format": FORMAT, "read_to": read_to.isoformat(), "at": at.isoformat()}
+        document: dict[str, object] = {"format": FORMAT, "read_to": read_to.isoformat(), "at": at.isoformat()}
+        document |= {"no_rows": asdict(no_rows)} if no_rows else {}
         self._outbox.replace_file(self._file, sealed.encode(document))

@@ -14,17 +14,18 @@ from typing import Protocol
 
 from irmcore.clock import Clock, SystemClock
 from irmcore.counts import Counts
-from irmcore.errors import ConfigurationError, DamageError, DataError
+from irmcore.errors import ConfigurationError, DamageError, DataError, IrmError
 from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Outbox
 from irmcore.shaping.readers import Table
 
 from irmsentinel.content.aggregations import Aggregation, Span, iso
-from irmsentinel.export import windows
+from irmsentinel.export import source_rows, windows
 from irmsentinel.export.cursor import CursorFile
 from irmsentinel.export.outcome import Outcome
 from irmsentinel.export.reader import Reader, Source
 from irmsentinel.export.rows import table
+from irmsentinel.export.source_rows import NoRows
 from irmsentinel.kql.result import Result
 
 
@@ -94,8 +95,12 @@ class Export:
             )
         due = span or windows.due(self._aggregation, self.read_to(now), now)
         reader = Reader(self._aggregation, self._source, self._clock)
+        moves, no_rows = span is None and not dry, None
         if due is not None:
-            self._export(reader, due, moves=span is None and not dry)
+            self._export(reader, due, moves=moves)
+            no_rows = self._no_rows(due, now) if not self._counts.read else None
+            if moves:
+                self._cursor.move(due.end, self._now(), no_rows)
         cursor = self._cursor.load()
         return Outcome(
             aggregation=self._aggregation.name,
@@ -109,6 +114,7 @@ class Export:
             counts=self._counts,
             changed=self._changed,
             batches=self._batches,
+            no_rows=no_rows,
         )
 
     def _now(self) -> datetime:
@@ -121,6 +127,14 @@ class Export:
                 del result  # before the next query: a result may have half a million rows
             if moves:
                 self._cursor.move(piece.end, self._now())
+
+    def _no_rows(self, span: Span, now: datetime) -> NoRows | None:
+        """Why the span had no rows. An export that is done does not fail because of this question."""
+        tables = self._aggregation.tables
+        try:
+            return source_rows.explain(tables, self._source.query(source_rows.query(tables)), span, now)
+        except IrmError as error:
+            return NoRows("", f"it is unknown whether its tables have rows ({error.what})")
 
     def _accept(self, result: Result, piece: Span, part: str) -> None:
         self._check_columns(result)

@@ -90,6 +90,9 @@ def event(run: ExportRun, overview: ConnectorStatus | None, now: float) -> Event
         base = replace(health_events.heartbeat(overview, component="export"), name=run.name, rows=0)
     if outcome is not None and outcome.error is not None:
         base = replace(base, result="failed", reason=str(outcome.error["kind"]))
+    no_rows = cursor.no_rows if cursor else None
+    if no_rows is not None and not base.reason:
+        base = replace(base, reason=no_rows.reason)
     details: dict[str, object] = {"aggregation": run.aggregation, "workspace": run.workspace}
     if overview is not None:
         details["connector"] = overview.name
@@ -98,6 +101,8 @@ def event(run: ExportRun, overview: ConnectorStatus | None, now: float) -> Event
         details |= {"made": outcome.batches, "changed": outcome.changed, **outcome.counts.as_dict()}
     if cursor is not None:
         details["read_to"] = cursor.read_to.isoformat()
+    if no_rows is not None:
+        details["source"] = no_rows.text
     return replace(
         base,
         rows=outcome.counts.shaped if outcome else 0,

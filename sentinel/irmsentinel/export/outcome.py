@@ -12,14 +12,15 @@ from irmcore.outbox import Outbox
 
 from irmsentinel.content.aggregations import Span
 from irmsentinel.export.cursor import Cursor, CursorFile
+from irmsentinel.export.source_rows import NoRows
 
 
 @dataclass(frozen=True)
 class Outcome:
     """The outcome of one export.
 
-    ``span``: the time that was read, None if nothing was due; ``read_to``: the cursor; ``error``: None, or
-    kind, message, position and next step.
+    ``span``: the time that was read, None if nothing was due; ``read_to``: the cursor; ``no_rows``: why
+    nothing was read, None if rows were; ``error``: None, or kind, message, position and next step.
     """
 
     aggregation: str
@@ -33,6 +34,7 @@ class Outcome:
     counts: Counts = field(default_factory=Counts)
     changed: int = 0
     batches: int = 0
+    no_rows: NoRows | None = None
     error: dict[str, str | None] | None = None
 
     @property

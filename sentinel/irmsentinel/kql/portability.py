@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from irmsentinel.content.artefacts import Artefact
+from irmsentinel.content.tables import LITERALS
 
 #: code → pattern, message. HR2 needs types, so it is in the parser's script.
 RULES = {
@@ -32,12 +33,11 @@ RULES = {
     ),
     "HR7": (r"\blimit\b|\btake\b(?!_any)", "limit and take keep arbitrary rows: use sort and top"),
 }
-_LITERALS = re.compile(r"//[^\n]*|@?\"(?:\\.|[^\"\\\n])*\"|@?'(?:\\.|[^'\\\n])*'")
 
 
 def broken(artefact: Artefact) -> Iterator[tuple[int, str, str]]:
     """The offset in the body, the code and the message of each violation."""
-    text = _LITERALS.sub(_blank, artefact.body)
+    text = LITERALS.sub(_blank, artefact.body)
     for code, (pattern, message) in RULES.items():
         for match in re.finditer(pattern, text):
             yield match.start(), code, message

@@ -37,7 +37,13 @@ class Machine:
 
     def plan(self, *more: str) -> None:
         """Export Okta's events."""
-        lines = ["schema: 1", *more, f"workspaces: [{WORKSPACE}]", "exports:", "- aggregation: okta", ""]
+        self.plan_of("okta", *more)
+
+    def plan_of(self, aggregation: str, *more: str) -> None:
+        """Export one aggregation."""
+        health = more or ("health: tenant/collector.yaml",)
+        lines = ["schema: 1", *health, f"workspaces: [{WORKSPACE}]"]
+        lines += ["exports:", f"- aggregation: {aggregation}", ""]
         (self._directory / "sentinel.yaml").write_text("\n".join(lines))
 
     def run(self, *words: str, code: int = 0) -> Result:
@@ -111,6 +117,21 @@ def test_a_failed_export_is_reported_until_it_succeeds(machine: Machine, query_a
     assert machine.reported() == [("export", NAME, "failed")]
     machine.run("run")
     assert machine.reported() == []
+
+
+def test_a_missing_source_is_reported_with_each_heartbeat(machine: Machine) -> None:
+    """As the reason, with the tables in the details, which the workbook IRMExportHealth shows."""
+    machine.plan_of("aws")
+    machine.run("run")
+    machine.run("run")
+    rows = machine.health_rows()
+    assert [(row["Event"], row["Result"], row["Reason"]) for row in rows] == [
+        ("heartbeat", "ok", "source-missing"),
+        ("run", "ok", "source-missing"),
+        ("heartbeat", "ok", "source-missing"),
+    ]
+    missing = "the table AWSCloudTrail is not in this workspace"
+    assert {row["Details"]["source"] for row in rows} == {missing}
 
 
 def test_queued_rows_are_reported(machine: Machine) -> None:

@@ -85,6 +85,15 @@ def test_what_is_due_is_done_once(machine: Machine) -> None:
     assert [row["read_to"] for row in machine.run("status")] == ["2026-11-21T00:00:00Z"] * 2
 
 
+def test_a_source_without_rows_is_named(machine: Machine) -> None:
+    """By the run, and by `status` until a run reads rows: never a quiet zero."""
+    machine.plan("okta", "aws")
+    okta_done, aws_done = machine.run("run")
+    expected = {"reason": "source-missing", "text": "the table AWSCloudTrail is not in this workspace"}
+    assert (okta_done["no_rows"], aws_done["no_rows"]) == (None, expected)
+    assert [row["no_rows"] for row in machine.run("status")] == [None, expected]
+
+
 def test_one_failed_export_does_not_stop_the_others(machine: Machine) -> None:
     """An export of a forbidden table fails alone, with its error in the document; the next run repeats it."""
     machine.api.faults.next(query_fault(403, matching="OktaSystemLogs"))

@@ -102,3 +102,18 @@ def test_the_summary_rule_and_the_aggregation_know_the_same_sites() -> None:
         for query in (rule.query, ALL["web-proxy"].query)
     ]
     assert sites[0] == sites[1]
+
+
+def test_the_tables_are_those_that_the_query_reads(tmp_path: Path) -> None:
+    """Also in the functions it calls, but not what resolves its names, nor what a comment or a text names."""
+    for part in ("tables", "parsers", aggregations.FOLDER):
+        (tmp_path / part).mkdir()
+    for name in ("A", "B", "C", "Identity"):
+        (tmp_path / "tables" / f"{name}.json").write_text("{}")
+    (tmp_path / "parsers" / "IRMFirst.kql").write_text("A | union (IRMSecond())")
+    (tmp_path / "parsers" / "IRMSecond.kql").write_text('B | where X != "C" // C\n| union (IRMFirst())')
+    (tmp_path / "parsers" / "IRMAccountNames.kql").write_text("Identity")
+    file = tmp_path / aggregations.FOLDER / "one.yaml"
+    file.write_text(GOOD.replace("T |", "IRMFirst() | join (IRMAccountNames()) on A |"))
+    assert aggregations.read(file).tables == ("A", "B")
+    assert all(aggregation.tables for aggregation in ALL.values())

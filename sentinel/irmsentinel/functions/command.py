@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import IO
 from irmsentinel.functions.app_settings import AppSettings
 
 LOG = logging.getLogger("irmexport")
+LOG.setLevel(logging.INFO)  # whatever the host's default is: an alert needs the last line
 #: Seconds for the commands of one invocation: less than `functionTimeout` in host.json.
 BUDGET = 55 * 60.0
 
@@ -33,38 +35,41 @@ class Ran:
 
 def run(settings: AppSettings, arguments: Sequence[str], *, budget: float = BUDGET) -> Ran:
     """Run ``irmexport ARGUMENTS`` for at most ``budget`` seconds."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "irmcli", *arguments],
-        env=dict(settings.environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,  # so that its workers end with it
-    )
-    stopped = threading.Event()
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "irmcli", *arguments],
+            env=dict(settings.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=messages,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,  # so that its workers end with it
+        )
+        stopped = threading.Event()
 
-    def stop() -> None:
-        stopped.set()
-        _kill(process)
+        def stop() -> None:
+            stopped.set()
+            _kill(process)
 
-    alarm = threading.Timer(budget, stop)
-    alarm.start()
-    messages = threading.Thread(target=_log, args=(process.stderr, logging.WARNING))
-    messages.start()
-    try:
-        output = _log(process.stdout, logging.INFO)
-        code = process.wait()
-    finally:
-        alarm.cancel()
-        _kill(process)
-        messages.join()
+        alarm = threading.Timer(budget, stop)
+        alarm.start()
+        try:
+            output = _log(process.stdout, logging.INFO)
+            code = process.wait()
+        finally:
+            alarm.cancel()
+            _kill(process)
+        messages.seek(0)
+        _log(messages, logging.WARNING)
     return Ran(None if stopped.is_set() else code, output)
 
 
 def _log(stream: IO[str] | None, level: int) -> str:
-    """Log each line as it comes. Returns all of them."""
+    """Log each line as it comes. Returns all of them.
+
+    In the thread of the invocation: the host relates no other thread's lines to it.
+    """
     lines = []
     for line in stream or ():
         lines.append(line)

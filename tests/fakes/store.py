@@ -42,12 +42,13 @@ Plan = Callable[[str, str], Optional[Fault]]
 
 
 class MemoryService:
-    """Every change in order: a key with its value, or None for its removal."""
+    """Every change in order: a key with its value, or None for its removal. ``names``: the keys, sorted."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.changes: list[tuple[str, bytes | None]] = []
         self.values: dict[str, bytes] = {}
+        self.names: list[str] = []
         self.calls = 0
         self._late: list[tuple[int, str, bytes | None]] = []
 
@@ -64,11 +65,13 @@ class MemoryService:
         if value is None:
             if key in self.values:
                 del self.values[key]
+                del self.names[bisect.bisect_left(self.names, key)]
                 self.changes.append((key, None))
             return True
         if key in self.values:
             return False
         self.values[key] = value
+        bisect.insort(self.names, key)
         self.changes.append((key, value))
         return True
 
@@ -78,7 +81,7 @@ class MemoryService:
     def roll_back(self, changes: int) -> None:
         """Forget the newest changes, though they were acknowledged."""
         kept = self.changes[: len(self.changes) - changes]
-        self.changes, self.values = [], {}
+        self.changes, self.values, self.names = [], {}, []
         for key, value in kept:
             self.change(key, value)
 
@@ -128,7 +131,7 @@ class MemoryStore:
         last = max(after, prefix)
         while True:
             with self._service.lock:
-                names = sorted(self._current())
+                names = sorted(self._current()) if self._lag else self._service.names
             at = bisect.bisect_right(names, last)
             if at == len(names) or not names[at].startswith(prefix):
                 return

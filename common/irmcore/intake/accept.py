@@ -15,6 +15,7 @@ from irmcore import __version__
 from irmcore.clock import iso
 from irmcore.counts import Counts
 from irmcore.errors import OutboxBusy, TooManyRefused
+from irmcore.intake.accepted_there import AcceptedThere, rules_of
 from irmcore.intake.batch_filler import FilledBatch
 from irmcore.intake.commit import LOCK_TIMEOUT, commit, disk_error, wait_for_intake_lock
 from irmcore.intake.ledger.index import Ledger
@@ -46,10 +47,12 @@ def accept(
     max_refused: int | None = None,
     progress: Progress | None = None,
     lock_timeout: float = LOCK_TIMEOUT,
+    there: AcceptedThere | None = None,
 ) -> RunResult:
     """Shape ``table`` and accept its rows into ``outbox``, which is created if it does not exist.
 
-    ``name`` is the input's, for messages; ``lock_timeout`` is in seconds. Raises ConfigurationError if the
+    ``name`` is the input's, for messages; ``lock_timeout`` is in seconds. ``there``: the outbox on a store
+    into which the run is to be promoted; rows that it has are skipped. Raises ConfigurationError if the
     people cannot be resolved as the profile asks, InputError, TooManyRefused
     if more than ``max_refused`` rows are refused, OutboxBusy, OutboxFull, and what ``Outbox.check`` raises.
     """
@@ -57,7 +60,9 @@ def accept(
     try:
         outbox.create()
         lock = wait_for_intake_lock(outbox, lock_timeout)
-        run = _Run(profile, outbox, origin, destination, max_refused=max_refused, progress=progress)
+        run = _Run(
+            profile, outbox, origin, destination, max_refused=max_refused, progress=progress, there=there
+        )
         try:
             return run.run(table, name)
         finally:
@@ -90,7 +95,9 @@ class _Run:
         *,
         max_refused: int | None,
         progress: Progress | None,
+        there: AcceptedThere | None,
     ) -> None:
+        self._there = there
         self._profile = profile
         self._outbox = outbox
         self._origin = origin
@@ -107,6 +114,7 @@ class _Run:
         outbox = self._outbox
         sweep(outbox)
         ledger = open_ledger(outbox)
+        ledger.elsewhere = self._there
         first = states.PROPOSED if self._profile.release == "approve" else states.READY
         with open_users(self._profile, outbox.clock.now()) as users, Staging(outbox, first=first) as staging:
             return self._accept(table, name, ledger, staging, users)
@@ -147,6 +155,8 @@ class _Run:
         if self._profile.release == "approve":
             user = self._profile.column("user")
             profile |= {"preview": self._profile.preview, "user_column": user.header if user else ""}
+        if self._there is not None:
+            profile |= rules_of(self._profile)
         run = Run(self._id, self._started, self._origin, profile, counts)
         return names, commit(self._outbox, staging, ledger, run, accepting=self._now_accepting)
 

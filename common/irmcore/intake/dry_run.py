@@ -6,6 +6,7 @@ from typing import Callable
 
 from irmcore.clock import SystemClock
 from irmcore.errors import DamageError
+from irmcore.intake.accepted_there import AcceptedThere
 from irmcore.intake.ledger.recovery import read_ledger
 from irmcore.intake.open_users import open_users
 from irmcore.intake.pipeline import Pipeline, Progress
@@ -26,6 +27,7 @@ def dry_run(
     on_reject: Callable[[Reject, tuple[str, ...]], None] | None = None,
     on_row: Callable[[tuple[str, ...]], None] | None = None,
     progress: Progress | None = None,
+    there: AcceptedThere | None = None,
 ) -> RunResult:
     """The result that ``accept`` would have. Without an ``outbox`` no row counts as accepted before.
 
@@ -37,6 +39,8 @@ def dry_run(
     if outbox is not None and outbox.exists():
         outbox.check_format()
         ledger = read_ledger(outbox)
+        if ledger is not None:
+            ledger.elsewhere = there
     clock = outbox.clock if outbox is not None else SystemClock()
     with open_users(profile, clock.now()) as users:
         pipeline = Pipeline(profile, ledger, users=users)

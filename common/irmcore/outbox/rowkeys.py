@@ -75,6 +75,17 @@ def unseal_all(keyring: Keyring, data: bytes) -> bytes:
     return b"".join(found)
 
 
+def files_in(data: bytes) -> Iterator[bytes]:
+    """Several such files, one by one, which takes no key. Raises Damaged."""
+    at = 0
+    while at < len(data):
+        try:
+            rows = _HEADER.unpack_from(data, at)[-1]
+        except struct.error:
+            raise Damaged from None
+        yield data[at : (at := at + _OVERHEAD + rows * RECORD.size)]
+
+
 def generation_of(data: bytes) -> int:
     """The generation of the key that a ``rowkeys`` file needs; 0 if it has no header of this version."""
     if len(data) < _HEADER.size:

@@ -16,13 +16,16 @@ SPLIT = "SPLIT"  # too large; replaced by its halves
 SENT = "SENT"  # a receipt arrived, or a person confirmed it
 WITHDRAWN = "WITHDRAWN"  # a person gave it up; its rows may be accepted again
 ERASED = "ERASED"  # its rows were deleted unsent; they still count as accepted
+PROMOTED = "PROMOTED"  # it was moved to an outbox on a store, which knows its rows from then on
 
 #: The sender works on these.
 LIVE = (READY, INTENT, COMMIT, RETRY, SPLIT)
 #: A person must decide.
 NEEDS_PERSON = (HELD, DEAD)
 #: Nothing more to do; the batch moves to `done/`.
-ENDED = (SENT, WITHDRAWN, ERASED)
+ENDED = (SENT, WITHDRAWN, ERASED, PROMOTED)
+#: This outbox no longer knows the rows: they may be accepted again.
+GIVEN_UP = (WITHDRAWN, PROMOTED)
 
 _TEXT = 64
 #: How much of a batch's id its state records repeat.

@@ -20,6 +20,7 @@ from irmcore.outbox.states import State
 
 #: In a batch's directory: what an erasure has prepared.
 PREPARED = "erasure"
+_ENDS = ("sent", "resolved-sent", "withdrawn", "promoted")
 
 
 @contextmanager
@@ -163,16 +164,16 @@ def is_finished(outbox: Outbox, name: str) -> bool:
         if own.state is not None and own.state.name in states.ENDED:
             return False  # whatever the one in done/ is, this one says as much
         events = [event["event"] for event in read_history(outbox, own)]
-        ends = [event for event in events if event in ("sent", "resolved-sent", "withdrawn")]
-        return ends[-1:] != ["withdrawn"]
+        ends = [event for event in events if event in _ENDS]
+        return ends[-1:] not in (["withdrawn"], ["promoted"])
     return not is_withdrawn(outbox, done)
 
 
 def is_withdrawn(outbox: Outbox, batch: Batch) -> bool:
-    """Whether a batch was withdrawn, either itself or as the halves that it was split into."""
+    """Whether a batch was withdrawn or promoted, either itself or as the halves that it was split into."""
     name = batch.state.name if batch.state else ""
     if name != states.SPLIT:
-        return name == states.WITHDRAWN
+        return name in states.GIVEN_UP
     halves = [other for other in outbox.all_batches() if _split_from(outbox, other) == batch.id]
     return bool(halves) and all(is_withdrawn(outbox, half) for half in halves)
 

@@ -130,8 +130,13 @@ class DayFiles:
         self._checksums = dict(checksums)
 
     def _file(self, day: int) -> str:
-        date = datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
-        return f"{self._path}/{date:%Y}/{date:%Y-%m-%d}.rows"
+        date = date_text(day)
+        return f"{self._path}/{date[:4]}/{date}.rows"
+
+
+def date_text(day: int) -> str:
+    """The date (``yyyy-mm-dd``) of an event day (since 1970)."""
+    return (datetime.date(1970, 1, 1) + datetime.timedelta(days=day)).isoformat()
 
 
 def group_by_day(records: bytes) -> dict[int, bytes]:

@@ -55,6 +55,8 @@ class Ledger:
         self._days: OrderedDict[int, Day] = OrderedDict()
         self._files = DayFiles(disk, f"{path}/days", keyring)
         self.announcements = Announcements(disk, f"{path}/pending")
+        #: The records of an event date that are accepted in an outbox on a store.
+        self.elsewhere: Callable[[int], bytes] | None = None
 
     # -- reading ------------------------------------------------------------------------
 
@@ -64,7 +66,8 @@ class Ledger:
         if day is not None:
             self._days.move_to_end(number)
             return day
-        day = Day(self._repaired(partial(self._files.read, number)))
+        elsewhere = self.elsewhere(number) if self.elsewhere is not None else b""
+        day = Day(self._repaired(partial(self._files.read, number)) + elsewhere)
         self._days[number] = day
         while len(self._days) > 1 and sum(map(len, self._days.values())) > self._cached_rows:
             self._days.popitem(last=False)
@@ -72,6 +75,8 @@ class Ledger:
 
     def has(self, number: int) -> bool:
         """Whether rows of the event date were accepted."""
+        if self.elsewhere is not None:
+            return len(self.day(number)) > 0
         return self._repaired(partial(self._files.checksum, number)).rows > 0
 
     def _repaired(self, read: Callable[[], _Found]) -> _Found:

@@ -51,12 +51,12 @@ def rebuild(outbox: Outbox) -> Ledger:
 
 
 def accepted_records(outbox: Outbox, name: str) -> bytes:
-    """The records of a batch of an announced run; none if it was not accepted, or was withdrawn.
+    """The records of a batch of an announced run; none if it was not accepted, was withdrawn or promoted.
 
     A batch that was split since gives its own: nobody can withdraw a half before this run is merged.
     """
     batch, records = _records(outbox, name)
-    return b"" if _is(batch, states.WITHDRAWN) else records
+    return b"" if _is(batch, *states.GIVEN_UP) else records
 
 
 def _ledger(outbox: Outbox) -> Ledger:
@@ -65,20 +65,20 @@ def _ledger(outbox: Outbox) -> Ledger:
 
 
 def _withdrawn_records(outbox: Outbox, name: str) -> bytes:
-    """The records of a withdrawn batch; none of any other."""
+    """The records of a batch that was withdrawn or promoted; none of any other."""
     batch, records = _records(outbox, name)
-    return records if _is(batch, states.WITHDRAWN) else b""
+    return records if _is(batch, *states.GIVEN_UP) else b""
 
 
 def _current_records(outbox: Outbox, name: str) -> bytes:
     """The records that a batch adds to a rebuilt index; a split batch adds none, as its halves do."""
     batch, records = _records(outbox, name)
     replaced = batch is not None and batch.folder == "done" and _is(batch, states.SPLIT)
-    return b"" if replaced or _is(batch, states.WITHDRAWN) else records
+    return b"" if replaced or _is(batch, *states.GIVEN_UP) else records
 
 
-def _is(batch: Batch | None, state: str) -> bool:
-    return batch is not None and batch.state is not None and batch.state.name == state
+def _is(batch: Batch | None, *names: str) -> bool:
+    return batch is not None and batch.state is not None and batch.state.name in names
 
 
 def _records(outbox: Outbox, name: str) -> tuple[Batch | None, bytes]:

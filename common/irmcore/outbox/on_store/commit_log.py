@@ -6,18 +6,22 @@ Promised: whoever commits has seen every earlier record, so no row is accepted t
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
-from typing import Callable, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 from irmcore.clock import Clock
 from irmcore.errors import StoreAway
+from irmcore.outbox import states
 from irmcore.outbox.on_store import layout, records
+from irmcore.outbox.on_store.row_index import RowIndex
 from irmcore.store import Store, claim, numbered
 from irmcore.store.claim import read_existing
 
 COMMIT, DISCARD, VOID = "commit", "discard", "void"
+#: Where a record of a state has its name.
+STATE = "state"
 _THOUSAND = 1_000
 
 
@@ -32,19 +36,57 @@ class Entry(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """A batch to accept: its id, its manifest and payload, at most 1 MiB a part, and its row keys by date."""
+    """A batch to accept: its id, its manifest and payload, at most 1 MiB a part, and its row keys by date.
+
+    ``first`` is its first state, None for READY.
+    """
 
     id: str
     parts: Mapping[str, bytes]
     rowkeys: Mapping[str, bytes]
+    first: Mapping[str, Any] | None = None
 
 
-#: The row keys of the batches that were accepted so far, of one date.
-Known = Callable[[str], list[bytes]]
+class RowKeys(NamedTuple):
+    """Row keys as they were written: of accepted batches, and of those among them that were withdrawn."""
+
+    accepted: list[bytes]
+    withdrawn: list[bytes]
+
+
+class View:
+    """What was accepted up to record ``last`` of the log."""
+
+    def __init__(self, log: CommitLog, mark: int, tail: Sequence[Entry], last: int) -> None:
+        self._log, self._mark, self.tail, self.last = log, mark, tail, last
+
+    def rowkeys(self, date: str, after: int = -1) -> RowKeys:
+        """The row keys of a date (``yyyy-mm-dd``) in the records behind number ``after``.
+
+        Withdrawn ones are only looked for if ``after`` is -1. Raises StoreAway, StoreRefused.
+        """
+        return self._log.rowkeys(date, self._mark, self.tail, after)
+
+
+#: Makes batches of the rows that are not accepted yet.
+Shape = Callable[[View], Sequence[Draft]]
+
+
+def attempt_of(run: str) -> str:
+    """A new name under which a run is accepted: each try has its own."""
+    return f"{run}.{secrets.token_hex(4)}"
+
+
+def _is_try_of(run: str, entry: Entry) -> bool:
+    return entry.kind == COMMIT and entry.run.partition(".")[0] == run.partition(".")[0]
+
+
+def _folder(number: int) -> str:
+    return f"log/{number // _THOUSAND:09}/"
 
 
 def _key(number: int) -> str:
-    return f"log/{number // _THOUSAND:09}/{number:0{numbered.DIGITS}}"
+    return f"{_folder(number)}{number:0{numbered.DIGITS}}"
 
 
 class CommitLog:
@@ -52,54 +94,74 @@ class CommitLog:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
-        self._marks = numbered.Sequence(store, "indexed/", clock)
+        self._index = RowIndex(store, clock)
 
     def entries(self, after: int = -1) -> Iterator[Entry]:
-        """The records behind number ``after``, in order."""
-        for key in self._store.keys("log/", after=_key(after) if after >= 0 else ""):
-            yield self._entry(int(key.rpartition("/")[2]))
+        """The records behind number ``after``, in order. Only the last folder is not full."""
+        number = after + 1
+        while True:
+            keys = list(
+                self._store.keys(_folder(number), after=_key(number - 1) if number % _THOUSAND else "")
+            )
+            yield from (self._entry(int(key.rpartition("/")[2])) for key in keys)
+            if not keys or not keys[-1].endswith(f"{_THOUSAND - 1}"):
+                return
+            number = int(keys[-1].rpartition("/")[2]) + 1
 
     def _entry(self, number: int) -> Entry:
         found = records.decode(read_existing(self._store, _key(number), self._clock))
         batches = tuple(found.get("batches", ()))
         return Entry(number, found["kind"], found.get("run", ""), batches, found.get("dates", {}))
 
-    def accept(self, run: str, shape: Callable[[Known], Sequence[Draft]]) -> tuple[str, ...]:
+    def view(self, since: int | None = None) -> View:
+        """What is accepted now. ``since``: read the log from there on, also what the index has."""
+        mark = self._index.mark()
+        tail = list(self.entries(mark if since is None else min(mark, since)))
+        return View(self, mark, tail, tail[-1].number if tail else mark)
+
+    def accept(self, run: str, shape: Shape, since: int | None = None) -> tuple[str, ...]:
         """Accept what ``shape`` makes of the rows that are not known yet; returns the names of its batches.
 
-        ``shape`` is called again if another run with rows of the same dates came first. ``run`` is new.
+        ``shape`` is called again if another run with rows of the same dates came first. ``run`` is from
+        ``attempt_of``. ``since``: the last number of the log before the first try of this run; if an earlier
+        try has succeeded, its batches are those of the run.
         """
-        checked: int | None = None
+        checked = since
         while True:
-            mark = self._mark()
             # Also what the index has overtaken since this run began: its own discard may be there.
-            tail = list(self.entries(mark if checked is None else min(mark, checked)))
-            self._refuse_discarded(run, tail)
-            last = tail[-1].number if tail else mark
-            checked = last if checked is None else checked
-            drafts = shape(partial(self._known, mark, tail))
+            view = self.view(checked)
+            self._refuse_discarded(run, view.tail)
+            for entry in view.tail:
+                if since is not None and _is_try_of(run, entry):
+                    return entry.batches
+            checked = view.last if checked is None else checked
+            drafts = shape(view)
             if not drafts:
                 return ()
-            names = tuple(self._write(draft, run, last) for draft in drafts)
+            names = tuple(self._write(draft, run, view.last) for draft in drafts)
             dates: dict[str, list[str]] = {}
             for name, draft in zip(names, drafts):
                 for date in draft.rowkeys:
                     dates.setdefault(date, []).append(name)
-            if self._commit(last, run, names, dates):
-                return names
-            self.remove(names)
+            accepted = self._commit(view.last, run, names, dates)
+            if accepted is not names:
+                self.remove(names)
+            if accepted is not None:
+                return accepted
 
     def _commit(
         self, last: int, run: str, names: tuple[str, ...], dates: Mapping[str, Sequence[str]]
-    ) -> bool:
-        """Whether the run is committed; False if its rows must be shaped anew."""
+    ) -> tuple[str, ...] | None:
+        """The batches of the run, once it is committed; None if its rows must be shaped anew."""
         while not self._decide(last + 1, records.encode(kind=COMMIT, run=run, batches=names, dates=dates)):
             last += 1
             other = self._entry(last)
             self._refuse_discarded(run, [other])
+            if _is_try_of(run, other):
+                return other.batches  # a try that was taken for dead
             if other.dates.keys() & dates.keys():
-                return False
-        return True
+                return None
+        return names
 
     def _decide(self, number: int, value: bytes) -> bool:
         """Claim a number of the log. If the outcome is unknown, close the number, which makes it known."""
@@ -118,8 +180,9 @@ class CommitLog:
         A run may be suspended for any time, so age alone proves nothing; this record does. Only batches whose
         markers were there before it are removed: their run reads it before it commits.
         """
-        names = [name for name, marker in self.open() if marker["run"] == run]
-        last, value = -1, records.encode(kind=DISCARD, run=run)
+        found = {name: int(str(marker["after"])) for name, marker in self.open() if marker["run"] == run}
+        names = list(found)
+        last, value = min(found.values(), default=-1), records.encode(kind=DISCARD, run=run)
         while names:
             for entry in self.entries(last):
                 last = entry.number
@@ -146,6 +209,8 @@ class CommitLog:
         values.update({layout.part_key(name, part): value for part, value in draft.parts.items()})
         for date, value in draft.rowkeys.items():
             values[layout.part_key(name, f"rowkeys/{date}")] = value
+        if draft.first is not None:
+            values[f"{layout.states_prefix(name)}{0:0{numbered.DIGITS}}"] = records.encode(**draft.first)
         for key, value in values.items():
             claim(self._store, key, value, self._clock)
         return name
@@ -153,8 +218,9 @@ class CommitLog:
     def remove(self, names: Sequence[str]) -> None:
         """Remove batches that can never be accepted; the marker last, so that a crash leaves no orphan."""
         for name in names:
-            for key in list(self._store.keys(f"batch/{name}/")):
-                self._store.delete(key)
+            for prefix in (f"batch/{name}/", layout.states_prefix(name)):
+                for key in list(self._store.keys(prefix)):
+                    self._store.delete(key)
             self._store.delete(layout.open_key(name))
 
     def open(self) -> Iterator[tuple[str, Mapping[str, object]]]:
@@ -164,36 +230,39 @@ class CommitLog:
             if value is not None:  # else it was sent meanwhile
                 yield key.rpartition("/")[2], records.decode(value)
 
-    def _mark(self) -> int:
-        """The number up to which the index has the row keys of all records; -1 if there is none."""
-        newest = self._marks.newest()
-        return newest.number if newest else -1
-
-    def _known(self, mark: int, tail: Sequence[Entry], date: str) -> list[bytes]:
+    def rowkeys(self, date: str, mark: int, tail: Sequence[Entry], after: int) -> RowKeys:
         """The row keys of a date: those in the index, and those of the records behind its mark."""
-        keys = list(self._store.keys(f"days/{date}/"))
-        keys += [key for entry in tail if entry.number > mark for key in _rowkeys(entry, date)]
-        return [read_existing(self._store, key, self._clock) for key in keys]
+        found = self._index.rowkeys(date, mark) if after < mark else []
+        keys = [key for entry in tail if entry.number > max(mark, after) for key in _rowkeys(entry, date)]
+        found += [read_existing(self._store, key, self._clock) for key in keys]
+        return RowKeys(found, self._withdrawn(date) if after < 0 else [])
 
-    def index(self) -> None:
-        """Enter the row keys of new records into the index. Anyone may do it, at any time."""
-        last = mark = self._mark()
-        for entry in self.entries(mark):
+    def _withdrawn(self, date: str) -> list[bytes]:
+        """The row keys of a date in batches that were withdrawn."""
+        names = [key.rpartition("/")[2] for key in list(self._store.keys(f"withdrawn/{date}/"))]
+        found = []
+        for name in names:
+            newest = numbered.Sequence(self._store, layout.states_prefix(name), self._clock).newest()
+            if newest is not None and records.decode(newest.value).get(STATE) == states.WITHDRAWN:
+                key = layout.part_key(name, f"rowkeys/{date}")
+                found.append(read_existing(self._store, key, self._clock))
+        return found
+
+    def index(self, at_least: int = 1) -> None:
+        """Enter the row keys of new records into the index, if there are so many. Anyone may do it."""
+        view = self.view()
+        if len(view.tail) < at_least:
+            return
+        for entry in view.tail:
             for date in entry.dates:
-                for part, key in enumerate(_rowkeys(entry, date)):
-                    value = read_existing(self._store, key, self._clock)
-                    claim(
-                        self._store,
-                        f"days/{date}/{entry.number:0{numbered.DIGITS}}.{part}",
-                        value,
-                        self._clock,
-                    )
-            last = entry.number
-        if last > mark:
-            self._marks.append(last - 1, records.encode())
-            self._marks.prune()
+                keys = _rowkeys(entry, date)
+                values = [read_existing(self._store, key, self._clock) for key in keys]
+                self._index.add(date, entry.number, values)
+        self._index.move_mark(view.last)
+        for date in {date for entry in view.tail for date in entry.dates}:
+            self._index.compact(date, view.last)
 
 
 def _rowkeys(entry: Entry, date: str) -> list[str]:
     """Where the batches of a record have their row keys of a date."""
-    return [f"batch/{name}/rowkeys/{date}" for name in entry.dates.get(date, ())]
+    return [layout.part_key(name, f"rowkeys/{date}") for name in entry.dates.get(date, ())]

@@ -14,6 +14,8 @@ from irmcore.store.numbered import DIGITS
 NAME = re.compile(r"(?P<at>[0-9a-f]{14})-[0-9a-f]{16}-(?P<id>[0-9a-f]{64})")
 #: The largest part of a payload.
 PART_BYTES = 1 << 20
+#: The part with all row keys of a batch, in the order of its rows, if they are of several dates.
+ALL_ROWKEYS = "rowkeys-in-order"
 _LAST: int = 10**DIGITS - 1
 
 
@@ -52,9 +54,27 @@ def payload_parts(payload: bytes) -> dict[str, bytes]:
     }
 
 
+def withdrawn_key(date: str, name: str) -> str:
+    """The mark of a batch with rows of that date that was withdrawn, if its newest state says so.
+
+    Created before that state, so that a crash between the two leaves no row that counts as accepted for ever.
+    """
+    return f"withdrawn/{date}/{name}"
+
+
+def days_prefix(date: str) -> str:
+    """The index of the row keys of a date."""
+    return f"days/{date}/"
+
+
 def states_prefix(name: str) -> str:
     """The states of a batch, numbered. It is READY if it has none; number 0 is PROPOSED only."""
     return f"state/{name}/"
+
+
+def connector_key(name: str) -> str:
+    """Beside the outboxes under an address: that it has one of this name."""
+    return f"connectors/{name}"
 
 
 def file_prefix(file: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 from irmcore.outbox import states
 from irmcore.outbox.on_store import records
 from irmcore.outbox.on_store.attempts import MARGIN, Attempt, Attempts
-from irmcore.outbox.on_store.commit_log import CommitLog, Draft, Known
+from irmcore.outbox.on_store.commit_log import CommitLog, Draft, View
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import Fault, MemoryService, MemoryStore, Plan, no_fault
@@ -17,7 +17,7 @@ class Rig:
         self.service, self.clock = MemoryService(), FakeClock()
         drafts = [Draft("0" * 64, {"payload": b"x"}, {"2026-11-01": b"k"})]
 
-        def shape(known: Known) -> list[Draft]:
+        def shape(view: View) -> list[Draft]:
             return drafts
 
         (self.batch,) = self.log().accept("run", shape)

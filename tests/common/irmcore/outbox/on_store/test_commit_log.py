@@ -4,7 +4,9 @@ from typing import Callable
 
 import pytest
 from irmcore.errors import StoreAway
-from irmcore.outbox.on_store.commit_log import COMMIT, DISCARD, VOID, CommitLog, Draft, Known
+from irmcore.outbox import states
+from irmcore.outbox.on_store import layout, records
+from irmcore.outbox.on_store.commit_log import COMMIT, DISCARD, VOID, CommitLog, Draft, View, attempt_of
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import Fault, MemoryService, MemoryStore
@@ -17,10 +19,10 @@ def log_of(service: MemoryService) -> CommitLog:
     return CommitLog(MemoryStore(service), FakeClock())
 
 
-def always(*drafts: Draft) -> Callable[[Known], list[Draft]]:
+def always(*drafts: Draft) -> Callable[[View], list[Draft]]:
     """A run whose rows nobody else has."""
 
-    def shape(known: Known) -> list[Draft]:
+    def shape(view: View) -> list[Draft]:
         return list(drafts)
 
     return shape
@@ -59,8 +61,8 @@ def test_rows_of_another_run_are_known_before_and_after_they_are_indexed() -> No
     log_of(service).accept("one", always(draft(b"1"), draft(b"2", NEXT_DAY)))
     seen: list[list[bytes]] = []
 
-    def look(known: Known) -> list[Draft]:
-        seen.append(known(DAY))
+    def look(view: View) -> list[Draft]:
+        seen.append(view.rowkeys(DAY).accepted)
         return []
 
     log_of(service).accept("two", look)
@@ -76,8 +78,8 @@ def test_a_run_that_comes_second_shapes_its_rows_anew(date: str, shaped: int) ->
     service = MemoryService()
     seen: list[list[bytes]] = []
 
-    def shape(known: Known) -> list[Draft]:
-        seen.append(known(DAY))
+    def shape(view: View) -> list[Draft]:
+        seen.append(view.rowkeys(DAY).accepted)
         if len(seen) == 1:
             log_of(service).accept("first", always(draft(b"1", date)))
         return [draft(b"2")]
@@ -162,3 +164,41 @@ def test_numbers_go_on_beyond_a_thousand() -> None:
     for n in range(1_002):
         assert log_of(service)._decide(n, b'{"v":1,"kind":"void","nonce":"%d"}' % n)  # noqa: SLF001 - quicker than runs
     assert [entry.number for entry in log_of(service).entries(998)] == [999, 1_000, 1_001]
+
+
+def test_a_try_that_was_taken_for_dead_counts_once() -> None:
+    """Whether its commit is found before the next try begins, or only when that one claims a number."""
+    service = MemoryService()
+    first = attempt_of("run")
+    names = log_of(service).accept(first, always(draft(b"1")))
+    assert log_of(service).accept(attempt_of("run"), always(draft(b"2")), since=-1) == names
+
+    def dead_one_first(verb: str, key: str) -> None:
+        if (verb, key[:4]) == ("create", "log/") and not late:
+            late.append(log_of(service).accept(attempt_of("late"), always(draft(b"3", NEXT_DAY))))
+
+    late: list[tuple[str, ...]] = []
+    log = CommitLog(MemoryStore(service, dead_one_first), FakeClock())
+    assert log.accept(attempt_of("late"), always(draft(b"4")), since=0) == late[0]
+    assert len([key for key in service.values if key.startswith("open/")]) == 2
+
+
+def test_a_new_run_is_not_taken_for_a_try_of_another() -> None:
+    """Runs differ in what is before the dot."""
+    service = MemoryService()
+    log_of(service).accept(attempt_of("one"), always(draft(b"1")))
+    assert log_of(service).accept(attempt_of("two"), always(draft(b"2")), since=-1)
+    assert len(list(log_of(service).entries())) == 2
+
+
+def test_row_keys_of_a_withdrawn_batch_are_told_apart() -> None:
+    """Only if its newest state says so, and only to somebody who reads the date from its beginning."""
+    service = MemoryService()
+    log = log_of(service)
+    (name,) = log.accept("run", always(draft(b"1")))
+    store = MemoryStore(service)
+    store.create(layout.withdrawn_key(DAY, name), b"mark")
+    assert log.view().rowkeys(DAY).withdrawn == []
+    store.create(f"{layout.states_prefix(name)}000000000000", records.encode(state=states.WITHDRAWN))
+    assert log.view().rowkeys(DAY) == ([b"1"], [b"1"])
+    assert log.view().rowkeys(DAY, 0) == ([], [])

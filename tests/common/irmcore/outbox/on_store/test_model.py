@@ -19,7 +19,7 @@ from irmcore.errors import StoreAway, StoreRefused
 from irmcore.outbox import states
 from irmcore.outbox.on_store import records
 from irmcore.outbox.on_store.attempts import MARGIN, Attempts
-from irmcore.outbox.on_store.commit_log import COMMIT, CommitLog, Draft, Known
+from irmcore.outbox.on_store.commit_log import COMMIT, CommitLog, Draft, View
 
 from tests.fakes.actors import Actor
 from tests.fakes.clock import FakeClock
@@ -53,11 +53,11 @@ class Service:
 def produce(store: MemoryStore, clock: FakeClock, run: str, rows: list[str]) -> tuple[str, ...]:
     """A run with these rows: those that are new, two in a batch."""
 
-    def shape(known: Known) -> list[Draft]:
+    def shape(view: View) -> list[Draft]:
         accepted = {
             row
             for date in set(map(DATE_OF.get, rows))
-            for value in known(str(date))
+            for value in view.rowkeys(str(date)).accepted
             for row in value.decode().split()
         }
         new = [row for row in rows if row not in accepted]
@@ -69,7 +69,7 @@ def produce(store: MemoryStore, clock: FakeClock, run: str, rows: list[str]) -> 
 def draft(rows: list[str]) -> Draft:
     """A batch of these rows."""
     dates = {DATE_OF[row] for row in rows}
-    keys = {date: " ".join(row for row in rows if DATE_OF[row] == date).encode() for date in dates}
+    keys = {date: "".join(f"{row} " for row in rows if DATE_OF[row] == date).encode() for date in dates}
     return Draft("0" * 64, {"manifest": b"{}", "payload": " ".join(rows).encode()}, keys)
 
 

@@ -1,0 +1,58 @@
+"""The rows that an outbox on a store has accepted, for a run of a machine that shares it."""
+
+from __future__ import annotations
+
+from irmcore.errors import StoreAway
+from irmcore.intake.ledger.day_files import date_text
+from irmcore.outbox import rowkeys
+from irmcore.outbox.on_store.commit_log import RowKeys, View
+from irmcore.outbox.on_store.shared import SharedOutbox
+from irmcore.profile import Profile
+
+#: What a promotion needs of the profile of a run, in the manifests of its batches.
+_RULES = ("collisions", "step", "on_change", "time_column")
+
+
+def rules_of(profile: Profile) -> dict[str, str]:
+    """What a promotion needs of a profile."""
+    time = profile.column("time")
+    values = (profile.collisions.policy, str(profile.collisions.step), profile.on_change)
+    return dict(zip(_RULES, (*values, time.header if time else "")))
+
+
+class AcceptedThere:
+    """The records that an outbox on a store has accepted, by event date, as the row ledger reads them.
+
+    While the store is away, there are none: their rows fall out when they are promoted. ``away`` says so.
+    """
+
+    def __init__(self, shared: SharedOutbox) -> None:
+        self._shared = shared
+        self._view: View | None = None
+        self.away: StoreAway | None = None
+        #: The last number of the log that a date was read with.
+        self.read_at: dict[str, int] = {}
+
+    def __call__(self, day: int) -> bytes:
+        if self.away is not None:
+            return b""
+        date = date_text(day)
+        try:
+            if self._view is None:
+                self._view = self._shared.log.view()
+            found = records_of(self._shared, self._view.rowkeys(date))
+        except StoreAway as error:
+            self.away = error
+            return b""
+        self.read_at[date] = self._view.last
+        return found
+
+
+def records_of(shared: SharedOutbox, found: RowKeys) -> bytes:
+    """The records of accepted batches, without those of withdrawn ones. Raises Damaged."""
+    # While somebody merges values of the index, a batch can be in two of them; its file is the same in both.
+    files = dict.fromkeys(rowkeys.files_in(b"".join(found.accepted)))
+    for file in rowkeys.files_in(b"".join(found.withdrawn)):
+        if file in files:
+            del files[file]
+    return b"".join(rowkeys.unseal(shared.keyring, file) for file in files)

@@ -1,0 +1,386 @@
+"""Promote what a machine has accepted: from its own outbox into one on a store, which machines share.
+
+A run is promoted as a whole, and the runs in their order. Rows that the store knows by then (another machine
+was quicker) fall out; a row whose (user, time) pair another one took gets the next time that its profile
+allows. Promoted batches are keyed with the key of the outbox on the store.
+
+Promised: killed anywhere, the next promotion goes on, and no row is lost or there twice. A batch is PROMOTED
+here only once its run is committed there. Not promised: to know the outcome while the store is away; what was
+not promoted stays here.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import struct
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from irmcore.clock import Clock
+from irmcore.counts import Counts
+from irmcore.disk import Lock
+from irmcore.errors import BatchDamaged, OutboxBusy
+from irmcore.intake.accepted_there import AcceptedThere, records_of
+from irmcore.intake.commit import LOCK_TIMEOUT, wait_for_intake_lock
+from irmcore.intake.ledger.day import Day
+from irmcore.intake.ledger.day_files import date_text, group_by_day
+from irmcore.intake.ledger.recovery import open_ledger
+from irmcore.outbox import Batch, Outbox, State, audit_log, rowkeys, runs, sealed, states
+from irmcore.outbox import manifest as manifests
+from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
+from irmcore.outbox.manifest import Manifest
+from irmcore.outbox.on_store import layout
+from irmcore.outbox.on_store.commit_log import Draft, View, attempt_of
+from irmcore.outbox.on_store.shared import SETTINGS, SharedOutbox
+from irmcore.outbox.rowkeys import RECORD, Damaged, RowKey
+from irmcore.outbox.transitions import move_to_done, quarantine, write_ended
+from irmcore.shaping import reject_file
+from irmcore.shaping.batches import line_writer
+from irmcore.shaping.csv_cells import allow_long_fields
+from irmcore.shaping.reject_file import Reject
+from irmcore.shaping.spreading import candidate_times
+from irmcore.shaping.times import canonical, parse
+from irmcore.store.claim import read_existing
+
+#: In the machine's own outbox: which run is being promoted, and how long the log was before.
+_NOTE = "promotion.json"
+#: Records behind the index from which on a promotion brings it up to date.
+_INDEX_AT = 8
+
+
+class Promoted(NamedTuple):
+    """What became of a run on the store: the ids and sizes of its batches, and what is not in them.
+
+    ``known`` rows had been accepted there by another machine. ``refused`` counts by reason the rows whose
+    time another machine has taken, which are in the file ``rejects``.
+    """
+
+    run: str
+    batches: tuple[str, ...]
+    sizes: tuple[int, ...]
+    known: int
+    refused: Mapping[str, int]
+    rejects: str | None
+
+
+def promote(
+    outbox: Outbox,
+    shared: SharedOutbox,
+    *,
+    run: str = "",
+    there: AcceptedThere | None = None,
+    timeout: float = LOCK_TIMEOUT,
+) -> list[Promoted]:
+    """Promote all runs in ``outbox``. The run ``run`` was shaped with what ``there`` has read.
+
+    Raises OutboxBusy if another process promotes for ``timeout`` seconds, StoreAway, StoreRefused,
+    KeyMissing, OSError; then the runs that were not promoted are still in ``outbox``.
+    """
+    done: list[Promoted] = []
+    if not outbox.exists() or not outbox.count_ready():
+        return done
+    lock = _wait_for_lock(outbox, timeout)
+    try:
+        shared.create()
+        settings = outbox.read_file(SETTINGS)
+        if settings is not None:
+            shared.replace_file(SETTINGS, settings)
+        for one, batches in groupby(_queued(outbox), key=lambda found: found[1].run):
+            read_at = there.read_at if there is not None and one == run else {}
+            done.append(_Promotion(outbox, shared, one, list(batches), read_at).promote())
+        if done:
+            shared.log.index(_INDEX_AT)
+    finally:
+        lock.release()
+    return done
+
+
+def _wait_for_lock(outbox: Outbox, timeout: float) -> Lock:
+    end = outbox.clock.monotonic() + timeout
+    while (lock := outbox.sender_lock()) is None:
+        if outbox.clock.monotonic() >= end:
+            raise OutboxBusy(
+                "another process promotes what this machine has accepted",
+                where=outbox.path,
+                next_step="Nothing is lost. Run this again when it has ended.",
+            )
+        outbox.clock.sleep(0.05)
+    return outbox.checked(lock)
+
+
+def _queued(outbox: Outbox) -> Iterator[tuple[Batch, Manifest]]:
+    """The batches to promote, oldest first. What is damaged is quarantined."""
+    outbox.sync_ready()
+    for batch in outbox.ready():
+        name = batch.state.name if batch.state else ""
+        if name in states.ENDED:
+            with suppress(OSError):
+                move_to_done(outbox, batch)  # a promotion was killed before it
+        elif name in (states.READY, states.PROPOSED):
+            try:
+                yield batch, read_manifest(outbox, batch)
+            except BatchDamaged:
+                quarantine(outbox, batch)
+
+
+class _Promotion:
+    """The promotion of one run."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        shared: SharedOutbox,
+        run: str,
+        batches: list[tuple[Batch, Manifest]],
+        read_at: Mapping[str, int],
+    ) -> None:
+        self._outbox, self._shared, self._run, self._batches = outbox, shared, run, batches
+        self._read_at = read_at
+        self._drafts: dict[str, int] = {}
+        self._known = 0
+        self._refused: list[Reject] = []
+        self._own_times: set[int] = set()
+        self._header: list[str] = []
+        self._rejects = ""
+
+    def promote(self) -> Promoted:
+        note, repeated = self._note()
+        if repeated:
+            self._discard_earlier_tries()
+        self._rejects = str(note["rejects"])
+        names = self._shared.log.accept(attempt_of(self._run), self._shape, int(note["after"]))
+        ids = tuple(map(layout.id_of, names))
+        if ids == tuple(self._drafts):
+            sizes, known = tuple(self._drafts.values()), self._known
+        else:  # an earlier try was accepted
+            sizes = tuple(self._rows_there(name) for name in names)
+            known = sum(manifest.rows for _, manifest in self._batches) - sum(sizes)
+        self._mark(known)
+        refused = Counter(reject.code for reject in self._refused)
+        path = f"{self._outbox.path}/{self._rejects}"
+        return Promoted(
+            self._run, ids, sizes, known, refused, path if self._outbox.disk.exists(path) else None
+        )
+
+    def _rows_there(self, name: str) -> int:
+        key = layout.part_key(name, "manifest")
+        data = read_existing(self._shared.store, key, self._outbox.clock)
+        return manifests.decode(data, key, self._shared.keyring).rows
+
+    def _note(self) -> tuple[dict[str, Any], bool]:
+        """What was noted before the first try of this run, and whether this is not the first one."""
+        with suppress(ValueError):
+            note = sealed.decode(self._outbox.read_file(_NOTE) or b"")
+            if (note["run"], note["outbox"]) == (self._run, self._shared.keyring.outbox):
+                return note, True
+        note = {
+            "run": self._run,
+            "outbox": self._shared.keyring.outbox,
+            "after": self._shared.log.view().last,
+            "rejects": f"rejects/{runs.new_run_id(self._outbox.clock.now())}.csv",
+        }
+        self._outbox.replace_file(_NOTE, sealed.encode(note))
+        return note, False
+
+    def _discard_earlier_tries(self) -> None:
+        """Remove what tries that were killed have written, unless one of them was accepted."""
+        tries = {str(marker["run"]) for _, marker in self._shared.log.open()}
+        for run in sorted(tries):
+            if run.partition(".")[0] == self._run:
+                self._shared.log.discard(run)
+
+    # -- what is new there --------------------------------------------------------------
+
+    def _shape(self, view: View) -> list[Draft]:
+        """The batches of the rows that are new there. Called again if another run came first."""
+        self._known, self._refused = 0, []
+        days = _Days(self._shared, view, self._read_at)
+        kept = []
+        for batch, manifest in self._batches:
+            try:
+                payload, records = (
+                    read_payload(self._outbox, batch, manifest),
+                    read_rowkeys(self._outbox, batch),
+                )
+            except (BatchDamaged, Damaged):
+                quarantine(self._outbox, batch)
+                continue
+            found = self._new_rows(manifest, payload, records, days)
+            if found[1]:
+                kept.append((batch, manifest, *found))
+        self._save_rejects()
+        counts = self._counts()
+        drafts = [
+            self._draft(batch, replace(manifest, part=part, parts=len(kept), counts=counts), payload, records)
+            for part, (batch, manifest, payload, records) in enumerate(kept, 1)
+        ]
+        sizes = (len(records) // RECORD.size for *_, records in kept)
+        self._drafts = dict(zip((draft.id for draft in drafts), sizes))
+        return drafts
+
+    def _counts(self) -> Counts:
+        counts, refused = self._batches[0][1].counts, len(self._refused)
+        return replace(
+            counts,
+            shaped=counts.shaped - self._known - refused,
+            skipped=counts.skipped + self._known,
+            rejected=counts.rejected + refused,
+        )
+
+    def _new_rows(
+        self, manifest: Manifest, payload: bytes, records: bytes, days: _Days
+    ) -> tuple[bytes, bytes]:
+        """The payload and the records of the rows that are new there, at times that are free there."""
+        rows = [RowKey._make(row) for row in RECORD.iter_unpack(records)]
+        if not any(days.concern(row) for row in rows):
+            return payload, records
+        allow_long_fields()
+        header, *lines = csv.reader(io.StringIO(payload.decode("utf-8"), newline=""))
+        self._header = header
+        write = line_writer()
+        text, kept = [write(header)], []
+        for row, line in zip(rows, lines):
+            if days.has(row) or (manifest.profile.get("on_change") == "skip" and days.has_subject(row)):
+                self._known += 1
+                continue
+            placed = self._placed(row, line, manifest.profile, days)
+            if placed is None:
+                code = "no-free-slot" if manifest.profile.get("collisions") == "spread" else "collision"
+                self._refused.append(Reject(0, "", code, tuple(line)))
+                continue
+            kept.append(placed)
+            text.append(write(line))
+        if not kept:
+            return b"", b""
+        return "".join(text).encode("utf-8"), rowkeys.pack(kept)
+
+    def _placed(self, row: RowKey, line: list[str], rules: Mapping[str, str], days: _Days) -> RowKey | None:
+        """The row at a time that is free there, which is entered into its line; None if there is none."""
+        policy = rules.get("collisions")
+        if policy == "keep-greatest" or not days.has_user_time(row):
+            return row
+        if policy != "spread":
+            return None
+        at = self._header.index(rules["time_column"])
+        now = parse(line[at], zone=None)
+        for time in candidate_times(now, row.key, int(rules["step"])):
+            moved = row._replace(user_time=row.user_time + time - now)
+            if moved.user_time not in self._times() and not days.has_user_time(moved):
+                line[at] = canonical(time)
+                self._times().add(moved.user_time)
+                return moved
+        return None
+
+    def _times(self) -> set[int]:
+        """The (user, time) keys of all rows of the run, read when a first row has to move."""
+        if not self._own_times:
+            for batch, _ in self._batches:
+                with suppress(Damaged, OSError):
+                    self._own_times.update(
+                        row.user_time for row in rowkeys.unpack(read_rowkeys(self._outbox, batch))
+                    )
+        return self._own_times
+
+    def _draft(self, batch: Batch, manifest: Manifest, payload: bytes, records: bytes) -> Draft:
+        """The batch under the key of the outbox on the store."""
+        ring, form = self._shared.keyring, manifest.content_type
+        name = manifests.batch_id(ring, manifest.destination, form, payload)
+        named = _named(records, bytes.fromhex(name)[:8])
+        by_date = {date_text(day): rowkeys.seal(ring, part) for day, part in group_by_day(named).items()}
+        whole = next(iter(by_date.values())) if len(by_date) == 1 else rowkeys.seal(ring, named)
+        changed = replace(
+            manifest,
+            id=name,
+            payload_check=ring.keyed(hashlib.sha256(payload).hexdigest()),
+            payload_bytes=len(payload),
+            rows=len(records) // RECORD.size,
+            rowkeys_sha256=hashlib.sha256(whole).hexdigest(),
+            generation=ring.newest,
+        )
+        parts = {"manifest": manifests.encode(changed, ring), **layout.payload_parts(payload)}
+        if len(by_date) != 1:
+            parts[layout.ALL_ROWKEYS] = whole  # in the order of the rows
+        return Draft(name, parts, by_date, _first_state(batch.state, name, self._outbox.clock))
+
+    # -- afterwards ---------------------------------------------------------------------
+
+    def _save_rejects(self) -> None:
+        """Durable before the run is committed without these rows."""
+        if self._refused:
+            lines = [reject_file.line(reject, self._header) for reject in self._refused]
+            self._outbox.replace_file(self._rejects, reject_file.header_line() + b"".join(lines))
+
+    def _mark(self, known: int) -> None:
+        """The run is committed: from now on only the outbox on the store knows its rows."""
+        outbox = self._outbox
+        event = {"event": "promoted", "run": self._run, "to": self._shared.where, "known_there": known}
+        lock = wait_for_intake_lock(outbox)
+        try:
+            ledger = open_ledger(outbox)
+            named = [batch for batch, _ in self._batches if outbox.folder_of(batch.id) == "ready"]
+            # Announced first, so that the ledger forgets the rows even if this process dies half way.
+            ledger.announcements.announce(self._run, [batch.id for batch in named])
+            for batch in named:
+                audit_log.append(outbox, {**event, "batch": batch.id})
+                write_ended(outbox, batch, states.PROMOTED, "promoted")
+            with suppress(OSError, Damaged):  # the announcement stays: the next run removes the rows
+                for batch in named:
+                    ledger.remove(read_rowkeys(outbox, batch))
+                ledger.announcements.discard(self._run)
+            for batch in named:
+                with suppress(OSError):
+                    move_to_done(outbox, outbox.get(batch.id))
+        finally:
+            lock.release()
+
+
+class _Days:
+    """What the outbox on a store knows of the dates of a run, as far as the run was not shaped with it."""
+
+    def __init__(self, shared: SharedOutbox, view: View, read_at: Mapping[str, int]) -> None:
+        self._shared, self._view, self._read_at = shared, view, read_at
+        self._days: dict[int, Day] = {}
+
+    def _day(self, number: int) -> Day:
+        if number not in self._days:
+            date = date_text(number)
+            found = self._view.rowkeys(date, self._read_at.get(date, -1))
+            self._days[number] = Day(records_of(self._shared, found))
+        return self._days[number]
+
+    def concern(self, row: RowKey) -> bool:
+        """Whether the row may be known, or its time taken."""
+        day = self._day(row.day)
+        return len(day) > 0 and (day.has_subject(row.key) or day.has_user_time(row.user_time))
+
+    def has(self, row: RowKey) -> bool:
+        return self._day(row.day).has(row.key)
+
+    def has_subject(self, row: RowKey) -> bool:
+        return self._day(row.day).has_subject(row.key)
+
+    def has_user_time(self, row: RowKey) -> bool:
+        return self._day(row.day).has_user_time(row.user_time)
+
+
+_BEFORE_BATCH = struct.Struct(f">{RECORD.size - 17}s8s9s")
+
+
+def _named(records: bytes, batch: bytes) -> bytes:
+    """The records with another batch."""
+    return b"".join(
+        _BEFORE_BATCH.pack(before, batch, after) for before, _, after in _BEFORE_BATCH.iter_unpack(records)
+    )
+
+
+def _first_state(state: State | None, name: str, clock: Clock) -> dict[str, object] | None:
+    """The record of a batch's first state there; None for READY."""
+    if state is None or state.name == states.READY:
+        return None
+    return {"state": state.name, **state._replace(at=clock.now()).as_record(name)}

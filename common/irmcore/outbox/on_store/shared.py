@@ -1,0 +1,109 @@
+"""An outbox that machines share: its identity, its key and its files on a store, and the log of its runs.
+
+A file is a sequence of numbered values, of which the newest counts. Whoever creates the outbox second finds
+the first one's key and identity.
+"""
+
+from __future__ import annotations
+
+from irmcore.clock import Clock
+from irmcore.disk import Place
+from irmcore.errors import KeyMissing, OperatorError
+from irmcore.outbox import identity as identities
+from irmcore.outbox import keyring as key_file
+from irmcore.outbox.identity import Identity
+from irmcore.outbox.keyring import Keyring
+from irmcore.outbox.on_store import layout
+from irmcore.outbox.on_store.commit_log import CommitLog
+from irmcore.store import Store, claim
+from irmcore.store.numbered import Sequence
+
+#: The files of an outbox on a store.
+KEY, IDENTITY, SETTINGS = "key", "outbox.json", "connector.json"
+#: Nobody compares where an outbox on a store was made.
+_NOWHERE = Place(None, "", None, None)
+
+
+class SharedOutbox:
+    """One connector's outbox on a store. Methods raise StoreAway and StoreRefused.
+
+    ``where`` is its address, for messages.
+    """
+
+    def __init__(self, store: Store, clock: Clock, where: str) -> None:
+        self.store, self.clock, self.where = store, clock, where
+        self.log = CommitLog(store, clock)
+        self._keyring: Keyring | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name, as commands take it."""
+        return self.where.rsplit("/", 1)[1]
+
+    def create(self) -> None:
+        """Create its key and its identity, unless it exists. Raises OperatorError if it is retired."""
+        known = self.read_file(KEY)
+        if known is None:
+            ring = Keyring.new(Identity.new(_NOWHERE, self.clock.now()).id)
+            self._files(KEY).append(-1, key_file.encode(ring))
+        ring = self.keyring
+        if self.read_file(IDENTITY) is None:
+            made = Identity(ring.outbox, 1, None, "", None, self.clock.now())
+            self._files(IDENTITY).append(-1, identities.encode(made))
+        identity = self.identity()
+        if identity is not None and identity.retired:
+            raise OperatorError(
+                "this outbox is retired, so it accepts and sends nothing",
+                where=self.where,
+                next_step="Give --outbox the outbox that replaced it.",
+            )
+
+    @property
+    def keyring(self) -> Keyring:
+        """Its key, read once. Raises KeyMissing."""
+        if self._keyring is None:
+            try:
+                self._keyring = key_file.decode(self.read_file(KEY) or b"")
+            except ValueError:
+                raise KeyMissing(
+                    "the key of this outbox is missing or damaged, so nothing is accepted or sent",
+                    where=f"{self.where}/{layout.file_prefix(KEY)}",
+                    next_step="Restore this prefix of the store from its backup or its soft-deleted blobs.",
+                ) from None
+        return self._keyring
+
+    def identity(self) -> Identity | None:
+        """Which outbox this is; None if that is missing or damaged."""
+        try:
+            return identities.decode(self.read_file(IDENTITY) or b"")
+        except ValueError:
+            return None
+
+    def read_file(self, name: str) -> bytes | None:
+        """The newest content of a file, None if there is none."""
+        newest = self._files(name).newest()
+        return newest.value if newest else None
+
+    def replace_file(self, name: str, data: bytes) -> None:
+        """Make ``data`` the newest content of a file."""
+        while True:
+            newest = self._files(name).newest()
+            if newest is not None and newest.value == data:
+                return
+            if self._files(name).append(newest.number if newest else -1, data):
+                self._files(name).prune()
+                return
+
+    def _files(self, name: str) -> Sequence:
+        return Sequence(self.store, layout.file_prefix(name), self.clock)
+
+
+def register(root: Store, name: str, clock: Clock) -> None:
+    """Add a connector to the list of those under an address. Raises StoreAway, StoreRefused."""
+    claim(root, layout.connector_key(name), name.encode("ascii"), clock)
+
+
+def registered(root: Store) -> list[str]:
+    """The connectors under an address, by name. Raises StoreAway, StoreRefused."""
+    prefix = layout.connector_key("")
+    return [key[len(prefix) :] for key in root.keys(prefix)]

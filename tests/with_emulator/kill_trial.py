@@ -22,8 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from irmcore.outbox import Outbox
-from irmcore.outbox.batch_files import read_history
+from irmcore.outbox import Outbox, audit_log
 from irmemulator.faults import Fault
 
 from tests.with_emulator.connector import Rig
@@ -148,8 +147,9 @@ def _count(nursery: Nursery, outbox: Outbox, figures: Figures) -> None:
     done = [words[1:] for words in nursery.told() if words[0] == "did" and words[2] != "-"]
     figures.actions = sum(words[0] == "did" for words in nursery.told())
     recorded: dict[str, int] = {}
+    histories = audit_log.histories(outbox)
     for batch in outbox.all_batches():
-        events = read_history(outbox, batch)
+        events = histories.get(batch.id, [])
         # A kill may have cost one of the two lines.
         ended = sum(str(event["event"]).startswith("resolved-") for event in events)
         figures.held += max(sum(e["event"] == "hold" for e in events), ended + (_state(batch) == "HELD"))

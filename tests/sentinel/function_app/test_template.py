@@ -29,7 +29,7 @@ WORKSPACES = [
     f"{THERE}/Microsoft.OperationalInsights/workspaces/sentinel",
 ]
 RULE = f"{HERE}/Microsoft.Insights/dataCollectionRules/irmexport-IRMExportHealth-CL"
-VAULT = f"{HERE}/Microsoft.KeyVault/vaults/secrets"
+KEY_VAULT = f"{HERE}/Microsoft.KeyVault/vaults/secrets"
 SCHEMA_OF = {
     "Microsoft.ManagedIdentity/userAssignedIdentities": "Microsoft.ManagedIdentity",
     "Microsoft.Storage/storageAccounts": "Microsoft.Storage",
@@ -149,7 +149,7 @@ def one_id(made: Deployment, one: dict[str, Any]) -> str:
 
 def test_every_dependency_is_deployed_before() -> None:
     """Each names a resource or the loop of the template, and nothing waits for itself."""
-    for given in ({}, {"secretName": "connector"}, {"keyVaultId": VAULT, "secretName": "connector"}):
+    for given in ({}, {"secretName": "connector"}, {"keyVaultId": KEY_VAULT, "secretName": "connector"}):
         made = deployed(**given)
         everything = deployed(secretName="connector")
         there = {one_id(made, one) for one in everything.resources}
@@ -247,15 +247,15 @@ def test_the_app_settings_are_what_the_functions_read() -> None:
     assert not found.keys() & {*refused, "SCM_DO_BUILD_DURING_DEPLOYMENT", "AzureWebJobsStorage"}
 
 
-def test_a_secret_is_a_reference_to_a_new_or_an_existing_vault_or_there_is_none() -> None:
+def test_a_secret_is_a_reference_to_key_vault_or_there_is_none() -> None:
     """The template never sees the secret."""
     new = FULL.value("[variables('newVault')]")
     assert settings(FULL)["IRMEXPORT_SECRET"] == f"@Microsoft.KeyVault(VaultName={new};SecretName=connector)"
-    existing = deployed(secretName="connector", keyVaultId=VAULT)
+    existing = deployed(secretName="connector", keyVaultId=KEY_VAULT)
     assert "VaultName=secrets;" in settings(existing)["IRMEXPORT_SECRET"]
     assert of("Microsoft.KeyVault/vaults", existing) == []
     granted = [one["inner"][0]["scope"] for one in of("Microsoft.Resources/deployments", existing)]
-    assert VAULT in granted
+    assert KEY_VAULT in granted
     without = deployed()
     assert "IRMEXPORT_SECRET" not in settings(without)
     assert of("Microsoft.KeyVault/vaults", without) == []

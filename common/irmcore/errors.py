@@ -16,6 +16,7 @@
     ├── WaitError               wait, then run the same command again
     │   ├── OutboxBusy              another process holds the lock
     │   │   └── AnotherSender           a sender, which sends what is queued now too
+    │   ├── Overtaken               another process changed it first; nothing was changed here
     │   ├── OutboxFull              the outbox refuses new work; nothing old was dropped
     │   └── StoreAway               a store gave no usable answer; a change may have happened, or not
     ├── OperatorError           the request does not fit the state of the outbox
@@ -95,6 +96,10 @@ class OutboxBusy(WaitError):
 
 class AnotherSender(OutboxBusy):
     """Another process sends what is queued, also what was accepted before this was raised."""
+
+
+class Overtaken(WaitError):
+    """Another process has changed the same thing first; nothing was changed by this one."""
 
 
 class OutboxFull(WaitError):

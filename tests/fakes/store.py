@@ -104,6 +104,7 @@ class MemoryStore:
     ) -> None:
         self.plan = plan
         self._service, self._lag, self._clock, self._seconds = service, lag, clock, seconds
+        self._dead = False
         self._read_changes = 0
         self._view: dict[str, bytes] = {}
 
@@ -148,6 +149,8 @@ class MemoryStore:
         return done
 
     def _begin(self, verb: str, key: str) -> Fault | None:
+        if self._dead:
+            raise Killed  # what a caller does while it ends never happened
         fault = self.plan(verb, key)
         if self._clock is not None:
             self._clock.sleep(self._seconds)
@@ -157,6 +160,7 @@ class MemoryStore:
 
     def _end(self, fault: Fault | None, key: str) -> None:
         if fault in _DIED:
+            self._dead = True
             raise Killed
         if fault in _NO_ANSWER:
             raise StoreAway("the store did not answer", where=key, next_step="Try again.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from irmcore.delivery import circuit_breaker
 from irmcore.delivery.circuit_breaker import CircuitBreaker
 from irmcore.delivery.replies import Decision
+from irmcore.errors import Overtaken
 from irmcore.outbox import Outbox, state_file
 from irmcore.outbox.outbox import BREAKER_FILE
 
@@ -30,7 +31,11 @@ def load_breaker(outbox: Outbox) -> tuple[CircuitBreaker, int]:
 
 
 def store_breaker(outbox: Outbox, breaker: CircuitBreaker, number: int) -> int:
-    """Write the breaker after record ``number``, durably, and return the new number. Raises OSError."""
+    """Write the breaker after record ``number``, durably, and return the new number.
+
+    Raises OSError, and what ``Outbox.claim_breaker`` raises.
+    """
+    outbox.claim_breaker(breaker.as_record())
     path = f"{outbox.path}/{BREAKER_FILE}"
     if load_breaker(outbox)[0] == circuit_breaker.DAMAGED:
         outbox.replace_file(BREAKER_FILE, state_file.new_file(breaker.as_record()))
@@ -69,8 +74,15 @@ class StoredBreaker:
         return state.mode == circuit_breaker.CLOSED and not failed
 
     def record(self, decision: Decision) -> None:
-        """Take a decision about a batch into account. Raises OSError."""
-        after = circuit_breaker.after(self.state, decision, self._outbox.clock.now(), self._setup)
-        if after != self.state:
-            self._number = store_breaker(self._outbox, after, self._number)
-            self.state = after
+        """Take a decision about a batch into account. Raises OSError, StoreAway."""
+        while True:
+            after = circuit_breaker.after(self.state, decision, self._outbox.clock.now(), self._setup)
+            if after == self.state:
+                return
+            try:
+                self._number = store_breaker(self._outbox, after, self._number)
+            except Overtaken:
+                self.state, self._number = load_breaker(self._outbox)
+            else:
+                self.state = after
+                return

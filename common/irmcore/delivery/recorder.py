@@ -11,7 +11,7 @@ from typing import Any
 
 from irmcore.delivery.replies import Action, Decision
 from irmcore.delivery.report import Listener, Report
-from irmcore.errors import BatchDamaged, BatchDenied, OutboxBusy, UnknownFormat
+from irmcore.errors import BatchDamaged, BatchDenied, OutboxBusy, StoreAway, UnknownFormat
 from irmcore.http.outcome import Failure, Outcome
 from irmcore.outbox import Batch, Manifest, Outbox, states
 from irmcore.outbox.batch_files import read_manifest, read_payload
@@ -108,14 +108,14 @@ class Recorder:
         """Add to the history after the state, which alone counts. A full disk costs only the line."""
         try:
             record_event(self.outbox, batch, event)
-        except (OSError, OutboxBusy):
+        except (OSError, OutboxBusy, StoreAway):
             self.listener("history-lost", batch, read_manifest(self.outbox, batch), {})
 
     def finish(self, batch: Batch) -> None:
         """Move a batch to ``done/``. If that fails, the next sender does it, as the state requires."""
         try:
             move_to_done(self.outbox, batch)
-        except OSError:
+        except (OSError, StoreAway):
             return
 
     def quarantine(self, batch: Batch, why: str) -> None:
@@ -126,5 +126,5 @@ class Recorder:
         for step in (note, partial(quarantine, self.outbox, batch)):
             try:
                 step()
-            except (OSError, OutboxBusy):
+            except (OSError, OutboxBusy, StoreAway):
                 continue

@@ -9,7 +9,7 @@ from irmcore.delivery.recorder import DENIED, DISK, UNKNOWN, Recorder
 from irmcore.delivery.replies import Action, decide
 from irmcore.delivery.service import Splitter
 from irmcore.delivery.splitting import split
-from irmcore.errors import BatchUnwritable
+from irmcore.errors import BatchUnwritable, Overtaken
 from irmcore.http.outcome import Failure
 from irmcore.outbox import Batch, states
 from irmcore.outbox.transitions import discard, is_finished, sync_state, write_state
@@ -36,6 +36,8 @@ def recover(
             queue.extend(_to_send(batch, recorder, splitters, jitter))
         except BatchUnwritable:
             recorder.report.leave(DISK)
+        except Overtaken:
+            recorder.report.leave("")
     return queue
 
 
@@ -71,6 +73,9 @@ def _to_send(
 
 def _resolve_doubt(batch: Batch, recorder: Recorder, jitter: Callable[[], float]) -> list[Batch]:
     """Treat a batch whose process ended after COMMIT as one whose reply was lost."""
+    if recorder.outbox.upload_ended(batch) > recorder.outbox.clock.now():
+        recorder.report.leave("")  # another machine's upload, which may succeed yet
+        return []
     manifest = recorder.read_manifest(batch)
     if manifest is None:
         return []

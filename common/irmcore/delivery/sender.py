@@ -29,7 +29,7 @@ from irmcore.delivery.report import Listener, Report, ignore_events
 from irmcore.delivery.service import Service
 from irmcore.delivery.splitting import split
 from irmcore.disk import Lock
-from irmcore.errors import AnotherSender, BatchUnwritable, CredentialError, OutboxBusy
+from irmcore.errors import AnotherSender, BatchUnwritable, CredentialError, OutboxBusy, Overtaken
 from irmcore.http.auth import TokenTrouble
 from irmcore.http.outcome import REPLY_CHARACTERS, Outcome, Reply
 from irmcore.outbox import Batch, Manifest, Outbox, states
@@ -202,7 +202,9 @@ class _Drain:
                 return self._attempt(batch)
             except BatchUnwritable as error:
                 self._leave_unwritable(error.batch)
-                return False
+            except Overtaken:
+                self._report.leave("")  # another process has it
+            return False
 
     def _leave_unwritable(self, name: str) -> None:
         """Leave a batch whose state the disk cannot write.
@@ -286,9 +288,11 @@ class _Drain:
             self._outbox, batch, name=states.INTENT, attempts=attempts, reason="", not_before=0.0
         )
         current = [batch]
+        end = self._clock.monotonic() + self._service.deadline
 
         def commit() -> None:
-            current[0] = write_state(self._outbox, current[0], name=states.COMMIT)
+            seconds = end - self._clock.monotonic()
+            current[0] = write_state(self._outbox, current[0], seconds=seconds, name=states.COMMIT)
 
         upload = Upload(
             url=self._service.url(manifest.destination.address),

@@ -74,6 +74,7 @@ def migrate(outbox: Outbox) -> int:
 
     Raises OperatorError if it has format 4, OutboxBusy while a process uses it, PlaceRefused, OSError.
     """
+    outbox.require_directory("migrating it")
     outbox.check_place()
     with exclusive(outbox):
         if outbox.read_file(formats.FILE) == formats.LINE and outbox.identity() is not None:
@@ -90,6 +91,7 @@ def rotate(outbox: Outbox) -> int:
 
     Raises as ``Outbox.check``, and OutboxBusy.
     """
+    outbox.require_directory("rotating its key")
     outbox.check()
     with exclusive(outbox):
         return _rewrite(outbox, rotate=True)
@@ -101,6 +103,7 @@ def repair(outbox: Outbox) -> int:
     It works on a copy, too, which stays one. Returns the number of batches whose row keys were restored.
     Raises UnknownFormat, PlaceRefused on a network file system, KeyMissing, OutboxBusy.
     """
+    outbox.require_directory("repairing it")
     guard.refuse_network(outbox.disk.place(outbox.path).file_system, outbox.path)
     try:
         outbox.check_format()

@@ -75,7 +75,8 @@ def damages(outbox: Outbox, limit: int, noted: Head | None = None) -> Iterator[D
         if any(outbox.keyrings().values()):
             yield from _of_the_log(outbox, noted)
         yield from _of_rejects(outbox)
-        yield from _of_ledger(outbox)
+        if outbox.has_ledger:
+            yield from _of_ledger(outbox)
 
 
 def _of_the_connector(outbox: Outbox) -> Iterator[Damage]:

@@ -29,22 +29,20 @@ _SLACK = 30 * 86_400.0
 
 
 def append(outbox: Outbox, event: Mapping[str, Any], then: Callable[[], None] = lambda: None) -> None:
-    """Append an event durably, then do ``then`` before anybody else appends. Raises OutboxBusy, OSError."""
+    """Append an event durably, then do ``then`` before anybody else appends.
+
+    Raises OutboxBusy, OSError, and StoreAway.
+    """
     with _locked(outbox):
         path = f"{outbox.path}/{AUDIT_LOG}"
         new = not outbox.disk.exists(path)
-        head, torn = (START, b"") if new else _last(outbox, path)
-        entry = {"at": outbox.clock.now(), **event}
-        if head == START:
-            entry["after"] = "the log was missing or empty"
-        elif any(map(audit_chain.is_foreign, audit_chain.split(torn))):
-            entry["after"] = "the line before it was changed"
-        # Even if only its end is missing, a line that was cut off must not count as an event.
-        end = b"#\n" if torn and not torn.endswith(b"\n") else b""
-        line = audit_chain.encode(keyring_of(outbox), head, entry, torn + end)
+        while True:
+            number, line = _next_line(outbox, path, event, new=new)
+            if outbox.claim_event(number, line):
+                break
         size = 0 if new else outbox.disk.size(path)
         try:
-            outbox.disk.append(path, end + line, sync=True)
+            outbox.disk.append(path, line, sync=True)
         except OSError:
             # After a failed sync, a power loss may take the line but not the next one.
             with suppress(OSError):
@@ -53,6 +51,19 @@ def append(outbox: Outbox, event: Mapping[str, Any], then: Callable[[], None] = 
         if new:
             outbox.disk.sync_dir(outbox.path)
         then()
+
+
+def _next_line(outbox: Outbox, path: str, event: Mapping[str, Any], *, new: bool) -> tuple[int, bytes]:
+    """The number of the next line, and the line, after what ends one that a crash has cut off."""
+    head, torn = (START, b"") if new else _last(outbox, path)
+    entry = {"at": outbox.clock.now(), **event}
+    if head == START:
+        entry["after"] = "the log was missing or empty"
+    elif any(map(audit_chain.is_foreign, audit_chain.split(torn))):
+        entry["after"] = "the line before it was changed"
+    # Even if only its end is missing, a line that was cut off must not count as an event.
+    end = b"#\n" if torn and not torn.endswith(b"\n") else b""
+    return head.number + 1, end + audit_chain.encode(keyring_of(outbox), head, entry, torn + end)
 
 
 def read(outbox: Outbox) -> Iterator[dict[str, Any]]:

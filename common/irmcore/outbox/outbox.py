@@ -7,8 +7,9 @@ from folder to folder while they are listed; each is found at least once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from typing import Any
 
 from irmcore.clock import Clock
 from irmcore.disk import Disk, Lock
@@ -20,6 +21,7 @@ from irmcore.outbox import keyring as key_file
 from irmcore.outbox.batch import Batch
 from irmcore.outbox.identity import Identity
 from irmcore.outbox.keyring import Keyring
+from irmcore.outbox.states import State
 
 _ID = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
@@ -43,7 +45,14 @@ class Outbox:
     """The directory of one connector.
 
     ``done_synced`` says whether this process has synced ``done/`` (see ``transitions.move_to_done``).
+
+    A *replica* (``irmcore.outbox.on_store.replica``) is the copy that a process has of an outbox on a store.
+    It overrides the methods under "what others may change too": a directory needs nothing there, as its
+    locks keep other processes away.
     """
+
+    #: Whether the rows that were accepted are indexed here, in the row ledger.
+    has_ledger = True
 
     def __init__(self, disk: Disk, clock: Clock, path: str) -> None:
         self.disk = disk
@@ -267,6 +276,38 @@ class Outbox:
         """The content of the file ``name`` of the outbox, or None if there is none."""
         path = f"{self.path}/{name}"
         return self.disk.read(path) if self.disk.exists(path) else None
+
+    # -- what others may change too -------------------------------------------------------
+
+    def claim_state(self, batch: Batch, state: State, seconds: float) -> int:
+        """Claim the next state of a batch before it is written, and return its number.
+
+        ``seconds``: with COMMIT, those after which the upload has ended. Raises Overtaken, StoreAway.
+        """
+        return batch.number + 1
+
+    def claim_event(self, number: int, line: bytes) -> bool:
+        """Claim a line of the audit log before it is appended; False if the log has grown meanwhile."""
+        return True
+
+    def claim_breaker(self, record: Mapping[str, Any]) -> None:
+        """Claim the next record of the circuit breaker before it is written. Raises Overtaken, StoreAway."""
+
+    def upload_ended(self, batch: Batch) -> float:
+        """When the upload of a batch in COMMIT has certainly ended (seconds since 1970)."""
+        return 0.0
+
+    def publish(self, name: str, path: str) -> None:
+        """Let others see the batch that is prepared in ``path``, before it moves to ``ready/``."""
+
+    def moved(self, name: str, folder: str) -> None:
+        """Let others see that a batch was moved to ``ready``, ``done`` or ``quarantine``."""
+
+    def forget(self, name: str) -> None:
+        """Remove what others have of a batch that is past its retention time."""
+
+    def require_directory(self, what: str) -> None:
+        """Raises OperatorError if ``what`` is not possible, as this is a replica."""
 
     # -- the batches in it --------------------------------------------------------------
 

@@ -105,6 +105,7 @@ def _delete(outbox: Outbox, batch: Batch, *, whole: bool) -> str:
         expire(outbox, batch)
         return "undecided"
     if whole:
+        outbox.forget(batch.id)
         discard(outbox, batch.path)
         return "batch"
     delete_payload(outbox, batch.path)

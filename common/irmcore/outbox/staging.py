@@ -183,6 +183,7 @@ class Staging:
                     continue
                 if existing.folder != "done":
                     move_to_done(self._outbox, existing)
+            self._outbox.publish(name, f"{self._path}/{name}")
             self._disk.rename(f"{self._path}/{name}", f"{ready}/{name}")
             accepted.append(name)
         self._disk.sync_dir(ready)

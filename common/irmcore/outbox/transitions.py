@@ -34,17 +34,17 @@ def _fault_of(batch: Batch) -> Iterator[None]:
         raise BatchUnwritable(error, batch.id) from error
 
 
-def write_state(outbox: Outbox, batch: Batch, **changes: Any) -> Batch:
-    """Write a new state durably, and return the batch with it.
+def write_state(outbox: Outbox, batch: Batch, *, seconds: float = 0.0, **changes: Any) -> Batch:
+    """Write a new state durably, and return the batch with it. ``seconds`` as for ``Outbox.claim_state``.
 
-    Raises BatchDamaged, BatchUnwritable, OSError.
+    Raises BatchDamaged, BatchUnwritable, OSError, and what ``claim_state`` raises.
     """
     if batch.state is None:
         raise BatchDamaged(
             "no state of this batch can be read", where=batch.path, next_step="The batch is quarantined."
         )
     state = batch.state._replace(at=outbox.clock.now(), **changes)
-    path, number = f"{batch.path}/state", batch.number + 1
+    path, number = f"{batch.path}/state", outbox.claim_state(batch, state, seconds)
     with _fault_of(batch):
         state_file.write(outbox.disk, path, state.as_record(batch.id), number)
         if batch.damaged:
@@ -64,12 +64,13 @@ def sync_state(outbox: Outbox, batch: Batch) -> None:
 def write_ended(outbox: Outbox, batch: Batch, name: str, reason: str) -> Batch:
     """Write a state that ends a batch durably, even where no earlier state can be read.
 
-    Raises BatchUnwritable, OSError.
+    Raises BatchUnwritable, OSError, and what ``claim_state`` raises.
     """
     if batch.state is not None and not batch.damaged:
         return write_state(outbox, batch, name=name, reason=reason, not_before=0.0)
     now = outbox.clock.now()
     state = State(name, now, int(now * 1e9), reason=reason)
+    outbox.claim_state(batch, state, 0.0)
     path = f"{batch.path}/state"
     if outbox.disk.exists(path):
         outbox.disk.remove(path)
@@ -98,6 +99,7 @@ def move_to_done(outbox: Outbox, batch: Batch) -> None:
         outbox.done_synced = True
     _remove_predecessor(outbox, batch.id)
     outbox.disk.rename(batch.path, f"{shard}/{batch.id}")
+    outbox.moved(batch.id, "done")
 
 
 def discard(outbox: Outbox, path: str) -> None:
@@ -188,10 +190,12 @@ def _split_from(outbox: Outbox, batch: Batch) -> str | None:
 def quarantine(outbox: Outbox, batch: Batch) -> None:
     """Move a batch that failed its checks to ``quarantine/``. Raises OSError, which does no harm."""
     outbox.disk.rename(batch.path, f"{outbox.path}/quarantine/{batch.id}")
+    outbox.moved(batch.id, "quarantine")
 
 
 def move_to_ready(outbox: Outbox, batch: Batch) -> Batch:
     """Move a batch from ``quarantine/`` back to ``ready/``, durably. Raises OSError."""
     outbox.disk.rename(batch.path, f"{outbox.path}/ready/{batch.id}")
     outbox.disk.sync_dir(f"{outbox.path}/ready")
+    outbox.moved(batch.id, "ready")
     return outbox.get(batch.id)

@@ -1,112 +1,118 @@
-"""Attempts to send the batches of an outbox on a store.
+"""The states of a batch on a store: numbered records, each of which one process claims.
 
-Each state is a numbered record, so two senders that saw the same state cannot both go on.
-
-Promised: COMMIT follows the INTENT of the same attempt, and no attempt commits after a receipt or while
-another is in doubt. No lease is needed. Not promised: a sender that freezes between its last look at the
-deadline and the last bytes may still send them; the batch is held by then, and a person decides.
+Two senders that saw the same state cannot both go on, so no lease is needed. A claim that is lost raises
+Overtaken. COMMIT follows the INTENT of the same attempt, and no attempt commits after a receipt or while
+another is in doubt. Not promised: a sender that freezes between its last look at the deadline and the last
+bytes may still send them; the batch is held by then, and a person decides.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from irmcore.clock import Clock
-from irmcore.errors import StoreAway
+from irmcore.errors import Overtaken, StoreAway
 from irmcore.outbox import states
 from irmcore.outbox.on_store import records
-from irmcore.outbox.on_store.commit_log import CommitLog
-from irmcore.store import Store
-from irmcore.store.numbered import Record, Sequence
+from irmcore.outbox.states import State
+from irmcore.store.numbered import Sequence
 
 #: Seconds by which the clocks of two machines may differ.
 MARGIN = 300.0
-_MAY_START = (states.READY, states.RETRY, states.INTENT)
+#: Seconds for which an outcome is tried to be recorded while the store is away, and between two tries.
+PATIENCE, PAUSE = 60.0, 2.0
+
+
+class Newest(NamedTuple):
+    """The newest state of a batch: its number, and the record."""
+
+    number: int
+    record: Mapping[str, Any]
+
+    @property
+    def until(self) -> float:
+        """When an upload that committed has ended (seconds since 1970)."""
+        return float(self.record.get("until", 0.0))
+
+
+def newest_of(found: Sequence) -> Newest | None:
+    """The newest state, None if there is none: the batch is READY. Raises StoreAway, StoreRefused."""
+    newest = found.newest()
+    return Newest(newest.number, records.decode(newest.value)) if newest else None
 
 
 class Attempts:
-    """The attempts of one sender."""
+    """Claims states of batches for one process, which ``who`` names in each record."""
 
-    def __init__(self, store: Store, log: CommitLog, clock: Clock) -> None:
-        self._store, self._log, self._clock = store, log, clock
+    def __init__(self, clock: Clock, who: str) -> None:
+        self._clock, self._who = clock, who
 
-    def states_of(self, batch: str) -> Sequence:
-        """The states of a batch. They are never pruned: a frozen sender would create a number anew."""
-        return Sequence(self._store, f"state/{batch}/", self._clock)
+    def claim(self, found: Sequence, number: int, batch: str, state: State) -> None:
+        """Make ``state`` number ``number`` of the batch. Raises Overtaken, StoreAway, StoreRefused."""
+        if not found.append(number - 1, self._value(batch, state)):
+            raise overtaken(batch)
 
-    def accepted(self) -> Iterator[tuple[str, Record | None]]:
-        """The accepted batches without a receipt, each with its newest state; None if it has none yet."""
-        new: dict[str, int] = {}
-        for name, marker in self._log.open():
-            newest = self.states_of(name).newest()
-            if newest is None:
-                new[name] = int(str(marker["after"]))
-            elif records.decode(newest.value)["state"] == states.SENT:
-                self._store.delete(f"open/{name}")  # its sender died after the receipt
-            else:
-                yield name, newest
-        for entry in self._log.entries(min(new.values())) if new else ():
-            yield from ((name, None) for name in entry.batches if name in new)
-
-    def start(self, batch: str, newest: Record | None) -> Attempt | None:
-        """An attempt whose INTENT is durable; None if the batch is not to be sent, or another sender has it.
-
-        A COMMIT whose upload must have ended without a receipt becomes HELD.
-        """
-        number = newest.number if newest else -1
-        state: Mapping[str, Any] = records.decode(newest.value) if newest else {"state": states.READY}
-        if state["state"] == states.COMMIT and self._clock.now() > state["until"] + MARGIN:
-            self.states_of(batch).append(number, records.encode(state=states.HELD, attempt=state["attempt"]))
-        if state["state"] not in _MAY_START or self._clock.now() < state.get("not_before", 0):
-            return None
-        attempt = Attempt(self.states_of(batch), number, self._clock)
-        return attempt if attempt.write(states.INTENT) else None
-
-
-class Attempt:
-    """One upload of a batch. ``id`` is in each of its records."""
-
-    def __init__(self, states_: Sequence, number: int, clock: Clock) -> None:
-        self.id = secrets.token_hex(8)
-        self._states, self._number, self._clock = states_, number, clock
-
-    def write(self, state: str, **fields: Any) -> bool:
-        """Whether this is the batch's next state; False if another one is. Raises StoreAway, StoreRefused."""
-        won = self._states.append(self._number, records.encode(state=state, attempt=self.id, **fields))
-        self._number += won
-        return won
-
-    def commit(self, seconds: float) -> bool:
-        """Whether the last bytes of the body may be sent now; otherwise the upload must be aborted.
-
-        The upload ends in ``seconds`` at the latest.
-        """
+    def commit(self, found: Sequence, number: int, batch: str, state: State, seconds: float) -> None:
+        """The same for COMMIT of an upload ending in ``seconds``, which must be aborted after any error."""
         end = self._clock.monotonic() + seconds
+        value = self._value(batch, state, until=self._clock.now() + seconds)
+        retry = self._value(batch, state._replace(name=states.RETRY, reason="store-away"))
         try:
-            won = self.write(states.COMMIT, until=self._clock.now() + seconds)
+            won = found.append(number - 1, value)
         except StoreAway:
             # Nothing of the tail was sent. Close the number; if the COMMIT is there after all, the next one.
-            if not self.write(states.RETRY) and self._has_next():
-                self._number += 1
-                self.write(states.RETRY)
-            return False
-        if won and self._clock.monotonic() >= end:
-            self.write(states.RETRY)
-            return False
-        return won
+            if not found.append(number - 1, retry) and found.get(number) == value:
+                found.append(number, retry)
+            raise
+        if not won:
+            raise overtaken(batch)
+        if self._clock.monotonic() >= end:
+            found.append(number, retry)
+            raise StoreAway(
+                "the store answered after the deadline of the upload, which was aborted",
+                where=batch[:12],
+                next_step="The batch stays queued.",
+            )
 
-    def _has_next(self) -> bool:
-        """Whether the next state is one of this attempt."""
-        value = self._states.get(self._number + 1)
-        return value is not None and bool(records.decode(value).get("attempt") == self.id)
+    def outcome(self, found: Sequence, number: int, batch: str, state: State) -> int:
+        """Record what became of an own COMMIT, also while the store is away for a moment; returns the number.
 
-    def sent(self, **receipt: Any) -> None:
-        """Record a receipt, which counts also if the batch was held meanwhile."""
-        while not self.write(states.SENT, **receipt):
-            self._number += 1
+        A receipt counts also if the batch was held meanwhile. Raises Overtaken, StoreAway, StoreRefused.
+        """
+        value = self._value(batch, state)
+        end = self._clock.monotonic() + PATIENCE
+        while True:
+            try:
+                if found.append(number - 1, value):
+                    return number
+            except StoreAway as error:
+                if self._clock.monotonic() >= end:
+                    raise _unrecorded(batch, state, error) from None
+                self._clock.sleep(PAUSE)
+                continue
+            if state.name != states.SENT:
+                raise overtaken(batch)
+            number += 1
 
-    def retry(self, not_before: float) -> None:
-        """The service has certainly not accepted the batch; send it again after ``not_before``."""
-        self.write(states.RETRY, not_before=not_before)
+    def _value(self, batch: str, state: State, **more: float) -> bytes:
+        return records.encode(**state.as_record(batch), by=self._who, **more)
+
+
+def _unrecorded(batch: str, state: State, error: StoreAway) -> StoreAway:
+    if state.name != states.SENT:
+        return error
+    receipt = f"HTTP {state.status}, request id {state.request_id or 'none'}"
+    return StoreAway(
+        f"batch {batch[:12]} was sent ({receipt}), but its receipt was not recorded: {error.what}",
+        where=error.where,
+        next_step=f"Once the batch is HELD, run `irmexport resolve {batch[:12]} --sent`.",
+    )
+
+
+def overtaken(batch: str) -> Overtaken:
+    """The error of a batch that another process has changed."""
+    return Overtaken(
+        f"another process has changed batch {batch[:12]} meanwhile",
+        next_step=f"Run `irmexport show {batch[:12]}` to see it as it is now.",
+    )

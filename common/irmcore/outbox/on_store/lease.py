@@ -1,0 +1,98 @@
+"""The lease of an outbox's sender: numbered records, of which the newest counts.
+
+A lease saves work: two senders at once would read the same batches. Nothing depends on it for safety, which
+the states of the batches give. One that its holder did not return ends by itself.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from irmcore.clock import Clock
+from irmcore.disk import Lock
+from irmcore.errors import StoreAway, StoreRefused
+from irmcore.outbox.on_store import records
+from irmcore.store import Store
+from irmcore.store.numbered import KEPT, Sequence
+
+#: Seconds after which a lease ends that is not renewed, and which are left of it when it is renewed.
+SECONDS, RENEWED_AT = 180.0, 90.0
+#: Seconds by which the clocks of two machines may differ.
+MARGIN = 300.0
+
+
+class Lease:
+    """A lock (:class:`irmcore.disk.Lock`) across machines, as far as their clocks agree."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._records, self._clock = Sequence(store, "lease/sender/", clock), clock
+        self._number = -1
+        self._ends = 0.0
+        self._taking_in = False
+
+    def acquire(self) -> Lock | None:
+        """The lease, or None if somebody has it. Raises StoreAway, StoreRefused."""
+        newest = self._records.newest()
+        if newest is not None and self._is_live(newest.value):
+            return None
+        self._number = newest.number if newest else -1
+        if not self._write(SECONDS):
+            return None
+        if self._number % KEPT == 0:
+            self._records.prune()
+        return self
+
+    def _is_live(self, value: bytes) -> bool:
+        # A clock that was wrong must not keep every sender away for years.
+        return 0.0 < float(records.decode(value)["until"]) - self._clock.now() <= SECONDS + MARGIN
+
+    def _write(self, seconds: float) -> bool:
+        now = self._clock.now()
+        until = now + seconds if seconds else 0.0
+        won = self._records.append(self._number, records.encode(until=until, taking_in=self._taking_in))
+        self._number += won
+        self._ends = until if won else 0.0
+        return won
+
+    def renew(self) -> None:
+        """Keep the lease, if it is held and ends soon."""
+        if self._ends and self._ends - self._clock.now() < RENEWED_AT:
+            with suppress(StoreAway, StoreRefused):
+                self._write(SECONDS)
+
+    def release(self) -> None:
+        if self._ends:
+            with suppress(StoreAway, StoreRefused):  # then it ends by itself
+                self._write(0.0)
+            self._ends = 0.0
+
+    def take_in(self) -> Lock:
+        """Say that the holder takes in what is accepted meanwhile, until the returned lock is released.
+
+        Raises StoreAway, StoreRefused.
+        """
+        self._taking_in = True
+        self._write(SECONDS)
+        return _TakingIn(self)
+
+    def stop_taking_in(self) -> None:
+        """The holder looks once more, and then no more."""
+        self._taking_in = False
+        if self._ends:
+            with suppress(StoreAway, StoreRefused):
+                self._write(SECONDS)
+
+    def is_taken_in(self) -> bool:
+        """Whether somebody has the lease and takes in what is accepted. Raises StoreAway, StoreRefused."""
+        newest = self._records.newest()
+        if newest is None or not self._is_live(newest.value):
+            return False
+        return bool(records.decode(newest.value)["taking_in"])
+
+
+class _TakingIn:
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+
+    def release(self) -> None:
+        self._lease.stop_taking_in()

@@ -1,0 +1,473 @@
+"""The copy that a process has of an outbox on a store, through which everything else works as on a directory.
+
+Batches are read when they are needed, row values only to be sent or shown, and all of it stays in memory.
+
+Promised: a change is made here only after its numbered record was claimed in the store. If another process
+has that number, Overtaken is raised, nothing is changed, and the batch is read anew the next time. What is
+copied may be out of date at any moment; a decision that rests on it then fails at its claim. Not promised: to
+see what a store shows late, or to accept rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import islice
+from typing import Any, Callable, TypeVar
+
+from irmcore.clock import Clock
+from irmcore.disk import Lock
+from irmcore.errors import OperatorError, Overtaken
+from irmcore.outbox import audit_chain, formats, sealed, state_file, states
+from irmcore.outbox.batch import Batch
+from irmcore.outbox.identity import Identity
+from irmcore.outbox.on_store import attempts, layout, records
+from irmcore.outbox.on_store.attempts import Attempts, Newest
+from irmcore.outbox.on_store.commit_log import CommitLog
+from irmcore.outbox.on_store.lease import Lease
+from irmcore.outbox.on_store.memory_disk import MemoryDisk
+from irmcore.outbox.outbox import AUDIT_LOG, BREAKER_FILE, IDENTITY_FILE, KEY_FILES, Outbox
+from irmcore.outbox.states import State
+from irmcore.store import Store, claim
+from irmcore.store.claim import read_existing
+from irmcore.store.numbered import KEPT, Sequence
+
+#: Requests at a time, where their order does not matter.
+AT_ONCE = 16
+#: Batches whose states are read at a time.
+_CHUNK = 256
+_FILE = re.compile(
+    r".*/(?:ready|quarantine|done/[0-9a-f]{2})/([0-9a-f]{64})/(payload|rowkeys|manifest\.json)"
+)
+#: Where the names in each folder are; a batch may be in several, and the first counts.
+_PREFIXES = {"quarantine": "quarantine/", "ready": "open/", "done": "batch/"}
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+class Replica(Outbox):
+    """The outbox of one connector on ``store``, whose address is ``where``.
+
+    ``at_once``: requests at a time. With 1, all of them are made by the caller's thread.
+    """
+
+    has_ledger = False
+
+    def __init__(self, store: Store, clock: Clock, where: str, *, at_once: int = AT_ONCE) -> None:
+        self._memory = _Disk(hashlib.sha256(where.encode("utf-8")).hexdigest(), self)
+        super().__init__(self._memory, clock, where)
+        self._store = store
+        self._log = CommitLog(store, clock)
+        self._lease = Lease(store, clock)
+        self._attempts = Attempts(clock, secrets.token_hex(8))
+        self._pool = ThreadPoolExecutor(at_once, "store") if at_once > 1 else None
+        self._breaker = Sequence(store, "breaker/", clock)
+        self._checkpoints = Sequence(store, "checkpoint/", clock)
+        #: The newest number of each file and of the breaker that this process has read.
+        self._numbers: dict[str, int] = {}
+        #: The names that a listing has for each id, by folder: equal batches of several runs have one id.
+        self._listings: dict[str, dict[str, list[str]]] = {}
+        #: The name of each batch that was copied, and what was read of it since the last lock was taken.
+        self._names: dict[str, str] = {}
+        self._read: dict[str, Newest | None] = {}
+        #: Batches whose COMMIT is this process's own.
+        self._uploads: set[str] = set()
+        #: Batches in the records of the log from ``_log_after`` to ``_log_last``.
+        self._committed: set[str] = set()
+        self._log_after, self._log_last = 0, -1
+        for folder in ("tmp", "ready", "done", "quarantine", "rejects"):
+            self._memory.make_dirs(f"{where}/{folder}")
+        self._memory.create(f"{where}/{formats.FILE}", formats.LINE)
+        self._memory.create(f"{where}/{BREAKER_FILE}", state_file.reserved_file())
+
+    def _each(self, do: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
+        """``do`` for each item, several at a time."""
+        return list((self._pool.map if self._pool else map)(do, items))
+
+    # -- the files of the connector -------------------------------------------------------
+
+    def exists(self) -> bool:
+        """Whether the outbox was created, and was read."""
+        self.refresh()
+        return self._memory.exists(f"{self.path}/{IDENTITY_FILE}")
+
+    def check_format(self) -> Identity:
+        self.refresh()
+        return super().check_format()
+
+    def refresh(self) -> None:
+        """Read what is new of the files, the breaker and the end of the audit log.
+
+        Raises StoreAway, StoreRefused.
+        """
+        newest: dict[str, int] = {}
+        for key in self._store.keys("files/"):
+            _, name, number = key.split("/")
+            newest[name] = int(number)
+        changed = {name: number for name, number in newest.items() if self._numbers.get(name) != number}
+        keys = [f"{layout.file_prefix(name)}{number:012}" for name, number in changed.items()]
+        for name, data in zip(changed, self._each(self._get, keys)):
+            self._numbers[name] = changed[name]
+            self._put(name, data)
+            if name == KEY_FILES[0]:
+                self._put(KEY_FILES[1], data)
+        self._refresh_breaker()
+        self._read_events(whole=False)
+
+    def _get(self, key: str) -> bytes:
+        return read_existing(self._store, key, self.clock)
+
+    def _put(self, name: str, data: bytes) -> None:
+        """Make ``data`` the content of a file in memory."""
+        self._memory.remove_tree(f"{self.path}/{name}")
+        self._memory.create(f"{self.path}/{name}", data)
+
+    def replace_file(self, name: str, data: bytes) -> None:
+        if name == AUDIT_LOG:
+            self._forget_events(data)
+        elif name not in (BREAKER_FILE, KEY_FILES[1]) and self.read_file(name) != data:
+            number = self._numbers.get(name, -1)
+            files = Sequence(self._store, layout.file_prefix(name), self.clock)
+            if not files.append(number, data):
+                self.refresh()
+                raise self._changed(name)
+            self._numbers[name] = number + 1
+            if self._numbers[name] % KEPT == 0:
+                files.prune()
+        super().replace_file(name, data)
+
+    def _changed(self, what: str) -> Overtaken:
+        return Overtaken(
+            f"another process has changed {what} of this outbox meanwhile",
+            where=self.path,
+            next_step="Run the same command again.",
+        )
+
+    def require_directory(self, what: str) -> None:
+        raise OperatorError(
+            f"{what} is not possible for an outbox on a store",
+            where=self.path,
+            next_step="Nothing was changed. docs/azure.md says what such an outbox can do.",
+        )
+
+    # -- the circuit breaker --------------------------------------------------------------
+
+    def _refresh_breaker(self) -> None:
+        newest = self._breaker.newest()
+        if newest is not None and self._numbers.get(BREAKER_FILE) != newest.number:
+            self._numbers[BREAKER_FILE] = newest.number
+            self._put(BREAKER_FILE, _one_record(records.decode(newest.value), newest.number))
+
+    def claim_breaker(self, record: Mapping[str, Any]) -> None:
+        number = self._numbers.get(BREAKER_FILE, -1)
+        if not self._breaker.append(number, records.encode(**record)):
+            self._refresh_breaker()
+            raise self._changed("the circuit breaker")
+        self._numbers[BREAKER_FILE] = number + 1
+        if number % KEPT == 0:
+            self._breaker.prune()
+
+    # -- the audit log --------------------------------------------------------------------
+
+    def _read_events(self, *, whole: bool) -> None:
+        """Read the lines behind the last one that is here; the newest only if none is, or all of them."""
+        lines = audit_chain.split(self._memory.read(f"{self.path}/{AUDIT_LOG}")) if self._has_events() else []
+        known = _number_of(lines[-1]) if lines and not whole else 0
+        keys = []
+        for key in self._store.keys("audit/"):
+            number = layout.event_number(key)
+            if number <= known:
+                break
+            keys.append(key)
+            if not lines and not whole:
+                break
+        found = [(_number_of(line), line) for line in self._each(self._get, reversed(keys))]
+        start = self._checkpoints.newest() if whole else None
+        if start is not None:
+            lines = [start.value]
+            found = [pair for pair in found if pair[0] > _number_of(start.value)]
+        elif whole:
+            lines = []
+        if found or whole:
+            self._put(AUDIT_LOG, b"".join([*lines, *(line for _, line in found)]))
+
+    def _has_events(self) -> bool:
+        return self._memory.exists(f"{self.path}/{AUDIT_LOG}")
+
+    def read_file(self, name: str) -> bytes | None:
+        if name == AUDIT_LOG:
+            self._read_events(whole=True)
+        return super().read_file(name)
+
+    def claim_event(self, number: int, line: bytes) -> bool:
+        if claim(self._store, layout.event_key(number), line, self.clock):
+            return True
+        self._read_events(whole=False)
+        return False
+
+    def _forget_events(self, data: bytes) -> None:
+        """Replace lines by the checkpoint that ``data`` begins with. It is there before they are deleted."""
+        line = audit_chain.split(data)[0]
+        newest = self._checkpoints.newest()
+        if not self._checkpoints.append(newest.number if newest else -1, line):
+            raise self._changed("the audit log")
+        last = layout.event_key(_number_of(line))
+        for key in [key for key in self._store.keys("audit/") if key >= last]:
+            self._store.delete(key)
+
+    # -- one sender -----------------------------------------------------------------------
+
+    def sender_lock(self) -> Lock | None:
+        """The lease of the outbox's one sender. Whoever takes it reads every batch anew."""
+        self._read.clear()
+        return self._lease.acquire()
+
+    def drain_lock(self) -> Lock | None:
+        return self._lease.take_in()
+
+    def is_taken_in(self) -> bool:
+        return self._lease.is_taken_in()
+
+    # -- states ---------------------------------------------------------------------------
+
+    def _states(self, name: str) -> Sequence:
+        return Sequence(self._store, layout.states_prefix(name), self.clock)
+
+    def claim_state(self, batch: Batch, state: State, seconds: float) -> int:
+        number, found = batch.number + 1, self._states(self._names[batch.id])
+        try:
+            if state.name == states.COMMIT:
+                self._attempts.commit(found, number, batch.id, state, seconds)
+                self._uploads.add(batch.id)
+            elif batch.id in self._uploads:
+                self._uploads.remove(batch.id)
+                number = self._attempts.outcome(found, number, batch.id, state)
+            else:
+                self._attempts.claim(found, number, batch.id, state)
+        except Overtaken:
+            self._read.pop(batch.id, None)
+            raise
+        self._lease.renew()
+        return number
+
+    def upload_ended(self, batch: Batch) -> float:
+        newest = self._read.get(batch.id)
+        return newest.until + attempts.MARGIN if newest is not None else 0.0
+
+    # -- batches --------------------------------------------------------------------------
+
+    def _list(self, folder: str) -> dict[str, list[str]]:
+        """The names of the batches in ``ready``, ``quarantine`` or ``done``, by id, the oldest first."""
+        prefix = _PREFIXES[folder]
+        names = dict.fromkeys(key[len(prefix) :].partition("/")[0] for key in self._store.keys(prefix))
+        if folder == "done":
+            names = dict.fromkeys(names.keys() - {key[len("open/") :] for key in self._store.keys("open/")})
+        found: dict[str, list[str]] = {}
+        for name in filter(layout.NAME.fullmatch, sorted(names)):
+            found.setdefault(layout.id_of(name), []).append(name)
+        self._listings[folder] = found
+        return found
+
+    def _ids(self, folder: str) -> list[str]:
+        if folder == "ready":
+            quarantined = self._list("quarantine")
+            return [name for name in self._list("ready") if name not in quarantined]
+        if folder == "quarantine":
+            return list(self._list("quarantine"))
+        return [name for name in self._list("done") if name.startswith(folder[-2:])]
+
+    def _shards(self) -> Iterator[str]:
+        return (f"done/{start}" for start in sorted({name[:2] for name in self._list("done")}))
+
+    def done(self) -> Iterator[Batch]:
+        found = iter(self._list("done"))
+        while chunk := list(islice(found, _CHUNK)):
+            self._fetch(chunk, "done")
+            for name in chunk:
+                batch = self.load(name, f"done/{name[:2]}")
+                if batch.state is not None:
+                    yield batch
+
+    def ids(self) -> Iterator[str]:
+        yield from {**self._list("ready"), **self._list("done")}
+
+    def ready_by_age(self) -> list[str]:
+        return self._ids("ready")
+
+    def sync_ready(self) -> None:
+        """Nothing: what the store shows is durable."""
+
+    def _load_all(self, folder: str, names: Iterable[str] | None = None) -> Iterator[Batch]:
+        wanted = iter(self._ids(folder) if names is None else names)
+        while chunk := list(islice(wanted, _CHUNK)):
+            self._fetch(chunk, folder.partition("/")[0])
+            yield from super()._load_all(folder, chunk)
+
+    def folder_of(self, name: str) -> str | None:
+        for folder in () if name in self._read else _PREFIXES:
+            if name in self._list(folder):
+                self._fetch([name], folder)
+            if name in self._read:
+                break
+        return super().folder_of(name)
+
+    def _fetch(self, ids: Iterable[str], folder: str) -> None:
+        """Copy the states of batches, unless that was done since the last lock was taken.
+
+        One that is not accepted is not copied.
+        """
+        listed = self._listings.get(folder, {})
+        names = [name for one in ids if one not in self._read for name in listed.get(one, ())]
+        newest = dict(zip(names, self._each(lambda name: attempts.newest_of(self._states(name)), names)))
+        # A run wrote the first state, which counts only if the run was accepted.
+        new = [name for name in names if (found := newest[name]) is None or found.number == 0]
+        unaccepted = set(new) - self._accepted(new) if folder != "done" else set()
+        for name in names:
+            if name not in unaccepted:
+                self._copy(name, newest[name], folder)
+
+    def _copy(self, name: str, newest: Newest | None, folder: str) -> None:
+        """Copy the state of a batch, in place of an earlier one of the same id."""
+        batch = layout.id_of(name)
+        for other in ("ready", "quarantine", f"done/{batch[:2]}"):
+            self._memory.remove_tree(f"{self.path}/{other}/{batch}")
+        path = f"{self.path}/{folder}/{batch[:2] + '/' if folder == 'done' else ''}{batch}"
+        self._memory.make_dirs(path)
+        if newest is None:
+            at = int(name.partition("-")[0], 16)
+            content = state_file.new_file(State(states.READY, at / 1e6, at * 1000).as_record(batch))
+        else:
+            content = _one_record(newest.record, newest.number)
+        self._memory.create(f"{path}/state", content)
+        self._names[batch], self._read[batch] = name, newest
+
+    def _accepted(self, names: list[str]) -> set[str]:
+        """Which of these batches, none of which any sender has touched, a run was accepted with."""
+        unknown = [name for name in names if name not in self._committed]
+        markers = dict(zip(unknown, self._each(self._marker, unknown)))
+        halves = {name for name, marker in markers.items() if marker and "half_of" in marker}
+        runs = [int(marker["after"]) for marker in markers.values() if marker and "after" in marker]
+        if runs:
+            after = min(runs)
+            if after < self._log_after or self._log_last < 0:
+                self._log_after = self._log_last = after
+            for entry in self._log.entries(self._log_last):
+                self._committed.update(entry.batches)
+                self._log_last = entry.number
+        return halves | self._committed.intersection(names)
+
+    def _marker(self, name: str) -> Mapping[str, Any] | None:
+        value = self._store.get(layout.open_key(name))
+        return records.decode(value) if value is not None else None
+
+    # -- changes of batches ---------------------------------------------------------------
+
+    def publish(self, name: str, path: str) -> None:
+        """Write the half of a batch: the marker last. Any sender gives it the same name."""
+        manifest = self._memory.read(f"{path}/manifest.json")
+        whole = self._names[str(sealed.decode(manifest)["profile"]["split_from"])]
+        digest = hashlib.sha256(f"{whole} {name}".encode("ascii")).hexdigest()
+        self._names[name] = half = f"{whole.partition('-')[0]}-{digest[:16]}-{name}"
+        values = {"manifest": manifest, "rowkeys/all": self._memory.read(f"{path}/rowkeys")}
+        values.update(layout.payload_parts(self._memory.read(f"{path}/payload")))
+        self._each(lambda part: self._store.create(layout.part_key(half, part), values[part]), values)
+        self._store.create(layout.open_key(half), records.encode(half_of=whole))
+        self._read[name] = None
+
+    def moved(self, name: str, folder: str) -> None:
+        """Keep the markers as the folders are. One that ended keeps its states."""
+        full = self._names[name]
+        if folder == "quarantine":
+            self._store.create(f"quarantine/{full}", records.encode())
+            return
+        if name in self._listings.get("quarantine", {}):
+            self._store.delete(f"quarantine/{full}")
+        if folder == "done":
+            self._store.delete(layout.open_key(full))
+
+    def forget(self, name: str) -> None:
+        """Remove all records of a batch; its states last: without them, a frozen sender would begin anew."""
+        full = self._names[name]
+        for prefix in (f"batch/{full}/", layout.states_prefix(full)):
+            for key in list(self._store.keys(prefix)):
+                self._store.delete(key)
+        del self._names[name]
+
+    def read_part(self, name: str, file: str) -> bytes | None:
+        """A file of a batch that is not in memory; None if there is none."""
+        full = self._names.get(name, "")
+        if not full:
+            return None
+        if file == "manifest.json":
+            return self._store.get(layout.part_key(full, "manifest"))
+        if file == "rowkeys":
+            keys = list(self._store.keys(layout.part_key(full, "rowkeys/")))
+            return b"".join(self._each(self._get, keys))
+        found = self._store.get(layout.part_key(full, "payload"))
+        number, more = 1, found
+        while found is not None and more is not None and len(more) == layout.PART_BYTES:
+            more = self._store.get(layout.part_key(full, f"payload.{number}"))
+            found, number = found + (more or b""), number + 1
+        return found
+
+    def has_payload(self, name: str) -> bool:
+        full = self._names.get(name, "")
+        return bool(full) and layout.part_key(full, "payload") in self._store.keys(f"batch/{full}/")
+
+    def delete_payload(self, name: str) -> None:
+        full = self._names[name]
+        prefix = layout.part_key(full, "payload")
+        for key in [key for key in self._store.keys(f"batch/{full}/") if key.startswith(prefix)]:
+            self._store.delete(key)
+
+
+class _Disk(MemoryDisk):
+    """Memory, and behind it the files of batches on the store."""
+
+    def __init__(self, host: str, replica: Replica) -> None:
+        super().__init__(host)
+        self._replica = replica
+
+    def read(self, path: str) -> bytes:
+        try:
+            return super().read(path)
+        except FileNotFoundError:
+            match = _FILE.fullmatch(path)
+            data = self._replica.read_part(match[1], match[2]) if match else None
+            if data is None:
+                raise
+            return data
+
+    def exists(self, path: str) -> bool:
+        if super().exists(path):
+            return True
+        match = _FILE.fullmatch(path)
+        if match is None or not super().exists(path.rpartition("/")[0]):
+            return False
+        return match[2] != "payload" or self._replica.has_payload(match[1])
+
+    def remove(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            super().remove(path)
+        match = _FILE.fullmatch(path)
+        if match is not None and match[2] == "payload":
+            self._replica.delete_payload(match[1])
+
+
+def _one_record(record: Mapping[str, Any], number: int) -> bytes:
+    """The content of a state file with one record."""
+    fields = {name: value for name, value in record.items() if name not in ("v", "nonce", "by", "until")}
+    content = bytearray(state_file.reserved_file())
+    start = number % state_file.RECORD_COUNT * state_file.RECORD_BYTES
+    content[start : start + state_file.RECORD_BYTES] = state_file.encode(fields, number)
+    return bytes(content)
+
+
+def _number_of(line: bytes) -> int:
+    """The number of a line of the audit log; 0 if it is none."""
+    found = audit_chain.decode(line)
+    return int(found.event["n"]) if found else 0

@@ -27,7 +27,7 @@ from tests.fakes.store import MemoryService, MemoryStore, Plan, no_fault
 
 WHERE = "az://account/container/purview-1"
 DATE = "2026-11-20"
-_THERE = Place(hashlib.sha256(WHERE.encode()).hexdigest(), "", None, None)
+_THERE = Place(layout.host_of(WHERE), "", None, None)
 
 
 class SharedOutbox:

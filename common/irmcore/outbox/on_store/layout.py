@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 
@@ -25,6 +26,11 @@ def new_name(now: float, batch: str) -> str:
     It is random, because an orphan of equal content must not be mistaken for the batch.
     """
     return f"{int(now * 1e6):014x}-{secrets.token_hex(8)}-{batch}"
+
+
+def host_of(where: str) -> str:
+    """What stands for a machine in the identity of an outbox at this address: a copy has another one."""
+    return hashlib.sha256(where.encode("utf-8")).hexdigest()
 
 
 def id_of(name: str) -> str:

@@ -58,7 +58,7 @@ class Replica(Outbox):
     has_ledger = False
 
     def __init__(self, store: Store, clock: Clock, where: str, *, at_once: int = AT_ONCE) -> None:
-        self._memory = _Disk(hashlib.sha256(where.encode("utf-8")).hexdigest(), self)
+        self._memory = _Disk(layout.host_of(where), self)
         super().__init__(self._memory, clock, where)
         self._store = store
         self._log = CommitLog(store, clock)
@@ -375,7 +375,7 @@ class Replica(Outbox):
         values = {"manifest": manifest, "rowkeys/all": self._memory.read(f"{path}/rowkeys")}
         values.update(layout.payload_parts(self._memory.read(f"{path}/payload")))
         self._each(lambda part: self._store.create(layout.part_key(half, part), values[part]), values)
-        self._store.create(layout.open_key(half), records.encode(half_of=whole))
+        self._store.create(layout.open_key(half), records.encode(run="", half_of=whole))
         self._read[name] = None
 
     def moved(self, name: str, folder: str) -> None:

@@ -6,8 +6,9 @@ the first one's key and identity.
 
 from __future__ import annotations
 
+import secrets
+
 from irmcore.clock import Clock
-from irmcore.disk import Place
 from irmcore.errors import KeyMissing, OperatorError
 from irmcore.outbox import identity as identities
 from irmcore.outbox import keyring as key_file
@@ -20,8 +21,6 @@ from irmcore.store.numbered import Sequence
 
 #: The files of an outbox on a store.
 KEY, IDENTITY, SETTINGS = "key", "outbox.json", "connector.json"
-#: Nobody compares where an outbox on a store was made.
-_NOWHERE = Place(None, "", None, None)
 
 
 class SharedOutbox:
@@ -44,11 +43,11 @@ class SharedOutbox:
         """Create its key and its identity, unless it exists. Raises OperatorError if it is retired."""
         known = self.read_file(KEY)
         if known is None:
-            ring = Keyring.new(Identity.new(_NOWHERE, self.clock.now()).id)
+            ring = Keyring.new(secrets.token_hex(16))
             self._files(KEY).append(-1, key_file.encode(ring))
         ring = self.keyring
         if self.read_file(IDENTITY) is None:
-            made = Identity(ring.outbox, 1, None, "", None, self.clock.now())
+            made = Identity(ring.outbox, 1, layout.host_of(self.where), "", None, self.clock.now())
             self._files(IDENTITY).append(-1, identities.encode(made))
         identity = self.identity()
         if identity is not None and identity.retired:

@@ -23,13 +23,14 @@ from irmcore.operations.status import connector_status
 from irmcore.outbox import Outbox, audit_log
 from irmcore.outbox.on_store import layout
 from irmcore.outbox.on_store.attempts import MARGIN, PATIENCE
+from irmcore.outbox.on_store.commit_log import CommitLog
 from irmcore.outbox.on_store.lease import SECONDS
 from irmcore.store.numbered import KEPT
 
 from tests.fakes.connector import Connector, notes, row
 from tests.fakes.powerloss import Killed
 from tests.fakes.shared_outbox import DATE, SharedOutbox, Unleased, draft_of
-from tests.fakes.store import Fault, Plan
+from tests.fakes.store import Fault, MemoryStore, Plan
 from tests.fakes.transport import FakeTransport
 
 UPLOAD = 10.0
@@ -78,14 +79,24 @@ def test_what_is_accepted_is_sent_once() -> None:
 
 
 def test_a_batch_whose_run_was_not_accepted_is_not_sent() -> None:
-    """Its marker and its parts are there, and its run may still be discarded."""
+    """Nor is it mistaken for an equal one that was."""
     shared, service = SharedOutbox(), FakeTransport()
-    shared.accept([row(1)])
-    (log,) = [key for key in shared.memory.values if key.startswith("log/")]
-    commit = shared.memory.values.pop(log)
+    equal = draft_of(shared.member.outbox.keyring, [row(1)], {DATE: b""})
+
+    def die(run: str) -> None:
+        store = MemoryStore(shared.memory, at("create", "log/", 1, Fault.KILLED_BEFORE))
+        with pytest.raises(Killed):
+            CommitLog(store, shared.clock).accept(run, lambda _: [equal])
+        shared.clock.advance(1.0)
+
+    die("one")
+    assert shared.open() == [equal.id]
     assert shared.machine().drain(service).sent == 0
-    shared.memory.values[log] = commit
+    shared.log.accept("two", lambda _: [equal])
+    die("three")
+    assert shared.open() == [equal.id] * 3
     assert shared.machine().drain(service).sent == 1
+    assert shared.machine().drain(service).sent == 0
 
 
 def test_row_values_are_read_only_to_be_sent() -> None:

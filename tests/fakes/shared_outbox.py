@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -89,6 +90,14 @@ class SharedOutbox:
     ) -> Connector:
         """A machine with its own client of the store, on which ``plan`` decides what goes wrong."""
         return machine(MemoryStore(self.memory, plan), self.clock, kind=kind, where=where)
+
+    def fork(self) -> SharedOutbox:
+        """The same store once more, to try something on, with a clock of its own."""
+        other = copy.copy(self)
+        other.memory, other.clock = MemoryService(), FakeClock(self.clock.now())
+        for key, value in self.memory.values.items():
+            other.memory.change(key, value)
+        return other
 
     def history(self, batch: str) -> list[str]:
         """The states of a batch on the store, oldest first, without a first READY."""

@@ -325,7 +325,8 @@ class Replica(Outbox):
         newest = dict(zip(names, self._each(lambda name: attempts.newest_of(self._states(name)), names)))
         # A run wrote the first state, which counts only if the run was accepted.
         new = [name for name in names if (found := newest[name]) is None or found.number == 0]
-        unaccepted = set(new) - self._accepted(new) if folder != "done" else set()
+        # Without a marker, it is what is left of one, or a half that is not complete yet.
+        unaccepted = set(new) - (self._accepted(new) if folder != "done" else set())
         for name in names:
             if name not in unaccepted:
                 self._copy(name, newest[name], folder)

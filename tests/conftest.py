@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.browser", "tests.built_app", "tests.needs", "pytester"]
+pytest_plugins = ["tests.browser", "tests.built_app", "tests.cloud", "tests.needs", "pytester"]
 
 # A busy machine is no failure of an example; pytest's timeout catches what hangs.
 settings.register_profile("unhurried", parent=settings(), deadline=None)

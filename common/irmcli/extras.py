@@ -25,6 +25,11 @@ def sentinel_extra() -> AbstractContextManager[None]:
     return _extra("sentinel", "the Sentinel side")
 
 
+def cloud_extra() -> AbstractContextManager[None]:
+    """Wrap imports that need ``irmexport[cloud]``. Raises ConfigurationError if it is not installed."""
+    return _extra("cloud", "the client of Azure Blob Storage and S3")
+
+
 def entra_extra() -> AbstractContextManager[None]:
     """Wrap imports that need ``irmexport[entra]``. Raises ConfigurationError if it is not installed."""
     return _extra("entra", "the client of Microsoft Entra ID")

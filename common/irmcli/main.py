@@ -119,7 +119,8 @@ def with_json(command: click.Command) -> click.Command:
     "--outbox",
     envvar="IRMEXPORT_OUTBOX",
     type=click.Path(file_okay=False),
-    help="Directory that stores batches until the service confirms them.  [IRMEXPORT_OUTBOX]",
+    help="Directory that stores batches until the service confirms them, or an address that machines share: "
+    "az://ACCOUNT/CONTAINER/PREFIX or s3://BUCKET/PREFIX.  [IRMEXPORT_OUTBOX]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 @click.pass_context

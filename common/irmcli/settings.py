@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import time
@@ -25,6 +26,7 @@ from irmcore.profile import CredentialRef, Profile
 
 from irmcli.credential_stores import READERS, expiry
 from irmcli.extras import sentinel_extra
+from irmcli.object_store.address import is_address
 
 #: The default directory of people, in the outbox directory.
 PEOPLE = "identities.sqlite"
@@ -34,12 +36,16 @@ _LOG_ANALYTICS = "azure-monitor-ingestion"
 
 @dataclass(frozen=True)
 class Settings:
-    """The outbox, the directories of the user's configuration and profiles, and the environment variables."""
+    """The outbox, the directories of the user's configuration and profiles, and the environment variables.
+
+    If the outbox is an ``address``, ``outbox`` is the directory that this machine has beside it.
+    """
 
     outbox: Path
     configuration: Path
     profiles: Path
     environment: Mapping[str, str]
+    address: str = ""
 
     @staticmethod
     def read(outbox: str | None) -> Settings:
@@ -47,8 +53,14 @@ class Settings:
         environment = dict(os.environ)
         state = platformdirs.user_state_path("irmexport")
         configuration = platformdirs.user_config_path("irmexport")
+        address = outbox if outbox is not None and is_address(outbox) else ""
+        if address:
+            directory = state / "beside" / hashlib.sha256(address.encode("utf-8")).hexdigest()[:16]
+        else:
+            directory = Path(outbox) if outbox else state / "outbox"
         return Settings(
-            outbox=Path(outbox) if outbox else state / "outbox",
+            outbox=directory,
+            address=address,
             configuration=configuration,
             profiles=Path(environment.get("IRMEXPORT_PROFILES", configuration / "profiles")),
             environment=environment,
@@ -59,6 +71,11 @@ class Settings:
         """The settings of the running command."""
         settings: Settings = ctx.meta["irmexport.settings"]
         return settings
+
+    @property
+    def keeps_directory(self) -> bool:
+        """Whether this host keeps a directory: an instance of a Function app loses it."""
+        return "FUNCTIONS_WORKER_RUNTIME" not in self.environment
 
     @property
     def directory_of_people(self) -> Path:
@@ -109,7 +126,8 @@ class Settings:
         The settings beside the outbox say where a credential is and where it goes, so they must be the
         user's own. Raises ConfigurationError, DamageError.
         """
-        require_own_tree(outbox.path, ConfigurationError)
+        if outbox.has_ledger:  # else it is on a store
+            require_own_tree(outbox.path, ConfigurationError)
         outbox.check_format()
         kind = connections.kind_of(outbox)
         if kind == connections.KIND:

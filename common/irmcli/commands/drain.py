@@ -28,6 +28,10 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
     output, settings = Output.of(ctx), Settings.of(ctx)
     results: dict[str, object] = {}
     codes: list[int] = []
+    if settings.address:
+        from irmcli.session.shared import promote_rest
+
+        promote_rest(settings)
     for outbox in connectors_of(settings).choose(connector):
         output.line(title_of(outbox), "bold")
         try:

@@ -64,7 +64,7 @@ def command(
                 table, name=file, details=details, max_refused=max_refused, progress=progress
             )
     session.show(done, dry=dry_run)
-    found = hazards.count_in_batches(session.outbox.path, done.batches)
+    found = hazards.count_in_payloads(session.payloads() if not dry_run else ())
     hazards.show_hazards(output, found)
     result = {**shaping_document(done), "hazards": dict(found)}
     code = code_of_rows(done.counts.rejected)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from irmcore.clock import SystemClock
 from irmcore.delivery import connection as connections
@@ -26,6 +28,9 @@ from irmcli.session.delivery_output import drain
 from irmcli.session.shaping_output import show_shaping
 from irmcli.settings import Settings
 
+if TYPE_CHECKING:
+    from irmcli.session.shared import Promotion
+
 
 class ConnectorSession:
     """The connector of a profile, at Microsoft or at a local emulator."""
@@ -35,8 +40,18 @@ class ConnectorSession:
         self._settings = settings
         self._connection = connection
         self._profile = profile.at(connection.connector)
-        path = f"{settings.outbox.absolute()}/{connections.outbox_name(connection)}"
-        self.outbox = Outbox(system_disk(), SystemClock(), path)
+        name = connections.outbox_name(connection)
+        self._own = Outbox(system_disk(), SystemClock(), f"{settings.outbox.absolute()}/{name}")
+        #: Where batches are sent from: the directory, or the outbox at the address.
+        self.outbox: Outbox = self._own
+        self._promotion: Promotion | None = None
+        if settings.address:
+            from irmcli.session.shared import Address, Promotion
+
+            address = Address.of(settings)
+            self.outbox = address.replica(name)
+            self._promotion = Promotion(settings, address, self._own)
+        self._own_batches: tuple[str, ...] = ()
         self._prepared = False
         self._cached_service: Service | None = None
 
@@ -63,9 +78,9 @@ class ConnectorSession:
     def create_outbox(self) -> None:
         """Create the outbox and record its destination in it. The credential may still be missing."""
         self._settings.outbox_ready()
-        require_own_tree(self.outbox.path, ConfigurationError)
-        self.outbox.create()
-        connections.save(self.outbox, self._connection)
+        require_own_tree(self._own.path, ConfigurationError)
+        self._own.create()
+        connections.save(self._own, self._connection)
 
     def accept(
         self,
@@ -76,22 +91,34 @@ class ConnectorSession:
         max_refused: int | None = None,
         progress: Progress | None = None,
     ) -> RunResult:
-        """Shape rows and store them durably. Raises as `irmcore.intake.accept`."""
+        """Shape rows and store them durably. Raises as `irmcore.intake.accept`, StoreAway, StoreRefused."""
         self.prepare()
-        return accept(
+        there = self._promotion.accepted_there() if self._promotion is not None else None
+        done = accept(
             table,
             self._profile,
-            self.outbox,
+            self._own,
             self._settings.origin(details),
             destination=connections.destination(self._connection),
             name=name,
             max_refused=max_refused,
             progress=progress,
+            there=there,
         )
+        self._own_batches = done.batches
+        if self._promotion is None or there is None:
+            return done
+        return self._promotion.run(done, there)
+
+    def payloads(self) -> list[Path]:
+        """The files with the rows of the run that was accepted last, as far as they are still here."""
+        found = [self._own.find(batch) for batch in self._own_batches]
+        return [Path(batch.path, "payload") for batch in found if batch is not None]
 
     def dry_run(self, table: Table, *, name: str, progress: Progress | None = None) -> RunResult:
         """Shape rows as `accept` does; writes nothing."""
-        return dry_run(table, self._profile, self.outbox, name=name, progress=progress)
+        there = self._promotion.accepted_there() if self._promotion is not None else None
+        return dry_run(table, self._profile, self._own, name=name, progress=progress, there=there)
 
     def show(self, done: RunResult, *, dry: bool) -> None:
         """Print what happened to the rows."""
@@ -100,8 +127,10 @@ class ConnectorSession:
     def deliver(self, *, until: float | None = None) -> tuple[Report, int]:
         """Send what is queued and print it; returns the report and the exit code.
 
-        No upload starts after ``until`` (monotonic seconds).
+        No upload starts after ``until`` (monotonic seconds). What could not be promoted before is, first.
         """
+        if self._promotion is not None:
+            self._promotion.rest()
         return drain(self._output, self.outbox, self._service(), until=until)
 
     def _service(self) -> Service:

@@ -10,5 +10,12 @@ from irmcli.settings import Settings
 
 
 def connectors_of(settings: Settings) -> Connectors:
-    """The connectors; an outbox directory that does not exist counts as empty. Raises ConfigurationError."""
+    """The connectors; an outbox directory that does not exist counts as empty.
+
+    Raises ConfigurationError; its methods raise StoreAway and StoreRefused where the outbox is an address.
+    """
+    if settings.address:
+        from irmcli.session.shared import Address, SharedConnectors
+
+        return SharedConnectors(Address.of(settings), settings.address)
     return Connectors(system_disk(), SystemClock(), settings.outbox_checked())

@@ -20,13 +20,13 @@ _TEXTS = {
 }
 
 
-def count_in_batches(outbox: str, batches: Iterable[str]) -> Counter[str]:
-    """The hazards in the rows of accepted batches, except those that another process has sent already."""
+def count_in_payloads(payloads: Iterable[Path]) -> Counter[str]:
+    """The hazards in the rows of these files, except those of batches that another process has moved."""
     found: Counter[str] = Counter()
     allow_long_fields()
-    for batch in batches:
+    for payload in payloads:
         try:
-            text = Path(outbox, "ready", batch, "payload").read_bytes().decode()
+            text = payload.read_bytes().decode()
         except FileNotFoundError:
             continue
         if may_have_hazards(text):

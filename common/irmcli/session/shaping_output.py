@@ -33,7 +33,9 @@ def show_shaping(output: Output, done: RunResult, *, dry: bool) -> None:
     if counts.merged:
         parts.append(f"{counts.merged:,} merged (identical, or the greatest threshold kept)")
     if counts.skipped:
-        parts.append(f"{counts.skipped:,} skipped (accepted before)")
+        before = counts.skipped - done.elsewhere
+        parts += [f"{before:,} skipped (accepted before)"] if before else []
+        parts += [f"{done.elsewhere:,} skipped (sent or accepted elsewhere)"] if done.elsewhere else []
     if counts.rejected:
         parts.append(f"{counts.rejected:,} refused")
     if counts.out_of_scope:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from irmcore.errors import StoreAway
-from irmcore.intake.ledger.day_files import date_text
+from irmcore.intake.ledger.day_files import split_records
 from irmcore.outbox import rowkeys
+from irmcore.outbox.on_store import layout
 from irmcore.outbox.on_store.commit_log import RowKeys, View
 from irmcore.outbox.on_store.shared import SharedOutbox
 from irmcore.profile import Profile
@@ -36,7 +39,7 @@ class AcceptedThere:
     def __call__(self, day: int) -> bytes:
         if self.away is not None:
             return b""
-        date = date_text(day)
+        date = layout.date_text(day)
         try:
             if self._view is None:
                 self._view = self._shared.log.view()
@@ -51,8 +54,16 @@ class AcceptedThere:
 def records_of(shared: SharedOutbox, found: RowKeys) -> bytes:
     """The records of accepted batches, without those of withdrawn ones. Raises Damaged."""
     # While somebody merges values of the index, a batch can be in two of them; its file is the same in both.
-    files = dict.fromkeys(rowkeys.files_in(b"".join(found.accepted)))
+    files = set(rowkeys.files_in(b"".join(found.accepted)))
+    withdrawn: Counter[bytes] = Counter()
     for file in rowkeys.files_in(b"".join(found.withdrawn)):
         if file in files:
-            del files[file]
-    return b"".join(rowkeys.unseal(shared.keyring, file) for file in files)
+            files.remove(file)
+        else:  # a half, whose rows are in the file of the whole batch
+            withdrawn.update(split_records(rowkeys.unseal(shared.keyring, file)))
+    kept = b"".join(rowkeys.unseal(shared.keyring, file) for file in files)
+    if not withdrawn:
+        return kept
+    left = Counter(split_records(kept))
+    left.subtract(withdrawn)
+    return b"".join((+left).elements())

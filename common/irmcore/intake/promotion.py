@@ -29,7 +29,7 @@ from irmcore.errors import BatchDamaged, OutboxBusy
 from irmcore.intake.accepted_there import AcceptedThere, records_of
 from irmcore.intake.commit import LOCK_TIMEOUT, wait_for_intake_lock
 from irmcore.intake.ledger.day import Day
-from irmcore.intake.ledger.day_files import date_text, group_by_day
+from irmcore.intake.ledger.day_files import group_by_day
 from irmcore.intake.ledger.recovery import open_ledger
 from irmcore.outbox import Batch, Outbox, State, audit_log, rowkeys, runs, sealed, states
 from irmcore.outbox import manifest as manifests
@@ -87,10 +87,7 @@ def promote(
         return done
     lock = _wait_for_lock(outbox, timeout)
     try:
-        shared.create()
-        settings = outbox.read_file(SETTINGS)
-        if settings is not None:
-            shared.replace_file(SETTINGS, settings)
+        create_there(outbox, shared)
         for one, batches in groupby(_queued(outbox), key=lambda found: found[1].run):
             read_at = there.read_at if there is not None and one == run else {}
             done.append(_Promotion(outbox, shared, one, list(batches), read_at).promote())
@@ -99,6 +96,14 @@ def promote(
     finally:
         lock.release()
     return done
+
+
+def create_there(outbox: Outbox, shared: SharedOutbox) -> None:
+    """Create the outbox on the store, with the settings of ``outbox``. Raises StoreAway, StoreRefused."""
+    shared.create()
+    settings = outbox.read_file(SETTINGS)
+    if settings is not None:
+        shared.replace_file(SETTINGS, settings)
 
 
 def _wait_for_lock(outbox: Outbox, timeout: float) -> Lock:
@@ -292,7 +297,9 @@ class _Promotion:
         ring, form = self._shared.keyring, manifest.content_type
         name = manifests.batch_id(ring, manifest.destination, form, payload)
         named = _named(records, bytes.fromhex(name)[:8])
-        by_date = {date_text(day): rowkeys.seal(ring, part) for day, part in group_by_day(named).items()}
+        by_date = {
+            layout.date_text(day): rowkeys.seal(ring, part) for day, part in group_by_day(named).items()
+        }
         whole = next(iter(by_date.values())) if len(by_date) == 1 else rowkeys.seal(ring, named)
         changed = replace(
             manifest,
@@ -349,7 +356,7 @@ class _Days:
 
     def _day(self, number: int) -> Day:
         if number not in self._days:
-            date = date_text(number)
+            date = layout.date_text(number)
             found = self._view.rowkeys(date, self._read_at.get(date, -1))
             self._days[number] = Day(records_of(self._shared, found))
         return self._days[number]
@@ -383,4 +390,4 @@ def _first_state(state: State | None, name: str, clock: Clock) -> dict[str, obje
     """The record of a batch's first state there; None for READY."""
     if state is None or state.name == states.READY:
         return None
-    return {"state": state.name, **state._replace(at=clock.now()).as_record(name)}
+    return state._replace(at=clock.now()).as_record(name)

@@ -7,7 +7,6 @@ day's file no longer matches its checksum, and the ledger is rebuilt from the ba
 
 from __future__ import annotations
 
-import datetime
 import struct
 import zlib
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from irmcore.disk import Disk
 from irmcore.intake.ledger import day_checksums
 from irmcore.intake.ledger.day_checksums import DayChecksum
 from irmcore.outbox.keyring import Keyring
+from irmcore.outbox.on_store.layout import date_text
 from irmcore.outbox.rowkeys import IDENTITY, RECORD, Damaged, seal, unseal_all
 
 _WHOLE = struct.Struct(f"{RECORD.size}s")
@@ -132,11 +132,6 @@ class DayFiles:
     def _file(self, day: int) -> str:
         date = date_text(day)
         return f"{self._path}/{date[:4]}/{date}.rows"
-
-
-def date_text(day: int) -> str:
-    """The date (``yyyy-mm-dd``) of an event day (since 1970)."""
-    return (datetime.date(1970, 1, 1) + datetime.timedelta(days=day)).isoformat()
 
 
 def group_by_day(records: bytes) -> dict[int, bytes]:

@@ -20,8 +20,6 @@ from irmcore.store import Store, claim, numbered
 from irmcore.store.claim import read_existing
 
 COMMIT, DISCARD, VOID = "commit", "discard", "void"
-#: Where a record of a state has its name.
-STATE = "state"
 _THOUSAND = 1_000
 
 
@@ -243,9 +241,12 @@ class CommitLog:
         found = []
         for name in names:
             newest = numbered.Sequence(self._store, layout.states_prefix(name), self._clock).newest()
-            if newest is not None and records.decode(newest.value).get(STATE) == states.WITHDRAWN:
-                key = layout.part_key(name, f"rowkeys/{date}")
-                found.append(read_existing(self._store, key, self._clock))
+            if newest is not None and records.decode(newest.value).get("name") == states.WITHDRAWN:
+                value = self._store.get(layout.part_key(name, f"rowkeys/{date}"))
+                if value is None:  # a half has them together
+                    key = layout.part_key(name, layout.ALL_ROWKEYS)
+                    value = read_existing(self._store, key, self._clock)
+                found.append(value)
         return found
 
     def index(self, at_least: int = 1) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import re
 import secrets
@@ -16,7 +17,7 @@ NAME = re.compile(r"(?P<at>[0-9a-f]{14})-[0-9a-f]{16}-(?P<id>[0-9a-f]{64})")
 #: The largest part of a payload.
 PART_BYTES = 1 << 20
 #: The part with all row keys of a batch, in the order of its rows, if they are of several dates.
-ALL_ROWKEYS = "rowkeys-in-order"
+ALL_ROWKEYS = "rowkeys/all"
 _LAST: int = 10**DIGITS - 1
 
 
@@ -58,6 +59,11 @@ def payload_parts(payload: bytes) -> dict[str, bytes]:
         f"payload.{number}" if number else "payload": payload[start : start + PART_BYTES]
         for number, start in enumerate(starts)
     }
+
+
+def date_text(day: int) -> str:
+    """The date (``yyyy-mm-dd``) of an event day (since 1970)."""
+    return (datetime.date(1970, 1, 1) + datetime.timedelta(days=day)).isoformat()
 
 
 def withdrawn_key(date: str, name: str) -> str:

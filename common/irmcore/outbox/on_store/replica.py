@@ -22,7 +22,7 @@ from typing import Any, Callable, TypeVar
 from irmcore.clock import Clock
 from irmcore.disk import Lock
 from irmcore.errors import OperatorError, Overtaken
-from irmcore.outbox import audit_chain, formats, sealed, state_file, states
+from irmcore.outbox import audit_chain, formats, rowkeys, sealed, state_file, states
 from irmcore.outbox.batch import Batch
 from irmcore.outbox.identity import Identity
 from irmcore.outbox.on_store import attempts, layout, records
@@ -247,12 +247,22 @@ class Replica(Outbox):
                 self._uploads.remove(batch.id)
                 number = self._attempts.outcome(found, number, batch.id, state)
             else:
+                if state.name == states.WITHDRAWN:
+                    self._mark_withdrawn(batch)
                 self._attempts.claim(found, number, batch.id, state)
         except Overtaken:
             self._read.pop(batch.id, None)
             raise
         self._lease.renew()
         return number
+
+    def _mark_withdrawn(self, batch: Batch) -> None:
+        """Let runs with rows of the batch's dates look at its state."""
+        rows = rowkeys.unpack(rowkeys.unseal(self.keyring, self.disk.read(f"{batch.path}/rowkeys")))
+        for day in sorted({row.day for row in rows}):
+            self._store.create(
+                layout.withdrawn_key(layout.date_text(day), self._names[batch.id]), b"withdrawn"
+            )
 
     def upload_ended(self, batch: Batch) -> float:
         newest = self._read.get(batch.id)
@@ -373,7 +383,7 @@ class Replica(Outbox):
         whole = self._names[str(sealed.decode(manifest)["profile"]["split_from"])]
         digest = hashlib.sha256(f"{whole} {name}".encode("ascii")).hexdigest()
         self._names[name] = half = f"{whole.partition('-')[0]}-{digest[:16]}-{name}"
-        values = {"manifest": manifest, "rowkeys/all": self._memory.read(f"{path}/rowkeys")}
+        values = {"manifest": manifest, layout.ALL_ROWKEYS: self._memory.read(f"{path}/rowkeys")}
         values.update(layout.payload_parts(self._memory.read(f"{path}/payload")))
         self._each(lambda part: self._store.create(layout.part_key(half, part), values[part]), values)
         self._store.create(layout.open_key(half), records.encode(run="", half_of=whole))
@@ -406,8 +416,9 @@ class Replica(Outbox):
         if file == "manifest.json":
             return self._store.get(layout.part_key(full, "manifest"))
         if file == "rowkeys":
-            keys = list(self._store.keys(layout.part_key(full, "rowkeys/")))
-            return b"".join(self._each(self._get, keys))
+            whole = self._store.get(layout.part_key(full, layout.ALL_ROWKEYS))
+            keys = [] if whole else list(self._store.keys(layout.part_key(full, "rowkeys/")))
+            return whole or b"".join(self._each(self._get, keys))
         found = self._store.get(layout.part_key(full, "payload"))
         number, more = 1, found
         while found is not None and more is not None and len(more) == layout.PART_BYTES:

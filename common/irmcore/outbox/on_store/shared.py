@@ -10,6 +10,7 @@ import secrets
 
 from irmcore.clock import Clock
 from irmcore.errors import KeyMissing, OperatorError
+from irmcore.outbox import audit_chain
 from irmcore.outbox import identity as identities
 from irmcore.outbox import keyring as key_file
 from irmcore.outbox.identity import Identity
@@ -49,6 +50,8 @@ class SharedOutbox:
         if self.read_file(IDENTITY) is None:
             made = Identity(ring.outbox, 1, layout.host_of(self.where), "", None, self.clock.now())
             self._files(IDENTITY).append(-1, identities.encode(made))
+            created = {"at": made.created, "event": "created", "outbox": made.id}
+            claim(self.store, layout.event_key(1), audit_chain.content(ring, [created]), self.clock)
         identity = self.identity()
         if identity is not None and identity.retired:
             raise OperatorError(

@@ -199,6 +199,6 @@ def test_row_keys_of_a_withdrawn_batch_are_told_apart() -> None:
     store = MemoryStore(service)
     store.create(layout.withdrawn_key(DAY, name), b"mark")
     assert log.view().rowkeys(DAY).withdrawn == []
-    store.create(f"{layout.states_prefix(name)}000000000000", records.encode(state=states.WITHDRAWN))
+    store.create(f"{layout.states_prefix(name)}000000000000", records.encode(name=states.WITHDRAWN))
     assert log.view().rowkeys(DAY) == ([b"1"], [b"1"])
     assert log.view().rowkeys(DAY, 0) == ([], [])

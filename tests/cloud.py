@@ -1,3 +1,5 @@
+"""Azurite and moto for the tests of a session."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -56,3 +56,44 @@ why: Decorator = click.option(
     callback=_not_empty,
     help="Reason for the audit log: how you know, or what you fixed.",
 )
+
+
+def _store(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, str] | None:
+    """Click callback: KIND:NAME, as in a profile's `credential`."""
+    if value is None:
+        return None
+    kind, colon, name = value.partition(":")
+    known = {"env", "file", "certificate", "key_vault", "keyring", "managed_identity", "workload_identity"}
+    if not (colon and name) or kind not in known:
+        raise click.BadParameter(
+            "write it as file:PATH, certificate:PATH, env:NAME, key_vault:URL, keyring:NAME, "
+            "managed_identity:CLIENT-ID or workload_identity:PATH"
+        )
+    return kind, name
+
+
+_SIGN_IN: tuple[Decorator, ...] = (
+    click.option(
+        "--sign-in",
+        type=click.Choice(("default", "managed-identity", "cli", "app")),
+        default="default",
+        show_default=True,
+        help="Who signs in: what azure-identity finds, a managed identity, az, or an application.",
+    ),
+    click.option("--tenant-id", help="Tenant, for cli and app."),
+    click.option("--client-id", help="Application, or the client ID of a user-assigned managed identity."),
+    click.option(
+        "--credential",
+        callback=_store,
+        metavar="KIND:NAME",
+        help="Where the application's secret or certificate is, as in a profile: "
+        "file:PATH, certificate:PATH, …",
+    ),
+)
+
+
+def sign_in(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Who signs in to Microsoft Graph: the options `sign_in`, `tenant_id`, `client_id` and `credential`."""
+    for option in reversed(_SIGN_IN):
+        command = option(command)
+    return command

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from irmemulator.announcement import write_announcement
+from irmemulator.drive_service import DriveOptions
+from irmemulator.graph_drive import GraphDrive
 from irmemulator.graph_service import GraphOptions, GraphService
 from irmemulator.graph_tenant import GraphTenant
 from irmemulator.http_messages import Request
@@ -20,7 +22,7 @@ ANNOUNCEMENT = "graph.json"
 
 
 class GraphEmulator(LoopbackServer):
-    """A local emulator of the calls of Microsoft Graph that read people."""
+    """A local emulator of the calls of Microsoft Graph that read people, and those of a drive."""
 
     def __init__(
         self,
@@ -44,13 +46,20 @@ class GraphEmulator(LoopbackServer):
         self.options = options
         self.directory = directory
         self.secret = made_up_secret()
-        self._graph = GraphService(tenant, options, self.secret)
+        self.drive = GraphDrive()
+        self.drive_options = DriveOptions()
+        self._graph = GraphService(tenant, options, self.secret, self.drive, self.drive_options)
         super().__init__(self._graph, port=port, directory=directory, lifetime=lifetime)
 
     @property
     def requests(self) -> list[Request]:
         """Every request to Graph so far, in order; not those for tokens."""
         return list(self._graph.requests)
+
+    @property
+    def downloads(self) -> list[Request]:
+        """Every request for a file's content so far, in order."""
+        return list(self._graph.drive.downloads)
 
     @property
     def token_requests(self) -> int:
@@ -60,6 +69,7 @@ class GraphEmulator(LoopbackServer):
     def reset_delta(self) -> None:
         """Let all delta tokens get a 410."""
         self._graph.reset()
+        self._graph.drive.reset()
 
     def revoke_tokens(self) -> None:
         """Revoke every access token issued so far."""

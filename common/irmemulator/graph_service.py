@@ -1,5 +1,5 @@
 """Emulates the calls of Microsoft Graph that read people: users/delta, one user, deleted users, a group's
-members.
+members. `drive_service` has those of a drive.
 
 Promised, as Microsoft's pages describe it: `$select` (and only a selected property's change counts), no
 `$top`, `$expand` or `$orderby` with delta and `$filter` by id only, opaque tokens that keep the query, 7 days
@@ -18,23 +18,25 @@ import re
 import secrets
 import threading
 import time
-import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import quote
 
+from irmemulator.drive_service import SITES, DriveOptions, DriveService
 from irmemulator.entra import Entra
 from irmemulator.fault_queue import Faults
 from irmemulator.faults import Fault
+from irmemulator.graph_drive import GraphDrive
+from irmemulator.graph_errors import RefusedError, graph_error
 from irmemulator.graph_tenant import PROPERTIES, GraphTenant
 from irmemulator.http_messages import Reply, Request, json_reply, method_not_allowed
-from irmemulator.routing import Route, unless_spoiled
+from irmemulator.routing import Answer, Route, unless_spoiled
 from irmemulator.settings import App, is_guid
 
 RESOURCE = "https://graph.microsoft.com"
-ENDPOINTS = ("delta", "user", "deleted", "members", "token", "discovery")
+ENDPOINTS = ("delta", "user", "deleted", "members", "drive", "download", "token", "discovery")
 USERS, MEMBERS = "User.Read.All", "GroupMember.Read.All"
 
 _DELTA = re.compile(r"/v1\.0/users/(?:microsoft\.graph\.)?delta(?:\(\))?/?")
@@ -70,7 +72,7 @@ class GraphOptions:
 
     tenant_id: str
     app_id: str
-    permissions: Collection[str] = (USERS, MEMBERS)
+    permissions: Collection[str] = (USERS, MEMBERS, SITES)
     page_size: int = 200
     changes_only: bool = False
     replay_every: int = 0
@@ -91,19 +93,18 @@ class _State:
     since: int = 0
 
 
-class _RefusedError(Exception):
-    """An error in Graph's form, on its way to the client."""
-
-    def __init__(self, status: int, code: str, message: str, *headers: tuple[str, str]) -> None:
-        super().__init__(code)
-        self.reply = json_reply(status, graph_error(code, message), *headers)
-
-
 class GraphService:
     """The calls of one tenant. Safe between threads."""
 
-    def __init__(self, tenant: GraphTenant, options: GraphOptions, secret: str) -> None:
-        """``secret`` is the application's."""
+    def __init__(
+        self,
+        tenant: GraphTenant,
+        options: GraphOptions,
+        secret: str,
+        drive: GraphDrive | None = None,
+        drive_options: DriveOptions | None = None,
+    ) -> None:
+        """``secret`` is the application's; by default the drive is empty."""
         self.faults = Faults(ENDPOINTS)
         self.entra = Entra(
             [App(options.tenant_id, options.app_id, secret)],
@@ -113,6 +114,7 @@ class GraphService:
         )
         self.requests: list[Request] = []
         self.options = options
+        self.drive = DriveService(drive or GraphDrive(), drive_options or DriveOptions())
         self._tenant = tenant
         self._tokens: dict[str, _State] = {}
         self._recent: list[float] = []
@@ -120,6 +122,10 @@ class GraphService:
 
     def route(self, request: Request) -> Route | Reply:
         """The endpoint for a request."""
+        if (download := self.drive.download(request)) is not None:
+            return Route("download", unless_spoiled(download), matched_text=_line)
+        if (on_drive := self.drive.find(request)) is not None:
+            return Route("drive", self._answer(SITES, on_drive), matched_text=_line)
         if _DELTA.fullmatch(request.path):
             endpoint, permission, answer = "delta", USERS, self._delta
         elif _USER.fullmatch(request.path):
@@ -133,12 +139,16 @@ class GraphService:
             return found or json_reply(404, graph_error("ResourceNotFound", "Resource not found."))
         if request.method != "GET":
             return method_not_allowed("GET")
+        return Route(endpoint, self._answer(permission, answer))
+
+    def _answer(self, permission: str, answer: Callable[[Request], Reply]) -> Answer:
+        """Answer admitted requests, and record all."""
 
         def act(whole: Request) -> Reply:
             try:
                 self._admit(whole, permission)
                 reply = answer(whole)
-            except _RefusedError as refused:
+            except RefusedError as refused:
                 reply = refused.reply
             return reply.with_headers(("Date", formatdate(self._tenant.now(), usegmt=True)))
 
@@ -149,7 +159,7 @@ class GraphService:
                 self.requests.append(whole)
             return run(whole, fault)
 
-        return Route(endpoint, answer_recorded)
+        return answer_recorded
 
     def refuse(self, status: int, code: str, message: str) -> Reply:
         """An error in Graph's form."""
@@ -162,11 +172,11 @@ class GraphService:
 
     def _admit(self, request: Request, permission: str) -> None:
         if self.entra.check(request.headers.get("authorization")) is None:
-            raise _RefusedError(
+            raise RefusedError(
                 401, "InvalidAuthenticationToken", "Access token has expired or is not yet valid."
             )
         if permission not in self.options.permissions:
-            raise _RefusedError(
+            raise RefusedError(
                 403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."
             )
         most = self.options.per_10_seconds
@@ -177,7 +187,7 @@ class GraphService:
             self._recent = [at for at in self._recent if now - at < _WINDOW_S]
             if len(self._recent) >= most:
                 wait = max(1, round(_WINDOW_S - (now - self._recent[0])))
-                raise _RefusedError(429, "TooManyRequests", "Please retry after", ("Retry-After", str(wait)))
+                raise RefusedError(429, "TooManyRequests", "Please retry after", ("Retry-After", str(wait)))
             self._recent.append(now)
 
     def _delta(self, request: Request) -> Reply:
@@ -185,7 +195,7 @@ class GraphService:
         asked = _asked(request)
         for name in ("$top", "$expand", "$orderby", "$search", "$count"):
             if name in asked:
-                raise _RefusedError(
+                raise RefusedError(
                     400, "Request_UnsupportedQuery", f"{name} is not supported with delta for users."
                 )
         token = asked.get("$skiptoken") or asked.get("$deltatoken")
@@ -232,7 +242,7 @@ class GraphService:
         except KeyError:
             gone = "deleted"
         if gone:
-            raise _RefusedError(404, "Request_ResourceNotFound", "Resource does not exist.")
+            raise RefusedError(404, "Request_ResourceNotFound", "Resource does not exist.")
         select = _select(_asked(request))
         return json_reply(200, {key: user[key] for key in select if key in user})
 
@@ -246,7 +256,7 @@ class GraphService:
         with self._lock:
             state = self._tokens.get(token)
         if state is None or self._tenant.now() - state.issued > _TOKEN_S:
-            raise _RefusedError(
+            raise RefusedError(
                 400,
                 "syncStateNotFound",
                 "The sync state generation is not found. The delta token is expired and data must be "
@@ -254,7 +264,7 @@ class GraphService:
             )
         if state.sequence < 0:
             start = f"{origin}/v1.0/users/delta?$deltatoken="
-            raise _RefusedError(410, "syncStateInvalid", "Start a full synchronization.", ("Location", start))
+            raise RefusedError(410, "syncStateInvalid", "Start a full synchronization.", ("Location", start))
         return state
 
     def _deleted(self, request: Request) -> Reply:
@@ -270,7 +280,7 @@ class GraphService:
         name = match[1].lower() if match else ""
         members = self._tenant.members(name) if is_guid(name) else None
         if members is None:
-            raise _RefusedError(404, "Request_ResourceNotFound", f"Resource '{quote(name)}' does not exist.")
+            raise RefusedError(404, "Request_ResourceNotFound", f"Resource '{quote(name)}' does not exist.")
         asked = _asked(request)
         items = [{"@odata.type": f"#microsoft.graph.{kind}", "id": member} for member, kind in members]
         return self._list(request, asked, items)
@@ -279,24 +289,14 @@ class GraphService:
         try:
             top, skip = int(asked.get("$top", _DEFAULT_TOP)), int(asked.get("$skiptoken", 0))
         except ValueError:
-            raise _RefusedError(400, "BadRequest", "Invalid $top or $skiptoken.") from None
+            raise RefusedError(400, "BadRequest", "Invalid $top or $skiptoken.") from None
         if not 0 < top <= _MOST_TOP:
-            raise _RefusedError(400, "Request_UnsupportedQuery", f"Invalid page size: at most {_MOST_TOP}.")
+            raise RefusedError(400, "Request_UnsupportedQuery", f"Invalid page size: at most {_MOST_TOP}.")
         document: dict[str, Any] = {"value": items[skip : skip + top]}
         if skip + top < len(items):
             kept = "".join(f"{name}={quote(asked[name])}&" for name in ("$select", "$top") if name in asked)
             document["@odata.nextLink"] = f"{request.origin}{request.path}?{kept}$skiptoken={skip + top}"
         return json_reply(200, document)
-
-
-def graph_error(code: str, message: str) -> dict[str, Any]:
-    """An error in Graph's form."""
-    inner = {
-        "date": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()),
-        "request-id": str(uuid.uuid4()),
-        "client-request-id": str(uuid.uuid4()),
-    }
-    return {"error": {"code": code, "message": message, "innerError": inner}}
 
 
 def graph_fault(
@@ -306,6 +306,11 @@ def graph_fault(
     body = json.dumps(graph_error(code, "an emulated fault")).encode()
     kind = (("Content-Type", "application/json"),)
     return Fault(on, status=status, body=body, headers=kind, retry_after=retry_after, matching=matching)
+
+
+def _line(request: Request) -> str:
+    """What a fault for a drive's calls is matched with: the request's line."""
+    return f"{request.method} {request.path}?{request.query}"
 
 
 def _asked(request: Request) -> dict[str, str]:
@@ -320,7 +325,7 @@ def _select(asked: Mapping[str, str]) -> tuple[str, ...]:
     names = [name.strip() for name in asked["$select"].split(",")]
     for name in names:
         if name not in PROPERTIES:
-            raise _RefusedError(
+            raise RefusedError(
                 400,
                 "BadRequest",
                 f"Could not find a property named '{name[:80]}' on type 'microsoft.graph.user'.",
@@ -333,5 +338,5 @@ def _filter(text: str) -> frozenset[str]:
     parts = [part.strip() for part in text.split(" or ")] if text.strip() else []
     found = [_BY_ID.fullmatch(part) for part in parts]
     if not all(found) or len(found) > _MOST_FILTERED:
-        raise _RefusedError(400, "Request_UnsupportedQuery", "Unsupported Query.")
+        raise RefusedError(400, "Request_UnsupportedQuery", "Unsupported Query.")
     return frozenset(match[1].lower() for match in found if match)

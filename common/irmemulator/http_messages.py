@@ -33,7 +33,7 @@ class Request:
     """A request. The repr shows neither headers nor body: they have tokens, secrets and rows.
 
     Attributes:
-        method: GET, POST or DELETE.
+        method: GET, POST, PUT, PATCH or DELETE.
         path: The target without its query.
         query: What follows the "?", as it was sent.
         headers: By name in lower case.

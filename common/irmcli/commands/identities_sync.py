@@ -18,7 +18,6 @@ from irmcli.settings import Settings
 
 #: Seconds by which this machine's clock may differ from Graph's without a warning.
 _SKEW = 300
-_SIGN_IN = ("default", "managed-identity", "cli", "app")
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 
@@ -33,20 +32,6 @@ def _pair(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
     return found
 
 
-def _store(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, str] | None:
-    """Click callback: KIND:NAME, as in a profile's `credential`."""
-    if value is None:
-        return None
-    kind, colon, name = value.partition(":")
-    known = {"env", "file", "certificate", "key_vault", "keyring", "managed_identity", "workload_identity"}
-    if not (colon and name) or kind not in known:
-        raise click.BadParameter(
-            "write it as file:PATH, certificate:PATH, env:NAME, key_vault:URL, keyring:NAME, "
-            "managed_identity:CLIENT-ID or workload_identity:PATH"
-        )
-    return kind, name
-
-
 @click.command("sync")
 @options.directory_of_people
 @click.option(
@@ -56,21 +41,7 @@ def _store(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     show_default=True,
     help="The tenant's cloud.",
 )
-@click.option(
-    "--sign-in",
-    type=click.Choice(_SIGN_IN),
-    default="default",
-    show_default=True,
-    help="Who signs in: what azure-identity finds, a managed identity, az, or an application.",
-)
-@click.option("--tenant-id", help="Tenant, for cli and app.")
-@click.option("--client-id", help="Application, or the client ID of a user-assigned managed identity.")
-@click.option(
-    "--credential",
-    callback=_store,
-    metavar="KIND:NAME",
-    help="Where the application's secret or certificate is, as in a profile: file:PATH, certificate:PATH, …",
-)
+@options.sign_in
 @click.option(
     "-p",
     "--profile",
@@ -208,6 +179,11 @@ def _scope_groups(profile: Profile) -> list[str]:
     "--people", type=click.IntRange(0, 1_000_000), default=50, show_default=True, help="Number of people."
 )
 @click.option(
+    "--files",
+    type=options.FOLDER,
+    help="Put the files of this directory into the folder inbox of its SharePoint library.",
+)
+@click.option(
     "--port", type=click.IntRange(0, 65_535), default=8444, show_default=True, help="0: any free port."
 )
 @click.option(
@@ -218,8 +194,13 @@ def _scope_groups(profile: Profile) -> list[str]:
     help="Seconds after which it stops.",
 )
 @click.pass_context
-def emulator(ctx: click.Context, *, directory: Path, people: int, port: int, lifetime: float) -> None:
-    """Run a local emulator of Microsoft Graph with made-up people over HTTPS, on this machine only."""
+def emulator(
+    ctx: click.Context, *, directory: Path, people: int, files: Path | None, port: int, lifetime: float
+) -> None:
+    """Run a local emulator of Microsoft Graph over HTTPS, on this machine only.
+
+    It has made-up people, and a SharePoint library for `irmexport watch`.
+    """
     from irmemulator.graph_emulator import GraphEmulator
     from irmemulator.graph_service import GraphOptions
     from irmemulator.graph_tenant import GraphTenant
@@ -231,6 +212,11 @@ def emulator(ctx: click.Context, *, directory: Path, people: int, port: int, lif
     output = Output.of(ctx)
     tenant = GraphTenant(made_up(people))
     emulator = GraphEmulator(tenant, GraphOptions(TENANT, APP), directory, port=port, lifetime=lifetime)
+    drive = emulator.drive
+    drive.folder("inbox")
+    for file in sorted(files.iterdir()) if files is not None else ():
+        if file.is_file():
+            drive.save(f"inbox/{file.name}", file.read_bytes())
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with running(emulator, port):
         emulator.announce()
@@ -238,6 +224,8 @@ def emulator(ctx: click.Context, *, directory: Path, people: int, port: int, lif
             f"An emulator of Microsoft Graph, not Microsoft's service: {emulator.url}/v1.0/users/delta"
         )
         output.line(f"  irmexport identities sync --directory people.sqlite --emulator {directory}")
+        folder = f"sharepoint://{drive.host}/{drive.site}/{drive.library}/inbox"
+        output.line(f"  irmexport watch {folder} --graph-emulator {directory} --profile PROFILE")
         output.line(f"It stops after {lifetime:,.0f} s, or when you press Ctrl-C.")
         output.document({"url": emulator.url, "directory": str(directory)})
         with contextlib.suppress(KeyboardInterrupt):

@@ -70,6 +70,7 @@ def export(ctx: click.Context, *, name: str, file: str, directory: Path | None) 
     who = _named(output, settings, name, directory)
     found = list(_everywhere(settings, who))
     document = {"made": iso(SystemClock().now()), "names": who.names, "found": found, "note": _RECALL}
+    document["not_searched"] = copies.elsewhere(settings.outbox.absolute())
     try:
         text = json.dumps(document, indent=1, ensure_ascii=False, default=str)
         system_disk().create(file, text.encode("utf-8", "replace"), sync=True)
@@ -133,6 +134,8 @@ def _named(output: Output, settings: Settings, name: str, directory: Path | None
         output.line(f"The directory of people has {count(len(who.names), 'name')} of this person.")
     else:
         output.line("The directory of people does not know this name, so only this name is searched.")
+    for address in copies.elsewhere(settings.outbox.absolute()):
+        output.warn(f"{address} is not on this machine: search its archive, rejects and errors yourself")
     if who.shared:
         output.warn(f"{count(who.shared, 'name')} that other people have had, too, cannot be searched")
     return who

@@ -1,4 +1,4 @@
-"""`irmexport watch DIR`: send each file that appears in a directory, once, when it is complete."""
+"""`irmexport watch FOLDER`: send each file that appears in a folder, once, when it is complete."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from irmcli.settings import Settings
 
 
 @click.command("watch")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("source", metavar="FOLDER")
 @click.option("-p", "--profile", "profile_name", help="Profile of all files.")
 @click.option(
     "--route",
     "routes",
     multiple=True,
     metavar="PATTERN=PROFILE",
-    help="Profile by path in DIR; the first match wins. Example: 'leavers/*.csv=leaver-prediction'.",
+    help="Profile by path in FOLDER; the first match wins. Example: 'leavers/*.csv=leaver-prediction'.",
 )
 @click.option(
     "--settle",
@@ -43,11 +43,18 @@ from irmcli.settings import Settings
 )
 @click.option("--unit", "print_unit", is_flag=True, help="Print a systemd unit for this command and exit.")
 @options.emulator
+@options.sign_in
+@click.option(
+    "--graph-emulator",
+    "graph_emulator",
+    type=options.FOLDER,
+    help="Watch a drive of the local emulator of `identities emulator` with this directory.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
     *,
-    directory: Path,
+    source: str,
     profile_name: str | None,
     routes: tuple[str, ...],
     settle: float,
@@ -56,14 +63,24 @@ def command(
     max_refused: int | None,
     print_unit: bool,
     emulator_dir: str | None,
+    sign_in: str,
+    tenant_id: str | None,
+    client_id: str | None,
+    credential: tuple[str, str] | None,
+    graph_emulator: Path | None,
 ) -> None:
-    """Send each file that appears in DIR, once, until SIGTERM or Ctrl-C.
+    """Send each file that appears in FOLDER, once, until SIGTERM or Ctrl-C.
 
-    Sent files move to DIR/archive, unreadable files to DIR/errors; DIR/rejects gets the refused rows. Hidden
-    files, *.tmp, *.part and similar names are ignored. With --json, prints one JSON object per line.
+    FOLDER is a directory, or a folder of SharePoint or OneDrive:
+    sharepoint://contoso.sharepoint.com/sites/NAME/LIBRARY/FOLDER. Then --sign-in and the options after it
+    say who signs in.
+
+    Sent files move to FOLDER/archive, unreadable files to FOLDER/errors; FOLDER/rejects gets the refused
+    rows. Hidden files, *.tmp, *.part and similar names are ignored. With --json, prints one JSON object per
+    line.
     """
-    from irmcli.watching.local_folder import LocalFolder
     from irmcli.watching.routes import parse_routes
+    from irmcli.watching.sources import SignIn, cloud_of, open_folder
     from irmcli.watching.watcher import Watcher
 
     output, settings = Output.of(ctx), Settings.of(ctx)
@@ -71,8 +88,16 @@ def command(
     if print_unit:
         more = [f"--settle={settle:g}", *(["--poll"] if poll else [])]
         more += [f"--max-refused={max_refused}"] if max_refused is not None else []
-        more += ["--emulator", str(Path(emulator_dir).absolute())] if emulator_dir is not None else []
-        _print_unit(settings, directory, profile_name, routes, more)
+        given = {
+            "--emulator": emulator_dir and str(Path(emulator_dir).absolute()),
+            "--graph-emulator": graph_emulator and str(graph_emulator.absolute()),
+            "--sign-in": sign_in if sign_in != "default" else None,
+            "--tenant-id": tenant_id,
+            "--client-id": client_id,
+            "--credential": credential and ":".join(credential),
+        }
+        more += [word for name, value in given.items() if value for word in (name, value)]
+        _print_unit(settings, source, profile_name, routes, more)
         return
 
     def notify(event: dict[str, Any]) -> None:
@@ -80,8 +105,8 @@ def command(
             click.echo(json.dumps({"at": iso(clock.now()), **event}, sort_keys=True, default=str))
 
     clock = SystemClock()
-    state = Path(settings.outbox_ready()) / "watched" / "folders"
-    folder = LocalFolder(directory.absolute(), state, clock, settle=settle)
+    who = SignIn(sign_in, tenant_id, client_id, credential, graph_emulator)
+    folder = open_folder(source, settings, cloud_of(found), who, clock, settle=settle)
     watcher = Watcher(output, settings, folder, found, clock, notify, max_refused, poll)
     before = {
         number: signal.signal(number, lambda *_: watcher.end()) for number in (signal.SIGTERM, signal.SIGINT)
@@ -103,18 +128,20 @@ def command(
 
 
 def _print_unit(
-    settings: Settings, directory: Path, profile: str | None, routes: tuple[str, ...], more: list[str]
+    settings: Settings, source: str, profile: str | None, routes: tuple[str, ...], more: list[str]
 ) -> None:
     from irmcli.watching import systemd_unit
+    from irmcli.watching.sources import is_directory
 
-    outbox, folder = str(settings.outbox.absolute()), str(directory.absolute())
+    outbox, local = str(settings.outbox.absolute()), is_directory(source)
+    folder = str(Path(source).absolute()) if local else source
     words = [str(Path(sys.argv[0]).absolute()), "--outbox", outbox, "watch", folder, *more]
     if profile is not None:
         words += ["--profile", _absolute(settings, profile)]
     for route in routes:
         pattern, _, name = route.rpartition("=")
         words += ["--route", f"{pattern}={_absolute(settings, name)}"]
-    click.echo(systemd_unit.unit(words, folder, outbox), nl=False)
+    click.echo(systemd_unit.unit(words, folder, [folder, outbox] if local else [outbox]), nl=False)
 
 
 def _absolute(settings: Settings, name: str) -> str:

@@ -1,7 +1,8 @@
-"""Read pages of JSON from Microsoft Graph, over azure-core's pipeline. No other module talks to Graph.
+"""Calls of Microsoft Graph over azure-core's pipeline. No other module talks to Graph.
 
-Promised: a token goes only to the host of the chosen cloud, or to an emulator on loopback; a link to another
-host is refused, and redirects are not followed. A request has a deadline and an answer a maximum size;
+Promised: a token goes only to the host of the chosen cloud, or to an emulator on loopback; a page's link to
+another host is refused, redirects are not followed, and the address at which a file's content is goes without
+a token. A request has a deadline and an answer a maximum size;
 waiting for a throttled service is bounded. A rejected token is renewed once. What is not a complete page of
 Graph is an error, never a shorter page. No message contains a token or a person's data.
 Not tested: a live tenant; the tests use the emulator.
@@ -10,9 +11,10 @@ Not tested: a live tenant; the tests use the emulator.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -48,10 +50,13 @@ _SIGN_IN_OPTIONS = "Check --sign-in, --tenant-id, --client-id and --credential."
 _ATTEMPTS = 5
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _LATER = {429, 500, 502, 503, 504}
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _GONE, _OK = 401, 403, 404, 410, 200
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _GONE = 401, 403, 404, 410
+_DONE, _PARTIAL = {200, 201, 202, 204, 206}, 206
 _RESYNC = {"syncstatenotfound", "syncstateinvalid", "resyncrequired"}
 
 _Read = TypeVar("_Read")
+_Client = PipelineClient[Any, Any]
+_AGENT: Any = HeadersPolicy({"User-Agent": f"irmexport/{__version__}"})
 
 
 class ResyncRequired(Exception):
@@ -60,6 +65,10 @@ class ResyncRequired(Exception):
 
 class NotFound(ConfigurationError):
     """Graph has no such object."""
+
+
+class Forbidden(ConfigurationError):
+    """The identity lacks a permission."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +82,16 @@ class Page:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class Answer:
+    """A status, headers by any case of their names, and a body."""
+
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     @property
     def document(self) -> Any:
+        """The JSON in the body; None if it is none."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
@@ -105,9 +117,11 @@ class GraphClient:
         clock: Clock | None = None,
         deadline: float = DEADLINE,
         max_bytes: int = MAX_BYTES,
+        max_wait: float = MAX_WAIT,
     ) -> None:
         """``host`` as in ``HOSTS``, or https on loopback. ``make_credential`` makes a credential without a
-        token.
+        token. If Graph asks to wait for more than ``max_wait`` seconds, the call fails, and so does each call
+        before that time.
 
         Raises AddressRefused for another host.
         """
@@ -123,13 +137,22 @@ class GraphClient:
         self._make_credential = make_credential
         self._clock = clock or SystemClock()
         self._transport = network.transport(deadline, clock=self._clock, max_bytes=max_bytes)
-        self._client: PipelineClient[Any, Any] = self._connect()
+        self._client: _Client = self._connect()
+        #: For addresses that need no token, and must not get one.
+        self._bare: _Client = PipelineClient(self.host, policies=[_AGENT], transport=self._transport)
+        self._max_wait = max_wait
+        self._not_before = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """Let the time begin in which all requests must be done."""
         self._end = self._clock.monotonic() + TOTAL
 
-    def _connect(self) -> PipelineClient[Any, Any]:
+    def _connect(self) -> _Client:
         # No retry policy: the waits here are bounded. No redirect policy: the token goes nowhere else.
         policies = [
-            HeadersPolicy({"Accept": "application/json", "User-Agent": f"irmexport/{__version__}"}),
+            HeadersPolicy({"Accept": "application/json"}),
+            _AGENT,
             BearerTokenCredentialPolicy(self._make_credential(), f"{self.host}/.default"),
         ]
         return PipelineClient(self.host, policies=policies, transport=self._transport)
@@ -142,11 +165,13 @@ class GraphClient:
         except ValueError:
             return False
 
-    def pages(self, path: str, permission: str) -> Iterator[Page]:
+    def pages(
+        self, path: str, permission: str, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[Page]:
         """The page at ``path`` (or at a link of Graph's) and all that follow it.
 
         ``permission`` is the application permission that messages name if it is missing. Raises
-        ResyncRequired, NotFound, ConfigurationError, AddressRefused and WaitError.
+        ResyncRequired, NotFound, Forbidden, ConfigurationError, AddressRefused and WaitError.
         """
         seen: set[str] = set()
         link: str | None = urljoin(self.host, path)
@@ -160,38 +185,86 @@ class GraphClient:
             if link in seen:
                 raise self._incomplete("the pages go round in a circle")
             seen.add(link)
-            page = self._get(link, permission, self._page)
+            page = self._call(HttpRequest("GET", link, headers=dict(headers)), permission, self._page)
             yield page
             link = page.next_link
 
     def single(self, path: str, permission: str) -> tuple[Mapping[str, Any], float]:
         """The object at ``path``, and the service's time. Raises as `pages`."""
-        return self._get(urljoin(self.host, path), permission, self._object)
+        return self._call(HttpRequest("GET", urljoin(self.host, path)), permission, self._object)
 
-    def _get(self, url: str, permission: str, read: Callable[[_Answer], _Read]) -> _Read:
+    def call(
+        self, method: str, path: str, permission: str, handled: Collection[int] = (), **request: Any
+    ) -> Answer:
+        """The answer to a request that may be repeated without harm: a success, or a status of ``handled``.
+
+        ``request`` has azure-core's ``json``, ``content`` and ``headers``. Raises as `pages`.
+        """
+        made = HttpRequest(method, urljoin(self.host, path), **request)
+        return self._call(made, permission, _same, handled)
+
+    def content(self, url: str, start: int, size: int) -> bytes | None:
+        """``size`` bytes of a file from ``start``, by a download URL of Graph's, without a token.
+
+        None if the URL is no longer valid. Raises AddressRefused, ConfigurationError and WaitError.
+        """
+        if not url.startswith("https://"):
+            raise AddressRefused(
+                "Microsoft Graph sent an address for a file's content that is not https",
+                where=urlsplit(url).netloc[:200],
+                next_step="Check whether a proxy changes the answers. Nothing was stored.",
+            )
+        request = HttpRequest("GET", url, headers={"Range": f"bytes={start}-{start + size - 1}"})
+        expired = {_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _GONE}
+        answer = self._call(request, "", _same, expired, self._bare)
+        if answer.status in expired:
+            return None
+        # The Range header "may be ignored": learn.microsoft.com/graph/api/driveitem-get-content.
+        found = answer.body if answer.status == _PARTIAL else answer.body[start : start + size]
+        if len(found) != size:
+            raise self._incomplete("a part of a file")
+        return found
+
+    def _call(
+        self,
+        request: HttpRequest,
+        permission: str,
+        read: Callable[[Answer], _Read],
+        handled: Collection[int] = (),
+        client: _Client | None = None,
+    ) -> _Read:
         """What ``read`` makes of the answer, after as many attempts as are allowed."""
+        if self._clock.monotonic() < self._not_before:
+            raise WaitError(
+                "Microsoft Graph has asked to wait",
+                where=self._where,
+                next_step=f"Try again in {self._not_before - self._clock.monotonic():.0f} s.",
+            )
+        asked = 0.0
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                answer = self._send(url)
-                if answer.status == _OK:
+                answer = self._send(request, client)
+                if answer.status in _DONE or answer.status in handled:
                     return read(answer)
                 error, wait = self._failure(answer, permission), self._wait(answer, attempt)
+                asked = wait if "Retry-After" in answer.headers else 0.0
                 if answer.status not in _LATER:
                     raise error
             except NoToken:
                 raise
             except WaitError as passing:
                 error, wait = passing, backoff(attempt, 0.0)
-            if attempt == _ATTEMPTS or wait > MAX_WAIT or self._clock.monotonic() + wait > self._end:
+            if attempt == _ATTEMPTS or wait > self._max_wait or self._clock.monotonic() + wait > self._end:
                 break
             self._clock.sleep(wait)
+        self._not_before = self._clock.monotonic() + asked
         raise error
 
-    def _wait(self, answer: _Answer, attempt: int) -> float:
+    def _wait(self, answer: Answer, attempt: int) -> float:
         asked = retry_after(answer.headers.get("Retry-After"), self._clock.now())
         return backoff(attempt, 0.0) if asked is None else asked
 
-    def _send(self, url: str) -> _Answer:
+    def _send(self, request: HttpRequest, client: _Client | None) -> Answer:
         """One request; a second one with a new token if the first was rejected. Raises IrmError."""
         if self._clock.monotonic() > self._end:
             raise ConfigurationError(
@@ -200,10 +273,10 @@ class GraphClient:
                 next_step="Check the network, then run the command again. Nothing was stored.",
             )
         try:
-            answer = self._request(url)
-            if answer.status == _UNAUTHORIZED:
+            answer = _request(request, client or self._client)
+            if answer.status == _UNAUTHORIZED and client is None:
                 self._client = self._connect()
-                answer = self._request(url)
+                answer = _request(request, self._client)
         except ClientAuthenticationError as error:
             raise sign_in_failure(error, self._where, _SIGN_IN_OPTIONS) from None
         except AzureError as error:
@@ -219,18 +292,14 @@ class GraphClient:
             raise self._incomplete(type(error).__name__) from None
         return answer
 
-    def _request(self, url: str) -> _Answer:
-        answer = self._client.send_request(HttpRequest("GET", url))
-        return _Answer(answer.status_code, answer.headers, answer.content)
-
-    def _object(self, answer: _Answer) -> tuple[Mapping[str, Any], float]:
+    def _object(self, answer: Answer) -> tuple[Mapping[str, Any], float]:
         """The object in an answer. Raises WaitError if there is none."""
         document = answer.document
         if not isinstance(document, dict):
             raise self._incomplete("no object")
         return document, self._time(answer)
 
-    def _page(self, answer: _Answer) -> Page:
+    def _page(self, answer: Answer) -> Page:
         """The page in an answer. Raises WaitError if it is not one, or not complete."""
         document = answer.document
         items = document.get("value") if isinstance(document, dict) else None
@@ -241,20 +310,20 @@ class GraphClient:
             raise self._incomplete("a link that cannot be followed")
         return Page(tuple(items), links[0], links[1], self._time(answer))
 
-    def _time(self, answer: _Answer) -> float:
+    def _time(self, answer: Answer) -> float:
         """When the service answered, by its clock; by this machine's if it does not say."""
         try:
             return parsedate_to_datetime(str(answer.headers.get("Date"))).timestamp()
         except (TypeError, ValueError):
             return self._clock.now()
 
-    def _failure(self, answer: _Answer, permission: str) -> IrmError:
+    def _failure(self, answer: Answer, permission: str) -> IrmError:
         """The error of an answer that is not 200. Raises ResyncRequired."""
         status, code = answer.status, answer.code
         if status == _GONE or code.lower() in _RESYNC:
             raise ResyncRequired
         if status == _FORBIDDEN:
-            return ConfigurationError(
+            return Forbidden(
                 f"this identity lacks the application permission {permission} (HTTP {status}, {code})",
                 where=self._where,
                 next_step=f"Grant Microsoft Graph's {permission} in Entra ID, with admin consent.",
@@ -289,3 +358,12 @@ class GraphClient:
             where=self._where,
             next_step="Check whether a proxy answers here, then run the command again. Nothing was stored.",
         )
+
+
+def _request(request: HttpRequest, client: _Client) -> Answer:
+    answer = client.send_request(request)
+    return Answer(answer.status_code, answer.headers, answer.content)
+
+
+def _same(answer: Answer) -> Answer:
+    return answer

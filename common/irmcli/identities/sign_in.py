@@ -17,7 +17,7 @@ from irmsentinel.azure.bounded_transport import Network
 from irmsentinel.azure.identity import Identity
 
 from irmcli.credential_stores import READERS
-from irmcli.identities.graph_client import HOSTS, GraphClient
+from irmcli.identities.graph_client import HOSTS, MAX_WAIT, GraphClient
 
 #: What --sign-in may be, as the kinds of `irmsentinel.azure.identity`.
 KINDS = {
@@ -34,7 +34,9 @@ _AZURE_CLOUDS = {
 }
 
 
-def client(chosen: Identity, cloud: str, environment: Mapping[str, str]) -> GraphClient:
+def client(
+    chosen: Identity, cloud: str, environment: Mapping[str, str], *, max_wait: float = MAX_WAIT
+) -> GraphClient:
     """Graph of a cloud of the connector. ``chosen.kind`` is a key of ``KINDS``. Raises ConfigurationError."""
     if chosen.kind == "app" and not (chosen.tenant_id and chosen.client_id and chosen.secret):
         raise ConfigurationError(
@@ -44,10 +46,10 @@ def client(chosen: Identity, cloud: str, environment: Mapping[str, str]) -> Grap
         )
     known = replace(chosen, kind=KINDS[chosen.kind])
     make = identity.maker(known, _AZURE_CLOUDS[cloud], environment, READERS)
-    return GraphClient(HOSTS[cloud], make, Network.of(environment))
+    return GraphClient(HOSTS[cloud], make, Network.of(environment), max_wait=max_wait)
 
 
-def emulated_client(directory: Path) -> GraphClient:
+def emulated_client(directory: Path, *, max_wait: float = MAX_WAIT) -> GraphClient:
     """Graph of the emulator that was announced in ``directory``. Raises ConfigurationError."""
     # Here, so that a sync with Microsoft's service starts without the emulator.
     from irmemulator.announcement import NotAnnouncedError, read_announcement
@@ -74,4 +76,4 @@ def emulated_client(directory: Path) -> GraphClient:
             transport=network.transport(identity.DEADLINE),
         )
 
-    return GraphClient(at["url"], credential, network)
+    return GraphClient(at["url"], credential, network, max_wait=max_wait)

@@ -1,7 +1,7 @@
 """The files that `watch` has moved or written: find them, search them, and delete them after their time.
 
-That is every file in ``archive``, ``rejects`` and ``errors`` of a folder that was watched. `watch` keeps the
-folder's path in the outbox directory. No link is followed.
+That is every file in ``archive``, ``rejects`` and ``errors`` of a directory that was watched. `watch` keeps
+the folder's path or address in the outbox directory. No link is followed.
 """
 
 from __future__ import annotations
@@ -36,9 +36,18 @@ class Copy(NamedTuple):
 
 def watched(outbox: Path) -> list[Path]:
     """The folders that were watched with this outbox directory and still exist."""
-    names = sorted(outbox.glob(f"watched/folders/*/{NAME}"))
-    found = [Path(name.read_text(encoding="utf-8")) for name in names]
-    return [path for path in found if path.is_dir()]
+    return [Path(name) for name in _names_of(outbox) if Path(name).is_dir()]
+
+
+def elsewhere(outbox: Path) -> list[str]:
+    """The addresses of the folders that were watched and are not on this machine, where nothing is searched
+    or deleted.
+    """
+    return [name for name in _names_of(outbox) if "://" in name]
+
+
+def _names_of(outbox: Path) -> list[str]:
+    return [name.read_text(encoding="utf-8") for name in sorted(outbox.glob(f"watched/folders/*/{NAME}"))]
 
 
 def copies(root: Path) -> Iterator[tuple[Copy, int, str]]:

@@ -17,7 +17,7 @@ _SETTINGS = (
 )
 
 
-def unit(command: Sequence[str], folder: str, outbox: str) -> str:
-    """A unit that runs ``command`` and may write only to ``folder`` and ``outbox``."""
-    service = systemd.service(f"files of {folder} to Microsoft Purview", command, _SETTINGS, (folder, outbox))
+def unit(command: Sequence[str], folder: str, writable: Sequence[str]) -> str:
+    """A unit that runs ``command`` and may write only to the directories ``writable``."""
+    service = systemd.service(f"files of {folder} to Microsoft Purview", command, _SETTINGS, writable)
     return f"{service}\n[Install]\nWantedBy=multi-user.target\n"

@@ -88,14 +88,17 @@ class Watcher:
         self._wake.set()
 
     def run(self, *, once_for: float | None = None) -> None:
-        """Watch until `end`. With ``once_for``, return when there is nothing to do or after these seconds."""
+        """Watch until `end`. With ``once_for``, return when there is nothing to do, or these seconds after
+        the first look.
+        """
         lock = self.folder.hold()
-        started = self.clock.monotonic()
+        started: float | None = None
         try:
             with self._notifications() as notified:
                 while not self.stop.is_set():
                     self._wake.clear()
                     incomplete = self._look()
+                    started = self.clock.monotonic() if started is None else started
                     busy = self._deliver()
                     over = once_for is not None and self.clock.monotonic() - started >= once_for
                     if once_for is not None and not busy and (not incomplete or over):

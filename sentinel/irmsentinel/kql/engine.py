@@ -27,6 +27,7 @@ from irmcore.errors import DataError
 
 from irmsentinel.content.artefacts import Artefact, Column
 from irmsentinel.content.tables import Table, fitting
+from irmsentinel.kql.engine_errors import RAISED, Text, explained
 from irmsentinel.kql.result import Result
 
 _TO_DUCKDB = {
@@ -40,14 +41,8 @@ _TO_DUCKDB = {
     "guid": "UUID",
 }
 _TO_KUSTO = {duck: kusto for kusto, duck in _TO_DUCKDB.items()} | {"INTERVAL": "timespan", "HUGEINT": "long"}
-_MESSAGES_WITHOUT_VALUES = (
-    duckdb.BinderException,
-    duckdb.CatalogException,
-    duckdb.NotImplementedException,
-    duckdb.ParserException,
-    duckdb.PermissionException,
-)
 _WORD = re.compile(r"\w+")
+_EPOCH = "1970-01-01T00:00:00"
 
 Row = Mapping[str, Any]
 
@@ -91,7 +86,7 @@ class Engine:
                 self._connection.execute(f'CREATE VIEW "{table.name}__packed" AS {packed}')
         except duckdb.Error as error:
             raise DataError(
-                f"the rows cannot be read as {table.name} ({_reason(error)})",
+                f"the rows cannot be read as {table.name} ({type(error).__name__})",
                 where=str(file),
                 next_step="Compare the values with the types in tables/.",
             ) from None
@@ -112,10 +107,18 @@ class Engine:
             file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
             self.load(table, file)
 
-    def run(self, kql: str, *, now: datetime, within: tuple[datetime, datetime] | None = None) -> Result:
-        """The result of a query. Raises DataError if the query is wrong or not supported.
+    def run(
+        self,
+        kql: str,
+        *,
+        now: datetime,
+        within: tuple[datetime, datetime] | None = None,
+        artefact: Artefact | None = None,
+    ) -> Result:
+        """The result of a query. Raises DataError with file, line and column if it is wrong or not supported.
 
-        `within`: as with Log Analytics' timespan, every table shows only the rows in it.
+        `within`: as with Log Analytics' timespan, every table shows only the rows in it. `artefact`: the one
+        whose body the query contains.
         """
         for table in self._tables if within != self._within else ():
             self._show(table, within)
@@ -125,13 +128,7 @@ class Engine:
             self._sealed = True
         moment = now.astimezone(UTC).replace(tzinfo=None).isoformat()
         try:
-            sql = duckdb_kql.to_sql(
-                kql,
-                schema=schema(self._connection),
-                functions=self._called_by(kql),
-                query_now=moment,
-                allow_write=False,
-            )
+            sql = self._translated(kql, moment)
             if sql.unbound:
                 raise duckdb_kql.KqlSchemaError(", ".join(sql.unbound), hint="a parameter without a value")
             # Executed once; duckdb_kql.query() gives a relation, which is executed again to read its rows.
@@ -139,29 +136,63 @@ class Engine:
             described = answer.description or []
             names, types = [name for name, *_ in described], [_kusto_type(kind) for _, kind, *_ in described]
             rows = answer.fetchall()
-        except (duckdb.Error, duckdb_kql.KqlError) as error:
-            raise DataError(
-                f"the local engine cannot run it: {_reason(error)}",
-                next_step="docs/kql.md has the subset that runs here; `make kql` checks it for Azure.",
-            ) from None
+        except RAISED as error:
+            raise self._explained(error, kql, artefact) from None
         columns = tuple(map(Column, names, types))
         return Result(columns, tuple(tuple(map(_value, row, types)) for row in rows))
 
+    def _translated(self, kql: str, moment: str) -> duckdb_kql.TranslationResult:
+        return duckdb_kql.to_sql(
+            kql,
+            schema=schema(self._connection),
+            functions=self._called_by(kql),
+            query_now=moment,
+            allow_write=False,
+        )
+
+    def _explained(self, error: Exception, kql: str, artefact: Artefact | None) -> DataError:
+        """The error with its place. duckdb-kql blames a function's name if it cannot translate its body."""
+        blamed = getattr(error, "construct", "").removeprefix("function:")
+        if blamed in self._functions and (artefact is None or blamed != artefact.name):
+            function = self._functions[blamed]
+            try:
+                self._translated(function.body, _EPOCH)
+            except RAISED as inner:
+                return self._explained(inner, function.body, function)
+        return explained(error, self._texts(kql, artefact))
+
+    def _texts(self, kql: str, artefact: Artefact | None) -> list[Text]:
+        """The query, with the file that it is from if known, and the functions that it calls."""
+        query = Text(kql)
+        if artefact is not None and artefact.body in kql:
+            before = kql[: kql.index(artefact.body)].count("\n")
+            query = Text(kql, str(artefact.path), artefact.first_line - before)
+        return [query, *(Text.of(self._functions[name]) for name in self._called_names(kql))]
+
     def _called_by(self, kql: str) -> ResolvedFunctions:
+        """The functions that a query calls, parsed."""
+        called = (self._functions[name] for name in self._called_names(kql))
+        return {
+            None: {
+                each.name: _parsed(each.name, f"function {each.name}({each.signature}) {{ {each.body}\n}}")
+                for each in called
+            }
+        }
+
+    def _called_names(self, kql: str) -> list[str]:
         """The functions that a query calls, directly or not, callees first."""
-        order: dict[str, StoredFunction] = {}
+        order: dict[str, None] = {}
+        seen: set[str] = set()
 
         def visit(text: str) -> None:
             for name in dict.fromkeys(_WORD.findall(text)):
-                function = self._functions.get(name)
-                if function is not None and name not in order:
-                    visit(function.body)
-                    order[name] = _parsed(
-                        name, f"function {name}({function.signature}) {{ {function.body}\n}}"
-                    )
+                if name in self._functions and name not in seen:
+                    seen.add(name)
+                    visit(self._functions[name].body)
+                    order[name] = None
 
         visit(kql)
-        return {None: order}
+        return list(order)
 
 
 @cache
@@ -246,11 +277,3 @@ def _value(value: Any, kind: str) -> Any:
     if isinstance(value, list):
         return json.dumps(value, ensure_ascii=False)
     return value
-
-
-def _reason(error: Exception) -> str:
-    """The error in one line. Some of DuckDB's messages contain values of rows: those are left out."""
-    if isinstance(error, duckdb.Error) and not isinstance(error, _MESSAGES_WITHOUT_VALUES):
-        return type(error).__name__
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

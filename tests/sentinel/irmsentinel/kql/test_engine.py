@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 from irmcore.errors import DataError
 from irmsentinel.content import artefacts as content
@@ -8,6 +9,7 @@ from irmsentinel.content import tables
 from irmsentinel.content.artefacts import Column
 from irmsentinel.content.tables import Table
 from irmsentinel.kql.engine import Engine, load_folder
+from irmsentinel.kql.engine_errors import Text, explained
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TABLE = Table(
@@ -92,7 +94,7 @@ def test_a_folder_without_tables_says_how_to_make_some(tmp_path: Path) -> None:
 def test_each_of_these_packages_is_imported_by_one_module() -> None:
     """The engine, the query client and the ingestion client."""
     allowed = {
-        "duckdb": {"engine.py"},
+        "duckdb": {"engine.py", "engine_errors.py"},
         "azure.monitor.query": {"workspace.py"},
         "azure.monitor.ingestion": {"ingestion.py"},
     }
@@ -101,3 +103,56 @@ def test_each_of_these_packages_is_imported_by_one_module() -> None:
         users = {file.name for file in top.rglob("*.py") if f"import {package}" in file.read_text()}
         users |= {file.name for file in top.rglob("*.py") if f"from {package}" in file.read_text()}
         assert users == modules
+
+
+def function(body: str) -> content.Artefact:
+    """A function F without parameters, whose body begins in line 5 of its file."""
+    file = Path("content/F.kql")
+    return content.Artefact(
+        path=file, summary="It.", parameters=(), returns=(), body=body, first_line=5, text=body
+    )
+
+
+@pytest.mark.parametrize(
+    ("kql", "what", "where"),
+    [
+        ("T\n| mv-apply X = A_dynamic on (take 1)", "`mv-apply` is not supported", "line 2, column 3"),
+        ("T\n| make-series X = count() on A_datetime step 1d", "`make-series`", "line 2, column 3"),
+        ("T | join kind=fullouterx (T) on A_long", "`join kind=fullouterx`", "line 1, column 10"),
+        ("print x = 'foo(1)', y = foo(1)", "the function `foo` is not supported", "line 1, column 25"),
+        ("T\n| where B > 1", "there is no column `B`", "line 2, column 9"),
+        ("U\n| count", "there is no table or function `U`", "line 1, column 1"),
+        ("T\n| where A_long > \n| count", "it does not parse at `|`", "line 3, column 1"),
+    ],
+)
+def test_an_error_has_the_construct_and_the_place(kql: str, what: str, where: str) -> None:
+    """As its author wrote it, in the query or in the file of the function that the query calls."""
+    with Engine() as engine:
+        engine.insert(TABLE, [])
+        with pytest.raises(DataError) as refused:
+            engine.run(kql, now=NOW)
+    assert what in refused.value.what
+    assert refused.value.where == f"{where} of the query"
+    line, column = (int(number) for number in where.replace(",", "").split()[1::2])
+    with Engine([function(kql)]) as engine:
+        engine.insert(TABLE, [])
+        with pytest.raises(DataError) as refused:
+            engine.run("F()", now=NOW)
+    assert what in refused.value.what
+    assert refused.value.where == f"content/F.kql:{line + 4}:{column}"
+
+
+def test_an_error_in_a_file_has_the_line_of_the_file() -> None:
+    """Also if the query that runs begins with other lines."""
+    artefact = function("T\n| evaluate bag_unpack(A_dynamic)")
+    with Engine() as engine:
+        engine.insert(TABLE, [])
+        with pytest.raises(DataError) as refused:
+            engine.run(f"declare query_parameters(x:long = 1);\n{artefact.body}", now=NOW, artefact=artefact)
+    assert refused.value.where == "content/F.kql:6:3"
+
+
+def test_an_error_of_a_value_does_not_show_it() -> None:
+    """DuckDB puts values of rows into some of its messages."""
+    error = explained(duckdb.ConversionException("Could not convert 'a secret value'"), [Text("T")])
+    assert error.what == "the local engine cannot run it: ConversionException"

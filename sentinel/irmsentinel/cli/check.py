@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from irmcli.exit_codes import DONE, FAILED
+from irmcli.extras import sentinel_extra
 from irmcli.output import Output, count
 from irmcore.errors import ConfigurationError
 
+from irmsentinel.cli import options
 from irmsentinel.cli.options import FILE
 from irmsentinel.content import artefacts, catalogue
 from irmsentinel.content.artefacts import Artefact, Content
@@ -19,6 +22,7 @@ from irmsentinel.kql import checker
 
 @click.command("check")
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=FILE)
+@options.content
 @click.option(
     "--node",
     type=FILE,
@@ -34,20 +38,37 @@ from irmsentinel.kql import checker
     help="Directory that `make kql` installed the parser into.",
 )
 @click.pass_context
-def check(ctx: click.Context, *, files: tuple[Path, ...], node: Path, modules: Path) -> None:
+def check(
+    ctx: click.Context, *, files: tuple[Path, ...], own: Path | None, node: Path, modules: Path
+) -> None:
     """Check the content files FILE, or all, with Microsoft's parser and the portability rules.
 
-    Works in a source tree. Exits with 1 if there are findings.
+    With --content, checks the files of that folder, and whether they run on this machine. Microsoft's parser
+    is installed in a source tree only; without it, a warning says what was not checked.
 
-    Example: irmexport sentinel check sentinel/hunting/IRMRepeatedDismissals.yaml
+    Exits with 1 if there are findings.
+
+    Example: irmexport sentinel check --content my-content
     """
-    output, loaded = Output.of(ctx), catalogue.load()
-    chosen = [artefact for file in files for artefact in _artefacts_in(loaded, file)]
-    findings = checker.check(loaded, node, modules, only=chosen if files else None)
+    output, loaded = Output.of(ctx), catalogue.load(own=own)
+    chosen: Sequence[Artefact] = [artefact for file in files for artefact in _artefacts_in(loaded, file)]
+    if own is not None and not files:
+        everything = (*loaded.artefacts, *loaded.overrides)
+        chosen = [artefact for artefact in everything if artefact.path.is_relative_to(own)]
+    findings = []
+    if own is None or checker.installed(loaded, node, modules):
+        findings += checker.check(loaded, node, modules, only=chosen if files or own else None)
+    else:
+        findings += checker.without_parser(chosen)
+        output.warn("Microsoft's parser is not installed, so types and Azure's names are not checked")
+    if own is not None:
+        with sentinel_extra():
+            from irmsentinel.kql import translation
+        findings += translation.refused(loaded, [each for each in chosen if not each.has_override])
     for finding in findings:
         output.line(str(finding))
     if not findings:
-        checked = chosen if files else (*loaded.artefacts, *loaded.overrides)
+        checked = chosen if files or own else (*loaded.artefacts, *loaded.overrides)
         kinds = Counter(artefact.path.parent.name for artefact in checked)
         listed = ", ".join(f"{number} in {folder}/" for folder, number in kinds.items())
         output.line(f"KQL: {count(len(checked), 'artefact')} checked ({listed}), no findings.")
@@ -61,6 +82,6 @@ def _artefacts_in(loaded: Content, file: Path) -> list[Artefact]:
         raise ConfigurationError(
             "this file is not part of the content",
             where=str(file),
-            next_step=f"Give a query, rule, aggregation or workbook under {artefacts.root()}.",
+            next_step=f"Give a query, rule, aggregation or workbook under {artefacts.root()}, or --content.",
         )
     return found

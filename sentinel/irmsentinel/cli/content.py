@@ -8,15 +8,17 @@ from pathlib import Path
 import click
 from irmcli.output import Output
 
+from irmsentinel.cli import options
 from irmsentinel.content import aggregations, artefacts, rules
 from irmsentinel.packaging import arm, arm_collection
 
 
 @click.command("list")
+@options.content
 @click.pass_context
-def list_(ctx: click.Context) -> None:
+def list_(ctx: click.Context, *, own: Path | None) -> None:
     """List the functions, queries and rules."""
-    output, loaded = Output.of(ctx), rules.with_rules(artefacts.load())
+    output, loaded = Output.of(ctx), rules.with_rules(artefacts.load(own=own))
     rows = [(a.name, a.signature if a.is_function else "(a query)", a.summary) for a in loaded.artefacts]
     for name, signature, summary in rows:
         output.line(f"{name}({signature})" if signature != "(a query)" else name, "bold")
@@ -32,16 +34,20 @@ def list_(ctx: click.Context) -> None:
 @click.option(
     "--collection", is_flag=True, help="Write the collector's tables and data collection rules instead."
 )
+@options.content
 @click.pass_context
-def template(ctx: click.Context, *, file: Path, summary_rules: bool, collection: bool) -> None:
+def template(
+    ctx: click.Context, *, file: Path, summary_rules: bool, collection: bool, own: Path | None
+) -> None:
     """Write the ARM template that deploys the functions to FILE, or to standard output with -."""
     if summary_rules and collection:
         raise click.UsageError("Choose either --summary-rules or --collection.")
+    loaded = artefacts.load(own=own)
     if summary_rules:
-        document = arm.summary_rules(aggregations.summary_rules().values())
+        document = arm.summary_rules(aggregations.summary_rules(*loaded.folders).values())
     else:
         build = arm_collection.template if collection else arm.template
-        document = build(artefacts.load())
+        document = build(loaded)
     text = json.dumps(document, indent=2) + "\n"
     if str(file) == "-":
         click.echo(text, nl=False)

@@ -21,6 +21,7 @@ from irmsentinel.cli.export_health import report_health
 from irmsentinel.cli.export_output import failed_outcome, outcome_document, show_outcome
 from irmsentinel.content import aggregations, artefacts
 from irmsentinel.content.aggregations import Aggregation, Span
+from irmsentinel.content.artefacts import Content
 from irmsentinel.content.durations import format_duration
 from irmsentinel.export import windows
 from irmsentinel.export.export import Export
@@ -29,10 +30,11 @@ from irmsentinel.export.reader import Source
 
 
 @click.command("aggregations")
+@options.content
 @click.pass_context
-def aggregations_(ctx: click.Context) -> None:
+def aggregations_(ctx: click.Context, *, own: Path | None) -> None:
     """List the aggregations that can be exported."""
-    output, known = Output.of(ctx), aggregations.load()
+    output, known = Output.of(ctx), aggregations.load(*artefacts.load(own=own).folders)
     rows = [
         (a.name, a.profile, *map(format_duration, (a.window, a.delay)), a.description) for a in known.values()
     ]
@@ -71,6 +73,7 @@ def aggregations_(ctx: click.Context) -> None:
     help="Start of the time to read; the cursor stays.",
 )
 @click.option("--to", "end", callback=options.utc_time, metavar="TIME", help="End of the time to read.")
+@options.content
 @options.health
 @options.health_emulator
 @click.pass_context
@@ -88,6 +91,7 @@ def export(
     queue_only: bool,
     start: datetime | None,
     end: datetime | None,
+    own: Path | None,
     health: Path | None,
     health_emulator: Path | None,
 ) -> None:
@@ -98,7 +102,8 @@ def export(
     if sum(map(bool, (folder, query_emulator, workspaces))) != 1:
         raise click.UsageError("Choose one source: --workspace ID, --local DIR or --query-emulator DIR.")
     output, settings = Output.of(ctx), Settings.of(ctx)
-    aggregation = aggregations.named(name)
+    loaded = artefacts.load(own=own)
+    aggregation = aggregations.named(name, aggregations.load(*loaded.folders))
     span = _span(aggregation, start, end)
     profile = profile or aggregation.profile
     session = ConnectorSession.of(output, settings, settings.profile(profile), emulator)
@@ -106,7 +111,9 @@ def export(
         session.prepare()  # before any query, so that a wrong setting is reported at once
     ran: list[ExportRun] = []
     codes: list[int] = []
-    with _sources(settings, workspaces, folder, query_emulator, cloud) as sources:
+    with _sources(
+        settings, loaded, workspaces=workspaces, folder=folder, query_emulator=query_emulator, cloud=cloud
+    ) as sources:
         for source, now in sources:
             started = datetime.now(UTC)
             one = Export(aggregation, source, session, on_accepted=partial(session.show, dry=dry_run))
@@ -147,6 +154,8 @@ def _span(aggregation: Aggregation, start: datetime | None, end: datetime | None
 @contextmanager
 def _sources(
     settings: Settings,
+    loaded: Content,
+    *,
     workspaces: tuple[str, ...],
     folder: Path | None,
     query_emulator: Path | None,
@@ -158,7 +167,7 @@ def _sources(
         from irmsentinel.export import sources
     with ExitStack() as stack:
         if folder:
-            local = sources.folder(artefacts.load(), folder)
+            local = sources.folder(loaded, folder)
             stack.callback(local.close)
             yield [(local, local.now)]
             return

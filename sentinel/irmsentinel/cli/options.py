@@ -39,6 +39,13 @@ def utc_time(ctx: click.Context, param: click.Parameter, value: str | None) -> d
     return parsed.astimezone(UTC)
 
 
+content: Decorator = click.option(
+    "--content",
+    "own",
+    type=FOLDER,
+    envvar="IRMEXPORT_CONTENT",
+    help="Folder with queries of your own, which are added to those of irmexport.  [IRMEXPORT_CONTENT]",
+)
 cloud: Decorator = click.option(
     "--cloud", default="public", show_default=True, help="Azure cloud: public, us-government or china."
 )

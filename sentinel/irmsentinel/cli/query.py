@@ -55,6 +55,7 @@ def samples_(ctx: click.Context, directory: Path, seed: int, people: int) -> Non
 )
 @click.option("--timespan", help="Maximum look-back of the query.  [default: its own, or 14d]")
 @click.option("--columns", help="Columns to print, separated by commas.")
+@options.content
 @click.pass_context
 def query(
     ctx: click.Context,
@@ -67,6 +68,7 @@ def query(
     emulator: Path | None,
     timespan: str | None,
     columns: str | None,
+    own: Path | None,
 ) -> None:
     """Run the query or function NAME and print its rows.
 
@@ -74,7 +76,7 @@ def query(
     """
     if sum(map(bool, (folder, workspace, emulator))) != 1:
         raise click.UsageError("Choose one source: --local DIR, --workspace ID or --emulator DIR.")
-    loaded = rules.with_rules(artefacts.load())
+    loaded = rules.with_rules(artefacts.load(own=own))
     artefact = loaded.named(name)
     if timespan and artefact.is_function:
         raise click.UsageError("--timespan is for queries; a function has --param starttime=… and endtime=….")
@@ -87,7 +89,8 @@ def query(
             from irmsentinel.kql import local
         engine, now = local.open_folder(loaded, folder, artefact)
         with engine:
-            result = engine.run(kql, now=now, within=(now - span, now) if span else None)
+            within = (now - span, now) if span else None
+            result = engine.run(kql, now=now, within=within, artefact=artefact)
     else:
         with sentinel_extra():
             from irmsentinel.export import sources
@@ -122,14 +125,17 @@ def _values(params: tuple[str, ...]) -> dict[str, str]:
     show_default=True,
     help="Seconds after which it stops.",
 )
+@options.content
 @click.pass_context
-def emulator_(ctx: click.Context, directory: Path, folder: Path, port: int, lifetime: float) -> None:
+def emulator_(
+    ctx: click.Context, *, directory: Path, folder: Path, port: int, lifetime: float, own: Path | None
+) -> None:
     """Run a local emulator of the Log Analytics query API over HTTPS, on this machine only."""
     with sentinel_extra():
         from irmsentinel.emulators.query_api import Options, QueryApiEmulator
         from irmsentinel.kql import local
     output = Output.of(ctx)
-    engine, now = local.open_folder(artefacts.load(), folder)
+    engine, now = local.open_folder(artefacts.load(own=own), folder)
     settings = Options(_EMULATED_WORKSPACE, now)
     with engine, QueryApiEmulator(engine, settings, directory, port=port, lifetime=lifetime) as running:
         running.announce()

@@ -150,10 +150,20 @@ class SummaryRule:
         )
 
 
-def load(top: Path | None = None) -> dict[str, Aggregation]:
-    """All aggregations by name. Raises ConfigurationError with file and line."""
-    folder = (top or artefacts.root()) / FOLDER
-    return {path.stem: read(path) for path in sorted(folder.glob("*.yaml"))}
+def load(*folders: Path) -> dict[str, Aggregation]:
+    """All aggregations of the folders, by default ours. Raises ConfigurationError with file and line."""
+    return {path.stem: read(path, *folders) for path in _files(folders, FOLDER)}
+
+
+def _files(folders: tuple[Path, ...], kind: str) -> list[Path]:
+    """The files of a kind. Raises ConfigurationError if two have one name."""
+    found: dict[str, Path] = {}
+    for top in folders or (artefacts.root(),):
+        for path in sorted((top / kind).glob("*.yaml")):
+            if found.setdefault(path.stem, path) is not path:
+                what = f"{found[path.stem]} has the same name"
+                raise ConfigurationError(what, where=str(path), next_step="Rename one of the two.")
+    return list(found.values())
 
 
 def named(name: str, known: dict[str, Aggregation] | None = None) -> Aggregation:
@@ -165,8 +175,11 @@ def named(name: str, known: dict[str, Aggregation] | None = None) -> Aggregation
     return known[name]
 
 
-def read(path: Path) -> Aggregation:
-    """The aggregation in a file. Raises ConfigurationError with file and line."""
+def read(path: Path, *folders: Path) -> Aggregation:
+    """The aggregation in a file. Raises ConfigurationError with file and line.
+
+    ``folders`` have the tables and functions that it may name, by default the folder that it is in.
+    """
     source = settings.read(path, AGGREGATION)
     values = source.value
     times = {key: parse_duration(values[key]) for key in _TIMES}
@@ -185,7 +198,7 @@ def read(path: Path) -> Aggregation:
         returns=_columns(values["returns"]),
         query=_indented(rest),
         first_line=source.line(("query",)) + 2,
-        tables=tables.named_in(rest, path.parent.parent),
+        tables=tables.named_in(rest, *(folders or (path.parent.parent,))),
         text=path.read_text(encoding="utf-8"),
     )
     check_times(aggregation, source)
@@ -205,10 +218,9 @@ def check_times(aggregation: Aggregation, source: Source, *path: str | int) -> N
             raise source.error(what, f"Make it {window} or more.", *path, key)
 
 
-def summary_rules(top: Path | None = None) -> dict[str, SummaryRule]:
-    """All summary rules by name. Raises ConfigurationError with file and line."""
-    folder = (top or artefacts.root()) / SUMMARY_RULES
-    return {path.stem: _summary_rule(path) for path in sorted(folder.glob("*.yaml"))}
+def summary_rules(*folders: Path) -> dict[str, SummaryRule]:
+    """All summary rules of the folders, by default ours. Raises ConfigurationError with file and line."""
+    return {path.stem: _summary_rule(path) for path in _files(folders, SUMMARY_RULES)}
 
 
 def _summary_rule(path: Path) -> SummaryRule:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from irmcore.errors import DataError
@@ -102,11 +102,24 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Content:
-    """All artefacts, and the local overrides that the local engine runs instead of some."""
+    """All artefacts, and the local overrides that the local engine runs instead of some.
+
+    ``own`` is a folder of the user's with the same subfolders as ``root``; its files are added.
+    """
 
     root: Path
     artefacts: tuple[Artefact, ...]
     overrides: tuple[Artefact, ...]
+    own: Path | None = None
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders that the content is in."""
+        return (self.root, self.own) if self.own else (self.root,)
+
+    def files(self, pattern: str) -> list[Path]:
+        """The files that match in each of these folders."""
+        return [path for folder in self.folders for path in sorted(folder.glob(pattern))]
 
     @property
     def functions(self) -> tuple[Artefact, ...]:
@@ -136,13 +149,22 @@ def root() -> Path:
     return here if (here / "parsers").is_dir() else here.parents[1]
 
 
-def load(top: Path | None = None) -> Content:
-    """All artefacts in a folder. Raises DataError with file and line."""
-    top = top or root()
-    artefacts = [read(path) for folder in FOLDERS for path in sorted((top / folder).glob("*.kql"))]
-    _check_unique_names(artefacts)
-    overrides = tuple(read(path) for path in sorted((top / OVERRIDES).glob("*.kql")))
-    return Content(top, tuple(artefacts), overrides)
+def load(top: Path | None = None, own: Path | None = None) -> Content:
+    """All artefacts of the content, and those in a folder of the user's own.
+
+    Raises DataError with file and line, also for a name that both have: nothing is replaced silently.
+    """
+    if own is not None and not any(own.glob("*/*")):
+        raise DataError(
+            "the folder has no content",
+            where=str(own),
+            next_step="Put files into its subfolders, such as hunting/ and parsers/ (docs/kql.md).",
+        )
+    empty = Content(top or root(), (), (), own)
+    artefacts = [read(path) for folder in FOLDERS for path in empty.files(f"{folder}/*.kql")]
+    overrides = tuple(read(path) for path in empty.files(f"{OVERRIDES}/*.kql"))
+    check_unique_names(artefacts)
+    return replace(empty, artefacts=tuple(artefacts), overrides=overrides)
 
 
 def read(path: Path) -> Artefact:
@@ -244,7 +266,8 @@ def _parameters(path: Path, lines: list[str], text: str) -> Iterator[Parameter]:
         yield Parameter(name.strip(), kind, default if equals else None)
 
 
-def _check_unique_names(artefacts: Iterable[Artefact]) -> None:
+def check_unique_names(artefacts: Iterable[Artefact]) -> None:
+    """Raises DataError if two artefacts have one name."""
     first: dict[str, Artefact] = {}
     for artefact in artefacts:
         other = first.setdefault(artefact.name.lower(), artefact)

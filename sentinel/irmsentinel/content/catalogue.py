@@ -9,11 +9,11 @@ from irmsentinel.content.aggregations import Aggregation, SummaryRule
 from irmsentinel.content.artefacts import Artefact, Content
 
 
-def load(top: Path | None = None) -> Content:
+def load(top: Path | None = None, own: Path | None = None) -> Content:
     """The content with every query in it. Raises DataError or ConfigurationError with file and line."""
-    loaded = workbooks.with_queries(rules.with_rules(artefacts.load(top)))
-    queries: list[Aggregation | SummaryRule] = [*aggregations.load(top).values()]
-    queries += aggregations.summary_rules(top).values()
+    loaded = workbooks.with_queries(rules.with_rules(artefacts.load(top, own)))
+    queries: list[Aggregation | SummaryRule] = [*aggregations.load(*loaded.folders).values()]
+    queries += aggregations.summary_rules(*loaded.folders).values()
     return aggregations.checked(loaded, queries)
 
 

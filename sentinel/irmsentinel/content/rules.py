@@ -7,6 +7,7 @@ repository's own rules to the other fields.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,12 +44,28 @@ class Rule:
         return self.artefact.name
 
 
-def load(top: Path | None = None) -> tuple[Rule, ...]:
-    """All rules and hunting queries under that folder. Raises DataError with the path."""
-    top = top or artefacts.root()
-    return tuple(
-        read(path) for folder in (ANALYTIC, HUNTING) for path in sorted((top / folder).glob("*.yaml"))
+def load(*folders: Path) -> tuple[Rule, ...]:
+    """All rules and hunting queries of the folders, by default ours.
+
+    Raises DataError with the path, also if two have one id: in a workspace one would replace the other.
+    """
+    tops = folders or (artefacts.root(),)
+    found = tuple(
+        read(path)
+        for kind in (ANALYTIC, HUNTING)
+        for top in tops
+        for path in sorted((top / kind).glob("*.yaml"))
     )
+    known: dict[str, Rule] = {}
+    for rule in found:
+        other = known.setdefault(str(rule.fields["id"]).lower(), rule)
+        if other is not rule:
+            raise DataError(
+                f"{other.artefact.path} has the same id",
+                where=str(rule.artefact.path),
+                next_step=f"Give this one another, for example {uuid.uuid4()}.",
+            )
+    return found
 
 
 def read(path: Path) -> Rule:
@@ -70,4 +87,7 @@ def read(path: Path) -> Rule:
 
 def with_rules(loaded: Content) -> Content:
     """The content with its rules and hunting queries among the queries. Raises DataError."""
-    return replace(loaded, artefacts=(*loaded.artefacts, *(rule.artefact for rule in load(loaded.root))))
+    rules = load(*loaded.folders)
+    added = replace(loaded, artefacts=(*loaded.artefacts, *(rule.artefact for rule in rules)))
+    artefacts.check_unique_names(added.artefacts)
+    return added

@@ -34,9 +34,9 @@ class Table:
         return ", ".join(f"{column.name}:{column.type}" for column in self.columns)
 
 
-def load(folder: Path) -> tuple[Table, ...]:
-    """All tables in all shapes."""
-    return tuple(map(_read, sorted(folder.glob("*.json"))))
+def load(*folders: Path) -> tuple[Table, ...]:
+    """All tables of the folders in all shapes."""
+    return tuple(_read(path) for folder in folders for path in sorted(folder.glob("*.json")))
 
 
 def _read(path: Path) -> Table:
@@ -45,13 +45,14 @@ def _read(path: Path) -> Table:
     return Table(document["Name"], path.stem.partition(".")[2], columns)
 
 
-def named_in(kql: str, top: Path) -> tuple[str, ...]:
+def named_in(kql: str, *folders: Path) -> tuple[str, ...]:
     """The tables that a query names, itself or in the functions it calls, in the order of the text.
 
     Left out is ``IDENTITY``, which is no source of rows.
     """
-    known = {path.name.partition(".")[0] for path in (top / "tables").glob("*.json")}
-    functions = {path.stem: path for path in top.glob("parsers/*.kql") if path.stem != IDENTITY}
+    known = {path.name.partition(".")[0] for top in folders for path in (top / "tables").glob("*.json")}
+    functions = {path.stem: path for top in folders for path in top.glob("parsers/*.kql")}
+    functions.pop(IDENTITY, None)
     found: dict[str, None] = {}
 
     def visit(text: str) -> None:

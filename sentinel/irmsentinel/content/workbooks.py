@@ -67,14 +67,15 @@ def filled(query: str, values: Mapping[str, str] | None = None) -> str:
     return query
 
 
-def load(top: Path | None = None) -> tuple[Workbook, ...]:
-    """All workbooks in a folder."""
-    return tuple(map(_read, sorted(((top or artefacts.root()) / FOLDER).glob("*.json"))))
+def load(*folders: Path) -> tuple[Workbook, ...]:
+    """All workbooks of the folders, by default ours."""
+    tops = folders or (artefacts.root(),)
+    return tuple(_read(path) for top in tops for path in sorted((top / FOLDER).glob("*.json")))
 
 
 def with_queries(loaded: Content) -> Content:
     """The content with the workbooks' queries added, for the checker."""
-    found = [artefact for book in load(loaded.root) for artefact in book.artefacts()]
+    found = [artefact for book in load(*loaded.folders) for artefact in book.artefacts()]
     return replace(loaded, artefacts=(*loaded.artefacts, *found))
 
 

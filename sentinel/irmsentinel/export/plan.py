@@ -15,7 +15,7 @@ from irmcore import settings
 from irmcore.settings import Kind, Source, did_you_mean
 
 from irmsentinel.azure.identity import Identity
-from irmsentinel.content import aggregations
+from irmsentinel.content import aggregations, artefacts
 from irmsentinel.content.aggregations import Aggregation
 from irmsentinel.content.durations import parse_duration
 
@@ -50,7 +50,9 @@ class Plan:
 def read(path: Path) -> Plan:
     """The plan in a file. Raises ConfigurationError with file and line."""
     source = settings.read(path, PLAN)
-    known = aggregations.load()
+    own = source.value.get("content")
+    folder = path.parent / Path(own).expanduser() if own else None
+    known = aggregations.load(*artefacts.load(own=folder).folders)
     exports = range(len(source.value["exports"]))
     jobs = tuple(job for index in exports for job in _jobs(source, index, known))
     if not jobs:

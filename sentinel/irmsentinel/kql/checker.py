@@ -28,7 +28,7 @@ def check(
     ConfigurationError if either is missing.
     """
     chosen = (*content.artefacts, *content.overrides) if only is None else tuple(only)
-    known = tables.load(content.root / "tables")
+    known = tables.load(*(folder / "tables" for folder in content.folders))
     texts = list(bindings(content, known, chosen))
     request = {
         "databases": workspaces(content, known, chosen),
@@ -38,10 +38,22 @@ def check(
     found = findings.deduplicated(
         finding for i, text in enumerate(texts) for finding in findings.of_answer(text, answers[str(i)])
     )
-    found |= set(_unknown_needs(chosen, known))
-    for artefact in chosen:
-        found |= {findings.in_body(artefact, *broken) for broken in portability.broken(artefact)}
+    found |= set(_unknown_needs(chosen, known)) | _not_portable(chosen)
     return sorted(findings.without_allowed(found, chosen))
+
+
+def installed(content: Content, node: Path, modules: Path) -> bool:
+    """Whether Microsoft's parser is there."""
+    return all(path.exists() for path in (content.root / parser.SCRIPT, node, modules / parser.LIBRARY))
+
+
+def without_parser(chosen: Collection[Artefact]) -> list[Finding]:
+    """What the portability rules alone find."""
+    return sorted(_not_portable(chosen))
+
+
+def _not_portable(chosen: Collection[Artefact]) -> set[Finding]:
+    return {findings.in_body(each, *broken) for each in chosen for broken in portability.broken(each)}
 
 
 def _unknown_needs(chosen: Collection[Artefact], known: Sequence[Table]) -> Iterator[Finding]:

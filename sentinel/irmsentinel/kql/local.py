@@ -18,7 +18,7 @@ def open_folder(content: Content, folder: Path, artefact: Artefact | None = None
     Raises DataError, also if the folder lacks a table that the query `artefact` needs.
     """
     engine = Engine(content.local_functions())
-    shapes = tables.shapes(tables.load(content.root / "tables"))
+    shapes = tables.shapes(tables.load(*(folder / "tables" for folder in content.folders)))
     found = {table.name: table for table in load_folder(engine, folder, shapes)}
     for need in artefact.needs if artefact else ():
         shape = artefact.shape if artefact and artefact.shape in shapes[need] else None

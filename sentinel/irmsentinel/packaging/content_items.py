@@ -35,9 +35,9 @@ def content_items(content: Content) -> Iterator[ContentItem]:
     """All items of the package, in the order of the content."""
     for function, resource in zip(content.functions, arm.template(content)["resources"], strict=True):
         yield _parser(function, resource)
-    for rule in rules.load(content.root):
+    for rule in rules.load(*content.folders):
         yield _analytic_rule(rule) if rule.folder == rules.ANALYTIC else _hunting_query(rule)
-    for book in workbooks.load(content.root):
+    for book in workbooks.load(*content.folders):
         yield ContentItem(
             kind="Workbook",
             short="wb",

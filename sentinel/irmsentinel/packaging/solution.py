@@ -26,7 +26,7 @@ class Fragment:
 
 def optional(content: Content) -> list[Fragment]:
     """The parts that not every workspace needs, each with a parameter of its own."""
-    summary_rules = aggregations.summary_rules().values()
+    summary_rules = aggregations.summary_rules(*content.folders).values()
     collection = arm_collection.template(content)
     return [
         Fragment(
@@ -56,7 +56,7 @@ def deployment(content: Content) -> dict[str, Any]:
         for fragment in fragments
     }
     guarded = [_guarded(fragment, resource) for fragment in fragments for resource in fragment.resources]
-    found = rules.load(content.root)
+    found = rules.load(*content.folders)
     return {
         "$schema": arm.SCHEMA,
         "contentVersion": "1.0.0.0",
@@ -79,7 +79,7 @@ def deployment(content: Content) -> dict[str, Any]:
             *arm.template(content)["resources"],
             *(resources.alert_rule(content, rule) for rule in found if rule.folder == rules.ANALYTIC),
             *(resources.hunting_query(rule) for rule in found if rule.folder == rules.HUNTING),
-            *(resources.workbook(book) for book in workbooks.load(content.root)),
+            *(resources.workbook(book) for book in workbooks.load(*content.folders)),
         ],
         "outputs": {
             name: _guarded(fragment, value)

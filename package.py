@@ -351,15 +351,9 @@ def build_solution(into: Path) -> list[Path]:
     # This tree's code, not an installed version.
     sys.path[:0] = [str(ROOT / "common"), str(ROOT / "sentinel")]
     from irmsentinel.content import artefacts as content
-    from irmsentinel.packaging import content_hub, portal_form, solution
+    from irmsentinel.packaging.package_files import package_files
 
-    loaded = content.load(ROOT / "sentinel")
-    documents = {
-        "azuredeploy.json": solution.deployment(loaded),
-        "createUiDefinition.json": portal_form.portal_form(loaded),
-        "mainTemplate.json": content_hub.package(loaded, version()),
-    }
-    files = {name: json.dumps(document, indent=2) + "\n" for name, document in documents.items()}
+    files = package_files(content.load(ROOT / "sentinel"), version())
     files["LICENSE"] = (ROOT / "LICENSE").read_text(encoding="utf-8")
     into.mkdir(parents=True, exist_ok=True)
     archive = into / f"{APP}-sentinel-{version()}.zip"

@@ -1,4 +1,4 @@
-"""`irmexport sentinel list` and `template`: the KQL content and its ARM templates."""
+"""`irmexport sentinel list`, `template` and `package`: the KQL content and its ARM templates."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 from irmcli.output import Output
+from irmcore import __version__
 
 from irmsentinel.cli import options
 from irmsentinel.content import aggregations, artefacts, rules
 from irmsentinel.packaging import arm, arm_collection
+from irmsentinel.packaging.package_files import package_files
 
 
 @click.command("list")
@@ -54,3 +56,26 @@ def template(
         return
     file.write_text(text, encoding="utf-8")
     Output.of(ctx).line(f"az deployment group create -g GROUP -f {file} -p workspace=NAME")
+
+
+@click.command("package")
+@click.argument("directory", type=options.FOLDER)
+@options.content
+@click.option(
+    "--support", metavar="LINK", help="Link or e-mail address that the content hub shows as support."
+)
+@click.pass_context
+def package(ctx: click.Context, *, directory: Path, own: Path | None, support: str | None) -> None:
+    """Write the Sentinel solution to DIRECTORY: its templates, and its sources for the content hub.
+
+    Example: irmexport sentinel package solution --content my-content
+    """
+    files = package_files(artefacts.load(own=own), __version__, support)
+    for name, text in files.items():
+        file = directory / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    output = Output.of(ctx)
+    output.line(f"Wrote {len(files)} files to {directory}.")
+    output.line(f"az deployment group create -g GROUP -f {directory}/azuredeploy.json -p workspace=NAME")
+    output.document(sorted(files))

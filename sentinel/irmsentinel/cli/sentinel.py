@@ -16,7 +16,7 @@ for _command in (
     *(export.aggregations_, export.export, run.run, run.status),
     *(collector.settings_, subscribe.subscribe, collect.collect),
     *(collector.health, collector.table, collector.emulator_),
-    *(content.list_, content.template, check.check),
+    *(content.list_, content.template, content.package, check.check),
     *(query.samples_, query.query, query.emulator_),
 ):
     command.add_command(_command)

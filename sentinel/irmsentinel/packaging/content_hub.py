@@ -5,7 +5,7 @@ The same content gives the same bytes. Not tested: that the Content Hub accepts 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from irmsentinel.content.artefacts import Content
@@ -15,11 +15,15 @@ from irmsentinel.packaging.content_items import NAME, ContentItem, content_items
 
 TITLE = "Insider Risk Management alerts (irmexport)"
 PACKAGE_ID = "irmexport.irmexport-sentinel-solution"
+FIRST_PUBLISHED = "2026-11-22"
+CATEGORIES = {"domains": ["Security - Insider Threat"]}
+#: Who helps: nobody is named unless a package names somebody.
+SUPPORT = {"name": NAME, "tier": "Community"}
 _TEMPLATE_VERSION = "2023-04-01-preview"
 _METADATA_VERSION = "2022-01-01-preview"
 
 
-def package(content: Content, version: str) -> dict[str, Any]:
+def package(content: Content, version: str, support: Mapping[str, str] = SUPPORT) -> dict[str, Any]:
     """The package of this content."""
     items = list(content_items(content))
     return {
@@ -51,10 +55,10 @@ def package(content: Content, version: str) -> dict[str, Any]:
             ),
         },
         "resources": [
-            *(_template(item, version) for item in items),
+            *(_template(item, version, support) for item in items),
             # The functions themselves, because a rule needs them as soon as it is created from its template.
             *arm.template(content)["resources"],
-            _content_package(items, version),
+            _content_package(content, items, version, support),
         ],
     }
 
@@ -63,15 +67,15 @@ def _in_sentinel(inner: str) -> str:
     return f"[concat(parameters('workspace'), '/Microsoft.SecurityInsights/', {inner})]"
 
 
-def _source() -> dict[str, Any]:
+def _source(support: Mapping[str, str]) -> dict[str, Any]:
     return {
         "source": {"kind": "Solution", "name": NAME, "sourceId": "[variables('solutionId')]"},
         "author": {"name": NAME},
-        "support": {"name": NAME, "tier": "Community", "link": "https://github.com"},
+        "support": dict(support),
     }
 
 
-def _template(item: ContentItem, version: str) -> dict[str, Any]:
+def _template(item: ContentItem, version: str, support: Mapping[str, str]) -> dict[str, Any]:
     metadata = {
         "type": f"{WORKSPACES}/providers/metadata",
         "apiVersion": _METADATA_VERSION,
@@ -81,7 +85,7 @@ def _template(item: ContentItem, version: str) -> dict[str, Any]:
             "contentId": item.id,
             "kind": item.kind,
             "version": item.version,
-            **_source(),
+            **_source(support),
         },
     }
     product = (
@@ -113,12 +117,14 @@ def _template(item: ContentItem, version: str) -> dict[str, Any]:
             "contentProductId": f"[{product}]",
             "id": f"[{product}]",
             "version": item.version,
-            **_source(),
+            **_source(support),
         },
     }
 
 
-def _content_package(items: Iterable[ContentItem], version: str) -> dict[str, Any]:
+def _content_package(
+    content: Content, items: Iterable[ContentItem], version: str, support: Mapping[str, str]
+) -> dict[str, Any]:
     product = "concat(variables('solutionId'), '-sl-', uniqueString(variables('solutionVersion')))"
     return {
         "type": f"{WORKSPACES}/providers/contentPackages",
@@ -137,15 +143,16 @@ def _content_package(items: Iterable[ContentItem], version: str) -> dict[str, An
             "id": f"[{product}]",
             "contentId": "[variables('solutionId')]",
             "parentId": "[variables('solutionId')]",
-            **_source(),
+            **_source(support),
             "dependencies": {
                 "operator": "AND",
                 "criteria": [
                     {"kind": item.kind, "contentId": item.id, "version": item.version} for item in items
                 ],
             },
-            "firstPublishDate": "2026-11-22",
+            "icon": (content.root / "logo.svg").read_text(encoding="utf-8"),
+            "firstPublishDate": FIRST_PUBLISHED,
             "providers": [NAME],
-            "categories": {"domains": ["Security - Insider Threat"]},
+            "categories": CATEGORIES,
         },
     }

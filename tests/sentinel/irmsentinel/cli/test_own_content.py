@@ -83,7 +83,9 @@ def test_without_microsofts_parser_the_rest_is_checked(own: Path, tmp_path: Path
         ("| where TimeGenerated > starttime", "| where TimeGenerated >", (8, 1), "it does not parse"),
     ],
 )
-def test_a_mistake_has_file_line_and_column(own: Path, old: str, new: str, place: tuple[int, int], what: str) -> None:
+def test_a_mistake_has_file_line_and_column(
+    own: Path, old: str, new: str, place: tuple[int, int], what: str
+) -> None:
     """And the unsupported construct as it is written, also without Microsoft's parser."""
     file = own / "parsers" / "MyBadges.kql"
     file.write_text(file.read_text().replace(old, new))

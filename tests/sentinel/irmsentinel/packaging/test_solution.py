@@ -2,13 +2,17 @@
 
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
+from irmcore import __version__
 from irmsentinel.content import aggregations, rules, workbooks
 from irmsentinel.content import artefacts as content
 from irmsentinel.packaging import arm, arm_collection, content_hub, portal_form, resources, solution
+from irmsentinel.packaging.package_files import package_files
 
 from tests.sentinel.irmsentinel.packaging.test_arm import SCHEMAS, wrong
 
@@ -199,3 +203,88 @@ def test_a_query_is_the_files_without_its_indent() -> None:
     """As it is deployed."""
     rule = next(rule for rule in rules.load() if rule.name == "IRMAlertUntouched")
     assert resources.unindented_query(rule) == rule.fields["query"]
+
+
+FILES = package_files(LOADED, "1.2.3", "https://example.com/help")
+SOLUTION = "Solutions/irmexport"
+
+
+def read(name: str) -> Any:
+    """A file of the solution's sources."""
+    text = FILES[f"{SOLUTION}/{name}"]
+    return json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
+
+
+def test_the_sources_list_every_file_of_the_solution() -> None:
+    """As the Azure-Sentinel repository's packaging tool reads them: each kind has a list of its files."""
+    solution_data = read("Data/Solution_irmexport.json")
+    listed = {
+        f"{SOLUTION}/{path}" for value in solution_data.values() if isinstance(value, list) for path in value
+    }
+    kinds = ("Analytic Rules", "Hunting Queries", "Parsers", "Summary Rules", "Workbooks")
+    assert listed == {
+        name for name in FILES if name.startswith(tuple(f"{SOLUTION}/{kind}/" for kind in kinds))
+    }
+    content_files = [*LOADED.functions, *rules.load(), *workbooks.load(), *aggregations.summary_rules()]
+    assert len(listed) == len(content_files)
+    assert (solution_data["Version"], solution_data["Metadata"]) == ("1.2.3", "SolutionMetadata.json")
+
+
+def test_a_parser_is_yaml_with_the_functions_text() -> None:
+    """The keys are those of the repository's parsers."""
+    for function in LOADED.functions:
+        parser = read(f"Parsers/{function.name}.yaml")
+        uuid.UUID(parser["id"])
+        assert parser["FunctionName"] == parser["FunctionAlias"] == function.name
+        assert parser["Category"] == "Microsoft Sentinel Parser"
+        assert parser["FunctionParameters"] == function.signature
+        lines = [line.rstrip() for line in function.body.splitlines()]
+        assert [line.rstrip() for line in parser["FunctionQuery"].splitlines()[-len(lines) :]] == lines
+
+
+def test_a_rule_is_the_file_without_what_is_ours() -> None:
+    """The repository's form has no `returns`."""
+    for rule in rules.load():
+        kind = "Analytic Rules" if rule.folder == rules.ANALYTIC else "Hunting Queries"
+        expected = {name: value for name, value in rule.fields.items() if name != "returns"}
+        assert read(f"{kind}/{rule.name}.yaml") == expected
+
+
+def test_a_summary_rule_has_the_documented_keys() -> None:
+    """By Microsoft's page on summary rules in solutions; `version` is the last line."""
+    for rule in aggregations.summary_rules().values():
+        found = read(f"Summary Rules/{rule.name}.yaml")
+        keys = ["id", "displayName", "description", "requiredDataConnectors", "destinationTable", "query"]
+        assert list(found) == [*keys, "binSize", "version"]
+        assert found["binSize"] * 60 == rule.bin.total_seconds()
+        assert found["query"].split() == rule.query.split()
+        assert len(found["displayName"]) <= 50
+        assert len(found["description"]) <= 255
+
+
+def test_metadata_release_notes_and_logo() -> None:
+    """The metadata's support is the package's; the notes begin with the latest version; the logo is small."""
+    metadata = read("SolutionMetadata.json")
+    support = {"name": "irmexport", "tier": "Community", "link": "https://example.com/help"}
+    assert metadata["support"] == support
+    main = read("Package/mainTemplate.json")
+    (package,) = (r for r in main["resources"] if r["type"].endswith("contentPackages"))
+    assert package["properties"]["support"] == support
+    assert package["properties"]["contentId"].startswith("[variables(")
+    assert main["variables"]["solutionId"] == f"{metadata['publisherId']}.{metadata['offerId']}"
+    head, rule, first = FILES[f"{SOLUTION}/ReleaseNotes.md"].splitlines()[:3]
+    assert head == "| **Version** | **Date Modified (DD-MM-YYYY)** | **Change History** |"
+    assert re.fullmatch(rf"\| {re.escape(__version__)} \| \d\d-\d\d-\d\d\d\d \| .+ \|", first), rule
+    assert package["properties"]["icon"] == FILES["Logos/irmexport.svg"]
+    assert len(FILES["Logos/irmexport.svg"]) < 5_000
+    assert "width=" not in FILES["Logos/irmexport.svg"].partition(">")[0].replace("stroke-width=", "")
+
+
+def test_a_contact_is_named_only_if_given() -> None:
+    """An address with @ is an e-mail address; without one, nobody is named."""
+    assert content_hub.package(LOADED, "1.0.0")["resources"][0]["properties"]["support"] == {
+        "name": "irmexport",
+        "tier": "Community",
+    }
+    mail = package_files(LOADED, "1.0.0", "help@example.com")
+    assert '"email": "help@example.com"' in mail[f"{SOLUTION}/SolutionMetadata.json"]

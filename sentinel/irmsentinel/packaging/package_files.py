@@ -1,0 +1,33 @@
+"""All files of the Sentinel solution: templates, the portal's form, and sources for the content hub."""
+
+from __future__ import annotations
+
+import json
+
+from irmsentinel.content.artefacts import Content
+from irmsentinel.packaging import content_hub, hub_sources, portal_form, solution
+from irmsentinel.packaging.content_hub import SUPPORT
+
+
+def package_files(content: Content, version: str, support: str | None = None) -> dict[str, str]:
+    """Each file's text by its path. ``support``: a link or an e-mail address to show as the contact.
+
+    The same content gives the same bytes.
+    """
+    contact = {**SUPPORT, "email" if "@" in support else "link": support} if support else dict(SUPPORT)
+    main, form = content_hub.package(content, version, contact), portal_form.portal_form(content)
+    files = {
+        "azuredeploy.json": _json(solution.deployment(content)),
+        "createUiDefinition.json": _json(form),
+        "mainTemplate.json": _json(main),
+    }
+    package = f"{hub_sources.BASE}/Package"
+    return {
+        **files,
+        **{f"{package}/{name}": files[name] for name in ("createUiDefinition.json", "mainTemplate.json")},
+        **hub_sources.sources(content, version, contact),
+    }
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, indent=2) + "\n"

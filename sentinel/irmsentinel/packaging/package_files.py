@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from irmsentinel.content.artefacts import Content
-from irmsentinel.packaging import content_hub, hub_sources, portal_form, solution
+from irmsentinel.packaging import content_hub, content_hub_sources, portal_form, solution
 from irmsentinel.packaging.content_hub import SUPPORT
 
 
@@ -21,11 +21,11 @@ def package_files(content: Content, version: str, support: str | None = None) ->
         "createUiDefinition.json": _json(form),
         "mainTemplate.json": _json(main),
     }
-    package = f"{hub_sources.BASE}/Package"
+    package = f"{content_hub_sources.BASE}/Package"
     return {
         **files,
         **{f"{package}/{name}": files[name] for name in ("createUiDefinition.json", "mainTemplate.json")},
-        **hub_sources.sources(content, version, contact),
+        **content_hub_sources.sources(content, version, contact),
     }
 
 

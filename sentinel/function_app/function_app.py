@@ -1,4 +1,5 @@
-"""The Function app: `irmexport` by timers, on Azure Functions (Python v2 model, Flex Consumption).
+"""The Function app: `irmexport` by timers and by a playbook's request, on Azure Functions (Python v2 model,
+Flex Consumption).
 
 Each function runs commands of `irmexport` in a process of their own and logs what they print. So a function
 does what the command does on any machine, and may be killed wherever the command may. Nothing of irmexport
@@ -8,6 +9,8 @@ The schedules are app settings (NCRONTAB, in UTC). docs/azure.md has all app set
 """
 
 from __future__ import annotations
+
+import json
 
 import azure.functions as func
 
@@ -42,3 +45,13 @@ def drain(timer: func.TimerRequest) -> None:
 def health(timer: func.TimerRequest) -> None:
     """Log the status of the outbox, and write a heartbeat if the collector's settings name its table."""
     _timer("health", timer)
+
+
+@app.route(route="submit", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+def submit(req: func.HttpRequest) -> func.HttpResponse:
+    """Submit the rows of an incident. Microsoft Entra ID stands in front (authsettingsV2), not a key."""
+    from irmsentinel.functions import submit as button  # noqa: PLC0415 - see above
+
+    headers = {name.lower(): value for name, value in req.headers.items()}
+    status, answer = button.handle(headers, req.get_body())
+    return func.HttpResponse(json.dumps(answer), status_code=status, mimetype="application/json")

@@ -4,7 +4,8 @@
 
 One process is one instance: its environment has the app settings, and TMPDIR is its disk. The logger writes
 to standard error. It exits with 1 if the function raised, as an invocation that the host counts as failed.
-Not modelled: schedules, the lease by which the host runs each timer once, and what feeds an HTTP trigger.
+``post`` feeds an HTTP trigger. Not modelled: schedules, the lease by which the host runs each timer once, and
+the platform's authentication in front of an HTTP trigger.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,14 @@ def load(folder: Path = APP) -> dict[str, Any]:
     assert len(apps) == 1, "the host finds no function if there are two apps"
     functions = apps[0].get_functions()
     return {function.get_function_name(): function for function in functions}
+
+
+def post(name: str, headers: Mapping[str, str], body: bytes) -> func.HttpResponse:
+    """The answer of an HTTP trigger to a request."""
+    request = func.HttpRequest("POST", f"https://app.example/api/{name}", headers=headers, body=body)
+    response = load()[name].get_user_function()(req=request)
+    assert isinstance(response, func.HttpResponse)
+    return response
 
 
 def main(name: str) -> int:

@@ -33,13 +33,18 @@ class Ran:
     output: str
 
 
-def run(settings: AppSettings, arguments: Sequence[str], *, budget: float = BUDGET) -> Ran:
-    """Run ``irmexport ARGUMENTS`` for at most ``budget`` seconds."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages:
+def run(settings: AppSettings, arguments: Sequence[str], *, given: str = "", budget: float = BUDGET) -> Ran:
+    """Run ``irmexport ARGUMENTS`` for at most ``budget`` seconds. ``given`` is its standard input."""
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as rows,
+    ):
+        rows.write(given)
+        rows.seek(0)
         process = subprocess.Popen(
             [sys.executable, "-m", "irmcli", *arguments],
             env=dict(settings.environment),
-            stdin=subprocess.DEVNULL,
+            stdin=rows,
             stdout=subprocess.PIPE,
             stderr=messages,
             encoding="utf-8",

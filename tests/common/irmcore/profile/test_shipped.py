@@ -22,6 +22,7 @@ def test_the_shipped_profiles_by_name() -> None:
         "sentinel-activity",
         "sentinel-alerts",
         "sentinel-exfiltration",
+        "sentinel-incidents",
     )
     assert shipped_names() == names
     for name in ("none", "../model", "leaver-prediction.yaml", ""):

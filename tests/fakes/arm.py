@@ -107,12 +107,15 @@ class Deployment:
         finally:
             self._known = known
 
-    def _reference(self, resource: str, version: str) -> Any:
+    def _reference(self, resource: str, version: str, whole: str = "") -> Any:
         if not self._known:
             raise ValueError(f"reference() to {resource} before anything is deployed")
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", version)
         blob = f"https://{resource.rpartition('/')[2]}.blob.core.windows.net/"
+        if whole == "Full":
+            return {"identity": {"principalId": f"principal of {resource}"}}
         return {
+            "defaultHostName": f"{resource.rpartition('/')[2]}.azurewebsites.net",
             "principalId": f"principal of {resource}",
             "clientId": f"client of {resource}",
             "ConnectionString": f"connection of {resource}",
@@ -148,10 +151,16 @@ class Deployment:
         return {"id": f"/subscriptions/{SUBSCRIPTION}", "tenantId": "00000000-0000-0000-0000-0000000000cc"}
 
     def _environment(self) -> dict[str, Any]:
-        return {"suffixes": {"storage": "core.windows.net"}}
+        return {
+            "suffixes": {"storage": "core.windows.net"},
+            "authentication": {"loginEndpoint": "https://login.microsoftonline.com/"},
+        }
 
     def _concat(self, *parts: Any) -> Any:
         return [x for p in parts for x in p] if isinstance(parts[0], list) else "".join(map(str, parts))
+
+    def _join(self, items: list[str], between: str) -> str:
+        return between.join(items)
 
     def _uniqueString(self, *parts: str) -> str:  # noqa: N802
         return _hash(*parts)[:13]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 from irmcli.output import Output
 
 from irmsentinel.content import artefacts
+from irmsentinel.packaging import playbooks
 
 
 @click.group("azure")
@@ -33,3 +35,18 @@ def template(ctx: click.Context, *, file: Path, form: bool) -> None:
     if not form:
         given = "workspaces='[\"/subscriptions/…/workspaces/NAME\"]'"
         Output.of(ctx).line(f"az deployment group create -g GROUP -f {file} -p {given}")
+
+
+@command.command("playbook")
+@click.argument("trigger", type=click.Choice(playbooks.TRIGGERS))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+def playbook(*, trigger: str, file: Path) -> None:
+    """Write the ARM template of the playbook for TRIGGER, with which an analyst sends an account.
+
+    Example: irmexport azure playbook incident playbook.json
+    """
+    text = json.dumps(playbooks.template(trigger), indent=2) + "\n"
+    if str(file) == "-":
+        click.echo(text, nl=False)
+    else:
+        file.write_text(text, encoding="utf-8")

@@ -20,6 +20,7 @@ from irmsentinel.content import aggregations, rules, workbooks
 from irmsentinel.content.aggregations import SummaryRule
 from irmsentinel.content.artefacts import Artefact, Content
 from irmsentinel.content.rules import Rule
+from irmsentinel.packaging import playbooks
 from irmsentinel.packaging.content_hub import CATEGORIES, FIRST_PUBLISHED, PACKAGE_ID
 from irmsentinel.packaging.content_items import NAME
 
@@ -45,6 +46,9 @@ def sources(content: Content, version: str, support: Mapping[str, str]) -> dict[
             for each in aggregations.summary_rules(*content.folders).values()
         },
         "Workbooks": {f"{each.name}.json": each.path.read_text(encoding="utf-8") for each in books},
+        "Playbooks": {
+            f"{NAME}-{each}/azuredeploy.json": _json(playbooks.template(each)) for each in playbooks.TRIGGERS
+        },
     }
     solution: dict[str, Any] = {
         "Name": NAME,

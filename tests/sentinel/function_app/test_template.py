@@ -42,6 +42,7 @@ SCHEMA_OF = {
     "Microsoft.Resources/deployments": "Microsoft.Resources",
     "Microsoft.Web/serverfarms": "Microsoft.Web",
     "Microsoft.Web/sites": "Microsoft.Web",
+    "Microsoft.Web/sites/config": "Microsoft.Web",
     "Microsoft.Web/sites/extensions": "Microsoft.Web",
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": "Microsoft.Web",
 }
@@ -100,7 +101,10 @@ def deployed(**parameters: Any) -> Deployment:
     return Deployment(TEMPLATE, {**given, **parameters})
 
 
-FULL = deployed(secretName="connector", packageUri="https://example.com/released-package.zip")
+PLAYBOOKS = ["99999999-9999-4999-8999-999999999999", "99999999-9999-4999-8999-999999999998"]
+APP_ID = "88888888-8888-4888-8888-888888888888"
+BUTTON = {"submitAppId": APP_ID, "submitters": PLAYBOOKS}
+FULL = deployed(secretName="connector", packageUri="https://example.com/released-package.zip", **BUTTON)
 RESOURCES = [*FULL.resources, *(inner for one in FULL.resources for inner in one.get("inner", ()))]
 
 
@@ -161,7 +165,8 @@ def test_a_second_deployment_changes_nothing_and_another_group_shares_nothing() 
     """Every name follows from the group, the parameter `name` and the roles alone."""
     names = [(one["type"], one["name"]) for one in RESOURCES]
     assert len(set(names)) == len(names)
-    again = deployed(secretName="connector", packageUri="https://example.com/released-package.zip")
+    package = "https://example.com/released-package.zip"
+    again = deployed(secretName="connector", packageUri=package, **BUTTON)
     assert again.resources == FULL.resources
     other = Deployment(TEMPLATE, {"workspaces": WORKSPACES}, "another")
     assert not {one["name"] for one in FULL.resources} & {one["name"] for one in other.resources}
@@ -245,6 +250,30 @@ def test_the_app_settings_are_what_the_functions_read() -> None:
     # learn.microsoft.com/azure/azure-functions/functions-app-settings: deprecated or refused on this plan
     refused = {"FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE"}
     assert not found.keys() & {*refused, "SCM_DO_BUILD_DURING_DEPLOYMENT", "AzureWebJobsStorage"}
+
+
+def test_only_the_playbooks_may_call_the_button() -> None:
+    """Entra refuses any other caller before the function does; without playbooks the function is off."""
+    (auth,) = of("Microsoft.Web/sites/config")
+    assert auth["name"].endswith("/authsettingsV2")
+    found = auth["properties"]
+    assert found["platform"] == {"enabled": True}
+    assert found["globalValidation"] == {
+        "requireAuthentication": True,
+        "unauthenticatedClientAction": "Return401",
+    }
+    assert list(found["identityProviders"]) == ["azureActiveDirectory"]
+    entra = found["identityProviders"]["azureActiveDirectory"]
+    assert entra["registration"]["clientId"] == APP_ID
+    assert entra["validation"] == {
+        "allowedAudiences": [f"api://{APP_ID}"],
+        "defaultAuthorizationPolicy": {"allowedPrincipals": {"identities": PLAYBOOKS}},
+    }
+    assert settings(FULL)["IRMEXPORT_SUBMITTERS"] == ",".join(PLAYBOOKS)
+    assert settings(FULL)["AzureWebJobs.submit.Disabled"] == "False"
+    without = deployed()
+    assert of("Microsoft.Web/sites/config", without) == []
+    assert settings(without)["AzureWebJobs.submit.Disabled"] == "True"
 
 
 def test_a_secret_is_a_reference_to_key_vault_or_there_is_none() -> None:

@@ -11,7 +11,15 @@ import yaml
 from irmcore import __version__
 from irmsentinel.content import aggregations, rules, workbooks
 from irmsentinel.content import artefacts as content
-from irmsentinel.packaging import arm, arm_collection, content_hub, portal_form, resources, solution
+from irmsentinel.packaging import (
+    arm,
+    arm_collection,
+    content_hub,
+    playbooks,
+    portal_form,
+    resources,
+    solution,
+)
 from irmsentinel.packaging.package_files import package_files
 
 from tests.sentinel.irmsentinel.packaging.test_arm import SCHEMAS, wrong
@@ -221,12 +229,13 @@ def test_the_sources_list_every_file_of_the_solution() -> None:
     listed = {
         f"{SOLUTION}/{path}" for value in solution_data.values() if isinstance(value, list) for path in value
     }
-    kinds = ("Analytic Rules", "Hunting Queries", "Parsers", "Summary Rules", "Workbooks")
+    kinds = ("Analytic Rules", "Hunting Queries", "Parsers", "Playbooks", "Summary Rules", "Workbooks")
     assert listed == {
         name for name in FILES if name.startswith(tuple(f"{SOLUTION}/{kind}/" for kind in kinds))
     }
     content_files = [*LOADED.functions, *rules.load(), *workbooks.load(), *aggregations.summary_rules()]
-    assert len(listed) == len(content_files)
+    assert len(listed) == len(content_files) + len(playbooks.TRIGGERS)
+    assert read("Playbooks/irmexport-entity/azuredeploy.json") == playbooks.template("entity")
     assert (solution_data["Version"], solution_data["Metadata"]) == ("1.2.3", "SolutionMetadata.json")
 
 

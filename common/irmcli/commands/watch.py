@@ -71,9 +71,10 @@ def command(
 ) -> None:
     """Send each file that appears in FOLDER, once, until SIGTERM or Ctrl-C.
 
-    FOLDER is a directory, or a folder of SharePoint or OneDrive:
-    sharepoint://contoso.sharepoint.com/sites/NAME/LIBRARY/FOLDER. Then --sign-in and the options after it
-    say who signs in.
+    FOLDER is a directory; a folder of SharePoint or OneDrive,
+    sharepoint://contoso.sharepoint.com/sites/NAME/LIBRARY/FOLDER; or a prefix of a container,
+    az://ACCOUNT/CONTAINER/PREFIX or s3://BUCKET/PREFIX. --sign-in and the options after it say who signs in
+    to SharePoint or Azure.
 
     Sent files move to FOLDER/archive, unreadable files to FOLDER/errors; FOLDER/rejects gets the refused
     rows. Hidden files, *.tmp, *.part and similar names are ignored. With --json, prints one JSON object per

@@ -38,15 +38,19 @@ def client(
     chosen: Identity, cloud: str, environment: Mapping[str, str], *, max_wait: float = MAX_WAIT
 ) -> GraphClient:
     """Graph of a cloud of the connector. ``chosen.kind`` is a key of ``KINDS``. Raises ConfigurationError."""
+    make = identity.maker(checked(chosen), _AZURE_CLOUDS[cloud], environment, READERS)
+    return GraphClient(HOSTS[cloud], make, Network.of(environment), max_wait=max_wait)
+
+
+def checked(chosen: Identity) -> Identity:
+    """The identity with the kind's name in `irmsentinel.azure.identity`. Raises ConfigurationError."""
     if chosen.kind == "app" and not (chosen.tenant_id and chosen.client_id and chosen.secret):
         raise ConfigurationError(
             "the sign-in as an application needs its tenant, its ID and its credential",
             where="--sign-in app",
             next_step="Add --tenant-id, --client-id and --credential, for example --credential file:PATH.",
         )
-    known = replace(chosen, kind=KINDS[chosen.kind])
-    make = identity.maker(known, _AZURE_CLOUDS[cloud], environment, READERS)
-    return GraphClient(HOSTS[cloud], make, Network.of(environment), max_wait=max_wait)
+    return replace(chosen, kind=KINDS[chosen.kind])
 
 
 def emulated_client(directory: Path, *, max_wait: float = MAX_WAIT) -> GraphClient:

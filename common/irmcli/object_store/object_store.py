@@ -23,6 +23,7 @@ from irmsentinel.azure.identity import Identity
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, S3Store
 
+from irmcli.credential_stores import READERS
 from irmcli.object_store import failures
 from irmcli.object_store.address import BLOB_HOSTS, Address
 
@@ -30,9 +31,9 @@ from irmcli.object_store.address import BLOB_HOSTS, Address
 DEADLINE = 30.0
 #: Keys that one call of obstore returns: a page of both services.
 _PAGE = 1_000
-_SCOPE = "https://storage.azure.com/.default"
+SCOPE = "https://storage.azure.com/.default"
 _CLOUDS = dict(zip(BLOB_HOSTS, ("public", "us-government", "china"), strict=True))
-_ERRORS = (BaseError, OSError)
+ERRORS = (BaseError, OSError)
 
 
 class ObjectStore:
@@ -51,15 +52,8 @@ class ObjectStore:
         Raises ConfigurationError if the CA file cannot be read, or the region is unknown.
         """
         self._address = address
-        options = _client_options(address, Network.of(environment), deadline)
-        try:
-            if address.kind == "az":
-                make = credential or identity.maker(Identity(), _cloud(address), environment)
-                self._store: AzureStore | S3Store = _azure(address, make(), options)
-            else:
-                self._store = _s3(address, environment, options)
-        except _ERRORS as error:
-            raise failures.translate(error, "get", address) from None
+        make = credential or credential_of(address, environment)
+        self._store = connect(address, environment, make() if address.kind == "az" else None, deadline)
 
     def __repr__(self) -> str:
         return f"ObjectStore({str(self._address)!r})"
@@ -70,7 +64,7 @@ class ObjectStore:
         try:
             # Not in parts: only one whole request is atomic and exclusive.
             obstore.put(self._store, key, value, mode="create", use_multipart=False)
-        except _ERRORS as error:
+        except ERRORS as error:
             if failures.means_exists(error):
                 return False
             raise failures.translate(error, "create", self._address) from None
@@ -80,7 +74,7 @@ class ObjectStore:
         check_key(key)
         try:
             return bytes(obstore.get(self._store, key).bytes())
-        except _ERRORS as error:
+        except ERRORS as error:
             if failures.means_absent(error):
                 return None
             raise failures.translate(error, "get", self._address) from None
@@ -92,16 +86,36 @@ class ObjectStore:
             for page in pages:
                 # Azurite ignores the offset, and Azure's is inclusive.
                 yield from (found["path"] for found in page if found["path"] > after)
-        except _ERRORS as error:
+        except ERRORS as error:
             raise failures.translate(error, "keys", self._address) from None
 
     def delete(self, key: str) -> None:
         check_key(key)
         try:
             obstore.delete(self._store, key)
-        except _ERRORS as error:
+        except ERRORS as error:
             if not failures.means_absent(error):
                 raise failures.translate(error, "delete", self._address) from None
+
+
+def credential_of(
+    address: Address, environment: Mapping[str, str], who: Identity | None = None
+) -> Callable[[], TokenCredential]:
+    """What makes a credential for Azure: by default the one that azure-identity finds."""
+    return identity.maker(who or Identity(), _cloud(address), environment, READERS)
+
+
+def connect(
+    address: Address, environment: Mapping[str, str], credential: TokenCredential | None, deadline: float
+) -> AzureStore | S3Store:
+    """Obstore's client; ``credential`` is for Azure. Sends nothing. Raises as `ObjectStore`."""
+    options = _client_options(address, Network.of(environment), deadline)
+    try:
+        if credential is not None:
+            return _azure(address, credential, options)
+        return _s3(address, environment, options)
+    except ERRORS as error:
+        raise failures.translate(error, "get", address) from None
 
 
 def _client_options(address: Address, network: Network, deadline: float) -> Any:
@@ -131,7 +145,7 @@ def _cloud(address: Address) -> str:
 
 def _azure(address: Address, credential: TokenCredential, options: Any) -> AzureStore:
     def token() -> Any:
-        found = credential.get_token(_SCOPE)
+        found = credential.get_token(SCOPE)
         expires = datetime.datetime.fromtimestamp(found.expires_on, datetime.UTC)
         return {"token": found.token, "expires_at": expires}
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from irmcore.clock import Clock
 from irmcore.errors import ConfigurationError
 
-from irmcli.extras import entra_extra
+from irmcli.extras import cloud_extra, entra_extra
+from irmcli.object_store import address
 from irmcli.settings import Settings
 from irmcli.watching.folder import Folder
 from irmcli.watching.local_folder import LocalFolder
@@ -18,6 +19,8 @@ from irmcli.watching.routes import Route
 from irmcli.watching.sharepoint_address import SCHEME, parse
 
 if TYPE_CHECKING:
+    from irmsentinel.azure.identity import Identity
+
     from irmcli.identities.graph_client import GraphClient
 
 #: The longest time, in seconds, that a request waits by itself: meanwhile `watch` neither sends nor stops.
@@ -61,14 +64,32 @@ def open_folder(
             from irmcli.watching.drive import Drive
         from irmcli.watching.drive_folder import DriveFolder
 
-        address = parse(source, cloud)
-        drive = Drive(_graph(settings, cloud, sign_in), address)
-        return DriveFolder(drive, str(address), state, clock, settle=settle)
+        site = parse(source, cloud)
+        drive = Drive(_graph(settings, cloud, sign_in), site)
+        return DriveFolder(drive, str(site), state, clock, settle=settle)
+    if address.is_address(source):
+        return _container(source, settings, sign_in, state, clock, settle)
     raise ConfigurationError(
         "this is neither a directory nor an address that can be watched",
         where=source[:200],
-        next_step=f"Give a directory or {SCHEME}HOST/sites/NAME/LIBRARY/FOLDER.",
+        next_step=f"Give a directory, {SCHEME}HOST/sites/NAME/LIBRARY/FOLDER, "
+        "az://ACCOUNT/CONTAINER/PREFIX or s3://BUCKET/PREFIX.",
     )
+
+
+def _container(  # noqa: PLR0917 - as open_folder, in its order
+    source: str, settings: Settings, sign_in: SignIn, state: Path, clock: Clock, settle: float
+) -> Folder:
+    at = address.parse(source)
+    with cloud_extra():
+        from irmcli.identities.sign_in import checked
+        from irmcli.object_store.container import Container
+        from irmcli.object_store.object_store import credential_of
+    from irmcli.watching.container_folder import ContainerFolder
+
+    make = credential_of(at, settings.environment, checked(_identity(sign_in)))
+    container = Container(at, settings.environment, credential=make)
+    return ContainerFolder(container, str(at), state, clock, settle=settle)
 
 
 def cloud_of(routes: Sequence[Route]) -> str:
@@ -84,11 +105,14 @@ def cloud_of(routes: Sequence[Route]) -> str:
 
 
 def _graph(settings: Settings, cloud: str, sign_in: SignIn) -> GraphClient:
-    from irmsentinel.azure.identity import Identity
-
     from irmcli.identities import sign_in as sign_ins
 
     if sign_in.emulator is not None:
         return sign_ins.emulated_client(sign_in.emulator, max_wait=_MAX_WAIT)
-    identity = Identity(sign_in.kind, sign_in.tenant_id, sign_in.client_id, sign_in.credential)
-    return sign_ins.client(identity, cloud, settings.environment, max_wait=_MAX_WAIT)
+    return sign_ins.client(_identity(sign_in), cloud, settings.environment, max_wait=_MAX_WAIT)
+
+
+def _identity(sign_in: SignIn) -> Identity:
+    from irmsentinel.azure.identity import Identity
+
+    return Identity(sign_in.kind, sign_in.tenant_id, sign_in.client_id, sign_in.credential)

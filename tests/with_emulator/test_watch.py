@@ -86,6 +86,16 @@ def test_a_file_is_sent_and_archived(rig: Rig, inbox: Path, once: Watch) -> None
     assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
 
 
+def test_what_is_only_queued_is_sent_by_drain(rig: Rig, inbox: Path, once: Watch) -> None:
+    """The file is archived, as its rows are in the outbox; nothing is uploaded."""
+    (inbox / "x.csv").write_text(text(row(1)))
+    assert once("--queue-only").exit_code == 0
+    assert files(inbox) == ["archive/x.csv"]
+    assert len(rig.emulator.uploads) == 0
+    rig.drain()
+    assert rig.kept() == ["user1@contoso.com"]
+
+
 def test_a_splunk_export_is_sent_and_a_cut_one_is_not(rig: Rig, inbox: Path, once: Watch) -> None:
     """Both of Splunk's JSON forms are sent; no row of a document that was cut is."""
     first, second, third = (dict(zip(HEADER.split(","), row(n).split(","), strict=True)) for n in (1, 2, 3))

@@ -36,6 +36,7 @@ from irmcli.settings import Settings
 )
 @click.option("--poll", is_flag=True, help="Look every 5 s instead of using the system's notifications.")
 @click.option("--once", is_flag=True, help="Send the files that are there, then exit: for cron.")
+@click.option("--queue-only", is_flag=True, help="Accept the rows and leave sending to `irmexport drain`.")
 @click.option(
     "--max-refused",
     type=click.IntRange(min=0),
@@ -60,6 +61,7 @@ def command(
     settle: float,
     poll: bool,
     once: bool,
+    queue_only: bool,
     max_refused: int | None,
     print_unit: bool,
     emulator_dir: str | None,
@@ -88,6 +90,7 @@ def command(
     found = parse_routes(settings, routes, profile_name, emulator_dir)
     if print_unit:
         more = [f"--settle={settle:g}", *(["--poll"] if poll else [])]
+        more += ["--queue-only"] if queue_only else []
         more += [f"--max-refused={max_refused}"] if max_refused is not None else []
         given = {
             "--emulator": emulator_dir and str(Path(emulator_dir).absolute()),
@@ -108,7 +111,7 @@ def command(
     clock = SystemClock()
     who = SignIn(sign_in, tenant_id, client_id, credential, graph_emulator)
     folder = open_folder(source, settings, cloud_of(found), who, clock, settle=settle)
-    watcher = Watcher(output, settings, folder, found, clock, notify, max_refused, poll)
+    watcher = Watcher(output, settings, folder, found, clock, notify, max_refused, poll, not queue_only)
     before = {
         number: signal.signal(number, lambda *_: watcher.end()) for number in (signal.SIGTERM, signal.SIGINT)
     }

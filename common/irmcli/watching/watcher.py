@@ -64,6 +64,7 @@ class Watcher:
     notify: Notify
     max_refused: int | None = None
     poll: bool = False
+    send: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
     codes: list[int] = field(default_factory=list)
 
@@ -253,7 +254,7 @@ class Watcher:
     def _deliver(self) -> bool:
         """Send what is due, for one time slice. Returns whether there is more to send at once."""
         busy = False
-        for connector in self._connectors.values():
+        for connector in self._connectors.values() if self.send else ():
             outbox = connector.session.outbox
             if self.stop.is_set() or self.clock.monotonic() < connector.due or not outbox.exists():
                 continue

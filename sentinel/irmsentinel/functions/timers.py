@@ -43,7 +43,10 @@ def commands(function: str, settings: AppSettings) -> list[list[str]]:
     if function == "collect":
         return [["sentinel", "collect", "--settings", needed(app_settings.COLLECTOR), "--once"]]
     if function == "drain":
-        return [["drain", "--seconds", str(DRAIN_SECONDS)]]
+        # Each line of the app setting has a folder and the options of `watch` for it.
+        lines = settings.environment.get("IRMEXPORT_WATCH", "").splitlines()
+        watched = [["watch", "--once", "--queue-only", *shlex.split(line)] for line in lines if line.strip()]
+        return [*watched, ["drain", "--seconds", str(DRAIN_SECONDS)]]
     collector = settings.file(app_settings.COLLECTOR)
     heartbeat = [["sentinel", "health", "--settings", collector]] if collector else []
     return [*heartbeat, ["status"]]
@@ -63,7 +66,8 @@ def run(function: str, *, late: bool = False) -> None:
         codes = []
         for arguments in commands(function, settings):
             left = BUDGET - (time.monotonic() - started)
-            codes.append(command.run(settings, [*arguments, *options], budget=left).code)
+            words = arguments if arguments[0] == "watch" else [*arguments, *options]
+            codes.append(command.run(settings, words, budget=left).code)
     if all(code in (DONE, ROWS_REFUSED) for code in codes):
         LOG.info(SUCCEEDED, function, time.monotonic() - started)
     elif None in codes:

@@ -107,3 +107,18 @@ def test_what_needs_a_person_fails_and_what_will_be_tried_again_does_not(tmp_pat
     away = instances.invoke("drain")  # the emulator has ended
     assert (away.code, "succeeded" in away.log) == (0, False), away.log
     assert "not finished; the next run tries again" in away.log
+
+
+def test_a_watched_folder_is_accepted_before_what_is_queued_is_sent(tmp_path: Path) -> None:
+    """By the timer `drain`, whose own options are not given to `watch`. Two folders have a line each."""
+    with deployed(tmp_path) as (stage, instances):
+        for name in ("in 1", "in2"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "x.csv").write_text("not,the,columns\n1,2,3\n")
+        options = f"--profile leavers --settle 0.1 --emulator '{tmp_path}/emulator'"
+        instances.settings["IRMEXPORT_WATCH"] = f"'{tmp_path}/in 1' {options}\n\n{tmp_path}/in2 {options}"
+        instances.settings["IRMEXPORT_DRAIN_OPTIONS"] = "--json"
+        done = instances.invoke("drain")
+        assert (tmp_path / "in 1/errors/x.csv.error.txt").exists(), done.log
+        assert (tmp_path / "in2/errors/x.csv.error.txt").exists(), done.log
+        assert stage.counts() == []

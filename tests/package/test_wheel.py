@@ -27,6 +27,7 @@ CONTENT = (
     "tables",
     "samples",
     "dcr",
+    "solution",
     "function_app",
 )
 SOURCES = (

@@ -150,7 +150,7 @@ def _content_package(
                     {"kind": item.kind, "contentId": item.id, "version": item.version} for item in items
                 ],
             },
-            "icon": (content.root / "logo.svg").read_text(encoding="utf-8"),
+            "icon": (content.root / "solution" / "logo.svg").read_text(encoding="utf-8"),
             "firstPublishDate": FIRST_PUBLISHED,
             "providers": [NAME],
             "categories": CATEGORIES,

@@ -76,11 +76,13 @@ def sources(content: Content, version: str, support: Mapping[str, str]) -> dict[
         **found,
         f"{BASE}/Data/Solution_{NAME}.json": _json(solution),
         f"{BASE}/SolutionMetadata.json": _json(metadata),
-        f"{BASE}/ReleaseNotes.md": (content.root / "ReleaseNotes.md").read_text(encoding="utf-8"),
+        f"{BASE}/ReleaseNotes.md": (content.root / "solution" / "ReleaseNotes.md").read_text(
+            encoding="utf-8"
+        ),
         f"{BASE}/WorkbooksMetadata.json": _json(
             [_gallery(each) for each in workbooks.load(*content.folders)]
         ),
-        f"Logos/{NAME}.svg": (content.root / "logo.svg").read_text(encoding="utf-8"),
+        f"Logos/{NAME}.svg": (content.root / "solution" / "logo.svg").read_text(encoding="utf-8"),
     }
 
 

@@ -59,11 +59,11 @@ kql: $(VENV)/.kql ## check all KQL, or FILE=path, with Microsoft's parser and th
 docs: $(VENV)/.dev ## write the pages of docs/ that are generated from the code
 	@$(BIN)/python docs/write.py
 
-pictures: $(VENV)/.dev ## take the screenshots of the Splunk app's pages for docs/, in Debian's Chromium
-	@IRMEXPORT_PICTURES=$(CURDIR)/build/pictures $(BIN)/python -m pytest -q tests/splunk_app/pages -k 'first or held or written'
+pictures: $(VENV)/.dev ## take the screenshots of the Splunk app's pages and the workbooks for docs/, in Debian's Chromium
+	@IRMEXPORT_PICTURES=$(CURDIR)/build/pictures $(BIN)/python -m pytest -q tests/splunk_app/pages tests/sentinel/test_workbook_page.py -k 'first or held or written or any_screen'
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/splunk_app/bin $(BIN)/python tests/splunk_app/overview/picture.py $(CURDIR)/build/pictures
 	@mkdir -p docs/pictures
-	@cp $(foreach page,connectors overview profiles queue,$(wildcard build/pictures/$(page)-*.png)) docs/pictures/
+	@cp $(foreach page,connectors overview profiles queue workbook,$(wildcard build/pictures/$(page)-*.png)) docs/pictures/
 
 mutants-content: $(VENV)/.dev ## change a sample of the KQL, and list the changes that no fixture finds (10 minutes)
 	@$(BIN)/python -m mutants.content $(if $(ONLY),--only $(ONLY))

@@ -97,6 +97,7 @@ def content() -> str:
     """docs/content.md: every function, rule, hunting query and workbook, from their files."""
     loaded = contents.load()
     found = rules.load()
+    narrow = [f"[{book.name}](pictures/workbook-{book.name}-390.png)" for book in workbooks.load()]
     parts = [
         "# Content for Microsoft Sentinel",
         "",
@@ -137,6 +138,12 @@ def content() -> str:
             f"| `{book.name}`: {book.title} | {book.about} | {'; '.join(book.queries)} |"
             for book in workbooks.load()
         ),
+        "",
+        "The pictures are irmexport's own drawing of the workbooks' files on synthetic rows, every tab below the other; Azure's",
+        "renderer was not run. A time is inserted as ISO 8601, whatever form a reader's choice has.",
+        *(f"\n![{book.title}](pictures/workbook-{book.name}-1280.png)" for book in workbooks.load()),
+        "",
+        f"In a window 390 pixels wide: {', '.join(narrow)}.",
         "",
         "## Functions",
         "",

@@ -139,8 +139,8 @@ def content() -> str:
             for book in workbooks.load()
         ),
         "",
-        "The pictures are irmexport's own drawing of the workbooks' files on synthetic rows, every tab below the other; Azure's",
-        "renderer was not run. A time is inserted as ISO 8601, whatever form a reader's choice has.",
+        "The pictures are irmexport's own drawing of the workbooks' files on synthetic rows, with one tab",
+        "below the other; Azure's renderer was not run.",
         *(f"\n![{book.title}](pictures/workbook-{book.name}-1280.png)" for book in workbooks.load()),
         "",
         f"In a window 390 pixels wide: {', '.join(narrow)}.",

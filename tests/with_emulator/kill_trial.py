@@ -1,11 +1,15 @@
 """Kill producers, senders and people's commands at random moments, and count what became of their rows.
 
-    python -m tests.with_emulator.kill_trial --kills 1500 --seed 20261130
+    python -m tests.with_emulator.kill_trial --kills 1500 --seed 20261130 [--store azurite]
 
 In each round two producers, one sender and one person work on one outbox, in processes of their own, and are
 killed (SIGKILL). The emulator answers over HTTPS, now and then with 400, 413 or 503, or late. The person
 resolves, withdraws, requeues, resumes and cleans up; whether a held batch arrived is known from the emulator.
 The seed decides the moments, the order and the faults, but not what the system's scheduler makes of them.
+
+With ``--store``, the outbox is on a store, and each producer and each of two senders is on a machine of its
+own; both producers submit the same rows. Azurite loses writes when it is killed, so it never is. The clocks
+of each round are ahead of the last one's by more than a lease, or an upload that committed, lasts.
 """
 
 from __future__ import annotations
@@ -18,21 +22,25 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from irmcore.outbox import Outbox, audit_log
 from irmemulator.faults import Fault
 
+from tests.fakes.cloud_servers import Azurite, MotoS3
 from tests.with_emulator.connector import Rig
 from tests.with_emulator.nursery import Nursery, repeats, rows_of
 
 #: The first row of each producer: they add different rows.
 PRODUCERS = (0, 1_000_000)
 ROWS = 3
-#: Seconds in which a process of a round is killed.
-LATEST = 1.0
+#: Seconds in which a process of a round is killed; on a store it takes longer to do anything.
+LATEST, LATEST_ON_STORE = 1.0, 4.0
+#: Seconds by which the clocks of a round are ahead of those of the round before, on a store.
+AHEAD = 1_000.0
 FAULTS = (
     *(Fault(status=400), Fault(status=413), Fault(status=503, retry_after=0)),
     *[Fault(delay=0.3)] * 3,  # so that kills fall between COMMIT and the reply
@@ -63,25 +71,25 @@ def trial(nursery: Nursery, kills: int, *, seed: int, seconds: float = 1e9) -> F
     end = time.monotonic() + seconds
     rng = random.Random(seed)  # noqa: S311 - moments, not secrets
     figures = Figures()
-    outbox = nursery.outbox()
     known = nursery.directory / "known.json"
     before: dict[str, str] = {}
     doubts: set[tuple[str, int]] = set()
     while figures.kills < kills and time.monotonic() < end:
         # Only what was held at the end of two rounds, so that the service has surely ended with it.
-        held = _outcomes(nursery, outbox)
+        held = _outcomes(nursery)
         known.write_text(json.dumps({name: held[name] for name in before if name in held}))
         before = held
         nursery.rig.emulator.faults.clear()
         for fault in rng.choices(FAULTS, k=rng.randrange(4)):
             nursery.rig.emulator.faults.next(fault)
         _round(nursery, rng, known)
-        figures.kills += len(PRODUCERS) + 2
-        doubts.update((batch.id, batch.number) for batch in outbox.ready() if _state(batch) == "COMMIT")
+        figures.kills += len(PRODUCERS) + 2 + nursery.on_store
+        ready = nursery.outbox().ready()
+        doubts.update((batch.id, batch.number) for batch in ready if _state(batch) == "COMMIT")
     figures.in_doubt = len(doubts)
     nursery.rig.emulator.faults.clear()
-    _finish(nursery, outbox)
-    _count(nursery, outbox, figures)
+    _finish(nursery)
+    _count(nursery, nursery.outbox(), figures)
     return figures
 
 
@@ -97,10 +105,15 @@ def _round(nursery: Nursery, rng: random.Random, known: Path) -> None:
         max((row for row in acknowledged if first <= row < end), default=first - 1) + 1
         for first, end in zip(PRODUCERS, ends, strict=True)
     ]
-    pids = [nursery.spawn("produce", first, ROWS) for first in firsts]
-    pids += [nursery.spawn("send"), nursery.spawn("decide", rng.randrange(1 << 30), str(known))]
+    if nursery.on_store:
+        firsts = [min(firsts)] * len(firsts)
+    nursery.ahead += AHEAD
+    hosts = nursery.hosts(len(PRODUCERS))
+    pids = [nursery.spawn("produce", first, ROWS, **host) for first, host in zip(firsts, hosts, strict=True)]
+    pids += [nursery.spawn("send", **host) for host in (hosts if nursery.on_store else hosts[:1])]
+    pids.append(nursery.spawn("decide", rng.randrange(1 << 30), str(known), **hosts[0]))
     rng.shuffle(pids)
-    moments = sorted(rng.uniform(0.0, LATEST) for _ in pids)
+    moments = sorted(rng.uniform(0.0, LATEST_ON_STORE if nursery.on_store else LATEST) for _ in pids)
     begin = time.monotonic()
     try:
         for pid, moment in zip(pids, moments, strict=True):
@@ -114,29 +127,35 @@ def _round(nursery: Nursery, rng: random.Random, known: Path) -> None:
         raise AssertionError([words for words in nursery.told() if words[0] == "failed"])
 
 
-def _outcomes(nursery: Nursery, outbox: Outbox) -> dict[str, str]:
+def _outcomes(nursery: Nursery) -> dict[str, str]:
     """The held batches, and which outcome is right: whether the emulator has their rows."""
+    outbox = nursery.outbox()
     held = [batch for batch in outbox.ready() if _state(batch) == "HELD"] if outbox.exists() else []
     kept = nursery.kept() if held else {}
     return {batch.id: "sent" if rows_of(outbox, batch) <= set(kept) else "resend" for batch in held}
 
 
-def _finish(nursery: Nursery, outbox: Outbox) -> None:
+def _finish(nursery: Nursery) -> None:
     """What people do at last: requeue and resume; and the producers submit all of their rows again."""
-    if not outbox.exists():
-        nursery.run("accept", 0, ROWS)  # every producer was killed before it had made the outbox
-    nursery.run("drain")
-    for batch in outbox.ready():
+    if not nursery.outbox().exists():
+        _run(nursery, "accept", 0, ROWS)  # every producer was killed before it had made the outbox
+    _run(nursery, "drain")
+    for batch in nursery.outbox().ready():
         if _state(batch) == "DEAD":
-            nursery.run("requeue_dead")
+            _run(nursery, "requeue_dead")
             break
     acknowledged = nursery.acknowledged()
     for first in PRODUCERS:
         rows = [row for row in acknowledged if first <= row < first + 1_000_000]
         if rows:
-            nursery.run("again", first, max(rows) - first + 1)
-    nursery.run("act", "resume")
-    nursery.run("drain")
+            _run(nursery, "again", first, max(rows) - first + 1)
+    _run(nursery, "act", "resume")
+    _run(nursery, "drain")
+
+
+def _run(nursery: Nursery, operation: str, *given: object) -> None:
+    nursery.ahead += AHEAD
+    nursery.run(operation, *given, **nursery.hosts(1)[0])
 
 
 def _count(nursery: Nursery, outbox: Outbox, figures: Figures) -> None:
@@ -159,17 +178,30 @@ def _count(nursery: Nursery, outbox: Outbox, figures: Figures) -> None:
         figures.unrecorded += max(0, sum(other == name for _, other in done) - recorded.get(name, 0))
 
 
+@contextmanager
+def server(kind: str | None, directory: Path) -> Iterator[dict[str, str]]:
+    """A store, and the settings of workers that use it; none without a ``kind``."""
+    if kind is None:
+        yield {}
+        return
+    place = directory / "store"
+    place.mkdir()
+    with Azurite(place) if kind == "azurite" else MotoS3(place) as found:
+        yield {"store": found.address("trial"), "store_ca": str(found.ca_file)}
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run a trial and print its figures; 1 if the promise does not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=1_500)
     parser.add_argument("--seed", type=int, default=20261130)
+    parser.add_argument("--store", choices=("azurite", "s3"), help="put the outbox on this store")
     parser.add_argument("--seconds", type=float, default=1e9, help="begin no round after these")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, server(options.store, Path(directory)) as store:
         rig = Rig(Path(directory), lifetime=6 * 3600)
         rig.start()
-        nursery = Nursery(rig)
+        nursery = Nursery(rig, store)
         begin = time.monotonic()
         try:
             figures = trial(nursery, options.kills, seed=options.seed, seconds=options.seconds)

@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from irmcore.clock import SystemClock
@@ -17,16 +19,20 @@ from irmcore.outbox import Batch, Outbox
 from irmcore.outbox.batch_files import read_manifest, read_payload
 
 from tests.with_emulator.connector import Rig
+from tests.with_emulator.store_worker import replica_of
 
-WORKER = Path(__file__).with_name("worker.py")
+ROOT = Path(__file__).parents[2]
 
 
 class Nursery:
     """The process that forks the workers, and the emulator that they send to."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, store: Mapping[str, str] = MappingProxyType({})) -> None:
+        """``store``: its address and CA file, if the outbox is on one (see ``store_worker``)."""
         self.rig = rig
         self.directory = rig.directory
+        #: Seconds by which the clocks of workers are ahead, on a store.
+        self.ahead = 0.0
         place = rig.connection.connector.credential
         service = connections.service(rig.connection, lambda: credentials.read(place.kind, place.name, {}))
         self.settings = {
@@ -35,14 +41,30 @@ class Nursery:
             "ca_file": str(rig.emulator.ca_file),
             "job_id": rig.job,
             "token": service.tokens.token(),
+            **store,
         }
         file = rig.directory / "worker.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps(self.settings))
         self.log = rig.directory / "log"
         self._process = subprocess.Popen(
-            [sys.executable, WORKER, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tests.with_emulator.worker", file],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
         )
+
+    @property
+    def on_store(self) -> bool:
+        """Whether the outbox is on a store, which several machines share."""
+        return "store" in self.settings
+
+    def hosts(self, count: int) -> list[dict[str, Any]]:
+        """What makes a worker one of so many machines, if there are several."""
+        if not self.on_store:
+            return [{}] * count
+        return [{"root": f"{self.directory}/host{n}", "ahead": self.ahead} for n in range(count)]
 
     def _ask(self, **command: Any) -> int:
         assert self._process.stdin is not None
@@ -91,6 +113,8 @@ class Nursery:
     def outbox(self, root: str | None = None) -> Outbox:
         """The workers' outbox."""
         name = connections.outbox_name(self.rig.connection)
+        if self.on_store:
+            return replica_of(self.settings, name, SystemClock())
         return Outbox(PosixDisk(), SystemClock(), f"{root or self.settings['root']}/{name}")
 
     def place(self, number: int) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Processes to be killed: a nursery that has imported everything forks workers on command.
 
-    python worker.py SETTINGS.json
+    python -m tests.with_emulator.worker SETTINGS.json
 
 Each line of its input is a command in JSON: ``{"spawn": act, …}`` is answered with the process id of a
 new worker, ``{"wait": pid}`` with its exit status. A worker does its act with the real core (intake, or
@@ -20,7 +20,7 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from irmcore import profile as profiles
 from irmcore.clock import SystemClock
@@ -80,13 +80,18 @@ class Forgetful(PosixDisk):
 
 @dataclass
 class Worker:
-    """One process's work on the outbox under ``root``."""
+    """One process's work on the outbox under ``root``. ``ahead``: seconds by which its clock is ahead."""
+
+    #: How others may be in the way of what this does, and seconds between two tries.
+    BUSY: ClassVar[tuple[type[Exception], ...]] = (OutboxBusy,)
+    PAUSE: ClassVar[float] = 0.002
 
     settings: dict[str, str]
     root: str
     log: Path
     forget_commit: bool = False
     in_flight: int = 1
+    ahead: float = 0.0
 
     def __post_init__(self) -> None:
         profile = profiles.parse(profiles.shipped_text("salesforce-dropbox"), "shipped")
@@ -165,9 +170,9 @@ class Worker:
         """Drain forever, as `irmexport drain` does, for a kill at any moment."""
         while True:
             if self.outbox.exists():
-                with suppress(OutboxBusy):
+                with suppress(*self.BUSY):
                     self.drain()
-            time.sleep(0.002)  # the queue is empty, or a person's command has the lock
+            time.sleep(self.PAUSE)  # the queue is empty, or a person's command has the lock
 
     def decide(self, seed: int, known: str) -> None:
         """What a person does, forever, for a kill at any moment.
@@ -176,23 +181,22 @@ class Worker:
         """
         rng = random.Random(seed)  # noqa: S311 - choices, not secrets
         outcomes = json.loads(Path(known).read_text())
-        connectors = Connectors(self.outbox.disk, self.outbox.clock, self.root)
         while not self.outbox.exists():
             time.sleep(0.002)  # no producer has come so far
         while True:
             batches = [*self.outbox.ready(), *self.outbox.quarantined()]
             verb, name = choose(rng, batches, outcomes)
-            with suppress(OperatorError, OutboxBusy):  # the sender was faster, or has the lock
+            with suppress(OperatorError, *self.BUSY):  # the sender was faster, or has the lock
                 if verb == "resume":
                     operations.resume(self.outbox, who="me", why="so")
                 elif verb == "clean-up":
-                    retention.clean_up(connectors.outboxes(), Periods(sent=0.0))
+                    retention.clean_up([self.outbox], Periods(sent=0.0))
                 elif verb == "requeue":
                     operations.requeue(self.outbox, name, who="me", why="so")
                 else:
                     operations.resolve(self.outbox, name, verb, who="me", why="so")
                 self.tell("did", verb, name)
-            time.sleep(0.002)
+            time.sleep(self.PAUSE)
 
     def requeue_dead(self) -> None:
         """Requeue every refused batch."""
@@ -231,7 +235,7 @@ def choose(rng: random.Random, batches: list[Batch], outcomes: dict[str, str]) -
     return rng.choice(["resume", "clean-up"]), "-"
 
 
-def spawn(settings: dict[str, str], command: dict[str, Any]) -> int:
+def spawn(settings: dict[str, str], command: dict[str, Any], kind: type[Worker]) -> int:
     """Fork a worker; with ``stopped`` it waits for SIGCONT first, so that strace can be attached."""
     pid = os.fork()
     if pid:
@@ -244,12 +248,13 @@ def spawn(settings: dict[str, str], command: dict[str, Any]) -> int:
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.dup2(null, 1)  # the nursery's output is not a worker's
-        worker = Worker(
+        worker = kind(
             settings,
             command.get("root", settings["root"]),
             Path(command["log"]),
             forget_commit=command.get("forget_commit", False),
             in_flight=command.get("in_flight", 1),
+            ahead=command.get("ahead", 0.0),
         )
         act = getattr(worker, command["spawn"])
         if command.get("stopped"):
@@ -265,13 +270,19 @@ def spawn(settings: dict[str, str], command: dict[str, Any]) -> int:
 
 def nursery(settings: dict[str, str]) -> None:
     """Carry out the commands of standard input."""
+    kind = Worker
+    if "store" in settings:
+        # Only then, as it loads the clients of stores.
+        from tests.with_emulator.store_worker import StoreWorker  # noqa: PLC0415
+
+        kind = StoreWorker
     for text in sys.stdin:
         command = json.loads(text)
         if "wait" in command:
             _, status = os.waitpid(command["wait"], 0)
             answer = os.waitstatus_to_exitcode(status)
         else:
-            answer = spawn(settings, command)
+            answer = spawn(settings, command, kind)
         sys.stdout.write(f"{answer}\n")
         sys.stdout.flush()
 

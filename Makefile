@@ -7,6 +7,7 @@ WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 # Of `make kills`.
 KILLS ?= 1500
 SEED ?= 20261130
+STORE ?=
 PYTEST_FLAGS ?= -n $(WORKERS) --dist worksteal
 
 VENV := .venv
@@ -34,8 +35,8 @@ test: $(VENV)/.kql $(VENV)/.azurite ## run all tests, those of the core also on 
 faults: $(VENV)/.dev ## run the long tests of faults (15 minutes at most); the short ones are in `make test`
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS) -m faults
 
-kills: $(VENV)/.dev ## kill producers, senders and people's commands KILLS times at random, decided by SEED
-	@$(BIN)/python -m tests.with_emulator.kill_trial --kills $(KILLS) --seed $(SEED)
+kills: $(VENV)/.dev $(if $(filter azurite,$(STORE)),$(VENV)/.azurite) ## kill producers, senders and people's commands KILLS times at random, decided by SEED, on STORE=azurite or s3
+	@$(BIN)/python -m tests.with_emulator.kill_trial --kills $(KILLS) --seed $(SEED) $(if $(STORE),--store $(STORE))
 
 # cosmic-ray and coverage lie beside the virtual environment, so that the tests run in the one that they are for.
 MUTANTS := .cache/mutants

@@ -23,6 +23,7 @@ from benchmarks import (
     ledgers,
     outboxes,
     splunk,
+    stores,
 )
 from benchmarks.table import Line, document, machine, markdown
 
@@ -73,6 +74,9 @@ PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
     ),
     "outbox": lambda scratch, effort: outboxes.measure(
         scratch, batches=effort.rows(750), rounds=effort.rounds
+    ),
+    "store": lambda scratch, effort: stores.measure(
+        scratch, batches=effort.rows(100), days=effort.rows(400), rounds=effort.rounds
     ),
     "splunk": lambda scratch, effort: splunk.measure(
         scratch, rows=effort.rows(200_000), rounds=effort.rounds

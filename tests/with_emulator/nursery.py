@@ -114,7 +114,9 @@ class Nursery:
         """The workers' outbox."""
         name = connections.outbox_name(self.rig.connection)
         if self.on_store:
-            return replica_of(self.settings, name, SystemClock())
+            found = replica_of(self.settings, name, SystemClock())
+            found.exists()  # reads its key
+            return found
         return Outbox(PosixDisk(), SystemClock(), f"{root or self.settings['root']}/{name}")
 
     def place(self, number: int) -> dict[str, str]:

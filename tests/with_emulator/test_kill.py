@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import secrets
 import shutil
 import signal
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from irmemulator.faults import Fault
 
+from tests.fakes.cloud_servers import Azurite
 from tests.tracing import traced
 from tests.with_emulator.connector import Rig
 from tests.with_emulator.kill_trial import trial
@@ -55,6 +57,24 @@ def test_producers_senders_and_people_killed_at_random(
     No more batches are held than kills fell between COMMIT and the reply. `make kills` runs more.
     """
     figures = trial(nursery, kills, seed=20261130)
+    assert figures.wrong() == []
+    for name, figure in vars(figures).items():
+        record_property(name, figure)
+
+
+@pytest.mark.needs("azurite")
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kills", [15, pytest.param(150, marks=pytest.mark.faults)])
+def test_two_machines_with_one_outbox_on_azurite_killed_at_random(
+    rig: Rig, azurite: Azurite, kills: int, record_property: Any
+) -> None:
+    """The same with a producer and a sender on each of two machines, both of which submit the same rows."""
+    settings = {"store": azurite.address(secrets.token_hex(8)), "store_ca": str(azurite.ca_file)}
+    nursery = Nursery(rig, settings)
+    try:
+        figures = trial(nursery, kills, seed=20261130)
+    finally:
+        nursery.close()
     assert figures.wrong() == []
     for name, figure in vars(figures).items():
         record_property(name, figure)

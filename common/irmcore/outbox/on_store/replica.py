@@ -14,7 +14,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from itertools import islice
 from typing import Any, Callable, TypeVar
@@ -67,6 +67,7 @@ class Replica(Outbox):
         self._pool = ThreadPoolExecutor(at_once, "store") if at_once > 1 else None
         self._breaker = Sequence(store, "breaker/", clock)
         self._checkpoints = Sequence(store, "checkpoint/", clock)
+        self._deletions: list[Future[None]] = []
         #: The newest number of each file and of the breaker that this process has read.
         self._numbers: dict[str, int] = {}
         #: The names that a listing has for each id, by folder: equal batches of several runs have one id.
@@ -151,7 +152,7 @@ class Replica(Outbox):
         raise OperatorError(
             f"{what} is not possible for an outbox on a store",
             where=self.path,
-            next_step="Nothing was changed. docs/azure.md says what such an outbox can do.",
+            next_step="Nothing was changed. docs/delivery.md says what such an outbox can do.",
         )
 
     # -- the circuit breaker --------------------------------------------------------------
@@ -224,7 +225,13 @@ class Replica(Outbox):
     def sender_lock(self) -> Lock | None:
         """The lease of the outbox's one sender. Whoever takes it reads every batch anew."""
         self._read.clear()
-        return self._lease.acquire()
+        return self if self._lease.acquire() is not None else None
+
+    def release(self) -> None:
+        """Return the lease, once everything is done that was begun."""
+        wait(self._deletions)
+        self._deletions.clear()
+        self._lease.release()
 
     def drain_lock(self) -> Lock | None:
         return self._lease.take_in()
@@ -398,7 +405,14 @@ class Replica(Outbox):
         if name in self._listings.get("quarantine", {}):
             self._store.delete(f"quarantine/{full}")
         if folder == "done":
-            self._store.delete(layout.open_key(full))
+            self._later(layout.open_key(full))
+
+    def _later(self, key: str) -> None:
+        """Delete a key while others are sent: if that fails, the next sender does it."""
+        if self._pool is None:
+            self._store.delete(key)
+        else:
+            self._deletions.append(self._pool.submit(self._store.delete, key))
 
     def forget(self, name: str) -> None:
         """Remove all records of a batch; its states last: without them, a frozen sender would begin anew."""

@@ -17,7 +17,7 @@ from irmcore.errors import (
     StoreAway,
 )
 from irmcore.http.outcome import Failure, Reply
-from irmcore.operations import adoption, operations, queue_export, release, retention, rewriting
+from irmcore.operations import adoption, operations, person, queue_export, release, retention, rewriting
 from irmcore.operations.audit import audit
 from irmcore.operations.status import connector_status
 from irmcore.outbox import Outbox, audit_log
@@ -526,6 +526,20 @@ def test_what_a_store_cannot_do_is_refused() -> None:
         with pytest.raises(OperatorError, match="not possible for an outbox on a store"):
             what(refreshed(shared))
     assert shared.memory.values == before
+
+
+def test_a_persons_sent_rows_are_erased_and_unsent_ones_refused() -> None:
+    """Until they are sent or withdrawn; finding them works either way."""
+    shared = SharedOutbox()
+    shared.accept([row(1)])
+    who = person.pattern(["user1@contoso.com"])
+    (found,) = [one for one in person.find(refreshed(shared), who) if one.kind == person.ROWS]
+    assert found.state == "READY"
+    with pytest.raises(OperatorError, match="erasing rows that were not sent is not possible"):
+        person.erase(refreshed(shared), who, {}, by="me", why="request 1")
+    shared.machine().drain(FakeTransport())
+    assert person.erase(refreshed(shared), who, {}, by="me", why="request 1").sent == 1
+    assert not [key for key in shared.memory.values if key.endswith("/payload")]
 
 
 def test_nothing_of_another_outbox_is_taken_for_a_batch() -> None:

@@ -1,7 +1,8 @@
 """Fixtures of KQL: YAML files beside the artefact's mirror, with tables, a call and the expected rows.
 
 A table has its name in KQL; ``NAME.SHAPE`` is another shape of it. A table that a case does not name is
-missing. ``columns`` selects and orders the columns to compare; rows are literal. A call of an aggregation is
+missing. A row with ``_Times: n`` is n rows, a second apart; ``_IngestionTime`` is when it arrived.
+``columns`` selects and orders the columns to compare; rows are literal. A call of an aggregation is
 its name and a span.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,24 @@ def cases() -> Iterator[Case]:
                 file=file,
                 what=case["what"],
                 now=given["now"].astimezone(UTC),
-                tables={**document.get("tables", {}), **case.get("tables", {})},
+                tables={
+                    name: [copy for row in rows for copy in _repeated(row)]
+                    for name, rows in {**document.get("tables", {}), **case.get("tables", {})}.items()
+                },
                 call=given["call"],
                 columns=given["columns"],
                 rows=case["rows"],
                 values=given.get("values", {}),
             )
+
+
+def _repeated(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row with ``_Times: n`` as n rows, a second apart."""
+    if "_Times" not in row:
+        yield row
+    for i in range(row.get("_Times", 0)):
+        kept = {key: value for key, value in row.items() if key != "_Times"}
+        yield {**kept, "TimeGenerated": kept["TimeGenerated"] + timedelta(seconds=i)}
 
 
 @cache

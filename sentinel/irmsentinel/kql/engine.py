@@ -43,6 +43,10 @@ _TO_DUCKDB = {
 _TO_KUSTO = {duck: kusto for kusto, duck in _TO_DUCKDB.items()} | {"INTERVAL": "timespan", "HUGEINT": "long"}
 _WORD = re.compile(r"\w+")
 _EPOCH = "1970-01-01T00:00:00"
+#: duckdb-kql has no ingestion_time(). Here it is a column that a row may have, and TimeGenerated otherwise.
+_INGESTED = "_IngestionTime"
+_INGESTION_TIME = re.compile(r"\bingestion_time\(\)")
+_IN_ITS_PLACE = f"{_INGESTED}  "  # of the same length, so that errors name the right column
 
 Row = Mapping[str, Any]
 
@@ -74,15 +78,21 @@ class Engine:
         for number, row in _rows_of(file):
             _check(row, table, f"{file}:{number}")
         columns = ", ".join(f"'{c.name}': '{_TO_DUCKDB[c.type]}'" for c in table.columns)
-        read = f"read_json(?, format='newline_delimited', columns={{{columns}}})"
+        at = "TimeGenerated" if any(c.name == "TimeGenerated" for c in table.columns) else _INGESTED
+        read = f"read_json(?, format='newline_delimited', columns={{{columns}, '{_INGESTED}': 'TIMESTAMP'}})"
         try:
             # The names come from tables/; the value is a parameter.
             self._connection.execute(
-                f'CREATE TABLE "{table.name}__rows" AS SELECT * FROM {read}', [str(file)]
+                f'CREATE TABLE "{table.name}__rows" AS SELECT * REPLACE '
+                f'(coalesce({_INGESTED}, "{at}") AS {_INGESTED}) FROM {read}',
+                [str(file)],
             )
             self._show(table.name, None)
             if table.name.endswith("_CL"):
-                packed = f'SELECT "TimeGenerated", to_json(t) AS "Record" FROM "{table.name}" AS t'
+                packed = (
+                    f'SELECT "TimeGenerated", {_INGESTED}, json_merge_patch(to_json(t), '
+                    f"""'{{"{_INGESTED}": null}}') AS "Record" FROM "{table.name}" AS t"""
+                )
                 self._connection.execute(f'CREATE VIEW "{table.name}__packed" AS {packed}')
         except duckdb.Error as error:
             raise DataError(
@@ -138,12 +148,13 @@ class Engine:
             rows = answer.fetchall()
         except RAISED as error:
             raise self._explained(error, kql, artefact) from None
-        columns = tuple(map(Column, names, types))
-        return Result(columns, tuple(tuple(map(_value, row, types)) for row in rows))
+        shown = [i for i, name in enumerate(names) if name != _INGESTED]
+        columns = tuple(Column(names[i], types[i]) for i in shown)
+        return Result(columns, tuple(tuple(_value(row[i], types[i]) for i in shown) for row in rows))
 
     def _translated(self, kql: str, moment: str) -> duckdb_kql.TranslationResult:
         return duckdb_kql.to_sql(
-            kql,
+            _INGESTION_TIME.sub(_IN_ITS_PLACE, kql),
             schema=schema(self._connection),
             functions=self._called_by(kql),
             query_now=moment,
@@ -171,13 +182,12 @@ class Engine:
 
     def _called_by(self, kql: str) -> ResolvedFunctions:
         """The functions that a query calls, parsed."""
-        called = (self._functions[name] for name in self._called_names(kql))
-        return {
-            None: {
-                each.name: _parsed(each.name, f"function {each.name}({each.signature}) {{ {each.body}\n}}")
-                for each in called
-            }
-        }
+        called = {}
+        for name in self._called_names(kql):
+            function = self._functions[name]
+            body = _INGESTION_TIME.sub(_IN_ITS_PLACE, function.body)
+            called[name] = _parsed(name, f"function {name}({function.signature}) {{ {body}\n}}")
+        return {None: called}
 
     def _called_names(self, kql: str) -> list[str]:
         """The functions that a query calls, directly or not, callees first."""
@@ -240,7 +250,7 @@ def _rows_of(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _check(row: Row, table: Table, where: str) -> None:
-    known = {column.name: column.type for column in table.columns}
+    known = {column.name: column.type for column in table.columns} | {_INGESTED: "datetime"}
     for name, value in row.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)

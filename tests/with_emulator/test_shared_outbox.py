@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import main
 
-from tests.fakes.cloud_servers import Azurite, CloudServer, MotoS3, Token
+from tests.fakes.chaos import ChaosProxy, Weather
+from tests.fakes.cloud_servers import CONTAINER, Azurite, MotoS3, Token
 from tests.fakes.managed_identity import ManagedIdentity
 from tests.with_emulator.connector import HEADER, Rig, row
 
@@ -21,7 +26,7 @@ On = Callable[..., Result]
 
 
 @pytest.fixture(params=[pytest.param("azurite", marks=pytest.mark.needs("azurite")), "s3"])
-def server(request: pytest.FixtureRequest) -> CloudServer:
+def server(request: pytest.FixtureRequest) -> Azurite | MotoS3:
     """A service that holds the outbox."""
     found = request.getfixturevalue(request.param)
     assert isinstance(found, (Azurite, MotoS3))
@@ -29,9 +34,11 @@ def server(request: pytest.FixtureRequest) -> CloudServer:
 
 
 @contextmanager
-def machines(rig: Rig, server: CloudServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[On]:
+def machines(
+    rig: Rig, server: Azurite | MotoS3, monkeypatch: pytest.MonkeyPatch, *, container: str = CONTAINER
+) -> Iterator[On]:
     """Machines that share an outbox at an address and have a state directory each."""
-    monkeypatch.setenv("IRMEXPORT_OUTBOX", server.address(secrets.token_hex(8)))  # type: ignore[attr-defined]
+    monkeypatch.setenv("IRMEXPORT_OUTBOX", server.address(secrets.token_hex(8), container))
     monkeypatch.setenv("IRMEXPORT_CA_FILE", str(server.ca_file))
     monkeypatch.setenv("IRMEXPORT_PROFILES", str(rig.directory / "profiles"))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
@@ -61,7 +68,7 @@ def send(rig: Rig, file: str, *numbers: int) -> tuple[str, ...]:
 
 
 def test_what_one_machine_accepts_another_one_sends(
-    rig: Rig, server: CloudServer, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, server: Azurite | MotoS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each row once; status is the same on both, and rows that were sent elsewhere are skipped."""
     with machines(rig, server, monkeypatch) as on:
@@ -80,3 +87,74 @@ def test_what_one_machine_accepts_another_one_sends(
         shown = on("one", "show", batch)
         assert shown.exit_code == 0, shown.output
         assert rig.emulator.records_saved(rig.job) == 3
+
+
+def test_while_the_store_is_away_rows_stay_on_the_machine(
+    rig: Rig, s3: MotoS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command says so and fails; status names the command that moves them, and a drain sends them."""
+    proxy = ChaosProxy(("127.0.0.1", urlsplit(s3.url).port or 0))
+    with proxy, machines(rig, s3, monkeypatch) as on:
+        monkeypatch.setenv("IRMEXPORT_OUTBOX", f"s3://{CONTAINER}/away?endpoint={proxy.url}")
+        assert on("one", *send(rig, "a.csv", 1), "--queue-only").exit_code == 0
+        proxy.weather = Weather(up_cut=0)
+        away = on("one", *send(rig, "b.csv", 1, 2), "--queue-only")
+        assert away.exit_code == 1
+        assert "kept on this machine, but not accepted into the outbox on the store yet" in away.output
+        assert "`irmexport drain` moves them there" in away.output
+        with monkeypatch.context() as function:
+            function.setenv("FUNCTIONS_WORKER_RUNTIME", "python")
+            lost = on("three", *send(rig, "c.csv", 1, 2), "--queue-only")
+        assert "the rows were not accepted: " in lost.output
+        assert "Then run the same command again" in lost.output
+        proxy.weather = Weather()
+        monkeypatch.setenv("XDG_STATE_HOME", str(rig.directory / "one"))
+        status = CliRunner().invoke(main, ["status"])
+        assert "1 batch of this machine, not at the address yet" in status.stdout
+        drained = CliRunner().invoke(main, ["drain"])
+        assert drained.exit_code == 0, drained.output
+        assert "is accepted: 1 row, 1 skipped (sent or accepted elsewhere)" in drained.stdout
+        assert rig.emulator.records_saved(rig.job) == 2
+
+
+def test_a_bucket_that_is_missing_is_named(rig: Rig, s3: MotoS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing is accepted."""
+    with machines(rig, s3, monkeypatch, container="missing-bucket") as on:
+        done = on("one", *send(rig, "a.csv", 1), "--queue-only")
+        assert done.exit_code == 2
+        assert "the bucket missing-bucket does not exist" in done.output
+        assert "irmexport never creates a bucket" in done.output
+    assert not list(Path(rig.directory, "one").rglob("payload"))
+
+
+def test_without_the_extra_its_installation_is_named(tmp_path: Path) -> None:
+    """Before anything is read or written."""
+    code = "import sys; sys.modules['obstore'] = None\nfrom irmcli.main import main\nmain()"
+    words = [sys.executable, "-c", code, "--outbox", "az://account/container/x", "status"]
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "pip install 'irmexport[cloud]'" in done.stderr
+
+
+def test_an_outbox_moves_from_a_directory_to_the_store(
+    rig: Rig, s3: MotoS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was queued is sent from there, what was sent is skipped, and the directory is retired."""
+    with machines(rig, s3, monkeypatch) as on:
+        there = os.environ["IRMEXPORT_OUTBOX"]
+        monkeypatch.setenv("IRMEXPORT_OUTBOX", str(rig.directory / "outbox"))
+        assert on("one", *send(rig, "a.csv", 1)).exit_code == 0
+        assert on("one", *send(rig, "b.csv", 2), "--queue-only").exit_code == 0
+        moved = on("one", "outbox", "move", "emulator-", there, "--why", "to the cloud")
+        assert moved.exit_code == 0, moved.output
+        assert json.loads(moved.stdout)["batches"] == 2
+        assert "retired" in on("one", *send(rig, "c.csv", 3)).output
+        monkeypatch.setenv("IRMEXPORT_OUTBOX", there)
+        drained = on("two", "drain")
+        assert drained.exit_code == 0, drained.output
+        again = on("two", *send(rig, "d.csv", 1, 2, 3))
+        assert json.loads(again.stdout)["counts"]["skipped"] == 2, again.output
+        assert rig.emulator.records_saved(rig.job) == 3
+        verified = on("two", "audit", "--verify")
+        assert verified.exit_code == 0, verified.output

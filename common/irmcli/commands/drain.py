@@ -7,7 +7,7 @@ from irmcore.errors import IrmError
 from irmcore.operations.connectors import title_of
 
 from irmcli.exit_codes import NEEDS_PERSON, code_of, known_error, worst
-from irmcli.output import Output
+from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
 from irmcli.session.delivery_output import delivery_document, drain, show_needing_attention
 from irmcli.settings import Settings
@@ -29,9 +29,7 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
     results: dict[str, object] = {}
     codes: list[int] = []
     if settings.address:
-        from irmcli.session.shared import promote_rest
-
-        promote_rest(settings)
+        codes += _promote_rest(output, settings)
     for outbox in connectors_of(settings).choose(connector):
         output.line(title_of(outbox), "bold")
         try:
@@ -53,3 +51,22 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
         codes.append(code)
     output.document(results)
     ctx.exit(worst(codes))
+
+
+def _promote_rest(output: Output, settings: Settings) -> list[int]:
+    """Move to the address what earlier commands on this machine could not; returns exit codes."""
+    from irmcli.session.shared import Address, Promotion, own_connectors
+
+    address, codes = Address.of(settings), []
+    for own in own_connectors(settings):
+        try:
+            found = Promotion(settings, address, own).rest()
+        except (IrmError, OSError) as raised:
+            error = known_error(raised)
+            output.partial_error(error)
+            codes.append(code_of(error))
+            continue
+        for run in found:
+            more = f", {run.known:,} skipped (sent or accepted elsewhere)" if run.known else ""
+            output.line(f"{own.name}: run {run.run} is accepted: {count(sum(run.sizes), 'row')}{more}")
+    return codes

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from irmcore.errors import ConfigurationError, KeyMissing, OperatorError
-from irmcore.operations import adoption, queue_export, rewriting
+from irmcore.operations import adoption, moving, queue_export, rewriting
 from irmcore.operations.connectors import title_of
 from irmcore.outbox import Outbox, audit_log, keyring
 from irmcore.outbox.outbox import KEY_FILES
@@ -91,6 +92,29 @@ def retire(ctx: click.Context, *, connector: str, why: str) -> None:
     adoption.retire(outbox, who=Settings.of(ctx).origin({}).user, why=why)
     output.line(f"{title_of(outbox)} is retired.")
     output.document({"connector": outbox.name, "retired": True})
+
+
+@command.command("move")
+@_connector
+@click.argument("address")
+@options.why
+@click.pass_context
+def move(ctx: click.Context, *, connector: str, address: str, why: str) -> None:
+    """Move the outbox of CONNECTOR from its directory to ADDRESS (az://… or s3://…), with its history.
+
+    The directory is retired. Batches that need a decision are refused: decide first. A move that was
+    interrupted goes on when you run this again.
+    """
+    from irmcli.session.shared import Address
+
+    output, outbox, settings = Output.of(ctx), _one(ctx, connector), Settings.of(ctx)
+    outbox.require_directory("moving it")
+    there = Address.of(replace(settings, address=address))
+    there.register(outbox.name)
+    batches = moving.move(outbox, there.shared(outbox.name), who=settings.origin({}).user, why=why)
+    output.line(f"{title_of(outbox)} was moved, with {count(batches, 'batch')}. From now on, use")
+    output.line(f"  --outbox '{address}', or IRMEXPORT_OUTBOX")
+    output.document({"connector": outbox.name, "batches": batches})
 
 
 @command.command("export")

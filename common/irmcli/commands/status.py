@@ -40,9 +40,23 @@ def command(ctx: click.Context, connector: str) -> None:
         _show(output, status)
         found.append({**asdict(status), "needs_person": status.needs_person})
     if not found:
-        output.line(f"Nothing has been sent from {settings.outbox} yet.")
+        output.line(f"Nothing has been sent from {settings.address or settings.outbox} yet.")
+    if settings.address:
+        _show_own(output, settings)
     output.document(found)
     ctx.exit(NEEDS_PERSON if any(status["needs_person"] for status in found) else DONE)
+
+
+def _show_own(output: Output, settings: Settings) -> None:
+    """Show what this machine has accepted and not moved to the address yet."""
+    from irmcli.session.shared import own_connectors
+
+    for own in own_connectors(settings):
+        if number := own.count_ready():
+            output.line(
+                f"{own.name}: {count(number, 'batch')} of this machine, not at the address yet", "yellow"
+            )
+            output.line("  `irmexport drain` moves them there")
 
 
 def _show(output: Output, status: ConnectorStatus) -> None:

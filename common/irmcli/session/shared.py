@@ -100,7 +100,10 @@ class Promotion:
 
     def rest(self) -> list[Promoted]:
         """Promote what earlier commands could not. Raises as ``promote``."""
-        return promote(self._own, self._shared) if self._own.exists() and self._own.count_ready() else []
+        if not self._own.exists() or not self._own.count_ready():
+            return []
+        self._address.register(self._own.name)
+        return promote(self._own, self._shared)
 
     def _not_promoted(self, error: StoreAway | StoreRefused) -> StoreAway | StoreRefused:
         if self._keeps:
@@ -136,11 +139,5 @@ def result_of(done: RunResult, promoted: Promoted) -> RunResult:
 
 
 def own_connectors(settings: Settings) -> list[Outbox]:
-    """The outboxes of this machine beside an address."""
+    """The outboxes that this machine has beside an address."""
     return Connectors(system_disk(), SystemClock(), settings.outbox_checked()).outboxes()
-
-
-def promote_rest(settings: Settings) -> dict[str, list[Promoted]]:
-    """Promote what earlier commands could not, of all connectors. Raises as ``promote``."""
-    address = Address.of(settings)
-    return {own.name: Promotion(settings, address, own).rest() for own in own_connectors(settings)}

@@ -306,6 +306,9 @@ class Outbox:
     def forget(self, name: str) -> None:
         """Remove what others have of a batch that is past its retention time."""
 
+    def forget_dates(self, moment: float) -> None:
+        """Remove the row keys of event dates before ``moment``, where they are not in the batches alone."""
+
     def require_directory(self, what: str) -> None:
         """Raises OperatorError if ``what`` is not possible, as this is a replica."""
 

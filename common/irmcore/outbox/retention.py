@@ -74,6 +74,7 @@ def delete_expired(outbox: Outbox, periods: Periods, *, clock_is_right: bool = F
         runs.delete_before(outbox, now - periods.refused)
     if known > periods.records:
         audit_log.forget_before(outbox, now - periods.records)
+        outbox.forget_dates(now - periods.records)
     done: Counter[str] = Counter()
     for batch, passed in expired:
         certain = [period for period in passed if known > period]

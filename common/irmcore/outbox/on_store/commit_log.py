@@ -83,7 +83,8 @@ def _folder(number: int) -> str:
     return f"log/{number // _THOUSAND:09}/"
 
 
-def _key(number: int) -> str:
+def log_key(number: int) -> str:
+    """Where the log has this record."""
     return f"{_folder(number)}{number:0{numbered.DIGITS}}"
 
 
@@ -99,7 +100,7 @@ class CommitLog:
         number = after + 1
         while True:
             keys = list(
-                self._store.keys(_folder(number), after=_key(number - 1) if number % _THOUSAND else "")
+                self._store.keys(_folder(number), after=log_key(number - 1) if number % _THOUSAND else "")
             )
             yield from (self._entry(int(key.rpartition("/")[2])) for key in keys)
             if not keys or not keys[-1].endswith(f"{_THOUSAND - 1}"):
@@ -107,7 +108,7 @@ class CommitLog:
             number = int(keys[-1].rpartition("/")[2]) + 1
 
     def _entry(self, number: int) -> Entry:
-        found = records.decode(read_existing(self._store, _key(number), self._clock))
+        found = records.decode(read_existing(self._store, log_key(number), self._clock))
         batches = tuple(found.get("batches", ()))
         return Entry(number, found["kind"], found.get("run", ""), batches, found.get("dates", {}))
 
@@ -164,13 +165,13 @@ class CommitLog:
     def _decide(self, number: int, value: bytes) -> bool:
         """Claim a number of the log. If the outcome is unknown, close the number, which makes it known."""
         try:
-            return claim(self._store, _key(number), value, self._clock)
+            return claim(self._store, log_key(number), value, self._clock)
         except StoreAway as error:
-            if claim(self._store, _key(number), records.encode(kind=VOID), self._clock):
+            if claim(self._store, log_key(number), records.encode(kind=VOID), self._clock):
                 raise StoreAway(
                     f"nothing was accepted: {error.what}", where=error.where, next_step=error.next_step
                 ) from None
-            return read_existing(self._store, _key(number), self._clock) == value
+            return read_existing(self._store, log_key(number), self._clock) == value
 
     def discard(self, run: str) -> bool:
         """Make sure that a run is never accepted, and remove what it wrote. False if nothing was removed.

@@ -30,6 +30,7 @@ from irmcore.outbox.on_store.attempts import Attempts, Newest
 from irmcore.outbox.on_store.commit_log import CommitLog
 from irmcore.outbox.on_store.lease import Lease
 from irmcore.outbox.on_store.memory_disk import MemoryDisk
+from irmcore.outbox.on_store.row_index import RowIndex
 from irmcore.outbox.outbox import AUDIT_LOG, BREAKER_FILE, IDENTITY_FILE, KEY_FILES, Outbox
 from irmcore.outbox.states import State
 from irmcore.store import Store, claim
@@ -421,6 +422,9 @@ class Replica(Outbox):
             for key in list(self._store.keys(prefix)):
                 self._store.delete(key)
         del self._names[name]
+
+    def forget_dates(self, moment: float) -> None:
+        RowIndex(self._store, self.clock).forget(layout.date_text(int(moment // 86_400)))
 
     def read_part(self, name: str, file: str) -> bytes | None:
         """A file of a batch that is not in memory; None if there is none."""

@@ -119,11 +119,12 @@ class RowIndex:
     def forget(self, before: str) -> int:
         """Remove the dates before one (``yyyy-mm-dd``): their rows count as new. Returns how many values."""
         found = 0
-        for key in self._store.keys("days/"):
-            if key >= layout.days_prefix(before):
-                break
-            self._store.delete(key)
-            found += 1
+        for folder in ("days", "withdrawn"):
+            for key in self._store.keys(f"{folder}/"):
+                if key >= f"{folder}/{before}":
+                    break
+                self._store.delete(key)
+                found += 1
         return found
 
 

@@ -57,7 +57,7 @@ class SharedOutbox:
             raise OperatorError(
                 "this outbox is retired, so it accepts and sends nothing",
                 where=self.where,
-                next_step="Give --outbox the outbox that replaced it.",
+                next_step="Use the outbox that replaced it.",
             )
 
     @property

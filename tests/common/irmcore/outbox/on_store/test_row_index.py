@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from irmcore.errors import StoreAway
+from irmcore.outbox.on_store import layout
 from irmcore.outbox.on_store.commit_log import CommitLog, Draft
 from irmcore.outbox.on_store.row_index import COMPACT_AT, RowIndex, Span
 from irmcore.store import MAX_VALUE_BYTES
@@ -105,8 +106,12 @@ def test_old_dates_are_forgotten() -> None:
     index = index_of(service)
     for day in ("2025-12-31", "2026-01-01", "2026-01-02"):
         index.add(day, 0, [b"x"])
-    assert index.forget("2026-01-02") == 2
-    assert [key[5:15] for key in service.values] == ["2026-01-02"]
+        MemoryStore(service).create(layout.withdrawn_key(day, "batch"), b"x")
+    assert index.forget("2026-01-02") == 4
+    assert sorted(service.values) == [
+        Span((0, 0), (0, 0)).key("2026-01-02"),
+        layout.withdrawn_key("2026-01-02", "batch"),
+    ]
 
 
 class CountingStore(MemoryStore):

@@ -100,6 +100,8 @@ def main() -> int:
         for (_, mutant), outcome in zip(mutants, pool.imap(_outcome, mutants), strict=True):
             verdict = EQUIVALENT if outcome == SURVIVED and mutant.key in proven else outcome
             found.append((mutant, verdict))
+            if len(found) % 20 == 0:
+                print(f"{len(found)} of {len(mutants)}", flush=True)
             if verdict == SURVIVED:
                 print(f"survived: {mutant.query.key} ({mutant.kind})", flush=True)
                 print(f"    - {mutant.before}\n    + {mutant.after}", flush=True)

@@ -37,14 +37,14 @@ class Machines(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.service = MemoryService()
-        self.members = [Member(self.service, name) for name in ("one", "two", "three")]
+        self.machines = [Member(self.service, name) for name in ("one", "two", "three")]
         self.actors: list[Actor] = []
         self.accepted: set[int] = set()
 
     @rule(which=st.integers(0, 2), rows=st.sets(st.integers(0, 5), min_size=1), sees=st.booleans())
     def accept(self, which: int, rows: set[int], sees: bool) -> None:  # noqa: FBT001 - drawn
         """A run; ``sees``: it can read the store while it shapes."""
-        member = self.members[which]
+        member = self.machines[which]
         shared = member.shared_with(no_fault if sees else lambda *_: Fault.AWAY)
         member.accept("".join(ROWS[n] for n in sorted(rows)), SPREAD, AcceptedThere(shared))
         self.accepted |= rows
@@ -52,7 +52,7 @@ class Machines(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 2), lag=st.sampled_from([0, 0, 3]))
     def promote(self, which: int, lag: int) -> None:
-        member = self.members[which]
+        member = self.machines[which]
 
         def body(store: MemoryStore, _: Actor) -> object:
             outbox = Outbox(member.disk, member.clock, member.outbox.path)
@@ -62,7 +62,7 @@ class Machines(RuleBasedStateMachine):
 
     @rule()
     def index(self) -> None:
-        shared = self.members[0].shared
+        shared = self.machines[0].shared
         body: Any = lambda store, _: SharedOutbox(store, shared.clock, shared.where).log.index()  # noqa: E731
         self.actors.append(Actor(self.service, body, 0))
 
@@ -99,10 +99,10 @@ class Machines(RuleBasedStateMachine):
                 actor.step()
             if isinstance(actor.outcome, BaseException) and not isinstance(actor.outcome, EXPECTED):
                 raise actor.outcome
-        for member in self.members:
+        for member in self.machines:
             member.shared = member.shared_with(no_fault)
             member.promote()
-        found = rows_there(self.members[0])
+        found = rows_there(self.machines[0])
         count = Counter(row[3] for row in found)
         assert set(count) == {f"row{n}" for n in self.accepted}, "an accepted row was lost"
         assert set(count.values()) <= {1}, "a row was accepted twice"

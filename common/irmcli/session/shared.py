@@ -72,13 +72,18 @@ class SharedConnectors(Connectors):
         return [self.outbox(name) for name in self._address.names()]
 
 
+def name_there(own: Outbox) -> str:
+    """The name of an outbox at an address. Keys have no capitals, and a collector's table has some."""
+    return own.name.lower()
+
+
 class Promotion:
     """What one connector of this machine has accepted, on its way to an address."""
 
     def __init__(self, settings: Settings, address: Address, own: Outbox) -> None:
         self._keeps = settings.keeps_directory
         self._address, self._own = address, own
-        self._shared = address.shared(own.name)
+        self._shared = address.shared(name_there(own))
 
     def accepted_there(self) -> AcceptedThere:
         """What a run is shaped with."""
@@ -90,19 +95,23 @@ class Promotion:
         Raises StoreAway, StoreRefused: then the message says whether the rows are kept here.
         """
         try:
-            self._address.register(self._own.name)
-            create_there(self._own, self._shared)
+            self.create()
             found = promote(self._own, self._shared, run=done.run, there=there)
         except (StoreAway, StoreRefused) as error:
             raise self._not_promoted(error) from None
         own = next((one for one in found if one.run == done.run), None)
         return done if own is None else result_of(done, own)
 
+    def create(self) -> None:
+        """Create the outbox there, unless it exists, and list it. Raises StoreAway, StoreRefused."""
+        self._address.register(name_there(self._own))
+        create_there(self._own, self._shared)
+
     def rest(self) -> list[Promoted]:
         """Promote what earlier commands could not. Raises as ``promote``."""
         if not self._own.exists() or not self._own.count_ready():
             return []
-        self._address.register(self._own.name)
+        self.create()  # the first run may have been killed before it
         return promote(self._own, self._shared)
 
     def _not_promoted(self, error: StoreAway | StoreRefused) -> StoreAway | StoreRefused:

@@ -123,15 +123,16 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core im
 
 
 def _is_of_this_machine(url: str) -> bool:
-    """Whether the host is loopback or link-local: where Azure issues the tokens of managed identities.
+    """Whether Azure issues the tokens of managed identities there: plain HTTP, loopback or link-local.
 
     No proxy reaches it: learn.microsoft.com/azure/virtual-machines/instance-metadata-service#proxies
     """
     try:
-        address = ipaddress.ip_address(urlsplit(url).hostname or "")
+        parts = urlsplit(url)
+        address = ipaddress.ip_address(parts.hostname or "")
     except ValueError:
         return False
-    return address.is_loopback or address.is_link_local
+    return parts.scheme == "http" and (address.is_loopback or address.is_link_local)
 
 
 def _read(answer: Any, limit: int) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from irmcli.extras import sentinel_extra
+from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 from irmcore.clock import SystemClock
 from irmcore.disk import system_disk
+from irmcore.outbox import Outbox
 
 if TYPE_CHECKING:
     from irmsentinel.collector.management_api import Feed
     from irmsentinel.collector.service import CollectorService
     from irmsentinel.collector.settings import CollectorSettings
+    from irmsentinel.collector.spool import Spool
 
 
 def open_service(settings: Settings, file: str, emulator: Path | None) -> CollectorService:
@@ -30,7 +33,29 @@ def open_service(settings: Settings, file: str, emulator: Path | None) -> Collec
         settings.origin({}),
         disk=system_disk(),
         clock=SystemClock(),
+        connectors=connectors_of(settings),
+        spool=_shared_spool(settings) if settings.address else None,
     )
+
+
+def _shared_spool(settings: Settings) -> Callable[[Outbox], Spool]:
+    """How rows get from a directory of this machine to the outbox that machines share."""
+    from irmcli.session.shared import Address, Promotion, name_there
+
+    from irmsentinel.collector.spool import Spool
+
+    address = Address.of(settings)
+
+    def spool(own: Outbox) -> Spool:
+        promotion = Promotion(settings, address, own)
+
+        def promote() -> None:
+            promotion.create()
+            promotion.rest()
+
+        return Spool(own, address.replica(name_there(own)), promotion.accepted_there, promote)
+
+    return spool
 
 
 def open_feed(settings: Settings, file: str, emulator: Path | None) -> Feed:

@@ -8,6 +8,7 @@ from pathlib import Path
 from irmcli.exit_codes import known_error
 from irmcli.extras import sentinel_extra
 from irmcli.output import Output
+from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 from irmcore.clock import SystemClock
 from irmcore.disk import system_disk
@@ -41,6 +42,7 @@ def report_health(
             settings.origin({}),
             disk=system_disk(),
             clock=SystemClock(),
+            connectors=connectors_of(settings),
         )
         reporter.report(ran, heartbeats=heartbeats)
     except (IrmError, OSError) as raised:

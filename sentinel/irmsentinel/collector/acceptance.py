@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from irmcore.counts import Counts
 from irmcore.intake.commit import commit, wait_for_intake_lock
 from irmcore.intake.ledger.recovery import open_ledger
-from irmcore.outbox import Draft, Origin, Outbox, Run, Staging
+from irmcore.outbox import Draft, Origin, Run, Staging
 from irmcore.outbox.retention import sweep
 from irmcore.outbox.rowkeys import KEY_BYTES, RowKey, pack
 
 from irmsentinel.azure import payloads
 from irmsentinel.azure.target import Target
 from irmsentinel.collector.records import Row
+from irmsentinel.collector.spool import Spool
 
 
 @dataclass(frozen=True)
@@ -30,21 +31,28 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Accepts rows into one outbox; ``fingerprint`` is the digest of the collector's settings."""
+    """Accepts rows into one spool; ``fingerprint`` is the digest of the collector's settings."""
 
-    outbox: Outbox
+    spool: Spool
     target: Target
     fingerprint: str
 
     def accept(self, rows: Sequence[Row], *, run: str, origin: Origin) -> Accepted:
         """Put the rows that the row ledger does not know into batches. All become durable, or none.
 
-        ``run`` is the run's ID. Raises OutboxBusy, OutboxFull, OSError.
+        ``run`` is the run's ID. Raises OutboxBusy, OutboxFull, OSError, and what promoting them raises.
         """
-        lock = wait_for_intake_lock(self.outbox)
+        accepted = self._accept(rows, run, origin)
+        self.spool.promote()
+        return accepted
+
+    def _accept(self, rows: Sequence[Row], run: str, origin: Origin) -> Accepted:
+        outbox = self.spool.own
+        lock = wait_for_intake_lock(outbox)
         try:
-            sweep(self.outbox)
-            ledger = open_ledger(self.outbox)
+            sweep(outbox)
+            ledger = open_ledger(outbox)
+            ledger.elsewhere = self.spool.there()
             fresh: dict[bytes, Row] = {}
             for row in rows:
                 if row.key not in fresh and not ledger.day(row.day).has(_row_key(row)):
@@ -54,11 +62,11 @@ class Acceptance:
             if new:
                 counts = Counts(len(rows), len(new), 0, repeated, 0)
                 profile = {"name": self.target.name, "sha256": self.fingerprint}
-                with Staging(self.outbox) as staging:
+                with Staging(outbox) as staging:
                     self._stage(staging, new)
                     batches = len(staging.ids())
-                    made = Run(run, self.outbox.clock.now(), origin, profile, counts)
-                    warning = commit(self.outbox, staging, ledger, made)
+                    made = Run(run, outbox.clock.now(), origin, profile, counts)
+                    warning = commit(outbox, staging, ledger, made)
             return Accepted(len(new), repeated, sum(bool(row.cut) for row in new), batches, warning)
         finally:
             lock.release()

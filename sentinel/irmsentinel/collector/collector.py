@@ -17,7 +17,7 @@ from irmcore.clock import iso
 from irmcore.errors import ConfigurationError, IrmError, OutboxBusy, WaitError
 from irmcore.http.auth import TokenTrouble
 from irmcore.intake.commit import disk_error
-from irmcore.outbox import Origin, Outbox, audit_log, runs
+from irmcore.outbox import Origin, audit_log, runs
 
 from irmsentinel.azure.target import Target, save_target
 from irmsentinel.collector import cursor
@@ -30,6 +30,7 @@ from irmsentinel.collector.management_api import MAX_WINDOW, RETENTION, ContentI
 from irmsentinel.collector.rate_limit import RateLimiter
 from irmsentinel.collector.records import RecordFilter, Row
 from irmsentinel.collector.result import CollectResult
+from irmsentinel.collector.spool import Spool
 from irmsentinel.content.artefacts import Column
 
 #: Seconds by which the oldest window stays inside the API's 7 days, because a run takes time.
@@ -70,7 +71,7 @@ class Collector:
 
     feed: Feed
     limiter: RateLimiter
-    outbox: Outbox
+    spool: Spool
     target: Target
     columns: tuple[Column, ...]
     options: Options
@@ -80,26 +81,28 @@ class Collector:
         """Collect what is new; with ``backfill`` everything that the API still has.
 
         Raises OutboxBusy, OutboxFull, ConfigurationError (a setting, the subscription) and WaitError (the
-        service is not available). What was accepted before the error stays.
+        service or the store is not available). What was accepted before the error stays.
         """
-        self.outbox.create()
-        save_target(self.outbox, self.target)
-        lock = self.outbox.disk.try_lock(f"{self.outbox.path}/collect.lock")
+        own = self.spool.own
+        own.create()
+        save_target(own, self.target)
+        lock = own.disk.try_lock(f"{own.path}/collect.lock")
         if lock is None:
             raise OutboxBusy(
                 "another process is collecting into this table",
-                where=self.outbox.path,
+                where=own.path,
                 next_step="Let it finish: it collects the same records.",
             )
         self.limiter.restart()
         try:
+            self.spool.promote()  # what a run that was killed has left
             return _Run(self, backfill=backfill, progress=progress).all()
         except ApiError as error:
             raise api_failure(error) from None
         except TokenTrouble as error:
             raise token_failure(error) from None
         except OSError as error:
-            raise disk_error(error, self.outbox.path, in_part=True) from error
+            raise disk_error(error, own.path, in_part=True) from error
         finally:
             lock.release()
 
@@ -123,7 +126,7 @@ class _Run:
     def __init__(self, collector: Collector, *, backfill: bool, progress: Progress) -> None:
         options = collector.options
         self._collector = collector
-        self._outbox = collector.outbox
+        self._outbox = collector.spool.outbox
         self._overlap = options.overlap
         self._fetcher = BlobFetcher(
             collector.feed,
@@ -133,7 +136,7 @@ class _Run:
             collector.columns,
             self._attempts,
         )
-        self._acceptance = Acceptance(self._outbox, collector.target, options.fingerprint)
+        self._acceptance = Acceptance(collector.spool, collector.target, options.fingerprint)
         self._progress = progress
         self._backfill = backfill
         self._cursor = cursor.load(self._outbox)

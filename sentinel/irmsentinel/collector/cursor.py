@@ -19,6 +19,8 @@ from irmcore.outbox.batch_files import read_manifest
 FILE = "cursor"
 FORMAT = 1
 _KEPT_GAPS = 50
+#: Blobs that a cursor on a store names: a value there has 1 MiB, and each of these 50 bytes.
+_KEPT_CONTENTS = 15_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def digest(content_id: str) -> str:
 def load(outbox: Outbox) -> Cursor:
     """The cursor; a new one if there is none or it is damaged. Raises UnknownFormat."""
     try:
-        raw = sealed.decode(outbox.read_file(FILE) or b"")
+        # `exists` reads what is new in an outbox on a store.
+        raw = sealed.decode((outbox.read_file(FILE) if outbox.exists() else None) or b"")
         version = raw["format"]
     except (ValueError, KeyError, TypeError):
         return Cursor()
@@ -93,11 +96,15 @@ def load(outbox: Outbox) -> Cursor:
 
 
 def store(outbox: Outbox, cursor: Cursor) -> None:
-    """Replace the stored cursor, durably. Raises OSError."""
+    """Replace the stored cursor, durably. Raises OSError, StoreAway, StoreRefused."""
+    contents = cursor.contents
+    if not outbox.has_ledger and len(contents) > _KEPT_CONTENTS:  # on a store; others are fetched again
+        newest = sorted(contents.items(), key=lambda item: item[1])[-_KEPT_CONTENTS:]
+        contents = dict(newest)
     document = {
         "format": FORMAT,
         "collected": cursor.collected,
-        "contents": cursor.contents,
+        "contents": contents,
         "gaps": [vars(gap) for gap in cursor.gaps[-_KEPT_GAPS:]],
         "gone": cursor.gone,
         "failed": cursor.failed,

@@ -6,6 +6,8 @@ collecting goes on. A round that failed is reported to the health table too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from irmcore.clock import Clock
 from irmcore.delivery.sender import Sender
 from irmcore.disk import Disk
@@ -27,6 +29,7 @@ from irmsentinel.collector.rate_limit import RateLimiter
 from irmsentinel.collector.result import CollectResult
 from irmsentinel.collector.rounds import Round, RoundProgress
 from irmsentinel.collector.settings import CollectorSettings
+from irmsentinel.collector.spool import Spool
 from irmsentinel.content import artefacts, tables
 
 
@@ -42,12 +45,19 @@ class CollectorService:
         *,
         disk: Disk,
         clock: Clock,
+        connectors: Connectors | None = None,
+        spool: Callable[[Outbox], Spool] | None = None,
     ) -> None:
-        """``root`` is the outbox directory; ``read`` reads the credential."""
+        """``root`` is the outbox directory; ``read`` reads the credential.
+
+        If machines share the outbox, ``connectors`` has all of it, and ``spool`` leads there.
+        """
         self.settings = settings
         self._clock = clock
-        self._connectors = Connectors(disk, clock, root)
-        self.outbox = Outbox(disk, clock, f"{root}/{settings.target.outbox_name}")
+        self._connectors = connectors or Connectors(disk, clock, root)
+        own = Outbox(disk, clock, f"{root}/{settings.target.outbox_name}")
+        self._spool = spool(own) if spool else Spool(own, own)
+        self.outbox = self._spool.outbox
         self._health = (
             HealthWriter(settings.health, root, read, origin, disk=disk, clock=clock)
             if settings.health
@@ -59,7 +69,7 @@ class CollectorService:
         known = tables.shapes(tables.load(artefacts.root() / "tables"))
         table = known["Compliance_IRM_AuditGeneral_CL"][""]
         self._collector = Collector(
-            self.feed, limiter, self.outbox, settings.target, table.columns, settings.options, origin
+            self.feed, limiter, self._spool, settings.target, table.columns, settings.options, origin
         )
         self._last_success = 0.0
 

@@ -54,10 +54,11 @@ class HealthReporter:
         *,
         disk: Disk,
         clock: Clock,
+        connectors: Connectors,
     ) -> None:
-        """``root`` is the outbox directory; ``read`` reads the credential."""
+        """``root`` is the directory of the health rows' outbox; ``read`` reads the credential."""
         self._writer = HealthWriter(target, root, read, origin, disk=disk, clock=clock)
-        self._connectors = Connectors(disk, clock, root)
+        self._connectors = connectors
         self._clock = clock
 
     def report(self, runs: Sequence[ExportRun], *, heartbeats: bool) -> None:

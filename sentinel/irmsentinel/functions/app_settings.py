@@ -60,6 +60,7 @@ def read(given: Mapping[str, str]) -> Iterator[AppSettings]:
             files = Path(given[SETTINGS])
         environment = {
             **given,
+            "FUNCTIONS_WORKER_RUNTIME": "python",  # tells the commands that this disk may be gone any time
             "HOME": str(state),
             "XDG_STATE_HOME": str(state),
             "XDG_CONFIG_HOME": str(files),

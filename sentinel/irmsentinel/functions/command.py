@@ -21,6 +21,7 @@ from irmsentinel.functions.app_settings import AppSettings
 
 LOG = logging.getLogger("irmexport")
 LOG.setLevel(logging.INFO)  # whatever the host's default is: an alert needs the last line
+logging.getLogger("azure").setLevel(logging.WARNING)  # it logs each request
 #: Seconds for the commands of one invocation: less than `functionTimeout` in host.json.
 BUDGET = 55 * 60.0
 

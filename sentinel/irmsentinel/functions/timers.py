@@ -66,7 +66,7 @@ def run(function: str, *, late: bool = False) -> None:
         codes = []
         for arguments in commands(function, settings):
             left = BUDGET - (time.monotonic() - started)
-            words = arguments if arguments[0] == "watch" else [*arguments, *options]
+            words = arguments if arguments[0] in ("watch", "status") else [*arguments, *options]
             codes.append(command.run(settings, words, budget=left).code)
     if all(code in (DONE, ROWS_REFUSED) for code in codes):
         LOG.info(SUCCEEDED, function, time.monotonic() - started)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,18 @@ class Invocation:
 
     code: int
     log: str
+
+
+def _descendants(pid: int) -> list[int]:
+    """A process and those that it started, while they run."""
+    parents: dict[int, int] = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            parents[int(file.parent.name)] = int(file.read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for parent in found:
+        found += [child for child, of in parents.items() if of == parent]
+    return found
 
 
 class Instances:
@@ -42,7 +56,15 @@ class Instances:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
+
+    def kill(self, instance: subprocess.Popen[str]) -> None:
+        """End an instance with all of its processes, as the platform does."""
+        for child in _descendants(instance.pid):
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        instance.communicate()
 
     def invoke(self, function: str, disk: str = "") -> Invocation:
         """Invoke ``function`` and wait until it is done."""

@@ -30,6 +30,7 @@ from irmsentinel.collector.management_api import Feed
 from irmsentinel.collector.rate_limit import RateLimiter
 from irmsentinel.collector.service import CollectorService
 from irmsentinel.collector.settings import CollectorSettings
+from irmsentinel.collector.spool import Spool
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
 from irmsentinel.emulators.azure_errors import azure_fault
@@ -350,7 +351,7 @@ class Hasty:
         self._collector = Collector(
             feed,
             RateLimiter(2000, clock),
-            self.collector_service.outbox,
+            Spool(self.collector_service.outbox, self.collector_service.outbox),
             target,
             known[TABLE][""].columns,
             settings.options,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -540,6 +541,27 @@ def test_a_persons_sent_rows_are_erased_and_unsent_ones_refused() -> None:
     shared.machine().drain(FakeTransport())
     assert person.erase(refreshed(shared), who, {}, by="me", why="request 1").sent == 1
     assert not [key for key in shared.memory.values if key.endswith("/payload")]
+
+
+def test_what_a_start_reads_does_not_grow_with_the_days_kept() -> None:
+    """A drain that finds one batch makes as many calls after 400 days as after one."""
+    shared, calls = SharedOutbox(), Counter[int]()
+    shared.accept([row(1)])
+    shared.machine().drain(FakeTransport())
+    shared.log.index()
+    kept_records = [key for key in shared.memory.values if key.startswith(("batch/", "state/"))]
+    for days in (1, 400):
+        for day in range(days):
+            for key in kept_records:
+                folder, _, rest = key.partition("/")
+                shared.memory.change(f"{folder}/{day:014x}{rest[14:]}", shared.memory.values[key])
+
+        def plan(verb: str, key: str, days: int = days) -> None:
+            calls[days] += 1
+
+        shared.accept([row(days + 1)])
+        assert shared.machine(plan).drain(FakeTransport()).sent == 1
+    assert calls[1] == calls[400]
 
 
 def test_nothing_of_another_outbox_is_taken_for_a_batch() -> None:

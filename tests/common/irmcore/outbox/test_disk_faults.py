@@ -101,7 +101,9 @@ def damaged(data: bytes, kind: str, at: int, bit: int, noise: bytes) -> bytes | 
     return noise
 
 
-@pytest.mark.parametrize("examples", [60, pytest.param(1_500, marks=pytest.mark.faults)])
+@pytest.mark.parametrize(
+    "examples", [60, pytest.param(1_500, marks=[pytest.mark.faults, pytest.mark.timeout(900)])]
+)
 def test_any_damage_to_any_file_harms_nothing_else(whole: Path, examples: int) -> None:
     """Whatever happens to one file, each row of the others is sent once, and nothing altered."""
     settings(max_examples=examples)(given(st.just(whole), st.integers(0, 200), DAMAGE)(one_damage))()
@@ -489,6 +491,7 @@ def test_a_ledger_made_anew_while_a_batch_is_split(answers: tuple[Reply, ...]) -
     assert number > 25
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("first", range(1, 5))
 def test_a_ledger_made_anew_while_halves_move(first: int) -> None:
     """If a batch is split during a rebuild, and its halves are sent later, no half is missed."""

@@ -93,6 +93,10 @@ def _values(value: dict[str, Any]) -> str:
     return f"{text}, default `{value['default']}`" if "default" in value else text
 
 
+#: What docs/content.md says of a result, in order.
+TRIAGE = ("why", "falsePositives", "next")
+
+
 def content() -> str:
     """docs/content.md: every function, rule, hunting query and workbook, from their files."""
     loaded = contents.load()
@@ -128,6 +132,15 @@ def content() -> str:
             f"| {', '.join(rule.fields['relevantTechniques'])} |"
             for rule in found
             if rule.folder == rules.HUNTING
+        ),
+        "",
+        "## What a result means",
+        "",
+        "| rule or query | why it matters | false positives | what to do next |",
+        "|---|---|---|---|",
+        *(
+            f"| `{rule.name}` | {' | '.join(rule.fields['triage'][key] for key in TRIAGE)} |"
+            for rule in found
         ),
         "",
         "## Workbooks",

@@ -18,10 +18,18 @@ HUNTING = [rule for rule in RULES if rule.folder == rules.HUNTING]
 DELAY = timedelta(minutes=10)
 #: MITRE ATT&CK: the techniques in use here, with the tactics they serve.
 TECHNIQUES = {
+    "T1039": {"Collection"},
+    "T1048": {"Exfiltration"},
     "T1052": {"Exfiltration"},
+    "T1070": {"DefenseEvasion"},
+    "T1074": {"Collection"},
     "T1078": {"InitialAccess", "Persistence", "PrivilegeEscalation", "DefenseEvasion"},
     "T1098": {"Persistence", "PrivilegeEscalation"},
+    "T1136": {"Persistence"},
     "T1213": {"Collection"},
+    "T1219": {"CommandAndControl"},
+    "T1485": {"Impact"},
+    "T1560": {"Collection"},
     "T1562": {"DefenseEvasion"},
     "T1567": {"Exfiltration"},
 }
@@ -38,6 +46,7 @@ CONNECTORS = {
     "MicrosoftPurviewInformationProtection",
     "MicrosoftThreatProtection",
     "BehaviorAnalytics",
+    "AzureActivity",
 }
 KNOWN = {
     *("id", "name", "version", "kind", "status", "description", "severity", "requiredDataConnectors"),
@@ -50,7 +59,7 @@ KNOWN = {
         "relevantTechniques",
     ),
     *("entityMappings", "customDetails", "alertDetailsOverride", "eventGroupingSettings"),
-    *("incidentConfiguration", "returns", "query"),
+    *("incidentConfiguration", "triage", "returns", "query"),
 }
 ONLY_ANALYTIC = {
     *("kind", "status", "severity", "queryFrequency", "queryPeriod", "triggerOperator", "triggerThreshold"),

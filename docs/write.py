@@ -9,7 +9,7 @@ import click
 from irmcli.main import main
 from irmcore.profile.load import PROFILE
 from irmsentinel.content import artefacts as contents
-from irmsentinel.content import rules, workbooks
+from irmsentinel.content import rules, samples, workbooks
 
 HERE = Path(__file__).parent
 WIDTH = 100
@@ -93,6 +93,59 @@ def _values(value: dict[str, Any]) -> str:
     return f"{text}, default `{value['default']}`" if "default" in value else text
 
 
+#: Microsoft's rule or query, what covers its situation here, and the fixtures that show it.
+COUNTERPARTS = (
+    (
+        "Insider Risk: Microsoft 365 IRM Alert Observed",
+        "`IRMNewHighSeverityAlert`; other severities by `IRMDistinctAlerts`",
+        "analytic_rules/IRMNewHighSeverityAlert",
+    ),
+    (
+        "High User Security Alert Correlations",
+        "`IRMAlertsOtherAlerts`, `IRMManyIncidentsOneUser`",
+        "enrichment/IRMAlertsOtherAlerts",
+    ),
+    (
+        "High User Security Incidents Correlation",
+        "`IRMManyIncidentsOneUser`, which needs two products or an IRM alert",
+        "hunting/IRMManyIncidentsOneUser",
+    ),
+    (
+        "Risky User Access By Application",
+        "`IRMAlertAndRiskySignin`: risk and an open alert, not an application",
+        "analytic_rules/IRMAlertAndRiskySignin",
+    ),
+    (
+        "Sensitive Data Access Outside Organizational Geo-location",
+        "partly: `IRMSigninAnomaliesAroundTrigger`, with the user's own countries and without labels",
+        "hunting/IRMSigninAnomaliesAroundTrigger",
+    ),
+    (
+        "Entity Anomaly Followed by IRM Alert",
+        "`IRMAnomaliesAroundAlert`, with the order in time",
+        "hunting/IRMAnomaliesAroundAlert",
+    ),
+    (
+        "ISP Anomaly to Exfil",
+        "`IRMSigninAnomaliesAroundTrigger`: a network that is new for the user",
+        "hunting/IRMSigninAnomaliesAroundTrigger",
+    ),
+    (
+        "Multiple Entity-Based Anomalies",
+        "`IRMAnomaliesAroundAlert` (two findings or more), `IRMLeaverAnomalies`",
+        "hunting/IRMLeaverAnomalies",
+    ),
+    (
+        "Possible Sabotage",
+        "`IRMMassDeletionAroundAlert` (Azure and files), `IRMNewAccountsOrClearedLogsAroundAlert`",
+        "hunting/IRMMassDeletionAroundAlert",
+    ),
+    (
+        "Sign In Risk Followed By Sensitive Data Access",
+        "partly: `IRMAlertAndRiskySignin` and `IRMFirstTimeAccessBeforeAlert`, which no query joins",
+        "hunting/IRMFirstTimeAccessBeforeAlert",
+    ),
+)
 #: What docs/content.md says of a result, in order.
 TRIAGE = ("why", "falsePositives", "next")
 
@@ -141,6 +194,34 @@ def content() -> str:
         *(
             f"| `{rule.name}` | {' | '.join(rule.fields['triage'][key] for key in TRIAGE)} |"
             for rule in found
+        ),
+        "",
+        "## A month of one company",
+        "",
+        "`irmexport sentinel samples DIR` writes the synthetic tables of a made-up company: a leaver (Sara),",
+        "an administrator who destroys (Megan), two colleagues with smaller alerts (Brad, Ivan), and people who",
+        "do similar things without an alert (Noah). Run at the given time, each rule, query and aggregation",
+        "finds exactly these people or hosts and nobody else",
+        "(`tests/sentinel/irmsentinel/content/test_samples.py`). An aggregation reads 21 October to 20 November.",
+        "",
+        "| rule, query or aggregation | run at (UTC) | finds | why |",
+        "|---|---|---|---|",
+        *(
+            f"| `{name}` | {part.at:%d %b %H:%M} | {', '.join(who.partition('@')[0] for who in part.who)} "
+            f"| {part.why} |"
+            for name, part in samples.story(contents.root()).items()
+        ),
+        "",
+        "## Next to Microsoft's own solution",
+        "",
+        "The situations of Microsoft's solution `MicrosoftPurviewInsiderRiskManagement` 3.0.6",
+        "(<https://github.com/Azure/Azure-Sentinel/tree/master/Solutions/MicrosoftPurviewInsiderRiskManagement>).",
+        "",
+        "| its rule or query | here | shown by |",
+        "|---|---|---|",
+        *(
+            f"| {theirs} | {ours} | {', '.join(f'`tests/sentinel/{fixture}.yaml`' for fixture in fixtures)} |"
+            for theirs, ours, *fixtures in COUNTERPARTS
         ),
         "",
         "## Workbooks",

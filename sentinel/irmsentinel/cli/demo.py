@@ -17,7 +17,7 @@ from irmcli.settings import Settings
 from irmcore.errors import ConfigurationError
 
 from irmsentinel.cli.result_output import select_columns, show_result, sorted_by_time
-from irmsentinel.content import aggregations, artefacts, samples
+from irmsentinel.content import aggregations, artefacts, rules, samples
 from irmsentinel.export.export import Export
 from irmsentinel.kql import calls
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Functions to run; answers.json has the expected rows.
 SHOWN = ("IRMAlerts", "IRMAlertsSignins", "IRMAlertsAuditLogs")
+#: Hunting queries to run; story.json has the people whom each must find.
+HUNTED = ("IRMFilesToUsbAroundAlert", "IRMMassDeletionAroundAlert", "IRMLeaverAnomalies")
 #: Aggregations to export, and the rows that the connector must save, in any order.
 EXPORTED = ("sentinel-alerts", "okta", "dropbox", "web-proxy")
 SAVED = {
@@ -67,6 +69,12 @@ def run(output: Output, settings: Settings, root: Path) -> list[tuple[str, bool]
             same = sorted(map(repr, map(list, result.rows))) == sorted(map(repr, answer.rows))
             expected = "as expected" if same else "NOT AS EXPECTED"
             results.append((f"{name}: {len(result.rows)} rows of made-up tables, {expected}", same))
+        story, hunting = samples.story(loaded.root), rules.with_rules(loaded)
+        for name in HUNTED:
+            found = samples.people(engine.run(hunting.named(name).body, now=story[name].at))
+            same = found == story[name].who
+            expected = "as expected" if same else "NOT AS EXPECTED"
+            results.append((f"{name}: finds {', '.join(found)}, {expected}. {story[name].why}", same))
     tables = sources.folder(loaded, folder)
     try:
         results.append(_export(output, settings, root, tables))

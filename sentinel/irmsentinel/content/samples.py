@@ -1,7 +1,7 @@
-"""Synthetic sample tables: two users with IRM alerts, among people without any.
+"""Synthetic sample tables: a month of a made-up company, in which every rule and query finds somebody.
 
-The same seed gives the same bytes. The other people have no IRM alerts, so ``samples/answers.json`` is right
-for every seed.
+The same seed gives the same bytes. The people whom the seed adds have no IRM alerts, so
+``samples/answers.json`` and ``samples/story.json`` are right for every seed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 
 from irmcore.errors import ConfigurationError
 
+from irmsentinel.kql.result import Result
+
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CLOCK = "sample.json"
 _DAYS = 14
@@ -29,6 +31,31 @@ class Answer:
 
     columns: list[str]
     rows: list[list[Any]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A rule, hunting query or aggregation in the story: run at that time, it finds these users or hosts."""
+
+    at: datetime
+    who: list[str]
+    why: str
+
+
+def story(root: Path) -> dict[str, Part]:
+    """Name → its part in the story that the sample tables tell."""
+    document = json.loads((root / "samples" / "story.json").read_text(encoding="utf-8"))
+    return {
+        name: Part(datetime.fromisoformat(part["at"]), part["who"], part["why"])
+        for name, part in document.items()
+    }
+
+
+def people(result: Result) -> list[str]:
+    """The users of a result, or its hosts, in order; without names that are excluded."""
+    names = [column.name for column in result.columns]
+    at = names.index("UserPrincipalName" if "UserPrincipalName" in names else "Host")
+    return sorted({str(row[at]) for row in result.rows if not str(row[at]).startswith("?excluded ")})
 
 
 def answers(root: Path) -> dict[str, Answer]:
@@ -46,7 +73,9 @@ def write(root: Path, into: Path, *, seed: int, people: int) -> dict[str, int]:
         )
     tables: dict[str, list[dict[str, Any]]] = {}
     for file in sorted((root / "samples" / "story").glob("*.jsonl")):
-        tables[file.stem] = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        tables[file.stem] = [
+            row for line in file.read_text(encoding="utf-8").splitlines() for row in _repeated(line)
+        ]
     chance = random.Random(seed)  # noqa: S311 — repeatable sample data, no secret
     for person in range(people):
         for table, row in _days_of(f"person{person:04}@contoso.com", chance):
@@ -67,6 +96,15 @@ def clock(folder: Path) -> datetime | None:
         return datetime.fromisoformat(about["now"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _repeated(line: str) -> Iterator[dict[str, Any]]:
+    """The row of a line, or as many as ``_times`` says, with ``{n}`` numbered from 0."""
+    times = json.loads(line).pop("_times", 1)
+    for number in range(times):
+        row: dict[str, Any] = json.loads(line.replace("{n}", str(number)))
+        row.pop("_times", None)
+        yield row
 
 
 def _days_of(upn: str, chance: random.Random) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,10 +1,14 @@
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from irmcore.errors import ConfigurationError
+from irmsentinel.content import aggregations, rules, samples
 from irmsentinel.content import artefacts as content
-from irmsentinel.content import samples
+from irmsentinel.content.aggregations import Span
 from irmsentinel.kql import calls, local
+from irmsentinel.kql.engine import Engine
 
 KNOWN = samples.answers(content.root())
 
@@ -35,3 +39,30 @@ def test_existing_tables_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "AuditLogs.jsonl").write_text("{}\n")
     with pytest.raises(ConfigurationError, match="already has tables"):
         samples.write(content.root(), tmp_path, seed=1, people=1)
+
+
+STORY = samples.story(content.root())
+MONTH = Span(datetime(2026, 10, 21, tzinfo=UTC), datetime(2026, 11, 20, tzinfo=UTC))
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The sample tables, loaded once: no query changes them."""
+    loaded, folder = content.load(), tmp_path_factory.mktemp("month")
+    samples.write(loaded.root, folder, seed=1, people=2)
+    engine, _ = local.open_folder(loaded, folder)
+    with engine:
+        yield engine
+
+
+def test_everything_has_a_part_in_the_story() -> None:
+    """A new rule, hunting query or aggregation needs somebody whom it finds."""
+    assert set(STORY) == {rule.name for rule in rules.load()} | set(aggregations.load())
+
+
+@pytest.mark.parametrize("name", STORY)
+def test_each_finds_the_right_people_and_nobody_else(name: str, month: Engine) -> None:
+    """Run at the story's time, a query finds exactly the people or hosts of its part."""
+    known = aggregations.load()
+    query = known[name].kql(MONTH) if name in known else rules.with_rules(content.load()).named(name).body
+    assert samples.people(month.run(query, now=STORY[name].at)) == STORY[name].who

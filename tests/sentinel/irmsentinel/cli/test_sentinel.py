@@ -113,7 +113,7 @@ def test_a_hunting_query_looks_back_as_far_as_its_file_says(tmp_path: Path) -> N
 def test_columns_selects_and_orders_the_columns(tables: Path) -> None:
     """The columns have the order of the option, one line per row."""
     printed = irmexport("sentinel", "query", "IRMAlerts", "--local", tables, "--columns", "AlertId,IsOpen")
-    assert printed.splitlines()[:3] == ["IRMAlerts: 2 rows", "  AlertId  IsOpen", "  alert-1    True"]
+    assert printed.splitlines()[:3] == ["IRMAlerts: 5 rows", "  AlertId  IsOpen", "  alert-6   False"]
 
 
 def test_an_error_names_the_next_step(tables: Path, tmp_path: Path) -> None:

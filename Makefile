@@ -28,6 +28,7 @@ help: ## this list
 demo: $(VENV)/.runtime ## send Microsoft's two examples to the emulator and show what it saved
 	@$(BIN)/irmexport demo
 	@$(BIN)/python -m tests.fakes.splunk_demo
+	@$(BIN)/python -m tests.fakes.store_demo
 
 test: $(VENV)/.kql $(VENV)/.azurite ## run all tests, those of the core also on Python 3.9 and 3.13
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)

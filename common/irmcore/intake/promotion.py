@@ -49,7 +49,7 @@ from irmcore.shaping.spreading import candidate_times
 from irmcore.shaping.times import canonical, parse
 from irmcore.store.claim import read_existing
 
-#: In the machine's own outbox: which run is being promoted, and how long the log was before.
+#: In the machine's own outbox: which batches of which run are being promoted, and how long the log was before.
 _NOTE = "promotion.json"
 #: Records behind the index from which on a promotion brings it up to date.
 _INDEX_AT = 8
@@ -91,7 +91,8 @@ def promote(
         create_there(outbox, shared)
         for one, batches in groupby(_queued(outbox), key=lambda found: found[1].run):
             read_at = there.read_at if there is not None and one == run else {}
-            done.append(_Promotion(outbox, shared, one, list(batches), read_at).promote())
+            for part in _as_noted(outbox, list(batches)):
+                done.append(_Promotion(outbox, shared, one, part, read_at).promote())
         if done:
             shared.log.index(_INDEX_AT)
     finally:
@@ -135,6 +136,28 @@ def _queued(outbox: Outbox) -> Iterator[tuple[Batch, Manifest]]:
                 quarantine(outbox, batch)
 
 
+def _noted(outbox: Outbox) -> dict[str, Any]:
+    """What was noted before the last promotion; nothing if that is missing or damaged."""
+    try:
+        return sealed.decode(outbox.read_file(_NOTE) or b"")
+    except ValueError:
+        return {}
+
+
+def _as_noted(outbox: Outbox, batches: list[tuple[Batch, Manifest]]) -> list[list[tuple[Batch, Manifest]]]:
+    """The batches of a run whose promotion was begun, and the others: they are promoted apart.
+
+    One that was quarantined while its run was promoted, and comes back, is not in the run's record there.
+    """
+    note = _noted(outbox)
+    begun = set(note.get("batches", ())) if note.get("run") == batches[0][1].run else set()
+    parts = [
+        [found for found in batches if found[0].id in begun],
+        [found for found in batches if found[0].id not in begun],
+    ]
+    return [part for part in parts if part]
+
+
 class _Promotion:
     """The promotion of one run."""
 
@@ -154,45 +177,66 @@ class _Promotion:
         self._own_times: set[int] = set()
         self._header: list[str] = []
         self._rejects = ""
+        self._note: dict[str, Any] = {}
 
     def promote(self) -> Promoted:
-        note, repeated = self._note()
+        repeated = self._begin()
         if repeated:
             self._discard_earlier_tries()
-        self._rejects = str(note["rejects"])
-        names = self._shared.log.accept(attempt_of(self._run), self._shape, int(note["after"]))
+        self._rejects = str(self._note["rejects"])
+        names = self._shared.log.accept(attempt_of(self._run), self._shape, int(self._note["after"]))
         ids = tuple(map(layout.id_of, names))
         if ids == tuple(self._drafts):
-            sizes, known = tuple(self._drafts.values()), self._known
+            sizes, known, refused = tuple(self._drafts.values()), self._known, len(self._refused)
         else:  # an earlier try was accepted
-            sizes = tuple(self._rows_there(name) for name in names)
-            known = sum(manifest.rows for _, manifest in self._batches) - sum(sizes)
+            there, counts = [self._manifest_there(name) for name in names], self._batches[0][1].counts
+            sizes = tuple(manifest.rows for manifest in there)
+            known = there[0].counts.skipped - counts.skipped
+            refused = there[0].counts.rejected - counts.rejected
         self._mark(known)
-        refused = Counter(reject.code for reject in self._refused)
         path = f"{self._outbox.path}/{self._rejects}"
         return Promoted(
-            self._run, ids, sizes, known, refused, path if self._outbox.disk.exists(path) else None
+            self._run,
+            ids,
+            sizes,
+            known,
+            {self._refusal(): refused} if refused else {},
+            path if self._outbox.disk.exists(path) else None,
         )
 
-    def _rows_there(self, name: str) -> int:
+    def _manifest_there(self, name: str) -> Manifest:
         key = layout.part_key(name, "manifest")
         data = read_existing(self._shared.store, key, self._outbox.clock)
-        return manifests.decode(data, key, self._shared.keyring).rows
+        return manifests.decode(data, key, self._shared.keyring)
 
-    def _note(self) -> tuple[dict[str, Any], bool]:
-        """What was noted before the first try of this run, and whether this is not the first one."""
-        with suppress(ValueError):
-            note = sealed.decode(self._outbox.read_file(_NOTE) or b"")
-            if (note["run"], note["outbox"]) == (self._run, self._shared.keyring.outbox):
-                return note, True
-        note = {
-            "run": self._run,
-            "outbox": self._shared.keyring.outbox,
-            "after": self._shared.log.view().last,
-            "rejects": f"rejects/{runs.new_run_id(self._outbox.clock.now())}.csv",
-        }
-        self._outbox.replace_file(_NOTE, sealed.encode(note))
-        return note, False
+    def _refusal(self) -> str:
+        """Why rows of this run are refused whose time another machine has taken."""
+        spread = self._batches[0][1].profile.get("collisions") == "spread"
+        return "no-free-slot" if spread else "collision"
+
+    def _begin(self) -> bool:
+        """Note what is promoted, before the first try. Returns whether this is not the first one."""
+        note, outbox = _noted(self._outbox), self._shared.keyring.outbox
+        ids = {batch.id for batch, _ in self._batches}
+        repeated = (note.get("run"), note.get("outbox")) == (self._run, outbox)
+        repeated = repeated and ids <= set(note.get("batches", ()))
+        self._note = note
+        if not repeated:
+            self._note = {
+                "run": self._run,
+                "outbox": outbox,
+                "after": self._shared.log.view().last,
+                "rejects": f"rejects/{runs.new_run_id(self._outbox.clock.now())}.csv",
+            }
+        self._save_note()
+        return repeated
+
+    def _save_note(self) -> None:
+        """Durable before the run is committed with these batches."""
+        ids = [batch.id for batch, _ in self._batches]
+        if ids != self._note.get("batches"):
+            self._note = {**self._note, "batches": ids}
+            self._outbox.replace_file(_NOTE, sealed.encode(self._note))
 
     def _discard_earlier_tries(self) -> None:
         """Remove what tries that were killed have written, unless one of them was accepted."""
@@ -208,7 +252,7 @@ class _Promotion:
         self._known, self._refused = 0, []
         days = _Days(self._shared, view, self._read_at)
         kept = []
-        for batch, manifest in self._batches:
+        for batch, manifest in list(self._batches):
             try:
                 payload, records = (
                     read_payload(self._outbox, batch, manifest),
@@ -216,6 +260,9 @@ class _Promotion:
                 )
             except (BatchDamaged, Damaged):
                 quarantine(self._outbox, batch)
+                if len(self._batches) > 1:
+                    self._batches.remove((batch, manifest))
+                    self._save_note()
                 continue
             found = self._new_rows(manifest, payload, records, days)
             if found[1]:
@@ -258,8 +305,7 @@ class _Promotion:
                 continue
             placed = self._placed(row, line, manifest.profile, days)
             if placed is None:
-                code = "no-free-slot" if manifest.profile.get("collisions") == "spread" else "collision"
-                self._refused.append(Reject(0, "", code, tuple(line)))
+                self._refused.append(Reject(0, "", self._refusal(), tuple(line)))
                 continue
             kept.append(placed)
             text.append(write(line))

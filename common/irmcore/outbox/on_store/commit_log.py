@@ -131,7 +131,7 @@ class CommitLog:
             view = self.view(checked)
             self._refuse_discarded(run, view.tail)
             for entry in view.tail:
-                if since is not None and _is_try_of(run, entry):
+                if since is not None and entry.number > since and _is_try_of(run, entry):
                     return entry.batches
             checked = view.last if checked is None else checked
             drafts = shape(view)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from irmcore.errors import OutboxBusy, StoreAway, StoreRefused
@@ -13,6 +14,7 @@ from irmcore.intake.accepted_there import AcceptedThere
 from irmcore.intake.ledger.recovery import read_ledger
 from irmcore.intake.promotion import Promoted, promote
 from irmcore.intake.run_result import RunResult
+from irmcore.operations import operations
 from irmcore.outbox import Outbox, rowkeys, states
 from irmcore.outbox import manifest as manifests
 from irmcore.outbox.on_store import layout, records
@@ -355,4 +357,39 @@ def test_a_promotion_goes_on_after_a_power_loss_at_any_write() -> None:
         assert read_ledger(member.outbox) is not None
         if not killed:
             return
+        at += 1
+
+
+def test_a_batch_that_was_quarantined_is_promoted_once_it_is_whole_again() -> None:
+    """Though its run was promoted without it: it must not be taken for a part of that."""
+    member = Member(MemoryService(), "one")
+    done = member.accept(ANNA + BEN, profile("limits: {rows: 1}\n"))
+    first, _ = map(member.outbox.get, done.batches)
+    whole = member.disk.read(f"{first.path}/payload")
+    member.disk.write_at(f"{first.path}/payload", 0, b"X")
+    member.promote()
+    (quarantined,) = member.outbox.quarantined()
+    member.disk.write_at(f"{quarantined.path}/payload", 0, whole)
+    operations.requeue(member.outbox, first.id, who="anna", why="restored")
+    (promoted,) = member.promote()
+    assert promoted.sizes == (1,)
+    assert sorted(users(rows_there(member))) == ["anna", "ben"]
+
+
+def test_a_promotion_that_was_killed_while_it_marked_batches_counts_its_rows_once() -> None:
+    """What it says afterwards is what is there, not more and not less."""
+    at = 1
+    while True:
+        service = MemoryService()
+        one, two = Member(service, "one"), Member(service, "two")
+        one.accept(ANNA + BEN + CARL + NEXT_DAY, profile("limits: {rows: 1}\n"))
+        two.send(BEN)
+        one.disk.kill_at = one.disk.operations + at
+        with suppress(Killed):
+            one.promote()
+            return
+        restart(one)
+        one.shared = one.shared_with(no_fault)
+        for promoted in one.promote():
+            assert (promoted.known, sum(promoted.sizes)) == (1, 3), at
         at += 1

@@ -15,7 +15,6 @@ import csv
 import hashlib
 import io
 import struct
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -49,7 +48,7 @@ from irmcore.shaping.spreading import candidate_times
 from irmcore.shaping.times import canonical, parse
 from irmcore.store.claim import read_existing
 
-#: In the machine's own outbox: which batches of which run are being promoted, and how long the log was before.
+#: In the machine's own outbox: which batches of a run are being promoted, and how long the log was before.
 _NOTE = "promotion.json"
 #: Records behind the index from which on a promotion brings it up to date.
 _INDEX_AT = 8
@@ -91,8 +90,10 @@ def promote(
         create_there(outbox, shared)
         for one, batches in groupby(_queued(outbox), key=lambda found: found[1].run):
             read_at = there.read_at if there is not None and one == run else {}
-            for part in _as_noted(outbox, list(batches)):
-                done.append(_Promotion(outbox, shared, one, part, read_at).promote())
+            done += [
+                _Promotion(outbox, shared, one, part, read_at).promote()
+                for part in _as_noted(outbox, list(batches))
+            ]
         if done:
             shared.log.index(_INDEX_AT)
     finally:

@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Callable, TypeVar
 
@@ -23,6 +24,7 @@ from irmcore.clock import Clock
 from irmcore.disk import Lock
 from irmcore.errors import OperatorError, Overtaken
 from irmcore.outbox import audit_chain, formats, rowkeys, sealed, state_file, states
+from irmcore.outbox import manifest as manifests
 from irmcore.outbox.batch import Batch
 from irmcore.outbox.identity import Identity
 from irmcore.outbox.on_store import attempts, layout, records
@@ -391,8 +393,13 @@ class Replica(Outbox):
         whole = self._names[str(sealed.decode(manifest)["profile"]["split_from"])]
         digest = hashlib.sha256(f"{whole} {name}".encode("ascii")).hexdigest()
         self._names[name] = half = f"{whole.partition('-')[0]}-{digest[:16]}-{name}"
-        values = {"manifest": manifest, layout.ALL_ROWKEYS: self._memory.read(f"{path}/rowkeys")}
-        values.update(layout.payload_parts(self._memory.read(f"{path}/payload")))
+        keys = layout.part_key(half, layout.ALL_ROWKEYS)
+        if not self._store.create(keys, self._memory.read(f"{path}/rowkeys")):
+            # Another sender's, which has the same records, encrypted with another nonce.
+            check = hashlib.sha256(self._get(keys)).hexdigest()
+            found = replace(manifests.decode(manifest, name, self.keyring), rowkeys_sha256=check)
+            manifest = manifests.encode(found, self.keyring)
+        values = {"manifest": manifest, **layout.payload_parts(self._memory.read(f"{path}/payload"))}
         self._each(lambda part: self._store.create(layout.part_key(half, part), values[part]), values)
         self._store.create(layout.open_key(half), records.encode(run="", half_of=whole))
         self._read[name] = None

@@ -54,6 +54,7 @@ def test_every_state_is_of_one_kind() -> None:
             "SENT",
             "WITHDRAWN",
             "ERASED",
+            "PROMOTED",
         ]
     )
 

@@ -55,6 +55,7 @@ def clean_up(
             if clock_checked_by:
                 audit_log.append(outbox, {"event": "clock-checked", "by": clock_checked_by})
             sweep(outbox)
+            outbox.discard_runs(outbox.clock.now() - DAY)
             kept = periods or periods_of(outbox)
             deleted = delete_expired(outbox, kept, clock_is_right=bool(clock_checked_by))
             if any(deleted[:3]):

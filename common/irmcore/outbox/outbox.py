@@ -309,6 +309,9 @@ class Outbox:
     def forget_dates(self, moment: float) -> None:
         """Remove the row keys of event dates before ``moment``, where they are not in the batches alone."""
 
+    def discard_runs(self, moment: float) -> None:
+        """Remove what runs wrote before ``moment`` and never had accepted, where no lock tells that."""
+
     def require_directory(self, what: str) -> None:
         """Raises OperatorError if ``what`` is not possible, as this is a replica."""
 

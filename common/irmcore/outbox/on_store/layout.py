@@ -42,6 +42,11 @@ def id_of(name: str) -> str:
     return found["id"]
 
 
+def written_at(name: str) -> float:
+    """When the batch of this name was written (seconds since 1970), by the clock of its machine."""
+    return int(name[:14], 16) / 1e6
+
+
 def open_key(name: str) -> str:
     """The marker of a batch without a receipt."""
     return f"open/{name}"

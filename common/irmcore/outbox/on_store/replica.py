@@ -433,6 +433,17 @@ class Replica(Outbox):
     def forget_dates(self, moment: float) -> None:
         RowIndex(self._store, self.clock).forget(layout.date_text(int(moment // 86_400)))
 
+    def discard_runs(self, moment: float) -> None:
+        # Those of live runs may be among them: their log refuses them then, and they start anew.
+        names = [one for found in self._list("ready").values() for one in found]
+        names = [name for name in names if layout.written_at(name) < moment]
+        newest = zip(names, self._each(lambda name: attempts.newest_of(self._states(name)), names))
+        new = [name for name, state in newest if state is None or state.number == 0]
+        accepted = self._accepted(new)
+        markers = self._each(self._marker, [name for name in new if name not in accepted])
+        for run in sorted({str(marker["run"]) for marker in markers if marker is not None}):
+            self._log.discard(run)
+
     def read_part(self, name: str, file: str) -> bytes | None:
         """A file of a batch that is not in memory; None if there is none."""
         full = self._names.get(name, "")

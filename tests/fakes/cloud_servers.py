@@ -27,6 +27,8 @@ ACCOUNT = "devstoreaccount1"
 CONTAINER = "outboxes"
 #: Seconds until a server must listen, and after which it ends by itself.
 START, LIFETIME = 120, 3_600
+#: The credentials that moto accepts, in the environment, from where obstore reads them.
+AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "made-up"}
 AZURITE = Path(sys.prefix) / "azurite/node_modules/azurite/dist/src/blob/main.js"
 
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from irmcore.outbox import Outbox, audit_log
 from irmemulator.faults import Fault
 
-from tests.fakes.cloud_servers import Azurite, MotoS3
+from tests.fakes.cloud_servers import AWS, Azurite, MotoS3
 from tests.with_emulator.connector import Rig
 from tests.with_emulator.nursery import Nursery, repeats, rows_of
 
@@ -186,6 +186,7 @@ def server(kind: str | None, directory: Path) -> Iterator[dict[str, str]]:
         return
     place = directory / "store"
     place.mkdir()
+    os.environ.update(AWS)
     with Azurite(place) if kind == "azurite" else MotoS3(place) as found:
         yield {"store": found.address("trial"), "store_ca": str(found.ca_file)}
 

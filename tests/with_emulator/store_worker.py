@@ -38,11 +38,7 @@ class Ahead(SystemClock):
 def store_of(settings: Mapping[str, str], name: str) -> tuple[Store, str]:
     """A connector's part of the store in ``settings``, and its address."""
     where = address.parse(settings["store"])
-    environment = {
-        "IRMEXPORT_CA_FILE": settings["store_ca"],
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-    }
+    environment = {"IRMEXPORT_CA_FILE": settings["store_ca"]}
     return Prefixed(ObjectStore(where, environment, credential=Token), name), f"{where}/{name}"
 
 

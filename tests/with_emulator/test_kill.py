@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from irmemulator.faults import Fault
 
-from tests.fakes.cloud_servers import Azurite
+from tests.fakes.cloud_servers import AWS
 from tests.tracing import traced
 from tests.with_emulator.connector import Rig
 from tests.with_emulator.kill_trial import trial
@@ -62,14 +62,29 @@ def test_producers_senders_and_people_killed_at_random(
         record_property(name, figure)
 
 
-@pytest.mark.needs("azurite")
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kills", [15, pytest.param(150, marks=pytest.mark.faults)])
-def test_two_machines_with_one_outbox_on_azurite_killed_at_random(
-    rig: Rig, azurite: Azurite, kills: int, record_property: Any
+@pytest.mark.parametrize(
+    ("kind", "kills"),
+    [
+        pytest.param("azurite", 15, marks=pytest.mark.needs("azurite")),
+        ("s3", 5),
+        pytest.param("azurite", 150, marks=[pytest.mark.needs("azurite"), pytest.mark.faults]),
+        pytest.param("s3", 150, marks=pytest.mark.faults),
+    ],
+)
+def test_two_machines_with_one_outbox_on_a_store_killed_at_random(  # noqa: PLR0917 - fixtures, and columns
+    rig: Rig,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    kills: int,
+    record_property: Any,
 ) -> None:
     """The same with a producer and a sender on each of two machines, both of which submit the same rows."""
-    settings = {"store": azurite.address(secrets.token_hex(8)), "store_ca": str(azurite.ca_file)}
+    for name, value in AWS.items():
+        monkeypatch.setenv(name, value)
+    server = request.getfixturevalue(kind)
+    settings = {"store": server.address(secrets.token_hex(8)), "store_ca": str(server.ca_file)}
     nursery = Nursery(rig, settings)
     try:
         figures = trial(nursery, kills, seed=20261130)

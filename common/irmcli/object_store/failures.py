@@ -24,6 +24,11 @@ _MESSAGES = {
     # S3 in another region replies with a redirect to nowhere, which obstore does not report as a reply.
     "redirect without LOCATION": "PermanentRedirect",
 }
+#: Where obstore gets credentials of AWS: a reply from there says nothing about a bucket or a value.
+_CREDENTIALS = re.compile(
+    r"Error performing [A-Z]+ (?:https?://(?:169\.254\.|\[fd00:|sts\.)|http://[^/\s]+/latest/(?:api|meta-data)/)"
+)
+_NO_CREDENTIALS = "NoCredentials"
 _SIGN_IN = re.compile(r"External Azure credential provider: (\w{1,60})")
 #: How the names of azure-core's errors of the network begin.
 _NETWORK_ERRORS = ("ServiceRequest", "ServiceResponse", "IncompleteRead")
@@ -49,10 +54,17 @@ class _Rule(NamedTuple):
     next_step: str
 
 
+_BUSY = (429, 503)
 _LATER = "Nothing is lost. Try again in some minutes."
 _SIGN_IN_FAILED = _Rule(
     (401,),
-    ("AuthenticationFailed", "InvalidAuthenticationInfo", "InvalidAccessKeyId", "ExpiredToken"),
+    (
+        "AuthenticationFailed",
+        "InvalidAuthenticationInfo",
+        "InvalidAccessKeyId",
+        "ExpiredToken",
+        _NO_CREDENTIALS,
+    ),
     StoreRefused,
     "signing in to the store failed",
     "Give this machine a managed identity or role, run `az login`, or set AZURE_CLIENT_ID or "
@@ -83,7 +95,7 @@ _RULES = (
     ),
     _SIGN_IN_FAILED,
     _Rule((403,), (), StoreRefused, "the identity may not {verb}", "{allow}"),
-    _Rule((429, 503), (), StoreAway, "the store is busy", _LATER),
+    _Rule(_BUSY, (), StoreAway, "the store is busy", _LATER),
     _Rule((408, 409, *range(500, 600)), (), StoreAway, "the store could not {verb}", _LATER),
     _Rule(
         range(300, 500),
@@ -101,7 +113,10 @@ def read(error: Exception) -> tuple[int, str]:
     text = str(error)
     status, code = _STATUS.search(text), _CODE.search(text)
     found = code[1] if code else next((c for message, c in _MESSAGES.items() if message in text), "")
-    return int(status[1] or status[2]) if status else 0, found
+    number = int(status[1] or status[2]) if status else 0
+    if _CREDENTIALS.search(text) and number in range(400, 500) and number not in _BUSY:
+        found = _NO_CREDENTIALS
+    return number, found
 
 
 def means_exists(error: Exception) -> bool:
@@ -113,7 +128,7 @@ def means_exists(error: Exception) -> bool:
 def means_absent(error: Exception) -> bool:
     """Whether a get or a delete found no value, in a container that exists."""
     status, code = read(error)
-    return status == HTTPStatus.NOT_FOUND and code not in _NO_CONTAINER
+    return status == HTTPStatus.NOT_FOUND and code not in (*_NO_CONTAINER, _NO_CREDENTIALS)
 
 
 def translate(error: Exception, verb: str, address: Address) -> IrmError:

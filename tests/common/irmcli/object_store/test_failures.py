@@ -201,6 +201,21 @@ def test_no_token(url: str, problem: Exception, error: type[IrmError], words: st
     assert Answers.requests == []
 
 
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("verb", CALLS)
+def test_no_credentials_of_aws(url: str, verb: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the service of instance roles refuses is neither a value that is missing nor a missing right."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", url)
+    Answers.reply = (status, "")
+    store = ObjectStore(parse("s3://outboxes?endpoint=https://127.0.0.1:1"), {})
+    with pytest.raises(StoreRefused, match="signing in to the store failed") as raised:
+        CALLS[verb](store)
+    assert f"HTTP {status}" in raised.value.what
+    assert len(Answers.requests) >= 1
+
+
 def test_s3_needs_a_region() -> None:
     """Of a bucket at AWS: its address or the environment names it."""
     with pytest.raises(ConfigurationError, match=r"\?region=REGION"):

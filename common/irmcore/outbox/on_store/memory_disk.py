@@ -60,7 +60,9 @@ class MemoryDisk:
         parent[name] = bytearray(data)
 
     def write_at(self, path: str, offset: int, data: bytes, *, sync: bool = False) -> None:
-        self._file(path)[offset : offset + len(data)] = data
+        file = self._file(path)
+        file.extend(bytes(max(offset - len(file), 0)))  # as in a file with a hole
+        file[offset : offset + len(data)] = data
 
     def append(self, path: str, data: bytes, *, sync: bool = False) -> None:
         parent, name = self._parent(path)
@@ -68,10 +70,10 @@ class MemoryDisk:
         self._file(path).extend(data)
 
     def sync(self, path: str) -> None:
-        self._find(path)
+        self._file(path)
 
     def sync_dir(self, path: str) -> None:
-        self._find(path)
+        self._parent(f"{path}/")
 
     def make_dir(self, path: str) -> None:
         parent, name = self._parent(path)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +18,18 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import main
+from irmcore.delivery import connection as connections
+from irmcore.disk import PosixDisk
+from irmcore.intake.accept import accept
+from irmcore.outbox import Outbox, states
+from irmcore.outbox.transitions import move_to_done, write_ended
+from irmcore.shaping.readers import csv_table
 
 from tests.fakes.chaos import ChaosProxy, Weather
+from tests.fakes.clock import FakeClock
 from tests.fakes.cloud_servers import CONTAINER, Azurite, MotoS3, Token
 from tests.fakes.managed_identity import ManagedIdentity
-from tests.with_emulator.connector import HEADER, Rig, row
+from tests.with_emulator.connector import HEADER, ORIGIN, Rig, row
 
 #: Runs a command on the machine of a name.
 On = Callable[..., Result]
@@ -115,6 +125,27 @@ def test_while_the_store_is_away_rows_stay_on_the_machine(
         assert drained.exit_code == 0, drained.output
         assert "is accepted: 1 row, 1 skipped (sent or accepted elsewhere)" in drained.stdout
         assert rig.emulator.records_saved(rig.job) == 2
+
+
+@pytest.mark.parametrize("command", [["clean-up"], ["drain"]], ids="-".join)
+def test_promoted_rows_leave_the_machine_after_their_time(
+    rig: Rig, s3: MotoS3, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    """Its directory is cleaned up as the outbox at the address is, by a command or once a day."""
+    with machines(rig, s3, monkeypatch) as on:
+        assert on("one", *send(rig, "a.csv", 1)).exit_code == 0
+        (own,) = Path(rig.directory, "one").rglob("*/audit.log")
+        assert list(own.parent.rglob("payload"))
+        shutil.rmtree(own.parent)
+        ago = FakeClock(time.time() - 10 * 86_400)
+        outbox = Outbox(PosixDisk(), ago, str(own.parent))
+        table = csv_table(io.BufferedReader(io.BytesIO(f"{HEADER}\r\n{row(1)}".encode())), name="a.csv")
+        done = accept(table, rig.profile, outbox, ORIGIN, destination=connections.destination(rig.connection))
+        (batch,) = map(outbox.get, done.batches)
+        move_to_done(outbox, write_ended(outbox, batch, states.PROMOTED, "promoted"))
+        assert list(own.parent.rglob("payload"))
+        assert on("one", *command).exit_code == 0
+        assert not list(own.parent.rglob("payload"))
 
 
 def test_a_bucket_that_is_missing_is_named(rig: Rig, s3: MotoS3, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,10 @@ def command(ctx: click.Context, *, clock_is_right: bool) -> None:
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     outboxes = connectors_of(settings).outboxes()
+    if settings.address:
+        from irmcli.session.shared import own_connectors
+
+        outboxes += own_connectors(settings)
     who = settings.origin({}).user if clock_is_right else ""
     deleted, doubts = retention.clean_up(outboxes, clock_checked_by=who)
     output.line(

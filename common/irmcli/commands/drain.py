@@ -10,6 +10,7 @@ from irmcli.exit_codes import NEEDS_PERSON, code_of, known_error, worst
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
 from irmcli.session.delivery_output import delivery_document, drain, show_needing_attention
+from irmcli.session.retention import clean_up_after
 from irmcli.settings import Settings
 
 
@@ -66,6 +67,7 @@ def _promote_rest(output: Output, settings: Settings) -> list[int]:
             output.partial_error(error)
             codes.append(code_of(error))
             continue
+        clean_up_after(output, own)
         for run in found:
             more = f", {run.known:,} skipped (sent or accepted elsewhere)" if run.known else ""
             output.line(f"{own.name}: run {run.run} is accepted: {count(sum(run.sizes), 'row')}{more}")

@@ -25,6 +25,7 @@ from irmcore.shaping.readers import Table
 from irmcli.emulator.connection import connection_to
 from irmcli.output import Output
 from irmcli.session.delivery_output import drain
+from irmcli.session.retention import clean_up_after
 from irmcli.session.shaping_output import show_shaping
 from irmcli.settings import Settings
 
@@ -108,7 +109,9 @@ class ConnectorSession:
         self._own_batches = done.batches
         if self._promotion is None or there is None:
             return done
-        return self._promotion.run(done, there)
+        promoted = self._promotion.run(done, there)
+        clean_up_after(self._output, self._own)
+        return promoted
 
     def payloads(self) -> list[Path]:
         """The files with the rows of the run that was accepted last, as far as they are still here."""

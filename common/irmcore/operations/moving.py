@@ -26,7 +26,7 @@ from irmcore.outbox.batch_files import read_manifest, read_rowkeys
 from irmcore.outbox.identity import Identity
 from irmcore.outbox.on_store import layout, records
 from irmcore.outbox.on_store.commit_log import COMMIT, log_key
-from irmcore.outbox.on_store.shared import IDENTITY, KEY, SharedOutbox
+from irmcore.outbox.on_store.shared import IDENTITY, KEY, MOVING, SharedOutbox
 from irmcore.outbox.outbox import AUDIT_LOG
 from irmcore.outbox.rowkeys import Damaged
 from irmcore.store import claim
@@ -34,8 +34,6 @@ from irmcore.store.numbered import DIGITS
 
 #: What a move takes with it, besides the batches.
 _FILES = re.compile(r"(connector|retention|indicators)\.json|cursor(-[0-9a-z-]+)?")
-#: On the store: which outbox is being moved there.
-_NOTE = "moving"
 #: Batches in one record of the log.
 _AT_ONCE = 200
 _AT_REST = (states.READY, states.INTENT, states.RETRY, states.PROPOSED, states.SPLIT, *states.ENDED)
@@ -54,13 +52,12 @@ def move(outbox: Outbox, shared: SharedOutbox, *, who: str, why: str) -> int:
             outbox.check()
         batches = sorted(outbox.all_batches(), key=_place_in_queue)
         _refuse_undecided(outbox, batches)
-        _begin(known, shared)
+        _begin(outbox, known, shared)
         if not known.retired:
             audit_log.append(outbox, {"event": "moved", "by": who, "why": why, "to": shared.where})
             outbox.save_identity(replace(known, retired=True))
         _Move(outbox, shared, known.id).copy(batches)
         made = Identity(known.id, known.epoch + 1, layout.host_of(shared.where), "", None, outbox.clock.now())
-        _put(shared, f"{layout.file_prefix(KEY)}{0:0{DIGITS}}", key_file.encode(outbox.keyring))
         shared.log.index()
         _put(shared, f"{layout.file_prefix(IDENTITY)}{0:0{DIGITS}}", identity_file.encode(made))
         return len(batches)
@@ -84,20 +81,30 @@ def _refuse_undecided(outbox: Outbox, batches: Sequence[Batch]) -> None:
         )
 
 
-def _begin(known: Identity, shared: SharedOutbox) -> None:
-    """Note on the store which outbox is moved there. Raises OperatorError if it has another one."""
-    key = f"{layout.file_prefix(_NOTE)}{0:0{DIGITS}}"
-    note = shared.store.get(key)
+def _begin(outbox: Outbox, known: Identity, shared: SharedOutbox) -> None:
+    """Note on the store which outbox is moved there, and create its key.
+
+    Whoever has the key there first has the address. Raises OperatorError if that is another outbox.
+    """
+    note = shared.read_file(MOVING)
     if note is None and shared.read_file(KEY) is None:
+        key = f"{layout.file_prefix(MOVING)}{0:0{DIGITS}}"
         claim(shared.store, key, records.encode(outbox=known.id), shared.clock)
-        note = shared.store.get(key)
-    there = shared.identity()
-    if note is None or records.decode(note)["outbox"] != known.id or (there and there.id != known.id):
-        raise OperatorError(
-            "the store has an outbox at this address already",
-            where=shared.where,
-            next_step="Nothing was changed. Choose another prefix.",
+        note = shared.read_file(MOVING)
+    if note is not None and records.decode(note)["outbox"] == known.id:
+        claim(
+            shared.store,
+            f"{layout.file_prefix(KEY)}{0:0{DIGITS}}",
+            key_file.encode(outbox.keyring),
+            shared.clock,
         )
+        if shared.keyring.outbox == known.id:
+            return
+    raise OperatorError(
+        "the store has an outbox at this address already",
+        where=shared.where,
+        next_step="Nothing was changed. Choose another prefix.",
+    )
 
 
 def _put(shared: SharedOutbox, key: str, value: bytes) -> None:

@@ -15,13 +15,15 @@ from irmcore.outbox import identity as identities
 from irmcore.outbox import keyring as key_file
 from irmcore.outbox.identity import Identity
 from irmcore.outbox.keyring import Keyring
-from irmcore.outbox.on_store import layout
+from irmcore.outbox.on_store import layout, records
 from irmcore.outbox.on_store.commit_log import CommitLog
 from irmcore.store import Store, claim
 from irmcore.store.numbered import Sequence
 
 #: The files of an outbox on a store.
 KEY, IDENTITY, SETTINGS = "key", "outbox.json", "connector.json"
+#: Which outbox is being moved there. It has a key, and gets its identity at the end.
+MOVING = "moving"
 
 
 class SharedOutbox:
@@ -41,13 +43,17 @@ class SharedOutbox:
         return self.where.rsplit("/", 1)[1]
 
     def create(self) -> None:
-        """Create its key and its identity, unless it exists. Raises OperatorError if it is retired."""
-        known = self.read_file(KEY)
-        if known is None:
+        """Create its key and its identity, unless it exists.
+
+        Raises OperatorError if it is retired or still being moved here, KeyMissing.
+        """
+        is_new = self.read_file(IDENTITY) is None
+        if is_new and self.read_file(KEY) is None:
             ring = Keyring.new(secrets.token_hex(16))
             self._files(KEY).append(-1, key_file.encode(ring))
         ring = self.keyring
-        if self.read_file(IDENTITY) is None:
+        if is_new:
+            self._refuse_moving(ring)
             made = Identity(ring.outbox, 1, layout.host_of(self.where), "", None, self.clock.now())
             self._files(IDENTITY).append(-1, identities.encode(made))
             created = {"at": made.created, "event": "created", "outbox": made.id}
@@ -58,6 +64,15 @@ class SharedOutbox:
                 "this outbox is retired, so it accepts and sends nothing",
                 where=self.where,
                 next_step="Use the outbox that replaced it.",
+            )
+
+    def _refuse_moving(self, ring: Keyring) -> None:
+        note = self.read_file(MOVING)
+        if note is not None and records.decode(note)["outbox"] == ring.outbox and self.identity() is None:
+            raise OperatorError(
+                "an outbox is being moved to this address, so nothing is accepted here yet",
+                where=self.where,
+                next_step="Wait until `irmexport outbox move` has ended; if it failed, run it again.",
             )
 
     @property

@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import suppress
 
 import pytest
-from irmcore.errors import OutboxBusy, StoreAway, StoreRefused
+from irmcore.errors import KeyMissing, OutboxBusy, StoreAway, StoreRefused
 from irmcore.intake.accept import accept
 from irmcore.intake.accepted_there import AcceptedThere
 from irmcore.intake.ledger.recovery import read_ledger
@@ -19,7 +19,7 @@ from irmcore.outbox import Outbox, rowkeys, states
 from irmcore.outbox import manifest as manifests
 from irmcore.outbox.on_store import layout, records
 from irmcore.outbox.on_store.commit_log import COMMIT
-from irmcore.outbox.on_store.shared import SETTINGS, SharedOutbox
+from irmcore.outbox.on_store.shared import KEY, SETTINGS, SharedOutbox
 from irmcore.outbox.transitions import write_ended
 from irmcore.profile import Profile
 
@@ -393,3 +393,20 @@ def test_a_promotion_that_was_killed_while_it_marked_batches_counts_its_rows_onc
         for promoted in one.promote():
             assert (promoted.known, sum(promoted.sizes)) == (1, 3), at
         at += 1
+
+
+def test_a_lost_key_is_not_replaced_by_a_new_one() -> None:
+    """Nobody could read what is there, and rows would be accepted again: it is restored first."""
+    service = MemoryService()
+    one, two = Member(service, "one"), Member(service, "two")
+    one.send(ANNA)
+    (key,) = [name for name in service.values if name.startswith(layout.file_prefix(KEY))]
+    value = service.values[key]
+    service.change(key, None)
+    two.accept(NEXT_DAY)
+    with pytest.raises(KeyMissing, match="soft-deleted blobs"):
+        two.promote()
+    assert key not in service.values
+    service.change(key, value)
+    two.promote()
+    assert users(rows_there(one)) == ["anna", "dora"]

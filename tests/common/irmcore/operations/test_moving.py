@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from irmcore.errors import OperatorError, PlaceRefused, StoreAway
 from irmcore.intake.accept import accept
@@ -21,6 +23,7 @@ from tests.common.irmcore.intake.test_promotion import (
     NEXT_DAY,
     Member,
     restart,
+    rows_there,
 )
 from tests.common.irmcore.profiles import profile
 from tests.fakes.powerloss import Killed
@@ -178,3 +181,33 @@ def test_a_retired_outbox_on_a_store_accepts_nothing() -> None:
     with pytest.raises(OperatorError, match="is retired"):
         another.promote()
     assert len(another.outbox.ready()) == 1
+
+
+@pytest.mark.parametrize("calls", range(0, 40, 3))
+def test_nothing_is_promoted_into_an_outbox_that_is_still_being_moved(calls: int) -> None:
+    """Nor is an outbox moved to where another one was created meanwhile; whoever comes second is refused."""
+    member = made()
+    other = Member(member.service, "demo")
+    other.accept("zoe@contoso.com,2026-01-05T10:00:00Z,1,a\r\n")
+    left = [calls]
+
+    def plan(*_: str) -> None:
+        left[0] -= 1
+        if left[0] == -1:
+            with suppress(OperatorError):
+                other.promote()
+
+    member.shared = member.shared_with(plan)
+    try:
+        run(member)
+        moved = True
+    except OperatorError:
+        moved = False
+    member.shared = member.shared_with(no_fault)
+    if moved:
+        other.promote()
+    rows = sorted(row[0].partition("@")[0] for row in rows_there(other))
+    assert rows == (["anna", "ben", "carl", "dora", "zoe"] if moved else ["zoe"])
+    for text in ALL.splitlines(keepends=True) if moved else ():
+        probe = Member(member.service, "probe")
+        assert probe.accept(text).counts.shaped == (text == BEN)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from irmcore.clock import SystemClock
 from irmcore.disk import system_disk
-from irmcore.errors import StoreAway, StoreRefused
+from irmcore.errors import IrmError
 from irmcore.intake.accepted_there import AcceptedThere
 from irmcore.intake.promotion import Promoted, create_there, promote
 from irmcore.intake.run_result import RunResult
@@ -22,6 +22,7 @@ from irmcore.outbox.on_store.shared import SharedOutbox, register, registered
 from irmcore.store.prefixed import Prefixed
 from irmcore.store.store import Store
 
+from irmcli.exit_codes import known_error
 from irmcli.extras import cloud_extra
 from irmcli.settings import Settings
 
@@ -92,13 +93,13 @@ class Promotion:
     def run(self, done: RunResult, there: AcceptedThere) -> RunResult:
         """Promote the run ``done``, which was shaped with ``there``, and those before it.
 
-        Raises StoreAway, StoreRefused: then the message says whether the rows are kept here.
+        Raises IrmError: then the message says whether the rows are kept here.
         """
         try:
             self.create()
             found = promote(self._own, self._shared, run=done.run, there=there)
-        except (StoreAway, StoreRefused) as error:
-            raise self._not_promoted(error) from None
+        except (IrmError, OSError) as error:
+            raise self._not_promoted(known_error(error)) from None
         own = next((one for one in found if one.run == done.run), None)
         return done if own is None else result_of(done, own)
 
@@ -114,7 +115,7 @@ class Promotion:
         self.create()  # the first run may have been killed before it
         return promote(self._own, self._shared)
 
-    def _not_promoted(self, error: StoreAway | StoreRefused) -> StoreAway | StoreRefused:
+    def _not_promoted(self, error: IrmError) -> IrmError:
         if self._keeps:
             what = "the rows are kept on this machine, but not accepted into the outbox on the store yet"
             step = f"{error.next_step} Then `irmexport drain` moves them there; nothing is lost."

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from irmcore.errors import StoreAway
+from irmcore.errors import DamageError, StoreAway
 from irmcore.intake.ledger.day_files import split_records
 from irmcore.outbox import rowkeys
 from irmcore.outbox.on_store import layout
 from irmcore.outbox.on_store.commit_log import RowKeys, View
 from irmcore.outbox.on_store.shared import SharedOutbox
+from irmcore.outbox.rowkeys import Damaged
 from irmcore.profile import Profile
 
 #: What a promotion needs of the profile of a run, in the manifests of its batches.
@@ -52,7 +53,19 @@ class AcceptedThere:
 
 
 def records_of(shared: SharedOutbox, found: RowKeys) -> bytes:
-    """The records of accepted batches, without those of withdrawn ones. Raises Damaged."""
+    """The records of accepted batches, without those of withdrawn ones. Raises DamageError."""
+    try:
+        return _records_of(shared, found)
+    except Damaged:
+        raise DamageError(
+            "row keys of this outbox are damaged, or of a later version of irmexport, so nothing is accepted",
+            where=shared.where,
+            next_step="Install the version of the other machines, or restore the prefixes `days` and `batch` "
+            "from the store's backup or its soft-deleted blobs.",
+        ) from None
+
+
+def _records_of(shared: SharedOutbox, found: RowKeys) -> bytes:
     # While somebody merges values of the index, a batch can be in two of them; its file is the same in both.
     files = set(rowkeys.files_in(b"".join(found.accepted)))
     withdrawn: Counter[bytes] = Counter()

@@ -39,7 +39,7 @@ class Newest(NamedTuple):
 def newest_of(found: Sequence) -> Newest | None:
     """The newest state, None if there is none: the batch is READY. Raises StoreAway, StoreRefused."""
     newest = found.newest()
-    return Newest(newest.number, records.decode(newest.value)) if newest else None
+    return Newest(newest.number, records.decode(newest.value, found.key(newest.number))) if newest else None
 
 
 class Attempts:

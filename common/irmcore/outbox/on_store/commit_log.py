@@ -108,7 +108,8 @@ class CommitLog:
             number = int(keys[-1].rpartition("/")[2]) + 1
 
     def _entry(self, number: int) -> Entry:
-        found = records.decode(read_existing(self._store, log_key(number), self._clock))
+        key = log_key(number)
+        found = records.decode(read_existing(self._store, key, self._clock), key)
         batches = tuple(found.get("batches", ()))
         return Entry(number, found["kind"], found.get("run", ""), batches, found.get("dates", {}))
 
@@ -227,7 +228,7 @@ class CommitLog:
         for key in list(self._store.keys("open/")):
             value = self._store.get(key)
             if value is not None:  # else it was sent meanwhile
-                yield key.rpartition("/")[2], records.decode(value)
+                yield key.rpartition("/")[2], records.decode(value, key)
 
     def rowkeys(self, date: str, mark: int, tail: Sequence[Entry], after: int) -> RowKeys:
         """The row keys of a date: those in the index, and those of the records behind its mark."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 
 from irmcore.clock import Clock
-from irmcore.errors import KeyMissing, OperatorError
+from irmcore.errors import KeyMissing, OperatorError, UnknownFormat
 from irmcore.outbox import audit_chain
 from irmcore.outbox import identity as identities
 from irmcore.outbox import keyring as key_file
@@ -45,7 +45,7 @@ class SharedOutbox:
     def create(self) -> None:
         """Create its key and its identity, unless it exists.
 
-        Raises OperatorError if it is retired or still being moved here, KeyMissing.
+        Raises OperatorError if it is retired or still being moved here, KeyMissing, UnknownFormat.
         """
         is_new = self.read_file(IDENTITY) is None
         if is_new and self.read_file(KEY) is None:
@@ -59,6 +59,13 @@ class SharedOutbox:
             created = {"at": made.created, "event": "created", "outbox": made.id}
             claim(self.store, layout.event_key(1), audit_chain.content(ring, [created]), self.clock)
         identity = self.identity()
+        if identity is None and self.read_file(IDENTITY) is not None:
+            raise UnknownFormat(
+                "the identity of this outbox is damaged, or of a later version of irmexport",
+                where=f"{self.where}/{layout.file_prefix(IDENTITY)}",
+                next_step="Nothing was changed. Install the version of the other machines, or restore this "
+                "prefix from the store's backup or its soft-deleted blobs.",
+            )
         if identity is not None and identity.retired:
             raise OperatorError(
                 "this outbox is retired, so it accepts and sends nothing",

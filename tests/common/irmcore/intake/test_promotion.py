@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import suppress
 
 import pytest
-from irmcore.errors import KeyMissing, OutboxBusy, StoreAway, StoreRefused
+from irmcore.errors import DamageError, KeyMissing, OutboxBusy, StoreAway, StoreRefused
 from irmcore.intake.accept import accept
 from irmcore.intake.accepted_there import AcceptedThere
 from irmcore.intake.ledger.recovery import read_ledger
@@ -410,3 +410,54 @@ def test_a_lost_key_is_not_replaced_by_a_new_one() -> None:
     service.change(key, value)
     two.promote()
     assert users(rows_there(one)) == ["anna", "dora"]
+
+
+def test_another_version_of_the_profile_changes_nothing_about_what_is_known() -> None:
+    """A row is known although the machine that was quicker has other rules; this one's own apply to it."""
+    service = MemoryService()
+    one, two = Member(service, "one"), Member(service, "two")
+    changed = ANNA.replace(",1,a", ",2,a")
+    one.accept(changed + BEN + CARL, profile("on_change: skip\ncollisions: {policy: keep-greatest}\n"))
+    two.send(ANNA + BEN, profile("limits: {rows: 1}\ncollisions: {policy: reject}\n"))
+    (promoted,) = one.promote()
+    assert (promoted.sizes, promoted.known) == ((1,), 2)
+    assert users(rows_there(one)) == ["anna", "ben", "carl"]
+
+
+@pytest.mark.parametrize("behind", [300.0, -300.0], ids=["behind", "ahead"])
+def test_clocks_that_differ_by_five_minutes_change_nothing(behind: float) -> None:
+    """The log alone says who came first."""
+    service = MemoryService()
+    one, two = Member(service, "one"), Member(service, "two")
+    two.clock = FakeClock(one.clock.now() - behind)
+    two.outbox = Outbox(two.disk, two.clock, two.outbox.path)
+    two.shared = two.shared_with(no_fault)
+    one.accept(ANNA + BEN)
+    two.send(BEN + CARL)
+    assert one.promote()[0].known == 1
+    assert two.send(ANNA + BEN + CARL)[0].counts.skipped == 3
+    assert users(rows_there(one)) == ["ben", "carl", "anna"]
+
+
+@pytest.mark.parametrize("prefix", ["log/", "files/outbox.json/", "batch/"], ids=str)
+def test_what_a_later_version_wrote_is_refused(prefix: str) -> None:
+    """With the advice to update, and nothing is accepted; whatever kind of record it is."""
+    service = MemoryService()
+    one, two = Member(service, "one"), Member(service, "two")
+    one.send(ANNA)
+    two.accept(ANNA + BEN)
+    for key in [key for key in service.values if key.startswith(prefix)]:
+        if "/rowkeys/" in key or prefix != "batch/":
+            value = service.values[key]
+            service.values[key] = (
+                value.replace(b'"v":1', b'"v":2').replace(b'"format":', b'"form":')
+                if b"irmkeys" not in value
+                else value.replace(b"irmkeys\n\0\x01", b"irmkeys\n\0\x02")
+            )
+    before = dict(service.values)
+    with pytest.raises(DamageError, match="version"):
+        two.promote()
+    assert {key for key in service.values if key.startswith("log/")} == {
+        key for key in before if key.startswith("log/")
+    }
+    assert two.outbox.count_ready() == 1

@@ -10,6 +10,7 @@ from irmcli.main import main
 from irmcore.profile.load import PROFILE
 from irmsentinel.content import artefacts as contents
 from irmsentinel.content import rules, samples, workbooks
+from irmsentinel.kql import cost
 
 HERE = Path(__file__).parent
 WIDTH = 100
@@ -211,6 +212,21 @@ def content() -> str:
             f"| `{name}` | {part.at:%d %b %H:%M} | {', '.join(who.partition('@')[0] for who in part.who)} "
             f"| {part.why} |"
             for name, part in samples.story(contents.root()).items()
+        ),
+        "",
+        "## What a query reads",
+        "",
+        "By a model of a workspace with 10 million rows in 90 days, `irmexport sentinel check --cost` counts",
+        "the rows that a query reads and those that its first joins and aggregations take. The cheapest way",
+        "reads each table once, for no longer than the query needs, and joins only the rows of the alerts'",
+        "users. More than 3 times that is an error. The model says nothing of seconds.",
+        "",
+        "| rule or query | reads | at least | joins | at least | times the cheapest way |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| `{Path(each.name).stem}` | {each.reads:,} | {each.reads_at_least:,} | {each.joins:,} "
+            f"| {each.joins_at_least:,} | {each.times:.2f} |"
+            for each in cost.of_all(loaded, [rule.artefact for rule in found])
         ),
         "",
         "## Next to Microsoft's own solution",

@@ -1,4 +1,4 @@
-"""The local engine: KQL on this machine, by duckdb-kql on DuckDB. No other module uses these packages.
+"""The local engine: KQL on this machine, by duckdb-kql on DuckDB. Only ``cost`` also uses these packages.
 
 A query sees only the loaded tables and the content's functions, and does no I/O once the tables are loaded.
 The caller sets ``now()``. A result has Kusto's types, UTC datetimes, and "" for null strings, which Kusto
@@ -21,7 +21,9 @@ from uuid import UUID
 
 import duckdb
 import duckdb_kql
+from duckdb_kql import ir
 from duckdb_kql.engine import schema
+from duckdb_kql.lower import lower
 from duckdb_kql.stored_functions import ResolvedFunctions, StoredFunction, parse_functions
 from irmcore.errors import DataError
 
@@ -160,6 +162,13 @@ class Engine:
             query_now=moment,
             allow_write=False,
         )
+
+    def lowered(self, kql: str) -> ir.Query:
+        """The query as a tree, the functions that it calls included. Raises DataError."""
+        try:
+            return lower(_INGESTION_TIME.sub(_IN_ITS_PLACE, kql), functions=self._called_by(kql))
+        except RAISED as error:
+            raise self._explained(error, kql, None) from None
 
     def _explained(self, error: Exception, kql: str, artefact: Artefact | None) -> DataError:
         """The error with its place. duckdb-kql blames a function's name if it cannot translate its body."""

@@ -125,7 +125,7 @@ def test_a_rule_depends_on_every_function_it_calls() -> None:
     silent = next(rule for rule in found if "silent" in rule["properties"]["displayName"])
     (needed,) = silent["dependsOn"]
     assert needed.endswith("/savedSearches', parameters('workspace'), 'IRMExportHealth')]")
-    called = resources.called_by(LOADED, "IRMSensitiveChanges(ago(1d), now())")
+    called = resources.called_by(LOADED, "IRMSensitiveChanges(ago(1d), now(), dynamic([]))")
     assert called == ["IRMAuditEvents", "IRMSensitiveChanges"]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import click
+from irmcore.delivery.report import Report
 from irmcore.errors import IrmError
 from irmcore.operations.connectors import title_of
 
-from irmcli.exit_codes import NEEDS_PERSON, code_of, known_error, worst
+from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON, code_of, known_error, worst
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
 from irmcli.session.delivery_output import delivery_document, drain, show_needing_attention
@@ -16,9 +17,7 @@ from irmcli.settings import Settings
 
 @click.command("drain")
 @click.argument("connector", default="", required=False)
-@click.option(
-    "--seconds", type=click.FloatRange(min=1), help="After the first upload, start none after this time."
-)
+@click.option("--seconds", type=click.FloatRange(min=1), help="Start no upload after this time, except one.")
 @click.pass_context
 def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
     """Send what is queued for CONNECTOR, or for all connectors. Never prompts: for cron and systemd.
@@ -31,12 +30,22 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
     codes: list[int] = []
     if settings.address:
         codes += _promote_rest(output, settings)
-    for outbox in connectors_of(settings).choose(connector):
+    chosen = list(connectors_of(settings).choose(connector))
+    end: float | None = None
+    for number, outbox in enumerate(chosen):
         output.line(title_of(outbox), "bold")
         try:
             service = settings.service_of(outbox, warn=output.warn)
-            until = outbox.clock.monotonic() + seconds if seconds else None
-            report, code = drain(output, outbox, service, until=until)
+            now = outbox.clock.monotonic()
+            end = now + seconds if seconds and end is None else end
+            if end is not None and now >= end:
+                output.line("the time is over; what is queued stays for the next drain")
+                report = Report(queued=outbox.count_ready())
+                code = FAILED if report.queued else DONE
+            else:
+                # An equal share of what is left, so that no connector takes the time of all others.
+                until = None if end is None else now + (end - now) / (len(chosen) - number)
+                report, code = drain(output, outbox, service, until=until)
         except (IrmError, OSError) as raised:
             # An error of one connector does not stop the others.
             error = known_error(raised)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 from irmcore.errors import IrmError
+from irmcore.outbox import states
 
 from irmcli import options
 from irmcli.exit_codes import code_of, code_of_rows, known_error, worst
@@ -25,6 +26,7 @@ from irmcli.settings import Settings
 @options.emulator
 @click.option("--dry-run", is_flag=True, help="Shape and count the rows; store and send nothing.")
 @click.option("--queue-only", is_flag=True, help="Store the batches; a later drain sends them.")
+@click.option("--seconds", type=click.FloatRange(min=1), help="Start no upload after this time, except one.")
 @click.option(
     "--max-refused",
     type=click.IntRange(min=0),
@@ -40,6 +42,7 @@ def command(
     emulator_dir: str | None,
     dry_run: bool,
     queue_only: bool,
+    seconds: float | None,
     max_refused: int | None,
 ) -> None:
     """Send FILE through a profile: CSV, JSON lines or Splunk's JSON export; - for standard input.
@@ -74,7 +77,8 @@ def command(
         show_proposed(output, session.outbox, len(done.batches))
     if not dry_run and not queue_only:
         try:
-            report, drained = session.deliver()
+            clock = session.outbox.clock
+            report, drained = session.deliver(until=clock.monotonic() + seconds if seconds else None)
             result["delivery"] = delivery_document(report)
         except (IrmError, OSError) as raised:
             # The rows are accepted, so their run and batches are the result, whatever stops the delivery.
@@ -82,6 +86,8 @@ def command(
             output.partial_error(error)
             result["delivery"] = {"error": str(error)}
             drained = code_of(error)
+        found_now = [session.outbox.find(batch) for batch in done.batches]
+        result["sent"] = [b.id for b in found_now if b and b.state and b.state.name == states.SENT]
         code = worst((code, drained))
     output.document(result)
     ctx.exit(code)

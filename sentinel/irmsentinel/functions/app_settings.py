@@ -9,6 +9,7 @@ an app setting that refers to Key Vault, or is read from there by the credential
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,16 @@ class AppSettings:
         """The path of a settings file; None if there is none."""
         path = self.files / name
         return str(path) if path.is_file() else None
+
+    def words(self, name: str) -> list[str]:
+        """The words of an app setting, which may be missing. Raises ConfigurationError."""
+        return _words(name, self.environment.get(name, ""))
+
+    def lines(self, name: str) -> list[list[str]]:
+        """The words of each line of an app setting. Raises ConfigurationError."""
+        return [
+            words for line in self.environment.get(name, "").splitlines() if (words := _words(name, line))
+        ]
 
 
 @contextmanager
@@ -69,6 +80,17 @@ def read(given: Mapping[str, str]) -> Iterator[AppSettings]:
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }
         yield AppSettings(files, environment)
+
+
+def _words(name: str, text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"the app setting cannot be read as options ({error})",
+            where=name,
+            next_step='Close each quotation mark, and write a name with an apostrophe as "it\'s".',
+        ) from None
 
 
 def _copy(text: str, environment: Mapping[str, str], into: Path) -> None:

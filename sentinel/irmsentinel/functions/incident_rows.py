@@ -98,7 +98,7 @@ def rows(incident: object, entities: object, accounts: str) -> list[dict[str, st
             "Incident": _text(incident, "name").lower(),
             "Title": _text(found, "title"),
             "Severity": _text(found, "severity"),
-            "AlertCount": str(count) if isinstance(count, int) and count > 0 else "1",
+            "AlertCount": str(count) if type(count) is int and count > 0 else "1",
         }
         for account in chosen
     ]
@@ -107,9 +107,10 @@ def rows(incident: object, entities: object, accounts: str) -> list[dict[str, st
 def _is_of_irm(incident: Mapping[str, Any]) -> bool:
     """As the aggregation sentinel-alerts decides: by the product, and by the names that this project uses."""
     more = incident.get("additionalData")
-    products = json.dumps(more.get("alertProductNames")) if isinstance(more, Mapping) else ""
+    products = more.get("alertProductNames") if isinstance(more, Mapping) else None
+    names = [one for one in products if isinstance(one, str)] if isinstance(products, list) else []
     title = _text(incident, "title")
-    return "insider risk" in f"{products} {title}".lower() or title.startswith("IRM")
+    return any("insider risk" in name.lower() for name in (*names, title)) or title.startswith("IRM")
 
 
 def _distinct(entities: object) -> list[Account]:
@@ -128,7 +129,7 @@ def _accounts(entities: object) -> Iterator[Account]:
     if isinstance(entities, str):
         try:
             entities = json.loads(entities)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
     for entity in entities if isinstance(entities, list) else []:
         if not isinstance(entity, Mapping):

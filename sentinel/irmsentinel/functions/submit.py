@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +23,11 @@ from irmsentinel.functions.command import LOG
 from irmsentinel.functions.incident_rows import EACH, ONE, IncidentRefused, rows
 
 SUBMITTERS = "IRMEXPORT_SUBMITTERS"
+#: The profiles that a playbook may name; SHIPPED if the app setting is missing.
+PROFILES, SHIPPED = "IRMEXPORT_SUBMIT_PROFILES", "sentinel-incidents"
+#: Seconds after which no further upload starts: a caller's request ends after two to four minutes
+#: (learn.microsoft.com: "Limits and configuration" of Logic Apps, "Azure Functions scale and hosting").
+SECONDS = 60
 #: Bytes of a request. An incident with its alerts and entities has some hundred kilobytes at most.
 MAX_BYTES = 4 * 1024 * 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -40,13 +44,14 @@ def handle(headers: Mapping[str, str], body: bytes) -> Answer:
         return _answer(403, "refused", refused)
     try:
         profile, lines = _read(body)
+        _require_allowed(profile, os.environ)
     except IncidentRefused as error:
         LOG.info("irmexport submit: refused: %s", error.what)
         return _answer(422, "refused", f"{error.what[0].upper()}{error.what[1:]}. {error.next_step}")
     try:
         with app_settings.read(os.environ) as settings:
-            options = shlex.split(settings.environment.get("IRMEXPORT_SUBMIT_OPTIONS", ""))
-            arguments = ["send", "-", "--profile", profile, "--json", *options]
+            options = settings.words("IRMEXPORT_SUBMIT_OPTIONS")
+            arguments = ["send", "-", "--profile", profile, "--json", "--seconds", str(SECONDS), *options]
             ran = command.run(settings, arguments, given="".join(f"{line}\n" for line in lines))
     except IrmError as error:
         LOG.error("irmexport submit: %s", error)
@@ -70,6 +75,15 @@ def _refused_caller(headers: Mapping[str, str], environment: Mapping[str, str]) 
     if not signed_in or headers.get("x-ms-client-principal-id", "").lower() not in allowed:
         return f"The caller is not among the object IDs in {SUBMITTERS}."
     return ""
+
+
+def _require_allowed(profile: str, environment: Mapping[str, str]) -> None:
+    allowed = [name.strip() for name in environment.get(PROFILES, SHIPPED).split(",")]
+    if profile not in allowed:
+        raise IncidentRefused(
+            f"playbooks may not use the profile {profile}",
+            next_step=f"Add it to the Function app's setting {PROFILES}, if they should.",
+        )
 
 
 def _read(body: bytes) -> tuple[str, list[str]]:
@@ -113,9 +127,8 @@ def _result(output: str) -> Answer:
         return _answer(422, "refused", f"The profile refuses a row: {refused}{accepted}", **receipt)
     if not batches:
         return _answer(200, "known", "Accepted before, so nothing was sent again.", **receipt)
-    delivery = done.get("delivery", {})
     named = f"batch {', '.join(batches)}, run {done['run']}"
-    if delivery.get("sent") == len(batches):
+    if len(done["sent"]) == len(batches):
         return _answer(200, "sent", f"Sent to Purview: {named}.", **receipt)
     return _answer(202, "queued", f"Accepted: {named}. `irmexport status` shows when it was sent.", **receipt)
 

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+from irmcore import profile as profiles
 from irmsentinel.functions.command import BUDGET
-from irmsentinel.functions.timers import DRAIN_SECONDS
+from irmsentinel.functions.timers import DRAIN_SECONDS, drain_seconds
 
 from tests.fakes import functions_host
 from tests.sentinel.function_app.instances import Instances
@@ -55,7 +57,10 @@ def test_every_command_ends_before_the_host_ends_the_instance() -> None:
     host = json.loads((functions_host.APP / "host.json").read_text())
     hours, minutes, seconds = map(int, host["functionTimeout"].split(":"))
     assert hours * 3600 + minutes * 60 + seconds - BUDGET >= 240
-    assert DRAIN_SECONDS + 1800 < BUDGET
+    assert drain_seconds(BUDGET) == DRAIN_SECONDS
+    for left in (3000, 2400, 1900, 1800, 60, -5):
+        assert drain_seconds(left) == 0 or drain_seconds(left) + 1800 <= left
+    assert drain_seconds(1900) == 100
 
 
 def test_rows_go_from_the_workspace_to_the_connector(tmp_path: Path) -> None:
@@ -107,6 +112,39 @@ def test_what_needs_a_person_fails_and_what_will_be_tried_again_does_not(tmp_pat
     away = instances.invoke("drain")  # the emulator has ended
     assert (away.code, "succeeded" in away.log) == (0, False), away.log
     assert "not finished; the next run tries again" in away.log
+
+
+def test_refused_rows_beside_a_service_that_is_away_need_nobody(tmp_path: Path) -> None:
+    """Each is no failure of the invocation, and so both are none."""
+    with deployed(tmp_path) as (_, instances):
+        assert instances.invoke("export").code == 0
+    (tmp_path / "in").mkdir()
+    columns = profiles.parse(profiles.shipped_text("sentinel-activity"), "x").columns
+    header = ",".join(column.header for column in columns)
+    (tmp_path / "in/x.csv").write_text(f"{header}\n{'x,' * (len(columns) - 1)}x\n")
+    options = f"--profile sentinel-activity --settle 0.1 --emulator '{tmp_path}/emulator'"
+    instances.settings["IRMEXPORT_WATCH"] = f"'{tmp_path}/in' {options}"
+    done = instances.invoke("drain")
+    assert "1 refused" in done.log, done.log
+    assert (done.code, "not finished; the next run tries again" in done.log) == (0, True), done.log
+
+
+@pytest.mark.parametrize("name", ["IRMEXPORT_WATCH", "IRMEXPORT_DRAIN_OPTIONS"])
+def test_a_setting_with_an_open_quotation_mark_is_named(tmp_path: Path, name: str) -> None:
+    """An apostrophe in a folder's name is easily written like that."""
+    settings = {"IRMEXPORT_OUTBOX": str(tmp_path / "o"), "IRMEXPORT_SETTINGS": str(tmp_path)}
+    failed = Instances(tmp_path, settings | {name: "sharepoint://h/Bob's files --profile x"}).invoke("drain")
+    assert failed.code == 1
+    assert f"{name}: the app setting cannot be read as options" in failed.log
+
+
+def test_a_store_that_is_away_is_no_failure(tmp_path: Path) -> None:
+    """The settings are read from it before every invocation: an outage must not wake a person each time."""
+    away = "s3://bucket/settings?endpoint=https://127.0.0.1:9"
+    settings = {"IRMEXPORT_OUTBOX": str(tmp_path / "o"), "IRMEXPORT_SETTINGS": away}
+    settings |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "made-up"}
+    done = Instances(tmp_path, settings).invoke("drain")
+    assert (done.code, "not finished; the next run tries again" in done.log) == (0, True), done.log
 
 
 def test_a_watched_folder_is_accepted_before_what_is_queued_is_sent(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from irmcli.main import main
 
 from tests.fakes import functions_host
 from tests.sentinel.irmsentinel.export.exports import Stage, profile
@@ -104,6 +106,23 @@ def test_a_service_that_is_away_keeps_the_row(tmp_path: Path, app: None) -> None
     assert (status, again["result"]) == (200, "known"), again
 
 
+def test_a_receipt_is_of_this_row(tmp_path: Path, stage: Stage) -> None:
+    """Whatever else the same delivery sends: a batch that was queued before."""
+    press(SARAD)
+    row = {"UserPrincipalName": "evand@contoso.com", "EventTime": "2026-11-19T10:00:00Z", "Incident": "x"}
+    row |= {"SourceWorkload": "SentinelIncident", "Title": "t", "Severity": "Low", "AlertCount": "1"}
+    (tmp_path / "queued.jsonl").write_text(json.dumps(row) + "\n")
+    queue = ["--outbox", str(tmp_path / "outbox"), "send", str(tmp_path / "queued.jsonl"), "--queue-only"]
+    own = str(tmp_path / "settings" / "profiles" / "sentinel-incidents.yaml")
+    queue += ["--profile", own if Path(own).exists() else "sentinel-incidents"]
+    done = CliRunner().invoke(main, [*queue, "--emulator", str(tmp_path / "emulator")])
+    assert done.exit_code == 0, done.output
+    status, sent = press(api_account("bradh"))
+    assert (status, sent["result"]) == (200, "sent"), sent
+    assert len(sent["batches"]) == 1
+    assert len(stage.kept("sentinel-incidents")) == 3
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -157,6 +176,8 @@ def test_nobody_may_call_without_a_list_of_callers(app: None, monkeypatch: pytes
         (None, {"accounts": "all"}, "neither one nor each"),
         (None, {"incident": None}, "no incident"),
         (None, {"entities": None}, "no account"),
+        (None, {"entities": "[" * 100_000}, "no account"),
+        (None, {"profile": "leaver-prediction"}, "may not use the profile"),
     ],
     ids=[
         "empty",
@@ -169,6 +190,8 @@ def test_nobody_may_call_without_a_list_of_callers(app: None, monkeypatch: pytes
         "accounts",
         "incident",
         "people",
+        "deep entities",
+        "another profile",
     ],
 )
 def test_a_request_that_is_no_playbooks_is_refused(
@@ -183,6 +206,7 @@ def test_a_request_that_is_no_playbooks_is_refused(
 
 def test_an_app_that_is_not_set_up_says_where_to_look(app: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unknown profile and a missing app setting are failures of the app, not of the incident."""
+    monkeypatch.setenv("IRMEXPORT_SUBMIT_PROFILES", "sentinel-incidents, no-such-profile")
     status, answer = press(SARAD, profile="no-such-profile")
     assert status == 500
     assert "no-such-profile" in answer["message"]

@@ -23,6 +23,7 @@ _MESSAGES = {
     "not permitted as the blob is immutable due to a policy": "BlobImmutableDueToPolicy",
     # S3 in another region replies with a redirect to nowhere, which obstore does not report as a reply.
     "redirect without LOCATION": "PermanentRedirect",
+    "object with invalid path": "InvalidName",  # of obstore, not of a service
 }
 #: Where obstore gets credentials of AWS: a reply from there says nothing about a bucket or a value.
 _CREDENTIALS = re.compile(
@@ -94,6 +95,13 @@ _RULES = (
         "Use a {thing} without such a policy. Nothing was changed.",
     ),
     _SIGN_IN_FAILED,
+    _Rule(
+        (),
+        ("InvalidName",),
+        StoreRefused,
+        "a name in the {thing} has an empty part (a//b), or a character that irmexport cannot read",
+        "List the names below this address, and rename or delete that file. It hides the others.",
+    ),
     _Rule((403,), (), StoreRefused, "the identity may not {verb}", "{allow}"),
     _Rule(_BUSY, (), StoreAway, "the store is busy", _LATER),
     _Rule((408, 409, *range(500, 600)), (), StoreAway, "the store could not {verb}", _LATER),

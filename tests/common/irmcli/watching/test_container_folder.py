@@ -15,7 +15,7 @@ from irmcli.watching.folder import Found
 from irmcore.errors import StoreRefused, WaitError
 
 from tests.fakes.clock import FakeClock
-from tests.fakes.cloud_servers import Azurite, MotoS3, Token
+from tests.fakes.cloud_servers import ACCOUNT, CONTAINER, Azurite, CloudServer, MotoS3, Token
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +33,17 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoS3]:
 
 
 @pytest.fixture(params=[pytest.param("azurite", marks=pytest.mark.needs("azurite")), "s3"])
-def container(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Container:
-    """An empty prefix on each server in turn."""
+def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> CloudServer:
+    """Each server in turn."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
-    server = request.getfixturevalue(request.param)
+    found: CloudServer = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def container(server: CloudServer) -> Container:
+    """An empty prefix."""
     address = parse(server.address(f"drop/{secrets.token_hex(8)}"))
     return Container(address, {"IRMEXPORT_CA_FILE": str(server.ca_file)}, credential=Token)
 
@@ -143,3 +149,24 @@ def test_a_container_that_is_not_there(
     container = Container(address, {"IRMEXPORT_CA_FILE": str(running.ca_file)}, credential=Token)
     with pytest.raises(StoreRefused, match="not-there does not exist"):
         ContainerFolder(container, "drop", tmp_path / "state", FakeClock(), settle=1.0).hold()
+
+
+@pytest.mark.parametrize("name", ["/x.csv", "sub//x.csv"], ids=["here", "in a folder"])
+def test_a_name_with_an_empty_part_is_no_outage(server: CloudServer, tmp_path: Path, name: str) -> None:
+    """It hides the other files, so the message says what to rename."""
+    prefix = f"drop/{secrets.token_hex(8)}"
+    headers = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request"}
+    headers["Authorization"] += ", SignedHeaders=host, Signature=0"
+    at = CONTAINER
+    if isinstance(server, Azurite):
+        headers = {"Authorization": f"Bearer {Token().get_token().token}", "x-ms-version": "2021-12-02"}
+        headers["x-ms-blob-type"] = "BlockBlob"
+        at = f"{ACCOUNT}/{CONTAINER}"
+    server.put(f"{at}/{prefix}/{name}", headers)
+    environment = {"IRMEXPORT_CA_FILE": str(server.ca_file)}
+    container = Container(parse(server.address(prefix)), environment, credential=Token)
+    container.write("good.csv", b"x")
+    folder = ContainerFolder(container, "drop", tmp_path / "state", FakeClock(), settle=1.0)
+    with pytest.raises(StoreRefused, match="an empty part") as refused:
+        folder.files()
+    assert "rename or delete" in str(refused.value.next_step)

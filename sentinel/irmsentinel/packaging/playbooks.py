@@ -21,6 +21,8 @@ _API = (
     "[concat(subscription().id, '/providers/Microsoft.Web/locations/', parameters('location'), "
     "'/managedApis/azuresentinel')]"
 )
+#: An incident has names of people: they stay out of a run's history.
+_HIDDEN = {"secureData": {"properties": ["inputs", "outputs"]}}
 _HOST = {"connection": {"name": "@parameters('$connections')['azuresentinel']['connectionId']"}}
 
 #: For each trigger: its path, the incident and the entities that it hands over, and what is read before.
@@ -154,7 +156,7 @@ def template(trigger: str) -> dict[str, Any]:
             "irmexport, and writes the receipt or the refusal on the incident.",
             "prerequisites": ["The Function app of irmexport, with its function `submit` (docs/button.md)."],
             "postDeployment": [
-                "Add the output `objectId` to the parameter `submitters` of the Function app."
+                "Add the output `objectId` to `submitters` of the Function app, and deploy that again."
             ],
             "entities": ["Account"],
             "tags": ["Insider Risk"],
@@ -198,13 +200,15 @@ def _definition(trigger: str) -> dict[str, Any]:
         before["Get_incident"] = {
             "type": "ApiConnection",
             "runAfter": {},
+            "runtimeConfiguration": _HIDDEN,
             "inputs": {"host": _HOST, **read},
         }
     submit = {
         "type": "Http",
         "runAfter": {name: ["Succeeded"] for name in before},
-        # The incident has names of people: they stay out of the run's history.
         "runtimeConfiguration": {"secureData": {"properties": ["inputs"]}},
+        # The function's 202 is its whole answer: there is no address to ask for another.
+        "operationOptions": "DisableAsyncPattern",
         "inputs": {
             "method": "POST",
             "uri": "@parameters('functionUrl')",
@@ -217,25 +221,10 @@ def _definition(trigger: str) -> dict[str, Any]:
             },
         },
     }
-    comment = {
-        "type": "ApiConnection",
-        "runAfter": {"Submit": ["Succeeded", "Failed", "TimedOut"]},
-        "inputs": {
-            "host": _HOST,
-            "method": "post",
-            "path": "/Incidents/Comment",
-            "body": {
-                "incidentArmId": f"@{incident}?['id']",
-                "message": (
-                    "<p>@{coalesce(body('Submit')?['message'], 'irmexport: the Function app did not answer. "
-                    "Run the playbook again: nothing is sent twice.')}</p>"
-                ),
-            },
-        },
-    }
+    answered = _comment(incident, f"@{{coalesce(body('Submit')?['message'], '{_NO_ANSWER}')}}")
     failed = {
         "type": "If",
-        "runAfter": {"Comment": ["Succeeded"]},
+        "runAfter": {"Comment_without_answer": ["Succeeded", "Skipped"]},
         "expression": {"not": {"equals": ["@actions('Submit')['status']", "Succeeded"]}},
         "actions": {"Stop": {"type": "Terminate", "runAfter": {}, "inputs": {"runStatus": "Failed"}}},
     }
@@ -250,12 +239,32 @@ def _definition(trigger: str) -> dict[str, Any]:
         "triggers": {
             f"Microsoft_Sentinel_{trigger}": {
                 "type": "ApiConnectionWebhook",
+                "runtimeConfiguration": _HIDDEN,
                 "inputs": {"host": _HOST, "body": {"callback_url": "@{listCallbackUrl()}"}, "path": path},
             }
         },
-        "actions": {**before, "Submit": submit, "Comment": comment, "If_not_sent": failed},
+        "actions": {
+            **before,
+            "Submit": submit,
+            "Comment": {"runAfter": {"Submit": ["Succeeded", "Failed", "TimedOut"]}, **answered},
+            # A gateway's page is no JSON: then the expression above is an error, and its action fails.
+            "Comment_without_answer": {
+                "runAfter": {"Comment": ["Failed"]},
+                **_comment(incident, _NO_ANSWER),
+            },
+            "If_not_sent": failed,
+        },
         "outputs": {},
     }
+
+
+_NO_ANSWER = "irmexport: the Function app did not answer. Run the playbook again: nothing is sent twice."
+
+
+def _comment(incident: str, message: str) -> dict[str, Any]:
+    body = {"incidentArmId": f"@{incident}?['id']", "message": f"<p>{message}</p>"}
+    inputs = {"host": _HOST, "method": "post", "path": "/Incidents/Comment", "body": body}
+    return {"type": "ApiConnection", "inputs": inputs}
 
 
 def _automation_rule(playbook: str) -> dict[str, Any]:

@@ -129,6 +129,9 @@ class Deployment:
             results.append(function[1]())
         return results
 
+    def _items(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{"key": key, "value": given[key]} for key in sorted(given)]
+
     def _lambdaVariables(self, name: str) -> Any:  # noqa: N802 - the function's own name
         return self._lambda[name]
 

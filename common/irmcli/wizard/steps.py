@@ -94,8 +94,9 @@ def _app(profiles: Sequence[Profile]) -> Section:
         "  -keyout irmexport-key.pem -out irmexport-cert.pem",
         "cat irmexport-key.pem irmexport-cert.pem > irmexport.pem",
         'az ad app credential reset --id "$app_id" --append --cert @irmexport-cert.pem',
-        "# Or, in Azure, neither (credential: {managed_identity: CLIENT-ID}): let the application trust a",
-        "# user-assigned managed identity. irmexport's docs/credentials.md has the command.",
+        "# Or neither: let the application trust a user-assigned managed identity of Azure",
+        "# (credential: {managed_identity: CLIENT-ID}) or a service account of Kubernetes",
+        "# (credential: {workload_identity: /path}). irmexport's docs/credentials.md has the command.",
     ]
     blocks: list[Block] = [
         Text(
@@ -106,7 +107,7 @@ def _app(profiles: Sequence[Profile]) -> Section:
             [
                 "Copy app_id and tenant_id into the profile, and set `credential` to where the secret is.",
                 "The application needs no API permission: none is documented for this connector.",
-                "Microsoft documents a secret; a certificate or a managed identity is unverified here.",
+                "Microsoft documents a secret; a certificate or a federated credential is unverified here.",
                 "Secrets expire: `irmexport credential check` and every upload warn where the date is known.",
             ]
         ),

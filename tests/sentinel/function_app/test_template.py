@@ -14,6 +14,7 @@ import pytest
 import referencing
 from click.testing import CliRunner
 from irmcli.main import main
+from irmsentinel.functions.app_settings import AppSettings
 from irmsentinel.functions.timers import SUCCEEDED
 
 from tests.fakes.arm import Deployment
@@ -22,6 +23,7 @@ from tests.fakes.functions_host import APP, load
 TEMPLATE: dict[str, Any] = json.loads((APP / "azuredeploy.json").read_text(encoding="utf-8"))
 FORM: dict[str, Any] = json.loads((APP / "createUiDefinition.json").read_text(encoding="utf-8"))
 SCHEMAS = Path(__file__).parents[1] / "arm_schemas"
+ROOT = Path(__file__).parents[3]
 HERE = "/subscriptions/00000000-0000-0000-0000-0000000000aa/resourceGroups/logs/providers"
 THERE = "/subscriptions/00000000-0000-0000-0000-0000000000bb/resourceGroups/other/providers"
 WORKSPACES = [
@@ -247,9 +249,39 @@ def test_the_app_settings_are_what_the_functions_read() -> None:
     assert found["IRMEXPORT_SETTINGS"] == f"az://{account}.blob.core.windows.net/settings"
     assert found["AZURE_CLIENT_ID"].startswith("client of ")
     assert found["AzureWebJobs.collect.Disabled"] == "False"
+    assert found["IRMEXPORT_SUBMIT_PROFILES"] == "sentinel-incidents"
+    assert found["IRMEXPORT_WATCH"] == ""
     # learn.microsoft.com/azure/azure-functions/functions-app-settings: deprecated or refused on this plan
     refused = {"FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE"}
     assert not found.keys() & {*refused, "SCM_DO_BUILD_DURING_DEPLOYMENT", "AzureWebJobsStorage"}
+
+
+def test_a_second_deployment_keeps_every_setting_that_is_a_parameter() -> None:
+    """A deployment replaces all app settings: what could only be set by hand would be lost."""
+    lines = [
+        "az://drop/files/in --profile leavers",
+        '"sharepoint://c.sharepoint.com/sites/a b/c" --profile x',
+    ]
+    more = {"IRMEXPORT_PROXY": "http://proxy:3128", "IRMEXPORT_DRAIN_OPTIONS": "--json"}
+    found = settings(deployed(watch=lines, moreSettings=more, submitProfiles=["one", "two"]))
+    assert AppSettings(Path(), found).lines("IRMEXPORT_WATCH") == [
+        ["az://drop/files/in", "--profile", "leavers"],
+        ["sharepoint://c.sharepoint.com/sites/a b/c", "--profile", "x"],
+    ]
+    assert more.items() <= found.items()
+    assert found["IRMEXPORT_SUBMIT_PROFILES"] == "one,two"
+
+
+def test_every_app_setting_of_the_page_can_be_deployed() -> None:
+    """Each of docs/azure.md has a parameter, or is one that `moreSettings` is for."""
+    page = (ROOT / "docs" / "azure.md").read_text(encoding="utf-8")
+    table = page.partition("## App settings")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(IRMEXPORT_\w+|AZURE_CLIENT_ID)`", table))
+    have = {name for name in settings(FULL) if name.startswith("IRMEXPORT_") and "SCHEDULE" not in name}
+    assert have <= named
+    by_hand = {"IRMEXPORT_PROXY", "IRMEXPORT_CA_FILE", "IRMEXPORT_EXPORT_OPTIONS", "IRMEXPORT_SUBMIT_OPTIONS"}
+    assert named - settings(FULL).keys() == by_hand
+    assert "moreSettings" in table
 
 
 def test_only_the_playbooks_may_call_the_button() -> None:
@@ -317,10 +349,33 @@ def test_the_portals_form_gives_parameters_that_the_template_has() -> None:
     for name in ("silence", "storageSku"):
         offered = [one["value"] for one in steps["package"][name]["constraints"]["allowedValues"]]
         assert offered == declared[name]["allowedValues"]
+    assert {"watch", "submitAppId", "submitters"} <= outputs.keys()
     for name, element in steps["functions"].items():
         assert element["defaultValue"] == declared[name]["defaultValue"]
         if "regex" in element.get("constraints", {}):
             assert re.fullmatch(element["constraints"]["regex"], element["defaultValue"])
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        (
+            "watch",
+            ["", "az://a/b/in --profile x", '"sharepoint://h/sites/a b/c" --profile x\r\ns3://b/in -p y\n'],
+            ["/mnt/in --profile x", 'az://a/b" --profile x', "sharepoint ://h", "az://a/b/in\n/etc"],
+        ),
+        ("submitAppId", ["", APP_ID], ["app", f"{APP_ID} "]),
+        ("submitters", ["", PLAYBOOKS[0], ", ".join(PLAYBOOKS)], [";".join(PLAYBOOKS), "me@contoso.com"]),
+    ],
+    ids=["watch", "submitAppId", "submitters"],
+)
+def test_the_form_checks_what_is_typed(name: str, good: list[str], bad: list[str]) -> None:
+    """Before the deployment, where a mistake is still beside its field."""
+    (step,) = (one for one in FORM["parameters"]["steps"] if one["name"] == "files")
+    (element,) = (one for one in step["elements"] if one["name"] == name)
+    regex = element["constraints"]["regex"].removesuffix("$") + r"\Z"  # as JavaScript's $
+    assert all(re.search(regex, text) for text in good)
+    assert not any(re.search(regex, text) for text in bad)
 
 
 def test_the_command_writes_the_template_and_the_form(tmp_path: Path) -> None:

@@ -380,6 +380,7 @@ def test_every_command_has_help_and_json(irmexport: Run) -> None:
         result = irmexport(name, "--help")
         assert result.exit_code == 0
         assert "--json" in result.stdout or name in {
+            "azure",
             "profile",
             "credential",
             "identities",

@@ -16,17 +16,18 @@ from irmcore.outbox import Outbox
 from irmcore.outbox.on_store.shared import SharedOutbox
 from irmcore.profile import Profile
 
-from tests.common.irmcore.intake.test_promotion import Member, rows_there
+from tests.common.irmcore.intake.test_promotion import Member, rows_there, times_here
 from tests.common.irmcore.profiles import profile
 from tests.fakes.actors import Actor
 from tests.fakes.powerloss import Killed
 from tests.fakes.store import Fault, MemoryService, MemoryStore, no_fault
 
 EXPECTED = (StoreAway, StoreRefused, Killed, OutboxBusy)
-#: Rows of two users on two dates, of which the first three compete for the times of one hour.
+#: Rows of two users on two dates. Two pairs of Anna's choose the same time first, which a test proves.
+NOTES = ("row26", "row46", "row64", "row73", "row4", "row5")
 ROWS = {
-    n: f"{'anna' if n < 4 else 'ben'}@contoso.com,2026-01-0{n % 2 + 5}T10:00:00Z,1,row{n}\r\n"
-    for n in range(6)
+    n: f"{'anna' if n < 4 else 'ben'}@contoso.com,2026-01-0{n // 5 + 5}T10:00:00Z,1,{note}\r\n"
+    for n, note in enumerate(NOTES)
 }
 SPREAD: Profile = profile("collisions: {policy: spread, step: 1s}\nlimits: {rows: 2}\n")
 
@@ -104,7 +105,7 @@ class Machines(RuleBasedStateMachine):
             member.promote()
         found = rows_there(self.machines[0])
         count = Counter(row[3] for row in found)
-        assert set(count) == {f"row{n}" for n in self.accepted}, "an accepted row was lost"
+        assert set(count) == {NOTES[n] for n in self.accepted}, "an accepted row was lost"
         assert set(count.values()) <= {1}, "a row was accepted twice"
         assert len({(row[0], row[1]) for row in found}) == len(found), "two rows have one user and time"
 
@@ -120,6 +121,16 @@ def run_model(examples: int) -> None:
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(Machines, settings=chosen)
+
+
+def test_two_pairs_of_rows_compete_for_a_time() -> None:
+    """On machines of their own they get the same one, so that promotion has to tell them apart."""
+    times = []
+    for n in range(4):
+        member = Member(MemoryService(), "alone")
+        member.accept(ROWS[n], SPREAD)
+        times += times_here(member)
+    assert times[0] == times[1] != times[2] == times[3]
 
 
 def test_every_row_that_a_machine_accepted_is_there_once() -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from irmcore.errors import StoreAway
 from irmcore.http.outcome import Reply
 from irmcore.operations.retention import clean_up, clean_up_daily
 from irmcore.outbox.on_store.commit_log import DISCARD, CommitLog
 
-from tests.common.irmcore.intake.test_promotion import ANNA, BEN, CARL, Member, rows_there, users
+from tests.common.irmcore.intake.test_promotion import ANNA, BEN, CARL, NEXT_DAY, Member, rows_there, users
 from tests.common.irmcore.outbox.on_store.test_halves import ALL, replica_of, split
 from tests.common.irmcore.profiles import profile
 from tests.fakes.powerloss import Killed
-from tests.fakes.store import Fault, MemoryService
+from tests.fakes.store import Fault, MemoryService, Plan
 from tests.fakes.transport import FakeTransport
 
 DAY = 86_400.0
@@ -90,3 +92,40 @@ def test_what_was_accepted_stays_however_old_it_is() -> None:
     assert DISCARD not in [entry.kind for entry in member.shared.log.entries()]
     assert halves <= {batch.id for batch in replica_of(member).outbox.ready()}
     assert replica_of(member).drain(FakeTransport(Reply(200), then=Reply(200))).sent == 2
+
+
+def test_a_run_that_was_killed_anywhere_leaves_nothing_for_ever() -> None:
+    """Its markers come first and go last, also when the clean-up is killed."""
+    at = 0
+    while True:
+        member = Member(MemoryService(), "one")
+        member.send(BEN)
+        left = [at]
+
+        def plan(verb: str, key: str, left: list[int] = left) -> Fault | None:
+            left[0] -= verb == "create" and key.startswith(("open/", "batch/", "state/", "log/"))
+            return Fault.KILLED_BEFORE if left[0] < 0 else None
+
+        dead = Member(member.service, "dead", plan)
+        dead.accept(ANNA + NEXT_DAY, profile("release: approve\n"))
+        with suppress(Killed):
+            dead.promote()
+        if left[0] >= 0:
+            return
+        for number in range(12):
+            member.clock.advance(DAY + 1)
+            with suppress(Killed):
+                clean_up([replica_of(member, at_delete(number)).outbox])
+        assert orphans(member) == set(), at
+        at += 1
+
+
+def at_delete(number: int) -> Plan:
+    """A process that is killed at the nth delete."""
+    left = [number]
+
+    def plan(verb: str, _: str) -> Fault | None:
+        left[0] -= verb == "delete"
+        return Fault.KILLED_BEFORE if left[0] < 0 else None
+
+    return plan

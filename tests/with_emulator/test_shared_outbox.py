@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import main
+from irmcli.object_store import address
+from irmcli.object_store.object_store import ObjectStore
 from irmcore.delivery import connection as connections
 from irmcore.disk import PosixDisk
 from irmcore.intake.accept import accept
@@ -25,6 +29,7 @@ from irmcore.outbox import Outbox, states
 from irmcore.outbox.transitions import move_to_done, write_ended
 from irmcore.shaping.readers import csv_table
 
+from tests.common.irmcli.object_store.test_failures import Answers
 from tests.fakes.chaos import ChaosProxy, Weather
 from tests.fakes.clock import FakeClock
 from tests.fakes.cloud_servers import CONTAINER, Azurite, MotoS3, Token
@@ -207,3 +212,66 @@ def test_an_outbox_on_a_store_is_replaced_by_a_directory(
         monkeypatch.setenv("IRMEXPORT_OUTBOX", str(rig.directory / "outbox"))
         assert on("one", *send(rig, "c.csv", 2)).exit_code == 0
         assert rig.emulator.records_saved(rig.job) == 2
+
+
+BLOBS, BUCKET = f"az://account/{CONTAINER}/x", f"s3://{CONTAINER}/x"
+
+
+@pytest.mark.parametrize(
+    ("there", "reply", "code", "words"),
+    [
+        (BLOBS, (403, "AuthorizationPermissionMismatch"), 2, "the role Storage Blob Data Contributor on"),
+        (BLOBS, (409, "BlobImmutableDueToPolicy"), 2, "a policy of immutable storage does not let"),
+        (BLOBS, (404, "ContainerNotFound"), 2, f"the container {CONTAINER} does not exist"),
+        (BLOBS, (503, "ServerBusy"), 1, "the store is busy (HTTP 503, ServerBusy)"),
+        (BUCKET, (403, "AccessDenied"), 2, f"on the bucket {CONTAINER}"),
+        (BUCKET, (404, "NoSuchBucket"), 2, f"the bucket {CONTAINER} does not exist"),
+        (BUCKET, (503, "SlowDown"), 1, "the store is busy (HTTP 503, SlowDown)"),
+    ],
+    ids=lambda value: value[1] if isinstance(value, tuple) else "",
+)
+def test_a_store_that_refuses_says_why(  # noqa: PLR0917 - the columns of the table
+    rig: Rig,
+    s3: MotoS3,
+    monkeypatch: pytest.MonkeyPatch,
+    there: str,
+    reply: tuple[int, str],
+    code: int,
+    words: str,
+) -> None:
+    """And the command says what became of the rows: on a host without a disk they are not accepted."""
+    monkeypatch.setattr(Answers, "reply", reply)
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server,
+        machines(rig, s3, monkeypatch) as on,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        monkeypatch.setenv("IRMEXPORT_OUTBOX", f"{there}?endpoint={url}")
+        disk = on("one", *send(rig, "a.csv", 1), "--queue-only")
+        monkeypatch.setenv("FUNCTIONS_WORKER_RUNTIME", "python")
+        function = on("two", *send(rig, "a.csv", 1), "--queue-only")
+        server.shutdown()
+    for done in (disk, function):
+        assert (done.exit_code, words in done.output) == (code, True), done.output
+        assert "batches" not in done.stdout
+    kept = list(Path(rig.directory, "one").rglob("payload"))
+    assert bool(kept) == ("the rows are kept on this machine, but not accepted" in disk.output)
+    assert ("not accepted" in function.output) == bool(kept), "a refusal comes before anything is accepted"
+    assert "kept on this machine" not in function.output
+
+
+def test_a_key_that_was_deleted_is_named(rig: Rig, s3: MotoS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With where a soft-deleted one may still be; the rows stay here."""
+    with machines(rig, s3, monkeypatch) as on:
+        assert on("one", *send(rig, "a.csv", 1), "--queue-only").exit_code == 0
+        store = ObjectStore(address.parse(os.environ["IRMEXPORT_OUTBOX"]), os.environ)
+        (key,) = [key for key in store.keys("") if "/files/key/" in key]
+        store.delete(key)
+        later = row(2).replace("2026-11-20", "2026-11-21")
+        Path(rig.directory, "b.csv").write_text(f"{HEADER}\r\n{later}\r\n")
+        words = ("-p", "salesforce-dropbox", "--emulator", str(rig.directory / "emulator"), "--queue-only")
+        done = on("two", "send", "b.csv", *words)
+    assert done.exit_code == 1
+    assert "the rows are kept on this machine, but not accepted" in done.output
+    assert "Restore this prefix of the store from its backup or its soft-deleted blobs" in done.output

@@ -167,6 +167,17 @@ class Outbox(RuleBasedStateMachine):
                 actor.step()
             actor.step(fault)
 
+    @rule(which=st.integers(0, 20))
+    def discard_before_a_commit(self, which: int) -> None:
+        """A run sleeps just before it commits, and is taken for dead."""
+        asleep = [(run, actor) for run, (actor, _) in self.runs.items() if not actor.done]
+        if asleep:
+            run, actor = asleep[which % len(asleep)]
+            while not actor.done and (actor.next_call[0], actor.next_call[1][:4]) != ("create", "log/"):
+                actor.step()
+            if not actor.done:
+                CommitLog(MemoryStore(self.memory), self.clock).discard(run)
+
     def _step(self, which: int, calls: int, fault: Fault | None) -> None:
         active = [actor for actor in self.actors if not actor.done]
         if active:

@@ -16,7 +16,7 @@ from irmcore import profile as profiles
 from irmcore.delivery import connection as connections
 from irmcore.delivery.connection import Connection
 from irmcore.delivery.service import Service
-from irmcore.disk import make_dirs, system_disk
+from irmcore.disk import Disk, FleetingDisk, make_dirs, system_disk
 from irmcore.errors import ConfigurationError
 from irmcore.http import credentials
 from irmcore.http.credentials import Credential
@@ -76,6 +76,11 @@ class Settings:
     def keeps_directory(self) -> bool:
         """Whether this host keeps a directory: an instance of a Function app loses it."""
         return "FUNCTIONS_WORKER_RUNTIME" not in self.environment
+
+    @property
+    def disk(self) -> Disk:
+        """The disk of the outbox directory. Beside an address, one that is not kept is not waited for."""
+        return system_disk() if self.keeps_directory or not self.address else FleetingDisk()
 
     @property
     def directory_of_people(self) -> Path:

@@ -227,6 +227,19 @@ class PosixDisk:
         return place(path)
 
 
+class FleetingDisk(PosixDisk):
+    """A disk that its host may lose at any moment, so that nobody waits for the medium.
+
+    What was written survives the process, as with any disk.
+    """
+
+    def _write(self, path: str, flags: int, data: bytes, offset: int, *, sync: bool) -> None:
+        super()._write(path, flags, data, offset, sync=False)
+
+    def _fsync(self, path: str, flags: int) -> None:
+        os.close(os.open(path, flags | os.O_CLOEXEC))  # a path that is missing is an error all the same
+
+
 def _unmask(descriptor: int) -> None:
     """Ensure mode 0600 under any umask. Setting it only if it differs saves a write."""
     if os.fstat(descriptor).st_mode & 0o777 != 0o600:

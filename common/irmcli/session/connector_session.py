@@ -11,7 +11,6 @@ from irmcore.delivery import connection as connections
 from irmcore.delivery.connection import Connection
 from irmcore.delivery.report import Report
 from irmcore.delivery.service import Service
-from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError
 from irmcore.intake.accept import accept
 from irmcore.intake.dry_run import dry_run
@@ -42,7 +41,7 @@ class ConnectorSession:
         self._connection = connection
         self._profile = profile.at(connection.connector)
         name = connections.outbox_name(connection)
-        self._own = Outbox(system_disk(), SystemClock(), f"{settings.outbox.absolute()}/{name}")
+        self._own = Outbox(settings.disk, SystemClock(), f"{settings.outbox.absolute()}/{name}")
         #: Where batches are sent from: the directory, or the outbox at the address.
         self.outbox: Outbox = self._own
         self._promotion: Promotion | None = None

@@ -17,7 +17,7 @@ from irmcore.intake.promotion import Promoted, create_there, promote
 from irmcore.intake.run_result import RunResult
 from irmcore.operations.connectors import Connectors
 from irmcore.outbox import Outbox
-from irmcore.outbox.on_store.replica import Replica
+from irmcore.outbox.on_store.replica import AT_ONCE, Replica
 from irmcore.outbox.on_store.shared import SharedOutbox, register, registered
 from irmcore.store.prefixed import Prefixed
 from irmcore.store.store import Store
@@ -44,7 +44,8 @@ class Address:
 
     def shared(self, name: str) -> SharedOutbox:
         """The outbox of a connector, to promote into."""
-        return SharedOutbox(Prefixed(self._root, name), self._clock, f"{self._text}/{name}")
+        where = f"{self._text}/{name}"
+        return SharedOutbox(Prefixed(self._root, name), self._clock, where, at_once=AT_ONCE)
 
     def replica(self, name: str) -> Replica:
         """The outbox of a connector, to send and to decide about."""
@@ -150,4 +151,4 @@ def result_of(done: RunResult, promoted: Promoted) -> RunResult:
 
 def own_connectors(settings: Settings) -> list[Outbox]:
     """The outboxes that this machine has beside an address."""
-    return Connectors(system_disk(), SystemClock(), settings.outbox_checked()).outboxes()
+    return Connectors(settings.disk, SystemClock(), settings.outbox_checked()).outboxes()

@@ -167,7 +167,10 @@ class _Drain:
                 if not self._unread:
                     return None
             self._read()
-        return self._queue.popleft()
+        batch = self._queue.popleft()
+        if self._queue and self._report.sent:
+            self._outbox.expect(self._queue[0])
+        return batch
 
     def _read(self) -> None:
         """Read the next batches."""

@@ -30,6 +30,7 @@ from irmcore.intake.accepted_there import AcceptedThere, records_of
 from irmcore.intake.commit import LOCK_TIMEOUT, wait_for_intake_lock
 from irmcore.intake.ledger.day import Day
 from irmcore.intake.ledger.day_files import group_by_day
+from irmcore.intake.ledger.index import in_parts
 from irmcore.intake.ledger.recovery import open_ledger
 from irmcore.outbox import Batch, Outbox, State, audit_log, rowkeys, runs, sealed, states
 from irmcore.outbox import manifest as manifests
@@ -386,8 +387,9 @@ class _Promotion:
                 audit_log.append(outbox, {**event, "batch": batch.id})
                 write_ended(outbox, batch, states.PROMOTED, "promoted")
             with suppress(OSError, Damaged):  # the announcement stays: the next run removes the rows
-                for batch in named:
-                    ledger.remove(read_rowkeys(outbox, batch))
+                # Many batches at a time: each time, whole dates of the ledger are written.
+                for part in in_parts(read_rowkeys(outbox, batch) for batch in named):
+                    ledger.remove(part)
                 ledger.announcements.discard(self._run)
             for batch in named:
                 with suppress(OSError):

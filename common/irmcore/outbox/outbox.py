@@ -297,6 +297,9 @@ class Outbox:
         """When the upload of a batch in COMMIT has certainly ended (seconds since 1970)."""
         return 0.0
 
+    def expect(self, batch: Batch) -> None:
+        """Begin to read what is sent next, where reading takes long."""
+
     def publish(self, name: str, path: str) -> None:
         """Let others see the batch that is prepared in ``path``, before it moves to ``ready/``."""
 

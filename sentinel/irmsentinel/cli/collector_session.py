@@ -12,7 +12,6 @@ from irmcli.extras import sentinel_extra
 from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 from irmcore.clock import SystemClock
-from irmcore.disk import system_disk
 from irmcore.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def open_service(settings: Settings, file: str, emulator: Path | None) -> Collec
         settings.outbox_ready(),
         settings.credential,
         settings.origin({}),
-        disk=system_disk(),
+        disk=settings.disk,
         clock=SystemClock(),
         connectors=connectors_of(settings),
         spool=_shared_spool(settings) if settings.address else None,

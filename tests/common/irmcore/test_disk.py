@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from irmcore.disk import Disk, PosixDisk, file_system, make_dirs
+from irmcore.disk import Disk, FleetingDisk, PosixDisk, file_system, make_dirs
 from irmcore.disk import place as place_of
 from irmcore.outbox.on_store.memory_disk import MemoryDisk
 
 from tests.fakes.powerloss import PowerLossDisk
 
 
-@pytest.fixture(params=["posix", "memory", "model"])
+@pytest.fixture(params=["posix", "fleeting", "memory", "model"])
 def place(request: Any, tmp_path: Path) -> tuple[Disk, str]:
     """A disk, and an empty directory on it."""
-    if request.param == "posix":
-        return PosixDisk(), str(tmp_path)
+    if request.param in ("posix", "fleeting"):
+        return PosixDisk() if request.param == "posix" else FleetingDisk(), str(tmp_path)
     if request.param == "memory":
         memory = MemoryDisk("a-host")
         memory.make_dirs("az://account/container")
@@ -219,6 +219,22 @@ lock = PosixDisk().try_lock(sys.argv[1])
 print("held" if lock else "busy", flush=True)
 sys.stdin.read()
 """
+
+
+def test_only_a_disk_that_is_lost_anyway_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data and names alike."""
+    synced = list[int]()
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for disk, count in ((FleetingDisk(), 0), (PosixDisk(), 4)):
+        path = f"{tmp_path}/{count}"
+        disk.create(path, b"x", sync=True)
+        disk.write_at(path, 0, b"y", sync=True)
+        disk.sync(path)
+        disk.sync_dir(str(tmp_path))
+        assert disk.read(path) == b"y"
+        assert len(synced) == count
 
 
 def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ class Ledger:
         self.merge([b"".join(missing)])
 
     def remove(self, records: bytes) -> None:
-        """Remove the records of a withdrawn batch."""
+        """Remove the records of batches that were withdrawn or promoted."""
         for number, group in group_by_day(records).items():
             withdrawn = set(split_records(group))
             present = split_records(self._repaired(partial(self._files.read, number)))

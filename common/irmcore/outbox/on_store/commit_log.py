@@ -17,6 +17,7 @@ from irmcore.outbox import states
 from irmcore.outbox.on_store import layout, records
 from irmcore.outbox.on_store.row_index import RowIndex
 from irmcore.store import Store, claim, numbered
+from irmcore.store.at_once import AtOnce
 from irmcore.store.claim import read_existing
 
 COMMIT, DISCARD, VOID = "commit", "discard", "void"
@@ -91,8 +92,9 @@ def log_key(number: int) -> str:
 class CommitLog:
     """The log of one outbox. Every method raises StoreAway and StoreRefused."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, at_once: AtOnce | None = None) -> None:
         self._store, self._clock = store, clock
+        self._at_once = at_once or AtOnce()
         self._index = RowIndex(store, clock)
 
     def entries(self, after: int = -1) -> Iterator[Entry]:
@@ -138,7 +140,7 @@ class CommitLog:
             drafts = shape(view)
             if not drafts:
                 return ()
-            names = tuple(self._write(draft, run, view.last) for draft in drafts)
+            names = self._write(drafts, run, view.last)
             dates: dict[str, list[str]] = {}
             for name, draft in zip(names, drafts):
                 for date in draft.rowkeys:
@@ -202,18 +204,27 @@ class CommitLog:
                 next_step="Run the same command again.",
             )
 
-    def _write(self, draft: Draft, run: str, last: int) -> str:
-        """Write a batch that is not accepted yet: its marker first, so that an orphan can be found."""
-        name = layout.new_name(self._clock.now(), draft.id)
-        values = {layout.open_key(name): records.encode(run=run, after=last)}
-        values.update({layout.part_key(name, part): value for part, value in draft.parts.items()})
-        for date, value in draft.rowkeys.items():
-            values[layout.part_key(name, f"rowkeys/{date}")] = value
-        if draft.first is not None:
-            values[f"{layout.states_prefix(name)}{0:0{numbered.DIGITS}}"] = records.encode(**draft.first)
-        for key, value in values.items():
-            claim(self._store, key, value, self._clock)
-        return name
+    def _write(self, drafts: Sequence[Draft], run: str, last: int) -> tuple[str, ...]:
+        """Write batches that are not accepted yet: their markers first, so that orphans can be found."""
+        now = self._clock.now()
+        # Names that sort as the batches do: 10 µs apart.
+        names = tuple(layout.new_name(now + number / 1e5, draft.id) for number, draft in enumerate(drafts))
+        self._create({layout.open_key(name): records.encode(run=run, after=last) for name in names})
+        parts: dict[str, bytes] = {}
+        for name, draft in zip(names, drafts):
+            parts.update({layout.part_key(name, part): value for part, value in draft.parts.items()})
+            for date, value in draft.rowkeys.items():
+                parts[layout.part_key(name, f"rowkeys/{date}")] = value
+            if draft.first is not None:
+                parts[f"{layout.states_prefix(name)}{0:0{numbered.DIGITS}}"] = records.encode(**draft.first)
+        self._create(parts)
+        return names
+
+    def _create(self, values: Mapping[str, bytes]) -> None:
+        self._at_once.each(lambda key: claim(self._store, key, values[key], self._clock), values)
+
+    def _read(self, keys: Sequence[str]) -> list[bytes]:
+        return self._at_once.each(lambda key: read_existing(self._store, key, self._clock), keys)
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove batches that can never be accepted; the marker last, so that a crash leaves no orphan."""
@@ -234,7 +245,7 @@ class CommitLog:
         """The row keys of a date: those in the index, and those of the records behind its mark."""
         found = self._index.rowkeys(date, mark) if after < mark else []
         keys = [key for entry in tail if entry.number > max(mark, after) for key in _rowkeys(entry, date)]
-        found += [read_existing(self._store, key, self._clock) for key in keys]
+        found += self._read(keys)
         return RowKeys(found, self._withdrawn(date) if after < 0 else [])
 
     def _withdrawn(self, date: str) -> list[bytes]:
@@ -258,9 +269,7 @@ class CommitLog:
             return
         for entry in view.tail:
             for date in entry.dates:
-                keys = _rowkeys(entry, date)
-                values = [read_existing(self._store, key, self._clock) for key in keys]
-                self._index.add(date, entry.number, values)
+                self._index.add(date, entry.number, self._read(_rowkeys(entry, date)))
         self._index.move_mark(view.last)
         for date in {date for entry in view.tail for date in entry.dates}:
             self._index.compact(date, view.last)

@@ -42,6 +42,11 @@ class Lease:
             self._records.prune()
         return self
 
+    @property
+    def held(self) -> bool:
+        """Whether this process took it and has not returned it."""
+        return self._ends > 0.0
+
     def _is_live(self, value: bytes) -> bool:
         # A clock that was wrong must not keep every sender away for years.
         return 0.0 < float(records.decode(value)["until"]) - self._clock.now() <= SECONDS + MARGIN
@@ -69,10 +74,11 @@ class Lease:
     def take_in(self) -> Lock:
         """Say that the holder takes in what is accepted meanwhile, until the returned lock is released.
 
-        Raises StoreAway, StoreRefused.
+        Without the lease, nobody is told. Raises StoreAway, StoreRefused.
         """
         self._taking_in = True
-        self._write(SECONDS)
+        if self.held:
+            self._write(SECONDS)
         return _TakingIn(self)
 
     def stop_taking_in(self) -> None:

@@ -14,11 +14,12 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
-from typing import Any, Callable, TypeVar
+from typing import Any
 
 from irmcore.clock import Clock
 from irmcore.disk import Lock
@@ -36,6 +37,7 @@ from irmcore.outbox.on_store.row_index import RowIndex
 from irmcore.outbox.outbox import AUDIT_LOG, BREAKER_FILE, IDENTITY_FILE, KEY_FILES, Outbox
 from irmcore.outbox.states import State
 from irmcore.store import Store, claim
+from irmcore.store.at_once import AtOnce
 from irmcore.store.claim import read_existing
 from irmcore.store.numbered import KEPT, Sequence
 
@@ -48,8 +50,6 @@ _FILE = re.compile(
 )
 #: Where the names in each folder are; a batch may be in several, and the first counts.
 _PREFIXES = {"quarantine": "quarantine/", "ready": "open/", "done": "batch/"}
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
 
 
 class Replica(Outbox):
@@ -64,13 +64,14 @@ class Replica(Outbox):
         self._memory = _Disk(layout.host_of(where), self)
         super().__init__(self._memory, clock, where)
         self._store = store
-        self._log = CommitLog(store, clock)
+        self._at_once = AtOnce(at_once)
+        self._log = CommitLog(store, clock, self._at_once)
         self._lease = Lease(store, clock)
         self._attempts = Attempts(clock, secrets.token_hex(8))
-        self._pool = ThreadPoolExecutor(at_once, "store") if at_once > 1 else None
         self._breaker = Sequence(store, "breaker/", clock)
         self._checkpoints = Sequence(store, "checkpoint/", clock)
-        self._deletions: list[Future[None]] = []
+        #: Files of the batches that are sent next, by id and name.
+        self._ahead: dict[tuple[str, str], Future[bytes | None]] = {}
         #: The newest number of each file and of the breaker that this process has read.
         self._numbers: dict[str, int] = {}
         #: The names that a listing has for each id, by folder: equal batches of several runs have one id.
@@ -87,10 +88,6 @@ class Replica(Outbox):
             self._memory.make_dirs(f"{where}/{folder}")
         self._memory.create(f"{where}/{formats.FILE}", formats.LINE)
         self._memory.create(f"{where}/{BREAKER_FILE}", state_file.reserved_file())
-
-    def _each(self, do: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
-        """``do`` for each item, several at a time."""
-        return list((self._pool.map if self._pool else map)(do, items))
 
     # -- the files of the connector -------------------------------------------------------
 
@@ -114,7 +111,7 @@ class Replica(Outbox):
             newest[name] = int(number)
         changed = {name: number for name, number in newest.items() if self._numbers.get(name) != number}
         keys = [f"{layout.file_prefix(name)}{number:012}" for name, number in changed.items()]
-        for name, data in zip(changed, self._each(self._get, keys)):
+        for name, data in zip(changed, self._at_once.each(self._get, keys)):
             self._numbers[name] = changed[name]
             self._put(name, data)
             if name == KEY_FILES[0]:
@@ -189,7 +186,7 @@ class Replica(Outbox):
             keys.append(key)
             if not lines and not whole:
                 break
-        found = [(_number_of(line), line) for line in self._each(self._get, reversed(keys))]
+        found = [(_number_of(line), line) for line in self._at_once.each(self._get, reversed(keys))]
         start = self._checkpoints.newest() if whole else None
         if start is not None:
             lines = [start.value]
@@ -226,14 +223,22 @@ class Replica(Outbox):
     # -- one sender -----------------------------------------------------------------------
 
     def sender_lock(self) -> Lock | None:
-        """The lease of the outbox's one sender. Whoever takes it reads every batch anew."""
+        """The lease of the outbox's one sender. Whoever takes it reads every batch anew.
+
+        With nothing to send or to decide, there is none to take.
+        """
         self._read.clear()
+        if not self._list("ready"):
+            return self
         return self if self._lease.acquire() is not None else None
+
+    def checked(self, lock: Lock) -> Lock:
+        return super().checked(lock) if self._lease.held else lock  # nothing to send, and nobody waited
 
     def release(self) -> None:
         """Return the lease, once everything is done that was begun."""
-        wait(self._deletions)
-        self._deletions.clear()
+        self._at_once.finish()
+        self._ahead.clear()
         self._lease.release()
 
     def drain_lock(self) -> Lock | None:
@@ -294,8 +299,8 @@ class Replica(Outbox):
 
     def _ids(self, folder: str) -> list[str]:
         if folder == "ready":
-            quarantined = self._list("quarantine")
-            return [name for name in self._list("ready") if name not in quarantined]
+            quarantined = self._list("quarantine") if self._list("ready") else {}
+            return [name for name in self._listings["ready"] if name not in quarantined]
         if folder == "quarantine":
             return list(self._list("quarantine"))
         return [name for name in self._list("done") if name.startswith(folder[-2:])]
@@ -342,7 +347,8 @@ class Replica(Outbox):
         """
         listed = self._listings.get(folder, {})
         names = [name for one in ids if one not in self._read for name in listed.get(one, ())]
-        newest = dict(zip(names, self._each(lambda name: attempts.newest_of(self._states(name)), names)))
+        read = self._newest_of_done if folder == "done" else self._newest
+        newest = dict(zip(names, self._at_once.each(read, names)))
         # A run wrote the first state, which counts only if the run was accepted.
         new = [name for name in names if (found := newest[name]) is None or found.number == 0]
         # Without a marker, it is what is left of one, or a half that is not complete yet.
@@ -350,6 +356,17 @@ class Replica(Outbox):
         for name in names:
             if name not in unaccepted:
                 self._copy(name, newest[name], folder)
+
+    def _newest_of_done(self, name: str) -> Newest | None:
+        return attempts.newest_of(self._states(name))
+
+    def _newest(self, name: str) -> Newest | None:
+        """The newest state of a batch that probably was not touched yet: two reads cost less than a list."""
+        found = self._states(name)
+        if found.get(1) is not None:
+            return attempts.newest_of(found)
+        first = found.get(0)
+        return Newest(0, records.decode(first)) if first is not None else None
 
     def _copy(self, name: str, newest: Newest | None, folder: str) -> None:
         """Copy the state of a batch, in place of an earlier one of the same id."""
@@ -368,18 +385,23 @@ class Replica(Outbox):
 
     def _accepted(self, names: list[str]) -> set[str]:
         """Which of these batches, none of which any sender has touched, a run was accepted with."""
-        unknown = [name for name in names if name not in self._committed]
-        markers = dict(zip(unknown, self._each(self._marker, unknown)))
-        halves = {name for name, marker in markers.items() if marker and "half_of" in marker}
-        runs = [int(marker["after"]) for marker in markers.values() if marker and "after" in marker]
-        if runs:
-            after = min(runs)
-            if after < self._log_after or self._log_last < 0:
-                self._log_after = self._log_last = after
+        halves: set[str] = set()
+        # The marker of the oldest one says where to read the log, which mostly has the others too.
+        for count in (1, None):
+            unknown = [name for name in names if name not in self._committed and name not in halves][:count]
+            markers = [marker or {} for marker in self._at_once.each(self._marker, unknown)]
+            halves.update(name for name, marker in zip(unknown, markers) if "half_of" in marker)
+            self._read_log([int(marker["after"]) for marker in markers if "after" in marker])
+        return halves | self._committed.intersection(names)
+
+    def _read_log(self, starts: list[int]) -> None:
+        """Note which batches were accepted behind the lowest of these numbers of the log."""
+        if starts:
+            if min(starts) < self._log_after or self._log_last < 0:
+                self._log_after = self._log_last = min(starts)
             for entry in self._log.entries(self._log_last):
                 self._committed.update(entry.batches)
                 self._log_last = entry.number
-        return halves | self._committed.intersection(names)
 
     def _marker(self, name: str) -> Mapping[str, Any] | None:
         value = self._store.get(layout.open_key(name))
@@ -400,7 +422,7 @@ class Replica(Outbox):
             found = replace(manifests.decode(manifest, name, self.keyring), rowkeys_sha256=check)
             manifest = manifests.encode(found, self.keyring)
         values = {"manifest": manifest, **layout.payload_parts(self._memory.read(f"{path}/payload"))}
-        self._each(lambda part: self._store.create(layout.part_key(half, part), values[part]), values)
+        self._at_once.each(lambda part: self._store.create(layout.part_key(half, part), values[part]), values)
         self._store.create(layout.open_key(half), records.encode(run="", half_of=whole))
         self._read[name] = None
 
@@ -413,14 +435,8 @@ class Replica(Outbox):
         if name in self._listings.get("quarantine", {}):
             self._store.delete(f"quarantine/{full}")
         if folder == "done":
-            self._later(layout.open_key(full))
-
-    def _later(self, key: str) -> None:
-        """Delete a key while others are sent: if that fails, the next sender does it."""
-        if self._pool is None:
-            self._store.delete(key)
-        else:
-            self._deletions.append(self._pool.submit(self._store.delete, key))
+            # While others are sent: if that fails, the next sender does it.
+            self._at_once.later(self._store.delete, layout.open_key(full))
 
     def forget(self, name: str) -> None:
         """Remove all records of a batch; its states last: without them, a frozen sender would begin anew."""
@@ -437,15 +453,26 @@ class Replica(Outbox):
         # Those of live runs may be among them: their log refuses them then, and they start anew.
         names = [one for found in self._list("ready").values() for one in found]
         names = [name for name in names if layout.written_at(name) < moment]
-        newest = zip(names, self._each(lambda name: attempts.newest_of(self._states(name)), names))
+        newest = zip(names, self._at_once.each(self._newest, names))
         new = [name for name, state in newest if state is None or state.number == 0]
         accepted = self._accepted(new)
-        markers = self._each(self._marker, [name for name in new if name not in accepted])
+        markers = self._at_once.each(self._marker, [name for name in new if name not in accepted])
         for run in sorted({str(marker["run"]) for marker in markers if marker is not None}):
             self._log.discard(run)
 
+    def expect(self, batch: Batch) -> None:
+        """Begin to read a batch that is sent next."""
+        for file in ("manifest.json", "payload"):
+            begun = self._at_once.ahead(partial(self._read_part, batch.id), file)
+            if begun is not None:
+                self._ahead[batch.id, file] = begun
+
     def read_part(self, name: str, file: str) -> bytes | None:
         """A file of a batch that is not in memory; None if there is none."""
+        begun = self._ahead.pop((name, file), None)
+        return begun.result() if begun is not None else self._read_part(name, file)
+
+    def _read_part(self, name: str, file: str) -> bytes | None:
         full = self._names.get(name, "")
         if not full:
             return None
@@ -454,7 +481,7 @@ class Replica(Outbox):
         if file == "rowkeys":
             whole = self._store.get(layout.part_key(full, layout.ALL_ROWKEYS))
             keys = [] if whole else list(self._store.keys(layout.part_key(full, "rowkeys/")))
-            return whole or b"".join(self._each(self._get, keys))
+            return whole or b"".join(self._at_once.each(self._get, keys))
         found = self._store.get(layout.part_key(full, "payload"))
         number, more = 1, found
         while found is not None and more is not None and len(more) == layout.PART_BYTES:

@@ -18,6 +18,7 @@ from irmcore.outbox.keyring import Keyring
 from irmcore.outbox.on_store import layout, records
 from irmcore.outbox.on_store.commit_log import CommitLog
 from irmcore.store import Store, claim
+from irmcore.store.at_once import AtOnce
 from irmcore.store.numbered import Sequence
 
 #: The files of an outbox on a store.
@@ -29,12 +30,12 @@ MOVING = "moving"
 class SharedOutbox:
     """One connector's outbox on a store. Methods raise StoreAway and StoreRefused.
 
-    ``where`` is its address, for messages.
+    ``where`` is its address, for messages. ``at_once``: requests at a time.
     """
 
-    def __init__(self, store: Store, clock: Clock, where: str) -> None:
+    def __init__(self, store: Store, clock: Clock, where: str, *, at_once: int = 1) -> None:
         self.store, self.clock, self.where = store, clock, where
-        self.log = CommitLog(store, clock)
+        self.log = CommitLog(store, clock, AtOnce(at_once))
         self._keyring: Keyring | None = None
 
     @property

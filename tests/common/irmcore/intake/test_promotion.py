@@ -27,7 +27,9 @@ from tests.common.irmcore.intake.test_accept import HEADER, ORIGIN, WHERE, table
 from tests.common.irmcore.profiles import profile
 from tests.fakes.clock import FakeClock
 from tests.fakes.powerloss import Killed, PowerLossDisk
+from tests.fakes.shared_outbox import machine
 from tests.fakes.store import Fault, MemoryService, MemoryStore, Plan, no_fault
+from tests.fakes.transport import FakeTransport
 
 DAY = "2026-01-05"
 ANNA, BEN, CARL = (f"{name}@contoso.com,{DAY}T10:00:00Z,1,a\r\n" for name in ("anna", "ben", "carl"))
@@ -117,6 +119,34 @@ def test_a_run_is_promoted_with_its_manifests_keys_and_settings() -> None:
     assert member.shared.read_file(SETTINGS) == b"the settings"
     assert member.outbox.get(done.batches[0]).state.name == states.PROMOTED  # type: ignore[union-attr]
     assert member.promote() == []
+
+
+def test_a_further_batch_costs_the_same_few_calls() -> None:
+    """From promotion to receipt, however many there are in the run. Nothing is listed for each batch."""
+    counts: list[Counter[str]] = []
+    for batches in (10, 40, 70):
+        calls = Counter[str]()
+
+        def plan(verb: str, key: str, calls: Counter[str] = calls) -> None:
+            calls[f"{verb} {key.partition('/')[0]}"] += 1
+
+        member = Member(MemoryService(), "one", plan)
+        text = "".join(f"u{n}@contoso.com,{DAY}T10:00:00Z,1,a\r\n" for n in range(batches))
+        member.send(text, profile("limits: {rows: 1}\n"))
+        sender = machine(MemoryStore(member.service, plan), member.clock, where=member.shared.where)
+        assert sender.drain(FakeTransport()).sent == batches
+        counts.append(calls)
+    few, more, many = counts
+    assert more - few == many - more
+    assert {call: calls / 30 for call, calls in (many - more).items()} == {
+        "create open": 1,
+        "create batch": 3,
+        "create state": 3,
+        "create audit": 1,
+        "delete open": 1,
+        "get state": 2,
+        "get batch": 2,
+    }
 
 
 def test_rows_that_another_machine_promoted_are_skipped_while_shaping() -> None:

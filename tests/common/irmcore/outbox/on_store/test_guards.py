@@ -42,7 +42,7 @@ class Unread(CommitLog):
         self, run: str, shape: Callable[[View], Sequence[Draft]], since: int | None = None
     ) -> tuple[str, ...]:
         view = self.view(since)
-        names = tuple(self._write(draft, run, view.last) for draft in shape(view))
+        names = self._write(shape(view), run, view.last)
         number = view.last + 1
         value = records.encode(kind="commit", run=run, batches=names, dates={DATE: list(names)})
         while not self._decide(number, value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 
@@ -26,11 +27,12 @@ from irmcore.outbox.on_store import layout
 from irmcore.outbox.on_store.attempts import MARGIN, PATIENCE
 from irmcore.outbox.on_store.commit_log import CommitLog
 from irmcore.outbox.on_store.lease import SECONDS
+from irmcore.outbox.on_store.replica import Replica
 from irmcore.store.numbered import KEPT
 
 from tests.fakes.connector import Connector, notes, row
 from tests.fakes.powerloss import Killed
-from tests.fakes.shared_outbox import DATE, SharedOutbox, Unleased, draft_of
+from tests.fakes.shared_outbox import DATE, WHERE, SharedOutbox, Unleased, draft_of, machine
 from tests.fakes.store import Fault, MemoryStore, Plan
 from tests.fakes.transport import FakeTransport
 
@@ -112,6 +114,31 @@ def test_row_values_are_read_only_to_be_sent() -> None:
     assert not [call for call in calls if "payload" in call]
     shared.machine(plan).drain(FakeTransport(Reply(200), then=Failure("refused", committed=False)))
     assert len([call for call in calls if call.endswith("/payload")]) == 4, "one was sent, three failed"
+
+
+def test_the_next_batch_is_read_while_one_is_sent() -> None:
+    """After the first receipt, and each batch once."""
+    shared, read = SharedOutbox(), threading.Semaphore(0)
+    calls = Counter[str]()
+
+    def plan(verb: str, key: str) -> None:
+        if key.endswith("/payload"):
+            calls[f"{verb} {key}"] += 1
+            read.release()
+
+    def wire(what: str) -> None:
+        # The first one reads itself, and so does the second; from then on, one more than were sent.
+        wanted = {1: 1, 2: 2, 5: 0}.get(len(service.posts), 1) if what == "tail" else 0
+        assert all(read.acquire(timeout=30) for _ in range(wanted))
+
+    service = FakeTransport(wire=wire)
+    shared.accept([row(number) for number in range(5)])
+    sender = machine(MemoryStore(shared.memory, plan), shared.clock)
+    sender.outbox = Replica(MemoryStore(shared.memory, plan), shared.clock, WHERE, at_once=4)
+    sender.disk = sender.outbox.disk
+    assert sender.drain(service).sent == 5
+    assert len(calls) == calls.total() == 5
+    assert kept(service) == [f"note {number}" for number in range(5)]
 
 
 def test_a_payload_in_parts_is_sent_whole() -> None:

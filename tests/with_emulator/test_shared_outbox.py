@@ -153,6 +153,19 @@ def test_promoted_rows_leave_the_machine_after_their_time(
         assert not list(own.parent.rglob("payload"))
 
 
+def test_an_erasure_reaches_the_directory_of_the_machine(
+    rig: Rig, s3: MotoS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps promoted rows for some days, beside the address."""
+    with machines(rig, s3, monkeypatch) as on:
+        assert on("one", *send(rig, "a.csv", 1)).exit_code == 0
+        assert list(Path(rig.directory, "one").rglob("payload"))
+        erased = on("one", "person", "erase", "user1@contoso.com", "--why", "request 17")
+        assert erased.exit_code == 0, erased.output
+        assert not list(Path(rig.directory, "one").rglob("payload"))
+        assert json.loads(on("one", "person", "find", "user1@contoso.com").stdout) == []
+
+
 def test_a_bucket_that_is_missing_is_named(rig: Rig, s3: MotoS3, monkeypatch: pytest.MonkeyPatch) -> None:
     """And nothing is accepted."""
     with machines(rig, s3, monkeypatch, container="missing-bucket") as on:

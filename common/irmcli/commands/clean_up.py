@@ -7,7 +7,7 @@ from irmcore.operations import retention
 
 from irmcli.exit_codes import DONE, NEEDS_PERSON
 from irmcli.output import Output
-from irmcli.session.connectors import connectors_of
+from irmcli.session.connectors import outboxes_of
 from irmcli.session.retention import clean_up_shared
 from irmcli.settings import Settings
 
@@ -26,11 +26,7 @@ def command(ctx: click.Context, *, clock_is_right: bool) -> None:
     the exit code is 4.
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
-    outboxes = connectors_of(settings).outboxes()
-    if settings.address:
-        from irmcli.session.shared import own_connectors
-
-        outboxes += own_connectors(settings)
+    outboxes = outboxes_of(settings)
     who = settings.origin({}).user if clock_is_right else ""
     deleted, doubts = retention.clean_up(outboxes, clock_checked_by=who)
     output.line(

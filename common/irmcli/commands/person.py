@@ -22,7 +22,7 @@ from irmcli.exit_codes import DONE, NEEDS_PERSON
 from irmcli.identities.former import forget
 from irmcli.identities.named import Named, named
 from irmcli.output import Output, count
-from irmcli.session.connectors import connectors_of
+from irmcli.session.connectors import outboxes_of
 from irmcli.settings import Settings
 from irmcli.watching import copies
 
@@ -99,7 +99,7 @@ def erase(ctx: click.Context, *, name: str, directory: Path | None, why: str) ->
     output, settings = Output.of(ctx), Settings.of(ctx)
     who = _named(output, settings, name, directory)
     done = {"unsent": 0, "sent": 0, "refused": 0, "held": 0, "files": 0}
-    for outbox in connectors_of(settings).outboxes():
+    for outbox in outboxes_of(settings):
         if all(one.kind == AUDIT for one in person.find(outbox, who.pattern)):
             continue
         splitters = settings.service_of(outbox, warn=output.warn).splitters
@@ -146,7 +146,7 @@ def _everywhere(settings: Settings, who: Named) -> Iterator[dict[str, Any]]:
 
     Each with the ``next_step`` of a person if `erase` has left it.
     """
-    for outbox in connectors_of(settings).outboxes():
+    for outbox in outboxes_of(settings):
         for one in person.find(outbox, who.pattern):
             step = "" if one.kind == AUDIT else "erase again"
             if one.kind == ROWS and one.batch is not None:

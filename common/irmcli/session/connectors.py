@@ -5,6 +5,7 @@ from __future__ import annotations
 from irmcore.clock import SystemClock
 from irmcore.disk import system_disk
 from irmcore.operations.connectors import Connectors
+from irmcore.outbox import Outbox
 
 from irmcli.settings import Settings
 
@@ -19,3 +20,13 @@ def connectors_of(settings: Settings) -> Connectors:
 
         return SharedConnectors(Address.of(settings), settings.address)
     return Connectors(system_disk(), SystemClock(), settings.outbox_checked())
+
+
+def outboxes_of(settings: Settings) -> list[Outbox]:
+    """The outboxes of ``connectors_of``, and those of this machine beside an address. Raises as those."""
+    found = connectors_of(settings).outboxes()
+    if settings.address:
+        from irmcli.session.shared import own_connectors
+
+        found += own_connectors(settings)
+    return found

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -293,9 +294,10 @@ class _Promotion:
     ) -> tuple[bytes, bytes]:
         """The payload and the records of the rows that are new there, at times that are free there."""
         rows = [RowKey._make(row) for row in RECORD.iter_unpack(records)]
-        # Of other forms, the destination counts a row once that it gets twice.
-        if manifest.content_type != CONTENT_TYPE or not any(days.concern(row) for row in rows):
+        if not any(days.concern(row) for row in rows):
             return payload, records
+        if manifest.content_type != CONTENT_TYPE:
+            return self._new_objects(payload, rows, days)
         allow_long_fields()
         header, *lines = csv.reader(io.StringIO(payload.decode("utf-8"), newline=""))
         self._header = header
@@ -314,6 +316,15 @@ class _Promotion:
         if not kept:
             return b"", b""
         return "".join(text).encode("utf-8"), rowkeys.pack(kept)
+
+    def _new_objects(self, payload: bytes, rows: list[RowKey], days: _Days) -> tuple[bytes, bytes]:
+        """The same for a JSON array with an object for each row, whose time nobody else can take."""
+        kept = [(row, one) for row, one in zip(rows, json.loads(payload)) if not days.has(row)]
+        self._known += len(rows) - len(kept)
+        if not kept:
+            return b"", b""
+        text = json.dumps([one for _, one in kept], ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8"), rowkeys.pack(row for row, _ in kept)
 
     def _placed(self, row: RowKey, line: list[str], rules: Mapping[str, str], days: _Days) -> RowKey | None:
         """The row at a time that is free there, which is entered into its line; None if there is none."""

@@ -148,6 +148,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_an_unknown_place() -> None:
     """An unknown kind of store is refused, and the message lists the known ones."""
+    known = "env, file, workload_identity"
     assert (
-        refused("vault", "x") == "this program cannot read a credential from `vault`. Use one of: env, file."
+        refused("vault", "x") == f"this program cannot read a credential from `vault`. Use one of: {known}."
     )

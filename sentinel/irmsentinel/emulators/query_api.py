@@ -39,7 +39,7 @@ from irmsentinel.kql.result import Result, cell
 RESOURCE = "https://api.loganalytics.io"
 
 _QUERY = re.compile(r"/(?:v1/)?workspaces/([^/]+)/query")
-_AT = re.compile(r" at (\d+):(\d+)")
+_AT = re.compile(r"line (\d+), column (\d+)")
 _CODES = {403: "InsufficientAccessError", 429: "TooManyRequests", 504: "GatewayTimeout"}
 _LONGEST_BODY = 1_000_000
 _BAD_REQUEST = "The request had some invalid properties"
@@ -153,7 +153,7 @@ class QueryApi:
             try:
                 result = self._engine.run(kql, now=self._options.now, within=within)
             except DataError as wrong:
-                place = _AT.search(wrong.what)
+                place = _AT.search(wrong.where or "")
                 inner: dict[str, Any] = {"code": "SemanticError", "message": wrong.what}
                 if place:
                     inner = {**inner, "line": int(place[1]), "pos": int(place[2])}

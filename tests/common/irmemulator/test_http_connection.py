@@ -292,7 +292,8 @@ def test_bodies_that_cannot_be_read(client: Client, headers: list[str], status: 
         ("POST", f"/{TENANT}/v2.0/.well-known/openid-configuration", 405),
         ("GET", "/nothing", 404),
         ("GET", "//[", 404),
-        ("PUT", "/", 501),
+        ("PUT", "/", 405),
+        ("TRACE", "/", 501),
     ],
 )
 def test_other_paths_and_methods(client: Client, method: str, path: str, status: int) -> None:

@@ -60,7 +60,7 @@ def test_a_service_has_a_sandbox() -> None:
     """No core file with a secret in it, a limit of memory, and none of the kernel's interfaces."""
     for service in (
         timers.units(TASK)["irmexport.service"],
-        systemd_unit.unit(["/opt/irmexport"], "/in", "/out"),
+        systemd_unit.unit(["/opt/irmexport"], "/in", ("/in", "/out")),
     ):
         for setting in (
             "MemoryMax=2G",
@@ -81,8 +81,8 @@ def test_a_service_has_a_sandbox() -> None:
 def test_a_name_adds_no_line_to_a_unit(name: str) -> None:
     """It is refused as folder, outbox and argument; the message shows it on one line."""
     for make in (
-        lambda: systemd_unit.unit(["/opt/irmexport"], name, "/out"),
-        lambda: systemd_unit.unit(["/opt/irmexport"], "/in", name),
+        lambda: systemd_unit.unit(["/opt/irmexport"], name, (name, "/out")),
+        lambda: systemd_unit.unit(["/opt/irmexport"], "/in", (name,)),
         lambda: timers.units(replace(TASK, arguments=("send", name))),
     ):
         with pytest.raises(ConfigurationError, match="line break") as raised:
@@ -152,7 +152,7 @@ def test_the_printed_files_are_complete(form: str, tmp_path: Path) -> None:
 def test_a_service_is_as_hardened_as_a_watch() -> None:
     """Both units have the same protections."""
     service = timers.units(TASK)["irmexport.service"]
-    watch = systemd_unit.unit(("/bin/irmexport", "watch", "/in"), "/in", "/out")
+    watch = systemd_unit.unit(("/bin/irmexport", "watch", "/in"), "/in", ("/in", "/out"))
     for one in (service, watch):
         found = set(one.splitlines())
         assert {

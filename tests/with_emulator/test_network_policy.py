@@ -68,12 +68,13 @@ print(IngestionTransport(ca_file=ca, proxy=proxy).post(upload, lambda: None))
 """,
     "Microsoft Graph": """
 from azure.core.credentials import AccessToken
+from azure.core.rest import HttpRequest
 from irmcli.identities.graph_client import READ_USERS, GraphClient
 from irmsentinel.azure.bounded_transport import Network
 class Token:
     def get_token(self, *_, **__): return AccessToken("t", 2**40)
 client = GraphClient(at, Token, Network.of(variables), deadline=5.0)
-client._send(at + "/v1.0/users")
+client._send(HttpRequest("GET", at + "/v1.0/users"), None)
 """,
     "Management API": """
 from irmsentinel.collector.http import PooledHttp

@@ -20,9 +20,6 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-# A make that runs in another one, as in the tests of the pages, prints nothing else either.
-MAKEFLAGS += --no-print-directory
-
 .PHONY: help demo test faults kills mutants mutants-content lint kql docs pictures lock package release appinspect advisories bench bench-picture bench-quick clean
 
 help: ## this list

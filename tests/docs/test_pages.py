@@ -59,7 +59,7 @@ def run(command: str, directory: Path, environment: dict[str, str]) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=100,
+        timeout=300,
     )
     return done.stdout
 
@@ -82,6 +82,7 @@ def start(command: str, directory: Path, environment: dict[str, str]) -> tuple[s
     return process, printed
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
 def test_a_page_prints_what_it_shows(tmp_path: Path, name: str) -> None:
     """Every command of the page runs, in order, and prints the output shown."""

@@ -80,7 +80,7 @@ class DriveFolder(Folder):
             try:
                 items, link = self._drive.changes(self._link)
             except (ResyncRequired, NotFound):
-                pass
+                pass  # the link was only a cache: the folder is listed as a whole
             else:
                 return link, any(map(self._concerns, items))
         return self._drive.latest(), True

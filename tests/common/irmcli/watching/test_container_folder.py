@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,21 +14,7 @@ from irmcli.watching.folder import Found
 from irmcore.errors import StoreRefused, WaitError
 
 from tests.fakes.clock import FakeClock
-from tests.fakes.cloud_servers import ACCOUNT, CONTAINER, Azurite, CloudServer, MotoS3, Token
-
-
-@pytest.fixture(scope="module")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """Azurite."""
-    with Azurite(tmp_path_factory.mktemp("azurite")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoS3]:
-    """The S3 of moto."""
-    with MotoS3(tmp_path_factory.mktemp("s3")) as server:
-        yield server
+from tests.fakes.cloud_servers import ACCOUNT, CONTAINER, Azurite, CloudServer, Token
 
 
 @pytest.fixture(params=[pytest.param("azurite", marks=pytest.mark.needs("azurite")), "s3"])

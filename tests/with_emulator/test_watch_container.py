@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import secrets
 
 import pytest
 from click.testing import CliRunner, Result
@@ -11,7 +10,7 @@ from irmcli.main import main
 from irmcli.object_store.address import parse
 from irmcli.object_store.container import Container
 
-from tests.fakes.cloud_servers import MotoS3
+from tests.fakes.cloud_servers import AWS, MotoS3
 from tests.with_emulator.connector import HEADER, Rig, row
 
 BAD = "bradh,Name,Low,50,2026-11-20T00:00:00Z,Salesforce,text,"
@@ -23,18 +22,15 @@ def text(*rows: str) -> bytes:
 
 
 @pytest.fixture
-def s3(tmp_path: Path, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[MotoS3]:
-    """The S3 of moto, and the rig's outbox."""
-    (tmp_path / "s3").mkdir()
-    with MotoS3(tmp_path / "s3") as server:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "made-up",
-            "IRMEXPORT_CA_FILE": str(server.ca_file),
-            "IRMEXPORT_OUTBOX": str(rig.directory / "outbox"),
-        }.items():
-            monkeypatch.setenv(name, value)
-        yield server
+def bucket(s3: MotoS3, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty prefix, with the rig's outbox."""
+    for name, value in {
+        **AWS,
+        "IRMEXPORT_CA_FILE": str(s3.ca_file),
+        "IRMEXPORT_OUTBOX": str(rig.directory / "outbox"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    return s3.address(secrets.token_hex(8))
 
 
 def once(rig: Rig, address: str) -> Result:
@@ -44,28 +40,28 @@ def once(rig: Rig, address: str) -> Result:
     return CliRunner().invoke(main, words)
 
 
-def test_a_bucket_is_a_folder(rig: Rig, s3: MotoS3) -> None:
+def test_a_bucket_is_a_folder(rig: Rig, bucket: str, s3: MotoS3) -> None:
     """Accepted, refused and unreadable files move as in a directory, and a content is sent once, also if the
     process was killed after it wrote to the archive and before it deleted the file.
     """
-    address = s3.address("inbox")
-    container = Container(parse(address), {"IRMEXPORT_CA_FILE": str(s3.ca_file)})
+    container = Container(parse(bucket), {"IRMEXPORT_CA_FILE": str(s3.ca_file)})
     container.write("sub/x.csv", text(row(1), BAD))
     container.write("bad.csv", "a,b\n1,2\n".encode("utf-16"))
-    done = once(rig, address)
+    done = once(rig, bucket)
     assert done.exit_code in (1, 3), done.output
     written = ["archive/sub/x.csv", "rejects/sub/x.csv", "errors/bad.csv", "errors/bad.csv.error.txt"]
     assert all(container.find(path) is not None for path in written)
     assert container.find("sub/x.csv") is None
     assert container.find("bad.csv") is None
     container.write("sub/x.csv", text(row(1), BAD))
-    assert "sub/x.csv: processed before" in once(rig, address).output
+    assert "sub/x.csv: processed before" in once(rig, bucket).output
     assert container.find("sub/x.csv") is None
     assert [one.path for one in container.folder("archive/sub")[0]] == ["archive/sub/x.csv"]
     assert rig.kept() == ["user1@contoso.com"]
     assert len(rig.emulator.uploads) == 1
 
 
+@pytest.mark.usefixtures("bucket")
 def test_an_address_that_is_wrong(rig: Rig, s3: MotoS3) -> None:
     """A bucket that does not exist is named, with exit code 2."""
     done = once(rig, s3.address("inbox", container="not-there"))

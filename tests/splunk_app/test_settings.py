@@ -15,6 +15,7 @@ from irmcore.profile import parse, shipped_text
 from irmsplunk.export.fields import with_fields
 from irmsplunk.search.alert_payload import DEFAULT_WAIT, LONGEST_WAIT, PARAMS, export_request
 from irmsplunk.search.search_job import DEFAULT_MAX_RESULTS
+from irmsplunk.splunk.kv_store import COLLECTION
 
 ROOT = Path(__file__).parent.parent.parent
 APP = ROOT / "splunk_app"
@@ -192,12 +193,27 @@ def test_no_role_of_splunk_but_administrators_gets_anything() -> None:
 
 
 def test_permissions_and_exports() -> None:
-    """Only administrators write; what searches of other apps may use is exported, and the capabilities."""
+    """Only administrators write, and only the system user reads or writes queued rows.
+
+    What searches of other apps may use is exported, and the capabilities.
+    """
     meta = conf(APP / "metadata" / "default.meta")
-    assert all("write : [ admin, sc_admin ]" in s["access"] for s in meta.values() if "access" in s)
+    access = {name: stanza["access"] for name, stanza in meta.items() if "access" in stanza}
+    system = "read : [ splunk-system-role ], write : [ splunk-system-role ]"
+    assert access.pop(f"collections/{COLLECTION}") == system
+    assert all("write : [ admin, sc_admin ]" in rights for rights in access.values())
     exported = {name for name, stanza in meta.items() if stanza.get("export") == "system"}
     searches = {"commands", "searchbnf", "alert_actions", "alerts", "macros", "transforms", "lookups"}
     assert exported == searches | {"authorize"}
+
+
+def test_the_collection_keeps_queued_rows_on_the_search_heads() -> None:
+    """Indexers get no copy, and a field of another type is refused."""
+    assert dict(conf(APP / "default" / "collections.conf")[COLLECTION]) == {
+        "enforceTypes": "true",
+        "field.value": "string",
+        "replicate": "false",
+    }
 
 
 def test_connectors_are_read_only_by_roles_of_the_app() -> None:

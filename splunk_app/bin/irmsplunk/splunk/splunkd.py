@@ -12,6 +12,7 @@ import ipaddress
 import json
 import ssl
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -21,6 +22,7 @@ from irmsplunk import APP
 
 _SECONDS = 30.0
 _REPLY_BYTES = 16 * 1024 * 1024
+_FORM = "application/x-www-form-urlencoded"
 NOBODY = f"/servicesNS/nobody/{APP}"
 
 
@@ -47,23 +49,28 @@ class Splunkd:
         return f"Splunkd({self._host}:{self._port})"
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
-        return self._request("GET", path, query, None)
+        return _object(self.exchange("GET", path, query))
 
     def post(self, path: str, form: Mapping[str, str]) -> dict[str, Any]:
-        return self._request("POST", path, {}, form)
+        return _object(self.exchange("POST", path, body=urlencode(form).encode("ascii"), content_type=_FORM))
 
     def delete(self, path: str) -> dict[str, Any]:
-        return self._request("DELETE", path, {}, None)
+        return _object(self.exchange("DELETE", path))
 
-    def _request(
-        self, method: str, path: str, query: Mapping[str, str], form: Mapping[str, str] | None
-    ) -> dict[str, Any]:
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] = MappingProxyType({}),
+        *,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
+        """The body of the reply to one request, cut off after 16 MiB. Raises SplunkdRefused."""
         target = f"{path}?{urlencode({'output_mode': 'json', **query})}"
         headers = {"Authorization": f"Splunk {self._key}", "Connection": "close"}
-        body = None
-        if form is not None:
-            body = urlencode(form).encode("ascii")
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        if body is not None:
+            headers["Content-Type"] = content_type
         connection = self._connection()
         try:
             connection.request(method, target, body=body, headers=headers)
@@ -81,7 +88,7 @@ class Splunkd:
             connection.close()
         if reply.status >= 300:  # noqa: PLR2004 - HTTP's classes
             raise self._refusal(reply.status, path)
-        return _json(text)
+        return text
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._plain:
@@ -109,7 +116,7 @@ class Splunkd:
         return SplunkdRefused(status, what, where=path, next_step=step)
 
 
-def _json(text: bytes) -> dict[str, Any]:
+def _object(text: bytes) -> dict[str, Any]:
     try:
         found = json.loads(text or b"{}")
     except ValueError:

@@ -65,12 +65,14 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
 
 def _promote_rest(output: Output, settings: Settings) -> list[int]:
     """Move to the address what earlier commands on this machine could not; returns exit codes."""
-    from irmcli.session.shared import Address, Promotion, own_connectors
+    from irmcore.operations.shared import Promotion
 
-    address, codes = Address.of(settings), []
+    from irmcli.session.shared import address_of, own_connectors
+
+    address, codes = address_of(settings), []
     for own in own_connectors(settings):
         try:
-            found = Promotion(settings, address, own).rest()
+            found = Promotion(address, own).rest()
         except (IrmError, OSError) as raised:
             error = known_error(raised)
             output.partial_error(error)

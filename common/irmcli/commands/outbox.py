@@ -105,11 +105,11 @@ def move(ctx: click.Context, *, connector: str, address: str, why: str) -> None:
     The directory is retired. Batches that need a decision are refused: decide first. A move that was
     interrupted goes on when you run this again.
     """
-    from irmcli.session.shared import Address
+    from irmcli.session.shared import address_of
 
     output, outbox, settings = Output.of(ctx), _one(ctx, connector), Settings.of(ctx)
     outbox.require_directory("moving it")
-    there = Address.of(replace(settings, address=address))
+    there = address_of(replace(settings, address=address))
     there.register(outbox.name)
     batches = moving.move(outbox, there.shared(outbox.name), who=settings.origin({}).user, why=why)
     output.line(f"{title_of(outbox)} was moved, with {count(batches, 'batch')}. From now on, use")

@@ -29,7 +29,7 @@ from irmcli.session.shaping_output import show_shaping
 from irmcli.settings import Settings
 
 if TYPE_CHECKING:
-    from irmcli.session.shared import Promotion
+    from irmcore.operations.shared import Promotion
 
 
 class ConnectorSession:
@@ -46,11 +46,13 @@ class ConnectorSession:
         self.outbox: Outbox = self._own
         self._promotion: Promotion | None = None
         if settings.address:
-            from irmcli.session.shared import Address, Promotion
+            from irmcore.operations.shared import Promotion
 
-            address = Address.of(settings)
+            from irmcli.session.shared import address_of
+
+            address = address_of(settings)
             self.outbox = address.replica(name)
-            self._promotion = Promotion(settings, address, self._own)
+            self._promotion = Promotion(address, self._own)
         self._own_batches: tuple[str, ...] = ()
         self._prepared = False
         self._cached_service: Service | None = None
@@ -108,7 +110,9 @@ class ConnectorSession:
         self._own_batches = done.batches
         if self._promotion is None or there is None:
             return done
-        promoted = self._promotion.run(done, there)
+        from irmcli.session.shared import promote_run
+
+        promoted = promote_run(self._settings, self._promotion, done, there)
         clean_up_after(self._output, self._own)
         return promoted
 

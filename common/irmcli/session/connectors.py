@@ -16,9 +16,11 @@ def connectors_of(settings: Settings) -> Connectors:
     Raises ConfigurationError; its methods raise StoreAway and StoreRefused where the outbox is an address.
     """
     if settings.address:
-        from irmcli.session.shared import Address, SharedConnectors
+        from irmcore.operations.shared import SharedConnectors
 
-        return SharedConnectors(Address.of(settings), settings.address)
+        from irmcli.session.shared import address_of
+
+        return SharedConnectors(address_of(settings))
     return Connectors(system_disk(), SystemClock(), settings.outbox_checked())
 
 

@@ -1,8 +1,9 @@
 """Promote what a machine has accepted: from its own outbox into one on a store, which machines share.
 
-A run is promoted as a whole, and the runs in their order. Rows that the store knows by then (another machine
-was quicker) fall out; a row whose (user, time) pair another one took gets the next time that its profile
-allows. Promoted batches are keyed with the key of the outbox on the store.
+A run is promoted as a whole, and the runs in their order. Rows that the store knows by then (another
+machine was quicker) fall out, and so do rows that a newer run of another machine has changed. A row whose
+(user, time) pair another one took gets the next time that its profile allows. Promoted batches are keyed
+with the key of the outbox on the store.
 
 Promised: killed anywhere, the next promotion goes on, and no row is lost or there twice. A batch is PROMOTED
 here only once its run is committed there. Not promised: to know the outcome while the store is away; what was
@@ -19,6 +20,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -38,7 +40,8 @@ from irmcore.outbox import manifest as manifests
 from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
 from irmcore.outbox.manifest import Manifest
 from irmcore.outbox.on_store import layout
-from irmcore.outbox.on_store.commit_log import Draft, View, attempt_of
+from irmcore.outbox.on_store.commit_log import Draft, RowKeys, View, attempt_of
+from irmcore.outbox.on_store.lease import MARGIN
 from irmcore.outbox.on_store.shared import SETTINGS, SharedOutbox
 from irmcore.outbox.rowkeys import RECORD, Damaged, RowKey
 from irmcore.outbox.transitions import move_to_done, quarantine, write_ended
@@ -57,10 +60,10 @@ _INDEX_AT = 8
 
 
 class Promoted(NamedTuple):
-    """What became of a run on the store: the ids and sizes of its batches, and what is not in them.
+    """What became of a run of ``user`` on the store: the ids and sizes of its batches, what is not in them.
 
-    ``known`` rows had been accepted there by another machine. ``refused`` counts by reason the rows whose
-    time another machine has taken, which are in the file ``rejects``.
+    ``known`` rows had been accepted there by another machine, or changed by a newer run. ``refused`` counts
+    by reason the rows whose time another machine has taken, which are in the file ``rejects``.
     """
 
     run: str
@@ -69,6 +72,7 @@ class Promoted(NamedTuple):
     known: int
     refused: Mapping[str, int]
     rejects: str | None
+    user: str
 
 
 def promote(
@@ -103,6 +107,29 @@ def promote(
     return done
 
 
+def was_promoted(outbox: Outbox) -> bool:
+    """Whether anything was ever promoted from ``outbox``."""
+    return outbox.read_file(_NOTE) is not None
+
+
+def result_there(outbox: Outbox, run: str) -> Promoted | None:
+    """What became of a run of ``outbox`` that was promoted; None if it was not, or long ago."""
+    try:
+        found = sealed.decode(outbox.read_file(runs.promoted_file(run)) or b"")
+    except ValueError:
+        return None
+    batches, sizes = tuple(found.pop("batches")), tuple(found.pop("sizes"))
+    return Promoted(**found, batches=batches, sizes=sizes)
+
+
+def _save(outbox: Outbox, promoted: Promoted) -> None:
+    """Durable before a batch of the run is PROMOTED here, so whoever finds it so can follow the run there."""
+    name = runs.promoted_file(promoted.run)
+    with suppress(FileExistsError):
+        outbox.disk.make_dir(f"{outbox.path}/{name.partition('/')[0]}")
+    outbox.replace_file(name, sealed.encode(promoted._asdict()))
+
+
 def create_there(outbox: Outbox, shared: SharedOutbox) -> None:
     """Create the outbox on the store, with the settings of ``outbox``. Raises StoreAway, StoreRefused."""
     shared.create()
@@ -132,7 +159,7 @@ def _queued(outbox: Outbox) -> Iterator[tuple[Batch, Manifest]]:
         if name in states.ENDED:
             with suppress(OSError):
                 move_to_done(outbox, batch)  # a promotion was killed before it
-        elif name in (states.READY, states.PROPOSED):
+        elif name in (states.READY, states.RETRY, states.PROPOSED, *states.NEEDS_PERSON):
             try:
                 yield batch, read_manifest(outbox, batch)
             except BatchDamaged:
@@ -196,16 +223,19 @@ class _Promotion:
             sizes = tuple(manifest.rows for manifest in there)
             known = there[0].counts.skipped - counts.skipped
             refused = there[0].counts.rejected - counts.rejected
-        self._mark(known)
         path = f"{self._outbox.path}/{self._rejects}"
-        return Promoted(
+        promoted = Promoted(
             self._run,
             ids,
             sizes,
             known,
             {self._refusal(): refused} if refused else {},
             path if self._outbox.disk.exists(path) else None,
+            self._batches[0][1].origin.user,
         )
+        _save(self._outbox, promoted)
+        self._mark(known)
+        return promoted
 
     def _manifest_there(self, name: str) -> Manifest:
         key = layout.part_key(name, "manifest")
@@ -253,7 +283,7 @@ class _Promotion:
     def _shape(self, view: View) -> list[Draft]:
         """The batches of the rows that are new there. Called again if another run came first."""
         self._known, self._refused = 0, []
-        days = _Days(self._shared, view, self._read_at)
+        days = _Days(self._shared, view, self._read_at, self._run, self._batches[0][1].accepted)
         kept = []
         for batch, manifest in list(self._batches):
             try:
@@ -304,7 +334,8 @@ class _Promotion:
         write = line_writer()
         text, kept = [write(header)], []
         for row, line in zip(rows, lines):
-            if days.has(row) or (manifest.profile.get("on_change") == "skip" and days.has_subject(row)):
+            skip = manifest.profile.get("on_change") == "skip"
+            if days.has(row) or (days.has_subject(row) and (skip or days.is_superseded(row))):
                 self._known += 1
                 continue
             placed = self._placed(row, line, manifest.profile, days)
@@ -412,9 +443,13 @@ class _Promotion:
 class _Days:
     """What the outbox on a store knows of the dates of a run, as far as the run was not shaped with it."""
 
-    def __init__(self, shared: SharedOutbox, view: View, read_at: Mapping[str, int]) -> None:
+    def __init__(
+        self, shared: SharedOutbox, view: View, read_at: Mapping[str, int], run: str, began: float
+    ) -> None:
         self._shared, self._view, self._read_at = shared, view, read_at
+        self._run, self._began = run, began
         self._days: dict[int, Day] = {}
+        self._newer: dict[int, Day] = {}
 
     def _day(self, number: int) -> Day:
         if number not in self._days:
@@ -436,6 +471,18 @@ class _Days:
 
     def has_user_time(self, row: RowKey) -> bool:
         return self._day(row.day).has_user_time(row.user_time)
+
+    def is_superseded(self, row: RowKey) -> bool:
+        """Whether a run that began later has a row of the same detection: the service would keep this one."""
+        if row.day not in self._newer:
+            files = self._shared.log.rowkeys_since(
+                layout.date_text(row.day),
+                self._began - MARGIN,
+                self._view.last,
+                partial(runs.is_newer, than=self._run),
+            )
+            self._newer[row.day] = Day(records_of(self._shared, RowKeys(files, [])))
+        return self._newer[row.day].has_subject(row.key)
 
 
 _BEFORE_BATCH = struct.Struct(f">{RECORD.size - 17}s8s9s")

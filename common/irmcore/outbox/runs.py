@@ -1,4 +1,4 @@
-"""Run ids, and the reject files, which are named after their runs."""
+"""Run ids, and the files named after runs: reject files, and what became of promoted runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import time
 
 from irmcore.outbox.outbox import Outbox
 
-_REJECT_FILE = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]+\.csv")
+#: The beginning of a run id, which says when the run began.
+_STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z(?=-)")
+_RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]+")
+_FILE = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]+\.(csv|json)")
+_FOLDERS = ("rejects", "promoted")
 
 
 def new_run_id(now: float) -> str:
@@ -20,12 +24,24 @@ def _stamp(moment: float) -> str:
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment))
 
 
+def is_newer(run: str, than: str) -> bool:
+    """Whether a run began in a later second than another. Names that are no run ids are newer than none."""
+    one, other = _STAMP.match(run), _STAMP.match(than)
+    return one is not None and other is not None and one[0] > other[0]
+
+
 def delete_before(outbox: Outbox, moment: float) -> None:
-    """Delete the reject files of runs that began before ``moment``. Raises OSError."""
+    """Delete the files of runs that began before ``moment``. Raises OSError."""
     oldest = _stamp(moment)
-    for name in outbox.disk.names(f"{outbox.path}/rejects"):
-        if _REJECT_FILE.fullmatch(name) and name < oldest:
-            outbox.disk.remove(f"{outbox.path}/rejects/{name}")
+    for folder in _FOLDERS:
+        for name in outbox.disk.names(f"{outbox.path}/{folder}"):
+            if _FILE.fullmatch(name) and name < oldest:
+                outbox.disk.remove(f"{outbox.path}/{folder}/{name}")
+
+
+def promoted_file(run: str) -> str:
+    """The file with what became of a run that was promoted. ``run`` may be any text."""
+    return f"{_FOLDERS[1]}/{run if _RUN.fullmatch(run) else 'unknown'}.json"
 
 
 def reject_files(outbox: Outbox) -> list[str]:

@@ -39,14 +39,15 @@ def open_service(settings: Settings, file: str, emulator: Path | None) -> Collec
 
 def _shared_spool(settings: Settings) -> Callable[[Outbox], Spool]:
     """How rows get from a directory of this machine to the outbox that machines share."""
-    from irmcli.session.shared import Address, Promotion, name_there
+    from irmcli.session.shared import address_of
+    from irmcore.operations.shared import Promotion, name_there
 
     from irmsentinel.collector.spool import Spool
 
-    address = Address.of(settings)
+    address = address_of(settings)
 
     def spool(own: Outbox) -> Spool:
-        promotion = Promotion(settings, address, own)
+        promotion = Promotion(address, own)
 
         def promote() -> None:
             promotion.create()

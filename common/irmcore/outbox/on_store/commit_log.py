@@ -121,6 +121,20 @@ class CommitLog:
         tail = list(self.entries(mark if since is None else min(mark, since)))
         return View(self, mark, tail, tail[-1].number if tail else mark)
 
+    def rowkeys_since(self, date: str, moment: float, last: int, run: Callable[[str], bool]) -> list[bytes]:
+        """The row keys of a date in the records up to ``last``, as far as ``run`` is true of their runs.
+
+        Records before ``moment`` (seconds since 1970) are not read. Raises StoreAway, StoreRefused.
+        """
+        found: list[bytes] = []
+        for number in range(last, -1, -1):
+            entry = self._entry(number)
+            if entry.batches and layout.written_at(entry.batches[0]) < moment:
+                break
+            if run(entry.run):
+                found += self._read(_rowkeys(entry, date))
+        return found
+
     def accept(self, run: str, shape: Shape, since: int | None = None) -> tuple[str, ...]:
         """Accept what ``shape`` makes of the rows that are not known yet; returns the names of its batches.
 

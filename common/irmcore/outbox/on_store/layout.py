@@ -85,7 +85,7 @@ def days_prefix(date: str) -> str:
 
 
 def states_prefix(name: str) -> str:
-    """The states of a batch, numbered. It is READY if it has none; number 0 is PROPOSED only."""
+    """The states of a batch, numbered. It is READY if it has none; number 0 is what its run gave it."""
     return f"state/{name}/"
 
 

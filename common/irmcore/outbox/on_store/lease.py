@@ -15,8 +15,9 @@ from irmcore.outbox.on_store import records
 from irmcore.store import Store
 from irmcore.store.numbered import KEPT, Sequence
 
-#: Seconds after which a lease ends that is not renewed, and which are left of it when it is renewed.
-SECONDS, RENEWED_AT = 180.0, 90.0
+#: Seconds after which a lease ends that is not renewed, and those left of it when it is renewed. So others
+#: take over within two minutes of the holder's death, and an upload may take a minute and a half.
+SECONDS, RENEWED_AT = 110.0, 90.0
 #: Seconds by which the clocks of two machines may differ.
 MARGIN = 300.0
 
@@ -24,7 +25,8 @@ MARGIN = 300.0
 class Lease:
     """A lock (:class:`irmcore.disk.Lock`) across machines, as far as their clocks agree."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, who: str = "") -> None:
+        self._who = who
         self._records, self._clock = Sequence(store, "lease/sender/", clock), clock
         self._number = -1
         self._ends = 0.0
@@ -54,10 +56,20 @@ class Lease:
     def _write(self, seconds: float) -> bool:
         now = self._clock.now()
         until = now + seconds if seconds else 0.0
-        won = self._records.append(self._number, records.encode(until=until, taking_in=self._taking_in))
+        won = self._records.append(self._number, self._record(until))
         self._number += won
         self._ends = until if won else 0.0
         return won
+
+    def _record(self, until: float) -> bytes:
+        return records.encode(until=until, taking_in=self._taking_in, by=self._who)
+
+    def holder(self) -> tuple[str, bool]:
+        """Who had it last ("" for nobody), and whether it has not ended. Raises StoreAway, StoreRefused."""
+        newest = self._records.newest()
+        if newest is None:
+            return "", False
+        return str(records.decode(newest.value).get("by", "")), self._is_live(newest.value)
 
     def renew(self) -> None:
         """Keep the lease, if it is held and ends soon."""

@@ -55,18 +55,21 @@ _PREFIXES = {"quarantine": "quarantine/", "ready": "open/", "done": "batch/"}
 class Replica(Outbox):
     """The outbox of one connector on ``store``, whose address is ``where``.
 
-    ``at_once``: requests at a time. With 1, all of them are made by the caller's thread.
+    ``at_once``: requests at a time. With 1, all of them are made by the caller's thread. ``who`` names this
+    machine to the others.
     """
 
     has_ledger = False
 
-    def __init__(self, store: Store, clock: Clock, where: str, *, at_once: int = AT_ONCE) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, where: str, *, at_once: int = AT_ONCE, who: str = ""
+    ) -> None:
         self._memory = _Disk(layout.host_of(where), self)
         super().__init__(self._memory, clock, where)
         self._store = store
         self._at_once = AtOnce(at_once)
         self._log = CommitLog(store, clock, self._at_once)
-        self._lease = Lease(store, clock)
+        self._lease = Lease(store, clock, who)
         self._attempts = Attempts(clock, secrets.token_hex(8))
         self._breaker = Sequence(store, "breaker/", clock)
         self._checkpoints = Sequence(store, "checkpoint/", clock)
@@ -240,6 +243,10 @@ class Replica(Outbox):
         self._at_once.finish()
         self._ahead.clear()
         self._lease.release()
+
+    def holder(self) -> tuple[str, bool]:
+        """Which machine had the lease last, and whether it has it now. Raises StoreAway, StoreRefused."""
+        return self._lease.holder()
 
     def drain_lock(self) -> Lock | None:
         return self._lease.take_in()

@@ -491,3 +491,20 @@ def test_what_a_later_version_wrote_is_refused(prefix: str) -> None:
         key for key in before if key.startswith("log/")
     }
     assert two.outbox.count_ready() == 1
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_an_older_run_supersedes_no_newer_one_of_another_machine(indexed: bool) -> None:  # noqa: FBT001
+    """The service would keep the number that comes last, so a row that a newer run has changed falls out."""
+    service = MemoryService()
+    old, new, newest = (Member(service, name) for name in ("one", "two", "three"))
+    old.accept(ANNA + BEN)
+    for member, seconds in ((new, 60), (newest, 120)):
+        member.clock.advance(seconds)
+    new.send(ANNA.replace(",1,a", ",2,a"))
+    if indexed:
+        new.shared.log.index()
+    (promoted,) = old.promote()
+    assert (promoted.sizes, promoted.known) == ((1,), 1)
+    newest.send(ANNA.replace(",1,a", ",3,a"))
+    assert [(row[0][:3], row[2]) for row in rows_there(old)] == [("ann", "2"), ("ben", "1"), ("ann", "3")]

@@ -1,0 +1,119 @@
+"""A machine that comes to share an outbox: what it had queued or in doubt goes there as it was."""
+
+from __future__ import annotations
+
+import pytest
+from irmcore.clock import Clock
+from irmcore.intake.promotion import result_there
+from irmcore.operations.shared import Address, Promotion, result_of
+from irmcore.outbox import states
+from irmcore.outbox.on_store.replica import Replica
+from irmcore.outbox.transitions import write_state
+from irmcore.shaping.batches import halves
+from irmcore.store.prefixed import Prefixed
+
+from tests.fakes.clock import FakeClock
+from tests.fakes.connector import ROOT, Connector, row
+from tests.fakes.powerloss import PowerLossDisk
+from tests.fakes.shared_outbox import machine
+from tests.fakes.store import MemoryService, MemoryStore
+from tests.fakes.transport import FakeTransport
+
+SPLITTERS = {"text/csv": halves}
+
+
+def member(clock: FakeClock, **options: str) -> Connector:
+    """A machine with a directory of its own."""
+    disk = PowerLossDisk()
+    disk.make_dir(ROOT)
+    return Connector(disk, clock, **options)  # type: ignore[arg-type]
+
+
+def address(service: MemoryService, clock: Clock, who: str = "one") -> Address:
+    """The store as the machine ``who`` knows it."""
+    return Address(MemoryStore(service), "kv", clock, who)
+
+
+def there(replica: Replica) -> dict[str, int]:
+    """How many batches of each state are open on the store."""
+    replica.refresh()
+    names = [batch.state.name for batch in replica.ready() if batch.state is not None]
+    return {name: names.count(name) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("state", "in_doubt", "expected"),
+    [
+        (states.READY, "hold", states.READY),
+        (states.PROPOSED, "hold", states.PROPOSED),
+        (states.INTENT, "hold", states.RETRY),
+        (states.RETRY, "hold", states.RETRY),
+        (states.COMMIT, "hold", states.HELD),
+        (states.COMMIT, "resend", states.RETRY),
+        (states.HELD, "hold", states.HELD),
+        (states.DEAD, "hold", states.DEAD),
+    ],
+)
+def test_a_batch_is_promoted_as_what_it_was(state: str, in_doubt: str, expected: str) -> None:
+    """One that a crash left in the middle of an upload is brought to rest first."""
+    clock, service = FakeClock(), MemoryService()
+    own = member(clock, in_doubt=in_doubt)
+    own.accept([row(1)])
+    (batch,) = own.outbox.ready()
+    if state != states.READY:
+        write_state(own.outbox, batch, name=state, attempts=3, reason="http-503")
+    (promoted,) = Promotion(address(service, clock), own.outbox).rest(SPLITTERS)
+    assert promoted.sizes == (1,)
+    replica = address(service, clock).replica("small")
+    assert there(replica) == {expected: 1}
+    (found,) = replica.ready()
+    assert found.state is not None
+    assert found.state.attempts == (0 if state == states.READY else 3)
+    clock.advance(3600)
+    sender = machine(Prefixed(MemoryStore(service), "small"), clock, where="kv/small")
+    sent = sender.drain(FakeTransport()).sent
+    assert sent == int(expected in (states.READY, states.RETRY))
+
+
+def test_a_batch_that_was_being_split_is_promoted_as_its_halves() -> None:
+    """Each row once."""
+    clock, service = FakeClock(), MemoryService()
+    own = member(clock)
+    own.accept([row(1), row(2)])
+    (batch,) = own.outbox.ready()
+    write_state(own.outbox, batch, name=states.SPLIT)
+    Promotion(address(service, clock), own.outbox).rest(SPLITTERS)
+    assert there(address(service, clock).replica("small")) == {states.READY: 2}
+
+
+def test_what_became_of_a_run_is_kept_beside_it() -> None:
+    """For whoever accepted it: what another machine had is skipped, and by whom the run was made."""
+    clock, service = FakeClock(), MemoryService()
+    one, two = member(clock), member(clock)
+    one.accept([row(1)])
+    Promotion(address(service, clock), one.outbox).rest()
+    done = two.accept([row(1), row(2)])
+    assert result_there(two.outbox, done.run) is None
+    (promoted,) = Promotion(address(service, clock, "two"), two.outbox).rest()
+    assert result_there(two.outbox, done.run) == promoted
+    assert (promoted.known, promoted.user) == (1, "tester")
+    counts = result_of(done, promoted).counts
+    assert (counts.shaped, counts.skipped) == (1, 1)
+    assert result_there(two.outbox, "../../connector") is None
+
+
+def test_who_sends_is_known_to_all() -> None:
+    """Also who did last; nobody at first."""
+    clock, service = FakeClock(), MemoryService()
+    own = member(clock)
+    own.accept([row(1)])
+    Promotion(address(service, clock), own.outbox).rest()
+    one, two = (address(service, clock, name).replica("small") for name in ("one", "two"))
+    assert two.holder() == ("", False)
+    lock = one.sender_lock()
+    assert lock is one
+    assert two.holder() == ("one", True)
+    assert two.sender_lock() is None
+    clock.advance(120)
+    assert two.holder() == ("one", False)
+    assert two.sender_lock() is two, "others take over within two minutes"

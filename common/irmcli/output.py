@@ -6,6 +6,7 @@ Results go to standard output, messages to standard error. Control characters in
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -50,6 +51,9 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self._broken = False
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A file or pipe on Windows has an old code page: what it lacks is escaped, and stops nothing.
+            sys.stdout.reconfigure(errors="backslashreplace")
         self._terminal: Terminal | None = None
         if not as_json and _is_terminal():
             from irmcli.terminal import Terminal  # here: it loads rich, which takes 40 ms

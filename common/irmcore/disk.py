@@ -15,8 +15,9 @@ import re
 import shutil
 import struct
 import sys
+import time
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Callable, NamedTuple, Protocol
 
 if sys.platform != "win32":
     import fcntl
@@ -284,15 +285,15 @@ class _Held:
 
 
 class WindowsDisk(PosixDisk):
-    """Windows. Written from the documentation and NEVER RUN.
+    """Windows. Run in tests/fakes/windows only, which says what that cannot show; never on Windows itself.
 
     Windows cannot flush a directory, so a name is only as durable as NTFS's journal makes it. Permissions are
-    left to the directory's access control list.
+    left to the directory's access control list. A file that somebody has open can be neither renamed nor
+    deleted there, and virus scanners open new files: both are tried for a while.
     """
 
     def _write(self, path: str, flags: int, data: bytes, offset: int, *, sync: bool) -> None:
-        binary = getattr(os, "O_BINARY", 0)
-        descriptor = os.open(path, os.O_WRONLY | binary | flags, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | _BINARY | flags, 0o600)
         try:
             _put(descriptor, data, offset)
             if sync:
@@ -301,7 +302,7 @@ class WindowsDisk(PosixDisk):
             os.close(descriptor)
 
     def _fsync(self, path: str, flags: int) -> None:
-        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(path, os.O_RDWR | _BINARY)
         try:
             os.fsync(descriptor)
         finally:
@@ -313,23 +314,60 @@ class WindowsDisk(PosixDisk):
     def make_dir(self, path: str) -> None:
         os.mkdir(path)
 
+    def rename(self, old: str, new: str) -> None:
+        _when_closed(lambda: os.replace(old, new))  # os.rename does not replace a file there
+
+    def remove(self, path: str) -> None:
+        _when_closed(lambda: os.unlink(path))
+
+    def remove_tree(self, path: str) -> None:
+        _when_closed(lambda: super(WindowsDisk, self).remove_tree(path))
+
     def free_bytes(self, path: str) -> int:
         return shutil.disk_usage(path).free
 
     def try_lock(self, path: str, *, shared: bool = False) -> Lock | None:
-        """As above, except that nobody shares a lock."""
-        import msvcrt  # noqa: PLC0415 - only on Windows
-
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        """As above. Windows locks bytes: one holder alone locks all of them, each of several locks one."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o600)
         try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        except OSError:
+            for start in range(_LOCK_BYTES if shared else 1):
+                if _lock_bytes(descriptor, start, 1 if shared else _LOCK_BYTES):
+                    return _Held(descriptor)
+        except BaseException:
             os.close(descriptor)
-            return None
-        return _Held(descriptor)
+            raise
+        os.close(descriptor)
+        return None
 
     def place(self, path: str) -> Place:
         return Place(None, "", None)
+
+
+_BINARY = getattr(os, "O_BINARY", 0)
+#: How many processes may share a lock on Windows.
+_LOCK_BYTES = 16
+
+
+def _lock_bytes(descriptor: int, start: int, length: int) -> bool:
+    """Lock bytes of a file, which need not exist; False if another descriptor has one of them."""
+    import msvcrt  # noqa: PLC0415 - only on Windows
+
+    os.lseek(descriptor, start, os.SEEK_SET)
+    try:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, length)  # type: ignore[attr-defined,unused-ignore]
+    except PermissionError:  # EACCES, as Microsoft documents for _locking
+        return False
+    return True
+
+
+def _when_closed(change: Callable[[], None]) -> None:
+    """Do ``change`` once nobody has the file open any more. Raises PermissionError after two seconds."""
+    for pause in (0.01, 0.05, 0.2, 0.7, 1.0):
+        try:
+            return change()
+        except PermissionError:
+            time.sleep(pause)
+    return change()
 
 
 def place(path: str, root: str = "/") -> Place:

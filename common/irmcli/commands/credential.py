@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -83,6 +84,9 @@ def set_(ctx: click.Context, *, profile_name: str) -> None:
     else:
         write(reference, credentials.secret(text.strip(), "standard input"))
     output.line(f"The credential is stored in {reference.kind} {reference.name}.")
+    if sys.platform == "win32" and reference.kind == "file":
+        words = ("icacls", reference.name, "/inheritance:r", "/grant:r", f"{settings.origin({}).user}:F")
+        output.warn(f"irmexport cannot see who may read the file. Run: {subprocess.list2cmdline(words)}")
     output.document({"kind": reference.kind, "place": reference.name})
 
 

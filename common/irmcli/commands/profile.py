@@ -57,5 +57,5 @@ def show(ctx: click.Context, name: str) -> None:
     else:
         raise click.BadParameter(did_you_mean(name, profiles.shipped_names(), plural="profiles"))
     if not output.as_json:
-        click.echo(text, nl=False)
+        output.raw(text.encode("utf-8"))  # it is a file for `--profile`, whatever the terminal's encoding
     output.document({"name": name, "text": text})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from pathlib import Path
 
@@ -27,6 +28,12 @@ SCHEDULABLE = {"send", "drain", "sentinel", "clean-up", "identities"}
 @click.option(
     "--every", type=click.Choice(list(timers.EVERY)), default="1h", show_default=True, help="Interval."
 )
+@click.option(
+    "--at",
+    type=click.DateTime(["%H:%M"]),
+    metavar="HH:MM",
+    help="Time of day of a daily command (--every 1d), in the time zone of this machine.",
+)
 @click.option("--name", default="irmexport", show_default=True, help="Name of the files and the task.")
 @click.option(
     "--output",
@@ -37,13 +44,20 @@ SCHEDULABLE = {"send", "drain", "sentinel", "clean-up", "identities"}
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND…")
 @click.pass_context
 def command(
-    ctx: click.Context, *, form: str, every: str, name: str, output_path: Path | None, words: tuple[str, ...]
+    ctx: click.Context,
+    *,
+    form: str,
+    every: str,
+    at: datetime.datetime | None,
+    name: str,
+    output_path: Path | None,
+    words: tuple[str, ...],
 ) -> None:
     """Write a schedule for COMMAND. It contains no secret.
 
     COMMAND is send FILE …, drain, clean-up, identities sync or sentinel run.
 
-    Example: irmexport schedule --format systemd --every 15m drain
+    Example: irmexport schedule --format systemd --every 1d --at 06:30 send FILE --profile NAME
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     if words[0] not in SCHEDULABLE:
@@ -57,14 +71,17 @@ def command(
             where="--name",
             next_step="Choose another name.",
         )
+    if at is not None and every != "1d":
+        raise click.UsageError("--at is the time of a daily command: add --every 1d.")
     file = _file_argument(ctx.find_root().command, words)
     task = timers.Task(
         name=name,
-        program=str(Path(sys.argv[0]).absolute()),
+        program=_program(),
         arguments=("--outbox", str(settings.outbox.absolute()), *(_absolute(word, file) for word in words)),
         outbox=str(settings.outbox.absolute()),
         every=every,
         user=settings.origin({}).user,
+        at=(at.hour, at.minute) if at else None,
     )
     files = timers.FORMS[form](task)
     for file, text in files.items():
@@ -76,8 +93,15 @@ def command(
         output_path.mkdir(parents=True, exist_ok=True)
         (output_path / file).write_text(text, encoding=timers.ENCODINGS[form])
         output.line(f"{output_path / file}")
-    output.line(timers.NEXT[form].format(name=name, folder=output_path or "."), "dim")
+    output.line(timers.next_step(form, task, str(output_path or ".")), "dim")
     output.document({"files": files})
+
+
+def _program() -> str:
+    """The path of this program. On Windows, pip's launcher removes `.exe` from the first argument."""
+    path = Path(sys.argv[0]).absolute()
+    launcher = path.with_name(f"{path.name}.exe")
+    return str(launcher if launcher.is_file() else path)
 
 
 def _file_argument(command: click.Command, words: tuple[str, ...]) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from irmcore.clock import SystemClock, iso
+from irmcore.errors import ConfigurationError
 
 from irmcli import options
 from irmcli.exit_codes import DONE
@@ -87,6 +88,12 @@ def command(
     from irmcli.watching.watcher import Watcher
 
     output, settings = Output.of(ctx), Settings.of(ctx)
+    if sys.platform == "win32":
+        raise ConfigurationError(
+            "`watch` does not run on Windows, where a directory cannot be opened",
+            next_step="Let Task Scheduler send a file: irmexport schedule --format windows-task --every 1d "
+            "send FILE --profile PROFILE",
+        )
     found = parse_routes(settings, routes, profile_name, emulator_dir)
     if print_unit:
         more = [f"--settle={settle:g}", *(["--poll"] if poll else [])]

@@ -21,7 +21,10 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 
 @dataclass(frozen=True)
 class Task:
-    """What to run: the path `program`, as `user`. `every` is a key of EVERY."""
+    """What to run: the path `program`, as `user`. `every` is a key of EVERY.
+
+    ``at``: hour and minute of a daily task, in the machine's time.
+    """
 
     name: str
     program: str
@@ -29,6 +32,12 @@ class Task:
     outbox: str
     every: str
     user: str
+    at: tuple[int, int] | None = None
+
+    @property
+    def start(self) -> tuple[int, int]:
+        """The hour and minute of a day at which the task starts."""
+        return self.at or (7, self.minute)
 
     @property
     def minute(self) -> int:
@@ -41,12 +50,12 @@ EVERY = {
     "15m": ("{quarter}-59/15 * * * *", "*-*-* *:{quarter:02}/15:00", "PT15M"),
     "1h": ("{minute} * * * *", "*-*-* *:{minute:02}:00", "PT1H"),
     "6h": ("{minute} */6 * * *", "*-*-* 00/6:{minute:02}:00", "PT6H"),
-    "1d": ("{minute} 7 * * *", "*-*-* 07:{minute:02}:00", "P1D"),
+    "1d": ("{start[1]} {start[0]} * * *", "*-*-* {start[0]:02}:{start[1]:02}:00", "P1D"),
 }
 
 
 def _when(task: Task, target: int) -> str:
-    return EVERY[task.every][target].format(minute=task.minute, quarter=task.minute % 15)
+    return EVERY[task.every][target].format(minute=task.minute, quarter=task.minute % 15, start=task.start)
 
 
 def cron(task: Task) -> dict[str, str]:
@@ -75,7 +84,10 @@ WantedBy=timers.target
 
 
 def windows_task(task: Task) -> dict[str, str]:
-    """A task for `schtasks /create /xml`. Written from the documentation; never run on Windows."""
+    """A task for `schtasks /create /xml`. Written from the documentation; never run on Windows.
+
+    learn.microsoft.com/windows/win32/taskschd/task-scheduler-schema
+    """
     arguments = subprocess.list2cmdline(task.arguments)
     text = f"""<?xml version="1.0" encoding="UTF-16"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
@@ -87,7 +99,7 @@ def windows_task(task: Task) -> dict[str, str]:
       <Repetition>
         <Interval>{_when(task, 2)}</Interval>
       </Repetition>
-      <StartBoundary>2026-01-01T07:{task.minute:02}:00</StartBoundary>
+      <StartBoundary>2026-01-01T{task.start[0]:02}:{task.start[1]:02}:00</StartBoundary>
       <Enabled>true</Enabled>
     </TimeTrigger>
   </Triggers>
@@ -114,9 +126,15 @@ FORMS: Mapping[str, Callable[[Task], dict[str, str]]] = {
     "windows-task": windows_task,
 }
 ENCODINGS = {"cron": "utf-8", "systemd": "utf-8", "windows-task": "utf-16"}
-#: What to do with the files next.
-NEXT = {
-    "cron": "Add the line with `crontab -e`, as the user who owns the outbox.",
-    "systemd": "Copy both files to /etc/systemd/system, then run: systemctl enable --now {name}.timer",
-    "windows-task": "schtasks /create /tn {name} /xml {folder}\\{name}.xml /ru USER",
-}
+
+
+def next_step(form: str, task: Task, folder: str) -> str:
+    """What to do with the files of ``task`` in ``folder`` next."""
+    if form == "cron":
+        return "Add the line with `crontab -e`, as the user who owns the outbox."
+    if form == "systemd":
+        return f"Copy both files to /etc/systemd/system, then run: systemctl enable --now {task.name}.timer"
+    file = f"{folder}\\{task.name}.xml"
+    # /rp *: schtasks asks for the password. Without one, the task runs only while the user is signed in.
+    words = ("/create", "/tn", task.name, "/xml", file, "/ru", task.user, "/rp", "*")
+    return subprocess.list2cmdline(("schtasks", *words))

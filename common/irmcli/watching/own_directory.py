@@ -14,7 +14,7 @@ from pathlib import Path
 from irmcore.errors import ConfigurationError
 from irmcore.ownership import require_own_stat
 
-_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | os.O_CLOEXEC
+_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 #: To pass through a directory, which needs no permission to read it.
 _PASS = _FLAGS | getattr(os, "O_PATH", 0) | _NO_LINK

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,9 +26,12 @@ def read_text(path: str | Path, kind: Kind) -> str:
     Of a file that is too large it returns just enough for :class:`Source` to refuse it.
     """
     try:
-        with Path(path).open(encoding="utf-8") as file:
+        with Path(path).open("rb") as file:
             require_own_stat(os.fstat(file.fileno()), path, kind.name, kind.error)
-            return file.read(MAX_CHARACTERS + 1)
+            utf_16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # PowerShell's > writes it
+            file.seek(0)
+            text = io.TextIOWrapper(file, "utf-16" if utf_16 else "utf-8-sig")
+            return text.read(MAX_CHARACTERS + 1)
     except UnicodeDecodeError:
         raise kind.error(
             f"the {kind.name} is not UTF-8 text", where=str(path), next_step="Save it as UTF-8."

@@ -110,6 +110,21 @@ def test_every_interval_has_each_format(form: str, every: str) -> None:
         assert "{" not in text
 
 
+def test_a_daily_command_has_its_time() -> None:
+    """--at is the hour and the minute in each format; another interval has no such time."""
+    said = {
+        "cron": "30 6 * * * ",
+        "systemd": "OnCalendar=*-*-* 06:30:00",
+        "windows-task": "<StartBoundary>2026-01-01T06:30:00</StartBoundary>",
+    }
+    words = ["schedule", "--at", "06:30", "--format"]
+    for form, line in said.items():
+        done = CliRunner().invoke(main, [*words, form, "--every", "1d", "drain"])
+        assert (done.exit_code, line in done.output) == (0, True), done.output
+    refused = CliRunner().invoke(main, [*words, "cron", "drain"])
+    assert (refused.exit_code, "add --every 1d" in refused.output) == (2, True), refused.output
+
+
 def test_the_command_writes_files_without_a_secret(tmp_path: Path) -> None:
     """The scheduled command is the one that was typed; no file contains the environment."""
     arguments = [

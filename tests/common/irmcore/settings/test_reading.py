@@ -182,3 +182,11 @@ def test_the_nearest_word_or_all_of_them() -> None:
     """A similar word is suggested, and otherwise all words are listed."""
     assert did_you_mean("oktaa", ["okta", "box"]) == "Did you mean `okta`?"
     assert did_you_mean("zzz", ["okta", "box"], plural="exports") == "Known exports: okta, box."
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_may_be_as_windows_writes_it(kind: Kind, tmp_path: Path, encoding: str) -> None:
+    """Notepad writes UTF-8 with a mark, PowerShell's > UTF-16; both with CRLF."""
+    file = tmp_path / "settings.yaml"
+    file.write_bytes("name: é\r\nretries: 1\r\n".encode(encoding))
+    assert read(file, kind).value["name"] == "é"

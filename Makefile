@@ -20,7 +20,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults kills mutants mutants-content lint kql docs pictures lock package release appinspect advisories bench bench-picture bench-quick clean
+.PHONY: help demo test faults kills guards mutants mutants-content lint kql docs pictures lock package release appinspect advisories bench bench-picture bench-quick clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ faults: $(VENV)/.dev ## run the long tests of faults (15 minutes at most); the s
 
 kills: $(VENV)/.dev $(if $(filter azurite,$(STORE)),$(VENV)/.azurite) ## kill producers, senders and people's commands KILLS times at random, decided by SEED, on STORE=azurite or s3
 	@$(BIN)/python -m tests.with_emulator.kill_trial --kills $(KILLS) --seed $(SEED) $(if $(STORE),--store $(STORE))
+
+guards: $(VENV)/.dev ## kill runs and senders of two hosts KILLS times at random, with each guard of an outbox on a store taken out
+	@$(BIN)/python -m tests.common.irmcore.outbox.on_store.guard_trial --kills $(KILLS) --seed $(SEED)
 
 # cosmic-ray and coverage lie beside the virtual environment, so that the tests run in the one that they are for.
 MUTANTS := .cache/mutants

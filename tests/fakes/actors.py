@@ -22,7 +22,7 @@ class Actor:
     """
 
     def __init__(
-        self, service: MemoryService, body: Callable[[MemoryStore, Actor], object], lag: int
+        self, service: MemoryService, body: Callable[[MemoryStore, Actor], object], lag: int = 0
     ) -> None:
         self.done = False
         self.next_call = ("", "")
@@ -34,7 +34,7 @@ class Actor:
             self.next_call = (verb, key)
             return self.pause()
 
-        store = MemoryStore(service, plan, lag=lag)
+        store = service.client(plan, lag)
         self._thread = threading.Thread(target=self._run, args=(store, body), daemon=True)
         self._thread.start()
         self._wait()

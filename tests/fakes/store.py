@@ -15,7 +15,7 @@ from typing import Callable, Optional
 
 from irmcore.clock import Clock
 from irmcore.errors import StoreAway, StoreRefused
-from irmcore.store.store import check_key, check_prefix, check_value
+from irmcore.store.store import Store, check_key, check_prefix, check_value
 
 from tests.fakes.powerloss import Killed
 
@@ -75,6 +75,10 @@ class MemoryService:
         self.changes.append((key, value))
         return True
 
+    def client(self, plan: Plan, lag: int = 0) -> MemoryStore:
+        """A client of it, on which ``plan`` decides what goes wrong."""
+        return MemoryStore(self, plan, lag=lag)
+
     def change_later(self, key: str, value: bytes | None) -> None:
         self._late.append((self.calls + LATE_CALLS, key, value))
 
@@ -121,6 +125,9 @@ class MemoryStore:
         check_key(key)
         fault = self._begin("get", key)
         self._end(fault, key)
+        return self._read(key)
+
+    def _read(self, key: str) -> bytes | None:
         with self._service.lock:
             return self._current().get(key)
 
@@ -129,6 +136,9 @@ class MemoryStore:
         check_prefix(prefix)
         fault = self._begin("keys", prefix)
         self._end(fault, prefix)
+        return self._list(prefix, after)
+
+    def _list(self, prefix: str, after: str) -> Iterator[str]:
         last = max(after, prefix)
         while True:
             with self._service.lock:
@@ -180,3 +190,32 @@ class MemoryStore:
                 self._view[key] = value
         self._read_changes = max(end, self._read_changes)
         return self._view
+
+
+class RealService(MemoryService):
+    """The same faults in front of a real store. It neither lags nor rolls back."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self.store = store
+
+    def change(self, key: str, value: bytes | None) -> bool:
+        if value is not None:
+            return self.store.create(key, value)
+        self.store.delete(key)
+        return True
+
+    def client(self, plan: Plan, lag: int = 0) -> MemoryStore:
+        return _Client(self, plan)
+
+
+class _Client(MemoryStore):
+    def __init__(self, service: RealService, plan: Plan) -> None:
+        super().__init__(service, plan)
+        self._store = service.store
+
+    def _read(self, key: str) -> bytes | None:
+        return self._store.get(key)
+
+    def _list(self, prefix: str, after: str) -> Iterator[str]:
+        return self._store.keys(prefix, after)

@@ -16,10 +16,12 @@ from irmcore.outbox.states import State
 from irmcore.store import claim
 from irmcore.store.numbered import Sequence as Numbers
 
+from tests.common.irmcore.outbox.on_store.guard_trial import LEASE, LONG, SHORT, Figures, Trial
 from tests.fakes.connector import notes, row
 from tests.fakes.shared_outbox import DATE, SharedOutbox, Unleased, draft_of
 from tests.fakes.store import LATE_CALLS, Fault, MemoryStore, Plan
 from tests.fakes.transport import FakeTransport
+from tests.fakes.unguarded import LOG, STATE, VOIDS
 
 TWICE, ONCE = ["note 1", "note 1"], ["note 1"]
 
@@ -145,3 +147,39 @@ def drain_if_possible(shared: SharedOutbox, kind: type[Replica], service: FakeTr
     """Drain on another machine, unless a sender is at work."""
     with suppress(OutboxBusy):
         shared.machine(kind=kind).drain(service)
+
+
+#: Random trials of 60 kills of which one must show what a guard is for; one in two or more does.
+TRIALS, KILLS = 30, 60
+
+
+def test_killed_at_random_with_all_guards() -> None:
+    """Nothing is lost or repeated, and what was reported as not accepted never is."""
+    found = Trial(1).run(2 * KILLS)
+    assert found.rows > KILLS
+    assert (found.lost, found.repeated, found.denied) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("guard", "shows"),
+    [
+        (STATE, lambda found: found.repeated),
+        (LOG, lambda found: found.lost + found.repeated),
+        (VOIDS, lambda found: found.denied),
+    ],
+    ids=[STATE, LOG, VOIDS],
+)
+def test_killed_at_random_without_a_guard(guard: str, shows: Callable[[Figures], int]) -> None:
+    """The same trial shows a duplicate, a loss, or a run that was accepted though it reported otherwise."""
+    assert any(shows(Trial(seed, guard, frozen=LONG).run(KILLS)) for seed in range(TRIALS))
+
+
+def test_killed_at_random_without_the_lease() -> None:
+    """More uploads are begun in vain, if no process is frozen for longer than a lease."""
+    saved = 0
+    for seed in range(TRIALS):
+        saved += Trial(seed, LEASE, frozen=SHORT).run(KILLS).in_vain
+        saved -= Trial(seed, frozen=SHORT).run(KILLS).in_vain
+        if saved >= 3:
+            return
+    pytest.fail(f"{saved} uploads saved")

@@ -25,20 +25,26 @@ from irmcore.outbox.on_store import records
 from irmcore.outbox.on_store.attempts import MARGIN
 from irmcore.outbox.on_store.commit_log import COMMIT, CommitLog, Draft, View
 from irmcore.outbox.on_store.replica import Replica
+from irmcore.store import Store
 
 from tests.fakes.actors import Actor
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import notes
 from tests.fakes.powerloss import Killed
 from tests.fakes.shared_outbox import SharedOutbox, Unleased, draft_of, machine
-from tests.fakes.store import Fault, MemoryStore
+from tests.fakes.store import Fault, MemoryService, MemoryStore, no_fault
 
 UPLOAD_SECONDS = 100.0
 #: How an actor may end.
 EXPECTED = (OutboxBusy, StoreAway, StoreRefused, Killed)
 RING = Keyring("0" * 32, (b"s" * 32,))
-#: Rows and their dates.
-DATE_OF = {f"row{n}": f"2026-11-{n % 2 + 1:02}" for n in range(6)}
+#: The rows of a world.
+ROWS = [f"row{n}" for n in range(6)]
+
+
+def date_of(row: str) -> str:
+    """The date of a row."""
+    return f"2026-11-{int(row[3:]) % 2 + 1:02}"
 
 
 class Service:
@@ -71,14 +77,14 @@ class Posts:
         return Reply(200) if fault is None else Failure("timeout", committed=True)
 
 
-def produce(store: MemoryStore, clock: FakeClock, run: str, rows: list[str]) -> tuple[str, ...]:
+def produce(store: Store, clock: FakeClock, run: str, rows: list[str]) -> tuple[str, ...]:
     """A run with these rows: those that are new, two in a batch."""
 
     def shape(view: View) -> list[Draft]:
         accepted = {
             row
-            for date in set(map(DATE_OF.get, rows))
-            for value in view.rowkeys(str(date)).accepted
+            for date in set(map(date_of, rows))
+            for value in view.rowkeys(date).accepted
             for row in value.decode().split()
         }
         new = [row for row in rows if row not in accepted]
@@ -89,13 +95,13 @@ def produce(store: MemoryStore, clock: FakeClock, run: str, rows: list[str]) -> 
 
 def draft(rows: list[str]) -> Draft:
     """A batch of these rows."""
-    dates = {DATE_OF[row] for row in rows}
-    keys = {date: "".join(f"{row} " for row in rows if DATE_OF[row] == date).encode() for date in dates}
+    dates = set(map(date_of, rows))
+    keys = {date: "".join(f"{row} " for row in rows if date_of(row) == date).encode() for date in dates}
     return draft_of(RING, [f"u@contoso.com,2026-11-20T08:00:00Z,1,{row}" for row in rows], keys)
 
 
 def send(
-    store: MemoryStore,
+    store: Store,
     clock: FakeClock,
     service: Service,
     actor: Actor | None = None,
@@ -110,13 +116,18 @@ def send(
 class Outbox(RuleBasedStateMachine):
     """The world: one store, one service, and actors in any state."""
 
-    @initialize(rows=st.lists(st.sampled_from(sorted(DATE_OF)), unique=True))
+    #: Makes an empty store.
+    new_memory: Callable[[], MemoryService] = MemoryService
+
+    @initialize(rows=st.lists(st.sampled_from(ROWS), unique=True))
     def begin(self, rows: list[str]) -> None:
         shared = SharedOutbox(ring=RING)
-        self.memory, self.service, self.clock = shared.memory, Service(), shared.clock
+        self.memory, self.service, self.clock = self.new_memory(), Service(), shared.clock
+        for key, value in shared.memory.values.items():
+            self.memory.change(key, value)
         self.actors: list[Actor] = []
         self.runs: dict[str, tuple[Actor, list[str]]] = {}
-        produce(MemoryStore(self.memory), self.clock, "first", rows)
+        produce(self.memory.client(no_fault), self.clock, "first", rows)
 
     def _start(self, body: Any, lag: int) -> Actor:
         actor = Actor(self.memory, body, lag)
@@ -124,7 +135,7 @@ class Outbox(RuleBasedStateMachine):
         return actor
 
     @rule(
-        rows=st.lists(st.sampled_from(sorted(DATE_OF)), min_size=1, unique=True),
+        rows=st.lists(st.sampled_from(ROWS), min_size=1, unique=True),
         lag=st.sampled_from([0, 0, 3]),
     )
     def producer(self, rows: list[str], lag: int) -> None:
@@ -176,7 +187,7 @@ class Outbox(RuleBasedStateMachine):
             while not actor.done and (actor.next_call[0], actor.next_call[1][:4]) != ("create", "log/"):
                 actor.step()
             if not actor.done:
-                CommitLog(MemoryStore(self.memory), self.clock).discard(run)
+                CommitLog(self.memory.client(no_fault), self.clock).discard(run)
 
     def _step(self, which: int, calls: int, fault: Fault | None) -> None:
         active = [actor for actor in self.actors if not actor.done]
@@ -198,9 +209,9 @@ class Outbox(RuleBasedStateMachine):
                 actor.step()
             if isinstance(actor.outcome, BaseException) and not isinstance(actor.outcome, EXPECTED):
                 raise actor.outcome
-        store = MemoryStore(self.memory)
+        store = self.memory.client(no_fault)
         # Nothing that happened stops a later run: whatever rows are missing are accepted now.
-        produce(store, self.clock, "last", sorted(DATE_OF))
+        produce(store, self.clock, "last", ROWS)
         for _ in range(8):
             self.clock.advance(LAST_PROBE)  # whatever the circuit breaker says, it lets a probe through
             send(store, self.clock, self.service)
@@ -253,8 +264,13 @@ def check_history(history: list[Any]) -> None:
             assert record["name"] == states.HELD or record["by"] == before["by"]
 
 
-def run_model(examples: int) -> None:
-    """Try so many worlds."""
+def run_model(examples: int, new_memory: Callable[[], MemoryService] = MemoryService) -> None:
+    """Try so many worlds, each with a store of its own."""
+
+    class World(Outbox):
+        """A world with such a store."""
+
+    World.new_memory = staticmethod(new_memory)
     chosen = settings(
         max_examples=examples,
         phases=(Phase.generate, Phase.shrink),
@@ -263,7 +279,7 @@ def run_model(examples: int) -> None:
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(Outbox, settings=chosen)
+    run_state_machine_as_test(World, settings=chosen)
 
 
 def test_nothing_is_lost_and_nothing_sent_twice() -> None:

@@ -16,7 +16,7 @@ from irmcore.delivery.report import Report, ignore_events
 from irmcore.delivery.service import Splitter
 from irmcore.disk import system_disk
 from irmcore.intake.accepted_there import AcceptedThere
-from irmcore.intake.promotion import Promoted, create_there, promote, was_promoted
+from irmcore.intake.promotion import Promoted, create_there, promote, result_there, was_promoted
 from irmcore.intake.run_result import RunResult
 from irmcore.operations.connectors import Connectors
 from irmcore.operations.operations import no_sender
@@ -88,6 +88,8 @@ class Promotion:
         self.create()
         found = promote(self.own, self._shared, run=done.run, there=there)
         own = next((one for one in found if one.run == done.run), None)
+        if own is None:  # a drain beside this command has promoted it
+            own = result_there(self.own, done.run)
         return done if own is None else result_of(done, own)
 
     def create(self) -> None:

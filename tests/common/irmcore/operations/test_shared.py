@@ -117,3 +117,19 @@ def test_who_sends_is_known_to_all() -> None:
     clock.advance(120)
     assert two.holder() == ("one", False)
     assert two.sender_lock() is two, "others take over within two minutes"
+
+
+def test_a_run_that_a_drain_beside_it_promoted() -> None:
+    """Its batches are named as they are there, and what another machine was quicker with is counted."""
+    clock, service = FakeClock(), MemoryService()
+    one, two = member(clock), member(clock)
+    one.accept([row(1)])
+    Promotion(address(service, clock), one.outbox).rest()
+    done = two.accept([row(1), row(2)])
+    Promotion(address(service, clock, "two"), two.outbox).rest()
+    command = Promotion(address(service, clock, "two"), two.outbox)
+    found = command.run(done, command.accepted_there())
+    assert (found.counts.shaped, found.elsewhere) == (1, 1)
+    (batch,) = found.batches
+    assert address(service, clock).replica("small").get(batch).id == batch
+    assert batch not in done.batches

@@ -1,4 +1,4 @@
-"""Replication in a search head cluster: what a change on one member brings to the others, and what not.
+"""A search head cluster: members that share one KV store, and what a change on one brings to the others.
 
 A member's conf files, passwords and knowledge objects replicate if the default server.conf of its version, or
 the app's own, includes their conf file. `inputs`, `app`, `server`, `web`, `restmap` and `distsearch` are not
@@ -10,9 +10,14 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
 
 from tests.fakes.splunk_conf import read_conf
+from tests.fakes.splunk_home import SplunkHome
+from tests.fakes.splunk_kv import KvCluster, KvMember
 from tests.fakes.splunkd_rest import APP, SplunkdRest
 
 _PUBLISHED = Path(__file__).parent.parent / "splunk_app" / "conf_keys.json"
@@ -43,3 +48,50 @@ def replicate(origin: SplunkdRest, members: Sequence[SplunkdRest], version: str 
         if "inputs" in confs:
             member.state.local_inputs = copy.deepcopy(state.local_inputs)
         member.state.local_meta = dict(state.local_meta)
+
+
+class Member(NamedTuple):
+    """A search head of a cluster, with the app installed."""
+
+    name: str
+    splunkd: SplunkdRest
+    home: SplunkHome
+    kv: KvMember
+
+
+class SearchHeadCluster:
+    """Search heads sh1, sh2, … with the app from an archive. As a context manager their splunkds run.
+
+    A member shows the writes of others ``lag`` seconds late. The first one is the KV store's captain.
+    """
+
+    def __init__(self, directory: Path, archive: Path, *, members: int = 3, lag: float = 0.0) -> None:
+        self.kv = KvCluster()
+        self.members = [self._member(f"sh{n + 1}", directory, archive, lag) for n in range(members)]
+        self._running = ExitStack()
+
+    def _member(self, name: str, directory: Path, archive: Path, lag: float) -> Member:
+        place = directory / name
+        place.mkdir()
+        splunkd = SplunkdRest(place)
+        splunkd.state.kv = self.kv.member(name, lag=lag)
+        return Member(name, splunkd, SplunkHome.install(archive, place / "splunk"), splunkd.state.kv)
+
+    def configure(self, connectors: dict[str, dict[str, str]]) -> None:
+        """Save connectors on the first member, from where they replicate."""
+        first, *others = (member.splunkd for member in self.members)
+        first.state.confs["irmexport_connectors"] = connectors
+        replicate(first, others)
+
+    def __enter__(self) -> SearchHeadCluster:  # noqa: PYI034 - typing.Self is not in 3.9
+        for member in self.members:
+            self._running.enter_context(member.splunkd)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._running.close()

@@ -2,13 +2,14 @@
 
 It requires a session key of a signed-in user and the capabilities that splunkd requires:
 `list_storage_passwords` to read a secret, `edit_storage_passwords` to write one, `admin_all_objects` to
-write a conf file or enable an input. Who may read a stanza, which inputs are enabled and who may call the
-app's own endpoints is in the app's files, which it reads. Only its owner can see a search. It records every
-request, but no secret.
+write a conf file or enable an input. Who may read a stanza or a collection, which inputs are enabled and who
+may call the app's own endpoints is in the app's files, which it reads. Only its owner can see a search. The
+KV store is in ``splunk_kv``. It records every request, but no secret.
 """
 
 from __future__ import annotations
 
+import enum
 import http.server
 import json
 import re
@@ -16,14 +17,16 @@ import ssl
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Callable, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import trustme
 
 from tests.fakes.splunk_conf import read_conf
+from tests.fakes.splunk_kv import KvCluster, KvMember, KvRequest
 
 APP = Path(__file__).parent.parent.parent / "splunk_app"
 SYSTEM = "splunk-system-user"
@@ -37,6 +40,14 @@ class User:
     name: str
     capabilities: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
+
+
+class Cut(enum.Enum):
+    """When a connection is lost."""
+
+    NEVER = "never"
+    BEFORE = "before the request was served"
+    AFTER = "after it was served, before the reply"
 
 
 class Endpoint(Protocol):
@@ -69,6 +80,9 @@ class State:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     searches: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[tuple[str, str, str]] = field(default_factory=list)
+    kv: KvMember = field(default_factory=lambda: KvCluster().member())
+    #: Whether a request (method and path) loses its connection, and if so before or after it was served.
+    cut: Callable[[str, str], Cut] = lambda *_request: Cut.NEVER
 
     @property
     def enabled_inputs(self) -> set[str]:
@@ -83,16 +97,29 @@ class State:
 
     def may_read(self, user: User, conf: str, stanza: str) -> bool:
         """Whether a role of the user may read an object; the most specific stanza of the metadata decides."""
-        shipped = read_conf(APP / "metadata" / "default.meta")
         for name in (f"{conf}/{stanza}", conf, ""):
-            readers: Sequence[str] | None = self.local_meta.get(name)
-            if readers is None and (
-                found := re.search(r"read : \[ (.*?) \]", shipped.get(name, {}).get("access", ""))
-            ):
-                readers = found[1].split(", ")
+            readers = self.local_meta.get(name, _roles("read", name))
             if readers is not None:
                 return "*" in readers or bool(user.roles.intersection(readers))
         return False
+
+    def may_write(self, user: User, conf: str, stanza: str) -> bool:
+        """Whether a role of the user may write an object, which it must be able to read as well."""
+        known = [_roles("write", name) for name in (f"{conf}/{stanza}", conf, "")]
+        writers = next(roles for roles in known if roles is not None)
+        return self.may_read(user, conf, stanza) and bool(user.roles.intersection(writers))
+
+    def may_use(self, user: User, right: str, collection: str) -> bool:
+        """Whether a session may "read" or "write" a collection of the KV store."""
+        may = self.may_read if right == "read" else self.may_write
+        return "admin_all_objects" in user.capabilities or may(user, "collections", collection)
+
+
+def _roles(right: str, name: str) -> Sequence[str] | None:
+    """The roles that default.meta gives a right to an object; None if it does not say."""
+    access = read_conf(APP / "metadata" / "default.meta").get(name, {}).get("access", "")
+    found = re.search(rf"{right} : \[ (.*?) \]", access)
+    return found[1].split(", ") if found else None
 
 
 class Refusal(Exception):
@@ -108,7 +135,8 @@ class SplunkdRest:
 
     def __init__(self, directory: Path) -> None:
         self.state = State()
-        self.state.sessions["system-session"] = User(SYSTEM, frozenset(_SYSTEM_MAY), frozenset({"admin"}))
+        roles = frozenset({"admin", "splunk-system-role"})  # the second one has the first (authorize.conf)
+        self.state.sessions["system-session"] = User(SYSTEM, frozenset(_SYSTEM_MAY), roles)
         leaf = trustme.CA().issue_cert(
             "SplunkServerDefaultCert"
         )  # like splunkd's own, it does not name the host
@@ -154,23 +182,28 @@ def _handler(state: State) -> type[http.server.BaseHTTPRequestHandler]:
 
         def _answer(self, method: str) -> None:
             parts = urlsplit(self.path)
-            length = int(self.headers.get("Content-Length") or 0)
-            form = dict(parse_qsl(self.rfile.read(length).decode(), keep_blank_values=True))
+            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            cut = state.cut(method, parts.path)
+            if cut is Cut.BEFORE:
+                return
             key = self.headers.get("Authorization", "").partition(" ")[2]
             user = state.sessions.get(key)
             state.requests.append((user.name if user else "", method, parts.path))
             path = [unquote(s) for s in parts.path.split("/")[1:]]
+            query, kind = dict(parse_qsl(parts.query)), self.headers.get("Content-Type", "")
             try:
-                if user is not None and path[0] == "services" and (stanza := _own_endpoint(path[1])):
-                    _require(user, stanza["capability"])
-                    status, text = state.endpoint.pass_on(method, "/".join(path[1:]), key, form)
-                    body = text.encode()
+                if user is not None and path[3:6] == ["storage", "collections", "data"]:
+                    request = KvRequest(method, (path[1], *path[6:]), query, kind, sent)
+                    status, found = state.kv.answer(request, partial(state.may_use, user))
+                    body = json.dumps(found).encode()
                 else:
-                    entries = route(state, user, method, path, form)
-                    status, body = 201 if method == "POST" else 200, _document(entries)
+                    form = dict(parse_qsl(sent.decode(), keep_blank_values=True))
+                    status, body = _serve(state, key, method, path, form)
             except Refusal as refusal:
                 status = refusal.status
                 body = _document([], f"HTTP {status}")
+            if cut is Cut.AFTER:
+                return
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -189,6 +222,18 @@ def _handler(state: State) -> type[http.server.BaseHTTPRequestHandler]:
     return Handler
 
 
+def _serve(
+    state: State, key: str, method: str, path: list[str], form: Mapping[str, str]
+) -> tuple[int, bytes]:
+    """The status and the body of a reply with entries. Raises Refusal."""
+    user = state.sessions.get(key)
+    if user is not None and path[0] == "services" and (stanza := _own_endpoint(path[1])):
+        _require(user, stanza["capability"])
+        status, text = state.endpoint.pass_on(method, "/".join(path[1:]), key, form)
+        return status, text.encode()
+    return 201 if method == "POST" else 200, _document(route(state, user, method, path, form))
+
+
 def _document(entries: list[dict[str, Any]], *errors: str) -> bytes:
     return json.dumps({"entry": entries, "messages": [{"type": "ERROR", "text": e} for e in errors]}).encode()
 
@@ -199,15 +244,26 @@ def _own_endpoint(name: str) -> dict[str, str] | None:
     return next((stanza for stanza in stanzas if stanza.get("match") == f"/{name}"), None)
 
 
+#: What splunkd tells about a session and about itself.
+_INFORMATION: Mapping[str, Callable[[State, User], Mapping[str, Any]]] = {
+    "services/authentication/current-context": lambda _, user: {
+        "username": user.name,
+        "capabilities": sorted(user.capabilities),
+    },
+    "services/kvstore/status": lambda state, _: state.kv.status(),
+    "servicesNS/nobody/system/configs/conf-limits/kvstore": lambda state, _: state.kv.limits,
+}
+
+
 def route(
     state: State, user: User | None, method: str, path: list[str], form: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """The entries of a reply. Raises Refusal."""
     if user is None:
         raise Refusal(401)
-    if path == ["services", "authentication", "current-context"]:
-        content = {"username": user.name, "capabilities": sorted(user.capabilities)}
-        return [{"name": "context", "content": content}]
+    whole = "/".join(path)
+    if whole in _INFORMATION:
+        return [{"name": path[-1], "content": _INFORMATION[whole](state, user)}]
     if path[:2] == ["servicesNS", "nobody"] and path[3:4] == ["configs"]:
         return _confs(state, user, method, [path[4].partition("-")[2], *path[5:]], form)
     if path[:2] == ["servicesNS", "nobody"] and path[3:5] == ["storage", "passwords"]:

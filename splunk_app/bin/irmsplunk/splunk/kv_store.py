@@ -35,14 +35,16 @@ _PAGE = 1_000
 _RESULT_MB = 2
 #: Seconds until this member shows a change of this process, and between two looks.
 READABLE_SECONDS, PAUSE = 60.0, 0.05
+#: Keys that are remembered until this member shows what has become of them.
+_MOST_TO_SEE = 50
 _NOT_FOUND, _CONFLICT = 404, 409
 
 
-class _Change(NamedTuple):
-    """A change of this process: whether the key is there since, and when it was done."""
+class _Known(NamedTuple):
+    """What this process knows of a key, and since when: whether it is there."""
 
     there: bool
-    done: float
+    since: float
 
 
 class KvStore:
@@ -55,7 +57,7 @@ class KvStore:
         """Nothing is sent yet."""
         self._splunkd, self._clock = splunkd, clock or SystemClock()
         self._lock = threading.Lock()
-        self._changes: dict[str, _Change] = {}
+        self._to_see: dict[str, _Known] = {}
         self._documents = 0
 
     def __repr__(self) -> str:
@@ -68,19 +70,19 @@ class KvStore:
         begun = self._clock.monotonic()
         try:
             reply = self._exchange("create", "POST", body={"_key": name, "value": text})
-            if not isinstance(reply, dict) or reply.get("_key") != name:
-                raise kv_failures.unusable("create")
-            created = True
         except SplunkdRefused as refused:
             if refused.status != _CONFLICT:
                 raise kv_failures.translate(refused, "create", self._splunkd) from None
-            created = False
-        self._changed(name, begun, there=True)
-        return created
+            self._remember(name, there=True)
+            return False
+        if not isinstance(reply, dict) or reply.get("_key") != name:
+            raise kv_failures.unusable("create")
+        self._remember(name, there=True, seen_after=begun)
+        return True
 
     def get(self, key: str) -> bytes | None:
         name = _name(check_key(key))
-        self._wait_for_own_changes()
+        self._catch_up()
         found = self._find("get", {"_key": name})
         if not found:
             return None
@@ -94,7 +96,7 @@ class KvStore:
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         check_prefix(prefix)
-        self._wait_for_own_changes()
+        self._catch_up()
         last = _name(max(prefix, after))
         # No name has a slash, which comes right behind the dot.
         end = [{"_key": {"$lt": f"{_name(prefix)[:-1]}/"}}] if prefix else []
@@ -109,14 +111,15 @@ class KvStore:
 
     def delete(self, key: str) -> None:
         name = _name(check_key(key))
-        begun = self._clock.monotonic()
+        if any(known.there for known in self._pending().values()) or len(self._to_see) >= _MOST_TO_SEE:
+            self._catch_up()  # a key that this member does not show yet looks as if it were deleted already
         try:
             self._exchange("delete", "DELETE", f"/{name}")
         except SplunkdRefused as refused:
             if refused.status != _NOT_FOUND:
                 raise kv_failures.translate(refused, "delete", self._splunkd) from None
             self._find("delete", {"_key": name})  # was it the document that was not found, or the collection?
-        self._changed(name, begun, there=False)
+        self._remember(name, there=False)
 
     # -- requests -----------------------------------------------------------------------
 
@@ -164,35 +167,41 @@ class KvStore:
             self._documents = min(rows, _PAGE)
         return self._documents
 
-    # -- what this member does not show yet ---------------------------------------------
+    # -- what this member may not show yet ----------------------------------------------
 
-    def _changed(self, name: str, begun: float, *, there: bool) -> None:
-        """Remember a change, and forget those that were done before it began: it is seen after them."""
-        with self._lock:
-            earlier = [other for other, change in self._changes.items() if change.done <= begun]
-            for other in earlier:
-                del self._changes[other]
-            self._changes[name] = _Change(there, self._clock.monotonic())
+    def _remember(self, name: str, *, there: bool, seen_after: float = -1.0) -> None:
+        """Remember what the captain has said of a key.
 
-    def _wait_for_own_changes(self) -> None:
-        """Return when this member shows what this process has changed. Raises StoreAway, StoreRefused."""
+        It is seen after everything that was known before ``seen_after``, which can be forgotten.
+        """
         with self._lock:
-            changes = dict(self._changes)
+            for other in [other for other, known in self._to_see.items() if known.since <= seen_after]:
+                del self._to_see[other]
+            self._to_see[name] = _Known(there, self._clock.monotonic())
+
+    def _pending(self) -> dict[str, _Known]:
+        with self._lock:
+            return dict(self._to_see)
+
+    def _catch_up(self) -> None:
+        """Return when this member shows what this process knows. Raises StoreAway, StoreRefused."""
+        known = self._pending()
         end = self._clock.monotonic() + READABLE_SECONDS
-        while changes:
-            query = {"$or": [{"_key": name} for name in changes]}
+        late = set(known)
+        while late:
+            query = {"$or": [{"_key": name} for name in sorted(late)]}
             found = {document.get("_key") for document in self._find("get", query, fields="_key")}
-            late = {name for name, change in changes.items() if (name in found) != change.there}
-            if late and self._clock.monotonic() < end:
-                self._clock.sleep(PAUSE)
-                continue
-            with self._lock:  # also those that are late: somebody else may have changed them since
-                for name, change in changes.items():
-                    if self._changes.get(name) == change:
-                        del self._changes[name]
+            late = {name for name in late if (name in found) != known[name].there}
+            if late and self._clock.monotonic() >= end:
+                break
             if late:
-                raise kv_failures.late(READABLE_SECONDS)
-            return
+                self._clock.sleep(PAUSE)
+        with self._lock:  # also what is late: somebody else may have changed it since
+            for name, one in known.items():
+                if self._to_see.get(name) == one:
+                    del self._to_see[name]
+        if late:
+            raise kv_failures.late(READABLE_SECONDS)
 
 
 def _name(key: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,12 +22,14 @@ from irmcore.intake.accepted_there import AcceptedThere
 from irmcore.intake.promotion import promote
 from irmcore.outbox.on_store.replica import AT_ONCE, Replica
 from irmcore.outbox.on_store.shared import SharedOutbox
+from irmcore.store.at_once import AtOnce
 from irmcore.store.store import Store
 
 from benchmarks.table import Line
 from benchmarks.timing import race
 from tests.fakes.cloud_servers import Azurite, Token
 from tests.fakes.connector import Connector, row
+from tests.fakes.kept_days import kept_days
 from tests.fakes.transport import FakeTransport
 
 #: Rows of a batch: 10 kB.
@@ -49,16 +50,16 @@ class Counting:
 
 
 class Machine:
-    """One that accepts and sends through an address of its own. Its own directory is on ``disk``."""
+    """One that has just started, with an empty directory on ``disk``, at an address that may be new."""
 
-    def __init__(self, server: Azurite, scratch: Path, disk: Disk) -> None:
-        self.name = secrets.token_hex(4)
+    def __init__(self, server: Azurite, scratch: Path, disk: Disk, name: str = "") -> None:
+        self.name = name or secrets.token_hex(4)
         self.store = Counting(store_of(server, self.name))
         where = f"az://account/container/{self.name}"
         self.shared = SharedOutbox(self.store, SystemClock(), where, at_once=AT_ONCE)
         self.shared.create()
         self._own = Connector(disk, SystemClock(), rows=ROWS, root=str(scratch))
-        self._own.outbox.path = f"{scratch}/{self.name}"
+        self._own.outbox.path = f"{scratch}/{self.name}-{secrets.token_hex(4)}"
 
     def accept(self, first: int, rows: int) -> None:
         there = AcceptedThere(self.shared)
@@ -150,41 +151,31 @@ def _batches(scratch: Path, *, batches: int, rounds: int) -> Iterator[Line]:
 def cold_start(scratch: Path, *, days: int, rounds: int) -> Line:
     """A start with so many days kept beside one of a day."""
     with _azurite(scratch) as server:
-        few, many = (_kept(server, scratch, number) for number in (1, days))
-        starts = race({"many": lambda: _start(many), "one": lambda: _start(few)}, rounds)
+        names = {"many": _kept(server, scratch, days), "one": _kept(server, scratch, 1)}
+        starts = race({key: partial(_start, server, scratch, name) for key, name in names.items()}, rounds)
     return Line(
-        f"a drain that finds one batch on Azurite, with {days} days kept", "the same with one day kept",
+        f"a machine that has just started accepts a row and sends it, with {days} days kept on Azurite",
+        "the same with one day kept, on the same server",
         1 / starts.ratio("many", "one"), 1.5, 1.1,
         *(f"{starts.of[name]['wall'] * 1000:.0f} ms" for name in ("many", "one")), least=False,
         details=dict(starts.of),
     )  # fmt: skip
 
 
-def _kept(server: Azurite, scratch: Path, days: int) -> Machine:
-    """A machine whose outbox has two sent batches for each day."""
+def _kept(server: Azurite, scratch: Path, days: int) -> str:
+    """The name of an outbox that has sent two batches on each of so many days."""
     machine = Machine(server, scratch, FleetingDisk())
     machine.accept(0, ROWS)
     machine.drain()
-    records = {key: machine.store.get(key) or b"" for key in machine.store.keys("")}
-    sent = [key for key in records if key.startswith(("batch/", "state/", "audit/", "log/"))]
-
-    def copy(number: int) -> None:
-        for key in sent:
-            folder, _, rest = key.partition("/")
-            name = f"{number:014x}{rest[14:]}" if folder in ("batch", "state") else None
-            if folder == "audit":
-                name = f"{10**12 - 100 + number:012}"  # older than all that there are
-            if name is not None:
-                machine.store.create(f"{folder}/{name}", records[key])
-
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(copy, range(2 * days)))
-    return machine
+    values = kept_days(machine.store, machine.shared.log, machine.shared.keyring, days)
+    AtOnce(AT_ONCE).each(lambda key: machine.store.create(key, values[key]), values)
+    return machine.name
 
 
-def _start(machine: Machine) -> dict[str, float]:
-    first = int(time.time() * 1000)
-    machine.accept(first, 1)
+def _start(server: Azurite, scratch: Path, name: str) -> dict[str, float]:
+    """A machine without anything of its own accepts a row and sends it."""
     begin = time.perf_counter()
+    machine = Machine(server, scratch, FleetingDisk(), name)
+    machine.accept(int(time.time() * 1000), 1)
     assert machine.drain() == 1
     return {"wall": time.perf_counter() - begin}

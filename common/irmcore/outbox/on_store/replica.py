@@ -120,7 +120,7 @@ class Replica(Outbox):
             if name == KEY_FILES[0]:
                 self._put(KEY_FILES[1], data)
         self._refresh_breaker()
-        self._read_events(whole=False)
+        self._read_events()
 
     def _get(self, key: str) -> bytes:
         return read_existing(self._store, key, self.clock)
@@ -177,40 +177,66 @@ class Replica(Outbox):
 
     # -- the audit log --------------------------------------------------------------------
 
-    def _read_events(self, *, whole: bool) -> None:
-        """Read the lines behind the last one that is here; the newest only if none is, or all of them."""
-        lines = audit_chain.split(self._memory.read(f"{self.path}/{AUDIT_LOG}")) if self._has_events() else []
-        known = _number_of(lines[-1]) if lines and not whole else 0
-        keys = []
-        for key in self._store.keys("audit/"):
-            number = layout.event_number(key)
-            if number <= known:
-                break
-            keys.append(key)
-            if not lines and not whole:
-                break
-        found = [(_number_of(line), line) for line in self._at_once.each(self._get, reversed(keys))]
-        start = self._checkpoints.newest() if whole else None
-        if start is not None:
-            lines = [start.value]
-            found = [pair for pair in found if pair[0] > _number_of(start.value)]
-        elif whole:
-            lines = []
-        if found or whole:
-            self._put(AUDIT_LOG, b"".join([*lines, *(line for _, line in found)]))
+    def _read_events(self) -> None:
+        """Read the lines behind the last one that is here; the newest only if none is."""
+        if self._has_events():
+            kept = self._memory.read(f"{self.path}/{AUDIT_LOG}")
+            known = _number_of(audit_chain.split(kept)[-1])
+            first, last = known + 1, self._last_event(known)
+        else:
+            kept, now, last = b"", self._checkpoint(), -1
+            while last < 0 or kept != now:
+                # If lines are removed meanwhile, the search may end too soon.
+                kept, last = now, self._last_event(_number_of(now))
+                now = self._checkpoint()
+            first, kept = (last, b"") if last > _number_of(kept) else (last + 1, kept)
+        lines = self._at_once.each(self._get, map(layout.event_key, range(first, last + 1)))
+        if kept or lines:
+            self._put(AUDIT_LOG, b"".join([kept, *lines]))
+
+    def _checkpoint(self) -> bytes:
+        """The line that stands for those that were removed; empty if none was."""
+        newest = self._checkpoints.newest()
+        return newest.value if newest is not None else b""
+
+    def _last_event(self, low: int) -> int:
+        """The number of the last line. No line between it and number ``low`` is missing.
+
+        A list would name all lines that are kept, so this looks for several numbers at a time.
+        """
+        probes = [low + 1]
+        while probes:
+            there = self._at_once.each(self._has_event, probes)
+            missing = there.index(False) if False in there else len(probes)
+            low = probes[missing - 1] if missing else low
+            if missing == len(probes):
+                probes = [low + (1 << power) for power in range(AT_ONCE)]
+            else:
+                probes = list(range(low + 1, probes[missing], -(-(probes[missing] - low) // AT_ONCE)))
+        return low
+
+    def _has_event(self, number: int) -> bool:
+        return self._store.get(layout.event_key(number)) is not None
+
+    def _read_all_events(self) -> None:
+        keys = sorted(self._store.keys("audit/"), reverse=True)
+        found = self._at_once.each(self._get, keys)
+        start = self._checkpoint()
+        after = _number_of(start)
+        self._put(AUDIT_LOG, b"".join([start, *(line for line in found if _number_of(line) > after)]))
 
     def _has_events(self) -> bool:
         return self._memory.exists(f"{self.path}/{AUDIT_LOG}")
 
     def read_file(self, name: str) -> bytes | None:
         if name == AUDIT_LOG:
-            self._read_events(whole=True)
+            self._read_all_events()
         return super().read_file(name)
 
     def claim_event(self, number: int, line: bytes) -> bool:
         if claim(self._store, layout.event_key(number), line, self.clock):
             return True
-        self._read_events(whole=False)
+        self._read_events()
         return False
 
     def _forget_events(self, data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from irmcore.delivery import circuit_breaker
@@ -27,10 +27,11 @@ from irmcore.outbox.on_store import layout
 from irmcore.outbox.on_store.attempts import MARGIN, PATIENCE
 from irmcore.outbox.on_store.commit_log import CommitLog
 from irmcore.outbox.on_store.lease import SECONDS
-from irmcore.outbox.on_store.replica import Replica
+from irmcore.outbox.on_store.replica import AT_ONCE, Replica
 from irmcore.store.numbered import KEPT
 
 from tests.fakes.connector import Connector, notes, row
+from tests.fakes.kept_days import kept_days
 from tests.fakes.powerloss import Killed
 from tests.fakes.shared_outbox import DATE, WHERE, SharedOutbox, Unleased, draft_of, machine
 from tests.fakes.store import Fault, MemoryStore, Plan
@@ -570,25 +571,38 @@ def test_a_persons_sent_rows_are_erased_and_unsent_ones_refused() -> None:
     assert not [key for key in shared.memory.values if key.endswith("/payload")]
 
 
+class Reading(MemoryStore):
+    """Counts the values that are read, and the keys that lists name."""
+
+    values, keys_listed = 0, 0
+
+    def get(self, key: str) -> bytes | None:
+        self.values += 1
+        return super().get(key)
+
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        found = list(super().keys(prefix, after))  # a service answers with a page of them
+        self.keys_listed += len(found)
+        return iter(found)
+
+
 def test_what_a_start_reads_does_not_grow_with_the_days_kept() -> None:
-    """A drain that finds one batch makes as many calls after 400 days as after one."""
-    shared, calls = SharedOutbox(), Counter[int]()
-    shared.accept([row(1)])
-    shared.machine().drain(FakeTransport())
-    shared.log.index()
-    kept_records = [key for key in shared.memory.values if key.startswith(("batch/", "state/"))]
+    """A drain that finds one batch lists as many keys after 400 days as after one."""
+    read = {}
     for days in (1, 400):
-        for day in range(days):
-            for key in kept_records:
-                folder, _, rest = key.partition("/")
-                shared.memory.change(f"{folder}/{day:014x}{rest[14:]}", shared.memory.values[key])
-
-        def plan(verb: str, key: str, days: int = days) -> None:
-            calls[days] += 1
-
-        shared.accept([row(days + 1)])
-        assert shared.machine(plan).drain(FakeTransport()).sent == 1
-    assert calls[1] == calls[400]
+        shared = SharedOutbox()
+        shared.accept([row(1)])
+        shared.machine().drain(FakeTransport())
+        ring = refreshed(shared).keyring
+        for key, value in kept_days(MemoryStore(shared.memory), shared.log, ring, days).items():
+            shared.memory.change(key, value)
+        shared.accept([row(2)])
+        store = Reading(shared.memory)
+        assert machine(store, shared.clock).drain(FakeTransport()).sent == 1
+        read[days] = store.values, store.keys_listed
+        assert list(audit_log.verify(refreshed(shared))) == []
+    assert read[400][1] == read[1][1]
+    assert read[400][0] - read[1][0] <= 3 * AT_ONCE, "three looks for the last line of the audit log"
 
 
 def test_nothing_of_another_outbox_is_taken_for_a_batch() -> None:

@@ -154,8 +154,8 @@ class KvMember:
         #: `current.replicationStatus`, while that is not simply captain or follower.
         self.replication = ""
         self.limits = dict(LIMITS)
-        #: Requests so far, by method.
-        self.requests: dict[str, int] = {}
+        #: The requests so far, without their bodies.
+        self.requests: list[KvRequest] = []
         self._cut_off = False
         self._view, self._term, self._seen = _View(), 0, 0
 
@@ -184,7 +184,7 @@ class KvMember:
 
     def answer(self, request: KvRequest, may: Callable[[str, str], bool]) -> tuple[int, Any]:
         """The status and the JSON of a reply; ``may``: may the session "read" or "write" a collection?"""
-        self.requests[request.method] = self.requests.get(request.method, 0) + 1
+        self.requests.append(request._replace(body=b""))
         try:
             with self.cluster.lock:
                 return self._answer(request, may)

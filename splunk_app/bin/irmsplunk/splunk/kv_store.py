@@ -23,18 +23,17 @@ from irmcore.clock import Clock, SystemClock
 from irmcore.store.store import check_key, check_prefix, check_value
 
 from irmsplunk.splunk import kv_failures
-from irmsplunk.splunk.splunkd import NOBODY, Splunkd, SplunkdRefused
+from irmsplunk.splunk.splunkd import NOBODY, Splunkd, SplunkdRefused, path_segment
 
 #: The collection of collections.conf.
 COLLECTION = "irmexport_outbox"
-_DATA = f"{NOBODY}/storage/collections/data/{COLLECTION}"
 _LIMITS = "/servicesNS/nobody/system/configs/conf-limits/kvstore"
 #: Keys that one request asks for, at most.
 _PAGE = 1_000
 #: The MB that one result must be allowed to have: the largest value as base64, and its key.
 _RESULT_MB = 2
-#: Seconds until this member shows a change of this process, and between two looks.
-READABLE_SECONDS, PAUSE = 60.0, 0.05
+#: Seconds until this member shows a change of this process; between the first two looks, and at most.
+_READABLE_SECONDS, _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 0.05, 1.0
 #: Keys that are remembered until this member shows what has become of them.
 _MOST_TO_SEE = 50
 _NOT_FOUND, _CONFLICT = 404, 409
@@ -53,8 +52,9 @@ class KvStore:
     ``splunkd`` is splunkd of this search head, as the system user.
     """
 
-    def __init__(self, splunkd: Splunkd, clock: Clock | None = None) -> None:
+    def __init__(self, splunkd: Splunkd, clock: Clock | None = None, *, collection: str = COLLECTION) -> None:
         """Nothing is sent yet."""
+        self._data = f"{NOBODY}/storage/collections/data/{path_segment(collection)}"
         self._splunkd, self._clock = splunkd, clock or SystemClock()
         self._lock = threading.Lock()
         self._to_see: dict[str, _Known] = {}
@@ -133,7 +133,7 @@ class KvStore:
     ) -> Any:
         """The JSON of a reply, None for an empty one. Raises SplunkdRefused, StoreAway."""
         data = None if body is None else json.dumps(body).encode("ascii")
-        text = self._splunkd.exchange(method, f"{_DATA}{path}", query, body=data)
+        text = self._splunkd.exchange(method, f"{self._data}{path}", query, body=data)
         try:
             return json.loads(text or b"null")
         except ValueError:
@@ -186,8 +186,8 @@ class KvStore:
     def _catch_up(self) -> None:
         """Return when this member shows what this process knows. Raises StoreAway, StoreRefused."""
         known = self._pending()
-        end = self._clock.monotonic() + READABLE_SECONDS
-        late = set(known)
+        end = self._clock.monotonic() + _READABLE_SECONDS
+        late, pause = set(known), _FIRST_PAUSE
         while late:
             query = {"$or": [{"_key": name} for name in sorted(late)]}
             found = {document.get("_key") for document in self._find("get", query, fields="_key")}
@@ -195,13 +195,14 @@ class KvStore:
             if late and self._clock.monotonic() >= end:
                 break
             if late:
-                self._clock.sleep(PAUSE)
+                self._clock.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
         with self._lock:  # also what is late: somebody else may have changed it since
             for name, one in known.items():
                 if self._to_see.get(name) == one:
                     del self._to_see[name]
         if late:
-            raise kv_failures.late(READABLE_SECONDS)
+            raise kv_failures.late(_READABLE_SECONDS)
 
 
 def _name(key: str) -> str:

@@ -104,7 +104,7 @@ class Replica(Outbox):
         return super().check_format()
 
     def refresh(self) -> None:
-        """Read what is new of the files, the breaker and the end of the audit log.
+        """Read what is new of the files, the breaker and, once it was read, the audit log.
 
         Raises StoreAway, StoreRefused.
         """
@@ -120,14 +120,16 @@ class Replica(Outbox):
             if name == KEY_FILES[0]:
                 self._put(KEY_FILES[1], data)
         self._refresh_breaker()
-        self._read_events()
+        if self._has_events():
+            self.read_events()
 
     def _get(self, key: str) -> bytes:
         return read_existing(self._store, key, self.clock)
 
     def _put(self, name: str, data: bytes) -> None:
         """Make ``data`` the content of a file in memory."""
-        self._memory.remove_tree(f"{self.path}/{name}")
+        if name in self._memory.names(self.path):
+            self._memory.remove(f"{self.path}/{name}")
         self._memory.create(f"{self.path}/{name}", data)
 
     def replace_file(self, name: str, data: bytes) -> None:
@@ -177,7 +179,7 @@ class Replica(Outbox):
 
     # -- the audit log --------------------------------------------------------------------
 
-    def _read_events(self) -> None:
+    def read_events(self) -> None:
         """Read the lines behind the last one that is here; the newest only if none is."""
         if self._has_events():
             kept = self._memory.read(f"{self.path}/{AUDIT_LOG}")
@@ -226,7 +228,7 @@ class Replica(Outbox):
         self._put(AUDIT_LOG, b"".join([start, *(line for line in found if _number_of(line) > after)]))
 
     def _has_events(self) -> bool:
-        return self._memory.exists(f"{self.path}/{AUDIT_LOG}")
+        return AUDIT_LOG in self._memory.names(self.path)
 
     def read_file(self, name: str) -> bytes | None:
         if name == AUDIT_LOG:
@@ -236,7 +238,7 @@ class Replica(Outbox):
     def claim_event(self, number: int, line: bytes) -> bool:
         if claim(self._store, layout.event_key(number), line, self.clock):
             return True
-        self._read_events()
+        self.read_events()
         return False
 
     def _forget_events(self, data: bytes) -> None:
@@ -534,7 +536,7 @@ class Replica(Outbox):
 
 
 class _Disk(MemoryDisk):
-    """Memory, and behind it the files of batches on the store."""
+    """Memory, and behind it the files of batches and the audit log on the store."""
 
     def __init__(self, host: str, replica: Replica) -> None:
         super().__init__(host)
@@ -553,6 +555,9 @@ class _Disk(MemoryDisk):
     def exists(self, path: str) -> bool:
         if super().exists(path):
             return True
+        if path == f"{self._replica.path}/{AUDIT_LOG}":
+            self._replica.read_events()
+            return super().exists(path)
         match = _FILE.fullmatch(path)
         if match is None or not super().exists(path.rpartition("/")[0]):
             return False

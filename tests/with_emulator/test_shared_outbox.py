@@ -209,22 +209,24 @@ def test_an_outbox_moves_from_a_directory_to_the_store(
         assert verified.exit_code == 0, verified.output
 
 
-def test_an_outbox_on_a_store_is_replaced_by_a_directory(
-    rig: Rig, s3: MotoS3, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """There is no move back: once it is retired, no machine accepts into it, and a directory begins."""
+def test_an_outbox_moves_back_to_a_directory(rig: Rig, s3: MotoS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was queued is sent from there, what was sent is skipped, and the address is used no more."""
     with machines(rig, s3, monkeypatch) as on:
         assert on("one", *send(rig, "a.csv", 1)).exit_code == 0
+        assert on("one", *send(rig, "b.csv", 2), "--queue-only").exit_code == 0
         refused = on("two", "outbox", "move", "emulator-", "az://account/container/x", "--why", "back")
-        assert refused.exit_code != 0
-        assert "moving it is not possible for an outbox on a store" in refused.output
-        assert on("two", "outbox", "retire", "emulator-", "--why", "a directory again").exit_code == 0
-        late = on("one", *send(rig, "b.csv", 2))
-        assert late.exit_code != 0
-        assert "retired" in late.output
-        monkeypatch.setenv("IRMEXPORT_OUTBOX", str(rig.directory / "outbox"))
-        assert on("one", *send(rig, "c.csv", 2)).exit_code == 0
-        assert rig.emulator.records_saved(rig.job) == 2
+        assert "by way of a directory" in refused.output
+        directory = str(rig.directory / "outbox")
+        moved = on("two", "outbox", "move", "emulator-", directory, "--why", "one machine is enough")
+        assert moved.exit_code == 0, moved.output
+        assert json.loads(moved.stdout)["batches"] == 2
+        assert "retired" in on("one", *send(rig, "c.csv", 3)).output
+        monkeypatch.setenv("IRMEXPORT_OUTBOX", directory)
+        again = on("two", *send(rig, "d.csv", 1, 2, 3))
+        assert json.loads(again.stdout)["counts"]["skipped"] == 2, again.output
+        assert rig.emulator.records_saved(rig.job) == 3
+        verified = on("two", "audit", "--verify")
+        assert verified.exit_code == 0, verified.output
 
 
 BLOBS, BUCKET = f"az://account/{CONTAINER}/x", f"s3://{CONTAINER}/x"

@@ -1,4 +1,4 @@
-"""`irmexport outbox`: migrate, repair, adopt or retire an outbox, export its rows, and manage its key."""
+"""`irmexport outbox`: migrate, repair, adopt, retire or move an outbox, export rows, and manage its key."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+from irmcore.clock import SystemClock
 from irmcore.errors import ConfigurationError, KeyMissing, OperatorError
 from irmcore.operations import adoption, moving, queue_export, rewriting
 from irmcore.operations.connectors import title_of
+from irmcore.operations.moving_back import move_back
 from irmcore.outbox import Outbox, audit_log, keyring
 from irmcore.outbox.outbox import KEY_FILES
 
@@ -96,25 +98,47 @@ def retire(ctx: click.Context, *, connector: str, why: str) -> None:
 
 @command.command("move")
 @_connector
-@click.argument("address")
+@click.argument("to", metavar="ADDRESS|DIRECTORY")
 @options.why
 @click.pass_context
-def move(ctx: click.Context, *, connector: str, address: str, why: str) -> None:
-    """Move the outbox of CONNECTOR from its directory to ADDRESS (az://… or s3://…), with its history.
+def move(ctx: click.Context, *, connector: str, to: str, why: str) -> None:
+    """Move the outbox of CONNECTOR to an address (az://… or s3://…), or from there back to a directory.
 
-    The directory is retired. Batches that need a decision are refused: decide first. A move that was
-    interrupted goes on when you run this again.
+    Its history, key and row keys come along, and it is retired where it was. To an address, batches that need
+    a decision are refused: decide first. A move that was interrupted goes on when you run this again.
     """
+    output, outbox, settings = Output.of(ctx), _one(ctx, connector), Settings.of(ctx)
+    if settings.address:
+        batches, there = _move_back(output, settings, outbox.name, to, why)
+    else:
+        from irmcli.session.shared import address_of
+
+        address, there = address_of(replace(settings, address=to)), to
+        address.register(outbox.name)
+        batches = moving.move(outbox, address.shared(outbox.name), who=settings.origin({}).user, why=why)
+    output.line(f"{title_of(outbox)} was moved, with {count(batches, 'batch')}. From now on, use")
+    output.line(f"  --outbox '{there}', or IRMEXPORT_OUTBOX")
+    output.document({"connector": outbox.name, "batches": batches})
+
+
+def _move_back(output: Output, settings: Settings, name: str, to: str, why: str) -> tuple[int, str]:
+    """Move an outbox from an address to the directory ``to``; returns the number of batches, and its path."""
     from irmcli.session.shared import address_of
 
-    output, outbox, settings = Output.of(ctx), _one(ctx, connector), Settings.of(ctx)
-    outbox.require_directory("moving it")
-    there = address_of(replace(settings, address=address))
-    there.register(outbox.name)
-    batches = moving.move(outbox, there.shared(outbox.name), who=settings.origin({}).user, why=why)
-    output.line(f"{title_of(outbox)} was moved, with {count(batches, 'batch')}. From now on, use")
-    output.line(f"  --outbox '{address}', or IRMEXPORT_OUTBOX")
-    output.document({"connector": outbox.name, "batches": batches})
+    if "://" in to:
+        raise OperatorError(
+            "an outbox is moved from one address to another by way of a directory",
+            where=to,
+            next_step=f"Nothing was changed. Run `irmexport outbox move {name} DIRECTORY --why REASON`.",
+        )
+    address, origin = address_of(settings), settings.origin({})
+    root = replace(settings, outbox=Path(to).absolute()).outbox_ready()
+    target = Outbox(settings.disk, SystemClock(), f"{root}/{name}")
+    replica = address.replica(name)
+    splitters = settings.service_of(replica, warn=output.warn).splitters
+    place = f"{origin.host}:{target.path}"
+    shared = address.shared(name)
+    return move_back(replica, shared, target, splitters, place=place, who=origin.user, why=why), root
 
 
 @command.command("export")

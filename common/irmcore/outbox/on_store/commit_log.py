@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Callable, NamedTuple
 
 from irmcore.clock import Clock
-from irmcore.errors import StoreAway
+from irmcore.errors import OperatorError, StoreAway
 from irmcore.outbox import states
 from irmcore.outbox.on_store import layout, records
 from irmcore.outbox.on_store.row_index import RowIndex
@@ -20,7 +20,7 @@ from irmcore.store import Store, claim, numbered
 from irmcore.store.at_once import AtOnce
 from irmcore.store.claim import read_existing
 
-COMMIT, DISCARD, VOID = "commit", "discard", "void"
+COMMIT, DISCARD, VOID, CLOSED = "commit", "discard", "void", "closed"
 _THOUSAND = 1_000
 
 
@@ -146,10 +146,10 @@ class CommitLog:
         while True:
             # Also what the index has overtaken since this run began: its own discard may be there.
             view = self.view(checked)
-            self._refuse_discarded(run, view.tail)
             for entry in view.tail:
                 if since is not None and entry.number > since and _is_try_of(run, entry):
                     return entry.batches
+            self._refuse(run, view.tail)
             checked = view.last if checked is None else checked
             drafts = shape(view)
             if not drafts:
@@ -172,7 +172,7 @@ class CommitLog:
         while not self._decide(last + 1, records.encode(kind=COMMIT, run=run, batches=names, dates=dates)):
             last += 1
             other = self._entry(last)
-            self._refuse_discarded(run, [other])
+            self._refuse(run, [other])
             if _is_try_of(run, other):
                 return other.batches  # a try that was taken for dead
             if other.dates.keys() & dates.keys():
@@ -209,8 +209,25 @@ class CommitLog:
         self.remove(names)
         return bool(names)
 
+    def close(self) -> None:
+        """Let no run ever be accepted again. The index never has this record, so every run reads it."""
+        last, value = self._index.mark(), records.encode(kind=CLOSED)
+        while True:
+            for entry in self.entries(last):
+                last = entry.number
+                if entry.kind == CLOSED:
+                    return
+            if claim(self._store, log_key(last + 1), value, self._clock):
+                return
+
     @staticmethod
-    def _refuse_discarded(run: str, entries: Sequence[Entry]) -> None:
+    def _refuse(run: str, entries: Sequence[Entry]) -> None:
+        if any(entry.kind == CLOSED for entry in entries):
+            raise OperatorError(
+                "nothing was accepted: this outbox was moved to a directory",
+                where=run,
+                next_step="Use the outbox that replaced it.",
+            )
         if any(entry.kind == DISCARD and entry.run == run for entry in entries):
             raise StoreAway(
                 "nothing was accepted: this run was discarded while it was suspended",
@@ -279,7 +296,7 @@ class CommitLog:
     def index(self, at_least: int = 1) -> None:
         """Enter the row keys of new records into the index, if there are so many. Anyone may do it."""
         view = self.view()
-        if len(view.tail) < at_least:
+        if len(view.tail) < at_least or any(entry.kind == CLOSED for entry in view.tail):
             return
         for entry in view.tail:
             for date in entry.dates:

@@ -410,12 +410,7 @@ class Replica(Outbox):
             self._memory.remove_tree(f"{self.path}/{other}/{batch}")
         path = f"{self.path}/{folder}/{batch[:2] + '/' if folder == 'done' else ''}{batch}"
         self._memory.make_dirs(path)
-        if newest is None:
-            at = int(name.partition("-")[0], 16)
-            content = state_file.new_file(State(states.READY, at / 1e6, at * 1000).as_record(batch))
-        else:
-            content = _one_record(newest.record, newest.number)
-        self._memory.create(f"{path}/state", content)
+        self._memory.create(f"{path}/state", state_content(name, newest))
         self._names[batch], self._read[batch] = name, newest
 
     def _accepted(self, names: list[str]) -> set[str]:
@@ -509,8 +504,10 @@ class Replica(Outbox):
 
     def _read_part(self, name: str, file: str) -> bytes | None:
         full = self._names.get(name, "")
-        if not full:
-            return None
+        return self.read_named(full, file) if full else None
+
+    def read_named(self, full: str, file: str) -> bytes | None:
+        """A file of the batch that has this name on the store; None if there is none."""
         if file == "manifest.json":
             return self._store.get(layout.part_key(full, "manifest"))
         if file == "rowkeys":
@@ -569,6 +566,14 @@ class _Disk(MemoryDisk):
         match = _FILE.fullmatch(path)
         if match is not None and match[2] == "payload":
             self._replica.delete_payload(match[1])
+
+
+def state_content(name: str, newest: Newest | None) -> bytes:
+    """The content of the state file of the batch with this name."""
+    if newest is not None:
+        return _one_record(newest.record, newest.number)
+    at = int(name.partition("-")[0], 16)
+    return state_file.new_file(State(states.READY, at / 1e6, at * 1000).as_record(layout.id_of(name)))
 
 
 def _one_record(record: Mapping[str, Any], number: int) -> bytes:

@@ -21,7 +21,7 @@ MUTATIONS = [
         "extend UserKey = UserPrincipalName",
         "an alert that names only an object id",
     ),
-    ("IRMAlertsFromSecurityAlert", "users on SystemAlertId, TimeGenerated", "users on SystemAlertId", "each"),
+    ("IRMAlertsFromSecurityAlert", "users on SystemAlertId, RowTime", "users on SystemAlertId", "each"),
     ("IRMAlertsFromSecurityAlert", "kind=leftouter users", "kind=inner users", "each"),
     ("IRMOtherSecurityAlerts", 'coalesce(ProductName, "") has "Insider Risk" or ', "", "every"),
     ("IRMNewHighSeverityAlert", "FirstSeen > ago(70m)", "FirstSeen >= ago(70m)", "first seen in the hour"),

@@ -224,7 +224,17 @@ _NUMBERS = (
     Reason(
         "number-grouped",
         "The number has a thousands separator or a decimal comma.",
-        "Write the number without thousands separators and with a decimal point.",
+        "Set `numbers` under `input.format` in the profile: point for 1,234.5 or comma for 1.234,5.",
+    ),
+    Reason(
+        "number-two-ways",
+        "The number can be read in two ways: 1.250 is one and a quarter, or over a thousand.",
+        "Set `numbers` under `input.format` in the profile: point if the point is decimal, otherwise comma.",
+    ),
+    Reason(
+        "number-other-sign",
+        "The number does not have the decimal sign that the profile names, or odd groups of digits.",
+        "Correct the number, or `numbers` under `input.format` in the profile.",
     ),
     Reason(
         "number-out-of-range",

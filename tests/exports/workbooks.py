@@ -1,4 +1,4 @@
-"""Excel workbooks of the folder, written by XlsxWriter, whose files are compared with Excel's own in its tests.
+"""Excel workbooks of the folder, written by XlsxWriter, whose own tests compare its files with Excel's.
 
 They are not in the tree, because nobody could review them there.
 """
@@ -15,8 +15,8 @@ import xlsxwriter
 Rows = Sequence[Sequence[Any]]
 ANA, BEN = "ana.k@contoso.com", "ben.h@contoso.com"
 #: 08:15:00 and 17:40:05 in UTC, and the same in Berlin. Excel knows no time zones.
-UTC = datetime(2026, 11, 20, 8, 15), datetime(2026, 11, 20, 17, 40, 5)
-BERLIN = datetime(2026, 11, 20, 9, 15), datetime(2026, 11, 20, 18, 40, 5)
+UTC = datetime.fromisoformat("2026-11-20T08:15:00"), datetime.fromisoformat("2026-11-20T17:40:05")
+BERLIN = datetime.fromisoformat("2026-11-20T09:15:00"), datetime.fromisoformat("2026-11-20T18:40:05")
 ENGLISH = ("User", "Event Time (UTC)", "Count")
 
 BOOKS: dict[str, dict[str, Rows]] = {

@@ -14,7 +14,7 @@ from irmcli.exit_codes import code_of_rows
 from irmcli.output import Output
 from irmcli.session.hazards import show_hazards
 from irmcli.session.input_file import open_table
-from irmcli.session.shaping_output import shaping_document, show_shaping
+from irmcli.session.shaping_output import shaping_document, show_input, show_shaping
 from irmcli.settings import Settings
 
 
@@ -25,7 +25,7 @@ from irmcli.settings import Settings
 @click.option("--show", default=10, show_default=True, help="Number of refused rows to list.")
 @click.pass_context
 def command(ctx: click.Context, file: str, profile_name: str, form: str, show: int) -> None:
-    """Check FILE against a profile: CSV, JSON lines or Splunk's JSON export; - for standard input.
+    """Check FILE against a profile: CSV, JSON or an Excel workbook; - for standard input.
 
     FILE may be compressed with gzip.
 
@@ -46,6 +46,7 @@ def command(ctx: click.Context, file: str, profile_name: str, form: str, show: i
 
     with open_table(file, profile, form) as table, output.progress("checking") as progress:
         done = dry_run(table, profile, None, name=file, on_reject=on_reject, on_row=on_row, progress=progress)
+    show_input(output, table)
     show_shaping(output, done, dry=True)
     lines = [(r.line, r.column or "(row)", r.code) for r in refused]
     output.table("Refused rows by line", ("line", "column", "reason"), lines)

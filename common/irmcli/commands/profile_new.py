@@ -12,16 +12,16 @@ from irmcore.clouds import CLOUDS
 from irmcore.errors import ConfigurationError
 from irmcore.intake.run_result import RunResult
 from irmcore.profile.load import PROFILE
-from irmcore.profile.model import PLACEHOLDER
+from irmcore.profile.model import PLACEHOLDER, Format
 
 from irmcli.exit_codes import DONE, ROWS_REFUSED
 from irmcli.output import Output, clean
 from irmcli.profile_setup import prompts
-from irmcli.profile_setup.choice import Choice
+from irmcli.profile_setup.choice import Choice, is_time
 from irmcli.profile_setup.draft import Draft, draft, shape_sample
 from irmcli.profile_setup.guesses import Roles
 from irmcli.profile_setup.profile_text import Choices
-from irmcli.profile_setup.sample import read_sample
+from irmcli.profile_setup.sample import Sample, read_sample
 from irmcli.session.shaping_output import shaping_document, show_shaping
 
 _CREDENTIALS = tuple(PROFILE.schema["definitions"]["credential"]["properties"])
@@ -32,11 +32,18 @@ def _source(
 ) -> tuple[str, tuple[str, ...]] | None:
     if value is None:
         return None
-    header, _, values = value.partition("=")
+    header, equals, values = value.partition("=")
     related = tuple(part for part in values.split(",") if part)
-    if not header or not related:
-        raise click.BadParameter("write it as COLUMN=VALUE,VALUE with the values to enter in the wizard")
+    if not header or (equals and not related):
+        raise click.BadParameter(_SOURCE)
     return header, related
+
+
+_SOURCE = "write it as COLUMN=VALUE,VALUE with the values to enter in the wizard"
+
+
+def _columns(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (value or "").split(",") if part.strip())
 
 
 def _credential(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, str]:
@@ -52,7 +59,7 @@ def _credential(ctx: click.Context, param: click.Parameter, value: str) -> tuple
     "sample",
     required=True,
     metavar="FILE",
-    help="A sample file: CSV with a header, JSON lines, or Splunk's JSON export.",
+    help="A sample file: CSV with a header, JSON, or an Excel workbook.",
 )
 @click.option(
     "-o",
@@ -74,9 +81,32 @@ def _credential(ctx: click.Context, param: click.Parameter, value: str) -> tuple
     help="A number column for thresholds; may be repeated.",
 )
 @click.option(
-    "--source", metavar="COLUMN=VALUE,…", callback=_source, help="The wizard's source column and its values."
+    "--source",
+    metavar="COLUMN[=VALUE,…]",
+    callback=_source,
+    help="The wizard's source column and its values; without values, those of the sample.",
+)
+@click.option(
+    "--columns",
+    callback=_columns,
+    metavar="COLUMN,…",
+    help="Take only these columns besides those with a role.",
 )
 @click.option("--zone", help="The time zone of times without an offset: UTC, Europe/Berlin.")
+@click.option(
+    "--dates",
+    type=click.Choice(["dmy", "mdy", "ymd"]),
+    help="The order of day, month and year, if the sample does not show it.",
+)
+@click.option(
+    "--numbers",
+    type=click.Choice(["point", "comma"]),
+    help="The decimal sign of numbers, if the sample does not show it.",
+)
+@click.option("--sheet", metavar="NAME", help="The sheet of a workbook that has several.")
+@click.option(
+    "--join-last", is_flag=True, help="The last column is a text with delimiters in it, without quotes."
+)
 @click.option("--job-id", default=PLACEHOLDER, help="The job ID from the wizard's Finish page.")
 @click.option("--tenant-id", default=PLACEHOLDER, help="The directory (tenant) ID.")
 @click.option("--app-id", default=PLACEHOLDER, help="The application (client) ID of the Entra app.")
@@ -104,7 +134,12 @@ def command(
     time: str | None,
     thresholds: tuple[str, ...],
     source: tuple[str, tuple[str, ...]] | None,
+    columns: tuple[str, ...],
     zone: str | None,
+    dates: str | None,
+    numbers: str | None,
+    sheet: str | None,
+    join_last: bool,
     kind: str,
     job_id: str,
     tenant_id: str,
@@ -125,10 +160,10 @@ def command(
     _refuse_existing(target)
     if sample == "-":
         raise click.BadParameter("give a file, because it is read twice")
-    found = read_sample(sample)
+    found = read_sample(sample, Format(sheet=sheet, numbers=numbers))
     headers = [column.header for column in found.columns]
-    roles = Roles(user, time, source[0] if source else None, thresholds or None)
-    for header in (user, time, roles.source, *thresholds):
+    roles = Roles(user, time, source[0] if source else None, thresholds or None, dates)
+    for header in (user, time, roles.source, *thresholds, *columns):
         if header is not None and header not in headers:
             raise click.BadParameter(
                 f"{clean(header)!r} is not a column of the sample: {', '.join(map(clean, headers))}"
@@ -137,8 +172,9 @@ def command(
         name=name,
         description=description or f"Detections, as in the sample {Path(sample).name}.",
         zone=zone,
-        join_last=found.long_rows,
-        related_values=source[1] if source else (),
+        join_last=join_last,
+        related_values=_related(source, found),
+        format=found.format,
         kind=kind,
         job_id=job_id,
         tenant_id=tenant_id,
@@ -146,14 +182,45 @@ def command(
         cloud=cloud,
         credential=credential,
     )
-    if sys.stdin.isatty() and not take_guesses and not output.as_json:
+    asking = sys.stdin.isatty() and not take_guesses and not output.as_json
+    if asking:
         roles, choices = prompts.ask(found.columns, roles, choices)
-    drafted = draft(found, roles, choices)
+    drafted = draft(found, roles, choices, columns)
     result = shape_sample(drafted, target, sample)
+    _show_form(output, found, drafted)
+    if asking and drafted.readings and not click.confirm("Are these cells read right?", default=True):
+        raise ConfigurationError(
+            "no profile was written, because cells are read wrongly",
+            where=sample,
+            next_step="Run it again with --dates, --numbers, --zone or --time.",
+        )
     _write(target, drafted.text)
     _show(output, target, drafted, result)
     output.document(_document(target, drafted, result))
     ctx.exit(ROWS_REFUSED if result.counts.rejected else DONE)
+
+
+def _related(source: tuple[str, tuple[str, ...]] | None, sample: Sample) -> tuple[str, ...]:
+    """The values of the source column: as given, or those of the sample."""
+    if source is None or source[1]:
+        return source[1] if source else ()
+    column = next((column for column in sample.columns if column.header == source[0]), None)
+    if column is None:
+        return ()
+    if not column.distinct or column.users or is_time(column):
+        raise click.BadParameter(f"{clean(source[0])} does not look like a source column; {_SOURCE}")
+    return tuple(sorted(column.distinct))
+
+
+def _show_form(output: Output, sample: Sample, drafted: Draft) -> None:
+    """How the file is written, and three cells of it with what is read."""
+    encoding = {"cp1252": "Windows-1252 text"}.get(sample.format.encoding or "")
+    form = ", ".join(filter(None, (sample.form, encoding)))
+    if form:
+        output.line(f"Read as: {form}")
+    output.table("How cells are read", ("column", "cell", "read as"), drafted.readings)
+    if drafted.left_out:
+        output.line(f"{drafted.left_out} columns are left out. Choose others with --columns COLUMN,COLUMN")
 
 
 def _refuse_existing(target: Path) -> None:

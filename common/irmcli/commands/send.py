@@ -15,7 +15,7 @@ from irmcli.session import hazards
 from irmcli.session.connector_session import ConnectorSession
 from irmcli.session.delivery_output import delivery_document, show_proposed
 from irmcli.session.input_file import open_table
-from irmcli.session.shaping_output import shaping_document
+from irmcli.session.shaping_output import shaping_document, show_input
 from irmcli.settings import Settings
 
 
@@ -45,7 +45,7 @@ def command(
     seconds: float | None,
     max_refused: int | None,
 ) -> None:
-    """Send FILE through a profile: CSV, JSON lines or Splunk's JSON export; - for standard input.
+    """Send FILE through a profile: CSV, JSON or an Excel workbook; - for standard input.
 
     FILE may be compressed with gzip.
 
@@ -66,6 +66,7 @@ def command(
             done = session.accept(
                 table, name=file, details=details, max_refused=max_refused, progress=progress
             )
+    show_input(output, table)
     session.show(done, dry=dry_run)
     found = hazards.count_in_payloads(session.payloads() if not dry_run else ())
     hazards.show_hazards(output, found)

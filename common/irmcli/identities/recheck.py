@@ -105,7 +105,7 @@ def _accepted_now(path: Path, outbox: Outbox, profile: Profile) -> int:
     known = [row for row in rows if row]
     if not known:
         return 0
-    table = mappings_table(known, [column.field for column in profile.columns])
+    table = mappings_table(known, profile.fields)
     return dry_run(table, profile, outbox, name=str(path)).counts.shaped
 
 

@@ -78,12 +78,13 @@ def _named(
         and column.filled
         and names_role(column.header)
         and not column.nearly_all(column.numbers)
+        and not column.nearly_all(column.clocks)
     ]
 
 
 def is_time(column: ColumnStats) -> bool:
     """Whether nearly all values are times. Digits are times only if the name says so."""
-    if column.nearly_all(column.iso_times):
+    if column.nearly_all(column.iso_times) or column.nearly_all(column.written_times):
         return True
     return column.nearly_all(column.epoch_times) and column_names.names_time(column.header)
 

@@ -64,6 +64,7 @@ _USERS = _words_of(
     """
     user users username upn userprincipalname principal login logon account identity employee person
     cardholder holder staff worker author by
+    benutzer benutzername anwender anmeldename mitarbeiter utilisateur usuario
     """
 )
 _ADDRESSES = _words_of("email mail address")
@@ -97,13 +98,19 @@ _EVENTS = _words_of(
     event activity action occurred occurrence happened operation observed detected detection aggregation
     """
 )
-_TIMES = _words_of("time timestamp datetime date when ts")
+_TIMES = _words_of(
+    """
+    time timestamp datetime date when ts usec usecs millis
+    zeit zeitpunkt zeitstempel datum uhrzeit heure fecha hora
+    """
+)
 _CREATIONS = _words_of("created creation create received logged")
 _OTHERS = _words_of(
     """
     index indexed ingest ingested ingestion indexing update updated modified modification changed expiry
     expires expire expired expiration processed processing receipt recorded imported import exported export
     extracted collected loaded stored archived synced refresh refreshed last next due valid until hire
+    inserted
     hired birth birthday retention review reviewed
     """
 )
@@ -115,7 +122,8 @@ _AMOUNTS = _words_of(
     count counts counter amount size bytes total score risk probability volume duration quantity qty sum
     rate percent percentage weight length kb mb gb tb ms seconds minutes hours days files pages rows
     records events messages mails emails items attempts logins downloads uploads prints copies
-    attachments alerts hits failures visits changes deletions shares
+    attachments alerts hits failures visits changes deletions shares documents megabytes gigabytes
+    anzahl menge summe volumen größe groesse dateien seiten zeilen nombre cantidad
     """
 )
 _IDENTIFIERS = _words_of(
@@ -123,8 +131,11 @@ _IDENTIFIERS = _words_of(
     id sid guid uuid account asn badge card case code cpr device employee extension fax floor imei
     incident index key line mobile month nbr no nr num number offset order phone pid pin plz port postal
     postcode room serial ssn telephone tenant ticket type version vlan year zip
+    status level severity priority rank grade class result latitude longitude lat lon http response
+    stufe schweregrad
     """
 )
+_SEVERITIES = _words_of("severity level risk priority criticality stufe schweregrad risiko priorität")
 _WORDS = {
     *(_ACTORS | _SOURCES | _DONE_BY | _USERS | _ADDRESSES | _OWNERS | _TARGETS.keys() | _ATTRIBUTES | _IDS),
     *(_EVENTS | _TIMES | _CREATIONS | _OTHERS | _AMOUNTS | _IDENTIFIERS),
@@ -178,6 +189,16 @@ def names_person(header: str) -> bool:
     """Whether the column's values should be names of people, even if they are no user principal names."""
     has = set(words(header))
     return bool(has & (_ACTORS | _USERS | _OWNERS | {"email", "mail"})) and not has & _ATTRIBUTES
+
+
+def names_utc(header: str) -> bool:
+    """Whether the column's name says that its times are in UTC."""
+    return bool(set(words(header)) & {"utc", "gmt"})
+
+
+def names_severity(header: str) -> bool:
+    """Whether the column's name says that it tells how bad something is."""
+    return bool(set(words(header)) & _SEVERITIES)
 
 
 def names_upn(header: str) -> bool:

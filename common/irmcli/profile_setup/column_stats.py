@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC
 
 from irmcore.reasons import Refused
-from irmcore.shaping import numbers, times, upn
+from irmcore.shaping import numbers, times, upn, written_times
+from irmcore.shaping.json_records import Number
 
 #: The number of rows to read: the guesses do not improve with more.
 ROWS = 10_000
@@ -18,6 +19,11 @@ NEARLY_ALL = 0.9
 MOST_SOURCES = 20
 
 _LEADING_ZERO = re.compile(r"0[0-9]+").fullmatch
+_CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?([ \u202f]?[AaPp]\.?[Mm]\.?)?").fullmatch
+_DAY = re.compile(r"[0-9./-]{6,10}([T ]0?0:00(:00([.,]0+)?)?)?").fullmatch
+_NUMBERS = {sign: numbers.reader(sign) for sign in ("point", "comma")} | {"either": str}
+#: Values of a column that are remembered, to show how they are read.
+EXAMPLES = 3
 # Numbers of this width in every row are identifiers; narrower ones are if nearly every row has its own.
 _SURE_WIDTH = 6
 _LIKELY_WIDTH = 4
@@ -34,6 +40,12 @@ class ColumnStats:
     numbers: int = 0
     labels: int = 0  # digits with leading zeros, which a number would lose
     forms: dict[str, int] = field(default_factory=dict)  # the number of times in each form
+    only: dict[str, int] = field(default_factory=dict)  # of dates that allow one order of day and month
+    local: int = 0  # times without an offset
+    days: int = 0  # dates without a time of day
+    clocks: int = 0  # times of day without a date
+    signs: dict[str, int] = field(default_factory=dict)  # what numbers tell of their decimal sign
+    examples: list[str] = field(default_factory=list)  # the first different values
     distinct: set[str] | None = field(default_factory=set)
     widths: set[int] = field(default_factory=set)  # of values that are only digits; 0 for any other value
     hashes: set[int] = field(default_factory=set)  # of values that are only digits
@@ -45,16 +57,27 @@ class ColumnStats:
             return
         self.filled += 1
         self.users += _good(upn.canonical, value)
-        self.numbers += _good(numbers.canonical, value)
+        if value not in self.examples and len(self.examples) < EXAMPLES:
+            self.examples.append(value)
+        sign = "" if isinstance(value, Number) else numbers.signs(value)
+        if sign:
+            self.signs[sign] = self.signs.get(sign, 0) + 1
+        self.numbers += _good(_NUMBERS.get(sign, numbers.canonical), value)
         digits = value.strip()
+        self.clocks += _CLOCK(digits) is not None
+        self.days += _DAY(digits) is not None
         self.labels += _LEADING_ZERO(digits) is not None
         if digits.isdecimal():
             self.widths.add(len(digits))
             self.hashes.add(hash(digits))
         else:
             self.widths.add(0)
-        for form in _time_forms(value):
+        forms, local = _time_forms(value)
+        self.local += local
+        for form in forms:
             self.forms[form] = self.forms.get(form, 0) + 1
+        if len(forms) == 1:
+            self.only[forms[0]] = self.only.get(forms[0], 0) + 1
         if self.distinct is not None:
             self.distinct.add(value)
             if len(self.distinct) > MOST_SOURCES:
@@ -69,7 +92,21 @@ class ColumnStats:
 
     @property
     def epoch_times(self) -> int:
-        return max(self.forms.get("epoch", 0), self.forms.get("epoch_ms", 0))
+        return max(self.forms.get(form, 0) for form in _EPOCHS.values())
+
+    @property
+    def written_times(self) -> int:
+        """Dates with the order of their numbers, as spreadsheets write them."""
+        return max(self.forms.get(order, 0) for order in written_times.ORDERS)
+
+    @property
+    def orders(self) -> list[str]:
+        """The orders of day, month and year that the dates allow; more than one if nothing tells."""
+        most = self.written_times
+        found = [order for order in written_times.ORDERS if most and self.forms.get(order) == most]
+        return found + [
+            order for order in written_times.ORDERS if order not in found and self.only.get(order)
+        ]
 
     @property
     def looks_like_identifiers(self) -> bool:
@@ -93,7 +130,12 @@ def count_values(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[C
 def lacks_header(header: Sequence[str]) -> bool:
     """Whether the first line is a row instead of a header; its values would become column names."""
     return any(
-        _good(upn.canonical, cell) or _time_forms(cell) or _good(numbers.canonical, cell) for cell in header
+        _good(upn.canonical, cell)
+        or "\\" in cell
+        or _time_forms(cell)[0]
+        or numbers.signs(cell)
+        or _good(numbers.canonical, cell)
+        for cell in header
     )
 
 
@@ -105,15 +147,21 @@ def _good(convert: Callable[[str], object], value: str) -> bool:
     return True
 
 
-def _time_forms(value: str) -> list[str]:
-    """The time formats that ``value`` matches."""
+#: Forms of times that are only digits, by their number.
+_EPOCHS = {10: "epoch", 13: "epoch_ms", 16: "epoch_us"}
+
+
+def _time_forms(value: str) -> tuple[list[str], bool]:
+    """The time formats that ``value`` matches, and whether it is a time without an offset."""
     value = value.strip(" ")
     if value.replace(".", "", 1).isdigit():
-        digits = len(value.partition(".")[0])
-        form = {10: "epoch", 13: "epoch_ms"}.get(digits)
-        return [form] if form and _good(lambda v: times.parse(v, zone=None, form=form), value) else []
+        form = _EPOCHS.get(len(value.partition(".")[0]))
+        found = [form] if form and _good(lambda v: times.parse(v, zone=None, form=form), value) else []
+        return found, False
     if _good(lambda v: times.parse(v, zone=None, form="iso8601"), value):
-        return ["iso8601"]
+        return ["iso8601"], False
     if _good(lambda v: times.parse(v, zone=UTC, form="iso8601"), value):
-        return ["iso8601-local"]
-    return []
+        return ["iso8601-local"], True
+    orders = [order for order in written_times.orders(value) if not ("." in value[:3] and order == "mdy")]
+    local = any(not _good(lambda v: times.parse(v, zone=None, form=order), value) for order in orders[:1])  # noqa: B023
+    return orders, local

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from irmcore import profile as profiles
 from irmcore.errors import ConfigurationError, ProfileError
 from irmcore.intake.dry_run import dry_run
 from irmcore.intake.run_result import RunResult
+from irmcore.reasons import REASONS, Refused
+from irmcore.shaping import numbers, times
 
 from irmcli.output import clean
 from irmcli.profile_setup import profile_text
-from irmcli.profile_setup.guesses import Guesses, Roles, guess, possible_source
+from irmcli.profile_setup.column_stats import ColumnStats
+from irmcli.profile_setup.guesses import Guess, Guesses, Roles, guess, possible_source
 from irmcli.profile_setup.profile_text import Choices
 from irmcli.profile_setup.sample import Sample
 from irmcli.session.input_file import open_table
@@ -26,38 +30,135 @@ from irmcli.session.input_file import open_table
 _COLUMN = re.compile(r"`columns(?:\[([0-9]+)\])?")
 _OPTION = re.compile(r"`(?:connector\.|input\.)?(job_id|tenant_id|app_id|credential|zone|description)`")
 
+#: A profile's most columns, and how many are taken of a sample that has more.
+MOST_COLUMNS, TAKEN = 100, 20
+
 
 @dataclass(frozen=True)
 class Draft:
-    """A profile that is not saved yet; ``possible_source`` may be the wizard's source column."""
+    """A profile that is not saved yet; ``possible_source`` may be the wizard's source column.
+
+    ``readings`` are cells that are not in the usual form, with what is read of them: column, cell, reading.
+    Only times and numbers are shown. ``left_out`` columns of a wide sample are not in the profile.
+    """
 
     guesses: Guesses
     possible_source: str | None
     text: str
+    readings: tuple[tuple[str, str, str], ...] = ()
+    left_out: int = 0
 
 
-def draft(sample: Sample, roles: Roles, choices: Choices) -> Draft:
-    """The profile of a sample.
+def draft(sample: Sample, roles: Roles, choices: Choices, chosen: Sequence[str] = ()) -> Draft:
+    """The profile of a sample; ``chosen`` are the columns to take, all if it is empty.
 
     Raises ConfigurationError without a user, a time or a needed time zone, and if a person has to choose the
-    user or the time.
+    user, the time, the order of day and month, or the decimal sign.
     """
     guesses = guess(sample.columns, roles)
-    columns = guesses.columns
     _check_roles(guesses, sample, choices)
-    possible = None if roles.source else possible_source(sample.columns, columns)
-    zone = choices.zone if any(column.zoneless for column in columns) else None
-    return Draft(guesses, possible, profile_text.write(replace(choices, zone=zone), columns, possible))
+    decimal, in_doubt = decimal_sign(sample.columns, guesses)
+    decimal = choices.format.numbers or decimal
+    if decimal is None and in_doubt is not None:
+        raise ConfigurationError(
+            f"the numbers in column {clean(in_doubt)} can be read in two ways: "
+            "1.250 is one and a quarter, or one thousand two hundred and fifty",
+            where=sample.path,
+            next_step="Say which sign is decimal: --numbers point, or --numbers comma.",
+        )
+    columns = _taken(guesses.columns, chosen)
+    possible = None if roles.source else possible_source(sample.columns, guesses.columns)
+    zone = needed_zone(guesses, choices.zone)
+    choices = replace(choices, zone=zone, format=replace(choices.format, numbers=decimal))
+    text = profile_text.write(choices, columns, possible)
+    readings = _readings(sample.columns, columns, choices)
+    return Draft(
+        replace(guesses, columns=columns), possible, text, readings, len(guesses.columns) - len(columns)
+    )
+
+
+def needed_zone(guesses: Guesses, given: str | None) -> str | None:
+    """The time zone of times without an offset: as given, or UTC if the column's name says so."""
+    zoneless = [column for column in guesses.columns if column.zoneless]
+    if not zoneless:
+        return None
+    return given or ("UTC" if all(column.utc for column in zoneless) else None)
+
+
+def decimal_sign(columns: Sequence[ColumnStats], guesses: Guesses) -> tuple[str | None, str | None]:
+    """The decimal sign that the number columns show, and a column whose numbers can be read in two ways."""
+    of_numbers = {column.header for column in guesses.columns if column.type == "number"}
+    found = [column for column in columns if column.header in of_numbers and column.signs]
+    shown = {sign for column in found for sign in column.signs if sign != "either"}
+    if len(shown) == 1:
+        return shown.pop(), None
+    doubted = next((column.header for column in found if shown or "either" in column.signs), None)
+    return None, doubted
+
+
+def _taken(columns: Sequence[Guess], chosen: Sequence[str]) -> list[Guess]:
+    """The columns of the profile: the chosen ones, or of a wide sample the first that tell something."""
+    if not chosen and len(columns) <= MOST_COLUMNS:
+        return list(columns)
+    kept = [c.header for c in columns if c.role != "information" or c.header in chosen]
+    if not chosen:
+        rest = (c.header for c in columns if c.role == "information" and c.why != "empty in this sample")
+        kept += list(rest)[: max(0, TAKEN - len(kept))]
+    return [column for column in columns if column.header in kept]
+
+
+def _readings(
+    stats: Sequence[ColumnStats], columns: Sequence[Guess], choices: Choices
+) -> tuple[tuple[str, str, str], ...]:
+    """Three cells in forms that others read differently, times before numbers, and what is read of them."""
+    examples = {column.header: column.examples for column in stats}
+    try:
+        zone = times.zone_named(choices.zone) if choices.zone else None
+    except LookupError:
+        return ()  # `shape_sample` reports it
+    decimal = numbers.reader(choices.format.numbers)
+    found: list[tuple[str, str, str]] = []
+    for column in columns:
+        for cell in examples[column.header]:
+            try:
+                if column.role == "time" and column.format != "auto" and column.time_field is None:
+                    read = times.canonical(times.parse(cell, zone=zone, form=column.format))
+                    found.insert(0, (column.header, cell, f"{read[:19]}Z"))
+                elif column.type == "number" and numbers.signs(cell) and choices.format.numbers:
+                    found.append((column.header, cell, decimal(cell)))
+            except Refused:
+                continue
+    return tuple(found[:2] + found[-1:] if len(found) > 3 else found)  # noqa: PLR2004
 
 
 def shape_sample(draft: Draft, target: Path, sample: str) -> RunResult:
-    """The sample, shaped with the draft. Raises ConfigurationError if the draft is not a valid profile."""
+    """The sample, shaped with the draft.
+
+    Raises ConfigurationError if the draft is not a valid profile, and if it would refuse every row.
+    """
     try:
         profile = profiles.parse(draft.text, str(target))
     except ProfileError as error:
         raise _without_profile(error, sample) from None
     with open_table(sample, profile, "auto") as table:
-        return dry_run(table, profile, None, name=sample)
+        done = dry_run(table, profile, None, name=sample)
+    if done.counts.rejected == done.counts.read:
+        (column, code), number = max(done.reasons.items(), key=lambda item: item[1])
+        raise ConfigurationError(
+            f"every row of the sample would be refused; {number} of {done.counts.read} as {code}"
+            + (f" in column {clean(column)}" if column else ""),
+            where=sample,
+            next_step=f"No profile was written. {REASONS[code].meaning} {_advice(code)}",
+        )
+    return done
+
+
+def _advice(code: str) -> str:
+    return {
+        "ragged-long": f"{REASONS[code].advice} If the last column is a text with delimiters: --join-last.",
+        "number-grouped": "Say which sign is decimal: --numbers point, or --numbers comma.",
+        "number-two-ways": "Say which sign is decimal: --numbers point, or --numbers comma.",
+    }.get(code, REASONS[code].advice)
 
 
 def _check_roles(guesses: Guesses, sample: Sample, choices: Choices) -> None:
@@ -79,8 +180,16 @@ def _check_roles(guesses: Guesses, sample: Sample, choices: Choices) -> None:
                 where=sample.path,
                 next_step=f"Name it with {flag} COLUMN, or add it to the export: the connector needs one.",
             )
+    either = next((column for column in guesses.columns if column.orders), None)
+    if either is not None:
+        options = " or ".join(f"--dates {order}" for order in either.orders)
+        raise ConfigurationError(
+            f"the dates in column {clean(either.header)} can be read in more than one order of day and month",
+            where=sample.path,
+            next_step=f"Say which: {options} (d day, m month, y year).",
+        )
     zoneless = next((column for column in guesses.columns if column.zoneless), None)
-    if zoneless is not None and choices.zone is None:
+    if zoneless is not None and needed_zone(guesses, choices.zone) is None:
         raise ConfigurationError(
             f"the times in column {clean(zoneless.header)} have no offset, so their time zone must be known",
             where=sample.path,

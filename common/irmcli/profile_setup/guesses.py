@@ -9,18 +9,30 @@ type step.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from irmcli.profile_setup.choice import Choice, choose_time, choose_user, is_time
-from irmcli.profile_setup.column_names import names_amount, names_identifier, words
+from irmcli.profile_setup.column_names import (
+    names_amount,
+    names_identifier,
+    names_severity,
+    names_utc,
+    words,
+)
 from irmcli.profile_setup.column_stats import ColumnStats
+from irmcli.profile_setup.severities import is_number_scale, severity_map
 
 _SOURCES = {"source", "workload", "service", "product", "vendor", "application", "app"}
 
 
 @dataclass(frozen=True)
 class Guess:
-    """A column of the profile to be written; ``zoneless``: its times have no offset."""
+    """A column of the profile to be written; ``zoneless``: its times have no offset.
+
+    ``utc``: its name says that they are in UTC. ``orders`` are the orders of day and month that its dates
+    allow, if a person has to choose. ``time_field`` is the column of the time of day. ``severities`` are the
+    words that are mapped, ``scale``: perhaps a severity from 1 to 5. ``gaps``: some cells are empty.
+    """
 
     header: str
     type: str
@@ -29,6 +41,12 @@ class Guess:
     format: str = "auto"
     zoneless: bool = False
     required: bool = True
+    utc: bool = False
+    orders: tuple[str, ...] = ()
+    time_field: str | None = None
+    severities: dict[str, str] | None = None
+    scale: bool = False
+    gaps: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +66,7 @@ class Roles:
     time: str | None = None
     source: str | None = None
     thresholds: tuple[str, ...] | None = None
+    dates: str | None = None
 
 
 def guess(columns: Sequence[ColumnStats], roles: Roles) -> Guesses:
@@ -60,12 +79,19 @@ def guess(columns: Sequence[ColumnStats], roles: Roles) -> Guesses:
         if column.header == user.header:
             made.append(_user(column, roles))
         elif column.header == time.header:
-            made.append(_time(column, roles))
+            made.append(_time(column, columns, roles))
         elif column.header == roles.source:
-            made.append(Guess(column.header, "string", "source", "set by you"))
+            made.append(
+                Guess(column.header, "string", "source", "set by you", gaps=_has_gaps(column, columns))
+            )
         else:
-            made.append(_other(column, others, roles))
+            other = _severity(column, roles) or _other(column, others, roles)
+            made.append(replace(other, gaps=_has_gaps(column, columns)))
     return Guesses(made, user, time)
+
+
+def _has_gaps(column: ColumnStats, columns: Sequence[ColumnStats]) -> bool:
+    return column.filled < max(each.filled for each in columns)
 
 
 def possible_source(columns: Sequence[ColumnStats], guesses: Sequence[Guess]) -> str | None:
@@ -87,23 +113,49 @@ def _user(column: ColumnStats, roles: Roles) -> Guess:
     return Guess(column.header, "user", "user", why)
 
 
-def _time(column: ColumnStats, roles: Roles) -> Guess:
+#: How forms of times are called.
+FORM_NAMES = {
+    "iso8601": "ISO 8601 with an offset",
+    "iso8601-local": "ISO 8601 without an offset",
+    "epoch": "seconds since 1970",
+    "epoch_ms": "milliseconds since 1970",
+    "epoch_us": "microseconds since 1970",
+    "dmy": "day, month, year",
+    "mdy": "month, day, year",
+    "ymd": "year, month, day",
+    "named": "months with names",
+}
+
+
+def _time(column: ColumnStats, columns: Sequence[ColumnStats], roles: Roles) -> Guess:
     form = max(column.forms, key=lambda name: column.forms[name], default="iso8601")
-    zoneless = form == "iso8601-local"
-    format_name = {
-        "iso8601": "ISO 8601 with an offset",
-        "iso8601-local": "ISO 8601 without an offset",
-        "epoch": "seconds since 1970",
-        "epoch_ms": "milliseconds since 1970",
-    }[form]
+    orders: tuple[str, ...] = ()
+    if form in column.orders:
+        orders = tuple(column.orders)
+        if roles.dates is not None or len(orders) == 1:
+            form, orders = roles.dates or orders[0], ()
+    clocks = [each.header for each in columns if each is not column and each.nearly_all(each.clocks)]
+    clock = clocks[0] if len(clocks) == 1 and column.nearly_all(column.days) else None
+    zoneless = form == "iso8601-local" or column.nearly_all(column.local)
     why = "set by you; " if column.header == roles.time else ""
-    why += (
-        f"nearly all values are times: {format_name}"
-        if is_time(column)
-        else "its name; but its values are not times"
-    )
+    if not is_time(column):
+        why += "its name; but its values are not times"
+    elif orders:
+        why += "nearly all values are dates"
+    else:
+        why += f"nearly all values are times: {FORM_NAMES[form]}"
+    if clock is not None and form.startswith("iso8601"):
+        form = "ymd"  # which reads times of day that ISO 8601 does not have: 9:15 AM
     return Guess(
-        column.header, "datetime", "time", why, form if form.startswith("epoch") else "auto", zoneless
+        column.header,
+        "datetime",
+        "time",
+        why,
+        "auto" if form.startswith("iso8601") else form,
+        zoneless,
+        utc=names_utc(column.header) or (clock is not None and names_utc(clock)),
+        orders=orders,
+        time_field=clock,
     )
 
 
@@ -135,8 +187,24 @@ def _other(column: ColumnStats, others: Sequence[ColumnStats], roles: Roles) -> 
     return Guess(header, "number", "information", "nearly all values are numbers", required=False)
 
 
+def _severity(column: ColumnStats, roles: Roles) -> Guess | None:
+    """The guess about a column that tells how bad something is; None for any other."""
+    header, values = column.header, column.distinct or set()
+    if not names_severity(header) or header in (roles.thresholds or ()):
+        return None
+    severities = severity_map(values)
+    if severities is not None:
+        return Guess(header, "string", "information", "severities", required=False, severities=severities)
+    if is_number_scale(values) and not names_amount(header):
+        why = "numbers from 1 to 5, perhaps severities"
+        return Guess(header, "string", "information", why, required=False, scale=True)
+    return None
+
+
 def _is_number(column: ColumnStats) -> bool:
     if not column.nearly_all(column.numbers) or column.labels:
+        return False
+    if column.header.rpartition(".")[2] == "_score":  # Elasticsearch's: how well a row matches the search
         return False
     if names_amount(column.header):
         return True

@@ -11,9 +11,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from irmcore.profile.model import PLACEHOLDER
+from irmcore.profile.model import DELIMITERS, PLACEHOLDER, Format
 
 from irmcli.profile_setup.guesses import Guess
+from irmcli.profile_setup.severities import SCALE
 
 # Everything else is quoted, such as words that YAML reads as booleans, nulls or numbers.
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_. -]*[A-Za-z0-9_]|[A-Za-z]").fullmatch
@@ -35,6 +36,7 @@ class Choices:
     zone: str | None = None
     join_last: bool = False
     related_values: tuple[str, ...] = ()
+    format: Format = Format()  # noqa: RUF009 - it is frozen
 
 
 def write(choices: Choices, columns: Sequence[Guess], possible_source: str | None) -> str:
@@ -83,6 +85,19 @@ def _input(choices: Choices) -> list[str]:
         ]
     if choices.zone is not None:
         lines += ["  # The times in the sample have no offset.", f"  zone: {scalar(choices.zone)}"]
+    form = choices.format
+    names = {sign: name for name, sign in DELIMITERS.items()}
+    said = {
+        "delimiter": names.get(form.delimiter or ""),
+        "encoding": form.encoding,
+        "spaces": "true" if form.spaces else None,
+        "skip": str(form.skip) if form.skip else None,
+        "sheet": scalar(form.sheet) if form.sheet else None,
+        "records": scalar(form.records) if form.records else None,
+        "numbers": f"{form.numbers}   # the decimal sign" if form.numbers else None,
+    }
+    written = [f"    {key}: {value}" for key, value in said.items() if value is not None]
+    lines += ["  # How the sample is written.", "  format:", *written] if written else []
     return ["input:", *lines, ""] if lines else []
 
 
@@ -90,8 +105,27 @@ def _column(column: Guess, choices: Choices, possible_source: str | None) -> lis
     lines = [f"  # {column.why}", f"  - header: {scalar(column.header)}", f"    type: {column.type}"]
     if column.role in ("threshold", "source"):
         lines.append(f"    role: {column.role}")
+    if column.time_field is not None:
+        lines.append(f"    time_field: {scalar(column.time_field)}")
     if column.type == "datetime" and column.format != "auto":
         lines.append(f"    format: {column.format}")
+    if column.severities is not None:
+        lines.append(f"    allowed: [{', '.join(SCALE)}]")
+        if column.severities:
+            pairs = ", ".join(f"{scalar(word)}: {scale}" for word, scale in column.severities.items())
+            lines.append(f"    map: {{{pairs}}}")
+    if column.scale:
+        numbered = ", ".join(f'"{number}": {word}' for number, word in enumerate(SCALE, start=1))
+        lines += [
+            "    # If 5 is the worst, these lines send words. If 1 is the worst, turn the words around.",
+            f"    # allowed: [{', '.join(SCALE)}]",
+            f"    # map: {{{numbered}}}",
+        ]
+    if column.gaps and column.role in ("threshold", "source"):
+        what = '`default: "0"`' if column.role == "threshold" else "a `default`"
+        lines.append(
+            f"    # Some cells are empty. {what} is sent in their place; without it, their rows are refused."
+        )
     if column.role == "source":
         lines += [
             '    # Enter exactly these in the wizard, under "Related values in source column":',

@@ -13,6 +13,7 @@ import click
 from irmcli.output import clean
 from irmcli.profile_setup.choice import Choice
 from irmcli.profile_setup.column_stats import ColumnStats
+from irmcli.profile_setup.draft import decimal_sign, needed_zone
 from irmcli.profile_setup.guesses import Roles, guess, possible_source
 from irmcli.profile_setup.profile_text import Choices
 
@@ -46,10 +47,28 @@ def ask(columns: Sequence[ColumnStats], roles: Roles, choices: Choices) -> tuple
         answer = click.prompt("Source column, if the file has several indicators", default=default)
         if answer in headers:
             source = answer
-            values = click.prompt("Its values, exactly as in the wizard, separated by commas without spaces")
+            shown = next(column.distinct for column in columns if column.header == answer)
+            values = click.prompt(
+                "Its values, exactly as in the wizard, separated by commas without spaces",
+                default=",".join(sorted(shown))
+                if shown and not any("," in value for value in shown)
+                else None,
+            )
             related = tuple(part for part in values.split(",") if part)
-    answered = Roles(user, time, source, thresholds)
+    answered = Roles(user, time, source, thresholds, roles.dates)
+    made = guess(columns, answered)
+    orders = next((column.orders for column in made.columns if column.orders), ())
+    if orders:
+        dates = click.prompt("Order of day (d), month (m) and year (y) in dates", type=click.Choice(orders))
+        answered = replace(answered, dates=dates)
+    form = choices.format
+    decimal, in_doubt = decimal_sign(columns, made)
+    if form.numbers is None and decimal is None and in_doubt is not None:
+        signs = click.Choice(["point", "comma"])
+        form = replace(
+            form, numbers=click.prompt(f"Decimal sign of the numbers in {clean(in_doubt)}", type=signs)
+        )
     zone = choices.zone
-    if zone is None and any(column.zoneless for column in guess(columns, answered).columns):
+    if any(column.zoneless for column in made.columns) and needed_zone(made, zone) is None:
         zone = click.prompt("Time zone of the times, which have no offset", default="UTC")
-    return answered, replace(choices, zone=zone, related_values=related)
+    return answered, replace(choices, zone=zone, related_values=related, format=form)

@@ -6,6 +6,7 @@ from typing import Any
 
 from irmcore.intake.run_result import RunResult
 from irmcore.reasons import REASONS
+from irmcore.shaping.readers import Table
 
 from irmcli.output import Output, count
 
@@ -24,6 +25,14 @@ def shaping_document(done: RunResult) -> dict[str, Any]:
             for (column, code), rows in sorted(done.reasons.items())
         ],
     }
+
+
+def show_input(output: Output, table: Table) -> None:
+    """Print how the file is written, if that has to be said, and what was noticed while it was read."""
+    if table.form:
+        output.line(f"Read as: {table.form}")
+    for note in table.notes:
+        output.warn(note)
 
 
 def show_shaping(output: Output, done: RunResult, *, dry: bool) -> None:

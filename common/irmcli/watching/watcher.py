@@ -20,7 +20,7 @@ from irmcli.output import Output
 from irmcli.session.connector_session import ConnectorSession
 from irmcli.session.delivery_output import delivery_document
 from irmcli.session.input_file import open_table
-from irmcli.session.shaping_output import shaping_document
+from irmcli.session.shaping_output import shaping_document, show_input
 from irmcli.settings import Settings
 from irmcli.watching import routes
 from irmcli.watching.folder import Folder, Found
@@ -219,6 +219,7 @@ class Watcher:
         processed.add(content, record)
         self._archive(found, content)
         self.output.line(f"{found.name} ({route.profile.name})", "bold")
+        show_input(self.output, table)
         session.show(done, dry=False)
         event = {"event": "taken", "file": found.name, "profile": route.profile.name}
         self.notify({**event, **shaping_document(done)})

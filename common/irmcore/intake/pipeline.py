@@ -91,6 +91,7 @@ class Pipeline:
             self._times,
             surely_fits=self._batcher.surely_fits,
             users=self._users,
+            asks=table.asks,
         )
         for planned in planned_blocks(table, self._profile, shaper, name, self._workers):
             self._count_read(planned.read, progress)

@@ -16,10 +16,12 @@ from irmcore.errors import ProfileError
 from irmcore.profile import rules
 from irmcore.profile.model import (
     DEFAULT_DIRECTORY,
+    DELIMITERS,
     Collisions,
     Column,
     Connector,
     CredentialRef,
+    Format,
     Identity,
     Limits,
     Profile,
@@ -90,7 +92,17 @@ def _build(source: Source, fingerprint: str, folder: str | None) -> Profile:
         fingerprint=fingerprint,
         identity=_identity(source, folder),
         scope=_scope(source, folder),
+        format=_format(value["input"].get("format", {})),
     )
+
+
+def _format(raw: Mapping[str, Any]) -> Format:
+    given = dict(raw)
+    if "delimiter" in given:
+        given["delimiter"] = DELIMITERS[given["delimiter"]]
+    if "skip" in given:
+        given["skip"] = int(given["skip"])
+    return Format(**given)
 
 
 def _identity(source: Source, folder: str | None) -> Identity | None:
@@ -169,4 +181,6 @@ def _column(raw: Mapping[str, Any]) -> Column:
         otherwise=raw.get("otherwise"),
         related_values=tuple(raw.get("related_values", ())),
         subject=raw.get("subject", True),
+        time_field=raw.get("time_field"),
+        default=raw.get("default"),
     )

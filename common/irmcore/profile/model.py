@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 #: The GUID in a shipped profile that the administrator replaces.
 PLACEHOLDER = "00000000-0000-0000-0000-000000000000"
 
+#: The delimiters of text files, by their names in a profile.
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
+
 #: The directory of people that `irmexport identities sync` writes unless told otherwise.
 DEFAULT_DIRECTORY = "default"
 
@@ -49,7 +52,11 @@ class Connector:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the connector's file; ``field`` is its name in the input."""
+    """One column of the connector's file; ``field`` is its name in the input.
+
+    ``time_field`` names the field of the time of day if ``field`` has only the date; ``default`` is what an
+    empty cell stands for.
+    """
 
     header: str
     field: str
@@ -62,6 +69,25 @@ class Column:
     otherwise: str | None
     related_values: tuple[str, ...]
     subject: bool = True
+    time_field: str | None = None
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class Format:
+    """How input files are written. None: recognized in each file; for ``numbers``: nobody has said it.
+
+    ``delimiter`` is the character, ``skip`` the number of rows above the header, ``records`` the path of the
+    array of rows in a JSON document, ``numbers`` the decimal sign: point or comma.
+    """
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    spaces: bool | None = None
+    skip: int | None = None
+    sheet: str | None = None
+    records: str | None = None
+    numbers: str | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +155,13 @@ class Profile:
     preview: str = "names"
     identity: Identity | None = None
     scope: Scope | None = None
+    format: Format = Format()
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the input that the columns are read from, each once."""
+        each = (name for column in self.columns for name in (column.field, column.time_field))
+        return tuple(dict.fromkeys(name for name in each if name is not None))
 
     def with_directory(self, path: str) -> Profile:
         """The same profile, where ``path`` is the default directory of people."""

@@ -5,12 +5,14 @@ Each function raises ProfileError with the line of the key to change.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from irmcore.profile.model import Column
 from irmcore.settings import KeyPath, Source
 
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?")
 _ROLE_OF_TYPE = {"user": "user", "datetime": "time"}
 _TYPE_OF_ROLE = {"user": "user", "time": "datetime", "threshold": "number", "source": "string"}
 
@@ -75,6 +77,31 @@ def _column_rules(raw: Mapping[str, Any], kind: str, role: str) -> Iterator[tupl
         "format" in raw and kind != "datetime",
         "only datetime columns have a `format`",
         "Remove it.",
+    )
+    yield (
+        "time_field",
+        "time_field" in raw and kind != "datetime",
+        "only datetime columns have a `time_field`",
+        "Remove it.",
+    )
+    yield (
+        "default",
+        "default" in raw and role in ("user", "time"),
+        f"a {role} column cannot have a `default`",
+        "Remove it: nobody knows who or when it was.",
+    )
+    default = raw.get("default")
+    yield (
+        "default",
+        default is not None and kind == "number" and _NUMBER.fullmatch(default) is None,
+        "`default` is not a number",
+        "Write digits, with a point before a fraction.",
+    )
+    yield (
+        "default",
+        default is not None and listed and default not in values,
+        "`default` is not an allowed value",
+        f"Allowed values: {', '.join(values)}.",
     )
     yield (
         "allowed",

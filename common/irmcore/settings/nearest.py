@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Iterable
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most similar to ``word``; None if none is similar."""
-    return next(iter(difflib.get_close_matches(word, tuple(known), n=1, cutoff=0.5)), None)
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.5) -> str | None:
+    """The known word most similar to ``word``; None if none is similar enough (0: not at all, 1: equal)."""
+    return next(iter(difflib.get_close_matches(word, tuple(known), n=1, cutoff=cutoff)), None)
 
 
 def did_you_mean(word: str, known: Iterable[str], *, plural: str = "keys") -> str:

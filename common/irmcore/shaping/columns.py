@@ -6,7 +6,7 @@ To add a column type, add its function and a line in ``_CONVERTERS``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Callable, TypeVar
+from typing import Callable, NamedTuple, TypeVar
 
 from irmcore.profile.model import Column
 from irmcore.reasons import Refused
@@ -37,21 +37,32 @@ class Memo(dict[str, Value]):
         return value
 
 
-def _user(column: Column, zone: str | None) -> Convert:
+class Given(NamedTuple):
+    """What is known about all cells: the zone of times without an offset, the decimal sign of numbers.
+
+    ``asks``: a number that can be read in two ways is refused if the sign is unknown.
+    """
+
+    zone: str | None
+    decimal: str | None = None
+    asks: bool = False
+
+
+def _user(column: Column, given: Given) -> Convert:
     return upn.canonical
 
 
-def _number(column: Column, zone: str | None) -> Convert:
-    return numbers.canonical
+def _number(column: Column, given: Given) -> Convert:
+    return numbers.reader(given.decimal, asks=given.asks)
 
 
-def _datetime(column: Column, zone: str | None) -> Convert:
-    tz = times.zone_named(zone) if zone else None
+def _datetime(column: Column, given: Given) -> Convert:
+    tz = times.zone_named(given.zone) if given.zone else None
     form = column.format
     return lambda value: times.canonical(times.parse(value, zone=tz, form=form))
 
 
-def _string(column: Column, zone: str | None) -> Convert:
+def _string(column: Column, given: Given) -> Convert:
     if column.related_values:
         return _domain(column.related_values, column, "source-not-related")
     if column.allowed:
@@ -59,7 +70,7 @@ def _string(column: Column, zone: str | None) -> Convert:
     return text.canonical
 
 
-_CONVERTERS: Mapping[str, Callable[[Column, str | None], Convert]] = {
+_CONVERTERS: Mapping[str, Callable[[Column, Given], Convert]] = {
     "user": _user,
     "number": _number,
     "datetime": _datetime,
@@ -81,9 +92,9 @@ def _domain(values: tuple[str, ...], column: Column, reason: str) -> Convert:
     return convert
 
 
-def converter(column: Column, zone: str | None) -> Convert:
+def converter(column: Column, given: Given) -> Convert:
     """The conversion of single cells of ``column``, empty ones included. It raises Refused."""
-    convert = _checked(column, _CONVERTERS[column.type](column, zone))
+    convert = _checked(column, _CONVERTERS[column.type](column, given))
     # Free text hardly ever repeats; all other values do.
     return convert if _is_free(column) else Memo(convert).__getitem__
 
@@ -92,11 +103,13 @@ def column_converter(column: Column, convert: Convert) -> ConvertAll:
     """The conversion of a whole column, given its ``converter``."""
     if not _is_free(column):
         return lambda cells: list(map(convert, cells))
-    required = column.required
+    required, default = column.required, column.default
 
     def all_kept(cells: Sequence[str]) -> Sequence[str]:
-        if required and "" in cells:
-            raise Refused("missing-value")
+        if (required or default) and "" in cells:
+            if default is None:
+                raise Refused("missing-value")
+            cells = [cell or default for cell in cells]
         text.refuse_any(cells)
         return cells
 
@@ -108,10 +121,12 @@ def _is_free(column: Column) -> bool:
 
 
 def _checked(column: Column, convert: Convert) -> Convert:
-    required = column.required
+    required, default = column.required, column.default
 
     def checked(value: str) -> str:
         if value == "":
+            if default is not None:
+                return default
             if required:
                 raise Refused("missing-value")
             return ""

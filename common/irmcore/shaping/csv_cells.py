@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, count, repeat
 from operator import itemgetter
-from typing import BinaryIO, Callable, NamedTuple
+from typing import Any, BinaryIO, Callable, NamedTuple
 
 #: About how many bytes a chunk has: a few hundred rows. Larger chunks are not faster.
 CHUNK_BYTES = 64 * 1024
@@ -32,8 +32,6 @@ NUL_MARK = "\udc00"
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n").findall
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
-_BEFORE_A_QUOTE = frozenset(("", ",", "\n"))
-_AFTER_A_QUOTE = frozenset(("", ",", "\n", "\r"))
 
 
 def allow_long_fields(characters: int = MAX_FIELD_CHARACTERS) -> None:
@@ -71,9 +69,23 @@ class Cells:
     The caller sets csv's field size limit.
     """
 
-    def __init__(self, stream: BinaryIO | FileSlice, *, bom: bool = False, chunk: int = CHUNK_BYTES) -> None:
-        """``bom``: skip a byte order mark at the beginning. ``chunk``: about how many bytes a chunk has."""
+    def __init__(
+        self,
+        stream: BinaryIO | FileSlice,
+        *,
+        bom: bool = False,
+        chunk: int = CHUNK_BYTES,
+        delimiter: str = ",",
+        spaces: bool = False,
+    ) -> None:
+        """``bom``: skip a byte order mark at the beginning. ``chunk``: about how many bytes a chunk has.
+
+        ``spaces``: leave out spaces after a delimiter; then each chunk goes to csv.reader.
+        """
         self._stream = stream
+        self._comma, self._spaces = delimiter, spaces
+        self._before_quote = frozenset(("", delimiter, "\n"))
+        self._after_quote = frozenset(("", delimiter, "\n", "\r"))
         self._bom = bom
         self._size = chunk
         self._left = ""  # text that was read but not split yet; it begins with a row
@@ -84,11 +96,14 @@ class Cells:
     def row(self) -> list[str]:
         """The next row, for reading a header. Raises csv.Error, and StopIteration at the end."""
         feed = _Feed(self._piece(), self._piece)
-        reader = csv.reader(feed, strict=True)
-        row = next(reader)
+        reader = self._reader(feed)
+        row: list[str] = next(reader)
         self._line += reader.line_num
         self._left = feed.left()
         return row
+
+    def _reader(self, feed: _Feed) -> Any:
+        return csv.reader(feed, strict=True, delimiter=self._comma, skipinitialspace=self._spaces)
 
     def chunks(self, width: int) -> Iterator[Chunk]:
         """All following rows. A broken row ends its chunk; the next chunk begins after it."""
@@ -150,9 +165,9 @@ class Cells:
     def _closed(self, text: str) -> tuple[str, list[str]]:
         """The text, extended until its quotes are closed, and its parts between them; no parts if unusual."""
         times = 1
-        while len(text) <= MAX_FIELD_CHARACTERS:
+        while len(text) <= MAX_FIELD_CHARACTERS and not self._spaces:
             parts = text.split('"')
-            if len(parts) > 1 and not _are_at_borders(parts):
+            if len(parts) > 1 and not self._are_at_borders(parts):
                 return text, []
             if len(parts) % 2:
                 return text, parts
@@ -166,6 +181,15 @@ class Cells:
             text += more
         return text, []
 
+    def _are_at_borders(self, parts: list[str]) -> bool:
+        """Whether every quote opens a cell, closes one, or is doubled inside one.
+
+        ``parts`` is the text split at quotes; every second part is outside. An empty outside part, except at
+        the beginning of the text, means a doubled quote.
+        """
+        after, before = parts[2::2], parts[0 : len(parts) - 1 : 2]
+        return _first_of(after) <= self._after_quote and _last_of(before) <= self._before_quote
+
     def _divided(self, parts: list[str], width: int) -> Chunk | None:
         """Split at the separators outside quotes, then put the quoted text back in its cells."""
         inside = parts[1::2]
@@ -177,15 +201,15 @@ class Cells:
         if "\r" in text or width == 1:  # one empty cell looks like an empty line
             return None
         # Each line end becomes a cell of its own. Their positions show whether all rows are equally wide.
-        rows, stride = text.count("\n"), width + 1
-        outside = text.replace("\n", ",\n,").split("\0")
-        cells = "".join(outside).split(",")
+        rows, stride, comma = text.count("\n"), width + 1, self._comma
+        outside = text.replace("\n", f"{comma}\n{comma}").split("\0")
+        cells = "".join(outside).split(comma)
         cells.pop()
         if len(cells) != rows * stride or cells[width::stride].count("\n") != rows:
             return None
         lines: Sequence[int] = range(self._line, self._line + rows + 1)
         if inside:
-            broken_at = _put(cells, outside, inside)
+            broken_at = _put(cells, outside, inside, comma)
             if broken_at:
                 more = dict.fromkeys(range(rows), 1)
                 for at in broken_at:
@@ -197,7 +221,7 @@ class Cells:
     def _read(self, text: str) -> Chunk:
         """The rows of ``text``, read by csv.reader. The last one may continue after it."""
         feed = _Feed(text, self._piece)
-        reader = csv.reader(feed, strict=True)
+        reader = self._reader(feed)
         rows: list[list[str]] = []
         lines = [self._line]
         broken = None
@@ -212,16 +236,6 @@ class Cells:
         self._line += reader.line_num
         self._left = feed.left()
         return Chunk((), rows, lines, broken)
-
-
-def _are_at_borders(parts: list[str]) -> bool:
-    """Whether every quote opens a cell, closes one, or is doubled inside one.
-
-    ``parts`` is the text split at quotes; every second part is outside. An empty outside part, except at the
-    beginning of the text, means a doubled quote.
-    """
-    after, before = parts[2::2], parts[0 : len(parts) - 1 : 2]
-    return _first_of(after) <= _AFTER_A_QUOTE and _last_of(before) <= _BEFORE_A_QUOTE
 
 
 def _first_of(parts: list[str]) -> set[str]:
@@ -239,9 +253,9 @@ def _last_of(parts: list[str]) -> set[str]:
         return {part[-1:] for part in parts}
 
 
-def _put(cells: list[str], outside: list[str], inside: list[str]) -> Sequence[int]:
+def _put(cells: list[str], outside: list[str], inside: list[str], comma: str) -> Sequence[int]:
     """Put quoted texts into their cells; returns the positions of cells that contain a line break."""
-    positions = list(accumulate(map(str.count, outside[:-1], repeat(","))))  # commas before each text
+    positions = list(accumulate(map(str.count, outside[:-1], repeat(comma))))  # delimiters before each text
     last = -1
     for at, text in zip(positions, inside):
         cells[at] = text if at != last else f'{cells[at]}"{text}'

@@ -1,6 +1,8 @@
-"""Read JSON into records: JSON lines, and the two forms of Splunk's own JSON exports.
+"""Read JSON into records: JSON lines, documents with an array of rows, and Splunk's own JSON exports.
 
-Splunk Web and `search/jobs/export` write one object per line, with the row in `result`.
+A document is an array, an object with an array of objects under a key such as `value` or `hits.hits`, or
+objects that follow each other on several lines each. Splunk Web and `search/jobs/export` write one object per
+line, with the row in `result`.
 `search/jobs/SID/results` answers with one document, with the rows in `results`; several documents may follow
 each other. Rows of a preview are left out, because Splunk writes them again when the search is done. One
 line, or one result of a document, is in memory at a time. A bad record affects no other, but a document that
@@ -15,8 +17,8 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple, TextIO
+from collections.abc import Generator, Iterator
+from typing import Any, NamedTuple, Optional, TextIO
 
 from irmcore.errors import InputError
 
@@ -35,18 +37,30 @@ _DOCUMENT_KEYS = {
     *("rows", "columns"),
 }
 _SPACE = re.compile(r"[ \t\r\n]*")
+#: Names of arrays that hold rows, and how deep in a document they may be.
+_ROWS = re.compile(
+    r".*(?:value|record|result|entry|entries|event|item|resource|data|hit|log|row|activities|alert|detection|list)s?",
+    re.IGNORECASE | re.DOTALL,
+).fullmatch
+_DEEPEST = 2
 
 
 class Record(NamedTuple):
     """A value with the line that it stands on, or its number in a document (both from 1), and its text.
 
-    ``refused`` is a reason code; then ``value`` is None.
+    ``refused`` is a reason code; then ``value`` is None. ``machine``: Splunk has made texts of its numbers,
+    so a point in them is decimal.
     """
 
     number: int
     value: Any
     text: str
     refused: str | None = None
+    machine: bool = False
+
+
+class Number(str):  # noqa: SLOT000 - numbers are not kept
+    """A number with a fraction or an exponent, with the text it was written with."""
 
 
 class _DuplicateKey(ValueError):
@@ -61,15 +75,106 @@ class _Unreadable(Exception):
     """A document is damaged, cut, or has a result that is too long."""
 
 
-def json_records(stream: io.BufferedReader, *, name: str) -> Iterator[Record]:
-    """The records of a JSON file. Raises InputError: for UTF-16 at once, for a bad export while reading."""
-    if stream.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(
-            "the file is UTF-16, not UTF-8", where=name, next_step="Save it as UTF-8 and send that file."
-        )
-    document = _starts_document(stream.peek(_START)[:_START].decode("utf-8-sig", "ignore"))
+def json_records(stream: io.BufferedReader, *, name: str, path: str | None = None) -> Iterator[Record]:
+    """The records of a JSON file in UTF-8. ``path`` is the key of the array of rows, with dots between keys.
+
+    Raises InputError while reading a bad document.
+    """
+    start = stream.peek(_START)[:_START].decode("utf-8-sig", "ignore")
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="\n")
-    return _document_records(text, name) if document else _line_records(text, name)
+    if path is None:
+        if _starts_document(start):
+            return _document_records(text, name)
+        path = rows_path(start)
+    return _line_records(text, name) if path is None else _array_records(text, name, path)
+
+
+def rows_path(start: str) -> str | None:
+    """Where the rows are in a JSON file that begins so: "" for its values themselves, None for JSON lines."""
+    if start.lstrip().startswith("["):
+        return ""
+    line, _, rest = start.lstrip().partition("\n")
+    whole = _is_object(line)
+    if whole and rest.lstrip().startswith("{"):
+        return None
+    found = next(_arrays(start), None)
+    return found if found is not None or whole or not rest.strip() else ""
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(_LENIENT.decode(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _arrays(start: str) -> Iterator[str]:
+    """The keys under which there are arrays of objects, by whose name they could be the rows."""
+    window = _Window(io.StringIO(start))
+
+    def inside(before: str, deep: int) -> Iterator[str]:
+        for key in window.object_keys():
+            opened = window.next_character()
+            if opened == "{" and deep:
+                yield from inside(f"{before}{key}.", deep - 1)
+            elif opened == "[" and _ROWS(key) and window.opens_objects():
+                yield before + key
+                window.value()
+            else:
+                window.value()
+
+    try:
+        if window.next_character() == "{":
+            yield from inside("", _DEEPEST)
+    except _Unreadable:  # the text ends here
+        return
+
+
+def _array_records(text: TextIO, name: str, path: str) -> Iterator[Record]:
+    """The values of the array at ``path`` of each document; of an array, or the documents, if it is empty."""
+    window, number = _Window(text), 0
+    keys = path.split(".") if path else []
+
+    def every() -> Iterator[_Value]:
+        found = False
+        while window.next_character():
+            found = (yield from _values_at(window, keys)) or found
+        if not found:
+            raise InputError(
+                f"the document has no array `{path}`",
+                where=name,
+                next_step="Correct `records` under `input.format` in the profile.",
+            )
+
+    try:
+        for number, (value, refused, shown) in enumerate(every(), start=1):
+            yield Record(number, value, shown, refused)
+    except _Unreadable:
+        raise _damaged(name, number) from None
+
+
+_Value = tuple[Any, Optional[str], str]
+
+
+def _values_at(window: _Window, keys: list[str]) -> Generator[_Value, None, bool]:
+    """The values at the path ``keys`` of the next value, and whether it has that path."""
+    opened = window.next_character()
+    if not keys:
+        if opened == "[":
+            yield from window.array_values()
+        else:
+            yield window.value()
+        return True
+    if opened != "{":
+        window.value()
+        return False
+    found = False
+    for key in window.object_keys():
+        if key == keys[0]:
+            found = (yield from _values_at(window, keys[1:])) or found
+        else:
+            window.value()
+    return found
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Any:
@@ -85,7 +190,7 @@ def _constant(_: str) -> Any:
 
 # Numbers keep the text they were written with; they never become floats.
 _STRICT = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=str, parse_int=str, parse_constant=_constant
+    object_pairs_hook=_object, parse_float=Number, parse_int=str, parse_constant=_constant
 )
 _LENIENT = json.JSONDecoder(parse_float=str, parse_int=str)
 
@@ -124,7 +229,7 @@ def _line_records(text_file: TextIO, name: str) -> Iterator[Record]:
             continue
         final = final or "preview" in value
         if "result" in value:
-            yield Record(number, value["result"], line)
+            yield Record(number, value["result"], line, machine=True)
     if preview and not final:
         raise _not_done(name)
 
@@ -189,7 +294,7 @@ def _document_records(text: TextIO, name: str) -> Iterator[Record]:
                     results = True
                     for value, refused, found in window.array_values():
                         number += 1
-                        yield Record(number, value, found, refused)
+                        yield Record(number, value, found, refused, machine=True)
                     continue
                 value = window.value()[0]
                 if key == "preview" and value is True:
@@ -203,11 +308,15 @@ def _document_records(text: TextIO, name: str) -> Iterator[Record]:
                     next_step="Export from Splunk with output_mode=json, not json_rows or json_cols.",
                 )
     except _Unreadable:
-        raise InputError(
-            f"the JSON document is cut or damaged after result {number} (or has a result over 4 MiB)",
-            where=name,
-            next_step="Nothing was accepted. Export the results again.",
-        ) from None
+        raise _damaged(name, number) from None
+
+
+def _damaged(name: str, number: int) -> InputError:
+    return InputError(
+        f"the JSON document is cut or damaged after result {number} (or has a result over 4 MiB)",
+        where=name,
+        next_step="Nothing was accepted. Export the results again.",
+    )
 
 
 class _Window:
@@ -224,6 +333,11 @@ class _Window:
                 return self._text[self._at]
             if not self._read():
                 return ""
+
+    def opens_objects(self) -> bool:
+        """Whether the array that begins here has an object first. Nothing is consumed."""
+        after = _SPACE.match(self._text, self._at + 1)
+        return self._text[after.end() :][:1] == "{"  # type: ignore[union-attr]
 
     def object_keys(self) -> Iterator[str]:
         """The keys of an object; the caller consumes the value of each."""

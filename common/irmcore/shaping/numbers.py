@@ -1,14 +1,16 @@
 """Numbers of threshold columns, as plain decimals.
 
 The result is the shortest plain form, without exponent, plus sign or redundant zeros. A number that a double
-cannot represent digit by digit is refused, because the service may store doubles. Nothing is rounded, and
-thousands separators and decimal commas are not guessed.
+cannot represent digit by digit is refused, because the service may store doubles. Nothing is rounded.
+Thousands separators and decimal commas are not guessed: ``reader`` reads them as the profile says, and where
+it says nothing and the input was perhaps written by a spreadsheet, refuses what can be read in two ways.
 """
 
 from __future__ import annotations
 
 import re
 from decimal import Decimal
+from typing import Callable
 
 from irmcore.reasons import Refused
 
@@ -30,6 +32,67 @@ _GROUPED = re.compile(
     r"|[0-9]{1,3}(?:\.[0-9]{3}){2,}"
     r"|[0-9]{1,3}(?:[ '\u00a0\u2009\u2019\u202f][0-9]{3})+(?:[.,][0-9]+)?)"
 ).fullmatch
+
+
+#: One sign and three digits after it: 1.250 is one and a quarter, or one thousand two hundred and fifty.
+_TWO_WAYS = re.compile(r" *[+-]?[1-9][0-9]{0,2}\.[0-9]{3} *").fullmatch
+_GROUP = "[ '\u00a0\u2009\u2019\u202f{}]"
+#: By decimal sign: a number whose whole part is in groups of three, or not grouped.
+_WRITTEN = {
+    name: re.compile(
+        rf" *([+-]?)([1-9][0-9]{{0,2}}(?:{_GROUP.format(group)}[0-9]{{3}})+|[0-9]+)"
+        rf"(?:{sign}([0-9]+))?([eE][+-]?[0-9]+)? *"
+    ).fullmatch
+    for name, sign, group in (("point", r"\.", ","), ("comma", ",", "."))
+}
+
+
+def reader(decimal: str | None, *, asks: bool = False) -> Callable[[str], str]:
+    """A function like ``canonical`` for numbers with this decimal sign: point, comma, or None if unknown.
+
+    ``asks``: without a known sign, a number that can be read in two ways is refused, instead of the point
+    being decimal.
+    """
+    if decimal is None:
+        return _sure if asks else canonical
+    written = _WRITTEN[decimal]
+
+    def read(text: str) -> str:
+        found = written(text)
+        if found is None:
+            raise Refused(
+                "number-other-sign" if _NUMBER(text.strip(" ")) or _GROUPED(text) else "number-malformed"
+            )
+        sign, whole, fraction, exponent = found.groups("")
+        digits = whole if whole.isdigit() else "".join(filter(str.isdigit, whole))
+        return canonical(f"{sign}{digits}{'.' if fraction else ''}{fraction}{exponent}")
+
+    return read
+
+
+def _sure(text: str) -> str:
+    if _TWO_WAYS(text):
+        raise Refused("number-two-ways")
+    return canonical(text)
+
+
+def typed(text: str, decimal: str | None) -> str:
+    """The text of a number that is not a text in its source, so that a ``reader`` reads it in one way.
+
+    ``text`` has a decimal point and no groups.
+    """
+    if decimal == "comma":
+        return text.replace(".", ",")
+    return f"{text}0" if decimal is None and _TWO_WAYS(text) else text
+
+
+def signs(text: str) -> str:
+    """What a number's text tells of its decimal sign: point, comma, either, or "" if nothing."""
+    if "." not in text and "," not in text:
+        return ""
+    if _TWO_WAYS(text.replace(",", ".")):
+        return "either"
+    return next((name for name, written in _WRITTEN.items() if written(text)), "")
 
 
 def canonical(text: str) -> str:

@@ -1,8 +1,8 @@
 """Read CSV, JSON or mappings into rows of text, in input order, with their line numbers.
 
 Every row comes out exactly once, as values or as a reason code, and a bad row affects no other. Input whose
-rows cannot be told apart (UTF-16, an unclosed quote, a bad header) raises InputError. One block is in memory
-at a time. What the values mean is not decided here.
+rows cannot be told apart (an unclosed quote, a bad header) raises InputError. One block is in memory at a
+time. What the values mean is not decided here.
 """
 
 from __future__ import annotations
@@ -13,15 +13,20 @@ import gzip
 import io
 import json
 import os
+import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, NamedTuple
+from typing import Any, BinaryIO, Callable, NamedTuple
 
 from irmcore.errors import InputError
+from irmcore.profile.model import Format, Profile
+from irmcore.settings import nearest
 from irmcore.shaping.blocks import Block, Rows, SourceRow, in_blocks
 from irmcore.shaping.csv_cells import MAX_FIELD_CHARACTERS, NUL_MARK, Cells, Chunk, FileSlice
-from irmcore.shaping.json_records import Record, json_records
+from irmcore.shaping.json_records import Number, Record, json_records
+from irmcore.shaping.numbers import typed
+from irmcore.shaping.text_form import START, TextForm, in_utf8, recognized
 
 
 class Reopenable(NamedTuple):
@@ -40,12 +45,18 @@ class Reopenable(NamedTuple):
 class Table:
     """The header and the rows of an input. Either ``rows`` or ``blocks()`` can be consumed, once.
 
-    ``reopenable`` is set if the input is a file that can be read several times.
+    ``reopenable`` is set if the input is a file that can be read several times. ``asks``: its numbers may be
+    written in any way, so one that can be read in two is refused unless the profile names the decimal sign.
+    ``form`` says how the file is written, for people; empty if there is nothing to say. ``notes`` are for
+    people too, once the rows have been read.
     """
 
     header: tuple[str, ...]
     rows: Iterator[SourceRow]
     reopenable: Reopenable | None = None
+    asks: bool = False
+    form: str = ""
+    notes: Sequence[str] = ()
 
     def blocks(self) -> Iterator[Block]:
         """The rows in blocks of a few hundred."""
@@ -93,21 +104,43 @@ class _Gunzipped(io.RawIOBase):
             ) from None
 
 
+def file_table(stream: io.BufferedReader, profile: Profile, *, name: str, form: str = "auto") -> Table:
+    """The table of a CSV or JSON file, whose form is what the profile says and what can be recognized.
+
+    ``form``: csv, jsonl, or auto to decide by the first character. Raises InputError.
+    """
+    stream = in_utf8(stream, profile.format, name)
+    if form == "jsonl" or (form == "auto" and looks_like_json(stream)):
+        numbers = [column.field for column in profile.columns if column.type == "number"]
+        return json_table(stream, profile.fields, name=name, told=profile.format, numbers=numbers)
+    return csv_table(stream, name=name, ragged=profile.ragged, told=profile.format, fields=profile.fields)
+
+
 def looks_like_json(stream: io.BufferedReader) -> bool:
-    """Whether the first character of a buffered stream is ``{``."""
-    return stream.peek(64)[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+    """Whether a buffered stream begins like a JSON object, or an array of objects."""
+    start = stream.peek(START)[:START].lstrip(b"\xef\xbb\xbf \t\r\n")
+    return start.startswith(b"{") or re.match(rb"\[\s*[{\]]", start) is not None
 
 
-def csv_table(stream: io.BufferedReader, *, name: str, ragged: str = "refuse") -> Table:
-    """The table of an RFC 4180 CSV file in UTF-8, with or without BOM; ``ragged`` is as in the profile.
+def csv_table(
+    stream: io.BufferedReader,
+    *,
+    name: str,
+    ragged: str = "refuse",
+    told: Format = Format(),  # noqa: B008 - it is frozen
+    fields: Collection[str] = (),
+) -> Table:
+    """The table of a CSV file in UTF-8, with or without BOM; ``ragged`` and ``told`` are as in the profile.
 
-    Raises InputError for an empty file, UTF-16, a repeated column name or an unclosed quote.
+    ``fields`` are those that the header should have, by which the delimiter is recognized. Columns without a
+    name at the end are left out if they are empty. Raises InputError for an empty file, a repeated column
+    name or an unclosed quote.
     """
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
-    reopenable = _reopenable(stream, name=name, ragged=ragged)
-    cells = Cells(stream, bom=True)
+    form, reopenable = recognized(stream.peek(START)[:START], told, fields), _reopenable(stream)
+    cells = _cells(stream, form)
     try:
-        header = _first_row(cells)
+        header = _header(cells, form)
     except csv.Error:
         raise _bad_header(name, "the header line cannot be read as CSV") from None
     if not header:
@@ -119,27 +152,70 @@ def csv_table(stream: io.BufferedReader, *, name: str, ragged: str = "refuse") -
             next_step="Save it as 'CSV UTF-8' and send that file.",
         )
     if any("\udc80" <= character <= "\udcff" for cell in header for character in cell):
-        raise _bad_header(name, "the header line is not UTF-8")
-    first = {cell: header.index(cell) + 1 for cell in header}
+        raise InputError(
+            "the header line is not UTF-8",
+            where=f"{name}:1",
+            next_step="Save it as UTF-8, or set `encoding: cp1252` under `input.format` in the profile.",
+        )
+    width = len(header)
+    header = named_columns(header, f"{name}:1")
+    widths = _Widths(len(header), width, form.delimiter)
+    blocks = _some_csv_blocks(cells.chunks(width), widths, name=name, ragged=ragged)
+    rows = Rows(block for block in blocks if isinstance(block, Block))
+    said = "" if form.delimiter == "," else str(form)
+    return Table(header, rows, reopenable and reopenable(form, widths, name, ragged), asks=True, form=said)
+
+
+def named_columns(header: tuple[str, ...], where: str) -> tuple[str, ...]:
+    """The header without the columns at its end that have no name. Raises InputError for a repeated name."""
+    while len(header) > 1 and not header[-1].strip(" "):
+        header = header[:-1]
+    first: dict[str, int] = {}
     for number, cell in enumerate(header, start=1):
-        if first[cell] != number:
+        if first.setdefault(cell, number) != number:
             # Numbers, not names: in a file without a header these are values of the first row.
-            raise _bad_header(name, f"columns {first[cell]} and {number} of the header have the same name")
-    return Table(header, Rows(_csv_blocks(cells, len(header), name=name, ragged=ragged)), reopenable)
+            what = f"columns {first[cell]} and {number} of the header have the same name"
+            raise InputError(what, where=where, next_step="Correct the header line and send the file again.")
+    return header
 
 
-def _reopenable(stream: io.BufferedReader, *, name: str, ragged: str) -> Reopenable | None:
-    """The stream's file, if it is one and at its beginning."""
+class _Widths(NamedTuple):
+    """Columns with a name, and all columns of the header; the delimiter between them."""
+
+    named: int
+    all: int
+    delimiter: str
+
+
+def _reopenable(
+    stream: io.BufferedReader,
+) -> Callable[[TextForm, _Widths, str, str], Reopenable] | None:
+    """What makes the stream's file reopenable, if it is one and at its beginning."""
     if not isinstance(stream.raw, io.FileIO) or not stream.seekable() or stream.tell():
         return None
     file, size = stream.fileno(), os.fstat(stream.fileno()).st_size
 
-    def walk(wanted: Callable[[int], bool]) -> Iterator[Block | int]:
-        cells = Cells(FileSlice(file, 0, size), bom=True)
-        width = len(_first_row(cells))
-        return _some_csv_blocks(cells.some(width, wanted), width, name=name, ragged=ragged)
+    def made(form: TextForm, widths: _Widths, name: str, ragged: str) -> Reopenable:
+        def walk(wanted: Callable[[int], bool]) -> Iterator[Block | int]:
+            cells = _cells(FileSlice(file, 0, size), form)
+            _header(cells, form)
+            return _some_csv_blocks(cells.some(widths.all, wanted), widths, name=name, ragged=ragged)
 
-    return Reopenable(walk, file, size)
+        return Reopenable(walk, file, size)
+
+    return made
+
+
+def _cells(stream: BinaryIO | FileSlice, form: TextForm) -> Cells:
+    return Cells(stream, bom=True, delimiter=form.delimiter, spaces=form.spaces)
+
+
+def _header(cells: Cells, form: TextForm) -> tuple[str, ...]:
+    """The header, below the rows above it; empty at the end of the file. Raises csv.Error."""
+    for _ in range(form.above):
+        _first_row(cells)
+    header = _first_row(cells)
+    return tuple(cell.strip(" ") for cell in header) if form.spaces else header
 
 
 def _bad_header(name: str, what: str) -> InputError:
@@ -157,23 +233,19 @@ def _first_row(cells: Cells) -> tuple[str, ...]:
         return ()
 
 
-def _csv_blocks(cells: Cells, width: int, *, name: str, ragged: str) -> Iterator[Block]:
-    blocks = _some_csv_blocks(cells.chunks(width), width, name=name, ragged=ragged)
-    return (block for block in blocks if isinstance(block, Block))
-
-
 def _some_csv_blocks(
-    chunks: Iterator[Chunk | int] | Iterator[Chunk], width: int, *, name: str, ragged: str
+    chunks: Iterator[Chunk | int] | Iterator[Chunk], widths: _Widths, *, name: str, ragged: str
 ) -> Iterator[Block | int]:
     for chunk in chunks:
         if isinstance(chunk, int):
             yield chunk
             continue
         rows, lines, broken = chunk.rows, chunk.lines, chunk.broken
-        if chunk.columns:
-            block = Block(None, lines[:-1], columns=chunk.columns)
+        columns, unnamed = chunk.columns[: widths.named], chunk.columns[widths.named :]
+        if columns and not any(map(any, unnamed)):
+            block = Block(None, lines[:-1], columns=columns)
         else:
-            block = _ragged_block(rows, lines, width, ragged)
+            block = _ragged_block(rows or list(map(list, zip(*chunk.columns))), lines, widths, ragged)
         if broken is None:
             yield block
             continue
@@ -191,21 +263,22 @@ def _some_csv_blocks(
         yield Block(block.rows, block.lines, [*block.refused, unquoted])
 
 
-def _ragged_block(rows: Sequence[list[str]], lines: Sequence[int], width: int, ragged: str) -> Block:
+def _ragged_block(rows: Sequence[list[str]], lines: Sequence[int], widths: _Widths, ragged: str) -> Block:
     """A block whose rows may differ from the header's width. Empty lines are not rows."""
+    width = widths.named
     good: list[list[str]] = []
     numbers: list[int] = []
     refused: list[SourceRow] = []
     for line, row in zip(lines, rows):
         if not row:
             continue
-        if len(row) == width:
-            good.append(row)
+        if len(row) == width or (len(row) == widths.all and not any(row[width:])):
+            good.append(row[:width])
         elif len(row) < width:
             refused.append(SourceRow(line, tuple(row), "ragged-short"))
             continue
         elif ragged == "join-last":
-            good.append([*row[: width - 1], ",".join(row[width - 1 :])])
+            good.append([*row[: width - 1], widths.delimiter.join(row[width - 1 :])])
         else:
             refused.append(SourceRow(line, tuple(row), "ragged-long"))
             continue
@@ -213,19 +286,117 @@ def _ragged_block(rows: Sequence[list[str]], lines: Sequence[int], width: int, r
     return Block(good, numbers, refused)
 
 
-def json_table(stream: io.BufferedReader, fields: Sequence[str], *, name: str) -> Table:
-    """The table of JSON lines, or of one of Splunk's own JSON exports. ``fields`` are the columns to read.
+def json_table(
+    stream: io.BufferedReader,
+    fields: Sequence[str],
+    *,
+    name: str,
+    told: Format = Format(),  # noqa: B008 - it is frozen
+    numbers: Collection[str] = (),
+) -> Table:
+    """The table of a JSON file. ``fields`` are the columns to read, ``numbers`` those that hold numbers.
 
-    A field that is absent or null is empty. The rows of an export in one document are numbered by result,
-    not by line. Raises InputError as ``json_records`` does.
+    A field that is absent or null is empty; dots in its name lead into nested objects. The rows of a document
+    are numbered by result, not by line. Raises InputError as ``json_records`` does, and at the end if no row
+    has a field but rows have one that is spelt almost like it. Other fields that no row has are notes.
     """
-    return Table(tuple(fields), _json_rows(json_records(stream, name=name), tuple(fields)))
+    notes: list[str] = []
+    typed_at = [(at, told.numbers) for at, field in enumerate(fields) if field in numbers]
+    records = json_records(stream, name=name, path=told.records)
+    rows = _json_rows(records, tuple(fields), typed_at, _Keys(fields, name, notes))
+    return Table(tuple(fields), rows, asks=True, notes=notes)
 
 
-def _json_rows(records: Iterable[Record], fields: tuple[str, ...]) -> Iterator[SourceRow]:
-    for number, value, text, refused in records:
-        row = _mapped(number, value, fields) if refused is None else SourceRow(number, (), refused)
+def _json_rows(
+    records: Iterable[Record],
+    fields: tuple[str, ...],
+    typed_at: Sequence[tuple[int, str | None]],
+    keys: _Keys,
+) -> Iterator[SourceRow]:
+    for number, value, text, refused, machine in records:
+        if refused is not None:
+            row = SourceRow(number, (), refused)
+        elif keys.missing or typed_at:
+            keys.see(value)
+            row = _mapped(number, value, fields)
+            if row.refused is None:
+                row = row._replace(values=_unmistakable(row.values, typed_at, machine=machine))
+        else:
+            row = _mapped(number, value, fields)
         yield row if row.refused is None else row._replace(values=(_marked(text),))
+    keys.finish()
+
+
+def _unmistakable(
+    values: tuple[str, ...], typed_at: Sequence[tuple[int, str | None]], *, machine: bool
+) -> tuple[str, ...]:
+    """The values, where those that are numbers in their source can be read in one way only."""
+    found = list(values)
+    for at, decimal in typed_at:
+        if machine or isinstance(found[at], Number):
+            found[at] = typed(found[at], decimal)
+    return tuple(found)
+
+
+class _Keys:
+    """Looks for fields that no row has, which may be misspelt."""
+
+    def __init__(self, fields: Sequence[str], name: str, notes: list[str]) -> None:
+        self.missing = set(fields)
+        self._fields, self._name, self._notes = tuple(fields), name, notes
+        self._others: dict[str, None] = {}
+        self._rows = 0
+
+    def see(self, record: Any) -> None:
+        if not self.missing or not isinstance(record, Mapping):
+            return
+        self._rows += 1
+        self.missing = {field for field in self.missing if _at(record, field) is _ABSENT}
+        if self.missing and self._rows <= _ROWS_OF_KEYS:
+            self._others.update(dict.fromkeys(flattened(record)))
+
+    def finish(self) -> None:
+        """Raises InputError for a field that is probably misspelt."""
+        for field in (field for field in self._fields if field in self.missing and self._rows):
+            near = nearest(field, [key for key in self._others if key not in self._fields], cutoff=_ALMOST)
+            if near is not None:
+                raise InputError(
+                    f"no row has `{field}`, but rows have `{near}`",
+                    where=self._name,
+                    next_step=f"Nothing was accepted. Set `field: {near}` in the profile.",
+                )
+            self._notes.append(f"{self._name}: no row has `{field}`, so that column is empty.")
+
+
+#: Rows whose keys are remembered, and how similar a misspelt key is.
+_ROWS_OF_KEYS, _ALMOST = 100, 0.8
+_ABSENT = object()
+
+
+def flattened(record: Mapping[str, Any], *, before: str = "", deep: int = 8) -> dict[str, Any]:
+    """The values of a record that are no lists or objects, by their names with dots."""
+    found: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            if deep:
+                found.update(flattened(value, before=f"{before}{key}.", deep=deep - 1))
+        elif not isinstance(value, (list, tuple)):
+            found[f"{before}{key}"] = value
+    return found
+
+
+def _at(record: Mapping[str, Any], field: str) -> Any:
+    """The value of a field, also in nested objects; _ABSENT if there is none."""
+    if field in record:
+        return record[field]
+    dot = field.find(".")
+    while dot >= 0:
+        inner = record.get(field[:dot])
+        found = _at(inner, field[dot + 1 :]) if isinstance(inner, Mapping) else _ABSENT
+        if found is not _ABSENT:
+            return found
+        dot = field.find(".", dot + 1)
+    return _ABSENT
 
 
 def _marked(line: str) -> str:
@@ -258,7 +429,10 @@ def _mapped(number: int, record: Any, fields: tuple[str, ...]) -> SourceRow:
         return SourceRow(number, (), "not-an-object")
     values = []
     for field in fields:
-        value = _scalar(record.get(field))
+        found = record.get(field, _ABSENT)
+        if found is _ABSENT:
+            found = _at(record, field) if "." in field else None
+        value = _scalar(None if found is _ABSENT else found)
         if value is None:
             return SourceRow(number, (), "not-a-scalar")
         values.append(value)

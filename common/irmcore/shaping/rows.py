@@ -22,7 +22,7 @@ from irmcore.reasons import Refused
 from irmcore.settings import nearest
 from irmcore.shaping import times
 from irmcore.shaping.blocks import Block
-from irmcore.shaping.columns import Convert, ConvertAll, Memo, column_converter, converter
+from irmcore.shaping.columns import Convert, ConvertAll, Given, Memo, column_converter, converter
 from irmcore.shaping.users import DROPPED, EXCLUDED, EXCLUDED_BEFORE, UserRefused, Users
 
 SEPARATOR = "\x1f"
@@ -122,9 +122,17 @@ class Shaper:
     """Shapes rows whose values are in the order of ``header``."""
 
     def __init__(
-        self, profile: Profile, header: Sequence[str], *, name: str = "input", users: Users | None = None
+        self,
+        profile: Profile,
+        header: Sequence[str],
+        *,
+        name: str = "input",
+        users: Users | None = None,
+        asks: bool = False,
     ) -> None:
         """``users`` resolves the user column; None if the profile has neither `identity` nor `scope`.
+
+        ``asks``: numbers that can be read in two ways are refused unless the profile names their sign.
 
         Raises InputError if the header lacks a field that the profile needs.
         """
@@ -133,8 +141,15 @@ class Shaper:
         self._users = users
         columns = profile.columns
         positions = _positions(profile, header, name)
+        #: Positions of a date and the time of day of each column that has both.
+        self._clocks: list[tuple[int, int]] = []
+        for number, column in enumerate(columns):
+            if column.time_field is not None:
+                self._clocks.append((positions[number], list(header).index(column.time_field)))
+                positions[number] = len(header) + len(self._clocks) - 1
         self._headers = [column.header for column in columns]
-        converts = [converter(column, profile.zone) for column in columns]
+        given = Given(profile.zone, profile.format.numbers, asks)
+        converts = [converter(column, given) for column in columns]
         self._plan: list[tuple[int, Convert]] = list(zip(positions, converts))
         self._plan_of_columns: list[tuple[int, ConvertAll]] = [
             (position, column_converter(column, convert))
@@ -165,6 +180,9 @@ class Shaper:
 
     def shape_block(self, block: Block) -> tuple[ShapedBlock, Sequence[tuple[int, RowRefused]]]:
         """The shaped rows of ``block.rows``, and the refused ones by position."""
+        if self._clocks and len(block.lines):
+            clocks = [list(map(_together, block.columns[day], block.columns[at])) for day, at in self._clocks]
+            block = Block(None, block.lines, columns=[*block.columns, *clocks])
         positions: Sequence[int] = range(len(block.rows))
         refused: list[tuple[int, RowRefused]] = []
         dropped: list[str] = []
@@ -290,10 +308,18 @@ def _digests(new: Any, texts: Iterable[bytes]) -> list[bytes]:
     return digests
 
 
+_MIDNIGHT = re.compile(r"[T ]0?0:00(:00([.,]0+)?)?$")
+
+
+def _together(day: str, clock: str) -> str:
+    """A date, perhaps with a midnight that means nothing, and a time of day."""
+    return f"{_MIDNIGHT.sub('', day.strip(' '))} {clock.strip(' ')}".strip(" ")
+
+
 def _positions(profile: Profile, header: Sequence[str], name: str) -> list[int]:
     """Where each column's field stands in ``header``."""
     index = {field: i for i, field in enumerate(header)}
-    missing = [column.field for column in profile.columns if column.field not in index]
+    missing = [field for field in profile.fields if field not in index]
     if missing:
         # If there is no header line, these are values of a row: only what looks like a name may be shown.
         names = [field for field in header if _NAME.fullmatch(field)]

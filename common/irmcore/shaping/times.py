@@ -2,8 +2,8 @@
 
 Times are exact integers, never floats. Digits after the microsecond are cut off, not rounded, so a time never
 moves into the next second. Only the digits 0-9 count, whatever the locale. Nothing is guessed: a time without
-offset needs a zone; a local time that a DST change skipped or repeated is refused, and so are informal
-forms (``4/24/2023 5:52 AM``).
+offset needs a zone; a local time that a DST change skipped or repeated is refused; informal forms
+(``4/24/2023 5:52 AM``) need the order of their numbers (``written_times``).
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import Optional
 from zoneinfo import ZoneInfo
 
 from irmcore.reasons import Refused
+from irmcore.shaping import written_times
 
 #: The values of ``form``. ``auto`` distinguishes ISO 8601 from epoch seconds by the number of digits.
-FORMS = ("auto", "iso8601", "epoch", "epoch_ms")
+FORMS = ("auto", "iso8601", "epoch", "epoch_ms", "epoch_us", *written_times.ORDERS)
 
 _SECOND = 1_000_000
 _MINUTE = 60 * _SECOND
@@ -40,8 +41,8 @@ _SECONDS_DIGITS = range(9, 12)
 _MILLISECONDS_DIGITS = 13
 _DATE_DIGITS = (7, 8)
 # Units of epoch times, as the power of ten that makes them microseconds.
-_SECONDS = 6
-_MILLISECONDS = 3
+_UNITS = {"epoch": 6, "epoch_ms": 3, "epoch_us": 0}
+_SECONDS = _UNITS["epoch"]
 
 # The form of nearly all rows. Values that match need no other check than the calendar's.
 _COMMON = re.compile(
@@ -90,7 +91,8 @@ def parse(text: str, *, zone: tzinfo | None, form: str = "auto") -> int:
     """Microseconds since 1970-01-01T00:00:00Z. Raises Refused.
 
     ``zone`` is the zone of times without an offset; None refuses them. ``form`` is one of FORMS. A date alone
-    means its midnight. Surrounding spaces are ignored.
+    means the beginning of that day, which is not midnight where the clocks went forward then. Surrounding
+    spaces are ignored.
     """
     if form in {"auto", "iso8601"}:
         common = _COMMON(text)
@@ -205,10 +207,10 @@ def _uncommon(text: str, zone: tzinfo | None, form: str) -> int:
         raise ValueError(f"form must be one of {', '.join(FORMS)}")
     if len(text) > _LONGEST:
         raise Refused("time-malformed")
-    if form == "epoch":
-        return _epoch(text, _SECONDS)
-    if form == "epoch_ms":
-        return _epoch(text, _MILLISECONDS)
+    if form in _UNITS:
+        return _epoch(text, _UNITS[form])
+    if form in written_times.ORDERS:
+        return _iso8601(written_times.iso8601(text, form), zone)
     count = _COUNT(text) if form == "auto" else None
     if count is not None:
         _, whole, fraction = count.groups()
@@ -251,7 +253,7 @@ def _iso8601(text: str, zone: tzinfo | None) -> int:
     if offset is None:
         if zone is None:
             raise Refused("time-without-zone")
-        return _in_range(local - _offset_at(local, zone))
+        return _in_range(local - _offset_at(local, zone, day=part["hour"] is None))
     if offset not in {"Z", "z"}:
         east = int(part["offset_hour"]) * _HOUR + int(part["offset_minute"] or 0) * _MINUTE
         local -= east if part["sign"] == "+" else -east
@@ -311,8 +313,12 @@ def _day_of_month(year: int, month: int, day: int) -> int:
     return date(year, month, day).toordinal() - _EPOCH_ORDINAL
 
 
-def _offset_at(local: int, zone: tzinfo) -> int:
-    """Microseconds by which ``zone`` is ahead of UTC. Refuses local times that did not occur exactly once."""
+def _offset_at(local: int, zone: tzinfo, *, day: bool) -> int:
+    """Microseconds by which ``zone`` is ahead of UTC. Refuses local times that did not occur exactly once.
+
+    ``day``: the local time is the midnight of a date alone. If it was skipped or repeated, the day begins at
+    the change, or at the first of the two.
+    """
     if not -_DAY <= local < _END + _DAY:  # beyond any offset, and within datetime's range
         raise Refused("time-out-of-range")
     wall = (_EPOCH + timedelta(seconds=local // _SECOND)).replace(tzinfo=zone)
@@ -320,9 +326,10 @@ def _offset_at(local: int, zone: tzinfo) -> int:
     before, after = wall.utcoffset(), wall.replace(fold=1).utcoffset()
     if before is None or after is None:
         raise ValueError("zone gives no UTC offset")
-    if before < after:
+    # Where a whole day was skipped, as in Samoa on 2011-12-30, that date did not exist.
+    if before < after and not (day and after - before < timedelta(days=1)):
         raise Refused("time-in-dst-gap")
-    if before > after:
+    if before > after and not day:
         raise Refused("time-ambiguous")
     return before // timedelta(microseconds=1)
 

@@ -91,7 +91,7 @@ class Export:
         profile, own_names = with_fields(connector.profile, request.fields, header)
         if not header:
             return self._nothing()
-        table = spool.table([column.field for column in profile.columns], RESULTS)
+        table = spool.table(profile.fields, RESULTS)
         outbox = connector_outbox(self._paths.outbox, connector.connection, self._clock)
         preview = b""
         if request.dry_run:

@@ -79,11 +79,7 @@ def preview(profile: Profile, sample: str) -> dict[str, Any]:
             )
 
     stream: Any = io.BufferedReader(io.BytesIO(sample.encode("utf-8", "surrogateescape")))
-    if readers.looks_like_json(stream):
-        fields = [column.field for column in profile.columns]
-        table = readers.json_table(stream, fields, name="sample")
-    else:
-        table = readers.csv_table(stream, name="sample", ragged=profile.ragged)
+    table = readers.file_table(stream, profile, name="sample")
     result = dry_run(table, profile, None, name="sample", on_row=keep, on_reject=refuse)
     return {
         "header": [column.header for column in profile.columns],

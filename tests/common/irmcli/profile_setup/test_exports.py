@@ -488,8 +488,8 @@ ben.h@contoso.com,2021-11-20T23:00:00Z,2026-11-20T23:30:00Z,2027-01-02T00:00:00Z
     "an event time that is not read": (
         """\
 user,Event Time,created
-ana.k@contoso.com,11/20/2026 8:00 AM,2026-11-21T22:30:00Z
-ben.h@contoso.com,11/20/2026 9:00 AM,2026-11-21T23:30:00Z
+ana.k@contoso.com,Friday morning,2026-11-21T22:30:00Z
+ben.h@contoso.com,Friday at 9,2026-11-21T23:30:00Z
 """,
         "user",
         ASK,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from irmcore.profile import Column
 from irmcore.reasons import Refused
-from irmcore.shaping.columns import Memo, converter
+from irmcore.shaping.columns import Given, Memo, converter
 
 ALLOWED: dict[str, Any] = {"allowed": ("Low", "High"), "mapping": {"low": "Low", "": "Low"}}
 OTHERWISE: dict[str, Any] = {**ALLOWED, "otherwise": "High"}
@@ -35,7 +35,7 @@ def column(kind: str, **changes: Any) -> Column:
 def outcome(of: Column, cell: str, zone: str | None = None) -> str:
     """The canonical text, or the reason code in angle brackets."""
     try:
-        return converter(of, zone)(cell)
+        return converter(of, Given(zone))(cell)
     except Refused as refused:
         return f"<{refused.code}>"
 
@@ -90,7 +90,7 @@ def test_an_empty_cell(kind: str, required: bool, expected: str) -> None:  # noq
 @pytest.mark.parametrize("cell", ["SaraD@Contoso.com", "sarad"])
 def test_a_cell_that_comes_again(cell: str) -> None:
     """Converting a cell again gives the same result, also for a refusal."""
-    convert = converter(column("user"), None)
+    convert = converter(column("user"), Given(None))
     answers = []
     for _ in range(2):
         try:
@@ -122,7 +122,7 @@ def test_a_memo_asks_once_and_never_grows_over_its_limit() -> None:
 
 def test_a_memo_does_not_remember_a_refusal() -> None:
     """Refused cells take no memory, however many there are."""
-    convert = converter(column("user"), None)
+    convert = converter(column("user"), Given(None))
     for number in range(3):
         assert outcome(column("user"), f"bad {number}") == "<upn-without-domain>"
         with pytest.raises(Refused):

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.errors import InputError
+from irmcore.profile.model import Format
 from irmcore.shaping.json_records import MAX_RESULT_CHARACTERS, _starts_document
 from irmcore.shaping.readers import SourceRow, decompressed, json_table
 
@@ -150,11 +151,66 @@ def test_rows_with_fields_of_these_names_stay_rows(line: str) -> None:
     assert rows(line) == [ANA]
 
 
-def test_another_document_is_refused_line_by_line() -> None:
-    """A document on several lines that is none of Splunk's has no readable row."""
-    found = rows(json.dumps({"items": [{"user": "ana", "n": 6}]}, indent=1))
-    assert {row.refused for row in found} <= {"invalid-json", "not-an-object"}
-    assert None not in {row.refused for row in found}
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize(
+    "document",
+    [
+        [{"user": "ana", "n": 6}],
+        {"@odata.context": "x", "value": [{"user": "ana", "n": 6}]},
+        {"Records": [{"user": "ana", "n": 6}]},
+        {"meta": {"x": [1]}, "resources": [{"user": "ana", "n": 6}], "errors": []},
+        {"took": 3, "hits": {"total": {"value": 1}, "hits": [{"user": "ana", "n": 6}]}},
+        {"schema": [{"name": "user"}], "results": [{"user": "ana", "n": 6}]},
+    ],
+    ids=["array", "value", "Records", "resources", "hits.hits", "schema and results"],
+)
+def test_a_document_with_an_array_of_rows(document: object, indent: int | None) -> None:
+    """The rows of the array are read, on one line or on several."""
+    assert rows(json.dumps(document, indent=indent)) == [ANA]
+
+
+def test_rows_with_an_array_of_objects_are_lines() -> None:
+    """A row may have an array of objects, and an object per line stays one row."""
+    line = json.dumps({"user": "ana", "n": "6", "events": [{"user": "eve"}]})
+    assert [row.values for row in rows(f"{line}\n{line}\n")] == [("ana", "6"), ("ana", "6")]
+
+
+def test_objects_on_several_lines() -> None:
+    """As jq writes them without -c."""
+    one = json.dumps({"user": "ana", "n": 6, "more": {"user": "eve"}}, indent=2)
+    assert [row.values for row in rows(f"{one}\n{one}\n")] == [("ana", "6"), ("ana", "6")]
+
+
+def test_an_array_that_the_profile_names() -> None:
+    """Dots lead to it; a document without it is refused, and so is one that is cut."""
+    told = Format(records="reply.people")
+    document = json.dumps({"reply": {"people": [{"user": "ana", "n": 6}], "list": [{"user": "eve"}]}})
+    table = json_table(stream(document.encode()), ("user", "n"), name="in.json", told=told)
+    assert [row.values for row in table.rows] == [("ana", "6")]
+    for text, said in (('{"reply": {}}', "has no array `reply.people`"), (document[:40], "cut or damaged")):
+        with pytest.raises(InputError, match=said):
+            list(json_table(stream(text.encode()), ("user",), name="in.json", told=told).rows)
+
+
+def test_dots_lead_into_nested_objects() -> None:
+    """A key with a dot comes first; a nested value in an unused key costs nothing."""
+    text = json.dumps({"a": {"b": {"c": "deep"}, "d.e": "dotted"}, "f.g": "flat", "f": {"g": "x"}, "z": [{}]})
+    fields = ("a.b.c", "a.d.e", "f.g", "a.none")
+    table = json_table(stream(text.encode()), fields, name="in.json")
+    assert [row.values for row in table.rows] == [("deep", "dotted", "flat", "")]
+
+
+def test_a_misspelt_field_is_told() -> None:
+    """At the end, when no row has it but rows have one that is spelt almost like it."""
+    text = b'{"user": "ana", "ModelInfo": "m"}\n{"user": "ben"}\n'
+    table = json_table(stream(text), ("user", "ModelInof"), name="in.json")
+    with pytest.raises(InputError, match="no row has `ModelInof`, but rows have `ModelInfo`"):
+        list(table.rows)
+    table = json_table(stream(text), ("user", "department"), name="in.json")
+    assert len(list(table.rows)) == 2
+    assert table.notes == ["in.json: no row has `department`, so that column is empty."]
+    table = json_table(stream(text), ("user", "ModelInfo"), name="in.json")
+    assert (len(list(table.rows)), table.notes) == (2, [])
 
 
 def test_a_document_is_read_a_part_at_a_time() -> None:

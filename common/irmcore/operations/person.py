@@ -183,8 +183,6 @@ def erase(
         recorder = Recorder(outbox, Report(), ignore_events)
         recover(outbox.ready_by_age(), recorder, splitters, lambda: 0.0)
         found = [one for one in find(outbox, who) if one.kind != AUDIT]
-        if any(one.batch and one.batch.folder != "done" for one in found):
-            outbox.require_directory("erasing rows that were not sent")
         event = {"event": "erased", "by": by, "why": why}
         if found:
             audit_log.append(outbox, {**event, "rows": _rows(found)})

@@ -74,7 +74,7 @@ def migrate(outbox: Outbox) -> int:
 
     Raises OperatorError if it has format 4, OutboxBusy while a process uses it, PlaceRefused, OSError.
     """
-    outbox.require_directory("migrating it")
+    outbox.require_directory("migrating it", "It was made with format 4, and there is nothing to migrate.")
     outbox.check_place()
     with exclusive(outbox):
         if outbox.read_file(formats.FILE) == formats.LINE and outbox.identity() is not None:
@@ -91,7 +91,11 @@ def rotate(outbox: Outbox) -> int:
 
     Raises as ``Outbox.check``, and OutboxBusy.
     """
-    outbox.require_directory("rotating its key")
+    outbox.require_directory(
+        "rotating its key",
+        f"Move it with `irmexport outbox move {outbox.name} DIRECTORY --why REASON`, rotate its key there, "
+        "and move it to another address.",
+    )
     outbox.check()
     with exclusive(outbox):
         return _rewrite(outbox, rotate=True)
@@ -103,7 +107,11 @@ def repair(outbox: Outbox) -> int:
     It works on a copy, too, which stays one. Returns the number of batches whose row keys were restored.
     Raises UnknownFormat, PlaceRefused on a network file system, KeyMissing, OutboxBusy.
     """
-    outbox.require_directory("repairing it")
+    outbox.require_directory(
+        "repairing it",
+        "Restore what is damaged from the versions or soft-deleted objects that the store has kept. "
+        f"`irmexport outbox move {outbox.name} DIRECTORY --why REASON` builds a row ledger anew.",
+    )
     guard.refuse_network(outbox.disk.place(outbox.path).file_system, outbox.path)
     try:
         outbox.check_format()

@@ -63,6 +63,7 @@ def erase_rows(
             staging.set_aside(prepared)
             path = f"{prepared}/{new}"
             state_file.write(disk, f"{path}/state", batch.state.as_record(new), 1)
+            outbox.prepare(batch, new, path)
     if erased is not None:
         keys = rowkeys.seal(outbox.keyring, erased)
         check = hashlib.sha256(keys).hexdigest()

@@ -303,6 +303,9 @@ class Outbox:
     def publish(self, name: str, path: str) -> None:
         """Let others see the batch that is prepared in ``path``, before it moves to ``ready/``."""
 
+    def prepare(self, batch: Batch, name: str, path: str) -> None:
+        """Write the batch in ``path``, which takes the place of another one once that is ERASED."""
+
     def moved(self, name: str, folder: str) -> None:
         """Let others see that a batch was moved to ``ready``, ``done`` or ``quarantine``."""
 
@@ -315,8 +318,8 @@ class Outbox:
     def discard_runs(self, moment: float) -> None:
         """Remove what runs wrote before ``moment`` and never had accepted, where no lock tells that."""
 
-    def require_directory(self, what: str) -> None:
-        """Raises OperatorError if ``what`` is not possible, as this is a replica."""
+    def require_directory(self, what: str, next_step: str) -> None:
+        """Raises OperatorError with ``next_step`` if ``what`` is not possible, as this is a replica."""
 
     # -- the batches in it --------------------------------------------------------------
 

@@ -48,9 +48,13 @@ class Attempts:
     def __init__(self, clock: Clock, who: str) -> None:
         self._clock, self._who = clock, who
 
-    def claim(self, found: Sequence, number: int, batch: str, state: State) -> None:
-        """Make ``state`` number ``number`` of the batch. Raises Overtaken, StoreAway, StoreRefused."""
-        if not found.append(number - 1, self._value(batch, state)):
+    def claim(self, found: Sequence, number: int, batch: str, state: State, *, rest: str = "") -> None:
+        """Make ``state`` number ``number`` of the batch. Raises Overtaken, StoreAway, StoreRefused.
+
+        ``rest``: the batch that takes its place from then on.
+        """
+        more = {"rest": rest} if rest else {}
+        if not found.append(number - 1, self._value(batch, state, **more)):
             raise overtaken(batch)
 
     def commit(self, found: Sequence, number: int, batch: str, state: State, seconds: float) -> None:
@@ -95,7 +99,7 @@ class Attempts:
                 raise overtaken(batch)
             number += 1
 
-    def _value(self, batch: str, state: State, **more: float) -> bytes:
+    def _value(self, batch: str, state: State, **more: object) -> bytes:
         return records.encode(**state.as_record(batch), by=self._who, **more)
 
 

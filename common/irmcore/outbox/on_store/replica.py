@@ -39,7 +39,7 @@ from irmcore.outbox.states import State
 from irmcore.store import Store, claim
 from irmcore.store.at_once import AtOnce
 from irmcore.store.claim import read_existing
-from irmcore.store.numbered import KEPT, Sequence
+from irmcore.store.numbered import DIGITS, KEPT, Sequence
 
 #: Requests at a time, where their order does not matter.
 AT_ONCE = 16
@@ -84,6 +84,8 @@ class Replica(Outbox):
         self._read: dict[str, Newest | None] = {}
         #: Batches whose COMMIT is this process's own.
         self._uploads: set[str] = set()
+        #: What takes the place of a batch that is being erased.
+        self._rests: dict[str, str] = {}
         #: Batches in the records of the log from ``_log_after`` to ``_log_last``.
         self._committed: set[str] = set()
         self._log_after, self._log_last = 0, -1
@@ -153,11 +155,11 @@ class Replica(Outbox):
             next_step="Run the same command again.",
         )
 
-    def require_directory(self, what: str) -> None:
+    def require_directory(self, what: str, next_step: str) -> None:
         raise OperatorError(
             f"{what} is not possible for an outbox on a store",
             where=self.path,
-            next_step="Nothing was changed. docs/delivery.md says what such an outbox can do.",
+            next_step=f"Nothing was changed. {next_step}",
         )
 
     # -- the circuit breaker --------------------------------------------------------------
@@ -299,7 +301,8 @@ class Replica(Outbox):
             else:
                 if state.name == states.WITHDRAWN:
                     self._mark_withdrawn(batch)
-                self._attempts.claim(found, number, batch.id, state)
+                rest = self._rests.pop(batch.id, "") if state.name == states.ERASED else ""
+                self._attempts.claim(found, number, batch.id, state, rest=rest)
         except Overtaken:
             self._read.pop(batch.id, None)
             raise
@@ -420,9 +423,16 @@ class Replica(Outbox):
         for count in (1, None):
             unknown = [name for name in names if name not in self._committed and name not in halves][:count]
             markers = [marker or {} for marker in self._at_once.each(self._marker, unknown)]
-            halves.update(name for name, marker in zip(unknown, markers) if "half_of" in marker)
+            halves.update(name for name, marker in zip(unknown, markers) if self._is_part(name, marker))
             self._read_log([int(marker["after"]) for marker in markers if "after" in marker])
         return halves | self._committed.intersection(names)
+
+    def _is_part(self, name: str, marker: Mapping[str, Any]) -> bool:
+        """Whether a batch came into being when another one was split, or some of its rows were erased."""
+        if "rest_of" not in marker:
+            return "half_of" in marker
+        whole = attempts.newest_of(self._states(marker["rest_of"]))
+        return whole is not None and whole.record.get("rest") == name
 
     def _read_log(self, starts: list[int]) -> None:
         """Note which batches were accepted behind the lowest of these numbers of the log."""
@@ -441,20 +451,36 @@ class Replica(Outbox):
 
     def publish(self, name: str, path: str) -> None:
         """Write the half of a batch: the marker last. Any sender gives it the same name."""
-        manifest = self._memory.read(f"{path}/manifest.json")
-        whole = self._names[str(sealed.decode(manifest)["profile"]["split_from"])]
-        digest = hashlib.sha256(f"{whole} {name}".encode("ascii")).hexdigest()
-        self._names[name] = half = f"{whole.partition('-')[0]}-{digest[:16]}-{name}"
-        keys = layout.part_key(half, layout.ALL_ROWKEYS)
+        whole = self._names[
+            str(sealed.decode(self._memory.read(f"{path}/manifest.json"))["profile"]["split_from"])
+        ]
+        half = self._write(name, path, whole)
+        self._store.create(layout.open_key(half), records.encode(run="", half_of=whole))
+        self._read[name] = None
+
+    def prepare(self, batch: Batch, name: str, path: str) -> None:
+        """Write the rest of a batch: the marker first. It counts once the batch is ERASED in its favour."""
+        whole = self._names[batch.id]
+        rest = _part_of(whole, name)
+        self._store.create(layout.open_key(rest), records.encode(run="", rest_of=whole))
+        self._write(name, path, whole)
+        if batch.state is not None and batch.state.name != states.READY:
+            first = f"{layout.states_prefix(rest)}{0:0{DIGITS}}"
+            self._store.create(first, records.encode(**batch.state.as_record(name)))
+        self._rests[batch.id] = rest
+
+    def _write(self, name: str, path: str, whole: str) -> str:
+        """Write the files of a part of a batch, and return its name. Another process may write the same."""
+        self._names[name] = part = _part_of(whole, name)
+        keys, manifest = layout.part_key(part, layout.ALL_ROWKEYS), self._memory.read(f"{path}/manifest.json")
         if not self._store.create(keys, self._memory.read(f"{path}/rowkeys")):
-            # Another sender's, which has the same records, encrypted with another nonce.
+            # The same records, encrypted with another nonce.
             check = hashlib.sha256(self._get(keys)).hexdigest()
             found = replace(manifests.decode(manifest, name, self.keyring), rowkeys_sha256=check)
             manifest = manifests.encode(found, self.keyring)
         values = {"manifest": manifest, **layout.payload_parts(self._memory.read(f"{path}/payload"))}
-        self._at_once.each(lambda part: self._store.create(layout.part_key(half, part), values[part]), values)
-        self._store.create(layout.open_key(half), records.encode(run="", half_of=whole))
-        self._read[name] = None
+        self._at_once.each(lambda key: self._store.create(layout.part_key(part, key), values[key]), values)
+        return part
 
     def moved(self, name: str, folder: str) -> None:
         """Keep the markers as the folders are. One that ended keeps its states."""
@@ -486,9 +512,19 @@ class Replica(Outbox):
         newest = zip(names, self._at_once.each(self._newest, names))
         new = [name for name, state in newest if state is None or state.number == 0]
         accepted = self._accepted(new)
-        markers = self._at_once.each(self._marker, [name for name in new if name not in accepted])
-        for run in sorted({str(marker["run"]) for marker in markers if marker is not None}):
+        left = [name for name in new if name not in accepted]
+        found = dict(zip(left, self._at_once.each(self._marker, left)))
+        for run in sorted({str(marker["run"]) for marker in found.values() if marker is not None} - {""}):
             self._log.discard(run)
+        # What an erasure that was killed has prepared, once the batch has ended otherwise.
+        for name, marker in found.items():
+            whole = (
+                attempts.newest_of(self._states(marker["rest_of"]))
+                if marker and "rest_of" in marker
+                else None
+            )
+            if whole is not None and whole.record["name"] in states.ENDED:
+                self._log.remove([name])
 
     def expect(self, batch: Batch) -> None:
         """Begin to read a batch that is sent next."""
@@ -568,6 +604,12 @@ class _Disk(MemoryDisk):
             self._replica.delete_payload(match[1])
 
 
+def _part_of(whole: str, name: str) -> str:
+    """The name of a part of a batch, of the id ``name``: the same in each process, and in the same place."""
+    digest = hashlib.sha256(f"{whole} {name}".encode("ascii"))
+    return f"{whole.partition('-')[0]}-{digest.hexdigest()[:16]}-{name}"
+
+
 def state_content(name: str, newest: Newest | None) -> bytes:
     """The content of the state file of the batch with this name."""
     if newest is not None:
@@ -578,7 +620,9 @@ def state_content(name: str, newest: Newest | None) -> bytes:
 
 def _one_record(record: Mapping[str, Any], number: int) -> bytes:
     """The content of a state file with one record."""
-    fields = {name: value for name, value in record.items() if name not in ("v", "nonce", "by", "until")}
+    fields = {
+        name: value for name, value in record.items() if name not in ("v", "nonce", "by", "until", "rest")
+    }
     content = bytearray(state_file.reserved_file())
     start = number % state_file.RECORD_COUNT * state_file.RECORD_BYTES
     content[start : start + state_file.RECORD_BYTES] = state_file.encode(fields, number)

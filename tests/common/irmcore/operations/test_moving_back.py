@@ -9,7 +9,9 @@ from irmcore.delivery.circuit_breaker import LAST_PROBE
 from irmcore.errors import OperatorError, PlaceRefused, StoreAway
 from irmcore.intake.accept import accept
 from irmcore.operations import operations
+from irmcore.operations.moving import move
 from irmcore.operations.moving_back import move_back
+from irmcore.operations.rewriting import rotate
 from irmcore.outbox import Outbox, audit_log, states
 from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
 from irmcore.outbox.on_store.attempts import MARGIN
@@ -259,3 +261,21 @@ def test_a_directory_with_an_outbox_is_refused() -> None:
     with pytest.raises(OperatorError, match="has an outbox already"):
         back(member, disk)
     assert member.service.values == values
+
+
+def test_the_key_is_rotated_by_way_of_a_directory() -> None:
+    """And the outbox goes on at another address, under both generations; no row is accepted again."""
+    member, disk = Member(MemoryService(), "demo"), a_disk()
+    for text in (ANNA, BEN):
+        member.send(text)
+        member.clock.advance(1)
+    back(member, disk)
+    home = Outbox(disk, member.clock, f"{ROOT}/demo")
+    assert rotate(home) == 2
+    there = Member(MemoryService(), "demo")
+    there.clock.advance(member.clock.now() - there.clock.now())
+    assert move(home, there.shared, who="anna", why="rotated") == 2
+    assert there.shared_with(no_fault).keyring.newest == 2
+    done, promoted = there.send(ANNA + BEN + CARL)
+    assert (done.counts.skipped, promoted is not None and promoted.sizes) == (2, (1,))
+    assert a_machine(there).drain(FakeTransport()).sent == 3

@@ -551,22 +551,23 @@ def test_what_a_store_cannot_do_is_refused() -> None:
     shared = SharedOutbox()
     shared.accept([row(1)])
     before = dict(shared.memory.values)
-    for what in (rewriting.rotate, rewriting.repair, rewriting.migrate):
-        with pytest.raises(OperatorError, match="not possible for an outbox on a store"):
+    for what, step in (
+        (rewriting.rotate, "`irmexport outbox move purview-1 DIRECTORY --why REASON`, rotate its key there"),
+        (rewriting.repair, "Restore what is damaged from the versions or soft-deleted objects"),
+        (rewriting.migrate, "there is nothing to migrate"),
+    ):
+        with pytest.raises(OperatorError, match="not possible for an outbox on a store") as refused:
             what(refreshed(shared))
+        assert step in refused.value.next_step
     assert shared.memory.values == before
 
 
-def test_a_persons_sent_rows_are_erased_and_unsent_ones_refused() -> None:
-    """Until they are sent or withdrawn; finding them works either way."""
+def test_a_persons_sent_rows_are_erased() -> None:
+    """With all rows of their file; ``test_erasure`` has those that were not sent."""
     shared = SharedOutbox()
     shared.accept([row(1)])
-    who = person.pattern(["user1@contoso.com"])
-    (found,) = [one for one in person.find(refreshed(shared), who) if one.kind == person.ROWS]
-    assert found.state == "READY"
-    with pytest.raises(OperatorError, match="erasing rows that were not sent is not possible"):
-        person.erase(refreshed(shared), who, {}, by="me", why="request 1")
     shared.machine().drain(FakeTransport())
+    who = person.pattern(["user1@contoso.com"])
     assert person.erase(refreshed(shared), who, {}, by="me", why="request 1").sent == 1
     assert not [key for key in shared.memory.values if key.endswith("/payload")]
 

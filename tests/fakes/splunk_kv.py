@@ -101,6 +101,8 @@ class KvCluster:
         self.changes: list[_Change] = []
         self.newest = _View()
         self.members: list[KvMember] = []
+        #: Whether an insert of this `_key` overwrites what is there, and so guards nothing.
+        self.overwrites: Callable[[str], bool] = lambda _: False
         #: Counts the rollbacks: a member that has seen another number reads everything again.
         self.term = 0
         self._no_captain_until = 0.0
@@ -270,7 +272,7 @@ class KvMember:
                 raise KvRefusal(400, "JSON in the request is invalid: field has another type.")
         name = key[0] if key else str(document.get("_key") or secrets.token_hex(12))
         exists = (*where, name) in self.cluster.newest.documents
-        if exists and not key:
+        if exists and not key and not self.cluster.overwrites(name):
             raise KvRefusal(409, "A document with the same key and user already exists.")
         if key and not exists:
             raise KvRefusal(404, "Could not find object.")

@@ -56,7 +56,10 @@ class RestHandler:
 
     def pass_on(self, method: str, path: str, key: str, form: Mapping[str, str]) -> tuple[int, str]:
         """Pass on a request that a process of the app sent to splunkd."""
-        reply = self._ask(method, path, [[name, value] for name, value in form.items()], key, "")
+        try:
+            reply = self._ask(method, path, [[name, value] for name, value in form.items()], key, "")
+        except OSError:
+            return 500, "{}"
         return reply.status, json.dumps(reply.document)
 
     def _ask(self, method: str, path: str, form: object, key: str, query: str) -> Reply:
@@ -80,9 +83,17 @@ class RestHandler:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
-        assert line, self._process.stderr.read() if self._process.stderr else ""
+        if not line:
+            raise OSError(f"the handler ended: {self._process.stderr.read() if self._process.stderr else ''}")
         reply = json.loads(line)
         return Reply(reply["status"], json.loads(reply["payload"]), line)
+
+    def kill(self) -> bool:
+        """Kill the process, as a crash does; whether it was running."""
+        running = self._process.poll() is None
+        self._process.kill()
+        self._process.wait()
+        return running
 
     def end(self) -> str:
         """End the process and return its standard error."""

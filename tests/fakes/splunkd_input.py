@@ -74,6 +74,14 @@ class Input:
         out, errors = self._process.communicate(timeout=60)
         return (out + errors).decode()
 
+    def kill(self) -> bool:
+        """Kill it, as a crash does; whether it was running."""
+        assert self._process is not None
+        running = self._process.poll() is None
+        self._process.kill()
+        self._process.communicate()
+        return running
+
     def __enter__(self) -> Input:  # noqa: PYI034 - typing.Self is not in 3.9
         self.start()
         end = time.monotonic() + 60

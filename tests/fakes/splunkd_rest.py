@@ -14,6 +14,7 @@ import http.server
 import json
 import re
 import ssl
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -130,6 +131,13 @@ class Refusal(Exception):
         self.status = status
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed is no error."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
 class SplunkdRest:
     """A context manager; it listens on loopback while it is entered."""
 
@@ -145,7 +153,7 @@ class SplunkdRest:
         pem.chmod(0o600)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.state))
+        self._server = _Server(("127.0.0.1", 0), _handler(self.state))
         self._server.daemon_threads = True
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)

@@ -92,7 +92,7 @@ class SearchProcess:
         self, command: Sequence[str], settings: SearchSettings, environment: Mapping[str, str]
     ) -> None:
         self.settings = settings
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             list(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -104,7 +104,7 @@ class SearchProcess:
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self.process.pid
 
     def getinfo(self) -> Reply:
         self.send(self.settings.getinfo(), b"")
@@ -128,9 +128,9 @@ class SearchProcess:
         self._write(data)
 
     def _write(self, data: bytes) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(data)
-        self._process.stdin.flush()
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
 
     def reply(self) -> Reply:
         """Read exactly one reply."""
@@ -151,17 +151,17 @@ class SearchProcess:
         return Reply(json.loads(metadata), body)
 
     def _ready(self, seconds: float) -> bool:
-        assert self._process.stdout is not None
+        assert self.process.stdout is not None
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
+            selector.register(self.process.stdout, selectors.EVENT_READ)
             return bool(selector.select(seconds))
 
     def _more(self) -> None:
         end = time.monotonic() + _SECONDS
         while not self._ready(max(0.0, end - time.monotonic())):
             raise ProtocolBroken("no reply")
-        assert self._process.stdout is not None
-        piece = os.read(self._process.stdout.fileno(), 1 << 20)
+        assert self.process.stdout is not None
+        piece = os.read(self.process.stdout.fileno(), 1 << 20)
         if not piece:
             self.close()
             raise ProtocolBroken(f"the command ended without a reply: {self.stderr[-2000:]}")
@@ -169,17 +169,17 @@ class SearchProcess:
 
     def close(self) -> int:
         """Close the stream, as splunkd does after the last reply and when a search is cancelled."""
-        out, errors = self._process.communicate(timeout=_SECONDS)
+        out, errors = self.process.communicate(timeout=_SECONDS)
         self.stderr += errors.decode("utf-8", "replace")
         if out or self._buffer:
             raise ProtocolBroken("the command wrote something after its last reply")
-        return self._process.returncode
+        return self.process.returncode
 
     def kill(self) -> None:
         """Kill the process if a failed test left it running."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.communicate()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
 
 
 def frame(metadata: Mapping[str, Any], body: bytes) -> bytes:

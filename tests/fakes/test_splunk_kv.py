@@ -64,6 +64,14 @@ def test_a_key_is_inserted_once(cluster: KvCluster) -> None:
     assert request(first, "GET", "a") == (200, {"_key": "a", "_user": "nobody", "value": "x"})
 
 
+def test_a_guard_can_be_taken_out(cluster: KvCluster) -> None:
+    """Then an insert of some keys overwrites, as no KV store does."""
+    member = cluster.members[0]
+    cluster.overwrites = lambda key: key.startswith("state")
+    assert insert(member, "state.1", "state.1", "log.1", "log.1") == [201, 201, 201, 409]
+    assert len(cluster.changes) == 3
+
+
 def test_users_have_parts_of_their_own(cluster: KvCluster) -> None:
     """The owner in the URL is a part of the identity of a document."""
     member = cluster.members[0]

@@ -12,7 +12,7 @@ from tests.fakes.splunk_cluster import replicate
 from tests.fakes.splunk_conf import read_conf
 from tests.fakes.splunk_home import SplunkHome
 from tests.fakes.splunkd_alert import Alert
-from tests.fakes.splunkd_rest import SplunkdRest
+from tests.fakes.splunkd_rest import Cut, SplunkdRest
 from tests.fakes.splunkd_search import ProtocolBroken, SearchProcess, SearchSettings, run
 
 READ = """
@@ -95,6 +95,17 @@ def test_splunkd_checks_the_capabilities_of_a_user(
         answered, message = refused.status, str(refused)
     assert answered == status
     assert key not in message
+
+
+@pytest.mark.parametrize(("cut", "created"), [(Cut.BEFORE, []), (Cut.AFTER, ["x"])])
+def test_a_connection_can_be_lost(splunkd: SplunkdRest, cut: Cut, created: list[str]) -> None:
+    """Before the request was served, or after it."""
+    splunkd.state.cut = lambda method, _: cut if method == "POST" else Cut.NEVER
+    client = Splunkd(splunkd.uri, "system-session")
+    with pytest.raises(SplunkdRefused, match="cannot be reached"):
+        client.post(CONNECTORS, {"name": "x"})
+    names = [entry["name"] for entry in client.get(CONNECTORS)["entry"]]
+    assert [name for name in names if name == "x"] == created
 
 
 def test_only_its_owner_sees_a_search(splunkd: SplunkdRest) -> None:

@@ -3,10 +3,13 @@
 python -m mutants.content [--seed N] [--sample N] [--only NAME] [--workers N]
 
 A change is one of six kinds: a window of time, the kind of a join, case folding, a threshold, a column (a key
-of `by` or `on`, an order of arguments, a column in another's place), a filter. The fixtures of a changed
-query run first, then those of its callers. One that the local engine refuses is not counted. One that
-survives counts as equivalent if content_verdicts.toml proves that it is. The exit code is 1 if more than 3 %
-survive.
+of `by` or `on`, an order of arguments, a column in another's place), a filter. The query's own fixture must
+find it; what the fixtures of its callers find does not count. One that the local engine refuses is not
+counted. One that survives counts as equivalent if content_verdicts.toml proves that it is. The exit code is 1
+if more than 3 % survive.
+
+An outcome is kept in .cache/ until the query, a function that it calls or its fixture changes. So a run that
+was interrupted goes on where it was.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import multiprocessing
+import multiprocessing.pool
 import os
 import random
 import re
@@ -21,9 +25,11 @@ import sys
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import IO
 
 from irmcore.errors import IrmError
 from irmsentinel.content.tables import LITERALS
@@ -33,6 +39,7 @@ from tests.sentinel.fixtures import Case, Query
 
 ROOT = Path(__file__).parent.parent
 VERDICTS = ROOT / "mutants" / "content_verdicts.toml"
+OUTCOMES = ROOT / ".cache" / "mutants" / "content.outcomes"
 MOST_SURVIVORS = 0.03
 KILLED, SURVIVED, EQUIVALENT, REFUSED = "killed", "survived", "equivalent", "does not run"
 
@@ -81,6 +88,16 @@ class Mutant:
         """What names the mutant in content_verdicts.toml."""
         return self.query.key, self.before, self.after
 
+    @property
+    def digest(self) -> str:
+        """Of all that decides the outcome: the changed query, the functions that it calls, its fixture."""
+        bodies = {query.key.rpartition("/")[2]: query.body for query in fixtures.queries()}
+        texts = [self.body, *(_text(case.file) for case in _cases_of(self.query)[:1])]
+        for text in texts:
+            for word in dict.fromkeys(re.findall(r"\w+", text)):
+                texts += [bodies.pop(word)] if word in bodies else []
+        return hashlib.sha256("\0".join([self.query.key, *texts]).encode()).hexdigest()
+
 
 def main() -> int:
     """Run the sample; returns the exit code."""
@@ -92,12 +109,14 @@ def main() -> int:
     options = parser.parse_args()
     started = time.monotonic()
     chosen = [query for query in fixtures.queries() if options.only in query.key]
-    mutants = sorted(_drawn(chosen, options.seed))[: options.sample]
+    mutants = [mutant for _, mutant in sorted(_drawn(chosen, options.seed))[: options.sample]]
     verdicts = tomllib.loads(VERDICTS.read_text(encoding="utf-8")).get("mutant", [])
     proven = {(v["query"], v["before"], v["after"]) for v in verdicts if EQUIVALENT in v}
-    found = []
-    with multiprocessing.Pool(options.workers) as pool:
-        for (_, mutant), outcome in zip(mutants, pool.imap(_outcome, mutants), strict=True):
+    known = _known_outcomes()
+    fixtures.all_cases()  # read once, before the workers are forked
+    found: list[tuple[Mutant, str]] = []
+    with multiprocessing.Pool(options.workers) as pool, OUTCOMES.open("a", encoding="utf-8") as kept:
+        for mutant, outcome in _outcomes(mutants, known, pool, kept):
             verdict = EQUIVALENT if outcome == SURVIVED and mutant.key in proven else outcome
             found.append((mutant, verdict))
             if len(found) % 20 == 0:
@@ -106,6 +125,28 @@ def main() -> int:
                 print(f"survived: {mutant.query.key} ({mutant.kind})", flush=True)
                 print(f"    - {mutant.before}\n    + {mutant.after}", flush=True)
     return _report(found, options.seed, time.monotonic() - started)
+
+
+def _known_outcomes() -> Mapping[str, str]:
+    """The outcomes of earlier runs, by the mutants' digests."""
+    OUTCOMES.parent.mkdir(parents=True, exist_ok=True)
+    lines = OUTCOMES.read_text(encoding="utf-8").splitlines() if OUTCOMES.exists() else []
+    return dict(line.split(" ", 1) for line in lines)
+
+
+def _outcomes(
+    mutants: Sequence[Mutant], known: Mapping[str, str], pool: multiprocessing.pool.Pool, kept: IO[str]
+) -> Iterator[tuple[Mutant, str]]:
+    """Each mutant's outcome, as it comes. Those of a query run together, so that its killers get known."""
+    new = []
+    for mutant in sorted(mutants, key=lambda mutant: (mutant.query, mutant.start)):
+        if mutant.digest in known:
+            yield mutant, known[mutant.digest]
+        else:
+            new.append(mutant)
+    for mutant, outcome in pool.imap_unordered(_outcome, new):
+        print(mutant.digest, outcome, file=kept, flush=True)
+        yield mutant, outcome
 
 
 def _drawn(queries: Sequence[Query], seed: int) -> Iterator[tuple[str, Mutant]]:
@@ -127,7 +168,9 @@ def _sites(query: Query) -> Iterator[list[Mutant]]:
     text = LITERALS.sub(_blank, query.body)
     for kind, pattern, group, ways in _OPERATORS:
         for found in re.finditer(pattern, text):
-            mutants = [Mutant(query, kind, *found.span(group), way) for way in ways(found)]
+            mutants = [
+                Mutant(query, kind, *found.span(group), way) for way in ways(found) if way != found[group]
+            ]
             if mutants:
                 yield mutants
 
@@ -181,28 +224,47 @@ def _blank(match: re.Match[str]) -> str:
     return " " * len(match[0]) if match[0].startswith("//") else '"' + "_" * (len(match[0]) - 2) + '"'
 
 
-def _outcome(drawn: tuple[str, Mutant]) -> str:
-    mutant = drawn[1]
-    for number, case in enumerate(_cases_for(mutant.query)):
+#: How many mutants each case of this process's queries has found.
+_KILLS: Counter[tuple[str, str]] = Counter()
+
+
+def _outcome(mutant: Mutant) -> tuple[Mutant, str]:
+    """What the cases of the query say, those first that found most of its other mutants."""
+    cases = sorted(_cases_of(mutant.query), key=lambda case: -_KILLS[mutant.query.key, case.what])
+    for number, case in enumerate(cases):
         try:
-            if not fixtures.holds(case, fixtures.run(case, {mutant.query.key: mutant.body})):
-                return KILLED
+            found = not fixtures.holds(case, fixtures.run(case, {mutant.query.key: mutant.body}))
         except IrmError:
-            return KILLED if number else REFUSED
-    return SURVIVED
+            if not number:
+                return mutant, REFUSED
+            found = True
+        if found:
+            _check(case)
+            _KILLS[mutant.query.key, case.what] += 1
+            return mutant, KILLED
+    return mutant, SURVIVED
 
 
-def _cases_for(query: Query) -> Iterator[Case]:
-    """The cases of the query's own fixture, then those of the queries that call it, near ones first."""
-    names, seen = [query.key], set()
-    while names:
-        name = names.pop(0)
-        if name in seen:
-            continue
-        seen.add(name)
-        yield from (case for case in fixtures.all_cases() if fixtures.key_of(case) == name)
-        word = re.compile(rf"\b{re.escape(name.rpartition('/')[2])}\b")
-        names += [other.key for other in fixtures.queries() if word.search(other.body)]
+_HELD: set[tuple[Path, str]] = set()
+
+
+def _check(case: Case) -> None:
+    """Raises ValueError if the case fails on the query itself: then it finds nothing."""
+    name = case.file, case.what
+    if name not in _HELD and not fixtures.holds(case, fixtures.run(case)):
+        raise ValueError(f"the fixture fails without a change: {case.file}, {case.what}")
+    _HELD.add(name)
+
+
+@cache
+def _text(file: Path) -> str:
+    """A fixture's text, as it was at the start."""
+    return file.read_text(encoding="utf-8")
+
+
+@cache
+def _cases_of(query: Query) -> Sequence[Case]:
+    return [case for case in fixtures.all_cases() if fixtures.key_of(case) == query.key]
 
 
 def _report(found: Sequence[tuple[Mutant, str]], seed: int, seconds: float) -> int:

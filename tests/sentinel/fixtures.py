@@ -3,7 +3,7 @@
 A table has its name in KQL; ``NAME.SHAPE`` is another shape of it. A table that a case does not name is
 missing. A row with ``_Times: n`` is n rows, a second apart; ``_IngestionTime`` is when it arrived.
 ``columns`` selects and orders the columns to compare; rows are literal. A call of an aggregation is
-its name and a span.
+its name and a span, and may end with a part of the users and how many parts there are.
 """
 
 from __future__ import annotations
@@ -159,9 +159,9 @@ def _query(case: Case, bodies: Mapping[str, str]) -> str:
     if case.file.parent.name == workbooks.FOLDER:
         return workbooks.filled(bodies[key], case.values)
     name, *span = case.call.split()
-    if name in exports() and len(span) == 2:
+    if name in exports() and len(span) in {2, 4}:
         changed = replace(exports()[name], query=bodies[f"{aggregations.FOLDER}/{name}"])
-        return changed.kql(Span(*map(datetime.fromisoformat, span)))
+        return changed.kql(Span(*map(datetime.fromisoformat, span[:2])), *map(int, span[2:]))
     if case.call == case.file.stem and key in bodies:
         return bodies[key]
     return next((a.body for a in our_content().artefacts if a.name == case.call), case.call)

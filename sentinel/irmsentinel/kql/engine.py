@@ -14,7 +14,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
@@ -49,6 +49,10 @@ _EPOCH = "1970-01-01T00:00:00"
 _INGESTED = "_IngestionTime"
 _INGESTION_TIME = re.compile(r"\bingestion_time\(\)")
 _IN_ITS_PLACE = f"{_INGESTED}  "  # of the same length, so that errors name the right column
+
+_TIMESPAN_TEXT = " WHEN 'INTERVAL' THEN list_transform("
+_BRACKETS = re.compile(r"'(?:[^']|'')*'|[()]")
+_IS_TIMESPAN = "a timespan becomes a text"
 
 Row = Mapping[str, Any]
 
@@ -143,8 +147,7 @@ class Engine:
             sql = self._translated(kql, moment)
             if sql.unbound:
                 raise duckdb_kql.KqlSchemaError(", ".join(sql.unbound), hint="a parameter without a value")
-            # Executed once; duckdb_kql.query() gives a relation, which is executed again to read its rows.
-            answer = self._connection.execute(str(sql), sql.parameters or None)
+            answer = self._executed(sql)
             described = answer.description or []
             names, types = [name for name, *_ in described], [_kusto_type(kind) for _, kind, *_ in described]
             rows = answer.fetchall()
@@ -154,13 +157,22 @@ class Engine:
         columns = tuple(Column(names[i], types[i]) for i in shown)
         return Result(columns, tuple(tuple(_value(row[i], types[i]) for i in shown) for row in rows))
 
+    def _executed(self, sql: duckdb_kql.TranslationResult) -> duckdb.DuckDBPyConnection:
+        """The answer. duckdb_kql.query() gives a relation, which is executed again to read its rows."""
+        try:
+            return self._connection.execute(_without_timespan_texts(sql), sql.parameters or None)
+        except duckdb.ConversionException as error:
+            if _IS_TIMESPAN not in str(error):
+                raise
+            return self._connection.execute(str(sql), sql.parameters or None)
+
     def _translated(self, kql: str, moment: str) -> duckdb_kql.TranslationResult:
-        return duckdb_kql.to_sql(
+        columns = tuple((table, tuple(names)) for table, names in schema(self._connection).items())
+        return _translation(
             _INGESTION_TIME.sub(_IN_ITS_PLACE, kql),
-            schema=schema(self._connection),
-            functions=self._called_by(kql),
-            query_now=moment,
-            allow_write=False,
+            columns,
+            tuple(self._called_by(kql)[None].values()),
+            moment,
         )
 
     def lowered(self, kql: str) -> ir.Query:
@@ -212,6 +224,41 @@ class Engine:
 
         visit(kql)
         return list(order)
+
+
+@lru_cache(maxsize=8)
+def _translation(
+    kql: str,
+    columns: tuple[tuple[str, tuple[str, ...]], ...],
+    functions: tuple[StoredFunction, ...],
+    now: str,
+) -> duckdb_kql.TranslationResult:
+    """The SQL of a query. Translating takes 0.1 to 0.6 s, and one query is often run on several tables."""
+    return duckdb_kql.to_sql(
+        kql,
+        schema={table: list(names) for table, names in columns},
+        functions={None: {function.name: function for function in functions}},
+        query_now=now,
+        allow_write=False,
+    )
+
+
+def _without_timespan_texts(sql: str) -> str:
+    """The SQL, which raises an error with ``_IS_TIMESPAN`` if it makes a timespan a text.
+
+    duckdb-kql writes out how a timespan becomes a text wherever any value does. Without that, DuckDB plans
+    the content's queries in half the time.
+    """
+    kept, start = [], 0
+    while (found := sql.find(_TIMESPAN_TEXT, start)) >= 0:
+        depth = 0
+        for token in _BRACKETS.finditer(sql, found + len(_TIMESPAN_TEXT) - 1):
+            depth += {"(": 1, ")": -1}.get(token[0], 0)
+            if not depth:
+                break
+        kept += [sql[start:found], f" WHEN 'INTERVAL' THEN '{_IS_TIMESPAN}'::INT::VARCHAR"]
+        start = token.end() + len("[1]")
+    return "".join([*kept, sql[start:]])
 
 
 @cache

@@ -46,6 +46,20 @@ def test_every_type_is_read_and_returned() -> None:
     )
 
 
+def test_a_timespan_becomes_the_text_that_it_is_in_kusto() -> None:
+    """Timespans become texts as in Kusto, also beside brackets and quotes in other values."""
+    kql = """datatable(T:timespan, S:string)[25h, "(a", 1m, "'b)", 1500ms, "|"]
+    | extend Text = tostring(T), Both = strcat(S, iff(T > 2h, "(", ")'"), T), Other = tostring(4)
+    | project Text, Both, Other"""
+    with Engine() as engine:
+        rows = engine.run(kql, now=NOW).rows
+    assert rows == (
+        ("1.01:00:00", "(a(1.01:00:00", "4"),
+        ("00:01:00", "'b))'00:01:00", "4"),
+        ("00:00:01.5000000", "|)'00:00:01.5000000", "4"),
+    )
+
+
 @pytest.mark.parametrize(
     ("row", "what"),
     [

@@ -75,6 +75,8 @@ class SearchHeadCluster:
         place.mkdir()
         splunkd = SplunkdRest(place)
         splunkd.state.kv = self.kv.member(name, lag=lag)
+        splunkd.state.server = {"serverName": name, "guid": f"GUID-{name}", "server_roles": ["shc_member"]}
+        splunkd.state.shcluster = {"disabled": False}
         return Member(name, splunkd, SplunkHome.install(archive, place / "splunk"), splunkd.state.kv)
 
     def configure(self, connectors: dict[str, dict[str, str]]) -> None:

@@ -77,6 +77,11 @@ class State:
     #: `metadata/local.meta`: for an object, the roles that may read it.
     local_meta: dict[str, Sequence[str]] = field(default_factory=dict)
     endpoint: Endpoint = field(default_factory=NoEndpoint)
+    #: `server/info` and `shcluster/config`.
+    server: dict[str, Any] = field(
+        default_factory=lambda: {"serverName": "search-head", "guid": "A-1", "server_roles": ["search_head"]}
+    )
+    shcluster: dict[str, Any] = field(default_factory=lambda: {"disabled": True})
     messages: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     searches: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -259,6 +264,8 @@ _INFORMATION: Mapping[str, Callable[[State, User], Mapping[str, Any]]] = {
         "capabilities": sorted(user.capabilities),
     },
     "services/kvstore/status": lambda state, _: state.kv.status(),
+    "services/server/info": lambda state, _: state.server,
+    "services/shcluster/config": lambda state, _: state.shcluster,
     "servicesNS/nobody/system/configs/conf-limits/kvstore": lambda state, _: state.kv.limits,
 }
 

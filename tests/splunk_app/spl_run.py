@@ -170,6 +170,12 @@ def _stats(text: str, rows: list[Row]) -> list[Row]:
     return found
 
 
+def _eventstats(text: str, rows: list[Row]) -> list[Row]:
+    keys = [key.strip() for key in text.partition(" BY ")[2].split(",")]
+    of_group = {tuple(found[key] for key in keys): found for found in _stats(text, rows)}
+    return [{**row, **of_group.get(tuple(row.get(key) for key in keys), {})} for row in rows]
+
+
 def _aggregate(text: str, members: list[Row]) -> tuple[str, Any]:
     if text == "count":
         return "count", len(members)
@@ -241,6 +247,7 @@ _COMMANDS: Mapping[str, Callable[[str, list[Row]], list[Row]]] = {
     "fillnull": _fillnull,
     "rename": _rename,
     "stats": _stats,
+    "eventstats": _eventstats,
     "table": _table,
     "where": _where,
 }

@@ -80,6 +80,7 @@ def test_the_templates_of_the_log() -> None:
         "paused or delayed",
         "waiting for release",
         "queued without a sender",
+        "not promoted",
         "nothing exported for a day",
         "sender silent",
     ]
@@ -100,6 +101,7 @@ TIMES = {
     '"-1d@d"': NOW - 8 * HOUR - DAY,
     '"-7d@d"': NOW - 8 * HOUR - 7 * DAY,
     '"-130m"': NOW - 130 * 60,
+    '"-15m"': NOW - 15 * 60,
 }
 
 
@@ -177,6 +179,27 @@ def test_rows_that_were_sent_after_all_fire_no_alert() -> None:
     (row,) = fired("queued without a sender", [outcome, {**outcome, "host": "sh2"}, {**sent, "host": "sh2"}])
     assert row["problem"] == "queued on sh1, sender not running"
     assert not fired("queued without a sender", [{**outcome, "sender": "running"}])
+
+
+def test_rows_that_a_member_did_not_promote_fire_an_alert() -> None:
+    """It names the member, also one that is lost; not where there is no cluster, nor for rows just queued."""
+    old = {"connector": "leavers", "batches": 1, "_time": NOW - HOUR}
+    queued = {**old, "event": "queued", "run": "r1", "host": "sh2"}
+    other = [{**old, "event": "queued", "run": "r2"}, {**old, "event": "promoted", "run": "r2", "rows": 5}]
+    (row,) = fired("not promoted", [queued, *other])
+    assert row["problem"] == "queued on sh2, and not in the cluster's outbox"
+    assert not fired("not promoted", [queued])
+    assert not fired("not promoted", [{**queued, "_time": NOW - 600}, *other])
+    assert not fired("not promoted", [{**queued, "batches": 0}, *other])
+    for done in ("promoted", "sent"):  # the latter before it joined the cluster
+        assert not fired("not promoted", [queued, {**old, "event": done, "run": "r1"}, *other])
+
+
+def test_rows_that_another_member_sends_fire_no_alert() -> None:
+    """They were queued where no sender runs, and promoted at the end of the search."""
+    outcome = {"event": "outcome", "connector": "leavers", "sender": "not running", "state": "queued"}
+    promoted = {"event": "promoted", "connector": "leavers", "run": "r1", "_time": NOW + 1}
+    assert not fired("queued without a sender", [outcome, promoted])
 
 
 def test_a_silent_connector_fires_an_alert_but_no_weekend_does() -> None:

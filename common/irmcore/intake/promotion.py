@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, NamedTuple
 
 from irmcore.clock import Clock
@@ -38,6 +38,7 @@ from irmcore.intake.ledger.recovery import open_ledger
 from irmcore.outbox import Batch, Outbox, State, audit_log, rowkeys, runs, sealed, states
 from irmcore.outbox import manifest as manifests
 from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
+from irmcore.outbox.keyring import Keyring
 from irmcore.outbox.manifest import Manifest
 from irmcore.outbox.on_store import layout
 from irmcore.outbox.on_store.commit_log import Draft, RowKeys, View, attempt_of
@@ -55,6 +56,8 @@ from irmcore.store.claim import read_existing
 
 #: In the machine's own outbox: which batches of a run are being promoted, and how long the log was before.
 _NOTE = "promotion.json"
+#: States of batches whose rows count as sent, and how many of them are promoted in one record of the log.
+_COUNT, _AT_A_TIME = (states.SENT, states.ERASED), 50
 #: Records behind the index from which on a promotion brings it up to date.
 _INDEX_AT = 8
 
@@ -136,6 +139,40 @@ def create_there(outbox: Outbox, shared: SharedOutbox) -> None:
     settings = outbox.read_file(SETTINGS)
     if settings is not None:
         shared.replace_file(SETTINGS, settings)
+
+
+def promote_history(outbox: Outbox, shared: SharedOutbox) -> None:
+    """Let others know the rows that this machine has sent by itself, before it came to share an outbox.
+
+    Their batches are done there too, without payloads. Repeating it adds nothing. Raises as ``promote``.
+    """
+    lock = _wait_for_lock(outbox, LOCK_TIMEOUT)
+    try:
+        create_there(outbox, shared)
+        done = (batch for batch in outbox.done() if batch.state and batch.state.name in _COUNT)
+        while chunk := list(islice(done, _AT_A_TIME)):
+            shared.log.accept(attempt_of("history"), partial(_history, outbox, shared, chunk))
+        shared.log.index()
+        if not was_promoted(outbox):
+            outbox.replace_file(_NOTE, sealed.encode({}))
+    finally:
+        lock.release()
+
+
+def _history(outbox: Outbox, shared: SharedOutbox, batches: list[Batch], view: View) -> list[Draft]:
+    """These finished batches, with the rows that nobody else has sent."""
+    days, ring, drafts = _Days(shared, view, {}, "", 0.0), shared.keyring, []
+    for batch in batches:
+        try:
+            manifest, rows = read_manifest(outbox, batch), rowkeys.unpack(read_rowkeys(outbox, batch))
+            records = rowkeys.pack(row for row in rows if not days.has(row))
+        except (BatchDamaged, Damaged):
+            continue  # as in the directory, its rows may be accepted again
+        if records and batch.state is not None:
+            name = ring.keyed(batch.id)
+            first = batch.state.as_record(name)
+            drafts.append(_draft(ring, name, manifest, records, parts={}, first=first))
+    return drafts
 
 
 def _wait_for_lock(outbox: Outbox, timeout: float) -> Lock:
@@ -386,26 +423,15 @@ class _Promotion:
 
     def _draft(self, batch: Batch, manifest: Manifest, payload: bytes, records: bytes) -> Draft:
         """The batch under the key of the outbox on the store."""
-        ring, form = self._shared.keyring, manifest.content_type
-        name = manifests.batch_id(ring, manifest.destination, form, payload)
-        named = _named(records, bytes.fromhex(name)[:8])
-        by_date = {
-            layout.date_text(day): rowkeys.seal(ring, part) for day, part in group_by_day(named).items()
-        }
-        whole = next(iter(by_date.values())) if len(by_date) == 1 else rowkeys.seal(ring, named)
+        ring = self._shared.keyring
+        name = manifests.batch_id(ring, manifest.destination, manifest.content_type, payload)
         changed = replace(
             manifest,
-            id=name,
             payload_check=ring.keyed(hashlib.sha256(payload).hexdigest()),
             payload_bytes=len(payload),
-            rows=len(records) // RECORD.size,
-            rowkeys_sha256=hashlib.sha256(whole).hexdigest(),
-            generation=ring.newest,
         )
-        parts = {"manifest": manifests.encode(changed, ring), **layout.payload_parts(payload)}
-        if len(by_date) != 1:
-            parts[layout.ALL_ROWKEYS] = whole  # in the order of the rows
-        return Draft(name, parts, by_date, _first_state(batch.state, name, self._outbox.clock))
+        first = _first_state(batch.state, name, self._outbox.clock)
+        return _draft(ring, name, changed, records, parts=layout.payload_parts(payload), first=first)
 
     # -- afterwards ---------------------------------------------------------------------
 
@@ -483,6 +509,32 @@ class _Days:
             )
             self._newer[row.day] = Day(records_of(self._shared, RowKeys(files, [])))
         return self._newer[row.day].has_subject(row.key)
+
+
+def _draft(
+    ring: Keyring,
+    name: str,
+    manifest: Manifest,
+    records: bytes,
+    *,
+    parts: Mapping[str, bytes],
+    first: Mapping[str, Any] | None,
+) -> Draft:
+    """The batch ``name`` with the rows of these records, under the key of the outbox on the store."""
+    named = _named(records, bytes.fromhex(name)[:8])
+    by_date = {layout.date_text(day): rowkeys.seal(ring, part) for day, part in group_by_day(named).items()}
+    whole = next(iter(by_date.values())) if len(by_date) == 1 else rowkeys.seal(ring, named)
+    changed = replace(
+        manifest,
+        id=name,
+        rows=len(records) // RECORD.size,
+        rowkeys_sha256=hashlib.sha256(whole).hexdigest(),
+        generation=ring.newest,
+    )
+    parts = {"manifest": manifests.encode(changed, ring), **parts}
+    if len(by_date) != 1:
+        parts[layout.ALL_ROWKEYS] = whole  # in the order of the rows
+    return Draft(name, parts, by_date, first)
 
 
 _BEFORE_BATCH = struct.Struct(f">{RECORD.size - 17}s8s9s")

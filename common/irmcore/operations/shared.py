@@ -16,7 +16,14 @@ from irmcore.delivery.report import Report, ignore_events
 from irmcore.delivery.service import Splitter
 from irmcore.disk import system_disk
 from irmcore.intake.accepted_there import AcceptedThere
-from irmcore.intake.promotion import Promoted, create_there, promote, result_there, was_promoted
+from irmcore.intake.promotion import (
+    Promoted,
+    create_there,
+    promote,
+    promote_history,
+    result_there,
+    was_promoted,
+)
 from irmcore.intake.run_result import RunResult
 from irmcore.operations.connectors import Connectors
 from irmcore.operations.operations import no_sender
@@ -102,14 +109,22 @@ class Promotion:
 
         ``splitters``: this machine may have sent from its directory before it came to share an outbox.
         """
-        if not self.own.exists() or not self.own.count_ready():
+        if not self.own.exists():
             return []
         if splitters is not None and not was_promoted(self.own):
-            with no_sender(self.own):
-                recorder = Recorder(self.own, Report(), ignore_events)
-                recover(self.own.ready_by_age(), recorder, splitters, random.random)
+            self._join(splitters)
+        if not self.own.count_ready():
+            return []
         self.create()  # the first run may have been killed before it
         return promote(self.own, self._shared)
+
+    def _join(self, splitters: Mapping[str, Splitter]) -> None:
+        """Bring what this machine was sending to rest, and let others know what it has sent."""
+        with no_sender(self.own):
+            recorder = Recorder(self.own, Report(), ignore_events)
+            recover(self.own.ready_by_age(), recorder, splitters, random.random)
+        self.create()
+        promote_history(self.own, self._shared)
 
 
 def result_of(done: RunResult, promoted: Promoted) -> RunResult:

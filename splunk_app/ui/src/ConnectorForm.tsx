@@ -40,6 +40,11 @@ const CHOICES: Record<string, [string, string][]> = {
         ['hold', 'Hold it for a decision'],
         ['resend', 'Send it again'],
     ],
+    outbox: [
+        ['', 'Shared by the members of a search head cluster'],
+        ['directory', 'On each search head alone'],
+        ['cluster', 'In KV store, whatever Splunk says of the search head'],
+    ],
     disabled: [
         ['0', 'Enabled'],
         ['1', 'Disabled'],
@@ -55,6 +60,7 @@ function settings(before: Connector | null): Form {
     for (const { key } of [...IDS, ...NETWORK, ...EMULATOR]) form[key] = String(before?.[key] ?? '');
     form.cloud = before?.cloud ?? '';
     form.in_doubt = before?.in_doubt ?? '';
+    form.outbox = before?.outbox ?? '';
     form.profile = before?.profile_yaml ? CUSTOM : (before?.profile ?? 'leaver-prediction');
     return form;
 }
@@ -154,6 +160,7 @@ export function ConnectorForm(props: {
             </Field>
             {NETWORK.map(text)}
             {choice('in_doubt', 'If it is unknown whether the service kept a batch', CHOICES.in_doubt)}
+            {choice('outbox', 'Queue', CHOICES.outbox)}
             {before && choice('disabled', 'Status', CHOICES.disabled)}
             <CollapsiblePanel
                 title="Test with a local emulator"

@@ -63,7 +63,7 @@ export function Queue({ capabilities }: { capabilities: string[] }) {
     return (
         <Page
             title="Queue"
-            about="The batches that are queued on this search head, and those that need a decision."
+            about="The batches that are queued, and those that need a decision."
             trouble={trouble ?? stale}
             done={done}
         >
@@ -78,12 +78,14 @@ export function Queue({ capabilities }: { capabilities: string[] }) {
                     Queued rows are not lost. {status.sender.next_step}
                 </Message>
             )}
+            {status?.cluster && <Cluster cluster={status.cluster} />}
             {status?.connectors.length === 0 && (
                 <Paragraph>Nothing has been exported on {status.sender.host} yet.</Paragraph>
             )}
             {status?.connectors.map((connector) => (
                 <ConnectorQueue
-                    key={connector.name}
+                    key={`${connector.name} ${connector.outbox}`}
+                    isMember={status.cluster !== null}
                     connector={connector}
                     onResume={() => resume(connector)}
                     onOpen={setOpen}
@@ -124,14 +126,45 @@ export function Queue({ capabilities }: { capabilities: string[] }) {
     );
 }
 
+/** The members of the search head cluster, and what each has not moved to the queue that they share. */
+function Cluster({ cluster }: { cluster: NonNullable<QueueStatus['cluster']> }) {
+    return (
+        <>
+            {cluster.problem && (
+                <Message appearance="fill" type="warning">
+                    <Message.Title>{cluster.problem}</Message.Title>
+                    Rows wait on the members that took them. {cluster.next_step}
+                </Message>
+            )}
+            {cluster.members.length > 0 && (
+                <Grid
+                    caption="Members of the search head cluster"
+                    header={['Member', 'Not in the shared queue yet', 'Problem', 'As of']}
+                    rows={cluster.members.map(({ member, batches: count, rows: waiting, problem, at }) => ({
+                        key: member,
+                        cells: [member, count ? `${batches(count)} (${rows(waiting)})` : 'nothing', problem, time(at)],
+                    }))}
+                />
+            )}
+        </>
+    );
+}
+
 /** One connector: whether it is paused, how much is queued, and the batches that need a decision. */
-function ConnectorQueue(props: { connector: ConnectorStatus; onResume: () => Promise<unknown>; onOpen: (open: Open) => void }) {
-    const { connector, onOpen } = props;
-    const name = connector.connector || connector.name;
+function ConnectorQueue(props: {
+    connector: ConnectorStatus;
+    isMember: boolean;
+    onResume: () => Promise<unknown>;
+    onOpen: (open: Open) => void;
+}) {
+    const { connector, isMember, onOpen } = props;
+    const place = isMember && connector.outbox === 'directory' ? ', on this search head alone' : '';
+    const name = `${connector.connector || connector.name}${place}`;
     return (
         <section aria-label={name}>
             <Heading level={2}>{name}</Heading>
             <Paragraph>
+                {connector.sender && `${connector.sends_now ? 'Sending' : 'Sent last'}: ${connector.sender}. `}
                 {inQueue(connector)}
                 {connector.retry_at > 0 && ` Next attempt at ${time(connector.retry_at)}.`}
             </Paragraph>

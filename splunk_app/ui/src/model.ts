@@ -27,10 +27,18 @@ export type ConnectorStatus = {
     rows_proposed: number;
     items: Item[];
     trouble: string;
+    outbox: 'directory' | 'cluster';
+    /** Of the cluster's outbox: which member sent last, and whether it sends now. */
+    sender?: string;
+    sends_now?: boolean;
 };
+
+/** What a member of the cluster has accepted and not promoted; `at` is when it said so. */
+export type Backlog = { member: string; batches: number; rows: number; oldest: number; problem: string; at: number };
 
 export type QueueStatus = {
     sender: { host: string; alive: boolean; problem: string; next_step: string; seconds_since_sign_of_life: number | null };
+    cluster: { member: string; problem: string; next_step: string; members: Backlog[] } | null;
     connectors: ConnectorStatus[];
     proposed: Proposal[];
 };
@@ -73,6 +81,7 @@ export type Connector = {
     cloud?: string;
     in_doubt?: string;
     proxy?: string;
+    outbox?: string;
     ca_file?: string;
     emulator?: string;
     emulator_ca?: string;

@@ -245,6 +245,29 @@ def test_rows_that_no_sender_sends_are_named_with_their_search_head(visit: Open,
     expect(page.get_by_text("1 batch queued (1 row), the oldest since ")).to_be_visible()
 
 
+def test_the_queue_of_a_cluster_shows_its_members(  # noqa: PLR0917 - fixtures come by name
+    visit: Open, on_3_13: Searches, sender: Input, splunkd: SplunkdRest, emulator: PurviewEmulator, axe: Axe
+) -> None:
+    """Which member sends and what each has not shared yet; and what is wrong while KV store is away."""
+    splunkd.state.server = {"serverName": "sh1", "guid": "g-1", "server_roles": ["shc_member"]}
+    emulator.faults.next(Fault(reset_after_last_byte=True))
+    with sender:
+        replies, _ = on_3_13.run(HEADER + ROW, args=ARGS)
+        assert summary(replies[-1].body)["state"] == "held"
+    page = visit("queue")
+    expect(page.get_by_text("Sent last: sh1").or_(page.get_by_text("Sending: sh1"))).to_be_visible()
+    expect(page.get_by_text("1 batch (1 row) cannot be sent without a decision.")).to_be_visible()
+    members = page.get_by_role("table", name="Members of the search head cluster")
+    expect(members).to_contain_text("sh1nothing")
+    assert axe(page) == []
+    splunkd.state.kv.state = "starting"
+    on_3_13.run(HEADER + ROW.replace(b"sarad", b"bradh"), args=("profile=leavers", "wait=0"))
+    page = visit("queue")
+    expect(page.get_by_text("the cluster's outbox cannot be reached")).to_be_visible()
+    section = page.get_by_role("region", name="leavers, on this search head alone")
+    expect(section).to_contain_text("1 batch queued (1 row)")
+
+
 def test_a_profile_is_written_previewed_and_saved(
     visit: Open, splunkd: SplunkdRest, web: SplunkWeb, axe: Axe, picture: Picture
 ) -> None:

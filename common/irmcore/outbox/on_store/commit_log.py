@@ -240,7 +240,11 @@ class CommitLog:
         now = self._clock.now()
         # Names that sort as the batches do: 10 µs apart.
         names = tuple(layout.new_name(now + number / 1e5, draft.id) for number, draft in enumerate(drafts))
-        self._create({layout.open_key(name): records.encode(run=run, after=last) for name in names})
+        # One that has ended elsewhere has none: nothing is to be done with it, and an orphan does no harm.
+        to_do = (
+            name for name, draft in zip(names, drafts) if (draft.first or {}).get("name") not in states.ENDED
+        )
+        self._create({layout.open_key(name): records.encode(run=run, after=last) for name in to_do})
         parts: dict[str, bytes] = {}
         for name, draft in zip(names, drafts):
             parts.update({layout.part_key(name, part): value for part, value in draft.parts.items()})

@@ -388,7 +388,7 @@ class Replica(Outbox):
         read = self._newest_of_done if folder == "done" else self._newest
         newest = dict(zip(names, self._at_once.each(read, names)))
         # A run wrote the first state, which counts only if the run was accepted.
-        new = [name for name in names if (found := newest[name]) is None or found.number == 0]
+        new = [name for name in names if not _was_touched(newest[name])]
         # Without a marker, it is what is left of one, or a half that is not complete yet.
         unaccepted = set(new) - (self._accepted(new) if folder != "done" else set())
         for name in names:
@@ -566,6 +566,11 @@ class Replica(Outbox):
         prefix = layout.part_key(full, "payload")
         for key in [key for key in self._store.keys(f"batch/{full}/") if key.startswith(prefix)]:
             self._store.delete(key)
+
+
+def _was_touched(newest: Newest | None) -> bool:
+    """Whether a sender or a person has written this state, or the batch had ended before it came there."""
+    return newest is not None and (newest.number > 0 or newest.record.get("name") in states.ENDED)
 
 
 class _Disk(MemoryDisk):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Callable
 
 from irmcore.clock import Clock
 from irmcore.counts import Counts
@@ -32,6 +32,8 @@ CAPABILITY = "irmexport_run"
 #: The endpoint that sends what is queued (restmap.conf), and the least seconds to wait for its reply.
 SEND_PATH = "/services/send_irmexport"
 _LEAST_WAIT = 2.0
+#: Seconds between two questions about a run in the cluster's outbox.
+_FOLLOW_INTERVAL = 1.0
 
 #: Writes an event to the app's log: the event, its level, its fields.
 Log = Callable[..., None]
@@ -119,11 +121,11 @@ class Export:
                 self.rejects = read_reject_file(outbox, error.where) if request.keep_rejects else b""
                 raise
             self._log_counts(accepted, profile)
-            status = self._wait(outbox, accepted)
+            accepted, status = self._wait(outbox, accepted)
         messages = choices(self.connector if not request.profile else "", own_names)
         messages += count_messages(accepted, profile.columns, dry_run=request.dry_run)
         if accepted.batches:
-            alive = self._sender_alive()
+            alive = status.in_cluster or self._sender_alive()
             messages.append(status_message(status, sender_alive=alive, waited=request.wait))
             sender = "running" if alive else "not running"
             self._log("outcome", run=accepted.run, state=status.state, reason=status.reason, sender=sender)
@@ -172,32 +174,73 @@ class Export:
         for (column, reason), count in accepted.reasons.items():
             self._log("refused", run=accepted.run, column=column, reason=reason, rows=count)
 
-    def _wait(self, outbox: Outbox, accepted: RunResult) -> RunStatus:
-        """The status once it is final or the time is up; an error does not undo that rows are queued."""
+    def _wait(self, outbox: Outbox, accepted: RunResult) -> tuple[RunResult, RunStatus]:
+        """The run and its status once it is final or the time is up; no error undoes that rows are queued.
+
+        In a cluster, rows that another member had promoted are not among those of the run any more.
+        """
         if not accepted.batches:
-            return RunStatus("nothing to send")
+            return accepted, RunStatus("nothing to send")
+        end = self._clock.monotonic() + self._request.wait
+        reply: Mapping[str, Any] = {}
         if not self._sender_alive():
-            self._request_sending()
+            reply = self._request_sending(accepted.run, max(self._request.wait, _LEAST_WAIT))
         try:
-            return wait_for_receipt(outbox, accepted, self._request.wait, self._sender_alive)
+            status = wait_for_receipt(outbox, accepted, self._request.wait, self._sender_alive)
+            if status.state == "promoted":
+                return self._follow(outbox, accepted, reply, end)
         except (IrmError, OSError) as error:
             self._log("status-unreadable", level=WARN, error=type(error).__name__)
-            return RunStatus("queued", queued=accepted.counts.shaped, reason="status-unreadable")
+            return accepted, RunStatus("queued", queued=accepted.counts.shaped, reason="status-unreadable")
+        if status.state == "queued":
+            status = replace(_status_in(reply, status), queued=status.queued)
+        return accepted, status
 
-    def _request_sending(self) -> None:
+    def _follow(
+        self, outbox: Outbox, accepted: RunResult, reply: Mapping[str, Any], end: float
+    ) -> tuple[RunResult, RunStatus]:
+        """The same for a run in the cluster's outbox, which only the system user may read."""
+        # Imported here, as it loads what only a cluster needs.
+        from irmcore.intake.promotion import result_there  # noqa: PLC0415
+        from irmcore.operations.shared import result_of  # noqa: PLC0415
+
+        promoted = result_there(outbox, accepted.run)
+        result = result_of(accepted, promoted) if promoted is not None else accepted
+        if not result.batches:
+            return result, RunStatus("nothing to send")
+        queued = RunStatus("queued", queued=result.counts.shaped)
+        while True:
+            status = replace(_status_in(reply, queued), in_cluster=True)
+            left = end - self._clock.monotonic()
+            if status.state != "queued" or left <= 0:
+                return result, status
+            if reply:
+                self._clock.sleep(min(_FOLLOW_INTERVAL, left))
+            reply = self._request_sending(accepted.run, max(left, _LEAST_WAIT))
+            if not reply:
+                end = 0.0  # it was refused, or took all the time
+
+    def _request_sending(self, run: str, seconds: float) -> Mapping[str, Any]:
         """Ask the app's REST endpoint to send what is queued, as the system user, where no sender runs.
 
-        Splunk Cloud may run a modular input on one search head only. The endpoint goes on after the timeout.
+        Splunk Cloud may run a modular input on one search head only. In a cluster, the reply has the status
+        of the run. The endpoint goes on after the timeout; the reply is empty then.
         """
-        search, seconds = self._search, max(self._request.wait, _LEAST_WAIT)
+        search = self._search
         try:
             splunkd = Splunkd(search.splunkd_uri, search.session_key, timeout=seconds)
-            splunkd.post(SEND_PATH, {"connector": self.connector})
+            return splunkd.post(SEND_PATH, {"connector": self.connector, "run": run})
         except SplunkdRefused as refused:
             self._log("send-refused", level=WARN, status=refused.status, what=refused.what)
+            return {}
 
     def _sender_alive(self) -> bool:
         return heartbeat.alive(self._paths.outbox, self._clock.now())
+
+
+def _status_in(reply: Mapping[str, Any], otherwise: RunStatus) -> RunStatus:
+    """The status of a run in a reply of the endpoint."""
+    return RunStatus(**reply["status"]) if "status" in reply else otherwise
 
 
 def _refuse_placeholders(profile: Profile) -> None:

@@ -12,7 +12,7 @@ from irmcore.intake.run_result import RunResult
 from irmcore.profile import Column
 from irmcore.reasons import REASONS
 
-from irmsplunk.export.run_status import RunStatus
+from irmsplunk.export.run_status import NOT_PROMOTED, RunStatus
 from irmsplunk.splunk.next_steps import for_analyst, in_splunk
 
 INFO, WARN, ERROR = "INFO", "WARN", "ERROR"
@@ -47,7 +47,9 @@ def count_messages(accepted: RunResult, columns: Sequence[Column], *, dry_run: b
     batches = len(accepted.sizes)
     parts = [f"{counts.shaped:,} {would}queued in {batches:,} {'batch' if batches == 1 else 'batches'}"]
     parts += [f"{counts.merged:,} merged with an identical row"] if counts.merged else []
-    parts += [f"{counts.skipped:,} skipped (already accepted)"] if counts.skipped else []
+    own = counts.skipped - accepted.elsewhere
+    parts += [f"{own:,} skipped (already accepted)"] if own else []
+    parts += [f"{accepted.elsewhere:,} skipped (sent by another member)"] if accepted.elsewhere else []
     parts += [f"{counts.rejected:,} refused"] if counts.rejected else []
     parts += [f"{counts.out_of_scope:,} out of scope"] if counts.out_of_scope else []
     parts += [f"{counts.excluded:,} excluded"] if counts.excluded else []
@@ -104,12 +106,23 @@ def status_message(status: RunStatus, *, sender_alive: bool, waited: float) -> t
     queued = f"irmexport: {_rows(status.queued)} queued"
     if status.state in _NOT_SENDING:
         return WARN, f"{queued}, but {_NOT_SENDING[status.state]}{why}. Queued rows are not lost.{step}"
-    if not sender_alive:
-        return WARN, (
-            f"{queued} on {socket.gethostname()}, but the sender is not running there. Queued rows are not "
-            "lost. Ask an administrator to enable the data input `irmexport://main` on this search head."
+    if status.in_cluster or sender_alive:
+        place, who = (" in the cluster's outbox", "A member") if status.in_cluster else ("", "The sender")
+        return INFO, f"{queued}{place}, no receipt after {waited:g} s{why}. {who} continues.{step}"
+    return WARN, f"{queued} on {socket.gethostname()}, but {_not_here(status)}"
+
+
+def _not_here(status: RunStatus) -> str:
+    """Why rows stay on this search head."""
+    if status.reason == NOT_PROMOTED:
+        return (
+            "the cluster's outbox cannot be reached from there. Queued rows are not lost: the sender, or the "
+            "end of the next search there, moves them. Ask an administrator to look at KV store's status."
         )
-    return INFO, f"{queued}, no receipt after {waited:g} s{why}. The sender continues.{step}"
+    return (
+        "the sender is not running there. Queued rows are not lost. Ask an administrator to enable the data "
+        "input `irmexport://main` on this search head."
+    )
 
 
 def error_message(error: BaseException) -> str:

@@ -19,6 +19,8 @@ from irmcore.shaping.batches import halves
 
 from irmsplunk.splunk.next_steps import in_splunk
 
+#: The reason of a run that its search head could not move to the cluster's outbox yet.
+NOT_PROMOTED = "not-promoted"
 #: Seconds between two looks at the batches' states.
 _POLL_INTERVAL = 0.25
 
@@ -28,8 +30,9 @@ class RunStatus:
     """The state of a run, with its rows counted by outcome.
 
     ``state`` is sent, held, dead, queued, proposed (it waits for a second person), paused, "held back" (the
-    circuit breaker does not let uploads through), "dry run" or "nothing to send". ``reason`` is a reason code
-    of the core.
+    circuit breaker does not let uploads through), promoted (it is in the cluster's outbox, and the state is
+    known there), "dry run" or "nothing to send". ``reason`` is a reason code of the core. ``in_cluster``: the
+    rows are in the cluster's outbox.
     """
 
     state: str
@@ -39,6 +42,7 @@ class RunStatus:
     queued: int = 0
     reason: str = ""
     next_step: str = ""
+    in_cluster: bool = False
 
 
 def wait_for_receipt(
@@ -56,7 +60,7 @@ def wait_for_receipt(
 def run_status(outbox: Outbox, accepted: RunResult) -> RunStatus:
     """The status of a run's batches now."""
     rows = {"sent": 0, "held": 0, "dead": 0, "queued": 0}
-    proposed = 0
+    proposed, promoted = 0, 0
     reason = ""
     todo = list(zip(accepted.batches, accepted.sizes))
     while todo:
@@ -66,11 +70,14 @@ def run_status(outbox: Outbox, accepted: RunResult) -> RunStatus:
             todo.extend(parts)
             continue
         outcome, code = _outcome(outbox, batch)
-        proposed += outcome == states.PROPOSED
-        rows["queued" if outcome == states.PROPOSED else outcome] += size
+        proposed += size * (outcome == states.PROPOSED)
+        promoted += size * (outcome == states.PROMOTED)
+        rows[outcome if outcome in rows else "queued"] += size
         reason = reason or code
     state = next((outcome for outcome in ("held", "dead", "queued") if rows[outcome]), "sent")
-    if proposed and state == "queued":
+    if state == "queued" and promoted == rows["queued"]:
+        state = "promoted"
+    elif proposed and state == "queued":
         state = "proposed"
     elif rows["queued"]:
         breaker, _ = load_breaker(outbox)
@@ -78,7 +85,8 @@ def run_status(outbox: Outbox, accepted: RunResult) -> RunStatus:
             reason = reason or breaker.reason
             if state == "queued":
                 state = "paused" if breaker.mode == PAUSED else "held back"
-    return RunStatus(state, **rows, reason=reason, next_step=in_splunk(advice(reason)) if reason else "")
+    next_step = in_splunk(advice(reason)) if reason else ""
+    return RunStatus(state, rows["sent"], rows["held"], rows["dead"], rows["queued"], reason, next_step)
 
 
 def _halves(outbox: Outbox, name: str) -> list[tuple[str, int]]:
@@ -95,9 +103,10 @@ def _halves(outbox: Outbox, name: str) -> list[tuple[str, int]]:
 
 
 def _outcome(outbox: Outbox, name: str) -> tuple[str, str]:
-    """What became of a batch (sent, held, dead, queued or PROPOSED), and the code of the reason."""
+    """What became of a batch (sent, held, dead, queued, PROPOSED, PROMOTED), and the code of the reason."""
     if outbox.folder_of(name) is None:
-        return "sent", ""  # deleted after its retention time, so it was sent long ago
+        # Deleted after its retention time, so it was sent long ago; or this member does not show it yet.
+        return "sent" if outbox.has_ledger else "queued", ""
     batch = outbox.get(name)
     if batch.folder == "quarantine" or batch.state is None:
         return "dead", "damaged"
@@ -108,5 +117,5 @@ def _outcome(outbox: Outbox, name: str) -> tuple[str, str]:
         return "held", state.reason
     if state.name in (states.DEAD, states.WITHDRAWN, states.ERASED):
         return "dead", state.reason
-    outcome = states.PROPOSED if state.name == states.PROPOSED else "queued"
+    outcome = state.name if state.name in (states.PROPOSED, states.PROMOTED) else "queued"
     return outcome, state.reason if state.name == states.RETRY else ""

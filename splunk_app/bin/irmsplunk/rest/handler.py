@@ -9,7 +9,8 @@
 
 The endpoint send_irmexport is for searches, whose users have `irmexport_run`:
 
-    POST                         (send what is queued; the reply says nothing about it)
+    POST                         (send what is queued; the reply says nothing about it, except in a cluster
+                                 the status of the user's own `run`)
 
 The endpoint release_irmexport is for a second person, who has `irmexport_release`:
 
@@ -27,18 +28,25 @@ import json
 import os
 import traceback
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Callable
 
 from irmcore.clock import Clock, SystemClock
 from irmcore.errors import ConfigurationError, DataError, IrmError, OperatorError, WaitError
 
+from irmsplunk.cluster.cluster import Cluster
+from irmsplunk.cluster.member import goes_to_cluster, this_member
+from irmsplunk.cluster.run_there import status_there
+from irmsplunk.export.queueing import connector_outbox
 from irmsplunk.rest.connectors import ConnectorRoutes
 from irmsplunk.rest.profiles import ProfileRoutes
 from irmsplunk.rest.queue import QueueRoutes
 from irmsplunk.rest.request import Request, refuse_line_breaks
 from irmsplunk.sender.sender import send_once
-from irmsplunk.splunk import sender_input
+from irmsplunk.splunk import heartbeat, sender_input
 from irmsplunk.splunk.app_log import AppLog
+from irmsplunk.splunk.connectors import content_of, of_stanza
+from irmsplunk.splunk.kv_store import KvStore
 from irmsplunk.splunk.next_steps import in_splunk, on_pages, translated
 from irmsplunk.splunk.paths import Paths
 from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused, current_user
@@ -64,8 +72,8 @@ def answer(text: str | bytes, environment: Mapping[str, str]) -> dict[str, Any]:
         form = request.form
         refuse_line_breaks(form)
         if request.endpoint == SEND:
-            _authorize(request, RUN)
-            return reply(200, _send(request, paths, clock, app_log))
+            user = _authorize(request, RUN)
+            return reply(200, _send(request, user, paths, clock, app_log))
         if request.for_pages:
             reply = functools.partial(_reply, translate=on_pages)
         user = _authorize(request, RELEASE if request.endpoint == _RELEASES else CAPABILITY)
@@ -103,15 +111,27 @@ def _authorize(request: Request, capability: str) -> str:
     return user
 
 
-def _send(request: Request, paths: Paths, clock: Clock, app_log: AppLog) -> dict[str, Any]:
-    """Send what is queued on this search head, where no sender runs. The reply has nothing but that."""
+def _send(request: Request, user: str, paths: Paths, clock: Clock, app_log: AppLog) -> dict[str, Any]:
+    """Send what is queued on this search head, where no sender runs.
+
+    In a cluster, the reply has the status of the run that the user asks for: only this process may read it.
+    """
     if request.method != "POST":
         raise SplunkdRefused(404, "there is no such endpoint", where=SEND, next_step="Use POST.")
-    system = Splunkd(request.uri, request.system_key)
-    if sender_input.repair(system, paths.create_outbox()):
+    system, root = Splunkd(request.uri, request.system_key), paths.create_outbox()
+    run = request.form.get("run", "")
+    if sender_input.repair(system, root):
         app_log.write("INFO", "input-enabled", input=sender_input.NAME)
+    name = request.form.get("connector", "")
     try:
-        send_once(system, paths, clock, first=request.form.get("connector", ""), seconds=_SEND_SECONDS)
+        if not run or not heartbeat.alive(root, clock.now()):
+            send_once(system, paths, clock, first=name, seconds=_SEND_SECONDS)
+        if run and (member := this_member(system)).in_cluster:
+            configured = of_stanza(name, content_of(system, name))
+            own = connector_outbox(root, configured.connection, clock)
+            if goes_to_cluster(configured.outbox, own, member):
+                cluster = Cluster(KvStore(system, clock), member, clock)
+                return {"done": True, "status": asdict(status_there(cluster, own, run, user))}
     except (IrmError, OSError) as error:
         app_log.write("WARN", "cannot-send", what=getattr(error, "what", type(error).__name__))
     return {"done": True}

@@ -19,8 +19,13 @@ from irmcore.operations.connectors import Connectors, profile_of
 from irmcore.operations.status import connector_status
 from irmcore.outbox import Batch, Outbox
 from irmcore.outbox.batch_files import read_manifest
+from irmcore.outbox.on_store.replica import Replica
 
+from irmsplunk.cluster.cluster import Cluster, MemberConnectors
+from irmsplunk.cluster.member import this_member
 from irmsplunk.splunk import heartbeat, sender_input
+from irmsplunk.splunk.connectors import CLUSTER, DIRECTORY
+from irmsplunk.splunk.kv_store import KvStore
 from irmsplunk.splunk.splunkd import Splunkd
 
 _ENABLE = f"Enable the data input {sender_input.NAME} on this search head, under Settings, Data inputs."
@@ -31,7 +36,7 @@ _PREVIEW_ROWS = 20
 
 
 class QueueRoutes:
-    """Operations on this search head's outboxes."""
+    """Operations on the outboxes of this search head, and of the cluster that it is a member of."""
 
     def __init__(self, root: str, clock: Clock, user: str, system: Splunkd) -> None:
         """``user`` made the request; the history names the user of each action. ``system`` is splunkd as the
@@ -41,17 +46,36 @@ class QueueRoutes:
         self._system = system
         self._clock = clock
         self._user = user
-        self._connectors = Connectors(system_disk(), clock, root)
+        self._own = Connectors(system_disk(), clock, root)
+        self._cluster = Cluster(KvStore(system, clock), this_member(system), clock)
+        self._connectors = MemberConnectors(root, self._cluster)
 
     def queue(self) -> dict[str, Any]:
-        """Every connector of this search head, what waits for release, and whether the sender runs."""
+        """Every connector, what waits for release, whether the sender runs, and the cluster's members.
+
+        If KV store is away, what this search head has is shown, and why the rest is not.
+        """
+        outboxes, cluster = self._own.outboxes(), None
+        here = sum(outbox.count_ready() for outbox in outboxes)
+        if self._cluster.member.in_cluster:
+            cluster, there = self._members()
+            outboxes = [outbox for outbox in outboxes if outbox.count_ready() or outbox.quarantined()] + there
         shown, proposed = [], []
-        for outbox in self._connectors.outboxes():
+        for outbox in outboxes:
             shown.append(self._overview(outbox))
             if shown[-1]["proposed"]:
                 proposed += self._proposals(outbox)
-        sender = self._sender(sum(one["queued"] for one in shown))
-        return {"sender": sender, "connectors": shown, "proposed": proposed}
+        return {"sender": self._sender(here), "cluster": cluster, "connectors": shown, "proposed": proposed}
+
+    def _members(self) -> tuple[dict[str, Any], list[Outbox]]:
+        """What the members of the cluster have not promoted, and the outboxes that they share."""
+        found: dict[str, Any] = {"member": self._cluster.member.name, "problem": "", "next_step": ""}
+        try:
+            members = [asdict(backlog) for backlog in self._cluster.backlogs()]
+            return {**found, "members": members}, self._connectors.there()
+        except IrmError as error:
+            problem = f"the cluster's outbox cannot be reached: {error.what}"
+            return {**found, "problem": problem, "next_step": error.next_step, "members": []}, []
 
     def _sender(self, queued: int) -> dict[str, Any]:
         """``problem`` is empty while the sender runs or nothing is queued."""
@@ -70,6 +94,9 @@ class QueueRoutes:
     def _overview(self, outbox: Outbox) -> dict[str, Any]:
         overview = {"connector": profile_of(outbox), **asdict(connector_status(outbox))}
         del overview["path"]
+        overview["outbox"] = DIRECTORY if outbox.has_ledger else CLUSTER
+        if isinstance(outbox, Replica):
+            overview["sender"], overview["sends_now"] = outbox.holder()
         return overview
 
     def held(self) -> dict[str, Any]:

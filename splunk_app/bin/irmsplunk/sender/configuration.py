@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from irmcore.delivery.connection import Connection
 from irmcore.errors import IrmError
 
 from irmsplunk.splunk import connectors
 from irmsplunk.splunk.app_log import AppLog
+from irmsplunk.splunk.connectors import Configured
 from irmsplunk.splunk.next_steps import in_splunk
 from irmsplunk.splunk.splunkd import Splunkd
 
@@ -19,11 +19,11 @@ class Configuration:
         self._app_log = app_log
         self._logged: dict[str, str] = {}
 
-    def read(self) -> dict[str, Connection]:
+    def read(self) -> dict[str, Configured]:
         """The enabled connectors by name. Of two with one job (a file edited by hand), the first sends."""
         stanzas = connectors.stanzas(self._splunkd)
         shared = connectors.sharing(stanzas)
-        found: dict[str, Connection] = {}
+        found: dict[str, Configured] = {}
         errors: dict[str, str] = {}
         for name, content in sorted(stanzas.items()):
             first = min(shared.get(name, (name,)))
@@ -35,7 +35,7 @@ class Configuration:
                 continue
             try:
                 if not connectors.is_off(content):
-                    found[name] = connectors.of_stanza(name, content).connection
+                    found[name] = connectors.of_stanza(name, content)
             except IrmError as error:
                 errors[name] = in_splunk(str(error))
         for name, what in errors.items():

@@ -37,6 +37,7 @@ SETTINGS = (
     "cloud",
     "in_doubt",
     "proxy",
+    "outbox",
     "ca_file",
     "emulator",
     "emulator_ca",
@@ -46,6 +47,8 @@ _OVERRIDES = ("job_id", "tenant_id", "app_id", "cloud", "in_doubt", "proxy")
 #: The app's folder, and those of its folders whose files a user without a shell may write.
 _APP_FOLDER = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 _UPLOADS = ("lookups", "appserver")
+#: The values of `outbox`: where the rows of a connector are queued.
+AUTO, DIRECTORY, CLUSTER = OUTBOXES = ("auto", "directory", "cluster")
 #: Not `default`: in a conf file, all other stanzas inherit from that one.
 NAME = re.compile(r"(?!default\Z)[a-z0-9][a-z0-9-]{0,39}")
 
@@ -57,6 +60,7 @@ class Configured:
     name: str
     profile: Profile
     connection: Connection
+    outbox: str = AUTO
 
 
 def encoded(text: str) -> str:
@@ -91,7 +95,18 @@ def of_stanza(name: str, content: Mapping[str, Any]) -> Configured:
         require_own(str(connector.ca_file), "`ca_file`", ConfigurationError, link=True)
     connection = Connection(name, connector, given.get("emulator"), given.get("emulator_ca"))
     connection.endpoints()  # refuses an emulator that is not on loopback
-    return Configured(name, profile.at(connector), connection)
+    return Configured(name, profile.at(connector), connection, _outbox(name, given))
+
+
+def _outbox(name: str, given: Mapping[str, str]) -> str:
+    found = given.get("outbox", AUTO)
+    if found not in OUTBOXES:
+        raise ConfigurationError(
+            f"`outbox` is not one of {', '.join(OUTBOXES)}",
+            where=f"connector {name}",
+            next_step=did_you_mean(found, OUTBOXES, plural="values"),
+        )
+    return found
 
 
 def parsed(text: str, source: str, **settings: Any) -> Profile:

@@ -133,3 +133,25 @@ def test_a_run_that_a_drain_beside_it_promoted() -> None:
     (batch,) = found.batches
     assert address(service, clock).replica("small").get(batch).id == batch
     assert batch not in done.batches
+
+
+def test_what_a_machine_has_sent_alone_is_known_to_all() -> None:
+    """Each row that any of them had sent before they shared falls out, also if it was sent by two."""
+    clock, service = FakeClock(), MemoryService()
+    one, two, three = member(clock), member(clock), member(clock)
+    one.accept([row(1), row(2, day=21), row(3)])
+    two.accept([row(3), row(4)])
+    for machine_alone in (one, two):
+        machine_alone.drain(FakeTransport())
+        for _ in range(2):  # the second time as if the first had been killed at its end
+            Promotion(address(service, clock), machine_alone.outbox).rest(SPLITTERS)
+            machine_alone.disk.remove(f"{machine_alone.outbox.path}/promotion.json")
+    three.accept([row(1), row(2, day=21), row(3), row(4), row(5)])
+    found = Promotion(address(service, clock, "three"), three.outbox).rest(SPLITTERS)
+    assert sum(run.known for run in found) == 4
+    replica = address(service, clock).replica("small")
+    assert there(replica) == {states.READY: 1}
+    done = [batch.state.name for batch in replica.done() if batch.state is not None]
+    assert done == [states.SENT] * 3
+    sender = machine(Prefixed(MemoryStore(service), "small"), clock, where="kv/small")
+    assert sender.drain(FakeTransport()).rows_sent == 1

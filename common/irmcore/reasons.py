@@ -125,7 +125,8 @@ _TIMES = (
     Reason(
         "time-malformed",
         "The value is not a time in the form the profile expects.",
-        "Write the time in ISO 8601 with an offset, for example 2023-04-24T05:52:56.962686Z.",
+        "Write the time in ISO 8601 with an offset, for example 2023-04-24T05:52:56Z, or set the column's "
+        "`format` in the profile: dmy, mdy, ymd or named.",
     ),
     Reason(
         "time-no-such-date",
@@ -155,7 +156,7 @@ _TIMES = (
     Reason(
         "time-ambiguous-digits",
         "The value is a series of digits that can be read as more than one time.",
-        "Write the time in ISO 8601, or set the form epoch or epoch_ms for this column in the profile.",
+        "Write the time in ISO 8601, or set the column's form in the profile: epoch, epoch_ms or epoch_us.",
     ),
     Reason(
         "time-leap-second",

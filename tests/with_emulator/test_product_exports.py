@@ -134,3 +134,22 @@ def test_a_question_names_the_option_that_answers_it(
     assert done.exit_code in (1, 2), done.output
     assert each["ask"][0] in done.output
     assert not Path("p.yaml").exists()
+
+
+def test_watch_reads_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workbook and a file with semicolons in a folder, of which people are told how they were read."""
+    monkeypatch.setenv("IRMEXPORT_OUTBOX", str(tmp_path / "outbox"))
+    folder = tmp_path / "in"
+    folder.mkdir()
+    book = "excel-us.xlsx"
+    workbooks.write(folder / book, workbooks.BOOKS[book])
+    profile = str(tmp_path / "p.yaml")
+    new = ("profile", "new", "--from", str(folder / book), "-o", profile, "--job-id", job(1))
+    assert irmexport(*new, "--tenant-id", job(900), "--app-id", job(901)).exit_code == 0
+    rows = "User;Event Time (UTC);Count\nida.m@contoso.com;2026-11-20T09:00:00Z;7\n"
+    (folder / "rows.csv").write_text(rows)
+    done = irmexport("watch", str(folder), "--profile", profile, "--once", "--queue-only", "--settle", "0.1")
+    assert done.exit_code == 0, done.output
+    assert "Read as: the sheet Sheet1 of a workbook" in done.output
+    assert "Read as: columns separated by semicolons" in done.output
+    assert len(list((folder / "archive").iterdir())) == 2

@@ -6,6 +6,7 @@ distinct values of a possible source column, and three values of each column to 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from irmcore.errors import InputError
@@ -34,11 +35,7 @@ def read_sample(path: str, told: Format) -> Sample:
     with open_sample(path, told) as sample:
         table = sample.table
         if lacks_header(table.header):
-            raise InputError(
-                "the first line looks like a row, not like a header",
-                where=f"{path}:1",
-                next_step="Put the column names in the first line; the profile uses them.",
-            )
+            raise _no_header(path)
         width, long_rows, rows = len(table.header), False, []
         for _, row in zip(range(ROWS), table.rows, strict=False):
             long_rows = long_rows or row.refused == "ragged-long"
@@ -50,5 +47,21 @@ def read_sample(path: str, told: Format) -> Sample:
                 where=path,
                 next_step="Add rows: types and roles are guessed from their values.",
             )
+        if any(_repeats(at, table.header, rows) for at in range(width)):
+            raise _no_header(path)
         columns = [column for column in count_values(table.header, rows) if column.header]
         return Sample(path, columns, long_rows, sample.format, table.form)
+
+
+def _repeats(at: int, header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the name of a column is also one of its values, in a row that is not the header once more."""
+    name = header[at]
+    return name != "" and any(row[at] == name and tuple(row) != tuple(header) for row in rows)
+
+
+def _no_header(path: str) -> InputError:
+    return InputError(
+        "the first line looks like a row, not like a header",
+        where=f"{path}:1",
+        next_step="Put the column names in the first line; the profile uses them.",
+    )

@@ -102,8 +102,8 @@ def _with_encoding(path: str, told: Format) -> Format:
         if is_workbook(stream):
             return told
         data = text_form.in_utf8(stream, told, path).read(_BLOCK)
-    # The last character may be cut.
-    if not _decodes(data, "utf-8") and not _decodes(data[:-4], "utf-8") and _decodes(data, "cp1252"):
+    whole = data[:-4] if len(data) == _BLOCK else data  # otherwise its last character may be cut
+    if not _decodes(data, "utf-8") and not _decodes(whole, "utf-8") and _decodes(data, "cp1252"):
         return replace(told, encoding="cp1252")
     return told
 

@@ -21,8 +21,8 @@ from irmcore.shaping.numbers import typed
 from irmcore.shaping.readers import Table, named_columns
 from irmcore.shaping.text_form import header_row
 
-#: What a workbook may have unpacked, in bytes. Excel's own limit is 1,048,576 rows a sheet.
-MOST_BYTES = 1024 * 1024 * 1024
+#: What a workbook may have unpacked, in bytes: over a million rows of four short columns.
+MOST_BYTES = 256 * 1024 * 1024
 #: How .xlsx (a zip file) and .xls begin.
 _STARTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 _WHOLE = 1e15
@@ -93,7 +93,7 @@ def _opened(stream: io.BufferedReader, name: str) -> Any:
             unpacked = len(data.getvalue())
         if unpacked > MOST_BYTES:
             raise InputError(
-                "the workbook has more than 1 GiB", where=name, next_step="Save the sheet as CSV UTF-8."
+                "the workbook has more than 256 MiB", where=name, next_step="Save the sheet as CSV UTF-8."
             )
         data.seek(0)
         return python_calamine.CalamineWorkbook.from_filelike(data)

@@ -34,6 +34,7 @@ SUBJECT_BYTES = 16
 _SAMPLE = 50
 _TIME_BYTES = len(times.canonical(0))
 
+_VALUE = re.compile(r" *(?:[^@\s]+@[^@\s]+\.[a-z]|[0-9])", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_][\w .-]{0,63}", re.ASCII)
 
 
@@ -321,8 +322,10 @@ def _positions(profile: Profile, header: Sequence[str], name: str) -> list[int]:
     index = {field: i for i, field in enumerate(header)}
     missing = [field for field in profile.fields if field not in index]
     if missing:
-        # If there is no header line, these are values of a row: only what looks like a name may be shown.
-        names = [field for field in header if _NAME.fullmatch(field)]
+        # If there is no header line, these are values of a row: only what looks like a name may be shown, and
+        # nothing if a cell looks like an address or a number.
+        row = any(_VALUE.match(field) for field in header)
+        names = [] if row else [field for field in header if _NAME.fullmatch(field)]
         near = nearest(missing[0], names)
         hint = f" The most similar one is `{near}`." if near else ""
         raise InputError(

@@ -62,10 +62,16 @@ def recognized(start: bytes, told: Format, fields: Collection[str] = ()) -> Text
         above += next(at for at, row in enumerate(rows) if wanted <= set(row))
     spaces = told.spaces
     if spaces is None:
-        first = text.lstrip("\r\n").partition("\n")[0]
-        second = text.lstrip("\r\n").partition("\n")[2].partition("\n")[0]
-        spaces = any(re.search(rf'{re.escape(delimiter)} +"', line) for line in (first, second))
+        spaces = not any(field.startswith(" ") for field in fields) and _has_spaces(text, delimiter)
     return TextForm(delimiter, spaces, above)
+
+
+def _has_spaces(text: str, delimiter: str) -> bool:
+    """Whether the header has spaces after each delimiter, or one of two lines spaces before a quote."""
+    sign, lines = re.escape(delimiter), text.lstrip("\r\n").splitlines()[:2]
+    return any(re.search(rf'{sign} +"', line) for line in lines) or any(
+        re.fullmatch(rf"[^{sign}]+(?:{sign} [^{sign}]+)+", line) for line in lines[:1]
+    )
 
 
 def _having(rows: Sequence[Sequence[str]], wanted: set[str]) -> bool:

@@ -181,7 +181,7 @@ def test_nothing_is_overwritten(new: Run, tmp_path: Path) -> None:
             "every row of the sample would be refused; 1 of 1 as ragged-long",
         ),
         (
-            f"user,time,{WIDE}\na@b.example,2026-11-20T08:00Z,{WIDE}\n",
+            f"user,time,{WIDE}\na@b.example,2026-11-20T08:00Z,{WIDE.replace('c', 'x')}\n",
             ["--columns", WIDE],
             "s.csv:1: `columns` has too many entries (maximum: 100)",
         ),
@@ -267,3 +267,178 @@ def test_a_person_at_a_terminal_is_asked(tmp_path: Path) -> None:
     }
     assert made.column("source").related_values == ("Dropbox", "Box")  # type: ignore[union-attr]
     assert made.zone == "Europe/Berlin"
+
+
+def made_of(new: Run, text: str, *options: str, encoding: str = "utf-8") -> tuple[str, profiles.Profile]:
+    """The output for a sample, and its profile."""
+    Path("s.csv").write_bytes(text.encode(encoding))
+    done = new("--from", "s.csv", "-o", "s.yaml", *options)
+    assert done.exit_code == 0, done.output
+    return done.output, profiles.read("s.yaml")
+
+
+GERMAN = "Benutzer;Datum (UTC);Volumen;Stufe\na@b.example;05.11.2026 09:15;1.250,5;hoch\n"
+
+
+def test_the_form_of_a_file_is_in_the_profile_and_shown(new: Run) -> None:
+    """With cells that others could read differently, and what is read: times and numbers, no text."""
+    output, made = made_of(new, GERMAN + "c@b.example;05.11.2026 10:15;12;Früh\n", encoding="cp1252")
+    assert "Read as: columns separated by semicolons, Windows-1252 text" in output
+    assert "05.11.2026 09:15  2026-11-05T09:15:00Z" in output
+    assert "1.250,5           1250.5" in output
+    assert "Früh" not in output
+    assert made.format == profiles.model.Format(delimiter=";", encoding="cp1252", numbers="comma")
+    assert (made.zone, made.column("time").format) == ("UTC", "dmy")  # type: ignore[union-attr]
+
+
+def test_severities_are_mapped(new: Run) -> None:
+    """A word of a known language becomes one of the scale."""
+    _, made = made_of(new, GERMAN)
+    stage = next(column for column in made.columns if column.header == "Stufe")
+    assert (stage.mapping["hoch"], stage.mapping["niedrig"], stage.type) == ("High", "Low", "string")
+
+
+def test_a_scale_of_numbers_is_proposed_not_sent(new: Run) -> None:
+    """It is no threshold, and the lines that map it are comments, because 1 may be the worst."""
+    made_of(new, "user,time,severity\na@b.example,2026-11-20T08:00Z,1\nc@b.example,2026-11-20T08:00Z,5\n")
+    assert '# map: {"1": Informational, "2": Low' in Path("s.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("dates", "order"),
+    [
+        (["13.10.2026", "05.11.2026"], "dmy"),
+        (["05/11/2026", "13/11/2026"], "dmy"),
+        (["05/11/2026", "05/13/2026"], "mdy"),
+        (["05.11.2026", "06.11.2026"], "dmy"),
+        (["2026/05/11", "2026/05/12"], "ymd"),
+        (["05/11/2026", "06/11/2026"], None),
+        (["13/11/2026", "05/13/2026"], None),
+        (["26/11/05", "20/11/05"], None),
+    ],
+)
+def test_one_date_decides_the_order_of_all(new: Run, dates: list[str], order: str | None) -> None:
+    """If no date does, or two dates differ, the option is named and no profile is written."""
+    text = "user,time_utc\n" + "".join(f"a@b.example,{date}\n" for date in dates)
+    if order is not None:
+        assert made_of(new, text)[1].column("time").format == order  # type: ignore[union-attr]
+        return
+    Path("s.csv").write_text(text)
+    done = new("--from", "s.csv")
+    assert done.exit_code == 2
+    assert "--dates dmy or --dates" in done.output
+    assert not Path("s.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "sign"),
+    [
+        (["1.250", "12.5"], "point"),
+        (["1.250", "12,5"], "comma"),
+        (["1,250", "1,048,576"], "point"),
+        (["3", "12"], None),
+        (["1.250", "12"], "?"),
+        (["12.5", "12,5"], "?"),
+    ],
+)
+def test_one_number_decides_the_decimal_sign(new: Run, numbers: list[str], sign: str | None) -> None:
+    """If none does, the option is named and no profile is written."""
+    text = "user;time;count\n" + "".join(f"a@b.example;2026-11-20T08:00Z;{number}\n" for number in numbers)
+    if sign != "?":
+        assert made_of(new, text)[1].format.numbers == sign
+        return
+    Path("s.csv").write_text(text)
+    done = new("--from", "s.csv")
+    assert done.exit_code == 2
+    assert "--numbers point, or --numbers comma" in done.output
+    assert not Path("s.yaml").exists()
+
+
+def test_join_last_is_not_guessed(new: Run) -> None:
+    """Rows with more fields than the header may be shifted, so they are refused without the option."""
+    text = "user,time,note\na@b.example,2026-11-20T08:00Z,x\na@b.example,2026-11-20T09:00Z,x,y\n"
+    Path("s.csv").write_text(text)
+    done = new("--from", "s.csv")
+    assert done.exit_code == 3
+    assert profiles.read("s.yaml").ragged == "refuse"
+    Path("s.yaml").unlink()
+    assert made_of(new, text, "--join-last")[1].ragged == "join-last"
+
+
+def test_a_sample_of_which_no_row_would_go_out_gives_no_profile(new: Run) -> None:
+    """The reason of most rows is said, and what to do."""
+    Path("s.csv").write_text("user,time\nCORP\\ana,2026-11-20T08:00Z\nCORP\\ben,2026-11-20T08:00Z\n")
+    done = new("--from", "s.csv", "--user", "user")
+    assert done.exit_code == 2
+    assert (
+        "every row of the sample would be refused; 2 of 2 as upn-down-level-name in column user"
+        in done.output
+    )
+    assert not Path("s.yaml").exists()
+
+
+def test_the_values_of_the_source_column_are_those_of_the_sample(new: Run) -> None:
+    """Only if the option asks for them; a column of users or times is none."""
+    text = "user,time,app\na@b.example,2026-11-20T08:00Z,Box\na@b.example,2026-11-20T09:00Z,Drive\n"
+    assert made_of(new, text, "--source", "app")[1].column("source").related_values == ("Box", "Drive")  # type: ignore[union-attr]
+    Path("s.yaml").unlink()
+    assert "does not look like a source column" in new("--from", "s.csv", "--source", "user").output
+
+
+def test_of_a_wide_sample_the_columns_with_a_role_are_taken(new: Run) -> None:
+    """And some others; an option chooses which."""
+    text = f"{WIDE},user,time,count\n{WIDE.replace('c', 'x')},a@b.example,2026-11-20T08:00Z,3\n"
+    output, made = made_of(new, text)
+    assert len(made.columns) == 20
+    assert {"user", "time", "count"} <= {column.header for column in made.columns}
+    assert "183 columns are left out. Choose others with --columns" in output
+    Path("s.yaml").unlink()
+    chosen = made_of(new, text, "--columns", "c150,c7")[1].columns
+    assert [column.header for column in chosen] == ["c7", "c150", "user", "time", "count"]
+
+
+def test_an_empty_threshold_is_told_with_its_default(new: Run) -> None:
+    """The profile names the key that sends something in its place."""
+    text = "user,time,count\na@b.example,2026-11-20T08:00Z,3\na@b.example,2026-11-20T09:00Z,\n"
+    Path("s.csv").write_text(text)
+    assert new("--from", "s.csv").exit_code == 3
+    assert '`default: "0"` is sent in their place' in Path("s.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CORP\\ana,yesterday,many\nCORP\\ben,today,few\n",
+        "ana;20.11.2026 09:15\nben;20.11.2026 09:16\n",
+        "ana,Dropbox\nben,Dropbox\n",
+        "ana,1.250\nben,2\n",
+    ],
+)
+def test_a_file_without_a_header_shows_no_value(new: Run, text: str) -> None:
+    """Its first row would become the names of columns."""
+    Path("s.csv").write_text(text)
+    done = new("--from", "s.csv", "--user", "x")
+    assert done.exit_code == 1
+    assert "the first line looks like a row" in done.output
+    assert "ana" not in done.output
+
+
+def test_a_person_at_a_terminal_confirms_how_cells_are_read(tmp_path: Path) -> None:
+    """Order and decimal sign are asked where nothing proves them; no writes nothing."""
+    (tmp_path / "s.csv").write_text("user;time_utc;count\na@b.example;05/11/2026;1.250\n")
+    for answer, code in ((b"n", 2), (b"y", 0)):
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("irmexport"), "profile", "new", "--from", "s.csv"],
+            cwd=tmp_path,
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        os.write(ours, b"\n\n\n\nmdy\ncomma\n" + answer + b"\n")
+        output, _ = process.communicate(timeout=60)
+        os.close(ours)
+        os.close(theirs)
+        assert process.returncode == code, output.decode()
+        assert b"2026-05-11T00:00:00Z" in output
+        assert (tmp_path / "s.yaml").exists() == (code == 0)

@@ -24,7 +24,7 @@ from irmcore.profile import (
     shipped_names,
     shipped_text,
 )
-from irmcore.profile.model import Identity, Scope, Selection
+from irmcore.profile.model import Format, Identity, Scope, Selection
 
 TEXT = """\
 schema: 1
@@ -710,6 +710,26 @@ SENSE = (
             "always are."
         ),
     ),
+    (
+        "    role: threshold",
+        "    role: threshold\n    time_field: clock",
+        "p.yaml:17: only datetime columns have a `time_field`. Remove it.",
+    ),
+    (
+        "    type: datetime",
+        "    type: datetime\n    default: '2026-11-20'",
+        "p.yaml:14: a time column cannot have a `default`. Remove it: nobody knows who or when it was.",
+    ),
+    (
+        "    role: threshold",
+        "    role: threshold\n    default: none",
+        "p.yaml:17: `default` is not a number. Write digits, with a point before a fraction.",
+    ),
+    (
+        "map: {low: Low}",
+        "default: low",
+        "p.yaml:20: `default` is not an allowed value. Allowed values: Low, High.",
+    ),
 )
 
 
@@ -717,6 +737,23 @@ SENSE = (
 def test_an_invalid_profile_gets_one_clear_message(old: str, new: str, expected: str) -> None:
     """The message has the line, the fault and the next step, with the nearest known key."""
     assert message(changed(old, new)) == expected
+
+
+def test_how_files_are_written() -> None:
+    """Each key of `input.format` as a value; the delimiter by its name."""
+    text = changed(
+        "name: demo",
+        "name: demo\ninput: {format: {delimiter: tab, encoding: cp1252, spaces: true, skip: 2, sheet: Rows, "
+        "records: a.b, numbers: comma}}",
+    )
+    assert parse(text, "p.yaml").format == Format("\t", "cp1252", True, 2, "Rows", "a.b", "comma")  # noqa: FBT003
+    assert parse(TEXT, "p.yaml").format == Format()
+
+
+def test_the_fields_of_a_profile() -> None:
+    """Those of its columns, and those of times of day."""
+    text = changed("    type: datetime", "    type: datetime\n    field: day\n    time_field: clock")
+    assert parse(text, "p.yaml").fields == ("user", "day", "clock", "score", "level", "product")
 
 
 def listed(count: int) -> str:

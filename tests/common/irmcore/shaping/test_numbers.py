@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.reasons import REASONS, Refused
+from irmcore.shaping import numbers
 from irmcore.shaping.numbers import canonical
 
 
@@ -173,3 +174,84 @@ def test_any_text_is_a_number_or_refused(text: str) -> None:
         return
     assert set(number) <= set("-.0123456789")
     assert canonical(number) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "point", "comma"),
+    [
+        ("1250", "1250", "1250"),
+        ("1.250", "1.25", "1250"),
+        ("1,250", "1250", "1.25"),
+        ("1,250.50", "1250.5", "<number-other-sign>"),
+        ("1.250,50", "<number-other-sign>", "1250.5"),
+        ("1,048,576", "1048576", "<number-other-sign>"),
+        ("1.048.576", "<number-other-sign>", "1048576"),
+        ("0.125", "0.125", "<number-other-sign>"),
+        ("0,5", "<number-other-sign>", "0.5"),
+        ("-3,75", "<number-other-sign>", "-3.75"),
+        ("1 234 567", "1234567", "1234567"),
+        ("1\u202f234,5", "<number-other-sign>", "1234.5"),
+        ("1'234.50", "1234.5", "<number-other-sign>"),
+        ("1,25", "<number-other-sign>", "1.25"),
+        ("12,34,567", "<number-other-sign>", "<number-other-sign>"),
+        ("1e3", "1000", "1000"),
+        ("1,5e3", "<number-malformed>", "1500"),
+        (" 7 ", "7", "7"),
+        ("n/a", "<number-malformed>", "<number-malformed>"),
+        ("", "<number-malformed>", "<number-malformed>"),
+    ],
+)
+def test_a_number_with_a_known_decimal_sign(text: str, point: str, comma: str) -> None:
+    """Groups of three may have the other sign, a space or an apostrophe between them; nothing else may."""
+    for sign, expected in (("point", point), ("comma", comma)):
+        try:
+            found = numbers.reader(sign)(text)
+        except Refused as refused:
+            found = f"<{refused.code}>"
+        assert found == expected, sign
+
+
+@pytest.mark.parametrize("text", ["1.250", "-12.345", "+999.000", " 1.250 "])
+def test_a_number_that_can_be_read_in_two_ways_is_refused(text: str) -> None:
+    """Unless the decimal sign is known, or the source always writes a point."""
+    with pytest.raises(Refused) as caught:
+        numbers.reader(None, asks=True)(text)
+    assert caught.value.code == "number-two-ways"
+    assert numbers.reader(None)(text) == numbers.canonical(text)
+
+
+@pytest.mark.parametrize("text", ["0.125", "1250", "1234.567", "1.25", "1.2500", "12", "000.125"])
+def test_a_number_with_one_reading_needs_no_sign(text: str) -> None:
+    """No group of digits begins with a zero, and groups have three digits."""
+    assert numbers.reader(None, asks=True)(text) == numbers.canonical(text)
+
+
+@given(st.decimals(-(10**6), 10**6, places=3))
+def test_a_typed_number_is_read_in_one_way(number: Decimal) -> None:
+    """Whatever decimal sign the profile names, or none."""
+    expected = numbers.canonical(str(number))
+    for sign in (None, "point", "comma"):
+        assert numbers.reader(sign, asks=True)(numbers.typed(str(number), sign)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "sign"),
+    [
+        ("12", ""),
+        ("1 234", ""),
+        ("1.250", "either"),
+        ("1,250", "either"),
+        ("1.25", "point"),
+        ("0.125", "point"),
+        ("1,048,576", "point"),
+        ("1,250.5", "point"),
+        ("1,25", "comma"),
+        ("1.048.576", "comma"),
+        ("1.250,5", "comma"),
+        ("a,b", ""),
+        ("1.2.3", ""),
+    ],
+)
+def test_what_a_number_tells_of_its_sign(text: str, sign: str) -> None:
+    """A sample is read by what its numbers prove."""
+    assert numbers.signs(text) == sign

@@ -232,3 +232,61 @@ def test_a_row_of_microsofts_example() -> None:
         "text",
         "",
     )
+
+
+TWO_FIELDS = parse(
+    TEXT.replace(
+        "{header: time, type: datetime}",
+        "{header: time, field: day, time_field: clock, type: datetime, format: dmy}",
+    )
+    .replace("role: threshold}", 'role: threshold, default: "0"}')
+    .replace("{header: note, type: string}", "{header: note, type: string, default: none}")
+    + "input: {zone: Europe/Berlin, format: {numbers: comma}}\n",
+    "demo.yaml",
+)
+
+
+@pytest.mark.parametrize(
+    ("day", "clock", "expected"),
+    [
+        ("20.11.2026", "09:15", "2026-11-20T08:15:00"),
+        ("20.11.2026 00:00:00", "9:15 PM", "2026-11-20T20:15:00"),
+        ("20.11.2026", "", "2026-11-19T23:00:00"),
+        ("", "09:15", "<time-malformed>"),
+        ("", "", "<missing-value>"),
+    ],
+)
+def test_a_date_and_a_time_of_day(day: str, clock: str, expected: str) -> None:
+    """Both fields make the time; the reject file has them as they were."""
+    shaper = Shaper(TWO_FIELDS, ("user", "day", "clock", "score", "note"))
+    try:
+        found = shaper.shape(("ana@contoso.com", day, clock, "1.250,5", "x")).fields[1][:19]
+    except RowRefused as refused:
+        found = f"<{refused.code}>"
+    assert found == expected
+
+
+def test_an_empty_cell_gets_the_columns_default() -> None:
+    """In a number column and in free text; other cells keep their values."""
+    shaper = Shaper(TWO_FIELDS, ("user", "day", "clock", "score", "note"))
+    filled = shaper.shape(("ana@contoso.com", "20.11.2026", "09:15", "1.250,5", "x"))
+    empty = shaper.shape(("ana@contoso.com", "20.11.2026", "09:15", "", ""))
+    assert (filled.fields[2:], empty.fields[2:]) == (("1250.5", "x"), ("0", "none"))
+
+
+@pytest.mark.parametrize(("asks", "expected"), [(True, "number-two-ways"), (False, "1.25")])
+def test_only_files_ask_how_numbers_are_written(asks: bool, expected: str) -> None:  # noqa: FBT001
+    """A search or a query always writes a decimal point."""
+    shaper = Shaper(profile(), HEADER, asks=asks)
+    try:
+        found = shaper.shape(("ana@contoso.com", "2026-11-20T08:15:00Z", "1.250", "x")).fields[2]
+    except RowRefused as refused:
+        found = refused.code
+    assert found == expected
+
+
+def test_no_cell_of_a_first_row_is_shown() -> None:
+    """A file without a header has values there, of which one may resemble a column's name."""
+    with pytest.raises(InputError) as caught:
+        Shaper(profile(), ("ana@contoso.com", "tyme", "scores"), name="in.csv")
+    assert "tyme" not in str(caught.value)

@@ -443,3 +443,35 @@ def test_a_limited_number_of_texts_is_remembered() -> None:
     assert (len(memory), memory["0"]) == (20_000, 0)
     assert times._remember(memory, "next", 7) == 7  # noqa: SLF001
     assert memory == {"next": 7}
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "expected"),
+    [
+        ("2026-04-24", "Africa/Cairo", "2026-04-23T22:00:00"),  # 00:00 became 01:00
+        ("2026-09-06", "America/Santiago", "2026-09-06T04:00:00"),
+        ("2026-11-01", "America/Havana", "2026-11-01T04:00:00"),  # 01:00 became 00:00: midnight was twice
+        ("2026-11-20", "Europe/Berlin", "2026-11-19T23:00:00"),
+    ],
+)
+def test_a_date_alone_is_the_beginning_of_that_day(day: str, zone: str, expected: str) -> None:
+    """Also where its midnight was skipped or came twice; the same midnight with a time of day is refused."""
+    tz = times.zone_named(zone)
+    assert times.brief(times.parse(day, zone=tz)) == expected
+    if zone != "Europe/Berlin":
+        with pytest.raises(Refused):
+            times.parse(f"{day} 00:00", zone=tz)
+
+
+def test_a_day_that_a_zone_skipped_does_not_exist() -> None:
+    """Samoa had no 2011-12-30."""
+    with pytest.raises(Refused) as caught:
+        times.parse("2011-12-30", zone=times.zone_named("Pacific/Apia"))
+    assert caught.value.code == "time-in-dst-gap"
+
+
+def test_microseconds_since_1970() -> None:
+    """Told by the profile; digits of this length are not recognized."""
+    assert times.parse("1795162500123456", zone=None, form="epoch_us") == 1_795_162_500_123_456
+    with pytest.raises(Refused):
+        times.parse("1795162500123456", zone=None)

@@ -25,7 +25,9 @@ def address_of(settings: Settings) -> Address:
         from irmcli.object_store import address, object_store
 
         parsed = address.parse(settings.address)
-        return Address(object_store.ObjectStore(parsed, settings.environment), str(parsed), SystemClock())
+        store = object_store.ObjectStore(parsed, settings.environment)
+        seen = (settings.disk, f"{settings.outbox.absolute()}/seen") if settings.keeps_directory else None
+        return Address(store, str(parsed), SystemClock(), seen=seen)
 
 
 def promote_run(settings: Settings, promotion: Promotion, done: RunResult, there: AcceptedThere) -> RunResult:

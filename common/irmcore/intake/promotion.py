@@ -41,9 +41,10 @@ from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
 from irmcore.outbox.keyring import Keyring
 from irmcore.outbox.manifest import Manifest
 from irmcore.outbox.on_store import layout
-from irmcore.outbox.on_store.commit_log import Draft, RowKeys, View, attempt_of
+from irmcore.outbox.on_store.commit_log import Draft, RowKeys, View, attempt_of, log_key
 from irmcore.outbox.on_store.lease import MARGIN
 from irmcore.outbox.on_store.shared import SETTINGS, SharedOutbox
+from irmcore.outbox.on_store.witness import restored
 from irmcore.outbox.rowkeys import RECORD, Damaged, RowKey
 from irmcore.outbox.transitions import move_to_done, quarantine, write_ended
 from irmcore.shaping import reject_file
@@ -52,7 +53,7 @@ from irmcore.shaping.csv_cells import allow_long_fields
 from irmcore.shaping.reject_file import Reject
 from irmcore.shaping.spreading import candidate_times
 from irmcore.shaping.times import canonical, parse
-from irmcore.store.claim import read_existing
+from irmcore.store.claim import PAUSE, READABLE_SECONDS, read_existing
 
 #: In the machine's own outbox: which batches of a run are being promoted, and how long the log was before.
 _NOTE = "promotion.json"
@@ -295,11 +296,28 @@ class _Promotion:
             self._note = {
                 "run": self._run,
                 "outbox": outbox,
-                "after": self._shared.log.view().last,
+                "epoch": self._shared.epoch,
+                "after": self._after(note, outbox),
                 "rejects": f"rejects/{runs.new_run_id(self._outbox.clock.now())}.csv",
             }
         self._save_note()
         return repeated
+
+    def _after(self, before: Mapping[str, Any], outbox: str) -> int:
+        """The last number of the log now. ``before`` is the note of the run before this one.
+
+        Raises PlaceRefused if that run saw a longer log: the store was restored in place.
+        """
+        last = self._shared.log.view().last
+        if (before.get("outbox"), before.get("epoch")) == (outbox, self._shared.epoch):
+            done = result_there(self._outbox, str(before["run"]))
+            seen = int(before["after"]) + bool(done is not None and done.batches)
+            end = self._shared.clock.monotonic() + READABLE_SECONDS
+            while last < seen and self._shared.store.get(log_key(seen)) is None:
+                if self._shared.clock.monotonic() >= end:  # it does not only show it late
+                    raise restored(self._shared.where, f"record {seen} of its log")
+                self._shared.clock.sleep(PAUSE)
+        return last
 
     def _save_note(self) -> None:
         """Durable before the run is committed with these batches."""

@@ -42,7 +42,8 @@ def adopt(outbox: Outbox, *, send: bool, who: str, why: str) -> int:
     guard.refuse_network(place.file_system, outbox.path)
     with exclusive(outbox):
         known = outbox.check_format()
-        difference = known.difference(place)
+        lacking = outbox.rolled_back()
+        difference = known.difference(place) or (f"this outbox lacks {lacking}" if lacking else "")
         if known.retired or not difference:
             raise OperatorError(
                 "this outbox is retired" if known.retired else "this outbox is where it was made",

@@ -14,7 +14,7 @@ from irmcore.delivery.recorder import Recorder
 from irmcore.delivery.recovery import recover
 from irmcore.delivery.report import Report, ignore_events
 from irmcore.delivery.service import Splitter
-from irmcore.disk import system_disk
+from irmcore.disk import Disk, system_disk
 from irmcore.intake.accepted_there import AcceptedThere
 from irmcore.intake.promotion import (
     Promoted,
@@ -30,6 +30,7 @@ from irmcore.operations.operations import no_sender
 from irmcore.outbox import Outbox
 from irmcore.outbox.on_store.replica import AT_ONCE, Replica
 from irmcore.outbox.on_store.shared import SharedOutbox, register, registered
+from irmcore.outbox.on_store.witness import Witness
 from irmcore.store.prefixed import Prefixed
 from irmcore.store.store import Store
 
@@ -37,9 +38,14 @@ from irmcore.store.store import Store
 class Address:
     """An address with the outboxes of connectors."""
 
-    def __init__(self, root: Store, text: str, clock: Clock, who: str = "") -> None:
-        """``text`` is the address, for messages. ``who`` names this machine to the others."""
-        self._root, self.text, self.clock, self._who = root, text, clock, who
+    def __init__(
+        self, root: Store, text: str, clock: Clock, who: str = "", *, seen: tuple[Disk, str] | None = None
+    ) -> None:
+        """``text`` is the address, for messages. ``who`` names this machine to the others.
+
+        ``seen``: a disk that this machine keeps, and the directory there for what it has seen.
+        """
+        self._root, self.text, self.clock, self._who, self._seen = root, text, clock, who, seen
 
     def shared(self, name: str) -> SharedOutbox:
         """The outbox of a connector, to promote into."""
@@ -49,7 +55,8 @@ class Address:
     def replica(self, name: str) -> Replica:
         """The outbox of a connector, to send and to decide about."""
         where = f"{self.text}/{name}"
-        return Replica(Prefixed(self._root, name), self.clock, where, who=self._who)
+        witness = Witness(self._seen[0], f"{self._seen[1]}/{name}.json") if self._seen else None
+        return Replica(Prefixed(self._root, name), self.clock, where, who=self._who, witness=witness)
 
     def register(self, name: str) -> None:
         """Add a connector to the list. Raises StoreAway, StoreRefused."""

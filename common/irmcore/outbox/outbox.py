@@ -321,6 +321,10 @@ class Outbox:
     def require_directory(self, what: str, next_step: str) -> None:
         """Raises OperatorError with ``next_step`` if ``what`` is not possible, as this is a replica."""
 
+    def rolled_back(self) -> str:
+        """What it lacks that this machine has seen at the same place, if it was restored there; or ""."""
+        return ""
+
     # -- the batches in it --------------------------------------------------------------
 
     def ready(self) -> list[Batch]:

@@ -23,7 +23,7 @@ from typing import Any
 
 from irmcore.clock import Clock
 from irmcore.disk import Lock
-from irmcore.errors import OperatorError, Overtaken
+from irmcore.errors import OperatorError, Overtaken, StoreAway, StoreRefused
 from irmcore.outbox import audit_chain, formats, rowkeys, sealed, state_file, states
 from irmcore.outbox import manifest as manifests
 from irmcore.outbox.batch import Batch
@@ -34,6 +34,7 @@ from irmcore.outbox.on_store.commit_log import CommitLog
 from irmcore.outbox.on_store.lease import Lease
 from irmcore.outbox.on_store.memory_disk import MemoryDisk
 from irmcore.outbox.on_store.row_index import RowIndex
+from irmcore.outbox.on_store.witness import Seen, Witness, has_line, head_of, restored
 from irmcore.outbox.outbox import AUDIT_LOG, BREAKER_FILE, IDENTITY_FILE, KEY_FILES, Outbox
 from irmcore.outbox.states import State
 from irmcore.store import Store, claim
@@ -56,14 +57,22 @@ class Replica(Outbox):
     """The outbox of one connector on ``store``, whose address is ``where``.
 
     ``at_once``: requests at a time. With 1, all of them are made by the caller's thread. ``who`` names this
-    machine to the others.
+    machine to the others. ``witness``: what this machine has seen of the outbox.
     """
 
     has_ledger = False
 
     def __init__(
-        self, store: Store, clock: Clock, where: str, *, at_once: int = AT_ONCE, who: str = ""
+        self,
+        store: Store,
+        clock: Clock,
+        where: str,
+        *,
+        at_once: int = AT_ONCE,
+        who: str = "",
+        witness: Witness | None = None,
     ) -> None:
+        self._witness = witness
         self._memory = _Disk(layout.host_of(where), self)
         super().__init__(self._memory, clock, where)
         self._store = store
@@ -161,6 +170,36 @@ class Replica(Outbox):
             where=self.path,
             next_step=f"Nothing was changed. {next_step}",
         )
+
+    # -- whether it was restored in place --------------------------------------------------
+
+    def check_place(self) -> None:
+        super().check_place()
+        if lacking := self.rolled_back():
+            raise restored(self.path, lacking)
+
+    def rolled_back(self) -> str:
+        seen, known = self._witness.seen() if self._witness is not None else None, self.identity()
+        if seen is None or known is None or seen.outbox != known.id or known.epoch > seen.epoch:
+            return ""
+        if known.epoch == seen.epoch and has_line(self._store, self._newest_line(), seen, self._checkpoints):
+            return ""
+        return f"line {seen.number} of its audit log"
+
+    def _newest_line(self) -> bytes:
+        """The newest line of the audit log that is here."""
+        return (
+            audit_chain.split(self._memory.read(f"{self.path}/{AUDIT_LOG}"))[-1]
+            if self._has_events()
+            else b""
+        )
+
+    def _note_seen(self) -> None:
+        """Let this machine remember how far the outbox is."""
+        with suppress(OSError, StoreAway, StoreRefused):  # nothing to fail for
+            known, head = self.identity(), head_of(self._newest_line())
+            if self._witness is not None and known is not None and not self.rolled_back():
+                self._witness.save(Seen(known.id, known.epoch, *head))
 
     # -- the circuit breaker --------------------------------------------------------------
 
@@ -273,6 +312,7 @@ class Replica(Outbox):
         self._at_once.finish()
         self._ahead.clear()
         self._lease.release()
+        self._note_seen()
 
     def holder(self) -> tuple[str, bool]:
         """Which machine had the lease last, and whether it has it now. Raises StoreAway, StoreRefused."""

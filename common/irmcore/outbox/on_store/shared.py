@@ -37,6 +37,8 @@ class SharedOutbox:
         self.store, self.clock, self.where = store, clock, where
         self.log = CommitLog(store, clock, AtOnce(at_once))
         self._keyring: Keyring | None = None
+        #: How often a person has adopted it, and 1; known once ``create`` has returned.
+        self.epoch = 0
 
     @property
     def name(self) -> str:
@@ -67,6 +69,8 @@ class SharedOutbox:
                 next_step="Nothing was changed. Install the version of the other machines, or restore this "
                 "prefix from the store's backup or its soft-deleted blobs.",
             )
+        if identity is not None:
+            self.epoch = identity.epoch
         if identity is not None and identity.retired:
             raise OperatorError(
                 "this outbox is retired, so it accepts and sends nothing",

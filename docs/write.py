@@ -19,20 +19,13 @@ WIDTH = 100
 def commands() -> str:
     """docs/commands.md: the help of every command."""
     widths = {"max_content_width": WIDTH, "terminal_width": WIDTH}
-    context = click.Context(main, info_name="irmexport", **main.context_settings, **widths)
+    context = click.Context(main, info_name="irmexport", **{**main.context_settings, **widths})
     parts = ["# Commands", "", "Generated from the code by `make docs`.", "", "## irmexport", ""]
     parts += ["```", main.get_help(context), "```", ""]
     for name in main.list_commands(context):
         command = main.get_command(context, name)
         if command is not None:
             parts += _command(command, name, context)
-    parts += [
-        "## Shell completion",
-        "",
-        "```",
-        'eval "$(_IRMEXPORT_COMPLETE=bash_source irmexport)"    # or zsh_source, fish_source',
-        "```",
-    ]
     return "\n".join(parts) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from importlib import import_module
@@ -15,37 +16,51 @@ from irmcli.exit_codes import FAILED, code_of, file_system_error, internal_error
 from irmcli.output import Output
 from irmcli.settings import Settings
 
-#: Subcommand → the module that has it as ``command``, in the order of first use. Only the one that runs
-#: is imported.
-COMMANDS = {
-    "profile": "irmcli.commands.profile",
-    "wizard": "irmcli.commands.wizard",
-    "credential": "irmcli.commands.credential",
-    "identities": "irmcli.commands.identities",
-    "check": "irmcli.commands.check",
-    "send": "irmcli.commands.send",
-    "watch": "irmcli.commands.watch",
-    "drain": "irmcli.commands.drain",
-    "status": "irmcli.commands.status",
-    "show": "irmcli.commands.show",
-    "reconcile": "irmcli.commands.reconcile",
-    "resolve": "irmcli.commands.resolve",
-    "requeue": "irmcli.commands.requeue",
-    "release": "irmcli.commands.release",
-    "resume": "irmcli.commands.resume",
-    "export-rejects": "irmcli.commands.export_rejects",
-    "audit": "irmcli.commands.audit",
-    "report": "irmcli.commands.report",
-    "person": "irmcli.commands.person",
-    "outbox": "irmcli.commands.outbox",
-    "doctor": "irmcli.commands.doctor",
-    "clean-up": "irmcli.commands.clean_up",
-    "schedule": "irmcli.commands.schedule",
-    "emulator": "irmcli.commands.emulator",
-    "demo": "irmcli.commands.demo",
-    "sentinel": "irmsentinel.cli.sentinel",
-    "azure": "irmsentinel.cli.azure",
+#: Subcommand → the module that has it as ``command``, under the headings of the help, in the order of first
+#: use. Only the one that runs is imported.
+GROUPS = {
+    "Set up a connector": {
+        "profile": "irmcli.commands.profile",
+        "wizard": "irmcli.commands.wizard",
+        "credential": "irmcli.commands.credential",
+        "identities": "irmcli.commands.identities",
+        "doctor": "irmcli.commands.doctor",
+    },
+    "Send rows": {
+        "check": "irmcli.commands.check",
+        "send": "irmcli.commands.send",
+        "watch": "irmcli.commands.watch",
+        "drain": "irmcli.commands.drain",
+        "schedule": "irmcli.commands.schedule",
+    },
+    "See what happened, and decide": {
+        "status": "irmcli.commands.status",
+        "show": "irmcli.commands.show",
+        "export-rejects": "irmcli.commands.export_rejects",
+        "reconcile": "irmcli.commands.reconcile",
+        "resolve": "irmcli.commands.resolve",
+        "requeue": "irmcli.commands.requeue",
+        "release": "irmcli.commands.release",
+        "resume": "irmcli.commands.resume",
+        "audit": "irmcli.commands.audit",
+        "report": "irmcli.commands.report",
+    },
+    "Look after the outbox": {
+        "person": "irmcli.commands.person",
+        "clean-up": "irmcli.commands.clean_up",
+        "outbox": "irmcli.commands.outbox",
+    },
+    "Sentinel and Azure": {
+        "sentinel": "irmsentinel.cli.sentinel",
+        "azure": "irmsentinel.cli.azure",
+    },
+    "Try it out": {
+        "emulator": "irmcli.commands.emulator",
+        "demo": "irmcli.commands.demo",
+        "completion": "irmcli.commands.completion",
+    },
 }
+COMMANDS = {name: module for group in GROUPS.values() for name, module in group.items()}
 
 
 class Commands(click.Group):
@@ -57,7 +72,19 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return with_json(import_module(COMMANDS[cmd_name]).command)
+        return with_output_options(import_module(COMMANDS[cmd_name]).command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands under their headings, with one width for all names."""
+        widest = max(map(len, COMMANDS))
+        limit = formatter.width - 6 - widest
+        for heading, names in GROUPS.items():
+            rows = []
+            for name in names:
+                command = self.get_command(ctx, name)
+                rows.append((name.ljust(widest), command.get_short_help_str(limit) if command else ""))
+            with formatter.section(heading):
+                formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -90,30 +117,57 @@ class Commands(click.Group):
             ctx.exit(FAILED)
 
 
-def with_json(command: click.Command) -> click.Command:
-    """Add ``--json`` to ``command``, so that the option also works after the subcommand."""
+def _set_output(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Click callback of an option of ``OUTPUT_OPTIONS``, before or after the subcommand."""
+    if value:
+        root = ctx.find_root()
+        now = root.obj or Output()
+        as_json, verbosity = now.as_json, now.verbosity
+        if param.name == "as_json":
+            as_json = True
+        else:
+            verbosity = -1 if param.name == "quiet" else 1
+        ctx.obj = root.obj = Output(as_json=as_json, verbosity=verbosity)
 
-    def turn_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-        if value:
-            ctx.obj = ctx.find_root().obj = Output(as_json=True)
 
-    if isinstance(command, click.Group):
-        for inner in command.commands.values():
-            with_json(inner)
-    elif all(param.name != "as_json" for param in command.params):
-        option = click.Option(
-            ["--json", "as_json"],
+#: Option → its short form, its parameter and its help.
+OUTPUT_OPTIONS = {
+    "--json": ("", "as_json", "Print one JSON document instead of text."),
+    "--quiet": ("-q", "quiet", "Print errors and warnings only."),
+    "--verbose": ("-v", "verbose", "Print details to standard error."),
+}
+
+
+def _output_options() -> list[click.Option]:
+    return [
+        click.Option(
+            [*filter(None, (short,)), name, param],
             is_flag=True,
             is_eager=True,
             expose_value=False,
-            callback=turn_on,
-            help="Print one JSON document instead of text.",
+            callback=_set_output,
+            help=text,
         )
-        command.params.append(option)
+        for name, (short, param, text) in OUTPUT_OPTIONS.items()
+    ]
+
+
+def with_output_options(command: click.Command) -> click.Command:
+    """Add ``OUTPUT_OPTIONS`` to ``command``, so that they also work after the subcommand."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            with_output_options(inner)
+    else:
+        known = {param.name for param in command.params}
+        command.params += [option for option in _output_options() if option.name not in known]
     return command
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    params=_output_options(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
 @click.version_option(__version__, prog_name="irmexport")
 @click.option(
     "--outbox",
@@ -122,9 +176,8 @@ def with_json(command: click.Command) -> click.Command:
     help="Directory that stores batches until the service confirms them, or an address that machines share: "
     "az://ACCOUNT/CONTAINER/PREFIX or s3://BUCKET/PREFIX.  [IRMEXPORT_OUTBOX]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 @click.pass_context
-def main(ctx: click.Context, outbox: str | None, as_json: bool) -> None:
+def main(ctx: click.Context, outbox: str | None) -> None:
     """Send detections to Microsoft Purview Insider Risk Management.
 
     Exit codes: 0 success, 1 failed or queued for a retry, 2 usage or configuration error, 3 rows refused,
@@ -132,5 +185,8 @@ def main(ctx: click.Context, outbox: str | None, as_json: bool) -> None:
     """
     # A profile, a unit or a page that a command writes must not be for others to change.
     os.umask(os.umask(0o022) | 0o022)
-    ctx.obj = Output(as_json=as_json)
-    ctx.meta["irmexport.settings"] = Settings.read(outbox)
+    # What a library reports reaches the user as an error of ours; Python would print it to standard error.
+    logging.getLogger().addHandler(logging.NullHandler())
+    ctx.obj = ctx.obj or Output()
+    settings = ctx.meta["irmexport.settings"] = Settings.read(outbox)
+    ctx.obj.detail(f"irmexport {__version__}, outbox {settings.address or settings.outbox}")

@@ -6,6 +6,7 @@ Results go to standard output, messages to standard error. Control characters in
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
 import os
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+from irmcore.clock import iso
 from irmcore.errors import IrmError
 
 if TYPE_CHECKING:
@@ -45,17 +47,45 @@ def _is_terminal() -> bool:
         return False
 
 
-class Output:
-    """The output of one command."""
+#: The values of JSON documents that are seconds since 1970, and how a document shows them: as ISO 8601.
+_TIMES = frozenset(
+    (
+        *("accepted", "at", "due", "expires", "next_probe", "not_before", "oldest", "proposed_since"),
+        *("last_receipt", "last_run", "retention_ran", "retry_at", "since", "upload_ends"),
+    )
+)
 
-    def __init__(self, *, as_json: bool) -> None:
+
+def _with_times(value: Any, key: str = "") -> Any:
+    """``value`` with its times as text, at any depth; None for no time."""
+    if isinstance(value, Mapping):
+        return {name: _with_times(inner, str(name)) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_times(inner) for inner in value]
+    if isinstance(value, float) and key in _TIMES:
+        return iso(value) if value else None
+    return value
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime.datetime) else str(value)
+
+
+class Output:
+    """The output of one command.
+
+    ``verbosity``: -1 for errors and warnings alone, 1 for details, too.
+    """
+
+    def __init__(self, *, as_json: bool = False, verbosity: int = 0) -> None:
         self.as_json = as_json
+        self.verbosity = verbosity
         self._broken = False
         if isinstance(sys.stdout, io.TextIOWrapper):
             # A file or pipe on Windows has an old code page: what it lacks is escaped, and stops nothing.
             sys.stdout.reconfigure(errors="backslashreplace")
         self._terminal: Terminal | None = None
-        if not as_json and _is_terminal():
+        if not as_json and verbosity >= 0 and _is_terminal():
             from irmcli.terminal import Terminal  # here: it loads rich, which takes 40 ms
 
             self._terminal = Terminal()
@@ -67,8 +97,8 @@ class Output:
         return output
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Print a line of the result; nothing in JSON mode."""
-        if self.as_json:
+        """Print a line of the result; nothing in JSON mode or if it shall be quiet."""
+        if self.as_json or self.verbosity < 0:
             return
         if (terminal := self._terminal) is not None:
             self._try(lambda: terminal.line(clean(text), style))
@@ -95,8 +125,8 @@ class Output:
         sys.stdout.buffer.flush()
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print a table, with numbers right-aligned; nothing if there are no rows, or in JSON mode."""
-        if self.as_json or not rows:
+        """Print a table, numbers right-aligned; nothing without rows, in JSON mode or if quiet."""
+        if self.as_json or self.verbosity < 0 or not rows:
             return
         cells = [[clean(cell) for cell in row] for row in rows]
         numeric = [all(isinstance(row[i], (int, float)) for row in rows) for i in range(len(columns))]
@@ -113,10 +143,15 @@ class Output:
             self.line("  " + "  ".join(padded).rstrip())
 
     def document(self, document: Mapping[str, Any] | Sequence[Any]) -> None:
-        """Print the JSON document; nothing in text mode."""
+        """Print the JSON document, with its times as text; nothing in text mode."""
         if self.as_json:
-            text = json.dumps(document, indent=2, sort_keys=True, default=str)
+            text = json.dumps(_with_times(document), indent=2, sort_keys=True, default=_plain)
             self._try(lambda: click.echo(text))
+
+    def detail(self, text: str) -> None:
+        """Print a detail to standard error, if details are wanted."""
+        if self.verbosity > 0:
+            click.echo(click.style(clean(text), dim=True), err=True)
 
     def warn(self, text: str) -> None:
         """Print a warning to standard error."""
@@ -138,10 +173,13 @@ class Output:
             self.error(error)
 
     @contextmanager
-    def progress(self, what: str) -> Iterator[Callable[[int], None] | None]:
-        """Show a row counter inside the block on a terminal; yields None elsewhere."""
+    def progress(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None] | None]:
+        """Show a row counter inside the block on a terminal; yields None elsewhere.
+
+        ``total``: about how many rows there are, for the share that is done and the time that is left.
+        """
         if self._terminal is None:
             yield None
             return
-        with self._terminal.progress(what) as update:
+        with self._terminal.progress(what, total) as update:
             yield update

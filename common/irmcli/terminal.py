@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -32,14 +39,18 @@ class Terminal:
         Console(highlight=False).print(table)
 
     @contextmanager
-    def progress(self, what: str) -> Iterator[Callable[[int], None]]:
-        """Show a row counter inside the block; call the yielded function with the number of rows."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:,} rows"),
-        )
+    def progress(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """Show a row counter inside the block; call the yielded function with the number of rows.
+
+        With ``total``, about how many there are, it shows a percentage and the time that is left.
+        """
+        columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
+        if total is not None:
+            columns += [TextColumn("{task.percentage:3.0f} %"), TextColumn("ETA"), TimeRemainingColumn()]
+        columns += [TextColumn("{task.completed:,} rows"), TimeElapsedColumn()]
         # No refresh thread: worker processes are started only from a process with a single thread.
-        with Progress(*columns, TimeElapsedColumn(), transient=True, auto_refresh=False) as bar:
-            task = bar.add_task(what, total=None)
-            yield lambda rows: bar.update(task, completed=rows, refresh=True)
+        with Progress(*columns, transient=True, auto_refresh=False) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda rows: bar.update(
+                task, completed=rows, total=total and max(total, rows), refresh=True
+            )

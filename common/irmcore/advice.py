@@ -8,23 +8,23 @@ _HOSTS = "check that the firewall allows the upload host (commercial: webhook.in
 
 ADVICE: Mapping[str, str] = {
     "http-400": "The service refuses the file: compare the profile's columns and source values with the "
-    "connector's sample file. Then run `irmexport resolve BATCH --withdraw` and send the rows again.",
+    "connector's sample file. Then run `irmexport resolve BATCH --withdraw --why REASON` and send the rows again.",
     "breaker-damaged": "The stored circuit breaker is damaged, and may have said that sending is paused: check "
     "`irmexport audit` for the last replies.",
     "adopted": "The outbox was copied, restored or moved, so the service may have the rows already. Compare with the "
-    "connector's log in the portal, then run `irmexport resolve BATCH`.",
+    "connector's log in the portal, then run `irmexport resolve BATCH --sent --why REASON`, or with `--resend` or `--withdraw` in place of `--sent`.",
     "http-401": "The service does not accept the token: check `app_id`, `tenant_id` and `cloud`.",
     "http-403": "The app may not upload to this job: the connector must have been created with this `app_id` "
     "in this tenant; check `job_id` and `cloud`.",
     "http-404": "The service does not know the job: copy `job_id` from the wizard's Finish page, and check `cloud`.",
     "http-407": "The proxy requires authentication: let this machine pass without it, or set another `proxy`.",
     "http-408": "The upload took too long for the service; irmexport tries again. Check whether the network is slow.",
-    "http-413": "A single row is too large for the service: shorten its texts at the source. Then run `irmexport resolve BATCH --withdraw` and send the rows again.",
+    "http-413": "A single row is too large for the service: shorten its texts at the source. Then run `irmexport resolve BATCH --withdraw --why REASON` and send the rows again.",
     "html-answer": "A web page answered instead of the service (perhaps the sign-in page of a proxy), so it is not "
-    "known whether the service has the rows. Check the connector's log in the portal, then run `irmexport resolve BATCH`.",
-    "http-415": "The service refuses the form of the upload. This is a fault of irmexport: please report it. `irmexport requeue BATCH` sends the batch again.",
+    "known whether the service has the rows. Check the connector's log in the portal, then run `irmexport resolve BATCH --sent --why REASON`, or with `--resend` or `--withdraw` in place of `--sent`.",
+    "http-415": "The service refuses the form of the upload. This is a fault of irmexport: please report it. `irmexport requeue BATCH --why REASON` sends the batch again.",
     "http-422": "The service refuses the file's content: compare columns and types with the sample file. "
-    "Then run `irmexport resolve BATCH --withdraw` and send the rows again.",
+    "Then run `irmexport resolve BATCH --withdraw --why REASON` and send the rows again.",
     "http-429": "The service asks irmexport to slow down; irmexport waits as long as the service says.",
     "http-500": "The service failed; irmexport tries again, at most once an hour.",
     "http-503": "The service is busy or under maintenance; irmexport tries again.",
@@ -39,7 +39,7 @@ ADVICE: Mapping[str, str] = {
     "credential": "The client secret cannot be read: `irmexport doctor` shows why.",
     "crash": "The process ended before the upload was complete; the batch is sent again.",
     "damaged": "A file on disk is not what irmexport wrote: check the disk, and see `irmexport show BATCH`. "
-    "`irmexport resolve BATCH --withdraw` lets its rows be sent again from their source.",
+    "`irmexport resolve BATCH --withdraw --why REASON` lets its rows be sent again from their source.",
     "unknown-format": "A newer version of irmexport wrote this batch: use that version.",
     "no-permission": "This user may not read the batch: change the owner of the outbox to the user who sends (files 0600, directories 0700).",
     "disk-error": "The disk failed to write the state of this batch. Other batches are still sent. Check the disk's log and health.",
@@ -73,11 +73,11 @@ ENTRA: Mapping[str, str] = {
 
 #: What differs for batches that go to a table of Azure Monitor (the Logs Ingestion API).
 INGESTION: Mapping[str, str] = {
-    "http-400": "The data collection rule refuses the rows: compare its stream with the template that `irmexport sentinel template --collection` writes. Then run `irmexport requeue BATCH`.",
+    "http-400": "The data collection rule refuses the rows: compare its stream with the template that `irmexport sentinel template --collection FILE` writes. Then run `irmexport requeue BATCH --why REASON`.",
     "http-401": "The ingestion endpoint does not accept the token: check `tenant_id`, `app_id` and `cloud`.",
     "http-403": 'The app may not send to this rule: assign it the role "Monitoring Metrics Publisher" on the data collection rule (this takes up to 30 minutes to take effect), and check `rule_id`.',
     "http-404": "The endpoint does not know the rule or the stream: copy `endpoint` and `rule_id` (the immutable ID, dcr-…) from the rule's JSON view.",
-    "http-413": "A single row is larger than the service accepts. irmexport should have shortened it: please report this. `irmexport resolve BATCH --withdraw` gives the batch up.",
+    "http-413": "A single row is larger than the service accepts. irmexport should have shortened it: please report this. `irmexport resolve BATCH --withdraw --why REASON` gives the batch up.",
     "http-429": "The rule is at its limit (2 GB or 12,000 requests per minute); irmexport waits as long as the service says.",
     "dns": "The name of the ingestion endpoint cannot be resolved: check `endpoint`, DNS and `proxy`.",
     "refused": "The ingestion endpoint refuses the connection: check `endpoint` and the firewall (*.ingest.monitor.azure.com).",
@@ -88,7 +88,7 @@ _OF_KIND: Mapping[str, Mapping[str, str]] = {"azure-monitor-ingestion": INGESTIO
 
 _IN_DOUBT = (
     "It is not known whether the service saved the rows. Look at the connector's log in the portal (RecordsSaved), "
-    "then run `irmexport resolve BATCH --sent` or `--resend`."
+    "then run `irmexport resolve BATCH --sent --why REASON`, or with `--resend` in place of `--sent`."
 )
 _REDIRECT = (
     "The service answered with a redirect. It is not followed, because that would send the token to another host: "
@@ -105,8 +105,15 @@ _FAMILIES = (
 )
 
 
-def advice(code: str, kind: str = "") -> str:
-    """The next step for ``code`` at a destination of ``kind``; empty for the code of a success."""
+def advice(code: str, kind: str = "", batch: str = "BATCH") -> str:
+    """The next step for ``code`` at a destination of ``kind``; empty for the code of a success.
+
+    ``batch``: the beginning of the id of the batch that has the code.
+    """
+    return _advice(code, kind).replace("BATCH", batch)
+
+
+def _advice(code: str, kind: str) -> str:
     code = code.split(" ", 1)[0]
     known = _OF_KIND.get(kind, {}).get(code) or ADVICE.get(code) or ENTRA.get(code.replace("token-", "", 1))
     if known is not None:

@@ -19,7 +19,8 @@ BATCH = "0123456789ab"
 #: The emulator is started from the command line for Splunk too, and no connector in Splunk is a table of
 #: Azure Monitor. `irmexport outbox` and `clean-up` need a shell on the search head (docs/splunk.md).
 UNTRANSLATED = re.compile(
-    "`irmexport (emulator|sentinel template --collection|sentinel collect --once|(outbox|clean-up) [^`]*)`"
+    "`irmexport (emulator|sentinel template --collection FILE|sentinel collect --once"
+    "|(outbox|clean-up) [^`]*)`"
 )
 
 
@@ -70,7 +71,7 @@ def test_a_command_is_run_and_a_request_is_sent() -> None:
 
 def test_the_id_of_a_batch_is_kept() -> None:
     """In the request, and on a page, whose button stands beside the batch."""
-    text = f"Then run `irmexport requeue {BATCH}`."
+    text = f"Then run `irmexport requeue {BATCH} --why REASON`."
     assert in_splunk(text) == f"Then send `POST irmexport/batches/{BATCH}/requeue`."
     assert on_pages(text) == "Then use “Resolve”, “Put it back into the queue”."
 

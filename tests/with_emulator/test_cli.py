@@ -341,6 +341,80 @@ def test_doctor_passes_and_then_reports_a_wrong_secret(rig: Rig, irmexport: Run)
     assert "token-AADSTS7000215" in result.stdout
 
 
+def test_times_in_json_are_iso(rig: Rig, irmexport: Run) -> None:
+    """No document of any command has seconds since 1970."""
+    rig.emulator.faults.next(Fault(status=400))
+    rig.emulator.faults.next(Fault(status=503, retry_after=600))
+    file = rows(rig, row(1))
+    documents = [irmexport("send", file, "{at}", "--json")]
+    documents += [irmexport("send", rows(rig, row(2)), "{at}", "--json"), irmexport("drain", "--json")]
+    batches = [batch.id for batch in rig.batches()]
+    assert len(batches) == 2
+    documents += [irmexport("show", batch, "--json") for batch in batches]
+    for words in (("status",), ("audit",), ("audit", "--head"), ("person", "find", "user1@contoso.com")):
+        documents.append(irmexport(*words, "--json"))
+    documents += [
+        irmexport("doctor", "--json"),
+        irmexport("report", "--json"),
+        irmexport("clean-up", "--json"),
+    ]
+
+    def numbers(value: Any) -> list[float]:
+        if isinstance(value, dict):
+            return [number for inner in value.values() for number in numbers(inner)]
+        if isinstance(value, list):
+            return [number for inner in value for number in numbers(inner)]
+        return [value] if isinstance(value, (int, float)) else []
+
+    for done in documents:
+        assert [number for number in numbers(document(done)) if 1e9 < number < 3e9] == [], done.stdout
+    (shown,) = document(irmexport("status", "--json"))
+    for text in (shown["oldest"], shown["retry_at"], shown["items"][0]["since"]):
+        assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text), shown
+    assert shown["next_probe"] is None
+
+
+def test_uploads_are_counted(rig: Rig, irmexport: Run) -> None:
+    """Each says the how-manieth of how many it is; a single upload does not."""
+    for number in range(3):
+        irmexport("send", rows(rig, row(number)), "{at}", "--queue-only")
+    sent = irmexport("drain", "-v")
+    found = re.findall(r"^Upload Successful: (.*) \(1 row\)", sent.stdout, re.MULTILINE)
+    assert [text.split(",")[0] for text in found] == ["1 of 3", "2 of 3", "3 of 3"], sent.stdout
+    assert sent.stderr.count("sending ") == 3
+    single = irmexport("send", rows(rig, row(9)), "{at}")
+    assert re.search(r"^Upload Successful: [0-9a-f]{12} \(1 row\)", single.stdout, re.MULTILINE)
+
+
+def test_doctor_names_what_needs_a_person(rig: Rig, irmexport: Run) -> None:
+    """A held batch, with the whole command that decides about it, for a profile and for all connectors."""
+    rig.emulator.faults.next(Fault(reset_after_last_byte=True))
+    assert irmexport("send", rows(rig, row(1)), "{at}").exit_code == 4
+    (batch,) = rig.batches()
+    for words in (("{at}",), (), (rig.profile.name,)):
+        result = irmexport("doctor", *words)
+        assert result.exit_code == 4, result.stdout
+        assert f"batch {batch.id[:12]}: HELD since " in result.stdout
+        assert f"`irmexport resolve {batch.id[:12]} --sent --why REASON`" in result.stdout
+        assert "job id: only a real upload can verify it" in result.stdout
+    assert irmexport("resolve", batch.id[:12], "--sent", "--why", "seen in the log").exit_code == 0
+    assert irmexport("doctor").exit_code == 0
+
+
+def test_status_names_the_command_for_each_reason_once(rig: Rig, irmexport: Run) -> None:
+    """With the id of the first batch, and how many more there are."""
+    for number in range(2):
+        rig.emulator.faults.next(Fault(status=400))
+        irmexport("send", rows(rig, row(number)), "{at}")
+        irmexport("resume")
+    first, second = (batch.id[:12] for batch in rig.batches())
+    shown = irmexport("status").stdout
+    steps = [line for line in shown.splitlines() if "--why REASON" in line]
+    assert len(steps) == 1, shown
+    assert any(f"irmexport resolve {one} --withdraw --why REASON" in steps[0] for one in (first, second))
+    assert steps[0].endswith("Do the same for 1 more batch.")
+
+
 def test_the_outbox_is_private(rig: Rig, irmexport: Run) -> None:
     """Directories are 0700 and files 0600, whatever the umask; a readable directory is refused."""
     before = os.umask(0)

@@ -13,7 +13,7 @@ from irmcli import options
 from irmcli.exit_codes import code_of_rows
 from irmcli.output import Output
 from irmcli.session.hazards import show_hazards
-from irmcli.session.input_file import open_table
+from irmcli.session.input_file import about_rows, open_table
 from irmcli.session.shaping_output import shaping_document, show_input, show_shaping
 from irmcli.settings import Settings
 
@@ -44,7 +44,7 @@ def command(ctx: click.Context, file: str, profile_name: str, form: str, show: i
         for field in fields:
             found.update(hazards(field))
 
-    with open_table(file, profile, form) as table, output.progress("checking") as progress:
+    with open_table(file, profile, form) as table, output.progress("checking", about_rows(file)) as progress:
         done = dry_run(table, profile, None, name=file, on_reject=on_reject, on_row=on_row, progress=progress)
     show_input(output, table)
     show_shaping(output, done, dry=True)

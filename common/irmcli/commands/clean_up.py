@@ -24,6 +24,8 @@ def command(ctx: click.Context, *, clock_is_right: bool) -> None:
 
     `status` shows the periods. If the clock seems to have jumped, what only the jump makes old is kept, and
     the exit code is 4.
+
+    Example: irmexport clean-up
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     outboxes = outboxes_of(settings)

@@ -33,7 +33,10 @@ def command() -> None:
 @options.profile
 @click.pass_context
 def check(ctx: click.Context, *, profile_name: str) -> None:
-    """Check that the credential is readable and when it expires. Exits with 4 if within 30 days."""
+    """Check that the credential is readable and when it expires. Exits with 4 if within 30 days.
+
+    Example: irmexport credential check --profile leaver-prediction
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     connector = settings.profile(profile_name).connector
     reference = connector.credential
@@ -45,7 +48,9 @@ def check(ctx: click.Context, *, profile_name: str) -> None:
     expires = iso(found.expires) if found.expires is not None else None
     output.line(f"{reference.kind} {reference.name}: readable {what}")
     if isinstance(found, Assertion):
-        output.line("It needs no renewal. Whether the application trusts it: irmexport doctor")
+        output.line(
+            f"It needs no renewal. Whether the application trusts it: irmexport doctor -p {profile_name}"
+        )
     elif expires is None:
         output.line(
             "Its expiry date is not known here: see Certificates & secrets of the application in Entra ID."
@@ -67,6 +72,8 @@ def set_(ctx: click.Context, *, profile_name: str) -> None:
 
     Prompts for the secret without showing it, or reads it from standard input. It is never an argument. A
     keyring also takes a certificate with its key, as PEM on standard input.
+
+    Example: irmexport credential set --profile my-profile.yaml
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     reference = settings.profile(profile_name).connector.credential
@@ -93,7 +100,9 @@ def set_(ctx: click.Context, *, profile_name: str) -> None:
 _BY_HAND = {
     "env": "Set the variable where irmexport is started, for example with systemd's EnvironmentFile=.",
     "key_vault": "az keyvault secret set --vault-name VAULT --name SECRET --file FILE --expires DATE",
-    "certificate": "Create the file with openssl (`irmexport wizard` prints the commands), and chmod 600 it.",
+    "certificate": (
+        "Create the file with openssl (`irmexport wizard PROFILE` prints the commands), and chmod 600 it."
+    ),
     "managed_identity": "Azure issues its tokens: there is nothing to store.",
     "workload_identity": "Kubernetes writes this file: there is nothing to store.",
 }

@@ -24,6 +24,8 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
 
     It also sends what other processes add meanwhile, for ten minutes; then it sends what it has and ends. If
     another sender is at work, that one sends everything, and the exit code is 0.
+
+    Example: irmexport drain --json
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     results: dict[str, object] = {}

@@ -67,7 +67,10 @@ def command(
     time_precision: str,
     refuse_unknown_source_values: bool,
 ) -> None:
-    """Run a local emulator of the Purview connector over HTTPS, on this machine only."""
+    """Run a local emulator of the Purview connector over HTTPS, on this machine only.
+
+    Example: irmexport emulator --profile leaver-prediction
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     chosen = [settings.profile(name) for name in names or profiles.shipped_names()]
     options = Options(

@@ -20,6 +20,8 @@ def command(ctx: click.Context, *, connector: str, only_list: bool) -> None:
     """Print the refused rows of CONNECTOR, or of all, with line, column, reason and advice.
 
     The rows are personal data.
+
+    Example: irmexport export-rejects leaver-prediction
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     connectors = connectors_of(settings)

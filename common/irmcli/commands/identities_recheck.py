@@ -24,6 +24,8 @@ def recheck_(
 
     `irmexport show BATCH --payload` shows the rows of a batch. A batch has no source names: to find an
     address that has turned out to be another person's, run `irmexport send FILE --dry-run` on the source.
+
+    Example: irmexport identities recheck --profile leaver-prediction
     """
     from irmcli.identities.recheck import recheck
 

@@ -166,7 +166,10 @@ def _kind(version: Version, name: str) -> str:
 @options.directory_of_people
 @click.pass_context
 def status(ctx: click.Context, *, directory: Path | None) -> None:
-    """Show when the directory was read, and how many people it has."""
+    """Show when the directory was read, and how many people it has.
+
+    Example: irmexport identities status
+    """
     output, settings, now = Output.of(ctx), Settings.of(ctx), time.time()
     path = directory or settings.directory_of_people
     people = disabled = deleted = 0

@@ -200,6 +200,8 @@ def emulator(
     """Run a local emulator of Microsoft Graph over HTTPS, on this machine only.
 
     It has made-up people, and a SharePoint library for `irmexport watch`.
+
+    Example: irmexport identities emulator --port 0
     """
     from irmemulator.graph_emulator import GraphEmulator
     from irmemulator.graph_service import GraphOptions

@@ -36,6 +36,8 @@ def migrate(ctx: click.Context, *, connector: str) -> None:
 
     An interrupted migration continues when you run this again. Earlier versions cannot read the outbox
     afterwards.
+
+    Example: irmexport outbox migrate leaver-prediction
     """
     output, outbox = Output.of(ctx), _one(ctx, connector)
     batches = rewriting.migrate(outbox)
@@ -51,6 +53,8 @@ def repair(ctx: click.Context, *, connector: str) -> None:
     """Restore what the outbox of CONNECTOR has twice, and finish an interrupted migration or key rotation.
 
     Restores FORMAT, outbox.json, a copy of the key, row keys and the row ledger. Sends nothing.
+
+    Example: irmexport outbox repair leaver-prediction
     """
     output, outbox = Output.of(ctx), _one(ctx, connector)
     restored = rewriting.repair(outbox)
@@ -74,13 +78,15 @@ def adopt(ctx: click.Context, *, connector: str, hold: bool, why: str) -> None:
     """Use an outbox that was copied, restored or moved. Queued batches become HELD, for a person to decide.
 
     With --send they are sent. Use it only if this copy is complete and no other copy sends.
+
+    Example: irmexport outbox adopt leaver-prediction --why "restored from last night's backup"
     """
     output, outbox = Output.of(ctx), _one(ctx, connector)
     held = adoption.adopt(outbox, send=not hold, who=Settings.of(ctx).origin({}).user, why=why)
     output.line(f"{title_of(outbox)} is adopted here.")
     if held:
         output.line(f"{count(held, 'batch')} HELD: compare them with the connector's log, then run")
-        output.line("  irmexport resolve BATCH --sent or --resend, with --why")
+        output.line("  irmexport resolve BATCH --sent --why REASON    (or --resend)")
     output.document({"connector": outbox.name, "held": held})
 
 
@@ -89,7 +95,10 @@ def adopt(ctx: click.Context, *, connector: str, hold: bool, why: str) -> None:
 @options.why
 @click.pass_context
 def retire(ctx: click.Context, *, connector: str, why: str) -> None:
-    """Make an outbox accept and send nothing ever again, because another one replaced it."""
+    """Make an outbox accept and send nothing ever again, because another one replaced it.
+
+    Example: irmexport outbox retire leaver-prediction --why "the new machine sends"
+    """
     output, outbox = Output.of(ctx), _one(ctx, connector)
     adoption.retire(outbox, who=Settings.of(ctx).origin({}).user, why=why)
     output.line(f"{title_of(outbox)} is retired.")
@@ -106,6 +115,8 @@ def move(ctx: click.Context, *, connector: str, to: str, why: str) -> None:
 
     Its history, key and row keys come along, and it is retired where it was. To an address, batches that need
     a decision are refused: decide first. A move that was interrupted goes on when you run this again.
+
+    Example: irmexport outbox move leaver-prediction az://contoso/outboxes/irm --why "two machines send"
     """
     output, outbox, settings = Output.of(ctx), _one(ctx, connector), Settings.of(ctx)
     if settings.address:
@@ -153,7 +164,10 @@ def _move_back(output: Output, settings: Settings, name: str, to: str, why: str)
 @click.option("--held", is_flag=True, help="Include batches that are held or dead.")
 @click.pass_context
 def export(ctx: click.Context, *, connector: str, file: str | None, held: bool) -> None:
-    """Write the queued rows of CONNECTOR as CSV: personal data. Needs no key and changes nothing."""
+    """Write the queued rows of CONNECTOR as CSV: personal data. Needs no key and changes nothing.
+
+    Example: irmexport outbox export leaver-prediction > queued.csv
+    """
     output, outbox = Output.of(ctx), _one(ctx, connector)
     payloads = queue_export.queued_payloads(outbox, held=held)
     if file is None:
@@ -176,7 +190,10 @@ def key() -> None:
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.pass_context
 def backup(ctx: click.Context, *, connector: str, file: str) -> None:
-    """Write the key to FILE, which must not exist. Keep it apart from backups of the outbox."""
+    """Write the key to FILE, which must not exist. Keep it apart from backups of the outbox.
+
+    Example: irmexport outbox key backup leaver-prediction /media/usb/leavers.key
+    """
     output, outbox = Output.of(ctx), _one(ctx, connector)
     _write(file, keyring.encode(outbox.load_keyring()))
     output.line(f"Wrote the key of {title_of(outbox)} to {file}.")
@@ -188,7 +205,10 @@ def backup(ctx: click.Context, *, connector: str, file: str) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 @click.pass_context
 def restore(ctx: click.Context, *, connector: str, file: str) -> None:
-    """Restore the key from FILE, a backup of the same outbox."""
+    """Restore the key from FILE, a backup of the same outbox.
+
+    Example: irmexport outbox key restore leaver-prediction leavers.key
+    """
     output, outbox = Output.of(ctx), _one(ctx, connector)
     outbox.check_format()
     with adoption.exclusive(outbox):
@@ -208,7 +228,7 @@ def _restore(outbox: Outbox, file: str) -> None:
         raise KeyMissing(
             "this is not a key of this outbox" if found else "this is not a key, or it is damaged",
             where=file,
-            next_step=f"Give the file that `irmexport outbox key backup {outbox.name}` wrote.",
+            next_step=f"Give the file that `irmexport outbox key backup {outbox.name} FILE` wrote.",
         )
     present = [ring for ring in outbox.keyrings().values() if ring and ring.outbox == known.id]
     if any(ring.newest >= found.newest for ring in present):
@@ -227,6 +247,8 @@ def rotate(ctx: click.Context, *, connector: str) -> None:
     """Add a secret to the key and key everything anew. Batch ids change; whole earlier ids are still found.
 
     Use it after the key may have been read by somebody. An interrupted rotation is finished by `repair`.
+
+    Example: irmexport outbox key rotate leaver-prediction
     """
     output, outbox = Output.of(ctx), _one(ctx, connector)
     batches = rewriting.rotate(outbox)

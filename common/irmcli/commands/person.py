@@ -48,7 +48,10 @@ def command() -> None:
 @options.directory_of_people
 @click.pass_context
 def find(ctx: click.Context, *, name: str, directory: Path | None) -> None:
-    """Show where rows that name the person are. Changes nothing."""
+    """Show where rows that name the person are. Changes nothing.
+
+    Example: irmexport person find sarad@contoso.com
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     who = _named(output, settings, name, directory)
     found = list(_everywhere(settings, who))
@@ -65,6 +68,8 @@ def export(ctx: click.Context, *, name: str, file: str, directory: Path | None) 
     """Write everything that `find` finds to FILE (JSON, mode 0600), for a disclosure to the person.
 
     A row may name other people, too: read the file before you hand it over.
+
+    Example: irmexport person export sarad@contoso.com sarad.json
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     who = _named(output, settings, name, directory)
@@ -150,7 +155,7 @@ def _everywhere(settings: Settings, who: Named) -> Iterator[dict[str, Any]]:
         for one in person.find(outbox, who.pattern):
             step = "" if one.kind == AUDIT else "erase again"
             if one.kind == ROWS and one.batch is not None:
-                step = f"irmexport resolve {one.batch.id[:12]} --withdraw --why WHY, then erase again"
+                step = f"irmexport resolve {one.batch.id[:12]} --withdraw --why REASON; then erase again"
             yield _entry(one.kind, one.where, one.state, one.values, step)
     for root in copies.watched(settings.outbox.absolute()):
         for copy, opened, name in copies.copies(root):

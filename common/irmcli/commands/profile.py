@@ -23,7 +23,10 @@ command.add_command(profile_new.command)
 @command.command("list")
 @click.pass_context
 def list_profiles(ctx: click.Context) -> None:
-    """List your own profiles and the shipped ones."""
+    """List your own profiles and the shipped ones.
+
+    Example: irmexport profile list
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     own = sorted(path.stem for path in settings.profiles.glob("*.yaml"))
     rows = [(name, "your own", _described(settings, name)) for name in own]

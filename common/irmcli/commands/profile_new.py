@@ -153,6 +153,8 @@ def command(
     Types and roles are guessed from the sample. Options take precedence; on a terminal, you are asked to
     confirm the rest. A user or time column that is not certain is not guessed: you are asked, or told which
     option decides. The profile contains column names and settings, but no value from the sample.
+
+    Example: irmexport profile new --from sample.csv --name leavers --output leavers.yaml
     """
     output = Output.of(ctx)
     name = _slug(name or (output_path.stem if output_path else Path(sample).name.partition(".")[0]))

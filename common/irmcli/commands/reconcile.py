@@ -64,6 +64,8 @@ def command(
 
     Microsoft does not document the log's format, so entries that cannot be read or matched are listed. The
     audit log records each comparison. Exits with 4 if rows are missing, with 1 if an entry cannot be matched.
+
+    Example: irmexport reconcile --batch 3f9a01c2
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     if (log is None) == (batch is None) or (batch is None) != (saved is None):

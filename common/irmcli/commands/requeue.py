@@ -41,7 +41,9 @@ def command(ctx: click.Context, *, batches: tuple[str, ...], why: str) -> None:
         if name == states.READY:
             step = "`irmexport drain` sends it"
         else:
-            step = f"its outcome is unknown: irmexport resolve {found.id[:12]} --sent or --resend, with --why"
+            step = (
+                f"its outcome is unknown: irmexport resolve {found.id[:12]} --sent --why REASON (or --resend)"
+            )
         output.line(f"{found.id[:12]} is now {name}; {step}.")
         results.append(found.id)
     output.document(results)

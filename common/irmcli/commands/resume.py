@@ -18,7 +18,10 @@ from irmcli.settings import Settings
 @click.option("--why", default="", help="Reason for the audit log, for example what you fixed.")
 @click.pass_context
 def command(ctx: click.Context, connector: str, why: str) -> None:
-    """Resume CONNECTOR, or all, after you fixed the cause of the pause. Queued retries are due at once."""
+    """Resume CONNECTOR, or all, after you fixed the cause of the pause. Queued retries are due at once.
+
+    Example: irmexport resume leaver-prediction
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     who = settings.origin({}).user
     results = {}

@@ -14,7 +14,7 @@ from irmcli.output import Output
 from irmcli.session import hazards
 from irmcli.session.connector_session import ConnectorSession
 from irmcli.session.delivery_output import delivery_document, show_proposed
-from irmcli.session.input_file import open_table
+from irmcli.session.input_file import about_rows, open_table
 from irmcli.session.shaping_output import shaping_document, show_input
 from irmcli.settings import Settings
 
@@ -59,7 +59,7 @@ def command(
     if not dry_run:
         session.prepare()
     details = {"file": "-" if file == "-" else str(Path(file).absolute())}
-    with open_table(file, profile, form) as table, output.progress("shaping") as progress:
+    with open_table(file, profile, form) as table, output.progress("shaping", about_rows(file)) as progress:
         if dry_run:
             done = session.dry_run(table, name=file, progress=progress)
         else:

@@ -17,7 +17,10 @@ from irmcli.settings import Settings
 @click.option("--payload", is_flag=True, help="Print the CSV as it was or will be sent: personal data.")
 @click.pass_context
 def command(ctx: click.Context, batch: str, payload: bool) -> None:
-    """Show the batch whose id starts with BATCH: its state, its origin and every upload attempt."""
+    """Show the batch whose id starts with BATCH: its state, its origin and every upload attempt.
+
+    Example: irmexport show 3f9a01c2 --payload
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     connectors = connectors_of(settings)
     outbox, found = connectors.find_batch(batch)

@@ -25,7 +25,10 @@ _VERIFIED = 64 * 1024 * 1024
 @click.argument("connector", default="", required=False)
 @click.pass_context
 def command(ctx: click.Context, connector: str) -> None:
-    """Show the status of CONNECTOR, or of all. Exits with 4 if something needs attention."""
+    """Show the status of CONNECTOR, or of all. Exits with 4 if something needs attention.
+
+    Example: irmexport status leaver-prediction
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     found: list[dict[str, object]] = []
     for outbox in connectors_of(settings).choose(connector):
@@ -105,5 +108,17 @@ def _show_breaker(output: Output, status: ConnectorStatus) -> None:
 
 
 def _steps(items: tuple[BatchStatus, ...]) -> list[tuple[str, str]]:
-    """Each reason once, with its next step."""
-    return list({item.reason: item.next_step for item in items if item.next_step}.items())
+    """Each reason once, with the next step of its first batch."""
+    found: dict[str, list[BatchStatus]] = {}
+    for item in items:
+        found.setdefault(item.reason, []).append(item)
+    return [
+        (
+            reason,
+            f"{first.next_step} Do the same for {count(len(others), 'more batch')}."
+            if others
+            else first.next_step,
+        )
+        for reason, (first, *others) in found.items()
+        if first.next_step
+    ]

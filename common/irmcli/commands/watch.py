@@ -82,6 +82,8 @@ def command(
     Sent files move to FOLDER/archive, unreadable files to FOLDER/errors; FOLDER/rejects gets the refused
     rows. Hidden files, *.tmp, *.part and similar names are ignored. With --json, prints one JSON object per
     line.
+
+    Example: irmexport watch /srv/exports --profile leaver-prediction
     """
     from irmcli.watching.routes import parse_routes
     from irmcli.watching.sources import SignIn, cloud_of, open_folder

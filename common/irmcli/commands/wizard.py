@@ -47,6 +47,8 @@ def command(
     """Write a sample file, and a page (HTML and Markdown) with every value to enter in Microsoft's wizard.
 
     With --changed, records when custom indicators or policies changed; uploads warn for the next 24 hours.
+
+    Example: irmexport wizard my-profile.yaml
     """
     if changed is not None:
         _record_change(ctx, names, changed, emulator_dir)

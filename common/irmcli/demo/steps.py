@@ -132,7 +132,9 @@ class _Demo:
 
     def _send(self, session: ConnectorSession, profile: Profile, file: Path) -> Report:
         """Do what `irmexport send` does."""
-        self._output.line(f"irmexport send {file.name} --profile {profile.name} --emulator …", "dim")
+        self._output.line(
+            f"irmexport send {file.name} --profile {profile.name} --emulator {self._root}/emulator", "dim"
+        )
         with open_table(str(file), profile, "auto") as table:
             done = session.accept(table, name=file.name, details={"file": file.name})
         session.show(done, dry=False)

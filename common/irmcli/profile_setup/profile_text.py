@@ -43,8 +43,8 @@ def write(choices: Choices, columns: Sequence[Guess], possible_source: str | Non
     """The profile as YAML. ``possible_source`` gets a comment on how to make it the source column."""
     kind, reference = choices.credential
     lines = [
-        "# The profile of one Insider Risk Indicators connector, made from a sample by",
-        "# `irmexport profile new`. docs/profile.md describes every key. Test it with",
+        "# The profile of one Insider Risk Indicators connector, made from a sample file by",
+        "# irmexport. docs/profile.md describes every key. Test it with",
         "# `irmexport check FILE --profile THIS`, create the connector with the instructions that",
         "# `irmexport wizard THIS` writes, and fill in the job ID.",
         "schema: 1",

@@ -112,7 +112,7 @@ def likely_cause(sent: Upload, saved: int, found: PayloadCounts | None, profile:
     if saved == 0:
         return (
             "no row was saved: compare the connector's columns, data types and related values with the "
-            "profile (irmexport wizard), including upper and lower case"
+            "profile (`irmexport wizard PROFILE`), including upper and lower case"
         )
     return _cause_of_missing_rows(sent.rows, saved, found, profile)
 

@@ -143,6 +143,11 @@ class ConnectorSession:
         """The service, created once: `watch` delivers every few seconds and keeps its token."""
         if self._cached_service is None:
             self._cached_service = self._settings.service(self._connection, warn=self._output.warn)
+            reference, to = self._connection.connector.credential, self._connection.endpoints()
+            self._output.detail(
+                f"profile {self._profile.name} to {to.upload}, sign-in at {to.login} "
+                f"with {reference.kind} {reference.name}"
+            )
         return self._cached_service
 
     def drain(self) -> int:

@@ -33,14 +33,26 @@ _EVENTS = {
 
 
 class DeliveryOutput:
-    """Prints each outcome as it happens: a listener of the sender."""
+    """Prints each outcome as it happens: a listener of the sender.
 
-    def __init__(self, output: Output) -> None:
+    ``total``: how many batches there are to send at the beginning; others may be added meanwhile.
+    """
+
+    def __init__(self, output: Output, total: int = 1) -> None:
         self._output = output
+        self._total = total
+        self._done = 0
 
     def __call__(self, event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None:
         name = f"{batch.id[:12]} ({count(manifest.rows, 'row')})"
-        if event == "sent":
+        if event == "start":
+            self._output.detail(
+                f"sending {name}, {manifest.payload_bytes:,} bytes, accepted {iso(manifest.accepted)}"
+            )
+        elif event == "sent":
+            self._done += 1
+            if self._total > 1:
+                name = f"{self._done} of {max(self._total, self._done)}, {name}"
             request = f", request id {detail['request_id']}" if detail["request_id"] else ""
             request += f" ({detail['flagged']})" if detail.get("flagged") else ""
             self._output.line(f"Upload Successful: {name}, HTTP {detail['status']}{request}", "green")
@@ -61,10 +73,11 @@ def drain(
     No upload but the first starts after ``until`` (monotonic seconds). Another sender at work is success: it
     sends these batches too.
     """
-    too_early = indicator_delay.warning(outbox) if outbox.count_ready() else None
+    total = outbox.count_ready()
+    too_early = indicator_delay.warning(outbox) if total else None
     if too_early is not None:
         output.warn(too_early)
-    sender = Sender(outbox, service, listener=DeliveryOutput(output))
+    sender = Sender(outbox, service, listener=DeliveryOutput(output, total))
     try:
         report = sender.drain(until=until, wait=_LOCK_WAIT)
     except AnotherSender as busy:
@@ -89,7 +102,7 @@ def drain(
 
 def next_step_of_proposed(connector: str) -> str:
     """How what is proposed comes to be sent."""
-    return f'A second person releases it: irmexport release {connector} --why "REASON" (first --preview)'
+    return f"A second person releases it: irmexport release {connector} --why REASON (first --preview)"
 
 
 def show_proposed(output: Output, outbox: Outbox, batches: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ FORMATS = ("auto", "csv", "jsonl")
 #: Lines, or results of a document, that are read of a JSON sample.
 SAMPLE_ROWS = 10_000
 _BLOCK = 1024 * 1024
+#: Bytes of a file whose lines stand for all others.
+_SAMPLE_BYTES = 256 * 1024
 
 
 @contextmanager
@@ -165,3 +168,16 @@ def _open(path: str) -> Iterator[io.BufferedReader]:
         ) from None
     with file:
         yield file
+
+
+def about_rows(path: str) -> int | None:
+    """About how many rows a text file has, by its size and its first lines; None if that cannot be told."""
+    try:
+        with Path(path).open("rb") as file:
+            start, size = file.read(_SAMPLE_BYTES), os.fstat(file.fileno()).st_size
+    except OSError:
+        return None
+    lines = start.count(b"\n")
+    if b"\0" in start or start.startswith((b"\x1f\x8b", b"PK")) or not lines:
+        return None  # compressed, a workbook, or a single line
+    return round(size * lines / len(start))

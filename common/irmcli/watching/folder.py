@@ -177,7 +177,8 @@ class Folder(ABC):
             raise InputError(
                 f"the file has more than {self._max_bytes:,} bytes",
                 where=found.name,
-                next_step="Check its origin. If it is right, split it, or send it with `irmexport send`.",
+                next_step="Check its origin. If it is right, split it, or send it with `irmexport "
+                "send FILE --profile PROFILE`.",
             )
         if left + MIN_FREE_BYTES > system_disk().free_bytes(str(self._state)):
             raise OutboxFull(

@@ -108,7 +108,10 @@ def _app(profiles: Sequence[Profile]) -> Section:
                 "Copy app_id and tenant_id into the profile, and set `credential` to where the secret is.",
                 "The application needs no API permission: none is documented for this connector.",
                 "Microsoft documents a secret; a certificate or a federated credential is unverified here.",
-                "Secrets expire: `irmexport credential check` and every upload warn where the date is known.",
+                (
+                    "Secrets expire: `irmexport credential check --profile PROFILE` and every upload "
+                    "warn where the date is known."
+                ),
             ]
         ),
     ]
@@ -235,8 +238,14 @@ def _uploads(profiles: Sequence[Profile], files: dict[str, str]) -> Section:
             Points(
                 [
                     "Step 5: compare RecordsSaved in the connector's log with uploads: irmexport reconcile.",
-                    "Step 6: schedule irmexport send: irmexport schedule. Create a report: irmexport report.",
-                    "Step 7: send files that appear in a directory: irmexport watch.",
+                    (
+                        "Step 6: schedule it: irmexport schedule --format cron send FILE --profile "
+                        "PROFILE. Create a report: irmexport report."
+                    ),
+                    (
+                        "Step 7: send files that appear in a directory: irmexport watch FOLDER --profile "
+                        "PROFILE."
+                    ),
                 ]
             ),
         ],

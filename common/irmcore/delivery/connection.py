@@ -109,7 +109,8 @@ def load(outbox: Outbox) -> Connection:
         raise DamageError(
             "the connector's settings beside the outbox cannot be read",
             where=f"{outbox.path}/{FILE}",
-            next_step="Run `irmexport send` with its profile once to write them again.",
+            next_step="Run `irmexport send FILE --profile PROFILE` once, with its profile, to write "
+            "them again.",
         ) from None
 
 

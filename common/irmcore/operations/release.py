@@ -47,7 +47,7 @@ def require_second_person(batch: Batch, manifest: Manifest, who: str) -> None:
             f"batch {batch.id[:12]} was proposed by {proposer}, and must be released by somebody else",
             where=batch.path,
             next_step="Ask a second person, who signs in with an account of their own, to run "
-            f'`irmexport release {batch.id[:12]} --why "REASON"`.',
+            f"`irmexport release {batch.id[:12]} --why REASON`.",
         )
 
 

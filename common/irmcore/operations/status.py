@@ -152,7 +152,7 @@ def _batch_status(outbox: Outbox, batch: Batch, kept: float) -> BatchStatus:
         attempts=state.attempts if state else 0,
         not_before=state.not_before if state else 0.0,
         reason=reason,
-        next_step=advice(reason, kind_of(outbox)),
+        next_step=advice(reason, kind_of(outbox), batch.id[:12]),
         expires=state.at + kept if state and is_undecided(batch) else 0.0,
     )
 

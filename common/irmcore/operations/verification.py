@@ -88,8 +88,8 @@ def _of_the_connector(outbox: Outbox) -> Iterator[Damage]:
     used = bool(outbox.count_ready())
     if connection.settings_of(outbox) is None and (used or outbox.read_file(connection.FILE) is not None):
         step = (
-            "Run `irmexport send` with its profile once to write them again, or for a collector "
-            "`irmexport sentinel collect --once`."
+            "Run `irmexport send FILE --profile PROFILE` once, with its profile, to write them again, or "
+            "for a collector `irmexport sentinel collect --once`."
         )
         where = f"{outbox.path}/{connection.FILE}"
         yield Damage(where, "the connector's settings are missing or damaged, so nothing is sent", step)
@@ -101,7 +101,10 @@ def _of_batch(outbox: Outbox, batch: Batch) -> tuple[list[Damage], int]:
     ended = batch.folder == "done" or (batch.state is not None and batch.state.name in states.ENDED)
     no_step = "The batch has ended, so nothing needs to be done. Keep it for the record."
     if batch.damaged:
-        step = f"The next `irmexport drain` quarantines it. Then run `irmexport requeue {batch.id[:12]}`."
+        step = (
+            "The next `irmexport drain` quarantines it. Then run `irmexport requeue "
+            f"{batch.id[:12]} --why REASON`."
+        )
         found.append(Damage(f"{batch.path}/state", "a state record is damaged", no_step if ended else step))
     try:
         manifest = read_manifest(outbox, batch)
@@ -138,7 +141,9 @@ def _of_the_log(outbox: Outbox, noted: Head | None) -> Iterator[Damage]:
     known = audit_log.settings_on_record(outbox)
     settings = outbox.read_file(connection.FILE)
     if known and settings is not None and hashlib.sha256(settings).hexdigest() not in known:
-        step = "Run `irmexport send` with its profile, which records and writes the settings again."
+        step = (
+            "Run `irmexport send FILE --profile PROFILE` with its profile, which writes the settings again."
+        )
         where = f"{outbox.path}/{connection.FILE}"
         yield Damage(where, "the connector's settings were changed by something other than irmexport", step)
 
@@ -159,5 +164,8 @@ def _of_ledger(outbox: Outbox) -> Iterator[Damage]:
         if ledger is not None:
             deque(ledger.records(), maxlen=0)
     except Damaged:
-        step = f"The next `irmexport send` rebuilds it, and so does `irmexport outbox repair {outbox.name}`."
+        step = (
+            f"`irmexport outbox repair {outbox.name}` rebuilds it, and so does the next run that "
+            "accepts rows."
+        )
         yield Damage(f"{outbox.path}/ledger", "the row ledger is damaged", step)

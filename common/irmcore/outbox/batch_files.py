@@ -5,6 +5,7 @@ Damage is BatchDamaged, missing permission is BatchDenied; any other OSError con
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from irmcore.disk import BAD_FILE_ERRNOS
@@ -27,7 +28,8 @@ def read_manifest(outbox: Outbox, batch: Batch) -> Manifest:
         raise BatchDamaged(
             "the manifest is missing",
             where=path,
-            next_step="The batch is quarantined. Run `irmexport show` to see what is left of it.",
+            next_step=f"The batch is quarantined. Run `irmexport show {batch.id[:12]}` to see what is "
+            "left of it.",
         )
     found = manifests.decode(data, path, audit_log.keyring_of(outbox))
     if found.id != batch.id:
@@ -73,7 +75,7 @@ def _read(outbox: Outbox, path: str) -> bytes | None:
             f"the disk cannot read it ({error.strerror})",
             where=path,
             next_step="The batch is quarantined. Check the disk; once the file can be read, "
-            "run `irmexport requeue`.",
+            f"run `irmexport requeue {os.path.basename(os.path.dirname(path))[:12]} --why REASON`.",
         ) from None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -147,8 +148,9 @@ def of_values(body: dict[str, Any]) -> Manifest:
 
 
 def _damaged(where: str) -> BatchDamaged:
+    batch = os.path.basename(os.path.dirname(where))[:12] or "BATCH"
     return BatchDamaged(
         "the manifest is not what irmexport wrote",
         where=where,
-        next_step="The batch is quarantined. Run `irmexport show` to see what is left of it.",
+        next_step=f"The batch is quarantined. Run `irmexport show {batch}` to see what is left of it.",
     )

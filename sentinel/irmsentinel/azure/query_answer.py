@@ -137,7 +137,7 @@ def _failure(answer: Answer, where: str) -> ConfigurationError | DataError | Wai
         return QueryRefused(
             f"the query was rejected{answer.position} (HTTP {status}, {code})",
             where=where,
-            next_step="Check the workspace ID. Deploy the functions: irmexport sentinel template.",
+            next_step="Check the workspace ID. Deploy the functions: irmexport sentinel template FILE",
         )
     if status in _LATER:
         return Throttled(

@@ -40,6 +40,8 @@ def collect(
 
     Exits with 0 if the workspace has all of them, 1 if some are queued, 4 if something needs attention or
     content was lost.
+
+    Example: irmexport sentinel collect --settings collector.yaml --once
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     service = open_service(settings, file, emulator)

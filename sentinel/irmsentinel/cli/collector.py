@@ -33,7 +33,10 @@ def settings_() -> None:
 @options.collector_emulator
 @click.pass_context
 def health(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
-    """Write a heartbeat of every connector on this machine to IRMExportHealth_CL."""
+    """Write a heartbeat of every connector on this machine to IRMExportHealth_CL.
+
+    Example: irmexport sentinel health --settings collector.yaml
+    """
     output, service = Output.of(ctx), open_service(Settings.of(ctx), file, emulator)
     if service.settings.health is None:
         raise ConfigurationError(
@@ -52,11 +55,14 @@ def health(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
 @click.option("--workspace", help="ID of the Log Analytics workspace.")
 @options.cloud
 @click.option(
-    "--emulator", type=options.FOLDER, help="Use the emulator of `irmexport sentinel emulator` instead."
+    "--emulator", type=options.FOLDER, help="Use the local emulator that runs with this directory instead."
 )
 @click.pass_context
 def table(ctx: click.Context, *, workspace: str | None, cloud: str, emulator: Path | None) -> None:
-    """Show the shape of Compliance_IRM_AuditGeneral_CL and whether `collect` can write to it."""
+    """Show the shape of Compliance_IRM_AuditGeneral_CL and whether `collect` can write to it.
+
+    Example: irmexport sentinel table
+    """
     with sentinel_extra():
         from irmsentinel.export import sources
     from irmsentinel.collector import table_shape
@@ -91,7 +97,10 @@ def table(ctx: click.Context, *, workspace: str | None, cloud: str, emulator: Pa
 )
 @click.pass_context
 def emulator_(ctx: click.Context, *, directory: Path, alerts: int, port: int, lifetime: float) -> None:
-    """Run a local emulator of the Management API and of Logs Ingestion, on this machine only."""
+    """Run a local emulator of the Management API and of Logs Ingestion, on this machine only.
+
+    Example: irmexport sentinel collector-emulator --directory emulator
+    """
     with sentinel_extra():
         from irmsentinel.emulators.collector_session import running_emulator
     output = Output.of(ctx)

@@ -19,7 +19,10 @@ from irmsentinel.packaging.package_files import package_files
 @options.content
 @click.pass_context
 def list_(ctx: click.Context, *, own: Path | None) -> None:
-    """List the functions, queries and rules."""
+    """List the functions, queries and rules.
+
+    Example: irmexport sentinel list
+    """
     output, loaded = Output.of(ctx), rules.with_rules(artefacts.load(own=own))
     rows = [(a.name, a.signature if a.is_function else "(a query)", a.summary) for a in loaded.artefacts]
     for name, signature, summary in rows:
@@ -41,7 +44,10 @@ def list_(ctx: click.Context, *, own: Path | None) -> None:
 def template(
     ctx: click.Context, *, file: Path, summary_rules: bool, collection: bool, own: Path | None
 ) -> None:
-    """Write the ARM template that deploys the functions to FILE, or to standard output with -."""
+    """Write the ARM template that deploys the functions to FILE, or to standard output with -.
+
+    Example: irmexport sentinel template functions.json
+    """
     if summary_rules and collection:
         raise click.UsageError("Choose either --summary-rules or --collection.")
     loaded = artefacts.load(own=own)

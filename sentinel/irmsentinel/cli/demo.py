@@ -90,7 +90,9 @@ def _export(output: Output, settings: Settings, root: Path, tables: Folder) -> t
     saved: dict[str, list[dict[str, str]]] = {}
     for name in EXPORTED:
         aggregation = aggregations.named(name)
-        output.line(f"irmexport sentinel export {name} --local {tables.path} --emulator …", "dim")
+        output.line(
+            f"irmexport sentinel export {name} --local {tables.path} --emulator {root}/emulator", "dim"
+        )
         profile = settings.profile(aggregation.profile)
         session = ConnectorSession.of(output, settings, profile, str(root / "emulator"))
         Export(aggregation, tables, session, on_accepted=partial(session.show, dry=False)).run(tables.now)

@@ -33,7 +33,10 @@ from irmsentinel.export.reader import Source
 @options.content
 @click.pass_context
 def aggregations_(ctx: click.Context, *, own: Path | None) -> None:
-    """List the aggregations that can be exported."""
+    """List the aggregations that can be exported.
+
+    Example: irmexport sentinel aggregations
+    """
     output, known = Output.of(ctx), aggregations.load(*artefacts.load(own=own).folders)
     rows = [
         (a.name, a.profile, *map(format_duration, (a.window, a.delay)), a.description) for a in known.values()

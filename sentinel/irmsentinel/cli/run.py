@@ -52,7 +52,10 @@ def run(
     health: Path | None,
     health_emulator: Path | None,
 ) -> None:
-    """Run every export that is due, once: for cron and systemd. An error in one does not stop the others."""
+    """Run every export that is due, once: for cron and systemd. An error in one does not stop the others.
+
+    Example: irmexport sentinel run
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     plan = _plan(settings, config)
     path = f"{settings.outbox_ready()}/{_LOCK}"
@@ -185,7 +188,10 @@ def _source_of(
 @options.connector_emulator
 @click.pass_context
 def status(ctx: click.Context, *, config: Path | None, emulator: str | None) -> None:
-    """Show how far each configured export has read and when it is due."""
+    """Show how far each configured export has read and when it is due.
+
+    Example: irmexport sentinel status
+    """
     output, settings, now = Output.of(ctx), Settings.of(ctx), datetime.now(UTC)
     rows: list[dict[str, Any]] = []
     for job in _plan(settings, config).jobs:

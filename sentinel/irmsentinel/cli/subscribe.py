@@ -23,7 +23,10 @@ def subscribe() -> None:
 @options.collector_emulator
 @click.pass_context
 def start(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
-    """Start the subscription. Does nothing if it is enabled."""
+    """Start the subscription. Does nothing if it is enabled.
+
+    Example: irmexport sentinel subscribe start --settings collector.yaml
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     with api_errors():
         new = open_feed(settings, file, emulator).start()
@@ -38,7 +41,10 @@ def start(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
 @options.collector_emulator
 @click.pass_context
 def stop(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
-    """Stop the subscription. Events until the next start are never delivered."""
+    """Stop the subscription. Events until the next start are never delivered.
+
+    Example: irmexport sentinel subscribe stop --settings collector.yaml
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     with api_errors():
         stopped = open_feed(settings, file, emulator).stop()
@@ -51,7 +57,10 @@ def stop(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
 @options.collector_emulator
 @click.pass_context
 def list_(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
-    """List the tenant's subscriptions."""
+    """List the tenant's subscriptions.
+
+    Example: irmexport sentinel subscribe list --settings collector.yaml
+    """
     output, settings = Output.of(ctx), Settings.of(ctx)
     with api_errors():
         found = open_feed(settings, file, emulator).subscriptions()
@@ -66,7 +75,10 @@ def list_(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
 @options.collector_emulator
 @click.pass_context
 def status(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
-    """Check the subscription and show how far the collector has read. Exits with 1 if it does not work."""
+    """Check the subscription and show how far the collector has read. Exits with 1 if it does not work.
+
+    Example: irmexport sentinel subscribe status --settings collector.yaml
+    """
     with sentinel_extra():
         from irmsentinel.collector import cursor
     output, service = Output.of(ctx), open_service(Settings.of(ctx), file, emulator)

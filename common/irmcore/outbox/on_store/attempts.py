@@ -110,7 +110,7 @@ def _unrecorded(batch: str, state: State, error: StoreAway) -> StoreAway:
     return StoreAway(
         f"batch {batch[:12]} was sent ({receipt}), but its receipt was not recorded: {error.what}",
         where=error.where,
-        next_step=f"Once the batch is HELD, run `irmexport resolve {batch[:12]} --sent`.",
+        next_step=f"Once the batch is HELD, run `irmexport resolve {batch[:12]} --sent --why REASON`.",
     )
 
 

@@ -84,7 +84,8 @@ class SharedOutbox:
             raise OperatorError(
                 "an outbox is being moved to this address, so nothing is accepted here yet",
                 where=self.where,
-                next_step="Wait until `irmexport outbox move` has ended; if it failed, run it again.",
+                next_step="Wait until the move has ended; if it failed, run its `irmexport outbox "
+                "move CONNECTOR ADDRESS --why REASON` again.",
             )
 
     @property

@@ -284,7 +284,9 @@ def test_a_receipt_that_cannot_be_recorded_is_reported() -> None:
         return Fault.AWAY if created[0] > 2 else None
 
     begin = shared.clock.monotonic()
-    with pytest.raises(StoreAway, match=f"4d5e6f70.*`irmexport resolve {name[:12]} --sent`") as raised:
+    with pytest.raises(
+        StoreAway, match=f"4d5e6f70.*`irmexport resolve {name[:12]} --sent --why REASON`"
+    ) as raised:
         shared.machine(plan).drain(service)
     assert "its receipt was not recorded" in raised.value.what
     assert PATIENCE <= shared.clock.monotonic() - begin < 2 * PATIENCE

@@ -1,0 +1,24 @@
+"""`irmexport completion`: print the script that makes a shell complete commands and options."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+@click.pass_context
+def command(ctx: click.Context, shell: str) -> None:
+    r"""Print a script that makes SHELL complete commands and options. Add its line to the shell's start file.
+
+    \b
+    bash (4.4 or newer), in ~/.bashrc: eval "$(irmexport completion bash)"
+    zsh, in ~/.zshrc:                  eval "$(irmexport completion zsh)"
+    fish:  irmexport completion fish > ~/.config/fish/completions/irmexport.fish
+
+    Example: irmexport completion bash
+    """
+    made = get_completion_class(shell)
+    assert made is not None  # noqa: S101 - a Choice
+    click.echo(made(ctx.find_root().command, {}, "irmexport", "_IRMEXPORT_COMPLETE").source())

@@ -341,6 +341,28 @@ def test_doctor_passes_and_then_reports_a_wrong_secret(rig: Rig, irmexport: Run)
     assert "token-AADSTS7000215" in result.stdout
 
 
+def test_status_knows_the_last_run_and_receipt(rig: Rig, irmexport: Run) -> None:
+    """A run counts even if all its rows were known; --max-age exits with 4 if it was too long ago."""
+    file = rows(rig, row(1))
+    irmexport("send", file, "{at}", "--queue-only")
+    (queued,) = document(irmexport("status", "--json"))
+    assert queued["last_receipt"] is None
+    irmexport("drain")
+    (sent,) = document(irmexport("status", "--json"))
+    assert queued["last_run"] == sent["last_run"] < sent["last_receipt"]
+    irmexport("send", file, "{at}")
+    (again,) = document(irmexport("status", "--json"))
+    assert (again["last_run"] > sent["last_run"], again["last_receipt"]) == (True, sent["last_receipt"])
+    assert f"last run {again['last_run']}, last receipt {again['last_receipt']}" in irmexport("status").stdout
+    fresh = irmexport("status", "--max-age", "26h")
+    assert (fresh.exit_code, "longer than" in fresh.stdout) == (0, False)
+    old = irmexport("status", "--max-age", "0m")
+    assert old.exit_code == 4
+    assert f"the last run was at {again['last_run']}, longer than 0m ago" in old.stdout
+    assert document(irmexport("status", "--json", "--max-age", "0m"))[0]["needs_person"] is True
+    assert irmexport("status", "--max-age", "soon").exit_code == 2
+
+
 def test_times_in_json_are_iso(rig: Rig, irmexport: Run) -> None:
     """No document of any command has seconds since 1970."""
     rig.emulator.faults.next(Fault(status=400))

@@ -98,6 +98,9 @@ def test_what_one_machine_accepts_another_one_sends(
         assert json.loads(again.stdout)["counts"]["skipped"] == 2, again.output
         (status,) = json.loads(on("one", "status").stdout)
         assert status["queued"] == 0
+        assert status["last_run"] < status["last_receipt"], (
+            "its own run, and the receipt of the other machine"
+        )
         batch = json.loads(queued.stdout)["batches"][0]
         shown = on("one", "show", batch)
         assert shown.exit_code == 0, shown.output

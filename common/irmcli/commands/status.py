@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import click
 from irmcore.clock import iso
 from irmcore.delivery import circuit_breaker
 from irmcore.errors import IrmError
 from irmcore.operations.retention import CHECK_CLOCK
-from irmcore.operations.status import BatchStatus, ConnectorStatus, connector_status
+from irmcore.operations.status import BatchStatus, ConnectorStatus, connector_status, too_old
+from irmcore.outbox import audit_log
 
 from irmcli.exit_codes import DONE, NEEDS_PERSON, known_error
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
 from irmcli.session.delivery_output import next_step_of_proposed
 from irmcli.settings import Settings
+from irmcli.time_options import parse_timestamp
 
 #: Bytes of queued batches whose files are verified.
 _VERIFIED = 64 * 1024 * 1024
@@ -23,17 +25,24 @@ _VERIFIED = 64 * 1024 * 1024
 
 @click.command("status")
 @click.argument("connector", default="", required=False)
+@click.option(
+    "--max-age",
+    metavar="26h",
+    help="Also exit with 4 if the last run was longer ago than this (90m, 26h, 2d), or a batch is queued "
+    "for longer.",
+)
 @click.pass_context
-def command(ctx: click.Context, connector: str) -> None:
+def command(ctx: click.Context, connector: str, max_age: str | None) -> None:
     """Show the status of CONNECTOR, or of all. Exits with 4 if something needs attention.
 
-    Example: irmexport status leaver-prediction
+    Example: irmexport status --max-age 26h
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
+    oldest = parse_timestamp(max_age) if max_age is not None else 0.0
     found: list[dict[str, object]] = []
     for outbox in connectors_of(settings).choose(connector):
         try:
-            status = connector_status(outbox, verify_bytes=_VERIFIED)
+            status = _with_own_runs(settings, connector_status(outbox, verify_bytes=_VERIFIED))
         except (IrmError, OSError) as raised:
             # An error of one connector does not hide the others.
             error = known_error(raised)
@@ -41,13 +50,28 @@ def command(ctx: click.Context, connector: str) -> None:
             found.append({"name": outbox.name, "error": str(error), "needs_person": True})
             continue
         _show(output, status)
-        found.append({**asdict(status), "needs_person": status.needs_person})
+        old = too_old(status, oldest)
+        if old:
+            output.line(f"  {old}, longer than {max_age} ago: check the schedule and its log", "red")
+        found.append({**asdict(status), "too_old": old, "needs_person": status.needs_person or bool(old)})
     if not found:
         output.line(f"Nothing has been sent from {settings.address or settings.outbox} yet.")
     if settings.address:
         _show_own(output, settings)
     output.document(found)
     ctx.exit(NEEDS_PERSON if any(status["needs_person"] for status in found) else DONE)
+
+
+def _with_own_runs(settings: Settings, status: ConnectorStatus) -> ConnectorStatus:
+    """The status with this machine's last run: runs are recorded in the directory beside an address."""
+    if not settings.address:
+        return status
+    from irmcli.session.shared import own_connectors
+
+    runs = [
+        audit_log.newest(own, ("run",))["run"] for own in own_connectors(settings) if own.name == status.name
+    ]
+    return replace(status, last_run=max(runs, default=0.0))
 
 
 def _show_own(output: Output, settings: Settings) -> None:
@@ -72,6 +96,7 @@ def _show(output: Output, status: ConnectorStatus) -> None:
     of_rows = f", {count(status.rows_queued, 'row')}" if status.oldest or not status.queued else ""
     oldest = f", oldest since {iso(status.oldest)}" if status.oldest else ""
     output.line(f"  queued: {count(status.queued, 'batch')}{of_rows}{oldest}")
+    output.line(f"  last run {_moment(status.last_run)}, last receipt {_moment(status.last_receipt)}")
     if status.proposed:
         what = f"{count(status.proposed, 'batch')}, {count(status.rows_proposed, 'row')}"
         output.line(f"  proposed: {what}, oldest since {iso(status.proposed_since)}", "yellow")
@@ -90,6 +115,10 @@ def _show(output: Output, status: ConnectorStatus) -> None:
     output.line(f"  days kept: {kept}; last deletion {ran}", "dim")
     if status.retention_doubt:
         output.warn(f"{status.retention_doubt}. {CHECK_CLOCK}")
+
+
+def _moment(seconds: float) -> str:
+    return iso(seconds) if seconds else "not on record"
 
 
 def _expiry(item: BatchStatus) -> str:

@@ -6,9 +6,11 @@ Reading it takes no lock and changes nothing, so it may be a moment behind a run
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from irmcore.advice import advice
+from irmcore.clock import iso
 from irmcore.delivery import circuit_breaker
 from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.circuit_breaker import CircuitBreaker
@@ -17,7 +19,7 @@ from irmcore.errors import DamageError
 from irmcore.operations import retention, verification
 from irmcore.operations.connectors import title_of
 from irmcore.operations.verification import format_trouble, use_trouble
-from irmcore.outbox import Batch, Outbox, states
+from irmcore.outbox import Batch, Outbox, audit_log, states
 from irmcore.outbox.batch_files import read_manifest
 from irmcore.outbox.retention import DAY, is_undecided
 
@@ -46,6 +48,7 @@ class ConnectorStatus:
 
     ``mode`` is the circuit breaker's. ``queued`` and ``rows_queued`` count what will be sent without
     anybody's help, ``proposed`` and ``rows_proposed`` what awaits its release since ``proposed_since``;
+    ``last_run`` is when rows were last read, also if all of them were known;
     ``items`` are the batches that need a person. ``trouble`` says why nothing is sent, or can be read, and
     ``damage`` which files are damaged.
     """
@@ -71,6 +74,8 @@ class ConnectorStatus:
     retention_days: Mapping[str, float] = field(default_factory=dict)
     retention_ran: float = 0.0
     retention_doubt: str = ""
+    last_run: float = 0.0
+    last_receipt: float = 0.0
 
     @property
     def needs_person(self) -> bool:
@@ -109,6 +114,9 @@ def connector_status(outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatu
             retries.append(due)
     stopped = breaker.mode != circuit_breaker.CLOSED
     ran, doubt = retention.last_run(outbox)
+    last = {"run": 0.0, "sent": 0.0}
+    with suppress(OSError):  # then `damage` or `trouble` says why
+        last = audit_log.newest(outbox, last)
     return ConnectorStatus(
         name=outbox.name,
         title=title_of(outbox),
@@ -131,7 +139,22 @@ def connector_status(outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatu
         retention_days={name: seconds / DAY for name, seconds in periods._asdict().items()},
         retention_ran=ran,
         retention_doubt=doubt,
+        last_run=last["run"],
+        last_receipt=last["sent"],
     )
+
+
+def too_old(status: ConnectorStatus, moment: float) -> str:
+    """What of a connector last happened before ``moment`` (seconds since 1970); "" if nothing did.
+
+    A collector has no runs: its receipts count.
+    """
+    last, what = (status.last_run, "run") if status.last_run else (status.last_receipt, "receipt")
+    if last < moment:
+        return f"the last {what} was at {iso(last)}" if last else "there was no run"
+    if status.queued and status.oldest and status.oldest < moment:
+        return f"a batch is queued since {iso(status.oldest)}"
+    return ""
 
 
 def _batch_status(outbox: Outbox, batch: Batch, kept: float) -> BatchStatus:

@@ -10,7 +10,7 @@ failed, or that its process was killed; an effect without an event does not occu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Callable
 
@@ -73,6 +73,19 @@ def read(outbox: Outbox) -> Iterator[dict[str, Any]]:
         found = audit_chain.decode(line)
         if found is not None:
             yield _with_new_ids(found.event, ring)
+
+
+def newest(outbox: Outbox, names: Collection[str]) -> dict[str, float]:
+    """When each of these events happened last (seconds since 1970; 0 if that is not on record)."""
+    found = dict.fromkeys(names, 0.0)
+    for piece in outbox.log_backwards():
+        for line in reversed(audit_chain.split(piece)):
+            entry = audit_chain.decode(line)
+            if entry is not None and not found.get(entry.event["event"], 1.0):
+                found[entry.event["event"]] = entry.event["at"]
+                if all(found.values()):
+                    return found
+    return found
 
 
 def histories(outbox: Outbox) -> dict[str, list[dict[str, Any]]]:

@@ -277,6 +277,10 @@ class Outbox:
         path = f"{self.path}/{name}"
         return self.disk.read(path) if self.disk.exists(path) else None
 
+    def log_backwards(self) -> Iterator[bytes]:
+        """The audit log in pieces of whole lines, the newest piece first."""
+        yield self.read_file(AUDIT_LOG) or b""
+
     # -- what others may change too -------------------------------------------------------
 
     def claim_state(self, batch: Batch, state: State, seconds: float) -> int:

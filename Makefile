@@ -8,6 +8,8 @@ WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 KILLS ?= 1500
 SEED ?= 20261130
 STORE ?=
+# Of `make cluster`.
+DAYS ?= 7
 PYTEST_FLAGS ?= -n $(WORKERS) --dist worksteal
 
 VENV := .venv
@@ -20,7 +22,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --no-config --python $(BIN)/python --un
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults kills guards mutants mutants-content lint kql docs pictures lock package release appinspect advisories bench bench-picture bench-quick clean
+.PHONY: help demo test faults kills guards cluster mutants mutants-content lint kql docs pictures lock package release appinspect advisories bench bench-picture bench-quick clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +43,9 @@ kills: $(VENV)/.dev $(if $(filter azurite,$(STORE)),$(VENV)/.azurite) ## kill pr
 
 guards: $(VENV)/.dev ## kill runs and senders of two hosts KILLS times at random, with each guard of an outbox on a store taken out
 	@$(BIN)/python -m tests.common.irmcore.outbox.on_store.guard_trial --kills $(KILLS) --seed $(SEED)
+
+cluster: $(VENV)/.dev ## run DAYS days of a Splunk search head cluster whose members are killed, decided by SEED (WITHOUT=guard)
+	@PYTHONPATH=splunk_app/bin $(BIN)/python -m tests.splunk_app.cluster_trial --days $(DAYS) --seed $(SEED) $(if $(WITHOUT),--without $(WITHOUT)) $(if $(LAG),--lag $(LAG)) $(if $(ROLLBACK),--rollback) $(if $(LIMIT),--limit $(LIMIT))
 
 # cosmic-ray and coverage lie beside the virtual environment, so that the tests run in the one that they are for.
 MUTANTS := .cache/mutants

@@ -34,8 +34,8 @@ _PAGE = 1_000
 _RESULT_MB = 2
 #: Seconds until this member shows a change of this process; between the first two looks, and at most.
 _READABLE_SECONDS, _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 0.05, 1.0
-#: Keys that are remembered until this member shows what has become of them.
-_MOST_TO_SEE = 50
+#: Keys that are remembered until this member shows what has become of them. They go into one URL.
+_MOST_TO_SEE = 20
 _NOT_FOUND, _CONFLICT = 404, 409
 
 

@@ -32,7 +32,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from irmcore.clock import SystemClock
+from irmcore.disk import PosixDisk
 from irmcore.http.credentials import Secret
+from irmcore.outbox import Outbox
 from irmcore.outbox.on_store import records
 from irmemulator.faults import Fault
 from irmemulator.purview_emulator import PurviewEmulator
@@ -57,8 +60,8 @@ NAMES = ("sarad", "bradh", "megan", "henri", "carla")
 #: Seconds by which the clocks of a day are ahead of those of the day before, and those of a member of the
 #: member before: more than a lease lasts, and altogether less than clocks may differ.
 AHEAD, SKEW = 2_000.0, 140.0
-#: Seconds of a day in which something happens, and until everything must have been sent.
-DAY, PATIENCE = 6.0, 240.0
+#: Seconds until everything must have been sent.
+PATIENCE = 240.0
 FAULTS = (Fault(status=503, retry_after=0), *[Fault(delay=1.0)] * 6)
 _CLOCK = Path(__file__).parents[1] / "fakes" / "splunk_clock" / "sitecustomize.py"
 
@@ -98,13 +101,15 @@ class Figures:
 class Options:
     """``lag``: seconds by which members show writes late. ``rollback``: acknowledged writes are taken back.
 
-    ``without``: one of GUARDS, or nothing. ``limit``: documents of a result.
+    ``without``: one of GUARDS, or nothing. ``limit``: documents of a result. ``day``: seconds of a day in
+    which something happens.
     """
 
     lag: float = 0.0
     rollback: bool = False
     without: str = ""
     limit: int = 50_000
+    day: float = 6.0
 
 
 class Home(SplunkHome):
@@ -191,9 +196,10 @@ class Trial:
     """The cluster, its service and what has happened so far."""
 
     def __init__(
-        self, cluster: SearchHeadCluster, service: PurviewEmulator, directory: Path, seed: int
+        self, cluster: SearchHeadCluster, service: PurviewEmulator, directory: Path, seed: int, seconds: float
     ) -> None:
         self._cluster, self._service, self._directory = cluster, service, directory
+        self._seconds = seconds
         self._rng = random.Random(seed)  # noqa: S311 - moments, not secrets
         pythons = [find_python("3.9") or sys.executable, find_python("3.13") or sys.executable]
         self.nodes = [
@@ -241,11 +247,13 @@ class Trial:
         span = tuple(range(max(1, day - 1), day + 1))
         with ThreadPoolExecutor(8) as pool:
             found = [
-                pool.submit(self._search, node, span, self._rng.uniform(0, DAY / 2))
+                pool.submit(self._search, node, span, self._rng.uniform(0, self._seconds / 2))
                 for node in self._rng.sample(self.nodes, 2)
             ]
             happened = [
-                pool.submit(self._happen, what, self._rng.choice(self.nodes), self._rng.uniform(0, DAY))
+                pool.submit(
+                    self._happen, what, self._rng.choice(self.nodes), self._rng.uniform(0, self._seconds)
+                )
                 for what in self._rng.choices(tuple(self._happenings), k=4)
             ]
             self.figures.searches += len(found)
@@ -271,7 +279,7 @@ class Trial:
             node.start(*kinds)
 
     def _kill_at_commit(self, _: Node) -> None:
-        end = time.monotonic() + DAY
+        end = time.monotonic() + self._seconds
         while not self._in("COMMIT") and time.monotonic() < end:
             time.sleep(0.02)
         for node in self.nodes:
@@ -314,9 +322,14 @@ class Trial:
 
     def _unsent(self) -> list[str]:
         """What a member has not promoted or sent, and what is open in the cluster's outbox and not held."""
-        own = [str(path) for node in self.nodes for path in node.home.outbox.glob("*/ready/*")]
         opened = {key.rpartition(".")[2] for key in self._documents() if ".open." in key}
-        return own + sorted(opened - self._in("HELD"))
+        return [path for path, held in self._own().items() if not held] + sorted(opened - self._in("HELD"))
+
+    def _own(self) -> dict[str, bool]:
+        """The batches in members' own directories, and whether they are held there."""
+        paths = [str(path) for node in self.nodes for path in node.home.outbox.glob("emulator-*")]
+        found = [one for path in paths for one in Outbox(PosixDisk(), SystemClock(), path).ready()]
+        return {batch.path: batch.state is not None and batch.state.name == "HELD" for batch in found}
 
     def _documents(self) -> dict[str, bytes]:
         """The values in the KV store by their `_key`, in order."""
@@ -338,9 +351,11 @@ class Trial:
             for key, value in self._documents().items()
             if ".batch." in key and ".payload" in key and key.split(".")[2] in held
         ]
+        own = [path for path, held in self._own().items() if held]
+        payloads += [(Path(path) / "payload").read_bytes() for path in own]
         doubtful = {line.rpartition(",")[2] for value in payloads for line in value.decode().splitlines()}
         accepted = {row for day in range(1, figures.days + 1) for row in rows(day)}
-        figures.rows, figures.in_doubt, figures.held = len(accepted), len(self._doubts), len(held)
+        figures.rows, figures.in_doubt, figures.held = len(accepted), len(self._doubts), len(held) + len(own)
         figures.lost = len(accepted - set(kept) - doubtful) + len(unsent)
         figures.repeated = sum(times - 1 for times in kept.values())
 
@@ -374,7 +389,7 @@ def world(directory: Path, app: Path, seed: int, options: Options) -> Iterator[T
             secret = bound(of_stanza("leavers", stanza).connection, Secret(SECRET))
             member.splunkd.state.passwords["irmexport:leavers:"] = secret
             member.kv.limits["max_rows_per_query"] = str(options.limit)
-        trial = Trial(cluster, service, directory, seed)
+        trial = Trial(cluster, service, directory, seed, options.day)
         if options.rollback:
             trial.roll_back_too()
         for node in trial.nodes if options.without in _LINES else ():

@@ -17,8 +17,7 @@ pytestmark = [
 
 def test_killed_at_random(archive: Path, tmp_path: Path) -> None:
     """No row is lost or sent twice, and no more is held than was between COMMIT and the reply."""
-    with world(tmp_path, archive, 1, Options(lag=0.2)) as trial:
+    with world(tmp_path, archive, 1, Options(lag=0.2, day=3.0)) as trial:
         figures = trial.run(2)
     assert figures.wrong() == []
     assert figures.kills
-

@@ -155,8 +155,8 @@ TRIALS, KILLS = 30, 60
 
 def test_killed_at_random_with_all_guards() -> None:
     """Nothing is lost or repeated, and what was reported as not accepted never is."""
-    found = Trial(1).run(2 * KILLS)
-    assert found.rows > KILLS
+    found = Trial(1).run(KILLS)
+    assert found.rows > KILLS // 2
     assert (found.lost, found.repeated, found.denied) == (0, 0, 0)
 
 
@@ -174,6 +174,7 @@ def test_killed_at_random_without_a_guard(guard: str, shows: Callable[[Figures],
     assert any(shows(Trial(seed, guard, frozen=LONG).run(KILLS)) for seed in range(TRIALS))
 
 
+@pytest.mark.faults
 def test_killed_at_random_without_the_lease() -> None:
     """More uploads are begun in vain, if no process is frozen for longer than a lease."""
     saved = 0

@@ -99,6 +99,11 @@ class Artefact:
             for p in self.parameters or ()
         )
 
+    def declaration(self) -> Artefact:
+        """A function with these parameters and columns, and no rows: enough to check what calls it."""
+        columns = ", ".join(f"{column.name}:{column.type}" for column in self.returns)
+        return replace(self, body=f"datatable({columns})[]")
+
 
 @dataclass(frozen=True)
 class Content:

@@ -2,7 +2,8 @@
 
 A workspace here is a set of tables and functions. Each artefact is bound against one workspace per shape of
 the tables, and against a *minimal* workspace that has only the tables that the artefact ``needs``. The body
-of a function is bound on its own, because the binder does not look into stored functions.
+of a function is bound on its own, because the binder does not look into stored functions. What calls it is
+bound against the columns that it declares, which is many times as fast.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def _minimal(artefact: Artefact) -> str:
 
 
 def _function(artefact: Artefact) -> Mapping[str, str]:
-    return {"name": artefact.name, "parameters": artefact.signature, "body": artefact.body}
+    return {"name": artefact.name, "parameters": artefact.signature, "body": artefact.declaration().body}
 
 
 def _declared(known: Sequence[Table], shape: str) -> list[dict[str, str]]:

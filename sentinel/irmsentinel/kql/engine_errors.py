@@ -29,7 +29,9 @@ _NAMED = re.compile(r"Referenced column \"([^\"]+)\" not found|Table with name (
 _AT = re.compile(r"\bat (\d+):(\d+)")
 _NEAR = re.compile(r"near '([^']+)")
 _FUNCTION = re.compile(r"function (\w+): ")
-_WORD = re.compile(r"[A-Za-z_][\w-]*|\S")
+#: A word, a sign, or a pipe and the operator after it, which is what the parser does not know.
+_WORD = re.compile(r"\|\s*[A-Za-z_][\w-]*|[A-Za-z_][\w-]*|\S")
+_TABLE_PARAMETER = r"\w+\s*:\s*\("
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,11 @@ def explained(error: Exception, texts: Sequence[Text]) -> DataError:
 def _explain(error: Exception, texts: Sequence[Text]) -> tuple[str, str]:
     if isinstance(error, KqlUnsupportedError):
         kind, _, name = error.construct.partition(":")
-        if kind == "function":
+        if kind in ("function", "aggregate"):
             return f"the function `{name}` is not supported", _first(texts, rf"\b{re.escape(name)}\s*\(")
         at = next(_positions(str(error), texts), None)
+        if name.startswith(" "):  # a sentence, and perhaps more after a dash
+            return name.strip().split(" \N{EM DASH} ")[0], _place(at)
         shown = error.construct.replace(":", "=") if " " in error.construct else "this"
         return f"`{_word(at, shown)}` is not supported", _place(at)
     if isinstance(error, KqlSyntaxError) or (isinstance(error, ValueError) and _AT.search(str(error))):
@@ -75,6 +79,10 @@ def _explain(error: Exception, texts: Sequence[Text]) -> tuple[str, str]:
         name = match[1] or match[2]
         what = f"there is no column `{name}`" if match[1] else f"there is no table or function `{name}`"
         return what, _first(texts, rf"\b{re.escape(name)}\b")
+    if isinstance(error, _UNEXPECTED):
+        if found := _first(texts, _TABLE_PARAMETER):
+            return "a function that takes a table is not supported", found
+        return f"it is not KQL that the engine knows ({type(error).__name__})", ""
     if isinstance(error, duckdb.Error) and not isinstance(error, _MESSAGES_WITHOUT_VALUES):
         return type(error).__name__, ""
     return (str(error).strip().splitlines() or [type(error).__name__])[0], ""
@@ -98,7 +106,7 @@ def _positions(message: str, texts: Iterable[Text]) -> Iterator[tuple[Text, int]
 
 def _word(at: tuple[Text, int] | None, otherwise: str) -> str:
     word = _WORD.search(at[0].kql, at[1]) if at else None
-    return word[0] if word and otherwise in ("this", "its end") else otherwise
+    return " ".join(word[0].split()) if word and otherwise in ("this", "its end") else otherwise
 
 
 def _place(at: tuple[Text, int] | None) -> str:
@@ -114,5 +122,7 @@ def _first(texts: Iterable[Text], pattern: str) -> str:
     return ""
 
 
+#: What duckdb-kql raises by mistake for KQL that it did not expect.
+_UNEXPECTED = (AssertionError, AttributeError, LookupError, NotImplementedError, RecursionError, TypeError)
 #: What the engine's packages raise for a query.
-RAISED = (duckdb.Error, KqlError, ValueError)
+RAISED = (duckdb.Error, KqlError, ValueError, *_UNEXPECTED)

@@ -14,6 +14,7 @@ from irmcli.main import main
 from irmcore.errors import ConfigurationError, DataError
 from irmsentinel.content import aggregations, artefacts, rules, workbooks
 from irmsentinel.export import plan
+from irmsentinel.kql import translation
 from irmsentinel.packaging import content_hub, solution
 
 ROOT = artefacts.root()
@@ -93,6 +94,19 @@ def test_a_mistake_has_file_line_and_column(
     (local,) = [one for one in found if one["code"] == "LE1"]
     assert (local["path"], local["line"], local["column"]) == (str(file), *place)
     assert what in local["message"]
+
+
+def test_what_it_calls_of_irmexports_is_not_translated_again(own: Path, tmp_path: Path) -> None:
+    """That took most of the time: a function that the local engine cannot run still has its columns."""
+    content = tmp_path / "content"
+    for kind in ("parsers", "enrichment", "published", "tables", "hunting"):
+        shutil.copytree(ROOT / kind, content / kind)
+    function = content / "parsers" / "IRMFileActivity.kql"
+    function.write_text(function.read_text().replace("| where", "| serialize\n| where", 1))
+    loaded = rules.with_rules(artefacts.load(content, own))
+    assert list(translation.refused(loaded, [loaded.named("MyDownloads")])) == []
+    refused = list(translation.refused(loaded, [loaded.named("IRMFileActivity")]))
+    assert ["serialize" in finding.message for finding in refused] == [True]
 
 
 def test_a_copy_of_a_neighbour_keeps_neither_name_nor_id(own: Path) -> None:

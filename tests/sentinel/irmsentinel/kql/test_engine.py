@@ -136,7 +136,20 @@ def function(body: str) -> content.Artefact:
         ("print x = 'foo(1)', y = foo(1)", "the function `foo` is not supported", "line 1, column 25"),
         ("T\n| where B > 1", "there is no column `B`", "line 2, column 9"),
         ("U\n| count", "there is no table or function `U`", "line 1, column 1"),
-        ("T\n| where A_long > \n| count", "it does not parse at `|`", "line 3, column 1"),
+        ("T\n| where A_long > \n| count", "it does not parse at `| count`", "line 3, column 1"),
+        ("T\n| wher A_long > 1", "it does not parse at `| wher`", "line 2, column 1"),
+        ("T\n|  serialize", "it does not parse at `| serialize`", "line 2, column 1"),
+        (
+            "T\n| summarize percentiles(A_long, 5, 9)",
+            "the function `percentiles` is not supported",
+            "line 2, column 13",
+        ),
+        (
+            "T\n| make-graph A --> B with T on A_long\n| count",
+            "a graph must be followed by a graph operator",
+            "line 3, column 3",
+        ),
+        ("let f = (X:(A_long:long)) { X };\nf(T)", "a function that takes a table", "line 1, column 10"),
     ],
 )
 def test_an_error_has_the_construct_and_the_place(kql: str, what: str, where: str) -> None:

@@ -78,7 +78,12 @@ MUTATIONS = [
         "each alert",
     ),
     ("IRMAlertsSignins", "by AlertId, AlertUser, Location", "by Location", "each alert"),
-    ("IRMAlertsSignins", "AlertUser = coalesce(AadUserId, UserPrincipalName)", 'AlertUser = ""', "of an alert about"),
+    (
+        "IRMAlertsSignins",
+        "AlertUser = coalesce(AadUserId, UserPrincipalName)",
+        'AlertUser = ""',
+        "of an alert about",
+    ),
     (
         "IRMAlertsSignins",
         "networks on AlertId, AlertUser, Network",

@@ -62,14 +62,7 @@ def explained(error: Exception, texts: Sequence[Text]) -> DataError:
 
 def _explain(error: Exception, texts: Sequence[Text]) -> tuple[str, str]:
     if isinstance(error, KqlUnsupportedError):
-        kind, _, name = error.construct.partition(":")
-        if kind in ("function", "aggregate"):
-            return f"the function `{name}` is not supported", _first(texts, rf"\b{re.escape(name)}\s*\(")
-        at = next(_positions(str(error), texts), None)
-        if name.startswith(" "):  # a sentence, and perhaps more after a dash
-            return name.strip().split(" \N{EM DASH} ")[0], _place(at)
-        shown = error.construct.replace(":", "=") if " " in error.construct else "this"
-        return f"`{_word(at, shown)}` is not supported", _place(at)
+        return _unsupported(error, texts)
     if isinstance(error, KqlSyntaxError) or (isinstance(error, ValueError) and _AT.search(str(error))):
         named = _FUNCTION.search(str(error))
         own = [text for text in texts if named and text.file.endswith(f"/{named[1]}.kql")]
@@ -80,12 +73,23 @@ def _explain(error: Exception, texts: Sequence[Text]) -> tuple[str, str]:
         what = f"there is no column `{name}`" if match[1] else f"there is no table or function `{name}`"
         return what, _first(texts, rf"\b{re.escape(name)}\b")
     if isinstance(error, _UNEXPECTED):
-        if found := _first(texts, _TABLE_PARAMETER):
-            return "a function that takes a table is not supported", found
-        return f"it is not KQL that the engine knows ({type(error).__name__})", ""
+        found = _first(texts, _TABLE_PARAMETER)
+        other = f"it is not KQL that the engine knows ({type(error).__name__})"
+        return "a function that takes a table is not supported" if found else other, found
     if isinstance(error, duckdb.Error) and not isinstance(error, _MESSAGES_WITHOUT_VALUES):
         return type(error).__name__, ""
     return (str(error).strip().splitlines() or [type(error).__name__])[0], ""
+
+
+def _unsupported(error: KqlUnsupportedError, texts: Sequence[Text]) -> tuple[str, str]:
+    kind, _, name = error.construct.partition(":")
+    if kind in ("function", "aggregate"):
+        return f"the function `{name}` is not supported", _first(texts, rf"\b{re.escape(name)}\s*\(")
+    at = next(_positions(str(error), texts), None)
+    if name.startswith(" "):  # a sentence, and perhaps more after a dash
+        return name.strip().split(" \N{EM DASH} ")[0], _place(at)
+    shown = error.construct.replace(":", "=") if " " in error.construct else "this"
+    return f"`{_word(at, shown)}` is not supported", _place(at)
 
 
 def _positions(message: str, texts: Iterable[Text]) -> Iterator[tuple[Text, int]]:

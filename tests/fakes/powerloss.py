@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Callable
 
 from irmcore.disk import Place
@@ -207,6 +207,12 @@ class PowerLossDisk:
 
     def sync_dir(self, path: str) -> None:
         self._flush("sync_dir", path, self._directory(path))
+
+    def sync_all(self, files: Sequence[str], directories: Sequence[str] = ()) -> None:
+        for path in files:
+            self._flush("sync", path, self._file(path))
+        for path in directories:
+            self._flush("sync_dir", path, self._directory(path))
 
     def _flush(self, kind: str, path: str, node: int) -> None:
         stuck = set(map(id, self.stuck))

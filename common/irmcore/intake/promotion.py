@@ -46,7 +46,7 @@ from irmcore.outbox.on_store.lease import MARGIN
 from irmcore.outbox.on_store.shared import SETTINGS, SharedOutbox
 from irmcore.outbox.on_store.witness import restored
 from irmcore.outbox.rowkeys import RECORD, Damaged, RowKey
-from irmcore.outbox.transitions import move_to_done, quarantine, write_ended
+from irmcore.outbox.transitions import make_shards, move_to_done, quarantine, write_all_ended
 from irmcore.shaping import reject_file
 from irmcore.shaping.batches import line_writer
 from irmcore.shaping.csv_cells import allow_long_fields
@@ -468,18 +468,20 @@ class _Promotion:
             ledger = open_ledger(outbox)
             named = [batch for batch, _ in self._batches if outbox.folder_of(batch.id) == "ready"]
             # Announced first, so that the ledger forgets the rows even if this process dies half way.
-            ledger.announcements.announce(self._run, [batch.id for batch in named])
-            for batch in named:
-                audit_log.append(outbox, {**event, "batch": batch.id})
-                write_ended(outbox, batch, states.PROMOTED, "promoted")
+            ids = [batch.id for batch in named]
+            ledger.announcements.announce(self._run, ids)
+            audit_log.append(outbox, {**event, "batches": ids})
+            write_all_ended(outbox, named, states.PROMOTED, "promoted")
             with suppress(OSError, Damaged):  # the announcement stays: the next run removes the rows
                 # Many batches at a time: each time, whole dates of the ledger are written.
                 for part in in_parts(read_rowkeys(outbox, batch) for batch in named):
                     ledger.remove(part)
                 ledger.announcements.discard(self._run)
-            for batch in named:
+            with suppress(OSError):
+                make_shards(outbox, ids)
+            for name in ids:
                 with suppress(OSError):
-                    move_to_done(outbox, outbox.get(batch.id))
+                    move_to_done(outbox, outbox.get(name))
         finally:
             lock.release()
 

@@ -95,6 +95,9 @@ def histories(outbox: Outbox) -> dict[str, list[dict[str, Any]]]:
         if "batch" in event:
             name, before = str(event.pop("batch")), str(event.get("replaces", ""))
             found.setdefault(name, list(found.get(before, ()))).append(event)
+        elif event["event"] == "promoted":
+            for name in event.pop("batches"):
+                found.setdefault(str(name), []).append(event)
     return found
 
 

@@ -145,7 +145,6 @@ class Staging:
         for part, (name, draft, checksums) in enumerate(self._drafts):
             path = f"{self._path}/{name}"
             first = State(self._first, self._outbox.clock.now(), order + part)
-            # Sync after all files exist, so that their names and inodes are written only once.
             self._disk.create(f"{path}/state", state_file.new_file(first.as_record(name)))
             manifest = Manifest(
                 id=name,
@@ -163,10 +162,11 @@ class Staging:
                 generation=self._keyring.newest,
                 **checksums,
             )
-            self._disk.create(f"{path}/manifest.json", manifests.encode(manifest, self._keyring), sync=True)
-            for file in ("payload", "rowkeys", "state"):
-                self._disk.sync(f"{path}/{file}")
-            self._disk.sync_dir(path)
+            self._disk.create(f"{path}/manifest.json", manifests.encode(manifest, self._keyring))
+        # After all files exist, so that their names and inodes are written only once.
+        folders = [f"{self._path}/{name}" for name in self.ids()]
+        files = ("payload", "rowkeys", "state", "manifest.json")
+        self._disk.sync_all([f"{path}/{file}" for path in folders for file in files], folders)
 
     def accept(self) -> list[str]:
         """Rename all batches into ``ready/``, and return the ids of those that were not in the outbox.

@@ -91,6 +91,11 @@ def write(disk: Disk, path: str, record: Mapping[str, Any], number: int) -> None
     disk.write_at(path, number % RECORD_COUNT * RECORD_BYTES, encode(record, number), sync=True)
 
 
+def write_unsynced(disk: Disk, path: str, record: Mapping[str, Any], number: int) -> None:
+    """Write ``record`` in its place. Raises OSError."""
+    disk.write_at(path, number % RECORD_COUNT * RECORD_BYTES, encode(record, number))
+
+
 def repair(disk: Disk, path: str, number: int) -> None:
     """Blank every record but the one of this number, which is durable already. Raises OSError."""
     for position in range(RECORD_COUNT):

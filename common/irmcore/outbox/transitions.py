@@ -6,7 +6,7 @@ The state alone decides. A move carries no meaning: it may fail, be lost in a cr
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -34,8 +34,12 @@ def _fault_of(batch: Batch) -> Iterator[None]:
         raise BatchUnwritable(error, batch.id) from error
 
 
-def write_state(outbox: Outbox, batch: Batch, *, seconds: float = 0.0, **changes: Any) -> Batch:
+def write_state(
+    outbox: Outbox, batch: Batch, *, seconds: float = 0.0, sync: bool = True, **changes: Any
+) -> Batch:
     """Write a new state durably, and return the batch with it. ``seconds`` as for ``Outbox.claim_state``.
+
+    Without ``sync``, the caller makes it durable.
 
     Raises BatchDamaged, BatchUnwritable, OSError, and what ``claim_state`` raises.
     """
@@ -46,7 +50,8 @@ def write_state(outbox: Outbox, batch: Batch, *, seconds: float = 0.0, **changes
     state = batch.state._replace(at=outbox.clock.now(), **changes)
     path, number = f"{batch.path}/state", outbox.claim_state(batch, state, seconds)
     with _fault_of(batch):
-        state_file.write(outbox.disk, path, state.as_record(batch.id), number)
+        write = state_file.write if sync else state_file.write_unsynced
+        write(outbox.disk, path, state.as_record(batch.id), number)
         if batch.damaged:
             state_file.repair(outbox.disk, path, number)
     return batch._replace(state=state, number=number, damaged=False)
@@ -61,13 +66,20 @@ def sync_state(outbox: Outbox, batch: Batch) -> None:
         outbox.disk.sync(f"{batch.path}/state")
 
 
-def write_ended(outbox: Outbox, batch: Batch, name: str, reason: str) -> Batch:
+def write_all_ended(outbox: Outbox, found: Sequence[Batch], name: str, reason: str) -> None:
+    """``write_ended`` for several batches, all of which are durable when it returns. Raises as that."""
+    for batch in found:
+        write_ended(outbox, batch, name, reason, sync=False)
+    outbox.disk.sync_all([f"{batch.path}/state" for batch in found])
+
+
+def write_ended(outbox: Outbox, batch: Batch, name: str, reason: str, *, sync: bool = True) -> Batch:
     """Write a state that ends a batch durably, even where no earlier state can be read.
 
     Raises BatchUnwritable, OSError, and what ``claim_state`` raises.
     """
     if batch.state is not None and not batch.damaged:
-        return write_state(outbox, batch, name=name, reason=reason, not_before=0.0)
+        return write_state(outbox, batch, sync=sync, name=name, reason=reason, not_before=0.0)
     now = outbox.clock.now()
     state = State(name, now, int(now * 1e9), reason=reason)
     outbox.claim_state(batch, state, 0.0)
@@ -88,18 +100,23 @@ def move_to_done(outbox: Outbox, batch: Batch) -> None:
     """Move a batch that needs nothing more to ``done/``. Raises OSError, which does no harm."""
     if batch.state is not None and batch.state.name == states.ERASED:
         complete_erasure(outbox, batch)
+    make_shards(outbox, [batch.id])
+    _remove_predecessor(outbox, batch.id)
+    outbox.disk.rename(batch.path, f"{outbox.path}/done/{batch.id[:2]}/{batch.id}")
+    outbox.moved(batch.id, "done")
+
+
+def make_shards(outbox: Outbox, names: Iterable[str]) -> None:
+    """Create what is missing of the directories to which the batches of these ids move. Raises OSError."""
     done = f"{outbox.path}/done"
-    shard = f"{done}/{batch.id[:2]}"
-    new = not outbox.disk.exists(shard)
-    if new:
+    shards = {f"{done}/{name[:2]}" for name in names}
+    new = [shard for shard in sorted(shards) if not outbox.disk.exists(shard)]
+    for shard in new:
         with suppress(FileExistsError):
             outbox.disk.make_dir(shard)
     if new or not outbox.done_synced:
         outbox.disk.sync_dir(done)  # a batch must not move into a directory that a power loss can undo
         outbox.done_synced = True
-    _remove_predecessor(outbox, batch.id)
-    outbox.disk.rename(batch.path, f"{shard}/{batch.id}")
-    outbox.moved(batch.id, "done")
 
 
 def discard(outbox: Outbox, path: str) -> None:

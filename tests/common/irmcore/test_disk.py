@@ -124,6 +124,11 @@ def test_syncs_need_what_they_sync(place: tuple[Disk, str]) -> None:
     disk.create(f"{here}/a", b"x")
     disk.sync(f"{here}/a")
     disk.sync_dir(here)
+    disk.sync_all([f"{here}/a"], [here])
+    with pytest.raises(FileNotFoundError):
+        disk.sync_all([f"{here}/a", f"{here}/none"], [here])
+    with pytest.raises(NotADirectoryError):
+        disk.sync_all([], [f"{here}/a"])
     with pytest.raises(FileNotFoundError):
         disk.sync(f"{here}/none")
     with pytest.raises(FileNotFoundError):
@@ -227,12 +232,13 @@ def test_only_a_disk_that_is_lost_anyway_is_not_waited_for(
     """Data and names alike."""
     synced = list[int]()
     monkeypatch.setattr(os, "fsync", synced.append)
-    for disk, count in ((FleetingDisk(), 0), (PosixDisk(), 4)):
+    for disk, count in ((FleetingDisk(), 0), (PosixDisk(), 6)):
         path = f"{tmp_path}/{count}"
         disk.create(path, b"x", sync=True)
         disk.write_at(path, 0, b"y", sync=True)
         disk.sync(path)
         disk.sync_dir(str(tmp_path))
+        disk.sync_all([path], [str(tmp_path)])
         assert disk.read(path) == b"y"
         assert len(synced) == count
 

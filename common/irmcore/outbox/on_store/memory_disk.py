@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from typing import Union
 
 from irmcore.disk import Lock, Place
@@ -74,6 +75,12 @@ class MemoryDisk:
 
     def sync_dir(self, path: str) -> None:
         self._parent(f"{path}/")
+
+    def sync_all(self, files: Sequence[str], directories: Sequence[str] = ()) -> None:
+        for path in files:
+            self.sync(path)
+        for path in directories:
+            self.sync_dir(path)
 
     def make_dir(self, path: str) -> None:
         parent, name = self._parent(path)

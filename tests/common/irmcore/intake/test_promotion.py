@@ -17,6 +17,7 @@ from irmcore.intake.run_result import RunResult
 from irmcore.operations import operations
 from irmcore.outbox import Outbox, rowkeys, states
 from irmcore.outbox import manifest as manifests
+from irmcore.outbox.batch_files import read_history
 from irmcore.outbox.on_store import layout, records
 from irmcore.outbox.on_store.commit_log import COMMIT
 from irmcore.outbox.on_store.shared import KEY, SETTINGS, SharedOutbox
@@ -388,6 +389,19 @@ def test_a_promotion_goes_on_after_a_power_loss_at_any_write() -> None:
         if not killed:
             return
         at += 1
+
+
+def test_promoted_batches_stay_promoted_after_a_power_loss() -> None:
+    """Their states and their line in the audit log are durable once their run is promoted."""
+    member = Member(MemoryService(), "one")
+    member.disk.sync_dir("")
+    member.accept(ANNA + NEXT_DAY, profile("limits: {rows: 1}\n"))
+    member.promote()
+    for disk in member.disk.after_power_loss():
+        outbox = Outbox(disk, member.clock, member.outbox.path)
+        assert [batch.state.name for batch in outbox.all_batches() if batch.state] == ["PROMOTED"] * 2
+        for batch in outbox.all_batches():
+            assert [event["event"] for event in read_history(outbox, batch)] == ["promoted"]
 
 
 def test_a_batch_that_was_quarantined_is_promoted_once_it_is_whole_again() -> None:

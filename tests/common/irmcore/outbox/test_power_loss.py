@@ -62,7 +62,7 @@ SYNCS = {
     "create: ledger": "enqueue",
     "_try_to_create: outbox": "enqueue_killed",
     "create: small": "enqueue_killed",
-    "move_to_done: done": "withdraw_killed",
+    "make_shards: done": "withdraw_killed",
     "write_ended: *": "withdraw_unreadable",
     "write_ended: state WITHDRAWN": "withdraw_unreadable",
     "save_file: rejects": "refuse",
@@ -127,6 +127,8 @@ ELSEWHERE = {
     "erase_rows": "test_person.py",
     "_rewrite_batch": "test_rewriting.py",
     "_rewrite_files": "test_rewriting.py",
+    "write_all_ended": "test_promotion.py",
+    "sync_all": "test_disk.py",
     "_write": "test_disk.py",  # of the disk of a directory that is lost with its host
     "make_dirs": "test_disk.py",  # a new root of outboxes
     "check_outbox": "nothing depends on it",  # `irmexport doctor` checks that a file can be synced
@@ -136,7 +138,7 @@ ELSEWHERE = {
 
 def syncs(call: ast.Call) -> bool:
     """Whether a call asks for a sync, by its name or by a constant ``sync=`` (not one passed through)."""
-    named = isinstance(call.func, ast.Attribute) and call.func.attr in {"sync", "sync_dir"}
+    named = isinstance(call.func, ast.Attribute) and call.func.attr in {"sync", "sync_dir", "sync_all"}
     return named or any(word.arg == "sync" and isinstance(word.value, ast.Constant) for word in call.keywords)
 
 

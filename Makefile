@@ -78,8 +78,8 @@ pictures: $(VENV)/.dev ## take the screenshots of the Splunk app's pages and the
 mutants-content: $(VENV)/.dev ## change a sample of the KQL, and list the changes that no fixture finds (10 minutes)
 	@$(BIN)/python -m mutants.content $(if $(ONLY),--only $(ONLY))
 
-package: $(VENV)/.dev ## build dist/ (wheel, Splunk app, Sentinel solution, Function app), reproducibly
-	@$(BIN)/python package.py
+package: $(VENV)/.dev ## build dist/ (ONLY=wheel, splunk, sentinel or function-app; default all), reproducibly
+	@$(BIN)/python package.py $(if $(ONLY),--only $(ONLY)) $(if $(INTO),--into $(INTO))
 
 release: $(VENV)/.dev ## build dist/ and sign it with the Ed25519 key in the file RELEASE_KEY
 	@test -n "$(RELEASE_KEY)" || { echo "Name the key: make release RELEASE_KEY=PATH" >&2; exit 1; }

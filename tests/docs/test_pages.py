@@ -82,6 +82,21 @@ def start(command: str, directory: Path, environment: dict[str, str]) -> tuple[s
     return process, printed
 
 
+#: pipx, without a package index: the wheel alone, in an environment that sees the packages of this one. An
+#: extra that the wheel does not have is an error.
+PIPX = """#!{python}
+import pathlib, re, subprocess, sys, zipfile
+action, wheel = sys.argv[1:]
+file, extras = re.fullmatch(r"(.+\\.whl)\\[(.+)\\]", wheel).groups()
+with zipfile.ZipFile(file) as wheel:
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    known = re.findall(r"^Provides-Extra: (.+)$", wheel.read(name).decode(), re.MULTILINE)
+assert action == "install" and set(extras.split(",")) <= set(known), (action, extras, known)
+pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--prefix", "installed", file]
+sys.exit(subprocess.call([*pip, "--disable-pip-version-check", "--ignore-installed"]))
+"""
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
 def test_a_page_prints_what_it_shows(tmp_path: Path, name: str) -> None:
@@ -90,9 +105,13 @@ def test_a_page_prints_what_it_shows(tmp_path: Path, name: str) -> None:
     environment = {
         # As in a reader's shell, not in a make that runs the tests.
         **{name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{tmp_path / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "IRMEXPORT_OUTBOX": str(tmp_path / "outbox"),
+        "INTO": str(tmp_path / "dist"),
     }
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "pipx").write_text(PIPX.format(python=sys.executable))
+    (tmp_path / "bin" / "pipx").chmod(0o700)
     background: list[subprocess.Popen[str]] = []
     ran = 0
     try:
@@ -253,6 +272,25 @@ def test_a_command_with_a_missing_or_unknown_word_is_found() -> None:
     for line in ("send", "send FILE --profile PROFILE --nonsense"):
         with pytest.raises(pytest.fail.Exception):
             parse(line)
+
+
+def test_every_command_of_the_readme_is_run() -> None:
+    """It is in a block that the test above runs, or a target of make that builds one part."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    plain = [block for language, block in BLOCK.findall(text) if language != "console"]
+    assert not re.findall(r"^ *(?:irmexport|make|pipx?|python|\$) .*", "\n".join(plain), re.MULTILINE)
+    pages = [
+        text,
+        *((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("splunk.md", "azure.md")),
+    ]
+    only = {part for page in pages for part in re.findall(r"make package ONLY=([\w-]+)", page)}
+    assert only == {"wheel", "splunk", "sentinel", "function-app"}
+    for part in sorted(only):
+        shown = subprocess.run(
+            ["make", "-n", "package", f"ONLY={part}"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        # tests/package builds each part with this command.
+        assert f"package.py --only {part} " in shown.stdout, shown.stdout
 
 
 def test_the_readme_names_the_files_that_are_built() -> None:

@@ -33,7 +33,7 @@ _ROWS = (
     Reason(
         "ragged-long",
         "The row has more fields than the header.",
-        "Put quotes around every field that contains a comma.",
+        "Put quotes around every field that contains the delimiter.",
     ),
     Reason(
         "ragged-short",
@@ -117,7 +117,7 @@ _TEXTS = (
     Reason(
         "invalid-utf8",
         "The value contains bytes that are not UTF-8.",
-        "Save the file as UTF-8.",
+        "Save the file as UTF-8 or set its `encoding` in the profile.",
     ),
 )
 

@@ -81,9 +81,9 @@ def typed(text: str, decimal: str | None) -> str:
 
     ``text`` has a decimal point and no groups.
     """
-    if decimal == "comma":
+    if decimal == "comma" and "." in text:
         return text.replace(".", ",")
-    return f"{text}0" if decimal is None and _TWO_WAYS(text) else text
+    return f"{text}0" if decimal is None and text[-4:-3] == "." and _TWO_WAYS(text) else text
 
 
 def signs(text: str) -> str:

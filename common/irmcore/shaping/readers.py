@@ -316,26 +316,24 @@ def _json_rows(
     for number, value, text, refused, machine in records:
         if refused is not None:
             row = SourceRow(number, (), refused)
-        elif keys.missing or typed_at:
-            keys.see(value)
+        else:
+            if keys.missing:
+                keys.see(value)
             row = _mapped(number, value, fields)
             if row.refused is None:
-                row = row._replace(values=_unmistakable(row.values, typed_at, machine=machine))
-        else:
-            row = _mapped(number, value, fields)
+                for at, decimal in typed_at:
+                    if machine or type(row.values[at]) is Number:
+                        row = _with_number(row, at, decimal)
         yield row if row.refused is None else row._replace(values=(_marked(text),))
     keys.finish()
 
 
-def _unmistakable(
-    values: tuple[str, ...], typed_at: Sequence[tuple[int, str | None]], *, machine: bool
-) -> tuple[str, ...]:
-    """The values, where those that are numbers in their source can be read in one way only."""
-    found = list(values)
-    for at, decimal in typed_at:
-        if machine or isinstance(found[at], Number):
-            found[at] = typed(found[at], decimal)
-    return tuple(found)
+def _with_number(row: SourceRow, at: int, decimal: str | None) -> SourceRow:
+    """The row, where a value that is a number in its source can be read in one way only."""
+    value = typed(row.values[at], decimal)
+    if value is row.values[at]:
+        return row
+    return row._replace(values=(*row.values[:at], value, *row.values[at + 1 :]))
 
 
 class _Keys:
@@ -429,10 +427,10 @@ def _mapped(number: int, record: Any, fields: tuple[str, ...]) -> SourceRow:
         return SourceRow(number, (), "not-an-object")
     values = []
     for field in fields:
-        found = record.get(field, _ABSENT)
-        if found is _ABSENT:
-            found = _at(record, field) if "." in field else None
-        value = _scalar(None if found is _ABSENT else found)
+        found = record.get(field)
+        if found is None and "." in field:
+            found = _at(record, field)
+        value = _scalar(found)
         if value is None:
             return SourceRow(number, (), "not-a-scalar")
         values.append(value)
@@ -443,7 +441,7 @@ def _scalar(value: Any) -> str | None:
     """The text of a scalar, or None for anything else."""
     if isinstance(value, str):
         return value.replace("\0", NUL_MARK) if "\0" in value else value
-    if value is None:
+    if value is None or value is _ABSENT:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"

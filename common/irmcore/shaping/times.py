@@ -210,7 +210,8 @@ def _uncommon(text: str, zone: tzinfo | None, form: str) -> int:
     if form in _UNITS:
         return _epoch(text, _UNITS[form])
     if form in written_times.ORDERS:
-        return _iso8601(written_times.iso8601(text, form), zone)
+        # A workbook gives ISO 8601, which nothing else resembles, for what a text file has in this order.
+        return _iso8601(text if _EXTENDED(text) else written_times.iso8601(text, form), zone)
     count = _COUNT(text) if form == "auto" else None
     if count is not None:
         _, whole, fraction = count.groups()

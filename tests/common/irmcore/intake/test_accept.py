@@ -443,7 +443,7 @@ def test_the_reject_file(outbox: Outbox) -> None:
         "5,,ragged-short,"
         '"Write every field of the row, an empty one too, and check that the file is complete.",'
         '"[""sarad@contoso.com"", ""2023-04-24T05:52:56Z"", ""9""]"\r\n'
-        "6,note,invalid-utf8,Save the file as UTF-8.,"
+        "6,note,invalid-utf8,Save the file as UTF-8 or set its `encoding` in the profile.,"
         '"{""user"": ""sarad@contoso.com"", ""time"": ""2023-04-24T05:52:56Z"", ""score"": ""9"", '
         '""note"": ""=\\udcff""}"\r\n'
     )

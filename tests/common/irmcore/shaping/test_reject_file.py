@@ -42,7 +42,7 @@ def test_the_header() -> None:
         (
             Reject(8, "", "ragged-long", ("sarad@contoso.com", "a", "b")),
             (
-                b"8,,ragged-long,Put quotes around every field that contains a comma.,"
+                b"8,,ragged-long,Put quotes around every field that contains the delimiter.,"
                 b'"[""sarad@contoso.com"", ""a"", ""b""]"\r\n'
             ),
         ),
@@ -60,7 +60,7 @@ def test_the_header() -> None:
         (
             Reject(10, "note", "invalid-utf8", ("=cmd|x", "\udcff\u00eb\r\n")),
             (
-                b"10,note,invalid-utf8,Save the file as UTF-8.,"
+                b"10,note,invalid-utf8,Save the file as UTF-8 or set its `encoding` in the profile.,"
                 b'"{""user"": ""=cmd|x"", ""note"": ""\\udcff\\u00eb\\r\\n""}"\r\n'
             ),
         ),

@@ -470,6 +470,12 @@ def test_a_day_that_a_zone_skipped_does_not_exist() -> None:
     assert caught.value.code == "time-in-dst-gap"
 
 
+@pytest.mark.parametrize("form", ["dmy", "mdy", "ymd", "named"])
+def test_iso_8601_is_read_whatever_order_is_told(form: str) -> None:
+    """A workbook has typed times where the text file of the same system has 20.11.2026."""
+    assert times.parse("2026-11-20T08:15:00Z", zone=None, form=form) == 1_795_162_500_000_000
+
+
 def test_microseconds_since_1970() -> None:
     """Told by the profile; digits of this length are not recognized."""
     assert times.parse("1795162500123456", zone=None, form="epoch_us") == 1_795_162_500_123_456

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import (
+    cluster,
     collector,
     directory_sync,
     draining,
@@ -80,6 +81,9 @@ PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
     ),
     "splunk": lambda scratch, effort: splunk.measure(
         scratch, rows=effort.rows(200_000), rounds=effort.rounds
+    ),
+    "cluster": lambda scratch, effort: cluster.measure(
+        scratch, rows=effort.rows(200_000), rounds=effort.rounds // 2
     ),
 }
 

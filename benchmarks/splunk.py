@@ -25,28 +25,38 @@ _ID = "11111111-1111-1111-1111-111111111111"
 
 def measure(scratch: Path, *, rows: int, rounds: int) -> Iterator[Line]:
     """The lines of each Python version on this machine."""
+    archive = installed(scratch)
+    for version in PYTHONS:
+        python = find_python(version)
+        if python is None:
+            print(f"Python {version} is not here: its lines are left out", file=sys.stderr)
+            continue
+        home = SplunkHome.install(archive, scratch / f"splunk-{version}")
+        with SplunkdRest(scratch) as splunkd:
+            splunkd.sign_in("analyst-session", "ana", "irmexport_run", roles=("irmexport_user",))
+            splunkd.state.confs["irmexport_connectors"] = connectors()
+            bench = Bench(python, home, splunkd.uri, scratch)
+            yield from bench.lines(version, rows, rounds)
+
+
+def installed(scratch: Path) -> Path:
+    """The built app."""
     made = scratch / "app"
     subprocess.run(
         [sys.executable, "package.py", "--only", "splunk", "--into", str(made)],
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    for version in PYTHONS:
-        python = find_python(version)
-        if python is None:
-            print(f"Python {version} is not here: its lines are left out", file=sys.stderr)
-            continue
-        home = SplunkHome.install(next(made.glob("*.spl")), scratch / f"splunk-{version}")
-        with SplunkdRest(scratch) as splunkd:
-            splunkd.sign_in("analyst-session", "ana", "irmexport_run", roles=("irmexport_user",))
-            splunkd.state.confs["irmexport_connectors"] = {
-                "load": {"profile": PROFILE, "job_id": _ID, "tenant_id": _ID, "app_id": _ID, "disabled": "0"}
-            }
-            bench = _Bench(python, home, splunkd.uri, scratch)
-            yield from bench.lines(version, rows, rounds)
+    return next(made.glob("*.spl"))
 
 
-class _Bench:
+def connectors() -> dict[str, dict[str, str]]:
+    """The connector that searches use."""
+    ids = dict.fromkeys(("job_id", "tenant_id", "app_id"), _ID)
+    return {"load": {"profile": PROFILE, **ids, "disabled": "0"}}
+
+
+class Bench:
     """One Python version: the installed app and its two peers, with the same requests."""
 
     def __init__(self, python: str, home: SplunkHome, uri: str, scratch: Path) -> None:
@@ -60,18 +70,18 @@ class _Bench:
         )
         lib = home.bin.parent / "lib"
         peers = HERE / "peers"
-        self._ours = [python, str(home.bin / "irmexport_command.py")]
+        self.ours = [python, str(home.bin / "irmexport_command.py")]
         self._sdk = [python, str(peers / "do_nothing_sdk.py"), str(lib)]
         self._csv = [python, str(peers / "csv_frames.py")]
 
     def lines(self, version: str, rows: int, rounds: int) -> Iterator[Line]:
         """Measure rows per second and memory, then the start."""
-        search = self._requests("search", list(splunk_bodies(rows, CHUNK)))
+        search = self.requests("search", list(splunk_bodies(rows, CHUNK)))
         found = race(
             {
                 "ours": partial(self._fresh, search),
-                "sdk": partial(self._run, self._sdk, search),
-                "csv": partial(self._run, self._csv, search),
+                "sdk": partial(self.run, self._sdk, search),
+                "csv": partial(self.run, self._csv, search),
             },
             rounds,
         )
@@ -93,9 +103,9 @@ class _Bench:
             f"{found.of['ours']['rss']:.0f} MiB; with its workers {together:.0f} MiB", with_sdk,
             unit=" MiB", least=False,
         )  # fmt: skip
-        empty = self._requests("empty", [])
+        empty = self.requests("empty", [])
         start = race(
-            {"ours": partial(self._run, self._ours, empty), "sdk": partial(self._run, self._sdk, empty)},
+            {"ours": partial(self.run, self.ours, empty), "sdk": partial(self.run, self._sdk, empty)},
             rounds * 2,
         )
         yield Line(
@@ -105,7 +115,8 @@ class _Bench:
             least=False, details=dict(start.of),
         )  # fmt: skip
 
-    def _requests(self, name: str, bodies: list[bytes]) -> Path:
+    def requests(self, name: str, bodies: list[bytes]) -> Path:
+        """A file with the requests of a search."""
         path = self._scratch / f"{name}.requests"
         with path.open("wb") as file:
             file.write(frame(self._settings.getinfo(), b""))
@@ -113,13 +124,14 @@ class _Bench:
                 file.write(frame({"action": "execute", "finished": number == len(bodies)}, body))
         return path
 
-    def _run(self, command: list[str], requests: Path, *, watched: bool = False) -> dict[str, float]:
+    def run(self, command: list[str], requests: Path, *, watched: bool = False) -> dict[str, float]:
+        """Run a search."""
         return run_search(command, requests, self._scratch, self._environment, watched=watched)
 
     def _fresh(self, requests: Path, *, watched: bool = False) -> dict[str, float]:
         """Run ours with an empty outbox; otherwise all rows after the first run would be skipped."""
         put_away(self._home.outbox)
-        return self._run(self._ours, requests, watched=watched)
+        return self.run(self.ours, requests, watched=watched)
 
 
 def _speed(found: Medians, name: str, rows: int) -> str:

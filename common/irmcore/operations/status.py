@@ -87,9 +87,9 @@ def connector_status(outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatu
 
     ``verify_bytes``: how much of the queue's files to read and verify (see ``verification``).
     """
+    trouble = format_trouble(outbox)  # which reads what is on a store
     breaker, _ = load_breaker(outbox)
     now = outbox.clock.now()
-    trouble = format_trouble(outbox)
     periods = retention.periods_of(outbox)
     queued, rows, oldest, retries = 0, 0, 0.0, []
     proposed: list[tuple[float, int]] = []

@@ -34,7 +34,7 @@ from irmcore.outbox.on_store.replica import Replica
 from irmcore.shaping.batches import halves
 from irmcore.store.store import Store
 
-from irmsplunk.cluster.cluster import Cluster
+from irmsplunk.cluster.cluster import Cluster, MemberConnectors
 from irmsplunk.cluster.member import Member, goes_to_cluster, this_member
 from irmsplunk.sender import modular_input
 from irmsplunk.sender.bulletin import Bulletin
@@ -270,8 +270,7 @@ class SenderLoop:
     def _all_outboxes(self) -> Iterator[Outbox]:
         """The outboxes of this search head, then those of its cluster. Raises StoreAway, StoreRefused."""
         yield from self._connectors.outboxes()
-        if self._cluster.member.in_cluster:
-            yield from (self._cluster.address.replica(name) for name in self._cluster.address.names())
+        yield from MemberConnectors(self._root, self._cluster).there()
 
     def _save_backlog(self) -> None:
         """Let the other members know what this one has not promoted."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from irmcore.clock import Clock
+from irmcore.http.outcome import Reply
 from irmcore.intake.promotion import result_there
-from irmcore.operations.shared import Address, Promotion, result_of
+from irmcore.operations.shared import Address, Promotion, SharedConnectors, result_of
+from irmcore.operations.status import connector_status
 from irmcore.outbox import states
 from irmcore.outbox.on_store.replica import Replica
 from irmcore.outbox.transitions import write_state
@@ -155,3 +157,16 @@ def test_what_a_machine_has_sent_alone_is_known_to_all() -> None:
     assert done == [states.SENT] * 3
     sender = machine(Prefixed(MemoryStore(service), "small"), clock, where="kv/small")
     assert sender.drain(FakeTransport()).rows_sent == 1
+
+
+def test_the_status_of_an_outbox_that_was_not_read_yet() -> None:
+    """Whether it is paused is on the store too."""
+    clock, service = FakeClock(), MemoryService()
+    own = member(clock)
+    own.accept([row(1)])
+    Promotion(address(service, clock), own.outbox).rest()
+    sender = machine(Prefixed(MemoryStore(service), "small"), clock, where="kv/small")
+    sender.drain(FakeTransport(Reply(403)))
+    (outbox,) = SharedConnectors(address(service, clock)).outboxes()
+    status = connector_status(outbox)
+    assert (status.mode, status.queued) == ("paused", 1)

@@ -39,7 +39,7 @@ faults: $(VENV)/.dev ## run the long tests of faults (15 minutes at most); the s
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS) -m faults
 
 kills: $(VENV)/.dev $(if $(filter azurite,$(STORE)),$(VENV)/.azurite) ## kill producers, senders and people's commands KILLS times at random, decided by SEED, on STORE=azurite or s3
-	@$(BIN)/python -m tests.with_emulator.kill_trial --kills $(KILLS) --seed $(SEED) $(if $(STORE),--store $(STORE))
+	@$(BIN)/python -m tests.with_emulator.kill_trial --kills $(KILLS) --seed $(SEED) $(if $(STORE),--store $(STORE)) $(if $(WITHOUT),--without $(WITHOUT))
 
 guards: $(VENV)/.dev ## kill runs and senders of two hosts KILLS times at random, with each guard of an outbox on a store taken out
 	@$(BIN)/python -m tests.common.irmcore.outbox.on_store.guard_trial --kills $(KILLS) --seed $(SEED)

@@ -1,6 +1,6 @@
 """Kill producers, senders and people's commands at random moments, and count what became of their rows.
 
-    python -m tests.with_emulator.kill_trial --kills 1500 --seed 20261130 [--store azurite]
+    python -m tests.with_emulator.kill_trial --kills 1500 --seed 20261130 [--store azurite [--without state]]
 
 In each round two producers, one sender and one person work on one outbox, in processes of their own, and are
 killed (SIGKILL). The emulator answers over HTTPS, now and then with 400, 413 or 503, or late. The person
@@ -31,6 +31,7 @@ from irmcore.outbox import Outbox, audit_log
 from irmemulator.faults import Fault
 
 from tests.fakes.cloud_servers import AWS, Azurite, MotoS3
+from tests.fakes.unguarded import LOG, STATE
 from tests.with_emulator.connector import Rig
 from tests.with_emulator.nursery import Nursery, repeats, rows_of
 
@@ -197,12 +198,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--kills", type=int, default=1_500)
     parser.add_argument("--seed", type=int, default=20261130)
     parser.add_argument("--store", choices=("azurite", "s3"), help="put the outbox on this store")
+    parser.add_argument("--without", choices=(STATE, LOG), help="take out this guard of an outbox on a store")
     parser.add_argument("--seconds", type=float, default=1e9, help="begin no round after these")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as directory, server(options.store, Path(directory)) as store:
         rig = Rig(Path(directory), lifetime=6 * 3600)
         rig.start()
-        nursery = Nursery(rig, store)
+        without = {"without": options.without} if options.without else {}
+        nursery = Nursery(rig, {**store, **without})
         begin = time.monotonic()
         try:
             figures = trial(nursery, options.kills, seed=options.seed, seconds=options.seconds)

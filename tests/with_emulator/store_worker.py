@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import random
+import time
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -22,7 +24,12 @@ from irmcore.store.prefixed import Prefixed
 from irmcore.store.store import Store
 
 from tests.fakes.cloud_servers import Token
+from tests.fakes.shared_outbox import Unleased
+from tests.fakes.unguarded import STATE, Unguarded
 from tests.with_emulator.worker import HEADER, Worker, line
+
+#: Seconds at most by which a create is delayed whose guard is out, so that another one comes first.
+PROVOKED = 0.5
 
 
 class Ahead(SystemClock):
@@ -39,7 +46,10 @@ def store_of(settings: Mapping[str, str], name: str) -> tuple[Store, str]:
     """A connector's part of the store in ``settings``, and its address."""
     where = address.parse(settings["store"])
     environment = {"IRMEXPORT_CA_FILE": settings["store_ca"]}
-    return Prefixed(ObjectStore(where, environment, credential=Token), name), f"{where}/{name}"
+    store: Store = Prefixed(ObjectStore(where, environment, credential=Token), name)
+    if "without" in settings:
+        store = Unguarded(store, settings["without"], lambda: time.sleep(random.uniform(0.0, PROVOKED)))  # noqa: S311
+    return store, f"{where}/{name}"
 
 
 def replica_of(settings: Mapping[str, str], name: str, clock: Clock) -> Replica:
@@ -61,7 +71,9 @@ class StoreWorker(Worker):
         clock = Ahead(self.ahead)
         self.own, self.own.clock = self.outbox, clock
         self.shared = SharedOutbox(store, clock, where)
-        self.outbox = Replica(store, clock, where)
+        # A lease would keep senders apart, so that no state is claimed twice.
+        kind = Unleased if self.settings.get("without") == STATE else Replica
+        self.outbox = kind(store, clock, where)
 
     def accept(self, first: int, count: int) -> None:
         """Submit rows, and log when the store had them."""

@@ -138,8 +138,8 @@ def _outcomes(nursery: Nursery) -> dict[str, str]:
 
 def _finish(nursery: Nursery) -> None:
     """What people do at last: requeue and resume; and the producers submit all of their rows again."""
-    if not nursery.outbox().exists():
-        _run(nursery, "accept", 0, ROWS)  # every producer was killed before it had made the outbox
+    if not nursery.acknowledged():
+        _run(nursery, "accept", 0, ROWS)  # every producer was killed before it had got anywhere
     _run(nursery, "drain")
     for batch in nursery.outbox().ready():
         if _state(batch) == "DEAD":

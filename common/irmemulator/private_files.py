@@ -25,5 +25,6 @@ def write_private(path: Path, content: bytes) -> None:
     # O_NOFOLLOW: in a directory that others can write to, a symbolic link must not choose the target.
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
     with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-        os.fchmod(file.fileno(), 0o600)  # an existing file keeps its mode, which may be open to others
+        if hasattr(os, "fchmod"):  # not on Windows
+            os.fchmod(file.fileno(), 0o600)  # an existing file keeps its mode, which may be open to others
         file.write(content)

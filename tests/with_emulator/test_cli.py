@@ -411,8 +411,10 @@ def test_uploads_are_counted(rig: Rig, irmexport: Run) -> None:
 def test_doctor_names_what_needs_a_person(rig: Rig, irmexport: Run) -> None:
     """A held batch, with the whole command that decides about it, for a profile and for all connectors."""
     rig.emulator.faults.next(Fault(reset_after_last_byte=True))
-    assert irmexport("send", rows(rig, row(1)), "{at}").exit_code == 4
+    held = irmexport("send", rows(rig, row(1)), "{at}")
+    assert held.exit_code == 4
     (batch,) = rig.batches()
+    assert f"`irmexport resolve {batch.id[:12]} --sent --why REASON`" in held.stdout
     for words in (("{at}",), (), (rig.profile.name,)):
         result = irmexport("doctor", *words)
         assert result.exit_code == 4, result.stdout

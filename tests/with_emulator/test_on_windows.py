@@ -245,6 +245,51 @@ def test_a_character_that_the_code_page_lacks_stops_nothing(rig: Rig, irmexport:
     assert (scheduled.returncode, "\\u3042.csv" in scheduled.stdout) == (0, True), scheduled
 
 
+def test_other_commands_work_there(rig: Rig, irmexport: Run) -> None:
+    """Those that write, replace or delete files: reports, keys, a person's rows, the directory of people."""
+    send = ("send", rows(rig, row(1), row(2), row(3).replace("user3@contoso.com", "bradh")), "{at}")
+    assert irmexport(*send, "--queue-only").returncode == 3
+    people = rig.directory / "people.csv"
+    people.write_text(
+        "object_id,user_principal_name\n5f0c0a52-6a8e-4a32-9d2c-0f2f6f6f0001,user1@contoso.com\n"
+    )
+    name = rig.profile.name
+    for command in (
+        ("identities", "import", "people.csv"),
+        ("identities", "status"),
+        ("export-rejects", name),
+        ("outbox", "key", "backup", name, "leavers.key"),
+        ("outbox", "key", "rotate", name),
+        ("person", "export", "user1@contoso.com", "user1.json"),
+        ("person", "erase", "user1@contoso.com", "--why", "a test"),
+        ("outbox", "repair", name),
+        ("drain",),
+        ("report", "--output", "report.html"),
+        ("status",),
+    ):
+        done = irmexport(*command)
+        assert done.returncode == 0, (command, done)
+    assert rig.kept() == ["user2@contoso.com"]
+    assert irmexport("audit", "--verify").returncode == 0
+
+
+def test_the_emulator_runs_there(irmexport: Run, rig: Rig) -> None:
+    """It writes its keys, and a send on the same machine finds them."""
+    own = windows_path(rig.directory / "own")
+    command = [sys.executable, "-um", "irmcli", "emulator", "--port", "0", "--directory", own]
+    with subprocess.Popen(
+        command, env=environment(rig.directory), stdout=subprocess.PIPE, encoding="cp1252"
+    ) as emulator:
+        try:
+            assert emulator.stdout is not None
+            while "It stops after " not in (line := emulator.stdout.readline()):
+                assert line
+            sent = irmexport("send", rows(rig, row(1)), "-p", "salesforce-dropbox", "--emulator", own)
+        finally:
+            emulator.terminate()
+    assert (sent.returncode, "Upload Successful" in sent.stdout) == (0, True), sent
+
+
 def test_a_lock_is_shared_or_held_alone(rig: Rig) -> None:
     """As on the other disks, although msvcrt has no shared locks."""
     script = """

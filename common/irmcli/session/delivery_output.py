@@ -42,6 +42,8 @@ class DeliveryOutput:
         self._output = output
         self._total = total
         self._done = 0
+        #: Code → the beginning of the id of the first batch that had it.
+        self.batches: dict[str, str] = {}
 
     def __call__(self, event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None:
         name = f"{batch.id[:12]} ({count(manifest.rows, 'row')})"
@@ -59,6 +61,7 @@ class DeliveryOutput:
         elif event == "history-lost":
             self._output.warn(f"{name}: its history could not be written; its state was")
         elif event in _EVENTS:
+            self.batches.setdefault(detail["code"], batch.id[:12])
             self._output.line(f"{name} {_EVENTS[event]}: {detail['code']}", "yellow")
             if detail.get("reply"):
                 self._output.line(f"  reply of the service: {detail['reply'][:300]}")
@@ -77,7 +80,8 @@ def drain(
     too_early = indicator_delay.warning(outbox) if total else None
     if too_early is not None:
         output.warn(too_early)
-    sender = Sender(outbox, service, listener=DeliveryOutput(output, total))
+    shown = DeliveryOutput(output, total)
+    sender = Sender(outbox, service, listener=shown)
     try:
         report = sender.drain(until=until, wait=_LOCK_WAIT)
     except AnotherSender as busy:
@@ -87,7 +91,8 @@ def drain(
     breaker, _ = load_breaker(outbox)
     paused = breaker.mode != circuit_breaker.CLOSED
     if report.trouble:
-        output.line(f"  {report.advice or advice(report.trouble, kind_of(outbox))}", "yellow")
+        batch = shown.batches.get(report.trouble, "BATCH")
+        output.line(f"  {report.advice or advice(report.trouble, kind_of(outbox), batch)}", "yellow")
     if report.proposed:
         show_proposed(output, outbox, report.proposed)
     if report.queued:

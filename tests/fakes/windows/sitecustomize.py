@@ -54,7 +54,14 @@ def _c_paths(native: object) -> None:
     ssl.SSLContext.load_verify_locations = wrapped(ssl.SSLContext.load_verify_locations, 1, 2)
     ssl.SSLContext.load_cert_chain = wrapped(ssl.SSLContext.load_cert_chain, 1, 2)
     ssl.enum_certificates = ssl.enum_crls = lambda store: []
-    sqlite3.connect = wrapped(sqlite3.connect, 0)
+    connect = sqlite3.connect
+
+    def connected(database, *args, **keywords):
+        uri = str(database).startswith("file:///")  # sqlite.org/uri.html: file:///C:/Documents/x.db
+        here = database.replace("file:///C:", "file://", 1) if uri else native(database)
+        return connect(here, *args, **keywords)
+
+    sqlite3.connect = connected
 
 
 def _become_windows() -> None:

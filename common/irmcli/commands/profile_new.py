@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -253,7 +254,10 @@ def _show(output: Output, target: Path, drafted: Draft, result: RunResult) -> No
         others = ", ".join(f"{made.header} {made.why}" for made in choice.alternatives)
         output.line(f"{role}: {choice.header} ({choice.why}{'; alternatives: ' if others else ''}{others})")
     if (header := drafted.possible_source) is not None:
-        output.line(f"{header} may be the wizard's source column. If so: --source '{header}=VALUE,VALUE'")
+        option = shlex.quote(header)
+        output.line(
+            f"{header} may be the wizard's source column. If so, with the sample's values: --source {option}"
+        )
     output.line(f"Written: {target}")
     show_shaping(output, result, dry=True)
     output.line(f"Next: review it, then run irmexport wizard {target}")

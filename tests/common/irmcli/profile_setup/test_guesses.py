@@ -45,6 +45,16 @@ def roles(columns: dict[str, list[str]], **options: object) -> list[str]:
             {"user": [U], "at": [T], "RiskScore": ["1"], "Width": ["2"]},
             ["user user", "datetime time", "number threshold", "number information"],
         ),
+        # One number column is a threshold, unless its number says which or how bad, not how much.
+        (
+            {"user": [U], "at": [T], "http_status": ["200"]},
+            ["user user", "datetime time", "string information"],
+        ),
+        ({"user": [U], "at": [T], "Severity": ["3"]}, ["user user", "datetime time", "string information"]),
+        (
+            {"user": [U], "at": [T], "geo.latitude": ["52.5"]},
+            ["user user", "datetime time", "string information"],
+        ),
         # An empty column is text.
         ({"user": [U], "at": [T], "note": [""]}, ["user user", "datetime time", "string information"]),
         # If no value helps, the name decides.

@@ -75,3 +75,22 @@ def test_a_profile_is_made_from_an_export(run: Run, file: str, user: str, time: 
     choices = json.loads(done.stdout)["choices"]
     assert (choices["user"]["header"], choices["time"]["header"]) == (user, time)
     assert "2 rows read: 2 shaped" in run("check", file, "--profile", "new.yaml").output
+
+
+def test_a_number_that_can_be_read_in_two_ways_stops_a_file_not_a_search(run: Run) -> None:
+    """In a CSV file it is refused until the profile names the sign; in Splunk's JSON the point is decimal."""
+    Path("ways.csv").write_text(
+        "UserPrincipalName,PredictionTime,PredictionScore,ModelInfo\n"
+        "ana.k@contoso.com,2026-11-20T08:00:00Z,1.250,m1\n"
+    )
+    done = run("check", "ways.csv", "--profile", "leaver-prediction")
+    assert done.exit_code == 3
+    assert "number-two-ways  PredictionScore" in done.output
+    assert "Set `numbers` under `input.format` in the profile" in done.output
+    Path("results.json").write_text(DOCUMENT.replace('"6"', '"1.250"'))
+    assert run("check", "results.json", "--profile", "leaver-prediction").exit_code == 0
+    told = profiles.shipped_text("leaver-prediction").replace(
+        "input:\n", "input:\n  format: {numbers: comma}\n"
+    )
+    Path("comma.yaml").write_text(told)
+    assert "1 row read: 1 shaped" in run("check", "ways.csv", "--profile", "comma.yaml").output

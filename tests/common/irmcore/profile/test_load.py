@@ -937,7 +937,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         "Start from a shipped profile: irmexport profile show leaver-prediction > my-profile.yaml"
     )
     path = tmp_path / "wide.yaml"
-    path.write_text(TEXT, encoding="utf-16")
+    path.write_bytes(f"{TEXT}# ".encode() + b"\xe9")
     with pytest.raises(ProfileError) as caught:
         read(str(path))
     assert str(caught.value) == f"{path}: the profile is not UTF-8 text. Save it as UTF-8."

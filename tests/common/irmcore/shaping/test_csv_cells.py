@@ -47,9 +47,9 @@ TEXT = PLAIN | st.lists(ODD, max_size=40).map("".join)
 PIECES = st.sampled_from((1, 2, 3, 7, 20, 100))
 
 
-def by_cells(data: bytes, width: int, piece: int) -> Found:
+def by_cells(data: bytes, width: int, piece: int, delimiter: str = ",") -> Found:
     """All rows except the first, read in chunks of about this many bytes."""
-    cells = Cells(io.BytesIO(data), chunk=piece)
+    cells = Cells(io.BytesIO(data), chunk=piece, delimiter=delimiter)
     found: Found = []
     try:
         cells.row()
@@ -64,7 +64,7 @@ def by_cells(data: bytes, width: int, piece: int) -> Found:
     return found
 
 
-def by_reader(data: bytes) -> Found:
+def by_reader(data: bytes, delimiter: str = ",") -> Found:
     """The same rows, read by csv.reader alone."""
     last = [""]
 
@@ -73,7 +73,7 @@ def by_reader(data: bytes) -> Found:
             last[0] = line.replace("\0", NUL_MARK)
             yield last[0]  # type: ignore[misc]
 
-    reader = csv.reader(lines(), strict=True)
+    reader = csv.reader(lines(), strict=True, delimiter=delimiter)
     found: Found = []
     try:
         next(reader)
@@ -100,6 +100,14 @@ def test_cells_are_those_of_the_csv_module(text: str, width: int, piece: int) ->
     """For plain and unusual input, and wherever chunks end: the same rows, lines and broken rows."""
     data = text.encode()
     assert by_cells(data, width, piece) == by_reader(data)
+
+
+@settings(max_examples=100)
+@given(TEXT, st.integers(1, 4), PIECES, st.sampled_from(";\t|"))
+def test_another_delimiter_changes_nothing_else(text: str, width: int, piece: int, delimiter: str) -> None:
+    """The same rows as those of the csv module, where commas are part of the cells."""
+    data = text.replace(",", delimiter).replace("x", "x,").encode()
+    assert by_cells(data, width, piece, delimiter) == by_reader(data, delimiter)
 
 
 @given(st.binary(max_size=60), PIECES)

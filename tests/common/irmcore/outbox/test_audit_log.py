@@ -38,6 +38,25 @@ def test_the_newest_line_is_found_whatever_its_length(size: int, torn: bytes) ->
     assert events(outbox)[-4:] == ["event 0", "event 1", "event 2", "next"]
 
 
+def test_when_an_event_happened_last() -> None:
+    """The newest of each, behind what a crash has left; 0 for what is not on record."""
+    outbox = make()
+    assert isinstance(outbox.clock, FakeClock)
+    moments = []
+    for name in ("run", "sent", "run", "held"):
+        outbox.clock.advance(60)
+        moments.append(outbox.clock.now())
+        audit_log.append(outbox, {"event": name})
+    outbox.disk.append(LOG, b"cut off")
+    assert audit_log.newest(outbox, ("run", "sent", "expired")) == {
+        "run": moments[2],
+        "sent": moments[1],
+        "expired": 0.0,
+    }
+    outbox.disk.remove(LOG)
+    assert audit_log.newest(outbox, ("run",)) == {"run": 0.0}
+
+
 def test_a_log_that_is_gone() -> None:
     """It has no newest line and no event, and the next line says so."""
     outbox = make()

@@ -492,6 +492,8 @@ def test_machines_append_to_one_chain() -> None:
     newest = refreshed(shared)
     assert list(audit_log.verify(newest)) == []
     assert [event["run"] for event in audit_log.read(newest) if event["event"] == "run"] == list("012345")
+    last = max(event["at"] for event in audit_log.read(newest) if event["event"] == "run")
+    assert audit_log.newest(refreshed(shared), ("run", "sent")) == {"run": last, "sent": 0.0}
 
 
 def test_status_and_audit_read_what_all_machines_did() -> None:

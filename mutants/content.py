@@ -9,13 +9,15 @@ counted. One that survives counts as equivalent if content_verdicts.toml proves 
 if more than 3 % survive.
 
 An outcome is kept in .cache/ until the query, a function that it calls or its fixture changes. So a run that
-was interrupted goes on where it was.
+was interrupted goes on where it was. A run over all queries writes content_run.json, which `make docs`
+publishes.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import multiprocessing
 import multiprocessing.pool
 import os
@@ -39,6 +41,7 @@ from tests.sentinel.fixtures import Case, Query
 
 ROOT = Path(__file__).parent.parent
 VERDICTS = ROOT / "mutants" / "content_verdicts.toml"
+RUN = ROOT / "mutants" / "content_run.json"
 OUTCOMES = ROOT / ".cache" / "mutants" / "content.outcomes"
 MOST_SURVIVORS = 0.03
 KILLED, SURVIVED, EQUIVALENT, REFUSED = "killed", "survived", "equivalent", "does not run"
@@ -111,7 +114,7 @@ def main() -> int:
     chosen = [query for query in fixtures.queries() if options.only in query.key]
     mutants = [mutant for _, mutant in sorted(_drawn(chosen, options.seed))[: options.sample]]
     verdicts = tomllib.loads(VERDICTS.read_text(encoding="utf-8")).get("mutant", [])
-    proven = {(v["query"], v["before"], v["after"]) for v in verdicts if EQUIVALENT in v}
+    proven = {(v["query"], v["before"], v["after"]): v[EQUIVALENT] for v in verdicts}
     known = _known_outcomes()
     fixtures.all_cases()  # read once, before the workers are forked
     found: list[tuple[Mutant, str]] = []
@@ -124,7 +127,29 @@ def main() -> int:
             if verdict == SURVIVED:
                 print(f"survived: {mutant.query.key} ({mutant.kind})", flush=True)
                 print(f"    - {mutant.before}\n    + {mutant.after}", flush=True)
-    return _report(found, options.seed, time.monotonic() - started)
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes")
+    if not options.only:
+        _keep(found, options.seed, proven)
+    return _report(found, options.seed)
+
+
+def _keep(found: Sequence[tuple[Mutant, str]], seed: int, proven: Mapping[tuple[str, str, str], str]) -> None:
+    """Write the outcome for docs/content.md."""
+    outcome = {
+        "seed": seed,
+        "sites": sum(1 for query in fixtures.queries() for _ in _sites(query)),
+        "counts": {kind: dict(counts) for kind, counts in _counts(found).items()},
+        SURVIVED: sorted(mutant.key for mutant, outcome in found if outcome == SURVIVED),
+        EQUIVALENT: sorted((*m.key, proven[m.key]) for m, outcome in found if outcome == EQUIVALENT),
+    }
+    RUN.write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")
+
+
+def _counts(found: Sequence[tuple[Mutant, str]]) -> Mapping[str, Counter[str]]:
+    """How many mutants of each kind, and of all, had each outcome."""
+    kinds = sorted({mutant.kind for mutant, _ in found})
+    counts = {kind: Counter(outcome for mutant, outcome in found if mutant.kind == kind) for kind in kinds}
+    return {**counts, "all": Counter(outcome for _, outcome in found)}
 
 
 def _known_outcomes() -> Mapping[str, str]:
@@ -267,13 +292,10 @@ def _cases_of(query: Query) -> Sequence[Case]:
     return [case for case in fixtures.all_cases() if fixtures.key_of(case) == query.key]
 
 
-def _report(found: Sequence[tuple[Mutant, str]], seed: int, seconds: float) -> int:
+def _report(found: Sequence[tuple[Mutant, str]], seed: int) -> int:
     outcomes = (KILLED, SURVIVED, EQUIVALENT, REFUSED)
-    rows = {
-        kind: Counter(o for m, o in found if m.kind == kind) for kind in sorted({m.kind for m, _ in found})
-    }
-    rows["all"] = Counter(outcome for _, outcome in found)
-    print(f"seed {seed}, {len(found)} mutants, {seconds / 60:.1f} minutes")
+    rows = _counts(found)
+    print(f"seed {seed}, {len(found)} mutants")
     print("".join(f"{name:>14}" for name in ("", *outcomes)))
     for name, counts in rows.items():
         print(f"{name:>14}" + "".join(f"{counts[outcome]:>14}" for outcome in outcomes))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from irmsentinel.content import rules, samples, workbooks
 from irmsentinel.kql import cost
 
 HERE = Path(__file__).parent
+MUTANTS = HERE.parent / "mutants" / "content_run.json"
 WIDTH = 100
 
 
@@ -144,6 +147,40 @@ COUNTERPARTS = (
 TRIAGE = ("why", "falsePositives", "next")
 
 
+def _mutants(run: dict[str, Any]) -> Iterator[str]:
+    """The last whole run of `make mutants-content`."""
+    everything = run["counts"]["all"]
+    outcomes = ("killed", "survived", "equivalent", "does not run")
+    yield from (
+        "## What the fixtures would miss",
+        "",
+        f"`make mutants-content` draws {sum(everything.values())} of {run['sites']:,} changes of the queries",
+        f"with the seed {run['seed']}, and runs the fixture of each changed query. A change that no row of",
+        "the fixture finds survives. One that the engine refuses is not counted, nor one that is proven",
+        "equivalent: no rows can tell it from the query.",
+        "",
+        f"| kind of change | {' | '.join(outcomes)} |",
+        f"|---|{'---|' * len(outcomes)}",
+    )
+    for kind, counts in run["counts"].items():
+        yield f"| {kind} | {' | '.join(str(counts.get(outcome, 0)) for outcome in outcomes)} |"
+    share = everything.get("survived", 0) / (everything["killed"] + everything.get("survived", 0))
+    yield from ("", f"Of those counted, {share:.1%} survive; at most 3 % may.", "")
+    yield from _changes("survived", "", run["survived"])
+    yield from _changes("equivalent", " why |", run["equivalent"])
+
+
+def _changes(title: str, last: str, changes: list[list[str]]) -> Iterator[str]:
+    """A table of changed lines; nothing without changes."""
+    if changes:
+        yield from (f"| {title} | before | after |{last}", f"|---|---|---|{'---|' if last else ''}")
+    for query, before, after, *why in changes:
+        lines = (f"`{line.replace('|', chr(92) + '|')}`" for line in (before, after))
+        yield f"| `{query}` | {' | '.join([*lines, *why])} |"
+    if changes:
+        yield ""
+
+
 def content() -> str:
     """docs/content.md: every function, rule, hunting query and workbook, from their files."""
     loaded = contents.load()
@@ -223,6 +260,7 @@ def content() -> str:
             for each in cost.of_all(loaded, [rule.artefact for rule in found])
         ),
         "",
+        *(_mutants(json.loads(MUTANTS.read_text(encoding="utf-8"))) if MUTANTS.exists() else ()),
         "## Next to Microsoft's own solution",
         "",
         "The situations of Microsoft's solution `MicrosoftPurviewInsiderRiskManagement` 3.0.6",

@@ -114,7 +114,7 @@ def test_a_splunk_export_is_sent_and_a_cut_one_is_not(rig: Rig, inbox: Path, onc
 def test_refused_rows_and_unreadable_files_are_kept(rig: Rig, inbox: Path, once: Watch) -> None:
     """rejects/ has the refused rows of an archived file, errors/ an unreadable file with the next step."""
     (inbox / "some.csv").write_text(text(row(1), BAD))
-    (inbox / "none.csv").write_bytes("a,b\n1,2\n".encode("utf-16"))
+    (inbox / "none.csv").write_bytes("a,b\n1,2\n".encode("utf-16-le"))
     done = once()
     assert done.exit_code in (1, 3)
     assert files(inbox) == [

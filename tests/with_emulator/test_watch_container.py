@@ -46,7 +46,7 @@ def test_a_bucket_is_a_folder(rig: Rig, bucket: str, s3: MotoS3) -> None:
     """
     container = Container(parse(bucket), {"IRMEXPORT_CA_FILE": str(s3.ca_file)})
     container.write("sub/x.csv", text(row(1), BAD))
-    container.write("bad.csv", "a,b\n1,2\n".encode("utf-16"))
+    container.write("bad.csv", "a,b\n1,2\n".encode("utf-16-le"))
     done = once(rig, bucket)
     assert done.exit_code in (1, 3), done.output
     written = ["archive/sub/x.csv", "rejects/sub/x.csv", "errors/bad.csv", "errors/bad.csv.error.txt"]

@@ -114,7 +114,7 @@ def test_a_content_is_read_without_a_token_from_another_host(graph: GraphEmulato
 def test_refused_rows_and_unreadable_files_are_kept(rig: Rig, graph: GraphEmulator, once: Watch) -> None:
     """As in a directory: rejects/ has the refused rows, errors/ an unreadable file with the next step."""
     put(graph, "some.csv", row(1), BAD)
-    graph.drive.save("in box/none.csv", "a,b\n1,2\n".encode("utf-16"))
+    graph.drive.save("in box/none.csv", "a,b\n1,2\n".encode("utf-16-le"))
     done = once()
     assert done.exit_code in (1, 3)
     assert files(graph) == [

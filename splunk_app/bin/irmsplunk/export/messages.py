@@ -49,7 +49,9 @@ def count_messages(accepted: RunResult, columns: Sequence[Column], *, dry_run: b
     parts += [f"{counts.merged:,} merged with an identical row"] if counts.merged else []
     own = counts.skipped - accepted.elsewhere
     parts += [f"{own:,} skipped (already accepted)"] if own else []
-    parts += [f"{accepted.elsewhere:,} skipped (sent by another member)"] if accepted.elsewhere else []
+    parts += (
+        [f"{accepted.elsewhere:,} skipped (sent by this or another member)"] if accepted.elsewhere else []
+    )
     parts += [f"{counts.rejected:,} refused"] if counts.rejected else []
     parts += [f"{counts.out_of_scope:,} out of scope"] if counts.out_of_scope else []
     parts += [f"{counts.excluded:,} excluded"] if counts.excluded else []

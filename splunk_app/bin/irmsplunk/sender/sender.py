@@ -106,7 +106,9 @@ class SenderLoop:
         with Heartbeat(self._root, self._clock):
             self._app_log.write("INFO", "started", life=life)
             self._read_configuration()
+            self._report_orphans()
             self._clean_up()
+            next_reading += _CONFIGURATION_INTERVAL
             while self._clock.monotonic() < end:
                 if self._clock.monotonic() >= next_reading:
                     self._read_configuration()

@@ -7,6 +7,7 @@ import shutil
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from irmemulator.settings import App, Job
 from tests.fakes.splunk_cluster import Member, SearchHeadCluster
 from tests.fakes.splunkd_handler import RestHandler
 from tests.fakes.splunkd_input import Input
+from tests.fakes.splunkd_rest import NoEndpoint
 from tests.needs import find_python
 from tests.splunk_app.conftest import APP_ID, COLUMNS, JOB, PYTHONS, SECRET, TENANT, Searches, save_secret
 from tests.splunk_app.test_end_to_end import HEADER, events, summary
@@ -40,15 +42,21 @@ class Node:
         self.python, self.member = python, member
         self.splunkd, self.home, self.kv = member.splunkd, member.home, member.kv
         self.searches = Searches(python, self.home, self.splunkd, dispatch)
-        self.start_handler()
+        self.splunkd.state.endpoint = self
 
-    def start_handler(self) -> None:
-        self.handler = RestHandler(self.python, self.home, self.splunkd)
-        self.splunkd.state.endpoint = self.handler
+    @cached_property
+    def handler(self) -> RestHandler:
+        """The process of the app's endpoints, which splunkd starts when it is needed."""
+        return RestHandler(self.python, self.home, self.splunkd)
 
-    def kill_handler(self) -> None:
-        self.handler.kill()
-        self.start_handler()
+    def pass_on(self, *request: Any) -> tuple[int, str]:
+        return self.handler.pass_on(*request)
+
+    def end(self) -> None:
+        """End what was started."""
+        self.searches.end()
+        if "handler" in vars(self):
+            assert not self.handler.end()
 
     def search(self, body: bytes, args: tuple[str, ...] = SUMMARY) -> dict[str, str]:
         """Run a search to its end; returns its summary."""
@@ -88,8 +96,7 @@ def started(python: str, directory: Path, archive: Path, emulator: PurviewEmulat
         nodes = [Node(python, member, directory / f"dispatch-{member.name}") for member in cluster.members]
         yield nodes
         for node in nodes:
-            node.searches.end()
-            assert not node.handler.end()
+            node.end()
 
 
 @pytest.fixture
@@ -267,12 +274,12 @@ def test_a_push_of_the_deployer_keeps_what_is_queued(
 ) -> None:
     """It replaces the app's folder; neither the directory nor KV store is in it."""
     one = nodes[0]
-    one.splunkd.state.endpoint.kill()  # type: ignore[attr-defined]
+    one.splunkd.state.endpoint = NoEndpoint()
     one.search(rows(1), NO_WAIT)
     shutil.rmtree(one.home.bin.parent)
     with tarfile.open(archive) as tar:
         tar.extractall(one.home.path / "etc" / "apps", filter="data")
-    one.start_handler()
+    one.splunkd.state.endpoint = one
     assert one.search(rows(2))["state"] == "sent"
     assert len(sent(service)) == 10
 

@@ -110,7 +110,9 @@ class SharedOutbox:
 
     def open(self) -> list[str]:
         """The ids of the batches without a receipt."""
-        return [layout.id_of(key[5:]) for key in sorted(self.memory.values) if key.startswith("open/")]
+        markers = {key: value for key, value in self.memory.values.items() if key.startswith("open/")}
+        names = {name for key, value in markers.items() for name in layout.marked(key, records.decode(value))}
+        return [layout.id_of(name) for name in sorted(names)]
 
 
 def draft_of(ring: Keyring, rows: Iterable[str], rowkeys: Mapping[str, bytes]) -> Draft:

@@ -22,6 +22,8 @@ from irmcore.store.claim import read_existing
 
 COMMIT, DISCARD, VOID, CLOSED = "commit", "discard", "void", "closed"
 _THOUSAND = 1_000
+#: The most batches that one marker names.
+_MARKED = 1_000
 
 
 class Entry(NamedTuple):
@@ -241,10 +243,13 @@ class CommitLog:
         # Names that sort as the batches do: 10 µs apart.
         names = tuple(layout.new_name(now + number / 1e5, draft.id) for number, draft in enumerate(drafts))
         # One that has ended elsewhere has none: nothing is to be done with it, and an orphan does no harm.
-        to_do = (
+        to_do = [
             name for name, draft in zip(names, drafts) if (draft.first or {}).get("name") not in states.ENDED
+        ]
+        chunks = [to_do[start : start + _MARKED] for start in range(0, len(to_do), _MARKED)]
+        self._create(
+            {layout.open_key(one[0]): records.encode(run=run, after=last, batches=one) for one in chunks}
         )
-        self._create({layout.open_key(name): records.encode(run=run, after=last) for name in to_do})
         parts: dict[str, bytes] = {}
         for name, draft in zip(names, drafts):
             parts.update({layout.part_key(name, part): value for part, value in draft.parts.items()})
@@ -262,19 +267,22 @@ class CommitLog:
         return self._at_once.each(lambda key: read_existing(self._store, key, self._clock), keys)
 
     def remove(self, names: Sequence[str]) -> None:
-        """Remove batches that can never be accepted; the marker last, so that a crash leaves no orphan."""
+        """Remove batches that can never be accepted; the markers last, so that a crash leaves no orphan."""
         for name in names:
             for prefix in (f"batch/{name}/", layout.states_prefix(name)):
                 for key in list(self._store.keys(prefix)):
                     self._store.delete(key)
+        for name in names:
             self._store.delete(layout.open_key(name))
 
     def open(self) -> Iterator[tuple[str, Mapping[str, object]]]:
         """The batches that have no receipt yet, whether accepted or not, with their markers."""
         for key in list(self._store.keys("open/")):
             value = self._store.get(key)
-            if value is not None:  # else it was sent meanwhile
-                yield key.rpartition("/")[2], records.decode(value, key)
+            if value is not None:  # else all were sent meanwhile
+                marker = records.decode(value, key)
+                for name in layout.marked(key, marker):
+                    yield name, marker
 
     def rowkeys(self, date: str, mark: int, tail: Sequence[Entry], after: int) -> RowKeys:
         """The row keys of a date: those in the index, and those of the records behind its mark."""

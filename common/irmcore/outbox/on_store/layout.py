@@ -9,6 +9,8 @@ import datetime
 import hashlib
 import re
 import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from irmcore.store.numbered import DIGITS
 
@@ -47,9 +49,22 @@ def written_at(name: str) -> float:
     return int(name[:14], 16) / 1e6
 
 
-def open_key(name: str) -> str:
-    """The marker of a batch without a receipt."""
-    return f"open/{name}"
+def open_key(name: str, try_: str = "") -> str:
+    """The marker of batches without a receipt, of which ``name`` is the first.
+
+    One of those that remain of a marker has a random ``try_``, as its first batch may be the same.
+    """
+    return f"open/{name}{'.' if try_ else ''}{try_}"
+
+
+def is_open_key(key: str) -> bool:
+    """Whether ``open_key`` made this key."""
+    return NAME.fullmatch(key[len("open/") :].partition(".")[0]) is not None
+
+
+def marked(key: str, marker: Mapping[str, Any]) -> Sequence[str]:
+    """The names of the batches of the marker under this key: mostly all of a run."""
+    return tuple(marker.get("batches", (key.rpartition("/")[2],)))
 
 
 def part_key(name: str, part: str) -> str:

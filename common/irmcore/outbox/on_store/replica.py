@@ -93,6 +93,10 @@ class Replica(Outbox):
         #: The name of each batch that was copied, and what was read of it since the last lock was taken.
         self._names: dict[str, str] = {}
         self._read: dict[str, Newest | None] = {}
+        #: The markers of batches without a receipt, by key and by batch, and the batches that ended here.
+        self._markers: dict[str, Mapping[str, Any]] = {}
+        self._marked: dict[str, Mapping[str, Any]] = {}
+        self._ended: set[str] = set()
         #: Batches whose COMMIT is this process's own.
         self._uploads: set[str] = set()
         #: What takes the place of a batch that is being erased.
@@ -315,6 +319,8 @@ class Replica(Outbox):
 
     def release(self) -> None:
         """Return the lease, once everything is done that was begun."""
+        with suppress(StoreAway, StoreRefused):  # then the next sender does it
+            self._replace_markers()
         self._at_once.finish()
         self._ahead.clear()
         self._lease.release()
@@ -372,14 +378,45 @@ class Replica(Outbox):
     def _list(self, folder: str) -> dict[str, list[str]]:
         """The names of the batches in ``ready``, ``quarantine`` or ``done``, by id, the oldest first."""
         prefix = _PREFIXES[folder]
-        names = dict.fromkeys(key[len(prefix) :].partition("/")[0] for key in self._store.keys(prefix))
+        if folder == "ready":
+            names = self._open()
+        else:
+            names = {key[len(prefix) :].partition("/")[0] for key in self._store.keys(prefix)}
         if folder == "done":
-            names = dict.fromkeys(names.keys() - {key[len("open/") :] for key in self._store.keys("open/")})
+            names -= self._open()
         found: dict[str, list[str]] = {}
         for name in filter(layout.NAME.fullmatch, sorted(names)):
             found.setdefault(layout.id_of(name), []).append(name)
         self._listings[folder] = found
         return found
+
+    def _open(self) -> set[str]:
+        """The batches without a receipt."""
+        keys = [key for key in self._store.keys("open/") if layout.is_open_key(key)]
+        new = [key for key in keys if key not in self._markers]
+        read = dict(zip(new, self._at_once.each(self._store.get, new)))
+        known = {key: self._markers[key] for key in keys if key in self._markers}
+        found = {key: records.decode(value, key) for key, value in read.items() if value is not None}
+        self._markers = {**known, **found}  # what is missing was deleted meanwhile
+        self._marked = {
+            name: marker for key, marker in self._markers.items() for name in layout.marked(key, marker)
+        }
+        return self._marked.keys() - self._ended
+
+    def _replace_markers(self) -> None:
+        """Replace those that name ended batches. Of both, which a crash leaves, the new one stays."""
+        found = set(self._ended)
+        markers = ((key, layout.marked(key, marker), marker) for key, marker in self._markers.items())
+        for key, names, marker in sorted(markers, key=lambda one: len(one[1])):
+            left = [name for name in names if name not in found]
+            found.update(left)
+            if left and len(left) < len(names):
+                new = layout.open_key(left[0], secrets.token_hex(4))
+                rest = {name: value for name, value in marker.items() if name not in ("v", "nonce")}
+                claim(self._store, new, records.encode(**{**rest, "batches": left}), self.clock)
+            if len(left) < len(names):
+                self._at_once.later(self._store.delete, key)
+                del self._markers[key]
 
     def _ids(self, folder: str) -> list[str]:
         if folder == "ready":
@@ -490,8 +527,7 @@ class Replica(Outbox):
                 self._log_last = entry.number
 
     def _marker(self, name: str) -> Mapping[str, Any] | None:
-        value = self._store.get(layout.open_key(name))
-        return records.decode(value) if value is not None else None
+        return self._marked.get(name)
 
     # -- changes of batches ---------------------------------------------------------------
 
@@ -501,14 +537,20 @@ class Replica(Outbox):
             str(sealed.decode(self._memory.read(f"{path}/manifest.json"))["profile"]["split_from"])
         ]
         half = self._write(name, path, whole)
-        self._store.create(layout.open_key(half), records.encode(run="", half_of=whole))
+        self._mark(half, half_of=whole)
         self._read[name] = None
+
+    def _mark(self, name: str, **why: str) -> None:
+        """Create the marker of a part of a batch."""
+        key, value = layout.open_key(name), records.encode(run="", **why)
+        self._store.create(key, value)
+        self._markers[key] = records.decode(value)
 
     def prepare(self, batch: Batch, name: str, path: str) -> None:
         """Write the rest of a batch: the marker first. It counts once the batch is ERASED in its favour."""
         whole = self._names[batch.id]
         rest = _part_of(whole, name)
-        self._store.create(layout.open_key(rest), records.encode(run="", rest_of=whole))
+        self._mark(rest, rest_of=whole)
         self._write(name, path, whole)
         if batch.state is not None and batch.state.name != states.READY:
             first = f"{layout.states_prefix(rest)}{0:0{DIGITS}}"
@@ -537,8 +579,7 @@ class Replica(Outbox):
         if name in self._listings.get("quarantine", {}):
             self._store.delete(f"quarantine/{full}")
         if folder == "done":
-            # While others are sent: if that fails, the next sender does it.
-            self._at_once.later(self._store.delete, layout.open_key(full))
+            self._ended.add(full)  # its marker is replaced when the lease is returned
 
     def forget(self, name: str) -> None:
         """Remove all records of a batch; its states last: without them, a frozen sender would begin anew."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from irmcore.delivery import circuit_breaker
@@ -34,7 +35,7 @@ from tests.fakes.connector import Connector, notes, row
 from tests.fakes.kept_days import kept_days
 from tests.fakes.powerloss import Killed
 from tests.fakes.shared_outbox import DATE, WHERE, SharedOutbox, Unleased, draft_of, machine
-from tests.fakes.store import Fault, MemoryStore, Plan
+from tests.fakes.store import Fault, MemoryStore, Plan, no_fault
 from tests.fakes.transport import FakeTransport
 
 UPLOAD = 10.0
@@ -80,6 +81,33 @@ def test_what_is_accepted_is_sent_once() -> None:
     assert shared.open() == []
     again = shared.machine().drain(service)
     assert (again.sent, again.queued) == (0, 0)
+
+
+def markers(shared: SharedOutbox) -> list[str]:
+    """The keys of the markers of batches without a receipt."""
+    return [key for key in shared.memory.names if key.startswith("open/")]
+
+
+@pytest.mark.parametrize("fault", [None, ("create", 1), ("delete", 1), ("create", 2)], ids=str)
+def test_a_runs_batches_have_one_marker_which_is_replaced_while_some_remain(
+    fault: tuple[str, int] | None,
+) -> None:
+    """Also by the next sender, if the first one dies before, between or after the two steps."""
+    shared, service = SharedOutbox(), FakeTransport(Reply(200), Reply(200), Reply(503), Reply(503))
+    names = shared.accept([row(1), row(2), row(3)])
+    assert len(markers(shared)) == 1
+    plan = at(fault[0], "open/", fault[1], Fault.KILLED_AFTER) if fault else no_fault
+    with suppress(Killed):
+        shared.machine(plan).drain(service)
+    status = connector_status(refreshed(shared))
+    assert (status.queued, status.rows_queued) == (1, 1)
+    shared.clock.advance(DAY)
+    shared.machine().drain(service)
+    assert (shared.open(), len(markers(shared))) == (names[2:], 1)
+    shared.clock.advance(DAY)
+    assert shared.machine().drain(FakeTransport()).sent == 1
+    assert kept(service) == ["note 1", "note 2"]
+    assert markers(shared) == []
 
 
 def test_a_batch_whose_run_was_not_accepted_is_not_sent() -> None:

@@ -137,13 +137,14 @@ class Worker:
         """Do what a person does to the oldest batch, or to all."""
         connectors = Connectors(self.outbox.disk, self.outbox.clock, self.root)
         verb, _, outcome = name.partition(" ")
+        if verb == "resume":
+            operations.resume(self.outbox, who="me")
+            return
         oldest = next(iter(self.outbox.all_batches())).id
         if verb == "resolve":
             operations.resolve(self.outbox, oldest, outcome, who="me", why="so")
         elif verb == "requeue":
             operations.requeue(self.outbox, oldest, who="me", why="so")
-        elif verb == "resume":
-            operations.resume(self.outbox, who="me")
         else:
             retention.clean_up(connectors.outboxes(), Periods(sent=0.0, refused=0.0, records=0.0))
 

@@ -140,11 +140,9 @@ def test_a_further_batch_costs_the_same_few_calls() -> None:
     few, more, many = counts
     assert more - few == many - more
     assert {call: calls / 30 for call, calls in (many - more).items()} == {
-        "create open": 1,
         "create batch": 3,
         "create state": 3,
         "create audit": 1,
-        "delete open": 1,
         "get state": 2,
         "get batch": 2,
     }

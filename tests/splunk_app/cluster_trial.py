@@ -196,10 +196,15 @@ class Trial:
     """The cluster, its service and what has happened so far."""
 
     def __init__(
-        self, cluster: SearchHeadCluster, service: PurviewEmulator, directory: Path, seed: int, seconds: float
+        self,
+        cluster: SearchHeadCluster,
+        service: PurviewEmulator,
+        directory: Path,
+        seed: int,
+        options: Options,
     ) -> None:
         self._cluster, self._service, self._directory = cluster, service, directory
-        self._seconds = seconds
+        self._options, self._seconds = options, options.day
         self._rng = random.Random(seed)  # noqa: S311 - moments, not secrets
         pythons = [find_python("3.9") or sys.executable, find_python("3.13") or sys.executable]
         self.nodes = [
@@ -218,10 +223,6 @@ class Trial:
         self.figures = Figures()
         self._doubts: set[str] = set()
         self._ahead = 0.0
-
-    def roll_back_too(self) -> None:
-        """Let acknowledged writes be taken back, too."""
-        self._happenings["acknowledged writes are rolled back"] = self._roll_back
 
     def run(self, days: int) -> Figures:
         """So many days, and then until everything is sent."""
@@ -256,6 +257,8 @@ class Trial:
                 )
                 for what in self._rng.choices(tuple(self._happenings), k=4)
             ]
+            if self._options.rollback:
+                happened.append(pool.submit(self._roll_back, self._rng.randrange(1, 20)))
             self.figures.searches += len(found)
             for one in (*found, *happened):
                 one.result()
@@ -299,8 +302,11 @@ class Trial:
         time.sleep(1.5)
         node.member.kv.cut_off = False
 
-    def _roll_back(self, _: Node) -> None:
-        writes = self._rng.randrange(1, 4)
+    def _roll_back(self, writes: int) -> None:
+        """Take back the newest writes once a receipt is recorded."""
+        sent, end = len(self._in("SENT")), time.monotonic() + self._seconds
+        while len(self._in("SENT")) <= sent and time.monotonic() < end:
+            time.sleep(0.02)
         self._cluster.kv.roll_back(writes)
         self.figures.rolled_back += writes
 
@@ -322,7 +328,12 @@ class Trial:
 
     def _unsent(self) -> list[str]:
         """What a member has not promoted or sent, and what is open in the cluster's outbox and not held."""
-        opened = {key.rpartition(".")[2] for key in self._documents() if ".open." in key}
+        documents = self._documents()
+        log = [records.decode(value) for key, value in documents.items() if ".log." in key]
+        accepted = {name for entry in log for name in entry.get("batches", ())}
+        opened = {
+            name for key in documents if ".open." in key and (name := key.rpartition(".")[2]) in accepted
+        }
         return [path for path, held in self._own().items() if not held] + sorted(opened - self._in("HELD"))
 
     def _own(self) -> dict[str, bool]:
@@ -389,9 +400,7 @@ def world(directory: Path, app: Path, seed: int, options: Options) -> Iterator[T
             secret = bound(of_stanza("leavers", stanza).connection, Secret(SECRET))
             member.splunkd.state.passwords["irmexport:leavers:"] = secret
             member.kv.limits["max_rows_per_query"] = str(options.limit)
-        trial = Trial(cluster, service, directory, seed, options.day)
-        if options.rollback:
-            trial.roll_back_too()
+        trial = Trial(cluster, service, directory, seed, options)
         for node in trial.nodes if options.without in _LINES else ():
             node.home.change(*_LINES[options.without])
         try:

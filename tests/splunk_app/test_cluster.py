@@ -256,8 +256,11 @@ def test_a_search_head_that_joins_a_cluster_promotes_what_it_has(
 
 
 def test_a_connector_may_stay_in_the_directory(nodes: Nodes, service: PurviewEmulator) -> None:
-    """With outbox=directory, a member sends for itself; what the cluster has queued is still sent."""
-    one, two, _ = nodes
+    """With outbox=directory, a member sends for itself; what the cluster has queued is still sent.
+
+    When it shares the cluster's outbox again, the others know what it has sent meanwhile.
+    """
+    one, two, three = nodes
     service.faults.next(Fault(reset_after_last_byte=True))
     assert one.search(rows(1))["state"] == "held"
     for node in nodes:
@@ -267,6 +270,12 @@ def test_a_connector_may_stay_in_the_directory(nodes: Nodes, service: PurviewEmu
     assert two.search(rows(2))["state"] == "sent"
     wait_until(lambda: len(set(sent(service))) == 10)
     assert not two.log("promoted")
+    assert one.search(rows(3))["state"] == "sent"
+    for node in nodes:
+        del node.splunkd.state.confs["irmexport_connectors"]["leavers"]["outbox"]
+    assert one.search(rows(4))["state"] == "sent"
+    assert three.search(rows(3))["skipped"] == "5"
+    assert len(sent(service)) == 25, "those of the first day twice, as a person decided"
 
 
 def test_a_push_of_the_deployer_keeps_what_is_queued(

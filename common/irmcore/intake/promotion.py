@@ -16,6 +16,7 @@ import csv
 import hashlib
 import io
 import json
+import secrets
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -57,6 +58,8 @@ from irmcore.store.claim import PAUSE, READABLE_SECONDS, read_existing
 
 #: In the machine's own outbox: which batches of a run are being promoted, and how long the log was before.
 _NOTE = "promotion.json"
+#: In the note: the machine sends by itself again, and others do not know which rows.
+_ALONE = "alone"
 #: States of batches whose rows count as sent, and how many of them are promoted in one record of the log.
 _COUNT, _AT_A_TIME = (states.SENT, states.ERASED), 50
 #: Records behind the index from which on a promotion brings it up to date.
@@ -116,6 +119,17 @@ def was_promoted(outbox: Outbox) -> bool:
     return outbox.read_file(_NOTE) is not None
 
 
+def is_known_there(outbox: Outbox) -> bool:
+    """Whether others know which rows this machine has sent by itself."""
+    return was_promoted(outbox) and _ALONE not in _noted(outbox)
+
+
+def note_alone(outbox: Outbox) -> None:
+    """Note that rows are sent from ``outbox`` itself, though some were promoted before. Raises OSError."""
+    if is_known_there(outbox):
+        outbox.replace_file(_NOTE, sealed.encode({**_noted(outbox), _ALONE: True}))
+
+
 def result_there(outbox: Outbox, run: str) -> Promoted | None:
     """What became of a run of ``outbox`` that was promoted; None if it was not, or long ago."""
     try:
@@ -152,10 +166,13 @@ def promote_history(outbox: Outbox, shared: SharedOutbox) -> None:
         create_there(outbox, shared)
         done = (batch for batch in outbox.done() if batch.state and batch.state.name in _COUNT)
         while chunk := list(islice(done, _AT_A_TIME)):
-            shared.log.accept(attempt_of("history"), partial(_history, outbox, shared, chunk))
+            # Random, as that of another machine is no try of this one; no run id, as it is newer than no run.
+            run = attempt_of(f"history-{secrets.token_hex(8)}")
+            shared.log.accept(run, partial(_history, outbox, shared, chunk))
         shared.log.index()
-        if not was_promoted(outbox):
-            outbox.replace_file(_NOTE, sealed.encode({}))
+        if not is_known_there(outbox):
+            note = {name: value for name, value in _noted(outbox).items() if name != _ALONE}
+            outbox.replace_file(_NOTE, sealed.encode(note))
     finally:
         lock.release()
 

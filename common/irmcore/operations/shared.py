@@ -19,10 +19,10 @@ from irmcore.intake.accepted_there import AcceptedThere
 from irmcore.intake.promotion import (
     Promoted,
     create_there,
+    is_known_there,
     promote,
     promote_history,
     result_there,
-    was_promoted,
 )
 from irmcore.intake.run_result import RunResult
 from irmcore.operations.connectors import Connectors
@@ -114,11 +114,11 @@ class Promotion:
     def rest(self, splitters: Mapping[str, Splitter] | None = None) -> list[Promoted]:
         """Promote what earlier runs could not. Raises as ``promote``.
 
-        ``splitters``: this machine may have sent from its directory before it came to share an outbox.
+        ``splitters``: this machine may have sent from its directory when it did not share an outbox.
         """
         if not self.own.exists():
             return []
-        if splitters is not None and not was_promoted(self.own):
+        if splitters is not None and not is_known_there(self.own):
             self._join(splitters)
         if not self.own.count_ready():
             return []

@@ -24,6 +24,7 @@ from irmcore.disk import Disk, system_disk
 from irmcore.errors import IrmError, OutboxBusy, StoreAway
 from irmcore.http.credentials import Secret
 from irmcore.intake.accept import CONTENT_TYPE
+from irmcore.intake.promotion import note_alone
 from irmcore.operations.connectors import Connectors, profile_of
 from irmcore.operations.retention import clean_up_daily
 from irmcore.operations.rewriting import migrate_if_old
@@ -155,6 +156,7 @@ class SenderLoop:
             self._promote(name, own)
             yield self._replica(own)
         else:
+            note_alone(own)
             yield own
             if self._cluster.member.in_cluster:  # what was promoted before is still sent
                 yield self._replica(own)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from irmcore.clock import Clock
 from irmcore.http.outcome import Reply
-from irmcore.intake.promotion import result_there
+from irmcore.intake.promotion import note_alone, result_there
 from irmcore.operations.shared import Address, Promotion, SharedConnectors, result_of
 from irmcore.operations.status import connector_status
 from irmcore.outbox import states
@@ -157,6 +157,48 @@ def test_what_a_machine_has_sent_alone_is_known_to_all() -> None:
     assert done == [states.SENT] * 3
     sender = machine(Prefixed(MemoryStore(service), "small"), clock, where="kv/small")
     assert sender.drain(FakeTransport()).rows_sent == 1
+
+
+def test_two_machines_that_come_to_share_an_outbox_at_once() -> None:
+    """The rows that each has sent are known, though the other was quicker to take a number of the log."""
+    clock, service = FakeClock(), MemoryService()
+    one, two, three = member(clock), member(clock), member(clock)
+    one.accept([row(1)])
+    two.accept([row(2)])
+    for machine_alone in (one, two):
+        machine_alone.drain(FakeTransport())
+    begun: list[str] = []
+
+    def meanwhile(verb: str, key: str) -> None:
+        if verb == "create" and "/log/" in key and not begun:
+            begun.append(key)
+            Promotion(address(service, clock), one.outbox).rest(SPLITTERS)
+
+    Promotion(Address(MemoryStore(service, meanwhile), "kv", clock, "two"), two.outbox).rest(SPLITTERS)
+    assert begun
+    three.accept([row(1), row(2)])
+    (found,) = Promotion(address(service, clock, "three"), three.outbox).rest(SPLITTERS)
+    assert found.known == 2
+
+
+def test_what_a_machine_has_sent_after_it_left_is_known_when_it_comes_back() -> None:
+    """Also what it was sending then, which is brought to rest as the first time."""
+    clock, service = FakeClock(), MemoryService()
+    one, two = member(clock), member(clock)
+    one.accept([row(1)])
+    Promotion(address(service, clock), one.outbox).rest(SPLITTERS)
+    note_alone(one.outbox)
+    one.accept([row(2)])
+    one.drain(FakeTransport())
+    one.accept([row(3)])
+    (batch,) = one.outbox.ready()
+    write_state(one.outbox, batch, name=states.INTENT)
+    for _ in range(2):
+        Promotion(address(service, clock), one.outbox).rest(SPLITTERS)
+    two.accept([row(1), row(2), row(3), row(4)])
+    (found,) = Promotion(address(service, clock, "two"), two.outbox).rest(SPLITTERS)
+    assert found.known == 3
+    assert there(address(service, clock).replica("small")) == {states.READY: 2, states.RETRY: 1}
 
 
 def test_the_status_of_an_outbox_that_was_not_read_yet() -> None:

@@ -12,7 +12,8 @@ Not promised: rows that other machines have accepted and not promoted. They stay
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from irmcore.delivery.recorder import Recorder
 from irmcore.delivery.recovery import recover
 from irmcore.delivery.report import Report, ignore_events
 from irmcore.delivery.service import Splitter
-from irmcore.errors import OperatorError
+from irmcore.errors import OperatorError, OutboxBusy
 from irmcore.intake.ledger.recovery import rebuild
 from irmcore.operations.adoption import exclusive
 from irmcore.outbox import Batch, Outbox, audit_log, states
@@ -67,6 +68,37 @@ def move_back(
     Raises OperatorError if the directory has an outbox, if this one was moved elsewhere, or while a batch may
     be on its way; Overtaken, OutboxBusy, StoreAway, StoreRefused, OSError. Then run it again.
     """
+    with _alone(target):
+        return _move_back(replica, shared, target, splitters, place=place, who=who, why=why)
+
+
+@contextmanager
+def _alone(target: Outbox) -> Iterator[None]:
+    """Let no other move write beside the directory: a copy may take longer than the lease lasts."""
+    root = target.path.rpartition("/")[0]
+    lock = target.disk.try_lock(f"{root}/{_UNFINISHED}.lock")
+    if lock is None:
+        raise OutboxBusy(
+            "an outbox is being moved to this directory",
+            where=root,
+            next_step="Wait until that has ended. If it failed, run the same command again.",
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _move_back(
+    replica: Replica,
+    shared: SharedOutbox,
+    target: Outbox,
+    splitters: Mapping[str, Splitter],
+    *,
+    place: str,
+    who: str,
+    why: str,
+) -> int:
     known = replica.check_format()
     if target.exists():
         found = target.identity()

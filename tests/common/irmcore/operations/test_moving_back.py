@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 from irmcore.delivery.circuit_breaker import LAST_PROBE
-from irmcore.errors import OperatorError, PlaceRefused, StoreAway
+from irmcore.errors import OperatorError, OutboxBusy, PlaceRefused, StoreAway
 from irmcore.intake.accept import accept
 from irmcore.operations import operations
 from irmcore.operations.moving import move
@@ -129,7 +129,24 @@ def test_an_outbox_moves_back_with_states_history_key_and_row_keys() -> None:
     disk.make_dir("/other")
     with pytest.raises(OperatorError, match="was moved to host:/back"):
         back(member, disk, root="/other")
-    assert disk.names(ROOT) == ["demo"]
+    assert sorted(disk.names(ROOT)) == [".moving.lock", "demo"]
+
+
+def test_two_moves_at_once_do_not_mix_their_copies() -> None:
+    """A copy may take longer than the lease lasts, so the second one is refused by the directory."""
+    member, disk = made(), a_disk()
+    refused = []
+
+    def plan(verb: str, key: str) -> None:
+        if verb == "get" and key.endswith("/payload") and disk.exists(f"{ROOT}/.moving") and not refused:
+            member.clock.advance(10 * LAST_PROBE)
+            with pytest.raises(OutboxBusy, match="an outbox is being moved to this directory") as error:
+                back(member, disk)
+            refused.append(error.value)
+
+    assert back(member, disk, plan) == 10
+    assert refused
+    check(member, disk)
 
 
 def test_what_was_moved_is_sent_once() -> None:

@@ -16,7 +16,8 @@ _ROWS_DAYS = 7
 def kept_days(store: Store, log: CommitLog, ring: Keyring, days: int) -> dict[str, bytes]:
     """The records of two batches sent on each of so many days: copies of the one that the outbox has sent.
 
-    All that grows with the days: batches with their states, the log, the index of rows and the audit log.
+    All that grows with the days: batches with their states, the log, the index of rows and the audit log. The
+    lease is returned as the last sender did it.
     """
     (entry,) = log.entries()
     (sent,), (date,) = entry.batches, entry.dates
@@ -37,5 +38,10 @@ def kept_days(store: Store, log: CommitLog, ring: Keyring, days: int) -> dict[st
         when = layout.date_text(day)
         values[log_key(day)] = records.encode(kind=COMMIT, run="r", batches=names, dates={when: names})
         values[Span((day, 0), (day, 0)).key(when)] = 2 * rowkeys
+    last = audit_chain.decode(line)
+    assert last is not None
+    leases = len(list(store.keys("lease/sender/")))
+    returned = {"until": 0.0, "taking_in": False, "event": last.head.number}
+    values[f"lease/sender/{leases:0{numbered.DIGITS}}"] = records.encode(**returned)
     values[f"indexed/{days:0{numbered.DIGITS}}"] = records.encode()
     return values

@@ -75,14 +75,11 @@ class SharedOutbox:
             if batch.id not in self._put:
                 parts = layout.payload_parts(read(f"{batch.path}/payload"))
                 parts["manifest"] = read(f"{batch.path}/manifest.json")
-                drafts.append(Draft(batch.id, parts, {DATE: read(f"{batch.path}/rowkeys")}))
+                state = batch.state._replace(name=first) if first and batch.state else None
+                given = state.as_record(batch.id) if state else None
+                drafts.append(Draft(batch.id, parts, {DATE: read(f"{batch.path}/rowkeys")}, given))
                 self._put.add(batch.id)
-        names = self.log.accept(run or f"run{len(self.memory.changes)}", lambda _: drafts)
-        for name, draft in zip(names, drafts) if first else ():
-            state = self.member.outbox.get(draft.id).state
-            assert state is not None
-            record = records.encode(**state._replace(name=first).as_record(draft.id))
-            MemoryStore(self.memory).create(f"{layout.states_prefix(name)}{0:012}", record)
+        self.log.accept(run or f"run{len(self.memory.changes)}", lambda _: drafts)
         return [draft.id for draft in drafts]
 
     def machine(
@@ -146,7 +143,7 @@ def draft_of(ring: Keyring, rows: Iterable[str], rowkeys: Mapping[str, bytes]) -
 class Unleased(Replica):
     """A replica whose sender takes no lease, as if all leases had just ended."""
 
-    def sender_lock(self) -> Lock | None:
+    def sender_lock(self, *, takes_in: bool = False) -> Lock | None:
         self._read.clear()
         return self.disk.try_lock(f"{self.path}/sender.lock")
 

@@ -78,7 +78,7 @@ class Sender:
         clock = self._outbox.clock
         end = clock.monotonic() + wait
         while True:
-            lock = self._outbox.sender_lock()
+            lock = self._outbox.sender_lock(takes_in=True)
             if lock is not None:
                 return self._outbox.checked(lock)
             if self._outbox.is_taken_in():

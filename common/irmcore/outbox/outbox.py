@@ -240,8 +240,11 @@ class Outbox:
         except FileExistsError:
             return
 
-    def sender_lock(self) -> Lock | None:
-        """The lock of the connector's one sender, or None if another process holds it."""
+    def sender_lock(self, *, takes_in: bool = False) -> Lock | None:
+        """The lock of the connector's one sender, or None if another process holds it.
+
+        ``takes_in``: its holder takes ``drain_lock`` next, which a store can be told at the same time.
+        """
         return self.disk.try_lock(f"{self.path}/sender.lock")
 
     def drain_lock(self) -> Lock | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Callable, NamedTuple
 
@@ -247,9 +248,10 @@ class CommitLog:
             name for name, draft in zip(names, drafts) if (draft.first or {}).get("name") not in states.ENDED
         ]
         chunks = [to_do[start : start + _MARKED] for start in range(0, len(to_do), _MARKED)]
-        self._create(
-            {layout.open_key(one[0]): records.encode(run=run, after=last, batches=one) for one in chunks}
-        )
+        # Whoever sends a batch does not look for a first state then.
+        all_ready = all(draft.first is None for draft in drafts)
+        mark = partial(records.encode, run=run, after=last, ready=all_ready)
+        self._create({layout.open_key(one[0]): mark(batches=one) for one in chunks})
         parts: dict[str, bytes] = {}
         for name, draft in zip(names, drafts):
             parts.update({layout.part_key(name, part): value for part, value in draft.parts.items()})

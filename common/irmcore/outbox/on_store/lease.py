@@ -1,7 +1,8 @@
 """The lease of an outbox's sender: numbered records, of which the newest counts.
 
 A lease saves work: two senders at once would read the same batches. Nothing depends on it for safety, which
-the states of the batches give. One that its holder did not return ends by itself.
+the states of the batches give. One that its holder did not return ends by itself. Its records also say which
+line of the audit log was the last one, so that a process which has just started need not search it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from irmcore.disk import Lock
 from irmcore.errors import StoreAway, StoreRefused
 from irmcore.outbox.on_store import records
 from irmcore.store import Store
-from irmcore.store.numbered import KEPT, Sequence
+from irmcore.store.numbered import KEPT, Record, Sequence
 
 #: Seconds after which a lease ends that is not renewed, and those left of it when it is renewed. So others
 #: take over within two minutes of the holder's death, and an upload may take a minute and a half.
@@ -31,13 +32,18 @@ class Lease:
         self._number = -1
         self._ends = 0.0
         self._taking_in = False
+        #: The last line of the audit log that this process knows of; -1 before it has read a record.
+        self._event = -1
 
-    def acquire(self) -> Lock | None:
-        """The lease, or None if somebody has it. Raises StoreAway, StoreRefused."""
-        newest = self._records.newest()
+    def acquire(self, *, takes_in: bool = False) -> Lock | None:
+        """The lease, or None if somebody has it. ``takes_in``: say at once what ``take_in`` says.
+
+        Raises StoreAway, StoreRefused.
+        """
+        newest = self._newest()
         if newest is not None and self._is_live(newest.value):
             return None
-        self._number = newest.number if newest else -1
+        self._number, self._taking_in = newest.number if newest else -1, takes_in
         if not self._write(SECONDS):
             return None
         if self._number % KEPT == 0:
@@ -48,6 +54,23 @@ class Lease:
     def held(self) -> bool:
         """Whether this process took it and has not returned it."""
         return self._ends > 0.0
+
+    def _newest(self) -> Record | None:
+        newest = self._records.newest()
+        noted = records.decode(newest.value).get("event", 0) if newest is not None else 0
+        self._event = max(self._event, int(noted))
+        return newest
+
+    @property
+    def last_event(self) -> int:
+        """The last line of the audit log that is known of; 0 if none is. Raises StoreAway, StoreRefused."""
+        if self._event < 0:
+            self._newest()
+        return self._event
+
+    def note_event(self, number: int) -> None:
+        """Let the next record say that the audit log has this line."""
+        self._event = max(self._event, number)
 
     def _is_live(self, value: bytes) -> bool:
         # A clock that was wrong must not keep every sender away for years.
@@ -62,7 +85,8 @@ class Lease:
         return won
 
     def _record(self, until: float) -> bytes:
-        return records.encode(until=until, taking_in=self._taking_in, by=self._who)
+        event = max(self._event, 0)
+        return records.encode(until=until, taking_in=self._taking_in, by=self._who, event=event)
 
     def holder(self) -> tuple[str, bool]:
         """Who had it last ("" for nobody), and whether it has not ended. Raises StoreAway, StoreRefused."""
@@ -88,8 +112,8 @@ class Lease:
 
         Without the lease, nobody is told. Raises StoreAway, StoreRefused.
         """
-        self._taking_in = True
-        if self.held:
+        if self.held and not self._taking_in:
+            self._taking_in = True
             self._write(SECONDS)
         return _TakingIn(self)
 

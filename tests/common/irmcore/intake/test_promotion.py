@@ -143,7 +143,7 @@ def test_a_further_batch_costs_the_same_few_calls() -> None:
         "create batch": 3,
         "create state": 3,
         "create audit": 1,
-        "get state": 2,
+        "get state": 1,
         "get batch": 2,
     }
 

@@ -111,6 +111,34 @@ def test_whether_its_holder_takes_in_what_is_accepted() -> None:
     assert not other.is_taken_in()
 
 
+def test_a_sender_says_at_once_that_it_takes_in_what_is_accepted() -> None:
+    """In the record with which it takes the lease. One that only works on batches does not."""
+    service, clock = MemoryService(), FakeClock()
+    mine, other = lease(service, clock), lease(service, clock)
+    mine.acquire(takes_in=True)
+    assert other.is_taken_in()
+    taking = mine.take_in()
+    assert len(service.values) == 1
+    taking.release()
+    mine.release()
+    other.acquire()
+    assert not mine.is_taken_in()
+
+
+def test_its_records_say_which_line_of_the_audit_log_was_the_last() -> None:
+    """As its holder knew; a process that has no lease reads it too."""
+    service, clock = MemoryService(), FakeClock()
+    assert lease(service, clock).last_event == 0
+    mine, other = lease(service, clock), lease(service, clock)
+    mine.acquire()
+    mine.note_event(7)
+    mine.release()
+    assert lease(service, clock).last_event == 7
+    other.acquire()
+    other.release()
+    assert lease(service, clock).last_event == 7
+
+
 def test_old_records_are_removed() -> None:
     """However often it is taken."""
     service, clock = MemoryService(), FakeClock()

@@ -323,10 +323,11 @@ class _Promotion:
     def _after(self, before: Mapping[str, Any], outbox: str) -> int:
         """The last number of the log now. ``before`` is the note of the run before this one.
 
-        Raises PlaceRefused if that run saw a longer log: the store was restored in place.
+        Raises PlaceRefused if that run saw a longer log: the store was restored, and is to be adopted.
         """
         last = self._shared.log.view().last
-        if (before.get("outbox"), before.get("epoch")) == (outbox, self._shared.epoch):
+        known = (before.get("outbox"), before.get("epoch")) == (outbox, self._shared.epoch)
+        if known and self._shared.adoptable:
             done = result_there(self._outbox, str(before["run"]))
             seen = int(before["after"]) + bool(done is not None and done.batches)
             end = self._shared.clock.monotonic() + READABLE_SECONDS

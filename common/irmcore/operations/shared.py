@@ -50,7 +50,8 @@ class Address:
     def shared(self, name: str) -> SharedOutbox:
         """The outbox of a connector, to promote into."""
         where = f"{self.text}/{name}"
-        return SharedOutbox(Prefixed(self._root, name), self.clock, where, at_once=AT_ONCE)
+        store, adoptable = Prefixed(self._root, name), self._seen is not None
+        return SharedOutbox(store, self.clock, where, at_once=AT_ONCE, adoptable=adoptable)
 
     def replica(self, name: str) -> Replica:
         """The outbox of a connector, to send and to decide about."""

@@ -30,11 +30,14 @@ MOVING = "moving"
 class SharedOutbox:
     """One connector's outbox on a store. Methods raise StoreAway and StoreRefused.
 
-    ``where`` is its address, for messages. ``at_once``: requests at a time.
+    ``where`` is its address, for messages. ``at_once``: requests at a time. ``adoptable``: if it was restored
+    in place, a person can adopt it, so nothing is promoted before.
     """
 
-    def __init__(self, store: Store, clock: Clock, where: str, *, at_once: int = 1) -> None:
-        self.store, self.clock, self.where = store, clock, where
+    def __init__(
+        self, store: Store, clock: Clock, where: str, *, at_once: int = 1, adoptable: bool = True
+    ) -> None:
+        self.store, self.clock, self.where, self.adoptable = store, clock, where, adoptable
         self.log = CommitLog(store, clock, AtOnce(at_once))
         self._keyring: Keyring | None = None
         #: How often a person has adopted it, and 1; known once ``create`` has returned.

@@ -110,6 +110,18 @@ def test_rows_are_not_promoted_into_a_restored_store() -> None:
     assert len(Promotion(producer.address, producer.own.outbox).rest()) == 1
 
 
+def test_where_nobody_could_adopt_it_a_machine_goes_on() -> None:
+    """A KV store may take a commit back; there, rows that are promoted next must not wait for ever."""
+    service, clock = MemoryService(), FakeClock()
+    machine = Machine(service, clock)
+    machine.address = Address(MemoryStore(service), "kvstore", clock)
+    machine.own.accept([row(1)])
+    Promotion(machine.address, machine.own.outbox).rest()
+    service.roll_back(1)
+    assert not any(key.startswith("small/log/") for key in service.values)
+    assert machine.send(2).sent == 1
+
+
 def test_what_is_past_its_time_is_not_missed() -> None:
     """Lines of the audit log that a checkpoint replaced were seen, and were not lost."""
     service, clock, machine, _ = made()

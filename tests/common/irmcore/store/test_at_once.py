@@ -36,7 +36,7 @@ def test_an_error_is_raised_once_no_request_is_under_way() -> None:
     assert sorted(ended) == [1, 2, 3]
 
 
-def test_batches_that_are_written_at_once_have_their_markers_first_and_their_commit_last() -> None:
+def test_batches_that_are_written_at_once_have_their_marker_first_and_their_commit_last() -> None:
     """In the order of their names, which is that of the rows."""
     service = MemoryService()
     log = CommitLog(MemoryStore(service), FakeClock(), AtOnce(8))
@@ -47,7 +47,7 @@ def test_batches_that_are_written_at_once_have_their_markers_first_and_their_com
     assert list(names) == sorted(names)
     assert list(map(layout.id_of, names)) == [draft.id for draft in drafts]
     folders = [key.partition("/")[0] for key, _ in service.changes]
-    assert folders == ["open"] * 30 + ["batch"] * 90 + ["log"]
+    assert folders == ["open"] + ["batch"] * 90 + ["log"]
 
 
 def test_a_create_that_fails_beside_others_accepts_nothing() -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -30,10 +31,15 @@ from benchmarks.timing import race
 from tests.fakes.cloud_servers import Azurite, Token
 from tests.fakes.connector import Connector, row
 from tests.fakes.kept_days import kept_days
+from tests.fakes.store import MemoryService, MemoryStore
 from tests.fakes.transport import FakeTransport
 
 #: Rows of a batch: 10 kB.
 ROWS = 150
+#: Seconds that a call of the store in memory takes, as one of a store in the same region may.
+CALL = 0.01
+#: The part of a store with this name.
+Stores = Callable[[str], Store]
 
 
 class Counting:
@@ -52,9 +58,9 @@ class Counting:
 class Machine:
     """One that has just started, with an empty directory on ``disk``, at an address that may be new."""
 
-    def __init__(self, server: Azurite, scratch: Path, disk: Disk, name: str = "") -> None:
+    def __init__(self, stores: Stores, scratch: Path, disk: Disk, name: str = "") -> None:
         self.name = name or secrets.token_hex(4)
-        self.store = Counting(store_of(server, self.name))
+        self.store = Counting(stores(self.name))
         where = f"az://account/container/{self.name}"
         self.shared = SharedOutbox(self.store, SystemClock(), where, at_once=AT_ONCE)
         self.shared.create()
@@ -113,7 +119,7 @@ def _azurite(scratch: Path) -> Iterator[Azurite]:
 
 def measure(scratch: Path, *, batches: int, days: int, rounds: int) -> Iterator[Line]:
     """The time of ``batches`` beside bare creates, and a start with so many days kept beside one of a day."""
-    yield cold_start(scratch, days=days, rounds=rounds)
+    yield from cold_starts(scratch, days=days, rounds=rounds)
     yield from _batches(scratch, batches=batches, rounds=rounds)
 
 
@@ -122,7 +128,7 @@ def _batches(scratch: Path, *, batches: int, rounds: int) -> Iterator[Line]:
 
     def ours(disk: Disk) -> dict[str, float]:
         with _azurite(scratch) as server:
-            machine = Machine(server, scratch, disk)
+            machine = Machine(partial(store_of, server), scratch, disk)
             begin = time.perf_counter()
             machine.accept(0, batches * ROWS)
             assert machine.drain() == batches
@@ -148,23 +154,37 @@ def _batches(scratch: Path, *, batches: int, rounds: int) -> Iterator[Line]:
         )  # fmt: skip
 
 
-def cold_start(scratch: Path, *, days: int, rounds: int) -> Line:
-    """A start with so many days kept beside one of a day."""
-    with _azurite(scratch) as server:
-        names = {"many": _kept(server, scratch, days), "one": _kept(server, scratch, 1)}
-        starts = race({key: partial(_start, server, scratch, name) for key, name in names.items()}, rounds)
-    return Line(
-        f"a machine that has just started accepts a row and sends it, with {days} days kept on Azurite",
-        "the same with one day kept, on the same server",
-        1 / starts.ratio("many", "one"), 1.5, 1.1,
-        *(f"{starts.of[name]['wall'] * 1000:.0f} ms" for name in ("many", "one")), least=False,
-        details=dict(starts.of),
-    )  # fmt: skip
+def cold_starts(scratch: Path, *, days: int, rounds: int) -> Iterator[Line]:
+    """A start with so many days kept beside one of a day, which makes the same calls."""
+    for where, other, servers in (
+        ("on Azurite", "on the same server", 1),
+        ("on an Azurite of its own", "on another one", 2),
+        (f"on a store in memory that takes {CALL * 1000:.0f} ms for a call", "on the same store", 0),
+    ):
+        with ExitStack() as stack:
+            begun = [stack.enter_context(_azurite(scratch)) for _ in range(servers)]
+            stores: list[Stores] = [partial(store_of, server) for server in begun] or [_in_memory()]
+            starting = {"many": (stores[0], days), "one": (stores[-1], 1)}
+            names = {key: _kept(place, scratch, kept) for key, (place, kept) in starting.items()}
+            begin = {key: partial(_start, starting[key][0], scratch, name) for key, name in names.items()}
+            starts = race(begin, rounds)
+        yield Line(
+            f"a machine that has just started accepts a row and sends it, with {days} days kept {where}",
+            f"the same with one day kept, {other}",
+            1 / starts.ratio("many", "one"), 1.5, 1.1,
+            *(f"{starts.of[name]['wall'] * 1000:.0f} ms" for name in ("many", "one")), least=False,
+            details=dict(starts.of),
+        )  # fmt: skip
 
 
-def _kept(server: Azurite, scratch: Path, days: int) -> str:
+def _in_memory() -> Stores:
+    services: dict[str, MemoryService] = defaultdict(MemoryService)
+    return lambda name: MemoryStore(services[name], clock=SystemClock(), seconds=CALL)
+
+
+def _kept(stores: Stores, scratch: Path, days: int) -> str:
     """The name of an outbox that has sent two batches on each of so many days."""
-    machine = Machine(server, scratch, FleetingDisk())
+    machine = Machine(stores, scratch, FleetingDisk())
     machine.accept(0, ROWS)
     machine.drain()
     values = kept_days(machine.store, machine.shared.log, machine.shared.keyring, days)
@@ -172,10 +192,10 @@ def _kept(server: Azurite, scratch: Path, days: int) -> str:
     return machine.name
 
 
-def _start(server: Azurite, scratch: Path, name: str) -> dict[str, float]:
+def _start(stores: Stores, scratch: Path, name: str) -> dict[str, float]:
     """A machine without anything of its own accepts a row and sends it."""
     begin = time.perf_counter()
-    machine = Machine(server, scratch, FleetingDisk(), name)
+    machine = Machine(stores, scratch, FleetingDisk(), name)
     machine.accept(int(time.time() * 1000), 1)
     assert machine.drain() == 1
     return {"wall": time.perf_counter() - begin}

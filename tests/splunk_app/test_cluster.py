@@ -168,6 +168,20 @@ def test_the_sender_of_another_member_delivers(nodes: Nodes, service: PurviewEmu
     assert [backlog["member"] for backlog in one.queue()["cluster"]["members"]] == ["sh1", "sh2"]
 
 
+def test_a_sender_goes_on_after_the_key_was_rolled_back(nodes: Nodes, service: PurviewEmulator) -> None:
+    """It has a copy of the queue with the key that was there; what comes under the new one is not damaged."""
+    one, two, _ = nodes
+    with one.sender():
+        assert one.search(rows(1))["state"] == "sent"
+        one.kv.cluster.roll_back(10_000)
+        service.faults.next(Fault(status=503))  # so that only this sender is left to send it
+        two.search(rows(2), NO_WAIT)
+        wait_until(lambda: len(sent(service)) == 10)
+    assert any("taken back the key" in str(line["what"]) for line in one.log("cluster-away"))
+    with one.kv.cluster.lock:
+        assert not [key for *_, key in one.kv.cluster.newest.documents if ".quarantine." in key]
+
+
 def test_while_kv_store_is_away_rows_wait(nodes: Nodes, service: PurviewEmulator) -> None:
     """The search, the page and the log say so; the next search there promotes both, the older run first."""
     one = nodes[0]

@@ -7,7 +7,7 @@ with the key of the outbox on the store.
 
 Promised: killed anywhere, the next promotion goes on, and no row is lost or there twice. A batch is PROMOTED
 here only once its run is committed there. Not promised: to know the outcome while the store is away; what was
-not promoted stays here.
+not promoted stays here. Nor that a store keeps what it acknowledged, and has shown, until then.
 """
 
 from __future__ import annotations
@@ -108,6 +108,8 @@ def promote(
                 for part in _as_noted(outbox, list(batches))
             ]
         if done:
+            if shared.rolls_back:
+                create_there(outbox, shared)  # also if its identity was taken back meanwhile
             shared.log.index(_INDEX_AT)
     finally:
         lock.release()
@@ -288,6 +290,7 @@ class _Promotion:
             path if self._outbox.disk.exists(path) else None,
             self._batches[0][1].origin.user,
         )
+        self._shared.log.check_kept(names, int(self._note["after"]))
         _save(self._outbox, promoted)
         self._mark(known)
         return promoted

@@ -39,25 +39,47 @@ class Address:
     """An address with the outboxes of connectors."""
 
     def __init__(
-        self, root: Store, text: str, clock: Clock, who: str = "", *, seen: tuple[Disk, str] | None = None
+        self,
+        root: Store,
+        text: str,
+        clock: Clock,
+        who: str = "",
+        *,
+        seen: tuple[Disk, str] | None = None,
+        rolls_back: bool = False,
     ) -> None:
         """``text`` is the address, for messages. ``who`` names this machine to the others.
 
         ``seen``: a disk that this machine keeps, and the directory there for what it has seen.
+        ``rolls_back``: the store may take back what it acknowledged.
         """
         self._root, self.text, self.clock, self._who, self._seen = root, text, clock, who, seen
+        self._rolls_back = rolls_back
 
     def shared(self, name: str) -> SharedOutbox:
         """The outbox of a connector, to promote into."""
         where = f"{self.text}/{name}"
-        store, adoptable = Prefixed(self._root, name), self._seen is not None
-        return SharedOutbox(store, self.clock, where, at_once=AT_ONCE, adoptable=adoptable)
+        return SharedOutbox(
+            Prefixed(self._root, name),
+            self.clock,
+            where,
+            at_once=AT_ONCE,
+            adoptable=self._seen is not None,
+            rolls_back=self._rolls_back,
+        )
 
     def replica(self, name: str) -> Replica:
         """The outbox of a connector, to send and to decide about."""
         where = f"{self.text}/{name}"
         witness = Witness(self._seen[0], f"{self._seen[1]}/{name}.json") if self._seen else None
-        return Replica(Prefixed(self._root, name), self.clock, where, who=self._who, witness=witness)
+        return Replica(
+            Prefixed(self._root, name),
+            self.clock,
+            where,
+            who=self._who,
+            witness=witness,
+            rolls_back=self._rolls_back,
+        )
 
     def register(self, name: str) -> None:
         """Add a connector to the list. Raises StoreAway, StoreRefused."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Callable, NamedTuple
 
@@ -83,6 +84,15 @@ def _is_try_of(run: str, entry: Entry) -> bool:
     return entry.kind == COMMIT and entry.run.partition(".")[0] == run.partition(".")[0]
 
 
+def taken_back(where: str) -> StoreAway:
+    """The error of a run that rests on what the store does not have any more."""
+    return StoreAway(
+        "the store has taken back what it had acknowledged, so this run was not promoted",
+        where=where,
+        next_step="Nothing is lost: its rows stay on this machine, and the next try promotes them anew.",
+    )
+
+
 def _folder(number: int) -> str:
     return f"log/{number // _THOUSAND:09}/"
 
@@ -93,10 +103,21 @@ def log_key(number: int) -> str:
 
 
 class CommitLog:
-    """The log of one outbox. Every method raises StoreAway and StoreRefused."""
+    """The log of one outbox. Every method raises StoreAway and StoreRefused.
 
-    def __init__(self, store: Store, clock: Clock, at_once: AtOnce | None = None) -> None:
-        self._store, self._clock = store, clock
+    ``check_key`` is for a store that may take back what it acknowledged: it puts the key of the batches back,
+    or raises StoreAway. What a run has written is then looked for before and after it is committed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        at_once: AtOnce | None = None,
+        *,
+        check_key: Callable[[], None] | None = None,
+    ) -> None:
+        self._store, self._clock, self._check_key = store, clock, check_key
         self._at_once = at_once or AtOnce()
         self._index = RowIndex(store, clock)
 
@@ -157,13 +178,16 @@ class CommitLog:
             drafts = shape(view)
             if not drafts:
                 return ()
-            names = self._write(drafts, run, view.last)
+            names, written = self._write(drafts, run, view.last)
+            self._put_back(written, view.last, committed=False)
             dates: dict[str, list[str]] = {}
             for name, draft in zip(names, drafts):
                 for date in draft.rowkeys:
                     dates.setdefault(date, []).append(name)
             accepted = self._commit(view.last, run, names, dates)
-            if accepted is not names:
+            if accepted is names:
+                self._put_back(written, view.last, committed=True)
+            else:
                 self.remove(names)
             if accepted is not None:
                 return accepted
@@ -238,8 +262,13 @@ class CommitLog:
                 next_step="Run the same command again.",
             )
 
-    def _write(self, drafts: Sequence[Draft], run: str, last: int) -> tuple[str, ...]:
-        """Write batches that are not accepted yet: their markers first, so that orphans can be found."""
+    def _write(
+        self, drafts: Sequence[Draft], run: str, last: int
+    ) -> tuple[tuple[str, ...], Mapping[str, bytes]]:
+        """Write batches that are not accepted yet: their markers first, so that orphans can be found.
+
+        Returns their names, and what was written.
+        """
         now = self._clock.now()
         # Names that sort as the batches do: 10 µs apart.
         names = tuple(layout.new_name(now + number / 1e5, draft.id) for number, draft in enumerate(drafts))
@@ -251,7 +280,8 @@ class CommitLog:
         # Whoever sends a batch does not look for a first state then.
         all_ready = all(draft.first is None for draft in drafts)
         mark = partial(records.encode, run=run, after=last, ready=all_ready)
-        self._create({layout.open_key(one[0]): mark(batches=one) for one in chunks})
+        markers = {layout.open_key(one[0]): mark(batches=one) for one in chunks}
+        self._create(markers)
         parts: dict[str, bytes] = {}
         for name, draft in zip(names, drafts):
             parts.update({layout.part_key(name, part): value for part, value in draft.parts.items()})
@@ -260,7 +290,36 @@ class CommitLog:
             if draft.first is not None:
                 parts[f"{layout.states_prefix(name)}{0:0{numbered.DIGITS}}"] = records.encode(**draft.first)
         self._create(parts)
-        return names
+        return names, {**markers, **parts}
+
+    def _put_back(self, values: Mapping[str, bytes], last: int, *, committed: bool) -> None:
+        """Create once more what the store has taken back of these values, and fill a gap in the log.
+
+        Raises StoreAway if the batches' key was replaced, or if they are not committed and record ``last``,
+        with which they were shaped, was taken back.
+        """
+        if self._check_key is None:
+            return
+        self._check_key()
+        while last >= 0 and self._store.get(log_key(last)) is None:
+            if not committed:
+                raise taken_back(log_key(last))
+            claim(self._store, log_key(last), records.encode(kind=VOID), self._clock)
+            last -= 1
+        for folder, found in groupby(sorted(values), key=lambda key: key.partition("/")[0]):
+            wanted = list(found)
+            there = set(self._store.keys(f"{folder}/", after=wanted[0][:-1]))
+            self._create({key: values[key] for key in wanted if key not in there})
+
+    def check_kept(self, names: tuple[str, ...], since: int) -> None:
+        """Raise StoreAway if the store took back the record with these batches, behind ``since``, or the key.
+
+        After this, it may still do so.
+        """
+        if self._check_key is not None:
+            self._check_key()  # before what was written after it
+            if names and all(entry.batches != names for entry in self.entries(since)):
+                raise taken_back(f"log/, behind {since}")
 
     def _create(self, values: Mapping[str, bytes]) -> None:
         self._at_once.each(lambda key: claim(self._store, key, values[key], self._clock), values)

@@ -61,7 +61,8 @@ class Replica(Outbox):
     """The outbox of one connector on ``store``, whose address is ``where``.
 
     ``at_once``: requests at a time. With 1, all of them are made by the caller's thread. ``who`` names this
-    machine to the others. ``witness``: what this machine has seen of the outbox.
+    machine to the others. ``witness``: what this machine has seen of the outbox. ``rolls_back``: the store
+    may take back what it acknowledged.
     """
 
     has_ledger = False
@@ -75,8 +76,9 @@ class Replica(Outbox):
         at_once: int = AT_ONCE,
         who: str = "",
         witness: Witness | None = None,
+        rolls_back: bool = False,
     ) -> None:
-        self._witness = witness
+        self._witness, self._rolls_back = witness, rolls_back
         self._memory = _Disk(layout.host_of(where), self)
         super().__init__(self._memory, clock, where)
         self._store = store
@@ -133,6 +135,8 @@ class Replica(Outbox):
         for key in self._store.keys("files/"):
             _, name, number = key.split("/")
             newest[name] = int(number)
+        if self._rolls_back:
+            self._check_key()
         changed = {name: number for name, number in newest.items() if self._numbers.get(name) != number}
         keys = [f"{layout.file_prefix(name)}{number:012}" for name, number in changed.items()]
         for name, data in zip(changed, self._at_once.each(self._get, keys)):
@@ -143,6 +147,21 @@ class Replica(Outbox):
         self._refresh_breaker()
         if self._has_events():
             self.read_events()
+
+    def _check_key(self) -> None:
+        """Raise StoreAway if the store took back the key that was read: then this copy is of no use any more.
+
+        Another process may have made a new one, under the same number.
+        """
+        name = KEY_FILES[0]
+        if name in self._numbers:
+            key = f"{layout.file_prefix(name)}{self._numbers[name]:0{DIGITS}}"
+            if self._store.get(key) != self._memory.read(f"{self.path}/{name}"):
+                raise StoreAway(
+                    "the store has taken back the key of this outbox, which it had acknowledged",
+                    where=f"{self.path}/{key}",
+                    next_step="Nothing was sent or changed. The next try reads the outbox anew.",
+                )
 
     def _get(self, key: str) -> bytes:
         return read_existing(self._store, key, self.clock)

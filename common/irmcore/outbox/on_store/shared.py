@@ -16,7 +16,7 @@ from irmcore.outbox import keyring as key_file
 from irmcore.outbox.identity import Identity
 from irmcore.outbox.keyring import Keyring
 from irmcore.outbox.on_store import layout, records
-from irmcore.outbox.on_store.commit_log import CommitLog
+from irmcore.outbox.on_store.commit_log import CommitLog, taken_back
 from irmcore.store import Store, claim
 from irmcore.store.at_once import AtOnce
 from irmcore.store.numbered import Sequence
@@ -31,14 +31,24 @@ class SharedOutbox:
     """One connector's outbox on a store. Methods raise StoreAway and StoreRefused.
 
     ``where`` is its address, for messages. ``at_once``: requests at a time. ``adoptable``: if it was restored
-    in place, a person can adopt it, so nothing is promoted before.
+    in place, a person can adopt it, so nothing is promoted before. ``rolls_back``: the store may take back
+    what it acknowledged, so a promotion reads that back before it marks its batches.
     """
 
     def __init__(
-        self, store: Store, clock: Clock, where: str, *, at_once: int = 1, adoptable: bool = True
+        self,
+        store: Store,
+        clock: Clock,
+        where: str,
+        *,
+        at_once: int = 1,
+        adoptable: bool = True,
+        rolls_back: bool = False,
     ) -> None:
         self.store, self.clock, self.where, self.adoptable = store, clock, where, adoptable
-        self.log = CommitLog(store, clock, AtOnce(at_once))
+        self.rolls_back = rolls_back
+        check = self._check_key if rolls_back else None
+        self.log = CommitLog(store, clock, AtOnce(at_once), check_key=check)
         self._keyring: Keyring | None = None
         #: How often a person has adopted it, and 1; known once ``create`` has returned.
         self.epoch = 0
@@ -53,6 +63,8 @@ class SharedOutbox:
 
         Raises OperatorError if it is retired or still being moved here, KeyMissing, UnknownFormat.
         """
+        if self.rolls_back:
+            self._keyring = None  # another process may have made it anew
         is_new = self.read_file(IDENTITY) is None
         if is_new and self.read_file(KEY) is None:
             ring = Keyring.new(secrets.token_hex(16))
@@ -62,6 +74,8 @@ class SharedOutbox:
             self._refuse_moving(ring)
             made = Identity(ring.outbox, 1, layout.host_of(self.where), "", None, self.clock.now())
             self._files(IDENTITY).append(-1, identities.encode(made))
+            if self.rolls_back:
+                self._check_key()  # an identity without its key could never be used, nor be made anew
             created = {"at": made.created, "event": "created", "outbox": made.id}
             claim(self.store, layout.event_key(1), audit_chain.content(ring, [created]), self.clock)
         identity = self.identity()
@@ -104,6 +118,14 @@ class SharedOutbox:
                     next_step="Restore this prefix of the store from its backup or its soft-deleted blobs.",
                 ) from None
         return self._keyring
+
+    def _check_key(self) -> None:
+        """Put the key back if the store has none any more. Raises StoreAway if it has another one."""
+        ring = self.keyring
+        if not self._files(KEY).append(-1, key_file.encode(ring)):
+            self._keyring = None
+            if self.keyring.generations[: ring.newest] != ring.generations:  # nor was it rotated
+                raise taken_back(f"{self.where}/{layout.file_prefix(KEY)}")
 
     def identity(self) -> Identity | None:
         """Which outbox this is; None if that is missing or damaged."""

@@ -45,7 +45,7 @@ class Cluster:
 
     def __init__(self, store: Store, member: Member, clock: Clock) -> None:
         self.member, self._store, self._clock = member, store, clock
-        self.address = Address(store, _ADDRESS, clock, member.name)
+        self.address = Address(store, _ADDRESS, clock, member.name, rolls_back=True)
         self._saved = Backlog("")
 
     def backlog(self, own: Iterable[Outbox]) -> Backlog:

@@ -181,6 +181,7 @@ class SenderLoop:
         except OutboxBusy:
             return  # another member sends, or a person's command holds the lock for a moment
         except StoreAway as error:
+            self._replicas.clear()  # what was read may have been taken back
             what = f"the cluster's outbox cannot be reached: {error.what}"
             self._problems.report(name, "WARN", "cluster-away", what=what, next_step=error.next_step)
         except IrmError as error:

@@ -44,7 +44,7 @@ class Unread(CommitLog):
         self, run: str, shape: Callable[[View], Sequence[Draft]], since: int | None = None
     ) -> tuple[str, ...]:
         view = self.view(since)
-        names = self._write(shape(view), run, view.last)
+        names, _ = self._write(shape(view), run, view.last)
         number = view.last + 1
         value = records.encode(kind="commit", run=run, batches=names, dates={DATE: list(names)})
         while not self._decide(number, value):

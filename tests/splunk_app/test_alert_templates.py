@@ -195,6 +195,16 @@ def test_rows_that_a_member_did_not_promote_fire_an_alert() -> None:
         assert not fired("not promoted", [queued, {**old, "event": done, "run": "r1"}, *other])
 
 
+def test_rows_that_no_member_could_ever_promote_fire_an_alert() -> None:
+    """KV store is away from the first day, so nothing was promoted yet."""
+    queued = {"connector": "leavers", "batches": 1, "event": "queued", "run": "r1", "_time": NOW - HOUR}
+    away = {"connector": "leavers", "event": "cluster-away", "_time": NOW - HOUR}
+    (row,) = fired("not promoted", [queued, away])
+    assert row["problem"] == "queued on sh1, and not in the cluster's outbox"
+    assert not fired("not promoted", [queued, {**away, "connector": "risky"}])
+    assert not fired("not promoted", [queued, away, {**queued, "event": "sent"}])
+
+
 def test_rows_that_another_member_sends_fire_no_alert() -> None:
     """They were queued where no sender runs, and promoted at the end of the search."""
     outcome = {"event": "outcome", "connector": "leavers", "sender": "not running", "state": "queued"}

@@ -31,8 +31,8 @@ from irmcore.delivery.splitting import split
 from irmcore.disk import Lock
 from irmcore.errors import AnotherSender, BatchUnwritable, CredentialError, OutboxBusy, Overtaken
 from irmcore.http.auth import TokenTrouble
-from irmcore.http.outcome import REPLY_CHARACTERS, Outcome, Reply
-from irmcore.outbox import Batch, Manifest, Outbox, states
+from irmcore.http.outcome import REPLY_CHARACTERS, Failure, Outcome, Reply
+from irmcore.outbox import Batch, Manifest, Outbox, promotion_note, states
 from irmcore.outbox.transitions import write_state
 
 #: Seconds before the next try for a token, if the problem may pass.
@@ -113,6 +113,7 @@ class _Drain:
         self._breaker = StoredBreaker(outbox, service.setup)
         self._report = Report()
         self._recorder = Recorder(outbox, self._report, listener)
+        self._begun = promotion_note.begun(outbox)
         self._turn = threading.Lock()
         #: What the drain has listed and not read, and what it has read and not sent.
         self._unread: deque[str] = deque()
@@ -176,7 +177,24 @@ class _Drain:
         """Read the next batches."""
         names = [self._unread.popleft() for _ in range(min(_READ_AHEAD, len(self._unread)))]
         with self._turn:
-            self._queue.extend(recover(names, self._recorder, self._service.splitters, self._jitter))
+            for batch in recover(names, self._recorder, self._service.splitters, self._jitter):
+                if batch.id in self._begun:
+                    self._hold_begun(batch)
+                else:
+                    self._queue.append(batch)
+
+    def _hold_begun(self, batch: Batch) -> None:
+        """Leave a batch to a person that the shared outbox may have, and send."""
+        manifest = self._recorder.read_manifest(batch)
+        if manifest is None:
+            return
+        code = promotion_note.BEGUN
+        try:
+            self._recorder.record_outcome(
+                batch, manifest, Decision(Action.HOLD, code), Failure(code, committed=False)
+            )
+        except BatchUnwritable:
+            self._report.leave(DISK)
 
     def _leave_all(self, batches: int, *, due: float | None = None, trouble: str = "") -> None:
         """Leave these and all other batches, after each was brought into a state of rest."""

@@ -36,7 +36,7 @@ from irmcore.intake.ledger.day import Day
 from irmcore.intake.ledger.day_files import group_by_day
 from irmcore.intake.ledger.index import in_parts
 from irmcore.intake.ledger.recovery import open_ledger
-from irmcore.outbox import Batch, Outbox, State, audit_log, rowkeys, runs, sealed, states
+from irmcore.outbox import Batch, Outbox, State, audit_log, promotion_note, rowkeys, runs, sealed, states
 from irmcore.outbox import manifest as manifests
 from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
 from irmcore.outbox.keyring import Keyring
@@ -56,9 +56,7 @@ from irmcore.shaping.spreading import candidate_times
 from irmcore.shaping.times import canonical, parse
 from irmcore.store.claim import PAUSE, READABLE_SECONDS, read_existing
 
-#: In the machine's own outbox: which batches of a run are being promoted, and how long the log was before.
-_NOTE = "promotion.json"
-#: In the note: the machine sends by itself again, and others do not know which rows.
+#: In the note of a promotion: the machine sends by itself again, and others do not know which rows.
 _ALONE = "alone"
 #: States of batches whose rows count as sent, and how many of them are promoted in one record of the log.
 _COUNT, _AT_A_TIME = (states.SENT, states.ERASED), 50
@@ -118,18 +116,18 @@ def promote(
 
 def was_promoted(outbox: Outbox) -> bool:
     """Whether anything was ever promoted from ``outbox``."""
-    return outbox.read_file(_NOTE) is not None
+    return promotion_note.exists(outbox)
 
 
 def is_known_there(outbox: Outbox) -> bool:
     """Whether others know which rows this machine has sent by itself."""
-    return was_promoted(outbox) and _ALONE not in _noted(outbox)
+    return was_promoted(outbox) and _ALONE not in promotion_note.read(outbox)
 
 
 def note_alone(outbox: Outbox) -> None:
     """Note that rows are sent from ``outbox`` itself, though some were promoted before. Raises OSError."""
     if is_known_there(outbox):
-        outbox.replace_file(_NOTE, sealed.encode({**_noted(outbox), _ALONE: True}))
+        promotion_note.write(outbox, {**promotion_note.read(outbox), _ALONE: True})
 
 
 def result_there(outbox: Outbox, run: str) -> Promoted | None:
@@ -173,8 +171,8 @@ def promote_history(outbox: Outbox, shared: SharedOutbox) -> None:
             shared.log.accept(run, partial(_history, outbox, shared, chunk))
         shared.log.index()
         if not is_known_there(outbox):
-            note = {name: value for name, value in _noted(outbox).items() if name != _ALONE}
-            outbox.replace_file(_NOTE, sealed.encode(note))
+            note = promotion_note.read(outbox)
+            promotion_note.write(outbox, {name: value for name, value in note.items() if name != _ALONE})
     finally:
         lock.release()
 
@@ -223,20 +221,12 @@ def _queued(outbox: Outbox) -> Iterator[tuple[Batch, Manifest]]:
                 quarantine(outbox, batch)
 
 
-def _noted(outbox: Outbox) -> dict[str, Any]:
-    """What was noted before the last promotion; nothing if that is missing or damaged."""
-    try:
-        return sealed.decode(outbox.read_file(_NOTE) or b"")
-    except ValueError:
-        return {}
-
-
 def _as_noted(outbox: Outbox, batches: list[tuple[Batch, Manifest]]) -> list[list[tuple[Batch, Manifest]]]:
     """The batches of a run whose promotion was begun, and the others: they are promoted apart.
 
     One that was quarantined while its run was promoted, and comes back, is not in the run's record there.
     """
-    note = _noted(outbox)
+    note = promotion_note.read(outbox)
     begun = set(note.get("batches", ())) if note.get("run") == batches[0][1].run else set()
     parts = [
         [found for found in batches if found[0].id in begun],
@@ -307,7 +297,7 @@ class _Promotion:
 
     def _begin(self) -> bool:
         """Note what is promoted, before the first try. Returns whether this is not the first one."""
-        note, outbox = _noted(self._outbox), self._shared.keyring.outbox
+        note, outbox = promotion_note.read(self._outbox), self._shared.keyring.outbox
         ids = {batch.id for batch, _ in self._batches}
         repeated = (note.get("run"), note.get("outbox")) == (self._run, outbox)
         repeated = repeated and ids <= set(note.get("batches", ()))
@@ -345,7 +335,7 @@ class _Promotion:
         ids = [batch.id for batch, _ in self._batches]
         if ids != self._note.get("batches"):
             self._note = {**self._note, "batches": ids}
-            self._outbox.replace_file(_NOTE, sealed.encode(self._note))
+            promotion_note.write(self._outbox, self._note)
 
     def _discard_earlier_tries(self) -> None:
         """Remove what tries that were killed have written, unless one of them was accepted."""
@@ -589,7 +579,7 @@ def _named(records: bytes, batch: bytes) -> bytes:
 
 
 def _first_state(state: State | None, name: str, clock: Clock) -> dict[str, object] | None:
-    """The record of a batch's first state there; None for READY."""
-    if state is None or state.name == states.READY:
+    """The record of a batch's first state there; None for READY, also if it was HELD for its promotion."""
+    if state is None or state.name == states.READY or state.reason == promotion_note.BEGUN:
         return None
     return state._replace(at=clock.now()).as_record(name)

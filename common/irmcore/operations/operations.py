@@ -16,7 +16,7 @@ from irmcore.delivery.breaker_store import load_breaker, store_breaker
 from irmcore.errors import BatchDamaged, OperatorError, OutboxBusy, OutboxFull, Overtaken
 from irmcore.intake.commit import explain_disk_error
 from irmcore.intake.ledger.recovery import open_ledger
-from irmcore.outbox import Batch, Outbox, audit_log, states
+from irmcore.outbox import Batch, Outbox, audit_log, promotion_note, states
 from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
 from irmcore.outbox.rowkeys import Damaged
 from irmcore.outbox.transitions import (
@@ -123,6 +123,8 @@ def resolve(outbox: Outbox, name: str, outcome: str, *, who: str, why: str) -> B
         require(batch, (states.HELD,))
         target = states.SENT if outcome == "sent" else states.READY
         with recorded_of(outbox, batch, f"resolved-{outcome}", who, why):
+            if target == states.READY:
+                promotion_note.forget(outbox, batch.id)
             batch = write_state(outbox, batch, name=target, reason="resolved", not_before=0.0)
         if target == states.SENT:
             _finish(outbox, batch)

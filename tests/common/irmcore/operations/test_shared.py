@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from irmcore.advice import advice
 from irmcore.clock import Clock
+from irmcore.errors import StoreAway
 from irmcore.http.outcome import Reply
-from irmcore.intake.promotion import note_alone, result_there
+from irmcore.intake.promotion import note_alone, result_there, was_promoted
+from irmcore.operations import operations
 from irmcore.operations.shared import Address, Promotion, SharedConnectors, result_of
 from irmcore.operations.status import connector_status
 from irmcore.outbox import states
@@ -16,9 +19,9 @@ from irmcore.store.prefixed import Prefixed
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import ROOT, Connector, row
-from tests.fakes.powerloss import PowerLossDisk
+from tests.fakes.powerloss import Killed, PowerLossDisk
 from tests.fakes.shared_outbox import machine
-from tests.fakes.store import MemoryService, MemoryStore
+from tests.fakes.store import Fault, MemoryService, MemoryStore
 from tests.fakes.transport import FakeTransport
 
 SPLITTERS = {"text/csv": halves}
@@ -179,6 +182,72 @@ def test_two_machines_that_come_to_share_an_outbox_at_once() -> None:
     three.accept([row(1), row(2)])
     (found,) = Promotion(address(service, clock, "three"), three.outbox).rest(SPLITTERS)
     assert found.known == 2
+
+
+def begin(service: MemoryService, clock: FakeClock, own: Connector, fault: Fault) -> None:
+    """Promote from ``own``, until ``fault`` befalls the commit there; from then on the store is away."""
+    met: list[str] = []
+
+    def plan(verb: str, key: str) -> Fault | None:
+        if not met and verb == "create" and "log/" in key and was_promoted(own.outbox):
+            met.append(key)
+            return fault
+        return Fault.AWAY if met else None
+
+    with pytest.raises((Killed, StoreAway)):
+        Promotion(Address(MemoryStore(service, plan), "kv", clock, "one"), own.outbox).rest(SPLITTERS)
+    (batch,) = own.outbox.ready()
+    assert batch.state is not None
+    assert batch.state.name == states.READY
+
+
+#: What befalls a commit: it happened or not, and the machine died or does not know.
+BEGUN = pytest.mark.parametrize(
+    "fault", [Fault.KILLED_BEFORE, Fault.KILLED_AFTER, Fault.LOST, Fault.AWAY], ids=lambda fault: fault.name
+)
+
+
+@BEGUN
+def test_a_batch_whose_promotion_was_begun_is_not_sent_from_the_directory(fault: Fault) -> None:
+    """The store may send it as well. Shared again, it is there once and needs nobody."""
+    clock, service = FakeClock(), MemoryService()
+    own = member(clock)
+    Promotion(address(service, clock), own.outbox).rest(SPLITTERS)
+    own.accept([row(1)])
+    begin(service, clock, own, fault)
+    own.accept([row(2)])
+    note_alone(own.outbox)
+    alone = own.drain(FakeTransport())
+    assert (alone.sent, alone.held, alone.trouble) == (1, 1, "promotion-begun")
+    assert "`cluster`" in advice(alone.trouble)
+    clock.advance(3600)
+    for _ in range(2):
+        Promotion(address(service, clock), own.outbox).rest(SPLITTERS)
+    sender = machine(Prefixed(MemoryStore(service), "small"), clock, where="kv/small")
+    assert sender.drain(FakeTransport()).rows_sent == 1
+    assert not own.outbox.count_ready()
+
+
+@BEGUN
+def test_a_person_may_send_a_batch_whose_promotion_was_begun(fault: Fault) -> None:
+    """The store is lost for good. Should it come back, it learns that the rows were sent."""
+    clock, service = FakeClock(), MemoryService()
+    own = member(clock)
+    Promotion(address(service, clock), own.outbox).rest(SPLITTERS)
+    own.accept([row(1)])
+    begin(service, clock, own, fault)
+    note_alone(own.outbox)
+    own.drain(FakeTransport())
+    (held,) = own.outbox.ready()
+    operations.resolve(own.outbox, held.id, "resend", who="anna", why="KV store is lost")
+    assert own.drain(FakeTransport(Reply(503))).retrying == 1
+    clock.advance(7200)
+    assert own.drain(FakeTransport()).sent == 1
+    Promotion(address(service, clock), own.outbox).rest(SPLITTERS)
+    two = member(clock)
+    two.accept([row(1)])
+    (found,) = Promotion(address(service, clock, "two"), two.outbox).rest(SPLITTERS)
+    assert found.known == 1
 
 
 def test_what_a_machine_has_sent_after_it_left_is_known_when_it_comes_back() -> None:

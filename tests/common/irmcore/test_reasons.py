@@ -61,6 +61,8 @@ SAMPLES: tuple[tuple[Callable[[str], object], str, str], ...] = (
     (numbers.canonical, "NaN", "number-malformed"),
     (numbers.canonical, "1,000", "number-grouped"),
     (numbers.canonical, "1e309", "number-out-of-range"),
+    (numbers.reader("comma"), "1.5", "number-other-sign"),
+    (numbers.reader(None, asks=True), "1.250", "number-two-ways"),
     (text.canonical, "a\0b", "nul-character"),
     (text.canonical, "a\x1fb", "control-character"),
     (text.canonical, "a\udcffb", "invalid-utf8"),

@@ -13,6 +13,7 @@ from irmcore.operations.shared import Address, Promotion
 from irmcore.operations.status import connector_status
 from irmcore.outbox import states
 from irmcore.outbox.on_store.replica import Replica
+from irmcore.outbox.on_store.witness import Witness
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import ROOT, Connector, row
@@ -29,6 +30,7 @@ class Machine:
     def __init__(self, service: MemoryService, clock: FakeClock) -> None:
         disk = PowerLossDisk()
         disk.make_dir(ROOT)
+        disk = disk.synced()
         self.disk, self.own = disk, Connector(disk, clock)
         self.address = Address(MemoryStore(service), "az://account/container", clock, seen=(disk, SEEN))
 
@@ -63,6 +65,16 @@ def made() -> tuple[MemoryService, FakeClock, Machine, int]:
     backup = len(service.changes)
     machine.send()
     return service, clock, machine, backup
+
+
+def test_what_a_machine_has_seen_survives_a_power_loss() -> None:
+    """Otherwise a restored store would go unnoticed after one."""
+    _, _, machine, _ = made()
+    (name,) = machine.disk.names(SEEN)
+    seen = Witness(machine.disk, f"{SEEN}/{name}").seen()
+    assert seen is not None
+    for disk in machine.disk.after_power_loss():
+        assert Witness(disk, f"{SEEN}/{name}").seen() == seen
 
 
 def test_a_restored_store_sends_nothing_until_it_is_adopted() -> None:

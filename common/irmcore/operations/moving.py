@@ -4,8 +4,8 @@ The directory is retired first, so that nothing is accepted or sent in both. Eve
 that follow from the outbox, so a move that was killed goes on when it is run again; the outbox on the store
 exists once its identity is there, which comes last.
 
-Not promised: a way back. What cannot be moved: batches in doubt, refused or quarantined, on which a person
-decides first.
+What cannot be moved: batches in doubt, refused or quarantined, on which a person decides first. The way back
+is ``moving_back``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from irmcore.store import claim
 from irmcore.store.numbered import DIGITS
 
 #: What a move takes with it, besides the batches.
-_FILES = re.compile(r"(connector|retention|indicators)\.json|cursor(-[0-9a-z-]+)?")
+FILES = re.compile(r"(connector|retention|indicators)\.json|cursor(-[0-9a-z-]+)?")
 #: Batches in one record of the log.
 _AT_ONCE = 200
 _AT_REST = (states.READY, states.INTENT, states.RETRY, states.PROPOSED, states.SPLIT, *states.ENDED)
@@ -59,7 +59,7 @@ def move(outbox: Outbox, shared: SharedOutbox, *, who: str, why: str) -> int:
         _Move(outbox, shared, known.id).copy(batches)
         made = Identity(known.id, known.epoch + 1, layout.host_of(shared.where), "", None, outbox.clock.now())
         shared.log.index()
-        _put(shared, f"{layout.file_prefix(IDENTITY)}{0:0{DIGITS}}", identity_file.encode(made))
+        _put(shared, layout.first_key(IDENTITY), identity_file.encode(made))
         return len(batches)
 
 
@@ -88,16 +88,10 @@ def _begin(outbox: Outbox, known: Identity, shared: SharedOutbox) -> None:
     """
     note = shared.read_file(MOVING)
     if note is None and shared.read_file(KEY) is None:
-        key = f"{layout.file_prefix(MOVING)}{0:0{DIGITS}}"
-        claim(shared.store, key, records.encode(outbox=known.id), shared.clock)
+        claim(shared.store, layout.first_key(MOVING), records.encode(outbox=known.id), shared.clock)
         note = shared.read_file(MOVING)
     if note is not None and records.decode(note)["outbox"] == known.id:
-        claim(
-            shared.store,
-            f"{layout.file_prefix(KEY)}{0:0{DIGITS}}",
-            key_file.encode(outbox.keyring),
-            shared.clock,
-        )
+        claim(shared.store, layout.first_key(KEY), key_file.encode(outbox.keyring), shared.clock)
         if shared.keyring.outbox == known.id:
             return
     raise OperatorError(
@@ -134,8 +128,8 @@ class _Move:
                 prefix = "checkpoint/" + "0" * DIGITS if found.is_checkpoint else ""
                 self._put(prefix or layout.event_key(int(found.event["n"])), line)
         self._put(f"breaker/{0:0{DIGITS}}", records.encode(**load_breaker(outbox)[0].as_record()))
-        for name in filter(_FILES.fullmatch, outbox.disk.names(outbox.path)):
-            self._put(f"{layout.file_prefix(name)}{0:0{DIGITS}}", outbox.read_file(name) or b"")
+        for name in filter(FILES.fullmatch, outbox.disk.names(outbox.path)):
+            self._put(layout.first_key(name), outbox.read_file(name) or b"")
 
     def _put(self, key: str, value: bytes) -> None:
         _put(self._shared, key, value)

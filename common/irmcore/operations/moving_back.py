@@ -11,7 +11,6 @@ Not promised: rows that other machines have accepted and not promoted. They stay
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +23,7 @@ from irmcore.delivery.service import Splitter
 from irmcore.errors import OperatorError, OutboxBusy
 from irmcore.intake.ledger.recovery import rebuild
 from irmcore.operations.adoption import exclusive
+from irmcore.operations.moving import FILES
 from irmcore.outbox import Batch, Outbox, audit_log, states
 from irmcore.outbox.erasure import AT_REST
 from irmcore.outbox.identity import Identity
@@ -35,13 +35,12 @@ from irmcore.outbox.outbox import AUDIT_LOG, BREAKER_FILE
 from irmcore.outbox.transitions import write_state
 from irmcore.store import claim
 from irmcore.store.claim import read_existing
-from irmcore.store.numbered import DIGITS, Sequence
+from irmcore.store.numbered import Sequence
 
 #: On the store: to which directory the outbox is moved. Once it is there, no other one may take it.
 MOVED = "moved"
 #: The reason of the state PROMOTED of what is moved, and where a directory is until it is complete.
 _REASON, _UNFINISHED = "moved", ".moving"
-_FILES = re.compile(r"(connector|retention|indicators)\.json|cursor(-[0-9a-z-]+)?")
 
 
 class _Copy(NamedTuple):
@@ -69,7 +68,21 @@ def move_back(
     be on its way; Overtaken, OutboxBusy, StoreAway, StoreRefused, OSError. Then run it again.
     """
     with _alone(target):
-        return _move_back(replica, shared, target, splitters, place=place, who=who, why=why)
+        known = replica.check_format()
+        if target.exists():
+            return _moved_before(target, known)
+        with exclusive(replica):
+            if not known.retired:
+                replica.check()
+            _bring_to_rest(replica, splitters)
+            _claim_place(shared, place)
+            if not known.retired:
+                audit_log.append(replica, {"event": "moved", "by": who, "why": why, "to": place})
+                replica.save_identity(replace(known, retired=True))
+            shared.log.close()
+            for batch in _bring_to_rest(replica, splitters):
+                write_state(replica, batch, name=states.PROMOTED, reason=_REASON)
+            return _copy(replica, shared, target, known)
 
 
 @contextmanager
@@ -89,39 +102,20 @@ def _alone(target: Outbox) -> Iterator[None]:
         lock.release()
 
 
-def _move_back(
-    replica: Replica,
-    shared: SharedOutbox,
-    target: Outbox,
-    splitters: Mapping[str, Splitter],
-    *,
-    place: str,
-    who: str,
-    why: str,
-) -> int:
-    known = replica.check_format()
-    if target.exists():
-        found = target.identity()
-        if found is not None and (found.id, found.epoch) == (known.id, known.epoch + 1):
-            return sum(1 for _ in target.all_batches())  # an earlier try was complete
-        raise OperatorError(
-            "this directory has an outbox already",
-            where=target.path,
-            next_step="Nothing was changed. If it is retired, move it elsewhere with `mv`, or give another "
-            "directory.",
-        )
-    with exclusive(replica):
-        if not known.retired:
-            replica.check()
-        _bring_to_rest(replica, splitters)
-        _claim_place(shared, place)
-        if not known.retired:
-            audit_log.append(replica, {"event": "moved", "by": who, "why": why, "to": place})
-            replica.save_identity(replace(known, retired=True))
-        shared.log.close()
-        for batch in _bring_to_rest(replica, splitters):
-            write_state(replica, batch, name=states.PROMOTED, reason=_REASON)
-        return _copy(replica, shared, target, known)
+def _moved_before(target: Outbox, known: Identity) -> int:
+    """How many batches an earlier try that was complete has moved to the directory ``target``.
+
+    Raises OperatorError if the outbox there is another one.
+    """
+    found = target.identity()
+    if found is not None and (found.id, found.epoch) == (known.id, known.epoch + 1):
+        return sum(1 for _ in target.all_batches())
+    raise OperatorError(
+        "this directory has an outbox already",
+        where=target.path,
+        next_step="Nothing was changed. If it is retired, move it elsewhere with `mv`, or give another "
+        "directory.",
+    )
 
 
 def _bring_to_rest(replica: Replica, splitters: Mapping[str, Splitter]) -> list[Batch]:
@@ -144,7 +138,7 @@ def _name(batch: Batch) -> str:
 
 def _claim_place(shared: SharedOutbox, place: str) -> None:
     """Note where the outbox goes. Raises OperatorError if it went elsewhere."""
-    key = f"{layout.file_prefix(MOVED)}{0:0{DIGITS}}"
+    key = layout.first_key(MOVED)
     if not claim(shared.store, key, records.encode(to=place), shared.clock):
         to = str(records.decode(read_existing(shared.store, key, shared.clock))["to"])
         if to != place:
@@ -163,7 +157,7 @@ def _copy(replica: Replica, shared: SharedOutbox, target: Outbox, known: Identit
     made = Outbox(disk, target.clock, f"{root}/{_UNFINISHED}/{name}")
     made.create()
     made.save_keyring(replica.load_keyring())
-    for file in (AUDIT_LOG, BREAKER_FILE, *filter(_FILES.fullmatch, replica.disk.names(replica.path))):
+    for file in (AUDIT_LOG, BREAKER_FILE, *filter(FILES.fullmatch, replica.disk.names(replica.path))):
         made.replace_file(file, replica.read_file(file) or b"")
     copies = _copies(shared)
     for folder in sorted({copy.folder for copy in copies if copy.folder.startswith("done/")}):

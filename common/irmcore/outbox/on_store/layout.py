@@ -114,6 +114,11 @@ def file_prefix(file: str) -> str:
     return f"files/{file}/"
 
 
+def first_key(file: str) -> str:
+    """Where the first content of a file of the outbox is."""
+    return f"{file_prefix(file)}{0:0{DIGITS}}"
+
+
 def event_key(number: int) -> str:
     """A line of the audit log. The newest comes first, so that finding it does not read the others' keys."""
     return f"audit/{_LAST - number:0{DIGITS}}"

@@ -156,6 +156,9 @@ class ChaosProxy:
         piece = source.recv(room)
         if not piece:
             return False
+        # Counted before it is sent: who has an answer can ask for its size.
+        passed.up += len(piece) if up else 0
+        passed.down += 0 if up else len(piece)
         if up or not weather.drip:
             target.sendall(piece)
         else:
@@ -163,8 +166,6 @@ class ChaosProxy:
                 target.sendall(piece[at : at + 1])
                 if self._stopping.wait(weather.drip):
                     break
-        passed.up += len(piece) if up else 0
-        passed.down += 0 if up else len(piece)
         return True
 
     def _cut(self, client: socket.socket, server: socket.socket, weather: Weather) -> None:

@@ -76,7 +76,7 @@ pictures: $(VENV)/.dev ## take the screenshots of the Splunk app's pages and the
 	@cp $(foreach page,connectors overview profiles queue workbook,$(wildcard build/pictures/$(page)-*.png)) docs/pictures/
 
 mutants-content: $(VENV)/.dev ## change a sample of the KQL, and list the changes that no fixture finds (10 minutes)
-	@$(BIN)/python -m mutants.content $(if $(ONLY),--only $(ONLY))
+	@$(BIN)/python -m mutants.content $(if $(ONLY),--only $(ONLY)) $(if $(ALL),--all)
 
 package: $(VENV)/.dev ## build dist/ (ONLY=wheel, splunk, sentinel or function-app; default all), reproducibly
 	@$(BIN)/python package.py $(if $(ONLY),--only $(ONLY)) $(if $(INTO),--into $(INTO))

@@ -1,6 +1,6 @@
 """`make mutants-content`: how many small changes of the KQL its fixtures find.
 
-python -m mutants.content [--seed N] [--sample N] [--only NAME] [--workers N]
+python -m mutants.content [--seed N] [--sample N] [--only NAME] [--all] [--workers N]
 
 A change is one of six kinds: a window of time, the kind of a join, case folding, a threshold, a column (a key
 of `by` or `on`, an order of arguments, a column in another's place), a filter. The query's own fixture must
@@ -108,11 +108,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=2026, help="of the sample (2026)")
     parser.add_argument("--sample", type=int, default=240, help="how many mutants to draw (240)")
     parser.add_argument("--only", default="", help="draw only from queries whose name has this")
+    parser.add_argument("--all", action="store_true", help="every mutant of every place, without a sample")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (one per processor)")
     options = parser.parse_args()
     started = time.monotonic()
     chosen = [query for query in fixtures.queries() if options.only in query.key]
-    mutants = [mutant for _, mutant in sorted(_drawn(chosen, options.seed))[: options.sample]]
+    if options.all:
+        mutants = [mutant for query in chosen for site in _sites(query) for mutant in site]
+    else:
+        mutants = [mutant for _, mutant in sorted(_drawn(chosen, options.seed))[: options.sample]]
     verdicts = tomllib.loads(VERDICTS.read_text(encoding="utf-8")).get("mutant", [])
     proven = {(v["query"], v["before"], v["after"]): v[EQUIVALENT] for v in verdicts}
     known = _known_outcomes()
@@ -128,7 +132,7 @@ def main() -> int:
                 print(f"survived: {mutant.query.key} ({mutant.kind})", flush=True)
                 print(f"    - {mutant.before}\n    + {mutant.after}", flush=True)
     print(f"{(time.monotonic() - started) / 60:.1f} minutes")
-    if not options.only:
+    if not (options.only or options.all):
         _keep(found, options.seed, proven)
     return _report(found, options.seed)
 

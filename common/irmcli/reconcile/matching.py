@@ -41,7 +41,9 @@ def match(
     """Pairs of upload and log entry, then uploads without an entry, then entries without an upload.
 
     An entry matches by request id if it has one; otherwise by time, nearest first, at most ``within`` seconds
-    apart. If no remaining entry has a time and there are as many as uploads, they match in order.
+    apart. If no remaining entry has a time and there are as many as uploads, entries match uploads of as many
+    rows first, then the rest in order. With another number of entries, a size proves nothing: an entry may be
+    that of an older upload.
     """
     pairs: list[tuple[Upload, Entry]] = []
     uploads, rest = list(sent), list(entries)
@@ -66,9 +68,22 @@ def match(
         if sent[i] in uploads and entries[j] in rest and _possible(sent[i], entries[j], sent):
             pair(sent[i], entries[j])
     if len(uploads) == len(rest) and all(entry.at is None for entry in rest):
-        for upload, entry in zip(list(uploads), list(rest), strict=True):
-            pair(upload, entry)
+        return pairs + _without_times(uploads, rest, sent), [], []
     return pairs, uploads, rest
+
+
+def _without_times(
+    uploads: list[Upload], rest: list[Entry], sent: Sequence[Upload]
+) -> list[tuple[Upload, Entry]]:
+    """Pairs of as many uploads and entries: first those of equal size, then the others in order."""
+    pairs = []
+    for upload in list(uploads):
+        same = (entry for entry in rest if entry.saved == upload.rows and _possible(upload, entry, sent))
+        if entry := next(same, None):
+            pairs.append((upload, entry))
+            uploads.remove(upload)
+            rest.remove(entry)
+    return pairs + list(zip(uploads, rest, strict=True))
 
 
 def _possible(upload: Upload, entry: Entry, sent: Sequence[Upload]) -> bool:

@@ -29,6 +29,22 @@ def test_entries_are_matched_by_request_time_or_order() -> None:
     assert match([ONE, TWO], [first, second], within=60)[0] == [(ONE, first), (TWO, second)]
 
 
+def test_entries_without_times_match_by_size_before_order() -> None:
+    """A log may list the newest first: only what no size tells apart matches in order."""
+    small, large = replace(ONE, rows=5, request_id="-"), replace(TWO, rows=700)
+    third = replace(TWO, batch="d" * 64, rows=30)
+    newest_first = [Entry(1, 700), Entry(2, 28), Entry(3, 5)]
+    assert match([small, large, third], newest_first, within=60)[0] == [
+        (small, Entry(3, 5)),
+        (large, Entry(1, 700)),
+        (third, Entry(2, 28)),
+    ]
+    # Of equal sizes the order decides, and an entry that names another connector's job is not this one's.
+    other = replace(small, batch="e" * 64, job="job-2")
+    named, plain = Entry(1, 5, None, frozenset({"job-2"})), Entry(2, 5)
+    assert match([small, other], [named, plain], within=60)[0] == [(small, plain), (other, named)]
+
+
 def test_entries_that_do_not_match_are_left_over() -> None:
     """Entries too far apart, too many, or with another connector's job do not match."""
     assert match([ONE], [Entry(1, 5, 5000.0)], within=60) == ([], [ONE], [Entry(1, 5, 5000.0)])

@@ -19,7 +19,12 @@ from benchmarks.timing import Medians, race
 
 COUNTS = (1_000, 10_000, 100_000, 1_000_000)
 ROUNDS = 5
-_WIDTH, _HEIGHT, _MARGIN = 640, 300, 60
+_WIDTH, _PANEL, _MARGIN = 640, 206, 60
+#: The panels of the picture, one scale each: title, and the lines in it.
+_PANELS = {
+    "CPU time a row, µs": ("irmexport", "csv.reader → csv.writer"),
+    "Most memory of irmexport, MiB": ("memory, MiB",),
+}
 _COLORS = {"irmexport": "#0b62a4", "csv.reader → csv.writer": "#888888", "memory, MiB": "#b5541c"}
 
 
@@ -48,35 +53,43 @@ def measure(scratch: Path) -> Mapping[str, Sequence[float]]:
 
 
 def picture(lines: Mapping[str, Sequence[float]], below: str) -> str:
-    """The lines over the number of rows; µs and MiB have scales of their own."""
-    inner_width, inner_height = _WIDTH - 2 * _MARGIN, _HEIGHT - 2 * _MARGIN
-    across = [_MARGIN + inner_width * at / (len(COUNTS) - 1) for at in range(len(COUNTS))]
-    micros = 1.2 * max(max(lines[name]) for name in lines if "MiB" not in name)
-    mib = 1.2 * max(lines["memory, MiB"])
+    """A panel for each scale, one below the other, over the number of rows."""
+    height = _PANEL * len(_PANELS) + 34
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-size="12">',
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/><g font-family="sans-serif">',
-        f'<text x="{_MARGIN}" y="24">What a row costs: µs of CPU a row; most memory in MiB</text>',
-        f'<path d="M{_MARGIN} {_MARGIN}V{_HEIGHT - _MARGIN}H{_WIDTH - _MARGIN}" fill="none" stroke="#444"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" font-size="13">',
+        f'<rect width="{_WIDTH}" height="{height}" fill="white"/><g font-family="sans-serif">',
+    ]
+    for number, (title, names) in enumerate(_PANELS.items()):
+        parts += _panel(number * _PANEL, title, {name: lines[name] for name in names})
+    parts.append(f'<text x="{_MARGIN}" y="{height - 12}" fill="#666" font-size="11">{below}</text></g></svg>')
+    return "\n".join(parts) + "\n"
+
+
+def _panel(top: int, title: str, lines: Mapping[str, Sequence[float]]) -> list[str]:
+    """One panel. The values are below the axis, where no line can cross them."""
+    left, right, upper, lower = _MARGIN, _WIDTH - _MARGIN, top + 40, top + _PANEL - 66
+    across = [left + (right - left) * (at + 0.5) / len(COUNTS) for at in range(len(COUNTS))]
+    scale = (lower - upper) / max(value for values in lines.values() for value in values)
+    parts = [
+        f'<text x="{left}" y="{top + 24}">{title}</text>',
+        f'<path d="M{left} {upper}V{lower}H{right}" fill="none" stroke="#444"/>',
     ]
     for x, count in zip(across, COUNTS, strict=True):
-        parts.append(f'<text x="{x:.0f}" y="{_HEIGHT - 42}" text-anchor="middle">{count:,} rows</text>')
-    for name, values in lines.items():
-        scale = mib if "MiB" in name else micros
-        up = [_HEIGHT - _MARGIN - inner_height * value / scale for value in values]
-        points = " ".join(f"{x:.0f},{y:.0f}" for x, y in zip(across, up, strict=True))
+        parts.append(f'<text x="{x:.0f}" y="{lower + 18}" text-anchor="middle">{count:,} rows</text>')
+    for number, (name, values) in enumerate(lines.items()):
         color = _COLORS[name]
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2"/>')
-        for x, y, value in zip(across, up, values, strict=True):
+        path = " ".join(f"{x:.0f},{lower - y * scale:.0f}" for x, y in zip(across, values, strict=True))
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
+        parts += [
+            f'<text x="{x:.0f}" y="{lower + 36 + 18 * number}" text-anchor="middle" fill="{color}">'
+            f"{value:.3g}</text>"
+            for x, value in zip(across, values, strict=True)
+        ]
+        if len(lines) > 1:
             parts.append(
-                f'<text x="{x:.0f}" y="{y - 6:.0f}" text-anchor="middle" fill="{color}">{value:.3g}</text>'
+                f'<text x="{right - 340 + number * 120}" y="{top + 24}" fill="{color}">{name}</text>'
             )
-    for at, name in enumerate(lines):
-        parts.append(f'<text x="{_MARGIN + at * 190}" y="44" fill="{_COLORS[name]}">{name}</text>')
-    parts.append(
-        f'<text x="{_MARGIN}" y="{_HEIGHT - 14}" fill="#666" font-size="10">{below}</text></g></svg>'
-    )
-    return "\n".join(parts) + "\n"
+    return parts
 
 
 def main(target: Path) -> None:

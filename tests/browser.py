@@ -83,3 +83,55 @@ def pictures(tmp_path: Path) -> Path:
     folder = Path(os.environ.get(PICTURES, tmp_path / "pictures"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def texts_in_trouble(page: Page) -> list[str]:
+    """The texts of the page that nobody can read well, each with what is wrong with it.
+
+    A text of a drawing must not lie on another one, on a line or beyond the drawing, and must be at least
+    11 pixels high. No text may lie beyond the window.
+    """
+    found: list[str] = page.evaluate(_TEXTS)
+    return found
+
+
+_TEXTS = """
+() => {
+  const trouble = [], inner = (a, b) => a.left < b.right - 0.5 && b.left < a.right - 0.5
+    && a.top < b.bottom - 0.5 && b.top < a.bottom - 0.5;
+  for (const svg of document.querySelectorAll('svg')) {
+    const frame = svg.getBoundingClientRect();
+    if (!frame.width) continue;
+    const texts = [...svg.querySelectorAll('text')].map(e => [e.textContent, e.getBoundingClientRect(), e]);
+    const lines = [...svg.querySelectorAll('polyline')];
+    texts.forEach(([text, box, element], i) => {
+      if (box.left < frame.left || box.right > frame.right
+        || box.top < frame.top || box.bottom > frame.bottom)
+        trouble.push(`${text}: beyond the drawing`);
+      if (parseFloat(getComputedStyle(element).fontSize) * element.getScreenCTM().a < 11)
+        trouble.push(`${text}: too small`);
+      for (const [other, there] of texts.slice(i + 1))
+        if (inner(box, there)) trouble.push(`${text}: on ${other}`);
+      for (const line of lines)
+        for (let at = 0; at <= line.getTotalLength(); at += 1) {
+          const p = line.getPointAtLength(at).matrixTransform(line.getScreenCTM());
+          // The glyphs are lower than their line box.
+          const low = box.height * 0.2;
+          if (p.x > box.left && p.x < box.right && p.y > box.top + low && p.y < box.bottom - low) {
+            trouble.push(`${text}: on a line`);
+            break;
+          }
+        }
+    });
+  }
+  const walker = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const range = document.createRange();
+    range.selectNodeContents(walker.currentNode);
+    const box = range.getBoundingClientRect();
+    if (box.width && box.right > document.documentElement.clientWidth + 1)
+      trouble.push(`${walker.currentNode.data.trim()}: beyond the window`);
+  }
+  return trouble;
+}
+"""

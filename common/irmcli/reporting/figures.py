@@ -38,6 +38,11 @@ class ConnectorFigures:
     dead: int = 0
 
     @property
+    def profile(self) -> str:
+        """The profile that last sent rows, or the connector's name if that is unknown."""
+        return self.now.title.removesuffix(f" ({self.now.name})")
+
+    @property
     def rows(self) -> int:
         return sum(day.rows for day in self.days.values())
 
@@ -101,14 +106,12 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def duration(seconds: float | None) -> str:
-    """``45 s``, ``2 min 5 s``, ``3 h 20 min``, ``2 d 4 h``; a dash for None."""
+    """``45 s``, ``2 min 5 s``, ``3 h``, ``2 d 4 h``; a dash for None."""
     if seconds is None:
         return "-"
     whole = round(seconds)
     for number, (name, size) in enumerate(_UNITS):
         if whole >= size:
-            rest = _UNITS[number + 1 : number + 2]
-            return " ".join(
-                [f"{whole // size} {name}", *(f"{whole % size // part} {small}" for small, part in rest)]
-            )
+            rest = [f"{whole % size // part} {small}" for small, part in _UNITS[number + 1 : number + 2]]
+            return " ".join([f"{whole // size} {name}", *(text for text in rest if text[0] != "0")])
     return "under 1 s"

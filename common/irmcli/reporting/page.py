@@ -5,40 +5,41 @@ from __future__ import annotations
 import datetime
 import html
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from irmcore.delivery import circuit_breaker
 from irmcore.reasons import REASONS
 
 from irmcli import html_page
 from irmcli.reporting import charts
-from irmcli.reporting.charts import Series
 from irmcli.reporting.figures import ConnectorFigures, duration, quantile
 
 _STYLE = """
 :root { color-scheme: light dark;
-  --ink: #1a1a1a; --soft: #5c5c5c; --line: #d5d5d5; --back: #fff; --card: #f6f6f4;
-  --c0: #1f6fb2; --c1: #b5561c; --c2: #3b7d3b; --c3: #8a4fa0; --c4: #8c6d00; --c5: #a8325e; --bad: #a61b1b; }
+  --ink: #1a1a1a; --soft: #5c5c5c; --line: #d5d5d5; --back: #fff; --card: #f6f6f4; --mark: #1f6fb2;
+  --bad: #a61b1b; }
 @media (prefers-color-scheme: dark) { :root { --ink: #ececec; --soft: #a8a8a8; --line: #444; --back: #161616;
-  --card: #1f1f1f; --c0: #6db3ee; --c1: #f0965a; --c2: #80c580; --c3: #cb9be0; --c4: #dcc05a; --c5: #f08cb0;
-  --bad: #ff9a9a; } }
+  --card: #1f1f1f; --mark: #6db3ee; --bad: #ff9a9a; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back); margin: 2rem auto;
-  max-width: 62rem; padding: 0 1rem; }
+  max-width: 62rem; padding: 0 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-.soft { color: var(--soft); } .bad { color: var(--bad); font-weight: 600; }
-.wide { overflow-x: auto; }
+h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
+.soft, caption, figcaption, summary { color: var(--soft); } .bad { color: var(--bad); font-weight: 600; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-caption { text-align: left; color: var(--soft); padding: .3rem 0; }
+caption { text-align: left; padding: .3rem 0; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.n, th.n { text-align: right; white-space: nowrap; }
+th { overflow-wrap: normal; } td.n, th.n { text-align: right; white-space: nowrap; }
+.charts { display: flex; flex-wrap: wrap; gap: .5rem 2rem; }
+figure { margin: 0; flex: 1 1 25rem; max-width: 29rem; }
 svg { width: 100%; height: auto; background: var(--card); border-radius: .3rem; }
-svg text { font: 13px system-ui, sans-serif; fill: var(--soft); }
-svg text.name { text-anchor: end; } svg text.day { text-anchor: middle; } svg .grid { stroke: var(--line); }
-.all { fill: var(--soft); } .s0 { fill: var(--c0); } .s1 { fill: var(--c1); } .s2 { fill: var(--c2); }
-.s3 { fill: var(--c3); } .s4 { fill: var(--c4); } .s5 { fill: var(--c5); }
-.key { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; }
-.key svg { width: .8rem; height: .8rem; margin-right: .4rem; background: none; }
-details { margin: .5rem 0; } summary { cursor: pointer; color: var(--soft); }
+svg text { font: 16px system-ui, sans-serif; fill: var(--soft); }
+svg .end { text-anchor: end; } svg .day { text-anchor: middle; } svg .grid { stroke: var(--line); }
+svg .mark { fill: var(--mark); }
+details { margin: .5rem 0; } summary { cursor: pointer; }
+@media (max-width: 45rem) { table, caption, tbody, tr, td { display: block; } thead { display: none; }
+  tr { padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  td, td.n { text-align: left; border: 0; padding: 0; white-space: normal; }
+  td::before { content: attr(data-name) ": "; color: var(--soft); } }
 @media print { body { margin: 0; max-width: none; } svg, tr { break-inside: avoid; } }
 """
 
@@ -51,30 +52,30 @@ def page(lines: Sequence[ConnectorFigures], days: Sequence[datetime.date], made:
     if not lines:
         body.append("<p>Nothing has been sent from this outbox yet.</p>")
     else:
+        named = _by_name(lines)
         body += [
-            _summary(lines),
-            _needs_attention(lines),
-            _deliveries(lines, days),
-            _latency(lines, days),
-            _rejects(lines),
+            _summary(named),
+            _needs_attention(named),
+            _deliveries(named, days),
+            _rejects(named),
         ]
     return html_page.document(title, _STYLE, "\n".join(body))
 
 
-def _summary(lines: Sequence[ConnectorFigures]) -> str:
+def _summary(named: Mapping[str, ConnectorFigures]) -> str:
     columns = (
         "Connector",
         "Now",
         "Rows read",
-        "sent",
-        "refused",
-        "skipped",
-        "queued",
+        "Sent",
+        "Refused",
+        "Skipped",
+        "Queued",
         "Held",
         "Row to receipt",
     )
     rows = []
-    for line in lines:
+    for name, line in named.items():
         now = line.now
         state = "ready to send"
         if now.mode != circuit_breaker.CLOSED:
@@ -84,7 +85,7 @@ def _summary(lines: Sequence[ConnectorFigures]) -> str:
         needs = len(now.items)
         rows.append(
             (
-                now.title,
+                name,
                 now.trouble or state,
                 f"{line.counts['read']:,}",
                 f"{line.rows:,}",
@@ -102,67 +103,61 @@ def _summary(lines: Sequence[ConnectorFigures]) -> str:
     return _table(caption, columns, rows, numbers=range(2, 8))
 
 
-def _deliveries(lines: Sequence[ConnectorFigures], days: Sequence[datetime.date]) -> str:
-    labels = [day.isoformat() for day in days]
-    sent = [Series(line.now.title, [line.days[day].rows for day in days]) for line in lines]
-    chart = charts.stacked("Rows delivered by day and connector", _short(labels), sent, "rows")
-    rows = [
-        (day.isoformat(), line.now.title, f"{found.uploads:,}", f"{found.rows:,}", f"{found.refused:,}")
-        for day in days
-        for line in lines
-        if (found := line.days[day]).uploads or found.refused
-    ]
-    columns = ("Day", "Connector", "Uploads", "Rows", "Refused")
-    table = _table("Deliveries by day and connector", columns, rows, numbers=range(2, 5))
-    return f"<h2>Delivered</h2>\n{chart}\n{_key(lines)}\n{_more('Deliveries as a table', table)}"
-
-
-def _latency(lines: Sequence[ConnectorFigures], days: Sequence[datetime.date]) -> str:
-    labels = [day.isoformat() for day in days]
-    series = [
-        Series(f"{line.now.title}, 95%", [quantile(line.days[day].seconds, 0.95) for day in days])
-        for line in lines
-    ]
-    chart = charts.dots(
-        "Time from row to receipt by day, 95th percentile of uploads", _short(labels), series, duration
-    )
+def _deliveries(named: Mapping[str, ConnectorFigures], days: Sequence[datetime.date]) -> str:
+    parts = ["<h2>Delivered</h2>"]
+    for name, line in named.items():
+        found = [line.days[day] for day in days]
+        delivered = charts.bars(f"Rows delivered by day: {name}", days, [day.rows for day in found], "rows")
+        slowest = [quantile(day.seconds, 0.95) for day in found]
+        times = charts.dots(f"Time from row to receipt by day: {name}", days, slowest, duration)
+        parts += [
+            f'<h3>{html.escape(name)}</h3>\n<div class="charts">',
+            _figure("Rows delivered by day", delivered),
+            _figure("Time from row to receipt, 95th percentile of uploads", times),
+            "</div>",
+        ]
     rows = [
         (
             day.isoformat(),
-            line.now.title,
-            duration(quantile(found.seconds, 0.5)),
-            duration(quantile(found.seconds, 0.95)),
-            duration(max(found.seconds)),
+            name,
+            f"{of_day.uploads:,}",
+            f"{of_day.rows:,}",
+            f"{of_day.refused:,}",
+            duration(quantile(of_day.seconds, 0.5)),
+            duration(quantile(of_day.seconds, 0.95)),
+            duration(max(of_day.seconds, default=None)),
         )
         for day in days
-        for line in lines
-        if (found := line.days[day]).seconds
+        for name, line in named.items()
+        if (of_day := line.days[day]).uploads or of_day.refused
     ]
-    columns = ("Day", "Connector", "median", "95th percentile", "longest")
-    table = _table("Time from the acceptance of a row to its receipt", columns, rows, numbers=range(2, 5))
-    return f"<h2>From row to receipt</h2>\n{chart}\n{_key(lines)}\n{_more('Times as a table', table)}"
+    columns = ("Day", "Connector", "Uploads", "Rows", "Refused", "Median", "95th percentile", "Longest")
+    caption = "Deliveries by day and connector, and the time from the acceptance of a row to its receipt"
+    table = _table(caption, columns, rows, numbers=range(2, 8))
+    return "\n".join([*parts, f"<details><summary>Deliveries as a table</summary>{table}</details>"])
 
 
-def _rejects(lines: Sequence[ConnectorFigures]) -> str:
+def _rejects(named: Mapping[str, ConnectorFigures]) -> str:
     total: Counter[str] = Counter()
     rows = []
-    for line in lines:
+    for name, line in named.items():
         for (reason, column), number in line.reasons.most_common():
             total[reason] += number
             known = REASONS.get(reason)
             advice = known.advice if known else ""
-            rows.append((line.now.title, reason, column or "(row)", f"{number:,}", advice))
+            rows.append((name, reason, column or "(row)", f"{number:,}", advice))
     if not rows:
         return "<h2>Refused</h2>\n<p>No rows were refused.</p>"
-    chart = charts.ranked("Refused rows by reason", total.most_common(12), "rows")
+    title = "Refused rows by reason"
+    chart = _figure(title, charts.ranked(title, total.most_common(12), "rows"))
     columns = ("Connector", "Reason", "Column", "Rows", "What to do")
-    return f"<h2>Refused</h2>\n{chart}\n{_table('Refused rows by reason', columns, rows, numbers=(3,))}"
+    return f"<h2>Refused</h2>\n{chart}\n{_table(title, columns, rows, numbers=(3,))}"
 
 
-def _needs_attention(lines: Sequence[ConnectorFigures]) -> str:
+def _needs_attention(named: Mapping[str, ConnectorFigures]) -> str:
     rows = [
-        (line.now.title, item.id[:12], item.state, f"{item.rows:,}", item.reason, item.next_step)
-        for line in lines
+        (name, item.id[:12], item.state, f"{item.rows:,}", item.reason, item.next_step)
+        for name, line in named.items()
         for item in line.now.items
     ]
     if not rows:
@@ -172,35 +167,30 @@ def _needs_attention(lines: Sequence[ConnectorFigures]) -> str:
     return f'<h2 class="bad">Needs attention: {len(rows)}</h2>\n{table}'
 
 
-def _short(labels: Sequence[str]) -> list[str]:
-    return [label[5:] for label in labels]
+def _by_name(lines: Sequence[ConnectorFigures]) -> dict[str, ConnectorFigures]:
+    """The connectors by their profiles' names; with the connector's own name if several have the same."""
+    known = Counter(line.profile for line in lines)
+    return {line.profile if known[line.profile] == 1 else line.now.title: line for line in lines}
 
 
-def _key(lines: Sequence[ConnectorFigures]) -> str:
-    items = (
-        f'<li><svg viewBox="0 0 10 10" aria-hidden="true"><rect class="s{n % charts.COLOURS}" width="10" '
-        f'height="10"></rect></svg>{html.escape(line.now.title)}</li>'
-        for n, line in enumerate(lines)
-    )
-    return f'<ul class="key">{"".join(items)}</ul>'
-
-
-def _more(title: str, inner: str) -> str:
-    return f"<details><summary>{html.escape(title)}</summary>{inner}</details>"
+def _figure(caption: str, chart: str) -> str:
+    return f"<figure><figcaption>{html.escape(caption)}</figcaption>\n{chart}</figure>"
 
 
 def _table(
     caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]
 ) -> str:
+    """On a narrow page each cell is a line that begins with the name of its column."""
+
     def cells(tag: str, values: Sequence[str]) -> str:
-        more = ' scope="col"' if tag == "th" else ""
         return "".join(
-            f"<{tag}{more}{' class=n' if i in numbers else ''}>{html.escape(value)}</{tag}>"
+            f"<{tag} {more}{' class=n' if i in numbers else ''}>{html.escape(value)}</{tag}>"
             for i, value in enumerate(values)
+            for more in ('scope="col"' if tag == "th" else f'data-name="{html.escape(columns[i])}"',)
         )
 
     body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return (
-        f'<div class="wide"><table><caption>{html.escape(caption)}</caption>\n'
-        f"<thead><tr>{cells('th', columns)}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
+        f"<table><caption>{html.escape(caption)}</caption>\n"
+        f"<thead><tr>{cells('th', columns)}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
     )

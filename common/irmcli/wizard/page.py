@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from irmcli import html_page
@@ -27,7 +27,7 @@ pre { padding: .8rem; overflow-x: auto; white-space: pre-wrap; }
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph."""
+    """A paragraph. In it and in ``Points``, what stands between two backticks is code."""
 
     text: str
 
@@ -78,10 +78,12 @@ def markdown(title: str, sections: Sequence[Section]) -> str:
 
 def _markdown_block(block: Block) -> str:
     if isinstance(block, Text):
-        return _plain(block.text)
+        return _prose(block.text, _plain, _code)
     if isinstance(block, Points):
         marks = (f"{n}." if block.numbered else "-" for n in range(1, len(block.items) + 1))
-        return "\n".join(f"{mark} {_plain(item)}" for mark, item in zip(marks, block.items, strict=True))
+        return "\n".join(
+            f"{mark} {_prose(item, _plain, _code)}" for mark, item in zip(marks, block.items, strict=True)
+        )
     if isinstance(block, Commands):
         return f"```\n{block.text}\n```"
     lines = ["| " + " | ".join(map(_plain, block.columns)) + " |", "|" + "---|" * len(block.columns)]
@@ -89,6 +91,15 @@ def _markdown_block(block: Block) -> str:
         cells = (_code(c) if i == block.values else _plain(c) for i, c in enumerate(row))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _prose(text: str, plain: Callable[[str], str], code: Callable[[str], str]) -> str:
+    parts = re.split("`([^`]+)`", text)
+    return "".join(code(part) if i % 2 else plain(part) for i, part in enumerate(parts))
+
+
+def _html_code(text: str) -> str:
+    return f"<code>{html.escape(text)}</code>"
 
 
 def _plain(text: str) -> str:
@@ -118,17 +129,18 @@ def page(title: str, sections: Sequence[Section]) -> str:
 
 def _html_block(block: Block) -> str:
     if isinstance(block, Text):
-        return f"<p>{html.escape(block.text)}</p>"
+        return f"<p>{_prose(block.text, html.escape, _html_code)}</p>"
     if isinstance(block, Points):
         tag = "ol" if block.numbered else "ul"
-        return f"<{tag}>" + "".join(f"<li>{html.escape(item)}</li>" for item in block.items) + f"</{tag}>"
+        items = "".join(f"<li>{_prose(item, html.escape, _html_code)}</li>" for item in block.items)
+        return f"<{tag}>{items}</{tag}>"
     if isinstance(block, Commands):
         return f"<pre>{html.escape(block.text)}</pre>"
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in block.columns)
     rows = []
     for row in block.rows:
         cells = (
-            f"<code>{html.escape(cell)}</code>" if i == block.values and cell else html.escape(cell)
+            _html_code(cell) if i == block.values and cell else html.escape(cell)
             for i, cell in enumerate(row)
         )
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")

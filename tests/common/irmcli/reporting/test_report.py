@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from irmcli.reporting.charts import COLOURS
+from irmcli.reporting import charts
 from irmcli.reporting.figures import days, duration, figures, quantile
 from irmcli.reporting.page import page as made_page
 from irmcore.operations.status import BatchStatus, ConnectorStatus
+
+from tests.browser import texts_in_trouble
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -136,30 +138,61 @@ def test_an_empty_outbox_has_a_page_too() -> None:
 @pytest.mark.needs("chromium")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_in_a_browser(page: Page, pictures: Path, tmp_path: Path, scheme: Any) -> None:
-    """Charts have accessible names, text has enough contrast, and nothing overflows."""
+    """Charts have accessible names, text has enough contrast, and everything is readable on a phone, too."""
     (tmp_path / "report.html").write_text(text_of_page())
     page.emulate_media(color_scheme=scheme)
     page.goto((tmp_path / "report.html").as_uri())
-    assert page.get_by_role("img").count() == 3
-    assert page.get_by_role("img", name="Rows delivered by day and connector").is_visible()
-    bars = page.locator("svg rect[class]").evaluate_all(
-        "all => all.filter(r => r.getBBox().height > 0).length"
-    )
+    assert page.get_by_role("img").count() == 5
+    assert page.get_by_role("img", name="Rows delivered by day: leavers").is_visible()
+    bars = page.locator("svg rect.mark").evaluate_all("all => all.filter(r => r.getBBox().height > 0).length")
     assert bars >= 41
     assert page.get_by_role("heading", name="Needs attention: 1").is_visible()
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    colours = json.loads(page.evaluate(CONTRAST, COLOURS))
+    colours = json.loads(page.evaluate(CONTRAST))
     assert colours["text"] >= 4.5
-    assert min(colours["marks"]) >= 3.0
-    page.screenshot(path=pictures / f"report-{scheme}.png", full_page=True)
-    assert (pictures / f"report-{scheme}.png").stat().st_size > 20_000
-    page.set_viewport_size({"width": 400, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert colours["mark"] >= 3.0
+    for width in (1280, 390, 320):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert texts_in_trouble(page) == []
+        page.screenshot(path=pictures / f"report-{scheme}-{width}.png", full_page=True)
+        assert (pictures / f"report-{scheme}-{width}.png").stat().st_size > 20_000
+    # On a phone each cell has the name of its column, from the style.
+    name = "getComputedStyle(document.querySelector('td'), '::before').content"
+    assert page.evaluate(name) in ('"Connector: "', '"Connector" ": "')
 
 
-#: WCAG's contrast of the text, and of each series' colour, with the page.
+def test_the_ends_and_middles_of_axes_are_round() -> None:
+    """Whatever the largest value, an axis ends at a number whose half is a whole one, or a plain duration."""
+    for largest in (0, 1, 3, 5, 7, 437, 5_001, 123_456, 9_999_999):
+        ticks = ticks_of(charts.bars("t", [FIRST], [largest], "rows"))
+        end, middle = (int(text.replace(",", "")) for text in (ticks[2], ticks[1]))
+        assert (ticks[0], middle * 2) == ("0", end)
+        assert largest <= end <= max(2, 2 * largest)
+    for seconds, ends in (
+        (1.4, ["0", "1 s", "2 s"]),
+        (40, ["0", "30 s", "1 min"]),
+        (5_000, ["0", "1 h", "2 h"]),
+        (80_000, ["0", "12 h", "1 d"]),
+        (900_000, ["0", "20 d", "40 d"]),
+    ):
+        assert ticks_of(charts.dots("t", [FIRST], [seconds], duration)) == ends
+
+
+def ticks_of(chart: str) -> list[str]:
+    """The texts of a chart's vertical axis, from below."""
+    return re.findall(r'<text class="end"[^>]*>([^<]*)<', chart)
+
+
+def test_connectors_of_one_profile_keep_their_own_names() -> None:
+    """A profile's name is short; where two connectors have the same, it would be ambiguous."""
+    twice = figures(events(), [overview(A, f"leavers ({A})"), overview(B, f"leavers ({B})")])
+    text = made_page(twice, [FIRST], "Made by a test.")
+    assert f"<h3>leavers ({A})</h3>" in text
+    assert "<h3>dropbox &lt;b&gt;</h3>" in text_of_page()
+
+
+#: WCAG's contrast of the text, and of the marks, with the page.
 CONTRAST = """
-count => {
+() => {
   const numbers = css => css.match(/[0-9.]+/g).slice(0, 3).map(Number);
   const light = rgb => rgb.map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
@@ -167,14 +200,8 @@ count => {
     return (x + 0.05) / (y + 0.05); };
   const back = getComputedStyle(document.body).backgroundColor;
   const soft = getComputedStyle(document.querySelector('.soft')).color;
-  const svg = document.querySelector('svg');
-  const card = getComputedStyle(svg).backgroundColor;
-  const marks = [...Array(count).keys()].map(n => {
-    const rect = document.createElementNS('http://www.w3.org/2000/svg', 'rect');
-    rect.setAttribute('class', 's' + n);
-    svg.append(rect);
-    return ratio(getComputedStyle(rect).fill, card);
-  });
-  return JSON.stringify({ text: Math.min(ratio(soft, back), ratio(soft, card)), marks });
+  const card = getComputedStyle(document.querySelector('svg')).backgroundColor;
+  const mark = ratio(getComputedStyle(document.querySelector('svg .mark')).fill, card);
+  return JSON.stringify({ text: Math.min(ratio(soft, back), ratio(soft, card)), mark });
 }
 """

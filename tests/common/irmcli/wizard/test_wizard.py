@@ -156,6 +156,17 @@ def test_no_text_of_a_profile_can_become_markup() -> None:
     assert row == "| \\<script\\>x\\</script\\>\\|a\\`b | `` <script>x</script>\\|a`b `` |"
 
 
+def test_code_in_a_sentence_is_code_on_both_pages() -> None:
+    """No reader sees a backtick: the HTML page has code elements, and Markdown does not escape its marks."""
+    chosen = [shipped(name) for name in profiles.shipped_names()]
+    found = sections(needed(chosen), {profile.name: f"{profile.name}.yaml" for profile in chosen})
+    shown = page("Page", found)
+    assert "set <code>credential</code> to where the secret is" in shown
+    assert "`" not in shown
+    assert "set `credential` to where the secret is" in markdown("Page", found)
+    assert "\\`" not in markdown("Page", found)
+
+
 @pytest.fixture
 def wizard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Run `irmexport wizard` in an empty directory."""

@@ -120,7 +120,7 @@ def main() -> int:
     verdicts = tomllib.loads(VERDICTS.read_text(encoding="utf-8")).get("mutant", [])
     proven = {(v["query"], v["before"], v["after"]): v[EQUIVALENT] for v in verdicts}
     known = _known_outcomes()
-    fixtures.all_cases()  # read once, before the workers are forked
+    fixtures.cases()  # read once, before the workers are forked
     found: list[tuple[Mutant, str]] = []
     with multiprocessing.Pool(options.workers) as pool, OUTCOMES.open("a", encoding="utf-8") as kept:
         for mutant, outcome in _outcomes(mutants, known, pool, kept):
@@ -293,7 +293,7 @@ def _text(file: Path) -> str:
 
 @cache
 def _cases_of(query: Query) -> Sequence[Case]:
-    return [case for case in fixtures.all_cases() if fixtures.key_of(case) == query.key]
+    return [case for case in fixtures.cases() if fixtures.key_of(case) == query.key]
 
 
 def _report(found: Sequence[tuple[Mutant, str]], seed: int) -> int:

@@ -2,7 +2,8 @@
 
 The tests under tests/common/irmcore need only the core, its locked packages and tests/fakes, so they run
 there unchanged. Tests that need the emulator or the command line live elsewhere in tests/. Each folder
-is a test of its own here, so that xdist's workers share the work.
+is a test of its own here, so that xdist's workers share the work. What a power loss or a fault of the disk
+leaves is decided by the order of system calls: `make faults` runs those long tests here.
 """
 
 import fcntl
@@ -26,6 +27,8 @@ PARTS = sorted(
     for path in (ROOT / CORE_TESTS).iterdir()
     if (path.is_dir() and any(path.rglob("test_*.py"))) or path.match("test_*.py")
 )
+#: The tests of power losses and disk faults.
+DISK = [str(CORE_TESTS / "outbox" / name) for name in ("test_disk_faults.py", "test_power_loss.py")]
 OLD_PYTHONS = [
     pytest.param("3.9", marks=pytest.mark.needs("python3.9")),
     pytest.param("3.13", marks=pytest.mark.needs("python3.13")),
@@ -81,13 +84,15 @@ def made(venv: Path, base: str) -> Path:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", [*PARTS, *(pytest.param(part, marks=pytest.mark.faults) for part in DISK)])
 @pytest.mark.parametrize("version", OLD_PYTHONS)
 def test_the_cores_tests_pass(version: str, part: str) -> None:
     """Every test of the core passes on each version that the Splunk app supports."""
     python = python_with_the_locked_packages(version)
     cache = python.parents[1] / "pytest-cache" / part  # the parts run at the same time
-    tests = run(python, "-m", "pytest", "-q", "-o", f"cache_dir={cache}", part, PYTHONPATH="common")
+    left_out = [f"--ignore={file}" for file in DISK if file != part]
+    command = (python, "-m", "pytest", "-q", "-o", f"cache_dir={cache}", *left_out, part)
+    tests = run(*command, PYTHONPATH="common")
     assert tests.returncode == 0, tests.stdout + tests.stderr
     sys.stdout.write(tests.stdout.splitlines()[-1])
 

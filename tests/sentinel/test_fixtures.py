@@ -3,7 +3,7 @@ from irmsentinel.content import rules
 
 from tests.sentinel.fixtures import HERE, Case, Query, cases, holds, key_of, our_content, queries, run
 
-CASES = list(cases())
+CASES = cases()
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.file.stem}: {case.what}" for case in CASES])

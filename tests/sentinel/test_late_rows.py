@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 from irmsentinel.content import rules
 
-from tests.sentinel.fixtures import Case, all_cases, holds, run
+from tests.sentinel.fixtures import Case, cases, holds, run
 
-FIRING = [
-    case for case in all_cases() if case.rows and case.file.parent.name in {rules.ANALYTIC, rules.HUNTING}
-]
+FIRING = [case for case in cases() if case.rows and case.file.parent.name in {rules.ANALYTIC, rules.HUNTING}]
 #: The firing case of each rule and query with the most rows in its tables.
 WIDEST = {
     case.file.stem: case

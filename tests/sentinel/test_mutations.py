@@ -5,7 +5,7 @@ from irmcore.errors import IrmError
 
 from tests.sentinel.fixtures import Case, cases, holds, key_of, queries, run
 
-CASES = list(cases())
+CASES = cases()
 
 #: artefact, what stands in its body, what is put there, how the fixture's case begins that must notice.
 MUTATIONS = [

@@ -13,7 +13,7 @@ from irmsentinel.content import workbooks
 from irmsentinel.kql.engine import Engine
 
 from tests.browser import PICTURES, browser, page, trouble
-from tests.sentinel.fixtures import all_cases, our_content, plain, table_shapes
+from tests.sentinel.fixtures import cases, our_content, plain, table_shapes
 from tests.sentinel.workbook_page import page as drawn
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 def engine() -> Iterator[Engine]:
     """The tables of the workbooks' fixtures."""
     with Engine(our_content().local_functions()) as running:
-        for file in sorted({case.file for case in all_cases() if case.file.parent.name == "workbooks"}):
-            case = next(case for case in all_cases() if case.file == file)
+        for file in sorted({case.file for case in cases() if case.file.parent.name == "workbooks"}):
+            case = next(case for case in cases() if case.file == file)
             for name, rows in case.tables.items():
                 known = table_shapes(our_content().root)[name][""]
                 running.insert(known, [{key: plain(value) for key, value in row.items()} for row in rows])

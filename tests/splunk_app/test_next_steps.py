@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ UNTRANSLATED = re.compile(
 )
 
 
+@cache
 def sentences() -> set[str]:
     """Every text of the core that names a command of the command line."""
     found = set()

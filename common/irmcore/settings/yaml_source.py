@@ -6,6 +6,7 @@ document are refused with their line. What the values mean is not checked here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -21,6 +22,19 @@ MAX_DEPTH = 20
 
 #: YAML reads 2023-04-24 as a date and gives = and << a meaning; in settings they are text.
 _AS_TEXT = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value", "tag:yaml.org,2002:merge"}
+
+
+class _Loader(yaml.SafeLoader):
+    """A loader that has each event checked before anything is built from it."""
+
+    def __init__(self, text: str, check: Callable[[yaml.Event], None]) -> None:
+        super().__init__(text)
+        self._check = check
+
+    def get_event(self) -> yaml.Event:
+        event: yaml.Event = super().get_event()  # type: ignore[no-untyped-call]
+        self._check(event)
+        return event
 
 
 class Source:
@@ -39,8 +53,7 @@ class Source:
                 next_step="Check that this is the right file.",
             )
         try:
-            self._refuse_constructs(text)
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            node = _Loader(text, self._refuse_constructs()).get_single_node()
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             # The scanner lets ValueErrors out: an escape such as "\UFFFFFFFF", or a version of 5,000 digits.
             raise self._not_yaml(error) from None
@@ -78,10 +91,12 @@ class Source:
             mapping[path[-1]] = value
             self._origins[path] = origin
 
-    def _refuse_constructs(self, text: str) -> None:
-        """Refuse aliases, tags and depth, which no settings need, before anything is built from them."""
+    def _refuse_constructs(self) -> Callable[[yaml.Event], None]:
+        """A check of each event that refuses aliases, tags and depth, which no settings need."""
         depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+
+        def check(event: yaml.Event) -> None:
+            nonlocal depth
             if isinstance(event, yaml.AliasEvent):
                 raise self._refused(event, "YAML aliases (*name) are not supported", "Write the value out.")
             if getattr(event, "tag", None) is not None:
@@ -91,6 +106,8 @@ class Source:
             if depth > MAX_DEPTH:
                 what = f"the {self.kind.name} is nested deeper than {MAX_DEPTH} levels"
                 raise self._refused(event, what, "Look for an unclosed bracket.")
+
+        return check
 
     def _refused(self, event: yaml.Event, what: str, next_step: str) -> IrmError:
         where = f"{self.name}:{event.start_mark.line + 1}" if event.start_mark else self.name

@@ -81,6 +81,11 @@ _ROWS = (
         "Correct the value in the query, or add it to the column's allowed values in the profile.",
     ),
     Reason(
+        "not-of-scenario",
+        "The row has a value in a column that its scenario does not use.",
+        "Empty the cell, or move the value to the column of the scenario; docs/connectors.md lists them.",
+    ),
+    Reason(
         "source-not-related",
         "The value of the Source column is not one of the connector's related values.",
         "Use a value exactly as entered under 'Related values in source column' in Purview, "
@@ -118,6 +123,14 @@ _TEXTS = (
         "invalid-utf8",
         "The value contains bytes that are not UTF-8.",
         "Save the file as UTF-8 or set its `encoding` in the profile.",
+    ),
+)
+
+_LENGTHS = (
+    Reason(
+        "text-too-long",
+        "The text has more characters than the connector's page allows for the column.",
+        "Shorten it: remarks have at most 200 characters, ratings at most 25.",
     ),
 )
 
@@ -246,5 +259,9 @@ _NUMBERS = (
 
 #: All reasons by code.
 REASONS: Mapping[str, Reason] = MappingProxyType(
-    {reason.code: reason for group in (_ROWS, _TEXTS, _TIMES, _UPNS, _USERS, _NUMBERS) for reason in group}
+    {
+        reason.code: reason
+        for group in (_ROWS, _TEXTS, _LENGTHS, _TIMES, _UPNS, _USERS, _NUMBERS)
+        for reason in group
+    }
 )

@@ -30,10 +30,11 @@ Pair = tuple[str, int]
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a whole file is refused with a 400, without a value of any row."""
+    """Why a whole file is refused, and with which status; without a value of any row."""
 
     code: str
     message: str
+    status: int = 400
 
 
 @dataclass(frozen=True)

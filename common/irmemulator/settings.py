@@ -7,6 +7,7 @@ Not promised: that the real service has the limits that are labelled "undocument
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -72,7 +73,7 @@ class App:
 
 @dataclass(frozen=True)
 class Job:
-    """A connector of type "Insider Risk Indicators": what an administrator mapped in the portal.
+    """A connector: what an administrator mapped in the portal.
 
     Args:
         job_id: The connector job's id, a GUID.
@@ -83,8 +84,13 @@ class Job:
             without punctuation and case, is "userprincipalname".
         time_column: The column with the event time; None: the column with the most values in
             Microsoft's time format, the first such column when there are several.
-        source_column: The "Source column" of Microsoft's page, if the connector has one.
+        source_column: The "Source column" of Microsoft's page, if the connector has one; of an HR connector
+            the identifier column.
         related_values: The "Related values in source column".
+        kind: "insider-risk-indicators" or "hr".
+        scenarios: Of an HR connector, the scenario of each value of the identifier column; of one without
+            that column, the only scenario under any value.
+        mapping: Of an HR connector, the column of each data type.
 
     Raises:
         ValueError: An id is no GUID, or the columns contradict each other.
@@ -98,6 +104,9 @@ class Job:
     time_column: str | None = None
     source_column: str | None = None
     related_values: tuple[str, ...] = ()
+    kind: str = "insider-risk-indicators"
+    scenarios: Mapping[str, str] = field(default_factory=dict)
+    mapping: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse mappings that the portal would not save."""
@@ -107,6 +116,10 @@ class Job:
             raise ValueError("Job.app_id must be a GUID")
         if self.related_values and self.source_column is None:
             raise ValueError("Job.related_values needs Job.source_column")
+        if (self.kind == "hr") != bool(self.scenarios):
+            raise ValueError("Job.scenarios goes with Job.kind='hr'")
+        if self.kind == "hr" and len(self.scenarios) > 1 and self.source_column is None:
+            raise ValueError("Job.scenarios: several need Job.source_column")
         if self.columns is None:
             return
         if len(set(self.columns)) != len(self.columns) or not self.columns:

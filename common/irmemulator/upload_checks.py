@@ -15,6 +15,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from irmemulator.file_rules import Pair, Record, Refusal, Table, apply_rules, read_table
+from irmemulator.hr_rules import MAX_RECORDS, apply_hr_rules
 from irmemulator.http_messages import Headers, Reply, Request, error_reply, json_reply
 from irmemulator.issued_tokens import Grant
 from irmemulator.multipart import FilePart, is_form_data, read_file_part
@@ -83,7 +84,7 @@ def check_upload(  # noqa: PLR0911 - a reply each, in the order of the checks
     if grant.app_id.lower() != job.app_id.lower():
         why = "the connector was created with another application id"
         return refuse(403, Refusal("app_not_the_jobs", why))
-    too_much = _why_too_much(content, options)
+    too_much = _why_too_much(content, job, options)
     if too_much is not None:
         return refuse(413, too_much)
     if not is_form_data(request.headers.get("content-type")):
@@ -91,9 +92,13 @@ def check_upload(  # noqa: PLR0911 - a reply each, in the order of the checks
         return refuse(415, Refusal("not_form_data", why))
     if isinstance(content.table, Refusal):
         return refuse(400, content.table)
-    outcome = apply_rules(content.table, job, options, known_pairs(job.job_id))
+    outcome = (
+        apply_hr_rules(content.table, job)
+        if job.kind == "hr"
+        else apply_rules(content.table, job, options, known_pairs(job.job_id))
+    )
     if isinstance(outcome, Refusal):
-        return refuse(400, outcome)
+        return refuse(outcome.status, outcome)
     return Verdict(
         200,
         None,
@@ -141,9 +146,10 @@ def _why_no_grant(request: Request) -> Refusal:
     return Refusal("token_not_valid", "the token is unknown, revoked or expired")
 
 
-def _why_too_much(content: _Content, options: Options) -> Refusal | None:
-    if content.received > options.max_records:
-        why = f"more than {options.max_records} records in one file"
+def _why_too_much(content: _Content, job: Job, options: Options) -> Refusal | None:
+    most = min(options.max_records, MAX_RECORDS) if job.kind == "hr" else options.max_records
+    if content.received > most:
+        why = f"more than {most} records in one file"
         return Refusal("too_many_records", why)
     if content.size > options.max_bytes:
         return Refusal("too_many_bytes", f"more than {options.max_bytes} bytes in one file")

@@ -23,7 +23,7 @@ from irmcli.settings import Settings
 )
 @click.pass_context
 def command(ctx: click.Context, directory: Path | None) -> None:
-    """Send Microsoft's two examples to a local emulator over HTTPS, and show what it saved.
+    """Send Microsoft's examples to a local emulator over HTTPS, and show what it saved.
 
     Example: irmexport demo
     """

@@ -17,7 +17,7 @@ from irmcli.session.connector_session import ConnectorSession
 from irmcli.settings import Settings
 from irmcli.time_options import parse_timestamp
 
-_TITLE = "Insider Risk Indicators: what to choose in the wizard"
+_TITLE = "What to choose in Microsoft's wizard"
 
 
 @click.command("wizard")
@@ -68,8 +68,7 @@ def command(
     sections = steps.sections(found, files)
     texts = {"wizard.md": page.markdown(_TITLE, sections), "wizard.html": page.page(_TITLE, sections)}
     for connector in found:
-        columns = connector.profile.columns
-        texts[f"{connector.name}-sample.csv"] = sample.sample(columns, connector.related_values)
+        texts[f"{connector.name}-sample.csv"] = sample.sample(connector.profile, connector.related_values)
     _refuse_existing(directory, texts)
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():

@@ -1,1 +1,1 @@
-"""The steps of `irmexport demo` that need no extra, and the two examples from Microsoft's page."""
+"""The steps of `irmexport demo` that need no extra, and the examples from Microsoft's pages."""

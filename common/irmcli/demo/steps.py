@@ -1,4 +1,4 @@
-"""The connector's steps of the demo: Microsoft's two examples, then an upload whose outcome is unknown.
+"""The connector's steps of the demo: Microsoft's examples, then an upload whose outcome is unknown.
 
 Each step sends through the code of `irmexport send` and then asks the emulator what it saved.
 """
@@ -25,7 +25,9 @@ from irmcli.session.connector_session import ConnectorSession
 from irmcli.session.input_file import open_table
 from irmcli.settings import Settings
 
-#: What the connector must save of each example: (user, threshold) of every row on Microsoft's page.
+#: What the connector must save of each example: of every row on Microsoft's pages that can be sent, the user
+#: and what ``_facts`` tells of it. The other rows of the HR page are ragged, or have a date in another column
+#: or without an offset.
 EXPECTED = {
     "leaver-prediction": [
         ("sarad@contoso.com", "6"),
@@ -40,6 +42,18 @@ EXPECTED = {
         ("sarad@contoso.com", "14"),
         ("bradh@contoso.com", "5"),
     ],
+    "hr": [
+        ("sarad@contoso.com", "Performance review"),
+        ("sarad@contoso.com", "Performance improvement plan"),
+    ],
+    "hr-resignations": [("sarad@contoso.com", "2019-04-23T09:48:02.467504+00:00")],
+    "hr-job-level-changes": [
+        ("sarad@contoso.com", "2019-04-23T09:48:02.467504+00:00"),
+        ("pillar@contoso.com", "2019-04-23T09:48:02.467504+00:00"),
+    ],
+    "hr-performance-reviews": [("sarad@contoso.com", "2019-04-23T09:48:02.467504+00:00")],
+    "hr-improvement-plans": [("sarad@contoso.com", "2019-04-23T09:48:02.467504+00:00")],
+    "hr-employee-profiles": [("jackq@contoso.com", "jack")],
 }
 _LIFETIME = 120.0
 _UNKNOWN_OUTCOME = """\
@@ -147,6 +161,7 @@ def emulator_job(session: ConnectorSession) -> str:
 
 
 def _facts(profile: Profile, saved: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
-    """User and threshold of each saved row."""
-    headers = {column.role: column.header for column in profile.columns}
-    return [(row[headers["user"]], row[headers["threshold"]]) for row in saved]
+    """Of each saved row the user, and its threshold, its scenario, or else its first other value."""
+    headers = {column.role: column.header for column in reversed(profile.columns)}
+    told = headers.get("threshold") or headers.get("scenario") or headers["information"]
+    return [(row[headers["user"]], row[told]) for row in saved]

@@ -19,7 +19,7 @@ from irmcli.emulator.connection import ANNOUNCEMENT, id_of
 
 def job_of(profile: Profile) -> Job:
     """The connector that an administrator would create in the portal for ``profile``."""
-    source = profile.column("source")
+    source = profile.column("source") or profile.column("scenario")
     user, time = profile.column("user"), profile.column("time")
     return Job(
         job_id=id_of(profile, "job_id"),
@@ -30,6 +30,9 @@ def job_of(profile: Profile) -> Job:
         time_column=time.header if time else None,
         source_column=source.header if source else None,
         related_values=source.related_values if source else (),
+        kind=profile.connector.kind,
+        scenarios={value: name for name, value in profile.scenarios.items()},
+        mapping={column.maps_to: column.header for column in profile.columns if column.maps_to},
     )
 
 

@@ -40,7 +40,7 @@ def needed(profiles: Sequence[Profile]) -> list[Needed]:
     groups: dict[object, list[Profile]] = {}
     for profile in profiles:
         # Only a source column can tell the rows of two profiles apart.
-        shared = profile.column("source") is not None
+        shared = profile.column("source") is not None or profile.column("scenario") is not None
         groups.setdefault(_layout(profile) if shared else profile.name, []).append(profile)
     return [Needed(tuple(group), _why(group)) for group in groups.values()]
 
@@ -66,8 +66,9 @@ def conflicts(connectors: Sequence[Needed]) -> list[str]:
     return found
 
 
-def _layout(profile: Profile) -> tuple[tuple[str, str, str], ...]:
-    return tuple((column.header, column.type, column.role) for column in profile.columns)
+def _layout(profile: Profile) -> tuple[object, ...]:
+    columns = tuple((column.header, column.type, column.role) for column in profile.columns)
+    return profile.connector.kind, *profile.scenarios.items(), *columns
 
 
 def _why(group: Sequence[Profile]) -> str:

@@ -14,6 +14,7 @@ from irmcore.clouds import CLOUDS
 from irmcore.profile import Profile
 from irmcore.profile.model import PLACEHOLDER
 
+from irmcli.wizard import hr_steps
 from irmcli.wizard.connectors import Needed, conflicts, mapped_to
 from irmcli.wizard.page import Block, Commands, Points, Section, Table, Text
 
@@ -32,8 +33,8 @@ def sections(connectors: Sequence[Needed], files: dict[str, str]) -> list[Sectio
         _how_many(connectors),
         _before(profiles),
         _app(profiles),
-        *(_connector(connector) for connector in connectors),
-        *_indicators(connectors),
+        *(hr_steps.section(c) if c.profile.scenarios else _connector(c) for c in connectors),
+        *_indicators([connector for connector in connectors if not connector.profile.scenarios]),
         _wait(profiles, files),
         _uploads(profiles, files),
     ]
@@ -70,7 +71,7 @@ def _before(profiles: Sequence[Profile]) -> Section:
                 ]
             ),
             Table(("Cloud", "Host", "For"), rows),
-            Text("Import only aggregated detections, not raw signals."),
+            Text("Into Insider Risk Indicators, import only aggregated detections, not raw signals."),
         ],
     )
 
@@ -171,6 +172,8 @@ def _connector(connector: Needed) -> Section:
 
 
 def _indicators(connectors: Sequence[Needed]) -> list[Section]:
+    if not connectors:
+        return []
     rows = []
     for connector in connectors:
         thresholds = [c.header for c in connector.profile.columns if c.role == "threshold"]

@@ -29,6 +29,7 @@ from irmcore.profile import Profile
 from irmcore.shaping import reject_file
 from irmcore.shaping.readers import Table
 from irmcore.shaping.reject_file import Reject
+from irmcore.shaping.scenario_rows import refresh_period
 from irmcore.shaping.users import Users
 
 CONTENT_TYPE = "text/csv"
@@ -109,6 +110,10 @@ class _Run:
         self._rejects_check = ""
         self._started = outbox.clock.now()
         self._id = runs.new_run_id(self._started)
+        period = refresh_period(profile, self._started)
+        if period:  # or a batch with the same rows would be the one of the period before
+            address = {**self._destination.address, "refresh": period}
+            self._destination = replace(self._destination, address=address)
 
     def run(self, table: Table, name: str) -> RunResult:
         outbox = self._outbox
@@ -122,7 +127,7 @@ class _Run:
     def _accept(
         self, table: Table, name: str, ledger: Ledger, staging: Staging, users: Users | None
     ) -> RunResult:
-        pipeline = Pipeline(self._profile, ledger, users=users)
+        pipeline = Pipeline(self._profile, ledger, users=users, now=self._started)
         refused = _RejectFile(staging, self._id)
         sizes: list[int] = []
         filled: FilledBatch | None = None

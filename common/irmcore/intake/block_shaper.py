@@ -64,14 +64,15 @@ class BlockShaper:
         surely_fits: Callable[[int], bool],
         users: Users | None = None,
         asks: bool = False,
+        now: float = 0,
     ) -> None:
         """``name`` is the input's, for messages; ``surely_fits`` says whether a row of so many bytes does.
 
-        ``users`` resolves the user column; ``asks`` is as for a ``Shaper``.
+        ``users`` resolves the user column; ``asks`` and ``now`` are as for a ``Shaper``.
 
         Raises InputError if the header lacks a field that the profile needs.
         """
-        self._shaper = Shaper(profile, header, name=name, users=users, asks=asks)
+        self._shaper = Shaper(profile, header, name=name, users=users, asks=asks, now=now)
         self._width = len(header)
         self._times = times
         self._surely_fits = surely_fits

@@ -42,8 +42,9 @@ def dry_run(
         if ledger is not None:
             ledger.elsewhere = there
     clock = outbox.clock if outbox is not None else SystemClock()
-    with open_users(profile, clock.now()) as users:
-        pipeline = Pipeline(profile, ledger, users=users)
+    now = clock.now()
+    with open_users(profile, now) as users:
+        pipeline = Pipeline(profile, ledger, users=users, now=now)
         try:
             sizes = [filled.rows for filled in pipeline.batches(table, name, progress, on_reject, on_row)]
         except Damaged:

@@ -40,14 +40,17 @@ class Pipeline:
         ledger: Ledger | None,
         workers: int | None = None,
         users: Users | None = None,
+        now: float = 0,
     ) -> None:
-        """Without a ``ledger`` no row counts as accepted before. ``users`` resolves the user column.
+        """Without a ``ledger`` no row counts as accepted before.
 
+        ``users`` and ``now`` are as for a ``Shaper``.
         ``workers``: processes that shape a file; None chooses by its size and this machine.
         """
         self._profile = profile
         self._workers = workers
         self._users = users
+        self._now = now
         self._batcher = Batcher(profile)
         self._times = WireTimes(profile)
         self._placement = Placement(profile, ledger, self._times, self._batcher)
@@ -92,6 +95,7 @@ class Pipeline:
             surely_fits=self._batcher.surely_fits,
             users=self._users,
             asks=table.asks,
+            now=self._now,
         )
         for planned in planned_blocks(table, self._profile, shaper, name, self._workers):
             self._count_read(planned.read, progress)

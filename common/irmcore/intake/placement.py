@@ -126,7 +126,7 @@ class Placement:
             return ""
         place = None
         for time in self._times.of(block.times[at], key):
-            user_time = self._times.user_time(user, time)
+            user_time = self._times.user_time(user, time, key)
             holders = self._holders(user_time, before)
             if not holders and (day is None or not self._reserved(user_time, day)):
                 place = time, user_time
@@ -150,7 +150,8 @@ class Placement:
 
     def _fits(self, block: ShapedBlock, at: int) -> bool:
         fields = [column[at] for column in block.columns]
-        fields[block.time_at] = canonical(block.times[at])
+        if block.time_at is not None:
+            fields[block.time_at] = canonical(block.times[at])
         return self._batcher.encode(fields) is not None
 
     def _holders(self, user_time: int, before: Mapping[int, bytes]) -> list[bytes]:

@@ -13,7 +13,8 @@ from typing import Any
 from irmcore import settings
 from irmcore.clouds import RESOURCE_APP_ID
 from irmcore.errors import ProfileError
-from irmcore.profile import rules
+from irmcore.profile import rules, scenarios
+from irmcore.profile.kinds import KINDS, Kind
 from irmcore.profile.model import (
     DEFAULT_DIRECTORY,
     DELIMITERS,
@@ -28,9 +29,10 @@ from irmcore.profile.model import (
     Scope,
     Selection,
 )
-from irmcore.settings import KeyPath, Kind, Source
+from irmcore.settings import KeyPath, Source
+from irmcore.settings import Kind as SettingsKind
 
-PROFILE = Kind(
+PROFILE = SettingsKind(
     name="profile",
     schema_file=Path(__file__).with_name("profile.schema.json"),
     start="Start from a shipped profile: irmexport profile show leaver-prediction > my-profile.yaml",
@@ -69,9 +71,12 @@ def parse(
 def _build(source: Source, fingerprint: str, folder: str | None) -> Profile:
     value = source.value
     zone = value["input"].get("zone")
+    kind = KINDS[value["connector"]["kind"]]
+    named = value.get("scenarios", {})
     for index, raw in enumerate(value["columns"]):
         rules.check_column(source, ("columns", index), raw)
-    columns = tuple(map(_column, value["columns"]))
+    columns = tuple(_column(kind, raw, named) for raw in value["columns"])
+    scenarios.check(source, kind, columns)
     rules.check_columns(source, columns)
     if zone is not None:
         rules.check_zone(source, zone)
@@ -84,16 +89,22 @@ def _build(source: Source, fingerprint: str, folder: str | None) -> Profile:
         columns=columns,
         ragged=value["input"]["ragged"],
         zone=zone,
-        collisions=Collisions(policy=value["collisions"]["policy"], step=_STEPS[value["collisions"]["step"]]),
+        collisions=_collisions(kind, value["collisions"]),
         on_change=value["on_change"],
         release=value["release"],
         preview=value["preview"],
-        limits=Limits(rows=int(value["limits"]["rows"]), bytes=int(value["limits"]["bytes"])),
+        limits=Limits(rows=int(value["limits"].get("rows", kind.rows)), bytes=int(value["limits"]["bytes"])),
         fingerprint=fingerprint,
         identity=_identity(source, folder),
         scope=_scope(source, folder),
         format=_format(value["input"].get("format", {})),
+        scenarios=dict(named),
     )
+
+
+def _collisions(kind: Kind, raw: Mapping[str, str]) -> Collisions:
+    # That a file may have one row per user and time is published for insider risk indicators only.
+    return Collisions(policy="none" if kind.scenarios else raw["policy"], step=_STEPS[raw["step"]])
 
 
 def _format(raw: Mapping[str, Any]) -> Format:
@@ -163,12 +174,14 @@ def _connector(raw: Mapping[str, Any], retention: Mapping[str, int]) -> Connecto
         deadline=int(raw["deadline"]),
         in_doubt=raw["in_doubt"],
         in_flight=int(raw["in_flight"]),
+        kind=raw["kind"],
         retention={name: int(days) for name, days in retention.items()},
     )
 
 
-def _column(raw: Mapping[str, Any]) -> Column:
-    role = rules.role(raw)
+def _column(kind: Kind, raw: Mapping[str, Any], named: Mapping[str, str]) -> Column:
+    role = rules.role(raw, kind)
+    mapped = kind.field(raw.get("maps_to", kind.user if role == "user" else raw["header"]))
     return Column(
         header=raw["header"],
         field=raw.get("field", raw["header"]),
@@ -176,11 +189,13 @@ def _column(raw: Mapping[str, Any]) -> Column:
         role=role,
         required=raw.get("required", role != "information"),
         format=raw.get("format", "auto"),
-        allowed=tuple(raw.get("allowed", ())),
+        allowed=tuple(named.values() if role == "scenario" else raw.get("allowed", ())),
         mapping=dict(raw.get("map", {})),
         otherwise=raw.get("otherwise"),
         related_values=tuple(raw.get("related_values", ())),
         subject=raw.get("subject", True),
         time_field=raw.get("time_field"),
         default=raw.get("default"),
+        maps_to=mapped.name if mapped else "",
+        longest=mapped.longest if mapped else None,
     )

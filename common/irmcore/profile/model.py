@@ -27,6 +27,7 @@ class CredentialRef:
 class Connector:
     """The connector that rows are sent to, and how to reach it. GUIDs are lower case.
 
+    ``kind`` is a name of ``kinds.KINDS``.
     ``deadline`` is in seconds; ``in_flight`` is the maximum number of simultaneous uploads. ``retention`` has
     the periods that replace defaults, in days.
     """
@@ -42,6 +43,7 @@ class Connector:
     deadline: int
     in_doubt: str
     in_flight: int = 1
+    kind: str = "insider-risk-indicators"
     retention: Mapping[str, int] = field(default_factory=dict)
 
     def placeholders(self) -> tuple[str, ...]:
@@ -55,7 +57,8 @@ class Column:
     """One column of the connector's file; ``field`` is its name in the input.
 
     ``time_field`` names the field of the time of day if ``field`` has only the date; ``default`` is what an
-    empty cell stands for.
+    empty cell stands for. ``maps_to`` is the field of the connector's kind, "" if it has none; ``longest`` is
+    the maximum number of characters of a value.
     """
 
     header: str
@@ -71,6 +74,8 @@ class Column:
     subject: bool = True
     time_field: str | None = None
     default: str | None = None
+    maps_to: str = ""
+    longest: int | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,10 @@ class Format:
 
 @dataclass(frozen=True)
 class Collisions:
-    """The policy for rows with the same user and time; ``step`` in µs."""
+    """The policy for rows with the same user and time; ``step`` in µs.
+
+    ``none``: such rows are sent as they are. Profiles cannot choose it; it follows from the connector's kind.
+    """
 
     policy: str
     step: int
@@ -138,7 +146,10 @@ class Scope:
 
 @dataclass(frozen=True)
 class Profile:
-    """A validated profile. ``fingerprint`` is the SHA-256 of its text, for the audit log."""
+    """A validated profile. ``fingerprint`` is the SHA-256 of its text, for the audit log.
+
+    ``scenarios`` has the value that tells each scenario of the connector's kind apart, by its name.
+    """
 
     name: str
     description: str
@@ -156,6 +167,7 @@ class Profile:
     identity: Identity | None = None
     scope: Scope | None = None
     format: Format = Format()
+    scenarios: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -9,25 +9,36 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from irmcore.profile.kinds import KINDS, Kind
 from irmcore.profile.model import Column
 from irmcore.settings import KeyPath, Source
 
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?")
 _ROLE_OF_TYPE = {"user": "user", "datetime": "time"}
-_TYPE_OF_ROLE = {"user": "user", "time": "datetime", "threshold": "number", "source": "string"}
+_TYPE_OF_ROLE = {
+    "user": "user",
+    "time": "datetime",
+    "threshold": "number",
+    "source": "string",
+    "scenario": "string",
+}
 
 
-def role(column: Mapping[str, Any]) -> str:
+def role(column: Mapping[str, Any], kind: Kind) -> str:
     """The role of a column: as written, otherwise the one that its type implies."""
-    return str(column.get("role", _ROLE_OF_TYPE.get(column["type"], "information")))
+    implied = "user" if column["type"] == "user" else "information"
+    return str(column.get("role", implied if kind.scenarios else _ROLE_OF_TYPE.get(column["type"], implied)))
 
 
 def check_column(source: Source, path: KeyPath, column: Mapping[str, Any]) -> None:
     """The keys of one column fit each other and its type."""
-    for key, wrong, what, next_step in _column_rules(column, column["type"], role(column)):
+    its_role = role(column, KINDS[source.value["connector"]["kind"]])
+    values = _values(column)
+    if its_role == "scenario":
+        values += source.value.get("scenarios", {}).values()
+    for key, wrong, what, next_step in _column_rules(column, column["type"], its_role, values):
         if wrong:
             raise source.error(what, next_step, *path, key)
-    values = _values(column)
     for key, target in column.get("map", {}).items():
         if target not in values:
             what = f"`map.{key}` maps to a value that is not allowed"
@@ -38,10 +49,12 @@ def _values(column: Mapping[str, Any]) -> list[str]:
     return [*column.get("related_values", ()), *column.get("allowed", ())]
 
 
-def _column_rules(raw: Mapping[str, Any], kind: str, role: str) -> Iterator[tuple[str, bool, str, str]]:
+def _column_rules(
+    raw: Mapping[str, Any], kind: str, role: str, values: Sequence[str]
+) -> Iterator[tuple[str, bool, str, str]]:
     """For each rule: the key, whether the rule is broken, the message, the next step."""
     must = _TYPE_OF_ROLE.get(role, kind)
-    values, listed = _values(raw), "related_values" in raw or "allowed" in raw
+    listed = "related_values" in raw or "allowed" in raw or role == "scenario"
     yield (
         "role",
         kind != must,
@@ -64,6 +77,12 @@ def _column_rules(raw: Mapping[str, Any], kind: str, role: str) -> Iterator[tupl
         "allowed",
         role == "source" and "allowed" in raw,
         "`allowed` cannot be used in the source column, whose values are its `related_values`",
+        "Remove `allowed`.",
+    )
+    yield (
+        "allowed",
+        role == "scenario" and "allowed" in raw,
+        "`allowed` cannot be used in the scenario column, whose values are those of `scenarios`",
         "Remove `allowed`.",
     )
     yield (
@@ -105,7 +124,7 @@ def _column_rules(raw: Mapping[str, Any], kind: str, role: str) -> Iterator[tupl
     )
     yield (
         "allowed",
-        listed and kind != "string",
+        listed and kind != "string" and role != "scenario",
         "only columns of type string have `allowed` values",
         "Remove them.",
     )
@@ -125,13 +144,18 @@ def _column_rules(raw: Mapping[str, Any], kind: str, role: str) -> Iterator[tupl
 
 
 def check_columns(source: Source, columns: Sequence[Column]) -> None:
-    """The columns together are a connector's: one user, one time, at most one source, unique headers."""
-    for role in ("user", "time"):
+    """The columns together are a connector's: one user, one time, at most one source, unique headers.
+
+    Where scenarios say what dates a row, ``scenarios.check`` has the rules in place of that for the time.
+    """
+    kind = KINDS[source.value["connector"]["kind"]]
+    for role in ("user",) if kind.scenarios else ("user", "time"):
         indexes = [i for i, column in enumerate(columns) if column.role == role]
         if len(indexes) != 1:
             raise source.error(
                 f"a profile needs exactly one column with the role {role}; this one has {len(indexes)}",
-                "The connector's data mapping step asks for one user column and one event time column.",
+                "The connector's data mapping step asks for one user column"
+                + ("." if kind.scenarios else " and one event time column."),
                 *(("columns", indexes[1]) if indexes else ("columns",)),
             )
         if not columns[indexes[0]].required:

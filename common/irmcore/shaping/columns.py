@@ -67,6 +67,8 @@ def _string(column: Column, given: Given) -> Convert:
         return _domain(column.related_values, column, "source-not-related")
     if column.allowed:
         return _domain(column.allowed, column, "value-not-allowed")
+    if column.longest is not None:
+        return _bounded(column.longest)
     return text.canonical
 
 
@@ -76,6 +78,17 @@ _CONVERTERS: Mapping[str, Callable[[Column, Given], Convert]] = {
     "datetime": _datetime,
     "string": _string,
 }
+
+
+def _bounded(longest: int) -> Convert:
+    def convert(value: str) -> str:
+        # UTF-16 units, as .NET counts characters. Which ones the service counts is unverified; no other
+        # count is larger for what people write.
+        if len(value.encode("utf-16-le")) > 2 * longest:
+            raise Refused("text-too-long")
+        return text.canonical(value)
+
+    return convert
 
 
 def _domain(values: tuple[str, ...], column: Column, reason: str) -> Convert:
@@ -117,7 +130,12 @@ def column_converter(column: Column, convert: Convert) -> ConvertAll:
 
 
 def _is_free(column: Column) -> bool:
-    return column.type == "string" and not column.related_values and not column.allowed
+    return (
+        column.type == "string"
+        and not column.related_values
+        and not column.allowed
+        and column.longest is None
+    )
 
 
 def _checked(column: Column, convert: Convert) -> Convert:

@@ -23,6 +23,7 @@ from irmcore.settings import nearest
 from irmcore.shaping import times
 from irmcore.shaping.blocks import Block
 from irmcore.shaping.columns import Convert, ConvertAll, Given, Memo, column_converter, converter
+from irmcore.shaping.scenario_rows import ScenarioRows
 from irmcore.shaping.users import DROPPED, EXCLUDED, EXCLUDED_BEFORE, UserRefused, Users
 
 SEPARATOR = "\x1f"
@@ -59,14 +60,15 @@ class ShapedRow(NamedTuple):
 class ShapedBlock(NamedTuple):
     """Shaped rows, column by column, and the position of each row in its source block.
 
-    ``columns`` are the profile's, with one text per row; times are as ``times.brief`` writes them. No row has
-    more than ``largest`` bytes of text. The rest is as in ShapedRow. ``excluded`` and ``out_of_scope`` count
-    rows of the source block that are neither shaped nor refused.
+    ``columns`` are the profile's, with one text per row; that of the event time, at ``time_at``, is as
+    ``times.brief`` writes it. Where scenarios date the rows, ``time_at`` is None. No row has more than
+    ``largest`` bytes of text. The rest is as in ShapedRow. ``excluded`` and ``out_of_scope`` count rows of
+    the source block that are neither shaped nor refused.
     """
 
     positions: Sequence[int]
     columns: Sequence[Sequence[str]]
-    time_at: int
+    time_at: int | None
     users: Sequence[str]
     times: Sequence[int]
     keys: list[bytes]
@@ -80,7 +82,8 @@ class ShapedBlock(NamedTuple):
     def whole_columns(self) -> list[Sequence[str]]:
         """The columns with canonical times."""
         columns = list(self.columns)
-        columns[self.time_at] = times.whole(columns[self.time_at])
+        if self.time_at is not None:
+            columns[self.time_at] = times.whole(columns[self.time_at])
         return columns
 
     @staticmethod
@@ -130,9 +133,11 @@ class Shaper:
         name: str = "input",
         users: Users | None = None,
         asks: bool = False,
+        now: float = 0,
     ) -> None:
         """``users`` resolves the user column; None if the profile has neither `identity` nor `scope`.
 
+        ``now`` (seconds since 1970) dates rows that have no date; other rows do not depend on it.
         ``asks``: numbers that can be read in two ways are refused unless the profile names their sign.
 
         Raises InputError if the header lacks a field that the profile needs.
@@ -158,9 +163,10 @@ class Shaper:
         ]
         roles = [column.role for column in columns]
         self._user_at = roles.index("user")
-        self._time_at = roles.index("time")
+        self._time_at = roles.index("time") if "time" in roles else None
+        self._scenarios = ScenarioRows(profile, now) if profile.scenarios else None
         self._zone = times.zone_named(profile.zone) if profile.zone else None
-        self._time_form = columns[self._time_at].format
+        self._time_form = columns[self._time_at].format if self._time_at is not None else "auto"
         in_subject = [column.subject and column.role != "threshold" for column in columns]
         self._subject_at = [i for i, inside in enumerate(in_subject) if inside]
         self._details_at = [i for i, inside in enumerate(in_subject) if not inside]
@@ -233,14 +239,20 @@ class Shaper:
                 columns.append(cells)
             else:
                 columns.append(convert(cells))
+        moments = micros
+        if self._scenarios is not None:
+            micros, moments = self._scenarios.dates(columns)
         if self._users is not None:
-            columns[self._user_at] = self._users.column(columns[self._user_at], micros)
+            columns[self._user_at] = self._users.column(columns[self._user_at], moments)
         users = columns[self._user_at]
         if self._users is not None and self._users.may_drop and not DROPPED.isdisjoint(users):
             kept = [user not in DROPPED for user in users]
             columns = [list(compress(column, kept)) for column in columns]
             micros = list(compress(micros, kept))
-        subjects = map(SEPARATOR.join, zip(*[columns[at] for at in self._subject_at]))
+        in_subject = [columns[at] for at in self._subject_at]
+        if self._scenarios is not None:
+            in_subject.append(self._scenarios.periods(columns, micros))
+        subjects = map(SEPARATOR.join, zip(*in_subject))
         return _Converted(columns, micros, list(map(str.encode, subjects)), self._details_of(columns), users)
 
     def _times(self, cells: Sequence[str]) -> tuple[Sequence[int], Sequence[str]]:
@@ -279,23 +291,33 @@ class Shaper:
         return refusal is None
 
     def _time_of(self, row: Sequence[str]) -> int | None:
+        """The time at which the row's user is looked up; None if the row has none."""
         try:
+            if self._time_at is None:
+                fields = [
+                    row[at] if n == self._user_at else convert(row[at])
+                    for n, (at, convert) in enumerate(self._plan)
+                ]
+                return self._scenarios.date(fields)[1] if self._scenarios is not None else None
             return times.parse(row[self._plan[self._time_at][0]], zone=self._zone, form=self._time_form)
         except Refused:
             return None
 
     def _refusal(self, values: Sequence[str], of_user: RowRefused | None) -> RowRefused | None:
         """The first column that refuses the row, or None. ``of_user`` is what the resolver of users says."""
+        fields: list[str] = []
         for number, (header, (at, convert)) in enumerate(zip(self._headers, self._plan)):
             if number == self._user_at and self._users is not None:
                 if of_user is not None:
                     return of_user
+                fields.append(values[at])
                 continue
             try:
-                convert(values[at])
+                fields.append(convert(values[at]))
             except Refused as refused:
                 return RowRefused(header, refused.code)
-        return None
+        found = self._scenarios.refusal(fields) if self._scenarios is not None else None
+        return RowRefused(self._headers[found[0]], found[1]) if found is not None else None
 
 
 def _digests(new: Any, texts: Iterable[bytes]) -> list[bytes]:

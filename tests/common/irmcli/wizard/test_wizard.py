@@ -53,11 +53,39 @@ def test_the_sample_passes_the_profiles_own_checks(name: str) -> None:
     profile = shipped(name)
     source = profile.column("source")
     values = source.related_values if source else ()
-    text = sample(profile.columns, values)
+    text = sample(profile, values)
     done = dry_run(csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="s"), profile, None)
     assert (done.counts.rejected, done.counts.merged) == (0, 0)
     assert done.counts.shaped >= 3
     assert all(value in text for value in values)
+
+
+def test_every_value_of_an_hr_connector() -> None:
+    """Each page of the HR wizard has the value of the profile; rows that lapse are told about."""
+    text = written(shipped("hr", app_id=JOB), shipped("hr-employee-profiles"))
+    rows = table(text, "Page")
+    for row in [
+        ["Setup the connection", "Entra application ID", JOB],
+        ["HR scenarios", "Select", "Job level change"],
+        ["File mapping details", "Identifier column", "HRScenario"],
+        ["File mapping details", "Value for Performance review", "Performance review"],
+        ["File mapping details", "Resignation: LastWorkingDate", "LastWorkingDate"],
+        ["File mapping details", "Employee profile: EmployeeAddressLine1", "EmployeeAddLine1"],
+    ]:
+        assert row in rows
+    assert not [row for row in rows if row[1].startswith("Resignation: Rem")]
+    assert "30 days after its last upload" in text
+    assert "500 rows" in text
+    assert "Custom indicators" not in text  # HR data are signals of their own
+
+
+def test_hr_profiles_of_one_layout_share_a_connector() -> None:
+    """The identifier column tells their files apart; files without it need a connector each."""
+    hr = shipped("hr")
+    assert len(needed([hr, replace(hr, name="other")])) == 1
+    assert len(needed([hr, replace(hr, scenarios={"resignation": "Leaver"}, name="other")])) == 2
+    alone = shipped("hr-resignations")
+    assert len(needed([alone, replace(alone, name="other")])) == 2
 
 
 def test_every_value_of_microsofts_second_example() -> None:

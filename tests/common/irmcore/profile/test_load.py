@@ -381,8 +381,8 @@ FORM = (
         "name: demo\nzebra: 1",
         (
             "p.yaml:3: unknown key `zebra` in the profile. Known keys: schema, name, description, "
-            "kind, connector, input, columns, collisions, on_change, release, preview, identity, "
-            "scope, limits, retention."
+            "kind, connector, scenarios, input, columns, collisions, on_change, release, preview, "
+            "identity, scope, limits, retention."
         ),
     ),
     (
@@ -417,7 +417,8 @@ FORM = (
         "name: demo\nlimits:\n  rows: 50000",
         (
             "p.yaml:4: `limits.rows` must be at most 5000. Rows in one upload: 1 to 5000, the limit "
-            "of Microsoft's script since 2026-02-03."
+            "of Microsoft's script since 2026-02-03; for the kind hr 1 to 500, the limit of its page. "
+            "The limit is the default."
         ),
     ),
     (
@@ -425,7 +426,8 @@ FORM = (
         "name: demo\nlimits: {rows: many}",
         (
             "p.yaml:3: `limits.rows` must be a whole number. Rows in one upload: 1 to 5000, the limit"
-            " of Microsoft's script since 2026-02-03."
+            " of Microsoft's script since 2026-02-03; for the kind hr 1 to 500, the limit of its page. "
+            "The limit is the default."
         ),
     ),
     (

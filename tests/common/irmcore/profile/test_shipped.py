@@ -16,6 +16,12 @@ def test_the_shipped_profiles_by_name() -> None:
         "daily-access",
         "daily-activities",
         "daily-cloud",
+        "hr",
+        "hr-employee-profiles",
+        "hr-improvement-plans",
+        "hr-job-level-changes",
+        "hr-performance-reviews",
+        "hr-resignations",
         "leaver-prediction",
         "leavers",
         "salesforce-dropbox",
@@ -104,7 +110,7 @@ def objects(definition: Any) -> Iterator[dict[str, Any]]:
 def test_no_mapping_of_the_schema_takes_an_unknown_key() -> None:
     """Each mapping with named keys refuses other keys, and requires only keys that it names."""
     found = list(objects(PROFILE.schema))
-    assert len(found) == 12
+    assert len(found) == 13
     for definition in found:
         assert definition["additionalProperties"] is False
         assert set(definition.get("required", ())) <= set(definition["properties"])

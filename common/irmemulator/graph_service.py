@@ -1,5 +1,5 @@
-"""Emulates the calls of Microsoft Graph that read people: users/delta, one user, deleted users, a group's
-members. `drive_service` has those of a drive.
+"""Emulates the calls of Microsoft Graph that read people: users, users/delta, one user, deleted users, a
+group's members. `drive_service` has those of a drive.
 
 Promised, as Microsoft's pages describe it: `$select` (and only a selected property's change counts), no
 `$top`, `$expand` or `$orderby` with delta and `$filter` by id only, opaque tokens that keep the query, 7 days
@@ -36,10 +36,13 @@ from irmemulator.routing import Answer, Route, unless_spoiled
 from irmemulator.settings import App, is_guid
 
 RESOURCE = "https://graph.microsoft.com"
-ENDPOINTS = ("delta", "user", "deleted", "members", "drive", "download", "token", "discovery")
+ENDPOINTS = ("delta", "users", "user", "deleted", "members", "drive", "download", "token", "discovery")
 USERS, MEMBERS = "User.Read.All", "GroupMember.Read.All"
+#: learn.microsoft.com/graph/api/user-get: needed besides User.Read.All to read employeeLeaveDateTime.
+LEAVE_DATES = "User-LifeCycleInfo.Read.All"
 
 _DELTA = re.compile(r"/v1\.0/users/(?:microsoft\.graph\.)?delta(?:\(\))?/?")
+_USERS = re.compile(r"/v1\.0/users/?")
 _USER = re.compile(r"/v1\.0/users/([0-9a-fA-F-]{36})")
 _DELETED = re.compile(r"/v1\.0/directory/deleted[iI]tems/microsoft\.graph\.user")
 _MEMBERS = re.compile(r"/v1\.0/groups/([^/]+)/transitive[mM]embers")
@@ -72,7 +75,7 @@ class GraphOptions:
 
     tenant_id: str
     app_id: str
-    permissions: Collection[str] = (USERS, MEMBERS, SITES)
+    permissions: Collection[str] = (USERS, MEMBERS, SITES, LEAVE_DATES)
     page_size: int = 200
     changes_only: bool = False
     replay_every: int = 0
@@ -128,6 +131,8 @@ class GraphService:
             return Route("drive", self._answer(SITES, on_drive), matched_text=_line)
         if _DELTA.fullmatch(request.path):
             endpoint, permission, answer = "delta", USERS, self._delta
+        elif _USERS.fullmatch(request.path):
+            endpoint, permission, answer = "users", USERS, self._users
         elif _USER.fullmatch(request.path):
             endpoint, permission, answer = "user", USERS, self._user
         elif _DELETED.fullmatch(request.path):
@@ -266,6 +271,18 @@ class GraphService:
             start = f"{origin}/v1.0/users/delta?$deltatoken="
             raise RefusedError(410, "syncStateInvalid", "Start a full synchronization.", ("Location", start))
         return state
+
+    def _users(self, request: Request) -> Reply:
+        """A page of all users."""
+        asked = _asked(request)
+        select = _select(asked)
+        if "employeeLeaveDateTime" in select and LEAVE_DATES not in self.options.permissions:
+            raise RefusedError(
+                403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."
+            )
+        ids = self._tenant.changed_since(0, frozenset(), frozenset())
+        users = [self._tenant.get(name)[0] for name in ids]
+        return self._list(request, asked, [{key: user.get(key) for key in select} for user in users])
 
     def _deleted(self, request: Request) -> Reply:
         """A page of the deleted users."""

@@ -25,6 +25,7 @@ PROPERTIES = frozenset(
         "department",
         "displayName",
         "employeeId",
+        "employeeLeaveDateTime",
         "givenName",
         "id",
         "jobTitle",

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-from irmcli.commands import identities_files, identities_recheck, identities_show, identities_sync
+from irmcli.commands import (
+    identities_files,
+    identities_leavers,
+    identities_recheck,
+    identities_show,
+    identities_sync,
+)
 
 
 @click.group("identities")
@@ -15,6 +21,6 @@ def command() -> None:
 for _command in (
     *(identities_sync.sync, identities_show.explain, identities_show.status),
     *(identities_files.import_, identities_files.export, identities_recheck.recheck_),
-    identities_sync.emulator,
+    *(identities_leavers.leavers, identities_sync.emulator),
 ):
     command.add_command(_command)

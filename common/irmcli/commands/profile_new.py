@@ -12,6 +12,7 @@ import click
 from irmcore.clouds import CLOUDS
 from irmcore.errors import ConfigurationError
 from irmcore.intake.run_result import RunResult
+from irmcore.profile.kinds.hr import KIND as HR
 from irmcore.profile.load import PROFILE
 from irmcore.profile.model import PLACEHOLDER, Format
 
@@ -21,6 +22,7 @@ from irmcli.profile_setup import prompts
 from irmcli.profile_setup.choice import Choice, is_time
 from irmcli.profile_setup.draft import Draft, draft, shape_sample
 from irmcli.profile_setup.guesses import Roles
+from irmcli.profile_setup.hr_draft import SCENARIO, hr_draft
 from irmcli.profile_setup.profile_text import Choices
 from irmcli.profile_setup.sample import Sample, read_sample
 from irmcli.session.shaping_output import shaping_document, show_shaping
@@ -41,6 +43,18 @@ def _source(
 
 
 _SOURCE = "write it as COLUMN=VALUE,VALUE with the values to enter in the wizard"
+
+
+def _maps(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    """Click callback: COLUMN=FIELD, as a mapping from the column."""
+    found = {}
+    fields = [*(one.name for one in HR.fields), SCENARIO]
+    for text in value:
+        column, _, field = text.rpartition("=")
+        if not column or field not in fields:
+            raise click.BadParameter(f"write it as COLUMN=FIELD; fields: {', '.join(fields)}")
+        found[column] = field
+    return found
 
 
 def _columns(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -72,6 +86,21 @@ def _credential(ctx: click.Context, param: click.Parameter, value: str) -> tuple
 @click.option("--name", help="The profile's name.  [default: the name of the file]")
 @click.option("--description", help="One line that says what the rows are.")
 @click.option("--kind", type=click.Choice(["indicator", "trigger"]), default="indicator", show_default=True)
+@click.option(
+    "--scenario",
+    "scenarios",
+    type=click.Choice(list(HR.scenarios)),
+    multiple=True,
+    help="A profile for the HR connector with this scenario; may be repeated.",
+)
+@click.option(
+    "--map",
+    "maps",
+    metavar="COLUMN=FIELD",
+    callback=_maps,
+    multiple=True,
+    help="What a column of HR data is, such as Left=LastWorkingDate; may be repeated.",
+)
 @click.option("--user", metavar="COLUMN", help="The column with the user principal name.")
 @click.option("--time", metavar="COLUMN", help="The column with the event time.")
 @click.option(
@@ -142,6 +171,8 @@ def command(
     sheet: str | None,
     join_last: bool,
     kind: str,
+    scenarios: tuple[str, ...],
+    maps: dict[str, str],
     job_id: str,
     tenant_id: str,
     app_id: str,
@@ -155,6 +186,9 @@ def command(
     confirm the rest. A user or time column that is not certain is not guessed: you are asked, or told which
     option decides. The profile contains column names and settings, but no value from the sample.
 
+    With --scenario the profile is one of HR data (docs/connectors.md). Its columns are taken by the names of
+    Microsoft's page, or by --user and --map, and never guessed from values.
+
     Example: irmexport profile new --from sample.csv --name leavers --output leavers.yaml
     """
     output = Output.of(ctx)
@@ -166,7 +200,7 @@ def command(
     found = read_sample(sample, Format(sheet=sheet, numbers=numbers))
     headers = [column.header for column in found.columns]
     roles = Roles(user, time, source[0] if source else None, thresholds or None, dates)
-    for header in (user, time, roles.source, *thresholds, *columns):
+    for header in (user, time, roles.source, *thresholds, *columns, *maps):
         if header is not None and header not in headers:
             raise click.BadParameter(
                 f"{clean(header)!r} is not a column of the sample: {', '.join(map(clean, headers))}"
@@ -185,10 +219,13 @@ def command(
         cloud=cloud,
         credential=credential,
     )
-    asking = sys.stdin.isatty() and not take_guesses and not output.as_json
+    asking = sys.stdin.isatty() and not take_guesses and not output.as_json and not scenarios
     if asking:
         roles, choices = prompts.ask(found.columns, roles, choices)
-    drafted = draft(found, roles, choices, columns)
+    if scenarios:
+        drafted = hr_draft(found, HR, scenarios, roles, choices, maps=maps)
+    else:
+        drafted = draft(found, roles, choices, columns)
     result = shape_sample(drafted, target, sample)
     _show_form(output, found, drafted)
     if asking and drafted.readings and not click.confirm("Are these cells read right?", default=True):
@@ -251,6 +288,8 @@ def _show(output: Output, target: Path, drafted: Draft, result: RunResult) -> No
     rows = [(column.header, column.type, column.role, column.why) for column in drafted.guesses.columns]
     output.table("Columns", ("column", "type", "role", "why"), rows)
     for role, choice in (("user", drafted.guesses.user), ("time", drafted.guesses.time)):
+        if choice.header is None:
+            continue
         others = ", ".join(f"{made.header} {made.why}" for made in choice.alternatives)
         output.line(f"{role}: {choice.header} ({choice.why}{'; alternatives: ' if others else ''}{others})")
     if (header := drafted.possible_source) is not None:

@@ -79,7 +79,7 @@ def guess(columns: Sequence[ColumnStats], roles: Roles) -> Guesses:
         if column.header == user.header:
             made.append(_user(column, roles))
         elif column.header == time.header:
-            made.append(_time(column, columns, roles))
+            made.append(form_of_times(column, columns, roles))
         elif column.header == roles.source:
             made.append(
                 Guess(column.header, "string", "source", "set by you", gaps=_has_gaps(column, columns))
@@ -127,7 +127,8 @@ FORM_NAMES = {
 }
 
 
-def _time(column: ColumnStats, columns: Sequence[ColumnStats], roles: Roles) -> Guess:
+def form_of_times(column: ColumnStats, columns: Sequence[ColumnStats], roles: Roles, why: str = "") -> Guess:
+    """The guess about a column of times; ``why`` it is one, before the reason for its form."""
     form = max(column.forms, key=lambda name: column.forms[name], default="iso8601")
     orders: tuple[str, ...] = ()
     if form in column.orders:
@@ -137,7 +138,7 @@ def _time(column: ColumnStats, columns: Sequence[ColumnStats], roles: Roles) -> 
     clocks = [each.header for each in columns if each is not column and each.nearly_all(each.clocks)]
     clock = clocks[0] if len(clocks) == 1 and column.nearly_all(column.days) else None
     zoneless = form == "iso8601-local" or column.nearly_all(column.local)
-    why = "set by you; " if column.header == roles.time else ""
+    why += "set by you; " if column.header == roles.time else ""
     if not is_time(column):
         why += "its name; but its values are not times"
     elif orders:

@@ -41,29 +41,11 @@ class Choices:
 
 def write(choices: Choices, columns: Sequence[Guess], possible_source: str | None) -> str:
     """The profile as YAML. ``possible_source`` gets a comment on how to make it the source column."""
-    kind, reference = choices.credential
     lines = [
-        "# The profile of one Insider Risk Indicators connector, made from a sample file by",
-        "# irmexport. docs/profile.md describes every key. Test it with",
-        "# `irmexport check FILE --profile THIS`, create the connector with the instructions that",
-        "# `irmexport wizard THIS` writes, and fill in the job ID.",
-        "schema: 1",
-        f"name: {scalar(choices.name)}",
-        f"description: {scalar(choices.description)}",
-        f"kind: {choices.kind}   # how policies use it: indicator or trigger",
-        "",
-        "connector:",
-        f"  job_id: {choices.job_id}      # the wizard's Finish page",
-        f"  tenant_id: {choices.tenant_id}   # Entra: Overview",
-        f"  app_id: {choices.app_id}      # the Entra app the connector is created with",
-        f"  cloud: {choices.cloud}                  # commercial, gcc, gcc-high or dod",
-        "  # Where to read the secret, never the secret: env, file, keyring, key_vault, certificate,",
-        "  # managed_identity or workload_identity.",
-        f"  credential: {{{kind}: {scalar(reference)}}}",
-        "",
+        *head(choices, "Insider Risk Indicators"),
+        *input_lines(choices, choices.zone),
+        "columns:",
     ]
-    lines += _input(choices)
-    lines.append("columns:")
     for column in columns:
         lines += _column(column, choices, possible_source)
     lines += [
@@ -76,15 +58,42 @@ def write(choices: Choices, columns: Sequence[Guess], possible_source: str | Non
     return "\n".join(lines) + "\n"
 
 
-def _input(choices: Choices) -> list[str]:
+def head(choices: Choices, title: str, kind: str = "") -> list[str]:
+    """The lines before the input; ``title`` is the connector's in the portal, ``kind`` its name in profiles."""
+    credential, reference = choices.credential
+    return [
+        f"# The profile of one {title} connector, made from a sample file by",
+        "# irmexport. docs/profile.md describes every key. Test it with",
+        "# `irmexport check FILE --profile THIS`, create the connector with the instructions that",
+        "# `irmexport wizard THIS` writes, and fill in the job ID.",
+        "schema: 1",
+        f"name: {scalar(choices.name)}",
+        f"description: {scalar(choices.description)}",
+        *([] if kind else [f"kind: {choices.kind}   # how policies use it: indicator or trigger"]),
+        "",
+        "connector:",
+        *([f"  kind: {kind}"] if kind else []),
+        f"  job_id: {choices.job_id}      # the wizard's Finish page",
+        f"  tenant_id: {choices.tenant_id}   # Entra: Overview",
+        f"  app_id: {choices.app_id}      # the Entra app the connector is created with",
+        f"  cloud: {choices.cloud}                  # commercial, gcc, gcc-high or dod",
+        "  # Where to read the secret, never the secret: env, file, keyring, key_vault, certificate,",
+        "  # managed_identity or workload_identity.",
+        f"  credential: {{{credential}: {scalar(reference)}}}",
+        "",
+    ]
+
+
+def input_lines(choices: Choices, zone: str | None) -> list[str]:
+    """How the input is written; none if there is nothing to say."""
     lines = []
     if choices.join_last:
         lines += [
             "  # Some rows of the sample have more fields than the header: unquoted commas.",
             "  ragged: join-last",
         ]
-    if choices.zone is not None:
-        lines += ["  # The times in the sample have no offset.", f"  zone: {scalar(choices.zone)}"]
+    if zone is not None:
+        lines += ["  # The times in the sample have no offset.", f"  zone: {scalar(zone)}"]
     form = choices.format
     names = {sign: name for name, sign in DELIMITERS.items()}
     said = {

@@ -59,7 +59,7 @@ def write(choices: Choices, columns: Sequence[Guess], possible_source: str | Non
 
 
 def head(choices: Choices, title: str, kind: str = "") -> list[str]:
-    """The lines before the input; ``title`` is the connector's in the portal, ``kind`` its name in profiles."""
+    """The lines before the input. ``title`` is the connector's in the portal, ``kind`` its name here."""
     credential, reference = choices.credential
     return [
         f"# The profile of one {title} connector, made from a sample file by",

@@ -15,7 +15,7 @@ KIND = Kind(
     title="HR (preview)",
     rows=500,
     source="https://learn.microsoft.com/en-us/purview/import-hr-data",
-    read="2026-11-27",
+    read="2026-11-30",
     user="EmailAddress",
     fields=(
         Field("EmailAddress", "user"),

@@ -10,5 +10,5 @@ KIND = Kind(
     # RecordsPerCall of Microsoft's sample script, lowered from 50,000 on 2026-02-03.
     rows=5_000,
     source="https://github.com/microsoft/m365-compliance-connector-sample-scripts",
-    read="2026-11-27",
+    read="2026-11-30",
 )

@@ -16,6 +16,9 @@ ADVICE: Mapping[str, str] = {
     "promotion-begun": "The batch was on its way to the outbox that machines share, which may send it: set `outbox` to "
     "that one again (in Splunk `cluster`), and the batch is there once, or is moved there. If that outbox is lost, run "
     "`irmexport resolve BATCH --sent --why REASON`, or with `--resend` or `--withdraw` in place of `--sent`.",
+    "promoted-late": "These rows were moved to the outbox that machines share so late that it may not know any more whether "
+    "another machine has sent them. Compare with the connector's log in the portal, then run "
+    "`irmexport resolve BATCH --sent --why REASON`, or with `--resend` or `--withdraw` in place of `--sent`.",
     "http-401": "The service does not accept the token: check `app_id`, `tenant_id` and `cloud`.",
     "http-403": "The app may not upload to this job: the connector must have been created with this `app_id` "
     "in this tenant; check `job_id` and `cloud`.",

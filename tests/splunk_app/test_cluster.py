@@ -220,6 +220,35 @@ def test_a_batch_is_decided_about_from_any_member(nodes: Nodes, service: Purview
     assert [event["by"] for event in history if event["event"] == "resolved-resend"] == ["adm"]
 
 
+def test_a_persons_rows_are_erased_from_any_member(nodes: Nodes, service: PurviewEmulator) -> None:
+    """Unsent ones of the cluster's outbox; the others' are sent. No reply and no log has the name."""
+    one, two, three = nodes
+    for node in nodes:
+        save_secret(node.splunkd, "emulator-only-wrong")
+    assert one.search(rows(1))["state"] == "paused"
+    who, why = "SaraD@contoso.com", "request 7"
+    found = two.handler.request("POST", "person/find", name=who).document
+    assert [(place["what"], place["state"], place["count"]) for place in found["places"]] == [
+        ("rows", "READY", 1)
+    ]
+    assert "sarad" not in json.dumps(found).lower()
+    done = two.handler.request("POST", "person/erase", name=who, why=why)
+    assert (done.status, done.document["unsent"], done.document["places"]) == (200, 1, []), done.document
+    assert who not in "".join(json.dumps(line) for line in events(two.home, "rest"))
+    assert two.handler.request("POST", "person/erase", name=who).status == 400
+    assert two.handler.request("POST", "person/find", name="4711", why=why).status == 400
+    three.kv.cut_off = True
+    assert three.handler.request("POST", "person/find", name=who).status == 503
+    three.kv.cut_off = False
+    for node in nodes:
+        save_secret(node.splunkd)
+    two.handler.request("POST", "connectors/leavers/resume")
+    two.search(rows(3))
+    assert sorted(name for name, day in sent(service) if "04-01" in day) == sorted(
+        f"{name}@contoso.com" for name in NAMES if name != "sarad"
+    )
+
+
 def test_a_pause_and_its_end_are_the_clusters(nodes: Nodes, service: PurviewEmulator) -> None:
     """One member finds the wrong secret; the others do not try, and any may resume."""
     one, two, three = nodes

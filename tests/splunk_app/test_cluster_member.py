@@ -12,6 +12,7 @@ from irmcore.errors import ConfigurationError, OperatorError
 from irmcore.outbox import Outbox
 from irmsplunk.cluster.cluster import Backlog, Cluster
 from irmsplunk.cluster.member import Member, goes_to_cluster, this_member
+from irmsplunk.rest.person import PersonRoutes
 from irmsplunk.splunk.connectors import OUTBOXES, of_stanza
 from irmsplunk.splunk.splunkd import Splunkd, SplunkdRefused
 
@@ -51,6 +52,16 @@ def test_without_an_answer_nothing_is_decided(tmp_path: Path) -> None:
     """A member that took itself for a single search head would send what others have sent."""
     with SplunkdRest(tmp_path) as splunkd, pytest.raises(SplunkdRefused):
         this_member(Splunkd(splunkd.uri, "no-session"))
+
+
+def test_a_member_that_has_a_persons_rows_on_its_disk_alone_is_named() -> None:
+    """Whoever asks for an erasure must know where else to look."""
+    backlogs = [Backlog("sh1", 1, 5), Backlog("sh2"), Backlog("sh3", 2, 9)]
+    done = PersonRoutes([], backlogs, "sh1").erase({"name": "anna@contoso.com"}, by="adm", why="request 7")
+    assert (
+        done["next_step"]
+        == "Rows on sh3 are not in the cluster's outbox yet: when they are, send this again."
+    )
 
 
 def test_the_setting_decides_within_that(tmp_path: Path) -> None:

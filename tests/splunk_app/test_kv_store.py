@@ -88,6 +88,23 @@ def test_a_process_sees_what_it_has_written(store: KvStore, kv: KvMember) -> Non
             assert (store.get(key) is not None) == (key in there)
 
 
+def test_a_key_that_was_deleted_and_created_again_hides_nothing(rest: SplunkdRest) -> None:
+    """A member that still shows the former value shows nothing that was created since."""
+    clock = FakeClock()
+    cluster = KvCluster(clock)
+    cluster.member()
+    rest.state.kv = cluster.member(lag=2.0)
+    store = KvStore(system(rest), clock)
+    store.create("k/1", b"x")
+    assert list(store.keys("k/")) == ["k/1"]
+    clock.advance(60)
+    store.delete("k/1")
+    store.create("k/2", b"y")
+    assert store.create("k/1", b"z")
+    assert list(store.keys("k/")) == ["k/1", "k/2"]
+    assert store.get("k/1") == b"z"
+
+
 def test_whoever_sees_a_value_sees_everything_before_it(rest: SplunkdRest) -> None:
     """Also what another member has created, whose reader lags by more than the writer takes."""
     cluster = KvCluster()

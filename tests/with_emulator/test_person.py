@@ -16,6 +16,7 @@ from irmcore.clock import SystemClock
 from irmcore.delivery import connection as connections
 from irmcore.disk import PosixDisk
 from irmcore.operations.connectors import Connectors
+from irmcore.outbox import promotion_note
 from irmcore.outbox.batch_files import read_rowkeys
 from irmcore.outbox.rowkeys import unpack
 from irmcore.profile import CredentialRef
@@ -181,6 +182,18 @@ def test_the_outbox_of_the_splunk_app(rig: Rig, run: Run) -> None:
     connections.save(rig.outbox, replace(connection, connector=connector))
     assert run("person", "erase", "user1@contoso.com", *WHY).exit_code == 0
     assert holders(Path(rig.outbox.path), encodings("user1@contoso.com")) == []
+
+
+def test_rows_that_were_moved_to_a_shared_outbox_are_not_forgotten(rig: Rig, run: Run) -> None:
+    """As on a member of a search head cluster. They are not searched from there, and that is no success."""
+    run("send", rows(rig, row(1)), "{at}", "--queue-only")
+    (outbox,) = Connectors(PosixDisk(), SystemClock(), str(rig.directory / "outbox")).outboxes()
+    promotion_note.write(outbox, {"run": "one"})
+    found = run("--json", "person", "find", "user1@contoso.com")
+    assert listed(found)[0] == ("outbox that machines share", "not searched", 0)
+    erased = run("person", "erase", "user1@contoso.com", *WHY)
+    assert erased.exit_code == 4
+    assert "POST irmexport/person/erase" in erased.output
 
 
 def test_a_reason_that_names_the_person_is_refused(rig: Rig, run: Run) -> None:

@@ -16,6 +16,7 @@ from irmcore.errors import ConfigurationError
 from irmcore.operations import person
 from irmcore.operations.connectors import title_of
 from irmcore.operations.person import AUDIT, ROWS
+from irmcore.outbox import promotion_note
 
 from irmcli import options
 from irmcli.exit_codes import DONE, NEEDS_PERSON
@@ -27,6 +28,11 @@ from irmcli.settings import Settings
 from irmcli.watching import copies
 
 _COPY, _DIRECTORY = "file of a watched folder", "directory of people"
+_SHARED = "outbox that machines share"
+_ELSEWHERE = (
+    "rows of this connector are in an outbox that machines share: run the same with `--outbox ADDRESS`, or "
+    "send `POST irmexport/person/erase` to any member of the Splunk cluster"
+)
 _RECALL = (
     "What was uploaded cannot be recalled from here, and backups are not searched (docs/privacy.md). "
     "Row keys stay, encrypted, so that no export sends an erased row again."
@@ -149,9 +155,11 @@ def _named(output: Output, settings: Settings, name: str, directory: Path | None
 def _everywhere(settings: Settings, who: Named) -> Iterator[dict[str, Any]]:
     """What is found in the outboxes, the watched folders and the directory of people.
 
-    Each with the ``next_step`` of a person if `erase` has left it.
+    Each with the ``next_step`` of a person if `erase` has left it, or if it cannot be searched from here.
     """
     for outbox in outboxes_of(settings):
+        if not settings.address and promotion_note.exists(outbox):
+            yield _entry(_SHARED, outbox.name, "not searched", [], _ELSEWHERE)
         for one in person.find(outbox, who.pattern):
             step = "" if one.kind == AUDIT else "erase again"
             if one.kind == ROWS and one.batch is not None:

@@ -113,6 +113,7 @@ class _Drain:
         self._breaker = StoredBreaker(outbox, service.setup)
         self._report = Report()
         self._recorder = Recorder(outbox, self._report, listener)
+        promotion_note.set_alone(outbox, alone=True)
         self._begun = promotion_note.begun(outbox)
         self._turn = threading.Lock()
         #: What the drain has listed and not read, and what it has read and not sent.

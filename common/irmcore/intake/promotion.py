@@ -16,6 +16,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import secrets
 import struct
 from collections.abc import Iterator, Mapping
@@ -56,8 +57,6 @@ from irmcore.shaping.spreading import candidate_times
 from irmcore.shaping.times import canonical, parse
 from irmcore.store.claim import PAUSE, READABLE_SECONDS, read_existing
 
-#: In the note of a promotion: the machine sends by itself again, and others do not know which rows.
-_ALONE = "alone"
 #: States of batches whose rows count as sent, and how many of them are promoted in one record of the log.
 _COUNT, _AT_A_TIME = (states.SENT, states.ERASED), 50
 #: Records behind the index from which on a promotion brings it up to date.
@@ -87,9 +86,11 @@ def promote(
     run: str = "",
     there: AcceptedThere | None = None,
     timeout: float = LOCK_TIMEOUT,
+    late: float = math.inf,
 ) -> list[Promoted]:
     """Promote all runs in ``outbox``. The run ``run`` was shaped with what ``there`` has read.
 
+    ``late``: seconds after which a run is HELD there, as row keys of others may be gone that it repeats.
     Raises OutboxBusy if another process promotes for ``timeout`` seconds, StoreAway, StoreRefused,
     KeyMissing, OSError; then the runs that were not promoted are still in ``outbox``.
     """
@@ -102,7 +103,7 @@ def promote(
         for one, batches in groupby(_queued(outbox), key=lambda found: found[1].run):
             read_at = there.read_at if there is not None and one == run else {}
             done += [
-                _Promotion(outbox, shared, one, part, read_at).promote()
+                _Promotion(outbox, shared, one, part, read_at=read_at, late=late).promote()
                 for part in _as_noted(outbox, list(batches))
             ]
         if done:
@@ -117,17 +118,6 @@ def promote(
 def was_promoted(outbox: Outbox) -> bool:
     """Whether anything was ever promoted from ``outbox``."""
     return promotion_note.exists(outbox)
-
-
-def is_known_there(outbox: Outbox) -> bool:
-    """Whether others know which rows this machine has sent by itself."""
-    return was_promoted(outbox) and _ALONE not in promotion_note.read(outbox)
-
-
-def note_alone(outbox: Outbox) -> None:
-    """Note that rows are sent from ``outbox`` itself, though some were promoted before. Raises OSError."""
-    if is_known_there(outbox):
-        promotion_note.write(outbox, {**promotion_note.read(outbox), _ALONE: True})
 
 
 def result_there(outbox: Outbox, run: str) -> Promoted | None:
@@ -170,9 +160,7 @@ def promote_history(outbox: Outbox, shared: SharedOutbox) -> None:
             run = attempt_of(f"history-{secrets.token_hex(8)}")
             shared.log.accept(run, partial(_history, outbox, shared, chunk))
         shared.log.index()
-        if not is_known_there(outbox):
-            note = promotion_note.read(outbox)
-            promotion_note.write(outbox, {name: value for name, value in note.items() if name != _ALONE})
+        promotion_note.set_alone(outbox, alone=False)
     finally:
         lock.release()
 
@@ -244,9 +232,12 @@ class _Promotion:
         shared: SharedOutbox,
         run: str,
         batches: list[tuple[Batch, Manifest]],
+        *,
         read_at: Mapping[str, int],
+        late: float,
     ) -> None:
         self._outbox, self._shared, self._run, self._batches = outbox, shared, run, batches
+        self._is_late = outbox.clock.now() - batches[0][1].accepted > late
         self._read_at = read_at
         self._drafts: dict[str, int] = {}
         self._known = 0
@@ -331,10 +322,10 @@ class _Promotion:
         return last
 
     def _save_note(self) -> None:
-        """Durable before the run is committed with these batches."""
+        """Durable before the run is committed with these batches. One that was quarantined may be there."""
         ids = [batch.id for batch, _ in self._batches]
         if ids != self._note.get("batches"):
-            self._note = {**self._note, "batches": ids}
+            self._note = promotion_note.with_earlier(self._outbox, {**self._note, "batches": ids})
             promotion_note.write(self._outbox, self._note)
 
     def _discard_earlier_tries(self) -> None:
@@ -401,7 +392,8 @@ class _Promotion:
         text, kept = [write(header)], []
         for row, line in zip(rows, lines):
             skip = manifest.profile.get("on_change") == "skip"
-            if days.has(row) or (days.has_subject(row) and (skip or days.is_superseded(row))):
+            changed = days.has_subject(row) and (skip or (not self._is_late and days.is_superseded(row)))
+            if days.has(row) or changed:
                 self._known += 1
                 continue
             placed = self._placed(row, line, manifest.profile, days)
@@ -459,7 +451,7 @@ class _Promotion:
             payload_check=ring.keyed(hashlib.sha256(payload).hexdigest()),
             payload_bytes=len(payload),
         )
-        first = _first_state(batch.state, name, self._outbox.clock)
+        first = _first_state(batch.state, name, self._outbox.clock, late=self._is_late)
         return _draft(ring, name, changed, records, parts=layout.payload_parts(payload), first=first)
 
     # -- afterwards ---------------------------------------------------------------------
@@ -578,8 +570,13 @@ def _named(records: bytes, batch: bytes) -> bytes:
     )
 
 
-def _first_state(state: State | None, name: str, clock: Clock) -> dict[str, object] | None:
+def _first_state(state: State | None, name: str, clock: Clock, *, late: bool) -> dict[str, object] | None:
     """The record of a batch's first state there; None for READY, also if it was HELD for its promotion."""
-    if state is None or state.name == states.READY or state.reason == promotion_note.BEGUN:
+    if state is None:
+        return None
+    is_ready = state.name == states.READY or state.reason == promotion_note.BEGUN
+    if late and (is_ready or state.name == states.RETRY):
+        state = state._replace(name=states.HELD, reason="promoted-late")
+    elif is_ready:
         return None
     return state._replace(at=clock.now()).as_record(name)

@@ -19,7 +19,7 @@ from irmcore.delivery.breaker_store import load_breaker
 from irmcore.errors import OperatorError
 from irmcore.intake.ledger.day_files import group_by_day
 from irmcore.operations.adoption import exclusive
-from irmcore.outbox import Batch, Outbox, audit_chain, audit_log, rowkeys, states
+from irmcore.outbox import Batch, Outbox, audit_chain, audit_log, promotion_note, rowkeys, states
 from irmcore.outbox import identity as identity_file
 from irmcore.outbox import keyring as key_file
 from irmcore.outbox.batch_files import read_manifest, read_rowkeys
@@ -78,6 +78,15 @@ def _refuse_undecided(outbox: Outbox, batches: Sequence[Batch]) -> None:
             f"{len(undecided)} batches are in doubt, refused or quarantined, so the outbox was not moved",
             where=outbox.path,
             next_step="`irmexport status` lists them. Decide about each, then run this again.",
+        )
+    begun = promotion_note.begun(outbox)
+    if any(batch.id in begun for batch in batches if batch.folder != "done"):
+        raise OperatorError(
+            "batches are on their way to an outbox that machines share, which may send them, so this one was "
+            "not moved",
+            where=outbox.path,
+            next_step="`irmexport drain` moves them there if `--outbox` names that one, and holds them here "
+            "if it names this one. Decide about each that is held, then run this again.",
         )
 
 

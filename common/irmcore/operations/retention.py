@@ -26,6 +26,7 @@ def periods_of(outbox: Outbox) -> Periods:
     """The periods that apply to an outbox."""
     settings = settings_of(outbox) or {}
     found = settings.get("retention") or settings.get("connector", {}).get("retention") or {}
+    found = {"rowkeys_days": outbox.rowkeys_days, **found}
     days = {name: found[f"{name}_days"] * DAY for name in Periods._fields if f"{name}_days" in found}
     return Periods(**days)
 

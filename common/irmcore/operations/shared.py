@@ -19,7 +19,6 @@ from irmcore.intake.accepted_there import AcceptedThere
 from irmcore.intake.promotion import (
     Promoted,
     create_there,
-    is_known_there,
     promote,
     promote_history,
     result_there,
@@ -27,12 +26,19 @@ from irmcore.intake.promotion import (
 from irmcore.intake.run_result import RunResult
 from irmcore.operations.connectors import Connectors
 from irmcore.operations.operations import no_sender
-from irmcore.outbox import Outbox
+from irmcore.operations.retention import periods_of
+from irmcore.outbox import Outbox, promotion_note
 from irmcore.outbox.on_store.replica import AT_ONCE, Replica
 from irmcore.outbox.on_store.shared import SharedOutbox, register, registered
 from irmcore.outbox.on_store.witness import Witness
+from irmcore.outbox.outbox import ROWKEYS_DAYS
+from irmcore.outbox.retention import DAY
 from irmcore.store.prefixed import Prefixed
 from irmcore.store.store import Store
+
+#: Seconds that a row may lie back when a run has it. Row keys are kept for 35 days at least, so a run may
+#: have waited for its promotion for the other 14.
+LOOK_BACK = 21 * DAY
 
 
 class Address:
@@ -47,14 +53,15 @@ class Address:
         *,
         seen: tuple[Disk, str] | None = None,
         rolls_back: bool = False,
+        rowkeys_days: int = ROWKEYS_DAYS,
     ) -> None:
         """``text`` is the address, for messages. ``who`` names this machine to the others.
 
         ``seen``: a disk that this machine keeps, and the directory there for what it has seen.
-        ``rolls_back``: the store may take back what it acknowledged.
+        ``rolls_back``: the store may take back what it acknowledged. ``rowkeys_days``: as in ``Replica``.
         """
         self._root, self.text, self.clock, self._who, self._seen = root, text, clock, who, seen
-        self._rolls_back = rolls_back
+        self._rolls_back, self.rowkeys_days = rolls_back, rowkeys_days
 
     def shared(self, name: str) -> SharedOutbox:
         """The outbox of a connector, to promote into."""
@@ -79,6 +86,7 @@ class Address:
             who=self._who,
             witness=witness,
             rolls_back=self._rolls_back,
+            rowkeys_days=self.rowkeys_days,
         )
 
     def register(self, name: str) -> None:
@@ -115,6 +123,7 @@ class Promotion:
     def __init__(self, address: Address, own: Outbox) -> None:
         self._address, self.own = address, own
         self._shared = address.shared(name_there(own))
+        own.rowkeys_days = address.rowkeys_days
 
     def accepted_there(self) -> AcceptedThere:
         """What a run is shaped with."""
@@ -123,7 +132,7 @@ class Promotion:
     def run(self, done: RunResult, there: AcceptedThere) -> RunResult:
         """Promote the run ``done``, shaped with ``there``, and those before it. Raises as ``promote``."""
         self.create()
-        found = promote(self.own, self._shared, run=done.run, there=there)
+        found = promote(self.own, self._shared, run=done.run, there=there, late=self._late())
         own = next((one for one in found if one.run == done.run), None)
         if own is None:  # a drain beside this command has promoted it
             own = result_there(self.own, done.run)
@@ -141,12 +150,16 @@ class Promotion:
         """
         if not self.own.exists():
             return []
-        if splitters is not None and not is_known_there(self.own):
+        if splitters is not None and not promotion_note.is_known_there(self.own):
             self._join(splitters)
         if not self.own.count_ready():
             return []
         self.create()  # the first run may have been killed before it
-        return promote(self.own, self._shared)
+        return promote(self.own, self._shared, late=self._late())
+
+    def _late(self) -> float:
+        """Seconds after which others' row keys may be gone, if searches and files look back that far."""
+        return periods_of(self.own).rowkeys - LOOK_BACK
 
     def _join(self, splitters: Mapping[str, Splitter]) -> None:
         """Bring what this machine was sending to rest, and let others know what it has sent."""

@@ -136,7 +136,11 @@ def connector_status(outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatu
         rows_proposed=sum(rows for _, rows in proposed),
         proposed_since=min(proposed)[0] if proposed else 0.0,
         damage=() if trouble else tuple(map(str, verification.damages(outbox, verify_bytes))),
-        retention_days={name: seconds / DAY for name, seconds in periods._asdict().items()},
+        retention_days={
+            name: seconds / DAY
+            for name, seconds in periods._asdict().items()
+            if name != "rowkeys" or not outbox.has_ledger  # in a directory they go with the batch
+        },
         retention_ran=ran,
         retention_doubt=doubt,
         last_run=last["run"],

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from irmcore.outbox import audit_log, rowkeys, state_file, states
+from irmcore.outbox import audit_log, promotion_note, rowkeys, state_file, states
 from irmcore.outbox import manifest as manifests
 from irmcore.outbox.batch import Batch
 from irmcore.outbox.batch_files import read_rowkeys
@@ -64,6 +64,7 @@ def erase_rows(
             path = f"{prepared}/{new}"
             state_file.write(disk, f"{path}/state", batch.state.as_record(new), 1)
             outbox.prepare(batch, new, path)
+            promotion_note.add(outbox, batch.id, new)
     if erased is not None:
         keys = rowkeys.seal(outbox.keyring, erased)
         check = hashlib.sha256(keys).hexdigest()

@@ -37,6 +37,8 @@ KEY_FILES = ("key", "key.copy")
 IDENTITY_FILE = "outbox.json"
 #: What happened to the connector (see ``audit_log``), and the lock of who appends to it.
 AUDIT_LOG, AUDIT_LOCK = "audit.log", "audit.lock"
+#: How long row keys are kept, unless the profile or the place says.
+ROWKEYS_DAYS = 400
 #: Seconds that a process waits for another one to create the same outbox.
 _CREATION_TIMEOUT = 60.0
 
@@ -53,6 +55,7 @@ class Outbox:
 
     #: Whether the rows that were accepted are indexed here, in the row ledger.
     has_ledger = True
+    rowkeys_days = ROWKEYS_DAYS
 
     def __init__(self, disk: Disk, clock: Clock, path: str) -> None:
         self.disk = disk
@@ -319,8 +322,8 @@ class Outbox:
     def forget(self, name: str) -> None:
         """Remove what others have of a batch that is past its retention time."""
 
-    def forget_dates(self, moment: float) -> None:
-        """Remove the row keys of event dates before ``moment``, where they are not in the batches alone."""
+    def forget_rowkeys(self, moment: float) -> None:
+        """Remove row keys of before ``moment``, where they do not go with their batches."""
 
     def discard_runs(self, moment: float) -> None:
         """Remove what runs wrote before ``moment`` and never had accepted, where no lock tells that."""

@@ -30,13 +30,15 @@ class Periods(NamedTuple):
     """How long data is kept, in seconds (docs/privacy.md has the reasons).
 
     ``sent``: payloads after a receipt, or after they were withdrawn. ``refused``: reject files.
-    ``undecided``: the rows of batches that need a person. ``records``: all else about a batch, also row keys.
+    ``undecided``: the rows of batches that need a person. ``records``: all else about a batch. ``rowkeys``:
+    row keys in an outbox that machines share; in a directory they go with the batch.
     """
 
     sent: float = 7 * DAY
     refused: float = 30 * DAY
     undecided: float = 90 * DAY
     records: float = 400 * DAY
+    rowkeys: float = 400 * DAY
 
 
 class Deleted(NamedTuple):
@@ -74,7 +76,8 @@ def delete_expired(outbox: Outbox, periods: Periods, *, clock_is_right: bool = F
         runs.delete_before(outbox, now - periods.refused)
     if known > periods.records:
         audit_log.forget_before(outbox, now - periods.records)
-        outbox.forget_dates(now - periods.records)
+    if known > periods.rowkeys:
+        outbox.forget_rowkeys(now - periods.rowkeys)
     done: Counter[str] = Counter()
     for batch, passed in expired:
         certain = [period for period in passed if known > period]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import groupby, takewhile
 from types import MappingProxyType
 from typing import Any, Callable, NamedTuple
 
@@ -26,6 +26,7 @@ COMMIT, DISCARD, VOID, CLOSED = "commit", "discard", "void", "closed"
 _THOUSAND = 1_000
 #: The most batches that one marker names.
 _MARKED = 1_000
+_ALL = layout.ALL_ROWKEYS.rpartition("/")[2]
 
 
 class Entry(NamedTuple):
@@ -377,6 +378,30 @@ class CommitLog:
         self._index.move_mark(view.last)
         for date in {date for entry in view.tail for date in entry.dates}:
             self._index.compact(date, view.last)
+
+    def forget_rowkeys(self, moment: float) -> None:
+        """Remove the row keys of dates before ``moment``, unless a run had rows of them since.
+
+        Also those in batches. Such rows count as new then. While a batch is open, those of all that was
+        accepted after it are kept.
+        """
+        self.index()  # so that nobody reads those of such a date in the batches
+        moment = min([moment, *(layout.written_at(name) for name, _ in self.open())])
+        before = layout.date_text(int(moment // 86_400))
+        left = self._index.forget(before, lambda number: self._is_before(number, moment))
+        withdrawn = {key.rpartition("/")[2] for key in self._store.keys("withdrawn/")}
+        found = self._store.keys("batch/")
+        old = list(takewhile(lambda key: layout.written_at(key.split("/")[1]) < moment, found))
+        for name, keys in groupby(old, key=lambda key: key.split("/")[1]):
+            dates = {key: key.rpartition("/")[2] for key in keys if "/rowkeys/" in key}
+            kept = (date != _ALL and (date >= before or date in left) for date in dates.values())
+            if name not in withdrawn and not any(kept):
+                for key in dates:
+                    self._store.delete(key)
+
+    def _is_before(self, number: int, moment: float) -> bool:
+        batches = self._entry(number).batches
+        return max(map(layout.written_at, batches), default=0.0) < moment
 
 
 def _rowkeys(entry: Entry, date: str) -> list[str]:

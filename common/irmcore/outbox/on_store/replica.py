@@ -34,9 +34,15 @@ from irmcore.outbox.on_store.attempts import Attempts, Newest
 from irmcore.outbox.on_store.commit_log import CommitLog
 from irmcore.outbox.on_store.lease import Lease
 from irmcore.outbox.on_store.memory_disk import MemoryDisk
-from irmcore.outbox.on_store.row_index import RowIndex
 from irmcore.outbox.on_store.witness import Seen, Witness, has_line, head_of, restored
-from irmcore.outbox.outbox import AUDIT_LOG, BREAKER_FILE, IDENTITY_FILE, KEY_FILES, Outbox
+from irmcore.outbox.outbox import (
+    AUDIT_LOG,
+    BREAKER_FILE,
+    IDENTITY_FILE,
+    KEY_FILES,
+    ROWKEYS_DAYS,
+    Outbox,
+)
 from irmcore.outbox.states import State
 from irmcore.store import Store, claim
 from irmcore.store.at_once import AtOnce
@@ -62,7 +68,7 @@ class Replica(Outbox):
 
     ``at_once``: requests at a time. With 1, all of them are made by the caller's thread. ``who`` names this
     machine to the others. ``witness``: what this machine has seen of the outbox. ``rolls_back``: the store
-    may take back what it acknowledged.
+    may take back what it acknowledged. ``rowkeys_days``: how long row keys are kept, unless the profile says.
     """
 
     has_ledger = False
@@ -77,8 +83,9 @@ class Replica(Outbox):
         who: str = "",
         witness: Witness | None = None,
         rolls_back: bool = False,
+        rowkeys_days: int = ROWKEYS_DAYS,
     ) -> None:
-        self._witness, self._rolls_back = witness, rolls_back
+        self._witness, self._rolls_back, self.rowkeys_days = witness, rolls_back, rowkeys_days
         self._memory = _Disk(layout.host_of(where), self)
         super().__init__(self._memory, clock, where)
         self._store = store
@@ -620,8 +627,8 @@ class Replica(Outbox):
                 self._store.delete(key)
         del self._names[name]
 
-    def forget_dates(self, moment: float) -> None:
-        RowIndex(self._store, self.clock).forget(layout.date_text(int(moment // 86_400)))
+    def forget_rowkeys(self, moment: float) -> None:
+        self._log.forget_rowkeys(moment)
 
     def discard_runs(self, moment: float) -> None:
         # Those of live runs may be among them: their log refuses them then, and they start anew.

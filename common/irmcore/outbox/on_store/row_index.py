@@ -8,7 +8,8 @@ to which all records are entered; what lies behind it is read from the log.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from itertools import groupby, takewhile
+from typing import Callable, NamedTuple
 
 from irmcore.clock import Clock
 from irmcore.errors import StoreAway
@@ -116,16 +117,22 @@ class RowIndex:
                 return
             yield span, value
 
-    def forget(self, before: str) -> int:
-        """Remove the dates before one (``yyyy-mm-dd``): their rows count as new. Returns how many values."""
-        found = 0
+    def forget(self, before: str, is_old: Callable[[int], bool]) -> set[str]:
+        """Remove the dates before one (``yyyy-mm-dd``) whose last record ``is_old``: their rows count as new.
+
+        Returns the dates before ``before`` that stay.
+        """
+        left: set[str] = set()
         for folder in ("days", "withdrawn"):
-            for key in self._store.keys(f"{folder}/"):
-                if key >= f"{folder}/{before}":
-                    break
-                self._store.delete(key)
-                found += 1
-        return found
+            end = f"{folder}/{before}"
+            keys = list(takewhile(end.__gt__, self._store.keys(f"{folder}/")))
+            for date, values in groupby(keys, key=lambda key: key.split("/")[1]):
+                here = list(values)
+                if folder == "days" and not is_old(max(Span.of(key).last[0] for key in here)):
+                    left.add(date)
+                for key in here if date not in left else ():
+                    self._store.delete(key)
+        return left
 
 
 def _joined(values: Sequence[bytes]) -> list[bytes]:

@@ -21,6 +21,8 @@ from irmsplunk.cluster.member import Member
 #: How the outboxes are called in messages and in their identities.
 _ADDRESS = "kvstore"
 _MEMBERS = "members/"
+#: Days for which row keys are kept, unless the profile says. KV store is on the disk of every member.
+_ROWKEYS_DAYS = 35
 #: Seconds after which a member says again that nothing has changed.
 _REPEATED = 600.0
 
@@ -45,7 +47,9 @@ class Cluster:
 
     def __init__(self, store: Store, member: Member, clock: Clock) -> None:
         self.member, self._store, self._clock = member, store, clock
-        self.address = Address(store, _ADDRESS, clock, member.name, rolls_back=True)
+        self.address = Address(
+            store, _ADDRESS, clock, member.name, rolls_back=True, rowkeys_days=_ROWKEYS_DAYS
+        )
         self._saved = Backlog("")
 
     def backlog(self, own: Iterable[Outbox]) -> Backlog:

@@ -5,6 +5,7 @@
     POST   connectors/NAME/test  POST connectors/NAME/resume
     GET    queue                 GET  held                   GET batches/ID
     POST   batches/ID/resolve    POST batches/ID/requeue
+    POST   person/find           POST person/erase           (the name is in the form: addresses are logged)
     GET    profiles              POST profiles/check         (changes nothing)
 
 The endpoint send_irmexport is for searches, whose users have `irmexport_run`:
@@ -158,14 +159,14 @@ def route(
         sender_input.repair(system, paths.outbox)
     elif method == "POST" and path[:1] == ("connectors",):
         document = _connector_post(name, path[2:], form, connectors, queue)
-    elif method == "POST" and path[:1] == ("batches",) and path[2:] == ("resolve",):
-        document = queue.resolve(name, form)
-    elif method == "POST" and path[:1] == ("batches",) and path[2:] == ("requeue",):
-        document = queue.requeue(name, form)
+    elif method == "POST" and path[:1] == ("batches",) and path[2:] in (("resolve",), ("requeue",)):
+        document = (queue.resolve if path[2] == "resolve" else queue.requeue)(name, form)
+    elif method == "POST" and path[:1] == ("person",) and len(path) == 2:  # noqa: PLR2004
+        document = queue.person(name, form)
     elif method == "DELETE" and path[:1] == ("connectors",) and len(path) == 2:  # noqa: PLR2004
         document = connectors.remove(name)
     if document is None:
-        raise _unknown(path, "connectors, queue, held, batches and profiles")
+        raise _unknown(path, "connectors, queue, held, batches, person and profiles")
     return document
 
 

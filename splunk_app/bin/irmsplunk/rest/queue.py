@@ -23,6 +23,7 @@ from irmcore.outbox.on_store.replica import Replica
 
 from irmsplunk.cluster.cluster import Cluster, MemberConnectors
 from irmsplunk.cluster.member import this_member
+from irmsplunk.rest.person import PersonRoutes
 from irmsplunk.splunk import heartbeat, sender_input
 from irmsplunk.splunk.connectors import CLUSTER, DIRECTORY
 from irmsplunk.splunk.kv_store import KvStore
@@ -192,6 +193,15 @@ class QueueRoutes:
             what = getattr(error, "what", type(error).__name__)
             return f"The secret is saved, but the pause was not ended ({what}). Run `irmexport resume`."
         return ""
+
+    def person(self, action: str, form: Mapping[str, str]) -> dict[str, Any] | None:
+        """Find or erase one person's rows. Raises StoreAway while those of the cluster cannot be searched."""
+        in_cluster = self._cluster.member.in_cluster
+        backlogs = self._cluster.backlogs() if in_cluster else []
+        routes = PersonRoutes(self._connectors.outboxes(), backlogs, self._cluster.member.name)
+        if action == "find":
+            return routes.find(form)
+        return routes.erase(form, by=self._user, why=_why(form)) if action == "erase" else None
 
     def _outboxes_of(self, name: str) -> list[Outbox]:
         return [outbox for outbox in self._connectors.outboxes() if profile_of(outbox) == name]

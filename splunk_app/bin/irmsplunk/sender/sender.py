@@ -24,12 +24,11 @@ from irmcore.disk import Disk, system_disk
 from irmcore.errors import IrmError, OutboxBusy, StoreAway
 from irmcore.http.credentials import Secret
 from irmcore.intake.accept import CONTENT_TYPE
-from irmcore.intake.promotion import note_alone
 from irmcore.operations.connectors import Connectors, profile_of
 from irmcore.operations.retention import clean_up_daily
 from irmcore.operations.rewriting import migrate_if_old
 from irmcore.operations.shared import Promotion, name_there
-from irmcore.operations.status import connector_status
+from irmcore.operations.status import ConnectorStatus, connector_status
 from irmcore.outbox import Batch, Manifest, Outbox, states
 from irmcore.outbox.on_store.replica import Replica
 from irmcore.shaping.batches import halves
@@ -156,7 +155,6 @@ class SenderLoop:
             self._promote(name, own)
             yield self._replica(own)
         else:
-            note_alone(own)
             yield own
             if self._cluster.member.in_cluster:  # what was promoted before is still sent
                 yield self._replica(own)
@@ -242,11 +240,18 @@ class SenderLoop:
 
     def _clear_problem(self, name: str, outboxes: Iterable[Outbox]) -> None:
         """Take back a connector's problem, also one of an earlier process, once nothing needs a person."""
-        if self._problems.is_clear(name):
-            return
-        if any(outbox.exists() and connector_status(outbox).needs_person for outbox in outboxes):
+        if self._problems.is_clear(name) or self._needing_person(outboxes):
             return
         self._problems.clear(name)
+        # The endpoint that a search calls may have held a batch meanwhile, and its message has just gone.
+        for status in self._needing_person(outboxes):
+            first = status.items[0] if status.items else status
+            self._problems.report(name, "WARN", "waiting", code=first.reason, next_step=first.next_step)
+
+    @staticmethod
+    def _needing_person(outboxes: Iterable[Outbox]) -> list[ConnectorStatus]:
+        found = [connector_status(outbox) for outbox in outboxes if outbox.exists()]
+        return [status for status in found if status.needs_person]
 
     def _service(self, name: str, connection: Connection) -> Service:
         """The service of a connector, reused with its token until the configuration changes."""

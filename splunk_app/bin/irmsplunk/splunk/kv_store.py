@@ -67,6 +67,9 @@ class KvStore:
         name = _name(check_key(key))
         text = base64.b64encode(check_value(value)).decode("ascii")
         self._limit()  # no value that could not be read again
+        known = self._pending().get(name)
+        if known is not None and not known.there:
+            self._catch_up()  # what this member shows of the deleted value would be taken for this one
         begun = self._clock.monotonic()
         try:
             reply = self._exchange("create", "POST", body={"_key": name, "value": text})
@@ -172,11 +175,13 @@ class KvStore:
     def _remember(self, name: str, *, there: bool, seen_after: float = -1.0) -> None:
         """Remember what the captain has said of a key.
 
-        It is seen after everything that was known before ``seen_after``, which can be forgotten.
+        It is seen after every value that was known before ``seen_after``, which can be forgotten. A deletion
+        is remembered, as the key may be created again.
         """
         with self._lock:
-            for other in [other for other, known in self._to_see.items() if known.since <= seen_after]:
-                del self._to_see[other]
+            for other, known in list(self._to_see.items()):
+                if known.there and known.since <= seen_after:
+                    del self._to_see[other]
             self._to_see[name] = _Known(there, self._clock.monotonic())
 
     def _pending(self) -> dict[str, _Known]:

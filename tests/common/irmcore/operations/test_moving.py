@@ -8,6 +8,7 @@ import pytest
 from irmcore.errors import OperatorError, PlaceRefused, StoreAway
 from irmcore.intake.accept import accept
 from irmcore.intake.accepted_there import AcceptedThere
+from irmcore.intake.promotion import promote
 from irmcore.operations import adoption
 from irmcore.operations.moving import move
 from irmcore.outbox import Outbox, audit_log, states
@@ -143,6 +144,24 @@ def test_an_outbox_with_a_batch_in_doubt_is_not_moved(state: str) -> None:
         run(member)
     assert member.service.values == {}
     member.outbox.check()
+
+
+def test_an_outbox_with_a_begun_promotion_is_not_moved() -> None:
+    """The store on which its rows may be already would send them, and so would the other one."""
+    member = Member(MemoryService(), "demo")
+    accept(table(HEADER + ANNA), profile(), member.outbox, ORIGIN, destination=WHERE)
+
+    def plan(verb: str, key: str) -> Fault | None:
+        return Fault.KILLED_AFTER if (verb, key[:4]) == ("create", "log/") else None
+
+    there = Member(MemoryService(), "demo")
+    with pytest.raises(Killed):
+        promote(member.outbox, there.shared_with(plan))
+    with pytest.raises(OperatorError, match="on their way to an outbox"):
+        run(member)
+    member.outbox.check()  # and was not retired
+    promote(member.outbox, there.shared)
+    assert run(member) == 1
 
 
 def test_a_store_that_has_another_outbox_is_refused() -> None:

@@ -7,8 +7,9 @@ from irmcore.advice import advice
 from irmcore.clock import Clock
 from irmcore.errors import StoreAway
 from irmcore.http.outcome import Reply
-from irmcore.intake.promotion import note_alone, result_there, was_promoted
+from irmcore.intake.promotion import result_there, was_promoted
 from irmcore.operations import operations
+from irmcore.operations.person import erase, pattern
 from irmcore.operations.shared import Address, Promotion, SharedConnectors, result_of
 from irmcore.operations.status import connector_status
 from irmcore.outbox import states
@@ -216,7 +217,6 @@ def test_a_batch_whose_promotion_was_begun_is_not_sent_from_the_directory(fault:
     own.accept([row(1)])
     begin(service, clock, own, fault)
     own.accept([row(2)])
-    note_alone(own.outbox)
     alone = own.drain(FakeTransport())
     assert (alone.sent, alone.held, alone.trouble) == (1, 1, "promotion-begun")
     assert "`cluster`" in advice(alone.trouble)
@@ -236,7 +236,6 @@ def test_a_person_may_send_a_batch_whose_promotion_was_begun(fault: Fault) -> No
     Promotion(address(service, clock), own.outbox).rest(SPLITTERS)
     own.accept([row(1)])
     begin(service, clock, own, fault)
-    note_alone(own.outbox)
     own.drain(FakeTransport())
     (held,) = own.outbox.ready()
     operations.resolve(own.outbox, held.id, "resend", who="anna", why="KV store is lost")
@@ -256,7 +255,6 @@ def test_what_a_machine_has_sent_after_it_left_is_known_when_it_comes_back() -> 
     one, two = member(clock), member(clock)
     one.accept([row(1)])
     Promotion(address(service, clock), one.outbox).rest(SPLITTERS)
-    note_alone(one.outbox)
     one.accept([row(2)])
     one.drain(FakeTransport())
     one.accept([row(3)])
@@ -268,6 +266,57 @@ def test_what_a_machine_has_sent_after_it_left_is_known_when_it_comes_back() -> 
     (found,) = Promotion(address(service, clock, "two"), two.outbox).rest(SPLITTERS)
     assert found.known == 3
     assert there(address(service, clock).replica("small")) == {states.READY: 2, states.RETRY: 1}
+
+
+def test_what_a_sender_with_the_former_setting_sends_last_is_known_to_all() -> None:
+    """It read that setting before the machine came to share an outbox, and got the sender's lock after it."""
+    clock, service = FakeClock(), MemoryService()
+    one, two = member(clock), member(clock)
+    one.accept([row(1)])
+    former = one.sender(FakeTransport())
+    Promotion(address(service, clock), one.outbox).rest(SPLITTERS)
+    one.accept([row(2)])
+    assert former.drain().sent == 1
+    Promotion(address(service, clock), one.outbox).rest(SPLITTERS)
+    two.accept([row(1), row(2)])
+    (found,) = Promotion(address(service, clock, "two"), two.outbox).rest(SPLITTERS)
+    assert found.known == 2
+
+
+def test_a_begun_batch_is_held_though_another_run_was_promoted_since() -> None:
+    """It was quarantined, so the run after it came first. Whole again, it may still be sent by the store."""
+    clock, service = FakeClock(), MemoryService()
+    own = member(clock)
+    Promotion(address(service, clock), own.outbox).rest(SPLITTERS)
+    own.accept([row(1)])
+    begin(service, clock, own, Fault.KILLED_AFTER)
+    (batch,) = own.outbox.ready()
+    whole = own.disk.read(f"{batch.path}/manifest.json")
+    own.disk.write_at(f"{batch.path}/manifest.json", 0, b"X")
+    own.accept([row(2)])
+    Promotion(address(service, clock), own.outbox).rest(SPLITTERS)
+    (quarantined,) = own.outbox.quarantined()
+    own.disk.write_at(f"{quarantined.path}/manifest.json", 0, whole)
+    operations.requeue(own.outbox, batch.id, who="anna", why="restored")
+    assert own.drain(FakeTransport()).sent == 0
+    sender = machine(Prefixed(MemoryStore(service), "small"), clock, where="kv/small")
+    assert sender.drain(FakeTransport()).rows_sent == 2
+    (held,) = own.outbox.ready()
+    assert held.state is not None
+    assert (held.state.name, held.state.reason) == (states.HELD, "promotion-begun")
+
+
+def test_the_rest_of_a_begun_batch_is_held_too() -> None:
+    """A person's rows were erased from it here. The others may be in the shared outbox."""
+    clock, service = FakeClock(), MemoryService()
+    own = member(clock)
+    Promotion(address(service, clock), own.outbox).rest(SPLITTERS)
+    own.accept([row(1), row(2)])
+    begin(service, clock, own, Fault.KILLED_AFTER)
+    who = pattern(["user1@contoso.com"])
+    assert erase(own.outbox, who, SPLITTERS, by="anna", why="request 7").unsent == 1
+    alone = own.drain(FakeTransport())
+    assert (alone.sent, alone.held, alone.trouble) == (0, 1, "promotion-begun")
 
 
 def test_the_status_of_an_outbox_that_was_not_read_yet() -> None:

@@ -83,7 +83,7 @@ scope:
   include: {groups: [Staff], countries: [DE, "NO"]}
   exclude: {list: /srv/council.csv}
 limits: {rows: 1, bytes: 10000}
-retention: {sent_days: 3, refused_days: 5, undecided_days: 20, records_days: 500}
+retention: {sent_days: 3, refused_days: 5, undecided_days: 20, records_days: 500, rowkeys_days: 35}
 """
 
 
@@ -174,7 +174,13 @@ def test_every_key_is_used() -> None:
             ca_file="/etc/ssl/inspection.pem",
             deadline=600,
             in_doubt="resend",
-            retention={"sent_days": 3, "refused_days": 5, "undecided_days": 20, "records_days": 500},
+            retention={
+                "sent_days": 3,
+                "refused_days": 5,
+                "undecided_days": 20,
+                "records_days": 500,
+                "rowkeys_days": 35,
+            },
         ),
         columns=(
             Column("user", "src_user", "user", "user", True, "auto", (), {}, None, ()),  # noqa: FBT003

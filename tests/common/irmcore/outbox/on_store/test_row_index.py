@@ -101,17 +101,18 @@ def test_a_key_says_which_records_a_value_has() -> None:
 
 
 def test_old_dates_are_forgotten() -> None:
-    """Only those before the date, whatever the others have."""
+    """Only those before the date that no new record has rows of, whatever the others have."""
     service = MemoryService()
     index = index_of(service)
-    for day in ("2025-12-31", "2026-01-01", "2026-01-02"):
-        index.add(day, 0, [b"x"])
+    for number, day in enumerate(("2025-12-31", "2026-01-01", "2026-01-02")):
+        index.add(day, number, [b"x"])
+        index.add(day, 0, [b"y"])
         MemoryStore(service).create(layout.withdrawn_key(day, "batch"), b"x")
-    assert index.forget("2026-01-02") == 4
-    assert sorted(service.values) == [
-        Span((0, 0), (0, 0)).key("2026-01-02"),
-        layout.withdrawn_key("2026-01-02", "batch"),
-    ]
+    before = set(service.values)
+    assert index.forget("2026-01-02", lambda number: number < 1) == {"2026-01-01"}
+    assert {key.split("/")[1] for key in before - set(service.values)} == {"2025-12-31"}
+    assert index.forget("2026-01-02", lambda _: True) == set()
+    assert {key.split("/")[1] for key in service.values} == {"2026-01-02"}
 
 
 class CountingStore(MemoryStore):

@@ -108,7 +108,7 @@ $(AUDIT)/.made: $(VENV)/.python requirements/advisories.txt
 
 lock: $(VENV)/.dev ## update requirements/*.txt and the pages' lock to the newest releases, with hashes
 	@$(UV_LOCK) --python-version 3.11 --all-extras pyproject.toml -o requirements/dev.txt
-	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt --extra cloud --extra entra --extra excel --extra keyring --extra keyvault --extra sentinel pyproject.toml -o requirements/runtime.txt
+	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt --extra cloud --extra entra --extra excel --extra keyring --extra keyvault --extra otel --extra sentinel pyproject.toml -o requirements/runtime.txt
 	@$(UV_LOCK) --python-version 3.11 -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 	@$(subst --universal,--python-platform x86_64-manylinux_2_28,$(UV_LOCK)) --python-version 3.11 -c requirements/dev.txt \
 		--extra cloud --extra functions --extra keyvault --extra sentinel pyproject.toml -o requirements/function-app.txt

@@ -62,6 +62,7 @@ PACKAGES = {
     },
     "msal": {"irmcore.http.auth"},
     "obstore": {"irmcli.object_store"},
+    "opentelemetry": {"irmcli.otlp"},
     "python_calamine": {"irmcli.session.workbook"},
     "yaml": {"irmcore.settings"},
     "splunk": {"irmexport_rest"},

@@ -30,6 +30,11 @@ def cloud_extra() -> AbstractContextManager[None]:
     return _extra("cloud", "the client of Azure Blob Storage and S3")
 
 
+def otel_extra() -> AbstractContextManager[None]:
+    """Wrap imports that need ``irmexport[otel]``. Raises ConfigurationError if it is not installed."""
+    return _extra("otel", "the client of OpenTelemetry")
+
+
 def entra_extra() -> AbstractContextManager[None]:
     """Wrap imports that need ``irmexport[entra]``. Raises ConfigurationError if it is not installed."""
     return _extra("entra", "the client of Microsoft Entra ID")

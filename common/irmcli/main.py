@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 import click
 from irmcore import __version__
+from irmcore.clock import SystemClock
 from irmcore.errors import IrmError
 
-from irmcli.exit_codes import FAILED, code_of, file_system_error, internal_error
+from irmcli.exit_codes import DONE, FAILED, code_of, file_system_error, internal_error
+from irmcli.log import FORMATS, Log
 from irmcli.output import Output
+from irmcli.scheduled import SCHEDULABLE, ping
 from irmcli.settings import Settings
 
 #: Subcommand → the module that has it as ``command``, under the headings of the help, in the order of first
@@ -35,6 +39,7 @@ GROUPS = {
     },
     "See what happened, and decide": {
         "status": "irmcli.commands.status",
+        "metrics": "irmcli.commands.metrics",
         "show": "irmcli.commands.show",
         "export-rejects": "irmcli.commands.export_rejects",
         "reconcile": "irmcli.commands.reconcile",
@@ -98,6 +103,29 @@ class Commands(click.Group):
             raise
 
     def invoke(self, ctx: click.Context) -> Any:
+        ctx.obj = ctx.obj or Output()
+        code, clock = FAILED, SystemClock()
+        start = clock.monotonic()
+        try:
+            result = self._invoke(ctx)
+            code = DONE
+        except click.exceptions.Exit as done:
+            code = done.exit_code
+            raise
+        except click.ClickException as error:
+            code = error.exit_code
+            raise
+        finally:
+            output, name = Output.of(ctx), ctx.invoked_subcommand
+            if name in SCHEDULABLE:
+                ping(os.environ, code, output.warn)
+            if output.log is not None:
+                seconds = round(clock.monotonic() - start, 3)
+                output.event("ended", "", command=name, code=code, seconds=seconds)
+        return result
+
+    def _invoke(self, ctx: click.Context) -> Any:
+        """Run the command; report every error, and exit with its code."""
         try:
             return super().invoke(ctx)
         except IrmError as error:
@@ -110,46 +138,54 @@ class Commands(click.Group):
         except OSError as error:
             Output.of(ctx).error(file_system_error(error))
             ctx.exit(FAILED)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.ClickException as error:
+            if (log := Output.of(ctx).log) is None:
+                raise
+            log.write("ERROR", "failed", error.format_message(), error=type(error).__name__)
+            ctx.exit(error.exit_code)
+        except (click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:  # noqa: BLE001 - reported without its text, which may quote a row
             Output.of(ctx).error(internal_error(error))
             ctx.exit(FAILED)
 
 
-def _set_output(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+def _set_output(ctx: click.Context, param: click.Parameter, value: bool | str) -> None:
     """Click callback of an option of ``OUTPUT_OPTIONS``, before or after the subcommand."""
-    if value:
-        root = ctx.find_root()
-        now = root.obj or Output()
-        as_json, verbosity = now.as_json, now.verbosity
-        if param.name == "as_json":
-            as_json = True
-        else:
-            verbosity = -1 if param.name == "quiet" else 1
-        ctx.obj = root.obj = Output(as_json=as_json, verbosity=verbosity)
+    if not value or value == "text":
+        return
+    root = ctx.find_root()
+    now = root.obj or Output()
+    as_json, verbosity, log = now.as_json, now.verbosity, now.log
+    if param.name == "as_json":
+        as_json = True
+    elif param.name == "log_format":
+        try:
+            log = Log(str(value), os.environ)
+        except IrmError as error:
+            raise click.UsageError(f"{error.where}: {error.what}. {error.next_step}", ctx) from None
+    else:
+        verbosity = -1 if param.name == "quiet" else 1
+    ctx.obj = root.obj = Output(as_json=as_json, verbosity=verbosity, log=log)
 
 
-#: Option → its short form, its parameter and its help.
-OUTPUT_OPTIONS = {
-    "--json": ("", "as_json", "Print one JSON document instead of text."),
-    "--quiet": ("-q", "quiet", "Print errors and warnings only."),
-    "--verbose": ("-v", "verbose", "Print details to standard error."),
+#: The names of each option, and what else it is.
+OUTPUT_OPTIONS: Mapping[tuple[str, ...], Mapping[str, Any]] = {
+    ("--json", "as_json"): {"is_flag": True, "help": "Print one JSON document instead of text."},
+    ("-q", "--quiet", "quiet"): {"is_flag": True, "help": "Print errors and warnings only."},
+    ("-v", "--verbose", "verbose"): {"is_flag": True, "help": "Print details to standard error."},
+    ("--log-format", "log_format"): {
+        "type": click.Choice(FORMATS),
+        "envvar": "IRMEXPORT_LOG_FORMAT",
+        "metavar": "FORMAT",
+        "help": "Write a log instead of text: json, journald or syslog.  [IRMEXPORT_LOG_FORMAT]",
+    },
 }
 
 
 def _output_options() -> list[click.Option]:
-    return [
-        click.Option(
-            [*filter(None, (short,)), name, param],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_set_output,
-            help=text,
-        )
-        for name, (short, param, text) in OUTPUT_OPTIONS.items()
-    ]
+    common: dict[str, Any] = {"is_eager": True, "expose_value": False, "callback": _set_output}
+    return [click.Option([*names], **common, **more) for names, more in OUTPUT_OPTIONS.items()]
 
 
 def with_output_options(command: click.Command) -> click.Command:
@@ -187,6 +223,5 @@ def main(ctx: click.Context, outbox: str | None) -> None:
     os.umask(os.umask(0o022) | 0o022)
     # What a library reports reaches the user as an error of ours; Python would print it to standard error.
     logging.getLogger().addHandler(logging.NullHandler())
-    ctx.obj = ctx.obj or Output()
     settings = ctx.meta["irmexport.settings"] = Settings.read(outbox)
     ctx.obj.detail(f"irmexport {__version__}, outbox {settings.address or settings.outbox}")

@@ -20,6 +20,7 @@ from irmcore.clock import iso
 from irmcore.errors import IrmError
 
 if TYPE_CHECKING:
+    from irmcli.log import Log
     from irmcli.terminal import Terminal
 
 
@@ -74,18 +75,21 @@ def _plain(value: object) -> str:
 class Output:
     """The output of one command.
 
-    ``verbosity``: -1 for errors and warnings alone, 1 for details, too.
+    ``verbosity``: -1 for errors and warnings alone, 1 for details, too. With a ``log``, messages and events
+    are its lines, and results are printed as a JSON document or not at all.
     """
 
-    def __init__(self, *, as_json: bool = False, verbosity: int = 0) -> None:
+    def __init__(self, *, as_json: bool = False, verbosity: int = 0, log: Log | None = None) -> None:
         self.as_json = as_json
         self.verbosity = verbosity
+        self.log = log
+        self._silent = as_json or verbosity < 0 or log is not None
         self._broken = False
         if isinstance(sys.stdout, io.TextIOWrapper):
             # A file or pipe on Windows has an old code page: what it lacks is escaped, and stops nothing.
             sys.stdout.reconfigure(errors="backslashreplace")
         self._terminal: Terminal | None = None
-        if not as_json and verbosity >= 0 and _is_terminal():
+        if not self._silent and _is_terminal():
             from irmcli.terminal import Terminal  # here: it loads rich, which takes 40 ms
 
             self._terminal = Terminal()
@@ -97,8 +101,8 @@ class Output:
         return output
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Print a line of the result; nothing in JSON mode or if it shall be quiet."""
-        if self.as_json or self.verbosity < 0:
+        """Print a line of the result; nothing in JSON mode, with a log, or if it shall be quiet."""
+        if self._silent:
             return
         if (terminal := self._terminal) is not None:
             self._try(lambda: terminal.line(clean(text), style))
@@ -125,8 +129,8 @@ class Output:
         sys.stdout.buffer.flush()
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print a table, numbers right-aligned; nothing without rows, in JSON mode or if quiet."""
-        if self.as_json or self.verbosity < 0 or not rows:
+        """Print a table, numbers right-aligned; nothing without rows, and where ``line`` prints nothing."""
+        if self._silent or not rows:
             return
         cells = [[clean(cell) for cell in row] for row in rows]
         numeric = [all(isinstance(row[i], (int, float)) for row in rows) for i in range(len(columns))]
@@ -150,27 +154,41 @@ class Output:
 
     def detail(self, text: str) -> None:
         """Print a detail to standard error, if details are wanted."""
-        if self.verbosity > 0:
+        if self.verbosity > 0 and self.log is not None:
+            self.log.write("DEBUG", "detail", clean(text))
+        elif self.verbosity > 0:
             click.echo(click.style(clean(text), dim=True), err=True)
 
     def warn(self, text: str) -> None:
         """Print a warning to standard error."""
+        if self.log is not None:
+            self.log.write("WARN", "warning", clean(text))
+            return
         click.echo(click.style("warning: ", fg="yellow") + clean(text), err=True)
+
+    def event(self, name: str, text: str, style: str = "", *, level: str = "INFO", **fields: Any) -> None:
+        """Print a line of the result; with a log, write the event ``name`` and its fields instead."""
+        if self.log is None:
+            self.line(text, style)
+        elif level != "INFO" or self.verbosity >= 0:
+            self.log.write(level, name, clean(text), **fields)
 
     def error(self, error: IrmError) -> None:
         """Print what happened, where, and the next step; in JSON mode, the error as the document."""
         if self.as_json:
             document = {"error": error.what, "where": error.where, "next_step": error.next_step}
             self.document({**document, "kind": type(error).__name__})
-            return
-        where = f"{clean(error.where)}: " if error.where else ""
-        click.echo(click.style("error: ", fg="red") + where + clean(error.what) + ".", err=True)
-        click.echo(f"  {clean(error.next_step)}", err=True)
+        self.partial_error(error)
 
     def partial_error(self, error: IrmError) -> None:
         """Print an error that does not end the command; nothing in JSON mode, where it is in the document."""
-        if not self.as_json:
-            self.error(error)
+        if self.log is not None:
+            fields = {"where": error.where, "next_step": error.next_step, "error": type(error).__name__}
+            self.log.write("ERROR", "failed", clean(error.what), **fields)
+        elif not self.as_json:
+            where = f"{clean(error.where)}: " if error.where else ""
+            click.echo(click.style("error: ", fg="red") + where + clean(error.what) + ".", err=True)
+            click.echo(f"  {clean(error.next_step)}", err=True)
 
     @contextmanager
     def progress(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None] | None]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from click.testing import Result
 from irmcli.emulator.connection import connection_to
 from irmcli.emulator.launch import announce, create_emulator
 from irmcore import profile as profiles
@@ -26,6 +27,8 @@ from irmcore.shaping.readers import csv_table
 from irmemulator.purview_emulator import PurviewEmulator
 from irmemulator.settings import Options
 
+#: Runs `irmexport` with these words in this process.
+Run = Callable[..., Result]
 HEADER = (
     "User_Principal_Name,Display_Name,Alert_Severity,Alert_Count,Aggregation_Date,"
     "Source_Workload,AdditionalInfo_Salesforce,AdditionalInfo_Dropbox"

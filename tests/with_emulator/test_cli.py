@@ -9,7 +9,6 @@ import re
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +20,11 @@ from irmcore.outbox.transitions import quarantine
 from irmcore.profile import shipped_text
 from irmemulator.faults import Fault
 
-from tests.with_emulator.connector import HEADER, Rig, row
+from tests.with_emulator.connector import HEADER, Rig, Run, row
 
-Run = Callable[..., Result]
 PROFILE = ("-p", "salesforce-dropbox")
 AT = ("--emulator", "emulator")
 BAD = "bradh,Name,Low,50,2026-11-20T00:00:00Z,Salesforce,text,"
-
-
-@pytest.fixture
-def irmexport(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command with its own outbox; {at} stands for the profile and emulator options."""
-    monkeypatch.setenv("IRMEXPORT_OUTBOX", str(rig.directory / "outbox"))
-    monkeypatch.setenv("IRMEXPORT_PROFILES", str(rig.directory / "profiles"))
-    monkeypatch.chdir(rig.directory)
-    runner = CliRunner()
-    at = (*PROFILE, "--emulator", str(rig.directory / "emulator"))
-
-    def run(*args: str, stdin: bytes | str | None = None) -> Result:
-        words = [word for arg in args for word in (at if arg == "{at}" else (arg,))]
-        result = runner.invoke(main, words, input=stdin)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return run
 
 
 def rows(rig: Rig, *lines: str) -> str:

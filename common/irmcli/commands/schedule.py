@@ -10,11 +10,9 @@ import click
 from irmcore.errors import ConfigurationError
 
 from irmcli.output import Output
+from irmcli.scheduled import SCHEDULABLE
 from irmcli.scheduling import timers
 from irmcli.settings import Settings
-
-#: Commands that never prompt and whose arguments hold no secret.
-SCHEDULABLE = {"send", "drain", "sentinel", "clean-up", "identities"}
 
 
 @click.command("schedule", context_settings={"ignore_unknown_options": True})

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import click
 from irmcore.clock import iso
 from irmcore.delivery import circuit_breaker
 from irmcore.errors import IrmError
 from irmcore.operations.retention import CHECK_CLOCK
-from irmcore.operations.status import BatchStatus, ConnectorStatus, connector_status, too_old
-from irmcore.outbox import audit_log
+from irmcore.operations.status import BatchStatus, ConnectorStatus, too_old
 
 from irmcli.exit_codes import DONE, NEEDS_PERSON, known_error
 from irmcli.output import Output, count
-from irmcli.session.connectors import connectors_of
+from irmcli.session.connectors import connectors_of, status_of
 from irmcli.session.delivery_output import next_step_of_proposed
 from irmcli.settings import Settings
 from irmcli.time_options import parse_timestamp
@@ -42,7 +41,7 @@ def command(ctx: click.Context, connector: str, max_age: str | None) -> None:
     found: list[dict[str, object]] = []
     for outbox in connectors_of(settings).choose(connector):
         try:
-            status = _with_own_runs(settings, connector_status(outbox, verify_bytes=_VERIFIED))
+            status = status_of(settings, outbox, verify_bytes=_VERIFIED)
         except (IrmError, OSError) as raised:
             # An error of one connector does not hide the others.
             error = known_error(raised)
@@ -60,18 +59,6 @@ def command(ctx: click.Context, connector: str, max_age: str | None) -> None:
         _show_own(output, settings)
     output.document(found)
     ctx.exit(NEEDS_PERSON if any(status["needs_person"] for status in found) else DONE)
-
-
-def _with_own_runs(settings: Settings, status: ConnectorStatus) -> ConnectorStatus:
-    """The status with this machine's last run: runs are recorded in the directory beside an address."""
-    if not settings.address:
-        return status
-    from irmcli.session.shared import own_connectors
-
-    runs = [
-        audit_log.newest(own, ("run",))["run"] for own in own_connectors(settings) if own.name == status.name
-    ]
-    return replace(status, last_run=max(runs, default=0.0))
 
 
 def _show_own(output: Output, settings: Settings) -> None:

@@ -128,7 +128,7 @@ class ConnectorSession:
 
     def show(self, done: RunResult, *, dry: bool) -> None:
         """Print what happened to the rows."""
-        show_shaping(self._output, done, dry=dry)
+        show_shaping(self._output, done, dry=dry, connector=self.outbox.name)
 
     def deliver(self, *, until: float | None = None) -> tuple[Report, int]:
         """Send what is queued and print it; returns the report and the exit code.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from irmcore.clock import SystemClock
 from irmcore.disk import system_disk
 from irmcore.operations.connectors import Connectors
-from irmcore.outbox import Outbox
+from irmcore.operations.status import ConnectorStatus, connector_status
+from irmcore.outbox import Outbox, audit_log
 
 from irmcli.settings import Settings
 
@@ -32,3 +35,19 @@ def outboxes_of(settings: Settings) -> list[Outbox]:
 
         found += own_connectors(settings)
     return found
+
+
+def status_of(settings: Settings, outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatus:
+    """The status of a connector, with this machine's last run. Raises as ``connector_status``.
+
+    Beside an address, runs are recorded in this machine's directory.
+    """
+    status = connector_status(outbox, verify_bytes=verify_bytes)
+    if not settings.address:
+        return status
+    from irmcli.session.shared import own_connectors
+
+    runs = [
+        audit_log.newest(own, ("run",))["run"] for own in own_connectors(settings) if own.name == status.name
+    ]
+    return replace(status, last_run=max(runs, default=0.0))

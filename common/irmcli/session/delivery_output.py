@@ -10,7 +10,7 @@ from irmcore.clock import iso
 from irmcore.delivery import circuit_breaker
 from irmcore.delivery.breaker_store import load_breaker
 from irmcore.delivery.connection import kind_of
-from irmcore.delivery.report import Report
+from irmcore.delivery.report import Report, log_fields
 from irmcore.delivery.sender import Sender
 from irmcore.delivery.service import Service
 from irmcore.errors import AnotherSender
@@ -38,8 +38,9 @@ class DeliveryOutput:
     ``total``: how many batches there are to send at the beginning; others may be added meanwhile.
     """
 
-    def __init__(self, output: Output, total: int = 1) -> None:
+    def __init__(self, output: Output, outbox: Outbox, total: int = 1) -> None:
         self._output = output
+        self._outbox = outbox
         self._total = total
         self._done = 0
         #: Code → the beginning of the id of the first batch that had it.
@@ -47,6 +48,8 @@ class DeliveryOutput:
 
     def __call__(self, event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None:
         name = f"{batch.id[:12]} ({count(manifest.rows, 'row')})"
+        fields = log_fields(batch, manifest, detail, self._outbox.clock.now())
+        fields["connector"] = self._outbox.name
         if event == "start":
             self._output.detail(
                 f"sending {name}, {manifest.payload_bytes:,} bytes, accepted {iso(manifest.accepted)}"
@@ -57,12 +60,14 @@ class DeliveryOutput:
                 name = f"{self._done} of {max(self._total, self._done)}, {name}"
             request = f", request id {detail['request_id']}" if detail["request_id"] else ""
             request += f" ({detail['flagged']})" if detail.get("flagged") else ""
-            self._output.line(f"Upload Successful: {name}, HTTP {detail['status']}{request}", "green")
+            text = f"Upload Successful: {name}, HTTP {detail['status']}{request}"
+            self._output.event(event, text, "green", **fields)
         elif event == "history-lost":
             self._output.warn(f"{name}: its history could not be written; its state was")
         elif event in _EVENTS:
             self.batches.setdefault(detail["code"], batch.id[:12])
-            self._output.line(f"{name} {_EVENTS[event]}: {detail['code']}", "yellow")
+            text = f"{name} {_EVENTS[event]}: {detail['code']}"
+            self._output.event(event, text, "yellow", level="WARN", **fields)
             if detail.get("reply"):
                 self._output.line(f"  reply of the service: {detail['reply'][:300]}")
 
@@ -80,7 +85,7 @@ def drain(
     too_early = indicator_delay.warning(outbox) if total else None
     if too_early is not None:
         output.warn(too_early)
-    shown = DeliveryOutput(output, total)
+    shown = DeliveryOutput(output, outbox, total)
     sender = Sender(outbox, service, listener=shown)
     try:
         report = sender.drain(until=until, wait=_LOCK_WAIT)
@@ -92,7 +97,10 @@ def drain(
     paused = breaker.mode != circuit_breaker.CLOSED
     if report.trouble:
         batch = shown.batches.get(report.trouble, "BATCH")
-        output.line(f"  {report.advice or advice(report.trouble, kind_of(outbox), batch)}", "yellow")
+        counts = {name: value for name, value in report.as_dict().items() if type(value) is int and value}
+        step = report.advice or advice(report.trouble, kind_of(outbox), batch)
+        fields = {"connector": outbox.name, "code": report.trouble, **counts}
+        output.event("waiting", f"  {step}", "yellow", level="WARN", **fields)
     if report.proposed:
         show_proposed(output, outbox, report.proposed)
     if report.queued:

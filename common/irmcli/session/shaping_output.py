@@ -35,8 +35,8 @@ def show_input(output: Output, table: Table) -> None:
         output.warn(note)
 
 
-def show_shaping(output: Output, done: RunResult, *, dry: bool) -> None:
-    """Print the result as text."""
+def show_shaping(output: Output, done: RunResult, *, dry: bool, connector: str = "") -> None:
+    """Print the result as text; ``connector`` is for the log."""
     counts = done.counts
     parts = [f"{counts.shaped:,} shaped"]
     if counts.merged:
@@ -51,13 +51,22 @@ def show_shaping(output: Output, done: RunResult, *, dry: bool) -> None:
         parts.append(f"{counts.out_of_scope:,} out of scope")
     if counts.excluded:
         parts.append(f"{counts.excluded:,} excluded (by the map of names)")
-    output.line(f"{count(counts.read, 'row')} read: {', '.join(parts)}")
+    fields: dict[str, Any] = {
+        "connector": connector,
+        "run": done.run,
+        "batches": 0 if dry else len(done.sizes),
+    }
+    text = f"{count(counts.read, 'row')} read: {', '.join(parts)}"
+    output.event("checked" if dry else "queued", text, **fields, counts=counts.as_dict())
     if done.sizes:
         output.line(f"{count(len(done.sizes), 'batch')} {'would be sent' if dry else 'in the outbox'}")
     rows = [
         (code, column or "(row)", number, REASONS[code].advice)
         for (column, code), number in sorted(done.reasons.items(), key=lambda item: -item[1])
     ]
+    for code, column, number, _ in rows if output.log else ():
+        fields = {"connector": connector, "run": done.run, "column": column, "reason": code, "rows": number}
+        output.event("refused", f"{count(number, 'row')} refused", level="WARN", **fields)
     output.table("Refused rows", ("reason", "column", "rows", "what to do"), rows)
     if done.rejects:
         output.line(f"Every refused row, with its line number: {done.rejects}")

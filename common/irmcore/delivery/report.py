@@ -16,6 +16,13 @@ class Listener(Protocol):
     def __call__(self, event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None: ...
 
 
+def log_fields(batch: Batch, manifest: Manifest, detail: Mapping[str, Any], now: float) -> dict[str, Any]:
+    """What a log line says of an event. Never the reply's text: it may quote a row."""
+    fields = {"run": manifest.run, "batch": batch.id[:12], "rows": manifest.rows}
+    fields.update((key, detail[key]) for key in ("code", "status", "request_id", "attempt") if key in detail)
+    return {**fields, "seconds": round(max(0.0, now - manifest.accepted), 3)}
+
+
 def ignore_events(event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None:
     """A listener that does nothing."""
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Callable
 from irmcore.advice import advice
 from irmcore.clock import Clock, SystemClock
 from irmcore.delivery.connection import Connection, outbox_name, service
-from irmcore.delivery.report import Report
+from irmcore.delivery.report import Report, log_fields
 from irmcore.delivery.sender import Sender
 from irmcore.delivery.service import Service
 from irmcore.disk import Disk, system_disk
@@ -220,14 +220,9 @@ class SenderLoop:
         def log(event: str, batch: Batch, manifest: Manifest, detail: Mapping[str, Any]) -> None:
             if event == "start":
                 return
-            # Never the reply's text: it may quote a row.
-            details = {
-                key: detail[key] for key in ("code", "status", "request_id", "attempt") if key in detail
-            }
-            details["seconds"] = round(max(0.0, self._clock.now() - manifest.accepted), 3)
             level = "INFO" if event == "sent" else "WARN"
-            facts = {"connector": name, "run": manifest.run, "batch": batch.id[:12], "rows": manifest.rows}
-            self._app_log.write(level, event, **facts, **details)
+            fields = log_fields(batch, manifest, detail, self._clock.now())
+            self._app_log.write(level, event, connector=name, **fields)
 
         report = Sender(outbox, self._service(name, connection), listener=log).drain(until=until)
         if report.trouble:

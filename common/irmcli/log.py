@@ -1,0 +1,99 @@
+"""The log of a command that nobody watches: one event a line, on standard error or in syslog.
+
+docs/monitoring.md lists the events; they and their fields are those of the Splunk app's log. A line never
+has a secret, a token, a row value or the text of a reply. A log that cannot be written stops nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from irmcore import __version__
+from irmcore.clock import SystemClock, iso
+from irmcore.errors import ConfigurationError
+
+#: What `--log-format` takes. The first is no log: messages for people.
+FORMATS = ("text", "json", "journald", "syslog")
+#: Where syslog listens: a socket, or HOST:PORT (UDP).
+ADDRESS = "IRMEXPORT_SYSLOG"
+#: Level → its prefix in the journal (sd-daemon(3)) and Python's level, for syslog's priorities.
+_LEVELS = {
+    "ERROR": ("<3>", logging.ERROR),
+    "WARN": ("<4>", logging.WARNING),
+    "INFO": ("<6>", logging.INFO),
+    "DEBUG": ("<7>", logging.DEBUG),
+}
+
+
+class Log:
+    """A log in one of ``FORMATS``. Raises ConfigurationError if syslog cannot be reached."""
+
+    def __init__(self, form: str, environment: Mapping[str, str]) -> None:
+        self._form = form
+        self._syslog = _syslog(environment.get(ADDRESS, "")) if form == "syslog" else None
+
+    def write(self, level: str, event: str, what: str = "", **fields: Any) -> None:
+        """Write an event. ``what`` is what a person would be told, in one line."""
+        prefix, number = _LEVELS[level]
+        if self._form == "json":
+            fields = {
+                "time": iso(SystemClock().now()),
+                "level": level,
+                "part": "cli",
+                "event": event,
+                "pid": os.getpid(),
+                "version": __version__,
+                **fields,
+            }
+            if what:
+                fields["what"] = what
+            click.echo(json.dumps(fields, default=str), err=True)
+            return
+        parts = [f"{event}:", *([what] if what else []), *map(_pair, fields.items())]
+        line = " ".join(parts)
+        if self._syslog is None:
+            click.echo(prefix + line, err=True)
+        else:
+            self._syslog.handle(
+                logging.makeLogRecord({"levelname": logging.getLevelName(number), "msg": line})
+            )
+
+
+def _pair(item: tuple[str, Any]) -> str:
+    name, value = item
+    text = json.dumps(value, default=str)
+    plain = isinstance(value, str) and value and not set(text[1:-1]) & set(' "=\\')
+    return f"{name}={text[1:-1] if plain else text}"
+
+
+class _Syslog(logging.handlers.SysLogHandler):
+    """Lines that syslog does not take go to standard error."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        click.echo(record.getMessage(), err=True)
+
+
+def _syslog(address: str) -> _Syslog:
+    host, colon, port = address.rpartition(":")
+    remote = bool(colon) and port.isdigit()
+    local = address or ("/var/run/syslog" if sys.platform == "darwin" else "/dev/log")
+    try:
+        handler = _Syslog((host, int(port)) if remote else local, facility="daemon")
+    except OSError as error:
+        raise ConfigurationError(
+            f"syslog cannot be reached ({error.strerror})",
+            where=address or local,
+            next_step=f"Correct {ADDRESS}: the path of a socket, or HOST:PORT.",
+        ) from None
+    handler.ident = f"{socket.gethostname()} " if remote else ""
+    handler.ident += f"irmexport[{os.getpid()}]: "
+    handler.append_nul = not remote
+    return handler

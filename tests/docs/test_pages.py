@@ -17,34 +17,15 @@ from irmcli.main import main
 from irmcore.delivery.replies import Action, decide
 from irmcore.http.outcome import Reply
 
+from tests.docs.shown import pattern, steps
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
-#: `$ command`, then its output; … stands for text that varies, a line with only … for any number of lines.
-SESSION = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Any block of code: its language and its text.
 BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 #: A test cannot run this: it would run itself.
 NOT_HERE = {"make test"}
-
-
-def steps(page: Path) -> list[tuple[str, str]]:
-    """The commands of a page in order, each with its expected output."""
-    found = []
-    for block in SESSION.findall(page.read_text(encoding="utf-8")):
-        for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = step.partition("\n")
-            found.append((command, output))
-    return found
-
-
-def pattern(output: str) -> str:
-    """The regular expression for an expected output."""
-    return "".join(map(_line, output.splitlines()))
-
-
-def _line(line: str) -> str:
-    return r"(?:.*\n)*" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + r"[ ]*\n"
 
 
 def run(command: str, directory: Path, environment: dict[str, str]) -> str:
@@ -115,7 +96,7 @@ def test_a_page_prints_what_it_shows(tmp_path: Path, name: str) -> None:
     background: list[subprocess.Popen[str]] = []
     ran = 0
     try:
-        for command, output in steps(page):
+        for command, output in steps(page.read_text(encoding="utf-8")):
             if command in NOT_HERE:
                 continue
             if command.startswith("cat "):

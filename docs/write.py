@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from irmcli.main import main
 from irmcore.profile.load import PROFILE
 from irmsentinel.content import artefacts as contents
 from irmsentinel.content import rules, samples, workbooks
+from irmsentinel.content.defender import Defender
+from irmsentinel.content.rules import Rule
 from irmsentinel.kql import cost
 
 HERE = Path(__file__).parent
@@ -181,6 +183,34 @@ def _changes(title: str, last: str, changes: list[list[str]]) -> Iterator[str]:
         yield ""
 
 
+def _in_defender(defender: Defender, found: Sequence[Rule]) -> Iterator[str]:
+    """What there is of the rules and hunting queries in Defender, and why some are not there."""
+    yield from (
+        "## In Defender",
+        "",
+        "The rules and hunting queries also for Defender's own tables, without a workspace: custom",
+        "detections and advanced hunting queries ([deploy.md](deploy.md#in-defender)). They are generated",
+        "from the same files by the mapping of tables and columns in `sentinel/defender/mapping.json`. A",
+        "detection runs once a day, because Defender fixes the look-back by the frequency and only the daily",
+        "one reaches 30 days. Defender keeps 30 days, and its alerts have no status. A query needs every",
+        "table that it reads: where the product behind one is not deployed, Defender may not know the",
+        "table. Microsoft's parser bound each query against Defender's published tables, and the local",
+        "engine ran it on the rows of fixtures and on the story of this page, in Defender's columns.",
+        "**Nothing was run in Defender.**",
+        "",
+        "| rule or query | there as | reads | not read, because it is in the workspace only |",
+        "|---|---|---|---|",
+    )
+    there = {rule.name: defender.edition(rule) for rule in found if defender.why_not(rule) is None}
+    for rule in (rule for rule in found if rule.name in there):
+        kind = "custom detection" if rule.folder == rules.ANALYTIC else "hunting query"
+        edition = there[rule.name]
+        yield f"| `{rule.name}` | {kind} | {', '.join(edition.reads)} | {', '.join(edition.left_out)} |"
+    yield from ("", "| not there | why |", "|---|---|")
+    yield from (f"| `{rule.name}` | {defender.why_not(rule)} |" for rule in found if rule.name not in there)
+    yield ""
+
+
 def content() -> str:
     """docs/content.md: every function, rule, hunting query and workbook, from their files."""
     loaded = contents.load()
@@ -260,6 +290,7 @@ def content() -> str:
             for each in cost.of_all(loaded, [rule.artefact for rule in found])
         ),
         "",
+        *_in_defender(Defender.of(loaded), found),
         *(_mutants(json.loads(MUTANTS.read_text(encoding="utf-8"))) if MUTANTS.exists() else ()),
         "## Next to Microsoft's own solution",
         "",

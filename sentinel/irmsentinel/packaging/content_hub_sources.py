@@ -20,7 +20,7 @@ from irmsentinel.content import aggregations, rules, workbooks
 from irmsentinel.content.aggregations import SummaryRule
 from irmsentinel.content.artefacts import Artefact, Content
 from irmsentinel.content.rules import Rule
-from irmsentinel.packaging import playbooks
+from irmsentinel.packaging import custom_detections, playbooks
 from irmsentinel.packaging.content_hub import CATEGORIES, FIRST_PUBLISHED, PACKAGE_ID
 from irmsentinel.packaging.content_items import NAME
 
@@ -49,6 +49,7 @@ def sources(content: Content, version: str, support: Mapping[str, str]) -> dict[
         "Playbooks": {
             f"{NAME}-{each}/azuredeploy.json": _json(playbooks.template(each)) for each in playbooks.TRIGGERS
         },
+        custom_detections.FOLDER: dict(custom_detections.detections(content)),
     }
     solution: dict[str, Any] = {
         "Name": NAME,

@@ -1,11 +1,11 @@
-"""All files of the Sentinel solution: templates, the portal's form, and sources for the content hub."""
+"""All files of the solution: templates, the portal's form, sources for the content hub, Defender's files."""
 
 from __future__ import annotations
 
 import json
 
 from irmsentinel.content.artefacts import Content
-from irmsentinel.packaging import content_hub, content_hub_sources, portal_form, solution
+from irmsentinel.packaging import content_hub, content_hub_sources, custom_detections, portal_form, solution
 from irmsentinel.packaging.content_hub import SUPPORT
 
 
@@ -26,6 +26,7 @@ def package_files(content: Content, version: str, support: str | None = None) ->
         **files,
         **{f"{package}/{name}": files[name] for name in ("createUiDefinition.json", "mainTemplate.json")},
         **content_hub_sources.sources(content, version, contact),
+        **dict(custom_detections.files(content)),
     }
 
 

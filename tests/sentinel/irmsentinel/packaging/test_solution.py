@@ -15,6 +15,7 @@ from irmsentinel.packaging import (
     arm,
     arm_collection,
     content_hub,
+    custom_detections,
     playbooks,
     portal_form,
     resources,
@@ -229,11 +230,15 @@ def test_the_sources_list_every_file_of_the_solution() -> None:
     listed = {
         f"{SOLUTION}/{path}" for value in solution_data.values() if isinstance(value, list) for path in value
     }
-    kinds = ("Analytic Rules", "Hunting Queries", "Parsers", "Playbooks", "Summary Rules", "Workbooks")
+    kinds = (
+        *("Analytic Rules", "Hunting Queries", "Parsers", "Playbooks", "Summary Rules", "Workbooks"),
+        "XDR Detections",
+    )
     assert listed == {
         name for name in FILES if name.startswith(tuple(f"{SOLUTION}/{kind}/" for kind in kinds))
     }
     content_files = [*LOADED.functions, *rules.load(), *workbooks.load(), *aggregations.summary_rules()]
+    content_files += [*custom_detections.detections(LOADED)]
     assert len(listed) == len(content_files) + len(playbooks.TRIGGERS)
     assert read("Playbooks/irmexport-entity/azuredeploy.json") == playbooks.template("entity")
     assert (solution_data["Version"], solution_data["Metadata"]) == ("1.2.3", "SolutionMetadata.json")

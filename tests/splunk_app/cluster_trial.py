@@ -308,7 +308,7 @@ class Trial:
 
     def _roll_back(self, writes: int) -> None:
         """Take back the newest writes once a receipt is recorded."""
-        sent, end = len(self._in("SENT")), time.monotonic() + self._seconds
+        sent, end = len(self._in("SENT")), time.monotonic() + 5 * self._seconds
         while len(self._in("SENT")) <= sent and time.monotonic() < end:
             time.sleep(0.02)
         with self._cluster.kv.lock:

@@ -129,6 +129,12 @@ def sent(service: PurviewEmulator) -> list[tuple[str, str]]:
     return sorted((one["UserPrincipalName"], one["PredictionTime"]) for one in records)
 
 
+def files(node: Node) -> set[tuple[Path, int]]:
+    """The files of a Splunk home, and when each was changed."""
+    found = (path for path in node.home.path.rglob("*") if path.is_file())
+    return {(path, path.stat().st_mtime_ns) for path in found}
+
+
 def wait_until(true: Callable[[], object]) -> None:
     """Return once it is true."""
     end = time.monotonic() + 60
@@ -140,6 +146,7 @@ def wait_until(true: Callable[[], object]) -> None:
 def test_rows_that_two_members_have_are_sent_once(nodes_on_each: Nodes, service: PurviewEmulator) -> None:
     """One took days 1 and 2, the other 2 and 3: the second one's receipt says what the first had sent."""
     one, two, _ = nodes_on_each
+    installed = [files(node) for node in nodes_on_each]
     assert one.search(rows(1, 2))["state"] == "sent"
     found = two.search(rows(2, 3))
     assert (found["state"], found["shaped"], found["skipped"], found["sent"]) == ("sent", "5", "5", "5")
@@ -152,6 +159,9 @@ def test_rows_that_two_members_have_are_sent_once(nodes_on_each: Nodes, service:
             "splunk-system-user"
         }
         assert b"contoso" not in node.home.log.read_bytes() if node.home.log.exists() else True
+    for node, before in zip(nodes_on_each, installed, strict=True):
+        places = (node.home.outbox, node.home.log.parent)
+        assert all(any(place in path.parents for place in places) for path, _ in files(node) - before)
 
 
 def test_the_sender_of_another_member_delivers(nodes: Nodes, service: PurviewEmulator) -> None:
@@ -237,9 +247,9 @@ def test_a_persons_rows_are_erased_from_any_member(nodes: Nodes, service: Purvie
     assert who not in "".join(json.dumps(line) for line in events(two.home, "rest"))
     assert two.handler.request("POST", "person/erase", name=who).status == 400
     assert two.handler.request("POST", "person/find", name="4711", why=why).status == 400
-    three.kv.cut_off = True
+    three.kv.state = "starting"
     assert three.handler.request("POST", "person/find", name=who).status == 503
-    three.kv.cut_off = False
+    three.kv.state = "ready"
     for node in nodes:
         save_secret(node.splunkd)
     two.handler.request("POST", "connectors/leavers/resume")
@@ -292,6 +302,7 @@ def test_a_search_head_that_joins_a_cluster_promotes_what_it_has(
     service.faults.next(Fault(reset_after_last_byte=True))
     assert one.search(rows(1))["state"] == "held"
     assert two.queue()["connectors"] == []
+    assert not one.kv.requests  # a single search head needs no KV store
     one.splunkd.state.server, one.splunkd.state.shcluster = alone
     assert one.search(rows(2))["state"] == "sent"
     (held,) = two.handler.request("GET", "held").document["batches"]

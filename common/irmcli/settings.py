@@ -151,6 +151,10 @@ class Settings:
         """The profile at a path, in the user's profile directory, or shipped. Raises ProfileError."""
         return self._profile(name).with_directory(str(self.directory_of_people))
 
+    def own_profiles(self) -> list[Profile]:
+        """The profiles in the user's profile directory. Raises ProfileError."""
+        return [self.profile(str(file.absolute())) for file in sorted(self.profiles.glob("*.yaml"))]
+
     def _profile(self, name: str) -> Profile:
         if name.endswith((".yaml", ".yml")) or os.sep in name:
             return profiles.read(name)

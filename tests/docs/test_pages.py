@@ -296,13 +296,13 @@ def test_every_step_of_both_documents_has_a_command() -> None:
         assert f"Step {step}: " in text
 
 
-#: A test in the tables of docs/delivery.md and SECURITY.md: an unambiguous end of its path, and its name.
+#: A test in the tables of these pages: an unambiguous end of its path, and its name.
 NAMED = re.compile(r"`((?:[a-z_]+/)*test_\w+\.py)::(\w+)`")
 
 
 def named_tests() -> set[str]:
-    """The ids of the tests that the two tables name."""
-    pages = [ROOT / "docs" / "delivery.md", ROOT / "SECURITY.md"]
+    """The ids of the tests that the tables name."""
+    pages = [ROOT / "docs" / "delivery.md", ROOT / "docs" / "connectors.md", ROOT / "SECURITY.md"]
     found = [match for page in pages for match in NAMED.findall(page.read_text(encoding="utf-8"))]
     return {f"{file_of(path)}::{name}" for path, name in found}
 

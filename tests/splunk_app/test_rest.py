@@ -345,6 +345,26 @@ def test_a_profile_is_checked_as_it_is_typed(rest: RestHandler, home: SplunkHome
     assert not home.log.exists()
 
 
+def test_profiles_tell_of_published_limits(rest: RestHandler) -> None:
+    """A profile alone when it is checked, and all enabled connectors together in their list."""
+    text = shipped_text("daily-activities")
+    alone = rest.request("POST", "profiles/check", profile_yaml=text).document["limits"]
+    assert [(one["text"][:47], one["passed"]) for one in alone] == [
+        ("daily-activities: 10 of at most 10 custom indic", False),
+        ("Box, Dropbox: if the tenant uses Microsoft's ow", False),
+    ]
+    more = text.replace("      - UsbCopy\n", "      - UsbCopy\n      - Print\n")
+    passed = rest.request("POST", "profiles/check", profile_yaml=more).document["limits"]
+    assert ("11 of at most 10" in passed[0]["text"], passed[0]["passed"]) == (True, True)
+    for name, profile in (("access", "daily-access"), ("cloud", "daily-cloud")):
+        form = {"job_id": f"{'1' if name == 'cloud' else '2'}1111111-1111-4111-8111-111111111111"}
+        form |= {"tenant_id": form["job_id"], "app_id": form["job_id"]}
+        assert rest.request("POST", "connectors", name=name, profile=profile, **form).status in (200, 201)
+    together = rest.request("GET", "connectors").document["limits"]
+    assert "of at most 10 custom indicators of a tenant" in together[0]["text"]
+    assert together[0]["passed"]
+
+
 SAMPLES = {
     "csv": """\
 UserPrincipalName,PredictionTime,PredictionScore,ModelInfo

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import click
+from irmcore.clock import SystemClock
 from irmcore.intake.dry_run import dry_run
+from irmcore.profile.published_limits import of_profiles
 from irmcore.shaping.reject_file import Reject
+from irmcore.shaping.row_counts import RowCounts
 from irmcore.shaping.text import hazards
 
 from irmcli import options
@@ -14,6 +17,7 @@ from irmcli.exit_codes import code_of_rows
 from irmcli.output import Output
 from irmcli.session.hazards import show_hazards
 from irmcli.session.input_file import about_rows, open_table
+from irmcli.session.limits_output import limits_document, show_limits
 from irmcli.session.shaping_output import shaping_document, show_input, show_shaping
 from irmcli.settings import Settings
 
@@ -35,12 +39,14 @@ def command(ctx: click.Context, file: str, profile_name: str, form: str, show: i
     profile = settings.profile(profile_name)
     refused: list[Reject] = []
     found: Counter[str] = Counter()
+    counts = RowCounts(profile, SystemClock().now())
 
     def on_reject(reject: Reject, _: tuple[str, ...]) -> None:
         if len(refused) < show:
             refused.append(reject)
 
     def on_row(fields: tuple[str, ...]) -> None:
+        counts.add(fields)
         for field in fields:
             found.update(hazards(field))
 
@@ -51,5 +57,10 @@ def command(ctx: click.Context, file: str, profile_name: str, form: str, show: i
     lines = [(r.line, r.column or "(row)", r.code) for r in refused]
     output.table("Refused rows by line", ("line", "column", "reason"), lines)
     show_hazards(output, found)
-    output.document({**shaping_document(done), "hazards": dict(found)})
+    limits = [*of_profiles([profile]), *counts.findings()]
+    show_limits(output, limits, [profile])
+    if counts.old:
+        output.line(f"Note: {counts.old_text()}")
+    document = {"hazards": dict(found), "limits": limits_document(limits), "before_look_back": counts.old}
+    output.document({**shaping_document(done), **document})
     ctx.exit(code_of_rows(done.counts.rejected))

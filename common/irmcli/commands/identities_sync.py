@@ -143,8 +143,7 @@ def _groups(settings: Settings, names: tuple[str, ...], path: Path) -> list[str]
     """
     profiles = [settings.profile(name) for name in names]
     if not names:
-        own = [settings.profile(str(file.absolute())) for file in sorted(settings.profiles.glob("*.yaml"))]
-        profiles = [profile for profile in own if _uses(profile, path)]
+        profiles = [profile for profile in settings.own_profiles() if _uses(profile, path)]
     groups = {group for profile in profiles for group in _scope_groups(profile)}
     for group in groups:
         if not _GUID.fullmatch(group):

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from irmcore import profile as profiles
 from irmcore.clouds import CLOUDS
 from irmcore.errors import ConfigurationError
 from irmcore.intake.run_result import RunResult
 from irmcore.profile.kinds.hr import KIND as HR
 from irmcore.profile.load import PROFILE
 from irmcore.profile.model import PLACEHOLDER, Format
+from irmcore.profile.published_limits import of_profiles
 
 from irmcli.exit_codes import DONE, ROWS_REFUSED
 from irmcli.output import Output, clean
@@ -25,6 +27,7 @@ from irmcli.profile_setup.guesses import Roles
 from irmcli.profile_setup.hr_draft import SCENARIO, hr_draft
 from irmcli.profile_setup.profile_text import Choices
 from irmcli.profile_setup.sample import Sample, read_sample
+from irmcli.session.limits_output import show_limits
 from irmcli.session.shaping_output import shaping_document, show_shaping
 
 _CREDENTIALS = tuple(PROFILE.schema["definitions"]["credential"]["properties"])
@@ -299,6 +302,8 @@ def _show(output: Output, target: Path, drafted: Draft, result: RunResult) -> No
         )
     output.line(f"Written: {target}")
     show_shaping(output, result, dry=True)
+    profile = profiles.parse(drafted.text, str(target))
+    show_limits(output, of_profiles([profile]), [profile])
     output.line(f"Next: review it, then run irmexport wizard {target}")
 
 

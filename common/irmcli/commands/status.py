@@ -7,14 +7,19 @@ from dataclasses import asdict
 import click
 from irmcore.clock import iso
 from irmcore.delivery import circuit_breaker
+from irmcore.delivery.connection import Connection, outbox_name
 from irmcore.errors import IrmError
 from irmcore.operations.retention import CHECK_CLOCK
 from irmcore.operations.status import BatchStatus, ConnectorStatus, too_old
+from irmcore.outbox import audit_log
+from irmcore.profile.model import PLACEHOLDER
+from irmcore.profile.published_limits import of_age, of_profiles
 
 from irmcli.exit_codes import DONE, NEEDS_PERSON, known_error
 from irmcli.output import Output, count
-from irmcli.session.connectors import connectors_of, status_of
+from irmcli.session.connectors import connectors_of, outboxes_of, status_of
 from irmcli.session.delivery_output import next_step_of_proposed
+from irmcli.session.limits_output import of_today, show_limits
 from irmcli.settings import Settings
 from irmcli.time_options import parse_timestamp
 
@@ -57,8 +62,26 @@ def command(ctx: click.Context, connector: str, max_age: str | None) -> None:
         output.line(f"Nothing has been sent from {settings.address or settings.outbox} yet.")
     if settings.address:
         _show_own(output, settings)
+    if not connector:
+        _show_limits(output, settings)
     output.document(found)
     ctx.exit(NEEDS_PERSON if any(status["needs_person"] for status in found) else DONE)
+
+
+def _show_limits(output: Output, settings: Settings) -> None:
+    """What the user's own profiles and today's rows come near to or pass, all connectors together."""
+    try:
+        profiles = [one for one in settings.own_profiles() if one.connector.job_id != PLACEHOLDER]
+    except IrmError as error:
+        output.warn(f"published limits were not compared: {error}")
+        return
+    outboxes = {outbox.name: outbox for outbox in outboxes_of(settings)}
+    at = [(one, outboxes.get(outbox_name(Connection(one.name, one.connector)))) for one in profiles]
+    known = [(profile, outbox) for profile, outbox in at if outbox is not None]
+    show_limits(output, [*of_profiles(profiles), *of_today(known)], profiles)
+    for profile, outbox in known:
+        lapsing = of_age(profile, audit_log.newest(outbox, ("run",))["run"], outbox.clock.now())
+        show_limits(output, lapsing)
 
 
 def _show_own(output: Output, settings: Settings) -> None:

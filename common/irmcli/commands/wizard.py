@@ -8,12 +8,14 @@ import click
 from irmcore.clock import SystemClock, iso
 from irmcore.errors import ConfigurationError
 from irmcore.profile.model import PLACEHOLDER
+from irmcore.profile.published_limits import of_profiles
 
 from irmcli import options
 from irmcli.emulator.connection import connection_to
 from irmcli.output import Output, count
 from irmcli.session import indicator_delay
 from irmcli.session.connector_session import ConnectorSession
+from irmcli.session.limits_output import limits_document, show_limits
 from irmcli.settings import Settings
 from irmcli.time_options import parse_timestamp
 
@@ -78,6 +80,8 @@ def command(
         output.line(f"  {connector.name}: {connector.why}")
     for conflict in connectors.conflicts(found):
         output.warn(conflict)
+    limits = of_profiles(list(chosen.values()))
+    show_limits(output, limits, chosen.values())
     for name in texts:
         output.line(f"Wrote {directory / name}")
     output.document(
@@ -86,6 +90,7 @@ def command(
                 {"name": c.name, "profiles": [p.name for p in c.profiles], "why": c.why} for c in found
             ],
             "files": [str(directory / name) for name in texts],
+            "limits": limits_document(limits),
         }
     )
 

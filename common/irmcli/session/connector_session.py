@@ -19,11 +19,13 @@ from irmcore.intake.run_result import RunResult
 from irmcore.outbox import Outbox
 from irmcore.ownership import require_own_tree
 from irmcore.profile import Profile
+from irmcore.profile.published_limits import triggers
 from irmcore.shaping.readers import Table
 
 from irmcli.emulator.connection import connection_to
 from irmcli.output import Output
 from irmcli.session.delivery_output import drain
+from irmcli.session.limits_output import of_today, show_limits
 from irmcli.session.retention import clean_up_after
 from irmcli.session.shaping_output import show_shaping
 from irmcli.settings import Settings
@@ -127,8 +129,10 @@ class ConnectorSession:
         return dry_run(table, self._profile, self._own, name=name, progress=progress, there=there)
 
     def show(self, done: RunResult, *, dry: bool) -> None:
-        """Print what happened to the rows."""
+        """Print what happened to the rows, and whether today's come near to what a day may have."""
         show_shaping(self._output, done, dry=dry, connector=self.outbox.name)
+        if not dry and triggers(self._profile):
+            show_limits(self._output, of_today([(self._profile, self._own)]))
 
     def deliver(self, *, until: float | None = None) -> tuple[Report, int]:
         """Send what is queued and print it; returns the report and the exit code.

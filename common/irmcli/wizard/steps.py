@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from irmcore.clouds import CLOUDS
 from irmcore.profile import Profile
 from irmcore.profile.model import PLACEHOLDER
+from irmcore.profile.published_limits import counted_twice, of_profiles, twice_text
 
 from irmcli.wizard import hr_steps
 from irmcli.wizard.connectors import Needed, conflicts, mapped_to
@@ -52,6 +53,10 @@ def _how_many(connectors: Sequence[Needed]) -> Section:
         ),
     ]
     blocks += [Text(f"Fix first: {conflict}") for conflict in conflicts(connectors)]
+    profiles = [profile for connector in connectors for profile in connector.profiles]
+    blocks += [Text(finding.text) for finding in of_profiles(profiles)]
+    products = tuple(dict.fromkeys(name for profile in profiles for name in counted_twice(profile)))
+    blocks += [Text(twice_text(products))] if products else []
     return Section(f"Connectors needed: {len(connectors)}", blocks)
 
 

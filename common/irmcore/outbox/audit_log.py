@@ -88,6 +88,19 @@ def newest(outbox: Outbox, names: Collection[str]) -> dict[str, float]:
     return found
 
 
+def runs_since(outbox: Outbox, moment: float) -> Iterator[dict[str, Any]]:
+    """The events of runs that were recorded at ``moment`` (seconds since 1970) or later, newest first."""
+    for piece in outbox.log_backwards():
+        for line in reversed(audit_chain.split(piece)):
+            entry = audit_chain.decode(line)
+            if entry is None:
+                continue
+            if entry.event["at"] < moment:
+                return
+            if entry.event["event"] == "run":
+                yield entry.event
+
+
 def histories(outbox: Outbox) -> dict[str, list[dict[str, Any]]]:
     """The events of each batch by its id, oldest first, with those of a batch whose rows it took over."""
     found: dict[str, list[dict[str, Any]]] = {}

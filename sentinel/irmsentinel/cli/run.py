@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -14,9 +15,11 @@ from irmcli.exit_codes import DONE, code_of, code_of_rows, known_error, worst
 from irmcli.extras import sentinel_extra
 from irmcli.output import Output
 from irmcli.session.connector_session import ConnectorSession
+from irmcli.session.limits_output import show_limits
 from irmcli.settings import Settings
 from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError, IrmError, OutboxBusy
+from irmcore.profile.published_limits import of_profiles
 
 from irmsentinel.cli import options
 from irmsentinel.cli.export_health import report_health
@@ -67,6 +70,7 @@ def run(
             next_step="Nothing to do: that run or the next one does what is due.",
         )
     try:
+        _show_limits(output, settings, plan)
         exports = _DueExports(output, settings, plan, query_emulator, emulator)
         exports.run()
         if not queue_only:
@@ -77,6 +81,15 @@ def run(
         lock.release()
     output.document([outcome_document(one.outcome) for one in exports.ran if one.outcome])
     ctx.exit(worst(exports.codes))
+
+
+def _show_limits(output: Output, settings: Settings, plan: Plan) -> None:
+    """What the profiles of the plan, all together, come near to or pass of the published limits."""
+    profiles = []
+    for name in dict.fromkeys(job.profile for job in plan.jobs):
+        with suppress(IrmError):  # its own exports report it
+            profiles.append(settings.profile(name))
+    show_limits(output, of_profiles(profiles), profiles)
 
 
 class _DueExports:

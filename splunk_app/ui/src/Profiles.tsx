@@ -10,7 +10,7 @@ import styled from 'styled-components';
 
 import { useConfigured } from './configured';
 import { Act, Field, Grid, Loading, Page, Row, rows, useActions } from './frame';
-import type { Checked } from './model';
+import type { Checked, Limit } from './model';
 import { request } from './rest';
 
 /** Milliseconds without a keystroke before the text is checked. */
@@ -32,7 +32,7 @@ export function Profiles() {
     const [sample, setSample] = useState('');
     const [checked, setChecked] = useState<Checked | null>(null);
     const { trouble, done, run } = useActions();
-    const { connectors, shipped, load } = useConfigured(run);
+    const { connectors, shipped, limits, load } = useConfigured(run);
 
     useEffect(() => {
         if (!text.trim()) {
@@ -74,6 +74,7 @@ export function Profiles() {
             done={done}
         >
             {!connectors && !trouble && <Loading />}
+            <Limits limits={limits} />
             <Columns>
                 <div>
                     <Field label="Connector" help="The connector whose profile you edit.">
@@ -134,12 +135,22 @@ export function Profiles() {
     );
 }
 
+/** What comes near to or passes a published limit. */
+function Limits({ limits }: { limits: Limit[] }) {
+    return limits.map(({ text, passed }) => (
+        <Message key={text} type={passed ? 'warning' : 'info'}>
+            {text}
+        </Message>
+    ));
+}
+
 /** The result of the check; screen readers announce changes. */
 function CheckResult({ checked }: { checked: Checked | null }) {
     const wrong = checked?.trouble;
     return (
         <div role="status">
             {checked?.good && <Message type="success">The profile is valid.</Message>}
+            <Limits limits={checked?.limits ?? []} />
             {wrong && (
                 <Message type="error">
                     {wrong.where && `${wrong.where}: `}

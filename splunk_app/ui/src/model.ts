@@ -91,10 +91,14 @@ export type Finding = { check: string; grade: 'good' | 'note' | 'bad'; found: st
 
 export type Shipped = { name: string; text: string };
 
+/** What comes near to or passes a published limit. */
+export type Limit = { text: string; passed: boolean };
+
 export type Checked = {
     good: boolean;
     columns: { header: string; field: string; type: string; role: string }[];
     trouble: { error: string; where: string | null; next_step: string } | null;
+    limits: Limit[];
     preview: {
         header: string[];
         rows: string[][];

@@ -283,6 +283,8 @@ def test_a_profile_is_written_previewed_and_saved(
     announced(page, "profile:")
     save = page.get_by_role("button", name="Save")
     expect(save).to_have_attribute("aria-disabled", "true")
+    editor.fill(shipped_text("daily-activities"))
+    announced(page, "daily-activities: 10 of at most 10 custom indicators")
     editor.fill(text.replace("employee will leave, as", "employee may leave, as"))
     page.get_by_label("Sample").fill(SAMPLES["csv"])
     announced(page, "2 rows read: 1 shaped, 0 merged, 1 refused")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Callable
 
@@ -17,6 +18,7 @@ from irmcore.operations.status import connector_status
 from irmcore.outbox import Outbox
 from irmcore.settings import did_you_mean
 
+from irmsplunk.rest.profiles import limits
 from irmsplunk.splunk import connectors, passwords
 from irmsplunk.splunk.connectors import CONF_PATH, SETTINGS
 from irmsplunk.splunk.splunkd import Splunkd, path_segment
@@ -37,8 +39,14 @@ class ConnectorRoutes:
         self._log = log
 
     def list_all(self) -> dict[str, Any]:
-        found = connectors.stanzas(self._system)
-        return {"connectors": [self._shown(name, content) for name, content in sorted(found.items())]}
+        found = sorted(connectors.stanzas(self._system).items())
+        enabled = []
+        for name, content in found:
+            if not connectors.is_off(content):
+                with suppress(ConfigurationError):  # shown with its connector
+                    enabled.append(connectors.of_stanza(name, content).profile)
+        shown = [self._shown(name, content) for name, content in found]
+        return {"connectors": shown, "limits": limits(enabled) if len(enabled) > 1 else []}
 
     def read(self, name: str) -> dict[str, Any]:
         return self._shown(name, connectors.content_of(self._system, name))

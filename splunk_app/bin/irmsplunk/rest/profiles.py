@@ -7,13 +7,14 @@ nowhere else. A profile is saved with its connector.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from irmcore import profile as profiles
 from irmcore.errors import ConfigurationError, IrmError
 from irmcore.intake.dry_run import dry_run
 from irmcore.profile import Profile
+from irmcore.profile.published_limits import counted_twice, of_profiles, twice_text
 from irmcore.reasons import REASONS
 from irmcore.shaping import readers
 from irmcore.shaping.reject_file import Reject
@@ -47,7 +48,13 @@ class ProfileRoutes:
                 where="sample",
                 next_step=f"Paste at most {MAX_SAMPLE // 1024} KiB; for more, run a search with dryrun=t.",
             )
-        answer: dict[str, Any] = {"good": False, "columns": [], "preview": None, "trouble": None}
+        answer: dict[str, Any] = {
+            "good": False,
+            "columns": [],
+            "preview": None,
+            "trouble": None,
+            "limits": [],
+        }
         try:
             profile = parsed(form.get("profile_yaml", ""), "profile")
             answer["columns"] = [
@@ -55,11 +62,19 @@ class ProfileRoutes:
                 for column in profile.columns
             ]
             answer["good"] = True
+            answer["limits"] = limits([profile])
             if sample.strip():
                 answer["preview"] = preview(profile, sample)
         except IrmError as error:
             answer["trouble"] = {"error": error.what, "where": error.where, "next_step": error.next_step}
         return answer
+
+
+def limits(chosen: Sequence[Profile]) -> list[dict[str, Any]]:
+    """What these profiles come near to or pass of the published limits, and what may be counted twice."""
+    found = [{"text": one.text, "passed": one.passed} for one in of_profiles(chosen)]
+    products = tuple(dict.fromkeys(name for profile in chosen for name in counted_twice(profile)))
+    return [*found, {"text": twice_text(products), "passed": False}] if products else found
 
 
 def preview(profile: Profile, sample: str) -> dict[str, Any]:

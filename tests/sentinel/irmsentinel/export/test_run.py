@@ -57,6 +57,7 @@ class Machine:
         outbox = ("--json", "--outbox", str(self._directory / "outbox"), "sentinel")
         done: Result = CliRunner().invoke(main, [*outbox, *words, *at, *more])
         assert done.exit_code == code, done.output
+        self.warnings = done.stderr
         return json.loads(done.stdout)
 
 
@@ -83,6 +84,14 @@ def test_what_is_due_is_done_once(machine: Machine) -> None:
     assert machine.run("run") == []
     assert len(machine.api.queries) == asked
     assert [row["read_to"] for row in machine.run("status")] == ["2026-11-21T00:00:00Z"] * 2
+
+
+def test_the_profiles_of_all_exports_pass_the_indicators_of_a_tenant(machine: Machine) -> None:
+    """Each profile respects the published limit, both together do not: the run says so, and does its work."""
+    machine.plan("okta", "usb")
+    done = machine.run("run")
+    assert [one["aggregation"] for one in done] == ["okta", "usb"]
+    assert "2 profiles together: 14 of at most 10 custom indicators of a tenant" in machine.warnings
 
 
 def test_a_source_without_rows_is_named(machine: Machine) -> None:

@@ -60,7 +60,7 @@ def command(ctx: click.Context, file: str, profile_name: str, form: str, show: i
     limits = [*of_profiles([profile]), *counts.findings()]
     show_limits(output, limits, [profile])
     if counts.old:
-        output.line(f"Note: {counts.old_text()}")
+        output.line(f"Look-back: {counts.old_text()}")
     document = {"hazards": dict(found), "limits": limits_document(limits), "before_look_back": counts.old}
     output.document({**shaping_document(done), **document})
     ctx.exit(code_of_rows(done.counts.rejected))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 from irmcore import profile as profiles
+from irmemulator.reported import REPORTED
 from irmemulator.settings import Options
 
 from irmcli.emulator.launch import announce, create_emulator, running
@@ -56,6 +57,11 @@ from irmcli.settings import Settings
     help="Refuse a file with an unknown source value instead of dropping the row. "
     "What Microsoft's service does is undocumented.",
 )
+@click.option(
+    "--reported",
+    type=click.Choice(list(REPORTED)),
+    help="Answer every upload as users have reported of Microsoft's service; the output names the report.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -66,6 +72,7 @@ def command(
     lifetime: float,
     time_precision: str,
     refuse_unknown_source_values: bool,
+    reported: str | None,
 ) -> None:
     """Run a local emulator of the Purview connector over HTTPS, on this machine only.
 
@@ -78,12 +85,16 @@ def command(
         refuse_unknown_source_values=refuse_unknown_source_values,
     )
     emulator = create_emulator(directory, chosen, options, port=port, lifetime=lifetime)
+    if reported is not None:
+        emulator.faults.until_cleared(REPORTED[reported].fault)
     with running(emulator, port):
         announce(directory, emulator)
         output.line(f"An emulator of the Purview connector, not Microsoft's service: {emulator.url}/")
         output.line(f"  Password of its page, /records and /control/faults: {emulator.control_token}")
         for name in names or profiles.shipped_names():
             output.line(f"  irmexport send FILE --profile {name} --emulator {directory}")
+        if reported is not None:
+            output.line(f"As reported: {REPORTED[reported].what} ({REPORTED[reported].source})")
         output.line(f"It stops after {lifetime:,.0f} s, or when you press Ctrl-C.")
         output.document({"url": emulator.url, "directory": str(directory)})
         with contextlib.suppress(KeyboardInterrupt):

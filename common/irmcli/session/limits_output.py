@@ -25,10 +25,10 @@ def show_limits(output: Output, found: Iterable[Finding], profiles: Iterable[Pro
         if finding.passed:
             output.warn(finding.text)
         else:
-            output.line(f"Note: {finding.text}", "dim")
+            output.line(f"Limit: {finding.text}", "dim")
     products = tuple(dict.fromkeys(name for profile in profiles for name in counted_twice(profile)))
     if products:
-        output.line(f"Note: {twice_text(products)}", "dim")
+        output.line(f"Counted twice? {twice_text(products)}", "dim")
 
 
 def limits_document(found: Iterable[Finding]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from irmsentinel.kql.engine import Engine
 from irmsentinel.packaging.custom_detections import daily
 
 from tests.sentinel.defender_rows import PRODUCT, CannotHold, in_defender
-from tests.sentinel.fixtures import Case, all_cases, plain
+from tests.sentinel.fixtures import Case, cases, plain
 
 DEFENDER = Defender.of(artefacts.load())
 RULES = {rule.name: rule for rule in rules.load()}
@@ -86,7 +86,7 @@ def test_microsofts_parser_binds_each_query_against_defenders_tables() -> None:
 def chosen() -> Iterator[Case]:
     """Of each query, the first case with a result that Defender's tables can hold."""
     seen = set()
-    for case in all_cases():
+    for case in cases():
         if case.file.stem in EDITIONS.keys() - seen and case.rows:
             try:
                 in_defender(DEFENDER, case.tables)

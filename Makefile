@@ -73,7 +73,7 @@ pictures: $(VENV)/.dev ## take the screenshots of the Splunk app's pages and the
 	@IRMEXPORT_PICTURES=$(CURDIR)/build/pictures $(BIN)/python -m pytest -q tests/splunk_app/pages tests/sentinel/test_workbook_page.py -k 'first or held or written or any_screen'
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/splunk_app/bin $(BIN)/python tests/splunk_app/overview/picture.py $(CURDIR)/build/pictures
 	@mkdir -p docs/pictures
-	@cp $(foreach page,connectors overview profiles queue workbook,$(wildcard build/pictures/$(page)-*.png)) docs/pictures/
+	@for page in connectors overview profiles queue workbook; do cp build/pictures/$$page-*.png docs/pictures/; done
 
 mutants-content: $(VENV)/.dev ## change a sample of the KQL, and list the changes that no fixture finds (10 minutes)
 	@$(BIN)/python -m mutants.content $(if $(ONLY),--only $(ONLY)) $(if $(ALL),--all)

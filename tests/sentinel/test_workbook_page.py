@@ -53,4 +53,5 @@ def test_a_workbook_can_be_read_on_any_screen(
         page.screenshot(path=folder / f"workbook-{book.name}-{width}.png", full_page=True)
     text = page.inner_text("body")
     assert book.title in text
+    assert "`" not in text
     assert all(f"{tile}\n" in text for tile in ("Open alerts", "Closed") if book.name == "IRMAlerts")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -57,7 +58,9 @@ def _items(
         if item["type"] == 1:
             title, _, about = made["json"].partition("\n")
             mark = "h1" if title.startswith("# ") else "p"
-            yield f"<figure><{mark}>{html.escape(title.lstrip('# '))}</{mark}>{html.escape(about)}</figure>"
+            # Workbooks show Markdown (learn.microsoft.com/azure/azure-monitor/visualize/workbooks-text).
+            text = f"<{mark}>{html.escape(title.lstrip('# '))}</{mark}>{html.escape(about)}"
+            yield "<figure>" + re.sub("`([^`]+)`", r"<code>\1</code>", text) + "</figure>"
         elif item["type"] == 12:
             inner = "".join(_items(made["items"], engine, now, values))
             tab = html.escape(item["name"].removeprefix("tab "))

@@ -15,7 +15,8 @@ from irmcli.scheduling import timers
 from irmcli.settings import Settings
 
 
-@click.command("schedule", context_settings={"ignore_unknown_options": True})
+# Options after COMMAND are COMMAND's own, also those that have the name of one of ours.
+@click.command("schedule", context_settings={"allow_interspersed_args": False})
 @click.option(
     "--format",
     "form",

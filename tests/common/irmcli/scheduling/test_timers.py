@@ -196,6 +196,16 @@ def test_an_invalid_command_is_reported_at_once() -> None:
         assert done.exit_code == 2, words
 
 
+def test_options_of_the_command_reach_it_also_if_schedule_has_them() -> None:
+    """What stands after COMMAND is COMMAND's: --json, --log-format, --format."""
+    for words in (
+        ["drain", "--json", "--log-format", "journald", "-q"],
+        ["send", "/x.csv", "--format", "csv", "--profile", "leaver-prediction"],
+    ):
+        done = CliRunner().invoke(main, ["schedule", "--format", "cron", *words])
+        assert f" {' '.join(words)}\n" in done.output
+
+
 def test_a_file_that_does_not_exist_yet_gets_an_absolute_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -170,6 +170,19 @@ def test_splunkd_refuses_what_the_action_would_refuse(param: str) -> None:
         assert bool(re.search(found[2], value)) == valid, value
 
 
+def test_splunks_own_names_are_nobodys_in_hr_data() -> None:
+    """CIM's `user` and `src_user` may be the HR user or the manager; the employee is the column of that name.
+
+    CIM, Change: `user` made the change, except in account changes, where `user` was changed by `src_user`.
+    """
+    header = ("user", "src_user", "_time", "EmailAddress", "EffectiveDate", "OldLevel", "NewLevel")
+    profile = parse(shipped_text("hr-job-level-changes"), "it")
+    assert with_fields(profile, "", header) == (profile, {})
+    assert with_fields(profile, "", header[:3]) == (profile, {})  # then the header lacks a field
+    named, _ = with_fields(profile, "EmailAddress=employee", (*header[:3], "employee"))
+    assert named.columns[0].field == "employee"
+
+
 def test_every_search_head_sends() -> None:
     """Each has its own outbox, and a cluster does not replicate inputs.conf, so the input ships enabled."""
     inputs = conf(APP / "default" / "inputs.conf")

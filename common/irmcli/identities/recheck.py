@@ -29,6 +29,7 @@ from irmcore.reasons import Refused
 from irmcore.shaping import times
 from irmcore.shaping.csv_cells import allow_long_fields
 from irmcore.shaping.readers import mappings_table
+from irmcore.shaping.scenario_rows import ScenarioRows
 
 RENAMED, ACCEPTED = "renamed", "accepted-now"
 
@@ -48,13 +49,12 @@ class Finding(NamedTuple):
 
 def recheck(outbox: Outbox, profile: Profile, directory: Path) -> Iterator[Finding]:
     """The findings of a connector's batches, then of its refused rows."""
-    user, time = profile.column("user"), profile.column("time")
-    if user is None or time is None or not outbox.exists():
+    if not outbox.exists():
         return
     with Directory(directory) as people:
         resolver = Resolver(people)
         for batch in outbox.all_batches():
-            found = _reasons(outbox, batch, resolver, user.header, time.header)
+            found = _reasons(outbox, batch, resolver, profile)
             for reason, rows in sorted(found.items()):
                 yield Finding("batch", batch.id, rows, reason)
     for path in reject_files(outbox):
@@ -63,7 +63,7 @@ def recheck(outbox: Outbox, profile: Profile, directory: Path) -> Iterator[Findi
             yield Finding("rejects", Path(path).stem, rows, ACCEPTED)
 
 
-def _reasons(outbox: Outbox, batch: Batch, resolver: Resolver, user: str, time: str) -> Counter[str]:
+def _reasons(outbox: Outbox, batch: Batch, resolver: Resolver, profile: Profile) -> Counter[str]:
     """How many rows of a batch would now resolve differently, by reason; none if its rows were deleted."""
     found: Counter[str] = Counter()
     try:
@@ -72,20 +72,27 @@ def _reasons(outbox: Outbox, batch: Batch, resolver: Resolver, user: str, time: 
         return found  # its rows are deleted or damaged: `irmexport status` lists damage
     allow_long_fields()
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    headers = {column.role: column.header for column in profile.columns}
+    scenarios = ScenarioRows(profile, outbox.clock.now()) if profile.scenarios else None
+    user = headers["user"]
     histories = resolver.histories({row[user] for row in rows if row.get(user)})
     for row in rows:
         name = row.get(user) or ""
-        reason = _reason(histories.get(normal(name)), name, row.get(time) or "")
+        try:
+            if scenarios is not None:
+                at = scenarios.date([row.get(column.header) or "" for column in profile.columns])[1]
+            else:
+                at = times.parse(row.get(headers["time"]) or "", zone=None)
+        except (Refused, KeyError):
+            continue  # of an earlier version of the profile
+        reason = _reason(histories.get(normal(name)), name, at / 1_000_000)
         if reason:
             found[reason] += 1
     return found
 
 
-def _reason(history: History | None, name: str, time: str) -> str:
-    try:
-        at = times.parse(time, zone=None) / 1_000_000
-    except Refused:
-        return ""
+def _reason(history: History | None, name: str, at: float) -> str:
+    """Why the name that was sent would resolve differently at a time; "" if it would not."""
     if history is None or history.has_only_its_owner():
         return ""  # whatever name the source had, nobody else can be meant by the one that was sent
     answer = history.at(at)

@@ -96,17 +96,19 @@ def describe_payload(payload: bytes, profile: Profile) -> PayloadCounts | None:
     allow_long_fields()
     reader = csv.reader(io.StringIO(payload.decode("utf-8"), newline=""))
     header = next(reader, [])
-    wanted = [profile.column(role) for role in ("user", "time", "source")]
+    named = "scenario" if profile.scenarios else "source"
+    wanted = [profile.column(role) for role in ("user", "time", named)]
     user, time, source = (
         header.index(column.header) if column and column.header in header else None for column in wanted
     )
-    if user is None or time is None:
+    if user is None or (time is None and not profile.scenarios):
         return None
     seen: dict[str, set[tuple[str, str]]] = {"1us": set(), "1ms": set(), "1s": set()}
     sources: Counter[str] = Counter()
     for row in reader:
         for step, digits in (("1us", 26), ("1ms", 23), ("1s", 19)):
-            seen[step].add((row[user], row[time][:digits]))  # yyyy-mm-ddThh:mm:ss.nnnnnn
+            if time is not None:
+                seen[step].add((row[user], row[time][:digits]))  # yyyy-mm-ddThh:mm:ss.nnnnnn
         if source is not None:
             sources[row[source]] += 1
     return PayloadCounts({step: len(pairs) for step, pairs in seen.items()}, sources)
@@ -147,12 +149,12 @@ def _cause_of_missing_rows(
         if found.pairs[step] == saved:
             return f"one row was saved per (user, time) pair in {unit}: set `collisions.step: {step}`"
     known = profile.column("source") if profile is not None else None
-    if known is not None:
-        # Only values that the profile names may be printed: they are configuration, not row values.
-        for value in known.related_values:
-            if found.sources[value] == missing:
-                return (
-                    f"the missing rows are as many as those with the source value {value}: check its "
-                    "spelling in the connector's related values"
-                )
+    # Only values that the profile names may be printed: they are configuration, not row values.
+    values = known.related_values if known else profile.scenarios.values() if profile is not None else ()
+    for value in values:
+        if found.sources[value] == missing:
+            return (
+                f"the missing rows are as many as those with the {'source' if known else 'scenario'} value "
+                f"{value}: check its spelling in the connector's {'related values' if known else 'mapping'}"
+            )
     return f"{missing} rows are missing for no known cause; compare again in a few hours"

@@ -2,7 +2,8 @@
 
 If the results lack the field of the user or time column, Splunk's own name is taken: `user` (Common
 Information Model) and `_time`. Results with `src_user` too have an actor and a target, so there the analyst
-has to choose.
+has to choose. HR data name the employee in a column of their own: CIM's `user` may be a manager or
+whoever entered the row, so there nothing is taken by Splunk's names.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def with_fields(profile: Profile, text: str, header: Sequence[str]) -> tuple[Pro
             next_step=did_you_mean(unknown[0], headers, plural="columns"),
         )
     own: dict[str, str] = {}
-    for column in profile.columns:
+    for column in profile.columns if not profile.scenarios else ():
         name = _OWN_NAMES.get(column.role, "")
         if column.field in header or column.header in fields:
             continue

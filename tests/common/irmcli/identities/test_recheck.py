@@ -84,6 +84,40 @@ def test_rows_of_batches_are_counted_by_reason(tmp_path: Path, outbox: Outbox, p
     ]
 
 
+def test_hr_rows_are_looked_up_by_the_date_of_their_scenario(tmp_path: Path) -> None:
+    """On one day the name was Ben's, who has another now; five days later it was nobody's for certain."""
+    text = shipped_text("hr").replace(PLACEHOLDER, JOB)
+    profile = parse(text, "hr.yaml")
+    connection = Connection(profile.name, profile.connector)
+    outbox = Outbox(system_disk(), SystemClock(), f"{tmp_path}/{connections.outbox_name(connection)}")
+    outbox.create()
+    rows = [
+        {
+            "HRScenario": "Performance review",
+            "EmailAddress": "ben@contoso.com",
+            "EffectiveDate": f"2023-04-{day}T00:00:00Z",
+            **dict.fromkeys(("ResignationDate", "LastWorkingDate", "Remarks", "Rating"), ""),
+            **dict.fromkeys(("OldLevel", "NewLevel"), ""),
+        }
+        for day in (20, 25)
+    ]
+    table = mappings_table(rows, list(rows[0]))
+    where = connections.destination(connection)
+    accept(table, profile, outbox, Origin("u", "h", "cli", {}), destination=where, name="rows")
+    path = directory(tmp_path / "people.sqlite", Person("id-2", "ben@contoso.com", created=1.0))
+    with Directory(path, writable=True) as written:
+        for days, person in (
+            (2, Person("id-2", "ben@contoso.com", created=1.0)),
+            (3, Person("id-2", "benjamin@contoso.com", created=1.0)),
+            (9, Person("id-3", "ben@contoso.com", created=ROWS_DAY + 9 * DAY)),
+        ):
+            written.begin(ROWS_DAY + days * DAY)
+            written.put(person, ROWS_DAY + days * DAY)
+            written.commit("", ROWS_DAY + days * DAY)
+    found = [one[2:] for one in recheck(outbox, profile, path)]
+    assert found == [(1, "renamed"), (1, "user-validity-unknown")]
+
+
 def test_a_row_of_before_a_renaming(tmp_path: Path, outbox: Outbox, profile: Profile) -> None:
     """A row sent under the name that its person has today is no finding, also if the name is newer."""
     path = directory(

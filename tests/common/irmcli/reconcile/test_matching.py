@@ -105,3 +105,15 @@ def test_a_payload_with_a_long_field_is_counted() -> None:
     found = describe_payload(names + b",More\r\n" + values + b"," + b"x" * 200_000 + b"\r\n", PROFILE)
     assert found is not None
     assert found.pairs["1us"] == 1
+
+
+def test_missing_hr_rows_are_explained_by_their_scenario() -> None:
+    """Rows of one person and time are all saved, so only the identifier column can explain the difference."""
+    profile = profiles.parse(profiles.shipped_text("hr"), "hr.yaml")
+    header = ",".join(column.header for column in profile.columns)
+    row = "Performance review,s@contoso.com,,,2026-11-02T09:00:00.000000+00:00,,,,"
+    rows = [row, row, row.replace("Performance review", "Job level change")]
+    found = describe_payload("\r\n".join([header, *rows, ""]).encode(), profile)
+    assert found is not None
+    told = likely_cause(replace(ONE, rows=3), 2, found, profile)
+    assert "the scenario value Job level change" in told

@@ -22,7 +22,7 @@ from irmcore.outbox.on_store import layout, records
 from irmcore.outbox.on_store.commit_log import COMMIT
 from irmcore.outbox.on_store.shared import KEY, SETTINGS, SharedOutbox
 from irmcore.outbox.transitions import write_ended
-from irmcore.profile import Profile
+from irmcore.profile import Profile, parse, shipped_text
 
 from tests.common.irmcore.intake.test_accept import HEADER, ORIGIN, WHERE, table
 from tests.common.irmcore.profiles import profile
@@ -177,6 +177,25 @@ def test_rows_that_another_machine_promoted_meanwhile_fall_out() -> None:
         if key.endswith("/manifest") and promoted.batches[0] in key
     ]
     assert (manifest.counts.shaped, manifest.counts.skipped, manifest.rows) == (2, 1, 2)
+
+
+def test_employee_profiles_are_promoted_once_in_each_refresh_period() -> None:
+    """Of two machines with the same file, one promotes it; in the next period it is promoted once more."""
+    made = parse(shipped_text("hr-employee-profiles"), "hr-employee-profiles.yaml")
+    columns = [column.header for column in made.columns]
+    line = ",".join(["anna@contoso.com", *("x" for _ in columns[1:])])
+    service = MemoryService()
+    members = [Member(service, name) for name in ("one", "two")]
+    promoted = []
+    for _ in range(2):
+        for member in members:
+            rows, there = table(f"{','.join(columns)}\n{line}\n"), AcceptedThere(member.shared)
+            accept(rows, made, member.outbox, ORIGIN, destination=WHERE, there=there)
+        for member in members:
+            promoted.append([len(found.batches) for found in member.promote()])
+            member.clock.sleep(15 * 86_400)
+    assert promoted == [[1], [0], [1], [0]]
+    assert len([name for entry in members[0].shared.log.entries() for name in entry.batches]) == 2
 
 
 def test_a_run_of_which_nothing_is_left_is_done() -> None:

@@ -1,4 +1,4 @@
-"""Microsoft's HR examples as printed, through `check` and `send`, to an HR connector of the emulator."""
+"""Microsoft's examples as printed, through `check` and `send`, to a connector of the emulator."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from irmemulator.settings import Options
 
 # example | rows that can be sent | why the others are refused
 EXAMPLES = [
+    ("leaver-prediction", 3, {}),
+    ("salesforce-dropbox", 6, {}),
     ("hr", 2, {("EffectiveDate", "missing-value"): 2, ("", "ragged-short"): 4}),
     ("hr-resignations", 1, {("LastWorkingDate", "time-without-zone"): 1}),
     ("hr-job-level-changes", 2, {}),
@@ -28,7 +30,7 @@ EXAMPLES = [
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PurviewEmulator, Path]]:
-    """An emulator with a connector for each HR profile, and its directory."""
+    """An emulator with a connector for each of their profiles, and its directory."""
     directory = tmp_path_factory.mktemp("hr")
     chosen = [profiles.parse(profiles.shipped_text(name), name) for name, *_ in EXAMPLES]
     with create_emulator(directory, chosen, Options(), lifetime=600) as running:

@@ -12,6 +12,7 @@ import logging.handlers
 import os
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,13 +88,18 @@ def _syslog(address: str) -> _Syslog:
     local = address or ("/var/run/syslog" if sys.platform == "darwin" else "/dev/log")
     try:
         handler = _Syslog((host, int(port)) if remote else local, facility="daemon")
-    except OSError as error:
+    except (OSError, AttributeError) as error:  # Windows has no such sockets
         raise ConfigurationError(
-            f"syslog cannot be reached ({error.strerror})",
+            f"syslog cannot be reached ({getattr(error, 'strerror', None) or 'no local sockets here'})",
             where=address or local,
             next_step=f"Correct {ADDRESS}: the path of a socket, or HOST:PORT.",
         ) from None
-    handler.ident = f"{socket.gethostname()} " if remote else ""
-    handler.ident += f"irmexport[{os.getpid()}]: "
-    handler.append_nul = not remote
+    if remote:  # RFC 5424; the local daemon knows the time and the host
+        head = f"1 %(asctime)s {socket.gethostname()} irmexport {os.getpid()} - - "
+        form = logging.Formatter(head + "%(message)s", "%Y-%m-%dT%H:%M:%SZ")
+        form.converter = time.gmtime
+        handler.setFormatter(form)
+        handler.append_nul = False
+    else:
+        handler.ident = f"irmexport[{os.getpid()}]: "
     return handler

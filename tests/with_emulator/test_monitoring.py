@@ -293,11 +293,12 @@ def test_syslog_gets_the_same_lines(
         result = irmexport("send", file, "{at}", "--log-format", "syslog")
         assert result.stderr == ""
         lines = [daemon.recv(65_536).decode().rstrip("\0") for _ in range(4)]
-    host = f"{socket.gethostname()} " if remote else ""
-    assert [line.split(": ")[:2] for line in lines] == [
-        [f"<{24 + priority}>{host}irmexport[{os.getpid()}]", event]
-        for priority, event in ((6, "queued"), (4, "refused"), (6, "sent"), (6, "ended"))
-    ]
+    when, at = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.escape(socket.gethostname())
+    head = rf"1 {when} {at} irmexport {os.getpid()} - - " if remote else rf"irmexport\[{os.getpid()}\]: "
+    for line, priority, event in zip(
+        lines, (6, 4, 6, 6), ("queued", "refused", "sent", "ended"), strict=True
+    ):
+        assert re.match(f"<{24 + priority}>{head}{event}: ", line), line
     if not remote:
         (tmp_path / "log").unlink()
         away = irmexport("drain", "--log-format", "syslog")
@@ -305,6 +306,10 @@ def test_syslog_gets_the_same_lines(
     else:
         monkeypatch.setenv("IRMEXPORT_SYSLOG", "nowhere.invalid:514")
         assert irmexport("drain", "--log-format", "syslog").exit_code == 2
+        monkeypatch.delenv("IRMEXPORT_SYSLOG")
+        monkeypatch.delattr(socket, "AF_UNIX")  # as on Windows
+        refused = irmexport("drain", "--log-format", "syslog")
+        assert (refused.exit_code, "Correct IRMEXPORT_SYSLOG" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("form", ["json", "journald"])

@@ -160,8 +160,8 @@ def test_rows_that_two_members_have_are_sent_once(nodes_on_each: Nodes, service:
         }
         assert b"contoso" not in node.home.log.read_bytes() if node.home.log.exists() else True
     for node, before in zip(nodes_on_each, installed, strict=True):
-        places = (node.home.outbox, node.home.log.parent)
-        assert all(any(place in path.parents for place in places) for path, _ in files(node) - before)
+        folders = (node.home.outbox, node.home.log.parent)
+        assert all(any(folder in path.parents for folder in folders) for path, _ in files(node) - before)
 
 
 def test_the_sender_of_another_member_delivers(nodes: Nodes, service: PurviewEmulator) -> None:
@@ -238,12 +238,12 @@ def test_a_persons_rows_are_erased_from_any_member(nodes: Nodes, service: Purvie
     assert one.search(rows(1))["state"] == "paused"
     who, why = "SaraD@contoso.com", "request 7"
     found = two.handler.request("POST", "person/find", name=who).document
-    assert [(place["what"], place["state"], place["count"]) for place in found["places"]] == [
+    assert [(place["what"], place["state"], place["count"]) for place in found["found"]] == [
         ("rows", "READY", 1)
     ]
     assert "sarad" not in json.dumps(found).lower()
     done = two.handler.request("POST", "person/erase", name=who, why=why)
-    assert (done.status, done.document["unsent"], done.document["places"]) == (200, 1, []), done.document
+    assert (done.status, done.document["unsent"], done.document["found"]) == (200, 1, []), done.document
     assert who not in "".join(json.dumps(line) for line in events(two.home, "rest"))
     assert two.handler.request("POST", "person/erase", name=who).status == 400
     assert two.handler.request("POST", "person/find", name="4711", why=why).status == 400

@@ -55,7 +55,7 @@ class PersonRoutes:
         return [(outbox, one) for outbox in self._outboxes for one in person.find(outbox, who)]
 
     def _reply(self, found: list[tuple[Outbox, person.Found]], *steps: str) -> dict[str, Any]:
-        places = [
+        rows = [
             dict(zip(_PLACE, (profile_of(outbox) or outbox.name, one.kind, one.state, len(one.values))))
             for outbox, one in found
         ]
@@ -64,7 +64,7 @@ class PersonRoutes:
             steps += (
                 f"Rows on {hosts} are not in the cluster's outbox yet: when they are, send this again.",
             )
-        return {"places": places, "next_step": " ".join(filter(None, steps))}
+        return {"found": rows, "next_step": " ".join(filter(None, steps))}
 
 
 def _pattern(form: Mapping[str, str]) -> re.Pattern[str]:

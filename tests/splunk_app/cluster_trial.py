@@ -65,15 +65,17 @@ PATIENCE = 240.0
 FAULTS = (Fault(status=503, retry_after=0), *[Fault(delay=1.0)] * 6)
 _CLOCK = Path(__file__).parents[1] / "fakes" / "splunk_clock" / "sitecustomize.py"
 
-#: What can be taken out: that the KV store refuses a key of a state or of the log that exists, the cluster's
-#: outbox itself, reading a result that was cut to its end, and waiting for one's own writes.
+#: What can be taken out: that the KV store refuses a key of a state or of the log that exists (and for the
+#: log that a promotion reads back what it wrote, which notices that), the cluster's outbox itself, reading a
+#: result that was cut to its end, and waiting for one's own writes.
 STATE, LOG, CLUSTER, PAGES, OWN_WRITES = "state", "log", "cluster", "pages", "own-writes"
 #: Guards that are lines of the installed app: the file, the line and what it becomes.
 _LINES = {
+    LOG: ("cluster/cluster.py", "rolls_back=True", "rolls_back=False"),
     PAGES: ("splunk/kv_store.py", "while page := ", "if page := "),
     OWN_WRITES: ("splunk/kv_store.py", "known = self._pending()", "known: dict[str, _Known] = {}"),
 }
-GUARDS = (STATE, LOG, CLUSTER, *_LINES)
+GUARDS = (STATE, CLUSTER, *_LINES)
 
 
 @dataclass

@@ -306,16 +306,6 @@ def test_the_activities_are_those_of_the_profile(profile: str) -> None:
     assert {value for name in mine for value in activities(name)} == set(source.related_values)
 
 
-@pytest.mark.parametrize("name", shipped_names())
-def test_a_shipped_profile_is_within_the_limits_of_the_service(name: str) -> None:
-    """At most 10 custom indicators and 20 fields (learn.microsoft.com, insider-risk-management-limits)."""
-    profile = parse(shipped_text(name), "it")
-    source = profile.column("source")
-    thresholds = sum(column.role == "threshold" for column in profile.columns)
-    assert len(source.related_values if source else ["any"]) * max(thresholds, 1) <= 10
-    assert len(profile.columns) <= 20
-
-
 def activities(name: str) -> set[str]:
     """The values that a search assigns to Activity."""
     (assigned,) = [step for step in spl.commands(search(name)) if re.search(r"\bActivity=", step)]

@@ -75,6 +75,7 @@ def test_a_shipped_profile_passes_no_limit(profile: Profile) -> None:
     """What we ship can be created in a tenant that has no custom indicator yet."""
     assert not [one for one in of_profiles([profile]) if one.passed]
     assert indicators(profile) <= 10
+    assert len(profile.columns) <= 20
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from irmcore.errors import ProfileError
 from irmcore.profile import Collisions, Profile, parse, shipped_names, shipped_text
 from irmcore.profile.kinds import KINDS
+from irmcore.profile.load import PROFILE
 
 from tests.common.irmcore.profiles import TEXT
 
@@ -59,6 +60,18 @@ def test_a_kind_is_consistent(name: str) -> None:
         assert set(scenario.fields) <= declared
         assert kind.user in scenario.required
         assert scenario.date in scenario.required or 0 < 2 * scenario.refresh_days <= scenario.lapse_days
+
+
+def test_the_schema_names_what_is_declared() -> None:
+    """The kinds and scenarios of the published schema are those of the modules; none has more rows."""
+    properties = PROFILE.schema["properties"]
+    connector = PROFILE.schema["definitions"]["connector"]["properties"]
+    assert set(connector["kind"]["enum"]) == set(KINDS)
+    assert set(properties["scenarios"]["properties"]) == {
+        name for kind in KINDS.values() for name in kind.scenarios
+    }
+    rows = PROFILE.schema["properties"]["limits"]["properties"]["rows"]["maximum"]
+    assert rows == max(kind.rows for kind in KINDS.values())
 
 
 def test_each_scenario_ships() -> None:

@@ -21,8 +21,6 @@ from irmcore import __version__
 from irmcore.clock import SystemClock, iso
 from irmcore.errors import ConfigurationError
 
-#: What `--log-format` takes. The first is no log: messages for people.
-FORMATS = ("text", "json", "journald", "syslog")
 #: Where syslog listens: a socket, or HOST:PORT (UDP).
 ADDRESS = "IRMEXPORT_SYSLOG"
 #: Level → its prefix in the journal (sd-daemon(3)) and Python's level, for syslog's priorities.
@@ -35,7 +33,7 @@ _LEVELS = {
 
 
 class Log:
-    """A log in one of ``FORMATS``. Raises ConfigurationError if syslog cannot be reached."""
+    """A log in the form json, journald or syslog. Raises ConfigurationError if syslog cannot be reached."""
 
     def __init__(self, form: str, environment: Mapping[str, str]) -> None:
         self._form = form

@@ -15,7 +15,6 @@ from irmcore.clock import SystemClock
 from irmcore.errors import IrmError
 
 from irmcli.exit_codes import DONE, FAILED, code_of, file_system_error, internal_error
-from irmcli.log import FORMATS, Log
 from irmcli.output import Output
 from irmcli.scheduled import SCHEDULABLE, ping
 from irmcli.settings import Settings
@@ -160,6 +159,8 @@ def _set_output(ctx: click.Context, param: click.Parameter, value: bool | str) -
     if param.name == "as_json":
         as_json = True
     elif param.name == "log_format":
+        from irmcli.log import Log
+
         try:
             log = Log(str(value), os.environ)
         except IrmError as error:
@@ -175,7 +176,7 @@ OUTPUT_OPTIONS: Mapping[tuple[str, ...], Mapping[str, Any]] = {
     ("-q", "--quiet", "quiet"): {"is_flag": True, "help": "Print errors and warnings only."},
     ("-v", "--verbose", "verbose"): {"is_flag": True, "help": "Print details to standard error."},
     ("--log-format", "log_format"): {
-        "type": click.Choice(FORMATS),
+        "type": click.Choice(("text", "json", "journald", "syslog")),
         "envvar": "IRMEXPORT_LOG_FORMAT",
         "metavar": "FORMAT",
         "help": "Write a log instead of text: json, journald or syslog.  [IRMEXPORT_LOG_FORMAT]",

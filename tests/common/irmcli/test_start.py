@@ -13,8 +13,11 @@ from irmcore.profile.model import PLACEHOLDER
 
 JOB = "b8be4a7d-e338-43eb-a69e-c513cd458eba"
 HEADER = "UserPrincipalName,PredictionTime,PredictionScore,ModelInfo\n"
-#: Only a terminal, `sentinel`, the emulator or a delivery needs these. No command needs importlib.metadata.
-HEAVY = {"rich", "importlib.metadata", "irmsentinel", "irmemulator", "cryptography", "requests", "msal"}
+#: Only a terminal, `sentinel`, the emulator, a delivery or a log needs these, and none importlib.metadata.
+HEAVY = {
+    *("rich", "importlib.metadata", "irmsentinel", "irmemulator", "cryptography", "requests", "msal"),
+    "logging.handlers",
+}
 
 
 def loaded(*args: str, outbox: Path) -> set[str]:

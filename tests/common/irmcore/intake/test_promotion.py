@@ -185,17 +185,17 @@ def test_employee_profiles_are_promoted_once_in_each_refresh_period() -> None:
     columns = [column.header for column in made.columns]
     line = ",".join(["anna@contoso.com", *("x" for _ in columns[1:])])
     service = MemoryService()
-    members = [Member(service, name) for name in ("one", "two")]
+    machines = [Member(service, name) for name in ("one", "two")]
     promoted = []
     for _ in range(2):
-        for member in members:
-            rows, there = table(f"{','.join(columns)}\n{line}\n"), AcceptedThere(member.shared)
-            accept(rows, made, member.outbox, ORIGIN, destination=WHERE, there=there)
-        for member in members:
-            promoted.append([len(found.batches) for found in member.promote()])
-            member.clock.sleep(15 * 86_400)
+        for one in machines:
+            rows, there = table(f"{','.join(columns)}\n{line}\n"), AcceptedThere(one.shared)
+            accept(rows, made, one.outbox, ORIGIN, destination=WHERE, there=there)
+        for one in machines:
+            promoted.append([len(found.batches) for found in one.promote()])
+            one.clock.sleep(15 * 86_400)
     assert promoted == [[1], [0], [1], [0]]
-    assert len([name for entry in members[0].shared.log.entries() for name in entry.batches]) == 2
+    assert len([name for entry in machines[0].shared.log.entries() for name in entry.batches]) == 2
 
 
 def test_a_run_of_which_nothing_is_left_is_done() -> None:

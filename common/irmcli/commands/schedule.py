@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from irmcore.errors import ConfigurationError
@@ -72,7 +73,9 @@ def command(
         )
     if at is not None and every != "1d":
         raise click.UsageError("--at is the time of a daily command: add --every 1d.")
-    file = _file_argument(ctx.find_root().command, words)
+    params = _parameters(ctx.find_root().command, words)
+    textfile = params.get("textfile")
+    file = str(textfile) if textfile is not None else params.get("file")
     task = timers.Task(
         name=name,
         program=_program(),
@@ -81,6 +84,7 @@ def command(
         every=every,
         user=settings.origin({}).user,
         at=(at.hour, at.minute) if at else None,
+        writable=(str(textfile.absolute().parent),) if textfile is not None else (),
     )
     files = timers.FORMS[form](task)
     for file, text in files.items():
@@ -103,8 +107,8 @@ def _program() -> str:
     return str(launcher if launcher.is_file() else path)
 
 
-def _file_argument(command: click.Command, words: tuple[str, ...]) -> str | None:
-    """The FILE argument in ``words``, if there is one. Raises click.UsageError as the command itself would.
+def _parameters(command: click.Command, words: tuple[str, ...]) -> dict[str, Any]:
+    """The options and arguments in ``words``. Raises click.UsageError as the command itself would.
 
     A wrong option is reported now, not by the first scheduled run.
     """
@@ -115,8 +119,7 @@ def _file_argument(command: click.Command, words: tuple[str, ...]) -> str | None
         if found is None:
             raise click.UsageError(f"{name!r} is not a command that can be scheduled.")
         command = found
-    file = command.make_context(" ".join(words), rest).params.get("file")  # parses the words; runs nothing
-    return file if isinstance(file, str) else None
+    return command.make_context(" ".join(words), rest).params  # parses the words; runs nothing
 
 
 def _absolute(word: str, file: str | None) -> str:

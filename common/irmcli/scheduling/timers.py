@@ -23,7 +23,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 class Task:
     """What to run: the path `program`, as `user`. `every` is a key of EVERY.
 
-    ``at``: hour and minute of a daily task, in the machine's time.
+    ``at``: hour and minute of a daily task, in the machine's time. ``writable``: where it writes beside the
+    outbox.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Task:
     every: str
     user: str
     at: tuple[int, int] | None = None
+    writable: tuple[str, ...] = ()
 
     @property
     def start(self) -> tuple[int, int]:
@@ -68,7 +70,9 @@ def cron(task: Task) -> dict[str, str]:
 def units(task: Task) -> dict[str, str]:
     """A service and its timer."""
     settings = ("Type=oneshot", f"User={task.user}")
-    service = systemd.service(task.name, (task.program, *task.arguments), settings, (task.outbox,))
+    service = systemd.service(
+        task.name, (task.program, *task.arguments), settings, (task.outbox, *task.writable)
+    )
     timer = f"""[Unit]
 Description=irmexport: timer of {task.name}
 

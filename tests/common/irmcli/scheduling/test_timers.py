@@ -206,6 +206,15 @@ def test_options_of_the_command_reach_it_also_if_schedule_has_them() -> None:
         assert f" {' '.join(words)}\n" in done.output
 
 
+def test_a_unit_may_write_the_file_of_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its path becomes absolute, and its directory is one of the few that the service may write to."""
+    monkeypatch.chdir(tmp_path)
+    words = ["--outbox", "/var/lib/irm", "schedule", "--format", "systemd", "metrics", "--textfile", "i.prom"]
+    made = CliRunner().invoke(main, words).output
+    assert f"metrics --textfile {tmp_path}/i.prom\n" in made
+    assert f"ReadWritePaths=/var/lib/irm {tmp_path}\n" in made
+
+
 def test_a_file_that_does_not_exist_yet_gets_an_absolute_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

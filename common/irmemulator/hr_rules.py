@@ -17,7 +17,7 @@ from irmemulator.event_times import parse_time
 from irmemulator.file_rules import TIME_NOT_ISO, USER_EMPTY, Outcome, Record, Refusal, Table
 from irmemulator.settings import Job
 
-#: Rows of a file, by the page.
+#: Rows of a file, as others quote the page of 2026; the repository's version has no number.
 MAX_RECORDS = 500
 
 SCENARIO_UNKNOWN = "scenario_unknown"

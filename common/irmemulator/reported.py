@@ -53,8 +53,8 @@ REPORTED: Mapping[str, Reported] = MappingProxyType(
         ),
         "outage": Reported(
             Fault(status=500, body=""),
-            "500 with an empty body for every upload, from 20 May to 3 July 2024",
-            f"{_SCRIPTS}/13",
+            "500 with an empty body for every upload, reported on 20 May 2024 and mended by 3 July",
+            f"{_SCRIPTS}/13; the body: {_SCRIPTS}/8",
         ),
         "bad-request": Reported(
             Fault(

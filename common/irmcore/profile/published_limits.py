@@ -83,7 +83,7 @@ LIMITS = {
         *(
             Limit(
                 f"rows: {kind.name}",
-                f"rows in a file of {kind.title}",
+                f"rows in a file of {kind.title} ({kind.of_rows})",
                 kind.rows,
                 "shaping",
                 "",

@@ -7,8 +7,8 @@ from irmcore.profile.kinds.model import Kind
 KIND = Kind(
     name="insider-risk-indicators",
     title="Insider Risk Indicators (preview)",
-    # RecordsPerCall of Microsoft's sample script, lowered from 50,000 on 2026-02-03.
     rows=5_000,
+    of_rows="RecordsPerCall of Microsoft's script, lowered from 50,000 on that day",
     source="https://github.com/microsoft/m365-compliance-connector-sample-scripts",
-    read="2026-11-30",
+    read="2026-02-03",
 )

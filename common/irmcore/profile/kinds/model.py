@@ -45,9 +45,9 @@ class Scenario:
 class Kind:
     """A kind of connector.
 
-    ``title`` is its name in the portal, ``rows`` the most rows of one upload, ``user`` the field that names
-    the person. Without ``scenarios`` the administrator decides on the columns. ``source`` is the page that
-    all of this is from, read at ``read`` (a date).
+    ``title`` is its name in the portal, ``rows`` the most rows of one upload, and ``of_rows`` what to know
+    about that number; ``user`` is the field that names the person. Without ``scenarios`` the administrator
+    decides on the columns. ``source`` is the page that all of this is from, read at ``read`` (a date).
     """
 
     name: str
@@ -55,6 +55,7 @@ class Kind:
     rows: int
     source: str
     read: str
+    of_rows: str = ""
     user: str = ""
     fields: tuple[Field, ...] = ()
     scenarios: Mapping[str, Scenario] = field(default_factory=dict)

@@ -69,7 +69,7 @@ print(IngestionTransport(ca_file=ca, proxy=proxy).post(upload, lambda: None))
     "Microsoft Graph": """
 from azure.core.credentials import AccessToken
 from azure.core.rest import HttpRequest
-from irmcli.identities.graph_client import READ_USERS, GraphClient
+from irmsentinel.azure.graph_client import READ_USERS, GraphClient
 from irmsentinel.azure.bounded_transport import Network
 class Token:
     def get_token(self, *_, **__): return AccessToken("t", 2**40)

@@ -14,10 +14,10 @@ from irmcore.errors import ConfigurationError
 from irmcore.http import credentials
 from irmsentinel.azure import identity
 from irmsentinel.azure.bounded_transport import Network
+from irmsentinel.azure.graph_client import HOSTS, MAX_WAIT, GraphClient
 from irmsentinel.azure.identity import Identity
 
 from irmcli.credential_stores import READERS
-from irmcli.identities.graph_client import HOSTS, MAX_WAIT, GraphClient
 
 #: What --sign-in may be, as the kinds of `irmsentinel.azure.identity`.
 KINDS = {

@@ -19,9 +19,7 @@ from irmcore.clock import Clock
 from irmcore.errors import ConfigurationError, WaitError
 from irmcore.identity.directory import Directory
 from irmcore.identity.person import Person
-
-from irmcli.identities import graph_people
-from irmcli.identities.graph_client import (
+from irmsentinel.azure.graph_client import (
     READ_MEMBERS,
     READ_USERS,
     GraphClient,
@@ -29,6 +27,8 @@ from irmcli.identities.graph_client import (
     Page,
     ResyncRequired,
 )
+
+from irmcli.identities import graph_people
 
 #: At most this many incomplete changes are read one by one; with more, everything is read again.
 _MOST_SINGLE = 500

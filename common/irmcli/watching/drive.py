@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from irmcore.errors import ConfigurationError, WaitError
+from irmsentinel.azure.graph_client import Answer, Forbidden, GraphClient, NotFound, ResyncRequired
 
-from irmcli.identities.graph_client import Answer, Forbidden, GraphClient, NotFound, ResyncRequired
 from irmcli.watching.sharepoint_address import SharePointAddress
 
 PERMISSION = "Sites.Selected"

@@ -17,8 +17,8 @@ from typing import Any
 
 from irmcore.clock import Clock
 from irmcore.errors import WaitError
+from irmsentinel.azure.graph_client import NotFound, ResyncRequired
 
-from irmcli.identities.graph_client import NotFound, ResyncRequired
 from irmcli.watching.copies import SUBFOLDERS
 from irmcli.watching.drive import MAX_UPLOAD, Drive, Item
 from irmcli.watching.folder import MAX_BYTES, MAX_DEPTH, Folder, Found, is_unfinished, state_of, with_mark

@@ -19,9 +19,8 @@ from irmcli.watching.routes import Route
 from irmcli.watching.sharepoint_address import SCHEME, parse
 
 if TYPE_CHECKING:
+    from irmsentinel.azure.graph_client import GraphClient
     from irmsentinel.azure.identity import Identity
-
-    from irmcli.identities.graph_client import GraphClient
 
 #: The longest time, in seconds, that a request waits by itself: meanwhile `watch` neither sends nor stops.
 _MAX_WAIT = 10.0

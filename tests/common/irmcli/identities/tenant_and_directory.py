@@ -8,13 +8,13 @@ from typing import Any
 
 from azure.core.credentials import TokenCredential
 from azure.identity import ClientSecretCredential
-from irmcli.identities.graph_client import GraphClient
 from irmcli.identities.sync import Sync, SyncResult
 from irmcore.identity.directory import Directory
 from irmcore.identity.person import Person
 from irmcore.identity.resolver import Answer, Resolver
 from irmemulator.graph_emulator import GraphEmulator
 from irmsentinel.azure.bounded_transport import BoundedTransport, Network
+from irmsentinel.azure.graph_client import GraphClient
 
 from tests.fakes.clock import FakeClock
 

@@ -13,11 +13,11 @@ from azure.identity import (
     ManagedIdentityCredential,
 )
 from irmcli.identities import sign_in
-from irmcli.identities.graph_client import HOSTS, READ_USERS, GraphClient
 from irmcore.clouds import CLOUDS
 from irmcore.errors import AddressRefused, ConfigurationError, WaitError
 from irmemulator.faults import Fault
 from irmsentinel.azure import identity
+from irmsentinel.azure.graph_client import HOSTS, READ_USERS, GraphClient
 from irmsentinel.azure.identity import Identity
 
 from tests.common.irmcli.identities.tenant_and_directory import TenantAndDirectory, user

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from azure.core.credentials import TokenCredential
 from azure.identity import AzureCliCredential, ClientSecretCredential
-from irmcli.identities.graph_client import HOSTS, GraphClient
 from irmcli.watching.drive import Drive
 from irmcli.watching.drive_folder import DriveFolder
 from irmcli.watching.folder import Found
@@ -22,6 +21,7 @@ from irmemulator.graph_service import GraphOptions, graph_fault
 from irmemulator.graph_tenant import GraphTenant
 from irmemulator.synthetic_people import APP, TENANT
 from irmsentinel.azure.bounded_transport import BoundedTransport, Network
+from irmsentinel.azure.graph_client import HOSTS, GraphClient
 
 from tests.fakes.clock import FakeClock
 

@@ -27,6 +27,7 @@ from irmcore import __version__
 from irmcore.clock import Clock, SystemClock
 from irmcore.errors import AddressRefused, ConfigurationError, IrmError, WaitError
 from irmcore.http.outcome import backoff, error_code, retry_after
+
 from irmsentinel.azure.bounded_transport import DIRECT, Network
 from irmsentinel.azure.identity import NoToken, sign_in_failure
 
@@ -180,7 +181,7 @@ class GraphClient:
                 raise AddressRefused(
                     "Microsoft Graph sent a link to another host, which was not followed",
                     where=urlsplit(link).netloc[:200],
-                    next_step="Check whether a proxy changes the answers. Nothing was stored.",
+                    next_step="Check whether a proxy changes the answers.",
                 )
             if link in seen:
                 raise self._incomplete("the pages go round in a circle")
@@ -212,7 +213,7 @@ class GraphClient:
             raise AddressRefused(
                 "Microsoft Graph sent an address for a file's content that is not https",
                 where=urlsplit(url).netloc[:200],
-                next_step="Check whether a proxy changes the answers. Nothing was stored.",
+                next_step="Check whether a proxy changes the answers.",
             )
         request = HttpRequest("GET", url, headers={"Range": f"bytes={start}-{start + size - 1}"})
         expired = {_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _GONE}
@@ -270,7 +271,7 @@ class GraphClient:
             raise ConfigurationError(
                 f"reading from Microsoft Graph took more than {TOTAL / 60:.0f} minutes",
                 where=self._where,
-                next_step="Check the network, then run the command again. Nothing was stored.",
+                next_step="Check the network, then run the command again.",
             )
         try:
             answer = _request(request, client or self._client)
@@ -285,7 +286,7 @@ class GraphClient:
             raise WaitError(
                 f"Microsoft Graph did not answer completely ({type(error).__name__})",
                 where=self._where,
-                next_step="Check the network and the proxy, then run the command again. Nothing was stored.",
+                next_step="Check the network and the proxy, then run the command again.",
             ) from None
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             # azure-core's or MSAL's failure to read an answer, such as a proxy's page in reply to a sign-in.
@@ -344,19 +345,19 @@ class GraphClient:
             return WaitError(
                 f"Microsoft Graph is throttling or unavailable (HTTP {status}, {code})",
                 where=self._where,
-                next_step="Wait, then run the command again. Nothing was stored.",
+                next_step="Wait, then run the command again.",
             )
         return ConfigurationError(
             f"Microsoft Graph refused the request (HTTP {status}, {code})",
             where=self._where,
-            next_step="Check whether a proxy answers in its place. Nothing was stored.",
+            next_step="Check whether a proxy answers in its place.",
         )
 
     def _incomplete(self, why: str) -> WaitError:
         return WaitError(
             f"the answer is incomplete or does not come from Microsoft Graph ({why})",
             where=self._where,
-            next_step="Check whether a proxy answers here, then run the command again. Nothing was stored.",
+            next_step="Check whether a proxy answers here, then run the command again.",
         )
 
 

@@ -16,27 +16,42 @@ from irmcore.errors import ConfigurationError, IrmError
 
 from irmsentinel.cli import options
 from irmsentinel.cli.collector_output import round_document, show_progress, show_round
-from irmsentinel.cli.collector_session import open_service
+from irmsentinel.cli.collector_session import open_services
 
 if TYPE_CHECKING:
     from irmsentinel.collector.rounds import Round
+    from irmsentinel.collector.service import CollectorService
 
 
 @click.command("collect")
 @options.collector_settings
 @options.collector_emulator
+@click.option(
+    "--source",
+    type=click.Choice(["audit", "graph", "both"]),
+    help="Where alerts are read: audit records, Microsoft Graph or both.  [default: as in the settings]",
+)
 @click.option("--once", is_flag=True, help="Do one round, then exit: for cron and systemd timers.")
 @click.option(
     "--every", default=15, show_default=True, type=click.IntRange(1, 720), help="Minutes between rounds."
 )
 @click.option(
-    "--backfill", is_flag=True, help="Read everything the API still has, 7 days; known records are skipped."
+    "--backfill",
+    is_flag=True,
+    help="Read everything the API still has (audit: 7 days, graph: 180); known records are skipped.",
 )
 @click.pass_context
 def collect(
-    ctx: click.Context, *, file: str, emulator: Path | None, once: bool, every: int, backfill: bool
+    ctx: click.Context,
+    *,
+    file: str,
+    emulator: Path | None,
+    source: str | None,
+    once: bool,
+    every: int,
+    backfill: bool,
 ) -> None:
-    """Collect IRM alerts from the Management Activity API into the workspace.
+    """Collect IRM alerts from the Management Activity API or Microsoft Graph into the workspace.
 
     Exits with 0 if the workspace has all of them, 1 if some are queued, 4 if something needs attention or
     content was lost.
@@ -44,27 +59,42 @@ def collect(
     Example: irmexport sentinel collect --settings collector.yaml --once
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
-    service = open_service(settings, file, emulator)
+    services = open_services(settings, file, emulator, source)
     first = True
     while True:
-        try:
-            result = service.round(backfill=backfill and first, progress=show_progress(output))
-            show_round(output, result)
-        except IrmError as error:
-            if once or (first and isinstance(error, ConfigurationError)):
-                raise
+        rounds, errors = _rounds(output, services, backfill=backfill and first)
+        final = errors and (once or (first and isinstance(errors[0], ConfigurationError)))
+        for error in errors[1:] if final else errors:
             output.line(str(error), "red")
-        else:
+        if final:
+            raise errors[0]
+        if rounds:
             for outbox in connectors_of(settings).outboxes():
                 clean_up_after(output, outbox)
-            if once:
-                output.document(round_document(result))
-                ctx.exit(_code(result))
+        if once:
+            documents = [round_document(result, name) for name, result in rounds.items()]
+            output.document(documents if len(services) > 1 else documents[0])
+            ctx.exit(max(_code(result) for result in rounds.values()))
         first = False
         try:
             time.sleep(60 * every)
         except KeyboardInterrupt:
             return
+
+
+def _rounds(
+    output: Output, services: list[CollectorService], *, backfill: bool
+) -> tuple[dict[str, Round], list[IrmError]]:
+    """A round of each source: its result, or its error, which does not stop the others."""
+    rounds, errors = {}, []
+    for service in services:
+        source = service.settings.source
+        try:
+            rounds[source] = service.round(backfill=backfill, progress=show_progress(output))
+            show_round(output, rounds[source], source)
+        except IrmError as error:
+            errors.append(error)
+    return rounds, errors
 
 
 def _code(result: Round) -> int:

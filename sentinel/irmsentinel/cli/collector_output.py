@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from irmsentinel.collector.result import CollectResult
     from irmsentinel.collector.rounds import Round
 
+#: Source → what is listed.
+_LISTED = {"audit": "blobs", "graph": "versions of alerts"}
 #: Seconds between lines of progress.
 _EVERY = 5.0
 
@@ -27,17 +29,19 @@ def show_progress(output: Output) -> Callable[[CollectResult, int], None]:
         nonlocal last
         if time.monotonic() - last >= _EVERY:
             last = time.monotonic()
-            output.line(f"  … {done.fetched:,} blobs, {done.new:,} new records, {sent:,} acknowledged", "dim")
+            output.line(
+                f"  … {done.fetched:,} fetched, {done.new:,} new records, {sent:,} acknowledged", "dim"
+            )
 
     return show
 
 
-def show_round(output: Output, result: Round) -> None:
-    """Print what a round collected and what the workspace acknowledged."""
+def show_round(output: Output, result: Round, source: str) -> None:
+    """Print what a round collected from ``source`` and what the workspace acknowledged."""
     done = result.collected
     output.line(
-        f"{done.listed:,} blobs listed: {done.known:,} known, {done.fetched:,} fetched, {done.gone:,} gone, "
-        f"{done.failed:,} failed; {done.read:,} records read"
+        f"{done.listed:,} {_LISTED[source]} listed: {done.known:,} known, {done.fetched:,} fetched, "
+        f"{done.gone:,} gone, {done.failed:,} failed; {done.read:,} records read"
     )
     cut = f", {done.cut:,} with a truncated value" if done.cut else ""
     output.line(f"{done.wanted:,} IRM alert records: {done.new:,} new, {done.repeated:,} known{cut}")
@@ -64,8 +68,8 @@ def show_queue(output: Output, status: ConnectorStatus) -> None:
         output.line(f"  {status.next_step}", "yellow")
 
 
-def round_document(result: Round) -> dict[str, Any]:
+def round_document(result: Round, source: str) -> dict[str, Any]:
     """A round as JSON values."""
     done = {**vars(result.collected), "gaps": [vars(gap) for gap in result.collected.gaps]}
     acknowledged = {"acknowledged_rows": result.acknowledged_rows, "acknowledged": result.acknowledged}
-    return {**done, **acknowledged, "waiting": result.overview.queued}
+    return {"source": source, **done, **acknowledged, "waiting": result.overview.queued}

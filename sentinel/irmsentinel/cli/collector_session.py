@@ -21,12 +21,28 @@ if TYPE_CHECKING:
     from irmsentinel.collector.spool import Spool
 
 
-def open_service(settings: Settings, file: str, emulator: Path | None) -> CollectorService:
-    """The collector that the settings ``file`` describes. Raises ConfigurationError."""
+def open_services(
+    settings: Settings, file: str, emulator: Path | None, source: str | None = None
+) -> list[CollectorService]:
+    """A collector of each source that the settings ``file`` names; ``source`` replaces what it says.
+
+    Raises ConfigurationError.
+    """
+    return [_service(settings, one) for one in _read(file, emulator, source)]
+
+
+def open_service(
+    settings: Settings, file: str, emulator: Path | None, source: str | None = None
+) -> CollectorService:
+    """The first of `open_services`."""
+    return open_services(settings, file, emulator, source)[0]
+
+
+def _service(settings: Settings, collecting: CollectorSettings) -> CollectorService:
     with sentinel_extra():
         from irmsentinel.collector.service import CollectorService
     return CollectorService(
-        _read(file, emulator),
+        collecting,
         settings.outbox_ready(),
         settings.credential,
         settings.origin({}),
@@ -63,17 +79,17 @@ def open_feed(settings: Settings, file: str, emulator: Path | None) -> Feed:
     with sentinel_extra():
         from irmsentinel.collector import service
         from irmsentinel.collector.rate_limit import RateLimiter
-    collecting, clock = _read(file, emulator), SystemClock()
+    (collecting,), clock = _read(file, emulator, "audit"), SystemClock()
     limiter = RateLimiter(collecting.requests_per_minute, clock)
     return service.feed(collecting, settings.credential, limiter, clock)
 
 
-def _read(file: str, emulator: Path | None) -> CollectorSettings:
+def _read(file: str, emulator: Path | None, source: str | None) -> list[CollectorSettings]:
     with sentinel_extra():
         from irmsentinel.collector import settings
         from irmsentinel.emulators.collector_session import use_emulator
-    collecting = settings.read(file)
-    return collecting if emulator is None else use_emulator(collecting, emulator)
+    found = settings.read(file, source)
+    return [one if emulator is None else use_emulator(one, emulator) for one in found]
 
 
 @contextmanager

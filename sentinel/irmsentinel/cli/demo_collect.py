@@ -12,7 +12,7 @@ from irmcore.outbox import Origin
 from irmsentinel.cli.collector_output import show_round
 from irmsentinel.cli.result_output import select_columns, show_result, sorted_by_time
 from irmsentinel.collector.service import CollectorService
-from irmsentinel.collector.settings import parse
+from irmsentinel.collector.settings import TABLES, parse
 from irmsentinel.content import artefacts
 from irmsentinel.emulators.collector_session import (
     read_secret,
@@ -22,37 +22,45 @@ from irmsentinel.emulators.collector_session import (
 )
 from irmsentinel.kql import calls, local
 
-_ALERTS = 12
-_COLUMNS = "AlertName,Severity,IrmStatus"
+_ALERTS = 5
+_COLUMNS = "SourceTable,AlertName,Severity,IrmStatus"
 
 
 def run(output: Output, root: Path) -> tuple[str, bool]:
     """Collect twice from an emulator under ``root``; each record must arrive exactly once."""
     output.line()
     output.line(
-        "Collecting IRM alerts: Management API → outbox → table → IRMAlerts (made-up records)", "bold"
+        "Collecting IRM alerts: Management API and Graph → outbox → tables → IRMAlerts (made-up records)",
+        "bold",
     )
     outbox = str((root / "outbox").absolute())
     make_dirs(system_disk(), outbox)
-    with running_emulator(root / "tenant", alerts=_ALERTS) as emulator:
-        settings = use_emulator(parse(settings_text(), "collector.yaml"), root / "tenant")
-        origin = Origin("demo", "here", "collector", {})
-        service = CollectorService(
-            settings, outbox, read_secret, origin, disk=system_disk(), clock=SystemClock()
-        )
-        output.line("irmexport sentinel subscribe start; irmexport sentinel collect --once", "dim")
-        service.feed.start()
-        first = service.round()
-        show_round(output, first)
-        output.line("irmexport sentinel collect --once --backfill", "dim")
-        second = service.round(backfill=True)
-        show_round(output, second)
-        rows = len(emulator.ingestion.rows["Compliance_IRM_AuditGeneral_CL"])
+    origin = Origin("demo", "here", "collector", {})
+    with running_emulator(root / "tenant", alerts=_ALERTS, subscribed=True) as emulator:
+        services = [
+            CollectorService(
+                use_emulator(settings, root / "tenant"),
+                outbox, read_secret, origin, disk=system_disk(), clock=SystemClock(),
+            )
+            for settings in parse(settings_text(), "collector.yaml", "both")
+        ]  # fmt: skip
+
+        def rounds(*, backfill: bool) -> int:
+            output.line(f"irmexport sentinel collect --once{' --backfill' if backfill else ''}", "dim")
+            new = 0
+            for service in services:
+                done = service.round(backfill=backfill)
+                show_round(output, done, service.settings.source)
+                new += done.collected.new
+            return new
+
+        first, second = rounds(backfill=False), rounds(backfill=True)
+        rows = sum(len(emulator.ingestion.rows[table]) for table in TABLES.values())
     loaded = artefacts.load()
     engine, now = local.open_folder(loaded, root / "tenant" / "tables")
     with engine:
         found = engine.run(calls.text(loaded.named("IRMAlerts"), {}), now=now)
     show_result(output, "IRMAlerts", select_columns(sorted_by_time(found), _COLUMNS))
-    good = len(found.rows) == _ALERTS and second.collected.new == 0 and rows == first.collected.new
-    text = f"collected: {rows} records acknowledged once, {len(found.rows)} alerts of {_ALERTS}"
+    good = len(found.rows) == _ALERTS * len(services) and second == 0 and rows == first
+    text = f"collected: {rows} records acknowledged once, {_ALERTS} alerts in each of {len(services)} tables"
     return (text if good else f"{text}: WRONG", good)

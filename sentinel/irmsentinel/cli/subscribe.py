@@ -81,7 +81,7 @@ def status(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
     """
     with sentinel_extra():
         from irmsentinel.collector import cursor
-    output, service = Output.of(ctx), open_service(Settings.of(ctx), file, emulator)
+    output, service = Output.of(ctx), open_service(Settings.of(ctx), file, emulator, "audit")
     with api_errors():
         now = service.feed.check()
         first = next(iter(service.feed.content(int(now) - 86_399, int(now))), None)

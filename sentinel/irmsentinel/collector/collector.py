@@ -1,4 +1,4 @@
-"""Management API → outbox: collect what is new, each record once, and remember how far.
+"""A source of IRM alerts → outbox: collect what is new, each record once, and remember how far.
 
     windows ─▶ content list ─▶ blobs (in parallel) ─▶ wanted records ─▶ rows ─▶ outbox ─▶ cursor
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from irmcore import __version__
 from irmcore.clock import iso
@@ -24,16 +25,15 @@ from irmsentinel.collector import cursor
 from irmsentinel.collector.acceptance import Acceptance
 from irmsentinel.collector.api_client import ATTEMPTS, RETRIED
 from irmsentinel.collector.api_errors import ApiError, ErrorKind
-from irmsentinel.collector.blobs import Blob, BlobFetcher
+from irmsentinel.collector.blobs import Blob, BlobFetcher, Source
 from irmsentinel.collector.cursor import Gap
-from irmsentinel.collector.management_api import MAX_WINDOW, RETENTION, ContentItem, Feed
+from irmsentinel.collector.management_api import ContentItem
 from irmsentinel.collector.rate_limit import RateLimiter
 from irmsentinel.collector.records import RecordFilter, Row
 from irmsentinel.collector.result import CollectResult
 from irmsentinel.collector.spool import Spool
-from irmsentinel.content.artefacts import Column
 
-#: Seconds by which the oldest window stays inside the API's 7 days, because a run takes time.
+#: Seconds by which the oldest window stays inside what the service still has, because a run takes time.
 _MARGIN = 600
 #: Failures in a row after which the others get one attempt each, in case the service is out of order.
 _FEW_FAILURES = 8
@@ -67,13 +67,13 @@ Progress = Callable[[CollectResult], None]
 
 @dataclass(frozen=True)
 class Collector:
-    """Collects one tenant's alerts into one outbox. ``columns`` are those of the destination table."""
+    """Collects one tenant's alerts into one outbox. ``to_rows`` makes rows of the records that are wanted."""
 
-    feed: Feed
+    feed: Source
     limiter: RateLimiter
     spool: Spool
     target: Target
-    columns: tuple[Column, ...]
+    to_rows: Callable[[list[Any]], list[Row]]
     options: Options
     origin: Origin
 
@@ -132,8 +132,7 @@ class _Run:
             collector.feed,
             collector.limiter,
             options.connections,
-            options.filter,
-            collector.columns,
+            collector.to_rows,
             self._attempts,
         )
         self._acceptance = Acceptance(collector.spool, collector.target, options.fingerprint)
@@ -152,17 +151,18 @@ class _Run:
 
     def all(self) -> CollectResult:
         """Collect every window, oldest first."""
-        now = int(self._collector.feed.check())
-        oldest = now - RETENTION + _MARGIN
+        feed = self._collector.feed
+        now = int(feed.check())
+        oldest = now - feed.retention + _MARGIN
         at = self._cursor.collected
         if at and at < oldest:
-            self._add_gap(Gap(at, oldest, "older than 7 days"))
+            self._add_gap(Gap(at, oldest, f"older than {feed.retention // 86_400} days"))
         if at > now:  # set by a wrong clock: list again what it passed over
             self._cursor.collected = at = 0
         self._before = at
         begin = max(at - self._overlap, oldest) if at and not self._backfill else oldest
         try:
-            for start, end in windows(begin, now):
+            for start, end in windows(begin, now, feed.max_window):
                 self._read(start, end)
                 if self._failed_lists == _MAX_FAILED_LISTS:
                     break
@@ -317,7 +317,7 @@ class _Run:
     def _origin(self) -> Origin:
         """Where a batch comes from. `cursor.acknowledged` reads ``since``."""
         start, end = self._window
-        details = {"since": str(start), "until": str(end), "source": "Management Activity API"}
+        details = {"since": str(start), "until": str(end), "source": self._collector.feed.name}
         return replace(self._collector.origin, app="collector", details=details)
 
     def _save_record(self) -> None:
@@ -341,8 +341,8 @@ class _Run:
             result.warning = f"the run could not be recorded in the audit log ({error.strerror})"
 
 
-def windows(start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The time from ``start`` to ``end`` in adjacent windows of at most 24 hours, the API's limit."""
+def windows(start: int, end: int, longest: int) -> Iterator[tuple[int, int]]:
+    """The time from ``start`` to ``end`` in adjacent windows of at most ``longest`` seconds."""
     while start < end:
-        yield start, min(start + MAX_WINDOW, end)
-        start += MAX_WINDOW
+        yield start, min(start + longest, end)
+        start += longest

@@ -33,11 +33,15 @@ _NEXT_PAGE = ("nextpageuri", "nextpageurl")  # the reference has the first, anot
 
 @dataclass(frozen=True)
 class ContentItem:
-    """A blob of records. ``created`` in seconds since 1970; ``uri`` is empty if the list has none."""
+    """A blob of records. ``created`` in seconds since 1970; ``uri`` is empty if the list has none.
+
+    ``record``: the record itself, if the list has it.
+    """
 
     id: str
     uri: str
     created: float
+    record: Any = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,10 @@ class Feed:
 
     Every method raises ApiError, TokenTrouble and CredentialError.
     """
+
+    name = "Management API"
+    max_window = MAX_WINDOW
+    retention = RETENTION
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client

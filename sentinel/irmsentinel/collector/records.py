@@ -74,7 +74,11 @@ def record_type(value: Any) -> int | None:
 def key_of(record: Mapping[str, Any]) -> bytes:
     """The identity of a record: its Id, or its whole content if it has none."""
     known = record.get("Id")
-    text = str(known).lower() if known else json.dumps(record, sort_keys=True)
+    return key(str(known).lower() if known else json.dumps(record, sort_keys=True))
+
+
+def key(text: str) -> bytes:
+    """The key of a record whose identity is ``text``."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
@@ -116,7 +120,7 @@ def _bounded(
     if len(line) > MAX_ROW_BYTES:
         cut = [*cut, *_cut(values, _SHORT_FIELD_BYTES)]
         line = _line(values, rest, cut)
-    return Row(line, key_of(record), _day(record.get("CreationTime")), len(set(cut)))
+    return Row(line, key_of(record), day(record.get("CreationTime")), len(set(cut)))
 
 
 def _line(values: Mapping[str, Any], rest: Mapping[str, Any], cut: list[str]) -> bytes:
@@ -229,7 +233,7 @@ _CONVERT: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def _day(created: Any) -> int:
+def day(created: Any) -> int:
     """The day of the event since 1970; 0 if the record has no time."""
     text = _datetime(created)
     return 0 if text is None else int(datetime.fromisoformat(text).timestamp()) // _DAY

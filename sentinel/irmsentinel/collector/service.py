@@ -7,6 +7,7 @@ collecting goes on. A round that failed is reported to the health table too.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from irmcore.clock import Clock
 from irmcore.delivery.sender import Sender
@@ -17,18 +18,23 @@ from irmcore.operations.connectors import Connectors
 from irmcore.operations.status import ConnectorStatus, connector_status
 from irmcore.outbox import Origin, Outbox
 
-from irmsentinel.azure import ingestion
+from irmsentinel.azure import graph_client, ingestion
+from irmsentinel.azure.bounded_transport import Network
+from irmsentinel.azure.graph_client import GraphClient
 from irmsentinel.azure.health_events import Event, HealthWriter, heartbeats
 from irmsentinel.azure.ingestion import ReadCredential
-from irmsentinel.collector import cursor, rounds
+from irmsentinel.collector import cursor, graph_alerts, records, rounds
 from irmsentinel.collector.api_client import Account, ApiClient
+from irmsentinel.collector.blobs import Source
 from irmsentinel.collector.collector import Collector
+from irmsentinel.collector.graph_alerts import GraphAlerts
 from irmsentinel.collector.http import PooledHttp
 from irmsentinel.collector.management_api import Feed
 from irmsentinel.collector.rate_limit import RateLimiter
+from irmsentinel.collector.records import Row
 from irmsentinel.collector.result import CollectResult
 from irmsentinel.collector.rounds import Round, RoundProgress
-from irmsentinel.collector.settings import CollectorSettings
+from irmsentinel.collector.settings import TABLES, CollectorSettings
 from irmsentinel.collector.spool import Spool
 from irmsentinel.content import artefacts, tables
 
@@ -65,11 +71,24 @@ class CollectorService:
         )
         self._sender = Sender(self.outbox, ingestion.service(settings.target, read))
         limiter = RateLimiter(settings.requests_per_minute, clock)
-        self.feed = feed(settings, read, limiter, clock)
         known = tables.shapes(tables.load(artefacts.root() / "tables"))
-        table = known["Compliance_IRM_AuditGeneral_CL"][""]
+        columns = known[TABLES[settings.source]][""].columns
+        self.feed: Source
+        if settings.source == "graph":
+            self.feed = graph(settings, read, limiter, clock)
+
+            def to_rows(found: list[Any]) -> list[Row]:
+                return [graph_alerts.row(alert, columns) for alert in found]
+        else:
+            self.feed = feed(settings, read, limiter, clock)
+
+            def to_rows(found: list[Any]) -> list[Row]:
+                return [
+                    records.row(record, columns) for record in filter(settings.options.filter.accepts, found)
+                ]
+
         self._collector = Collector(
-            self.feed, limiter, self._spool, settings.target, table.columns, settings.options, origin
+            self.feed, limiter, self._spool, settings.target, to_rows, settings.options, origin
         )
         self._last_success = 0.0
 
@@ -140,3 +159,14 @@ def feed(settings: CollectorSettings, read: ReadCredential, limiter: RateLimiter
     http = PooledHttp(settings.options.connections, ca_file=target.ca_file, proxy=target.proxy)
     tokens = ingestion.tokens_for(target, f"{settings.root}/.default", read)
     return Feed(ApiClient(account, http, tokens, limiter=limiter, clock=clock))
+
+
+def graph(
+    settings: CollectorSettings, read: ReadCredential, limiter: RateLimiter, clock: Clock
+) -> GraphAlerts:
+    """The tenant's IRM alerts in Microsoft Graph, as the settings describe it."""
+    target = settings.target
+    tokens = ingestion.tokens_for(target, f"{graph_client.HOSTS[target.cloud]}/.default", read)
+    network = Network(target.proxy, target.ca_file)
+    client = GraphClient(settings.root, graph_alerts.credential(tokens), network, clock=clock)
+    return GraphAlerts(client, limiter)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from irmcore import settings
-from irmcore.errors import ConfigurationError
+from irmcore.errors import ConfigurationError, IrmError
 from irmcore.profile.model import CredentialRef
-from irmcore.settings import Kind, Source
+from irmcore.settings import KeyPath, Kind, Source
 
+from irmsentinel.azure import graph_client
 from irmsentinel.azure.target import Target, checked_endpoint
 from irmsentinel.collector.collector import Options
 from irmsentinel.collector.management_api import HOSTS
@@ -27,6 +28,9 @@ COLLECTOR = Kind(
     empty_is_absent=True,
 )
 HEALTH_TABLE = "IRMExportHealth_CL"
+#: Source → the table that it fills.
+TABLES = {"audit": "Compliance_IRM_AuditGeneral_CL", "graph": "IRMAlertsGraph_CL"}
+_SOURCES = {"audit": ("audit",), "graph": ("graph",), "both": ("audit", "graph")}
 PLACEHOLDER = "00000000-0000-0000-0000-000000000000"
 
 #: What `irmexport sentinel settings` prints: a file to fill in.
@@ -41,6 +45,8 @@ credential: {{env: IRMEXPORT_COLLECTOR_SECRET}}   # or file, keyring, …: docs/
 endpoint: https://NAME.ingest.monitor.azure.com  # endpoints.logsIngestion in the rule's JSON view
 rule_id: dcr-00000000000000000000000000000000    # the rule's immutable id
 health_rule_id: dcr-00000000000000000000000000000000
+# source: both                          # audit, graph or both; graph: alerts from Microsoft Graph
+# graph_rule_id: dcr-00000000000000000000000000000000   # for graph: the rule of IRMAlertsGraph_CL
 # publisher_id: your company's tenant, only if you collect for another company
 # also_record_types: [306, 307]         # newer record types, collected whole; their fields are unverified
 # requests_per_minute: 2000             # the API's initial limit for a tenant
@@ -49,8 +55,12 @@ health_rule_id: dcr-00000000000000000000000000000000
 
 @dataclass(frozen=True)
 class CollectorSettings:
-    """Everything a collector needs; ``health`` is None without a rule for IRMExportHealth_CL."""
+    """Everything that a collector of one ``source`` needs: "audit" (Management API) or "graph".
 
+    ``health`` is None without a rule for IRMExportHealth_CL.
+    """
+
+    source: str
     target: Target
     health: Target | None
     root: str
@@ -59,39 +69,54 @@ class CollectorSettings:
     requests_per_minute: int
 
 
-def read(path: str) -> CollectorSettings:
-    """The settings in a file. Raises ConfigurationError with file and line."""
-    return parse(settings.read_text(path, COLLECTOR), path)
+def read(path: str, source: str | None = None) -> tuple[CollectorSettings, ...]:
+    """The settings in a file, for each source. ``source`` replaces the key of this name.
+
+    Raises ConfigurationError with file and line.
+    """
+    return parse(settings.read_text(path, COLLECTOR), path, source)
 
 
-def parse(text: str, name: str) -> CollectorSettings:
-    """The settings in ``text``; messages call it ``name``. Raises ConfigurationError."""
-    source = settings.parse(text, name, COLLECTOR)
-    values = source.value
-    ((kind, reference),) = values["credential"].items()
-    if "app_id" not in values and kind != "managed_identity":
-        step = f"Add `app_id: …`. {COLLECTOR.schema['properties']['app_id']['description']}"
-        raise source.error("`app_id` is missing from the collector settings file", step, "credential")
+def parse(text: str, name: str, source: str | None = None) -> tuple[CollectorSettings, ...]:
+    """The settings in ``text``, as `read`; messages call it ``name``. Raises ConfigurationError."""
+    chosen: dict[KeyPath, Any] = {("source",): source} if source else {}
+    file = settings.parse(text, name, COLLECTOR, overrides=chosen, origin="--source")
+    return tuple(_of(one, file, text) for one in _SOURCES[file.value["source"]])
+
+
+def _of(kind: str, file: Source, text: str) -> CollectorSettings:
+    values = file.value
+    ((credential, reference),) = values["credential"].items()
+    if "app_id" not in values and credential != "managed_identity":
+        raise _missing(file, "app_id", "credential")
+    rule = "rule_id" if kind == "audit" else "graph_rule_id"
+    if rule not in values:
+        raise _missing(file, rule, "source")
     common: dict[str, Any] = {
         "tenant_id": values["tenant_id"].lower(),
         "app_id": values.get("app_id", "").lower(),
         "cloud": values["cloud"],
-        "credential": CredentialRef(kind, reference),
-        "endpoint": _endpoint(source, "endpoint"),
+        "credential": CredentialRef(credential, reference),
+        "endpoint": _endpoint(file, "endpoint"),
         "proxy": values.get("proxy"),
         "ca_file": values.get("ca_file"),
     }
-    target = Target(name=values["name"], rule_id=values["rule_id"], stream=values["stream"], **common)
-    health = None
-    if "health_rule_id" in values:
-        if "health_endpoint" in values:
-            common["endpoint"] = _endpoint(source, "health_endpoint")
-        health = Target(
-            name=f"{values['name']}-health",
-            rule_id=values["health_rule_id"],
-            stream=f"Custom-{HEALTH_TABLE}",
-            **common,
+
+    def beside(name: str, table: str) -> Target:
+        """The rule of another table, which may have an endpoint of its own."""
+        own = {"endpoint": _endpoint(file, f"{name}_endpoint")} if f"{name}_endpoint" in values else {}
+        return Target(
+            name=f"{values['name']}-{name}",
+            rule_id=values[f"{name}_rule_id"],
+            stream=f"Custom-{table}",
+            **{**common, **own},
         )
+
+    if kind == "graph":
+        target = beside("graph", TABLES["graph"])
+    else:
+        target = Target(name=values["name"], rule_id=values["rule_id"], stream=values["stream"], **common)
+    health = beside("health", HEALTH_TABLE) if "health_rule_id" in values else None
     wanted = RecordFilter(
         frozenset(category.lower() for category in values["categories"]),
         frozenset(map(int, values["also_record_types"])),
@@ -103,13 +128,21 @@ def parse(text: str, name: str) -> CollectorSettings:
         fingerprint=hashlib.sha256(text.encode()).hexdigest(),
     )
     return CollectorSettings(
+        source=kind,
         target=target,
         health=health,
-        root=HOSTS[values["cloud"]],
+        root=(graph_client.HOSTS if kind == "graph" else HOSTS)[values["cloud"]],
         publisher_id=values.get("publisher_id", values["tenant_id"]).lower(),
         options=options,
-        requests_per_minute=int(values["requests_per_minute"]),
+        requests_per_minute=int(
+            values["graph_requests_per_minute" if kind == "graph" else "requests_per_minute"]
+        ),
     )
+
+
+def _missing(file: Source, key: str, where: str) -> IrmError:
+    step = f"Add `{key}: …`. {COLLECTOR.schema['properties'][key]['description']}"
+    return file.error(f"`{key}` is missing from the collector settings file", step, where)
 
 
 def _endpoint(source: Source, key: str) -> str:

@@ -17,11 +17,13 @@ class Options:
         tenant_id: The tenant whose audit log there is.
         app_id: The application that may sign in.
         rules: Each data collection rule's transformation, by the rule's immutable ID.
-        page_size: Content blobs on a page of the list.
+        page_size: Content blobs on a page of the list; the most alerts on a page, whatever $top says.
         next_page: The name of the header with the next page's address: the reference and the API use
             different ones.
-        latency: Seconds that a content blob takes.
+        latency: Seconds that a content blob takes, or a page of alerts.
         per_minute: Requests that the API accepts in a minute.
+        graph_per_minute: The same of Microsoft Graph, for its alerts.
+        may_read_alerts: Whether the application has the permission SecurityAlert.Read.All.
         run_kql: Whether to run the transformation. Without it a row only gets TimeGenerated, which is faster.
         now: The services' clock, in seconds since 1970.
     """
@@ -33,5 +35,7 @@ class Options:
     next_page: str = "NextPageUri"
     latency: float = 0.0
     per_minute: int = 1_000_000
+    graph_per_minute: int = 150
+    may_read_alerts: bool = True
     run_kql: bool = True
     now: Callable[[], float] = time.time

@@ -1,4 +1,4 @@
-"""Emulates the services that the collector calls behind one server: Entra and the two APIs.
+"""Emulates the services that the collector calls behind one server: Entra and the three APIs.
 
 Each service says in its own module what it promises. ``requests`` has every request, for tests.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from irmemulator.announcement import write_announcement
@@ -19,10 +20,11 @@ from irmemulator.private_files import made_up_secret, write_private
 from irmemulator.routing import Route
 from irmemulator.settings import App
 
-from irmsentinel.emulators import logs_ingestion, management_api
+from irmsentinel.emulators import graph_security, logs_ingestion, management_api
 from irmsentinel.emulators.announcement import COLLECTOR_SERVICES
 from irmsentinel.emulators.azure_errors import azure_error
 from irmsentinel.emulators.collector_options import Options
+from irmsentinel.emulators.graph_security import GraphSecurity
 from irmsentinel.emulators.logs_ingestion import LogsIngestion
 from irmsentinel.emulators.management_api import ManagementApi
 
@@ -32,20 +34,27 @@ class CollectorServices:
 
     def __init__(self, options: Options, secret: str, directory: Path, *, subscribed: bool) -> None:
         """See `CollectorServicesEmulator`."""
-        self.faults = Faults(("discovery", "token", *management_api.ENDPOINTS, *logs_ingestion.ENDPOINTS))
+        endpoints = (service.ENDPOINTS for service in (management_api, graph_security, logs_ingestion))
+        self.faults = Faults(("discovery", "token", *chain.from_iterable(endpoints)))
         self.entra = Entra(
             [App(options.tenant_id, options.app_id, secret)],
-            (management_api.RESOURCE, *logs_ingestion.RESOURCES),
+            (management_api.RESOURCE, graph_security.RESOURCE, *logs_ingestion.RESOURCES),
             own_resource=management_api.RESOURCE,
         )
         self.feed = ManagementApi(options, self.entra, subscribed=subscribed)
+        self.graph = GraphSecurity(options, self.entra)
         self.ingestion = LogsIngestion(options, self.entra, directory)
         self.requests: list[Request] = []
         self._lock = threading.Lock()
 
     def route(self, request: Request) -> Route | Reply:
         """The endpoint for a request."""
-        route = self.entra.route(request) or self.feed.route(request) or self.ingestion.route(request)
+        route = (
+            self.entra.route(request)
+            or self.feed.route(request)
+            or self.graph.route(request)
+            or self.ingestion.route(request)
+        )
         if route is None:
             route = azure_error(404, "NotFound", "The path does not exist")
         if isinstance(route, Reply):
@@ -69,7 +78,7 @@ class CollectorServices:
 
 
 class CollectorServicesEmulator(LoopbackServer):
-    """The running emulator. `feed` and `ingestion` are its services."""
+    """The running emulator. `feed`, `graph` and `ingestion` are its services."""
 
     def __init__(
         self,
@@ -99,6 +108,11 @@ class CollectorServicesEmulator(LoopbackServer):
     def feed(self) -> ManagementApi:
         """The Management Activity API."""
         return self._services.feed
+
+    @property
+    def graph(self) -> GraphSecurity:
+        """Microsoft Graph's alerts."""
+        return self._services.graph
 
     @property
     def ingestion(self) -> LogsIngestion:

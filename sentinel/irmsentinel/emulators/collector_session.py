@@ -18,7 +18,7 @@ from irmsentinel.content import artefacts as content
 from irmsentinel.content import transforms
 from irmsentinel.content.transforms import Transform
 from irmsentinel.emulators.announcement import COLLECTOR_SERVICES, find_emulator
-from irmsentinel.emulators.synthetic_records import blobs_of_three_days
+from irmsentinel.emulators.synthetic_records import blobs_of_three_days, graph_alerts_of_three_days
 
 if TYPE_CHECKING:
     from irmsentinel.emulators.collector_services import CollectorServicesEmulator
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 TENANT = "11111111-2222-4333-8444-555555555555"
 APP = "66666666-7777-4888-8999-aaaaaaaaaaaa"
 #: The made-up immutable ID of each table's rule.
-RULES = {"Compliance_IRM_AuditGeneral_CL": f"dcr-{'1' * 32}", "IRMExportHealth_CL": f"dcr-{'2' * 32}"}
+RULES = {
+    "Compliance_IRM_AuditGeneral_CL": f"dcr-{'1' * 32}",
+    "IRMExportHealth_CL": f"dcr-{'2' * 32}",
+    "IRMAlertsGraph_CL": f"dcr-{'3' * 32}",
+}
 
 
 def transforms_by_rule() -> dict[str, Transform]:
@@ -54,6 +58,8 @@ def running_emulator(
     ) as running:
         for created, records in blobs_of_three_days(time.time(), alerts, TENANT):
             running.feed.add(created, records)
+        for alert in graph_alerts_of_three_days(time.time(), alerts):
+            running.graph.put(alert)
         running.announce()
         (directory / "collector.yaml").write_text(settings_text(), encoding="utf-8")
         yield running
@@ -69,6 +75,7 @@ def settings_text() -> str:
             "credential: {env: NOT_USED}",
             "endpoint: https://emulator.ingest.monitor.azure.com",
             f"rule_id: {RULES['Compliance_IRM_AuditGeneral_CL']}",
+            f"graph_rule_id: {RULES['IRMAlertsGraph_CL']}",
             f"health_rule_id: {RULES['IRMExportHealth_CL']}",
             "",
         ]

@@ -1,7 +1,7 @@
-"""Synthetic audit records: Insider Risk Management alerts, and other records around them.
+"""Synthetic alerts of Insider Risk Management, as audit records and in Microsoft Graph, and other records.
 
-The form is that of Microsoft's published schema (record type 40). There are no public samples of real IRM
-records.
+The forms are those of Microsoft's published schemas (record type 40; microsoft.graph.security.alert). There
+are no public samples of real IRM records or alerts.
 """
 
 from __future__ import annotations
@@ -52,6 +52,62 @@ def alert_record(number: int, version: int, at: float, tenant_id: str) -> dict[s
     }
 
 
+def graph_alert(number: int, version: int, created: float, updated: float) -> dict[str, Any]:
+    """Version ``version`` (0: new) of alert ``number`` in Microsoft Graph; the times are seconds since 1970.
+
+    Its evidence has an actor and other things. That ``providerAlertId`` is the audit records' AlertId is
+    inferred: nobody publishes it.
+    """
+    status, classification = (("new", "unknown"), ("inProgress", "unknown"), ("resolved", "truePositive"))[
+        version % 3
+    ]
+    evidence = {"createdDateTime": _graph_time(created), "verdict": "unknown", "remediationStatus": "none"}
+    return {
+        "@odata.type": "#microsoft.graph.security.alert",
+        "id": f"ir{uuid.uuid5(_SPACE, f'alert {number}').hex}_{number}",
+        "providerAlertId": str(uuid.uuid5(_SPACE, f"alert {number}")),
+        "incidentId": str(1_000 + number),
+        "status": status,
+        "severity": ("high", "medium", "low")[number % 3],
+        "classification": classification,
+        "determination": "unknown",
+        "serviceSource": "microsoftInsiderRiskManagement",
+        "detectionSource": "microsoftInsiderRiskManagement",
+        "productName": "Microsoft Purview Insider Risk Management",
+        "alertPolicyId": str(uuid.uuid5(_SPACE, _POLICIES[number % len(_POLICIES)])),
+        "title": _POLICIES[number % len(_POLICIES)],
+        "alertWebUrl": f"https://security.microsoft.com/alerts/{number}",
+        "createdDateTime": _graph_time(created),
+        "lastUpdateDateTime": _graph_time(updated),
+        "resolvedDateTime": _graph_time(updated) if status == "resolved" else None,
+        "firstActivityDateTime": _graph_time(created - 86_400),
+        "lastActivityDateTime": _graph_time(created - 600),
+        "evidence": [
+            {
+                **evidence,
+                "@odata.type": "#microsoft.graph.security.userEvidence",
+                "roles": ["policyViolator"],
+                "userAccount": {
+                    "accountName": f"person{number:04}",
+                    "azureAdUserId": str(uuid.uuid5(_SPACE, f"person {number}")),
+                    "userPrincipalName": f"Person{number:04}@contoso.com",
+                },
+            },
+            {
+                **evidence,
+                "@odata.type": "#microsoft.graph.security.cloudApplicationEvidence",
+                "roles": ["contextual"],
+                "displayName": "Microsoft SharePoint Online",
+            },
+        ],
+    }
+
+
+def _graph_time(at: float) -> str:
+    """A time as Graph writes it: seven digits after the second, UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+
+
 def other_record(number: int, at: float, tenant_id: str) -> dict[str, Any]:
     """A record of Audit.General that the collector must skip."""
     created = datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec="seconds")
@@ -83,3 +139,11 @@ def blobs_of_three_days(
             if number % 4 == 0:  # the API delivers some records again, in another blob, later
                 again = [dict(reversed(records[0].items()))]
                 yield min(at + 30_000, now - 60), again
+
+
+def graph_alerts_of_three_days(now: float, alerts: int) -> Iterator[dict[str, Any]]:
+    """The alerts of `blobs_of_three_days`, as they are now."""
+    for number in range(alerts):
+        latest = number % 3
+        created = now - 3 * 86_400 + (number * 2_700) % 250_000
+        yield graph_alert(number, latest, created, created + latest * 7_200)

@@ -30,7 +30,7 @@ from irmsentinel.export.outcome import ExportRun
 
 def target(settings: Path, emulator: Path | None) -> Target:
     """Where a collector's settings, or a local emulator, send health rows. Raises ConfigurationError."""
-    found = collector_settings.read(str(settings))
+    found, *_ = collector_settings.read(str(settings))
     if emulator is not None:
         found = use_emulator(found, emulator)
     if found.health is None:

@@ -80,7 +80,8 @@ health_rule_id: {RULES["IRMExportHealth_CL"]}
 proxy: {proxy}
 ca_file: {ca_file}
 """
-    return collector_settings.parse(text, "collector.yaml")
+    (found,) = collector_settings.parse(text, "collector.yaml")
+    return found
 
 
 def test_the_collector_needs_no_secret(tmp_path: Path, azure: ManagedIdentity, client_id: str | None) -> None:

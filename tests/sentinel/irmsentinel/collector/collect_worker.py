@@ -31,7 +31,7 @@ from irmsentinel.emulators.collector_session import read_secret, settings_text, 
 
 def settings(directory: Path, commit_blobs: int) -> CollectorSettings:
     """The emulator's settings, with durable parts of this size."""
-    plain = collector_settings.parse(settings_text(), "collector.yaml")
+    (plain,) = collector_settings.parse(settings_text(), "collector.yaml")
     here = use_emulator(plain, directory)
     return replace(here, health=None, options=replace(here.options, connections=3, commit_blobs=commit_blobs))
 

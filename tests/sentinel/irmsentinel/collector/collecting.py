@@ -28,7 +28,7 @@ from irmsentinel.emulators.collector_session import (
     transforms_by_rule,
     use_emulator,
 )
-from irmsentinel.emulators.synthetic_records import alert_record
+from irmsentinel.emulators.synthetic_records import alert_record, graph_alert
 from irmsentinel.kql import calls
 from irmsentinel.kql.engine import Engine
 
@@ -44,7 +44,10 @@ ORIGIN = Origin("tester", "here", "tests", {})
 class Rig:
     """An emulator and collectors that use it. ``alert`` makes a blob with one synthetic alert."""
 
-    def __init__(self, directory: Path, *, subscribed: bool = True, **options: Any) -> None:
+    def __init__(
+        self, directory: Path, *, subscribed: bool = True, source: str = "audit", **options: Any
+    ) -> None:
+        self.source = source
         self.clock = FakeClock(NOW)
         known = Options(TENANT, APP, transforms_by_rule(), now=self.clock.now)
         self.emulator = CollectorServicesEmulator(
@@ -57,7 +60,7 @@ class Rig:
     def settings(self, **given: Any) -> CollectorSettings:
         """Settings that lead to the emulator; ``given`` are of Options, or requests_per_minute."""
         self.emulator.announce()
-        plain = collector_settings.parse(settings_text(), "collector.yaml")
+        (plain,) = collector_settings.parse(settings_text(), "collector.yaml", self.source)
         here = use_emulator(plain, self.emulator.directory)
         if "requests_per_minute" in given:
             here = replace(here, requests_per_minute=given.pop("requests_per_minute"))
@@ -89,6 +92,18 @@ class Rig:
         self.emulator.feed.add(at, [record])
         return record
 
+    def graph_alert(self, ago: float, number: int, version: int = 0) -> tuple[str, str]:
+        """Make a version of an alert that Graph has since ``ago`` seconds; returns its id and time."""
+        at = self.emulator.options.now() - ago
+        alert = graph_alert(number, version, at - version * HOUR, at)
+        self.emulator.graph.put(alert)
+        return alert["id"], alert["lastUpdateDateTime"]
+
+    def versions(self) -> list[tuple[str, str]]:
+        """Id and time of the rows of IRMAlertsGraph_CL, sorted; the time as Graph writes it."""
+        rows = self.emulator.ingestion.rows["IRMAlertsGraph_CL"]
+        return sorted((row["AlertId"], graph_time(row["LastUpdateDateTime"])) for row in rows)
+
     def ids(self) -> list[str]:
         """The record IDs of the table's rows, sorted."""
         return sorted(row["RecordId"] for row in self.emulator.ingestion.rows[TABLE])
@@ -109,3 +124,8 @@ class Rig:
             result = engine.run(kql, now=now)
         at = [[c.name for c in result.columns].index(name) for name in ("AlertId", "UpdateCount")]
         return sorted((row[at[0]], row[at[1]]) for row in result.rows)
+
+
+def graph_time(text: str) -> str:
+    """A time of a table's row with seven digits after the second, as Graph writes it."""
+    return datetime.fromisoformat(text).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")

@@ -40,11 +40,11 @@ def test_alerts_arrive_once_and_irmalerts_finds_them(rig: Rig) -> None:
 
 def test_each_window_is_at_most_a_day_and_the_next_begins_where_it_ended() -> None:
     """A window of more than 24 hours gives partial results. Content between two windows would be lost."""
-    found = list(windows(int(NOW) - 6 * DAY - 5, int(NOW)))
+    found = list(windows(int(NOW) - 6 * DAY - 5, int(NOW), DAY))
     assert all(0 < end - start <= DAY for start, end in found)
     assert [start for start, _ in found[1:]] == [end for _, end in found[:-1]]
     assert (found[0][0], found[-1][1]) == (int(NOW) - 6 * DAY - 5, int(NOW))
-    assert list(windows(5, 5)) == []
+    assert list(windows(5, 5, DAY)) == []
 
 
 def test_content_at_the_edges_of_windows_is_read_once(rig: Rig) -> None:

@@ -23,6 +23,7 @@ from irmsentinel.azure import ingestion
 from irmsentinel.azure.ingestion import IngestionTransport
 from irmsentinel.azure.target import Target
 from irmsentinel.collector import cursor as feed_cursor
+from irmsentinel.collector import records
 from irmsentinel.collector.api_client import Account, ApiClient
 from irmsentinel.collector.collector import Collector
 from irmsentinel.collector.http import Answer, PooledHttp, Unreachable
@@ -353,7 +354,7 @@ class Hasty:
             RateLimiter(2000, clock),
             Spool(self.collector_service.outbox, self.collector_service.outbox),
             target,
-            known[TABLE][""].columns,
+            lambda found: [records.row(record, known[TABLE][""].columns) for record in found],
             settings.options,
             ORIGIN,
         )

@@ -25,7 +25,7 @@ def test_the_printed_template_is_valid_once_it_is_filled_in() -> None:
         .replace("# also_record_types", "also_record_types")
         .replace("NAME.ingest", "irm.ingest")
     )
-    found = collector_settings.parse(filled, "c.yaml")
+    (found,) = collector_settings.parse(filled, "c.yaml")
     assert found.publisher_id == TENANT
     assert found.options.filter.also == {306, 307}
     assert found.health is not None
@@ -37,18 +37,18 @@ def test_the_printed_template_is_valid_once_it_is_filled_in() -> None:
     [
         (
             "conections: 5",
-            "c.yaml:9: unknown key `conections` in the collector settings file. Did you mean `connections`?",
+            "c.yaml:10: unknown key `conections` in the collector settings file. Did you mean `connections`?",
         ),
-        ("connections: 0", "c.yaml:9: `connections` must be at least 1"),
-        ("connections: true", "c.yaml:9: `connections` must be a whole number"),
-        ("cloud: mars", "c.yaml:9: `cloud` must be one of commercial, gcc, gcc-high, dod"),
-        ("overlap_hours: 167", "c.yaml:9: `overlap_hours` must be at most 144"),
-        ("also_record_types: [x]", "c.yaml:9: `also_record_types[0]` must be a whole number"),
-        ("categories: []", "c.yaml:9: `categories` is empty"),
-        ("proxy: http://u:p@h:1", "c.yaml:9: `proxy` is not valid"),
-        ("health_endpoint: https://evil.example", "c.yaml:9: this is not an ingestion endpoint"),
-        ("stream: Custom-../x", "c.yaml:9: `stream` is not valid"),
-        ("publisher_id: me", "c.yaml:9: `publisher_id` is not valid"),
+        ("connections: 0", "c.yaml:10: `connections` must be at least 1"),
+        ("connections: true", "c.yaml:10: `connections` must be a whole number"),
+        ("cloud: mars", "c.yaml:10: `cloud` must be one of commercial, gcc, gcc-high, dod"),
+        ("overlap_hours: 167", "c.yaml:10: `overlap_hours` must be at most 144"),
+        ("also_record_types: [x]", "c.yaml:10: `also_record_types[0]` must be a whole number"),
+        ("categories: []", "c.yaml:10: `categories` is empty"),
+        ("proxy: http://u:p@h:1", "c.yaml:10: `proxy` is not valid"),
+        ("health_endpoint: https://evil.example", "c.yaml:10: this is not an ingestion endpoint"),
+        ("stream: Custom-../x", "c.yaml:10: `stream` is not valid"),
+        ("publisher_id: me", "c.yaml:10: `publisher_id` is not valid"),
     ],
 )
 def test_an_invalid_setting_is_named_with_its_line(line: str, expected: str) -> None:
@@ -79,7 +79,7 @@ def test_no_value_is_shown(tmp_path: Path) -> None:
 
 def test_an_emulator_is_on_this_machine() -> None:
     """`--emulator` cannot send rows and the secret to another host."""
-    settings = collector_settings.parse(GOOD, "c.yaml")
+    (settings,) = collector_settings.parse(GOOD, "c.yaml")
     with pytest.raises(AddressRefused):
         collector_settings.at_emulator(settings, "https://evil.example", "ca", "secret")
 
@@ -88,8 +88,8 @@ def test_a_credential_is_written_as_in_a_profile() -> None:
     """The kinds and forms of references are the same; another host is not a key vault."""
     at = "{env: NOT_USED}"
     for kind, place in (("keyring", "irm/collector"), ("certificate", "/etc/irm.pem"), ("file", "~/secret")):
-        found = collector_settings.parse(GOOD.replace(at, f"{{{kind}: {place}}}"), "c.yaml").target.credential
-        assert (found.kind, found.name) == (kind, place)
+        (found,) = collector_settings.parse(GOOD.replace(at, f"{{{kind}: {place}}}"), "c.yaml")
+        assert (found.target.credential.kind, found.target.credential.name) == (kind, place)
     wrong = (
         "{keyring: irm}",
         "{key_vault: https://evil.example/secrets/s}",
@@ -108,7 +108,7 @@ def test_only_a_managed_identity_signs_in_without_an_application() -> None:
         collector_settings.parse(text, "c.yaml")
     for name in ("system", "88888888-8888-4888-8888-888888888888"):
         alone = text.replace("{env: NOT_USED}", f"{{managed_identity: {name}}}")
-        target = collector_settings.parse(alone, "c.yaml").target
+        target = collector_settings.parse(alone, "c.yaml")[0].target
         assert (target.app_id, target.credential.name) == ("", name)
 
 
@@ -124,7 +124,7 @@ def test_the_schema_agrees_with_the_code_and_with_the_profile() -> None:
 
 def test_a_key_without_a_value_counts_as_absent() -> None:
     """An optional key gets its default, and a required one is missing."""
-    assert collector_settings.parse(f"{GOOD}\nproxy:\nconnections:\n", "c.yaml").options.connections == 24
+    assert collector_settings.parse(f"{GOOD}\nproxy:\nconnections:\n", "c.yaml")[0].options.connections == 24
     text = "\n".join("endpoint:" if line.startswith("endpoint:") else line for line in GOOD.splitlines())
     with pytest.raises(ConfigurationError, match="`endpoint` is missing"):
         collector_settings.parse(text, "c.yaml")

@@ -1,0 +1,188 @@
+"""Emulates Microsoft Graph's list of security alerts (`alerts_v2`) of one tenant.
+
+Promised, as Microsoft's pages describe it: the filter and the query options that the list supports, the
+newest alerts first, pages by `@odata.nextLink`, the permission, words of evolvable enumerations only with the
+header Prefer, the limit of requests with its 429, and errors in Graph's form.
+Not promised, because nobody publishes it: what Insider Risk Management puts into an alert, the largest page,
+what a next link contains, by which time "newest" goes, and anything that only a live tenant shows. It shares
+no code with the client that it tests.
+Sources: learn.microsoft.com/graph/api/security-list-alerts_v2, …/graph/throttling-limits,
+…/graph/best-practices-concept#handling-future-members-in-evolvable-enumerations.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import quote
+
+from irmemulator.entra import Entra
+from irmemulator.graph_errors import RefusedError
+from irmemulator.http_messages import Reply, Request, json_reply
+from irmemulator.routing import Route, unless_spoiled
+
+from irmsentinel.emulators.collector_options import Options
+
+RESOURCE = "https://graph.microsoft.com"
+#: The names by which faults are set.
+ENDPOINTS = ("alerts",)
+
+_PATH = "/v1.0/security/alerts_v2"
+_OPTIONS = {"$count", "$filter", "$skip", "$top"}
+_FILTERED = {
+    "assignedTo", "classification", "createdDateTime", "determination", "lastUpdateDateTime", "serviceSource",
+    "severity", "status",
+}  # fmt: skip
+_CONDITION = re.compile(r"(\w+) (eq|ne|gt|ge|lt|le) (?:'([^']*)'|([0-9T:.Z-]+))")
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+    "eq": lambda one, other: one == other,
+    "ne": lambda one, other: one != other,
+    "gt": lambda one, other: one > other,
+    "ge": lambda one, other: one >= other,
+    "lt": lambda one, other: one < other,
+    "le": lambda one, other: one <= other,
+}
+#: Members that came after `unknownFutureValue`, by property.
+_LATE = {
+    "serviceSource": {"microsoftInsiderRiskManagement"},
+    "detectionSource": {"microsoftInsiderRiskManagement"},
+}
+
+
+class GraphSecurity:
+    """The alerts of one tenant. Safe between threads.
+
+    Attributes:
+        newest_by: The property that orders the list. Unpublished.
+        after_page: Called after each page with its number within all answers, for tests.
+    """
+
+    def __init__(self, options: Options, entra: Entra) -> None:
+        self.newest_by = "createdDateTime"
+        self.after_page: Callable[[int], None] = lambda _number: None
+        self._options = options
+        self._entra = entra
+        self._alerts: dict[str, dict[str, Any]] = {}
+        self._pages = 0
+        self._request_times: deque[float] = deque()
+        self._lock = threading.RLock()
+
+    def put(self, alert: Mapping[str, Any]) -> None:
+        """Create an alert, or replace the one with its id."""
+        with self._lock:
+            self._alerts[alert["id"]] = dict(alert)
+
+    def delete(self, name: str) -> None:
+        """Delete an alert. Raises KeyError."""
+        with self._lock:
+            del self._alerts[name]
+
+    def route(self, request: Request) -> Route | None:
+        """The endpoint for a request, or None if its path is not the list's."""
+        if request.path.lower() != _PATH or request.method != "GET":
+            return None
+        return Route("alerts", unless_spoiled(self._answer))
+
+    def _answer(self, request: Request) -> Reply:
+        try:
+            self._admit(request)
+            reply = self._list(request)
+        except RefusedError as refused:
+            reply = refused.reply
+        return reply.with_headers(("Date", formatdate(self._options.now(), usegmt=True)))
+
+    def _admit(self, request: Request) -> None:
+        grant = self._entra.check(request.headers.get("authorization"))
+        if grant is None or grant.resource != RESOURCE:
+            raise RefusedError(401, "InvalidAuthenticationToken", "Lifetime validation failed.")
+        if not self._options.may_read_alerts:
+            raise RefusedError(403, "Forbidden", "Missing application permission.")
+        with self._lock:
+            now, recent = self._options.now(), self._request_times
+            while recent and recent[0] <= now - 60:
+                recent.popleft()
+            if len(recent) >= self._options.graph_per_minute:
+                wait = max(1, round(recent[0] + 60 - now))
+                raise RefusedError(429, "TooManyRequests", "Too many requests.", ("Retry-After", str(wait)))
+            recent.append(now)
+
+    def _list(self, request: Request) -> Reply:
+        if self._options.latency:
+            time.sleep(self._options.latency)
+        asked = request.parameters
+        if unknown := asked.keys() - _OPTIONS:
+            raise RefusedError(400, "BadRequest", f"The query option {min(unknown)} is not supported.")
+        try:
+            top, skip = int(asked.get("$top", self._options.page_size)), int(asked.get("$skip", 0))
+            size = min(top, self._options.page_size)
+        except ValueError:
+            raise RefusedError(400, "BadRequest", "Invalid $top or $skip.") from None
+        if top < 1 or skip < 0:
+            raise RefusedError(400, "BadRequest", "Invalid $top or $skip.")
+        wanted = _conditions(asked.get("$filter", ""))
+        with self._lock:
+            found = [one for one in self._alerts.values() if all(test(one) for test in wanted)]
+            found.sort(key=lambda one: (_moment(one[self.newest_by]), one["id"]), reverse=True)
+            self._pages += 1
+            number = self._pages
+        known = "include-unknown-enum-members" in request.headers.get("prefer", "")
+        document: dict[str, Any] = {
+            "@odata.context": f"{request.origin}/v1.0/$metadata#security/alerts_v2",
+            "value": [_shown(one, known=known) for one in found[skip : skip + size]],
+        }
+        if asked.get("$count") == "true":
+            document["@odata.count"] = len(found)
+        if skip + size < len(found):
+            kept = "&".join(f"{name}={quote(asked[name])}" for name in ("$filter", "$top") if name in asked)
+            document["@odata.nextLink"] = f"{request.origin}{_PATH}?{kept}&$skip={skip + size}"
+        self.after_page(number)
+        return json_reply(200, document)
+
+
+def _conditions(text: str) -> list[Callable[[Mapping[str, Any]], bool]]:
+    """The tests of a filter, of which all must hold."""
+    found = []
+    for part in text.split(" and ") if text else []:
+        match = _CONDITION.fullmatch(part.strip())
+        if match is None or match[1] not in _FILTERED:
+            raise RefusedError(400, "BadRequest", "Invalid filter clause.")
+        found.append(_condition(match[1], match[2], match[3], match[4]))
+    return found
+
+
+def _condition(name: str, operator: str, text: str | None, time_: str | None) -> Callable[..., bool]:
+    is_time = name.endswith("DateTime")
+    if is_time != (time_ is not None) or (not is_time and operator not in ("eq", "ne")):
+        raise RefusedError(400, "BadRequest", "Invalid filter clause.")
+    try:
+        value = _moment(time_) if time_ is not None else text
+    except ValueError:
+        raise RefusedError(400, "BadRequest", "Invalid filter clause.") from None
+    compare = _COMPARE[operator]
+
+    def test(alert: Mapping[str, Any]) -> bool:
+        has = alert.get(name)
+        return compare(_moment(has) if is_time and has else has, value)
+
+    return test
+
+
+def _shown(alert: Mapping[str, Any], *, known: bool) -> dict[str, Any]:
+    """An alert as a client sees it that asked for all members of enumerations, or did not."""
+    return {
+        name: "unknownFutureValue" if not known and value in _LATE.get(name, ()) else value
+        for name, value in alert.items()
+    }
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return moment

@@ -22,22 +22,23 @@ from irmsentinel.azure.managed_identity import ManagedIdentityTokens
 from irmsentinel.azure.workspace import Workspace
 from irmsentinel.collector import settings as collector_settings
 from irmsentinel.collector.service import CollectorService
-from irmsentinel.collector.settings import CollectorSettings
-from irmsentinel.emulators import logs_ingestion, management_api
+from irmsentinel.collector.settings import TABLES, CollectorSettings
+from irmsentinel.emulators import graph_security, management_api
 from irmsentinel.emulators.collector_options import Options
 from irmsentinel.emulators.collector_services import CollectorServices
 from irmsentinel.emulators.collector_session import APP, RULES, TENANT, read_secret, transforms_by_rule
-from irmsentinel.emulators.synthetic_records import alert_record
+from irmsentinel.emulators.synthetic_records import alert_record, graph_alert
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.managed_identity import ManagedIdentity
 from tests.fakes.tunnel import Tunnel
-from tests.sentinel.irmsentinel.collector.collecting import NOW, ORIGIN, TABLE
+from tests.sentinel.irmsentinel.collector.collecting import NOW, ORIGIN
 
 USER_ASSIGNED = "88888888-8888-4888-8888-888888888888"
 IDENTITIES: dict[str | None, str] = {None: "object-of-the-system", USER_ASSIGNED: "object-of-the-user"}
 #: The names under which the emulators answer here.
 API, INGESTION = "manage.office.com", "irm.westeurope-1.ingest.monitor.azure.com"
+GRAPH = "graph.microsoft.com"
 
 
 @pytest.fixture(params=[None, USER_ASSIGNED], ids=["system", "user-assigned"])
@@ -69,18 +70,19 @@ def accepted_by(entra: Entra, secret: str, azure: ManagedIdentity) -> None:
     azure.issue = issue
 
 
-def in_azure(name: str, proxy: str, ca_file: Path) -> CollectorSettings:
+def in_azure(name: str, proxy: str, ca_file: Path, source: str = "audit") -> CollectorSettings:
     """The settings of a collector that signs in as a managed identity, behind a proxy."""
     text = f"""
 tenant_id: {TENANT}
 credential: {{managed_identity: {name}}}
 endpoint: https://{INGESTION}
-rule_id: {RULES[TABLE]}
+rule_id: {RULES["Compliance_IRM_AuditGeneral_CL"]}
+graph_rule_id: {RULES["IRMAlertsGraph_CL"]}
 health_rule_id: {RULES["IRMExportHealth_CL"]}
 proxy: {proxy}
 ca_file: {ca_file}
 """
-    (found,) = collector_settings.parse(text, "collector.yaml")
+    (found,) = collector_settings.parse(text, "collector.yaml", source)
     return found
 
 
@@ -91,22 +93,23 @@ def test_the_collector_needs_no_secret(tmp_path: Path, azure: ManagedIdentity, c
     services = CollectorServices(known, "emulator-only-x", tmp_path, subscribed=True)
     accepted_by(services.entra, "emulator-only-x", azure)
     services.feed.add(NOW - 3_600, [alert_record(1, 0, NOW - 4_200, TENANT)])
+    services.graph.put(graph_alert(1, 0, NOW - 4_200, NOW - 3_600))
     (tmp_path / "outbox").mkdir(mode=0o700)
     with (
-        LoopbackServer(services, directory=tmp_path / "tls", names=(API, INGESTION)) as server,
-        Tunnel((API, INGESTION), int(server.url.rpartition(":")[2])) as proxy,
+        LoopbackServer(services, directory=tmp_path / "tls", names=(API, GRAPH, INGESTION)) as server,
+        Tunnel((API, GRAPH, INGESTION), int(server.url.rpartition(":")[2])) as proxy,
     ):
-        settings = in_azure(client_id or "system", proxy.url, server.ca_file)
-        service = CollectorService(
-            settings, str(tmp_path / "outbox"), read_secret, ORIGIN, disk=PosixDisk(), clock=clock
-        )
-        assert service.round().succeeded
-    assert len(services.ingestion.rows[TABLE]) == 1
+        for source in ("audit", "graph"):
+            settings = in_azure(client_id or "system", proxy.url, server.ca_file, source)
+            service = CollectorService(
+                settings, str(tmp_path / "outbox"), read_secret, ORIGIN, disk=PosixDisk(), clock=clock
+            )
+            assert service.round().succeeded
+    assert [len(services.ingestion.rows[table]) for table in TABLES.values()] == [1, 1]
     assert [request.path for request in services.requests if "oauth2" in request.path] == []
     asked = {resource for _, resource in azure.issued}
-    assert asked == {management_api.RESOURCE, "https://monitor.azure.com"}
+    assert asked == {management_api.RESOURCE, graph_security.RESOURCE, "https://monitor.azure.com"}
     assert {client for client, _ in azure.issued} == {client_id}
-    assert asked <= {management_api.RESOURCE, *logs_ingestion.RESOURCES}
 
 
 def test_an_emulator_gets_no_token_of_an_identity(tmp_path: Path, azure: ManagedIdentity) -> None:

@@ -50,7 +50,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         "--directory",
         machine.emulator,
         "--lifetime",
-        "110",
+        "300",
     ]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -92,6 +92,23 @@ def test_from_a_subscription_to_the_table(machine: Machine) -> None:
         file for file in machine.outbox.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()
     ]
     assert found == []
+
+
+def test_both_sources_in_one_round(machine: Machine) -> None:
+    """Each is reported; one that fails does not stop the other."""
+    collect = ("sentinel", "collect", "--once", "--source")
+    machine.run("sentinel", "subscribe", "start")
+    done = json.loads(machine.run("--json", *collect, "both"))
+    assert [(one["source"], one["failed"], one["waiting"]) for one in done] == [
+        ("audit", 0, 0),
+        ("graph", 0, 0),
+    ]
+    assert done[1]["new"] == 20
+    machine.run("sentinel", "subscribe", "stop")
+    said = machine.run(*collect, "both", code=2)
+    assert "versions of alerts listed" in said
+    assert "there is no subscription" in said
+    assert "versions of alerts listed" in machine.run(*collect, "graph")
 
 
 def test_without_settings_the_error_names_the_command_that_prints_them(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Collectors to be killed: a process that has imported everything forks collectors as its input says.
 
-    python collect_worker.py OUTBOX TENANT
+    python collect_worker.py OUTBOX TENANT SOURCE
 
 Each line of input forks a collector that makes rounds for ever (``load``) or one round (``once``); the answer
 is its process ID. The answer to ``wait PID`` is its exit status. ``stopped PLACE`` makes a round with the
@@ -29,17 +29,17 @@ from irmsentinel.collector.settings import CollectorSettings
 from irmsentinel.emulators.collector_session import read_secret, settings_text, use_emulator
 
 
-def settings(directory: Path, commit_blobs: int) -> CollectorSettings:
+def settings(directory: Path, source: str, commit_blobs: int) -> CollectorSettings:
     """The emulator's settings, with durable parts of this size."""
-    (plain,) = collector_settings.parse(settings_text(), "collector.yaml")
+    (plain,) = collector_settings.parse(settings_text(), "collector.yaml", source)
     here = use_emulator(plain, directory)
     return replace(here, health=None, options=replace(here.options, connections=3, commit_blobs=commit_blobs))
 
 
-def work(act: str, outbox: str, directory: Path) -> None:
+def work(act: str, outbox: str, directory: Path, source: str) -> None:
     """Rounds of a collector; one that is to be killed commits in as many parts as possible."""
     collector_service = CollectorService(
-        settings(directory, commit_blobs=2 if act in ("load", "stopped") else 500),
+        settings(directory, source, commit_blobs=2 if act in ("load", "stopped") else 500),
         outbox,
         read_secret,
         Origin("t", "h", "tests"),
@@ -62,7 +62,7 @@ def work(act: str, outbox: str, directory: Path) -> None:
             act = "once"
 
 
-def spawn(act: str, outbox: str, directory: Path) -> int:
+def spawn(act: str, outbox: str, directory: Path, source: str) -> int:
     """The process ID of a collector; one that stops itself has stopped."""
     pid = os.fork()
     if pid:
@@ -73,7 +73,7 @@ def spawn(act: str, outbox: str, directory: Path) -> int:
     try:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
-        work(act, outbox, directory)
+        work(act, outbox, directory, source)
         code = 0
     except BaseException:  # noqa: BLE001 - shown by the test, through standard error
         traceback.print_exc()
@@ -81,7 +81,7 @@ def spawn(act: str, outbox: str, directory: Path) -> int:
         os._exit(code)
 
 
-def main(outbox: str, directory: Path) -> None:
+def main(outbox: str, directory: Path, source: str) -> None:
     """Carry out the lines of standard input."""
     for line in sys.stdin:
         act, _, rest = line.strip().partition(" ")
@@ -89,9 +89,9 @@ def main(outbox: str, directory: Path) -> None:
             _, status = os.waitpid(int(rest), 0)
             answer = os.waitstatus_to_exitcode(status)
         else:
-            answer = spawn(act, rest or outbox, directory)
+            answer = spawn(act, rest or outbox, directory, source)
         print(answer, flush=True)  # noqa: T201 - the nursery's answer
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])

@@ -33,7 +33,7 @@ class Nursery:
 
     def __init__(self, rig: Rig) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, WORKER, rig.root, rig.emulator.directory],
+            [sys.executable, WORKER, rig.root, rig.emulator.directory, rig.source],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -97,6 +97,45 @@ def test_kill_9_at_random_loses_no_record_and_no_alert_is_counted_twice(tmp_path
     assert len(emulator.ingestion.rows[TABLE]) < 2 * len(
         made
     )  # a repeat is what a lost answer costs, not the rule
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("kills", [5, pytest.param(30, marks=pytest.mark.faults)])
+def test_kill_9_while_graph_is_read_loses_no_alert_and_no_latest_version(tmp_path: Path, kills: int) -> None:
+    """While alerts are created and updated, pages fail, and answers of uploads are lost."""
+    rig = Rig(tmp_path, source="graph", page_size=4, run_kql=False)
+    rig.emulator.options.now = time.time
+    rig.emulator.options.graph_per_minute = 1_000_000
+    chance = random.Random(9)  # noqa: S311 - when to kill, no secret
+    made: set[tuple[str, str]] = set()
+    with rig.emulator as emulator:
+        emulator.announce()
+        nursery = Nursery(rig)
+        ask = nursery.ask
+        for number in range(12):
+            made.add(rig.graph_alert(80_000 - number, number))
+        for kill in range(kills):
+            pid = ask("load")
+            asked, until = emulator.count("/alerts_v2"), time.monotonic() + 30
+            while emulator.count("/alerts_v2") < asked + 2 and time.monotonic() < until:
+                time.sleep(0.005)
+            made |= {rig.graph_alert(0, 100 + kill), rig.graph_alert(0, kill % 12, 1 + kill // 12)}
+            if chance.random() < 0.3:
+                emulator.faults.next(Fault("upload", close_without_reply=True, keep=True))
+            if chance.random() < 0.3:
+                emulator.faults.next(azure_fault("alerts", 503, "ServiceUnavailable"))
+            time.sleep(chance.uniform(0, 0.6))
+            os.kill(pid, signal.SIGKILL)
+            assert ask(f"wait {pid}") == -signal.SIGKILL
+        emulator.faults.clear()
+        resume(rig)
+        assert ask(f"wait {ask('once')}") == 0
+        nursery.close()
+    found = Counter(rig.versions())
+    assert found.keys() <= made
+    assert dict(sorted(found)) == dict(sorted(made))  # the latest version of each alert
+    assert queued(rig) == []
+    assert sum(found.values()) < 2 * len(found)
 
 
 #: Between two calls at which a round is killed in `make faults`; `make test` does a few.

@@ -42,6 +42,9 @@ def test_the_printed_template_is_valid_once_it_is_filled_in() -> None:
         ("connections: 0", "c.yaml:10: `connections` must be at least 1"),
         ("connections: true", "c.yaml:10: `connections` must be a whole number"),
         ("cloud: mars", "c.yaml:10: `cloud` must be one of commercial, gcc, gcc-high, dod"),
+        ("cloud: china", "China (21Vianet) is not supported: Microsoft documents neither API for it."),
+        ("source: defender", "c.yaml:10: `source` must be one of audit, graph, both"),
+        ("graph_endpoint: https://evil.example", "c.yaml:10: this is not an ingestion endpoint"),
         ("overlap_hours: 167", "c.yaml:10: `overlap_hours` must be at most 144"),
         ("also_record_types: [x]", "c.yaml:10: `also_record_types[0]` must be a whole number"),
         ("categories: []", "c.yaml:10: `categories` is empty"),
@@ -54,7 +57,7 @@ def test_the_printed_template_is_valid_once_it_is_filled_in() -> None:
 def test_an_invalid_setting_is_named_with_its_line(line: str, expected: str) -> None:
     """The message says what is valid."""
     with pytest.raises(ConfigurationError) as wrong:
-        collector_settings.parse(f"{GOOD}\n{line}\n", "c.yaml")
+        collector_settings.parse(f"{GOOD}\n{line}\n", "c.yaml", "both" if "graph" in line else None)
     assert expected in str(wrong.value)
 
 
@@ -128,3 +131,41 @@ def test_a_key_without_a_value_counts_as_absent() -> None:
     text = "\n".join("endpoint:" if line.startswith("endpoint:") else line for line in GOOD.splitlines())
     with pytest.raises(ConfigurationError, match="`endpoint` is missing"):
         collector_settings.parse(text, "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("cloud", "audit", "graph"),
+    [
+        ("commercial", "https://manage.office.com", "https://graph.microsoft.com"),
+        ("gcc", "https://manage-gcc.office.com", "https://graph.microsoft.com"),
+        ("gcc-high", "https://manage.office365.us", "https://graph.microsoft.us"),
+        ("dod", "https://manage.protection.apps.mil", "https://dod-graph.microsoft.us"),
+    ],
+)
+def test_each_source_has_its_host_its_rule_and_its_limit(cloud: str, audit: str, graph: str) -> None:
+    """The file or `--source` names the sources; each has an outbox of its own."""
+    text = f"{GOOD}\ncloud: {cloud}\nsource: both\ngraph_endpoint: https://g.ingest.monitor.azure.com\n"
+    both = collector_settings.parse(text, "c.yaml")
+    assert [(one.source, one.root, one.requests_per_minute) for one in both] == [
+        ("audit", audit, 2000),
+        ("graph", graph, 150),
+    ]
+    assert both[1].target.stream == "Custom-IRMAlertsGraph_CL"
+    assert both[1].target.endpoint == "https://g.ingest.monitor.azure.com"
+    assert both[0].target.endpoint != both[1].target.endpoint
+    assert both[0].target.outbox_name != both[1].target.outbox_name
+    assert both[0].health == both[1].health
+    for source in ("audit", "graph"):
+        assert [one.source for one in collector_settings.parse(text, "c.yaml", source)] == [source]
+
+
+def test_only_the_rule_of_a_chosen_source_is_needed() -> None:
+    """Graph alone needs no rule for audit records, and the other way round."""
+    lines = GOOD.splitlines()
+    without = {
+        key: "\n".join(x for x in lines if not x.startswith(key)) for key in ("rule_id", "graph_rule_id")
+    }
+    assert collector_settings.parse(without["rule_id"], "c.yaml", "graph")
+    assert collector_settings.parse(without["graph_rule_id"], "c.yaml")
+    with pytest.raises(ConfigurationError, match="Required if `source` is graph or both"):
+        collector_settings.parse(without["graph_rule_id"], "c.yaml", "both")

@@ -67,6 +67,9 @@ PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
         blobs=max(effort.rows(2_000), 600),
         rounds=effort.rounds // 2,
     ),
+    "graph": lambda scratch, effort: collector.measure_graph(
+        scratch, alerts=effort.rows(20_000), rounds=effort.rounds // 2
+    ),
     "sentinel": lambda scratch, effort: exporting.measure(
         scratch, rows=effort.rows(500_000), rounds=effort.rounds // 2
     ),

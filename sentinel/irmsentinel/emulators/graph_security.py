@@ -68,15 +68,17 @@ class GraphSecurity:
         self.after_page: Callable[[int], None] = lambda _number: None
         self._options = options
         self._entra = entra
-        self._alerts: dict[str, dict[str, Any]] = {}
+        #: Each alert as it is shown, and with its times as values that can be compared.
+        self._alerts: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
         self._pages = 0
         self._request_times: deque[float] = deque()
         self._lock = threading.RLock()
 
     def put(self, alert: Mapping[str, Any]) -> None:
         """Create an alert, or replace the one with its id."""
+        times = {name: _moment(value) for name, value in alert.items() if value and name.endswith("DateTime")}
         with self._lock:
-            self._alerts[alert["id"]] = dict(alert)
+            self._alerts[alert["id"]] = (dict(alert), {**alert, **times})
 
     def delete(self, name: str) -> None:
         """Delete an alert. Raises KeyError."""
@@ -127,14 +129,14 @@ class GraphSecurity:
             raise RefusedError(400, "BadRequest", "Invalid $top or $skip.")
         wanted = _conditions(asked.get("$filter", ""))
         with self._lock:
-            found = [one for one in self._alerts.values() if all(test(one) for test in wanted)]
-            found.sort(key=lambda one: (_moment(one[self.newest_by]), one["id"]), reverse=True)
+            found = [one for one in self._alerts.values() if all(test(one[1]) for test in wanted)]
+            found.sort(key=lambda one: (one[1][self.newest_by], one[1]["id"]), reverse=True)
             self._pages += 1
             number = self._pages
         known = "include-unknown-enum-members" in request.headers.get("prefer", "")
         document: dict[str, Any] = {
             "@odata.context": f"{request.origin}/v1.0/$metadata#security/alerts_v2",
-            "value": [_shown(one, known=known) for one in found[skip : skip + size]],
+            "value": [_shown(one, known=known) for one, _ in found[skip : skip + size]],
         }
         if asked.get("$count") == "true":
             document["@odata.count"] = len(found)
@@ -166,11 +168,7 @@ def _condition(name: str, operator: str, text: str | None, time_: str | None) ->
         raise RefusedError(400, "BadRequest", "Invalid filter clause.") from None
     compare = _COMPARE[operator]
 
-    def test(alert: Mapping[str, Any]) -> bool:
-        has = alert.get(name)
-        return compare(_moment(has) if is_time and has else has, value)
-
-    return test
+    return lambda alert: compare(alert.get(name), value)
 
 
 def _shown(alert: Mapping[str, Any], *, known: bool) -> dict[str, Any]:

@@ -145,6 +145,8 @@ def test_the_outputs_are_what_the_settings_need() -> None:
     assert sorted(COLLECTION["outputs"]) == [
         "Compliance_IRM_AuditGeneral_CL_endpoint",
         "Compliance_IRM_AuditGeneral_CL_rule_id",
+        "IRMAlertsGraph_CL_endpoint",
+        "IRMAlertsGraph_CL_rule_id",
         "IRMExportHealth_CL_endpoint",
         "IRMExportHealth_CL_rule_id",
     ]

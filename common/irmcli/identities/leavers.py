@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from irmcore.errors import ConfigurationError
-
-from irmcli.identities.graph_client import READ_USERS, GraphClient
+from irmsentinel.azure.graph_client import READ_USERS, GraphClient
 
 #: Graph returns the property only to who has this permission besides User.Read.All:
 #: learn.microsoft.com/graph/api/user-get.

@@ -3,13 +3,16 @@
 import json
 import re
 import sys
+import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from irmsentinel.content import artefacts, rules, samples
+from irmsentinel.content.artefacts import Artefact
 from irmsentinel.content.defender import Defender, Edition
 from irmsentinel.content.tables import LITERALS
 from irmsentinel.kql import parser
@@ -54,6 +57,34 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"\w+", LITERALS.sub("", text)))
 
 
+def test_a_query_of_ones_own_is_written_or_has_a_reason(tmp_path: Path) -> None:
+    """A part of a union that Defender lacks is left out; a table that is read in another way is a reason."""
+    mine = "datatable(TimeGenerated:datetime, DeviceName:string)[]"
+    guarded = f"union isfuzzy=true ({mine}), (DeviceEvents | project TimeGenerated, DeviceName), (AuditLogs)"
+    queries = {
+        "MyDevices": f"{guarded}\n  | project DeviceName",
+        "MyJoin": "DeviceEvents\n  | join kind=inner AuditLogs on TenantId\n  | project DeviceName",
+        "MyTable": "My_CL\n  | project DeviceName",
+    }
+    ours = RULES["IRMPrintingAroundAlert"].artefact.path.read_text("utf-8").replace("IRM -", "Mine -")
+    head = re.sub(r"returns: .*?query: \|\n.*", "", ours, flags=re.DOTALL)
+    table = {"Name": "My_CL", "Properties": [{"Name": "DeviceName", "Type": "string"}]}
+    for folder in ("hunting", "tables"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "tables" / "My_CL.json").write_text(json.dumps(table))
+    for name, query in queries.items():
+        text = re.sub(r"^id: .*$", f"id: {uuid.uuid4()}", head, count=1, flags=re.MULTILINE)
+        body = f"returns: >-\n  DeviceName:string\nquery: |\n  {query}\n"
+        (tmp_path / "hunting" / f"{name}.yaml").write_text(text + body)
+    defender = Defender.of(artefacts.load(own=tmp_path))
+    found = {rule.name: rule for rule in rules.load(tmp_path)}
+    edition = defender.edition(found["MyDevices"])
+    assert edition.text.split("\n| project")[0] == "DeviceEvents | project Timestamp, DeviceName"
+    assert (edition.reads, edition.left_out) == (("DeviceEvents",), ("AuditLogs",))
+    assert defender.why_not(found["MyJoin"]) == "AuditLogs: Entra's audit log is in the workspace only"
+    assert defender.why_not(found["MyTable"]) == "My_CL: in the workspace only"
+
+
 @pytest.mark.parametrize("name", EDITIONS)
 def test_a_query_has_everything_in_itself(name: str) -> None:
     """No function of a workspace, no table that Defender lacks, and no union that hides a missing one."""
@@ -63,10 +94,24 @@ def test_a_query_has_everything_in_itself(name: str) -> None:
     assert not code & {"TimeGenerated", "isfuzzy", "OfficeActivity", "SigninLogs", AUDIT, "SecurityAlert"}
 
 
+def known(function: Artefact) -> Artefact:
+    """The function in Defender, with its columns and without its body."""
+    return replace(function, body=function.declaration().body.replace("TimeGenerated", "Timestamp"))
+
+
 def test_microsofts_parser_binds_each_query_against_defenders_tables() -> None:
-    """All in one process, with the columns that are promised; a workspace's column is an error there."""
+    """All in one process, with the columns that are promised; a workspace's column is an error there.
+
+    A function's body is in the first query that calls it. The next ones have its columns instead, which is
+    three times as fast.
+    """
     tables = [{"name": table.name, "columns": table.declaration} for table in DEFENDER.tables.values()]
-    texts = {name: edition.text for name, edition in DEPLOYED.items()}
+    texts: dict[str, str] = {}
+    bound: set[str] = set()
+    for name, edition in DEPLOYED.items():
+        functions = [known(each) if each.name in bound else each for each in edition.functions]
+        texts[name] = replace(edition, functions=tuple(functions)).text
+        bound |= {each.name for each in functions}
     texts["wrong"] = "AlertInfo | where TimeGenerated > ago(1d)"
     answers = parser.parse(
         Path(sys.executable).with_name("node"),
@@ -96,12 +141,12 @@ def chosen() -> Iterator[Case]:
             yield case
 
 
-CASES = list(chosen())
+CASES = {case.file.stem: case for case in chosen()}
 
 
 def test_all_but_four_have_a_fixture_that_defender_can_hold() -> None:
     """Those need values that only the workspace has; the story shows what they find."""
-    assert EDITIONS.keys() - {case.file.stem for case in CASES} == {
+    assert EDITIONS.keys() - CASES.keys() == {
         "IRMAlertThenSensitiveChange",
         "IRMLabelDowngradeBeforeAlert",
         "IRMMassDeletionAroundAlert",
@@ -109,28 +154,13 @@ def test_all_but_four_have_a_fixture_that_defender_can_hold() -> None:
     }
 
 
-@pytest.mark.parametrize("case", CASES, ids=[f"{case.file.stem}: {case.what}" for case in CASES])
-def test_a_query_gives_the_rows_of_its_fixture(case: Case) -> None:
-    """The fixture's rows in Defender's columns give the same result, but for what AlertInfo cannot fill."""
-    edition = EDITIONS[case.file.stem]
-    shown = [name for name in case.columns if name not in {*DEFENDER.names["without"], "TimeGenerated"}]
-    expected = [[plain(row[case.columns.index(name)]) for name in shown] for row in case.rows]
-    with engine([edition], in_defender(DEFENDER, case.tables)) as opened:
-        result = opened.run(edition.query, now=case.now)
-    at = [[column.name for column in result.columns].index(edition.name(name)) for name in shown]
-    assert sorted(repr([plain(row[i]) for i in at]) for row in result.rows) == sorted(map(repr, expected))
-
-
 def engine(editions: list[Edition], tables: dict[str, list[dict[str, Any]]]) -> Engine:
-    """An engine with Defender's tables that the editions read, and their functions."""
-    opened = Engine(
-        list({function.name: function for each in editions for function in each.functions}.values())
-    )
-    named = words("\n".join(each.text for each in editions))
+    """An engine with all of Defender's tables and the editions' functions."""
+    functions = {function.name: function for each in editions for function in each.functions}
+    opened = Engine(list(functions.values()))
     for name, table in DEFENDER.tables.items():
-        if name in named:
-            rows = tables.get(name, [])
-            opened.insert(table, [{key: plain(value) for key, value in row.items()} for row in rows])
+        rows = tables.get(name, [])
+        opened.insert(table, [{key: plain(value) for key, value in row.items()} for row in rows])
     return opened
 
 
@@ -205,14 +235,28 @@ def timed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", EDITIONS)
-def test_the_story_has_the_same_people_in_defender(name: str, month: tuple[Engine, set[datetime]]) -> None:
-    """Each rule and hunting query finds exactly the people of its part; a rule's Timestamp is an alert's."""
-    opened, alert_times = month
-    result = opened.run(DEPLOYED[name].query, now=STORY[name].at)
+def test_a_query_finds_in_defender_what_the_workspaces_finds(
+    name: str, month: tuple[Engine, set[datetime]]
+) -> None:
+    """It gives the rows of its fixture, but for what AlertInfo cannot fill, and the story's people.
+
+    The Timestamp of a detection is an alert's own. Both runs are in one test: what takes long is to translate
+    the query, which the engine remembers for the next run.
+    """
+    edition = EDITIONS[name]
+    if name in CASES:
+        case = CASES[name]
+        shown = [each for each in case.columns if each not in {*DEFENDER.names["without"], "TimeGenerated"}]
+        with engine([edition], in_defender(DEFENDER, case.tables)) as opened:
+            result = opened.run(edition.query, now=case.now)
+        at = [[column.name for column in result.columns].index(edition.name(each)) for each in shown]
+        expected = [[plain(row[case.columns.index(each)]) for each in shown] for row in case.rows]
+        assert sorted(repr([plain(row[i]) for i in at]) for row in result.rows) == sorted(map(repr, expected))
+    story, alert_times = month
+    result = story.run(DEPLOYED[name].query, now=STORY[name].at)
     names = [column.name for column in result.columns]
-    assert sorted({row[names.index("AccountUpn")] for row in result.rows}) == OTHERWISE.get(
-        name, STORY[name].who
-    )
+    people = sorted({row[names.index("AccountUpn")] for row in result.rows})
+    assert people == OTHERWISE.get(name, STORY[name].who)
     if name in DETECTIONS:
         assert {row[names.index("Timestamp")] for row in result.rows} <= alert_times
 

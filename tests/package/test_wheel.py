@@ -22,6 +22,7 @@ CONTENT = (
     "analytic_rules",
     "hunting",
     "workbooks",
+    "defender",
     "aggregations",
     "summary_rules",
     "tables",

@@ -20,13 +20,21 @@ class Refused(Exception):
         self.code = code
 
 
+#: Where a row can be corrected, by the kind of its source; "" if the kind is not known.
+_WHERE = {"": "at its source", "file": "in the file", "search": "in the search", "query": "in the query"}
+
+
 @dataclass(frozen=True)
 class Reason:
-    """The meaning of a code, and one sentence on what to do."""
+    """The meaning of a code, and one sentence on what to do, in which {where} is the place to do it."""
 
     code: str
     meaning: str
-    advice: str
+    template: str
+
+    def advice(self, source: str = "") -> str:
+        """What to do about a row that comes from a ``file``, a ``search`` or a ``query``."""
+        return _BY_SOURCE.get((self.code, source), self.template).format(where=_WHERE[source])
 
 
 _ROWS = (
@@ -63,22 +71,22 @@ _ROWS = (
     Reason(
         "not-a-scalar",
         "The JSON value is a list or an object.",
-        "Expand the list or pick one member of the object in the query.",
+        "Expand the list or pick one member of the object {where}.",
     ),
     Reason(
         "multiple-values",
         "The field is a list (multivalue) where the connector takes one value.",
-        "Create a row for each value with mvexpand, or join the values with mvjoin.",
+        "Create a row for each value {where}, or join the values into one.",
     ),
     Reason(
         "missing-value",
         "A column that must have a value is empty or absent.",
-        "Fill the column in the query, or give it a default or the name of its `field` in the profile.",
+        "Fill the column {where}, or give it a default or the name of its `field` in the profile.",
     ),
     Reason(
         "value-not-allowed",
         "The value is not one of those that the profile allows for this column.",
-        "Correct the value in the query, or add it to the column's allowed values in the profile.",
+        "Correct the value {where}, or add it to the column's allowed values in the profile.",
     ),
     Reason(
         "not-of-scenario",
@@ -104,7 +112,7 @@ _ROWS = (
     Reason(
         "row-too-large",
         "The row is larger than a whole batch may be.",
-        "Shorten the long text columns of the row in the query.",
+        "Shorten the long text columns of the row {where}.",
     ),
 )
 
@@ -117,7 +125,7 @@ _TEXTS = (
     Reason(
         "control-character",
         "The value contains a control character other than TAB, LF and CR LF.",
-        "Remove the control characters in the query.",
+        "Remove the control characters {where}.",
     ),
     Reason(
         "invalid-utf8",
@@ -192,12 +200,12 @@ _UPNS = (
     Reason(
         "upn-down-level-name",
         "The value is a Windows name, a domain and a user joined by a backslash.",
-        "Look up the user principal name of the account in the query.",
+        "Look up the user principal name of the account {where}.",
     ),
     Reason(
         "upn-without-domain",
         "The value is a bare name without @ and a domain.",
-        "Look up the user principal name of the account, or append its domain in the query.",
+        "Look up the user principal name of the account, or append its domain {where}.",
     ),
     Reason(
         "upn-not-ascii",
@@ -253,9 +261,23 @@ _NUMBERS = (
     Reason(
         "number-out-of-range",
         "The number has more digits than a double preserves, or is too large or too small for a double.",
-        "Round or scale the number in the query to at most 15 significant digits, below 10^15.",
+        "Round or scale the number {where} to at most 15 significant digits, below 10^15.",
     ),
 )
+
+#: What is to be done another way in one kind of source.
+_BY_SOURCE = {
+    (
+        "multiple-values",
+        "search",
+    ): "Create a row for each value with mvexpand, or join the values with mvjoin.",
+    (
+        "multiple-values",
+        "query",
+    ): "Create a row for each value with mv-expand, or join them with strcat_array.",
+    ("invalid-utf8", "search"): "Leave out the characters that are not UTF-8, for example with rex mode=sed.",
+    ("nul-character", "search"): "Remove the NUL characters, for example with rex mode=sed.",
+}
 
 #: All reasons by code.
 REASONS: Mapping[str, Reason] = MappingProxyType(

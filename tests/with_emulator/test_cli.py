@@ -72,6 +72,40 @@ def test_refused_rows_exit_with_3_and_the_others_are_sent(rig: Rig, irmexport: R
     assert '""User_Principal_Name"": ""bradh""' in lines[1]
 
 
+def test_refused_rows_are_corrected_and_sent_again(rig: Rig, irmexport: Run) -> None:
+    """What `export-rejects` writes can be corrected and sent; nothing goes out twice, no value is changed."""
+    formula = row(2, "=1+1").replace("user2@contoso.com", "user2")
+    sent = irmexport("send", rows(rig, row(1), formula), "{at}")
+    (command,) = re.findall("irmexport (export-rejects --run .* --to )refused.csv", sent.stdout)
+    file = Path(rig.directory, "refused.csv")
+    assert irmexport(*command.split(), str(file)).exit_code == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+    header, refused = file.read_text("utf-8-sig").splitlines()
+    assert header == f"irmexport_reason,irmexport_advice,{HEADER}"
+    assert "append its domain in the file" in refused
+    assert ",user2,'=1+1," in refused
+    again = irmexport("export-rejects", "--to", str(file))
+    assert (again.exit_code, "this file exists already" in again.stderr) == (2, True)
+    file.write_text(file.read_text("utf-8-sig").replace(",user2,", ",user2@contoso.com,"))
+    result = irmexport("send", str(file), "{at}")
+    assert (result.exit_code, result.stdout.startswith("Read as: refused rows")) == (0, True)
+    assert "1 row read: 1 shaped" in result.stdout
+    assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
+    assert document(irmexport("send", str(file), "{at}", "--json"))["batches"] == []
+    (batch,) = re.findall("Successful: ([0-9a-f]{12})", result.stdout)
+    assert ",=1+1," in irmexport("show", batch, "--payload").stdout
+
+
+def test_check_writes_refused_rows_where_it_is_told(rig: Rig, irmexport: Run) -> None:
+    """With --refused, in the same form; without a refused row there is no file."""
+    file = Path(rig.directory, "refused.csv")
+    assert irmexport("check", rows(rig, row(1)), *PROFILE, "--refused", str(file)).exit_code == 0
+    assert not file.exists()
+    assert irmexport("check", rows(rig, row(1), BAD), *PROFILE, "--refused", str(file)).exit_code == 3
+    assert file.read_text("utf-8-sig").splitlines()[1].startswith("upn-without-domain,")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 def test_max_refused_accepts_nothing(rig: Rig, irmexport: Run) -> None:
     """With more refused rows than allowed, nothing is accepted; the reject file is kept."""
     result = irmexport("send", rows(rig, row(1), BAD), "{at}", "--max-refused", "0")
@@ -228,6 +262,9 @@ def test_a_dead_batch_is_shown_and_requeued(rig: Rig, irmexport: Run) -> None:
     assert '{"message":"column missing"}' in shown
     assert f"file {rig.directory}/rows.csv" in shown
     assert irmexport("show", item["id"][:8], "--payload").stdout.splitlines()[1].startswith("user1@")
+    header, first = irmexport("show", item["id"][:8], "--original-times").stdout.splitlines()[:2]
+    assert header.endswith(",original_time")
+    assert first.endswith(",2026-11-20T08:00:01Z"), "as it was before it was spread, in whole seconds"
     assert irmexport("resolve", item["id"][:8], "--sent", "--why", "x").exit_code == 2, "it is not held"
     assert "READY" in irmexport("requeue", item["id"][:8], "--why", "the connector was mended").stdout
     assert irmexport("drain").exit_code == 0

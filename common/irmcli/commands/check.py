@@ -1,4 +1,4 @@
-"""`irmexport check FILE`: check rows against a profile. Writes and sends nothing."""
+"""`irmexport check FILE`: check rows against a profile. Sends nothing; writes only with --refused."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 from irmcore.clock import SystemClock
 from irmcore.intake.dry_run import dry_run
 from irmcore.profile.published_limits import of_profiles
+from irmcore.shaping import corrections, reject_file
 from irmcore.shaping.reject_file import Reject
 from irmcore.shaping.row_counts import RowCounts
 from irmcore.shaping.text import hazards
@@ -18,6 +19,7 @@ from irmcli.output import Output
 from irmcli.session.hazards import show_hazards
 from irmcli.session.input_file import about_rows, open_table
 from irmcli.session.limits_output import limits_document, show_limits
+from irmcli.session.private_file import write_new
 from irmcli.session.shaping_output import shaping_document, show_input, show_shaping
 from irmcli.settings import Settings
 
@@ -26,9 +28,12 @@ from irmcli.settings import Settings
 @options.file
 @options.profile
 @options.form
+@click.option(
+    "--refused", "into", default="", help="Write the refused rows to this new file, to be corrected and sent."
+)
 @click.option("--show", default=10, show_default=True, help="Number of refused rows to list.")
 @click.pass_context
-def command(ctx: click.Context, file: str, profile_name: str, form: str, show: int) -> None:
+def command(ctx: click.Context, *, file: str, profile_name: str, form: str, into: str, show: int) -> None:
     """Check FILE against a profile: CSV, JSON or an Excel workbook; - for standard input.
 
     FILE may be compressed with gzip.
@@ -38,12 +43,15 @@ def command(ctx: click.Context, file: str, profile_name: str, form: str, show: i
     output, settings = Output.of(ctx), Settings.of(ctx)
     profile = settings.profile(profile_name)
     refused: list[Reject] = []
+    lines_of_file = [reject_file.header_line()]
     found: Counter[str] = Counter()
     counts = RowCounts(profile, SystemClock().now())
 
-    def on_reject(reject: Reject, _: tuple[str, ...]) -> None:
+    def on_reject(reject: Reject, header: tuple[str, ...]) -> None:
         if len(refused) < show:
             refused.append(reject)
+        if into:
+            lines_of_file.append(reject_file.line(reject, header, "file"))
 
     def on_row(fields: tuple[str, ...]) -> None:
         counts.add(fields)
@@ -56,6 +64,9 @@ def command(ctx: click.Context, file: str, profile_name: str, form: str, show: i
     show_shaping(output, done, dry=True)
     lines = [(r.line, r.column or "(row)", r.code) for r in refused]
     output.table("Refused rows by line", ("line", "column", "reason"), lines)
+    if into and done.counts.rejected:
+        write_new(into, corrections.file_of([b"".join(lines_of_file)], table.delimiter))
+        output.line(f"The refused rows, to be corrected and sent: {into}")
     show_hazards(output, found)
     limits = [*of_profiles([profile]), *counts.findings()]
     show_limits(output, limits, [profile])

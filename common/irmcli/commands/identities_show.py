@@ -86,7 +86,7 @@ def explain(
     else:
         reason = REASONS[answer.code]
         output.line(f"{name} {when} is refused: {answer.code}.", "bold")
-        output.line(f"{reason.meaning} {reason.advice}")
+        output.line(f"{reason.meaning} {reason.advice()}")
         if answer.candidates:
             output.line(f"It might have meant: {', '.join(answer.candidates)}.")
     rows = [_row(version, name) for version in found.versions]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import click
 from irmcore.clock import SystemClock
-from irmcore.errors import ConfigurationError, KeyMissing, OperatorError
+from irmcore.errors import KeyMissing, OperatorError
 from irmcore.operations import adoption, moving, queue_export, rewriting
 from irmcore.operations.connectors import title_of
 from irmcore.operations.moving_back import move_back
@@ -18,6 +17,7 @@ from irmcore.outbox.outbox import KEY_FILES
 from irmcli import options
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
+from irmcli.session.private_file import write_new
 from irmcli.settings import Settings
 
 _connector = click.argument("connector")
@@ -175,7 +175,7 @@ def export(ctx: click.Context, *, connector: str, file: str | None, held: bool) 
             output.raw(part)
         return
     found = list(payloads)
-    _write(file, b"".join(queue_export.joined(iter(found))))
+    write_new(file, b"".join(queue_export.joined(iter(found))))
     output.line(f"Wrote {count(len(found), 'batch')} to {file}.")
     output.document({"connector": outbox.name, "file": file, "batches": len(found)})
 
@@ -195,7 +195,7 @@ def backup(ctx: click.Context, *, connector: str, file: str) -> None:
     Example: irmexport outbox key backup leaver-prediction /media/usb/leavers.key
     """
     output, outbox = Output.of(ctx), _one(ctx, connector)
-    _write(file, keyring.encode(outbox.load_keyring()))
+    write_new(file, keyring.encode(outbox.load_keyring()))
     output.line(f"Wrote the key of {title_of(outbox)} to {file}.")
     output.document({"connector": outbox.name, "file": file})
 
@@ -267,15 +267,3 @@ def _one(ctx: click.Context, connector: str) -> Outbox:
             next_step=f"Give one of: {names}.",
         )
     return found[0]
-
-
-def _write(file: str, data: bytes) -> None:
-    """Create a file that only this user can read. Raises ConfigurationError if it exists."""
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise ConfigurationError(
-            "this file exists already", where=file, next_step="Give the name of a new file."
-        ) from None
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import click
 from irmcore.clock import iso
+from irmcore.errors import DamageError
+from irmcore.intake.accept import CONTENT_TYPE
 from irmcore.operations.audit import describe
-from irmcore.outbox.batch_files import read_manifest, read_payload
+from irmcore.outbox import Batch, Outbox
+from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
+from irmcore.outbox.rowkeys import Damaged, unpack
+from irmcore.shaping.batches import line_writer
+from irmcore.shaping.csv_cells import allow_long_fields
+from irmcore.shaping.times import written
 
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
@@ -15,8 +25,13 @@ from irmcli.settings import Settings
 @click.command("show")
 @click.argument("batch")
 @click.option("--payload", is_flag=True, help="Print the CSV as it was or will be sent: personal data.")
+@click.option(
+    "--original-times",
+    is_flag=True,
+    help="Print the CSV with a column more: each row's time before it was spread, with its own precision.",
+)
 @click.pass_context
-def command(ctx: click.Context, batch: str, payload: bool) -> None:
+def command(ctx: click.Context, batch: str, payload: bool, original_times: bool) -> None:
     """Show the batch whose id starts with BATCH: its state, its origin and every upload attempt.
 
     Example: irmexport show 3f9a01c2 --payload
@@ -24,8 +39,12 @@ def command(ctx: click.Context, batch: str, payload: bool) -> None:
     output, settings = Output.of(ctx), Settings.of(ctx)
     connectors = connectors_of(settings)
     outbox, found = connectors.find_batch(batch)
-    if payload:
-        output.raw(read_payload(outbox, found, read_manifest(outbox, found)))
+    if payload or original_times:
+        manifest = read_manifest(outbox, found)
+        data = read_payload(outbox, found, manifest)
+        if original_times and manifest.content_type == CONTENT_TYPE:
+            data = _with_original_times(outbox, found, data)
+        output.raw(data)
         return
     record = describe(outbox, found)
     output.document(record)
@@ -61,3 +80,24 @@ def command(ctx: click.Context, batch: str, payload: bool) -> None:
         for event in record["history"]
     ]
     output.table("  History", ("at", "event", "code", "request id", "by", "reason or reply"), rows)
+
+
+def _with_original_times(outbox: Outbox, batch: Batch, payload: bytes) -> bytes:
+    """The payload with the column ``original_time``, which is empty where no original time was kept."""
+    allow_long_fields()
+    header, *lines = csv.reader(io.StringIO(payload.decode("utf-8"), newline=""))
+    try:
+        rows = list(unpack(read_rowkeys(outbox, batch)))
+    except Damaged:
+        raise DamageError(
+            "the file with the original times is damaged",
+            where=f"{batch.path}/rowkeys",
+            next_step=f"irmexport show {batch.id[:12]} --payload prints the rows without them.",
+        ) from None
+    times = [written(row.time, row.precision) if row.precision else "" for row in rows]
+    write = line_writer()
+    texts = [
+        write([*header, "original_time"]),
+        *(write([*line, time]) for line, time in zip(lines, times, strict=True)),
+    ]
+    return "".join(texts).encode("utf-8")

@@ -154,11 +154,12 @@ def shape_sample(draft: Draft, target: Path, sample: str) -> RunResult:
 
 
 def _advice(code: str) -> str:
+    advice = REASONS[code].advice("file")
     return {
-        "ragged-long": f"{REASONS[code].advice} If the last column is a text with delimiters: --join-last.",
+        "ragged-long": f"{advice} If the last column is a text with delimiters: --join-last.",
         "number-grouped": "Say which sign is decimal: --numbers point, or --numbers comma.",
         "number-two-ways": "Say which sign is decimal: --numbers point, or --numbers comma.",
-    }.get(code, REASONS[code].advice)
+    }.get(code, advice)
 
 
 def _check_roles(guesses: Guesses, sample: Sample, choices: Choices) -> None:

@@ -51,7 +51,7 @@ def write(choices: Choices, columns: Sequence[Guess], possible_source: str | Non
     lines += [
         "",
         "collisions:",
-        "  # The service keeps one row per user and time. spread moves times within their second;",
+        "  # The service keeps one row per user and time. spread moves times below their precision;",
         "  # reject refuses further rows; keep-greatest keeps the row with the greatest threshold.",
         "  policy: spread",
     ]
@@ -66,7 +66,7 @@ def head(choices: Choices, title: str, kind: str = "") -> list[str]:
         "# irmexport. docs/profile.md describes every key. Test it with",
         "# `irmexport check FILE --profile THIS`, create the connector with the instructions that",
         "# `irmexport wizard THIS` writes, and fill in the job ID.",
-        "schema: 1",
+        "schema: 2",
         f"name: {scalar(choices.name)}",
         f"description: {scalar(choices.description)}",
         *([] if kind else [f"kind: {choices.kind}   # how policies use it: indicator or trigger"]),

@@ -144,7 +144,7 @@ def _rejects(named: Mapping[str, ConnectorFigures]) -> str:
         for (reason, column), number in line.reasons.most_common():
             total[reason] += number
             known = REASONS.get(reason)
-            advice = known.advice if known else ""
+            advice = known.advice() if known else ""
             rows.append((name, reason, column or "(row)", f"{number:,}", advice))
     if not rows:
         return "<h2>Refused</h2>\n<p>No rows were refused.</p>"

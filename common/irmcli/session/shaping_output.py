@@ -61,7 +61,7 @@ def show_shaping(output: Output, done: RunResult, *, dry: bool, connector: str =
     if done.sizes:
         output.line(f"{count(len(done.sizes), 'batch')} {'would be sent' if dry else 'in the outbox'}")
     rows = [
-        (code, column or "(row)", number, REASONS[code].advice)
+        (code, column or "(row)", number, REASONS[code].advice(done.source))
         for (column, code), number in sorted(done.reasons.items(), key=lambda item: -item[1])
     ]
     for code, column, number, _ in rows if output.log else ():
@@ -69,6 +69,8 @@ def show_shaping(output: Output, done: RunResult, *, dry: bool, connector: str =
         output.event("refused", f"{count(number, 'row')} refused", level="WARN", **fields)
     output.table("Refused rows", ("reason", "column", "rows", "what to do"), rows)
     if done.rejects:
-        output.line(f"Every refused row, with its line number: {done.rejects}")
+        hint = f"\nTo correct them: irmexport export-rejects --run {done.run} --to refused.csv"
+        told = f"Every refused row, with its line number: {done.rejects}"
+        output.line(told + (hint if done.source == "file" else ""))
     if done.warning:
         output.warn(done.warning)

@@ -14,6 +14,7 @@ from irmcore.clock import Clock, iso
 from irmcore.delivery.connection import outbox_name
 from irmcore.delivery.report import Report
 from irmcore.errors import ConfigurationError, DamageError, DataError, InputError, IrmError, WaitError
+from irmcore.shaping import corrections
 
 from irmcli.exit_codes import FAILED, ROWS_REFUSED, code_of, known_error, worst
 from irmcli.output import Output
@@ -206,7 +207,8 @@ class Watcher:
             self._report_changed(found)
             return
         if done.rejects is not None:
-            rejects = Path(done.rejects).read_bytes()
+            files = [Path(path).read_bytes() for path in done.rejects.split(", ")]
+            rejects = corrections.file_of(files, table.delimiter)
             target = folder.free(found, "rejects", hashlib.sha256(rejects).hexdigest(), len(rejects))
             folder.write(found, "rejects", target, rejects)
             self.codes.append(ROWS_REFUSED)

@@ -128,7 +128,7 @@ class _Run:
         self, table: Table, name: str, ledger: Ledger, staging: Staging, users: Users | None
     ) -> RunResult:
         pipeline = Pipeline(self._profile, ledger, users=users, now=self._started)
-        refused = _RejectFile(staging, self._id)
+        refused = _RejectFile(staging, self._id, table.source)
         sizes: list[int] = []
         filled: FilledBatch | None = None
         for filled in pipeline.batches(table, name, self._progress, refused.add):
@@ -149,8 +149,10 @@ class _Run:
         del pipeline, filled  # frees the memory of the run's rows before the ledger needs its own
         ids, warning = self._commit(staging, counts, ledger)
         warning = "; ".join(filter(None, (users.warning if users is not None else "", warning)))
-        done = RunResult(self._id, tuple(ids), tuple(sizes), counts, reasons, changed, path, warning)
-        return self._recorded(done)
+        done = RunResult(
+            self._id, tuple(ids), tuple(sizes), counts, reasons, changed, path, warning, source=table.source
+        )
+        return self._recorded(done, table.delimiter)
 
     def _commit(self, staging: Staging, counts: Counts, ledger: Ledger) -> tuple[list[str], str]:
         names = staging.ids()
@@ -168,7 +170,7 @@ class _Run:
     def _now_accepting(self) -> None:
         self.accepting = True
 
-    def _recorded(self, done: RunResult) -> RunResult:
+    def _recorded(self, done: RunResult, delimiter: str) -> RunResult:
         """Record the run, also if nothing was new; returns ``done``, with a warning if that fails."""
         self.done = done
         record = {
@@ -187,6 +189,7 @@ class _Run:
             "batches": list(done.batches),
             "rejects": done.rejects,
             "rejects_check": self._rejects_check,
+            "delimiter": delimiter,
             "tool": f"irmexport {__version__}",
         }
         try:
@@ -200,9 +203,10 @@ class _Run:
 class _RejectFile:
     """The run's reject file, created with the first refused row."""
 
-    def __init__(self, staging: Staging, run: str) -> None:
+    def __init__(self, staging: Staging, run: str, source: str) -> None:
         self._staging = staging
         self._run = run
+        self._source = source
         self._lines: list[bytes] = []
         self._sha256 = hashlib.sha256()
         self._any = False
@@ -211,7 +215,7 @@ class _RejectFile:
         if not self._any:
             self._lines.append(reject_file.header_line())
             self._any = True
-        self._lines.append(reject_file.line(reject, header))
+        self._lines.append(reject_file.line(reject, header, self._source))
         if len(self._lines) >= _REJECT_LINES:
             self._flush()
 

@@ -14,14 +14,15 @@ from irmcore.outbox.rowkeys import Damaged
 from irmcore.profile import Profile
 
 #: What a promotion needs of the profile of a run, in the manifests of its batches.
-_RULES = ("collisions", "step", "on_change", "time_column")
+_RULES = ("collisions", "step", "on_change", "time_column", "keeps_precision")
 
 
 def rules_of(profile: Profile) -> dict[str, str]:
     """What a promotion needs of a profile."""
     time = profile.column("time")
-    values = (profile.collisions.policy, str(profile.collisions.step), profile.on_change)
-    return dict(zip(_RULES, (*values, time.header if time else "")))
+    rules = profile.collisions
+    values = (rules.policy, str(rules.step), profile.on_change, time.header if time else "")
+    return dict(zip(_RULES, (*values, "yes" if rules.keeps_precision else "no")))
 
 
 class AcceptedThere:

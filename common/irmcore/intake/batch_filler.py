@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from irmcore.intake.placement import OutgoingRows
-from irmcore.outbox.rowkeys import IDENTITY, pack_columns
+from irmcore.outbox.rowkeys import IDENTITY, ORIGINAL, pack_columns, parts
 from irmcore.shaping.batches import Batcher
 
 
 class FilledBatch:
     """The payload of a batch that has no id yet, and what its ``rowkeys`` need besides the id."""
 
-    def __init__(self, payload: bytes, identities: list[bytes], days: list[int]) -> None:
+    def __init__(
+        self, payload: bytes, identities: list[bytes], days: list[int], originals: list[bytes]
+    ) -> None:
         self.payload = payload
         self.rows = len(identities)
-        self._identities, self._days = identities, days
+        self._identities, self._days, self._originals = identities, days, originals
 
     def rowkeys(self, batch: bytes) -> bytes:
         """The records of ``rowkeys`` of the batch with this id (32 bytes)."""
-        return pack_columns(self._identities, self._days, batch[:8])
+        return pack_columns(self._identities, self._days, batch[:8], self._originals)
 
 
 class BatchFiller:
@@ -30,17 +32,20 @@ class BatchFiller:
         self._batcher = batcher
         self._identities: list[bytes] = []
         self._days: list[int] = []
+        self._originals: list[bytes] = []
 
     def fill(self, rows: OutgoingRows) -> Iterator[FilledBatch]:
         """Add rows; returns the batches that they complete."""
-        total, size = len(rows.days), IDENTITY.size
+        total = len(rows.days)
         self.rows += total
-        identities = [rows.identities[at : at + size] for at in range(0, total * size, size)]
+        identities = parts(rows.identities, IDENTITY.size)
+        originals = parts(rows.originals, ORIGINAL.size)
         start = 0
         while start < total:
             end = self._batcher.fill(rows.lines, start)
             self._identities += identities[start:end]
             self._days += rows.days[start:end]
+            self._originals += originals[start:end]
             start = end
             if start < total:
                 yield self._take()
@@ -51,6 +56,6 @@ class BatchFiller:
             yield self._take()
 
     def _take(self) -> FilledBatch:
-        filled = FilledBatch(self._batcher.take(), self._identities, self._days)
-        self._identities, self._days = [], []
+        filled = FilledBatch(self._batcher.take(), self._identities, self._days, self._originals)
+        self._identities, self._days, self._originals = [], [], []
         return filled

@@ -1,4 +1,4 @@
-"""Shape a block of input rows as far as the rows alone decide: canonical values, key, first candidate time.
+"""Shape a block of input rows as far as the rows alone decide: canonical values, key, first place.
 
 The result depends on no other row, so blocks can be shaped in any process and in any order.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Callable, NamedTuple
 
-from irmcore.intake.wire_times import Candidates, WireTimes, identities
+from irmcore.intake.wire_times import Candidates, WireTimes, identities, originals
 from irmcore.profile import Profile
 from irmcore.shaping.batches import Lines
 from irmcore.shaping.blocks import Block
@@ -32,10 +32,10 @@ class Shaped(NamedTuple):
 
 
 class PlannedBlock(NamedTuple):
-    """A block's rows at their first candidate times, and its refused rows.
+    """A block's rows at their first places, and its refused rows.
 
-    ``read``, ``merged``, ``excluded`` and ``out_of_scope`` count input rows; ``identities`` holds one per
-    row, end to end. ``fits``: no row can be too large for a batch. Placing a row at another time needs
+    ``read``, ``merged``, ``excluded`` and ``out_of_scope`` count input rows; ``identities`` and ``originals``
+    hold one per row, end to end. ``fits``: no row can be too large for a batch. Placing a row elsewhere needs
     ``details``. A block from a worker process has to be shaped again for them.
     """
 
@@ -44,6 +44,7 @@ class PlannedBlock(NamedTuple):
     refused: list[Reject]
     days: Sequence[int]
     identities: bytes
+    originals: bytes
     fits: bool
     lines: Callable[[], Lines]
     details: Callable[[], tuple[Shaped, Candidates]]
@@ -87,7 +88,7 @@ class BlockShaper:
         return shaped
 
     def plan(self, shaped: Shaped) -> PlannedBlock:
-        """The shaped rows at their first candidate times."""
+        """The shaped rows at their first places."""
         block, first = shaped.block, self._times.first(shaped.block)
         return PlannedBlock(
             read=len(shaped.source),
@@ -95,6 +96,7 @@ class BlockShaper:
             refused=shaped.refused,
             days=first.days,
             identities=b"".join(identities(first.user_times, block.keys)),
+            originals=originals(block),
             fits=self._surely_fits(block.largest),
             lines=lambda: self._times.lines(block, first.times),
             details=lambda: (shaped, first),
@@ -110,6 +112,7 @@ class BlockShaper:
             refused=shaped.refused,
             days=(),
             identities=b"",
+            originals=b"",
             fits=True,
             lines=lambda: Lines(b"", ()),
             details=lambda: (shaped, Candidates([], [], [])),

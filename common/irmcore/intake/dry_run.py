@@ -55,4 +55,5 @@ def dry_run(
             ) from None
         warning = users.warning if users is not None else ""
     reasons = dict(pipeline.reasons)
-    return RunResult("", (), tuple(sizes), pipeline.counts(), reasons, pipeline.changed, None, warning)
+    counts, changed = pipeline.counts(), pipeline.changed
+    return RunResult("", (), tuple(sizes), counts, reasons, changed, None, warning, source=table.source)

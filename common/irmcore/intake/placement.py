@@ -1,7 +1,7 @@
 """Which rows are new, and the time with which each of them is sent.
 
 A row is skipped if an earlier run accepted it, merged if it equals a row of this run, and refused if none of
-its candidate times is free. The result depends on the order of the rows, so one process places all blocks,
+its places is free. The result depends on the order of the rows, so one process places all blocks,
 in the order in which they were read.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import compress
 from typing import NamedTuple
 
@@ -16,8 +17,8 @@ from irmcore.intake.block_shaper import PlannedBlock, Shaped
 from irmcore.intake.ledger.day import Day
 from irmcore.intake.ledger.hash_index import HashIndex
 from irmcore.intake.ledger.index import Ledger
-from irmcore.intake.wire_times import Candidates, WireTimes, identities
-from irmcore.outbox.rowkeys import IDENTITY, KEY_AT
+from irmcore.intake.wire_times import Candidates, WireTimes, identities, originals
+from irmcore.outbox.rowkeys import IDENTITY, KEY_AT, ORIGINAL, parts
 from irmcore.profile import Profile
 from irmcore.shaping.batches import Batcher, Lines
 from irmcore.shaping.keys import numbers
@@ -27,15 +28,16 @@ from irmcore.shaping.times import canonical
 
 
 class OutgoingRows(NamedTuple):
-    """Rows to send: their identities end to end, event days and CSV lines."""
+    """Rows to send: their identities and original times end to end, event days and CSV lines."""
 
     identities: bytes
+    originals: bytes
     days: Sequence[int]
     lines: Lines
 
 
 class Placement:
-    """Places the rows of one run; remembers which (user, time) pairs they take."""
+    """Candidates the rows of one run; remembers which (user, time) pairs they take."""
 
     def __init__(self, profile: Profile, ledger: Ledger | None, times: WireTimes, batcher: Batcher) -> None:
         """Without a ``ledger`` no row was accepted before."""
@@ -45,23 +47,37 @@ class Placement:
         self._times = times
         self._batcher = batcher
         self._taken = HashIndex(IDENTITY.size)
+        #: The keys of rows that are not at their first place, because another row had taken it.
+        self._moved: set[bytes] = set()
+        self._precisions: set[int] = set()
+        #: Whether rows of several precisions have occurred, and a place depends on it.
+        self._several = False
         self.merged = self.skipped = self.changed = 0
 
     def place(self, planned: PlannedBlock) -> tuple[OutgoingRows, list[Reject]]:
         """The rows of a block to send, and those without a place.
 
-        In nearly every block all rows are new and their first times are free. Only where that is not
+        In nearly every block all rows are new and their first places are free. Only where that is not
         certain are rows placed one by one.
         """
         days, names = planned.days, planned.identities
         keys = numbers(names)[:: IDENTITY.size // 8].tolist()
         doubtful: Iterable[int] = range(len(days))
+        ambiguous = self._ambiguous(planned.originals)
         if planned.fits:
-            doubtful = self._doubtful(keys, days, names)
+            doubtful = self._doubtful(keys, days, names) | ambiguous
             if not doubtful and not self._taken.add_if_new(keys, names):
-                return OutgoingRows(names, days, planned.lines()), []
-            doubtful = {*doubtful, *self._taken.known(keys)}
+                return OutgoingRows(names, planned.originals, days, planned.lines()), []
+            doubtful |= set(self._taken.known(keys))
         return self._place_each(*planned.details(), sorted(doubtful))
+
+    def _ambiguous(self, found: bytes) -> set[int]:
+        """The positions of rows whose equals may be elsewhere, because times of several precisions occur."""
+        self._precisions.update(found[ORIGINAL.size - 1 :: ORIGINAL.size])
+        self._several = self._times.by_precision and len(self._precisions) > 1
+        if not self._several:
+            return set()
+        return {at for at, (time, _) in enumerate(ORIGINAL.iter_unpack(found)) if time % 1_000 == 0}
 
     def _doubtful(self, keys: list[int], days: Sequence[int], names: bytes) -> set[int]:
         """The positions of rows that an earlier run may have accepted, in this or another form,
@@ -89,7 +105,9 @@ class Placement:
         names = b"".join(identities(user_times, compress(block.keys, kept)))
         self._taken.add(user_times, names)
         lines = self._times.lines(block, times.times, kept)
-        return OutgoingRows(names, list(compress(times.days, kept)), lines), refused
+        days = list(compress(times.days, kept))
+        times_of = b"".join(compress(parts(originals(block), ORIGINAL.size), kept))
+        return OutgoingRows(names, times_of, days, lines), refused
 
     def _dropped(
         self, block: ShapedBlock, doubtful: list[int], times: Candidates
@@ -97,6 +115,7 @@ class Placement:
         """Place the doubtful rows in order; returns those that are not sent, with ``_place_one``'s code."""
         before: dict[int, bytes] = {}  # the pairs that earlier rows of the block have taken
         keys, passed = times.user_times, 0
+        position = {key: at for at, key in enumerate(keys)}  # the last row with that first place
         for at in doubtful:  # grows during the loop
             before.update(zip(keys[passed:at], block.keys[passed:at]))
             passed = at + 1
@@ -106,7 +125,7 @@ class Placement:
                 yield at, code
                 continue
             before[keys[at]] = block.keys[at]
-            if keys[at] != first and keys[at] in keys[passed:]:
+            if keys[at] != first and position.get(keys[at], 0) > at:
                 # This row took the time that a later row of the block would have found free.
                 other = keys.index(keys[at], passed)
                 if other not in doubtful:
@@ -119,45 +138,60 @@ class Placement:
 
         Otherwise the code of its refusal, which is empty for a row that was merged or skipped.
         """
-        key, user = block.keys[at], block.users[at]
+        key = block.keys[at]
         day = self._ledger.day(times.days[at]) if self._ledger is not None else None
-        if day is not None and day.has(key):
+        if not day:  # none, or nothing was accepted of that date
+            day = None
+        elif day.has(key):
             self.skipped += 1
             return ""
-        place = None
-        for time in self._times.of(block.times[at], key):
-            user_time = self._times.user_time(user, time, key)
-            holders = self._holders(user_time, before)
-            if not holders and (day is None or not self._reserved(user_time, day)):
-                place = time, user_time
-                break
-            if key in holders:
-                # Equal rows try the same times, so this row meets its equal before it meets a free time.
-                self.merged += 1
-                return ""
+        holder = self._holder(times.user_times[at], before)
+        if key == holder or key in self._moved or (self._several and self._is_elsewhere(block, at, before)):
+            self.merged += 1
+            return ""
         changed = day is not None and day.has_subject(key)
         if changed and self._skip_changed:
             self.skipped += 1
             self.changed += 1
             return ""
-        if place is None:
+        time: int | None = times.times[at]
+        if holder is not None or (day is not None and self._reserved(times.user_times[at], day)):
+            time = self._times.free_place(block, at, partial(self._is_taken, before, day))
+        if time is None:
             return "no-free-slot" if self._policy == "spread" else "collision"
         if not self._batcher.surely_fits(block.largest) and not self._fits(block, at):
             return "row-too-large"
         self.changed += changed
-        times.times[at], times.user_times[at] = place
+        if time != times.times[at]:
+            self._moved.add(key)
+            times.times[at], times.user_times[at] = time, self._times.user_time(block.users[at], time, key)
         return None
+
+    def _holder(self, user_time: int, before: Mapping[int, bytes]) -> bytes | None:
+        """The key of the row of this run that has taken the pair."""
+        if user_time in before:
+            return before[user_time]
+        found = self._taken.find(user_time)
+        return found[0][KEY_AT:] if found else None
+
+    def _is_elsewhere(self, block: ShapedBlock, at: int, before: Mapping[int, bytes]) -> bool:
+        """Whether an equal row has the place that follows from another precision of its time."""
+        key, user = block.keys[at], block.users[at]
+        pairs = (
+            self._times.user_time(user, time, key) for time in self._times.of_equals(block.times[at], key)
+        )
+        return any(self._holder(pair, before) == key for pair in pairs)
+
+    def _is_taken(self, before: Mapping[int, bytes], day: Day | None, user_time: int) -> bool:
+        if self._holder(user_time, before) is not None:
+            return True
+        return day is not None and self._reserved(user_time, day)
 
     def _fits(self, block: ShapedBlock, at: int) -> bool:
         fields = [column[at] for column in block.columns]
         if block.time_at is not None:
             fields[block.time_at] = canonical(block.times[at])
         return self._batcher.encode(fields) is not None
-
-    def _holders(self, user_time: int, before: Mapping[int, bytes]) -> list[bytes]:
-        """The keys of this run's rows that have taken the pair: one, or none."""
-        found = [name[KEY_AT:] for name in self._taken.find(user_time)]
-        return [*found, before[user_time]] if user_time in before else found
 
     def _reserved(self, user_time: int, day: Day) -> bool:
         """Whether an accepted row holds the pair. With keep-greatest a later run may take it over."""

@@ -53,7 +53,7 @@ from irmcore.shaping import reject_file
 from irmcore.shaping.batches import line_writer
 from irmcore.shaping.csv_cells import allow_long_fields
 from irmcore.shaping.reject_file import Reject
-from irmcore.shaping.spreading import candidate_times
+from irmcore.shaping.spreading import FreePlaces, windows_of
 from irmcore.shaping.times import canonical, parse
 from irmcore.store.claim import PAUSE, READABLE_SECONDS, read_existing
 
@@ -243,6 +243,7 @@ class _Promotion:
         self._known = 0
         self._refused: list[Reject] = []
         self._own_times: set[int] = set()
+        self._free: dict[int, FreePlaces] = {}
         self._header: list[str] = []
         self._rejects = ""
         self._note: dict[str, Any] = {}
@@ -423,14 +424,22 @@ class _Promotion:
         if policy != "spread":
             return None
         at = self._header.index(rules["time_column"])
-        now = parse(line[at], zone=None)
-        for time in candidate_times(now, row.key, int(rules["step"])):
-            moved = row._replace(user_time=row.user_time + time - now)
-            if moved.user_time not in self._times() and not days.has_user_time(moved):
-                line[at] = canonical(time)
-                self._times().add(moved.user_time)
-                return moved
-        return None
+        now, own = parse(line[at], zone=None), self._times()
+        step, keeps = int(rules["step"]), rules.get("keeps_precision") == "yes"
+        windows = windows_of(step, row.precision if keeps else 0)
+        time = self._free.setdefault(step, FreePlaces(step)).find(
+            row.time if keeps else now,
+            row.key,
+            row.user_time - now,
+            windows,
+            lambda pair: pair in own or days.has_user_time(row._replace(user_time=pair)),
+        )
+        if time is None:
+            return None
+        line[at] = canonical(time)
+        moved = row._replace(user_time=row.user_time + time - now)
+        own.add(moved.user_time)
+        return moved
 
     def _times(self) -> set[int]:
         """The (user, time) keys of all rows of the run, read when a first row has to move."""
@@ -459,7 +468,7 @@ class _Promotion:
     def _save_rejects(self) -> None:
         """Durable before the run is committed without these rows."""
         if self._refused:
-            lines = [reject_file.line(reject, self._header) for reject in self._refused]
+            lines = [reject_file.line(reject, self._header, "") for reject in self._refused]
             self._outbox.replace_file(self._rejects, reject_file.header_line() + b"".join(lines))
 
     def _mark(self, known: int) -> None:

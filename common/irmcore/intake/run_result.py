@@ -15,7 +15,7 @@ class RunResult:
     ``batches`` are ids and ``sizes`` their rows. ``reasons`` counts refused rows by (column, reason code).
     ``changed`` counts rows of a detection that was accepted before with other details. ``rejects`` is the
     path of the reject file, if there is one. ``elsewhere``: how many of the skipped rows another machine had
-    accepted meanwhile. After a dry run ``run`` and ``batches`` are empty.
+    accepted meanwhile. ``source``: file, search or query. After a dry run ``run`` and ``batches`` are empty.
     """
 
     run: str
@@ -27,3 +27,4 @@ class RunResult:
     rejects: str | None
     warning: str = ""
     elsewhere: int = 0
+    source: str = "file"

@@ -80,7 +80,8 @@ def _work(file: Reopenable, shaper: BlockShaper, workers: int, number: int) -> I
         lines = planned.lines()
         refused = list(map(tuple, planned.refused))
         dropped = planned.excluded, planned.out_of_scope
-        yield planned.read, refused, planned.days, planned.identities, lines.text, lines.ends, dropped
+        records = planned.days, planned.identities, planned.originals
+        yield planned.read, refused, records, lines.text, lines.ends, dropped
 
 
 def _in_order(workers: Workers, file: Reopenable, shaper: BlockShaper) -> Iterator[PlannedBlock]:
@@ -99,13 +100,14 @@ def _in_order(workers: Workers, file: Reopenable, shaper: BlockShaper) -> Iterat
         if not found:
             yield shaper.plan(shaper.shape(reader.existing(number)))
             continue
-        read, refused, days, identities, text, ends, (excluded, out_of_scope) = found
+        read, refused, (days, identities, originals), text, ends, (excluded, out_of_scope) = found
         yield PlannedBlock(
             read=read,
             merged=0,
             refused=[Reject(*each) for each in refused],
             days=days,
             identities=identities,
+            originals=originals,
             fits=True,
             lines=partial(Lines, text, ends),
             details=partial(_details, shaper, reader, number),

@@ -20,7 +20,9 @@ KEY_BYTES, SUBJECT_BYTES = 24, 16
 
 #: The first part of a record, which identifies a row: its (user, time) key and its row key.
 IDENTITY = struct.Struct(f">Q{KEY_BYTES}s")
-_REST = struct.Struct(">i8sqB")
+#: The last part: the row's original time (µs since 1970) and the time's precision.
+ORIGINAL = struct.Struct(">qB")
+_DAY_AND_BATCH = struct.Struct(">i8s")
 RECORD = struct.Struct(f">Q{KEY_BYTES}si8sqB")
 #: Where a record has its (user, time) key and its row key.
 USER_TIME_AT, KEY_AT = 0, 8
@@ -32,12 +34,18 @@ _VERSION = 1
 _OVERHEAD = _HEADER.size + NONCE_BYTES + _CRC.size
 
 
+def parts(data: bytes, size: int) -> list[bytes]:
+    """What several rows have of ``size`` bytes each, end to end, row by row."""
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
 class RowKey(NamedTuple):
     """An accepted row.
 
     ``user_time`` is the 64-bit key of its user and its time on the wire, ``day`` its event date (days since
-    1970, UTC), and ``batch`` the first 8 bytes of the id of the batch that accepted it. There is room for its
-    original ``time`` (µs since 1970) and the time's ``precision``; 0 for a precision that is unknown.
+    1970, UTC), and ``batch`` the first 8 bytes of the id of the batch that accepted it. ``time`` is its
+    original time (µs since 1970) with the ``precision`` of ``shaping.times``. Both are 0 in rows of the
+    collector, and in those that were accepted before irmexport kept them.
     """
 
     user_time: int
@@ -116,10 +124,12 @@ def pack(rows: Iterable[RowKey]) -> bytes:
     return b"".join([RECORD.pack(*row) for row in rows])
 
 
-def pack_columns(identities: Iterable[bytes], days: Sequence[int], batch: bytes) -> bytes:
-    """The same for rows of one batch, from what ``IDENTITY`` packs and the event date of each."""
-    end_of = {day: _REST.pack(day, batch, 0, 0) for day in set(days)}
-    return b"".join(chain.from_iterable(zip(identities, map(end_of.__getitem__, days))))
+def pack_columns(
+    identities: Iterable[bytes], days: Sequence[int], batch: bytes, originals: Iterable[bytes]
+) -> bytes:
+    """The same for rows of one batch, from what ``IDENTITY`` and ``ORIGINAL`` pack and each event date."""
+    middle_of = {day: _DAY_AND_BATCH.pack(day, batch) for day in set(days)}
+    return b"".join(chain.from_iterable(zip(identities, map(middle_of.__getitem__, days), originals)))
 
 
 def unpack(records: bytes) -> Iterator[RowKey]:

@@ -42,6 +42,8 @@ PROFILE = SettingsKind(
 
 _HOURS = {"h": 1, "d": 24}
 _STEPS = {"1us": 1, "1ms": 1_000, "1s": 1_000_000}
+#: The first version of the format whose rows keep their precision. Decision 2 says why the version decides.
+_KEEPS_PRECISION = 2
 
 
 def read(path: str) -> Profile:
@@ -89,7 +91,7 @@ def _build(source: Source, fingerprint: str, folder: str | None) -> Profile:
         columns=columns,
         ragged=value["input"]["ragged"],
         zone=zone,
-        collisions=_collisions(kind, value["collisions"]),
+        collisions=_collisions(kind, value),
         on_change=value["on_change"],
         release=value["release"],
         preview=value["preview"],
@@ -102,9 +104,12 @@ def _build(source: Source, fingerprint: str, folder: str | None) -> Profile:
     )
 
 
-def _collisions(kind: Kind, raw: Mapping[str, str]) -> Collisions:
+def _collisions(kind: Kind, value: Mapping[str, Any]) -> Collisions:
+    raw = value["collisions"]
     # That a file may have one row per user and time is published for insider risk indicators only.
-    return Collisions(policy="none" if kind.scenarios else raw["policy"], step=_STEPS[raw["step"]])
+    policy = "none" if kind.scenarios else raw["policy"]
+    keeps = policy == "spread" and value["schema"] >= _KEEPS_PRECISION
+    return Collisions(policy=policy, step=_STEPS[raw["step"]], keeps_precision=keeps)
 
 
 def _format(raw: Mapping[str, Any]) -> Format:

@@ -100,10 +100,12 @@ class Collisions:
     """The policy for rows with the same user and time; ``step`` in µs.
 
     ``none``: such rows are sent as they are. Profiles cannot choose it; it follows from the connector's kind.
+    ``keeps_precision``: with a step of 1 µs, a row moves only below the precision that its time has.
     """
 
     policy: str
     step: int
+    keeps_precision: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Callable, NamedTuple
 from irmcore.errors import InputError
 from irmcore.profile.model import Format, Profile
 from irmcore.settings import nearest
+from irmcore.shaping import corrections
 from irmcore.shaping.blocks import Block, Rows, SourceRow, in_blocks
 from irmcore.shaping.csv_cells import MAX_FIELD_CHARACTERS, NUL_MARK, Cells, Chunk, FileSlice
 from irmcore.shaping.json_records import Number, Record, json_records
@@ -48,7 +49,8 @@ class Table:
     ``reopenable`` is set if the input is a file that can be read several times. ``asks``: its numbers may be
     written in any way, so one that can be read in two is refused unless the profile names the decimal sign.
     ``form`` says how the file is written, for people; empty if there is nothing to say. ``notes`` are for
-    people too, once the rows have been read.
+    people too, once the rows have been read. ``delimiter`` is the file's, ``source`` the kind of the input:
+    file, search or query.
     """
 
     header: tuple[str, ...]
@@ -57,6 +59,8 @@ class Table:
     asks: bool = False
     form: str = ""
     notes: Sequence[str] = ()
+    delimiter: str = ","
+    source: str = "file"
 
     def blocks(self) -> Iterator[Block]:
         """The rows in blocks of a few hundred."""
@@ -163,7 +167,11 @@ def csv_table(
     blocks = _some_csv_blocks(cells.chunks(width), widths, name=name, ragged=ragged)
     rows = Rows(block for block in blocks if isinstance(block, Block))
     said = "" if form.delimiter == "," else str(form)
-    return Table(header, rows, reopenable and reopenable(form, widths, name, ragged), asks=True, form=said)
+    if form.corrections:
+        said = f"refused rows that irmexport wrote, {form}"
+        return Table(header[2:], corrections.rows(rows), asks=True, form=said, delimiter=form.delimiter)
+    walk = reopenable and reopenable(form, widths, name, ragged)
+    return Table(header, rows, walk, asks=True, form=said, delimiter=form.delimiter)
 
 
 def named_columns(header: tuple[str, ...], where: str) -> tuple[str, ...]:

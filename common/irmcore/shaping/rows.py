@@ -42,14 +42,15 @@ _NAME = re.compile(r"[A-Za-z_][\w .-]{0,63}", re.ASCII)
 class ShapedRow(NamedTuple):
     """A row that is ready for a batch, except for its time on the wire (see ``spreading``).
 
-    ``fields`` are canonical texts, including the time; ``time`` is in µs since 1970 (UTC); ``key`` has 24
-    bytes, of which the first 16 are the subject.
+    ``fields`` are canonical texts, including the time; ``time`` is in µs since 1970 (UTC), ``precision`` as
+    ``times.read`` gives it; ``key`` has 24 bytes, of which the first 16 are the subject.
     """
 
     fields: tuple[str, ...]
     user: str
     time: int
     key: bytes
+    precision: int
 
     @property
     def subject(self) -> bytes:
@@ -71,13 +72,15 @@ class ShapedBlock(NamedTuple):
     time_at: int | None
     users: Sequence[str]
     times: Sequence[int]
+    precisions: bytes
     keys: list[bytes]
     largest: int
     excluded: int = 0
     out_of_scope: int = 0
 
     def rows(self) -> Iterator[ShapedRow]:
-        return map(ShapedRow, zip(*self.whole_columns()), self.users, self.times, self.keys)
+        fields = zip(*self.whole_columns())
+        return map(ShapedRow, fields, self.users, self.times, self.keys, self.precisions)
 
     def whole_columns(self) -> list[Sequence[str]]:
         """The columns with canonical times."""
@@ -89,11 +92,12 @@ class ShapedBlock(NamedTuple):
     @staticmethod
     def of(rows: Sequence[ShapedRow], time_at: int) -> ShapedBlock:
         """A block of all these rows."""
-        fields, users, micros, keys = zip(*rows)
+        fields, users, micros, keys, precisions = zip(*rows)
         columns: list[Sequence[str]] = list(zip(*fields))
         columns[time_at] = list(map(times.brief, micros))
         largest = max(sum(len(text.encode("utf-8")) for text in row.fields) for row in rows)
-        return ShapedBlock(range(len(rows)), columns, time_at, users, micros, list(keys), largest)
+        positions = range(len(rows))
+        return ShapedBlock(positions, columns, time_at, users, micros, bytes(precisions), list(keys), largest)
 
 
 class RowRefused(Exception):
@@ -110,13 +114,14 @@ class RowRefused(Exception):
 
 
 class _Converted(NamedTuple):
-    """Columns of rows, their times (µs), and the texts that the two parts of their keys are hashes of.
+    """Columns of rows, their times (µs, with precisions), and what the two parts of their keys are hashes of.
 
     ``users`` has one entry for each row before the dropped ones were taken out.
     """
 
     columns: list[Sequence[str]]
     micros: Sequence[int]
+    precisions: bytes
     texts: list[bytes]
     details: Sequence[str]
     users: Sequence[str]
@@ -199,7 +204,7 @@ class Shaper:
             good = [self._is_good(row, at, refused, dropped) for at, row in enumerate(block.rows)]
             positions = list(compress(positions, good))
             converted = self._converted(list(zip(*compress(block.rows, good))))
-        columns, micros, texts, details, users = converted
+        columns, micros, precisions, texts, details, users = converted
         if len(micros) < len(users):
             positions = [at for at, user in zip(positions, users) if user not in DROPPED]
             dropped = [user for user in users if user in DROPPED]
@@ -209,8 +214,20 @@ class Shaper:
         largest = max(map(len, texts), default=0) + longest + _TIME_BYTES  # a brief time lacks its end
         users = columns[self._user_at]
         excluded = dropped.count(EXCLUDED)
-        counts = (excluded, len(dropped) - excluded)
-        return ShapedBlock(positions, columns, self._time_at, users, micros, keys, largest, *counts), refused
+        out_of_scope = len(dropped) - excluded
+        shaped = ShapedBlock(
+            positions,
+            columns,
+            self._time_at,
+            users,
+            micros,
+            precisions,
+            keys,
+            largest,
+            excluded,
+            out_of_scope,
+        )
+        return shaped, refused
 
     def _details_of(self, columns: Sequence[Sequence[str]]) -> Sequence[str]:
         """The details of each row, joined."""
@@ -230,10 +247,11 @@ class Shaper:
         """
         columns: list[Sequence[str]] = []
         micros: Sequence[int] = ()
+        precisions = b""
         for number, (at, convert) in enumerate(self._plan_of_columns):
             cells = given[at] if given else ()
             if number == self._time_at:
-                micros, texts = self._times(cells)
+                micros, texts, precisions = self._times(cells)
                 columns.append(texts)
             elif number == self._user_at and self._users is not None:
                 columns.append(cells)
@@ -242,6 +260,7 @@ class Shaper:
         moments = micros
         if self._scenarios is not None:
             micros, moments = self._scenarios.dates(columns)
+            precisions = bytes(len(micros))  # not known: they are of several columns
         if self._users is not None:
             columns[self._user_at] = self._users.column(columns[self._user_at], moments)
         users = columns[self._user_at]
@@ -249,22 +268,29 @@ class Shaper:
             kept = [user not in DROPPED for user in users]
             columns = [list(compress(column, kept)) for column in columns]
             micros = list(compress(micros, kept))
+            precisions = bytes(compress(precisions, kept))
         in_subject = [columns[at] for at in self._subject_at]
         if self._scenarios is not None:
             in_subject.append(self._scenarios.periods(columns, micros))
         subjects = map(SEPARATOR.join, zip(*in_subject))
-        return _Converted(columns, micros, list(map(str.encode, subjects)), self._details_of(columns), users)
+        encoded = list(map(str.encode, subjects))
+        return _Converted(columns, micros, precisions, encoded, self._details_of(columns), users)
 
-    def _times(self, cells: Sequence[str]) -> tuple[Sequence[int], Sequence[str]]:
-        """The times of the rows in µs and as brief texts. Raises Refused."""
+    def _times(self, cells: Sequence[str]) -> tuple[Sequence[int], Sequence[str], bytes]:
+        """The times of the rows in µs and as brief texts, and their precisions. Raises Refused."""
         some = cells[:_SAMPLE]
         if 2 * len(set(some)) > len(some):
             return times.parse_all(cells, zone=self._zone, form=self._time_form)
         # Aggregated rows share their times, so each time is parsed once per block.
         once = list(dict.fromkeys(cells))
-        micros, texts = times.parse_all(once, zone=self._zone, form=self._time_form)
-        micros_of, text_of = dict(zip(once, micros)), dict(zip(once, texts))
-        return list(map(micros_of.__getitem__, cells)), list(map(text_of.__getitem__, cells))
+        number_of = dict(zip(once, range(len(once))))
+        at = list(map(number_of.__getitem__, cells))
+        micros, texts, precisions = times.parse_all(once, zone=self._zone, form=self._time_form)
+        return (
+            list(map(micros.__getitem__, at)),
+            list(map(texts.__getitem__, at)),
+            bytes(map(precisions.__getitem__, at)),
+        )
 
     def _is_good(
         self, row: Sequence[str], at: int, refused: list[tuple[int, RowRefused]], dropped: list[str]

@@ -1,7 +1,8 @@
 """How a text file is written, recognized from its beginning: delimiter, lines above the header, encoding.
 
-What a profile says is taken as it is. Only what is certain is recognized: UTF-16 by its byte order mark, the
-delimiter by the header. Nothing tells an 8-bit encoding, so Windows-1252 must be named in the profile.
+What a profile says is taken as it is. Only what is certain is recognized: UTF-8 and UTF-16 by their byte
+order marks, a file of refused rows by its first columns, the delimiter by the header. Nothing tells an 8-bit
+encoding, so Windows-1252 must be named in the profile.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 from irmcore.errors import InputError
 from irmcore.profile.model import DELIMITERS, Format
+from irmcore.shaping.corrections import ADVICE, REASON
 
 #: How much of a file is looked at, in bytes. The header should end in it.
 START = 8192
@@ -25,15 +27,21 @@ _SEP = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
 _TYPE = re.compile(r'"?#TYPE [^\r\n]*\r?\n')
 #: Rows in which the header is looked for.
 _SEARCHED = 20
+#: How a file of refused rows begins (``corrections``), whatever the spreadsheet has made of it since.
+_CORRECTIONS = re.compile(rf'"?{REASON}"?([,;\t|])"?{ADVICE}"?')
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 class TextForm(NamedTuple):
-    """How a CSV file is written. ``above``: rows above the header; ``spaces`` as in the profile."""
+    """How a CSV file is written. ``above``: rows above the header; ``spaces`` as in the profile.
+
+    ``corrections``: irmexport wrote it, with two columns more.
+    """
 
     delimiter: str = ","
     spaces: bool = False
     above: int = 0
+    corrections: bool = False
 
     def __str__(self) -> str:
         return f"columns separated by {_NAMES.get(self.delimiter, repr(self.delimiter))}"
@@ -42,6 +50,9 @@ class TextForm(NamedTuple):
 def recognized(start: bytes, told: Format, fields: Collection[str] = ()) -> TextForm:
     """The form of a CSV file that begins with these bytes; its header should have these ``fields``."""
     text = start.decode("utf-8-sig", "replace")
+    ours = _CORRECTIONS.match(text)
+    if ours is not None:
+        return TextForm(ours[1], corrections=True)
     above, delimiter = 0, told.delimiter
     for pattern in (_SEP, _TYPE):
         line = pattern.match(text)
@@ -108,6 +119,8 @@ def in_utf8(stream: io.BufferedReader, told: Format, name: str) -> io.BufferedRe
     A byte that the encoding lacks stays as it is, which is not UTF-8, so its row is refused.
     """
     encoding = told.encoding or "utf-8"
+    if stream.peek(3)[:3] == codecs.BOM_UTF8:
+        encoding = "utf-8"
     if stream.peek(2)[:2] in _UTF16:
         encoding = "utf-16"
     return stream if encoding == "utf-8" else io.BufferedReader(_Recoded(stream, encoding, name))

@@ -23,6 +23,9 @@ from irmcore.shaping import written_times
 #: The values of ``form``. ``auto`` distinguishes ISO 8601 from epoch seconds by the number of digits.
 FORMS = ("auto", "iso8601", "epoch", "epoch_ms", "epoch_us", *written_times.ORDERS)
 
+#: How fine a time is written, whatever its digits: 0 to 0, 1 to 3, or more after the second.
+SECONDS, MILLISECONDS, MICROSECONDS = 1, 2, 3
+
 _SECOND = 1_000_000
 _MINUTE = 60 * _SECOND
 _HOUR = 60 * _MINUTE
@@ -40,6 +43,7 @@ _LONGEST = 64
 _SECONDS_DIGITS = range(9, 12)
 _MILLISECONDS_DIGITS = 13
 _DATE_DIGITS = (7, 8)
+_MILLISECOND_DIGITS = 3
 # Units of epoch times, as the power of ten that makes them microseconds.
 _UNITS = {"epoch": 6, "epoch_ms": 3, "epoch_us": 0}
 _SECONDS = _UNITS["epoch"]
@@ -57,7 +61,15 @@ _SECOND_TEXTS = tuple(f"{minute}:{second}" for minute in _TWO_DIGITS for second 
 
 _HOUR_OF, _WITHIN_OF, _BRIEF_OF = (itemgetter(slice(*at)) for at in ((0, 13), (13, None), (0, 19)))
 #: What follows the seconds of a UTC time with whole seconds.
-_WHOLE_UTC = ("Z", "+00:00", ".000Z", ".000000Z", ".000000+00:00")
+_WHOLE_UTC = {
+    "Z": SECONDS,
+    "+00:00": SECONDS,
+    ".000Z": MILLISECONDS,
+    ".000000Z": MICROSECONDS,
+    ".000000+00:00": MICROSECONDS,
+}
+#: The precision of such a time by its length, which no two of them share.
+_PRECISION_OF = {len("1970-01-01T00:00:00" + end): precision for end, precision in _WHOLE_UTC.items()}
 
 _FRACTION = r"(?:[.,](?P<fraction>[0-9]+))?"
 # U+2212 is the minus sign that ISO 8601 prefers. A basic offset may follow an extended time, as strftime's
@@ -82,13 +94,20 @@ _BASIC = re.compile(
     + _OFFSET
     + r")?"
 ).fullmatch
+#: Characters of a canonical time that a precision has.
+_LENGTH_OF = {SECONDS: 19, MILLISECONDS: 23, MICROSECONDS: 26}
 _COUNT = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?").fullmatch
 
 _Parts = dict[str, Optional[str]]
 
 
 def parse(text: str, *, zone: tzinfo | None, form: str = "auto") -> int:
-    """Microseconds since 1970-01-01T00:00:00Z. Raises Refused.
+    """Microseconds since 1970-01-01T00:00:00Z. The rest is as in ``read``."""
+    return read(text, zone=zone, form=form)[0]
+
+
+def read(text: str, *, zone: tzinfo | None, form: str = "auto") -> tuple[int, int]:
+    """Microseconds since 1970-01-01T00:00:00Z, and the time's precision. Raises Refused.
 
     ``zone`` is the zone of times without an offset; None refuses them. ``form`` is one of FORMS. A date alone
     means the beginning of that day, which is not midnight where the clocks went forward then. Surrounding
@@ -110,8 +129,8 @@ def parse(text: str, *, zone: tzinfo | None, form: str = "auto") -> int:
             if not 0 <= seconds < _END_SECOND:
                 raise Refused("time-out-of-range")
             if fraction is None:
-                return seconds * _SECOND
-            return seconds * _SECOND + int(fraction[:6].ljust(6, "0"))
+                return seconds * _SECOND, SECONDS
+            return seconds * _SECOND + int(fraction[:6].ljust(6, "0")), _precision(len(fraction))
     return _uncommon(text.strip(" "), zone, form)
 
 
@@ -128,6 +147,11 @@ def brief(microseconds: int) -> str:
     return text[:26] if microseconds % _SECOND else text[:19]
 
 
+def written(microseconds: int, precision: int) -> str:
+    """A time in UTC with the digits of its precision: ``2026-11-20T09:15:00.250Z``."""
+    return f"{canonical(microseconds)[: _LENGTH_OF[precision]]}Z"
+
+
 def whole(briefs: Sequence[str]) -> list[str]:
     """The canonical texts for results of ``brief``."""
     return [f"{text}+00:00" if "." in text else f"{text}.000000+00:00" for text in briefs]
@@ -135,8 +159,8 @@ def whole(briefs: Sequence[str]) -> list[str]:
 
 def parse_all(
     texts: Sequence[str], *, zone: tzinfo | None, form: str = "auto"
-) -> tuple[list[int], list[str]]:
-    """What ``parse`` gives for each text, and the ``brief`` text of that.
+) -> tuple[list[int], list[str], bytes]:
+    """The time of each text as ``read`` gives it, its ``brief`` text, and its precision.
 
     Raises Refused if any text is refused. If all times are in UTC with whole seconds, each takes two lookups
     in C.
@@ -148,9 +172,14 @@ def parse_all(
         except KeyError:
             pass  # some text has another form, or is not a time
         else:
-            return found, list(map(_BRIEF_OF, texts))
-    found = [parse(text, zone=zone, form=form) for text in texts]
-    return found, list(map(brief, found))
+            lengths = list(map(len, texts))
+            precisions = bytes([_PRECISION_OF[lengths[0]]]) * len(texts) if lengths else b""
+            if len(set(lengths)) > 1:
+                precisions = bytes(map(_PRECISION_OF.__getitem__, lengths))
+            return found, list(map(_BRIEF_OF, texts)), precisions
+    pairs = [read(text, zone=zone, form=form) for text in texts]
+    found = [time for time, _ in pairs]
+    return found, list(map(brief, found)), bytes([precision for _, precision in pairs])
 
 
 class _Hours(dict[str, int]):
@@ -201,7 +230,14 @@ def zone_named(name: str) -> tzinfo:
         ) from None
 
 
-def _uncommon(text: str, zone: tzinfo | None, form: str) -> int:
+def _precision(digits: int) -> int:
+    """The precision of a time with so many digits after the second."""
+    if not digits:
+        return SECONDS
+    return MILLISECONDS if digits <= _MILLISECOND_DIGITS else MICROSECONDS
+
+
+def _uncommon(text: str, zone: tzinfo | None, form: str) -> tuple[int, int]:
     """All forms that the fast path of ``parse`` does not read."""
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}")
@@ -230,7 +266,7 @@ def _in_range(microseconds: int) -> int:
     return microseconds
 
 
-def _epoch(text: str, power: int) -> int:
+def _epoch(text: str, power: int) -> tuple[int, int]:
     """A count of units, each of ten to the power of ``power`` microseconds."""
     count = _COUNT(text)
     if count is None:
@@ -241,24 +277,29 @@ def _epoch(text: str, power: int) -> int:
         raise Refused("time-epoch-milliseconds")
     if sign and text.strip("-0."):
         raise Refused("time-out-of-range")
-    return _in_range(int(whole + (fraction or "")[:power].ljust(power, "0")))
+    digits = fraction or ""
+    return _in_range(int(whole + digits[:power].ljust(power, "0"))), _precision(
+        _SECONDS - power + len(digits)
+    )
 
 
-def _iso8601(text: str, zone: tzinfo | None) -> int:
+def _iso8601(text: str, zone: tzinfo | None) -> tuple[int, int]:
     match = _EXTENDED(text) or _BASIC(text)
     if match is None:
         raise Refused("time-malformed")
     part = match.groupdict()
     local = _day_number(part) * _DAY + _time_of_day(part)
+    # A fraction of a minute or an hour says as little: its digits are taken for those of a second.
+    precision = _precision(len(part["fraction"] or ""))
     offset = part["offset"]
     if offset is None:
         if zone is None:
             raise Refused("time-without-zone")
-        return _in_range(local - _offset_at(local, zone, day=part["hour"] is None))
+        return _in_range(local - _offset_at(local, zone, day=part["hour"] is None)), precision
     if offset not in {"Z", "z"}:
         east = int(part["offset_hour"]) * _HOUR + int(part["offset_minute"] or 0) * _MINUTE
         local -= east if part["sign"] == "+" else -east
-    return _in_range(local)
+    return _in_range(local), precision
 
 
 def _time_of_day(part: _Parts) -> int:

@@ -14,7 +14,7 @@ from irmsentinel.kql.result import Result, cell
 
 def table(result: Result) -> Table:
     """The rows of a result as a table of text."""
-    return Table(tuple(column.name for column in result.columns), Rows(_blocks(result)))
+    return Table(tuple(column.name for column in result.columns), Rows(_blocks(result)), source="query")
 
 
 def _blocks(result: Result) -> Iterator[Block]:

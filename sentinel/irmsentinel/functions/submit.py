@@ -122,7 +122,7 @@ def _result(output: str) -> Answer:
     batches = [batch[:12] for batch in done["batches"]]
     receipt = {"run": done["run"], "batches": done["batches"]}
     if done["counts"]["rejected"]:
-        refused = "; ".join(f"{one['column']}: {REASONS[one['reason']].advice}" for one in done["reasons"])
+        refused = "; ".join(f"{one['column']}: {REASONS[one['reason']].advice()}" for one in done["reasons"])
         accepted = f" Accepted: batch {', '.join(batches)}." if batches else ""
         return _answer(422, "refused", f"The profile refuses a row: {refused}{accepted}", **receipt)
     if not batches:

@@ -22,6 +22,7 @@ columns:
 """
 
 
-def profile(more: str = "", *, job: str = "11111111-1111-1111-1111-111111111111") -> Profile:
+def profile(more: str = "", *, job: str = "11111111-1111-1111-1111-111111111111", schema: int = 1) -> Profile:
     """The profile of TEXT with ``more`` keys behind it, for the connector of ``job``."""
-    return parse(TEXT.replace("11111111-1111-1111-1111-111111111111", job) + more, "demo.yaml")
+    text = TEXT.replace("11111111-1111-1111-1111-111111111111", job).replace("schema: 1", f"schema: {schema}")
+    return parse(text + more, "demo.yaml")

@@ -113,6 +113,6 @@ def test_each_reason_reads_well(code: str) -> None:
     reason = REASONS[code]
     assert reason.code == code
     assert re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)+|collision", code)
-    for sentence in (reason.meaning, reason.advice):
+    for sentence in (reason.meaning, *map(reason.advice, ("", "file", "search", "query"))):
         assert re.fullmatch(r"[A-Z][^\n]*[^.\s]\.", sentence)
         assert ". " not in sentence

@@ -44,7 +44,7 @@ class Day:
 
     def has_user_time(self, user_time: int) -> bool:
         """Whether a row with this (user, time) key was accepted."""
-        return any(self._by_user_time.find(user_time))
+        return bool(self._by_user_time.find(user_time))
 
     def _has(self, beginning: bytes) -> bool:
         number = int.from_bytes(beginning[:8], "big")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
 
 #: Numbers of buckets. They are primes, so that numbers at regular steps spread over all buckets.
@@ -54,15 +54,19 @@ class HashIndex:
     def __len__(self) -> int:
         return len(self._before)
 
-    def find(self, number: int) -> Iterator[bytes]:
+    def find(self, number: int) -> list[bytes]:
         """The records with this number, the latest first."""
-        wanted = number.to_bytes(8, "big")
+        found: list[bytes] = []
         record = self._heads[number % self._size]
+        if not record:
+            return found
+        wanted = number.to_bytes(8, "big")
         while record:
             start = (record - 1) * self._width
             if self._data[start + self._at : start + self._at + 8] == wanted:
-                yield bytes(self._data[start : start + self._width])
+                found.append(bytes(self._data[start : start + self._width]))
             record = self._before[record - 1]
+        return found
 
     def known(self, numbers: Sequence[int]) -> list[int]:
         """The positions of those numbers that a record has."""
@@ -89,7 +93,7 @@ class HashIndex:
         if not any(taken):
             return []
         find = self.find
-        return [at for at, record in enumerate(taken) if record and any(find(numbers[at]))]
+        return [at for at, record in enumerate(taken) if record and find(numbers[at])]
 
     def _extend(self, buckets: Sequence[int], data: bytes) -> None:
         if not isinstance(self._data, bytearray):

@@ -63,7 +63,7 @@ def count_messages(accepted: RunResult, columns: Sequence[Column], *, dry_run: b
         field = field_of.get(column, column)
         read_from = f", field `{field}`" if field != column else ""
         place = f" (column {column}{read_from})" if column else ""
-        advice = for_analyst(REASONS[code].advice)
+        advice = for_analyst(REASONS[code].advice("search"))
         messages.append((WARN, f"irmexport: {_rows(count)} refused: {code}{place}. {advice}"))
     if len(ranked) > _REASONS_SHOWN:
         more = len(ranked) - _REASONS_SHOWN

@@ -83,7 +83,7 @@ def dry_run_rows(
     left = iter(range(keep_rows))
 
     def keep(reject: Reject, header: tuple[str, ...]) -> None:
-        lines.append(reject_file.line(reject, header))
+        lines.append(reject_file.line(reject, header, table.source))
 
     def show(fields: tuple[str, ...]) -> None:
         if next(left, None) is not None:

@@ -80,7 +80,7 @@ class Spool:
         header = self.header(name)
         walk = partial(self._walk, header, frozenset(needed))
         blocks = (block for block in walk(lambda _: True) if isinstance(block, Block))
-        return Table(header, Rows(blocks), Reopenable(walk, self._file.fileno(), self._end))
+        return Table(header, Rows(blocks), Reopenable(walk, self._file.fileno(), self._end), source="search")
 
     def close(self) -> None:
         """Close the file. A failed write no longer matters here."""

@@ -88,7 +88,7 @@ def preview(profile: Profile, sample: str) -> dict[str, Any]:
 
     def refuse(reject: Reject, header: tuple[str, ...]) -> None:
         if len(refused) < MAX_ROWS:
-            advice = REASONS[reject.code].advice
+            advice = REASONS[reject.code].advice("search")
             refused.append(
                 {"line": reject.line, "column": reject.column, "reason": reject.code, "advice": advice}
             )

@@ -22,7 +22,7 @@ from irmcore.shaping.collisions import GreatestRows, NumberedRow
 from irmcore.shaping.keys import UserTimeKeys
 from irmcore.shaping.readers import Table
 from irmcore.shaping.rows import RowRefused, ShapedRow, Shaper
-from irmcore.shaping.spreading import candidate_times
+from irmcore.shaping.times import MICROSECONDS, MILLISECONDS
 
 from tests.common.irmcore.profiles import profile
 from tests.fakes.clock import FakeClock
@@ -43,6 +43,7 @@ class OneByOne:
     def __init__(self, of: Profile) -> None:
         self._of = of
         self._policy, self._step = of.collisions.policy, of.collisions.step
+        self._keeps = of.collisions.keeps_precision
         self._user_time = UserTimeKeys().key
         self._keys: defaultdict[int, set[bytes]] = defaultdict(set)
         self._subjects: defaultdict[int, set[bytes]] = defaultdict(set)
@@ -102,11 +103,22 @@ class OneByOne:
                 reasons[why.column, why.code] += 1
 
     def _place(self, row: ShapedRow, *taken: set[int]) -> int | None:
-        spread = self._policy == "spread"
-        for time in candidate_times(row.time, row.key, self._step) if spread else (row.time,):
+        for time in self._candidates(row) if self._policy == "spread" else (row.time,):
             if not any(self._user_time(row.user, time) in pairs for pairs in taken):
                 return time
         return None
+
+    def _candidates(self, row: ShapedRow) -> Iterator[int]:
+        """All times that a row may take, beginning with the one that its key chooses."""
+        windows = [{1: 1_000_000, 1_000: 60_000_000, 1_000_000: 3_600_000_000}[self._step]]
+        if self._keeps and self._step == 1 and row.precision >= MILLISECONDS:
+            windows.insert(0, 1_000)
+            if row.precision == MICROSECONDS:
+                windows.insert(0, 1)
+        chosen = int.from_bytes(row.key[:8], "big") + int.from_bytes(row.key[16:], "big")
+        for window in windows:
+            for probe in range(window // self._step):
+                yield row.time // window * window + (chosen + probe) * self._step % window
 
 
 def by_blocks(outbox: Outbox, of: Profile, rows: Rows) -> End:
@@ -121,20 +133,27 @@ def by_blocks(outbox: Outbox, of: Profile, rows: Rows) -> End:
     return sent, done.counts, done.changed, Counter(done.reasons)
 
 
-# Few users in few hours, so that rows collide in windows of 3,600 times. Some differ only in their score.
+# Few users in few hours, so that rows collide in windows of 3,600 times. Some differ only in their score, and
+# some are equal, with times that are written with other digits.
 DAYS = ("2023-04-24T05:00:00Z", "2023-04-24T05:59:59.5Z", "2023-04-25T00:00:00Z", "never")
+DIGITS = {
+    "2023-04-24T05:00:00Z": ("2023-04-24T05:00:00.000Z", "2023-04-24T05:00:00.000000Z"),
+    "2023-04-24T05:59:59.5Z": ("2023-04-24T05:59:59.500Z", "2023-04-24T05:59:59.5000Z"),
+}
 NUMBERS = st.integers(0, 400)
 
 
-def made(number: int) -> tuple[str, ...]:
+def made(number: int, digits: int = 0) -> tuple[str, ...]:
     """A row made from its number. Neighbouring numbers are one detection with different scores."""
     detection, score = divmod(number, 3)
-    return f"u{detection % 2}@b.com", DAYS[min(detection % 25, 3)], str(score), f"n{detection // 8}"
+    time = DAYS[min(detection % 25, 3)]
+    time = (time, *DIGITS.get(time, (time, time)))[digits]
+    return f"u{detection % 2}@b.com", time, str(score), f"n{detection // 8}"
 
 
 RUNS = st.lists(
-    st.tuples(NUMBERS, st.integers(0, 200)).map(lambda span: range(span[0], sum(span)))
-    | st.lists(NUMBERS, max_size=30),
+    st.tuples(NUMBERS, st.integers(0, 200)).map(lambda span: [(n, 0) for n in range(span[0], sum(span))])
+    | st.lists(st.tuples(NUMBERS | st.integers(0, 5), st.integers(0, 2)), max_size=30),
     min_size=1,
     max_size=4,
 )
@@ -143,22 +162,28 @@ RUNS = st.lists(
 @pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize("change", ["", "on_change: skip\n"])
 @pytest.mark.parametrize(
-    "policy",
-    ["{policy: spread, step: 1s}", "{policy: spread}", "{policy: reject}", "{policy: keep-greatest}"],
+    ("policy", "schema"),
+    [
+        ("{policy: spread, step: 1s}", 1),
+        ("{policy: spread}", 1),
+        ("{policy: spread}", 2),
+        ("{policy: reject}", 1),
+        ("{policy: keep-greatest}", 1),
+    ],
 )
-def test_blocks_end_as_rows_one_by_one(policy: str, change: str, *, narrow: bool) -> None:
+def test_blocks_end_as_rows_one_by_one(policy: str, schema: int, change: str, *, narrow: bool) -> None:
     """Each row of each run is sent at the same time, merged, skipped or refused as if placed alone."""
-    of = profile(f"collisions: {policy}\n{change}")
+    of = profile(f"collisions: {policy}\n{change}", schema=schema)
     of = replace(of, limits=Limits(rows=40, bytes=70 if narrow else 1_000_000))
 
     @settings(max_examples=12)
     @given(RUNS)
-    def compared(runs: list[Sequence[int]]) -> None:
+    def compared(runs: list[Sequence[tuple[int, int]]]) -> None:
         disk = PowerLossDisk()
         disk.make_dir(ROOT)
         outbox, alone = Outbox(disk, FakeClock(), f"{ROOT}/demo"), OneByOne(of)
         for numbers in runs:
-            rows = [made(number) for number in numbers]
+            rows = [made(*number) for number in numbers]
             assert by_blocks(outbox, of, rows) == alone.run(rows)
 
     compared()

@@ -227,6 +227,20 @@ def test_a_time_that_another_machine_took_meanwhile_is_left_to_it() -> None:
     assert len({row[1] for row in found}) == 300, "the service would drop a row"
 
 
+def test_a_row_that_moves_for_another_machine_keeps_its_precision() -> None:
+    """A pair that is taken at full precision moves within its millisecond, as it does in a run."""
+    service = MemoryService()
+    spread, time = profile(schema=2), f"{DAY}T10:00:00.123456"
+    one, two = Member(service, "one"), Member(service, "two")
+    one.accept(f"anna@contoso.com,{time}Z,1,a\r\n", spread)
+    two.send(f"anna@contoso.com,{time}Z,1,b\r\n", spread)
+    assert times_here(one) == [row[1] for row in rows_there(two)] == [f"{time}+00:00"]
+    one.promote()
+    moved = rows_there(one)[-1][1]
+    assert moved != f"{time}+00:00"
+    assert moved[:23] == time[:23]
+
+
 def times_here(member: Member) -> list[str]:
     """The times of the rows in a machine's own outbox."""
     rows = [

@@ -97,10 +97,11 @@ def test_the_row_keys_of_a_split_batch() -> None:
 
 
 def test_columns_give_the_records_of_rows() -> None:
-    """A record made from columns is that of a row without time and precision."""
-    rows = [RowKey(number, b"%024d" % number, number % 2, b"batch--1") for number in range(4)]
+    """A record made from columns is that of the row."""
+    rows = [RowKey(at, b"%024d" % at, at % 2, b"batch--1", 1_700_000 * at, at) for at in range(4)]
     identities = [struct.pack(">Q24s", row.user_time, row.key) for row in rows]
-    assert pack_columns(identities, [row.day for row in rows], b"batch--1") == pack(rows)
+    originals = [struct.pack(">qB", row.time, row.precision) for row in rows]
+    assert pack_columns(identities, [row.day for row in rows], b"batch--1", originals) == pack(rows)
 
 
 def header(magic: bytes, version: int, size: int = 53, rows: int = 1) -> bytes:

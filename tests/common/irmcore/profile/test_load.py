@@ -276,6 +276,9 @@ def test_placeholders_are_named() -> None:
 
 
 # What the schema refuses: a part of TEXT | its replacement | the message
+#: What a message says of `schema`.
+VERSIONS = "The version of this format: 2. In version 1, `step: 1us` moves every time within its second."
+
 FORM = (
     (
         "name: demo\ndescription: What the tests send.\n",
@@ -340,18 +343,18 @@ FORM = (
     ),
     (
         "schema: 1",
-        "schema: 2",
-        "p.yaml:1: `schema` must be 1. The version of this format: 1.",
+        "schema: 3",
+        f"p.yaml:1: `schema` must be one of 1, 2. {VERSIONS}",
     ),
     (
         "schema: 1",
         "schema: true",
-        "p.yaml:1: `schema` must be a whole number. The version of this format: 1.",
+        f"p.yaml:1: `schema` must be a whole number. {VERSIONS}",
     ),
     (
         "schema: 1\n",
         "",
-        ("p.yaml:1: `schema` is missing from the profile. Add `schema: …`. The version of this format: 1."),
+        f"p.yaml:1: `schema` is missing from the profile. Add `schema: …`. {VERSIONS}",
     ),
     (
         "name: demo",

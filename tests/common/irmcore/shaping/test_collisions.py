@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.shaping.collisions import GreatestRows, NumberedRow
 from irmcore.shaping.rows import ShapedRow
+from irmcore.shaping.times import SECONDS
 
 
 def row(number: int, user: str, time: int, threshold: str, key: int = 0) -> NumberedRow:
     """A numbered row whose last field is its threshold."""
     fields = (user, str(time), threshold)
-    return number, fields, ShapedRow(fields, user, time, key.to_bytes(24, "big"))
+    return number, fields, ShapedRow(fields, user, time, key.to_bytes(24, "big"), SECONDS)
 
 
 def greatest(rows: Iterable[NumberedRow]) -> GreatestRows:

@@ -27,7 +27,7 @@ def test_the_header() -> None:
             Reject(7, "user", "upn-without-domain", ("sarad", "text")),
             (
                 b"7,user,upn-without-domain,"
-                b'"Look up the user principal name of the account, or append its domain in the query.",'
+                b'"Look up the user principal name of the account, or append its domain in the file.",'
                 b'"{""user"": ""sarad"", ""note"": ""text""}"\r\n'
             ),
         ),
@@ -43,18 +43,21 @@ def test_the_header() -> None:
             Reject(8, "", "ragged-long", ("sarad@contoso.com", "a", "b")),
             (
                 b"8,,ragged-long,Put quotes around every field that contains the delimiter.,"
-                b'"[""sarad@contoso.com"", ""a"", ""b""]"\r\n'
+                b'"{""user"": ""sarad@contoso.com"", ""note"": ""a"", ""irmexport_more"": [""b""]}"\r\n'
             ),
         ),
         (
             Reject(9, "", "invalid-json", ("=1+1",)),
-            b'9,,invalid-json,Write one complete JSON object on each line.,"""=1+1"""\r\n',
+            (
+                b"9,,invalid-json,Write one complete JSON object on each line.,"
+                b'"{""user"": null, ""note"": null, ""irmexport_more"": [""=1+1""]}"\r\n'
+            ),
         ),
         (
             Reject(9, "", "malformed-quoting", ('"x"y,2',)),
             (
                 b"9,,malformed-quoting,Quote the whole field and double each quote inside it.,"
-                b'"""\\""x\\""y,2"""\r\n'
+                b'"{""user"": null, ""note"": null, ""irmexport_more"": [""\\""x\\""y,2""]}"\r\n'
             ),
         ),
         (
@@ -67,8 +70,8 @@ def test_the_header() -> None:
     ],
 )
 def test_a_refused_row(reject: Reject, expected: bytes) -> None:
-    """A row is JSON in one cell: by name if it has as many values as the header, otherwise its text."""
-    assert line(reject, HEADER) == expected
+    """A row is JSON in one cell: its values by name, and what has no name in a list."""
+    assert line(reject, HEADER, "file") == expected
 
 
 #: All that a reader gives: characters, and marks for bytes that are none.
@@ -82,13 +85,14 @@ WITH_BYTES = st.characters(blacklist_categories=("Cs",)) | st.sampled_from("\udc
 )
 def test_any_row_can_be_read_back(code: str, values: list[str], column: str) -> None:
     """A line is one ASCII record whose row cell is JSON of the values and never a formula."""
-    written = line(Reject(3, column, code, tuple(values)), HEADER)
+    written = line(Reject(3, column, code, tuple(values)), HEADER, "query")
     assert written.isascii()
     ((number, where, reason, advice, cell),) = csv.reader(io.StringIO(written.decode(), newline=""))
-    assert (number, where, reason, advice) == ("3", column, code, REASONS[code].advice)
-    assert cell[0] in '{["'
+    assert (number, where, reason, advice) == ("3", column, code, REASONS[code].advice("query"))
+    assert cell.startswith("{")
     found = json.loads(cell)
     if code in UNDIVIDED and len(values) == 1:
-        assert found == values[0]
+        assert found == {"user": None, "note": None, "irmexport_more": values}
         return
-    assert found == (dict(zip(HEADER, values)) if len(values) == 2 else values)
+    named, more = [*values[:2], None, None][:2], values[2:]
+    assert found == dict(zip(HEADER, named)) | ({"irmexport_more": more} if more else {})

@@ -9,6 +9,7 @@ from irmcore.errors import InputError
 from irmcore.profile import Profile, parse, shipped_text
 from irmcore.shaping.blocks import Block
 from irmcore.shaping.rows import RowRefused, ShapedRow, Shaper
+from irmcore.shaping.times import MICROSECONDS
 
 from tests.common.irmcore.profiles import TEXT, profile
 
@@ -36,6 +37,7 @@ def test_a_shaped_row() -> None:
         user="sarad@contoso.com",
         time=1_682_315_576_962_686,
         key=bytes.fromhex("ed32c8b8ba765db6875d3b60e13b50a75a39232ac1a16e6e"),
+        precision=MICROSECONDS,
     )
 
 

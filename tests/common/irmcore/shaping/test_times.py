@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.reasons import REASONS, Refused
 from irmcore.shaping import times
-from irmcore.shaping.times import FORMS, canonical, parse, parse_all, whole, zone_named
+from irmcore.shaping.times import (
+    FORMS,
+    MICROSECONDS,
+    MILLISECONDS,
+    SECONDS,
+    canonical,
+    parse,
+    parse_all,
+    whole,
+    zone_named,
+)
 
 END = 253_402_214_400_000_000  # 9999-12-31T00:00:00Z
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -92,7 +102,7 @@ def test_a_time_with_its_offset(text: str, expected: str) -> None:
     assert canonical(parse(text, zone=NEW_YORK)) == expected
     # many at once, which takes another path if all have whole seconds in UTC
     for others in ([], ["2023-04-24T05:52:56Z"], ["2023-04-24T05:52:56.5Z"]):
-        times, texts = parse_all([text, *others], zone=None)
+        times, texts, _ = parse_all([text, *others], zone=None)
         assert times == [parse(one, zone=None) for one in (text, *others)]
         assert whole(texts)[0] == expected
 
@@ -481,3 +491,32 @@ def test_microseconds_since_1970() -> None:
     assert times.parse("1795162500123456", zone=None, form="epoch_us") == 1_795_162_500_123_456
     with pytest.raises(Refused):
         times.parse("1795162500123456", zone=None)
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "precision"),
+    [
+        ("2026-11-20T09:15:00Z", "auto", SECONDS),
+        ("2026-11-20T09:15:00+00:00", "auto", SECONDS),
+        ("2026-11-20T09:15:00+01:00", "auto", SECONDS),
+        ("2026-11-20", "auto", SECONDS),
+        ("20.11.2026 09:15", "dmy", SECONDS),
+        ("1795166100", "auto", SECONDS),
+        ("2026-11-20T09:15:00.000Z", "auto", MILLISECONDS),
+        ("2026-11-20T09:15:00.5Z", "auto", MILLISECONDS),
+        ("2026-11-20 09:15:00,123", "auto", MILLISECONDS),
+        ("Nov 20, 2026 @ 09:15:00.000", "named", MILLISECONDS),
+        ("1795166100.120", "auto", MILLISECONDS),
+        ("1795166100120", "epoch_ms", MILLISECONDS),
+        ("2026-11-20T09:15:00.000000Z", "auto", MICROSECONDS),
+        ("2026-11-20T09:15:00.000000+00:00", "auto", MICROSECONDS),
+        ("2026-11-20T09:15:00.1234567Z", "auto", MICROSECONDS),
+        ("1795166100.1234", "auto", MICROSECONDS),
+        ("1795166100120.5", "epoch_ms", MICROSECONDS),
+        ("1795166100000000", "epoch_us", MICROSECONDS),
+    ],
+)
+def test_the_precision_of_a_time_is_in_its_digits(text: str, form: str, precision: int) -> None:
+    """A time says how fine it is by its digits after the second, zeros too."""
+    assert times.read(text, zone=timezone.utc, form=form)[1] == precision
+    assert list(times.parse_all([text, text], zone=timezone.utc, form=form)[2]) == [precision, precision]

@@ -1,0 +1,23 @@
+"""Write files with personal data: new ones, which only this user can read."""
+
+from __future__ import annotations
+
+import os
+
+from irmcore.errors import ConfigurationError
+
+
+def write_new(file: str, data: bytes) -> None:
+    """Create a file that only this user can read. Raises ConfigurationError if it exists."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    except FileExistsError:
+        raise ConfigurationError(
+            "this file exists already", where=file, next_step="Give the name of a new file."
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"the file cannot be created ({error.strerror})", where=file, next_step="Give another name."
+        ) from None
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)

@@ -14,12 +14,12 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from irmsentinel.content import tables
+from irmsentinel.content import tables, unions
 from irmsentinel.content.artefacts import Artefact, Column, Content
 from irmsentinel.content.rules import ANALYTIC, Rule
 from irmsentinel.content.tables import LITERALS, Table
@@ -28,9 +28,6 @@ FOLDER = "defender"
 #: Columns that Log Analytics adds to every table.
 _STANDARD = {"TenantId", "SourceSystem", "Type", "_BilledSize", "_IsBillable", "_ResourceId"}
 _EMPTY = {"string": '""', "dynamic": "dynamic(null)", "datetime": "datetime(null)"}
-_UNION = re.compile(r"\bunion\s+(?:isfuzzy\s*=\s*true\s+)?(?=\()")
-_LEG = re.compile(r"\(\s*(\w+)")
-_NEXT_LEG = re.compile(r"\s*,\s*(?=\()")
 _WORD = re.compile(r"\w+")
 _SENTENCE = re.compile(r"(?<=\.)\s+")
 _TIME = re.compile(r"\bTimeGenerated(?=\d*\b)")
@@ -216,7 +213,7 @@ class Defender:
     def _query(self, text: str) -> str:
         """A text with Defender's names, without what reads tables that Defender lacks."""
         named = set(_WORD.findall(LITERALS.sub("", text)))
-        kept = _without(text, self._gone)
+        kept = unions.without(text, self._gone)
         parts, end = [], 0
         for literal in LITERALS.finditer(kept):
             parts += [self._code(kept[end : literal.start()], named), literal[0]]
@@ -274,44 +271,3 @@ def _streamed(table: Table) -> Table:
         if column.name not in _STANDARD
     )
     return replace(table, columns=tuple(columns))
-
-
-def _without(text: str, gone: frozenset[str]) -> str:
-    """A text without the parts of unions that read what is gone.
-
-    An isfuzzy union guards a table that may be missing. Defender does not always run it, so no guard stays.
-    """
-    before = len(text)
-    while True:
-        masked = LITERALS.sub(lambda literal: re.sub(r"[^\n]", " ", literal[0]), text)
-        found = [union for union in _UNION.finditer(masked) if union.start() < before]
-        if not found:
-            return text
-        before = found[-1].start()
-        legs = list(_legs(masked, found[-1].end()))
-        guards = [leg for leg in legs if _first(masked, leg) == "datatable"]
-        kept = [leg for leg in legs if leg not in guards and _first(masked, leg) not in gone]
-        chosen = [text[start:end] for start, end in kept or guards]
-        if chosen and len(kept) < len(legs):
-            union = "union\n    " + ",\n    ".join(chosen) if len(chosen) > 1 else chosen[0][1:-1]
-            text = text[:before] + union + text[legs[-1][1] :]
-
-
-def _legs(masked: str, start: int) -> Iterator[tuple[int, int]]:
-    """The places of a union's parts in brackets, from the first one on."""
-    while True:
-        depth, end = 0, start
-        for end in range(start, len(masked)):
-            depth += {"(": 1, ")": -1}.get(masked[end], 0)
-            if not depth:
-                break
-        yield start, end + 1
-        comma = _NEXT_LEG.match(masked, end + 1)
-        if comma is None:
-            return
-        start = comma.end()
-
-
-def _first(masked: str, leg: tuple[int, int]) -> str:
-    word = _LEG.match(masked, leg[0])
-    return word[1] if word else ""

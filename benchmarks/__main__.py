@@ -25,6 +25,7 @@ from benchmarks import (
     outboxes,
     splunk,
     stores,
+    windows,
 )
 from benchmarks.table import Line, document, machine, markdown
 
@@ -60,6 +61,7 @@ PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
     "ledger": lambda scratch, effort: ledgers.measure(
         scratch, keys=effort.rows(10_000_000), rounds=effort.rounds
     ),
+    "windows": lambda scratch, effort: windows.measure(scratch, rounds=effort.rounds),
     # A round of these takes 20 seconds, so there are fewer rounds.
     "collector": lambda scratch, effort: collector.measure(
         # Enough that the start of the program does not dominate.

@@ -70,7 +70,7 @@ def measure_graph(scratch: Path, *, alerts: int, rounds: int) -> Iterator[Line]:
         f"collector, {alerts:,} alerts of Microsoft Graph, {SECONDS * 1000:.0f} ms a page",
         f"one by one (extrapolated: {few} alerts in {found.of['one']['wall']:.1f} s, "
         f"{SECONDS * 1000:.0f} ms for each further one)",
-        one / pages, 20, 35, f"{pages:.1f} s", f"{one:.0f} s", details=dict(found.of),
+        one / pages, 20, 30, f"{pages:.1f} s", f"{one:.0f} s", details=dict(found.of),
     )  # fmt: skip
 
 

@@ -70,6 +70,8 @@ class GraphSecurity:
         self._entra = entra
         #: Each alert as it is shown, and with its times as values that can be compared.
         self._alerts: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        #: The property that they are ordered by, and all of them, newest first; emptied by each change.
+        self._ordered: tuple[str, list[tuple[dict[str, Any], dict[str, Any]]]] = ("", [])
         self._pages = 0
         self._request_times: deque[float] = deque()
         self._lock = threading.RLock()
@@ -79,11 +81,13 @@ class GraphSecurity:
         times = {name: _moment(value) for name, value in alert.items() if value and name.endswith("DateTime")}
         with self._lock:
             self._alerts[alert["id"]] = (dict(alert), {**alert, **times})
+            self._ordered = ("", [])
 
     def delete(self, name: str) -> None:
         """Delete an alert. Raises KeyError."""
         with self._lock:
             del self._alerts[name]
+            self._ordered = ("", [])
 
     def route(self, request: Request) -> Route | None:
         """The endpoint for a request, or None if its path is not the list's."""
@@ -129,8 +133,14 @@ class GraphSecurity:
             raise RefusedError(400, "BadRequest", "Invalid $top or $skip.")
         wanted = _conditions(asked.get("$filter", ""))
         with self._lock:
-            found = [one for one in self._alerts.values() if all(test(one[1]) for test in wanted)]
-            found.sort(key=lambda one: (one[1][self.newest_by], one[1]["id"]), reverse=True)
+            if self._ordered[0] != self.newest_by:
+                newest = sorted(
+                    self._alerts.values(),
+                    key=lambda one: (one[1][self.newest_by], one[1]["id"]),
+                    reverse=True,
+                )
+                self._ordered = (self.newest_by, newest)
+            found = [one for one in self._ordered[1] if all(test(one[1]) for test in wanted)]
             self._pages += 1
             number = self._pages
         known = "include-unknown-enum-members" in request.headers.get("prefer", "")

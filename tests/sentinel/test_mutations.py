@@ -42,7 +42,7 @@ MUTATIONS = [
     ("IRMAlertsSignins", "IRMDistinctAlerts(", "IRMAlerts(", "an alert in two tables"),
     ("IRMAlertsSignins", "| where isempty(AadUserId) or isempty(AadUserId1)", "", "an alert with only"),
     ("IRMAlertsAuditLogs", "| where isempty(AadUserId) or isempty(AadUserId1)", "", "an alert with only"),
-    ("IRMAlertsAuditLogs", ", (alerts | project Key = AadUserId)", "", "an alert under the user's old name"),
+    ("IRMAlertsAuditLogs", ", (withId | project Key = AadUserId)", "", "an alert under the user's old name"),
     ("IRMAlertAndRiskySignin", "IRMDistinctAlerts(", "IRMAlerts(", "an alert in two tables"),
     ("IRMAlertUntouched", "IRMDistinctAlerts(", "IRMAlerts(", "an alert in two tables"),
     ("IRMAlerts", "KnownAt < bin(NameTime, 1d) + 1d", "true", "an object id gets the name"),

@@ -31,6 +31,7 @@ GROUPS = {
     },
     "Send rows": {
         "check": "irmcli.commands.check",
+        "thresholds": "irmcli.commands.thresholds",
         "send": "irmcli.commands.send",
         "watch": "irmcli.commands.watch",
         "drain": "irmcli.commands.drain",

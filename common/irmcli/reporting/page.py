@@ -14,7 +14,7 @@ from irmcli import html_page
 from irmcli.reporting import charts
 from irmcli.reporting.figures import ConnectorFigures, duration, quantile
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark;
   --ink: #1a1a1a; --soft: #5c5c5c; --line: #d5d5d5; --back: #fff; --card: #f6f6f4; --mark: #1f6fb2;
   --bad: #a61b1b; }
@@ -59,7 +59,7 @@ def page(lines: Sequence[ConnectorFigures], days: Sequence[datetime.date], made:
             _deliveries(named, days),
             _rejects(named),
         ]
-    return html_page.document(title, _STYLE, "\n".join(body))
+    return html_page.document(title, STYLE, "\n".join(body))
 
 
 def _summary(named: Mapping[str, ConnectorFigures]) -> str:
@@ -100,7 +100,7 @@ def _summary(named: Mapping[str, ConnectorFigures]) -> str:
         "Skipped rows were accepted before. Held: uploads that need attention now, of all whose outcome was "
         "unknown. Row to receipt: median and 95th percentile of the uploads."
     )
-    return _table(caption, columns, rows, numbers=range(2, 8))
+    return table(caption, columns, rows, numbers=range(2, 8))
 
 
 def _deliveries(named: Mapping[str, ConnectorFigures], days: Sequence[datetime.date]) -> str:
@@ -112,8 +112,8 @@ def _deliveries(named: Mapping[str, ConnectorFigures], days: Sequence[datetime.d
         times = charts.dots(f"Time from row to receipt by day: {name}", days, slowest, duration)
         parts += [
             f'<h3>{html.escape(name)}</h3>\n<div class="charts">',
-            _figure("Rows delivered by day", delivered),
-            _figure("Time from row to receipt, 95th percentile of uploads", times),
+            figure("Rows delivered by day", delivered),
+            figure("Time from row to receipt, 95th percentile of uploads", times),
             "</div>",
         ]
     rows = [
@@ -133,8 +133,8 @@ def _deliveries(named: Mapping[str, ConnectorFigures], days: Sequence[datetime.d
     ]
     columns = ("Day", "Connector", "Uploads", "Rows", "Refused", "Median", "95th percentile", "Longest")
     caption = "Deliveries by day and connector, and the time from the acceptance of a row to its receipt"
-    table = _table(caption, columns, rows, numbers=range(2, 8))
-    return "\n".join([*parts, f"<details><summary>Deliveries as a table</summary>{table}</details>"])
+    as_table = table(caption, columns, rows, numbers=range(2, 8))
+    return "\n".join([*parts, f"<details><summary>Deliveries as a table</summary>{as_table}</details>"])
 
 
 def _rejects(named: Mapping[str, ConnectorFigures]) -> str:
@@ -149,9 +149,9 @@ def _rejects(named: Mapping[str, ConnectorFigures]) -> str:
     if not rows:
         return "<h2>Refused</h2>\n<p>No rows were refused.</p>"
     title = "Refused rows by reason"
-    chart = _figure(title, charts.ranked(title, total.most_common(12), "rows"))
+    chart = figure(title, charts.ranked(title, total.most_common(12), "rows"))
     columns = ("Connector", "Reason", "Column", "Rows", "What to do")
-    return f"<h2>Refused</h2>\n{chart}\n{_table(title, columns, rows, numbers=(3,))}"
+    return f"<h2>Refused</h2>\n{chart}\n{table(title, columns, rows, numbers=(3,))}"
 
 
 def _needs_attention(named: Mapping[str, ConnectorFigures]) -> str:
@@ -163,8 +163,8 @@ def _needs_attention(named: Mapping[str, ConnectorFigures]) -> str:
     if not rows:
         return "<h2>Needs attention</h2>\n<p>Nothing.</p>"
     columns = ("Connector", "Batch", "State", "Rows", "Why", "What to do")
-    table = _table("Uploads that need a decision", columns, rows, numbers=(3,))
-    return f'<h2 class="bad">Needs attention: {len(rows)}</h2>\n{table}'
+    uploads = table("Uploads that need a decision", columns, rows, numbers=(3,))
+    return f'<h2 class="bad">Needs attention: {len(rows)}</h2>\n{uploads}'
 
 
 def _by_name(lines: Sequence[ConnectorFigures]) -> dict[str, ConnectorFigures]:
@@ -173,14 +173,16 @@ def _by_name(lines: Sequence[ConnectorFigures]) -> dict[str, ConnectorFigures]:
     return {line.profile if known[line.profile] == 1 else line.now.title: line for line in lines}
 
 
-def _figure(caption: str, chart: str) -> str:
+def figure(caption: str, chart: str) -> str:
+    """A chart below its caption."""
     return f"<figure><figcaption>{html.escape(caption)}</figcaption>\n{chart}</figure>"
 
 
-def _table(
-    caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]
-) -> str:
-    """On a narrow page each cell is a line that begins with the name of its column."""
+def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> str:
+    """A table. ``numbers`` are the positions of the columns with numbers.
+
+    On a narrow page each cell is a line that begins with the name of its column.
+    """
 
     def cells(tag: str, values: Sequence[str]) -> str:
         return "".join(

@@ -32,7 +32,10 @@ Progress = Callable[[int], None]
 
 
 class Pipeline:
-    """Turns the rows of one table into batches and counts what happened to each row. Used once."""
+    """Turns the rows of one table into batches and counts what happened to each row.
+
+    Used once, or for several tables in turn, whose rows are then placed as if they were of one.
+    """
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""What thresholds of a policy would do, counted from rows of the past: `irmexport thresholds`."""

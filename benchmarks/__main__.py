@@ -25,6 +25,7 @@ from benchmarks import (
     outboxes,
     splunk,
     stores,
+    thresholds,
     windows,
 )
 from benchmarks.table import Line, document, machine, markdown
@@ -54,6 +55,9 @@ PARTS: Mapping[str, Callable[[Path, Effort], Iterator[Line]]] = {
     ),
     "identities": lambda scratch, effort: identities.measure(
         scratch, rows=effort.rows(1_000_000), rounds=effort.rounds // 2
+    ),
+    "thresholds": lambda scratch, effort: thresholds.measure(
+        scratch, people=effort.rows(5_000), rounds=effort.rounds // 2
     ),
     "drain": lambda scratch, effort: draining.measure(
         scratch, rows=effort.rows(100_000), rounds=effort.rounds

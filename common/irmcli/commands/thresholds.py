@@ -103,7 +103,7 @@ def command(
         raise InputError(
             "no row has a value of a threshold column",
             where=", ".join(files),
-            next_step=f"irmexport check {files[0]} --profile {profile_name} says why rows are refused.",
+            next_step=f"See why rows are refused: irmexport check {files[0]} --profile {profile_name}",
         )
     counts = history.counts()
     names = [one.name for one in counts.indicators]
@@ -140,7 +140,7 @@ def command(
     show_limits(output, near(limits))
     if refused:
         output.warn(
-            f"{count(refused, 'row')} refused; irmexport check FILE --profile {profile_name} says why."
+            f"{count(refused, 'row')} refused. The reasons: irmexport check FILE --profile {profile_name}"
         )
     if output_path is not None:
         _write(output_path, page(f"Thresholds for {profile.name}", notes, found, counts.mondays, set_now))

@@ -161,11 +161,11 @@ def test_thresholds_of_the_portal_are_compared(run: Callable[..., Result]) -> No
     done = run("daily-activities", "rows.csv", "--now", "10,20,30", "--now", "UsbCopy=1,2,300")
     assert done.exit_code == 0
     found = document(run, "daily-activities", "rows.csv", "--now", "10,20,30", "--now", "UsbCopy=1,2,300")
-    box = of(found, "BoxDownload")
-    weeks = {line["step"]: f"{line['a_week']:,.1f} people a week" for line in box["thresholds"]}
-    advised = box["advised"]["high"]
+    downloads = of(found, "BoxDownload")
+    weeks = {line["step"]: f"{line['a_week']:,.1f} people a week" for line in downloads["thresholds"]}
+    advised = downloads["advised"]["high"]
     sentence = f"high {advised:.0f} instead of 30: {weeks[advised]} instead of {weeks[30.0]}"
-    assert sentence in box["changes"]
+    assert sentence in downloads["changes"]
     assert sentence in done.output
     assert re.search(r"^ +300 +high now ", done.output, re.MULTILINE)
 
@@ -211,9 +211,9 @@ def test_nobody_is_in_the_output(run: Callable[..., Result]) -> None:
         "people_reaching_low_by_week": [],
         "changes": [],
     }
-    box = of(found, "BoxDownload")
-    assert max(line["step"] for line in box["thresholds"]) <= 14
-    assert all(line["people"] >= 5 for line in box["thresholds"])
+    downloads = of(found, "BoxDownload")
+    assert max(line["step"] for line in downloads["thresholds"]) <= 14
+    assert all(line["people"] >= 5 for line in downloads["thresholds"])
 
 
 def test_days_with_few_people_are_not_counted_out(run: Callable[..., Result]) -> None:
@@ -264,9 +264,9 @@ def test_the_page_has_its_charts_and_numbers(run: Callable[..., Result]) -> None
     text = Path("page.html").read_text()
     assert text.count("<svg") == 6
     assert not re.search(r"<script|src=|href=", text)
-    box = of(document(run, "daily-activities", "rows.csv"), "BoxDownload")
-    assert f"high {box['advised']['high']:.0f}" in text
-    high = next(line for line in box["thresholds"] if line["step"] == box["advised"]["high"])
+    downloads = of(document(run, "daily-activities", "rows.csv"), "BoxDownload")
+    assert f"high {downloads['advised']['high']:.0f}" in text
+    high = next(line for line in downloads["thresholds"] if line["step"] == downloads["advised"]["high"])
     assert f'<td data-name="People a week" class=n>{high["a_week"]:,.1f}</td>' in text
 
 

@@ -16,6 +16,7 @@ publishes.
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import hashlib
 import json
 import multiprocessing
@@ -88,7 +89,7 @@ class Mutant:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What names the mutant in content_verdicts.toml."""
+        """What names the mutant in content_verdicts.toml, where a query's name may have ``*``."""
         return self.query.key, self.before, self.after
 
     @property
@@ -117,14 +118,12 @@ def main() -> int:
         mutants = [mutant for query in chosen for site in _sites(query) for mutant in site]
     else:
         mutants = [mutant for _, mutant in sorted(_drawn(chosen, options.seed))[: options.sample]]
-    verdicts = tomllib.loads(VERDICTS.read_text(encoding="utf-8")).get("mutant", [])
-    proven = {(v["query"], v["before"], v["after"]): v[EQUIVALENT] for v in verdicts}
     known = _known_outcomes()
     fixtures.cases()  # read once, before the workers are forked
     found: list[tuple[Mutant, str]] = []
     with multiprocessing.Pool(options.workers) as pool, OUTCOMES.open("a", encoding="utf-8") as kept:
         for mutant, outcome in _outcomes(mutants, known, pool, kept):
-            verdict = EQUIVALENT if outcome == SURVIVED and mutant.key in proven else outcome
+            verdict = EQUIVALENT if outcome == SURVIVED and proof_of(mutant) else outcome
             found.append((mutant, verdict))
             if len(found) % 20 == 0:
                 print(f"{len(found)} of {len(mutants)}", flush=True)
@@ -133,18 +132,35 @@ def main() -> int:
                 print(f"    - {mutant.before}\n    + {mutant.after}", flush=True)
     print(f"{(time.monotonic() - started) / 60:.1f} minutes")
     if not (options.only or options.all):
-        _keep(found, options.seed, proven)
+        _keep(found, options.seed)
     return _report(found, options.seed)
 
 
-def _keep(found: Sequence[tuple[Mutant, str]], seed: int, proven: Mapping[tuple[str, str, str], str]) -> None:
+@cache
+def _verdicts() -> Sequence[Mapping[str, str]]:
+    return tomllib.loads(VERDICTS.read_text(encoding="utf-8")).get("mutant", [])
+
+
+def proof_of(mutant: Mutant) -> str:
+    """Why no rows can tell the mutant from its query, as content_verdicts.toml says; "" if it does not."""
+    changed = (mutant.before, mutant.after)
+    proofs = (
+        verdict[EQUIVALENT]
+        for verdict in _verdicts()
+        if (verdict["before"], verdict["after"]) == changed
+        and fnmatch.fnmatchcase(mutant.query.key, verdict["query"])
+    )
+    return next(proofs, "")
+
+
+def _keep(found: Sequence[tuple[Mutant, str]], seed: int) -> None:
     """Write the outcome for docs/content.md."""
     outcome = {
         "seed": seed,
         "sites": sum(1 for query in fixtures.queries() for _ in _sites(query)),
         "counts": {kind: dict(counts) for kind, counts in _counts(found).items()},
         SURVIVED: sorted(mutant.key for mutant, outcome in found if outcome == SURVIVED),
-        EQUIVALENT: sorted((*m.key, proven[m.key]) for m, outcome in found if outcome == EQUIVALENT),
+        EQUIVALENT: sorted((*m.key, proof_of(m)) for m, outcome in found if outcome == EQUIVALENT),
     }
     RUN.write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")
 

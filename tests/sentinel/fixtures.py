@@ -2,8 +2,9 @@
 
 A table has its name in KQL; ``NAME.SHAPE`` is another shape of it. A table that a case does not name is
 missing. A row with ``_Times: n`` is n rows, a second apart; ``_IngestionTime`` is when it arrived.
-``columns`` selects and orders the columns to compare; rows are literal. A call of an aggregation is
-its name and a span, and may end with a part of the users and how many parts there are.
+``columns`` selects and orders the columns to compare; rows are literal. The call is the file's name unless
+it says another; that of an aggregation is its name and a span, and may end with a part of the users and how
+many parts there are.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def _cases_of(file: Path) -> Iterator[Case]:
                 name: [copy for row in rows for copy in _repeated(row)]
                 for name, rows in {**document.get("tables", {}), **case.get("tables", {})}.items()
             },
-            call=given["call"],
+            call=given.get("call", file.stem),
             columns=given["columns"],
             rows=case["rows"],
             values=given.get("values", {}),

@@ -93,14 +93,14 @@ MUTATIONS = [
     ),
     (
         "IRMPersonalMailAroundAlert",
-        "let byId = alerts\n  | where isnotempty(AadUserId)",
-        "let byId = alerts",
+        "let withId = alerts | where isnotempty(AadUserId)",
+        "let withId = alerts",
         "alerts of 30",
     ),
     (
         "IRMPrintingAroundAlert",
-        "let byName = alerts\n  | where isnotempty(UserPrincipalName)",
-        "let byName = alerts",
+        "let withName = alerts | where isnotempty(UserPrincipalName)",
+        "let withName = alerts",
         "alerts of 30",
     ),
     ("IRMLabelDowngradeBeforeAlert", "| where TimeGenerated > ago(60d)", "", "alerts of 30"),

@@ -59,7 +59,7 @@ KNOWN = {
         "relevantTechniques",
     ),
     *("entityMappings", "customDetails", "alertDetailsOverride", "eventGroupingSettings"),
-    *("incidentConfiguration", "triage", "returns", "query"),
+    *("incidentConfiguration", "triage", "story", "returns", "query"),
 }
 ONLY_ANALYTIC = {
     *("kind", "status", "severity", "queryFrequency", "queryPeriod", "triggerOperator", "triggerThreshold"),

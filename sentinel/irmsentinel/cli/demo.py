@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Functions to run; answers.json has the expected rows.
 SHOWN = ("IRMAlerts", "IRMAlertsSignins", "IRMAlertsAuditLogs")
-#: Hunting queries to run; story.json has the people whom each must find.
+#: Hunting queries to run; its file has the people whom each must find.
 HUNTED = ("IRMFilesToUsbAroundAlert", "IRMMassDeletionAroundAlert", "IRMLeaverAnomalies")
 #: Aggregations to export, and the rows that the connector must save, in any order.
 EXPORTED = ("sentinel-alerts", "okta", "dropbox", "web-proxy")

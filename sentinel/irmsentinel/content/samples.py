@@ -1,7 +1,7 @@
 """Synthetic sample tables: a month of a made-up company, in which every rule and query finds somebody.
 
 The same seed gives the same bytes. The people whom the seed adds have no IRM alerts, so
-``samples/answers.json`` and ``samples/story.json`` are right for every seed.
+``samples/answers.json`` and the ``story`` of each query's file are right for every seed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from irmcore import settings
 from irmcore.errors import ConfigurationError
 
+from irmsentinel.content import aggregations, rules
 from irmsentinel.kql.result import Result
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CLOCK = "sample.json"
+#: The folders whose queries are told of in the story, and the form of their files.
+KINDS = {rules.ANALYTIC: rules.RULE, rules.HUNTING: rules.RULE, aggregations.FOLDER: aggregations.AGGREGATION}
 _DAYS = 14
 _COUNTRIES = {"NL": "Utrecht", "PT": "Porto", "BR": "Recife", "SE": "Lund"}
 _OPERATIONS = ("Update user", "Add member to group", "Register device", "Change password")
@@ -43,11 +47,16 @@ class Part:
 
 
 def story(root: Path) -> dict[str, Part]:
-    """Name → its part in the story that the sample tables tell."""
-    document = json.loads((root / "samples" / "story.json").read_text(encoding="utf-8"))
+    """Name → its part in the story that the sample tables tell, as its file has it. Raises IrmError."""
+    files = [
+        settings.read(path, kind).value | {"name": path.stem}
+        for folder, kind in KINDS.items()
+        for path in sorted((root / folder).glob("*.yaml"))
+    ]
     return {
-        name: Part(datetime.fromisoformat(part["at"]), part["who"], part["why"])
-        for name, part in document.items()
+        each["name"]: Part(datetime.fromisoformat(part["at"]), part["who"], part["why"])
+        for each in files
+        if (part := each.get("story"))
     }
 
 

@@ -1,13 +1,15 @@
 """Which texts Microsoft's parser binds, and against which workspaces.
 
-A workspace here is a set of tables and functions. Each artefact is bound against one workspace per shape of
-the tables, and against a *minimal* workspace that has only the tables that the artefact ``needs``. The body
-of a function is bound on its own, because the binder does not look into stored functions. What calls it is
-bound against the columns that it declares, which is many times as fast.
+A workspace here is a set of tables and functions: those that the chosen artefacts name. Each artefact is
+bound against one workspace per shape of the tables that it names, and against a *minimal* workspace that has
+only the tables that the artefact ``needs``. The body of a function is bound on its own, because the binder
+does not look into stored functions. What calls it is bound against the columns that it declares, which is
+many times as fast.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,12 +40,15 @@ class Binding:
 
 def bindings(content: Content, known: Sequence[Table], chosen: Collection[Artefact]) -> Iterator[Binding]:
     """Each chosen artefact against every workspace that it must work in."""
-    shapes = sorted({table.shape or _OUR_SHAPE for table in known})
     for artefact in chosen:
         if artefact in content.overrides:
             names = [_LOCAL]
+        elif artefact.shape:
+            names = [artefact.shape]
         else:
-            names = [artefact.shape] if artefact.shape else [*shapes, _minimal(artefact)]
+            words = _words(artefact)
+            shapes = {table.shape for table in known if table.shape and table.name in words}
+            names = [*sorted(shapes), _OUR_SHAPE, _minimal(artefact)]
         for name in names:
             yield _binding(artefact, name)
 
@@ -58,10 +63,12 @@ def _binding(artefact: Artefact, workspace: str) -> Binding:
 
 def workspaces(content: Content, known: Sequence[Table], chosen: Collection[Artefact]) -> dict[str, Any]:
     """The tables and functions of each workspace, as the parser's script takes them."""
-    functions = [_function(artefact) for artefact in content.functions]
+    words = _words(*chosen)
+    shapes = {"", *(table.shape for table in known)}
+    known = [table for table in known if table.name in words]
+    functions = [_function(artefact) for artefact in content.functions if artefact.name in words]
     by_name = {
-        shape or _OUR_SHAPE: {"tables": _declared(known, shape), "functions": functions}
-        for shape in {table.shape for table in known}
+        shape or _OUR_SHAPE: {"tables": _declared(known, shape), "functions": functions} for shape in shapes
     }
     for artefact in chosen:
         needed = [table for table in _declared(known, "") if table["name"] in artefact.needs]
@@ -70,9 +77,14 @@ def workspaces(content: Content, known: Sequence[Table], chosen: Collection[Arte
         **by_name,
         _LOCAL: {
             "tables": [*_declared(known, ""), *_packed(known)],
-            "functions": [_function(artefact) for artefact in content.local_functions()],
+            "functions": [_function(each) for each in content.local_functions() if each.name in words],
         },
     }
+
+
+def _words(*chosen: Artefact) -> set[str]:
+    """All names in their texts, and those of tables as the local engine's overrides call them."""
+    return {word.removesuffix("__packed") for each in chosen for word in re.findall(r"\w+", each.body)}
 
 
 def _minimal(artefact: Artefact) -> str:

@@ -31,7 +31,7 @@ ABOUT = (
     "Functions, rules, hunting queries and workbooks for Microsoft Purview Insider Risk Management alerts."
 )
 #: Ours, which the repository's form does not have.
-_RETURNS = re.compile(r"^returns:.*\n(?:[ \t]+.*\n)*", re.MULTILINE)
+_OURS = re.compile(r"^(?:returns|story):.*\n(?:[ \t]+.*\n)*", re.MULTILINE)
 
 
 def sources(content: Content, version: str, support: Mapping[str, str]) -> dict[str, str]:
@@ -94,7 +94,7 @@ def _rule_files(content: Content, folder: str) -> Iterator[tuple[str, str]]:
 
 
 def _rule(rule: Rule) -> str:
-    return _RETURNS.sub("", rule.artefact.text)
+    return _OURS.sub("", rule.artefact.text)
 
 
 def _parser(function: Artefact) -> str:

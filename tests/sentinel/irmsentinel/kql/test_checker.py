@@ -2,13 +2,14 @@
 
 import shutil
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
 from irmcore.errors import ConfigurationError, DataError
 from irmsentinel.content import artefacts as content
-from irmsentinel.content import catalogue
-from irmsentinel.kql import checker
+from irmsentinel.content import catalogue, samples, tables
+from irmsentinel.kql import bindings, checker
 from irmsentinel.kql.findings import Finding
 
 NODE = Path(sys.executable).with_name("node")
@@ -253,3 +254,38 @@ def test_a_malformed_header_is_rejected(tmp_path: Path, text: str, where: str, w
     with pytest.raises(DataError, match=what) as refused:
         content_with(tmp_path, [text])
     assert str(refused.value.where).endswith(f"Case0.kql{where}")
+
+
+def test_only_what_a_query_names_is_bound() -> None:
+    """Most of the parser's time goes into tables and functions: a workspace has none that nothing names."""
+    loaded = catalogue.load()
+    chosen = [loaded.named("IRMLabelDowngradeBeforeAlert")]
+    known = tables.load(loaded.root / "tables")
+    made = bindings.workspaces(loaded, known, chosen)
+    assert [text.workspace for text in bindings.bindings(loaded, known, chosen)] == ["our shape", "only "]
+    assert [table["name"] for table in made["our shape"]["tables"]] == [
+        "MicrosoftPurviewInformationProtection"
+    ]
+    assert [function["name"] for function in made["our shape"]["functions"]] == ["IRMDistinctAlerts"]
+
+
+def test_a_query_is_bound_against_each_shape_of_a_table_that_it_names() -> None:
+    """The table of audit records has three, and one of them is wrong in most queries that name a column."""
+    loaded = catalogue.load()
+    chosen = [loaded.named("IRMAuditGeneralRecords")]
+    texts = bindings.bindings(loaded, tables.load(loaded.root / "tables"), chosen)
+    assert [text.workspace for text in texts] == ["classic", "migrated", "our shape", "only "]
+
+
+def test_a_copy_of_a_neighbour_is_checked_and_has_a_part_in_the_story(tmp_path: Path) -> None:
+    """A new hunting query is a copied file with an id and a name of its own: nothing else lists it."""
+    top = tmp_path / "sentinel"
+    shutil.copytree(content.root(), top, ignore=shutil.ignore_patterns("irmsentinel", "story"))
+    neighbour = (top / "hunting" / "IRMPrintingAroundAlert.yaml").read_text(encoding="utf-8")
+    id_line = neighbour.partition("\n")[0]
+    copy = neighbour.replace(id_line, f"id: {uuid.UUID(int=9)}").replace("name: IRM -", "name: Copied -")
+    (top / "hunting" / "IRMCopied.yaml").write_text(copy, encoding="utf-8")
+    loaded = catalogue.load(top)
+    assert checker.check(loaded, NODE, MODULES, only=[loaded.named("IRMCopied")]) == []
+    told = samples.story(top)
+    assert told["IRMCopied"] == told["IRMPrintingAroundAlert"]

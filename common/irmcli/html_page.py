@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import html
+from pathlib import Path
+
+from irmcore.errors import ConfigurationError
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -16,3 +19,15 @@ def document(title: str, style: str, body: str) -> str:
         f"<title>{html.escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>\n{body}\n"
         "</main>\n</body>\n</html>\n"
     )
+
+
+def write(path: Path, text: str) -> None:
+    """Write the page of a command's option `--output`. Raises ConfigurationError."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"the page cannot be written ({error.strerror})",
+            where=str(path),
+            next_step="Choose another file with --output.",
+        ) from None

@@ -66,7 +66,7 @@ def test_its_numbers_are_those_of_the_command(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, [*args, "--now", "10,20,50", "--now", "UsbCopy=10,20,50"])
     document = json.loads(done.stdout)
     assert date.fromisoformat(document["first"]).weekday() == 2
-    found = {line["step"]: line for line in document["indicators"][0]["thresholds"]}
+    found = {line["threshold"]: line for line in document["indicators"][0]["thresholds"]}
     (table,) = (each for each in tables.load(artefacts.root() / "tables") if each.name == "OfficeActivity")
     with Engine() as engine:
         engine.insert(table, events)

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 from irmcore import __version__
 from irmcore.clock import SystemClock, iso
-from irmcore.errors import ConfigurationError
 from irmcore.operations.audit import audit
 from irmcore.operations.status import connector_status
 
+from irmcli import html_page
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
@@ -50,14 +50,7 @@ def command(ctx: click.Context, *, connector: str, since: str, output_path: Path
     first, last = (datetime.datetime.fromtimestamp(at, datetime.UTC).date() for at in (after, now))
     days = figures.days(first, last)
     text = page.page(lines, days, f"Created by irmexport {__version__} at {iso(now)}.")
-    try:
-        output_path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(
-            f"the page cannot be written ({error.strerror})",
-            where=str(output_path),
-            next_step="Choose another file with --output.",
-        ) from None
+    html_page.write(output_path, text)
     for line in lines:
         parts = [
             count(line.rows, "row") + " sent",

@@ -15,7 +15,7 @@ from irmcore.intake.pipeline import Pipeline
 from irmcore.profile import Profile
 from irmcore.profile.published_limits import LIMITS, Finding, near, triggers
 
-from irmcli import options
+from irmcli import html_page, options
 from irmcli.exit_codes import code_of_rows
 from irmcli.output import Output, count
 from irmcli.session.input_file import about_rows, open_table
@@ -126,24 +126,20 @@ def command(
     for advice in found:
         _show(output, advice, set_now[advice.indicator.name])
     policy = "" if triggers(profile) else ", if a policy has them as triggers"
-    limits = [
-        Finding(
-            LIMITS["custom triggers"],
-            rows_together(found, level),
-            f"{level}, all indicators{policy}, highest day",
-        )
-        for level in LEVELS
-    ]
+    limit, limits = LIMITS["custom triggers"], []
     output.line()
-    for limit in limits:
-        output.line(f"{limit.about}: {limit.number:,} of at most {limit.limit.most:,} {limit.limit.what}")
+    for level in LEVELS:
+        reaching, about = rows_together(found, level), f"{level}, all indicators{policy}, highest day"
+        output.line(f"{about}: {figures.count(reaching)} of at most {limit.most:,} {limit.what}")
+        limits += [Finding(limit, reaching, about)] if reaching is not None else []
     show_limits(output, near(limits))
     if refused:
         output.warn(
             f"{count(refused, 'row')} refused. The reasons: irmexport check FILE --profile {profile_name}"
         )
     if output_path is not None:
-        _write(output_path, page(f"Thresholds for {profile.name}", notes, found, counts.mondays, set_now))
+        text = page(f"Thresholds for {profile.name}", notes, found, counts.mondays, set_now)
+        html_page.write(output_path, text)
         output.line(f"Wrote {output_path}")
     output.document(
         {
@@ -199,14 +195,3 @@ def _show(output: Output, advice: Advice, now: Mapping[str, int]) -> None:
     bars = ["#" * round(20 * (one.a_week or 0) / most) for one in advice.thresholds]
     lines = [(*figures.cells(one, marks), bar) for one, bar in zip(advice.thresholds, bars, strict=True)]
     output.table("What each threshold brings", (*figures.COLUMNS, ""), lines)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(
-            f"the page cannot be written ({error.strerror})",
-            where=str(path),
-            next_step="Choose another file with --output.",
-        ) from None

@@ -47,13 +47,15 @@ class Advice:
 
     Both are empty if there is no whole week, or fewer than ``FEWEST`` people. ``quantiles``: the step of a
     person's day, by share of the days with a row; None where too few people reach it. ``by_week`` has the
-    people who reach *low* in each whole week.
+    people who reach *low* in each whole week. ``least``: the rule would allow more people for *low* than
+    there are.
     """
 
     indicator: Indicator
     quantiles: Mapping[float, int | None]
     levels: Mapping[str, int]
     weeks: Mapping[str, tuple[int, int]]
+    least: bool
     thresholds: Sequence[Reached]
     by_week: Sequence[int | None]
 
@@ -75,6 +77,7 @@ def advise(indicator: Indicator, days: int, people: int, more: Iterable[int] = (
         quantiles={share: _quantile(indicator, share) for share in _QUANTILES},
         levels=levels,
         weeks=weeks,
+        least=bool(levels) and levels["low"] == grid[0],
         thresholds=[_reached(indicator, step, days) for step in shown if indicator.people.at(step) >= FEWEST],
         by_week=[_enough(week.at(levels["low"])) for week in indicator.weeks] if levels else [],
     )
@@ -95,11 +98,18 @@ def _reached(indicator: Indicator, step: int, days: int) -> Reached:
     )
 
 
-def rows_together(advice: Sequence[Advice], level: str) -> int:
-    """The rows of all indicators that reach this level on the day with the most of them."""
-    chosen = [(one.indicator.rows, one.levels[level]) for one in advice if level in one.levels]
-    days = {day for rows, _ in chosen for day in rows}
-    return max((sum(rows[day].at(step) for rows, step in chosen if day in rows) for day in days), default=0)
+def rows_together(advice: Sequence[Advice], level: str) -> int | None:
+    """The rows of all indicators that reach this level on the day with the most of them.
+
+    None if no indicator has ``FEWEST`` people there: all rows may then be of fewer.
+    """
+    chosen = [(one.indicator, one.levels[level]) for one in advice if level in one.levels]
+    found = (
+        [(one.rows[day].at(step), one.days[day].at(step)) for one, step in chosen if day in one.rows]
+        for day in {day for one, _ in chosen for day in one.rows}
+    )
+    rows, behind = max(((sum(n for n, _ in day), max(p for _, p in day)) for day in found), default=(0, 0))
+    return rows if behind >= FEWEST or not rows else None
 
 
 def _enough(people: int) -> int | None:

@@ -14,7 +14,8 @@ COLUMNS = (
 )
 
 
-def _count(value: int | None) -> str:
+def count(value: int | None) -> str:
+    """A count of people or rows."""
     return f"<{FEWEST}" if value is None else f"{value:,}"
 
 
@@ -28,11 +29,11 @@ def cells(one: Reached, marks: Mapping[int, str]) -> tuple[str, ...]:
         text_of(one.step),
         marks.get(one.step, ""),
         _average(one.a_day),
-        _count(one.most_a_day),
-        _count(one.rows_a_day),
+        count(one.most_a_day),
+        count(one.rows_a_day),
         _average(one.a_week),
-        "-" if one.a_week is None else _count(one.most_a_week),
-        _count(one.people),
+        "-" if one.a_week is None else count(one.most_a_week),
+        count(one.people),
     )
 
 
@@ -57,7 +58,8 @@ def _advised(advice: Advice) -> str:
         low, high = advice.weeks[name]
         weeks = f" ({text_of(low)} to {text_of(high)} by single weeks)" if low != high else ""
         parts.append(f"{name} {text_of(step)}{weeks}")
-    return f"Advised: {', '.join(parts)}."
+    least = " The rule would allow more people for low than there are." if advice.least else ""
+    return f"Advised: {', '.join(parts)}.{least}"
 
 
 def _values(advice: Advice) -> str:
@@ -95,7 +97,11 @@ def document(advice: Advice, now: Mapping[str, int]) -> dict[str, Any]:
         "advised": {name: _number(step) for name, step in advice.levels.items()},
         "single_weeks": {name: [_number(step) for step in steps] for name, steps in advice.weeks.items()},
         "quantiles": {f"{share:.0%}": _number(step) for share, step in advice.quantiles.items()},
-        "thresholds": [{**vars(one), "step": _number(one.step)} for one in advice.thresholds],
+        "low_is_the_least_value": advice.least,
+        "thresholds": [
+            {"threshold": _number(one.step), **{k: v for k, v in vars(one).items() if k != "step"}}
+            for one in advice.thresholds
+        ],
         "people_reaching_low_by_week": advice.by_week,
         "changes": changes(advice, now),
     }

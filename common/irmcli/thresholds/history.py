@@ -12,7 +12,7 @@ import datetime
 from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -66,20 +66,14 @@ class Counts:
         return (self.last - self.first).days + 1
 
 
-class _Days:
-    """One indicator while it is counted: by day, the step of each person, and the rows of each step."""
+class _Day:
+    """A day of one indicator while it is counted: the rows of each step, and the step of each person."""
 
-    def __init__(self) -> None:
-        self.people: defaultdict[int, array[int]] = defaultdict(lambda: array("h"))
-        self.rows: defaultdict[int, Counter[int]] = defaultdict(Counter)
-        self.whole = True
+    __slots__ = ("people", "rows")
 
-    def add(self, day: int, person: int, step: int) -> None:
-        self.rows[day][step] += 1
-        people = self.people[day]
-        if person >= len(people):
-            people.extend([NONE] * (person + 1 - len(people)))
-        people[person] = max(people[person], step)
+    def __init__(self, people: int) -> None:
+        self.rows: defaultdict[int, int] = defaultdict(int)
+        self.people = array("h", [NONE]) * people
 
 
 class History:
@@ -93,9 +87,11 @@ class History:
         self._thresholds = [at for at, role in enumerate(roles) if role == "threshold"]
         self._headers = [column.header for column in profile.columns]
         self._people: dict[str, int] = {}
-        self._days: dict[str, int] = {}
-        self._steps: dict[str, tuple[int, bool]] = {}
-        self._found: defaultdict[tuple[str, str], _Days] = defaultdict(_Days)
+        self._steps: dict[str, int] = {}
+        self._dates: set[str] = set()
+        #: By source value, threshold column and date. One lookup a row is what makes a year fast.
+        self._days: dict[tuple[str, str, str], _Day] = {}
+        self._parts: set[tuple[str, str]] = set()
 
     def add(self, fields: Sequence[str]) -> None:
         """Count a row, whose fields are canonical texts."""
@@ -103,59 +99,79 @@ class History:
         person = self._people.get(name)
         if person is None:
             person = self._people[name] = self._people.setdefault(name.casefold(), len(self._people))
-        if (day := self._days.get(date)) is None:
-            day = self._days[date] = datetime.date.fromisoformat(date).toordinal()
+        self._dates.add(date)
         source = fields[self._source_at] if self._source_at is not None else ""
         for at in self._thresholds:
             if (text := fields[at]) == "":
                 continue
-            if (known := self._steps.get(text)) is None:
-                known = self._steps[text] = step_of(text), "." not in text
-            counted = self._found[source, self._headers[at]]
-            counted.add(day, person, known[0])
-            counted.whole &= known[1]
+            if (step := self._steps.get(text)) is None:
+                step = self._steps[text] = step_of(text)
+            indicator = source, self._headers[at], date
+            if (day := self._days.get(indicator)) is None:
+                day = self._days[indicator] = _Day(len(self._people))
+            if "." in text:
+                self._parts.add(indicator[:2])
+            day.rows[step] += 1
+            people = day.people
+            if person >= len(people):
+                people.extend([NONE] * (len(self._people) - len(people)))
+            if people[person] < step:  # noqa: PLR1730 - max() takes twice as long
+                people[person] = step
 
     def counts(self) -> Counts:
         """What was counted. At least one row must have been added."""
-        first, last = min(self._days.values()), max(self._days.values())
+        day_of = {date: datetime.date.fromisoformat(date).toordinal() for date in self._dates}
+        first, last = min(day_of.values()), max(day_of.values())
         monday = first + -(first - 1) % 7  # the ordinal of a Monday is 1, 8, …
-        weeks = [range(day, day + 7) for day in range(monday, last - 5, 7)]
+        mondays = range(monday, last - 5, 7)
         one = len(self._thresholds) == 1
+        found: defaultdict[tuple[str, str], dict[int, _Day]] = defaultdict(dict)
+        for (source, header, date), day in self._days.items():
+            found[source, header][day_of[date]] = day
+            day.people.extend([NONE] * (len(self._people) - len(day.people)))
         return Counts(
             datetime.date.fromordinal(first),
             datetime.date.fromordinal(last),
-            [datetime.date.fromordinal(week[0]) for week in weeks],
+            [datetime.date.fromordinal(day) for day in mondays],
             [
-                _counted(source if source and one else f"{source} {header}".strip(), days, weeks)
-                for (source, header), days in sorted(self._found.items())
+                _counted(
+                    source if source and one else f"{source} {header}".strip(),
+                    days,
+                    mondays,
+                    whole=(source, header) not in self._parts,
+                )
+                for (source, header), days in sorted(found.items())
             ],
         )
 
     def __bool__(self) -> bool:
         """Whether any row had a value of a threshold column."""
-        return bool(self._found)
+        return bool(self._days)
 
 
-def _counted(name: str, counted: _Days, weeks: Sequence[range]) -> Indicator:
-    size = max(map(len, counted.people.values()))
-    for people in counted.people.values():
-        people.extend([NONE] * (size - len(people)))
-    days = {day: Counter(people) for day, people in counted.people.items()}
+def _counted(name: str, counted: Mapping[int, _Day], mondays: range, *, whole: bool) -> Indicator:
+    steps = {day: Counter(one.people) for day, one in counted.items()}
     values: Counter[int] = Counter()
-    for steps in days.values():
-        values.update(steps)
+    for of_day in steps.values():
+        values.update(of_day)
+    weeks = [
+        _largest([counted[day].people for day in range(monday, monday + 7) if day in counted])
+        for monday in mondays
+    ]
+    edges = [
+        one.people for day, one in counted.items() if not mondays or not mondays[0] <= day < mondays[-1] + 7
+    ]
     return Indicator(
         name=name,
-        whole=counted.whole,
-        people=_people(counted.people.values()),
+        whole=whole,
+        people=Tail(Counter(_largest([*filter(None, weeks), *edges]))),
         values=Tail(values),
-        days={day: Tail(steps) for day, steps in days.items()},
-        rows={day: Tail(steps) for day, steps in counted.rows.items()},
-        weeks=[_people(counted.people[day] for day in week if day in days) for week in weeks],
+        days={day: Tail(of_day) for day, of_day in steps.items()},
+        rows={day: Tail(one.rows) for day, one in counted.items()},
+        weeks=[Tail(Counter(week)) for week in weeks],
     )
 
 
-def _people(days: Iterable[array[int]]) -> Tail:
-    """The people of several days by their largest value."""
-    arrays = list(days)
-    return Tail(Counter(map(max, *arrays) if len(arrays) > 1 else arrays[0] if arrays else ()))
+def _largest(days: Sequence[Sequence[int]]) -> Sequence[int]:
+    """The largest step of each person; empty without a day."""
+    return list(map(max, *days)) if len(days) > 1 else days[0] if days else ()

@@ -36,12 +36,13 @@ def _indicator(one: Advice, now: Mapping[str, int], mondays: Sequence[datetime.d
         bars = [
             (f"{text_of(each.step)} {marks.get(each.step, '')}".strip(), round(each.a_week or 0))
             for each in one.thresholds
+            if (each.a_week or 0) >= 1
         ]
-        caption = "People in an average week, by threshold"
+        caption = "People in an average week, by threshold, where it is at least one"
         weekly = f"People who reach low, by week (fewer than {FEWEST} are not drawn)"
         parts += [
             '<div class="charts">',
-            figure(caption, charts.ranked(f"{caption}: {name}", bars, "people")),
+            figure(caption, charts.ranked(f"{caption}: {name}", bars, "a week")),
             figure(
                 weekly, charts.bars(f"{weekly}: {name}", mondays, [n or 0 for n in one.by_week], "people")
             ),

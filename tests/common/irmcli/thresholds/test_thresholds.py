@@ -93,7 +93,7 @@ def test_the_numbers_of_a_year_are_those_of_a_plain_count(run: Callable[..., Res
         mine = [row for row in rows if row[2] == one["indicator"]]
         assert len(one["thresholds"]) > 8
         for line in one["thresholds"]:
-            over = [row for row in mine if row[3] >= line["step"]]
+            over = [row for row in mine if row[3] >= line["threshold"]]
             by_day = {day: {row[0] for row in over if row[1] == day} for day in {row[1] for row in mine}}
             most = max((sum(row[1] == day for row in over), len(people)) for day, people in by_day.items())
             weeks = [
@@ -101,7 +101,7 @@ def test_the_numbers_of_a_year_are_those_of_a_plain_count(run: Callable[..., Res
                 for monday in mondays
             ]
             assert line == {
-                "step": line["step"],
+                "threshold": line["threshold"],
                 "people": len({row[0] for row in over}),
                 "a_day": pytest.approx(sum(map(len, by_day.values())) / ((last - first).days + 1)),
                 "most_a_day": shown(max(map(len, by_day.values()))),
@@ -109,7 +109,7 @@ def test_the_numbers_of_a_year_are_those_of_a_plain_count(run: Callable[..., Res
                 "a_week": pytest.approx(sum(weeks) / len(weeks)),
                 "most_a_week": shown(max(weeks)),
             }
-            if line["step"] == one["advised"]["low"]:
+            if line["threshold"] == one["advised"]["low"]:
                 assert one["people_reaching_low_by_week"] == [shown(week) for week in weeks]
         largest: dict[tuple[str, datetime.date], float] = {}
         for person, day, _, value in mine:
@@ -119,6 +119,7 @@ def test_the_numbers_of_a_year_are_those_of_a_plain_count(run: Callable[..., Res
             rank = -(-len(ordered) * int(name[:-1]) // 100)
             exact = f"{ordered[rank - 1]:.0f}"
             assert value == float(exact[:2] + "0" * (len(exact) - 2))
+    assert len(found["limits"]) >= 2
     for limit in found["limits"]:
         level = limit["about"].split(",")[0]
         low = {one["indicator"]: one["advised"][level] for one in found["indicators"]}
@@ -162,7 +163,7 @@ def test_thresholds_of_the_portal_are_compared(run: Callable[..., Result]) -> No
     assert done.exit_code == 0
     found = document(run, "daily-activities", "rows.csv", "--now", "10,20,30", "--now", "UsbCopy=1,2,300")
     downloads = of(found, "BoxDownload")
-    weeks = {line["step"]: f"{line['a_week']:,.1f} people a week" for line in downloads["thresholds"]}
+    weeks = {line["threshold"]: f"{line['a_week']:,.1f} people a week" for line in downloads["thresholds"]}
     advised = downloads["advised"]["high"]
     sentence = f"high {advised:.0f} instead of 30: {weeks[advised]} instead of {weeks[30.0]}"
     assert sentence in downloads["changes"]
@@ -204,6 +205,7 @@ def test_nobody_is_in_the_output(run: Callable[..., Result]) -> None:
         assert not re.search(r"98[,.]?000|98[,.]?765|\b7[0-3]\b", output)
     assert of(found, "UsbCopy") == {
         "indicator": "UsbCopy",
+        "low_is_the_least_value": False,
         "advised": {},
         "single_weeks": {},
         "quantiles": {"50%": None, "75%": None, "90%": None, "95%": None, "99%": None},
@@ -212,12 +214,12 @@ def test_nobody_is_in_the_output(run: Callable[..., Result]) -> None:
         "changes": [],
     }
     downloads = of(found, "BoxDownload")
-    assert max(line["step"] for line in downloads["thresholds"]) <= 14
+    assert max(line["threshold"] for line in downloads["thresholds"]) <= 14
     assert all(line["people"] >= 5 for line in downloads["thresholds"])
 
 
 def test_days_with_few_people_are_not_counted_out(run: Callable[..., Result]) -> None:
-    """Five people who are never active on the same day: each day has fewer, and no count is shown."""
+    """Six people who are never active on the same day: each day has fewer, and no count is shown."""
     rows: list[Row] = [
         (f"person{n}@contoso.com", datetime.date(2026, 3, 2) + datetime.timedelta(days=n * 7), "UsbCopy", 20)
         for n in range(6)
@@ -225,7 +227,7 @@ def test_days_with_few_people_are_not_counted_out(run: Callable[..., Result]) ->
     write("rows.csv", rows)
     done = run("daily-activities", "rows.csv", "--now", "20,30,40")
     found = document(run, "daily-activities", "rows.csv", "--now", "20,30,40")
-    line = next(line for line in of(found, "UsbCopy")["thresholds"] if line["step"] == 20)
+    line = next(line for line in of(found, "UsbCopy")["thresholds"] if line["threshold"] == 20)
     assert (line["people"], line["most_a_day"], line["rows_a_day"], line["most_a_week"]) == (
         6,
         None,
@@ -233,6 +235,9 @@ def test_days_with_few_people_are_not_counted_out(run: Callable[..., Result]) ->
         None,
     )
     assert set(of(found, "UsbCopy")["people_reaching_low_by_week"]) == {None}
+    assert [limit["count"] for limit in found["limits"]] == [0, 0]  # medium and high
+    assert "low, all indicators, if a policy has them as triggers, highest day: <5 of" in done.output
+    assert "The rule would allow more people for low than there are." in done.output
     assert re.search(r"20 +low, low now +0\.2 +<5 +<5 +1\.0 +<5 +6", done.output)
 
 
@@ -266,7 +271,7 @@ def test_the_page_has_its_charts_and_numbers(run: Callable[..., Result]) -> None
     assert not re.search(r"<script|src=|href=", text)
     downloads = of(document(run, "daily-activities", "rows.csv"), "BoxDownload")
     assert f"high {downloads['advised']['high']:.0f}" in text
-    high = next(line for line in downloads["thresholds"] if line["step"] == downloads["advised"]["high"])
+    high = next(line for line in downloads["thresholds"] if line["threshold"] == downloads["advised"]["high"])
     assert f'<td data-name="People a week" class=n>{high["a_week"]:,.1f}</td>' in text
 
 

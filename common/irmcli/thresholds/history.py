@@ -69,8 +69,6 @@ class Counts:
 class _Day:
     """A day of one indicator while it is counted: the rows of each step, and the step of each person."""
 
-    __slots__ = ("people", "rows")
-
     def __init__(self, people: int) -> None:
         self.rows: defaultdict[int, int] = defaultdict(int)
         self.people = array("h", [NONE]) * people

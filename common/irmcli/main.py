@@ -49,6 +49,7 @@ GROUPS = {
         "resume": "irmcli.commands.resume",
         "audit": "irmcli.commands.audit",
         "report": "irmcli.commands.report",
+        "canary": "irmsentinel.cli.canary",
     },
     "Look after the outbox": {
         "person": "irmcli.commands.person",

@@ -55,7 +55,7 @@ def command(
 ) -> None:
     """Write a schedule for COMMAND. It contains no secret.
 
-    COMMAND is send FILE …, drain, clean-up, metrics, identities sync or sentinel run.
+    COMMAND is send FILE …, drain, clean-up, metrics, identities sync, canary or sentinel run.
 
     Example: irmexport schedule --format systemd --every 1d --at 06:30 send FILE --profile NAME
     """

@@ -33,7 +33,7 @@ from irmcore.store import claim
 from irmcore.store.numbered import DIGITS
 
 #: What a move takes with it, besides the batches.
-FILES = re.compile(r"(connector|retention|indicators)\.json|cursor(-[0-9a-z-]+)?")
+FILES = re.compile(r"(connector|retention|indicators|canary)\.json|cursor(-[0-9a-z-]+)?")
 #: Batches in one record of the log.
 _AT_ONCE = 200
 _AT_REST = (states.READY, states.INTENT, states.RETRY, states.PROPOSED, states.SPLIT, *states.ENDED)

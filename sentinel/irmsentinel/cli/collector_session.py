@@ -15,6 +15,7 @@ from irmcore.clock import SystemClock
 from irmcore.outbox import Outbox
 
 if TYPE_CHECKING:
+    from irmsentinel.collector.graph_alerts import GraphAlerts
     from irmsentinel.collector.management_api import Feed
     from irmsentinel.collector.service import CollectorService
     from irmsentinel.collector.settings import CollectorSettings
@@ -82,6 +83,16 @@ def open_feed(settings: Settings, file: str, emulator: Path | None) -> Feed:
     (collecting,), clock = _read(file, emulator, "audit"), SystemClock()
     limiter = RateLimiter(collecting.requests_per_minute, clock)
     return service.feed(collecting, settings.credential, limiter, clock)
+
+
+def open_graph(settings: Settings, file: str, emulator: Path | None) -> GraphAlerts:
+    """The alerts in Microsoft Graph, for a command that needs no outbox. Raises ConfigurationError."""
+    with sentinel_extra():
+        from irmsentinel.collector import service
+        from irmsentinel.collector.rate_limit import RateLimiter
+    (collecting,), clock = _read(file, emulator, "graph"), SystemClock()
+    limiter = RateLimiter(collecting.requests_per_minute, clock)
+    return service.graph(collecting, settings.credential, limiter, clock)
 
 
 def _read(file: str, emulator: Path | None, source: str | None) -> list[CollectorSettings]:

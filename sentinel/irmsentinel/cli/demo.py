@@ -44,7 +44,7 @@ def run(output: Output, settings: Settings, root: Path) -> list[tuple[str, bool]
     """Run all steps under ``root``; the emulator of the connector runs with ``root``/emulator."""
     try:
         with sentinel_extra():
-            from irmsentinel.cli import demo_collect
+            from irmsentinel.cli import demo_canary, demo_collect
             from irmsentinel.export import sources
             from irmsentinel.kql import local
     except ConfigurationError as missing:
@@ -80,7 +80,7 @@ def run(output: Output, settings: Settings, root: Path) -> list[tuple[str, bool]
         results.append(_export(output, settings, root, tables))
     finally:
         tables.close()
-    return [*results, demo_collect.run(output, root)]
+    return [*results, demo_collect.run(output, root), demo_canary.run(output, settings, root)]
 
 
 def _export(output: Output, settings: Settings, root: Path, tables: Folder) -> tuple[str, bool]:

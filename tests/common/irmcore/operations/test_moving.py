@@ -43,6 +43,7 @@ def made() -> Member:
     move_to_done(member.outbox, write_state(member.outbox, sent, name=states.SENT, status=200))
     move_to_done(member.outbox, write_ended(member.outbox, withdrawn, states.WITHDRAWN, "withdrawn"))
     member.outbox.replace_file("cursor-okta-one", b"the cursor")
+    member.outbox.replace_file("canary.json", b"the canary's record")
     return member
 
 
@@ -63,6 +64,7 @@ def check(member: Member) -> None:
     assert len(read_rowkeys(replica, queued)) == 2 * 53
     assert sorted(batch.state.name for batch in replica.done() if batch.state) == ["SENT", "WITHDRAWN"]
     assert replica.read_file("cursor-okta-one") == b"the cursor"
+    assert replica.read_file("canary.json") == b"the canary's record"
     assert list(audit_log.verify(replica)) == []
     assert [event["event"] for event in audit_log.read(replica)][-1] == "moved"
     again = Member(member.service, "another").accept(ALL, there=AcceptedThere(shared))

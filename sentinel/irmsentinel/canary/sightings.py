@@ -1,0 +1,71 @@
+"""What Insider Risk Management says about the test account: the times of its alerts' changes, by source.
+
+Only an alert that is about the account, and about nobody else, counts. That such an alert comes from the
+canary's row is not known: Microsoft publishes no sign of that, joins new insights into existing alerts, and
+may write pseudonyms in place of names, which are not found here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from irmsentinel.content import artefacts
+from irmsentinel.kql import calls
+
+if TYPE_CHECKING:
+    from irmsentinel.azure.workspace import Workspace
+    from irmsentinel.collector.graph_alerts import GraphAlerts
+
+#: The name of Microsoft Graph as a source; the others are tables of a workspace.
+GRAPH = "Microsoft Graph"
+#: The user whom an alert is about: learn.microsoft.com/graph/api/resources/security-alertevidence.
+_ACTOR = "policyViolator"
+_USER_EVIDENCE = "#microsoft.graph.security.userEvidence"
+#: Seconds by which a service's clock may be ahead of this machine's.
+_AHEAD = 86_400
+
+
+def of_graph(feed: GraphAlerts, account: str, since: float, now: float) -> dict[str, list[float]]:
+    """The times at which the account's alerts were last updated, since ``since``. Raises as `GraphAlerts`."""
+    items = feed.content(int(since), int(now) + _AHEAD)
+    return {GRAPH: [item.created for item in items if is_about(account, *feed.records(item, attempts=1))]}
+
+
+def is_about(account: str, alert: Mapping[str, Any]) -> bool:
+    """Whether ``account`` (lower case) is the one user whom an alert in Graph is about.
+
+    Of several users it is the violator of the policy; if none is marked as that, it could be any.
+    """
+    evidence = alert.get("evidence")
+    users = [
+        (_name(one), _ACTOR in str(one.get("roles")))
+        for one in (evidence if isinstance(evidence, list) else ())
+        if isinstance(one, dict) and one.get("@odata.type") == _USER_EVIDENCE
+    ]
+    actors = {name for name, is_actor in users if is_actor} or {name for name, _ in users}
+    return actors == {account}
+
+
+def _name(evidence: Mapping[str, Any]) -> str:
+    user = evidence.get("userAccount")
+    return str(user.get("userPrincipalName")).strip().lower() if isinstance(user, dict) else ""
+
+
+def of_workspace(workspace: Workspace, account: str, since: float) -> dict[str, list[float]]:
+    """The times of the versions of the account's alerts in `IRMAlerts`, by table, of tables that have some.
+
+    Raises as `Workspace.query`.
+    """
+    start = datetime.fromtimestamp(int(since), UTC).isoformat()
+    call = calls.text(artefacts.load().named("IRMAlerts"), {"starttime": start, "include_history": "true"})
+    result = workspace.query(
+        f"{call}\n| where UserPrincipalName =~ {calls.quoted(account)} and isempty(PossibleUsers)"
+        "\n| where isnotnull(LastUpdated)\n| distinct SourceTable, LastUpdated"
+    )
+    found: dict[str, list[float]] = {}
+    for table, updated in result.rows:
+        moment = updated if isinstance(updated, datetime) else datetime.fromisoformat(str(updated))
+        found.setdefault(str(table), []).append(moment.timestamp())
+    return found

@@ -46,7 +46,8 @@ def run(output: Output, root: Path) -> tuple[str, bool]:
         ]  # fmt: skip
 
         def rounds(*, backfill: bool) -> int:
-            output.line(f"irmexport sentinel collect --once{' --backfill' if backfill else ''}", "dim")
+            more = " --backfill" if backfill else ""
+            output.line("irmexport sentinel collect --once" + more, "dim")
             new = 0
             for service in services:
                 done = service.round(backfill=backfill)

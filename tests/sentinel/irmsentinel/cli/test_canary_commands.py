@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from irmcli.main import main
 from irmcli.output import Output
-from irmcore.clock import SystemClock
+from irmcore.clock import SystemClock, iso
 from irmcore.disk import PosixDisk
 from irmcore.errors import DamageError, Overtaken
 from irmcore.outbox import Outbox, sealed
@@ -187,6 +187,23 @@ def _audited(at: float, number: int) -> dict[str, Any]:
     return {"TimeGenerated": created, "CreationTime": created, "RecordId": found["Id"], **kept}
 
 
+def _of_two(at: float) -> dict[str, Any]:
+    """An alert of Sentinel that is about the account or about the other one."""
+    accounts = [
+        {"Type": "account", "Name": name[:10], "UPNSuffix": "contoso.com"} for name in (ACCOUNT, OTHER)
+    ]
+    return {
+        "TimeGenerated": iso(at),
+        "StartTime": iso(at),
+        "SystemAlertId": "sa-1",
+        "AlertName": "Data leaks",
+        "AlertSeverity": "High",
+        "ProductName": "Microsoft 365 Insider Risk Management",
+        "Status": "New",
+        "Entities": json.dumps(accounts),
+    }
+
+
 @pytest.fixture
 def workspace(canary: Canary, tmp_path: Path) -> Iterator[tuple[object, ...]]:
     """The options of a workspace with an alert about the account, an hour after a row, and another one."""
@@ -194,7 +211,8 @@ def workspace(canary: Canary, tmp_path: Path) -> Iterator[tuple[object, ...]]:
     # The emulated workspace's clock shows 2026-11-21.
     at = NOW.timestamp() - 2 * DAY
     canary.age(canary.received() - at)
-    with api({AUDIT: [_audited(at + HOUR, 0), _audited(at + 60, 1)]}, tmp_path / "api"):
+    given = {AUDIT: [_audited(at + HOUR, 0), _audited(at + 60, 1)], "SecurityAlert": [_of_two(at + 60)]}
+    with api(given, tmp_path / "api"):
         yield ("--query-emulator", tmp_path / "api", "--workspace", WORKSPACE)
 
 

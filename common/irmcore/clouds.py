@@ -35,6 +35,14 @@ CLOUDS: Mapping[str, Endpoints] = {
     "dod": Endpoints("https://webhook-itarl5.ingestion.apps.mil", "https://login.microsoftonline.us"),
 }
 
+#: The host of Microsoft Graph in each cloud: learn.microsoft.com/graph/deployments.
+GRAPH_HOSTS: Mapping[str, str] = {
+    "commercial": "https://graph.microsoft.com",
+    "gcc": "https://graph.microsoft.com",
+    "gcc-high": "https://graph.microsoft.us",
+    "dod": "https://dod-graph.microsoft.us",
+}
+
 #: The audience of a token that Entra ID accepts in place of a secret, by login host.
 #: learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
 TOKEN_EXCHANGE: Mapping[str, str] = {

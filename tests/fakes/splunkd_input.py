@@ -13,20 +13,35 @@ from tests.fakes.splunkd_rest import SplunkdRest
 
 
 class Input:
-    """The sender. As a context manager it runs until the block ends."""
+    """The sender, or another modular input. As a context manager a sender runs until the block ends."""
 
-    def __init__(self, python: str, home: SplunkHome, splunkd: SplunkdRest, *, life: str = "60") -> None:
-        self._command = [python, str(home.bin / "irmexport.py")]
+    def __init__(
+        self,
+        python: str,
+        home: SplunkHome,
+        splunkd: SplunkdRest,
+        *,
+        stanza: str = "irmexport://main",
+        **params: str,
+    ) -> None:
+        """``params`` are the settings of the stanza. Its script is named for its scheme."""
+        self._command = [python, str(home.bin / f"{stanza.partition('://')[0]}.py")]
         self._environment = dict(home.environment())
         self._heartbeat = home.outbox / "heartbeat.json"
+        given = {"life": "60", **params} if stanza == "irmexport://main" else params
+        written = "".join(f'<param name="{name}">{escape(value)}</param>' for name, value in given.items())
         self._xml = (
             "<input><server_host>search-head</server_host>"
             f"<server_uri>{escape(splunkd.uri)}</server_uri><session_key>system-session</session_key>"
             f"<checkpoint_dir>{escape(str(home.outbox))}</checkpoint_dir>"
-            f'<configuration><stanza name="irmexport://main"><param name="life">{escape(life)}</param>'
-            "</stanza></configuration></input>"
+            f'<configuration><stanza name="{stanza}">{written}</stanza></configuration></input>'
         )
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def scheme(self) -> str:
         """What `--scheme` prints."""

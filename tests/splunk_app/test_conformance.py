@@ -23,14 +23,20 @@ PUBLISHED = json.loads((Path(__file__).parent / "conf_keys.json").read_text(enco
 VERSIONS = ("9.3.2", "9.4.3", "10.0.2", "10.2.3")
 OWN = "irmexport_connectors"
 #: Stanzas whose settings have names of one's own, by their spec files: distsearch.conf's
-#: `<name> = <string>`, restmap.conf's `<field> = <validation-rule>`, authorize.conf's empty stanza.
+#: `<name> = <string>`, restmap.conf's `<field> = <validation-rule>`, authorize.conf's empty stanza,
+#: tags.conf's `<tag1> = <enabled|disabled>`.
 FREE = {
     "distsearch": "replicationDenylist",
     "restmap": "validation:<name>",
     "authorize": "capability::<name>",
+    "tags": "<fieldname>=<value>",
 }
 #: A modular input takes the settings of a scripted one, under its scheme and under each input.
-LIKE = {"inputs": {"irmexport": "script://<cmd>", "irmexport://<name>": "script://<cmd>"}}
+LIKE = {
+    "inputs": dict.fromkeys(
+        ("irmexport", "irmexport://<name>", "irmexport_alerts", "irmexport_alerts://<name>"), "script://<cmd>"
+    )
+}
 #: What default.meta names besides conf files, and its settings (default.meta.conf.spec).
 OBJECTS = {"", "alerts", "lookups", "nav", "views"}
 META = {"access", "export", "owner"}
@@ -122,7 +128,7 @@ def test_the_metadata_names_what_exists(app: Path) -> None:
     """Each stanza is a conf file or another kind of object, each setting one of default.meta."""
     for stanza, settings in read_conf(app / "metadata" / "default.meta").items():
         kind = stanza.partition("/")[0]
-        assert kind in OBJECTS | {OWN} | set(PUBLISHED["keys"]), stanza
+        assert kind in OBJECTS | {OWN} | set(PUBLISHED["keys"]) | set(FREE), stanza
         assert set(settings) <= META, stanza
 
 

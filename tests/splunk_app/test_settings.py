@@ -87,6 +87,7 @@ def test_every_entry_point_names_the_pythons() -> None:
         ("commands", "irmexport"),
         ("restmap", "script:irmexport"),
         ("inputs", "irmexport"),
+        ("inputs", "irmexport_alerts"),
         ("alert_actions", "irmexport"),
     ):
         settings = conf(APP / "default" / f"{name}.conf")[stanza]
@@ -188,6 +189,7 @@ def test_every_search_head_sends() -> None:
     inputs = conf(APP / "default" / "inputs.conf")
     assert inputs["irmexport"]["run_only_one"] == "false"
     assert inputs["irmexport://main"]["disabled"] == "0"
+    assert inputs["irmexport_alerts://main"]["disabled"] == "1"
 
 
 def test_no_role_of_splunk_but_administrators_gets_anything() -> None:
@@ -217,7 +219,7 @@ def test_permissions_and_exports() -> None:
     assert all("write : [ admin, sc_admin ]" in rights for rights in access.values())
     exported = {name for name, stanza in meta.items() if stanza.get("export") == "system"}
     searches = {"commands", "searchbnf", "alert_actions", "alerts", "macros", "transforms", "lookups"}
-    assert exported == searches | {"authorize"}
+    assert exported == searches | {"authorize", "props", "eventtypes", "tags"}
 
 
 def test_the_collection_keeps_queued_rows_on_the_search_heads() -> None:
@@ -296,6 +298,7 @@ def test_the_analysts_process_imports_no_access_to_passwords() -> None:
     "script",
     [
         "irmexport.py",
+        "irmexport_alerts.py",
         "irmexport_command.py",
         "irmexport_rest.py",
         "irmsplunk/__init__.py",

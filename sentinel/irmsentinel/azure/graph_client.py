@@ -25,19 +25,15 @@ from azure.core.pipeline.policies import BearerTokenCredentialPolicy, HeadersPol
 from azure.core.rest import HttpRequest
 from irmcore import __version__
 from irmcore.clock import Clock, SystemClock
+from irmcore.clouds import GRAPH_HOSTS
 from irmcore.errors import AddressRefused, ConfigurationError, IrmError, WaitError
 from irmcore.http.outcome import backoff, error_code, retry_after
 
 from irmsentinel.azure.bounded_transport import DIRECT, Network
 from irmsentinel.azure.identity import NoToken, sign_in_failure
 
-#: The host of Graph in each cloud of the connector; learn.microsoft.com/graph/deployments.
-HOSTS = {
-    "commercial": "https://graph.microsoft.com",
-    "gcc": "https://graph.microsoft.com",
-    "gcc-high": "https://graph.microsoft.us",
-    "dod": "https://dod-graph.microsoft.us",
-}
+#: The host of Graph in each cloud of the connector.
+HOSTS = GRAPH_HOSTS
 #: The application permissions, each the least privileged one for its calls.
 READ_USERS, READ_MEMBERS = "User.Read.All", "GroupMember.Read.All"
 #: Seconds for one request and its whole answer.

@@ -64,9 +64,15 @@ METRICS = (
     ),
     Metric(
         "irmexport_needs_person",
-        "1 if a batch, a pause or damage needs a person.",
+        "1 if a batch, a pause, a difference or damage needs a person.",
         "1",
         lambda status: {"": status.needs_person},
+    ),
+    Metric(
+        "irmexport_difference_rows",
+        "Rows by which uploads differ from the connector's log, as far as nobody has explained it.",
+        "{row}",
+        lambda status: {"": sum(abs(one.rows - (one.saved or 0)) for one in status.differences)},
     ),
     Metric(
         "irmexport_oldest_queued_timestamp_seconds",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 #: Commands that never prompt and whose arguments hold no secret.
-SCHEDULABLE = {"send", "drain", "sentinel", "clean-up", "identities", "metrics", "canary"}
+SCHEDULABLE = {"send", "drain", "sentinel", "clean-up", "identities", "metrics", "reconcile", "canary"}
 ADDRESS = "IRMEXPORT_HEALTHCHECK_URL"
 #: Seconds for the whole exchange.
 _DEADLINE = 10.0

@@ -18,7 +18,7 @@ from pathlib import Path
 from irmcore.disk import PosixDisk
 from irmcore.errors import OutboxFull
 from irmcore.http.outcome import Failure, Outcome, Reply
-from irmcore.operations import operations
+from irmcore.operations import operations, reconciliation
 from irmcore.outbox import Outbox
 
 from tests.fakes.clock import FakeClock
@@ -47,7 +47,7 @@ ACTIONS: dict[str, tuple[Outcome, Callable[[Outbox, str], object]]] = {
     "resume": (Reply(403), lambda outbox, _: operations.resume(outbox, who="me", why="so")),
     "reconcile": (
         LOST,
-        lambda outbox, name: operations.record_reconciliation(outbox, name, 1, who="me"),
+        lambda outbox, name: reconciliation.record(outbox, name, 1, rows=1, who="me"),
     ),
 }
 

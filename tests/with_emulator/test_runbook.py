@@ -19,6 +19,7 @@ from typing import NamedTuple
 import pytest
 from irmcli import exit_codes
 from irmcore.delivery import connection as connections
+from irmcore.operations import reconciliation
 from irmcore.outbox import state_file, states
 from irmemulator.faults import Fault
 
@@ -85,6 +86,14 @@ def proposed(rig: Rig) -> None:
     rig.accept(ROWS)
 
 
+def differing(rig: Rig) -> None:
+    """The portal's log has one of two rows."""
+    rig.accept(ROWS)
+    rig.drain()
+    (batch,) = rig.outbox.done()
+    reconciliation.record(rig.outbox, batch.id, 1, rows=2, who="timer")
+
+
 def copied(rig: Rig) -> None:
     """The outbox is a copy of itself."""
     rig.accept(ROWS)
@@ -122,6 +131,7 @@ PREPARED: dict[str, Callable[[Rig], object]] = {
     "PAUSED": lambda rig: fail(rig, Fault(status=403)),
     "CIRCUIT BREAKER OPEN": lambda rig: fail(rig, IN_DOUBT, IN_DOUBT),
     "proposed": proposed,
+    "difference": differing,
     "a copy": copied,
     "the key": without_key,
     "damage": damaged,
@@ -148,7 +158,7 @@ def test_the_commands_of_a_section_mend_the_state(rig: Rig, irmexport: Run, word
     file = rig.directory / "rows.csv"
     file.write_text("\n".join([HEADER, *ROWS]) + "\n")
     values = {
-        "BATCH": rig.batches()[0].id[:12] if rig.batches() else "none",
+        "BATCH": next((batch.id[:12] for batch in rig.outbox.all_batches()), "none"),
         "CONNECTOR": name,
         "FILE": str(file),
         "KEYFILE": str(rig.directory / "backup"),
@@ -205,7 +215,7 @@ def test_every_word_of_the_status_is_explained() -> None:
     stopped = set(re.findall(r'"([A-Z]{3}[A-Z ]+)"', command))
     heads = set(re.findall(r'f"  ([a-z]+(?: [a-z]+)?)[: ]', command))
     assert (len(named), stopped) == (5, {"PAUSED", "CIRCUIT BREAKER OPEN"})
-    assert {"queued", "proposed", "last run", "next retry", "next probe", "days kept"} == heads
+    assert {"queued", "proposed", "last run", "next retry", "next probe", "difference", "days kept"} == heads
     assert named | stopped <= WORDS.keys()
     missing = [head for head in heads if f"`{head}`" not in PAGE and head not in WORDS]
     assert missing == []

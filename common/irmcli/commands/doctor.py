@@ -12,15 +12,15 @@ from irmcore.delivery import connection as connections
 from irmcore.disk import system_disk
 from irmcore.operations import connection_checks
 from irmcore.operations.connection_checks import BAD, GOOD, NOTE, Finding
-from irmcore.operations.status import ConnectorStatus, connector_status
+from irmcore.operations.status import ConnectorStatus
 from irmcore.outbox import Outbox
 
 from irmcli import options
 from irmcli.emulator.connection import connection_to
 from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON
 from irmcli.output import Output, count
-from irmcli.session.connectors import connectors_of
-from irmcli.session.delivery_output import next_step_of_proposed
+from irmcli.session.connectors import connectors_of, status_of
+from irmcli.session.delivery_output import next_step_of_proposed, text_of_differences
 from irmcli.settings import Settings
 
 _STYLE = {GOOD: "green", NOTE: "yellow", BAD: "red"}
@@ -55,7 +55,7 @@ def command(
         for outbox in outboxes:
             if connections.kind_of(outbox) == connections.KIND:
                 found += _check(output, settings, connections.load(outbox))
-    needed = [finding for outbox in outboxes for finding in _attention(connector_status(outbox))]
+    needed = [finding for outbox in outboxes for finding in _attention(status_of(settings, outbox))]
     found += needed
     for finding in found:
         output.line(f"{finding.grade:4}  {finding.check}: {finding.found}", _STYLE[finding.grade])
@@ -83,6 +83,8 @@ def _attention(status: ConnectorStatus) -> Iterator[Finding]:
     for item in status.items:
         what = f"{item.state} since {iso(item.since)} ({count(item.rows, 'row')}): {item.reason}"
         yield Finding(f"batch {item.id[:12]}", BAD, what, item.next_step)
+    if status.differences:
+        yield Finding(status.title, BAD, *text_of_differences(status.differences))
     if status.proposed:
         what = f"{count(status.proposed, 'batch')} proposed since {iso(status.proposed_since)}"
         yield Finding(status.title, NOTE, what, next_step_of_proposed(status.name))

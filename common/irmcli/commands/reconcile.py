@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
-from irmcore.clock import iso
-from irmcore.errors import BatchDamaged, DamageError, InputError, IrmError, OperatorError
-from irmcore.operations import operations
-from irmcore.operations.connectors import Connectors, title_of
-from irmcore.outbox import Batch, Outbox, audit_log, states
-from irmcore.outbox.batch_files import read_manifest, read_payload
-from irmcore.profile import Profile
+from irmcore.clock import SystemClock, iso
+from irmcore.errors import ConfigurationError, InputError, OperatorError
+from irmcore.operations import reconciliation
+from irmcore.outbox import audit_log
 
 from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON
 from irmcli.output import Output, count
-from irmcli.reconcile.matching import Upload, describe_payload, likely_cause, match
-from irmcli.reconcile.portal_log import Entry, Log, parse_log
+from irmcli.reconcile.matching import Upload, match
+from irmcli.reconcile.portal_log import NOT_A_LOG, Entry, Log, parse_log
+from irmcli.reconcile.uploads import UPLOADED, cause_of, upload_of, uploads_of
 from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 from irmcli.time_options import parse_timestamp
-
-#: States of batches that the service may have received.
-_UPLOADED = (states.SENT, states.HELD)
 
 
 @click.command("reconcile")
@@ -32,6 +27,14 @@ _UPLOADED = (states.SENT, states.HELD)
 @click.option("--batch", help="Compare one upload, by the start of its id; needs --saved.")
 @click.option(
     "--saved", type=click.IntRange(min=0), help="RecordsSaved of that upload, as the portal shows it."
+)
+@click.option(
+    "--why", default="", help="With --batch: explain the difference, which then needs nobody any more."
+)
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Read every log that somebody has put into this directory, each once. It can be scheduled.",
 )
 @click.option("--connector", default="", help="Compare only this connector, the one whose log it is.")
 @click.option(
@@ -47,6 +50,13 @@ _UPLOADED = (states.SENT, states.HELD)
     show_default=True,
     help="Maximum minutes between an upload and its log entry.",
 )
+@click.option(
+    "--settle",
+    type=click.FloatRange(min=0.1),
+    default=5.0,
+    show_default=True,
+    help="With --folder: seconds without a change until a log counts as complete.",
+)
 @click.option("--profile", "profile_name", help="Profile of the rows, if it cannot be found by its name.")
 @click.pass_context
 def command(
@@ -55,9 +65,12 @@ def command(
     log: Path | None,
     batch: str | None,
     saved: int | None,
+    why: str,
+    folder: Path | None,
     connector: str,
     since: str,
     within: float,
+    settle: float,
     profile_name: str | None,
 ) -> None:
     """Compare uploads with RecordsSaved: one --batch, or all in the portal's LOG ("Download log").
@@ -65,17 +78,25 @@ def command(
     Microsoft does not document the log's format, so entries that cannot be read or matched are listed. The
     audit log records each comparison. Exits with 4 if rows are missing, with 1 if an entry cannot be matched.
 
+    With --folder, logs move to DIR/archive after the comparison, those that need a person to DIR/errors. A
+    log of one of several connectors belongs into DIR/CONNECTOR. No batch changes its state.
+
     Example: irmexport reconcile --batch 3f9a01c2
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
-    if (log is None) == (batch is None) or (batch is None) != (saved is None):
-        raise click.UsageError("Give --batch ID with --saved N, or the portal's LOG file.", ctx)
+    given = [one for one in (log, batch, folder) if one is not None]
+    if len(given) != 1 or (batch is None) != (saved is None):
+        raise click.UsageError("Give --batch ID with --saved N, the portal's LOG file, or --folder DIR.", ctx)
+    if why and batch is None:
+        raise click.UsageError("--why explains the difference of one --batch.", ctx)
+    if folder is not None:
+        _read_folder(ctx, folder, connector, parse_timestamp(since), within * 60, settle, profile_name)
     connectors = connectors_of(settings)
     found = Log([Entry(0, saved)]) if saved is not None else _read(log)
     if batch is not None:
         outbox, chosen = connectors.find_batch(batch)
-        one = _upload(outbox, chosen, audit_log.histories(outbox))
-        if one.state not in _UPLOADED:
+        one = upload_of(outbox, chosen, audit_log.histories(outbox))
+        if one.state not in UPLOADED:
             raise OperatorError(
                 f"batch {one.batch[:12]} is {one.state or 'unreadable'}: it has no completed upload",
                 next_step=f"See `irmexport show {one.batch[:12]}`.",
@@ -83,14 +104,16 @@ def command(
         uploads = {one.batch: one}
     else:
         after = parse_timestamp(since)
-        all_ = (one for outbox in connectors.choose(connector) for one in _uploads(outbox))
+        all_ = (one for outbox in connectors.choose(connector) for one in uploads_of(outbox))
         uploads = {made.batch: made for made in all_ if made.at >= after}
     pairs, without_entry, unmatched = match(list(uploads.values()), found.entries, within=within * 60)
     rows = []
     for upload, entry in sorted(pairs, key=lambda pair: pair[0].at):
-        cause = _likely_cause(connectors, settings, upload, entry.saved, profile_name)
+        cause = cause_of(connectors, settings, upload, entry.saved, profile_name)
         outbox, _ = connectors.find_batch(upload.batch)
-        operations.record_reconciliation(outbox, upload.batch, entry.saved, who=settings.origin({}).user)
+        reconciliation.record(
+            outbox, upload.batch, entry.saved, rows=upload.rows, who=settings.origin({}).user, why=why
+        )
         rows.append((upload.batch[:12], iso(upload.at), upload.rows, entry.saved, cause))
     output.table("Sent and saved", ("batch", "sent at", "rows", "saved", "likely cause"), rows)
     _show_unmatched(output, found, without_entry, unmatched)
@@ -104,7 +127,7 @@ def command(
             "unread_lines": found.unread,
         }
     )
-    if any(row[2] != row[3] for row in rows):
+    if not why and any(row[2] != row[3] for row in rows):
         ctx.exit(NEEDS_PERSON)
     ctx.exit(FAILED if without_entry or unmatched or found.unread or not rows else DONE)
 
@@ -120,9 +143,7 @@ def _show_unmatched(output: Output, found: Log, without_entry: list[Upload], unm
     for line in found.unread:
         output.line(f"line {line}: it names RecordsSaved without a readable number")
     if not found.entries and not found.unread:
-        output.line(
-            "The file does not contain RecordsSaved. Get the connector's log: Data connectors > Download log."
-        )
+        output.line(". ".join(NOT_A_LOG))
 
 
 def _read(path: Path | None) -> Log:
@@ -136,51 +157,35 @@ def _read(path: Path | None) -> Log:
         ) from None
 
 
-def _uploads(outbox: Outbox) -> list[Upload]:
-    """The batches that the service may have received."""
-    events = audit_log.histories(outbox)
-    return [
-        _upload(outbox, one, events)
-        for one in outbox.all_batches()
-        if one.state is not None and one.state.name in _UPLOADED
-    ]
+def _read_folder(  # noqa: PLR0917 - the options of the command, in their order
+    ctx: click.Context,
+    path: Path,
+    connector: str,
+    since: float,
+    within: float,
+    settle: float,
+    profile_name: str | None,
+) -> None:
+    """Compare every log in a directory, and exit."""
+    from irmcli.reconcile.log_folder import LogFolder
+    from irmcli.watching.local_folder import LocalFolder
 
-
-def _upload(outbox: Outbox, batch: Batch, events: Mapping[str, list[dict[str, Any]]]) -> Upload:
-    """The upload of a batch, at the time its last attempt ended, even if it was resolved later."""
-    ends = [
-        float(event["at"]) for event in events.get(batch.id, ()) if event.get("event") in ("sent", "hold")
-    ]
-    state = batch.state
-    try:
-        manifest = read_manifest(outbox, batch)
-        rows, job = manifest.rows, manifest.destination.address.get("job_id", "")
-    except DamageError:
-        rows, job = 0, ""
-    return Upload(
-        batch=batch.id,
-        connector=title_of(outbox),
-        job=job,
-        rows=rows,
-        at=ends[-1] if ends else (state.at if state else 0.0),
-        state=state.name if state else "",
-        request_id=(state.request_id if state else "") or "-",
-    )
-
-
-def _likely_cause(
-    connectors: Connectors, settings: Settings, upload: Upload, saved: int, profile_name: str | None
-) -> str:
-    outbox, batch = connectors.find_batch(upload.batch)
-    profile: Profile | None = None
-    found = None
-    try:
-        manifest = read_manifest(outbox, batch)
-        profile = settings.profile(profile_name or manifest.profile["name"])
-        found = describe_payload(read_payload(outbox, batch, manifest), profile)
-    except BatchDamaged:
-        found = None  # its rows were cleaned up; the text says so
-    except IrmError:
-        if profile_name is not None:
-            raise  # the user named it; otherwise the text says that the profile is unknown
-    return likely_cause(upload, saved, found, profile)
+    output, settings, clock = Output.of(ctx), Settings.of(ctx), SystemClock()
+    if sys.platform == "win32":
+        raise ConfigurationError(
+            "`reconcile --folder` does not run on Windows, where a directory cannot be opened",
+            next_step="Compare one log: irmexport reconcile LOG",
+        )
+    connectors = connectors_of(settings)
+    connectors.choose(connector)  # a wrong name is an error also while the folder is empty
+    state = Path(settings.outbox_ready()) / "watched" / "folders"
+    local = LocalFolder(path.absolute(), state, clock, settle=settle)
+    events: list[dict[str, Any]] = []
+    shared = (output, settings, local, clock, events.append)
+    which: dict[str, Any] = {"connector": connector, "since": since, "within": within}
+    logs = LogFolder(*shared, poll=True, connectors=connectors, profile_name=profile_name, **which)
+    logs.run(once_for=settle * 2 + 1)
+    if not events:
+        output.line(f"There is no new log in {local.title}")
+    output.document({"logs": events})
+    ctx.exit(logs.code)

@@ -55,7 +55,8 @@ def command(
 ) -> None:
     """Write a schedule for COMMAND. It contains no secret.
 
-    COMMAND is send FILE …, drain, clean-up, metrics, identities sync, canary or sentinel run.
+    COMMAND is send FILE …, drain, clean-up, metrics, identities sync, reconcile --folder DIR, canary or
+    sentinel run.
 
     Example: irmexport schedule --format systemd --every 1d --at 06:30 send FILE --profile NAME
     """
@@ -75,7 +76,10 @@ def command(
         raise click.UsageError("--at is the time of a daily command: add --every 1d.")
     params = _parameters(ctx.find_root().command, words)
     textfile = params.get("textfile")
-    file = str(textfile) if textfile is not None else params.get("file")
+    folder = params.get("folder")
+    place = textfile or folder or params.get("file")
+    file = str(place) if place is not None else None
+    written = [*([textfile.absolute().parent] if textfile else []), *([folder.absolute()] if folder else [])]
     task = timers.Task(
         name=name,
         program=_program(),
@@ -84,7 +88,7 @@ def command(
         every=every,
         user=settings.origin({}).user,
         at=(at.hour, at.minute) if at else None,
-        writable=(str(textfile.absolute().parent),) if textfile is not None else (),
+        writable=tuple(map(str, written)),
     )
     files = timers.FORMS[form](task)
     for file, text in files.items():

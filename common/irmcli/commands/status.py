@@ -18,7 +18,7 @@ from irmcore.profile.published_limits import of_age, of_profiles
 from irmcli.exit_codes import DONE, NEEDS_PERSON, known_error
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of, outboxes_of, status_of
-from irmcli.session.delivery_output import next_step_of_proposed
+from irmcli.session.delivery_output import next_step_of_proposed, text_of_differences
 from irmcli.session.limits_output import of_today, show_limits
 from irmcli.settings import Settings
 from irmcli.time_options import parse_timestamp
@@ -111,6 +111,10 @@ def _show(output: Output, status: ConnectorStatus) -> None:
         what = f"{count(status.proposed, 'batch')}, {count(status.rows_proposed, 'row')}"
         output.line(f"  proposed: {what}, oldest since {iso(status.proposed_since)}", "yellow")
         output.line(f"  {next_step_of_proposed(status.name)}")
+    if status.differences:
+        what, step = text_of_differences(status.differences)
+        output.line(f"  difference: {what}", "red")
+        output.line(f"  {step}")
     if status.retry_at:
         output.line(f"  next retry {iso(status.retry_at)}")
     rows = [

@@ -120,7 +120,7 @@ def command(
     clock = SystemClock()
     who = SignIn(sign_in, tenant_id, client_id, credential, graph_emulator)
     folder = open_folder(source, settings, cloud_of(found), who, clock, settle=settle)
-    watcher = Watcher(output, settings, folder, found, clock, notify, max_refused, poll, not queue_only)
+    watcher = Watcher(output, settings, folder, clock, notify, poll, found, max_refused, not queue_only)
     before = {
         number: signal.signal(number, lambda *_: watcher.end()) for number in (signal.SIGTERM, signal.SIGINT)
     }

@@ -40,10 +40,11 @@ def match(
 ) -> tuple[list[tuple[Upload, Entry]], list[Upload], list[Entry]]:
     """Pairs of upload and log entry, then uploads without an entry, then entries without an upload.
 
-    An entry matches by request id if it has one; otherwise by time, nearest first, at most ``within`` seconds
-    apart. If no remaining entry has a time and there are as many as uploads, entries match uploads of as many
-    rows first, then the rest in order. With another number of entries, a size proves nothing: an entry may be
-    that of an older upload.
+    An entry matches by request id if it has one; otherwise by time, at most ``within`` seconds apart: first
+    those of as many rows as the upload, since the service may log a run's uploads late, then the nearest.
+    If no remaining entry has a time and there are as many as uploads, entries match uploads of as many rows
+    first, then the rest in order. With another number of entries, a size proves nothing: an entry may be that
+    of an older upload.
     """
     pairs: list[tuple[Upload, Entry]] = []
     uploads, rest = list(sent), list(entries)
@@ -59,7 +60,7 @@ def match(
                 pair(upload, entry)
                 break
     near = sorted(
-        (abs(entry.at - upload.at), upload.rows != entry.saved, upload.at, i, j)
+        (upload.rows != entry.saved, abs(entry.at - upload.at), upload.at, i, j)
         for i, upload in enumerate(sent)
         for j, entry in enumerate(entries)
         if entry.at is not None and abs(entry.at - upload.at) <= within

@@ -19,6 +19,11 @@ from irmcore.shaping import times
 from irmcore.shaping.csv_cells import MAX_FIELD_CHARACTERS
 from irmcore.shaping.times import zone_named
 
+#: What is wrong with a file that has no RecordsSaved, and the next step.
+NOT_A_LOG = (
+    "The file does not contain RecordsSaved",
+    "Get the connector's log: Data connectors > Download log.",
+)
 _NAME = "recordssaved"
 #: Maximum digits of a RecordsSaved; Python refuses to convert thousands of digits.
 _MAX_DIGITS = 15

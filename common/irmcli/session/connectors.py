@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from irmcore.clock import SystemClock
 from irmcore.disk import system_disk
 from irmcore.operations.connectors import Connectors
+from irmcore.operations.reconciliation import differences
 from irmcore.operations.status import ConnectorStatus, connector_status
 from irmcore.outbox import Outbox, audit_log
 
@@ -38,11 +40,14 @@ def outboxes_of(settings: Settings) -> list[Outbox]:
 
 
 def status_of(settings: Settings, outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatus:
-    """The status of a connector, with this machine's last run. Raises as ``connector_status``.
+    """The status of a connector, with differences to the portal's log and this machine's last run.
 
-    Beside an address, runs are recorded in this machine's directory.
+    Beside an address, runs are recorded in this machine's directory. Raises as ``connector_status``.
     """
     status = connector_status(outbox, verify_bytes=verify_bytes)
+    if not status.trouble:
+        with suppress(OSError):  # then `damage` says why
+            status = replace(status, differences=differences(outbox))
     if not settings.address:
         return status
     from irmcli.session.shared import own_connectors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from irmcore.advice import advice
@@ -14,6 +14,7 @@ from irmcore.delivery.report import Report, log_fields
 from irmcore.delivery.sender import Sender
 from irmcore.delivery.service import Service
 from irmcore.errors import AnotherSender
+from irmcore.operations.reconciliation import Difference
 from irmcore.outbox import Batch, Manifest, Outbox, states
 
 from irmcli.exit_codes import DONE, code_of_drain
@@ -116,6 +117,15 @@ def drain(
 def next_step_of_proposed(connector: str) -> str:
     """How what is proposed comes to be sent."""
     return f"A second person releases it: irmexport release {connector} --why REASON (first --preview)"
+
+
+def text_of_differences(found: Sequence[Difference]) -> tuple[str, str]:
+    """How some uploads differ from the portal's log, and the next step."""
+    rows, saved, first = sum(one.rows for one in found), sum(one.saved or 0 for one in found), found[0]
+    what = f"{count(len(found), 'upload')}, {count(rows, 'row')} sent, {saved:,} in the connector's log"
+    step = f"Likely cause: irmexport reconcile --batch {first.batch[:12]} --saved {first.saved or 0}"
+    more = f". Do the same for {count(len(found) - 1, 'more upload')}." if len(found) > 1 else ""
+    return what, f"{step}; once it is explained, add --why REASON{more}"
 
 
 def show_proposed(output: Output, outbox: Outbox, batches: int) -> None:

@@ -218,15 +218,6 @@ def require(batch: Batch, wanted: tuple[str, ...]) -> None:
         )
 
 
-def record_reconciliation(outbox: Outbox, name: str, saved: int, *, who: str) -> None:
-    """Record that the portal's log has ``saved`` rows of a batch. The state stays as it is.
-
-    Raises OperatorError, OutboxBusy.
-    """
-    with no_sender(outbox):
-        record_event(outbox, outbox.get(name), {"event": "reconciled", "saved": saved, "by": who})
-
-
 def resume(outbox: Outbox, *, who: str, why: str = "") -> bool:
     """Reset the circuit breaker and make batches in RETRY due now. Returns whether anything changed.
 

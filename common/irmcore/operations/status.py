@@ -18,6 +18,7 @@ from irmcore.delivery.connection import kind_of
 from irmcore.errors import DamageError
 from irmcore.operations import retention, verification
 from irmcore.operations.connectors import title_of
+from irmcore.operations.reconciliation import Difference
 from irmcore.operations.verification import format_trouble, use_trouble
 from irmcore.outbox import Batch, Outbox, audit_log, states
 from irmcore.outbox.batch_files import read_manifest
@@ -50,7 +51,8 @@ class ConnectorStatus:
     anybody's help, ``proposed`` and ``rows_proposed`` what awaits its release since ``proposed_since``;
     ``last_run`` is when rows were last read, also if all of them were known;
     ``items`` are the batches that need a person. ``trouble`` says why nothing is sent, or can be read, and
-    ``damage`` which files are damaged.
+    ``damage`` which files are damaged. ``differences`` are those to the portal's log, which only the
+    command line looks for.
     """
 
     name: str
@@ -76,10 +78,12 @@ class ConnectorStatus:
     retention_doubt: str = ""
     last_run: float = 0.0
     last_receipt: float = 0.0
+    differences: tuple[Difference, ...] = ()
 
     @property
     def needs_person(self) -> bool:
-        return bool(self.items) or self.mode != circuit_breaker.CLOSED or bool(self.trouble or self.damage)
+        stopped = self.mode != circuit_breaker.CLOSED
+        return stopped or any((self.items, self.trouble, self.damage, self.differences))
 
 
 def connector_status(outbox: Outbox, *, verify_bytes: int = 0) -> ConnectorStatus:

@@ -101,6 +101,20 @@ def runs_since(outbox: Outbox, moment: float) -> Iterator[dict[str, Any]]:
                 yield entry.event
 
 
+def newest_by_batch(outbox: Outbox, name: str) -> dict[str, dict[str, Any]]:
+    """The last event ``name`` of each batch, by the id that it has now."""
+    ring, mark = keyring_of(outbox), f'"{name}"'.encode("ascii")
+    found: dict[str, dict[str, Any]] = {}
+    for piece in outbox.log_backwards():
+        for line in reversed(audit_chain.split(piece)):
+            # Few lines have the name: only those are decoded.
+            entry = audit_chain.decode(line) if mark in line else None
+            if entry is not None and entry.event["event"] == name:
+                event = _with_new_ids(entry.event, ring)
+                found.setdefault(str(event["batch"]), event)
+    return found
+
+
 def histories(outbox: Outbox) -> dict[str, list[dict[str, Any]]]:
     """The events of each batch by its id, oldest first, with those of a batch whose rows it took over."""
     found: dict[str, list[dict[str, Any]]] = {}

@@ -16,7 +16,11 @@ ROOT = Path(__file__).parents[3]
 SOURCES = ("common", "sentinel", "splunk_app/bin")
 CONTEXT = click.Context(main, info_name="irmexport")
 #: What stands for a formatted value whose type an option checks.
-VALUES = {"address": "az://account/container/prefix", "workspace": str(uuid.UUID(int=1))}
+VALUES = {
+    "address": "az://account/container/prefix",
+    "workspace": str(uuid.UUID(int=1)),
+    "first.saved or 0": "1",
+}
 #: "irmexport" and a command: between backticks, or to the end of the sentence.
 QUOTED = re.compile(r"`irmexport ([^`]+)`")
 PLAIN = re.compile(r"(?<!`)\birmexport ([a-z][^`\n]*?)(?=\.?$|\.? *\n|[.,;:] | \(|`| …)")

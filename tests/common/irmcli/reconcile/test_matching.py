@@ -45,6 +45,13 @@ def test_entries_without_times_match_by_size_before_order() -> None:
     assert match([small, other], [named, plain], within=60)[0] == [(small, plain), (other, named)]
 
 
+def test_uploads_of_one_run_match_by_size_before_time() -> None:
+    """A log that is written a minute late has the first upload's entry nearest to the second upload."""
+    first, second = replace(ONE, rows=5000, request_id="-"), replace(TWO, rows=37, at=1003.0)
+    entries = [Entry(1, 5000, 1060.0), Entry(2, 36, 1063.0)]
+    assert match([first, second], entries, within=900)[0] == [(first, entries[0]), (second, entries[1])]
+
+
 def test_entries_that_do_not_match_are_left_over() -> None:
     """Entries too far apart, too many, or with another connector's job do not match."""
     assert match([ONE], [Entry(1, 5, 5000.0)], within=60) == ([], [ONE], [Entry(1, 5, 5000.0)])

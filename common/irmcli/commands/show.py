@@ -92,7 +92,7 @@ def _with_original_times(outbox: Outbox, batch: Batch, payload: bytes) -> bytes:
         raise DamageError(
             "the file with the original times is damaged",
             where=f"{batch.path}/rowkeys",
-            next_step=f"irmexport show {batch.id[:12]} --payload prints the rows without them.",
+            next_step=f"Run `irmexport show {batch.id[:12]} --payload`, which prints them without times.",
         ) from None
     times = [written(row.time, row.precision) if row.precision else "" for row in rows]
     write = line_writer()

@@ -10,12 +10,13 @@ from click.shell_completion import get_completion_class
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    r"""Print a script that makes SHELL complete commands and options. Add its line to the shell's start file.
+    """Print a script that makes SHELL complete commands and options. Add its line to the shell's start file.
 
-    \b
     bash (4.4 or newer), in ~/.bashrc: eval "$(irmexport completion bash)"
-    zsh, in ~/.zshrc:                  eval "$(irmexport completion zsh)"
-    fish:  irmexport completion fish > ~/.config/fish/completions/irmexport.fish
+
+    zsh, in ~/.zshrc: eval "$(irmexport completion zsh)"
+
+    fish, once: irmexport completion fish > ~/.config/fish/completions/irmexport.fish
 
     Example: irmexport completion bash
     """

@@ -97,7 +97,7 @@ def table(ctx: click.Context, *, workspace: str | None, cloud: str, emulator: Pa
 )
 @click.pass_context
 def emulator_(ctx: click.Context, *, directory: Path, alerts: int, port: int, lifetime: float) -> None:
-    """Run a local emulator of the Management API and of Logs Ingestion, on this machine only.
+    """Run a local emulator of the Management API, Graph's alerts and Logs Ingestion, on this machine only.
 
     Example: irmexport sentinel collector-emulator --directory emulator
     """

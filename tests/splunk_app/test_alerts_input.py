@@ -351,6 +351,8 @@ ABOUT: Mapping[str, tuple[list[dict[str, Any]], str | None]] = {
         [evidence("ana@contoso.com", "policyViolator", kind="mailboxEvidence")],
         None,
     ),
+    "an account of another shape": ([{**ACTOR, "userAccount": "ana@contoso.com"}], None),
+    "roles of another shape": ([{**evidence("ana@contoso.com"), "roles": 1}], "ana@contoso.com"),
     "nothing": ([], None),
 }
 
@@ -424,9 +426,9 @@ def test_severities_are_those_of_the_model(given: str, severity: str, number: in
 
 
 def test_the_tag_of_the_data_model_is_on_the_sourcetype() -> None:
-    """The input's sourcetype has the event type, which has the tag `alert`."""
+    """The sourcetype of each input, whatever its name, has the event type, which has the tag `alert`."""
     ((name, event_type),) = read_conf(APP / "default" / "eventtypes.conf").items()
-    sourcetype = read_conf(APP / "default" / "inputs.conf")[STANZA]["sourcetype"]
+    sourcetype = read_conf(APP / "default" / "inputs.conf")["irmexport_alerts"]["sourcetype"]
     assert event_type["search"] == f'sourcetype="{sourcetype}"'
     assert read_conf(APP / "default" / "tags.conf") == {f"eventtype={name}": {"alert": "enabled"}}
 

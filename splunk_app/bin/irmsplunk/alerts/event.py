@@ -27,8 +27,10 @@ def user_of(alert: Mapping[str, Any]) -> str | None:
     """The user whom the alert is about, None if in doubt."""
     evidence = alert.get("evidence")
     users = [one for one in evidence if alert_list.is_about_a_user(one)] if isinstance(evidence, list) else []
-    violators = [one for one in users if _VIOLATOR in (one.get("roles") or ())]
-    accounts = [one.get("userAccount") or {} for one in violators or users]
+    violators = [one for one in users if _VIOLATOR in str(one.get("roles"))]
+    accounts = [one.get("userAccount") for one in violators or users]
+    if not all(isinstance(account, dict) for account in accounts):
+        return None
     names = {str(one.get("userPrincipalName") or "").strip().lower() for one in accounts}
     ids = {str(one["azureAdUserId"]).strip().lower() for one in accounts if one.get("azureAdUserId")}
     if len(names) != 1 or len(ids) > 1:

@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -54,16 +55,21 @@ class Log:
             }
             if what:
                 fields["what"] = what
-            click.echo(json.dumps(fields, default=str), err=True)
+            _to_stderr(json.dumps(fields, default=str))
             return
         parts = [f"{event}:", *([what] if what else []), *map(_pair, fields.items())]
         line = " ".join(parts)
         if self._syslog is None:
-            click.echo(prefix + line, err=True)
+            _to_stderr(prefix + line)
         else:
             self._syslog.handle(
                 logging.makeLogRecord({"levelname": logging.getLevelName(number), "msg": line})
             )
+
+
+def _to_stderr(line: str) -> None:
+    with suppress(OSError):  # a full disk, or a reader that has gone
+        click.echo(line, err=True)
 
 
 def _pair(item: tuple[str, Any]) -> str:
@@ -77,7 +83,7 @@ class _Syslog(logging.handlers.SysLogHandler):
     """Lines that syslog does not take go to standard error."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
-        click.echo(record.getMessage(), err=True)
+        _to_stderr(record.getMessage())
 
 
 def _syslog(address: str) -> _Syslog:
@@ -86,9 +92,10 @@ def _syslog(address: str) -> _Syslog:
     local = address or ("/var/run/syslog" if sys.platform == "darwin" else "/dev/log")
     try:
         handler = _Syslog((host, int(port)) if remote else local, facility="daemon")
-    except (OSError, AttributeError) as error:  # Windows has no such sockets
+    except (OSError, AttributeError, ValueError) as error:  # Windows has no such sockets
+        why = "this is no address" if isinstance(error, ValueError) else "no local sockets here"
         raise ConfigurationError(
-            f"syslog cannot be reached ({getattr(error, 'strerror', None) or 'no local sockets here'})",
+            f"syslog cannot be reached ({getattr(error, 'strerror', None) or why})",
             where=address or local,
             next_step=f"Correct {ADDRESS}: the path of a socket, or HOST:PORT.",
         ) from None

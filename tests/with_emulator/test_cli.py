@@ -76,7 +76,7 @@ def test_refused_rows_are_corrected_and_sent_again(rig: Rig, irmexport: Run) -> 
     """What `export-rejects` writes can be corrected and sent; nothing goes out twice, no value is changed."""
     formula = row(2, "=1+1").replace("user2@contoso.com", "user2")
     sent = irmexport("send", rows(rig, row(1), formula), "{at}")
-    (command,) = re.findall("irmexport (export-rejects --run .* --to )refused.csv", sent.stdout)
+    (command,) = re.findall("^To correct them: irmexport (.*)refused.csv$", sent.stdout, re.MULTILINE)
     file = Path(rig.directory, "refused.csv")
     assert irmexport(*command.split(), str(file)).exit_code == 0
     assert file.stat().st_mode & 0o777 == 0o600

@@ -312,6 +312,16 @@ def test_syslog_gets_the_same_lines(
         assert (refused.exit_code, "Correct IRMEXPORT_SYSLOG" in refused.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("address", [f"{'a' * 64}:514", "host:\u00b2"], ids=["host", "port"])
+def test_what_cannot_be_an_address_of_syslog_is_an_error(
+    irmexport: Run, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """Python cannot even encode such a host, or read such a number."""
+    monkeypatch.setenv("IRMEXPORT_SYSLOG", address)
+    refused = irmexport("drain", "--log-format", "syslog")
+    assert (refused.exit_code, "Correct IRMEXPORT_SYSLOG" in refused.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("form", ["json", "journald"])
 def test_no_log_and_no_metric_has_a_row_value(rig: Rig, irmexport: Run, file: str, form: str) -> None:
     """Also if the reply quotes a row."""

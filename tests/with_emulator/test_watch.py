@@ -133,6 +133,16 @@ def test_refused_rows_and_unreadable_files_are_kept(rig: Rig, inbox: Path, once:
     assert rig.kept() == ["user1@contoso.com"]
 
 
+def test_the_path_of_the_outbox_may_have_a_comma(
+    rig: Rig, inbox: Path, once: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a user's directory on Windows may; the refused rows are found in it."""
+    monkeypatch.setenv("IRMEXPORT_OUTBOX", str(rig.directory / "Doe, Jane" / "outbox"))
+    (inbox / "x.csv").write_text(text(row(1), BAD))
+    assert once("--queue-only").exit_code == 3
+    assert files(inbox) == ["archive/x.csv", "rejects/x.csv"]
+
+
 def test_a_content_is_processed_once_whatever_its_name(rig: Rig, inbox: Path, once: Watch) -> None:
     """The same bytes again, even after a restart, are archived and not sent."""
     (inbox / "a.csv").write_text(text(row(1)))

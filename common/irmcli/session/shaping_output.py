@@ -69,8 +69,12 @@ def show_shaping(output: Output, done: RunResult, *, dry: bool, connector: str =
         output.event("refused", f"{count(number, 'row')} refused", level="WARN", **fields)
     output.table("Refused rows", ("reason", "column", "rows", "what to do"), rows)
     if done.rejects:
-        hint = f"\nTo correct them: irmexport export-rejects --run {done.run} --to refused.csv"
-        told = f"Every refused row, with its line number: {done.rejects}"
-        output.line(told + (hint if done.source == "file" else ""))
+        _show_rejects(output, done)
     if done.warning:
         output.warn(done.warning)
+
+
+def _show_rejects(output: Output, done: RunResult) -> None:
+    output.line(f"Every refused row, with its line number: {done.rejects}")
+    if done.source == "file":
+        output.line(f"To correct them: irmexport export-rejects --run {done.run} --to refused.csv")

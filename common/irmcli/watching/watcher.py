@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,9 @@ class Watcher(FolderLoop):
             self._report_changed(found)
             return
         if done.rejects is not None:
-            files = [Path(path).read_bytes() for path in done.rejects.split(", ")]
+            # After a promotion there may be two, in this outbox, whose path may have commas.
+            apart = f", (?={re.escape(str(self.settings.outbox.absolute()))})"
+            files = [Path(path).read_bytes() for path in re.split(apart, done.rejects)]
             rejects = corrections.file_of(files, table.delimiter)
             target = folder.free(found, "rejects", hashlib.sha256(rejects).hexdigest(), len(rejects))
             folder.write(found, "rejects", target, rejects)

@@ -82,11 +82,12 @@ _CONVERTERS: Mapping[str, Callable[[Column, Given], Convert]] = {
 
 def _bounded(longest: int) -> Convert:
     def convert(value: str) -> str:
+        same = text.canonical(value)  # first: what is not UTF-8 cannot be encoded
         # UTF-16 units, as .NET counts characters. Which ones the service counts is unverified; no other
         # count is larger for what people write.
-        if len(value.encode("utf-16-le")) > 2 * longest:
+        if len(same.encode("utf-16-le")) > 2 * longest:
             raise Refused("text-too-long")
-        return text.canonical(value)
+        return same
 
     return convert
 

@@ -169,7 +169,8 @@ def csv_table(
     said = "" if form.delimiter == "," else str(form)
     if form.corrections:
         said = f"refused rows that irmexport wrote, {form}"
-        return Table(header[2:], corrections.rows(rows), asks=True, form=said, delimiter=form.delimiter)
+        names = tuple(map(corrections.unguarded, header[2:]))
+        return Table(names, corrections.rows(rows), asks=True, form=said, delimiter=form.delimiter)
     walk = reopenable and reopenable(form, widths, name, ragged)
     return Table(header, rows, walk, asks=True, form=said, delimiter=form.delimiter)
 

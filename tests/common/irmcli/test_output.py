@@ -67,6 +67,16 @@ def test_a_closed_output_stops_nothing(tmp_path: Path, closed: str) -> None:
     assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+@pytest.mark.parametrize("form", ["json", "journald"])
+def test_a_log_on_a_full_disk_stops_nothing(tmp_path: Path, form: str) -> None:
+    """Not a line of the log can be written; the command works, and says so by its code."""
+    file = tmp_path / "rows.csv"
+    file.write_text(HEADER + "sarad@contoso.com,2023-04-20T05:52:56Z,6,x\n")
+    command = f"{sys.executable} -m irmcli check {file} -p leaver-prediction --log-format {form} 2>/dev/full"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
+
+
 def test_clean_and_count() -> None:
     """Printable text stays unchanged; counts agree with their noun."""
     assert clean("Zürich – 東京") == "Zürich – 東京"

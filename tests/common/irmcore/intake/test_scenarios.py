@@ -41,8 +41,8 @@ def shipped(name: str, more: str = "", folder: str | None = None) -> Profile:
 
 def run(outbox: Outbox, of: Profile, header: str, *rows: str) -> RunResult:
     """Accept these rows."""
-    text = "\n".join([header, *rows]) + "\n"
-    table = csv_table(io.BufferedReader(io.BytesIO(text.encode())), name="in.csv")
+    data = "\n".join([header, *rows, ""]).encode("utf-8", "surrogateescape")
+    table = csv_table(io.BufferedReader(io.BytesIO(data)), name="in.csv")
     return accept(table, of, outbox, ORIGIN, destination=WHERE, name="in.csv")
 
 
@@ -95,6 +95,11 @@ def test_rows_of_one_person_and_time_are_all_sent_as_they_are(outbox: Outbox) ->
             f"Performance review,s@contoso.com,,,2026-11-02T09:00:00Z,,{'x' * 26},,",
             "Rating",
             "text-too-long",
+        ),
+        (
+            "Performance review,s@contoso.com,,,2026-11-02T09:00:00Z,na\udcefve,,,",
+            "Remarks",
+            "invalid-utf8",
         ),
         ("Resignation,s@contoso.com,2026-11-02,2026-12-31,,,,,", "ResignationDate", "time-without-zone"),
     ],

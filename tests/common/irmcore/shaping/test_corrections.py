@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -128,6 +129,16 @@ def test_corrected_rows_are_those_of_the_original(saved: Callable[[bytes], bytes
     assert empty.count(b"\n") == 1
     assert sent == refused(good.encode("cp1252"), of)[1]
     assert [row[3] for row in sent] == ["=SUM(A1) für 'x'", "'+"]
+
+
+def test_a_column_whose_name_looks_like_a_formula_is_found_again() -> None:
+    """Elastic names its time `@timestamp`."""
+    of = replace(profile(), columns=tuple(replace(one, field=f"@{one.field}") for one in profile().columns))
+    file, _ = refused(f"@user,@time,@score,@note\r\nanna,{TIME},1,x\r\n".encode(), of)
+    assert b",'@user,'@time," in file
+    again, sent = refused(file.replace(b",anna,", b",anna@b.com,"), of)
+    assert again.count(b"\n") == 1
+    assert len(sent) == 1
 
 
 def test_rows_that_are_refused_again_have_our_columns_once() -> None:

@@ -7,7 +7,8 @@ How it is kept:
 - The list has no end time, so an update cannot move an alert out of it; a new version has a later time and is
   read by the next run at the latest.
 - A deletion moves later alerts to an earlier page, where one can be missed. So a list of several pages is
-  read again, until a reading finds nothing that the first one should have had.
+  read again, until a reading finds nothing that the first one should have had, and has every alert of the
+  one before: then none of these was deleted while that one was read.
 
 Nothing here sends a request: each host has its own client. Unpublished and so unverified: what Insider Risk
 Management puts into an alert, and how long Graph shows it.
@@ -69,21 +70,25 @@ def versions(pages: Callable[[], Iterable[Page]], since: float, where: str) -> I
     Raises what ``pages`` raises, and WaitError if the list never stays whole, after all that was found.
     """
     seen: set[str] = set()
+    before: set[str] = set()
     began = 0.0
     for reading in range(_READINGS):
         number, missed = 0, False
+        alerts: set[str] = set()
         for page in pages():
             number += 1
             began = began or page.at
             for alert in page.items:
                 name, at = version(alert), seconds(alert.get(UPDATED), since)
+                alerts.add(str(alert.get("id")))
                 if name in seen:
                     continue
                 seen.add(name)
                 missed = missed or (reading > 0 and at < began)
                 yield Version(name, at, alert)
-        if number == 1 or (reading > 0 and not missed):
+        if number == 1 or (reading > 0 and not missed and before <= alerts):
             return
+        before = alerts
     raise WaitError(
         f"the list of alerts lost entries during each of {_READINGS} readings",
         where=where,

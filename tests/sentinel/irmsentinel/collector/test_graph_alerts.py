@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from irmcore import alert_list
 from irmcore.errors import AddressRefused, ConfigurationError, WaitError
 from irmemulator.faults import Fault
 from irmemulator.http_messages import Request
+from irmsentinel.azure.graph_client import Page
 from irmsentinel.collector import cursor, graph_alerts
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
@@ -115,6 +117,21 @@ def test_deletions_while_pages_are_read_lose_nothing(graph: Rig) -> None:
     collector_service = graph.collector_service()
     assert collector_service.round().succeeded
     assert set(graph.versions()) == made
+
+
+def test_an_alert_that_two_readings_miss_is_found() -> None:
+    """Deletions before each second page hide alert 5 twice; the second reading lacks what they deleted."""
+    readings = iter([([1, 2], [3, 4], [6, 7]), ([2, 3], [6, 7]), ([4, 5], [6, 7]), ([4, 5], [6, 7])])
+
+    def pages() -> list[Page]:
+        made = (
+            [{"id": str(n), "lastUpdateDateTime": f"2026-11-20T0{n}:00:00Z"} for n in page]
+            for page in next(readings)
+        )
+        return [Page(tuple(page), None, None, NOW) for page in made]
+
+    found = [one.alert["id"] for one in alert_list.versions(pages, 0, "Microsoft Graph")]
+    assert found == ["1", "2", "3", "4", "6", "7", "5"]
 
 
 def test_a_list_that_never_stays_whole_ends_the_round(graph: Rig) -> None:

@@ -130,7 +130,7 @@ def _of_batch(outbox: Outbox, batch: Batch) -> tuple[list[Damage], int]:
 def _keys_match(outbox: Outbox, batch: Batch, manifest: Manifest) -> bool:
     path = f"{batch.path}/rowkeys"
     data = outbox.disk.read(path) if outbox.disk.exists(path) else b""
-    if not data and batch.folder == "done":
+    if not data and batch.folder == "done" and not outbox.has_ledger:
         age = outbox.clock.now() - manifest.accepted
         return age > retention.periods_of(outbox).rowkeys  # they were deleted after their time
     return hashlib.sha256(data).hexdigest() == manifest.rowkeys_sha256

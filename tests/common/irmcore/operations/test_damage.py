@@ -131,6 +131,19 @@ def test_damage_is_seen_before_a_drain(name: str, damage: str) -> None:
     assert len(sent) == 3 or connector.outbox.quarantined(), "a row is neither sent nor in quarantine"
 
 
+def test_row_keys_in_a_directory_are_missed_however_short_their_period_is_on_a_store() -> None:
+    """In a directory they go with their batch, whatever `retention.rowkeys_days` says."""
+    disk, clock = outbox_with_everything(), FakeClock()
+    connector = Connector(disk, clock)
+    settings = connection.settings_of(connector.outbox) or {}
+    settings["connector"]["retention"] = {"rowkeys_days": 35}
+    connection.save_settings(connector.outbox, settings)
+    clock.advance(36 * 86_400.0)
+    assert "row keys" not in said(connector)
+    disk.remove(resolve(disk, "done/*/*/rowkeys"))
+    assert "the row keys are missing or damaged" in said(connector)
+
+
 def test_a_batch_that_was_accepted_again_is_sent_though_the_withdrawn_one_is_damaged() -> None:
     """An unreadable state in `done/` must not make the sender delete the batch that replaced it."""
     connector = Connector(root(), FakeClock())

@@ -495,6 +495,7 @@ def test_every_command_has_help_and_json(irmexport: Run) -> None:
         assert result.exit_code == 0
         assert "--json" in result.stdout or name in {
             "azure",
+            "canary",
             "profile",
             "credential",
             "identities",

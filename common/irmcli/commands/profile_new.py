@@ -263,7 +263,8 @@ def _show_form(output: Output, sample: Sample, drafted: Draft) -> None:
         output.line(f"Read as: {form}")
     output.table("How cells are read", ("column", "cell", "read as"), drafted.readings)
     if drafted.left_out:
-        output.line(f"{drafted.left_out} columns are left out. Choose others with --columns COLUMN,COLUMN")
+        left_out = "1 column is" if drafted.left_out == 1 else f"{drafted.left_out} columns are"
+        output.line(f"{left_out} left out. Choose others with --columns COLUMN,COLUMN")
 
 
 def _refuse_existing(target: Path) -> None:

@@ -68,7 +68,9 @@ def workbook_table(
             else:
                 yield SourceRow(number, tuple(values))
 
-    return Table(header, read(), asks=True, form=f"the sheet {sheet} of a workbook")
+    # Of a file of refused rows: where the comma is decimal, Excel divides a CSV at semicolons.
+    delimiter = ";" if told.numbers == "comma" else ","
+    return Table(header, read(), asks=True, form=f"the sheet {sheet} of a workbook", delimiter=delimiter)
 
 
 #: Rows in which the header is looked for.

@@ -131,7 +131,7 @@ def service(connection: Connection, secret: Callable[[], Credential]) -> Service
         raise ConfigurationError(
             f"{', '.join(f'`{key}`' for key in unfilled)} of profile {connection.profile} "
             "still has the placeholder",
-            next_step="Copy the profile, fill in the IDs, and pass the copy with --profile.",
+            next_step="Fill in the IDs in a file of your own, and pass that with --profile.",
         )
     endpoints = connection.endpoints()
     http = TokenHttp(ca_file=connection.ca_file(), proxy=connector.proxy, deadline=TOKEN_DEADLINE)

@@ -365,7 +365,9 @@ class _Keys:
     def finish(self) -> None:
         """Raises InputError for a field that is probably misspelt."""
         for field in (field for field in self._fields if field in self.missing and self._rows):
-            near = nearest(field, [key for key in self._others if key not in self._fields], cutoff=_ALMOST)
+            others = [key for key in self._others if key not in self._fields]
+            alike = [key for key in others if key.casefold() == field.casefold()]
+            near = alike[0] if alike else nearest(field, others, cutoff=_ALMOST)
             if near is not None:
                 raise InputError(
                     f"no row has `{field}`, but rows have `{near}`",

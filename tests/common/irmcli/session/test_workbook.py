@@ -51,6 +51,13 @@ def test_a_number_can_be_read_in_one_way_only(tmp_path: Path, sign: str | None, 
     assert [values for _, values, _ in found] == [("1.125", "x", expected), ("1.125", "x", "1.250")]
 
 
+@pytest.mark.parametrize(("sign", "expected"), [(None, ","), ("point", ","), ("comma", ";")])
+def test_refused_rows_are_for_the_same_excel(tmp_path: Path, sign: str | None, expected: str) -> None:
+    """An Excel with a decimal comma divides a CSV at semicolons, and would show one column otherwise."""
+    with book(tmp_path, A=[FIELDS, ("a", "b", 1)]).open("rb") as file:
+        assert workbook_table(file, name="in.xlsx", told=Format(numbers=sign)).delimiter == expected
+
+
 def test_titles_and_empty_columns_are_left_out(tmp_path: Path) -> None:
     """The header is the row with the fields; a value in a column without a name refuses its row."""
     path = book(tmp_path, A=[("Report",), (), FIELDS, ("a", "b", 1), ("c", "d", 2, "", "x"), ("e",)])

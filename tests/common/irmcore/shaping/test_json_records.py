@@ -206,6 +206,9 @@ def test_a_misspelt_field_is_told() -> None:
     table = json_table(stream(text), ("user", "ModelInof"), name="in.json")
     with pytest.raises(InputError, match="no row has `ModelInof`, but rows have `ModelInfo`"):
         list(table.rows)
+    table = json_table(stream(text), ("User", "ModelInfo"), name="in.json")
+    with pytest.raises(InputError, match="no row has `User`, but rows have `user`"):
+        list(table.rows)
     table = json_table(stream(text), ("user", "department"), name="in.json")
     assert len(list(table.rows)) == 2
     assert table.notes == ["in.json: no row has `department`, so that column is empty."]

@@ -113,6 +113,7 @@ def test_max_refused_accepts_nothing(rig: Rig, irmexport: Run) -> None:
     assert "1 of 2 rows were refused, more than the 0 allowed; nothing was accepted" in result.stderr
     assert rig.emulator.uploads == ()
     assert "bradh" in irmexport("export-rejects").stdout
+    assert "a run 1999 has no refused rows" in irmexport("export-rejects", "--run", "1999").stderr
 
 
 def test_standard_input_and_gzip_and_json_lines(rig: Rig, irmexport: Run) -> None:

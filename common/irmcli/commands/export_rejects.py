@@ -42,7 +42,8 @@ def command(ctx: click.Context, *, connector: str, run: str, file: str, only_lis
     paths = [path for _, path in found]
     output.document(paths)
     if not paths:
-        output.warn("no rows were refused")
+        unknown = f"a run {run} has no refused rows. Those of others: irmexport export-rejects --list"
+        output.warn(unknown if run else "no rows were refused")
     elif only_list or (output.as_json and not file):
         for path in paths:
             output.line(path)

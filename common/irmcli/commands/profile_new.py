@@ -187,7 +187,8 @@ def command(
 
     Types and roles are guessed from the sample. Options take precedence; on a terminal, you are asked to
     confirm the rest. A user or time column that is not certain is not guessed: you are asked, or told which
-    option decides. The profile contains column names and settings, but no value from the sample.
+    option decides. The profile contains column names and settings, but no value from the sample
+    except with --source COLUMN.
 
     With --scenario the profile is one of HR data (docs/connectors.md). Its columns are taken by the names of
     Microsoft's page, or by --user and --map, and never guessed from values.

@@ -395,6 +395,9 @@ def test_of_a_wide_sample_the_columns_with_a_role_are_taken(new: Run) -> None:
     Path("s.yaml").unlink()
     chosen = made_of(new, text, "--columns", "c150,c7")[1].columns
     assert [column.header for column in chosen] == ["c7", "c150", "user", "time", "count"]
+    Path("s.yaml").unlink()
+    text = "user,time,count,a,b\na@b.example,2026-11-20T08:00Z,3,x,y\n"
+    assert "1 column is left out." in made_of(new, text, "--columns", "b")[0]
 
 
 def test_an_empty_threshold_is_told_with_its_default(new: Run) -> None:

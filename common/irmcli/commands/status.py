@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 
 import click
@@ -80,8 +81,9 @@ def _show_limits(output: Output, settings: Settings) -> None:
     known = [(profile, outbox) for profile, outbox in at if outbox is not None]
     show_limits(output, [*of_profiles(profiles), *of_today(known)], profiles)
     for profile, outbox in known:
-        lapsing = of_age(profile, audit_log.newest(outbox, ("run",))["run"], outbox.clock.now())
-        show_limits(output, lapsing)
+        with suppress(OSError):  # as in `of_today`, what cannot be read counts as none
+            lapsing = of_age(profile, audit_log.newest(outbox, ("run",))["run"], outbox.clock.now())
+            show_limits(output, lapsing)
 
 
 def _show_own(output: Output, settings: Settings) -> None:

@@ -96,6 +96,16 @@ def test_a_broken_profile_does_not_hide_the_status(run: Callable[..., Result]) -
     assert "published limits were not compared" in done.stderr
 
 
+def test_an_audit_log_that_cannot_be_read_does_not_hide_the_status(run: Callable[..., Result]) -> None:
+    """The document is complete: its reader learns of what needs a person."""
+    own("hr-employee-profiles", JOBS[0])
+    log = Path(outbox_with_a_run(JOBS[0], 5).path, "audit.log")
+    log.unlink()
+    log.mkdir()
+    (found,) = json.loads(run("status", "--json").stdout)
+    assert JOBS[0] in found["name"]
+
+
 def test_only_todays_rows_count(run: Callable[..., Result]) -> None:
     """A run of yesterday (UTC) is another day's."""
     assert run("status").exit_code == 0

@@ -11,6 +11,7 @@ Not promised: rows that other machines have accepted and not promoted. They stay
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,11 +21,13 @@ from irmcore.delivery.recorder import Recorder
 from irmcore.delivery.recovery import recover
 from irmcore.delivery.report import Report, ignore_events
 from irmcore.delivery.service import Splitter
-from irmcore.errors import OperatorError, OutboxBusy
+from irmcore.errors import DamageError, OperatorError, OutboxBusy
 from irmcore.intake.ledger.recovery import rebuild
 from irmcore.operations.adoption import exclusive
 from irmcore.operations.moving import FILES
+from irmcore.operations.retention import periods_of
 from irmcore.outbox import Batch, Outbox, audit_log, states
+from irmcore.outbox import manifest as manifests
 from irmcore.outbox.erasure import AT_REST
 from irmcore.outbox.identity import Identity
 from irmcore.outbox.on_store import layout, records
@@ -200,8 +203,22 @@ def _write(replica: Replica, made: Outbox, copy: _Copy) -> None:
     disk, path = made.disk, f"{made.path}/{copy.folder}/{layout.id_of(copy.name)}"
     disk.make_dir(path)
     disk.create(f"{path}/state", copy.state, sync=True)
-    for file in ("payload", "rowkeys", "manifest.json"):
-        data = replica.read_named(copy.name, file)
+    values = {file: replica.read_named(copy.name, file) for file in ("payload", "rowkeys", "manifest.json")}
+    if not values["rowkeys"] and copy.folder.startswith("done"):
+        values["manifest.json"] = _without_rowkeys(replica, values["manifest.json"] or b"", copy.name)
+    for file, data in values.items():
         if data:
             disk.create(f"{path}/{file}", data, sync=True)
     disk.sync_dir(path)
+
+
+def _without_rowkeys(replica: Replica, data: bytes, where: str) -> bytes:
+    """The manifest of a batch without row keys: if their time was over there, that is no damage here."""
+    try:
+        manifest = manifests.decode(data, where, replica.keyring)
+    except DamageError:
+        return data
+    if replica.clock.now() - manifest.accepted <= periods_of(replica).rowkeys:
+        return data
+    changed = replace(manifest, rowkeys_sha256=hashlib.sha256(b"").hexdigest())
+    return manifests.encode(changed, replica.keyring)

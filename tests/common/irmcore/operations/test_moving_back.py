@@ -6,12 +6,14 @@ from contextlib import suppress
 
 import pytest
 from irmcore.delivery.circuit_breaker import LAST_PROBE
+from irmcore.delivery.connection import save_settings
 from irmcore.errors import OperatorError, OutboxBusy, PlaceRefused, StoreAway
 from irmcore.intake.accept import accept
 from irmcore.operations import operations
 from irmcore.operations.moving import move
 from irmcore.operations.moving_back import move_back
 from irmcore.operations.rewriting import rotate
+from irmcore.operations.verification import EVERYTHING, damages
 from irmcore.outbox import Outbox, audit_log, states
 from irmcore.outbox.batch_files import read_manifest, read_payload, read_rowkeys
 from irmcore.outbox.on_store.attempts import MARGIN
@@ -296,3 +298,22 @@ def test_the_key_is_rotated_by_way_of_a_directory() -> None:
     done, promoted = there.send(ANNA + BEN + CARL)
     assert (done.counts.skipped, promoted is not None and promoted.sizes) == (2, (1,))
     assert a_machine(there).drain(FakeTransport()).sent == 3
+
+
+@pytest.mark.parametrize("over", [True, False], ids=["over", "lost"])
+def test_row_keys_whose_time_was_over_there_are_no_damage_here(*, over: bool) -> None:
+    """`retention.rowkeys_days` is for the store; row keys that were lost before their time are reported."""
+    member = Member(MemoryService(), "demo")
+    member.send(ANNA)
+    there = a_machine(member)
+    there.drain(FakeTransport())
+    save_settings(there.outbox, {"connector": {"retention": {"rowkeys_days": 35}}})
+    member.clock.advance((36 if over else 34) * 86_400.0)
+    member.shared.log.index()  # so that nobody reads them in the batch
+    for key in [key for key in member.shared.store.keys("batch/") if "/rowkeys/" in key]:
+        member.shared.store.delete(key)
+    disk = PowerLossDisk()
+    disk.make_dir(ROOT)
+    assert back(member, disk) == 1
+    found = Outbox(disk, member.clock, f"{ROOT}/demo")
+    assert any(str(one).count("row keys are missing") for one in damages(found, EVERYTHING)) == (not over)

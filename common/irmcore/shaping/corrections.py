@@ -24,8 +24,8 @@ from irmcore.shaping.reject_file import MORE, UNDIVIDED
 REASON, ADVICE = "irmexport_reason", "irmexport_advice"
 
 # With apostrophes before, so that a text that begins with one is the same after writing and reading.
-_FORMULA = re.compile("'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]")
-_GUARDED = re.compile("'+[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]")
+_FORMULA = re.compile("'*[=+\\-@\t\n\r\uff1d\uff0b\uff0d\uff20]")
+_GUARDED = re.compile("'+[=+\\-@\t\n\r\uff1d\uff0b\uff0d\uff20]")
 
 
 def guarded(text: str) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from irmsentinel.content import aggregations
 from irmsentinel.export import plan
 
-from tests.docs.test_pages import pattern, run, start, steps
+from tests.docs.shown import pattern, steps
+from tests.docs.test_pages import run, start
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "kql.md"
@@ -17,7 +18,7 @@ EXPORTS = DOCS / "sentinel.md"
 def test_the_page_prints_what_it_shows(tmp_path: Path) -> None:
     """Every command of docs/kql.md runs, in order, and prints the output shown."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    shown = steps(PAGE)
+    shown = steps(PAGE.read_text(encoding="utf-8"))
     assert len(shown) == 3
     for command, output in shown:
         printed = run(command, tmp_path, environment)
@@ -31,7 +32,7 @@ def test_the_page_of_exports_prints_what_it_shows(tmp_path: Path) -> None:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "IRMEXPORT_OUTBOX": str(tmp_path / "outbox"),
     }
-    shown = steps(EXPORTS)
+    shown = steps(EXPORTS.read_text(encoding="utf-8"))
     assert len(shown) == 4
     background = []
     try:
@@ -66,7 +67,7 @@ def test_the_page_of_the_collector_prints_what_it_shows(tmp_path: Path) -> None:
     """Every command of docs/collector.md runs against the emulator, in order, and prints the output shown."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "IRMEXPORT_OUTBOX": str(tmp_path / "outbox")}
-    (command, output), *shown = steps(DOCS / "collector.md")
+    (command, output), *shown = steps((DOCS / "collector.md").read_text(encoding="utf-8"))
     process, printed = start(command, tmp_path, environment)
     try:
         assert re.fullmatch(pattern(output), printed), printed

@@ -176,7 +176,7 @@ class GraphClient:
             if not self.is_own(link):
                 raise AddressRefused(
                     "Microsoft Graph sent a link to another host, which was not followed",
-                    where=urlsplit(link).netloc[:200],
+                    where=_host(link),
                     next_step="Check whether a proxy changes the answers.",
                 )
             if link in seen:
@@ -208,7 +208,7 @@ class GraphClient:
         if not url.startswith("https://"):
             raise AddressRefused(
                 "Microsoft Graph sent an address for a file's content that is not https",
-                where=urlsplit(url).netloc[:200],
+                where=_host(url),
                 next_step="Check whether a proxy changes the answers.",
             )
         request = HttpRequest("GET", url, headers={"Range": f"bytes={start}-{start + size - 1}"})
@@ -355,6 +355,14 @@ class GraphClient:
             where=self._where,
             next_step="Check whether a proxy answers here, then run the command again.",
         )
+
+
+def _host(link: str) -> str:
+    """The host that a link names, for messages."""
+    try:
+        return urlsplit(link).netloc[:200]
+    except ValueError:
+        return "a link that cannot be read"
 
 
 def _request(request: HttpRequest, client: _Client) -> Answer:

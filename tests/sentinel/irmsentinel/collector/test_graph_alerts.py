@@ -294,9 +294,10 @@ def test_a_wrong_secret_is_reported_with_entras_code(graph: Rig) -> None:
 # -- what the answers lead to -----------------------------------------------------------
 
 
-def test_the_token_goes_to_no_other_host(graph: Rig) -> None:
-    """A link of a page to another host ends the round."""
-    body = json.dumps({"value": [], "@odata.nextLink": "https://graph.microsoft.com.example.com/next"})
+@pytest.mark.parametrize("link", ["https://graph.microsoft.com.example.com/next", "https://[::1"])
+def test_the_token_goes_to_no_other_host(graph: Rig, link: str) -> None:
+    """A link of a page to another host, or one that cannot be read, ends the round."""
+    body = json.dumps({"value": [], "@odata.nextLink": link})
     collector_service = graph.collector_service()
     graph.emulator.faults.next(azure_fault("alerts", 200, body=body.encode()), 2)
     with pytest.raises(AddressRefused, match="link to another host"):

@@ -71,6 +71,7 @@ def holders(root: Path, wanted: list[bytes]) -> list[Path]:
     ]
 
 
+@pytest.mark.timeout(400)
 def test_nothing_of_a_person_is_left_of_the_demo(tmp_path: Path) -> None:
     """After the demo and rows that are still queued, no file of the outbox has the name or a row key."""
     outbox = tmp_path / "demo" / "outbox"

@@ -11,10 +11,8 @@ from irmcore.disk import PosixDisk
 from irmcore.outbox import Outbox
 
 from tests.common.irmcore.outbox import format_3
-from tests.with_emulator.connector import Rig, row
-from tests.with_emulator.test_cli import Run, document, irmexport, rows
-
-__all__ = ["irmexport"]  # a fixture
+from tests.with_emulator.connector import Rig, Run, row
+from tests.with_emulator.test_cli import document, rows
 
 
 def queued(rig: Rig, irmexport: Run) -> Path:

@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 from irmcore.profile import shipped_text
 
-from tests.with_emulator.connector import Rig, row
-from tests.with_emulator.test_cli import Run, document, irmexport, rows
-
-__all__ = ["irmexport"]  # a fixture
+from tests.with_emulator.connector import Rig, Run, row
+from tests.with_emulator.test_cli import document, rows
 
 
 @pytest.fixture

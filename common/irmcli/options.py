@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from irmcore.clouds import CLOUDS
 
 from irmcli.session.input_file import FORMATS
 
@@ -40,6 +41,19 @@ emulator: Decorator = click.option(
     "emulator_dir",
     type=click.Path(file_okay=False),
     help="Use the local emulator that runs with this directory instead of Microsoft's service.",
+)
+graph_cloud: Decorator = click.option(
+    "--cloud",
+    type=click.Choice(list(CLOUDS)),
+    default="commercial",
+    show_default=True,
+    help="The tenant's cloud.",
+)
+graph_emulator: Decorator = click.option(
+    "--emulator",
+    "emulator_dir",
+    type=FOLDER,
+    help="Read the local emulator of `identities emulator` with this directory.",
 )
 file: Decorator = click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from irmcore.identity.directory import Directory
 
 from irmcli import options
 from irmcli.output import Output, count
+from irmcli.session import private_file
 from irmcli.settings import Settings
 from irmcli.time_options import parse_timestamp
 
@@ -83,12 +83,10 @@ def export(ctx: click.Context, *, file: Path, max_age: int, directory: Path | No
     from irmcli.identities.splunk_lookup import write_lookup
 
     output, settings = Output.of(ctx), Settings.of(ctx)
-    unfinished = file.with_name(f"{file.name}.part")
-    unfinished.unlink(missing_ok=True)
-    with Directory(directory or settings.directory_of_people) as people:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as written:
-            rows = write_lookup(people, written, max_age)
-    unfinished.replace(file)
+    with (
+        Directory(directory or settings.directory_of_people) as people,
+        private_file.replacing(file) as written,
+    ):
+        rows = write_lookup(people, written, max_age)
     output.line(f"{file}: {count(rows, 'row')}")
     output.document({"file": str(file), "rows": rows})

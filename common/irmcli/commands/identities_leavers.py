@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import click
-from irmcore.clouds import CLOUDS
 
 from irmcli import options
 from irmcli.extras import entra_extra
 from irmcli.output import Output, count
+from irmcli.session import private_file
 from irmcli.settings import Settings
 
 
 @click.command("leavers")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--cloud",
-    type=click.Choice(list(CLOUDS)),
-    default="commercial",
-    show_default=True,
-    help="The tenant's cloud.",
-)
+@options.graph_cloud
 @options.sign_in
-@click.option(
-    "--emulator",
-    "emulator_dir",
-    type=options.FOLDER,
-    help="Read the local emulator of `identities emulator` with this directory.",
-)
+@options.graph_emulator
 @click.pass_context
 def leavers(
     ctx: click.Context,
@@ -57,17 +45,10 @@ def leavers(
         from irmcli.identities import leavers as found
         from irmcli.identities import sign_in as sign_ins
 
-    if emulator_dir is None:
-        chosen = Identity(sign_in, tenant_id, client_id, credential)
-        client = sign_ins.client(chosen, cloud, settings.environment)
-    else:
-        client = sign_ins.emulated_client(emulator_dir)
+    chosen = Identity(sign_in, tenant_id, client_id, credential)
+    client = sign_ins.client_or_emulator(chosen, cloud, settings.environment, emulator_dir)
     rows = list(found.leavers(client))
-    unfinished = file.with_name(f"{file.name}.part")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as written:
+    with private_file.replacing(file) as written:
         csv.writer(written).writerows([found.HEADER, *rows])
-    unfinished.replace(file)
     output.line(f"{file}: {count(len(rows), 'row')}")
     output.document({"file": str(file), "rows": len(rows)})

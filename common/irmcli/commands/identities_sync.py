@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import click
-from irmcore.clouds import CLOUDS
 from irmcore.errors import ConfigurationError
 from irmcore.profile import Profile
 
@@ -34,13 +33,7 @@ def _pair(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
 
 @click.command("sync")
 @options.directory_of_people
-@click.option(
-    "--cloud",
-    type=click.Choice(list(CLOUDS)),
-    default="commercial",
-    show_default=True,
-    help="The tenant's cloud.",
-)
+@options.graph_cloud
 @options.sign_in
 @click.option(
     "-p",
@@ -59,12 +52,7 @@ def _pair(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
 )
 @click.option("--full", is_flag=True, help="Read everybody, not only what changed.")
 @click.option("--accept-removals", is_flag=True, help="Accept that most people of the directory are gone.")
-@click.option(
-    "--emulator",
-    "emulator_dir",
-    type=options.FOLDER,
-    help="Read the local emulator of `identities emulator` with this directory.",
-)
+@options.graph_emulator
 @click.pass_context
 def sync(
     ctx: click.Context,
@@ -97,11 +85,8 @@ def sync(
 
     from irmcli.identities.sync import Sync
 
-    if emulator_dir is None:
-        chosen = Identity(sign_in, tenant_id, client_id, credential)
-        client = sign_ins.client(chosen, cloud, settings.environment)
-    else:
-        client = sign_ins.emulated_client(emulator_dir)
+    chosen = Identity(sign_in, tenant_id, client_id, credential)
+    client = sign_ins.client_or_emulator(chosen, cloud, settings.environment, emulator_dir)
     path = (directory or settings.directory_of_people).absolute()
     groups = _groups(settings, names, path)
     if directory is None:

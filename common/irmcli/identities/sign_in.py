@@ -42,6 +42,20 @@ def client(
     return GraphClient(HOSTS[cloud], make, Network.of(environment), max_wait=max_wait)
 
 
+def client_or_emulator(
+    chosen: Identity,
+    cloud: str,
+    environment: Mapping[str, str],
+    emulator: Path | None,
+    *,
+    max_wait: float = MAX_WAIT,
+) -> GraphClient:
+    """As ``client``, or Graph of the emulator that was announced in the directory ``emulator``."""
+    if emulator is not None:
+        return emulated_client(emulator, max_wait=max_wait)
+    return client(chosen, cloud, environment, max_wait=max_wait)
+
+
 def checked(chosen: Identity) -> Identity:
     """The identity with the kind's name in `irmsentinel.azure.identity`. Raises ConfigurationError."""
     if chosen.kind == "app" and not (chosen.tenant_id and chosen.client_id and chosen.secret):

@@ -181,6 +181,11 @@ def _check_roles(guesses: Guesses, sample: Sample, choices: Choices) -> None:
                 where=sample.path,
                 next_step=f"Name it with {flag} COLUMN, or add it to the export: the connector needs one.",
             )
+    check_times(guesses, sample, choices)
+
+
+def check_times(guesses: Guesses, sample: Sample, choices: Choices) -> None:
+    """Raise ConfigurationError for times that can be read in two ways, or whose zone is not known."""
     either = next((column for column in guesses.columns if column.orders), None)
     if either is not None:
         options = " or ".join(f"--dates {order}" for order in either.orders)

@@ -17,7 +17,7 @@ from irmcore.profile.kinds import Field, Kind
 from irmcli.output import clean
 from irmcli.profile_setup.choice import Choice
 from irmcli.profile_setup.column_stats import ColumnStats
-from irmcli.profile_setup.draft import Draft, needed_zone
+from irmcli.profile_setup.draft import Draft, check_times, needed_zone
 from irmcli.profile_setup.guesses import Guess, Guesses, Roles, form_of_times
 from irmcli.profile_setup.profile_text import Choices, head, input_lines, scalar
 from irmcli.profile_setup.sample import Sample
@@ -56,24 +56,10 @@ def hr_draft(
         for column in sample.columns
         if column.header in field_of
     ]
-    either = next((made for made in guesses if made.orders), None)
-    if either is not None:
-        options = " or ".join(f"--dates {order}" for order in either.orders)
-        raise ConfigurationError(
-            f"the dates in column {clean(either.header)} can be read in more than one order of day and month",
-            where=sample.path,
-            next_step=f"Say which: {options} (d day, m month, y year).",
-        )
     user = Choice(column_of[kind.user], "the person of the row")
     made = Guesses(guesses, user, Choice(None, ""))
+    check_times(made, sample, choices)
     zone = needed_zone(made, choices.zone)
-    zoneless = next((guess for guess in guesses if guess.zoneless), None)
-    if zoneless is not None and zone is None:
-        raise ConfigurationError(
-            f"the times in column {clean(zoneless.header)} have no offset, so their time zone must be known",
-            where=sample.path,
-            next_step="Set the time zone they were recorded in: --zone UTC, or --zone Europe/Berlin.",
-        )
     values = stats[column_of[SCENARIO]].distinct or set() if SCENARIO in column_of else set()
     lines = [
         *head(choices, kind.title, kind.name),

@@ -1,8 +1,12 @@
-"""Write files with personal data: new ones, which only this user can read."""
+"""Write files with personal data, which only this user can read."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
 
 from irmcore.errors import ConfigurationError
 
@@ -21,3 +25,14 @@ def write_new(file: str, data: bytes) -> None:
         ) from None
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[TextIO]:
+    """A UTF-8 text that takes the place of ``file`` once it is whole. Raises OSError."""
+    unfinished = file.with_name(f"{file.name}.part")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as written:
+        yield written
+    unfinished.replace(file)

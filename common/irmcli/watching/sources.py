@@ -106,9 +106,9 @@ def cloud_of(routes: Sequence[Route]) -> str:
 def _graph(settings: Settings, cloud: str, sign_in: SignIn) -> GraphClient:
     from irmcli.identities import sign_in as sign_ins
 
-    if sign_in.emulator is not None:
-        return sign_ins.emulated_client(sign_in.emulator, max_wait=_MAX_WAIT)
-    return sign_ins.client(_identity(sign_in), cloud, settings.environment, max_wait=_MAX_WAIT)
+    return sign_ins.client_or_emulator(
+        _identity(sign_in), cloud, settings.environment, sign_in.emulator, max_wait=_MAX_WAIT
+    )
 
 
 def _identity(sign_in: SignIn) -> Identity:

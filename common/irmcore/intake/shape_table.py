@@ -41,15 +41,10 @@ def planned_blocks(
         for source in table.blocks():
             yield shaper.plan(shaper.shape(source))
         return
-    before = _stamp(file)
+    reader = _ChunkReader(file, name)
     with Workers(workers, partial(_work, file, shaper, workers), file.file) as processes:
-        yield from _in_order(processes, file, shaper)
-    if _stamp(file) != before:
-        raise InputError(
-            "the file was changed while it was read",
-            where=name,
-            next_step="Nothing was accepted. Run this again when nothing writes to the file.",
-        )
+        yield from _in_order(processes, reader, shaper)
+    reader.refuse_a_change()
 
 
 def _greatest(table: Table, profile: Profile, shaper: BlockShaper) -> Iterator[PlannedBlock]:
@@ -84,9 +79,8 @@ def _work(file: Reopenable, shaper: BlockShaper, workers: int, number: int) -> I
         yield planned.read, refused, records, lines.text, lines.ends, dropped
 
 
-def _in_order(workers: Workers, file: Reopenable, shaper: BlockShaper) -> Iterator[PlannedBlock]:
+def _in_order(workers: Workers, reader: _ChunkReader, shaper: BlockShaper) -> Iterator[PlannedBlock]:
     """The chunks of all workers in the order of the file. What no worker gives is shaped here."""
-    reader = _ChunkReader(file)
     for number in count():
         try:
             found = workers.result(number)
@@ -121,9 +115,15 @@ def _details(shaper: BlockShaper, reader: _ChunkReader, number: int) -> tuple[Sh
 
 
 class _ChunkReader:
-    """Reads a few chunks of a file, in ascending order."""
+    """Reads a few chunks of a file, in ascending order, and notices when somebody writes to it.
 
-    def __init__(self, file: Reopenable) -> None:
+    ``name`` is for messages.
+    """
+
+    def __init__(self, file: Reopenable, name: str) -> None:
+        self._file = file.file
+        self._name = name
+        self._before = self._stamp()
         self._wanted = -1
         self._chunks = enumerate(file.walk(lambda at: at == self._wanted))
         self._last: tuple[int, Block | int] = (-1, 0)
@@ -139,14 +139,23 @@ class _ChunkReader:
         return self._last[1] if isinstance(self._last[1], Block) else None
 
     def existing(self, number: int) -> Block:
-        """The same for a chunk that a worker has seen."""
+        """The same for a chunk that a worker has seen. Raises InputError if it need not be the same now."""
         block = self.chunk(number)
+        self.refuse_a_change()
         if block is None:
-            raise RuntimeError("the input has changed while it was read")
+            raise RuntimeError(f"chunk {number} of an unchanged input was there once and is not now")
         return block
 
+    def refuse_a_change(self) -> None:
+        """Raise InputError if the file was written to since this began."""
+        if self._stamp() != self._before:
+            raise InputError(
+                "the file was changed while it was read",
+                where=self._name,
+                next_step="Nothing was accepted. Run this again when nothing writes to the file.",
+            )
 
-def _stamp(file: Reopenable) -> tuple[int, int]:
-    """What changes when somebody writes to the file."""
-    found = os.fstat(file.file)
-    return found.st_size, found.st_mtime_ns
+    def _stamp(self) -> tuple[int, int]:
+        """What changes when somebody writes to the file."""
+        found = os.fstat(self._file)
+        return found.st_size, found.st_mtime_ns

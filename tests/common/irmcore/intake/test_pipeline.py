@@ -137,3 +137,18 @@ def test_a_file_that_changes_meanwhile_is_refused(note: str, tmp_path: Path) -> 
         file.write_bytes(many(20_000, note=note))
         with pytest.raises(InputError, match="the file was changed while it was read"):
             list(batches)
+
+
+def test_rows_that_are_placed_one_by_one_are_not_read_from_a_changed_file(tmp_path: Path) -> None:
+    """Rows that repeat others are read a second time, and by then a chunk may have fewer of them."""
+    file = tmp_path / "in.csv"
+    rows = many(20_000)
+    file.write_bytes(rows + rows.partition(b"\n")[2])
+    os.utime(file, (0, 0))  # so that the next write changes its time on any file system
+    with file.open("rb") as stream:
+        batches = Pipeline(profile(), None, workers=2).batches(csv_table(stream, name="in.csv"), "in.csv")
+        next(batches)
+        longer = many(20_000, note="x" * 500)
+        file.write_bytes(longer + longer.partition(b"\n")[2])
+        with pytest.raises(InputError, match="the file was changed while it was read"):
+            list(batches)

@@ -34,9 +34,9 @@ from irmcli.settings import Settings
 @click.option("--show", default=10, show_default=True, help="Number of refused rows to list.")
 @click.pass_context
 def command(ctx: click.Context, *, file: str, profile_name: str, form: str, into: str, show: int) -> None:
-    """Check FILE against a profile: CSV, JSON or an Excel workbook; - for standard input.
+    """Check the rows of FILE against a profile.
 
-    FILE may be compressed with gzip.
+    FILE is CSV, JSON or an Excel workbook, optionally compressed with gzip; - is standard input.
 
     Example: irmexport check detections.csv --profile leaver-prediction
     """

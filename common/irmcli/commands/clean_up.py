@@ -20,7 +20,9 @@ from irmcli.settings import Settings
 )
 @click.pass_context
 def command(ctx: click.Context, *, clock_is_right: bool) -> None:
-    """Delete now what is past its retention time; `send`, `drain` and others do so once a day.
+    """Delete now what is past its retention time.
+
+    `send`, `drain` and others do so once a day.
 
     `status` shows the periods. If the clock seems to have jumped, what only the jump makes old is kept, and
     the exit code is 4.

@@ -10,7 +10,7 @@ from click.shell_completion import get_completion_class
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print a script that makes SHELL complete commands and options. Add its line to the shell's start file.
+    """Print a script for SHELL that completes commands. Add its line to the shell's start file.
 
     bash (4.4 or newer), in ~/.bashrc: eval "$(irmexport completion bash)"
 

@@ -68,7 +68,9 @@ def check(ctx: click.Context, *, profile_name: str) -> None:
 @options.profile
 @click.pass_context
 def set_(ctx: click.Context, *, profile_name: str) -> None:
-    """Store a client secret where the profile says: in a keyring, or in a file of mode 0600.
+    """Store a client secret where the profile says.
+
+    That is a keyring, or a file of mode 0600.
 
     Prompts for the secret without showing it, or reads it from standard input. It is never an argument. A
     keyring also takes a certificate with its key, as PEM on standard input.

@@ -23,7 +23,9 @@ from irmcli.settings import Settings
 )
 @click.pass_context
 def command(ctx: click.Context, directory: Path | None) -> None:
-    """Send Microsoft's examples to a local emulator over HTTPS, and show what it saved.
+    """Send Microsoft's examples to a local emulator.
+
+    Shows what the emulator saved.
 
     Example: irmexport demo
     """

@@ -36,7 +36,9 @@ _STYLE = {GOOD: "green", NOTE: "yellow", BAD: "red"}
 def command(
     ctx: click.Context, *, connector: str, profile_name: str | None, emulator_dir: str | None
 ) -> None:
-    """Check DNS, TCP, TLS, proxy, clock, token, disk and outbox of CONNECTOR, of all, or of a profile.
+    """Check network, clock, token, disk and outbox.
+
+    Checks DNS, TCP, TLS and proxy, too, for CONNECTOR, for all, or for a profile.
 
     Uploads nothing. Also lists what needs a person, and then exits with 4.
 

@@ -17,7 +17,9 @@ from irmcli.settings import Settings
 
 @click.command("drain")
 @click.argument("connector", default="", required=False)
-@click.option("--seconds", type=click.FloatRange(min=1), help="Start no upload after this time, except one.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), help="Start no further upload after this many seconds."
+)
 @click.pass_context
 def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
     """Send what is queued for CONNECTOR, or for all connectors. Never prompts: for cron and systemd.

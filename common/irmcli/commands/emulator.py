@@ -74,7 +74,9 @@ def command(
     refuse_unknown_source_values: bool,
     reported: str | None,
 ) -> None:
-    """Run a local emulator of the Purview connector over HTTPS, on this machine only.
+    """Run a local emulator of the Purview connector.
+
+    It serves HTTPS on this machine only.
 
     Example: irmexport emulator --profile leaver-prediction
     """

@@ -22,7 +22,9 @@ from irmcli.settings import Settings
 @click.option("--list", "only_list", is_flag=True, help="Print only the paths of the reject files.")
 @click.pass_context
 def command(ctx: click.Context, *, connector: str, run: str, file: str, only_list: bool) -> None:
-    """Print the refused rows of CONNECTOR, or of all, to be corrected and sent again.
+    """Print refused rows, to be corrected and sent again.
+
+    These are the rows of CONNECTOR, or of all.
 
     The CSV has the columns of the source, after the columns irmexport_reason and irmexport_advice, which
     `send`, `check` and `watch` leave out. A cell that a spreadsheet would run as a formula is behind an

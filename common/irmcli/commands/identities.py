@@ -15,7 +15,10 @@ from irmcli.commands import (
 
 @click.group("identities")
 def command() -> None:
-    """Maintain and query the directory of people, through which the names in rows are resolved."""
+    """Maintain and query the directory of people.
+
+    Through it, the names in rows are resolved.
+    """
 
 
 for _command in (

@@ -28,7 +28,7 @@ _AGE = re.compile(r"([1-9][0-9]{0,3})([hd])", re.ASCII)
 def import_(
     ctx: click.Context, *, file: Path, directory: Path | None, at: str | None, accept_removals: bool
 ) -> None:
-    """Fill the directory from a CSV FILE instead of Microsoft Entra ID. The file has all people.
+    """Fill the directory from a CSV FILE instead of Entra ID. The file has all people.
 
     Columns: object_id, user_principal_name (required), mails, account_names, sid, employee_id, enabled,
     created, groups, country. Values in a list are separated by semicolons.
@@ -74,7 +74,9 @@ def _age(ctx: click.Context, param: click.Parameter, value: str) -> int:
 @options.directory_of_people
 @click.pass_context
 def export(ctx: click.Context, *, file: Path, max_age: int, directory: Path | None) -> None:
-    """Write the directory as a lookup for the Splunk app: what each name resolves to, and when.
+    """Write the directory as a lookup for the Splunk app.
+
+    It has what each name resolves to, and when.
 
     The file has the names of all people and is written with mode 0600.
 

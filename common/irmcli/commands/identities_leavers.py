@@ -31,7 +31,9 @@ def leavers(
     credential: tuple[str, str] | None,
     emulator_dir: Path | None,
 ) -> None:
-    """Write FILE, a CSV for `irmexport send --profile hr-resignations`: everybody with employeeLeaveDateTime.
+    """Write everybody with an employeeLeaveDateTime to a CSV FILE.
+
+    The file is for `irmexport send --profile hr-resignations`.
 
     Needs the application permissions User.Read.All and User-LifeCycleInfo.Read.All of Microsoft Graph. Entra
     does not know when somebody gave notice, so the leave date is both ResignationDate and LastWorkingDate.

@@ -20,7 +20,9 @@ from irmcli.settings import Settings
 def recheck_(
     ctx: click.Context, *, profile_name: str, emulator_dir: str | None, directory: Path | None
 ) -> None:
-    """List batches and refused rows of a profile that would now resolve differently, without their values.
+    """List what the directory would now resolve differently.
+
+    These are batches and refused rows of a profile, without their values.
 
     `irmexport show BATCH --payload` shows the rows of a batch. A batch has no source names: to find an
     address that has turned out to be another person's, run `irmexport send FILE --dry-run` on the source.

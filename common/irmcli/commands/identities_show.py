@@ -64,7 +64,9 @@ def explain(
     profile_name: str | None,
     directory: Path | None,
 ) -> None:
-    r"""Show which person NAME refers to at a time, and why; or why it is refused, and the candidates.
+    r"""Show which person NAME refers to at a time, and why.
+
+    Or why the name is refused, and the candidates.
 
     Exits with 3 if the name is refused.
 

@@ -69,7 +69,9 @@ def sync(
     accept_removals: bool,
     emulator_dir: Path | None,
 ) -> None:
-    """Read the people of Microsoft Entra ID into the directory: everybody at first, then what changed.
+    """Read the people of Entra ID into the directory.
+
+    The first time everybody, then what changed.
 
     Needs the application permission User.Read.All of Microsoft Graph; GroupMember.Read.All too if a profile's
     scope names groups. Run it at least every day: Graph remembers what changed for 7 days.
@@ -181,7 +183,9 @@ def _scope_groups(profile: Profile) -> list[str]:
 def emulator(
     ctx: click.Context, *, directory: Path, people: int, files: Path | None, port: int, lifetime: float
 ) -> None:
-    """Run a local emulator of Microsoft Graph over HTTPS, on this machine only.
+    """Run a local emulator of Microsoft Graph.
+
+    It serves HTTPS on this machine only.
 
     It has made-up people, and a SharePoint library for `irmexport watch`.
 

@@ -30,7 +30,7 @@ from irmcli.settings import Settings
 )
 @click.pass_context
 def command(ctx: click.Context, connector: str, textfile: Path | None, otlp: bool) -> None:
-    """Print numbers about CONNECTOR, or about all, in Prometheus' text format.
+    """Print metrics of CONNECTOR, or of all, for Prometheus.
 
     docs/monitoring.md lists them.
 

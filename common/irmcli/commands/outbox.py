@@ -25,7 +25,7 @@ _connector = click.argument("connector")
 
 @click.group("outbox")
 def command() -> None:
-    """Migrate, repair, move or retire the outbox of a connector, and manage its key."""
+    """Migrate, repair, move or retire an outbox; manage its key."""
 
 
 @command.command("migrate")
@@ -50,7 +50,9 @@ def migrate(ctx: click.Context, *, connector: str) -> None:
 @_connector
 @click.pass_context
 def repair(ctx: click.Context, *, connector: str) -> None:
-    """Restore what the outbox of CONNECTOR has twice, and finish an interrupted migration or key rotation.
+    """Restore parts of an outbox from their second copies.
+
+    Also finishes an interrupted migration or key rotation.
 
     Restores FORMAT, outbox.json, a copy of the key, row keys and the row ledger. Sends nothing.
 
@@ -95,7 +97,9 @@ def adopt(ctx: click.Context, *, connector: str, hold: bool, why: str) -> None:
 @options.why
 @click.pass_context
 def retire(ctx: click.Context, *, connector: str, why: str) -> None:
-    """Make an outbox accept and send nothing ever again, because another one replaced it.
+    """Make an outbox accept and send nothing ever again.
+
+    Do this when another one has replaced it.
 
     Example: irmexport outbox retire leaver-prediction --why "the new machine sends"
     """
@@ -111,7 +115,9 @@ def retire(ctx: click.Context, *, connector: str, why: str) -> None:
 @options.why
 @click.pass_context
 def move(ctx: click.Context, *, connector: str, to: str, why: str) -> None:
-    """Move the outbox of CONNECTOR to an address (az://… or s3://…), or from there back to a directory.
+    """Move an outbox to an address, or back to a directory.
+
+    An address is az://… or s3://….
 
     Its history, key and row keys come along, and it is retired where it was. To an address, batches that need
     a decision are refused: decide first. A move that was interrupted goes on when you run this again.

@@ -42,7 +42,9 @@ _name = click.argument("name")
 
 @click.group("person")
 def command() -> None:
-    """Find, export or erase what this machine keeps about one person: docs/privacy.md.
+    """Find, export or erase what is kept about one person.
+
+    This is about this machine: docs/privacy.md.
 
     NAME is a user principal name; with a directory of people, any name of the person, whose other names are
     searched, too.
@@ -71,7 +73,9 @@ def find(ctx: click.Context, *, name: str, directory: Path | None) -> None:
 @options.directory_of_people
 @click.pass_context
 def export(ctx: click.Context, *, name: str, file: str, directory: Path | None) -> None:
-    """Write everything that `find` finds to FILE (JSON, mode 0600), for a disclosure to the person.
+    """Write what `find` finds to FILE, to disclose it to the person.
+
+    FILE is JSON with mode 0600.
 
     A row may name other people, too: read the file before you hand it over.
 
@@ -100,7 +104,9 @@ def export(ctx: click.Context, *, name: str, file: str, directory: Path | None) 
 @options.why
 @click.pass_context
 def erase(ctx: click.Context, *, name: str, directory: Path | None, why: str) -> None:
-    """Erase the rows that name the person; the audit records who did it, why and how many rows.
+    """Erase the rows that name the person.
+
+    The audit log records who did it, why and how many rows.
 
     Queued batches are replaced by ones without these rows. Exits with 4 if something is left for a person to
     decide, which is listed.

@@ -29,7 +29,7 @@ from irmcli.time_options import parse_timestamp
     "--saved", type=click.IntRange(min=0), help="RecordsSaved of that upload, as the portal shows it."
 )
 @click.option(
-    "--why", default="", help="With --batch: explain the difference, which then needs nobody any more."
+    "--why", default="", help="With --batch: explain the difference, which then no longer needs attention."
 )
 @click.option(
     "--folder",
@@ -73,7 +73,9 @@ def command(
     settle: float,
     profile_name: str | None,
 ) -> None:
-    """Compare uploads with RecordsSaved: one --batch, or all in the portal's LOG ("Download log").
+    """Compare uploads with the RecordsSaved of the portal.
+
+    Compares one --batch, or all in the portal's LOG ("Download log").
 
     Microsoft does not document the log's format, so entries that cannot be read or matched are listed. The
     audit log records each comparison. Exits with 4 if rows are missing, with 1 if an entry cannot be matched.

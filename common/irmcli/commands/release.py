@@ -24,7 +24,9 @@ from irmcli.settings import Settings
 def command(
     ctx: click.Context, *, targets: tuple[str, ...], reject: bool, preview: bool, rows: int, why: str
 ) -> None:
-    """Release what a profile with `release: approve` proposed, so that the next drain sends it.
+    """Release proposed batches, so that the next drain sends them.
+
+    A profile with `release: approve` proposes batches.
 
     The account must be another one than that of the run that proposed it. Anybody may reject.
 

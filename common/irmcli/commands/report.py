@@ -34,7 +34,9 @@ _MAX_DAYS = 400
 )
 @click.pass_context
 def command(ctx: click.Context, *, connector: str, since: str, output_path: Path) -> None:
-    """Write an HTML report by connector and day: one file without personal data, safe to share.
+    """Write an HTML report by connector and day.
+
+    It is one file without personal data, safe to share.
 
     Example: irmexport report --output report.html
     """

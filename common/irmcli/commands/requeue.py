@@ -19,7 +19,9 @@ from irmcli.settings import Settings
 @options.why
 @click.pass_context
 def command(ctx: click.Context, *, batches: tuple[str, ...], why: str) -> None:
-    """Send dead or quarantined batches again, unchanged, once their hashes match.
+    """Send dead or quarantined batches again, unchanged.
+
+    Their hashes must match.
 
     Example: irmexport requeue 3f9a01c2 --why "related value added in the portal"
     """

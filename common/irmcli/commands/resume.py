@@ -18,7 +18,9 @@ from irmcli.settings import Settings
 @click.option("--why", default="", help="Reason for the audit log, for example what you fixed.")
 @click.pass_context
 def command(ctx: click.Context, connector: str, why: str) -> None:
-    """Resume CONNECTOR, or all, after you fixed the cause of the pause. Queued retries are due at once.
+    """Resume a paused CONNECTOR, or all.
+
+    Fix the cause of the pause first. Queued retries are due at once.
 
     Example: irmexport resume leaver-prediction
     """

@@ -26,7 +26,9 @@ from irmcli.settings import Settings
 @options.emulator
 @click.option("--dry-run", is_flag=True, help="Shape and count the rows; store and send nothing.")
 @click.option("--queue-only", is_flag=True, help="Store the batches; a later drain sends them.")
-@click.option("--seconds", type=click.FloatRange(min=1), help="Start no upload after this time, except one.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), help="Start no further upload after this many seconds."
+)
 @click.option(
     "--max-refused",
     type=click.IntRange(min=0),
@@ -45,9 +47,9 @@ def command(
     seconds: float | None,
     max_refused: int | None,
 ) -> None:
-    """Send FILE through a profile: CSV, JSON or an Excel workbook; - for standard input.
+    """Send the rows of FILE through a profile.
 
-    FILE may be compressed with gzip.
+    FILE is CSV, JSON or an Excel workbook, optionally compressed with gzip; - is standard input.
 
     If another sender is at work on the connector, it sends these batches too, and the exit code is 0.
 

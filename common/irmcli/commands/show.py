@@ -28,11 +28,13 @@ from irmcli.settings import Settings
 @click.option(
     "--original-times",
     is_flag=True,
-    help="Print the CSV with a column more: each row's time before it was spread, with its own precision.",
+    help="Print the CSV with one more column: each row's time before it was spread, in its own precision.",
 )
 @click.pass_context
 def command(ctx: click.Context, batch: str, payload: bool, original_times: bool) -> None:
-    """Show the batch whose id starts with BATCH: its state, its origin and every upload attempt.
+    """Show a batch: its state, origin and every upload attempt.
+
+    BATCH is the start of its id.
 
     Example: irmexport show 3f9a01c2 --payload
     """

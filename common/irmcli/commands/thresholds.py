@@ -86,7 +86,9 @@ def command(
     now: Mapping[str, Mapping[str, int]],
     output_path: Path | None,
 ) -> None:
-    """Advise thresholds for the indicators of PROFILE from rows of the past, such as those of three months.
+    """Advise thresholds for indicators from rows of the past.
+
+    Take the rows of three months, for example.
 
     Shows for each threshold how many people and rows would have reached it. The output has no data about
     fewer than five people, and nothing is kept.

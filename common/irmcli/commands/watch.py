@@ -72,7 +72,9 @@ def command(
     credential: tuple[str, str] | None,
     graph_emulator: Path | None,
 ) -> None:
-    """Send each file that appears in FOLDER, once, until SIGTERM or Ctrl-C.
+    """Send each file that appears in FOLDER, once.
+
+    Runs until SIGTERM or Ctrl-C.
 
     FOLDER is a directory; a folder of SharePoint or OneDrive,
     sharepoint://contoso.sharepoint.com/sites/NAME/LIBRARY/FOLDER; or a prefix of a container,

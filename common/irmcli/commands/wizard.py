@@ -46,7 +46,9 @@ def command(
     changed: str | None,
     emulator_dir: str | None,
 ) -> None:
-    """Write a sample file, and a page (HTML and Markdown) with every value to enter in Microsoft's wizard.
+    """Write what to enter in Microsoft's wizard, and a sample.
+
+    The page (HTML and Markdown) has every value.
 
     With --changed, records when custom indicators or policies changed; uploads warn for the next 24 hours.
 

@@ -14,7 +14,7 @@ from irmsentinel.packaging import playbooks
 
 @click.group("azure")
 def command() -> None:
-    """Deploy irmexport to Azure, where timers run it without a machine of yours."""
+    """Deploy irmexport to Azure, without a machine of yours."""
 
 
 @command.command("template")
@@ -22,7 +22,9 @@ def command() -> None:
 @click.option("--form", is_flag=True, help="Write the portal's form (createUiDefinition.json) instead.")
 @click.pass_context
 def template(ctx: click.Context, *, file: Path, form: bool) -> None:
-    """Write the ARM template of the Function app to FILE, or to standard output with -.
+    """Write the ARM template of the Function app to FILE.
+
+    With -, writes it to standard output.
 
     Example: irmexport azure template azuredeploy.json
     """
@@ -41,7 +43,9 @@ def template(ctx: click.Context, *, file: Path, form: bool) -> None:
 @click.argument("trigger", type=click.Choice(playbooks.TRIGGERS))
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
 def playbook(*, trigger: str, file: Path) -> None:
-    """Write the ARM template of the playbook for TRIGGER, with which an analyst sends an account.
+    """Write the ARM template of the playbook for TRIGGER.
+
+    With the playbook, an analyst sends an account.
 
     Example: irmexport azure playbook incident playbook.json
     """

@@ -50,7 +50,7 @@ def _period(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 
 @click.group("canary")
 def command() -> None:
-    """Send a row for a test account on a schedule, and look for what comes back of it."""
+    """Send rows of a test account, and look for its alerts."""
 
 
 @command.command("send")
@@ -59,7 +59,7 @@ def command() -> None:
 @shared.emulator
 @click.pass_context
 def send(ctx: click.Context, *, profile_name: str, account: str, emulator_dir: str | None) -> None:
-    """Send one marked row for a test account through PROFILE, as `irmexport send` does.
+    """Send one marked row for a test account through PROFILE.
 
     Each run is a new row. Use an account of its own: the row says about it what it would say about a person.
 
@@ -142,7 +142,9 @@ def look(
     query_emulator: Path | None,
     limit: int | None,
 ) -> None:
-    """Look for alerts about the test account, and measure how long they took.
+    """Look for alerts about the test account.
+
+    Measures how long they took.
 
     Nothing proves that such an alert comes from the row: Microsoft publishes no delay and joins new
     insights into existing alerts.

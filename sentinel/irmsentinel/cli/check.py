@@ -53,7 +53,9 @@ def check(
     modules: Path,
     only_cost: bool,
 ) -> None:
-    """Check the content files FILE, or all, with Microsoft's parser and the portability rules.
+    """Check content files with Microsoft's KQL parser.
+
+    Checks FILE, or all files, by the portability rules, too.
 
     With --content, checks the files of that folder, and whether they run on this machine. Microsoft's parser
     is installed in a source tree only; without it, a warning says what was not checked.

@@ -51,7 +51,9 @@ def collect(
     every: int,
     backfill: bool,
 ) -> None:
-    """Collect IRM alerts from the Management Activity API or Microsoft Graph into the workspace.
+    """Collect IRM alerts into the workspace.
+
+    They come from the Management Activity API or Microsoft Graph.
 
     Exits with 0 if the workspace has all of them, 1 if some are queued, 4 if something needs attention or
     content was lost.

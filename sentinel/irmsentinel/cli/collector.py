@@ -33,7 +33,9 @@ def settings_() -> None:
 @options.collector_emulator
 @click.pass_context
 def health(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
-    """Write a heartbeat of every connector on this machine to IRMExportHealth_CL.
+    """Write a heartbeat of every connector to the workspace.
+
+    These are the connectors on this machine; the table is IRMExportHealth_CL.
 
     Example: irmexport sentinel health --settings collector.yaml
     """
@@ -59,7 +61,9 @@ def health(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
 )
 @click.pass_context
 def table(ctx: click.Context, *, workspace: str | None, cloud: str, emulator: Path | None) -> None:
-    """Show the shape of Compliance_IRM_AuditGeneral_CL and whether `collect` can write to it.
+    """Show whether `collect` can write to its table.
+
+    Shows the shape of Compliance_IRM_AuditGeneral_CL, too.
 
     Example: irmexport sentinel table
     """
@@ -97,7 +101,9 @@ def table(ctx: click.Context, *, workspace: str | None, cloud: str, emulator: Pa
 )
 @click.pass_context
 def emulator_(ctx: click.Context, *, directory: Path, alerts: int, port: int, lifetime: float) -> None:
-    """Run a local emulator of the Management API, Graph's alerts and Logs Ingestion, on this machine only.
+    """Run a local emulator of the services of `collect`.
+
+    These are the Management API, Microsoft Graph's alerts and Logs Ingestion, on this machine only.
 
     Example: irmexport sentinel collector-emulator --directory emulator
     """

@@ -44,7 +44,9 @@ def list_(ctx: click.Context, *, own: Path | None) -> None:
 def template(
     ctx: click.Context, *, file: Path, summary_rules: bool, collection: bool, own: Path | None
 ) -> None:
-    """Write the ARM template that deploys the functions to FILE, or to standard output with -.
+    """Write the ARM template of the functions to FILE.
+
+    With -, writes it to standard output.
 
     Example: irmexport sentinel template functions.json
     """
@@ -72,7 +74,9 @@ def template(
 )
 @click.pass_context
 def package(ctx: click.Context, *, directory: Path, own: Path | None, support: str | None) -> None:
-    """Write the Sentinel solution to DIRECTORY: its templates, and its sources for the content hub.
+    """Write the Sentinel solution to DIRECTORY.
+
+    It has its templates, and its sources for the content hub.
 
     Example: irmexport sentinel package solution --content my-content
     """

@@ -98,7 +98,9 @@ def export(
     health: Path | None,
     health_emulator: Path | None,
 ) -> None:
-    """Export all windows of the aggregation NAME that closed since the last export.
+    """Export the aggregation NAME to the connector.
+
+    Exports all windows that closed since the last export.
 
     Example: irmexport sentinel export okta --workspace 00000000-0000-0000-0000-000000000000
     """

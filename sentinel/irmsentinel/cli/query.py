@@ -25,7 +25,7 @@ _EMULATED_WORKSPACE = "00000000-0000-0000-0000-00000000c0de"
 @click.option("--people", default=50, show_default=True, help="Number of people without alerts to add.")
 @click.pass_context
 def samples_(ctx: click.Context, directory: Path, seed: int, people: int) -> None:
-    """Write made-up sample tables to DIRECTORY, for `query --local`.
+    """Write made-up tables for `query --local` to DIRECTORY.
 
     Example: irmexport sentinel samples tables
     """
@@ -133,7 +133,9 @@ def _values(params: tuple[str, ...]) -> dict[str, str]:
 def emulator_(
     ctx: click.Context, *, directory: Path, folder: Path, port: int, lifetime: float, own: Path | None
 ) -> None:
-    """Run a local emulator of the Log Analytics query API over HTTPS, on this machine only.
+    """Run a local emulator of the Log Analytics query API.
+
+    It serves HTTPS on this machine only.
 
     Example: irmexport sentinel emulator --local tables
     """

@@ -55,7 +55,9 @@ def run(
     health: Path | None,
     health_emulator: Path | None,
 ) -> None:
-    """Run every export that is due, once: for cron and systemd. An error in one does not stop the others.
+    """Run every export that is due, once.
+
+    It is for cron and systemd. An error in one does not stop the others.
 
     Example: irmexport sentinel run
     """
@@ -201,7 +203,7 @@ def _source_of(
 @options.connector_emulator
 @click.pass_context
 def status(ctx: click.Context, *, config: Path | None, emulator: str | None) -> None:
-    """Show how far each configured export has read and when it is due.
+    """Show how far each export has read and when it is due.
 
     Example: irmexport sentinel status
     """

@@ -9,7 +9,7 @@ from irmsentinel.cli import check, collect, collector, content, export, query, r
 
 @click.group("sentinel")
 def command() -> None:
-    """Work with Microsoft Sentinel: export to the connector, collect IRM alerts, query, deploy."""
+    """Export from Microsoft Sentinel, collect alerts, deploy."""
 
 
 for _command in (

@@ -15,7 +15,10 @@ from irmsentinel.cli.collector_session import api_errors, open_feed, open_servic
 
 @click.group("subscribe")
 def subscribe() -> None:
-    """Manage the tenant's subscription to Audit.General, which delivers IRM alerts."""
+    """Manage the tenant's subscription to Audit.General.
+
+    It delivers IRM alerts.
+    """
 
 
 @subscribe.command("start")
@@ -75,7 +78,7 @@ def list_(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
 @options.collector_emulator
 @click.pass_context
 def status(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
-    """Check the subscription and show how far the collector has read. Exits with 1 if it does not work.
+    """Check the subscription, and show how far it was read. Exits with 1 if it does not work.
 
     Example: irmexport sentinel subscribe status --settings collector.yaml
     """

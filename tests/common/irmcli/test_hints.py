@@ -108,14 +108,19 @@ def test_a_hint_that_is_not_whole_is_found() -> None:
         assert fault(line), text
 
 
+def subcommands(group: click.Group) -> dict[str, click.Command]:
+    """The commands of a group by name."""
+    inner = {each: group.get_command(CONTEXT, each) for each in group.list_commands(CONTEXT)}
+    return {each: found for each, found in inner.items() if found is not None}
+
+
 def examples() -> Iterator[tuple[str, str]]:
     """Each command with the example of its help."""
     todo: list[tuple[str, click.Command]] = [("irmexport", main)]
     while todo:
         name, command = todo.pop()
         if isinstance(command, click.Group):
-            inner = [(each, command.get_command(CONTEXT, each)) for each in command.list_commands(CONTEXT)]
-            todo += [(f"{name} {each}", found) for each, found in inner if found is not None]
+            todo += [(f"{name} {each}", found) for each, found in subcommands(command).items()]
         else:
             (example,) = re.findall(r"^ *Example: (.*(?:\n +\S.*)*)", command.help or "", re.MULTILINE) or [
                 ""
@@ -130,3 +135,14 @@ def test_every_command_has_an_example() -> None:
     wrong = [name for name, example in found.items() if not example.startswith(name)]
     assert wrong == []
     assert [fault(example.removeprefix("irmexport ")) for example in found.values()] == [""] * len(found)
+
+
+def test_lists_of_commands_have_whole_sentences() -> None:
+    """On a terminal of 80 columns, no command's first sentence is cut off in the list of its group."""
+    todo: list[click.Group] = [main]
+    while todo:
+        group = todo.pop()
+        inner = subcommands(group)
+        todo += [command for command in inner.values() if isinstance(command, click.Group)]
+        text = group.get_help(click.Context(group, info_name="irmexport", terminal_width=80))
+        assert [line for line in text.splitlines() if line.startswith(" ") and line.endswith("...")] == []

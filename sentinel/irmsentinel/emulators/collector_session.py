@@ -30,6 +30,8 @@ RULES = {
     "Compliance_IRM_AuditGeneral_CL": f"dcr-{'1' * 32}",
     "IRMExportHealth_CL": f"dcr-{'2' * 32}",
     "IRMAlertsGraph_CL": f"dcr-{'3' * 32}",
+    "IRMDataSecurityEvents_CL": f"dcr-{'4' * 32}",
+    "IRMDataSecurityBehaviors_CL": f"dcr-{'5' * 32}",
 }
 
 

@@ -56,7 +56,7 @@ def test_microsofts_parser_gives_each_the_columns_of_its_table() -> None:
 def test_each_transformation_runs(one: transforms.Transform) -> None:
     """A row gets the table's columns and a TimeGenerated."""
     now = datetime(2026, 11, 21, 12, tzinfo=UTC)
-    row = {"TimeGenerated": "2026-11-21T12:00:00Z"}
+    row = dict.fromkeys(("TimeGenerated", "Timestamp"), "2026-11-21T12:00:00Z")
     with Engine() as engine:
         kept = {name: value for name, value in row.items() if name in {c.name for c in one.columns}}
         engine.insert(Table("source", "", one.columns), [kept])

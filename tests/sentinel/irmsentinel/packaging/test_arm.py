@@ -113,8 +113,9 @@ def test_each_table_is_valid_and_has_the_columns_of_its_file(resource: dict[str,
     made = resource["properties"]["schema"]
     file = content.root() / "tables" / f"{made['name']}.json"
     described = json.loads(file.read_text(encoding="utf-8"))["Properties"]
+    in_template = {"bool": "boolean"}  # the provider's name of a type
     assert [(c["name"], c["type"].lower()) for c in made["columns"]] == [
-        (c["Name"], c["Type"].lower()) for c in described
+        (c["Name"], in_template.get(c["Type"].lower(), c["Type"].lower())) for c in described
     ]
 
 
@@ -147,6 +148,10 @@ def test_the_outputs_are_what_the_settings_need() -> None:
         "Compliance_IRM_AuditGeneral_CL_rule_id",
         "IRMAlertsGraph_CL_endpoint",
         "IRMAlertsGraph_CL_rule_id",
+        "IRMDataSecurityBehaviors_CL_endpoint",
+        "IRMDataSecurityBehaviors_CL_rule_id",
+        "IRMDataSecurityEvents_CL_endpoint",
+        "IRMDataSecurityEvents_CL_rule_id",
         "IRMExportHealth_CL_endpoint",
         "IRMExportHealth_CL_rule_id",
     ]

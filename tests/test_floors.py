@@ -69,6 +69,7 @@ PACKAGES = {
     "yaml": {"irmcore.settings"},
     "splunk": {"irmexport_rest"},
     "keyring": {"irmcli"},
+    "markdown_it": {"irmcli.wizard"},
     "watchdog": {"irmcli"},
     "cryptography": {"irmcli", "irmemulator"},
     "jwt": {"irmemulator"},

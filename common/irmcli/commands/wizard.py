@@ -69,8 +69,8 @@ def command(
             next_step="Give each its own name: it names the connector and its sample file.",
         )
     found = connectors.needed(list(chosen.values()))
-    sections = steps.sections(found, files)
-    texts = {"wizard.md": page.markdown(_TITLE, sections), "wizard.html": page.page(_TITLE, sections)}
+    text = page.document(_TITLE, steps.sections(found, files))
+    texts = {"wizard.md": text, "wizard.html": page.page(_TITLE, text)}
     for connector in found:
         texts[f"{connector.name}-sample.csv"] = sample.sample(connector.profile, connector.related_values)
     _refuse_existing(directory, texts)

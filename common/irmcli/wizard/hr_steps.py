@@ -10,12 +10,12 @@ from irmcore.profile.kinds import KINDS
 from irmcore.profile.model import PLACEHOLDER
 
 from irmcli.wizard.connectors import Needed
-from irmcli.wizard.page import Points, Section, Table, Text
+from irmcli.wizard.page import points, steps, table, text
 
 _UNKNOWN = "(the application ID that az ad app create prints)"
 
 
-def section(connector: Needed) -> Section:
+def section(connector: Needed) -> tuple[str, ...]:
     """The pages of the wizard, with every value to choose or enter."""
     profile = connector.profile
     kind = KINDS[profile.connector.kind]
@@ -39,30 +39,24 @@ def section(connector: Needed) -> Section:
             if field in headers
         ]
     rows.append(("Review", "Finish, then copy the job ID into the profile", "job_id"))
-    notes = [
-        "The wizard ignores the letter case of column names, but not their spaces.",
-        f"A file has at most {kind.rows} rows: irmexport writes several if there are more.",
-    ]
     lapsing = [kind.scenarios[name] for name in profile.scenarios if kind.scenarios[name].lapse_days]
-    notes += [
+    notes = (
         f"{one.value}: the service deletes a record {one.lapse_days} days after its last upload. Send the "
         f"whole file at least once a week: irmexport sends an unchanged row once in {one.refresh_days} days. "
         "Microsoft recommends a connector for these rows alone."
         for one in lapsing
-    ]
-    return Section(
-        f"Steps 2 and 3: the connector {connector.name}",
-        [
-            Points(
-                [
-                    "Sign in to the Microsoft Purview portal.",
-                    f"Settings > Data connectors > {kind.title} > Add connector.",
-                    "On the wizard's pages, enter:",
-                ],
-                numbered=True,
-            ),
-            Table(("Page", "Field", "Value"), rows, values=2),
-            Points(notes),
-            Text(f"From {kind.source}, read on {kind.read}."),
-        ],
+    )
+    return (
+        steps(
+            "Sign in to the Microsoft Purview portal.",
+            f"Settings > Data connectors > {kind.title} > Add connector.",
+            "On the wizard's pages, enter:",
+        ),
+        table(("Page", "Field", "Value"), rows, values=2),
+        points(
+            "The wizard ignores the letter case of column names, but not their spaces.",
+            f"A file has at most {kind.rows} rows: irmexport writes several if there are more.",
+            *notes,
+        ),
+        text(f"From {kind.source}, read on {kind.read}."),
     )

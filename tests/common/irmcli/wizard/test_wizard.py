@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import main
+from irmcli.wizard import page
 from irmcli.wizard.connectors import conflicts, needed
-from irmcli.wizard.page import Section, Table, markdown, page
 from irmcli.wizard.sample import sample
 from irmcli.wizard.steps import sections
 from irmcore import profile as profiles
@@ -42,7 +42,7 @@ def table(text: str, first: str) -> list[list[str]]:
 
 def written(*chosen: Profile) -> str:
     """The page of these profiles as Markdown."""
-    return markdown(
+    return page.document(
         "Page", sections(needed(chosen), {profile.name: f"{profile.name}.yaml" for profile in chosen})
     )
 
@@ -175,24 +175,24 @@ class Tags(HTMLParser):
 def test_no_text_of_a_profile_can_become_markup() -> None:
     """Tags and table bars in a value are escaped in HTML and in Markdown."""
     evil = "<script>x</script>|a`b"
-    found = [Section(evil, [Table(("a", "b"), [(evil, evil)])])]
+    found = page.document(evil, [page.section(evil, page.table(("a", "b"), [(evil, evil)]))])
     tags = Tags()
-    tags.feed(page(evil, found))
+    tags.feed(page.page(evil, found))
     assert "script" not in tags.tags
     assert tags.addresses == []
-    row = markdown("t", found).splitlines()[-1]
+    row = found.splitlines()[-1]
     assert row == "| \\<script\\>x\\</script\\>\\|a\\`b | `` <script>x</script>\\|a`b `` |"
 
 
 def test_code_in_a_sentence_is_code_on_both_pages() -> None:
     """No reader sees a backtick: the HTML page has code elements, and Markdown does not escape its marks."""
     chosen = [shipped(name) for name in profiles.shipped_names()]
-    found = sections(needed(chosen), {profile.name: f"{profile.name}.yaml" for profile in chosen})
-    shown = page("Page", found)
+    found = written(*chosen)
+    shown = page.page("Page", found)
     assert "set <code>credential</code> to where the secret is" in shown
     assert "`" not in shown
-    assert "set `credential` to where the secret is" in markdown("Page", found)
-    assert "\\`" not in markdown("Page", found)
+    assert "set `credential` to where the secret is" in found
+    assert "\\`" not in found
 
 
 @pytest.fixture

@@ -224,6 +224,43 @@ def test_rows_of_another_sender_are_reported(rig: Rig, logs: Path, read: Read) -
     assert recorded(rig) == [(2, 2), (2, 2)]
 
 
+def test_rows_of_another_sender_are_reported_once(rig: Rig, logs: Path, read: Read) -> None:
+    """A later log that repeats the entry is archived; a new entry is named, without the one before."""
+    (logs / "x.csv").write_text(log((50, 2), (40, 7), (26, 2)))
+    assert read().exit_code == 1
+    (logs / "y.csv").write_text(log((50, 2), (40, 7), (26, 2), (2, 2)))
+    done = read()
+    assert done.exit_code == 0, done.output
+    assert any(line.split()[-1:] == ["7"] for line in done.stdout.splitlines())
+    assert "archive/y.csv" in files(logs)
+    (logs / "z.csv").write_text(log((50, 2), (40, 7), (26, 2), (2, 2), (1, 8)))
+    assert read().exit_code == 1
+    told = (logs / "errors" / "z.csv.error.txt").read_text()
+    assert "RecordsSaved 8" in told
+    assert ("RecordsSaved 7" in told) == (at(40)[:10] == at(1)[:10])
+
+
+def test_the_entry_of_a_refused_attempt_is_no_difference(rig: Rig, logs: Path, read: Read) -> None:
+    """The service refused the first attempt, and the log ends before the entry of the second one."""
+    rig.clock = FakeClock(NOW - 3600)
+    rig.accept([row(7), row(8)])
+    rig.emulator.faults.next(Fault(status=503))
+    rig.drain()
+    rig.clock = FakeClock(NOW - 3300)
+    rig.drain()
+    (logs / "x.csv").write_text(log((2, 2), (1, 0)))
+    done = read()
+    assert done.exit_code == 0, done.output
+    assert recorded(rig) == [(2, 2)]
+    (logs / "y.csv").write_text(log((1, 0)))
+    assert read().exit_code == 0
+    assert files(logs) == ["archive/x.csv", "archive/y.csv"]
+    with (logs / "z.csv").open("w") as file:
+        file.write(log((2, 2), (1, 0), (55 / 60, 1)))
+    assert read().exit_code == 4
+    assert recorded(rig) == [(2, 2), (2, 1)]
+
+
 def test_a_log_belongs_to_one_connector(rig: Rig, logs: Path, read: Read) -> None:
     """Its directory or the job in it says which; without either, or if they disagree, it is not compared."""
     other = replace(rig.connection, connector=replace(rig.connection.connector, job_id=OTHER_JOB))

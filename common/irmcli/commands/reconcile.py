@@ -16,7 +16,7 @@ from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON
 from irmcli.output import Output, count
 from irmcli.reconcile.matching import Upload, match
 from irmcli.reconcile.portal_log import NOT_A_LOG, Entry, Log, parse_log
-from irmcli.reconcile.uploads import UPLOADED, cause_of, upload_of, uploads_of
+from irmcli.reconcile.uploads import UPLOADED, cause_of, refused_by, upload_of, uploads_of
 from irmcli.session.connectors import connectors_of
 from irmcli.settings import Settings
 from irmcli.time_options import parse_timestamp
@@ -96,6 +96,7 @@ def command(
     connectors = connectors_of(settings)
     found = Log([Entry(0, saved)]) if saved is not None else _read(log)
     if batch is not None:
+        refused: list[Upload] = []
         outbox, chosen = connectors.find_batch(batch)
         one = upload_of(outbox, chosen, audit_log.histories(outbox))
         if one.state not in UPLOADED:
@@ -105,10 +106,13 @@ def command(
             )
         uploads = {one.batch: one}
     else:
-        after = parse_timestamp(since)
-        all_ = (one for outbox in connectors.choose(connector) for one in uploads_of(outbox))
+        after, of_connectors = parse_timestamp(since), connectors.choose(connector)
+        refused = [one for outbox in of_connectors for one in refused_by(outbox)]
+        all_ = (one for outbox in of_connectors for one in uploads_of(outbox))
         uploads = {made.batch: made for made in all_ if made.at >= after}
-    pairs, without_entry, unmatched = match(list(uploads.values()), found.entries, within=within * 60)
+    pairs, without_entry, unmatched = match(
+        list(uploads.values()), found.entries, within=within * 60, refused=refused
+    )
     rows = []
     for upload, entry in sorted(pairs, key=lambda pair: pair[0].at):
         cause = cause_of(connectors, settings, upload, entry.saved, profile_name)

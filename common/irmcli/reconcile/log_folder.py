@@ -11,10 +11,11 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 
 from irmcore.clock import iso
-from irmcore.errors import InputError
+from irmcore.errors import DataError, InputError
 from irmcore.operations import reconciliation
 from irmcore.operations.connectors import Connectors, profile_of, title_of
 from irmcore.outbox import Outbox, audit_log, states
@@ -22,7 +23,7 @@ from irmcore.outbox import Outbox, audit_log, states
 from irmcli.exit_codes import NEEDS_PERSON
 from irmcli.reconcile.matching import Upload, match
 from irmcli.reconcile.portal_log import NOT_A_LOG, Entry, Log, parse_log
-from irmcli.reconcile.uploads import cause_of, uploads_of
+from irmcli.reconcile.uploads import GUID, cause_of, refused_by, uploads_of
 from irmcli.watching.folder import Found
 from irmcli.watching.folder_loop import FolderLoop
 from irmcli.watching.processed import ProcessedFiles
@@ -31,8 +32,6 @@ from irmcli.watching.processed import ProcessedFiles
 _MAX_BYTES = 16 * 1024**2
 #: How many lines a message names.
 _LINES = 10
-#: Characters of a GUID.
-_GUID = 36
 #: Columns of the tables.
 _DAY = ("day", "uploads", "rows", "saved", "difference")
 _UPLOAD = ("batch", "sent at", "rows", "saved", "likely cause")
@@ -52,8 +51,11 @@ class LogFolder(FolderLoop):
     since: float
     within: float
     profile_name: str | None
+    #: The days of entries of no upload that the current log's error names.
+    _reporting: list[tuple[ProcessedFiles, str]] = field(init=False, default_factory=list)
 
     def _accept(self, found: Found, content: str) -> None:
+        self._reporting.clear()
         if found.size > _MAX_BYTES:
             what = f"the log has more than {_MAX_BYTES:,} bytes"
             raise InputError(what, where=found.name, next_step="Download a log of fewer days, or split it.")
@@ -67,7 +69,7 @@ class LogFolder(FolderLoop):
         results, unmatched = self._compare(found, outbox, log.entries)
         self._record(outbox, [one for one in results if one[1] is not None or one[0].state == states.SENT])
         self._show(found, outbox, results, unmatched)
-        self._raise_rest(found, log, unmatched)
+        self._raise_rest(found, log, self._unreported(processed, unmatched))
         processed.add(content, {"at": iso(self.clock.now()), "file": found.name, "uploads": len(results)})
         self._archive(found, content)
 
@@ -80,7 +82,7 @@ class LogFolder(FolderLoop):
         if found.folders:
             chosen = [one for one in chosen if found.folders[0] in (one.name, profile_of(one))]
         ids = frozenset[str]().union(*(entry.ids for entry in log.entries))
-        named = [one.name for one in known if one.name[-_GUID:].lower() in ids]  # it ends with the job ID
+        named = [one.name for one in known if one.name[-GUID:].lower() in ids]  # it ends with the job ID
         possible = [one for one in chosen if not named or one.name in named]
         if len(possible) == 1 and len(named) <= 1:
             return possible[0]
@@ -108,14 +110,14 @@ class LogFolder(FolderLoop):
         # An entry at the very beginning may be that of an upload before it.
         young = [one for one in entries if one.at is None or one.at >= self.since + self.within]
         certain = [one for one in young if one.at is not None or one.ids & requests]
-        pairs, without, unmatched = match(uploads, certain, within=self.within)
+        pairs, without, unmatched = match(uploads, certain, within=self.within, refused=refused_by(outbox))
+        of_refused = len(certain) - len(pairs) - len(unmatched)
         times = [one.at for one in certain if one.at is not None]
         first, last = min(times, default=0.0) + self.within, max(times, default=0.0) - self.within
         results: list[_Result] = [(upload, entry.saved) for upload, entry in pairs]
         results += [(upload, None) for upload in without if first < upload.at < last]
-        # An attempt that the service refused may have an entry, of no rows.
         unmatched += [one for one in young if one.at is None and not one.ids & requests]
-        if results or not entries:
+        if results or of_refused or not entries:
             return sorted(results, key=lambda one: one[0].at), [one for one in unmatched if one.saved]
         what = f"no entry of the log is near an upload of {title_of(outbox)}"
         if not young:
@@ -170,6 +172,28 @@ class LogFolder(FolderLoop):
             }
         )
 
+    def _unreported(self, processed: ProcessedFiles, unmatched: Sequence[Entry]) -> list[Entry]:
+        """The entries of no upload, without days of which the same ones were reported: logs repeat them.
+
+        They count as reported once their log has moved to errors/.
+        """
+        days: dict[str, list[Entry]] = defaultdict(list)
+        for entry in unmatched:
+            days[_day(entry.at) if entry.at is not None else ""].append(entry)
+        found = []
+        for day, entries in days.items():
+            texts = sorted(f"{one.at} {one.saved} {sorted(one.ids)}" for one in entries)
+            digest = sha256(f"{day} {texts}".encode()).hexdigest()
+            if digest not in processed:
+                found += entries
+                self._reporting.append((processed, digest))
+        return found
+
+    def _reject(self, found: Found, content: str, error: DataError) -> None:
+        super()._reject(found, content, error)
+        for processed, digest in self._reporting:
+            processed.add(digest, {"at": iso(self.clock.now()), "file": found.name, "uploads": 0})
+
     def _raise_rest(self, found: Found, log: Log, unmatched: Sequence[Entry]) -> None:
         """Raise InputError for what of a log could not be compared: then it is kept for a person."""
         texts = [f"line {line} names RecordsSaved without a readable number" for line in log.unread]
@@ -182,7 +206,7 @@ class LogFolder(FolderLoop):
                 f"the rest of the log was compared. {'; '.join(texts[:_LINES])}{more}",
                 where=found.name,
                 next_step="Download it again if it was cut off. If it is whole, find out who else "
-                "sends to this connector.",
+                "sends to this connector. A later log that repeats the same entries is archived.",
             )
 
 

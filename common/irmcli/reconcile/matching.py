@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import product
+from operator import itemgetter
 
 from irmcore.profile import Profile
 from irmcore.shaping.csv_cells import allow_long_fields
 
 from irmcli.reconcile.portal_log import Entry
+
+#: The time of an upload or an entry, whether it is an entry, and its number.
+_Point = tuple[float, bool, int]
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class PayloadCounts:
 
 
 def match(
-    sent: Sequence[Upload], entries: Sequence[Entry], *, within: float
+    sent: Sequence[Upload], entries: Sequence[Entry], *, within: float, refused: Sequence[Upload] = ()
 ) -> tuple[list[tuple[Upload, Entry]], list[Upload], list[Entry]]:
     """Pairs of upload and log entry, then uploads without an entry, then entries without an upload.
 
@@ -45,51 +51,119 @@ def match(
     If no remaining entry has a time and there are as many as uploads, entries match uploads of as many rows
     first, then the rest in order. With another number of entries, a size proves nothing: an entry may be that
     of an older upload.
+
+    ``refused`` are attempts that the service refused. Each may have an entry of no rows, which is left out.
     """
-    pairs: list[tuple[Upload, Entry]] = []
-    uploads, rest = list(sent), list(entries)
-
-    def pair(upload: Upload, entry: Entry) -> None:
-        pairs.append((upload, entry))
-        uploads.remove(upload)
-        rest.remove(entry)
-
-    for upload in sent:
-        for entry in rest:
-            if upload.request_id.lower() in entry.ids:
-                pair(upload, entry)
-                break
-    near = sorted(
-        (upload.rows != entry.saved, abs(entry.at - upload.at), upload.at, i, j)
-        for i, upload in enumerate(sent)
-        for j, entry in enumerate(entries)
-        if entry.at is not None and abs(entry.at - upload.at) <= within
-    )
-    for _, _, _, i, j in near:
-        if sent[i] in uploads and entries[j] in rest and _possible(sent[i], entries[j], sent):
-            pair(sent[i], entries[j])
-    if len(uploads) == len(rest) and all(entry.at is None for entry in rest):
-        return pairs + _without_times(uploads, rest, sent), [], []
-    return pairs, uploads, rest
+    matching = _Matching([*sent, *(replace(one, rows=0) for one in refused)], entries, len(sent))
+    matching.by_request()
+    matching.by_time(within)
+    return matching.result()
 
 
-def _without_times(
-    uploads: list[Upload], rest: list[Entry], sent: Sequence[Upload]
-) -> list[tuple[Upload, Entry]]:
-    """Pairs of as many uploads and entries: first those of equal size, then the others in order."""
-    pairs = []
-    for upload in list(uploads):
-        same = (entry for entry in rest if entry.saved == upload.rows and _possible(upload, entry, sent))
-        if entry := next(same, None):
-            pairs.append((upload, entry))
-            uploads.remove(upload)
-            rest.remove(entry)
-    return pairs + list(zip(uploads, rest, strict=True))
+class _Matching:
+    """What is matched so far, and what is left, by the numbers of uploads and entries.
+
+    The first ``sent`` uploads are those to match; the others are refused attempts.
+    """
+
+    def __init__(self, uploads: Sequence[Upload], entries: Sequence[Entry], sent: int) -> None:
+        self._uploads, self._entries, self._sent = uploads, entries, sent
+        jobs = {upload.job for upload in uploads}
+        #: The jobs that an entry names. It is of an upload of another one only if it names none.
+        self._named = [entry.ids & jobs for entry in entries]
+        self._jobs = [frozenset({job}) for job in sorted(jobs)]
+        self._left = dict.fromkeys(range(len(uploads)))
+        self._rest = dict.fromkeys(range(len(entries)))
+        self._found: list[tuple[int, int]] = []
+
+    def _pair(self, i: int, j: int) -> None:
+        self._found.append((i, j))
+        del self._left[i], self._rest[j]
+
+    def by_request(self) -> None:
+        """Pair what has the same request id."""
+        entries: defaultdict[str, list[int]] = defaultdict(list)
+        for j, entry in enumerate(self._entries):
+            for name in entry.ids:
+                entries[name].append(j)
+        for i, upload in enumerate(self._uploads):
+            for j in entries.get(upload.request_id.lower(), ()):
+                if j in self._rest and (i < self._sent or not self._entries[j].saved):
+                    self._pair(i, j)
+                    break
+
+    def by_time(self, within: float) -> None:
+        """Pair what is near, of equal sizes first. A refused attempt takes an entry of no rows only."""
+        for sized, named in product((True, False), (*self._jobs, frozenset[str]())):
+            groups: defaultdict[int, list[_Point]] = defaultdict(list)
+            for i in self._left:
+                upload = self._uploads[i]
+                if (not named or upload.job in named) and (sized or i < self._sent):
+                    groups[upload.rows * sized].append((upload.at, False, i))
+            for j in self._rest:
+                entry = self._entries[j]
+                if entry.at is not None and self._named[j] == named:
+                    groups[entry.saved * sized].append((entry.at, True, j))
+            for group in groups.values():
+                for pair in _nearest(sorted(group), within):
+                    self._pair(*pair)
+
+    def result(self) -> tuple[list[tuple[Upload, Entry]], list[Upload], list[Entry]]:
+        """What ``match`` returns. As many uploads as entries without times are matched first."""
+        for i in range(self._sent, len(self._uploads)):
+            self._left.pop(i, None)
+        if len(self._left) == len(self._rest) and all(self._entries[j].at is None for j in self._rest):
+            self._by_order()
+        pairs = [(self._uploads[i], self._entries[j]) for i, j in self._found if i < self._sent]
+        return pairs, [self._uploads[i] for i in self._left], [self._entries[j] for j in self._rest]
+
+    def _by_order(self) -> None:
+        """Pair everything: first what has equal sizes, then the others in order."""
+        same: defaultdict[tuple[int, frozenset[str]], deque[int]] = defaultdict(deque)
+        for j in self._rest:
+            same[self._entries[j].saved, self._named[j]].append(j)
+        for i in list(self._left):
+            upload = self._uploads[i]
+            of_size = (same[upload.rows, named] for named in (frozenset({upload.job}), frozenset[str]()))
+            if queues := [queue for queue in of_size if queue]:
+                self._pair(i, min(queues, key=itemgetter(0)).popleft())
+        for pair in list(zip(self._left, self._rest, strict=True)):
+            self._pair(*pair)
 
 
-def _possible(upload: Upload, entry: Entry, sent: Sequence[Upload]) -> bool:
-    """False if the entry names the job of another connector."""
-    return not entry.ids & {other.job for other in sent if other.job != upload.job}
+def _nearest(points: Sequence[_Point], within: float) -> list[tuple[int, int]]:
+    """Pairs of upload and entry, the nearest of all first. ``points`` are in the order of their times.
+
+    Only neighbours can be the nearest of all, so n points take n log n steps.
+    """
+    before, after = list(range(-1, len(points) - 1)), list(range(1, len(points) + 1))
+    heap: list[tuple[float, int, int]] = []
+    found: list[tuple[_Point, _Point]] = []
+    gone: set[int] = set()
+
+    def offer(one: int, other: int) -> None:
+        if one < 0 or other == len(points) or points[one][1] == points[other][1]:
+            return
+        if (gap := points[other][0] - points[one][0]) <= within:
+            heappush(heap, (gap, one, other))
+
+    for other in range(1, len(points)):
+        offer(other - 1, other)
+    while heap:
+        _, one, other = heappop(heap)
+        if one in gone or other in gone:
+            continue
+        gone |= {one, other}
+        upload, entry = sorted((points[one], points[other]), key=itemgetter(1))
+        found.append((upload, entry))
+        if before[one] >= 0:
+            after[before[one]] = after[other]
+        if after[other] < len(points):
+            before[after[other]] = before[one]
+        offer(before[one], after[other])
+    # Entries of one time, such as of one minute, are in the order of the uploads.
+    uploads = [upload for entry, upload in sorted((entry[0], upload) for upload, entry in found)]
+    return [(u[2], e[2]) for u, e in zip(uploads, sorted(entry for _, entry in found), strict=True)]
 
 
 def describe_payload(payload: bytes, profile: Profile) -> PayloadCounts | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from irmcore.delivery.replies import Action
 from irmcore.errors import BatchDamaged, DamageError, IrmError
 from irmcore.operations.connectors import Connectors, title_of
 from irmcore.outbox import Batch, Outbox, audit_log, states
@@ -16,6 +17,10 @@ from irmcli.settings import Settings
 
 #: States of batches that the service may have received.
 UPLOADED = (states.SENT, states.HELD)
+#: Events of attempts without a receipt that are not in doubt.
+_REFUSED = [one.value for one in Action if one not in (Action.SENT, Action.HOLD)]
+#: Characters of a GUID: an outbox's name ends with the job ID.
+GUID = 36
 
 
 def uploads_of(outbox: Outbox) -> list[Upload]:
@@ -28,6 +33,18 @@ def uploads_of(outbox: Outbox) -> list[Upload]:
     ]
 
 
+def refused_by(outbox: Outbox) -> list[Upload]:
+    """The attempts that got no receipt and are not in doubt. The log may have an entry of no rows for one."""
+    job = outbox.name[-GUID:].lower()
+    return [
+        Upload(
+            str(event["batch"]), outbox.name, job, 0, float(event["at"]), "", event.get("request_id") or "-"
+        )
+        for event in audit_log.read(outbox)
+        if event.get("event") in _REFUSED and "batch" in event
+    ]
+
+
 def upload_of(outbox: Outbox, batch: Batch, events: Mapping[str, list[dict[str, Any]]]) -> Upload:
     """The upload of a batch, at the time its last attempt ended, even if it was resolved later."""
     ends = [
@@ -36,7 +53,7 @@ def upload_of(outbox: Outbox, batch: Batch, events: Mapping[str, list[dict[str, 
     state = batch.state
     try:
         manifest = read_manifest(outbox, batch)
-        rows, job = manifest.rows, manifest.destination.address.get("job_id", "")
+        rows, job = manifest.rows, manifest.destination.address.get("job_id", "").lower()
     except DamageError:
         rows, job = 0, ""
     return Upload(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from irmcli.reconcile.matching import PayloadCounts, Upload, describe_payload, likely_cause, match
@@ -124,3 +127,51 @@ def test_missing_hr_rows_are_explained_by_their_scenario() -> None:
     assert found is not None
     told = likely_cause(replace(ONE, rows=3), 2, found, profile)
     assert "the scenario value Job level change" in told
+
+
+def test_an_attempt_that_was_refused_takes_its_entry_of_no_rows() -> None:
+    """It had no rows saved, the upload minutes later all of them; without it, the upload would have none."""
+    refused = replace(TWO, rows=0, at=1700.0, state="")
+    zero = Entry(1, 0, 1702.0)
+    assert match([TWO], [zero], within=900) == ([(TWO, zero)], [], [])
+    assert match([TWO], [zero], within=900, refused=[refused]) == ([], [TWO], [])
+    both = [zero, Entry(2, 0, 2001.0)]
+    assert match([TWO], both, within=900, refused=[refused]) == ([(TWO, both[1])], [], [])
+    named = replace(refused, request_id=ONE.request_id)
+    kept = Entry(1, 3, 1702.0, frozenset({ONE.request_id}))
+    assert match([TWO], [kept], within=100, refused=[named]) == ([], [TWO], [kept]), "it has rows after all"
+
+
+def test_pairs_are_those_of_the_rule() -> None:
+    """The nearest of all pairs first, of equal sizes before others, as a search of all pairs finds them."""
+    draw = random.Random(5)  # noqa: S311 - made-up times
+    for _ in range(60):
+        sent = [replace(TWO, batch=str(n), rows=draw.randrange(3), at=draw.uniform(0, 99)) for n in range(9)]
+        entries = [Entry(n, draw.randrange(3), draw.uniform(0, 99)) for n in range(8)]
+        every = sorted(
+            (one.rows != entry.saved, abs((entry.at or 0) - one.at), one, entry)
+            for one, entry in product(sent, entries)
+        )
+        expected: dict[str, Entry] = {}
+        for _, gap, one, entry in every:
+            if gap <= 20 and one.batch not in expected and entry not in expected.values():
+                expected[one.batch] = entry
+        pairs, without, rest = match(sent, entries, within=20)
+        assert {one.batch: entry for one, entry in pairs} == expected
+        assert (len(without), len(rest)) == (9 - len(pairs), 8 - len(pairs))
+
+
+@pytest.mark.parametrize("apart", [0.0, 1.0, 60.0])
+@pytest.mark.parametrize("timed", [True, False], ids=["times", "no-times"])
+def test_a_log_of_20_000_lines(apart: float, timed: bool) -> None:  # noqa: FBT001
+    """Each line finds its upload in the time of a sort, however many are near, or of one minute."""
+    sent = [replace(TWO, batch=str(n), rows=n % 7, at=n * apart) for n in range(20_000)]
+    entries = [
+        Entry(n, one.rows if n % 3 else 9, one.at // 60 * 60 if timed else None) for n, one in enumerate(sent)
+    ]
+    began = time.process_time()
+    pairs, without, rest = match(sent, entries, within=900)
+    assert len(pairs) + len(without) == len(pairs) + len(rest) == 20_000
+    assert len(pairs) >= 19_900, "the nearest first may leave over a few"
+    assert sum(one.rows == entry.saved for one, entry in pairs) == 13_333
+    assert time.process_time() - began < 20

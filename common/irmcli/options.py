@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +108,31 @@ _SIGN_IN: tuple[Decorator, ...] = (
 )
 
 
+@dataclass(frozen=True)
+class SignIn:
+    """Who signs in to Microsoft Graph or Azure: `--sign-in` and the options after it."""
+
+    kind: str = "default"
+    tenant_id: str | None = None
+    client_id: str | None = None
+    credential: tuple[str, str] | None = None
+
+
 def sign_in(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Who signs in to Microsoft Graph: the options `sign_in`, `tenant_id`, `client_id` and `credential`."""
+    """Give the command ``who``, a SignIn."""
+
+    @wraps(command)
+    def with_who(
+        *args: Any,
+        sign_in: str,
+        tenant_id: str | None,
+        client_id: str | None,
+        credential: tuple[str, str] | None,
+        **more: Any,
+    ) -> Any:
+        return command(*args, who=SignIn(sign_in, tenant_id, client_id, credential), **more)
+
+    found: Callable[..., Any] = with_who
     for option in reversed(_SIGN_IN):
-        command = option(command)
-    return command
+        found = option(found)
+    return found

@@ -424,17 +424,16 @@ def test_a_crash_at_any_point_loses_nothing_and_repeats_nothing(
 
 
 def test_the_unit_runs_what_it_was_made_from(rig: Rig, inbox: Path) -> None:
-    """The unit has absolute paths, so its command works from another directory."""
+    """`schedule` writes absolute paths, so the command works from another directory."""
     (inbox / "x.csv").write_text(text(row(1)))
-    words = [IRMEXPORT, "watch", "in", *options(rig), "-p", "salesforce-dropbox", "--unit"]
-    made = subprocess.run(
-        words, cwd=rig.directory, capture_output=True, text=True, check=True, timeout=60
-    ).stdout
+    (rig.directory / "own.yaml").write_text(profiles.shipped_text("salesforce-dropbox"))
+    words = [IRMEXPORT, "schedule", "--format", "systemd", "--output", "units", "watch", "in", *options(rig)]
+    subprocess.run([*words, "--route", "*.csv=own.yaml"], cwd=rig.directory, check=True, timeout=60)
     unit = configparser.RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
-    unit.read_string(made)
+    unit.read(rig.directory / "units" / "irmexport.service")
     writable = shlex.split(unit["Service"]["ReadWritePaths"])
-    assert writable == [str(inbox), str(rig.directory / "outbox")]
+    assert writable == [str(rig.directory / "outbox"), str(inbox)]
     assert unit["Service"]["RestartPreventExitStatus"] == "2"
     command = shlex.split(unit["Service"]["ExecStart"])
     environment = {key: value for key, value in os.environ.items() if key != "IRMEXPORT_OUTBOX"}

@@ -329,18 +329,8 @@ def test_what_is_wrong_is_said_at_the_start(
 
 def test_the_unit_of_a_drive(rig: Rig, graph: GraphEmulator) -> None:
     """It has the address as it is and who signs in, and may write to the outbox only."""
-    args = (
-        "--unit",
-        "--sign-in",
-        "app",
-        "--tenant-id",
-        TENANT,
-        "--client-id",
-        APP,
-        "--credential",
-        "file:/x",
-    )
-    made = CliRunner().invoke(main, words(rig, *args)).output
+    args = ("--sign-in", "app", "--tenant-id", TENANT, "--client-id", APP, "--credential", "file:/x")
+    made = CliRunner().invoke(main, ["schedule", "--format", "systemd", *words(rig, *args)]).output
     assert f'"{FOLDER}"' in made
     assert "--sign-in app --tenant-id" in made
     assert "--credential file:/x" in made

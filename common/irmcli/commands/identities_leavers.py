@@ -25,10 +25,7 @@ def leavers(
     *,
     file: Path,
     cloud: str,
-    sign_in: str,
-    tenant_id: str | None,
-    client_id: str | None,
-    credential: tuple[str, str] | None,
+    who: options.SignIn,
     emulator_dir: Path | None,
 ) -> None:
     """Write everybody with an employeeLeaveDateTime to a CSV FILE.
@@ -42,13 +39,9 @@ def leavers(
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     with entra_extra():
-        from irmsentinel.azure.identity import Identity
-
         from irmcli.identities import leavers as found
-        from irmcli.identities import sign_in as sign_ins
-
-    chosen = Identity(sign_in, tenant_id, client_id, credential)
-    client = sign_ins.client_or_emulator(chosen, cloud, settings.environment, emulator_dir)
+        from irmcli.identities.sign_in import graph_client
+    client = graph_client(who, cloud, settings.environment, emulator_dir)
     rows = list(found.leavers(client))
     with private_file.replacing(file) as written:
         csv.writer(written).writerows([found.HEADER, *rows])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -59,10 +60,7 @@ def sync(
     *,
     directory: Path | None,
     cloud: str,
-    sign_in: str,
-    tenant_id: str | None,
-    client_id: str | None,
-    credential: tuple[str, str] | None,
+    who: options.SignIn,
     names: tuple[str, ...],
     netbios: dict[str, str],
     full: bool,
@@ -80,15 +78,12 @@ def sync(
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     with entra_extra():
-        from irmsentinel.azure.identity import Identity
-
-        from irmcli.identities import sign_in as sign_ins
+        from irmcli.identities.sign_in import graph_client
     from irmcore.clock import SystemClock
 
     from irmcli.identities.sync import Sync
 
-    chosen = Identity(sign_in, tenant_id, client_id, credential)
-    client = sign_ins.client_or_emulator(chosen, cloud, settings.environment, emulator_dir)
+    client = graph_client(who, cloud, settings.environment, emulator_dir)
     path = (directory or settings.directory_of_people).absolute()
     groups = _groups(settings, names, path)
     if directory is None:
@@ -108,18 +103,7 @@ def sync(
     if groups:
         output.line(f"Read the members of {count(done.groups, 'group')}.")
     output.line(f"The directory has {done.people:,} people: {path}")
-    output.document(
-        {
-            "directory": str(path),
-            "full": done.full,
-            "read": done.read,
-            "pages": done.pages,
-            "removed": done.removed,
-            "groups": done.groups,
-            "people": done.people,
-            "skew": round(done.skew, 1),
-        }
-    )
+    output.document({"directory": str(path), **asdict(done), "skew": round(done.skew, 1)})
 
 
 def _groups(settings: Settings, names: tuple[str, ...], path: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from irmcli.output import Output
 from irmcli.scheduled import SCHEDULABLE
 from irmcli.scheduling import timers
 from irmcli.settings import Settings
+
+#: Parameters of commands that are paths, or may be one.
+_PATHS = ("textfile", "folder", "file", "source", "emulator_dir", "graph_emulator")
 
 
 # Options after COMMAND are COMMAND's own, also those that have the name of one of ours.
@@ -55,16 +59,16 @@ def command(
 ) -> None:
     """Write a schedule for COMMAND. It contains no secret.
 
-    COMMAND is send FILE …, drain, clean-up, metrics, identities sync, reconcile --folder DIR, canary or
-    sentinel run.
+    COMMAND is send FILE …, drain, clean-up, metrics, identities sync, reconcile --folder DIR, canary,
+    sentinel run, watch DIR --once …, or with systemd watch DIR …, which runs until it is stopped.
 
     Example: irmexport schedule --format systemd --every 1d --at 06:30 send FILE --profile NAME
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
-    if words[0] not in SCHEDULABLE:
+    if words[0] not in (known := {*SCHEDULABLE, "watch"}):
         raise ConfigurationError(
             f"`{words[0]}` cannot be scheduled",
-            next_step=f"These can: {', '.join(sorted(SCHEDULABLE))}.",
+            next_step=f"These can: {', '.join(sorted(known))}.",
         )
     if not timers.NAME.fullmatch(name):
         raise ConfigurationError(
@@ -75,17 +79,24 @@ def command(
     if at is not None and every != "1d":
         raise click.UsageError("--at is the time of a daily command: add --every 1d.")
     params = _parameters(ctx.find_root().command, words)
-    textfile = params.get("textfile")
-    folder = params.get("folder")
-    place = textfile or folder or params.get("file")
-    file = str(place) if place is not None else None
-    written = [*([textfile.absolute().parent] if textfile else []), *([folder.absolute()] if folder else [])]
+    until_stopped = words[0] == "watch" and not params["once"]
+    if until_stopped and form != "systemd":
+        raise ConfigurationError(
+            "`watch` runs until it is stopped", next_step="Use --format systemd, or add --once after watch."
+        )
+    paths = {name: str(params[name]) for name in _PATHS if params.get(name)}
+    paths = {name: path for name, path in paths.items() if path != "-" and "://" not in path}
+    written = [Path(paths[name]).absolute() for name in ("folder", "source") if name in paths]
+    written += [Path(paths["textfile"]).absolute().parent] if "textfile" in paths else []
     task = timers.Task(
         name=name,
         program=_program(),
-        arguments=("--outbox", str(settings.outbox.absolute()), *(_absolute(word, file) for word in words)),
+        arguments=(
+            *("--outbox", str(settings.outbox.absolute())),
+            *(_absolute(word, paths.values()) for word in words),
+        ),
         outbox=str(settings.outbox.absolute()),
-        every=every,
+        every="" if until_stopped else every,
         user=settings.origin({}).user,
         at=(at.hour, at.minute) if at else None,
         writable=tuple(map(str, written)),
@@ -126,11 +137,14 @@ def _parameters(command: click.Command, words: tuple[str, ...]) -> dict[str, Any
     return command.make_context(" ".join(words), rest).params  # parses the words; runs nothing
 
 
-def _absolute(word: str, file: str | None) -> str:
-    """The absolute path of a word that is a file: a scheduled command starts in another directory.
+def _absolute(word: str, paths: Collection[str]) -> str:
+    """A word with the absolute path of a file: a scheduled command starts in another directory.
 
-    FILE need not exist yet; any other word counts as a file if it exists.
+    What is one of ``paths`` need not exist yet. Any other word, or what follows its last =, counts as a file
+    if it exists.
     """
-    path = Path(word)
-    is_file = word != "-" and (word == file or (not word.startswith("-") and path.is_file()))
-    return str(path.absolute()) if is_file else word
+    if word in paths:
+        return str(Path(word).absolute())
+    head, equals, tail = word.rpartition("=")
+    is_file = not tail.startswith("-") and Path(tail).is_file()
+    return f"{head}{equals}{Path(tail).absolute()}" if is_file else word

@@ -43,7 +43,6 @@ from irmcli.settings import Settings
     type=click.IntRange(min=0),
     help="Reject a file that has more refused rows than this.",
 )
-@click.option("--unit", "print_unit", is_flag=True, help="Print a systemd unit for this command and exit.")
 @options.emulator
 @options.sign_in
 @click.option(
@@ -64,12 +63,8 @@ def command(
     once: bool,
     queue_only: bool,
     max_refused: int | None,
-    print_unit: bool,
     emulator_dir: str | None,
-    sign_in: str,
-    tenant_id: str | None,
-    client_id: str | None,
-    credential: tuple[str, str] | None,
+    who: options.SignIn,
     graph_emulator: Path | None,
 ) -> None:
     """Send each file that appears in FOLDER, once.
@@ -88,7 +83,7 @@ def command(
     Example: irmexport watch /srv/exports --profile leaver-prediction
     """
     from irmcli.watching.routes import parse_routes
-    from irmcli.watching.sources import SignIn, cloud_of, open_folder
+    from irmcli.watching.sources import cloud_of, open_folder
     from irmcli.watching.watcher import Watcher
 
     output, settings = Output.of(ctx), Settings.of(ctx)
@@ -99,29 +94,15 @@ def command(
             "send FILE --profile PROFILE",
         )
     found = parse_routes(settings, routes, profile_name, emulator_dir)
-    if print_unit:
-        more = [f"--settle={settle:g}", *(["--poll"] if poll else [])]
-        more += ["--queue-only"] if queue_only else []
-        more += [f"--max-refused={max_refused}"] if max_refused is not None else []
-        given = {
-            "--emulator": emulator_dir and str(Path(emulator_dir).absolute()),
-            "--graph-emulator": graph_emulator and str(graph_emulator.absolute()),
-            "--sign-in": sign_in if sign_in != "default" else None,
-            "--tenant-id": tenant_id,
-            "--client-id": client_id,
-            "--credential": credential and ":".join(credential),
-        }
-        more += [word for name, value in given.items() if value for word in (name, value)]
-        _print_unit(settings, source, profile_name, routes, more)
-        return
 
     def notify(event: dict[str, Any]) -> None:
         if output.as_json:
             click.echo(json.dumps({"at": iso(clock.now()), **event}, sort_keys=True, default=str))
 
     clock = SystemClock()
-    who = SignIn(sign_in, tenant_id, client_id, credential, graph_emulator)
-    folder = open_folder(source, settings, cloud_of(found), who, clock, settle=settle)
+    folder = open_folder(
+        source, settings, cloud_of(found), who, clock, settle=settle, emulator=graph_emulator
+    )
     watcher = Watcher(output, settings, folder, clock, notify, poll, found, max_refused, not queue_only)
     before = {
         number: signal.signal(number, lambda *_: watcher.end()) for number in (signal.SIGTERM, signal.SIGINT)
@@ -140,28 +121,3 @@ def command(
             signal.signal(number, handler)
     output.line("Done." if once else "Stopped. The next watch or drain sends what is queued.")
     ctx.exit(watcher.code if once else DONE)
-
-
-def _print_unit(
-    settings: Settings, source: str, profile: str | None, routes: tuple[str, ...], more: list[str]
-) -> None:
-    from irmcli.watching import systemd_unit
-    from irmcli.watching.sources import is_directory
-
-    outbox, local = str(settings.outbox.absolute()), is_directory(source)
-    folder = str(Path(source).absolute()) if local else source
-    words = [str(Path(sys.argv[0]).absolute()), "--outbox", outbox, "watch", folder, *more]
-    if profile is not None:
-        words += ["--profile", _absolute(settings, profile)]
-    for route in routes:
-        pattern, _, name = route.rpartition("=")
-        words += ["--route", f"{pattern}={_absolute(settings, name)}"]
-    click.echo(systemd_unit.unit(words, folder, [folder, outbox] if local else [outbox]), nl=False)
-
-
-def _absolute(settings: Settings, name: str) -> str:
-    """A profile's absolute path: a service has another home and working directory."""
-    own = settings.profiles / f"{name}.yaml"
-    if name.endswith((".yaml", ".yml")):
-        return str(Path(name).absolute())
-    return str(own.absolute()) if own.is_file() else name

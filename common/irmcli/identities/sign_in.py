@@ -5,7 +5,6 @@ application.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from azure.core.credentials import TokenCredential
@@ -18,14 +17,8 @@ from irmsentinel.azure.graph_client import HOSTS, MAX_WAIT, GraphClient
 from irmsentinel.azure.identity import Identity
 
 from irmcli.credential_stores import READERS
+from irmcli.options import SignIn
 
-#: What --sign-in may be, as the kinds of `irmsentinel.azure.identity`.
-KINDS = {
-    "default": "default",
-    "managed-identity": "managed-identity",
-    "cli": "cli",
-    "app": "client-secret",
-}
 _AZURE_CLOUDS = {
     "commercial": "public",
     "gcc": "public",
@@ -34,41 +27,37 @@ _AZURE_CLOUDS = {
 }
 
 
-def client(
-    chosen: Identity, cloud: str, environment: Mapping[str, str], *, max_wait: float = MAX_WAIT
-) -> GraphClient:
-    """Graph of a cloud of the connector. ``chosen.kind`` is a key of ``KINDS``. Raises ConfigurationError."""
-    make = identity.maker(checked(chosen), _AZURE_CLOUDS[cloud], environment, READERS)
-    return GraphClient(HOSTS[cloud], make, Network.of(environment), max_wait=max_wait)
-
-
-def client_or_emulator(
-    chosen: Identity,
+def graph_client(
+    who: SignIn,
     cloud: str,
     environment: Mapping[str, str],
-    emulator: Path | None,
+    emulator: Path | None = None,
     *,
     max_wait: float = MAX_WAIT,
 ) -> GraphClient:
-    """As ``client``, or Graph of the emulator that was announced in the directory ``emulator``."""
+    """Graph of a cloud of the connector, or of the emulator that was announced in a directory.
+
+    Raises ConfigurationError.
+    """
     if emulator is not None:
-        return emulated_client(emulator, max_wait=max_wait)
-    return client(chosen, cloud, environment, max_wait=max_wait)
+        return _emulated_client(emulator, max_wait)
+    make = identity.maker(identity_of(who), _AZURE_CLOUDS[cloud], environment, READERS)
+    return GraphClient(HOSTS[cloud], make, Network.of(environment), max_wait=max_wait)
 
 
-def checked(chosen: Identity) -> Identity:
-    """The identity with the kind's name in `irmsentinel.azure.identity`. Raises ConfigurationError."""
-    if chosen.kind == "app" and not (chosen.tenant_id and chosen.client_id and chosen.secret):
+def identity_of(who: SignIn) -> Identity:
+    """The identity of the options. Raises ConfigurationError."""
+    if who.kind == "app" and not (who.tenant_id and who.client_id and who.credential):
         raise ConfigurationError(
             "the sign-in as an application needs its tenant, its ID and its credential",
             where="--sign-in app",
             next_step="Add --tenant-id, --client-id and --credential, for example --credential file:PATH.",
         )
-    return replace(chosen, kind=KINDS[chosen.kind])
+    kind = "client-secret" if who.kind == "app" else who.kind
+    return Identity(kind, who.tenant_id, who.client_id, who.credential)
 
 
-def emulated_client(directory: Path, *, max_wait: float = MAX_WAIT) -> GraphClient:
-    """Graph of the emulator that was announced in ``directory``. Raises ConfigurationError."""
+def _emulated_client(directory: Path, max_wait: float) -> GraphClient:
     # Here, so that a sync with Microsoft's service starts without the emulator.
     from irmemulator.announcement import NotAnnouncedError, read_announcement
     from irmemulator.graph_emulator import ANNOUNCEMENT

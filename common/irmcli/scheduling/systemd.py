@@ -1,4 +1,4 @@
-"""Quoting and common settings of systemd unit files, for `schedule` and `watch --unit`. Pure functions."""
+"""Quoting and common settings of systemd unit files, for `schedule`. Pure functions."""
 
 from __future__ import annotations
 

@@ -21,7 +21,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 
 @dataclass(frozen=True)
 class Task:
-    """What to run: the path `program`, as `user`. `every` is a key of EVERY.
+    """What to run: the path `program`, as `user`. `every` is a key of EVERY, or "".
+
+    With "", it runs until it is stopped, which only systemd starts.
 
     ``at``: hour and minute of a daily task, in the machine's time. ``writable``: where it writes beside the
     outbox.
@@ -67,12 +69,27 @@ def cron(task: Task) -> dict[str, str]:
     return {f"{task.name}.cron": f"{_when(task, 0)} {words}\n"}
 
 
+_UNTIL_STOPPED = (
+    "# Lets a running upload finish: its deadline is 400 s.",
+    "TimeoutStopSec=450",
+    "Restart=on-failure",
+    "RestartSec=30",
+    "# Restarting does not fix a configuration error.",
+    "RestartPreventExitStatus=2",
+)
+
+
 def units(task: Task) -> dict[str, str]:
-    """A service and its timer."""
-    settings = ("Type=oneshot", f"User={task.user}")
+    """A service and its timer; for what runs until it is stopped, a service that is restarted if it fails."""
+    settings = ("Type=oneshot",) if task.every else _UNTIL_STOPPED
     service = systemd.service(
-        task.name, (task.program, *task.arguments), settings, (task.outbox, *task.writable)
+        task.name,
+        (task.program, *task.arguments),
+        (f"User={task.user}", *settings),
+        (task.outbox, *task.writable),
     )
+    if not task.every:
+        return {f"{task.name}.service": f"{service}\n[Install]\nWantedBy=multi-user.target\n"}
     timer = f"""[Unit]
 Description=irmexport: timer of {task.name}
 
@@ -137,7 +154,8 @@ def next_step(form: str, task: Task, folder: str) -> str:
     if form == "cron":
         return "Add the line with `crontab -e`, as the user who owns the outbox."
     if form == "systemd":
-        return f"Copy both files to /etc/systemd/system, then run: systemctl enable --now {task.name}.timer"
+        files, unit = ("both files", "timer") if task.every else ("the file", "service")
+        return f"Copy {files} to /etc/systemd/system, then run: systemctl enable --now {task.name}.{unit}"
     file = f"{folder}\\{task.name}.xml"
     # /rp *: schtasks asks for the password. Without one, the task runs only while the user is signed in.
     words = ("/create", "/tn", task.name, "/xml", file, "/ru", task.user, "/rp", "*")

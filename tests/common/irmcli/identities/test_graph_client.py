@@ -13,6 +13,7 @@ from azure.identity import (
     ManagedIdentityCredential,
 )
 from irmcli.identities import sign_in
+from irmcli.options import SignIn
 from irmcore.clouds import CLOUDS
 from irmcore.errors import AddressRefused, ConfigurationError, WaitError
 from irmemulator.faults import Fault
@@ -123,8 +124,7 @@ def test_an_application_may_have_a_certificate(tmp_path: Path) -> None:
     file = tmp_path / "app.pem"
     file.touch(mode=0o600)
     file.write_text("".join(self_signed_certificate()))
-    chosen = Identity("app", A, A, ("certificate", str(file)))
-    sign_in.client(chosen, "gcc-high", {})
+    sign_in.graph_client(SignIn("app", A, A, ("certificate", str(file))), "gcc-high", {})
     make = identity.maker(
         Identity("client-secret", A, A, ("certificate", str(file))), "public", {}, sign_in.READERS
     )
@@ -134,4 +134,4 @@ def test_an_application_may_have_a_certificate(tmp_path: Path) -> None:
 def test_an_application_needs_all_three_settings() -> None:
     """The message says which options to add."""
     with pytest.raises(ConfigurationError, match="--client-id"):
-        sign_in.client(Identity("app", A, None, ("env", "S")), "commercial", {})
+        sign_in.graph_client(SignIn("app", A, None, ("env", "S")), "commercial", {})

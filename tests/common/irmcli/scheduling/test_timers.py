@@ -15,7 +15,6 @@ from click.testing import CliRunner
 from irmcli.main import main
 from irmcli.scheduling import timers
 from irmcli.scheduling.timers import EVERY, FORMS, Task
-from irmcli.watching import systemd_unit
 from irmcore.errors import ConfigurationError
 
 ODD = ("sentinel", "run", "--config", '/etc/a b/it\'s 100% $HOME "x".yaml')
@@ -27,6 +26,7 @@ TASK = Task(
     "1h",
     "irm",
 )
+WATCH = replace(TASK, arguments=("watch", "/in"), every="", writable=("/in",))
 
 
 def test_a_line_for_cron() -> None:
@@ -60,7 +60,7 @@ def test_a_service_has_a_sandbox() -> None:
     """No core file with a secret in it, a limit of memory, and none of the kernel's interfaces."""
     for service in (
         timers.units(TASK)["irmexport.service"],
-        systemd_unit.unit(["/opt/irmexport"], "/in", ("/in", "/out")),
+        timers.units(WATCH)["irmexport.service"],
     ):
         for setting in (
             "MemoryMax=2G",
@@ -81,8 +81,8 @@ def test_a_service_has_a_sandbox() -> None:
 def test_a_name_adds_no_line_to_a_unit(name: str) -> None:
     """It is refused as folder, outbox and argument; the message shows it on one line."""
     for make in (
-        lambda: systemd_unit.unit(["/opt/irmexport"], name, (name, "/out")),
-        lambda: systemd_unit.unit(["/opt/irmexport"], "/in", (name,)),
+        lambda: timers.units(replace(WATCH, writable=(name,))),
+        lambda: timers.units(replace(WATCH, outbox=name)),
         lambda: timers.units(replace(TASK, arguments=("send", name))),
     ):
         with pytest.raises(ConfigurationError, match="line break") as raised:
@@ -167,7 +167,7 @@ def test_the_printed_files_are_complete(form: str, tmp_path: Path) -> None:
 def test_a_service_is_as_hardened_as_a_watch() -> None:
     """Both units have the same protections."""
     service = timers.units(TASK)["irmexport.service"]
-    watch = systemd_unit.unit(("/bin/irmexport", "watch", "/in"), "/in", ("/in", "/out"))
+    watch = timers.units(WATCH)["irmexport.service"]
     for one in (service, watch):
         found = set(one.splitlines())
         assert {
@@ -186,6 +186,9 @@ def test_only_commands_that_never_prompt_are_scheduled(tmp_path: Path) -> None:
     assert refused.exit_code == 2
     assert "drain" in refused.output
     assert run(main, ["schedule", "--format", "cron", "--name", "a b", "drain"]).exit_code == 2
+    endless = ["watch", str(tmp_path), "-p", "leaver-prediction"]
+    assert "add --once" in run(main, ["schedule", "--format", "cron", *endless]).output
+    assert run(main, ["schedule", "--format", "cron", *endless, "--once"]).exit_code == 0
 
 
 def test_an_invalid_command_is_reported_at_once() -> None:

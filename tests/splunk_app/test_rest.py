@@ -361,7 +361,8 @@ def test_profiles_tell_of_published_limits(rest: RestHandler) -> None:
         form |= {"tenant_id": form["job_id"], "app_id": form["job_id"]}
         assert rest.request("POST", "connectors", name=name, profile=profile, **form).status in (200, 201)
     together = rest.request("GET", "connectors").document["limits"]
-    assert "of at most 10 custom indicators of a tenant" in together[0]["text"]
+    assert "of at most 10 custom indicators of a tenant (https://learn.microsoft.com" in together[0]["text"]
+    assert "read on 2026-11-30" in together[0]["text"]
     assert together[0]["passed"]
 
 

@@ -27,7 +27,7 @@ from irmcli.profile_setup.guesses import Roles
 from irmcli.profile_setup.hr_draft import SCENARIO, hr_draft
 from irmcli.profile_setup.profile_text import Choices
 from irmcli.profile_setup.sample import Sample, read_sample
-from irmcli.session.limits_output import show_limits
+from irmcli.session.limits_output import limits_document, show_limits
 from irmcli.session.shaping_output import shaping_document, show_shaping
 
 _CREDENTIALS = tuple(PROFILE.schema["definitions"]["credential"]["properties"])
@@ -314,8 +314,15 @@ def _document(target: Path, drafted: Draft, result: RunResult) -> dict[str, Any]
         {"header": column.header, "type": column.type, "role": column.role, "why": column.why}
         for column in drafted.guesses.columns
     ]
+    limits = limits_document(of_profiles([profiles.parse(drafted.text, str(target))]))
     choices = {"user": _choice(drafted.guesses.user), "time": _choice(drafted.guesses.time)}
-    return {"profile": str(target), "columns": columns, "choices": choices, **shaping_document(result)}
+    return {
+        "profile": str(target),
+        "columns": columns,
+        "choices": choices,
+        "limits": limits,
+        **shaping_document(result),
+    }
 
 
 def _choice(choice: Choice) -> dict[str, Any]:

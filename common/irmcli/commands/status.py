@@ -14,13 +14,13 @@ from irmcore.operations.retention import CHECK_CLOCK
 from irmcore.operations.status import BatchStatus, ConnectorStatus, too_old
 from irmcore.outbox import audit_log
 from irmcore.profile.model import PLACEHOLDER
-from irmcore.profile.published_limits import of_age, of_profiles
+from irmcore.profile.published_limits import Finding, of_age, of_profiles
 
 from irmcli.exit_codes import DONE, NEEDS_PERSON, known_error
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of, outboxes_of, status_of
 from irmcli.session.delivery_output import next_step_of_proposed, text_of_differences
-from irmcli.session.limits_output import of_today, show_limits
+from irmcli.session.limits_output import limits_document, of_today, show_limits
 from irmcli.settings import Settings
 from irmcli.time_options import parse_timestamp
 
@@ -64,26 +64,29 @@ def command(ctx: click.Context, connector: str, max_age: str | None) -> None:
     if settings.address:
         _show_own(output, settings)
     if not connector:
-        _show_limits(output, settings)
+        limits = limits_document(_show_limits(output, settings))
+        # They are the tenant's, and the document is a list of connectors.
+        found = [{**status, "limits": limits} for status in found]
     output.document(found)
     ctx.exit(NEEDS_PERSON if any(status["needs_person"] for status in found) else DONE)
 
 
-def _show_limits(output: Output, settings: Settings) -> None:
+def _show_limits(output: Output, settings: Settings) -> list[Finding]:
     """What the user's own profiles and today's rows come near to or pass, all connectors together."""
     try:
         profiles = [one for one in settings.own_profiles() if one.connector.job_id != PLACEHOLDER]
     except IrmError as error:
         output.warn(f"published limits were not compared: {error}")
-        return
+        return []
     outboxes = {outbox.name: outbox for outbox in outboxes_of(settings)}
     at = [(one, outboxes.get(outbox_name(Connection(one.name, one.connector)))) for one in profiles]
     known = [(profile, outbox) for profile, outbox in at if outbox is not None]
-    show_limits(output, [*of_profiles(profiles), *of_today(known)], profiles)
+    found = [*of_profiles(profiles), *of_today(known)]
     for profile, outbox in known:
         with suppress(OSError):  # as in `of_today`, what cannot be read counts as none
-            lapsing = of_age(profile, audit_log.newest(outbox, ("run",))["run"], outbox.clock.now())
-            show_limits(output, lapsing)
+            found += of_age(profile, audit_log.newest(outbox, ("run",))["run"], outbox.clock.now())
+    show_limits(output, found, profiles)
+    return found
 
 
 def _show_own(output: Output, settings: Settings) -> None:

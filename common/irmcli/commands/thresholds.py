@@ -1,4 +1,4 @@
-"""`irmexport thresholds PROFILE FILE…`: what thresholds would have brought in the past. Sends nothing."""
+"""`irmexport thresholds PROFILE [FILE…]`: what thresholds would have brought in the past. Sends nothing."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def _levels(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) 
 
 
 @click.command("thresholds")
-@click.argument("profile_name", metavar="PROFILE")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.argument("words", metavar="[PROFILE] [FILE]...", nargs=-1, type=click.Path(allow_dash=True))
+@click.option("-p", "--profile", "profile_name", help="The profile, if the first word is not the profile.")
 @options.form
 @click.option(
     "--people",
@@ -79,8 +79,8 @@ def _levels(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) 
 def command(
     ctx: click.Context,
     *,
-    profile_name: str,
-    files: Sequence[str],
+    words: Sequence[str],
+    profile_name: str | None,
     form: str,
     people: int,
     now: Mapping[str, Mapping[str, int]],
@@ -99,13 +99,20 @@ def command(
     from irmcli.thresholds.advice import FEWEST, LEVELS, advise, rows_together
     from irmcli.thresholds.page import page
 
+    if profile_name is None and not words:
+        raise click.UsageError("Name a profile: irmexport thresholds PROFILE [FILE]...", ctx)
+    profile_name, *files = (profile_name, *words) if profile_name is not None else words
     output, profile = Output.of(ctx), Settings.of(ctx).profile(profile_name)
-    history, rows, refused = _read(output, profile, files, form)
+    if files:
+        read = _read(output, profile, files, form)
+        step = f"See why rows are refused: irmexport check {files[0]} --profile {profile_name}"
+    else:
+        step = f"Name files of history: irmexport thresholds {profile_name} FILE…"
+        read = _read_outbox(Settings.of(ctx), profile, step)
+    history, rows, refused = read
     if not history:
         raise InputError(
-            "no row has a value of a threshold column",
-            where=", ".join(files),
-            next_step=f"See why rows are refused: irmexport check {files[0]} --profile {profile_name}",
+            "no row has a value of a threshold column", where=", ".join(files) or None, next_step=step
         )
     counts = history.counts()
     names = [one.name for one in counts.indicators]
@@ -114,11 +121,12 @@ def command(
             f"no row is of {min(unknown)!r}, but of: {', '.join(names)}", param_hint="--now"
         )
     set_now = {name: now.get(name, now.get("", {})) for name in names}
-    found = [advise(one, counts.days, people, set_now[one.name].values()) for one in counts.indicators]
+    found = [advise(one, counts, people, set_now[one.name].values()) for one in counts.indicators]
     most = ", ".join(f"{people * times:,} for {level}" for level, times in LEVELS.items())
     weeks = count(len(counts.mondays), "whole week")
+    source = count(len(files), "file") if files else "the outbox"
     notes = (
-        f"{count(rows, 'row')} from {counts.first} to {counts.last} (UTC); {weeks}",
+        f"{count(rows, 'row')} of {source}, from {counts.first} to {counts.last} (UTC); {weeks}",
         f"Our rule, as Microsoft publishes none: the people of an average week are at most {most}.",
         "A person counts by the largest row of a day; whether the service adds rows up is not published.",
         f"Not shown: thresholds that fewer than {FEWEST} people reach. <{FEWEST}: fewer, but not none.",
@@ -129,9 +137,11 @@ def command(
         _show(output, advice, set_now[advice.indicator.name])
     policy = "" if triggers(profile) else ", if a policy has them as triggers"
     limit, limits = LIMITS["custom triggers"], []
+    advised = [one for one in found if one.levels]
+    which = "all indicators" if advised == found else f"the {len(advised)} of {len(found)} with advice"
     output.line()
-    for level in LEVELS:
-        reaching, about = rows_together(found, level), f"{level}, all indicators{policy}, highest day"
+    for level in LEVELS if advised else ():
+        reaching, about = rows_together(found, level), f"{level}, {which}{policy}, highest day"
         output.line(f"{about}: {figures.count(reaching)} of at most {limit.most:,} {limit.what}")
         limits += [Finding(limit, reaching, about)] if reaching is not None else []
     show_limits(output, near(limits))
@@ -164,15 +174,7 @@ def _read(output: Output, profile: Profile, files: Sequence[str], form: str) -> 
 
     One pipeline shapes all of them, as if they were one file: a row that is in two of them counts once.
     """
-    from irmcli.thresholds.history import History
-
-    if profile.column("threshold") is None:
-        raise ConfigurationError(
-            "the profile has no threshold column",
-            where=profile.name,
-            next_step="Choose a profile with a column of `role: threshold`: irmexport profile list",
-        )
-    history, start = History(profile), SystemClock().now()
+    history, start = _empty(profile), SystemClock().now()
     with open_users(profile, start) as users:
         pipeline = Pipeline(profile, None, users=users, now=start)
         for file in files:
@@ -182,6 +184,30 @@ def _read(output: Output, profile: Profile, files: Sequence[str], form: str) -> 
                     pass
         counts = pipeline.counts()
     return history, counts.shaped, counts.rejected
+
+
+def _read_outbox(settings: Settings, profile: Profile, step: str) -> tuple[History, int, int]:
+    """The counts of the rows that the outbox still has, how many there are, and 0."""
+    from irmcli.thresholds.kept_rows import add_kept_rows
+
+    if settings.address:
+        what = "rows of an outbox on a store are not read for thresholds"
+        raise ConfigurationError(what, where=settings.address, next_step=step)
+    history = _empty(profile)
+    return history, add_kept_rows(settings, profile, history), 0
+
+
+def _empty(profile: Profile) -> History:
+    """A history without rows. Raises ConfigurationError if the profile has no threshold."""
+    from irmcli.thresholds.history import History
+
+    if profile.column("threshold") is None:
+        raise ConfigurationError(
+            "the profile has no threshold column",
+            where=profile.name,
+            next_step="Choose a profile with a column of `role: threshold`: irmexport profile list",
+        )
+    return History(profile)
 
 
 def _show(output: Output, advice: Advice, now: Mapping[str, int]) -> None:

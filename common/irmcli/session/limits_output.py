@@ -34,7 +34,15 @@ def show_limits(output: Output, found: Iterable[Finding], profiles: Iterable[Pro
 def limits_document(found: Iterable[Finding]) -> list[dict[str, Any]]:
     """Findings as JSON values."""
     return [
-        {"limit": one.limit.name, "count": one.number, "most": one.limit.most, "about": one.about}
+        {
+            "limit": one.limit.name,
+            "count": one.number,
+            "most": one.limit.most,
+            "about": one.about,
+            "passed": one.passed,
+            "source": one.limit.source,
+            "read": one.limit.read,
+        }
         for one in found
     ]
 

@@ -9,12 +9,13 @@ and a count of a day or a week is None where fewer stand behind it.
 
 from __future__ import annotations
 
+import datetime
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from irmcli.thresholds.history import Indicator, Tail
+from irmcli.thresholds.history import Counts, Indicator, Tail
 from irmcli.thresholds.steps import ZERO, is_whole
 
 #: The fewest people that a figure may be about.
@@ -45,7 +46,8 @@ class Reached:
 class Advice:
     """``levels`` has the advised step of each level, ``weeks`` the least and the largest by single weeks.
 
-    Both are empty if there is no whole week, or fewer than ``FEWEST`` people. ``quantiles``: the step of a
+    Both are empty if there is no whole week, or fewer than ``FEWEST`` people: ``few``. ``until`` is the
+    last day of the first whole week, None if the rows have one. ``quantiles``: the step of a
     person's day, by share of the days with a row; None where too few people reach it. ``by_week`` has the
     people who reach *low* in each whole week. ``least``: the rule would allow more people for *low* than
     there are.
@@ -58,14 +60,17 @@ class Advice:
     least: bool
     thresholds: Sequence[Reached]
     by_week: Sequence[int | None]
+    few: bool
+    until: datetime.date | None
 
 
-def advise(indicator: Indicator, days: int, people: int, more: Iterable[int] = ()) -> Advice:
-    """The advice for one indicator over so many days; ``more`` are steps to show beside the usual ones."""
+def advise(indicator: Indicator, counts: Counts, people: int, more: Iterable[int] = ()) -> Advice:
+    """The advice for one indicator of ``counts``; ``more`` are steps to show beside the usual ones."""
     grid = _grid(indicator)
     levels: dict[str, int] = {}
     weeks: dict[str, tuple[int, int]] = {}
-    if indicator.weeks and grid and indicator.people.at(grid[0]) >= FEWEST:
+    few = not grid or indicator.people.at(grid[0]) < FEWEST
+    if indicator.weeks and not few:
         levels = _levels(indicator.weeks, grid, people)
         alone = [_levels([week], grid, people) for week in indicator.weeks]
         weeks = {name: (min(one[name] for one in alone), max(one[name] for one in alone)) for name in LEVELS}
@@ -78,8 +83,12 @@ def advise(indicator: Indicator, days: int, people: int, more: Iterable[int] = (
         levels=levels,
         weeks=weeks,
         least=bool(levels) and levels["low"] == grid[0],
-        thresholds=[_reached(indicator, step, days) for step in shown if indicator.people.at(step) >= FEWEST],
+        thresholds=[
+            _reached(indicator, step, counts.days) for step in shown if indicator.people.at(step) >= FEWEST
+        ],
         by_week=[_enough(week.at(levels["low"])) for week in indicator.weeks] if levels else [],
+        few=few,
+        until=None if counts.mondays else counts.first + datetime.timedelta(-counts.first.weekday() % 7 + 6),
     )
 
 

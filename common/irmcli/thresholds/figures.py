@@ -50,9 +50,10 @@ def marks(advice: Advice, now: Mapping[str, int]) -> dict[int, str]:
 def _advised(advice: Advice) -> str:
     """The advised levels and how stable they are, or why there are none."""
     if not advice.levels:
-        return (
-            f"No advice: it takes a whole week, Monday to Sunday, and {FEWEST} people with a value above 0."
-        )
+        missing = [f"{FEWEST} people with a value above 0"] if advice.few else []
+        if advice.until is not None:
+            missing.insert(0, f"a whole week, Monday to Sunday: there is one with rows up to {advice.until}")
+        return f"No advice yet. Missing: {', and '.join(missing)}."
     parts = []
     for name, step in advice.levels.items():
         low, high = advice.weeks[name]
@@ -97,6 +98,8 @@ def document(advice: Advice, now: Mapping[str, int]) -> dict[str, Any]:
         "advised": {name: _number(step) for name, step in advice.levels.items()},
         "single_weeks": {name: [_number(step) for step in steps] for name, steps in advice.weeks.items()},
         "quantiles": {f"{share:.0%}": _number(step) for share, step in advice.quantiles.items()},
+        "too_few_people": advice.few,
+        "whole_week_with_rows_up_to": advice.until and str(advice.until),
         "low_is_the_least_value": advice.least,
         "thresholds": [
             {"threshold": _number(one.step), **{k: v for k, v in vars(one).items() if k != "step"}}

@@ -62,7 +62,15 @@ def test_check_tells_of_indicators_age_and_products(run: Callable[..., Result]) 
     assert "Box, Dropbox: if the tenant uses Microsoft's own indicators" in text
     document = json.loads(run("check", "rows.csv", "-p", "daily-activities", "--json").stdout)
     assert document["limits"] == [
-        {"limit": "custom indicators", "count": 10, "most": 10, "about": "daily-activities"}
+        {
+            "limit": "custom indicators",
+            "count": 10,
+            "most": 10,
+            "about": "daily-activities",
+            "passed": False,
+            "source": "https://learn.microsoft.com/en-us/purview/insider-risk-management-limits",
+            "read": "2026-11-30",
+        }
     ]
     assert document["before_look_back"] == 1
 
@@ -78,6 +86,13 @@ def test_status_adds_up_all_connectors(run: Callable[..., Result]) -> None:
     own("leaver-prediction", JOBS[1])
     outbox_with_a_run(JOBS[1], 15_001)
     assert "15,001 of at most 15,000 triggers by custom indicators" in run("status").stderr
+    found = json.loads(run("status", "--json").stdout)
+    assert len(found) == 2
+    for one in found:
+        limits = {limit["limit"]: limit for limit in one["limits"]}
+        assert (limits["custom triggers"]["count"], limits["custom triggers"]["passed"]) == (15_001, True)
+        assert limits["custom indicators"]["source"].startswith("https://learn.microsoft.com/")
+        assert limits["custom indicators"]["read"] == "2026-11-30"
 
 
 def test_status_tells_that_profiles_lapse(run: Callable[..., Result]) -> None:
@@ -120,6 +135,7 @@ def test_the_wizard_and_its_page_tell_it(run: Callable[..., Result]) -> None:
     """Before anything is created in the portal."""
     done = run("wizard", "daily-access", "daily-cloud")
     assert "17 of at most 10 custom indicators" in done.stderr
+    assert "read on 2026-11-30" in done.stderr
     assert "17 of at most 10 custom indicators" in Path("wizard", "wizard.md").read_text()
     assert "Google Drive" in Path("wizard", "wizard.md").read_text()
 
@@ -130,4 +146,12 @@ def test_profile_new_tells_it(run: Callable[..., Result]) -> None:
     Path("sample.csv").write_text(f"UserPrincipalName,Time,Source,Count\n{rows}")
     done = run("profile", "new", "--from", "sample.csv", "--source", "Source")
     assert done.exit_code == 0, done.output
-    assert "sample: 11 of at most 10 custom indicators" in done.stderr
+    assert (
+        "sample: 11 of at most 10 custom indicators of a tenant (https://learn.microsoft.com" in done.stderr
+    )
+    assert "read on 2026-11-30" in done.stderr
+    Path("sample.yaml").unlink(missing_ok=True)
+    Path("profiles", "sample.yaml").unlink(missing_ok=True)
+    again = run("profile", "new", "--from", "sample.csv", "--source", "Source", "--json")
+    (limit,) = json.loads(again.stdout)["limits"]
+    assert (limit["count"], limit["passed"], limit["read"]) == (11, True, "2026-11-30")

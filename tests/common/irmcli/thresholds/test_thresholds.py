@@ -15,8 +15,10 @@ import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import main
 from irmcli.thresholds.steps import ZERO, number_of, step_of, text_of
+from irmcore.profile import shipped_text
 
 FIRST = datetime.date(2025, 11, 26)  # a Wednesday: the first and the last week are not whole
+JOB = "b8be4a7d-e338-43eb-a69e-c513cd458eb1"
 HEADER = ("UserPrincipalName", "ActivityDate", "Activity", "ActivityCount", "VolumeMB", "Details")
 Row = tuple[str, datetime.date, str, float]
 
@@ -205,6 +207,8 @@ def test_nobody_is_in_the_output(run: Callable[..., Result]) -> None:
         assert not re.search(r"98[,.]?000|98[,.]?765|\b7[0-3]\b", output)
     assert of(found, "UsbCopy") == {
         "indicator": "UsbCopy",
+        "too_few_people": True,
+        "whole_week_with_rows_up_to": None,
         "low_is_the_least_value": False,
         "advised": {},
         "single_weeks": {},
@@ -257,9 +261,63 @@ def test_less_than_a_week_has_no_advice(run: Callable[..., Result]) -> None:
     """The table is there, levels are not, and the reason is."""
     write("rows.csv", year(40, 5))
     done = run("daily-activities", "rows.csv", "--output", "page.html")
-    assert "No advice: it takes a whole week" in done.output
+    missing = "a whole week, Monday to Sunday: there is one with rows up to 2025-12-07"
+    assert f"No advice yet. Missing: {missing}." in done.output
+    assert "of 1 file, from 2025-11-26 to 2025-11-30 (UTC); 0 whole weeks" in done.output
+    assert "of at most 15,000" not in done.output, "no level, no rows that reach it"
+    assert document(run, "daily-activities", "rows.csv")["limits"] == []
     assert "What each threshold brings" in done.output
     assert "<svg" not in Path("page.html").read_text()
+
+
+def test_few_people_have_no_advice(run: Callable[..., Result]) -> None:
+    """Their number is not in the output; the limit's rows are those of the indicators that have advice."""
+    rows = [row for row in year(40, 20) if row[2] == "BoxDownload"]
+    rows += [(f"person{n}@contoso.com", FIRST, "UsbCopy", 70) for n in range(4)]
+    write("rows.csv", rows)
+    done = run("daily-activities", "rows.csv")
+    assert "No advice yet. Missing: 5 people with a value above 0." in done.output
+    assert "low, the 1 of 2 with advice, if a policy has them as triggers, highest day: " in done.output
+
+
+def test_the_profile_may_be_an_option(run: Callable[..., Result]) -> None:
+    """As with `check` and `send`; then each word is a file."""
+    write("rows.csv", year(20, 20))
+    by_option = run("rows.csv", "--profile", "daily-activities")
+    assert by_option.exit_code == 0
+    assert by_option.output == run("daily-activities", "rows.csv").output
+    assert run().exit_code == 2
+
+
+def test_without_a_file_the_rows_of_the_outbox_count(run: Callable[..., Result]) -> None:
+    """The numbers are those of the files that were sent. A batch whose rows were deleted has none."""
+    Path("mine.yaml").write_text(
+        shipped_text("daily-activities").replace("00000000-0000-0000-0000-000000000000", JOB)
+    )
+    write("rows.csv", year(40, 20))
+    write("more.csv", year(60, 20)[-100:])
+    done = run("mine")
+    assert done.exit_code == 1
+    assert "irmexport thresholds mine FILE" in " ".join(done.output.split())
+    for file in ("rows.csv", "more.csv"):
+        sent = CliRunner().invoke(main, ["send", file, "--profile", "mine", "--queue-only"])
+        assert sent.exit_code == 0, sent.output
+    assert "of the outbox, from" in run("mine").output
+    assert document(run, "mine") == document(run, "mine", "rows.csv", "more.csv")
+    assert document(run, "mine")["rows"] > document(run, "mine", "rows.csv")["rows"]
+    (first,) = (
+        path for path in Path("outbox").glob("*/ready/*/payload") if b"person59" not in path.read_bytes()
+    )
+    first.unlink()
+    assert 0 < document(run, "mine")["rows"] <= 100
+
+
+def test_an_outbox_on_a_store_is_not_read(run: Callable[..., Result]) -> None:
+    """Before anything is looked for there; the next step names the command with files."""
+    words = ["--outbox", "az://account/container/outbox", "thresholds", "daily-activities"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2
+    assert "irmexport thresholds daily-activities FILE" in " ".join(done.output.split())
 
 
 def test_the_page_has_its_charts_and_numbers(run: Callable[..., Result]) -> None:

@@ -91,7 +91,8 @@ def test_the_profiles_of_all_exports_pass_the_indicators_of_a_tenant(machine: Ma
     machine.plan("okta", "usb")
     done = machine.run("run")
     assert [one["aggregation"] for one in done] == ["okta", "usb"]
-    assert "2 profiles together: 14 of at most 10 custom indicators of a tenant" in machine.warnings
+    assert "2 profiles together: 14 of at most 10 custom indicators of a tenant (https://" in machine.warnings
+    assert "read on 2026-11-30" in machine.warnings
 
 
 def test_a_source_without_rows_is_named(machine: Machine) -> None:

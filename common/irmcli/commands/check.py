@@ -43,7 +43,7 @@ def command(ctx: click.Context, *, file: str, profile_name: str, form: str, into
     output, settings = Output.of(ctx), Settings.of(ctx)
     profile = settings.profile(profile_name)
     refused: list[Reject] = []
-    lines_of_file = [reject_file.header_line()]
+    in_file: list[Reject] = []
     found: Counter[str] = Counter()
     counts = RowCounts(profile, SystemClock().now())
 
@@ -51,7 +51,7 @@ def command(ctx: click.Context, *, file: str, profile_name: str, form: str, into
         if len(refused) < show:
             refused.append(reject)
         if into:
-            lines_of_file.append(reject_file.line(reject, header, "file"))
+            in_file.append(reject)
 
     def on_row(fields: tuple[str, ...]) -> None:
         counts.add(fields)
@@ -65,7 +65,8 @@ def command(ctx: click.Context, *, file: str, profile_name: str, form: str, into
     lines = [(r.line, r.column or "(row)", r.code) for r in refused]
     output.table("Refused rows by line", ("line", "column", "reason"), lines)
     if into and done.counts.rejected:
-        write_new(into, corrections.file_of([b"".join(lines_of_file)], table.delimiter))
+        found_in = reject_file.header_line() + reject_file.lines(in_file, table.header, "file")
+        write_new(into, corrections.file_of([found_in], table.delimiter))
         output.line(f"The refused rows, to be corrected and sent: {into}")
     show_hazards(output, found)
     limits = [*of_profiles([profile]), *counts.findings()]

@@ -33,8 +33,8 @@ from irmcore.shaping.scenario_rows import refresh_period
 from irmcore.shaping.users import Users
 
 CONTENT_TYPE = "text/csv"
-#: Lines of the reject file that are written at a time.
-_REJECT_LINES = 2_000
+#: Refused rows that are written at a time.
+_REJECTS = 500
 
 
 def accept(
@@ -207,24 +207,24 @@ class _RejectFile:
         self._staging = staging
         self._run = run
         self._source = source
-        self._lines: list[bytes] = []
+        self._rejects: list[Reject] = []
+        self._header: tuple[str, ...] = ()
         self._sha256 = hashlib.sha256()
         self._any = False
 
     def add(self, reject: Reject, header: tuple[str, ...]) -> None:
-        if not self._any:
-            self._lines.append(reject_file.header_line())
-            self._any = True
-        self._lines.append(reject_file.line(reject, header, self._source))
-        if len(self._lines) >= _REJECT_LINES:
+        self._header = header
+        self._rejects.append(reject)
+        if len(self._rejects) >= _REJECTS:
             self._flush()
 
     def _flush(self) -> None:
-        if self._lines:
-            data = b"".join(self._lines)
+        if self._rejects:
+            data = b"" if self._any else reject_file.header_line()
+            data += reject_file.lines(self._rejects, self._header, self._source)
             self._sha256.update(data)
             self._staging.append_file("rejects.csv", data)
-            self._lines = []
+            self._rejects, self._any = [], True
 
     def digest(self) -> str:
         """The SHA-256 of what was saved."""

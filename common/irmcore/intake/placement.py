@@ -117,7 +117,8 @@ class Placement:
         keys, passed = times.user_times, 0
         position = {key: at for at, key in enumerate(keys)}  # the last row with that first place
         for at in doubtful:  # grows during the loop
-            before.update(zip(keys[passed:at], block.keys[passed:at]))
+            if passed < at:
+                before.update(zip(keys[passed:at], block.keys[passed:at]))
             passed = at + 1
             first = keys[at]
             code = self._place_one(block, at, times, before)

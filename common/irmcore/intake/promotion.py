@@ -468,8 +468,8 @@ class _Promotion:
     def _save_rejects(self) -> None:
         """Durable before the run is committed without these rows."""
         if self._refused:
-            lines = [reject_file.line(reject, self._header, "") for reject in self._refused]
-            self._outbox.replace_file(self._rejects, reject_file.header_line() + b"".join(lines))
+            lines = reject_file.lines(self._refused, self._header, "")
+            self._outbox.replace_file(self._rejects, reject_file.header_line() + lines)
 
     def _mark(self, known: int) -> None:
         """The run is committed: from now on only the outbox on the store knows its rows."""

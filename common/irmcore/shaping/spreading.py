@@ -74,6 +74,8 @@ class FreePlaces:
         self._step = step
         #: By size of the window: from a taken place (its (user, time) key) the number of places to the next.
         self._onwards: dict[int, dict[int, int]] = {}
+        #: Windows without a free place: the user's number and their sum with its start, by size.
+        self._full: set[tuple[int, int]] = set()
 
     def find(
         self, time: int, key: bytes, user: int, windows: Iterable[int], taken: Callable[[int], bool]
@@ -84,10 +86,12 @@ class FreePlaces:
         """
         for window in windows:
             start, count = time - time % window, window // self._step
-            first = _chosen(key) % count
-            found = self._next_free(user + start, first, count, taken)
+            if (user + start, count) in self._full:
+                continue
+            found = self._next_free(user + start, _chosen(key) % count, count, taken)
             if found is not None:
                 return start + found * self._step
+            self._full.add((user + start, count))
         return None
 
     def _next_free(self, start: int, first: int, count: int, taken: Callable[[int], bool]) -> int | None:

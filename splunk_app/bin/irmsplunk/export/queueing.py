@@ -76,14 +76,14 @@ def dry_run_rows(
 
     The last bytes are the first ``keep_rows`` rows as they would go out.
     """
-    lines = [reject_file.header_line()]
+    rejects: list[Reject] = []
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.header for column in profile.columns])
     left = iter(range(keep_rows))
 
     def keep(reject: Reject, header: tuple[str, ...]) -> None:
-        lines.append(reject_file.line(reject, header, table.source))
+        rejects.append(reject)
 
     def show(fields: tuple[str, ...]) -> None:
         if next(left, None) is not None:
@@ -97,7 +97,8 @@ def dry_run_rows(
         on_reject=keep if keep_rejects else None,
         on_row=show if keep_rows else None,
     )
-    return accepted, b"".join(lines) if keep_rejects else b"", text.getvalue().encode("utf-8")
+    lines = reject_file.header_line() + reject_file.lines(rejects, table.header, table.source)
+    return accepted, lines if keep_rejects else b"", text.getvalue().encode("utf-8")
 
 
 def read_reject_file(outbox: Outbox, path: str | None) -> bytes:

@@ -14,7 +14,7 @@ from irmcore.intake.dry_run import dry_run
 from irmcore.profile import Profile
 from irmcore.shaping.corrections import file_of, guarded, unguarded
 from irmcore.shaping.readers import Table, file_table
-from irmcore.shaping.reject_file import Reject, header_line, line
+from irmcore.shaping.reject_file import Reject, header_line, lines
 
 from tests.common.irmcore.profiles import profile
 
@@ -30,16 +30,16 @@ def table(data: bytes, of: Profile) -> Table:
 
 def refused(data: bytes, of: Profile) -> tuple[bytes, list[tuple[str, ...]]]:
     """The reject file of a run of this file, and the rows that it sends."""
-    lines, sent = [header_line()], list[tuple[str, ...]]()
+    written, sent = [header_line()], list[tuple[str, ...]]()
     found = table(data, of)
     dry_run(
         found,
         of,
         None,
-        on_reject=lambda reject, header: lines.append(line(reject, header, "file")),
+        on_reject=lambda reject, header: written.append(lines([reject], header, "file")),
         on_row=sent.append,
     )
-    return file_of([b"".join(lines)], found.delimiter), sent
+    return file_of([b"".join(written)], found.delimiter), sent
 
 
 def test_the_file_of_some_refused_rows() -> None:
@@ -51,7 +51,7 @@ def test_the_file_of_some_refused_rows() -> None:
         Reject(5, "", "ragged-short", ("b@c.com", TIME)),
         Reject(6, "", "malformed-quoting", ('"x"y,2',)),
     ]
-    stored = header_line() + b"".join(line(reject, HEADER, "file") for reject in rejects)
+    stored = header_line() + lines(rejects, HEADER, "file")
     header, *rows = csv.reader(io.StringIO(file_of([stored]).decode("utf-8-sig"), newline=""))
     assert header == ["irmexport_reason", "irmexport_advice", *HEADER]
     assert [[row[0], *row[2:]] for row in rows] == [
@@ -71,8 +71,8 @@ def test_the_file_of_some_refused_rows() -> None:
 
 def test_several_files_have_the_columns_of_all() -> None:
     """Runs of files with other columns are in one file by their names."""
-    one = header_line() + line(Reject(2, "a", "missing-value", ("", "2")), ("a", "b"), "file")
-    other = header_line() + line(Reject(2, "a", "missing-value", ("", "3")), ("a", "c"), "file")
+    one = header_line() + lines([Reject(2, "a", "missing-value", ("", "2"))], ("a", "b"), "file")
+    other = header_line() + lines([Reject(2, "a", "missing-value", ("", "3"))], ("a", "c"), "file")
     rows = list(csv.reader(io.StringIO(file_of([one, other]).decode("utf-8-sig"))))
     assert [row[2:] for row in rows] == [["a", "b", "c"], ["", "2", ""], ["", "", "3"]]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from irmcore.reasons import REASONS
-from irmcore.shaping.reject_file import UNDIVIDED, Reject, header_line, line
+from irmcore.shaping.reject_file import UNDIVIDED, Reject, header_line, lines
 
 HEADER = ("user", "note")
 
@@ -71,7 +71,20 @@ def test_the_header() -> None:
 )
 def test_a_refused_row(reject: Reject, expected: bytes) -> None:
     """A row is JSON in one cell: its values by name, and what has no name in a list."""
-    assert line(reject, HEADER, "file") == expected
+    assert lines([reject], HEADER, "file") == expected
+
+
+def test_several_rows_and_none() -> None:
+    """Lines are those of their rows, whatever their columns are called; no rows give no lines."""
+    header = ('100 %s "', "a,b")
+    rejects = [Reject(2, "", "no-free-slot", ("x", "y")), Reject(3, "", "ragged-short", ("x",))]
+    assert lines(rejects, header, "file") == b"".join(lines([one], header, "file") for one in rejects)
+    found = [json.loads(row[4]) for row in csv.reader(io.StringIO(lines(rejects, header, "file").decode()))]
+    assert found == [{header[0]: "x", header[1]: "y"}, {header[0]: "x", header[1]: None}]
+    assert lines([Reject(2, "", "no-free-slot", ("x", "y"))], ("a", "a"), "file").endswith(
+        b'"{""a"": ""y""}"\r\n'
+    )
+    assert lines([], header, "file") == b""
 
 
 #: All that a reader gives: characters, and marks for bytes that are none.
@@ -85,7 +98,7 @@ WITH_BYTES = st.characters(blacklist_categories=("Cs",)) | st.sampled_from("\udc
 )
 def test_any_row_can_be_read_back(code: str, values: list[str], column: str) -> None:
     """A line is one ASCII record whose row cell is JSON of the values and never a formula."""
-    written = line(Reject(3, column, code, tuple(values)), HEADER, "query")
+    written = lines([Reject(3, column, code, tuple(values))], HEADER, "query")
     assert written.isascii()
     ((number, where, reason, advice, cell),) = csv.reader(io.StringIO(written.decode(), newline=""))
     assert (number, where, reason, advice) == ("3", column, code, REASONS[code].advice("query"))

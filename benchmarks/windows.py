@@ -25,7 +25,7 @@ from benchmarks.timing import race
 
 #: By what becomes of them: rows, and the users that have them.
 _FULL = {"all placed": (10_800, 3), "6,400 of them refused": (10_000, 1)}
-_PLACES = 3_600
+_TIMES = 3_600
 _STEP = "policy: spread\n  step: 1s"
 
 
@@ -62,6 +62,6 @@ def _run(scratch: Path, count: int, users: int) -> dict[str, float]:
         destination=Destination("bench", {"to": "nowhere"}, "hold"),
     )
     taken = {"wall": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
-    if done.counts.shaped != min(count, users * _PLACES):
+    if done.counts.shaped != min(count, users * _TIMES):
         sys.exit(f"the run was not what it should be: {done.counts}")
     return taken

@@ -464,6 +464,22 @@ def make_dirs(disk: Disk, path: str) -> None:
     disk.sync_dir(parent)
 
 
+def replace_file(disk: Disk, path: str, data: bytes) -> None:
+    """Replace a file that only this user can read, atomically and durably. Raises OSError.
+
+    Also if another process does so at the same time; of the two, one may fail.
+    """
+    unfinished = f"{path}.new"
+    disk.remove_tree(unfinished)  # of a process that was killed
+    try:
+        disk.create(unfinished, data, sync=True)
+        disk.rename(unfinished, path)
+    except OSError:
+        disk.remove_tree(unfinished)  # it may hold a secret
+        raise
+    disk.sync_dir(os.path.dirname(path) or ".")
+
+
 def system_disk() -> Disk:
     """The disk of this operating system."""
     return WindowsDisk() if sys.platform == "win32" else PosixDisk()

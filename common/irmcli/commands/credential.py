@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 import click
 from irmcore.clock import iso
 from irmcore.clouds import CLOUDS, TOKEN_EXCHANGE
-from irmcore.disk import system_disk
+from irmcore.disk import replace_file, system_disk
 from irmcore.errors import ConfigurationError, CredentialError
 from irmcore.http import credentials
 from irmcore.http.credentials import Assertion, Secret
@@ -129,16 +128,9 @@ def _to_keyring(reference: CredentialRef, secret: Secret) -> None:
 
 def _to_file(reference: CredentialRef, secret: Secret) -> None:
     path = str(Path(reference.name).expanduser())
-    disk = system_disk()
-    temporary = f"{path}.{os.getpid()}.new"
     try:
-        disk.create(temporary, secret.reveal().encode() + b"\n")  # created with mode 0600
-        disk.sync(temporary)
-        disk.rename(temporary, path)
-        disk.sync_dir(str(Path(path).parent))
+        replace_file(system_disk(), path, secret.reveal().encode() + b"\n")
     except OSError as error:
-        if Path(temporary).exists():
-            Path(temporary).unlink()  # it may hold the secret
         raise ConfigurationError(
             f"the credential file cannot be written ({error.strerror})",
             where=path,

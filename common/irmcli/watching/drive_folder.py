@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from irmcore.clock import Clock
+from irmcore.disk import replace_file, system_disk
 from irmcore.errors import WaitError
 from irmsentinel.azure.graph_client import NotFound, ResyncRequired
 
@@ -199,9 +200,7 @@ class DriveFolder(Folder):
         """Keep the delta link and the listing for the next process."""
         files = [[one.name, one.version, one.size] for one in self._files.values()]
         kept = {"link": self._link, "known": sorted(self._known), "files": files, "refused": self._refused}
-        path = self._state / _CACHE
-        path.with_suffix(".new").write_text(json.dumps(kept), encoding="ascii")
-        path.with_suffix(".new").replace(path)
+        replace_file(system_disk(), str(self._state / _CACHE), json.dumps(kept).encode("ascii"))
 
     def _restore(self) -> None:
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from irmcore.disk import Disk, FleetingDisk, PosixDisk, file_system, make_dirs
+from irmcore.disk import Disk, FleetingDisk, PosixDisk, file_system, make_dirs, replace_file
 from irmcore.disk import place as place_of
 from irmcore.outbox.on_store.memory_disk import MemoryDisk
 
@@ -55,6 +55,33 @@ def test_write_at_overwrites_in_place_and_grows(place: tuple[Disk, str]) -> None
     assert disk.read(f"{here}/a") == b"012xyz6789\0\0end"
     with pytest.raises(FileNotFoundError):
         disk.write_at(f"{here}/none", 0, b"x")
+
+
+def test_a_file_is_replaced(place: tuple[Disk, str]) -> None:
+    """Nothing is left of an earlier attempt that was killed."""
+    disk, here = place
+    disk.create(f"{here}/a.new", b"of a killed process")
+    for data in (b"first", b"second"):
+        replace_file(disk, f"{here}/a", data)
+        assert (disk.names(here), disk.read(f"{here}/a")) == (["a"], data)
+
+
+def test_a_file_that_cannot_be_replaced(tmp_path: Path) -> None:
+    """What was written is removed, as it may be a secret."""
+    (tmp_path / "a").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        replace_file(PosixDisk(), str(tmp_path / "a"), b"secret")
+    assert [left.name for left in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_replaced_file_survives_a_power_loss() -> None:
+    """It is durable once the function has returned."""
+    disk = PowerLossDisk()
+    disk.make_dir("/here")
+    disk.sync_dir("/")
+    replace_file(disk, "/here/a", b"first")
+    replace_file(disk, "/here/a", b"second")
+    assert {left.read("/here/a") for left in disk.after_power_loss()} == {b"second"}
 
 
 def test_append_makes_the_file_and_adds_to_its_end(place: tuple[Disk, str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from irmcore.disk import Disk, make_dirs
+from irmcore.disk import Disk, make_dirs, replace_file
 from irmcore.errors import PlaceRefused
 from irmcore.outbox import audit_chain, sealed
 from irmcore.outbox.audit_chain import START, Head
@@ -44,12 +44,8 @@ class Witness:
         """Replace what was seen last, unless it is the same. Raises OSError."""
         if seen == self.seen():
             return
-        folder = self._path.rpartition("/")[0]
-        make_dirs(self._disk, folder)
-        self._disk.remove_tree(f"{self._path}.new")
-        self._disk.create(f"{self._path}.new", sealed.encode(seen._asdict()), sync=True)
-        self._disk.rename(f"{self._path}.new", self._path)
-        self._disk.sync_dir(folder)
+        make_dirs(self._disk, self._path.rpartition("/")[0])
+        replace_file(self._disk, self._path, sealed.encode(seen._asdict()))
 
 
 def head_of(line: bytes) -> Head:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -57,6 +57,35 @@ graph_emulator: Decorator = click.option(
     type=FOLDER,
     help="Read the local emulator of `identities emulator` with this directory.",
 )
+
+
+def _all(options: Sequence[Decorator]) -> Decorator:
+    """Several options as one decorator, in their order in the help."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def local_emulator(directory: str, what: str, port: int) -> Decorator:
+    """The options `directory`, `port` and `lifetime` of a command that runs a local emulator.
+
+    ``directory`` and ``port`` are the defaults; ``what`` says what is in the directory.
+    """
+    ports, lifetime = click.IntRange(0, 65_535), click.FloatRange(min=0, min_open=True, max=7 * 86_400)
+    any_port, until = "0: any free port.", "Seconds after which it stops."
+    return _all(
+        (
+            click.option("--directory", type=FOLDER, default=directory, show_default=True, help=what),
+            click.option("--port", type=ports, default=port, show_default=True, help=any_port),
+            click.option("--lifetime", type=lifetime, default=3600.0, show_default=True, help=until),
+        )
+    )
+
+
 file: Decorator = click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
 
 
@@ -132,7 +161,4 @@ def sign_in(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         return command(*args, who=SignIn(sign_in, tenant_id, client_id, credential), **more)
 
-    found: Callable[..., Any] = with_who
-    for option in reversed(_SIGN_IN):
-        found = option(found)
-    return found
+    return _all(_SIGN_IN)(with_who)

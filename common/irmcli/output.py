@@ -19,6 +19,8 @@ import click
 from irmcore.clock import iso
 from irmcore.errors import IrmError
 
+from irmcli.exit_codes import known_error
+
 if TYPE_CHECKING:
     from irmcli.log import Log
     from irmcli.terminal import Terminal
@@ -180,8 +182,9 @@ class Output:
             self.document({**document, "kind": type(error).__name__})
         self.partial_error(error)
 
-    def partial_error(self, error: IrmError) -> None:
+    def partial_error(self, raised: IrmError | OSError) -> IrmError:
         """Print an error that does not end the command; nothing in JSON mode, where it is in the document."""
+        error = known_error(raised)
         if self.log is not None:
             fields = {"where": error.where, "next_step": error.next_step, "error": type(error).__name__}
             self.log.write("ERROR", "failed", clean(error.what), **fields)
@@ -189,6 +192,7 @@ class Output:
             where = f"{clean(error.where)}: " if error.where else ""
             click.echo(click.style("error: ", fg="red") + where + clean(error.what) + ".", err=True)
             click.echo(f"  {clean(error.next_step)}", err=True)
+        return error
 
     @contextmanager
     def progress(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None] | None]:

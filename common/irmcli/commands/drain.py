@@ -7,10 +7,10 @@ from irmcore.delivery.report import Report
 from irmcore.errors import IrmError
 from irmcore.operations.connectors import title_of
 
-from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON, code_of, known_error, worst
+from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON, code_of, worst
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
-from irmcli.session.delivery_output import delivery_document, drain, show_needing_attention
+from irmcli.session.delivery_output import drain, show_needing_attention
 from irmcli.session.retention import clean_up_after
 from irmcli.settings import Settings
 
@@ -52,8 +52,7 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
                 report, code = drain(output, outbox, service, until=until)
         except (IrmError, OSError) as raised:
             # An error of one connector does not stop the others.
-            error = known_error(raised)
-            output.partial_error(error)
+            error = output.partial_error(raised)
             results[outbox.name] = {"error": str(error)}
             codes.append(code_of(error))
             continue
@@ -61,7 +60,7 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
             output.line("nothing to send")
         if show_needing_attention(output, outbox):
             code = NEEDS_PERSON
-        results[outbox.name] = delivery_document(report)
+        results[outbox.name] = report.as_dict()
         codes.append(code)
     output.document(results)
     ctx.exit(worst(codes))
@@ -78,8 +77,7 @@ def _promote_rest(output: Output, settings: Settings) -> list[int]:
         try:
             found = Promotion(address, own).rest()
         except (IrmError, OSError) as raised:
-            error = known_error(raised)
-            output.partial_error(error)
+            error = output.partial_error(raised)
             codes.append(code_of(error))
             continue
         clean_up_after(output, own)

@@ -10,6 +10,7 @@ from irmcore import profile as profiles
 from irmemulator.reported import REPORTED
 from irmemulator.settings import Options
 
+from irmcli import options
 from irmcli.emulator.launch import announce, create_emulator, running
 from irmcli.output import Output
 from irmcli.settings import Settings
@@ -17,32 +18,16 @@ from irmcli.settings import Settings
 
 @click.command("emulator")
 @click.option(
-    "--directory",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("irmexport-emulator"),
-    show_default=True,
-    help="Where it writes its address, its CA, a made-up secret and the records it saves.",
-)
-@click.option(
     "-p",
     "--profile",
     "names",
     multiple=True,
     help="A profile to have a connector for. Default: all shipped profiles.",
 )
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65_535),
-    default=8443,
-    show_default=True,
-    help="0: any free port.",
-)
-@click.option(
-    "--lifetime",
-    type=click.FloatRange(1, 7 * 86_400),
-    default=3600.0,
-    show_default=True,
-    help="Seconds after which it stops.",
+@options.local_emulator(
+    "irmexport-emulator",
+    "Where its address, its CA, a made-up secret and saved records are.",
+    8443,
 )
 @click.option(
     "--time-precision",
@@ -82,11 +67,11 @@ def command(
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     chosen = [settings.profile(name) for name in names or profiles.shipped_names()]
-    options = Options(
+    chosen_options = Options(
         time_precision=time_precision,  # type: ignore[arg-type]
         refuse_unknown_source_values=refuse_unknown_source_values,
     )
-    emulator = create_emulator(directory, chosen, options, port=port, lifetime=lifetime)
+    emulator = create_emulator(directory, chosen, chosen_options, port=port, lifetime=lifetime)
     if reported is not None:
         emulator.faults.until_cleared(REPORTED[reported].fault)
     with running(emulator, port):

@@ -138,13 +138,7 @@ def _scope_groups(profile: Profile) -> list[str]:
 
 
 @click.command("emulator")
-@click.option(
-    "--directory",
-    type=options.FOLDER,
-    default=Path("irmexport-graph"),
-    show_default=True,
-    help="Directory for its address, its CA and a made-up secret.",
-)
+@options.local_emulator("irmexport-graph", "Directory for its address, its CA and a made-up secret.", 8444)
 @click.option(
     "--people", type=click.IntRange(0, 1_000_000), default=50, show_default=True, help="Number of people."
 )
@@ -152,16 +146,6 @@ def _scope_groups(profile: Profile) -> list[str]:
     "--files",
     type=options.FOLDER,
     help="Put the files of this directory into the folder inbox of its SharePoint library.",
-)
-@click.option(
-    "--port", type=click.IntRange(0, 65_535), default=8444, show_default=True, help="0: any free port."
-)
-@click.option(
-    "--lifetime",
-    type=click.FloatRange(1, 7 * 86_400),
-    default=3600.0,
-    show_default=True,
-    help="Seconds after which it stops.",
 )
 @click.pass_context
 def emulator(

@@ -9,7 +9,7 @@ import click
 from irmcore.errors import ConfigurationError, IrmError
 from irmcore.operations.status import ConnectorStatus
 
-from irmcli.exit_codes import DONE, code_of, known_error, worst
+from irmcli.exit_codes import DONE, code_of, worst
 from irmcli.metrics import exposition, samples
 from irmcli.output import Output
 from irmcli.session.connectors import connectors_of, status_of
@@ -46,8 +46,7 @@ def command(ctx: click.Context, connector: str, textfile: Path | None, otlp: boo
             statuses.append(status_of(settings, outbox))
         except (IrmError, OSError) as raised:
             # An error of one connector does not hide the others, whose numbers are there.
-            error = known_error(raised)
-            output.partial_error(error)
+            error = output.partial_error(raised)
             codes.append(code_of(error))
     found = list(samples(statuses))
     if textfile is not None:

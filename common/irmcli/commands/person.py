@@ -11,8 +11,6 @@ from typing import Any
 
 import click
 from irmcore.clock import SystemClock, iso
-from irmcore.disk import system_disk
-from irmcore.errors import ConfigurationError
 from irmcore.operations import person
 from irmcore.operations.connectors import title_of
 from irmcore.operations.person import AUDIT, ROWS
@@ -24,6 +22,7 @@ from irmcli.identities.former import forget
 from irmcli.identities.named import Named, named
 from irmcli.output import Output, count
 from irmcli.session.connectors import outboxes_of
+from irmcli.session.private_file import write_new
 from irmcli.settings import Settings
 from irmcli.watching import copies
 
@@ -86,13 +85,8 @@ def export(ctx: click.Context, *, name: str, file: str, directory: Path | None) 
     found = list(_everywhere(settings, who))
     document = {"made": iso(SystemClock().now()), "names": who.names, "found": found, "note": _RECALL}
     document["not_searched"] = copies.elsewhere(settings.outbox.absolute())
-    try:
-        text = json.dumps(document, indent=1, ensure_ascii=False, default=str)
-        system_disk().create(file, text.encode("utf-8", "replace"), sync=True)
-    except FileExistsError:
-        raise ConfigurationError(
-            "this file exists already", where=file, next_step="Give the name of a new file."
-        ) from None
+    text = json.dumps(document, indent=1, ensure_ascii=False, default=str)
+    write_new(file, text.encode("utf-8", "replace"))
     _show(output, found)
     output.line(f"Written to {file}.")
     output.document({"file": file, "found": len(found)})

@@ -9,11 +9,11 @@ from irmcore.errors import IrmError
 from irmcore.outbox import states
 
 from irmcli import options
-from irmcli.exit_codes import code_of, code_of_rows, known_error, worst
+from irmcli.exit_codes import code_of, code_of_rows, worst
 from irmcli.output import Output
 from irmcli.session import hazards
 from irmcli.session.connector_session import ConnectorSession
-from irmcli.session.delivery_output import delivery_document, show_proposed
+from irmcli.session.delivery_output import show_proposed
 from irmcli.session.input_file import about_rows, open_table
 from irmcli.session.shaping_output import shaping_document, show_input
 from irmcli.settings import Settings
@@ -82,11 +82,10 @@ def command(
         try:
             clock = session.outbox.clock
             report, drained = session.deliver(until=clock.monotonic() + seconds if seconds else None)
-            result["delivery"] = delivery_document(report)
+            result["delivery"] = report.as_dict()
         except (IrmError, OSError) as raised:
             # The rows are accepted, so their run and batches are the result, whatever stops the delivery.
-            error = known_error(raised)
-            output.partial_error(error)
+            error = output.partial_error(raised)
             result["delivery"] = {"error": str(error)}
             drained = code_of(error)
         found_now = [session.outbox.find(batch) for batch in done.batches]

@@ -16,7 +16,7 @@ from irmcore.outbox import audit_log
 from irmcore.profile.model import PLACEHOLDER
 from irmcore.profile.published_limits import Finding, of_age, of_profiles
 
-from irmcli.exit_codes import DONE, NEEDS_PERSON, known_error
+from irmcli.exit_codes import DONE, NEEDS_PERSON
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of, outboxes_of, status_of
 from irmcli.session.delivery_output import next_step_of_proposed, text_of_differences
@@ -50,8 +50,7 @@ def command(ctx: click.Context, connector: str, max_age: str | None) -> None:
             status = status_of(settings, outbox, verify_bytes=_VERIFIED)
         except (IrmError, OSError) as raised:
             # An error of one connector does not hide the others.
-            error = known_error(raised)
-            output.partial_error(error)
+            error = output.partial_error(raised)
             found.append({"name": outbox.name, "error": str(error), "needs_person": True})
             continue
         _show(output, status)

@@ -143,8 +143,3 @@ def show_needing_attention(output: Output, outbox: Outbox) -> int:
         verb = "needs" if number == 1 else "need"
         output.line(f"{count(number, 'batch')} {verb} attention: irmexport status")
     return number
-
-
-def delivery_document(report: Report) -> dict[str, Any]:
-    """The report as JSON values."""
-    return report.as_dict()

@@ -16,7 +16,6 @@ from irmcore.shaping import corrections
 
 from irmcli.exit_codes import ROWS_REFUSED, code_of, known_error
 from irmcli.session.connector_session import ConnectorSession
-from irmcli.session.delivery_output import delivery_document
 from irmcli.session.input_file import open_table
 from irmcli.session.shaping_output import shaping_document, show_input
 from irmcli.watching import routes
@@ -150,7 +149,7 @@ class Watcher(FolderLoop):
             if not more:
                 self.codes.append(code)
             if report != Report():
-                self.notify({"event": "delivery", "profile": connector.name, **delivery_document(report)})
+                self.notify({"event": "delivery", "profile": connector.name, **report.as_dict()})
         return busy
 
     def _next_delivery(self, report: Report) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 from irmcli import options as shared
-from irmcli.exit_codes import DONE, NEEDS_PERSON, ROWS_REFUSED, code_of, known_error, worst
+from irmcli.exit_codes import DONE, NEEDS_PERSON, ROWS_REFUSED, code_of, worst
 from irmcli.extras import sentinel_extra
 from irmcli.output import Output, count
 from irmcli.reporting.figures import duration
@@ -96,8 +96,7 @@ def send_row(
     try:
         code = session.drain()
     except (IrmError, OSError) as raised:  # the row is accepted and recorded, whatever stops the delivery
-        error = known_error(raised)
-        output.partial_error(error)
+        error = output.partial_error(raised)
         code = code_of(error)
     updated = record.update(outbox, lambda known: known.add_receipts(outbox))
     return next(one for one in updated.uploads if one.marker == marker), code

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 import click
+from irmcli import options as shared
 from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON
 from irmcli.extras import sentinel_extra
 from irmcli.output import Output
@@ -83,22 +84,10 @@ def table(ctx: click.Context, *, workspace: str | None, cloud: str, emulator: Pa
 
 
 @click.command("collector-emulator")
-@click.option(
-    "--directory",
-    type=options.FOLDER,
-    default=Path("irmexport-collector"),
-    show_default=True,
-    help="Directory for its address, its CA, a settings file and the tables it fills.",
+@shared.local_emulator(
+    "irmexport-collector", "Directory for its address, its CA, a settings file and the tables it fills.", 0
 )
 @click.option("--alerts", default=20, show_default=True, help="Synthetic alerts in the last three days.")
-@click.option("--port", default=0, help="Port; 0 for any free one.")
-@click.option(
-    "--lifetime",
-    type=click.FloatRange(min=0, min_open=True, max=7 * 86_400),
-    default=3600.0,
-    show_default=True,
-    help="Seconds after which it stops.",
-)
 @click.pass_context
 def emulator_(ctx: click.Context, *, directory: Path, alerts: int, port: int, lifetime: float) -> None:
     """Run a local emulator of the services of `collect`.

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import click
-from irmcli.exit_codes import code_of, code_of_rows, known_error, worst
+from irmcli.exit_codes import code_of, code_of_rows, worst
 from irmcli.extras import sentinel_extra
 from irmcli.output import Output
 from irmcli.session.connector_session import ConnectorSession
@@ -125,8 +125,7 @@ def export(
             try:
                 outcome = one.run(now, span, dry=dry_run)
             except (IrmError, OSError) as raised:  # rows accepted before the error are sent all the same
-                error = known_error(raised)
-                output.partial_error(error)
+                error = output.partial_error(raised)
                 codes.append(code_of(error))
                 outcome = failed_outcome(name, source.label, started, raised)
             else:

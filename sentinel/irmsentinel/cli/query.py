@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 import click
+from irmcli import options as shared
 from irmcli.extras import sentinel_extra
 from irmcli.output import Output
 from irmcli.settings import Settings
@@ -110,23 +111,9 @@ def _values(params: tuple[str, ...]) -> dict[str, str]:
 
 
 @click.command("emulator")
-@click.option(
-    "--directory",
-    type=FOLDER,
-    default=Path("irmexport-log-analytics"),
-    show_default=True,
-    help="Directory for its address and its CA.",
-)
+@shared.local_emulator("irmexport-log-analytics", "Directory for its address and its CA.", 0)
 @click.option(
     "--local", "folder", type=FOLDER, required=True, help="Directory with the TABLE.jsonl files to serve."
-)
-@click.option("--port", default=0, help="Port; 0 for any free one.")
-@click.option(
-    "--lifetime",
-    type=click.FloatRange(min=0, min_open=True, max=7 * 86_400),
-    default=3600.0,
-    show_default=True,
-    help="Seconds after which it stops.",
 )
 @options.content
 @click.pass_context

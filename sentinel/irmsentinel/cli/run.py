@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from irmcli.exit_codes import DONE, code_of, code_of_rows, known_error, worst
+from irmcli.exit_codes import DONE, code_of, code_of_rows, worst
 from irmcli.extras import sentinel_extra
 from irmcli.output import Output
 from irmcli.session.connector_session import ConnectorSession
@@ -154,8 +154,7 @@ class _DueExports:
                 self._report(raised)
 
     def _report(self, raised: IrmError | OSError) -> None:
-        error = known_error(raised)
-        self._output.partial_error(error)
+        error = self._output.partial_error(raised)
         self.codes.append(code_of(error))
 
 

@@ -78,7 +78,10 @@ def test_refused_rows_are_corrected_and_sent_again(rig: Rig, irmexport: Run) -> 
     sent = irmexport("send", rows(rig, row(1), formula), "{at}")
     (command,) = re.findall("^To correct them: irmexport (.*)refused.csv$", sent.stdout, re.MULTILINE)
     file = Path(rig.directory, "refused.csv")
-    assert irmexport(*command.split(), str(file)).exit_code == 0
+    written = irmexport(*command.split(), str(file))
+    assert (written.exit_code, written.stdout.splitlines()[0]) == (0, f"Written: {file} (1 row of 1 run)")
+    emulator = rig.directory / "emulator"
+    assert f"run irmexport send {file} --profile salesforce-dropbox --emulator {emulator}\n" in written.stdout
     assert file.stat().st_mode & 0o777 == 0o600
     header, refused = file.read_text("utf-8-sig").splitlines()
     assert header == f"irmexport_reason,irmexport_advice,{HEADER}"
@@ -94,6 +97,28 @@ def test_refused_rows_are_corrected_and_sent_again(rig: Rig, irmexport: Run) -> 
     assert document(irmexport("send", str(file), "{at}", "--json"))["batches"] == []
     (batch,) = re.findall("Successful: ([0-9a-f]{12})", result.stdout)
     assert ",=1+1," in irmexport("show", batch, "--payload").stdout
+
+
+def test_refused_rows_of_two_connectors_are_not_mixed(rig: Rig, irmexport: Run) -> None:
+    """Their columns differ: the message names both, each with its whole command and its newest run."""
+    irmexport("send", rows(rig, BAD), "{at}")
+    scores = rig.directory / "scores.csv"
+    scores.write_text("UserPrincipalName,PredictionTime,PredictionScore,ModelInfo\nbradh,2026-11-20,9,M1\n")
+    irmexport("send", str(scores), "-p", "leaver-prediction", *AT)
+    file = rig.directory / "refused.csv"
+    for to in (("--to", str(file)), ()):
+        mixed = irmexport("export-rejects", *to)
+        assert (mixed.exit_code, mixed.stdout, file.exists()) == (2, "", False)
+        commands = re.findall(
+            r"irmexport (export-rejects emulator-\S+[^(]*) \((\S+) .*?newest run (\S+)\)", mixed.stderr
+        )
+        assert {profile for _, profile, _ in commands} == {"salesforce-dropbox", "leaver-prediction"}
+    for command, _, run in commands:
+        one = irmexport(*command.split(), "--to", str(file))
+        assert (one.exit_code, file.read_text("utf-8-sig").count("\n")) == (0, 2)
+        file.unlink()
+        assert irmexport("export-rejects", "--run", run, "--to", str(file)).exit_code == 0
+        file.unlink()
 
 
 def test_check_writes_refused_rows_where_it_is_told(rig: Rig, irmexport: Run) -> None:

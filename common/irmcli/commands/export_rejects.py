@@ -1,15 +1,20 @@
-"""`irmexport export-rejects`: print the refused rows of runs as a CSV file that can be corrected and sent."""
+"""`irmexport export-rejects`: a connector's refused rows as a CSV file that can be corrected and sent."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
+from irmcore import profile as profiles
+from irmcore.delivery.connection import settings_of
+from irmcore.errors import ConfigurationError
+from irmcore.operations.connectors import profile_of, title_of
 from irmcore.outbox import Outbox, audit_log
 from irmcore.outbox.runs import reject_files
 from irmcore.shaping import corrections
 
-from irmcli.output import Output
+from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
 from irmcli.session.private_file import write_new
 from irmcli.settings import Settings
@@ -24,7 +29,7 @@ from irmcli.settings import Settings
 def command(ctx: click.Context, *, connector: str, run: str, file: str, only_list: bool) -> None:
     """Print refused rows, to be corrected and sent again.
 
-    These are the rows of CONNECTOR, or of all.
+    These are the rows of CONNECTOR, which may be left out if no other has any.
 
     The CSV has the columns of the source, after the columns irmexport_reason and irmexport_advice, which
     `send`, `check` and `watch` leave out. A cell that a spreadsheet would run as a formula is behind an
@@ -50,13 +55,44 @@ def command(ctx: click.Context, *, connector: str, run: str, file: str, only_lis
         for path in paths:
             output.line(path)
     else:
+        outbox = _only_one(found, file)
         # Of several files, the newest was opened last, so it says what the person's spreadsheet likes.
-        delimiter = _delimiters(found[-1][0]).get(paths[-1], ",")
-        data = corrections.file_of([Path(path).read_bytes() for path in paths], delimiter)
+        delimiter = _delimiters(outbox).get(paths[-1], ",")
+        files = [Path(path).read_bytes() for path in paths]
+        data = corrections.file_of(files, delimiter)
         if file:
             write_new(file, data)
+            rows = count(sum(1 for each in files for _ in corrections.read(each)), "row")
+            output.line(f"Written: {file} ({rows} of {count(len(paths), 'run')})")
+            output.line(f"Next: correct the rows, then run {_send(settings, outbox, file)}")
         else:
             output.raw(data)
+
+
+def _only_one(found: list[tuple[Outbox, str]], file: str) -> Outbox:
+    """The connector of all reject files. Raises ConfigurationError if they are of several."""
+    newest = {outbox.name: (outbox, Path(path).stem) for outbox, path in found}
+    if len(newest) > 1:
+        to = f" --to {shlex.quote(file)}" if file else ""
+        runs = (
+            f"irmexport export-rejects {outbox.name}{to} ({title_of(outbox)}, newest run {run})"
+            for outbox, run in newest.values()
+        )
+        raise ConfigurationError(
+            f"{len(newest)} connectors have refused rows, and their columns differ",
+            next_step=f"Choose one: {'; '.join(runs)}. Or one run, with --run.",
+        )
+    return found[0][0]
+
+
+def _send(settings: Settings, outbox: Outbox, file: str) -> str:
+    """The command that sends the file to the connector."""
+    saved, profile = settings_of(outbox) or {}, profile_of(outbox)
+    known = profile in {*profiles.shipped_names(), *(path.stem for path in settings.profiles.glob("*.yaml"))}
+    ca = saved.get("emulator_ca")
+    emulator = f" --emulator {shlex.quote(str(Path(ca).parent))}" if ca else ""
+    command = f"irmexport send {shlex.quote(file)} --profile {profile if known else 'PROFILE'}{emulator}"
+    return command if known else f"{command} (PROFILE is the file of the profile {profile})"
 
 
 def _delimiters(outbox: Outbox) -> dict[str, str]:

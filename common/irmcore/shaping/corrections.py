@@ -43,7 +43,7 @@ def file_of(reject_files: Iterable[bytes], delimiter: str = ",") -> bytes:
 
     The columns of several files are those of the first, then what the others have besides.
     """
-    rejects = [found for data in reject_files for found in _read(data)]
+    rejects = [found for data in reject_files for found in read(data)]
     columns = list(dict.fromkeys(name for _, row in rejects for name in row if name != MORE))
     text = io.StringIO(newline="")
     delimiter = delimiter if delimiter in DELIMITERS.values() else ","
@@ -68,7 +68,8 @@ def rows(found: Iterable[SourceRow]) -> Iterator[SourceRow]:
         yield row._replace(values=values)
 
 
-def _read(data: bytes) -> Iterator[tuple[tuple[str, str, str], dict[str, Any]]]:
+def read(data: bytes) -> Iterator[tuple[tuple[str, str, str], dict[str, Any]]]:
+    """The rows of a reject file: reason, column and advice, then the row by its columns."""
     allow_long_fields(len(data))  # a cell holds a whole refused row
     for line in csv.DictReader(io.StringIO(data.decode("utf-8"), newline="")):
         row = json.loads(line["row"])

@@ -20,7 +20,7 @@ from irmcli.profile_setup.column_names import (
     words,
 )
 from irmcli.profile_setup.column_stats import ColumnStats
-from irmcli.profile_setup.severities import is_number_scale, severity_map
+from irmcli.profile_setup.severities import hint, severity_map
 
 _SOURCES = {"source", "workload", "service", "product", "vendor", "application", "app"}
 
@@ -31,7 +31,7 @@ class Guess:
 
     ``utc``: its name says that they are in UTC. ``orders`` are the orders of day and month that its dates
     allow, if a person has to choose. ``time_field`` is the column of the time of day. ``severities`` are the
-    words that are mapped, ``scale``: perhaps a severity from 1 to 5. ``gaps``: some cells are empty.
+    words that are mapped, ``hint`` lines on what a person has to decide. ``gaps``: some cells are empty.
     """
 
     header: str
@@ -45,7 +45,7 @@ class Guess:
     orders: tuple[str, ...] = ()
     time_field: str | None = None
     severities: dict[str, str] | None = None
-    scale: bool = False
+    hint: tuple[str, ...] = ()
     gaps: bool = False
 
 
@@ -196,10 +196,11 @@ def _severity(column: ColumnStats, roles: Roles) -> Guess | None:
     severities = severity_map(values)
     if severities is not None:
         return Guess(header, "string", "information", "severities", required=False, severities=severities)
-    if is_number_scale(values) and not names_amount(header):
-        why = "numbers from 1 to 5, perhaps severities"
-        return Guess(header, "string", "information", why, required=False, scale=True)
-    return None
+    advice = () if names_amount(header) or is_time(column) else hint(header, values)
+    if not advice:
+        return None
+    why = "perhaps severities; its comment in the profile says how to send them as words"
+    return Guess(header, "string", "information", why, required=False, hint=advice)
 
 
 def _is_number(column: ColumnStats) -> bool:

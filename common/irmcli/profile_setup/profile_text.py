@@ -123,13 +123,7 @@ def _column(column: Guess, choices: Choices, possible_source: str | None) -> lis
         if column.severities:
             pairs = ", ".join(f"{scalar(word)}: {scale}" for word, scale in column.severities.items())
             lines.append(f"    map: {{{pairs}}}")
-    if column.scale:
-        numbered = ", ".join(f'"{number}": {word}' for number, word in enumerate(SCALE, start=1))
-        lines += [
-            "    # If 5 is the worst, these lines send words. If 1 is the worst, turn the words around.",
-            f"    # allowed: [{', '.join(SCALE)}]",
-            f"    # map: {{{numbered}}}",
-        ]
+    lines += [f"    # {line}" for line in column.hint]
     if column.gaps and column.role in ("threshold", "source"):
         what = '`default: "0"`' if column.role == "threshold" else "a `default`"
         lines.append(

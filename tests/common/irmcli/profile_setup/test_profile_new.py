@@ -304,6 +304,16 @@ def test_a_scale_of_numbers_is_proposed_not_sent(new: Run) -> None:
     assert '# map: {"1": Informational, "2": Low' in Path("s.yaml").read_text()
 
 
+def test_unknown_words_of_severity_are_told(new: Run) -> None:
+    """The table of columns says so, and the profile where to write which, without a word of the sample."""
+    output, made = made_of(new, "user,time,priority\na@b.example,2026-11-20T08:00Z,Sehr dringend\n")
+    assert "perhaps severities; its comment in the profile says how to send them as words" in output
+    assert (made.columns[2].type, made.columns[2].mapping) == ("string", {})
+    written = Path("s.yaml").read_text()
+    assert "    # allowed: [Informational, Low, Medium, High, Critical]\n    # map: {" in written
+    assert "dringend" not in written
+
+
 @pytest.mark.parametrize(
     ("dates", "order"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from irmcli.profile_setup.severities import SCALE, is_number_scale, severity_map
+from irmcli.profile_setup.severities import SCALE, hint, severity_map
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,28 @@ def test_other_words_are_not_mapped(values: set[str]) -> None:
     assert severity_map(values) is None
 
 
-def test_a_scale_of_numbers() -> None:
-    """1 to 5, of which nobody knows the worst."""
-    assert is_number_scale({"1", "5"})
-    assert not is_number_scale({"0"})
-    assert not is_number_scale({"10"})
-    assert not is_number_scale(set())
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ({"1", "5"}, 'map: {"1": Informational, "2": Low, "3": Medium, "4": High, "5": Critical}'),
+        (
+            {"0", "10", "7"},
+            '"3": Low, "4": Medium, "5": Medium, "6": Medium, "7": High, "8": High, "9": Critical',
+        ),
+        ({"P1", "P4"}, 'map: {"P1": Critical, "P2": High, "P3": Medium, "P4": Low, "P5": Informational}'),
+        ({"SEV0", "SEV2"}, 'map: {"SEV0": Critical, "SEV1": High'),
+        ({"9.8", "3", "7.5"}, "--threshold 'Base score'"),
+        ({"severe", "minor"}, 'map: {"WORD": High, "ANOTHER WORD": Low}'),
+    ],
+    ids=["1 to 5", "0 to 10", "P1", "SEV0", "CVSS", "words"],
+)
+def test_other_severities_have_a_hint(values: set[str], written: str) -> None:
+    """It proposes a map or says what to write, and names no word of the sample."""
+    said = "\n".join(hint("Base score", values))
+    assert written in said
+    assert "severe" not in said.replace("severities", "")
+
+
+def test_no_values_have_no_hint() -> None:
+    """An empty column is not called a severity."""
+    assert hint("severity", set()) == ()

@@ -21,7 +21,11 @@ MOST_SOURCES = 20
 _LEADING_ZERO = re.compile(r"0[0-9]+").fullmatch
 _CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?([ \u202f]?[AaPp]\.?[Mm]\.?)?").fullmatch
 _DAY = re.compile(r"[0-9./-]{6,10}([T ]0?0:00(:00([.,]0+)?)?)?").fullmatch
-_NUMBERS = {sign: numbers.reader(sign) for sign in ("point", "comma")} | {"either": str}
+_NUMBERS: dict[str, Callable[[str], str]] = {
+    **{sign: numbers.reader(sign) for sign in ("point", "comma")},
+    "": numbers.reader(None, asks=True),
+    "either": str,
+}
 #: Values of a column that are remembered, to show how they are read.
 EXAMPLES = 3
 # Numbers of this width in every row are identifiers; narrower ones are if nearly every row has its own.
@@ -40,18 +44,18 @@ class ColumnStats:
     numbers: int = 0
     labels: int = 0  # digits with leading zeros, which a number would lose
     forms: dict[str, int] = field(default_factory=dict)  # the number of times in each form
-    only: dict[str, int] = field(default_factory=dict)  # of dates that allow one order of day and month
+    only: dict[str, int] = field(default_factory=dict)  # the first line of a date in this order alone
     local: int = 0  # times without an offset
     days: int = 0  # dates without a time of day
     clocks: int = 0  # times of day without a date
-    signs: dict[str, int] = field(default_factory=dict)  # what numbers tell of their decimal sign
+    signs: dict[str, int] = field(default_factory=dict)  # the first line that tells this decimal sign
     examples: list[str] = field(default_factory=list)  # the first different values
     distinct: set[str] | None = field(default_factory=set)
     widths: set[int] = field(default_factory=set)  # of values that are only digits; 0 for any other value
     hashes: set[int] = field(default_factory=set)  # of values that are only digits
     digest: int = 0  # of all values in their order, ignoring case
 
-    def add(self, value: str) -> None:
+    def add(self, value: str, line: int) -> None:
         self.digest = hash((self.digest, value.strip().casefold()))
         if not value:
             return
@@ -59,11 +63,12 @@ class ColumnStats:
         self.users += _good(upn.canonical, value)
         if value not in self.examples and len(self.examples) < EXAMPLES:
             self.examples.append(value)
-        sign = "" if isinstance(value, Number) else numbers.signs(value)
+        typed = isinstance(value, Number)
+        sign = "" if typed else numbers.signs(value)
         if sign:
-            self.signs[sign] = self.signs.get(sign, 0) + 1
-        self.numbers += _good(_NUMBERS.get(sign, numbers.canonical), value)
-        digits = value.strip()
+            self.signs.setdefault(sign, line)
+        self.numbers += _good(numbers.canonical if typed else _NUMBERS[sign], value)
+        digits = numbers.ungrouped(value.strip())
         self.clocks += _CLOCK(digits) is not None
         self.days += _DAY(digits) is not None
         self.labels += _LEADING_ZERO(digits) is not None
@@ -77,7 +82,7 @@ class ColumnStats:
         for form in forms:
             self.forms[form] = self.forms.get(form, 0) + 1
         if len(forms) == 1:
-            self.only[forms[0]] = self.only.get(forms[0], 0) + 1
+            self.only.setdefault(forms[0], line)
         if self.distinct is not None:
             self.distinct.add(value)
             if len(self.distinct) > MOST_SOURCES:
@@ -104,9 +109,7 @@ class ColumnStats:
         """The orders of day, month and year that the dates allow; more than one if nothing tells."""
         most = self.written_times
         found = [order for order in written_times.ORDERS if most and self.forms.get(order) == most]
-        return found + [
-            order for order in written_times.ORDERS if order not in found and self.only.get(order)
-        ]
+        return found + [order for order in written_times.ORDERS if order not in found and order in self.only]
 
     @property
     def looks_like_identifiers(self) -> bool:
@@ -118,12 +121,14 @@ class ColumnStats:
         return width >= _SURE_WIDTH or (width >= _LIKELY_WIDTH and own)
 
 
-def count_values(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[ColumnStats]:
-    """Counts of what the values of each column are, over at most ``ROWS`` rows."""
+def count_values(
+    header: Sequence[str], rows: Iterable[Sequence[str]], lines: Iterable[int] = range(ROWS)
+) -> list[ColumnStats]:
+    """Counts of what the values of each column are, over at most ``ROWS`` rows; ``lines`` are the rows'."""
     found = [ColumnStats(name) for name in header]
-    for _, row in zip(range(ROWS), rows, strict=False):
+    for line, row, _ in zip(lines, rows, range(ROWS), strict=False):
         for column, value in zip(found, row, strict=False):
-            column.add(value)
+            column.add(value, line)
     return found
 
 

@@ -21,7 +21,7 @@ from irmcore.shaping import numbers, times
 from irmcli.output import clean
 from irmcli.profile_setup import profile_text
 from irmcli.profile_setup.column_stats import ColumnStats
-from irmcli.profile_setup.guesses import Guess, Guesses, Roles, guess, possible_source
+from irmcli.profile_setup.guesses import FORM_NAMES, Guess, Guesses, Roles, guess, possible_source
 from irmcli.profile_setup.profile_text import Choices
 from irmcli.profile_setup.sample import Sample
 from irmcli.session.input_file import open_table
@@ -60,6 +60,7 @@ def draft(sample: Sample, roles: Roles, choices: Choices, chosen: Sequence[str] 
     decimal, in_doubt = decimal_sign(sample.columns, guesses)
     decimal = choices.format.numbers or decimal
     if decimal is None and in_doubt is not None:
+        _refuse_two_signs(sample, guesses)
         raise ConfigurationError(
             f"the numbers in column {clean(in_doubt)} can be read in two ways: "
             "1.250 is one and a quarter, or one thousand two hundred and fifty",
@@ -96,6 +97,22 @@ def decimal_sign(columns: Sequence[ColumnStats], guesses: Guesses) -> tuple[str 
     return None, doubted
 
 
+def _refuse_two_signs(sample: Sample, guesses: Guesses) -> None:
+    """Raise ConfigurationError with the lines if some numbers prove a decimal point and others a comma."""
+    numbered = {column.header for column in guesses.columns if column.type == "number"}
+    found = [column for column in sample.columns if column.header in numbered]
+    lines = {sign: (c.signs[sign], c.header) for c in found for sign in ("point", "comma") if sign in c.signs}
+    if len(lines) > 1:
+        said = " and ".join(
+            f"a {sign} in line {at} ({clean(header)})" for sign, (at, header) in lines.items()
+        )
+        raise ConfigurationError(
+            f"numbers have two decimal signs: {said}",
+            where=sample.path,
+            next_step="Export it with one. To refuse the other's rows: --numbers point, or --numbers comma.",
+        )
+
+
 def _taken(columns: Sequence[Guess], chosen: Sequence[str]) -> list[Guess]:
     """The columns of the profile: the chosen ones, or of a wide sample the first that tell something."""
     if not chosen and len(columns) <= MOST_COLUMNS:
@@ -116,7 +133,7 @@ def _readings(
         zone = times.zone_named(choices.zone) if choices.zone else None
     except LookupError:
         return ()  # `shape_sample` reports it
-    decimal = numbers.reader(choices.format.numbers)
+    decimal = numbers.reader(choices.format.numbers, asks=True)
     found: list[tuple[str, str, str]] = []
     for column in columns:
         for cell in examples[column.header]:
@@ -124,7 +141,9 @@ def _readings(
                 if column.role == "time" and column.format != "auto" and column.time_field is None:
                     read = times.canonical(times.parse(cell, zone=zone, form=column.format))
                     found.insert(0, (column.header, cell, f"{read[:19]}Z"))
-                elif column.type == "number" and numbers.signs(cell) and choices.format.numbers:
+                elif column.type == "number" and (
+                    (numbers.signs(cell) and choices.format.numbers) or numbers.ungrouped(cell) != cell
+                ):
                     found.append((column.header, cell, decimal(cell)))
             except Refused:
                 continue
@@ -189,6 +208,16 @@ def check_times(guesses: Guesses, sample: Sample, choices: Choices) -> None:
     either = next((column for column in guesses.columns if column.orders), None)
     if either is not None:
         options = " or ".join(f"--dates {order}" for order in either.orders)
+        only = next(column.only for column in sample.columns if column.header == either.header)
+        if sum(order in only for order in either.orders) > 1:
+            said = " and ".join(
+                f"line {only[order]} as {FORM_NAMES[order]}" for order in either.orders if order in only
+            )
+            raise ConfigurationError(
+                f"the dates in column {clean(either.header)} are in several orders: {said}",
+                where=sample.path,
+                next_step=f"Export it with one order. To refuse the rows with the others: {options}.",
+            )
         raise ConfigurationError(
             f"the dates in column {clean(either.header)} can be read in more than one order of day and month",
             where=sample.path,

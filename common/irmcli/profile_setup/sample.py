@@ -36,11 +36,12 @@ def read_sample(path: str, told: Format) -> Sample:
         table = sample.table
         if lacks_header(table.header):
             raise _no_header(path)
-        width, long_rows, rows = len(table.header), False, []
+        width, long_rows, rows, lines = len(table.header), False, [], []
         for _, row in zip(range(ROWS), table.rows, strict=False):
             long_rows = long_rows or row.refused == "ragged-long"
             if row.refused is None or row.refused == "ragged-long":
-                rows.append((*row.values[: width - 1], row.values[width - 1]))
+                rows.append(row.values[:width])
+                lines.append(row.line)
         if not rows:
             raise InputError(
                 "the sample has no readable row",
@@ -49,7 +50,7 @@ def read_sample(path: str, told: Format) -> Sample:
             )
         if any(_repeats(at, table.header, rows) for at in range(width)):
             raise _no_header(path)
-        columns = [column for column in count_values(table.header, rows) if column.header]
+        columns = [column for column in count_values(table.header, rows, lines) if column.header]
         return Sample(path, columns, long_rows, sample.format, table.form)
 
 

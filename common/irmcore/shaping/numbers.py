@@ -2,8 +2,9 @@
 
 The result is the shortest plain form, without exponent, plus sign or redundant zeros. A number that a double
 cannot represent digit by digit is refused, because the service may store doubles. Nothing is rounded.
-Thousands separators and decimal commas are not guessed: ``reader`` reads them as the profile says, and where
-it says nothing and the input was perhaps written by a spreadsheet, refuses what can be read in two ways.
+Thousands separators and decimal commas are not guessed: ``reader`` reads them as the profile says. Where it
+says nothing and the input was perhaps written by a spreadsheet, it reads 1'234, and refuses what can be read
+in two ways.
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ _GROUPED = re.compile(
 
 #: One sign and three digits after it: 1.250 is one and a quarter, or one thousand two hundred and fifty.
 _TWO_WAYS = re.compile(r" *[+-]?[1-9][0-9]{0,2}\.[0-9]{3} *").fullmatch
-_GROUP = "[ '\u00a0\u2009\u2019\u202f{}]"
+_GROUP = "(?P<group>[ '\u00a0\u2009\u2019\u202f{}])[0-9]{{3}}(?:(?P=group)[0-9]{{3}})*"
+#: A whole number in groups of three, between which no decimal sign can stand.
+_SPACED = re.compile(rf"[+-]?[1-9][0-9]{{0,2}}{_GROUP.format('')}").fullmatch
 #: By decimal sign: a number whose whole part is in groups of three, or not grouped.
 _WRITTEN = {
     name: re.compile(
-        rf" *([+-]?)([1-9][0-9]{{0,2}}(?:{_GROUP.format(group)}[0-9]{{3}})+|[0-9]+)"
+        rf" *([+-]?)([1-9][0-9]{{0,2}}{_GROUP.format(group)}|[0-9]+)"
         rf"(?:{sign}([0-9]+))?([eE][+-]?[0-9]+)? *"
     ).fullmatch
     for name, sign, group in (("point", r"\.", ","), ("comma", ",", "."))
@@ -63,7 +66,7 @@ def reader(decimal: str | None, *, asks: bool = False) -> Callable[[str], str]:
             raise Refused(
                 "number-other-sign" if _NUMBER(text.strip(" ")) or _GROUPED(text) else "number-malformed"
             )
-        sign, whole, fraction, exponent = found.groups("")
+        sign, whole, _, fraction, exponent = found.groups("")
         digits = whole if whole.isdigit() else "".join(filter(str.isdigit, whole))
         return canonical(f"{sign}{digits}{'.' if fraction else ''}{fraction}{exponent}")
 
@@ -73,7 +76,12 @@ def reader(decimal: str | None, *, asks: bool = False) -> Callable[[str], str]:
 def _sure(text: str) -> str:
     if _TWO_WAYS(text):
         raise Refused("number-two-ways")
-    return canonical(text)
+    return canonical(ungrouped(text))
+
+
+def ungrouped(text: str) -> str:
+    """A whole number without the spaces or apostrophes between its groups of three; another text as it is."""
+    return "".join(re.findall("[+0-9-]", text)) if _SPACED(text) else text
 
 
 def typed(text: str, decimal: str | None) -> str:

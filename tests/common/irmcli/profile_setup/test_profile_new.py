@@ -337,6 +337,8 @@ def test_one_date_decides_the_order_of_all(new: Run, dates: list[str], order: st
     done = new("--from", "s.csv")
     assert done.exit_code == 2
     assert "--dates dmy or --dates" in done.output
+    both = "line 2 as day, month, year and line 3 as month, day, year"
+    assert (both in done.output) == (dates == ["13/11/2026", "05/13/2026"])
     assert not Path("s.yaml").exists()
 
 
@@ -347,6 +349,9 @@ def test_one_date_decides_the_order_of_all(new: Run, dates: list[str], order: st
         (["1.250", "12,5"], "comma"),
         (["1,250", "1,048,576"], "point"),
         (["3", "12"], None),
+        (["1 250", "12"], None),
+        (["1'250", "1'250.5"], "point"),
+        (["1\u202f250,5", "12\u00a0250"], "comma"),
         (["1.250", "12"], "?"),
         (["12.5", "12,5"], "?"),
     ],
@@ -360,7 +365,9 @@ def test_one_number_decides_the_decimal_sign(new: Run, numbers: list[str], sign:
     Path("s.csv").write_text(text)
     done = new("--from", "s.csv")
     assert done.exit_code == 2
-    assert "--numbers point, or --numbers comma" in done.output
+    assert "--numbers point" in done.output
+    both = "a point in line 2 (count) and a comma in line 3 (count)"
+    assert (both in done.output) == (numbers == ["12.5", "12,5"])
     assert not Path("s.yaml").exists()
 
 

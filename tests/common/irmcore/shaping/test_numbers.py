@@ -194,6 +194,9 @@ def test_any_text_is_a_number_or_refused(text: str) -> None:
         ("1'234.50", "1234.5", "<number-other-sign>"),
         ("1,25", "<number-other-sign>", "1.25"),
         ("12,34,567", "<number-other-sign>", "<number-other-sign>"),
+        ("1 234,567", "<number-other-sign>", "1234.567"),
+        ("1'234.567", "1234.567", "<number-other-sign>"),
+        ("1 234'567", "<number-other-sign>", "<number-other-sign>"),
         ("1e3", "1000", "1000"),
         ("1,5e3", "<number-malformed>", "1500"),
         (" 7 ", "7", "7"),
@@ -226,6 +229,16 @@ def test_a_number_with_one_reading_needs_no_sign(text: str) -> None:
     assert numbers.reader(None, asks=True)(text) == numbers.canonical(text)
 
 
+@pytest.mark.parametrize("text", ["1'234", "1 234", "1\u00a0234", "1\u202f234", "1\u2019234"])
+def test_a_whole_number_in_groups_needs_no_sign(text: str) -> None:
+    """No decimal sign is a space or an apostrophe. What can be read otherwise is refused as before."""
+    assert numbers.reader(None, asks=True)(text) == "1234"
+    assert numbers.reader(None, asks=True)(f"-{text}{text[1:]}") == "-1234234"
+    for other in (f"{text},5", f"{text}.5", f"0{text}", text[:-1]):
+        with pytest.raises(Refused):
+            numbers.reader(None, asks=True)(other)
+
+
 @given(st.integers(-(10**9), 10**9).map(lambda thousandths: Decimal(thousandths).scaleb(-3)))
 def test_a_typed_number_is_read_in_one_way(number: Decimal) -> None:
     """Whatever decimal sign the profile names, or none."""
@@ -242,6 +255,8 @@ def test_a_typed_number_is_read_in_one_way(number: Decimal) -> None:
         ("1.250", "either"),
         ("1,250", "either"),
         ("1.25", "point"),
+        ("1'234.567", "point"),
+        ("1 234,567", "comma"),
         ("0.125", "point"),
         ("1,048,576", "point"),
         ("1,250.5", "point"),

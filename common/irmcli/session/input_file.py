@@ -21,6 +21,7 @@ from irmcore.profile import Profile
 from irmcore.profile.model import Format
 from irmcore.shaping import numbers, text_form
 from irmcore.shaping.json_records import Number, json_records, rows_path
+from irmcore.shaping.json_shapes import is_keyed, shape_of
 from irmcore.shaping.readers import (
     Table,
     csv_table,
@@ -128,12 +129,16 @@ def _workbook(stream: io.BufferedReader, path: str, told: Format) -> SampleTable
 def _json(stream: io.BufferedReader, path: str, told: Format) -> SampleTable:
     # A line that is not JSON adds no column; `check` reports it.
     found = itertools.islice(json_records(stream, name=path, path=told.records), SAMPLE_ROWS)
-    objects = []
-    for record in found:
+    objects, first, number = [], None, 0
+    for number, record in enumerate(found, start=1):
+        first = record.value if number == 1 else first
         if isinstance(record.value, dict):
             row = flattened(record.value)
             objects.append({key: _marked(value) for key, value in row.items()} if record.machine else row)
     keys = dict.fromkeys(str(key) for row in objects for key in row)
+    shape = shape_of(first) if not keys or (number == 1 and is_keyed(first)) else None
+    if shape is not None:
+        raise shape.refused(path)
     if not keys:
         raise InputError(
             "the sample has no JSON object that could be a row",

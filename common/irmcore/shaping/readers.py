@@ -15,6 +15,7 @@ import json
 import os
 import re
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Callable, NamedTuple
@@ -26,6 +27,7 @@ from irmcore.shaping import corrections
 from irmcore.shaping.blocks import Block, Rows, SourceRow, in_blocks
 from irmcore.shaping.csv_cells import MAX_FIELD_CHARACTERS, NUL_MARK, Cells, Chunk, FileSlice
 from irmcore.shaping.json_records import Number, Record, json_records
+from irmcore.shaping.json_shapes import shape_of
 from irmcore.shaping.numbers import typed
 from irmcore.shaping.text_form import START, TextForm, in_utf8, recognized
 
@@ -121,9 +123,9 @@ def file_table(stream: io.BufferedReader, profile: Profile, *, name: str, form: 
 
 
 def looks_like_json(stream: io.BufferedReader) -> bool:
-    """Whether a buffered stream begins like a JSON object, or an array of objects."""
+    """Whether a buffered stream begins like a JSON object, or an array of objects or arrays."""
     start = stream.peek(START)[:START].lstrip(b"\xef\xbb\xbf \t\r\n")
-    return start.startswith(b"{") or re.match(rb"\[\s*[{\]]", start) is not None
+    return start.startswith(b"{") or re.match(rb"\[\s*[{[\]]", start) is not None
 
 
 def csv_table(
@@ -307,7 +309,8 @@ def json_table(
 
     A field that is absent or null is empty; dots in its name lead into nested objects. The rows of a document
     are numbered by result, not by line. Raises InputError as ``json_records`` does, and at the end if no row
-    has a field but rows have one that is spelt almost like it. Other fields that no row has are notes.
+    has a field but rows have one that is spelt almost like it, or if the file has its rows in another shape.
+    Other fields that no row has, and keys that some rows have in place of a field, are notes.
     """
     notes: list[str] = []
     typed_at = [(at, told.numbers) for at, field in enumerate(fields) if field in numbers]
@@ -330,6 +333,8 @@ def _json_rows(
                 keys.see(value)
             row = _mapped(number, value, fields)
             if row.refused is None:
+                if "" in row.values:
+                    keys.compare(value, row.values)
                 for at, decimal in typed_at:
                     if machine or type(row.values[at]) is Number:
                         row = _with_number(row, at, decimal)
@@ -346,28 +351,63 @@ def _with_number(row: SourceRow, at: int, decimal: str | None) -> SourceRow:
 
 
 class _Keys:
-    """Looks for fields that no row has, which may be misspelt."""
+    """Looks for fields that no row or not every row has, perhaps misspelt, and for a file without rows."""
 
     def __init__(self, fields: Sequence[str], name: str, notes: list[str]) -> None:
         self.missing = set(fields)
         self._fields, self._name, self._notes = tuple(fields), name, notes
         self._others: dict[str, None] = {}
+        #: Of each field: keys that were compared with it, and those that are spelt almost like it.
+        self._keys: dict[str, tuple[set[str], list[str]]] = {field: (set(), []) for field in fields}
+        self._alike: Counter[tuple[str, str]] = Counter()
         self._rows = 0
+        self._first: Any = None
 
     def see(self, record: Any) -> None:
-        if not self.missing or not isinstance(record, Mapping):
+        """Looks at a record of a file in which a field is missing until now."""
+        if self._first is None:
+            self._first = record
+        if not isinstance(record, Mapping):
             return
         self._rows += 1
         self.missing = {field for field in self.missing if _at(record, field) is _ABSENT}
         if self.missing and self._rows <= _ROWS_OF_KEYS:
             self._others.update(dict.fromkeys(flattened(record)))
 
+    def compare(self, record: Mapping[str, Any], values: Sequence[str]) -> None:
+        """Looks for other spellings of the fields that this record does not have."""
+        for field, value in zip(self._fields, values):
+            if value or _at(record, field) is not _ABSENT:
+                continue
+            before, dot, _ = field.rpartition(".")
+            inside = _at(record, before) if dot else record
+            if not isinstance(inside, Mapping):
+                continue
+            judged, alike = self._keys[field]
+            if not inside.keys() <= judged and len(judged) < _MOST_KEYS:
+                alike += (
+                    key for key in inside.keys() - judged if self._is_almost(f"{before}{dot}{key}", field)
+                )
+                judged.update(inside)
+            for key in alike:
+                if key in inside:
+                    self._alike[field, f"{before}{dot}{key}"] += 1
+
+    def _is_almost(self, key: str, field: str) -> bool:
+        last = field.rpartition(".")[2], key.rpartition(".")[2]
+        same = last[0].casefold() == last[1].casefold()
+        return key not in self._fields and (same or nearest(last[0], [last[1]], cutoff=_PERHAPS) is not None)
+
     def finish(self) -> None:
-        """Raises InputError for a field that is probably misspelt."""
+        """Raises InputError for a field that is probably misspelt, and for a file that has no rows."""
+        first = self._first if isinstance(self._first, Mapping) else {}
+        shape = shape_of(self._first) if self._rows <= 1 else None
+        if shape is not None and not any(_scalar(_at(first, field)) for field in self._fields):
+            raise shape.refused(self._name)
         for field in (field for field in self._fields if field in self.missing and self._rows):
             others = [key for key in self._others if key not in self._fields]
-            alike = [key for key in others if key.casefold() == field.casefold()]
-            near = alike[0] if alike else nearest(field, others, cutoff=_ALMOST)
+            near = next((key for key in others if key.casefold() == field.casefold()), None)
+            near = near or nearest(field, others, cutoff=_ALMOST)
             if near is not None:
                 raise InputError(
                     f"no row has `{field}`, but rows have `{near}`",
@@ -375,10 +415,18 @@ class _Keys:
                     next_step=f"Nothing was accepted. Set `field: {near}` in the profile.",
                 )
             self._notes.append(f"{self._name}: no row has `{field}`, so that column is empty.")
+        for (field, other), rows in self._alike.most_common(_NAMED):
+            lack = "1 row has" if rows == 1 else f"{rows:,} rows have"
+            self._notes.append(
+                f"{self._name}: {lack} no `{field}` but `{other}`, so that column is empty there."
+                " If it is misspelt, correct it in the file."
+            )
 
 
-#: Rows whose keys are remembered, and how similar a misspelt key is.
-_ROWS_OF_KEYS, _ALMOST = 100, 0.8
+#: Rows whose keys are remembered, and how similar a misspelt key is: to stop for it, and to say so.
+_ROWS_OF_KEYS, _ALMOST, _PERHAPS = 100, 0.8, 0.75
+#: Keys that are compared with each field, and those of them that are named.
+_MOST_KEYS, _NAMED = 4096, 10
 _ABSENT = object()
 
 

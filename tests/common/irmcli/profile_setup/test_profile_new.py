@@ -443,6 +443,24 @@ def test_a_file_without_a_header_shows_no_value(new: Run, text: str) -> None:
     assert "ana" not in done.output
 
 
+def test_json_that_is_no_list_of_rows_is_told_with_the_way_to_rows(new: Run) -> None:
+    """Objects by user, without a name in the message; one row with nested objects is a row."""
+    entry = {"time": "2026-11-20T08:00Z", "count": 3}
+    for value, said in (
+        ({"a@b.example": entry}, "jq -c 'to_entries[] | {key: .key} + .value' s.json > rows.jsonl"),
+        ({"ana": entry, "ben": entry}, "an entry for each key"),
+        ({"ana": [entry]}, "a list of rows for each key"),
+    ):
+        Path("s.json").write_text(json.dumps(value))
+        done = new("--from", "s.json")
+        assert done.exit_code == 1
+        assert said in done.output
+        assert not {"ana", "b.example"} & set(done.output.replace("@", " ").split())
+    Path("s.json").write_text(json.dumps({"actor": {"user": "a@b.example"}, "event": entry}))
+    assert new("--from", "s.json").exit_code == 0
+    assert profiles.read("s.yaml").column("user").field == "actor.user"  # type: ignore[union-attr]
+
+
 def test_a_person_at_a_terminal_confirms_how_cells_are_read(tmp_path: Path) -> None:
     """Order and decimal sign are asked where nothing proves them; no writes nothing."""
     (tmp_path / "s.csv").write_text("user;time_utc;count\na@b.example;05/11/2026;1.250\n")

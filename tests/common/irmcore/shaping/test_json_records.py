@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from irmcore.errors import InputError
 from irmcore.profile.model import Format
 from irmcore.shaping.json_records import MAX_RESULT_CHARACTERS, _starts_document
-from irmcore.shaping.readers import SourceRow, decompressed, json_table
+from irmcore.shaping.readers import SourceRow, decompressed, json_table, looks_like_json
 
 
 def stream(data: bytes) -> io.BufferedReader:
@@ -214,6 +214,59 @@ def test_a_misspelt_field_is_told() -> None:
     assert table.notes == ["in.json: no row has `department`, so that column is empty."]
     table = json_table(stream(text), ("user", "ModelInfo"), name="in.json")
     assert (len(list(table.rows)), table.notes) == (2, [])
+
+
+def test_a_field_that_is_misspelt_in_some_rows_is_told() -> None:
+    """With the number of those rows and the key they have, also inside an object; never with a value."""
+    lines = (
+        *({"user": "ana", "n": "1", "at": {"time": "t", "zone": "z"}} for _ in range(200)),
+        {"user": "ben", "N": "CANARY", "at": {"time": "t"}},
+        {"user": "cem", "n": "2", "at": {"tiem": "CANARY", "zone": ""}},
+        {"user": "dan", "n": "2", "at": {"tiem": "CANARY", "zone": "z"}},
+        {"user": "eve", "n": None, "at": {"time": "t", "other": "z"}},
+    )
+    text = "\n".join(map(json.dumps, lines)).encode()
+    table = json_table(stream(text), ("user", "n", "at.time", "at.zone"), name="in.json")
+    assert len(list(table.rows)) == 204
+    advice = "so that column is empty there. If it is misspelt, correct it in the file."
+    assert table.notes == [
+        f"in.json: 2 rows have no `at.time` but `at.tiem`, {advice}",
+        f"in.json: 1 row has no `n` but `N`, {advice}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "what", "program"),
+    [
+        (
+            {"ana@b.example": {"n": 1}, "ben@b.example": {"n": 2}},
+            "an entry for each key",
+            "to_entries[] | {key",
+        ),
+        (
+            {"ana": [{"n": 1}], "ben": [{"n": 2}]},
+            "a list of rows for each key",
+            "| .value[] | {key: $key} + .",
+        ),
+        ({"user": ["ana", "ben"], "n": [1, 2]}, "a list of values for each column", "| transpose[] | add"),
+        (
+            {"tables": [{"columns": [{"name": "user"}], "rows": [["ana"]]}]},
+            "tables of columns",
+            ".tables[] | ",
+        ),
+        ([["user", "n"], ["ana", 1]], "an array of arrays", "jq -r '.[] | @csv' in.json > rows.csv"),
+    ],
+)
+def test_a_file_in_another_shape_is_told_with_the_way_to_rows(value: object, what: str, program: str) -> None:
+    """Written on one line or on several; the message holds no key or value of the file."""
+    for indent in (None, 2):
+        data = stream(json.dumps(value, indent=indent).encode())
+        assert looks_like_json(data)
+        with pytest.raises(InputError) as caught:
+            list(json_table(data, ("user", "n"), name="in.json").rows)
+        assert f"{what}" in caught.value.what
+        assert program in caught.value.next_step
+        assert not {"ana", "ben", "b.example"} & set(str(caught.value).replace("@", " ").split())
 
 
 def test_a_document_is_read_a_part_at_a_time() -> None:

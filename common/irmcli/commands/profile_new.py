@@ -22,6 +22,7 @@ from irmcli.exit_codes import DONE, ROWS_REFUSED
 from irmcli.output import Output, clean
 from irmcli.profile_setup import prompts
 from irmcli.profile_setup.choice import Choice, is_time
+from irmcli.profile_setup.column_names import names_address
 from irmcli.profile_setup.draft import Draft, draft, shape_sample
 from irmcli.profile_setup.guesses import Roles
 from irmcli.profile_setup.hr_draft import SCENARIO, hr_draft
@@ -29,6 +30,7 @@ from irmcli.profile_setup.profile_text import Choices
 from irmcli.profile_setup.sample import Sample, read_sample
 from irmcli.session.limits_output import limits_document, show_limits
 from irmcli.session.shaping_output import shaping_document, show_shaping
+from irmcli.settings import Settings
 
 _CREDENTIALS = tuple(PROFILE.schema["definitions"]["credential"]["properties"])
 
@@ -195,7 +197,7 @@ def command(
 
     Example: irmexport profile new --from sample.csv --name leavers --output leavers.yaml
     """
-    output = Output.of(ctx)
+    output, people = Output.of(ctx), Settings.of(ctx).directory_of_people
     name = _slug(name or (output_path.stem if output_path else Path(sample).name.partition(".")[0]))
     target = output_path or Path(f"{name}.yaml")
     _refuse_existing(target)
@@ -222,6 +224,7 @@ def command(
         app_id=app_id,
         cloud=cloud,
         credential=credential,
+        people=str(people) if people.exists() else "",
     )
     asking = sys.stdin.isatty() and not take_guesses and not output.as_json and not scenarios
     if asking:
@@ -230,7 +233,7 @@ def command(
         drafted = hr_draft(found, HR, scenarios, roles, choices, maps=maps)
     else:
         drafted = draft(found, roles, choices, columns)
-    result = shape_sample(drafted, target, sample)
+    result = shape_sample(drafted, target, sample, str(people))
     _show_form(output, found, drafted)
     if asking and drafted.readings and not click.confirm("Are these cells read right?", default=True):
         raise ConfigurationError(
@@ -240,6 +243,7 @@ def command(
         )
     _write(target, drafted.text)
     _show(output, target, drafted, result)
+    _show_names(output, choices, drafted.guesses.user.header)
     output.document(_document(target, drafted, result))
     ctx.exit(ROWS_REFUSED if result.counts.rejected else DONE)
 
@@ -307,6 +311,17 @@ def _show(output: Output, target: Path, drafted: Draft, result: RunResult) -> No
     profile = profiles.parse(drafted.text, str(target))
     show_limits(output, of_profiles([profile]), [profile])
     output.line(f"Next: review it, then run irmexport wizard {target}")
+
+
+def _show_names(output: Output, choices: Choices, user: str | None) -> None:
+    """Whether names are looked up; if they are mail addresses that are not, how they would be."""
+    if choices.looks_up(user):
+        output.line(f"The names in {user} are looked up in the directory of people, {choices.people}")
+    elif user and names_address(user):
+        output.line(
+            f"{user} is taken for the user principal name. If mail addresses differ from it, some rows get "
+            "the wrong user. Then run irmexport identities sync, delete this profile and write it again"
+        )
 
 
 def _document(target: Path, drafted: Draft, result: RunResult) -> dict[str, Any]:

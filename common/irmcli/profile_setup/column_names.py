@@ -207,6 +207,11 @@ def names_upn(header: str) -> bool:
     return bool({"upn", "userprincipalname"} & set(found)) or _has_phrase(found, "user", "principal")
 
 
+def names_address(header: str) -> bool:
+    """Whether the column's name says that it holds mail addresses, which may differ from principal names."""
+    return bool(_ADDRESSES & set(words(header))) and not names_upn(header)
+
+
 def names_maker(header: str) -> bool:
     """Whether the name is like `created by`, which may be an actor or the maker of a record."""
     return "by" in words(header)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from irmcore import profile as profiles
 from irmcore.errors import ConfigurationError, ProfileError
+from irmcore.identity import SYNC
 from irmcore.intake.dry_run import dry_run
 from irmcore.intake.run_result import RunResult
 from irmcore.reasons import REASONS, Refused
@@ -150,19 +151,22 @@ def _readings(
     return tuple(found[:2] + found[-1:] if len(found) > 3 else found)  # noqa: PLR2004
 
 
-def shape_sample(draft: Draft, target: Path, sample: str) -> RunResult:
-    """The sample, shaped with the draft.
+def shape_sample(draft: Draft, target: Path, sample: str, people: str) -> RunResult:
+    """The sample, shaped with the draft; ``people`` is the path of the directory of people.
 
-    Raises ConfigurationError if the draft is not a valid profile, and if it would refuse every row.
+    Raises ConfigurationError if the draft is not a valid profile, and if it would refuse every row, but for
+    names that the directory may know later. Raises PeopleError for a directory that is too old.
     """
     try:
-        profile = profiles.parse(draft.text, str(target))
+        profile = profiles.parse(draft.text, str(target)).with_directory(people)
     except ProfileError as error:
         raise _without_profile(error, sample) from None
     with open_table(sample, profile, "auto") as table:
         done = dry_run(table, profile, None, name=sample)
-    if done.counts.rejected == done.counts.read:
-        (column, code), number = max(done.reasons.items(), key=lambda item: item[1])
+    if done.counts.rejected < done.counts.read:
+        return done
+    (column, code), number = max(done.reasons.items(), key=lambda item: item[1])
+    if profile.identity is None or not code.startswith("user-"):
         raise ConfigurationError(
             f"every row of the sample would be refused; {number} of {done.counts.read} as {code}"
             + (f" in column {clean(column)}" if column else ""),
@@ -174,6 +178,8 @@ def shape_sample(draft: Draft, target: Path, sample: str) -> RunResult:
 
 def _advice(code: str) -> str:
     advice = REASONS[code].advice("file")
+    if code.startswith("upn-"):
+        return f"{advice} Or let irmexport look names up. {SYNC}. Then run this again."
     return {
         "ragged-long": f"{advice} If the last column is a text with delimiters: --join-last.",
         "number-grouped": "Say which sign is decimal: --numbers point, or --numbers comma.",
@@ -198,7 +204,13 @@ def _check_roles(guesses: Guesses, sample: Sample, choices: Choices) -> None:
             raise ConfigurationError(
                 f"no column of the sample contains {what}",
                 where=sample.path,
-                next_step=f"Name it with {flag} COLUMN, or add it to the export: the connector needs one.",
+                next_step=f"Name it with {flag} COLUMN, or add it to the export: the connector needs one."
+                + (
+                    f" Account names, mail addresses or employee numbers can be looked up. {SYNC}. Then name"
+                    " their column."
+                    if flag == "--user"
+                    else ""
+                ),
             )
     check_times(guesses, sample, choices)
 

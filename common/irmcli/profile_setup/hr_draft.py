@@ -19,7 +19,7 @@ from irmcli.profile_setup.choice import Choice
 from irmcli.profile_setup.column_stats import ColumnStats
 from irmcli.profile_setup.draft import Draft, check_times, needed_zone
 from irmcli.profile_setup.guesses import Guess, Guesses, Roles, form_of_times
-from irmcli.profile_setup.profile_text import Choices, head, input_lines, scalar
+from irmcli.profile_setup.profile_text import Choices, head, identity_lines, input_lines, scalar
 from irmcli.profile_setup.sample import Sample
 
 #: What the column that tells scenarios apart is mapped to, and its name in Microsoft's examples.
@@ -63,6 +63,7 @@ def hr_draft(
     values = stats[column_of[SCENARIO]].distinct or set() if SCENARIO in column_of else set()
     lines = [
         *head(choices, kind.title, kind.name),
+        *identity_lines(choices, column_of[kind.user]),
         *input_lines(choices, zone),
         "# Each scenario with its value in the column that tells them apart, as in the wizard.",
         "scenarios:",

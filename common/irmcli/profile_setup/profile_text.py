@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from irmcore.profile.model import DELIMITERS, PLACEHOLDER, Format
 
+from irmcli.profile_setup.column_names import names_upn
 from irmcli.profile_setup.guesses import Guess
 from irmcli.profile_setup.severities import SCALE
 
@@ -37,12 +38,18 @@ class Choices:
     join_last: bool = False
     related_values: tuple[str, ...] = ()
     format: Format = Format()  # noqa: RUF009 - it is frozen
+    people: str = ""  # the path of the directory of people, if there is one
+
+    def looks_up(self, user: str | None) -> bool:
+        """Whether the names in this column are looked up: they may be other names than principal names."""
+        return bool(self.people and user and not names_upn(user))
 
 
 def write(choices: Choices, columns: Sequence[Guess], possible_source: str | None) -> str:
     """The profile as YAML. ``possible_source`` gets a comment on how to make it the source column."""
     lines = [
         *head(choices, "Insider Risk Indicators"),
+        *identity_lines(choices, next((c.header for c in columns if c.role == "user"), None)),
         *input_lines(choices, choices.zone),
         "columns:",
     ]
@@ -80,6 +87,19 @@ def head(choices: Choices, title: str, kind: str = "") -> list[str]:
         "  # Where to read the secret, never the secret: env, file, keyring, key_vault, certificate,",
         "  # managed_identity or workload_identity.",
         f"  credential: {{{credential}: {scalar(reference)}}}",
+        "",
+    ]
+
+
+def identity_lines(choices: Choices, user: str | None) -> list[str]:
+    """The directory of people, if there is one and the names may be other names than principal names."""
+    if not choices.looks_up(user):
+        return []
+    return [
+        "# Account names, mail addresses and employee numbers are looked up (docs/identity.md). Without",
+        "# this, only user principal names are taken, and a mail address counts as one.",
+        "identity:",
+        "  directory: default   # what `irmexport identities sync` writes",
         "",
     ]
 

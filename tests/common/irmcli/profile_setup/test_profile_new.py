@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -392,6 +393,36 @@ def test_a_sample_of_which_no_row_would_go_out_gives_no_profile(new: Run) -> Non
         in done.output
     )
     assert not Path("s.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["CORP\\ana", "004711", "Ana.Abel@b.example"], ids=["account", "number", "mail"]
+)
+def test_other_names_than_principal_names_are_looked_up(
+    new: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Without a directory of people the command is named; with one the profile uses it, and rows resolve."""
+    monkeypatch.setenv("IRMEXPORT_OUTBOX", str(tmp_path / "outbox"))
+    Path("s.csv").write_text(f"E-Mail,time\n{name},2026-11-02T08:00:07Z\n")
+    done = new("--from", "s.csv", "--user", "E-Mail")
+    assert done.exit_code == (0 if "@" in name else 2)
+    assert "irmexport identities sync" in " ".join(done.output.split())
+    Path("s.yaml").unlink(missing_ok=True)
+    Path("people.csv").write_text(
+        "user_principal_name,mails,account_names,employee_id\n"
+        "ana@b.example,ana.abel@b.example,CORP\\ana,004711\n"
+    )
+    assert CliRunner().invoke(main, ["identities", "import", "people.csv"]).exit_code == 0
+    # Nobody knows who had the name before the first reading: the row is refused, and the profile is written.
+    done = new("--from", "s.csv", "--user", "E-Mail")
+    assert (done.exit_code, "user-validity-unknown" in done.output) == (3, True)
+    Path("now.csv").write_text(f"E-Mail,time\n{name},{datetime.now(UTC).isoformat()}\n")
+    done = new("--from", "now.csv", "--user", "E-Mail")
+    assert (done.exit_code, "1 row read: 1 shaped" in done.output) == (0, True)
+    assert "The names in E-Mail are looked up in the directory of people" in done.output
+    identity = profiles.read("now.yaml").identity
+    assert identity is not None
+    assert identity.directory == "default"
 
 
 def test_the_values_of_the_source_column_are_those_of_the_sample(new: Run) -> None:

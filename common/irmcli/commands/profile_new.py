@@ -58,6 +58,8 @@ def _maps(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
         column, _, field = text.rpartition("=")
         if not column or field not in fields:
             raise click.BadParameter(f"write it as COLUMN=FIELD; fields: {', '.join(fields)}")
+        if column in found or field in found.values():
+            raise click.BadParameter(f"give each column and each field once: {text}")
         found[column] = field
     return found
 
@@ -125,7 +127,7 @@ def _credential(ctx: click.Context, param: click.Parameter, value: str) -> tuple
     "--columns",
     callback=_columns,
     metavar="COLUMN,…",
-    help="Take only these columns besides those with a role.",
+    help="Take only these columns besides those with a role. Not for HR data.",
 )
 @click.option("--zone", help="The time zone of times without an offset: UTC, Europe/Berlin.")
 @click.option(
@@ -203,6 +205,10 @@ def command(
     _refuse_existing(target)
     if sample == "-":
         raise click.BadParameter("give a file, because it is read twice")
+    if scenarios and columns:
+        raise click.BadParameter("leave out --columns: of HR data, a profile takes the columns of --map")
+    if maps and not scenarios:
+        raise click.BadParameter(f"--map needs --scenario: {', '.join(HR.scenarios)}")
     found = read_sample(sample, Format(sheet=sheet, numbers=numbers))
     headers = [column.header for column in found.columns]
     roles = Roles(user, time, source[0] if source else None, thresholds or None, dates)
@@ -213,7 +219,8 @@ def command(
             )
     choices = Choices(
         name=name,
-        description=description or f"Detections, as in the sample {Path(sample).name}.",
+        description=description
+        or f"{'HR data' if scenarios else 'Detections'}, as in the sample {Path(sample).name}.",
         zone=zone,
         join_last=join_last,
         related_values=_related(source, found),

@@ -20,6 +20,7 @@ MOST_SOURCES = 20
 
 _LEADING_ZERO = re.compile(r"0[0-9]+").fullmatch
 _CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?([ \u202f]?[AaPp]\.?[Mm]\.?)?").fullmatch
+_GUID = re.compile(r"\{?[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}?").fullmatch
 _DAY = re.compile(r"[0-9./-]{6,10}([T ]0?0:00(:00([.,]0+)?)?)?").fullmatch
 _NUMBERS: dict[str, Callable[[str], str]] = {
     **{sign: numbers.reader(sign) for sign in ("point", "comma")},
@@ -137,6 +138,9 @@ def lacks_header(header: Sequence[str]) -> bool:
     return any(
         _good(upn.canonical, cell)
         or "\\" in cell
+        or "://" in cell
+        or _CLOCK(cell)
+        or _GUID(cell)
         or _time_forms(cell)[0]
         or numbers.signs(cell)
         or _good(numbers.canonical, cell)

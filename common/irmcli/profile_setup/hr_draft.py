@@ -97,9 +97,10 @@ def _check(sample: Sample, kind: Kind, scenarios: Sequence[str], column_of: Mapp
         missing.append(SCENARIO)
     if missing:
         raise ConfigurationError(
-            f"no column of the sample is {missing[0]}: {', '.join(map(clean, headers))}",
+            f"no column of the sample is {' or '.join(missing)}: {', '.join(map(clean, headers))}",
             where=sample.path,
-            next_step=f"Name it with --map COLUMN={missing[0]}, or add it to the export: it is mandatory.",
+            next_step=f"Name each with {' '.join(f'--map COLUMN={name}' for name in missing)}, or add it to "
+            "the export: it is mandatory.",
         )
 
 

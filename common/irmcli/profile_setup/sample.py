@@ -6,6 +6,7 @@ distinct values of a possible source column, and three values of each column to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,16 +49,33 @@ def read_sample(path: str, told: Format) -> Sample:
                 where=path,
                 next_step="Add rows: types and roles are guessed from their values.",
             )
-        if any(_repeats(at, table.header, rows) for at in range(width)):
+        if any(_is_value(at, table.header, rows) for at in range(width)):
             raise _no_header(path)
         columns = [column for column in count_values(table.header, rows, lines) if column.header]
         return Sample(path, columns, long_rows, sample.format, table.form)
 
 
-def _repeats(at: int, header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the name of a column is also one of its values, in a row that is not the header once more."""
-    name = header[at]
-    return name != "" and any(row[at] == name and tuple(row) != tuple(header) for row in rows)
+def _is_value(at: int, header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the name of a column is one of its values, or has digits and the form of all of them.
+
+    A row that is the header once more counts for nothing, and so do the digits of numbered columns.
+    """
+    name, form = header[at], _form(header[at])
+    if [re.sub("[0-9]+", "9", other) for other in header].count(re.sub("[0-9]+", "9", name)) > 1:
+        form = None
+    cells = [row[at] for row in rows if row[at] and tuple(row) != tuple(header)]
+    return name in cells or (form is not None and bool(cells) and all(_form(cell) == form for cell in cells))
+
+
+def _form(text: str) -> str | None:
+    """A text with `a` for its letters and `9` for its digits; None with less than two digits, as in Field1.
+
+    Without another sign, as in E4711, each digit counts.
+    """
+    if sum(map(str.isdigit, text)) < 2:  # noqa: PLR2004
+        return None
+    form = re.sub(r"[^\W\d_]+", "a", text)
+    return re.sub("[0-9]" if form.isalnum() else "[0-9]+", "9", form)
 
 
 def _no_header(path: str) -> InputError:

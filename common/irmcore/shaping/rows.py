@@ -370,11 +370,11 @@ def _positions(profile: Profile, header: Sequence[str], name: str) -> list[int]:
     index = {field: i for i, field in enumerate(header)}
     missing = [field for field in profile.fields if field not in index]
     if missing:
-        # If there is no header line, these are values of a row: only what looks like a name may be shown, and
-        # nothing if a cell looks like an address or a number.
+        # If there is no header line, these are values of a row: only what is nearly the name may be shown,
+        # and nothing if a cell looks like an address or a number.
         row = any(_VALUE.match(field) for field in header)
         names = [] if row else [field for field in header if _NAME.fullmatch(field)]
-        near = nearest(missing[0], names)
+        near = nearest(missing[0], names, cutoff=0.75)
         hint = f" The most similar one is `{near}`." if near else ""
         raise InputError(
             f"the header has no {', '.join(f'`{field}`' for field in missing)}",

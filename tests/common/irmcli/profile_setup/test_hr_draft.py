@@ -77,13 +77,24 @@ def test_an_export_with_names_of_its_own(new: Run) -> None:
         ("Last Day of Work", "LastWorkingDate"),
     ]
     assert "2 rows read: 2 shaped" in done.output
+    assert made.description == "HR data, as in the sample export.csv."
     assert "contoso.com" not in Path("export.yaml").read_text()
 
 
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("--user", "Worker"), "no column of the sample is ResignationDate"),
+        (("--user", "Worker"), "no column of the sample is ResignationDate or LastWorkingDate"),
+        (("--user", "Worker"), "--map COLUMN=ResignationDate --map COLUMN=LastWorkingDate, or add it"),
+        (("--user", "Worker", "--columns", "Reason"), "leave out --columns: of HR data, a profile takes"),
+        (
+            ("--map", "Reason=LastWorkingDate", "--map", "Notice Date=LastWorkingDate"),
+            "give each column and each field once: Notice Date=LastWorkingDate",
+        ),
+        (
+            ("--map", "Reason=LastWorkingDate", "--map", "Reason=ResignationDate"),
+            "give each column and each field once: Reason=ResignationDate",
+        ),
         (
             (
                 *("--user", "Worker", "--map", "Notice Date=ResignationDate"),
@@ -101,6 +112,12 @@ def test_what_is_missing_is_named(new: Run, args: tuple[str, ...], said: str) ->
     assert done.exit_code == 2
     assert said in " ".join(done.output.split())
     assert not Path("export.yaml").exists()
+
+
+def test_a_map_without_a_scenario_is_refused(new: Run) -> None:
+    """It would be ignored, and the profile would be one of detections."""
+    done = new("--from", "export.csv", "--map", "Worker=EmailAddress")
+    assert (done.exit_code, "--map needs --scenario: resignation" in done.output) == (2, True)
 
 
 def test_dates_in_two_orders_are_asked_about(new: Run) -> None:

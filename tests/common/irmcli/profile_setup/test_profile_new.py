@@ -463,6 +463,12 @@ def test_an_empty_threshold_is_told_with_its_default(new: Run) -> None:
         "ana;20.11.2026 09:15\nben;20.11.2026 09:16\n",
         "ana,Dropbox\nben,Dropbox\n",
         "ana,1.250\nben,2\n",
+        "ana,9:15\nben,late\n",
+        "ana,0f8fad5b-d9cb-469f-a165-70867728950e\nben,none\n",
+        "ana,https://intranet/wiki\nben,none\n",
+        "ana,E4711\nben,E4712\n",
+        "ana,10.0.0.1\nben,10.0.0.12\n",
+        "ana,+49 30 1234\nben,+49 171 12345\n",
     ],
 )
 def test_a_file_without_a_header_shows_no_value(new: Run, text: str) -> None:
@@ -472,6 +478,15 @@ def test_a_file_without_a_header_shows_no_value(new: Run, text: str) -> None:
     assert done.exit_code == 1
     assert "the first line looks like a row" in done.output
     assert "ana" not in done.output
+
+
+def test_a_header_of_words_over_words_is_a_header(new: Run) -> None:
+    """So is one with digits, over values of another form, and one that is repeated as a row."""
+    header = "user,time,Field1,Office365,Q1 2026"
+    made_of(new, f"{header}\na@b.example,2026-11-20T08:00Z,x7,Exchange,Q4\n")
+    Path("s.csv").write_text("user,time,team\na@b.example,2026-11-20T08:00Z,Red\nuser,time,team\n")
+    Path("s.yaml").unlink()
+    assert new("--from", "s.csv").exit_code == 3
 
 
 def test_json_that_is_no_list_of_rows_is_told_with_the_way_to_rows(new: Run) -> None:

@@ -190,6 +190,9 @@ def test_a_header_that_lacks_a_field() -> None:
         "in.csv:1: the header has no `time`, `remark`. Rename the column in the file, or set the profile "
         "column's `field`. The most similar one is `tyme`."
     )
+    with pytest.raises(InputError) as caught:  # words that may be a person's, in a file without a header
+        Shaper(profile(), ("Usher", "Tim", "Scott"), name="in.csv")
+    assert "similar" not in str(caught.value)
     with pytest.raises(InputError) as caught:
         Shaper(profile(), ("q", "w"), name="in.csv")
     assert str(caught.value) == (

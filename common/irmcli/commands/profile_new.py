@@ -52,7 +52,7 @@ _SOURCE = "write it as COLUMN=VALUE,VALUE with the values to enter in the wizard
 
 def _maps(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
     """Click callback: COLUMN=FIELD, as a mapping from the column."""
-    found = {}
+    found: dict[str, str] = {}
     fields = [*(one.name for one in HR.fields), SCENARIO]
     for text in value:
         column, _, field = text.rpartition("=")

@@ -69,9 +69,9 @@ def hint(header: str, values: Collection[str]) -> tuple[str, ...]:
         pairs = {f"{first[1]}{lowest + at}": word for at, word in enumerate(reversed(SCALE))}
         return _map(f"If {first[1]}{lowest} is the worst, these lines send words.", pairs)
     if all(_DECIMAL(value) for value in values):
-        option = f"--threshold {shlex.quote(clean(header))}"
+        name = shlex.quote(clean(header))
         return (
-            f"A score, sent as text. To compare it with thresholds: irmexport profile new … {option}",
+            f"A score, sent as text. For thresholds: `irmexport profile new --from FILE --threshold {name}`",
             "For words instead, let the export write them: in CVSS, 7.0 to 8.9 is High, from 9.0 Critical.",
         )
     why = "Are these severities? Their words are not known. Name each one as it is in the file:"

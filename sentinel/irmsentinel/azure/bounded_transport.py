@@ -60,6 +60,10 @@ class Network:
 DIRECT = Network()
 
 
+class AnswerTooLarge(ServiceResponseError):
+    """The answer has more bytes than the transport may read."""
+
+
 class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core imports it lazily, out of mypy's sight
     """``deadline`` in seconds for one request and its whole answer.
 
@@ -147,6 +151,6 @@ def _read(answer: Any, limit: int) -> None:
     for part in answer.iter_bytes():
         size += len(part)
         if size > limit:
-            raise ServiceResponseError(f"the answer has more than {limit:,} bytes")
+            raise AnswerTooLarge(f"the answer has more than {limit:,} bytes")
         parts.append(part)
     answer._content = b"".join(parts)  # noqa: SLF001 - azure-core has no public way to set what was read

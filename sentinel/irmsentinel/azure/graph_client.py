@@ -29,7 +29,7 @@ from irmcore.clouds import GRAPH_HOSTS
 from irmcore.errors import AddressRefused, ConfigurationError, IrmError, WaitError
 from irmcore.http.outcome import backoff, error_code, retry_after
 
-from irmsentinel.azure.bounded_transport import DIRECT, Network
+from irmsentinel.azure.bounded_transport import DIRECT, AnswerTooLarge, Network
 from irmsentinel.azure.identity import NoToken, sign_in_failure
 
 #: The host of Graph in each cloud of the connector.
@@ -62,6 +62,10 @@ class ResyncRequired(Exception):
 
 class NotFound(ConfigurationError):
     """Graph has no such object."""
+
+
+class TooLarge(WaitError):
+    """The answer has more than ``max_bytes``."""
 
 
 class Forbidden(ConfigurationError):
@@ -168,7 +172,7 @@ class GraphClient:
         """The page at ``path`` (or at a link of Graph's) and all that follow it.
 
         ``permission`` is the application permission that messages name if it is missing. Raises
-        ResyncRequired, NotFound, Forbidden, ConfigurationError, AddressRefused and WaitError.
+        ResyncRequired, NotFound, Forbidden, ConfigurationError, AddressRefused, TooLarge and WaitError.
         """
         seen: set[str] = set()
         link: str | None = urljoin(self.host, path)
@@ -186,9 +190,12 @@ class GraphClient:
             yield page
             link = page.next_link
 
-    def single(self, path: str, permission: str) -> tuple[Mapping[str, Any], float]:
-        """The object at ``path``, and the service's time. Raises as `pages`."""
-        return self._call(HttpRequest("GET", urljoin(self.host, path)), permission, self._object)
+    def single(
+        self, path: str, permission: str, method: str = "GET", handled: Collection[int] = (), **request: Any
+    ) -> tuple[Mapping[str, Any], float]:
+        """The object at ``path``, and the service's time; the rest as in `call`. Raises as `pages`."""
+        made = HttpRequest(method, urljoin(self.host, path), **request)
+        return self._call(made, permission, self._object, handled)
 
     def call(
         self, method: str, path: str, permission: str, handled: Collection[int] = (), **request: Any
@@ -247,7 +254,7 @@ class GraphClient:
                 asked = wait if "Retry-After" in answer.headers else 0.0
                 if answer.status not in _LATER:
                     raise error
-            except NoToken:
+            except (NoToken, TooLarge):
                 raise
             except WaitError as passing:
                 error, wait = passing, backoff(attempt, 0.0)
@@ -279,7 +286,8 @@ class GraphClient:
         except AzureError as error:
             if isinstance(error.__context__, ClientAuthenticationError):
                 raise sign_in_failure(error.__context__, self._where, _SIGN_IN_OPTIONS) from None
-            raise WaitError(
+            kind = TooLarge if isinstance(error, AnswerTooLarge) else WaitError
+            raise kind(
                 f"Microsoft Graph did not answer completely ({type(error).__name__})",
                 where=self._where,
                 next_step="Check the network and the proxy, then run the command again.",

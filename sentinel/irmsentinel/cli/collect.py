@@ -1,4 +1,4 @@
-"""`irmexport sentinel collect`: collect IRM alerts into the workspace."""
+"""`irmexport sentinel collect`: collect IRM alerts and activities into the workspace."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 @options.collector_emulator
 @click.option(
     "--source",
-    type=click.Choice(["audit", "graph", "both"]),
-    help="Where alerts are read: audit records, Microsoft Graph or both.  [default: as in the settings]",
+    type=click.Choice(["audit", "graph", "both", "activities", "defender", "all"]),
+    help="What is read: alerts from audit records, Microsoft Graph or both; Defender's activities; defender: "
+    "graph and activities.  [default: as in the settings]",
 )
 @click.option("--once", is_flag=True, help="Do one round, then exit: for cron and systemd timers.")
 @click.option(
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 @click.option(
     "--backfill",
     is_flag=True,
-    help="Read everything the API still has (audit: 7 days, graph: 180); known records are skipped.",
+    help="Read everything the API still has (audit: 7 days, graph: 180, activities: 30); known records are "
+    "skipped.",
 )
 @click.pass_context
 def collect(
@@ -51,7 +53,7 @@ def collect(
     every: int,
     backfill: bool,
 ) -> None:
-    """Collect IRM alerts into the workspace.
+    """Collect IRM alerts and activities into the workspace.
 
     They come from the Management Activity API or Microsoft Graph.
 

@@ -92,7 +92,7 @@ def table(ctx: click.Context, *, workspace: str | None, cloud: str, emulator: Pa
 def emulator_(ctx: click.Context, *, directory: Path, alerts: int, port: int, lifetime: float) -> None:
     """Run a local emulator of the services of `collect`.
 
-    These are the Management API, Microsoft Graph's alerts and Logs Ingestion, on this machine only.
+    These are the Management API, Microsoft Graph and Logs Ingestion, on this machine only.
 
     Example: irmexport sentinel collector-emulator --directory emulator
     """

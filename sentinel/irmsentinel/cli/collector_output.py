@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from irmsentinel.collector.result import CollectResult
     from irmsentinel.collector.rounds import Round
 
-#: Source → what is listed.
+#: Source → what is listed; the others are tables of activities.
 _LISTED = {"audit": "blobs", "graph": "versions of alerts"}
 #: Seconds between lines of progress.
 _EVERY = 5.0
@@ -39,12 +39,14 @@ def show_progress(output: Output) -> Callable[[CollectResult, int], None]:
 def show_round(output: Output, result: Round, source: str) -> None:
     """Print what a round collected from ``source`` and what the workspace acknowledged."""
     done = result.collected
+    listed = _LISTED.get(source, "answers")
     output.line(
-        f"{done.listed:,} {_LISTED[source]} listed: {done.known:,} known, {done.fetched:,} fetched, "
+        f"{done.listed:,} {listed} listed: {done.known:,} known, {done.fetched:,} fetched, "
         f"{done.gone:,} gone, {done.failed:,} failed; {done.read:,} records read"
     )
     cut = f", {done.cut:,} with a truncated value" if done.cut else ""
-    output.line(f"{done.wanted:,} IRM alert records: {done.new:,} new, {done.repeated:,} known{cut}")
+    what = "IRM alert records" if source in _LISTED else f"rows of {source}"
+    output.line(f"{done.wanted:,} {what}: {done.new:,} new, {done.repeated:,} known{cut}")
     until = f"complete until {utc_text(result.acknowledged)}" if result.acknowledged else "none complete yet"
     output.line(f"{result.acknowledged_rows:,} rows acknowledged by the workspace; {until}")
     for gap in done.gaps:

@@ -1,4 +1,4 @@
-"""A source of IRM alerts → outbox: collect what is new, each record once, and remember how far.
+"""A source of IRM alerts or activities → outbox: collect what is new, each record once, and remember how far.
 
     windows ─▶ content list ─▶ blobs (in parallel) ─▶ wanted records ─▶ rows ─▶ outbox ─▶ cursor
 
@@ -98,7 +98,7 @@ class Collector:
             self.spool.promote()  # what a run that was killed has left
             return _Run(self, backfill=backfill, progress=progress).all()
         except ApiError as error:
-            raise api_failure(error) from None
+            raise api_failure(error, self.feed.name) from None
         except TokenTrouble as error:
             raise token_failure(error) from None
         except OSError as error:
@@ -107,11 +107,11 @@ class Collector:
             lock.release()
 
 
-def api_failure(error: ApiError) -> IrmError:
-    """An error of the API, with the operator's next step."""
+def api_failure(error: ApiError, name: str = "Management API") -> IrmError:
+    """An error of the API with this name, with the operator's next step."""
     kind = WaitError if error.kind in RETRIED else ConfigurationError
     step = error.next_step or "The next run tries again."
-    return kind(error.message, where=f"Management API, {error.code}", next_step=step)
+    return kind(error.message, where=f"{name}, {error.code}", next_step=step)
 
 
 def token_failure(error: TokenTrouble) -> IrmError:

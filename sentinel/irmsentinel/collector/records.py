@@ -225,9 +225,14 @@ def _dynamic(value: Any) -> Any:
         return _string(value)
 
 
+def _boolean(value: Any) -> bool | None:
+    return {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+
+
 _CONVERT: Mapping[str, Callable[[Any], Any]] = {
     "string": _string,
     "int": _integer,
+    "bool": _boolean,
     "datetime": _datetime,
     "dynamic": _dynamic,
 }

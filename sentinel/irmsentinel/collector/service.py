@@ -23,7 +23,8 @@ from irmsentinel.azure.bounded_transport import Network
 from irmsentinel.azure.graph_client import GraphClient
 from irmsentinel.azure.health_events import Event, HealthWriter, heartbeats
 from irmsentinel.azure.ingestion import ReadCredential
-from irmsentinel.collector import cursor, graph_alerts, records, rounds
+from irmsentinel.collector import activities, cursor, graph_alerts, records, rounds
+from irmsentinel.collector.activities import Activities
 from irmsentinel.collector.api_client import Account, ApiClient
 from irmsentinel.collector.blobs import Source
 from irmsentinel.collector.collector import Collector
@@ -79,13 +80,21 @@ class CollectorService:
 
             def to_rows(found: list[Any]) -> list[Row]:
                 return [graph_alerts.row(alert, columns) for alert in found]
-        else:
+        elif settings.source == "audit":
             self.feed = feed(settings, read, limiter, clock)
 
             def to_rows(found: list[Any]) -> list[Row]:
                 return [
                     records.row(record, columns) for record in filter(settings.options.filter.accepts, found)
                 ]
+        else:
+            limits = {"deadline": activities.DEADLINE, "max_bytes": activities.MAX_BYTES}
+            client = _client(settings, read, clock, **limits)
+            table = TABLES[settings.source].removeprefix("IRM").removesuffix("_CL")
+            self.feed = Activities(client, limiter, table)
+
+            def to_rows(found: list[Any]) -> list[Row]:
+                return [activities.row(one, columns) for one in found]
 
         self._collector = Collector(
             self.feed, limiter, self._spool, settings.target, to_rows, settings.options, origin
@@ -165,8 +174,11 @@ def graph(
     settings: CollectorSettings, read: ReadCredential, limiter: RateLimiter, clock: Clock
 ) -> GraphAlerts:
     """The tenant's IRM alerts in Microsoft Graph, as the settings describe it."""
+    return GraphAlerts(_client(settings, read, clock), limiter)
+
+
+def _client(settings: CollectorSettings, read: ReadCredential, clock: Clock, **limits: Any) -> GraphClient:
     target = settings.target
     tokens = ingestion.tokens_for(target, f"{graph_client.HOSTS[target.cloud]}/.default", read)
     network = Network(target.proxy, target.ca_file)
-    client = GraphClient(settings.root, graph_alerts.credential(tokens), network, clock=clock)
-    return GraphAlerts(client, limiter)
+    return GraphClient(settings.root, graph_alerts.credential(tokens), network, clock=clock, **limits)

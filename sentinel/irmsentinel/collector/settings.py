@@ -17,6 +17,7 @@ from irmcore.settings import KeyPath, Kind, Source
 
 from irmsentinel.azure import graph_client
 from irmsentinel.azure.target import Target, checked_endpoint
+from irmsentinel.collector import activities
 from irmsentinel.collector.collector import Options
 from irmsentinel.collector.management_api import HOSTS
 from irmsentinel.collector.records import RecordFilter
@@ -29,8 +30,21 @@ COLLECTOR = Kind(
 )
 HEALTH_TABLE = "IRMExportHealth_CL"
 #: Source → the table that it fills.
-TABLES = {"audit": "Compliance_IRM_AuditGeneral_CL", "graph": "IRMAlertsGraph_CL"}
-_SOURCES = {"audit": ("audit",), "graph": ("graph",), "both": ("audit", "graph")}
+TABLES = {
+    "audit": "Compliance_IRM_AuditGeneral_CL",
+    "graph": "IRMAlertsGraph_CL",
+    "events": "IRMDataSecurityEvents_CL",
+    "behaviors": "IRMDataSecurityBehaviors_CL",
+}
+#: What `source` says → the sources.
+SOURCES = {
+    "audit": ("audit",),
+    "graph": ("graph",),
+    "both": ("audit", "graph"),
+    "activities": ("events", "behaviors"),
+    "defender": ("graph", "events", "behaviors"),
+    "all": tuple(TABLES),
+}
 PLACEHOLDER = "00000000-0000-0000-0000-000000000000"
 
 #: What `irmexport sentinel settings` prints: a file to fill in.
@@ -45,8 +59,10 @@ credential: {{env: IRMEXPORT_COLLECTOR_SECRET}}   # or file, keyring, …: docs/
 endpoint: https://NAME.ingest.monitor.azure.com  # endpoints.logsIngestion in the rule's JSON view
 rule_id: dcr-00000000000000000000000000000000    # the rule's immutable id
 health_rule_id: dcr-00000000000000000000000000000000
-# source: both                          # audit, graph or both; graph: alerts from Microsoft Graph
-# graph_rule_id: dcr-00000000000000000000000000000000   # for graph: the rule of IRMAlertsGraph_CL
+# source: both                          # audit, graph, both, activities, defender (graph and activities), all
+# graph_rule_id: dcr-00000000000000000000000000000000       # for graph: the rule of IRMAlertsGraph_CL
+# events_rule_id: dcr-00000000000000000000000000000000      # for activities: IRMDataSecurityEvents_CL
+# behaviors_rule_id: dcr-00000000000000000000000000000000   # for activities: IRMDataSecurityBehaviors_CL
 # publisher_id: your company's tenant, only if you collect for another company
 # also_record_types: [306, 307]         # newer record types, collected whole; their fields are unverified
 # requests_per_minute: 2000             # the API's initial limit for a tenant
@@ -55,7 +71,7 @@ health_rule_id: dcr-00000000000000000000000000000000
 
 @dataclass(frozen=True)
 class CollectorSettings:
-    """Everything that a collector of one ``source`` needs: "audit" (Management API) or "graph".
+    """Everything that a collector of one ``source`` needs, a key of TABLES.
 
     ``health`` is None without a rule for IRMExportHealth_CL.
     """
@@ -81,7 +97,7 @@ def parse(text: str, name: str, source: str | None = None) -> tuple[CollectorSet
     """The settings in ``text``, as `read`; messages call it ``name``. Raises ConfigurationError."""
     chosen: dict[KeyPath, Any] = {("source",): source} if source else {}
     file = settings.parse(text, name, COLLECTOR, overrides=chosen, origin="--source")
-    return tuple(_of(one, file, text) for one in _SOURCES[file.value["source"]])
+    return tuple(_of(one, file, text) for one in SOURCES[file.value["source"]])
 
 
 def _of(kind: str, file: Source, text: str) -> CollectorSettings:
@@ -89,7 +105,7 @@ def _of(kind: str, file: Source, text: str) -> CollectorSettings:
     ((credential, reference),) = values["credential"].items()
     if "app_id" not in values and credential != "managed_identity":
         raise _missing(file, "app_id", "credential")
-    rule = "rule_id" if kind == "audit" else "graph_rule_id"
+    rule = "rule_id" if kind == "audit" else f"{kind}_rule_id"
     if rule not in values:
         raise _missing(file, rule, "source")
     common: dict[str, Any] = {
@@ -112,10 +128,10 @@ def _of(kind: str, file: Source, text: str) -> CollectorSettings:
             **{**common, **own},
         )
 
-    if kind == "graph":
-        target = beside("graph", TABLES["graph"])
-    else:
+    if kind == "audit":
         target = Target(name=values["name"], rule_id=values["rule_id"], stream=values["stream"], **common)
+    else:
+        target = beside(kind, TABLES[kind])
     health = beside("health", HEALTH_TABLE) if "health_rule_id" in values else None
     wanted = RecordFilter(
         frozenset(category.lower() for category in values["categories"]),
@@ -127,16 +143,18 @@ def _of(kind: str, file: Source, text: str) -> CollectorSettings:
         connections=int(values["connections"]),
         fingerprint=hashlib.sha256(text.encode()).hexdigest(),
     )
+    limits = {"audit": "requests_per_minute", "graph": "graph_requests_per_minute"}
+    if kind not in limits:  # one answer at a time: it can be large
+        overlap = max(options.overlap, activities.OVERLAP)
+        options = replace(options, overlap=overlap, connections=1, commit_blobs=1)
     return CollectorSettings(
         source=kind,
         target=target,
         health=health,
-        root=(graph_client.HOSTS if kind == "graph" else HOSTS)[values["cloud"]],
+        root=(HOSTS if kind == "audit" else graph_client.HOSTS)[values["cloud"]],
         publisher_id=values.get("publisher_id", values["tenant_id"]).lower(),
         options=options,
-        requests_per_minute=int(
-            values["graph_requests_per_minute" if kind == "graph" else "requests_per_minute"]
-        ),
+        requests_per_minute=int(values[limits[kind]]) if kind in limits else activities.PER_MINUTE,
     )
 
 

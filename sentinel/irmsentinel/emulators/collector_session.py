@@ -18,7 +18,11 @@ from irmsentinel.content import artefacts as content
 from irmsentinel.content import transforms
 from irmsentinel.content.transforms import Transform
 from irmsentinel.emulators.announcement import COLLECTOR_SERVICES, find_emulator
-from irmsentinel.emulators.synthetic_records import blobs_of_three_days, graph_alerts_of_three_days
+from irmsentinel.emulators.synthetic_records import (
+    activities_of_three_days,
+    blobs_of_three_days,
+    graph_alerts_of_three_days,
+)
 
 if TYPE_CHECKING:
     from irmsentinel.emulators.collector_services import CollectorServicesEmulator
@@ -62,6 +66,8 @@ def running_emulator(
             running.feed.add(created, records)
         for alert in graph_alerts_of_three_days(time.time(), alerts):
             running.graph.put(alert)
+        for table, row in activities_of_three_days(time.time(), alerts):
+            running.graph.hunting.put(table, row)
         running.announce()
         (directory / "collector.yaml").write_text(settings_text(), encoding="utf-8")
         yield running
@@ -78,6 +84,8 @@ def settings_text() -> str:
             "endpoint: https://emulator.ingest.monitor.azure.com",
             f"rule_id: {RULES['Compliance_IRM_AuditGeneral_CL']}",
             f"graph_rule_id: {RULES['IRMAlertsGraph_CL']}",
+            f"events_rule_id: {RULES['IRMDataSecurityEvents_CL']}",
+            f"behaviors_rule_id: {RULES['IRMDataSecurityBehaviors_CL']}",
             f"health_rule_id: {RULES['IRMExportHealth_CL']}",
             "",
         ]

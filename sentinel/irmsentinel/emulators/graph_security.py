@@ -1,4 +1,4 @@
-"""Emulates Microsoft Graph's list of security alerts (`alerts_v2`) of one tenant.
+"""Emulates two calls of Microsoft Graph in one tenant: the list of security alerts and runHuntingQuery.
 
 Promised, as Microsoft's pages describe it: the filter and the query options that the list supports, the
 newest alerts first, pages by `@odata.nextLink`, the permission, words of evolvable enumerations only with the
@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import formatdate
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -28,12 +29,14 @@ from irmemulator.http_messages import Reply, Request, json_reply
 from irmemulator.routing import Route, unless_spoiled
 
 from irmsentinel.emulators.collector_options import Options
+from irmsentinel.emulators.hunting_tables import HuntingTables
 
 RESOURCE = "https://graph.microsoft.com"
 #: The names by which faults are set.
-ENDPOINTS = ("alerts",)
+ENDPOINTS = ("alerts", "hunting")
 
 _PATH = "/v1.0/security/alerts_v2"
+_HUNTING = "/v1.0/security/runhuntingquery"
 _OPTIONS = {"$count", "$filter", "$skip", "$top"}
 _FILTERED = {
     "assignedTo", "classification", "createdDateTime", "determination", "lastUpdateDateTime", "serviceSource",
@@ -56,9 +59,10 @@ _LATE = {
 
 
 class GraphSecurity:
-    """The alerts of one tenant. Safe between threads.
+    """The alerts of one tenant, and what can be hunted. Safe between threads.
 
     Attributes:
+        hunting: The tables for hunting queries.
         newest_by: The property that orders the list. Unpublished.
         after_page: Called after each page with its number within all answers, for tests.
     """
@@ -66,6 +70,7 @@ class GraphSecurity:
     def __init__(self, options: Options, entra: Entra) -> None:
         self.newest_by = "createdDateTime"
         self.after_page: Callable[[int], None] = lambda _number: None
+        self.hunting = HuntingTables(options)
         self._options = options
         self._entra = entra
         #: Each alert as it is shown, and with its times as values that can be compared.
@@ -73,7 +78,7 @@ class GraphSecurity:
         #: The property that they are ordered by, and all of them, newest first; emptied by each change.
         self._ordered: tuple[str, list[tuple[dict[str, Any], dict[str, Any]]]] = ("", [])
         self._pages = 0
-        self._request_times: deque[float] = deque()
+        self._request_times: dict[str, deque[float]] = {name: deque() for name in ENDPOINTS}
         self._lock = threading.RLock()
 
     def put(self, alert: Mapping[str, Any]) -> None:
@@ -90,30 +95,35 @@ class GraphSecurity:
             self._ordered = ("", [])
 
     def route(self, request: Request) -> Route | None:
-        """The endpoint for a request, or None if its path is not the list's."""
-        if request.path.lower() != _PATH or request.method != "GET":
-            return None
-        return Route("alerts", unless_spoiled(self._answer))
+        """The endpoint for a request, or None if its path is another one."""
+        known = {("GET", _PATH): "alerts", ("POST", _HUNTING): "hunting"}
+        name = known.get((request.method, request.path.lower()))
+        return Route(name, unless_spoiled(partial(self._answer, name))) if name else None
 
-    def _answer(self, request: Request) -> Reply:
+    def _answer(self, name: str, request: Request) -> Reply:
+        options = self._options
         try:
-            self._admit(request)
-            reply = self._list(request)
+            if name == "alerts":
+                self._admit(request, name, options.graph_per_minute, allowed=options.may_read_alerts)
+                reply = self._list(request)
+            else:
+                self._admit(request, name, options.hunting_per_minute, allowed=options.may_hunt)
+                reply = json_reply(200, self.hunting.run(request.body or b""))
         except RefusedError as refused:
             reply = refused.reply
         return reply.with_headers(("Date", formatdate(self._options.now(), usegmt=True)))
 
-    def _admit(self, request: Request) -> None:
+    def _admit(self, request: Request, name: str, per_minute: int, *, allowed: bool) -> None:
         grant = self._entra.check(request.headers.get("authorization"))
         if grant is None or grant.resource != RESOURCE:
             raise RefusedError(401, "InvalidAuthenticationToken", "Lifetime validation failed.")
-        if not self._options.may_read_alerts:
+        if not allowed:
             raise RefusedError(403, "Forbidden", "Missing application permission.")
         with self._lock:
-            now, recent = self._options.now(), self._request_times
+            now, recent = self._options.now(), self._request_times[name]
             while recent and recent[0] <= now - 60:
                 recent.popleft()
-            if len(recent) >= self._options.graph_per_minute:
+            if len(recent) >= per_minute:
                 wait = max(1, round(recent[0] + 60 - now))
                 raise RefusedError(429, "TooManyRequests", "Too many requests.", ("Retry-After", str(wait)))
             recent.append(now)

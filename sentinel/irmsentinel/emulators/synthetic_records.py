@@ -1,4 +1,4 @@
-"""Synthetic alerts of Insider Risk Management, as audit records and in Microsoft Graph, and other records.
+"""Synthetic alerts of Insider Risk Management, as audit records and in Graph, activities, and other records.
 
 The forms are those of Microsoft's published schemas (record type 40; microsoft.graph.security.alert). There
 are no public samples of real IRM records or alerts.
@@ -103,6 +103,41 @@ def graph_alert(number: int, version: int, created: float, updated: float) -> di
     }
 
 
+def data_security_event(number: int, at: float) -> dict[str, Any]:
+    """Activity ``number`` in Defender's DataSecurityEvents, of person ``number``; ``at``: seconds since 1970.
+
+    Columns are those of learn.microsoft.com/defender-xdr/advanced-hunting-datasecurityevents-table. Which of
+    them are filled, and that JSON comes as text, is inferred.
+    """
+    return {
+        "Timestamp": _graph_time(at),
+        "AccountUpn": f"person{number:04}@contoso.com",
+        "AccountObjectId": str(uuid.uuid5(_SPACE, f"person {number}")),
+        "ActionType": "File copied to Removable media",
+        "ActivityId": str(uuid.uuid5(_SPACE, f"activity {number}")),
+        "IrmPolicyMatchInfo": json.dumps([{"PolicyName": _POLICIES[number % len(_POLICIES)]}]),
+        "IsHidden": False,
+        "ObjectId": f"C:\\Plans\\{number}.docx",
+        "ObjectSize": 1_000 + number,
+        "SensitivityLabelId": None,
+    }
+
+
+def data_security_behavior(number: int, at: float) -> dict[str, Any]:
+    """Behavior ``number`` in DataSecurityBehaviors, of the day that ends ``at``; as `data_security_event`."""
+    return {
+        "Timestamp": _graph_time(at),
+        "StartTime": _graph_time(at - 86_400),
+        "EndTime": _graph_time(at),
+        "AccountUpn": f"person{number:04}@contoso.com",
+        "ActionType": "File copied to Removable media",
+        "ActivityCount": 1 + number,
+        "BehaviorId": str(uuid.uuid5(_SPACE, f"behavior {number}")),
+        "IsAnomalous": number % 2 == 0,
+        "RemovableMediaInfo": json.dumps([{"Model": "Ultra"}]),
+    }
+
+
 def _graph_time(at: float) -> str:
     """A time as Graph writes it: seven digits after the second, UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
@@ -147,3 +182,11 @@ def graph_alerts_of_three_days(now: float, alerts: int) -> Iterator[dict[str, An
         latest = number % 3
         created = now - 3 * 86_400 + (number * 2_700) % 250_000
         yield graph_alert(number, latest, created, created + latest * 7_200)
+
+
+def activities_of_three_days(now: float, alerts: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """An activity and a behavior of each person of `blobs_of_three_days`, each with its table."""
+    for number in range(alerts):
+        at = now - 3 * 86_400 + (number * 2_700) % 250_000
+        yield "DataSecurityEvents", data_security_event(number, at - 600)
+        yield "DataSecurityBehaviors", data_security_behavior(number, at)

@@ -27,7 +27,7 @@ from irmsentinel.emulators import graph_security, management_api
 from irmsentinel.emulators.collector_options import Options
 from irmsentinel.emulators.collector_services import CollectorServices
 from irmsentinel.emulators.collector_session import APP, RULES, TENANT, read_secret, transforms_by_rule
-from irmsentinel.emulators.synthetic_records import alert_record, graph_alert
+from irmsentinel.emulators.synthetic_records import activities_of_three_days, alert_record, graph_alert
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.managed_identity import ManagedIdentity
@@ -78,12 +78,15 @@ credential: {{managed_identity: {name}}}
 endpoint: https://{INGESTION}
 rule_id: {RULES["Compliance_IRM_AuditGeneral_CL"]}
 graph_rule_id: {RULES["IRMAlertsGraph_CL"]}
+events_rule_id: {RULES["IRMDataSecurityEvents_CL"]}
+behaviors_rule_id: {RULES["IRMDataSecurityBehaviors_CL"]}
 health_rule_id: {RULES["IRMExportHealth_CL"]}
 proxy: {proxy}
 ca_file: {ca_file}
 """
-    (found,) = collector_settings.parse(text, "collector.yaml", source)
-    return found
+    return next(
+        one for one in collector_settings.parse(text, "collector.yaml", "all") if one.source == source
+    )
 
 
 def test_the_collector_needs_no_secret(tmp_path: Path, azure: ManagedIdentity, client_id: str | None) -> None:
@@ -94,18 +97,20 @@ def test_the_collector_needs_no_secret(tmp_path: Path, azure: ManagedIdentity, c
     accepted_by(services.entra, "emulator-only-x", azure)
     services.feed.add(NOW - 3_600, [alert_record(1, 0, NOW - 4_200, TENANT)])
     services.graph.put(graph_alert(1, 0, NOW - 4_200, NOW - 3_600))
+    for table, row in activities_of_three_days(NOW, 1):
+        services.graph.hunting.put(table, row)
     (tmp_path / "outbox").mkdir(mode=0o700)
     with (
         LoopbackServer(services, directory=tmp_path / "tls", names=(API, GRAPH, INGESTION)) as server,
         Tunnel((API, GRAPH, INGESTION), int(server.url.rpartition(":")[2])) as proxy,
     ):
-        for source in ("audit", "graph"):
+        for source in TABLES:
             settings = in_azure(client_id or "system", proxy.url, server.ca_file, source)
             service = CollectorService(
                 settings, str(tmp_path / "outbox"), read_secret, ORIGIN, disk=PosixDisk(), clock=clock
             )
             assert service.round().succeeded
-    assert [len(services.ingestion.rows[table]) for table in TABLES.values()] == [1, 1]
+    assert [len(services.ingestion.rows[table]) for table in TABLES.values()] == [1, 1, 1, 1]
     assert [request.path for request in services.requests if "oauth2" in request.path] == []
     asked = {resource for _, resource in azure.issued}
     assert asked == {management_api.RESOURCE, graph_security.RESOURCE, "https://monitor.azure.com"}

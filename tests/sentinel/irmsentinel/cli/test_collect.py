@@ -111,6 +111,13 @@ def test_both_sources_in_one_round(machine: Machine) -> None:
     assert "versions of alerts listed" in machine.run(*collect, "graph")
 
 
+def test_activities_of_both_tables(machine: Machine) -> None:
+    """The rows of each are counted."""
+    said = machine.run("sentinel", "collect", "--once", "--source", "activities")
+    assert "20 rows of events: 20 new" in said
+    assert "20 rows of behaviors: 20 new" in said
+
+
 def test_without_settings_the_error_names_the_command_that_prints_them(tmp_path: Path) -> None:
     """The next step is a command."""
     machine = Machine(tmp_path)

@@ -60,7 +60,8 @@ class Rig:
     def settings(self, **given: Any) -> CollectorSettings:
         """Settings that lead to the emulator; ``given`` are of Options, or requests_per_minute."""
         self.emulator.announce()
-        (plain,) = collector_settings.parse(settings_text(), "collector.yaml", self.source)
+        every = collector_settings.parse(settings_text(), "collector.yaml", "all")
+        (plain,) = (one for one in every if one.source == self.source)
         here = use_emulator(plain, self.emulator.directory)
         if "requests_per_minute" in given:
             here = replace(here, requests_per_minute=given.pop("requests_per_minute"))

@@ -10,7 +10,7 @@ from irmsentinel.collector import settings as collector_settings
 from irmsentinel.collector.management_api import HOSTS
 from irmsentinel.collector.records import IRM_CATEGORY
 from irmsentinel.collector.settings import COLLECTOR
-from irmsentinel.emulators.collector_session import TENANT, settings_text
+from irmsentinel.emulators.collector_session import RULES, TENANT, settings_text
 
 GOOD = settings_text()
 
@@ -37,21 +37,21 @@ def test_the_printed_template_is_valid_once_it_is_filled_in() -> None:
     [
         (
             "conections: 5",
-            "c.yaml:10: unknown key `conections` in the collector settings file. Did you mean `connections`?",
+            "c.yaml:12: unknown key `conections` in the collector settings file. Did you mean `connections`?",
         ),
-        ("connections: 0", "c.yaml:10: `connections` must be at least 1"),
-        ("connections: true", "c.yaml:10: `connections` must be a whole number"),
-        ("cloud: mars", "c.yaml:10: `cloud` must be one of commercial, gcc, gcc-high, dod"),
+        ("connections: 0", "c.yaml:12: `connections` must be at least 1"),
+        ("connections: true", "c.yaml:12: `connections` must be a whole number"),
+        ("cloud: mars", "c.yaml:12: `cloud` must be one of commercial, gcc, gcc-high, dod"),
         ("cloud: china", "China (21Vianet) is not supported: Microsoft documents neither API for it."),
-        ("source: defender", "c.yaml:10: `source` must be one of audit, graph, both"),
-        ("graph_endpoint: https://evil.example", "c.yaml:10: this is not an ingestion endpoint"),
-        ("overlap_hours: 167", "c.yaml:10: `overlap_hours` must be at most 144"),
-        ("also_record_types: [x]", "c.yaml:10: `also_record_types[0]` must be a whole number"),
-        ("categories: []", "c.yaml:10: `categories` is empty"),
-        ("proxy: http://u:p@h:1", "c.yaml:10: `proxy` is not valid"),
-        ("health_endpoint: https://evil.example", "c.yaml:10: this is not an ingestion endpoint"),
-        ("stream: Custom-../x", "c.yaml:10: `stream` is not valid"),
-        ("publisher_id: me", "c.yaml:10: `publisher_id` is not valid"),
+        ("source: xdr", "c.yaml:12: `source` must be one of audit, graph, both, activities, defender, all"),
+        ("graph_endpoint: https://evil.example", "c.yaml:12: this is not an ingestion endpoint"),
+        ("overlap_hours: 167", "c.yaml:12: `overlap_hours` must be at most 144"),
+        ("also_record_types: [x]", "c.yaml:12: `also_record_types[0]` must be a whole number"),
+        ("categories: []", "c.yaml:12: `categories` is empty"),
+        ("proxy: http://u:p@h:1", "c.yaml:12: `proxy` is not valid"),
+        ("health_endpoint: https://evil.example", "c.yaml:12: this is not an ingestion endpoint"),
+        ("stream: Custom-../x", "c.yaml:12: `stream` is not valid"),
+        ("publisher_id: me", "c.yaml:12: `publisher_id` is not valid"),
     ],
 )
 def test_an_invalid_setting_is_named_with_its_line(line: str, expected: str) -> None:
@@ -159,6 +159,29 @@ def test_each_source_has_its_host_its_rule_and_its_limit(cloud: str, audit: str,
         assert [one.source for one in collector_settings.parse(text, "c.yaml", source)] == [source]
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("activities", ["events", "behaviors"]),
+        ("defender", ["graph", "events", "behaviors"]),
+        ("all", ["audit", "graph", "events", "behaviors"]),
+    ],
+)
+def test_activities_are_two_tables(source: str, expected: list[str]) -> None:
+    """Each has its rule, its outbox, half of the tenant's limit, and an overlap for rows that are late."""
+    found = collector_settings.parse(f"{GOOD}\noverlap_hours: 2\n", "c.yaml", source)
+    assert [one.source for one in found] == expected
+    assert len({one.target.outbox_name for one in found}) == len(found)
+    events, behaviors = found[-2:]
+    assert events.target.rule_id == RULES["IRMDataSecurityEvents_CL"]
+    assert behaviors.target.stream == "Custom-IRMDataSecurityBehaviors_CL"
+    assert events.root == "https://graph.microsoft.com"
+    assert events.requests_per_minute + behaviors.requests_per_minute <= 45
+    assert events.options.overlap == 72 * 3600
+    with pytest.raises(ConfigurationError, match="`behaviors_rule_id` is missing"):
+        collector_settings.parse(GOOD.replace("behaviors_rule_id", "# "), "c.yaml", source)
+
+
 def test_only_the_rule_of_a_chosen_source_is_needed() -> None:
     """Graph alone needs no rule for audit records, and the other way round."""
     lines = GOOD.splitlines()
@@ -167,5 +190,5 @@ def test_only_the_rule_of_a_chosen_source_is_needed() -> None:
     }
     assert collector_settings.parse(without["rule_id"], "c.yaml", "graph")
     assert collector_settings.parse(without["graph_rule_id"], "c.yaml")
-    with pytest.raises(ConfigurationError, match="Required if `source` is graph or both"):
+    with pytest.raises(ConfigurationError, match="Required if `source` is graph, both, defender or all"):
         collector_settings.parse(without["graph_rule_id"], "c.yaml", "both")

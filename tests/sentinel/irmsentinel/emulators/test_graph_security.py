@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from irmsentinel.emulators.synthetic_records import graph_alert
+from irmsentinel.emulators.synthetic_records import data_security_event, graph_alert
 
 from tests.sentinel.irmsentinel.collector.collecting import NOW, Rig
 from tests.sentinel.irmsentinel.emulators.test_management_api import ask, code
@@ -127,3 +127,75 @@ def test_a_deleted_alert_is_gone(three: Rig) -> None:
     three.emulator.graph.put(graph_alert(1, 2, NOW - 99, NOW))
     assert ids(alerts(three)) == ["3", "1"]
     assert ids(alerts(three, "status eq 'resolved'")) == ["1"]
+
+
+# -- hunting queries --------------------------------------------------------------------
+
+TIMES = "datetime(2026-11-21T11:00:00.0000000Z)", "datetime(2026-11-21T12:00:00.0000000Z)"
+QUERY = f"DataSecurityEvents | where Timestamp >= {TIMES[0]} and Timestamp < {TIMES[1]}"
+
+
+def hunt(rig: Rig, query: str = QUERY, timespan: Any = "P30D", **given: Any) -> requests.Response:
+    """The answer to a hunting query."""
+    body = {"Query": query, "Timespan": timespan}
+    given.setdefault("scope", "graph.microsoft.com")
+    return ask(rig, "/v1.0/security/runHuntingQuery", method="POST", json=body, **given)
+
+
+@pytest.fixture
+def events(rig: Rig) -> Rig:
+    """Events 0 to 3: at both ends of the query's hour, within it, and 31 days ago."""
+    for number, at in enumerate((NOW - 3600, NOW, NOW - 60, NOW - 31 * 86_400)):
+        rig.emulator.graph.hunting.put("DataSecurityEvents", data_security_event(number, at))
+    return rig
+
+
+@pytest.mark.parametrize(
+    ("query", "timespan", "expected"),
+    [
+        (QUERY, "P30D", [0, 2]),
+        (QUERY, "2026-11-21T11:30:00Z/2026-11-21T12:00:00Z", [2]),
+        (QUERY, "PT10M", [2]),
+        (QUERY.replace("2026-11-21T11", "2026-01-01T11"), "P90D", [0, 2]),
+        ("DataSecurityEvents | take 0", "P30D", []),
+        ("DataSecurityBehaviors | take 0", "P30D", []),
+    ],
+)
+def test_a_hunting_query_selects(events: Rig, query: str, timespan: str, expected: list[int]) -> None:
+    """By its own times, its time span and what Defender still has."""
+    answer = hunt(events, query, timespan)
+    assert [row["ObjectSize"] - 1_000 for row in answer.json()["results"]] == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "timespan", "said"),
+    [
+        (QUERY.replace("Events", "Secrets"), "P30D", "Failed to resolve table or column expression named"),
+        ("DataSecurityEvents", "P30D", "recognition error"),
+        ("DataSecurityEvents | take 5", "P30D", "recognition error"),
+        (QUERY, "a month", "request is invalid"),
+        (QUERY, None, "request is invalid"),
+    ],
+)
+def test_a_hunting_query_with_an_error_is_refused(
+    events: Rig, query: str, timespan: str | None, said: str
+) -> None:
+    """Also each that the collector does not send."""
+    answer = hunt(events, query, timespan)
+    assert (answer.status_code, code(answer)) == (400, "BadRequest")
+    assert said in answer.json()["error"]["message"]
+
+
+def test_the_limits_of_hunting_queries(events: Rig) -> None:
+    """Missing rows leave no sign; too many bytes, too many queries and a missing right are errors."""
+    options = events.emulator.options
+    assert hunt(events, token="x").status_code == 401
+    options.hunting_rows = 1
+    assert len(hunt(events).json()["results"]) == 1
+    options.hunting_bytes = 100
+    assert "allowed result size" in hunt(events).json()["error"]["message"]
+    options.hunting_per_minute = 2
+    assert (hunt(events).status_code, alerts(events).status_code) == (429, 200)
+    events.clock.advance(60)
+    options.may_hunt = False
+    assert hunt(events).status_code == 403

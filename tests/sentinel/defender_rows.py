@@ -86,8 +86,8 @@ def _of_security_alert(row: Row) -> tuple[Row, list[Row]]:
 
 def _evidence(info: Row, name: str, object_id: str, role: str) -> Row:
     times = {key: info[key] for key in ("Timestamp", "_IngestionTime", "AlertId")}
-    account = {"AccountUpn": name, "AccountObjectId": object_id, "EvidenceRole": role}
-    return {**times, **account, "ServiceSource": PRODUCT}
+    account = {"AccountUpn": name, "AccountObjectId": object_id}
+    return {**times, **account, "EntityType": "User", "EvidenceRole": role, "ServiceSource": PRODUCT}
 
 
 def _arrival(row: Row) -> Any:

@@ -31,6 +31,7 @@ from tests.splunk_app import spl, spl_run
 from tests.splunk_app.conftest import save_secret
 from tests.splunk_app.test_end_to_end import events as log_of
 from tests.splunk_app.test_settings import APP
+from tests.users_of_alerts import ABOUT
 
 HOUR, DAY = 3600, 24 * 3600
 TENANT = "11111111-2222-4333-8444-555555555555"
@@ -346,44 +347,18 @@ def test_one_member_of_a_cluster_reads_at_a_time(archive: Path, tmp_path: Path, 
 # -- whom an alert is about -------------------------------------------------------------
 
 
-def evidence(name: str, *roles: str, kind: str = "userEvidence", id_: str = "") -> dict[str, Any]:
-    """An entry of an alert's evidence."""
-    account = {"userPrincipalName": name, "azureAdUserId": id_ or f"id-of-{name.lower()}"}
-    return {"@odata.type": f"#microsoft.graph.security.{kind}", "roles": roles, "userAccount": account}
-
-
-ACTOR, TARGET = evidence("Ana@contoso.com", "policyViolator"), evidence("ben@contoso.com", "contextual")
-ABOUT: Mapping[str, tuple[list[dict[str, Any]], str | None]] = {
-    "the actor, not the target": ([TARGET, ACTOR], "ana@contoso.com"),
-    "the same actor twice": ([ACTOR, TARGET, ACTOR], "ana@contoso.com"),
-    "one user without a role": ([evidence("ana@contoso.com")], "ana@contoso.com"),
-    "two users without a role": ([evidence("ana@contoso.com"), TARGET], None),
-    "two actors": ([ACTOR, evidence("ben@contoso.com", "policyViolator")], None),
-    "a pseudonym": ([evidence("ANON-4711", "policyViolator"), TARGET], None),
-    "no name": ([evidence("", "policyViolator"), TARGET], None),
-    "one name, two accounts": ([ACTOR, evidence("ana@contoso.com", "policyViolator", id_="other")], None),
-    "another kind of evidence": (
-        [evidence("ana@contoso.com", "policyViolator", kind="mailboxEvidence")],
-        None,
-    ),
-    "an account of another shape": ([{**ACTOR, "userAccount": "ana@contoso.com"}], None),
-    "roles of another shape": ([{**evidence("ana@contoso.com"), "roles": 1}], "ana@contoso.com"),
-    "nothing": ([], None),
-}
-
-
 @needs_3_13
 def test_the_user_is_the_actor_or_nobody(rig: Rig) -> None:
     """In doubt the event has no user, and its evidence is as Graph sent it."""
     numbers = {
-        rig.graph.put(HOUR, n, evidence=ABOUT[name][0], user="x")[0]: name for n, name in enumerate(ABOUT)
+        rig.graph.put(HOUR, n, evidence=ABOUT[name].evidence, user="x")[0]: name for n, name in enumerate(ABOUT)
     }
     found = rig.run().events
     assert {numbers[event["id"]]: event.get("user") for event in found} == {
-        name: user for name, (_, user) in ABOUT.items()
+        name: case.user for name, case in ABOUT.items()
     }
     for event in found:
-        assert event["evidence"] == json.loads(json.dumps(ABOUT[numbers[event["id"]]][0]))
+        assert event["evidence"] == ABOUT[numbers[event["id"]]].evidence
         assert list(event)[-1] == "evidence"  # after everything that search needs
 
 

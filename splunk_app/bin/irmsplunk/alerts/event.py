@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 from irmcore import alert_list
 
 _UPN = re.compile(r"[^@\s]+@[^@\s]+")
-_VIOLATOR = "policyViolator"
+_VIOLATOR = "policyviolator"
 #: The keys at the end: KV_MODE = json reads only the beginning of a long event (limits.conf, [kv] maxchars).
 _LAST = ("description", "recommendedActions", "additionalData", "customDetails", "comments", "evidence")
 
@@ -27,7 +27,7 @@ def user_of(alert: Mapping[str, Any]) -> str | None:
     """The user whom the alert is about, None if in doubt."""
     evidence = alert.get("evidence")
     users = [one for one in evidence if alert_list.is_about_a_user(one)] if isinstance(evidence, list) else []
-    violators = [one for one in users if _VIOLATOR in str(one.get("roles"))]
+    violators = [one for one in users if _is_violator(one.get("roles"))]
     accounts = [one.get("userAccount") for one in violators or users]
     if not all(isinstance(account, dict) for account in accounts):
         return None
@@ -37,6 +37,10 @@ def user_of(alert: Mapping[str, Any]) -> str | None:
         return None
     (name,) = names
     return name if _UPN.fullmatch(name) else None
+
+
+def _is_violator(roles: Any) -> bool:
+    return isinstance(roles, list) and _VIOLATOR in [str(role).lower() for role in roles]
 
 
 def event(alert: Mapping[str, Any], at: float) -> str:

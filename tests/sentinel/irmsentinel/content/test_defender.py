@@ -178,8 +178,8 @@ def test_mail_that_is_forwarded_around_an_alert_is_found() -> None:
     tables = {
         "AlertInfo": [{**alert, "Title": "Leavers", "Severity": "High"}],
         "AlertEvidence": [
-            {**alert, "AccountUpn": "sara@contoso.com", "EvidenceRole": "Impacted"},
-            {**alert, "AccountUpn": "admin@contoso.com", "EvidenceRole": "Related"},
+            {**alert, "EntityType": "User", "AccountUpn": "sara@contoso.com", "EvidenceRole": "Impacted"},
+            {**alert, "EntityType": "User", "AccountUpn": "admin@contoso.com", "EvidenceRole": "Related"},
         ],
         "CloudAppEvents": [
             {**event, "RawEventData": {**record, "Parameters": [rule]}},

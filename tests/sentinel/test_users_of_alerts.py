@@ -15,7 +15,11 @@ def test_kql_names_the_actor_or_nobody() -> None:
     """Of the actor and the target it is the actor; in doubt it is nobody, or any of those listed."""
     alert = {"TimeGenerated": NOW, "ServiceSource": alert_list.SERVICE_SOURCE}
     rows = [
-        {**alert, "AlertId": what, "UserEvidence": [one for one in case.evidence if alert_list.is_about_a_user(one)]}
+        {
+            **alert,
+            "AlertId": what,
+            "UserEvidence": [one for one in case.evidence if alert_list.is_about_a_user(one)],
+        }
         for what, case in ABOUT.items()
     ]
     columns = ["AlertId", "UserPrincipalName", "AadUserId", "PossibleUsers"]

@@ -351,7 +351,8 @@ def test_one_member_of_a_cluster_reads_at_a_time(archive: Path, tmp_path: Path, 
 def test_the_user_is_the_actor_or_nobody(rig: Rig) -> None:
     """In doubt the event has no user, and its evidence is as Graph sent it."""
     numbers = {
-        rig.graph.put(HOUR, n, evidence=ABOUT[name].evidence, user="x")[0]: name for n, name in enumerate(ABOUT)
+        rig.graph.put(HOUR, n, evidence=ABOUT[name].evidence, user="x")[0]: name
+        for n, name in enumerate(ABOUT)
     }
     found = rig.run().events
     assert {numbers[event["id"]]: event.get("user") for event in found} == {

@@ -11,6 +11,7 @@ import json
 import random
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -27,7 +28,7 @@ from irmsentinel.collector.api_errors import (
     ErrorMeaning,
     meaning,
 )
-from irmsentinel.collector.http import Answer, Http, Unreachable
+from irmsentinel.collector.http import MAX_BYTES, SMALL_BYTES, Answer, Http, Unreachable
 from irmsentinel.collector.rate_limit import RateLimiter
 
 ATTEMPTS = 5
@@ -39,7 +40,8 @@ _FOREIGN_ADDRESS = ErrorMeaning(
     "Check `cloud`. If it is right, report this to Microsoft.",
 )
 #: Connection failures that a retry does not repair.
-_PERMANENT = {"proxy-auth": meaning("", 407), "too-large": TOO_LARGE}
+_TOO_LARGE = "too-large"
+_PERMANENT = {"proxy-auth": meaning("", 407), _TOO_LARGE: TOO_LARGE}
 #: Errors that may end by themselves.
 RETRIED = (ErrorKind.WAIT, ErrorKind.THROTTLED)
 
@@ -79,6 +81,7 @@ class ApiClient:
         self._tokens = _SharedTokens(tokens)
         self._limiter = limiter
         self._jitter = jitter
+        self._large = threading.Lock()
 
     def close(self) -> None:
         """Close all connections; the next request opens one."""
@@ -87,28 +90,32 @@ class ApiClient:
     def request(
         self, method: str, url: str, query: dict[str, str], *, attempts: int = ATTEMPTS
     ) -> tuple[Mapping[str, str], Any]:
-        """Headers and JSON body of a successful answer.
+        """Headers and JSON body of a successful answer. A long one is requested anew when its turn comes.
 
         Raises ApiError after the last of ``attempts``, TokenTrouble, CredentialError.
         """
         url = self._checked(url, query)
-        renewed = False
+        renewed = large = False
         attempt = 0
         while True:
             attempt += 1
-            self._limiter.acquire()
-            token = self._tokens.token()
             wait: float | None = None
-            try:
-                answer = self._http.request(method, url, token)
-            except Unreachable as error:
-                code, what = error.kind, _PERMANENT.get(error.kind, UNREACHABLE)
-            else:
-                code, body = _parse(answer, array=method == "GET")
-                if not code:
-                    return answer.headers, body
-                what = meaning(code, answer.status)
-                wait = retry_after(answer.headers.get("retry-after"), self.clock.now())
+            with self._large if large else nullcontext():
+                self._limiter.acquire()
+                token = self._tokens.token()
+                try:
+                    answer = self._http.request(method, url, token, MAX_BYTES if large else SMALL_BYTES)
+                except Unreachable as error:
+                    code, what = error.kind, _PERMANENT.get(error.kind, UNREACHABLE)
+                else:
+                    code, body = _parse(answer, array=method == "GET")
+                    if not code:
+                        return answer.headers, body
+                    what = meaning(code, answer.status)
+                    wait = retry_after(answer.headers.get("retry-after"), self.clock.now())
+            if code == _TOO_LARGE and not large:
+                large, attempt = True, attempt - 1
+                continue
             if what.kind is ErrorKind.TOKEN and not renewed:
                 renewed = True
                 self._tokens.renew(token)

@@ -21,8 +21,9 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 CONNECT_SECONDS = 15.0
 #: Seconds for one request and its whole answer.
 DEADLINE = 120.0
-#: A content blob has some hundred records. A far larger answer does not come from the API.
-MAX_BYTES = 32 * 1024 * 1024
+#: A content blob has some hundred records; no limit is published. A far larger answer does not come from the
+#: API. One answer at a time may be longer than SMALL_BYTES, so that those of all connections fit in memory.
+SMALL_BYTES, MAX_BYTES = 2 * 1024 * 1024, 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Unreachable(Exception):
 class Http(Protocol):
     """The seam to the network."""
 
-    def request(self, method: str, url: str, token: str) -> Answer: ...
+    def request(self, method: str, url: str, token: str, max_bytes: int = MAX_BYTES) -> Answer: ...
 
     def close(self) -> None: ...
 
@@ -105,8 +106,8 @@ class PooledHttp:
         )
         self._pool.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _Pool}
 
-    def request(self, method: str, url: str, token: str) -> Answer:
-        """One request. Raises Unreachable."""
+    def request(self, method: str, url: str, token: str, max_bytes: int = MAX_BYTES) -> Answer:
+        """One request. Raises Unreachable, also if the body has more than ``max_bytes``."""
         headers = {
             "Authorization": f"Bearer {token}",
             "Accept": "application/json",
@@ -124,7 +125,7 @@ class PooledHttp:
                 method, url, headers=headers, redirect=False, preload_content=False, decode_content=True
             )
             try:
-                body = _read(response, watched)
+                body = _read(response, watched, max_bytes)
             except BaseException:
                 response.close()  # the rest of this answer would precede the next one
                 raise
@@ -142,13 +143,13 @@ class PooledHttp:
         self._pool.clear()
 
 
-def _read(response: urllib3.BaseHTTPResponse, watched: OpenConnections) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, watched: OpenConnections, max_bytes: int) -> bytes:
     """The whole body. Raises Unreachable."""
     parts, size = [], 0
     for part in response.stream(65_536):
         parts.append(part)
         size += len(part)
-        if size > MAX_BYTES:
+        if size > max_bytes:
             raise Unreachable("too-large")
     if watched.expired:  # an answer that ends with its connection looks complete
         raise Unreachable("timeout")

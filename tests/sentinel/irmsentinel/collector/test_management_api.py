@@ -3,20 +3,24 @@
 import gzip
 import json
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from irmcore.http.auth import TokenTrouble
 from irmemulator.entra import TOKEN_PATH
 from irmemulator.faults import Fault
+from irmsentinel.collector.api_client import Account, ApiClient
 from irmsentinel.collector.api_errors import CODES, ErrorKind, meaning
-from irmsentinel.collector.http import MAX_BYTES
+from irmsentinel.collector.http import MAX_BYTES, SMALL_BYTES, Answer, Unreachable
 from irmsentinel.collector.management_api import HOSTS, ApiError, ContentItem, _text
 from irmsentinel.collector.rate_limit import RateLimiter, Stopped
 from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import TENANT
 
 from tests.fakes.clock import FakeClock
+from tests.fakes.connector import Tokens
 from tests.sentinel.irmsentinel.collector.collecting import DAY, HOUR, NOW, Rig
 
 Made = Callable[..., Rig]
@@ -209,14 +213,57 @@ def test_the_services_clock_counts(rig: Rig) -> None:
     assert feed.check() == NOW - 5 * DAY
 
 
-def test_an_answer_without_end_is_not_read_again(rig: Rig) -> None:
-    """32 KB of gzip become more than the largest answer; it would be the same the next time."""
+def test_an_answer_without_end_is_read_once_more_alone(rig: Rig) -> None:
+    """32 KB of gzip become more than the largest answer; it would be the same a third time."""
     bomb = gzip.compress(b"[" + b" " * MAX_BYTES + b"]")
     rig.emulator.faults.next(azure_fault("list", 200, body=bomb, headers={"Content-Encoding": "gzip"}), 5)
     with pytest.raises(ApiError, match="too-large") as raised:
         rig.feed().subscriptions()
     assert "proxy" in raised.value.next_step
-    assert rig.emulator.count("subscriptions/list") == 1
+    assert rig.emulator.count("subscriptions/list") == 2
+
+
+def test_a_long_blob_is_complete(rig: Rig) -> None:
+    """It is longer than those that are read at the same time."""
+    records = [{"Id": "1", "Text": "x" * SMALL_BYTES}]
+    rig.emulator.feed.add(NOW - HOUR, json.dumps(records).encode())
+    feed = rig.feed()
+    assert feed.records(next(feed.content(START, END))) == records
+
+
+class LongAnswers:
+    """Answers of ``size`` bytes, and how many requests for whole ones are at work at a time, at most."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.at_work, self.most, self._lock = size, 0, 0, threading.Lock()
+
+    def request(self, method: str, url: str, token: str, max_bytes: int) -> Answer:
+        if max_bytes < self.size:
+            raise Unreachable("too-large")
+        with self._lock:
+            self.at_work += 1
+            self.most = max(self.most, self.at_work)
+        time.sleep(0.01)  # so that another one would be at work, too
+        with self._lock:
+            self.at_work -= 1
+        return Answer(200, {}, b"[" + b" " * (self.size - 2) + b"]")
+
+    def close(self) -> None:
+        """There is no connection."""
+
+
+def test_long_answers_are_read_one_at_a_time(rig: Rig) -> None:
+    """24 connections with 32 MiB each would not fit into the memory of a container or a Function app."""
+    http = LongAnswers(SMALL_BYTES + 1)
+    limiter = RateLimiter(1_000_000, rig.clock)
+    client = ApiClient(
+        Account("https://here", TENANT, TENANT), http, Tokens(), limiter=limiter, clock=rig.clock
+    )
+    url = f"https://here/api/v1.0/{TENANT}/activity/feed/audit/1"
+    with ThreadPoolExecutor(8) as pool:
+        found = [pool.submit(client.request, "GET", url, {}) for _ in range(16)]
+    assert [one.result()[1] for one in found] == [[]] * 16
+    assert http.most == 1
 
 
 def test_numbers_that_json_lacks_become_null(rig: Rig) -> None:

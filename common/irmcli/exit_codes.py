@@ -1,7 +1,5 @@
 """The exit codes of `irmexport`, as its help documents them."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Iterable
 from pathlib import Path

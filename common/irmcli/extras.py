@@ -1,7 +1,5 @@
 """Optional dependencies: a missing one is a configuration error that names the command to install it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 

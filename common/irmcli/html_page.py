@@ -1,7 +1,5 @@
 """The frame of a self-contained HTML page that loads no resource and runs no script, whatever its text."""
 
-from __future__ import annotations
-
 import html
 from pathlib import Path
 

@@ -4,8 +4,6 @@ docs/monitoring.md lists the events; they and their fields are those of the Splu
 has a secret, a token, a row value or the text of a reply. A log that cannot be written stops nothing.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import logging.handlers

@@ -1,7 +1,5 @@
 """`irmexport`: the list of subcommands, the common options, and the exit code of each error."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

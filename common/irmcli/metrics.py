@@ -3,8 +3,6 @@
 Labels are the connector's name, its profile and a state; no user, row value, file or address.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Options and arguments that several subcommands share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -75,7 +73,7 @@ def local_emulator(directory: str, what: str, port: int) -> Decorator:
 
     ``directory`` and ``port`` are the defaults; ``what`` says what is in the directory.
     """
-    ports, lifetime = click.IntRange(0, 65_535), click.FloatRange(min=0, min_open=True, max=7 * 86_400)
+    ports, lifetime = click.IntRange(0, 65_535), click.FloatRange(1, 7 * 86_400)
     any_port, until = "0: any free port.", "Seconds after which it stops."
     return _all(
         (

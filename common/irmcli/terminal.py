@@ -1,7 +1,5 @@
 """Output on a terminal: colour, drawn tables, a row counter. Imported only there: rich takes 40 ms."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 

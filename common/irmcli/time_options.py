@@ -1,7 +1,5 @@
 """Times as options take them: `2026-11-22T08:00Z`, or `36h` for 36 hours ago."""
 
-from __future__ import annotations
-
 import re
 import time
 

@@ -1,7 +1,5 @@
 """`irmexport audit`: print the audit log."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any

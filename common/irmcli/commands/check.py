@@ -1,7 +1,5 @@
 """`irmexport check FILE`: check rows against a profile. Sends nothing; writes only with --refused."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import click

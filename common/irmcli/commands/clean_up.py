@@ -1,7 +1,5 @@
 """`irmexport clean-up`: delete data past its retention time."""
 
-from __future__ import annotations
-
 import click
 from irmcore.operations import retention
 

@@ -1,7 +1,5 @@
 """`irmexport credential`: check that a credential is readable, and store one."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

@@ -1,7 +1,5 @@
 """`irmexport demo`: the main job from end to end on this machine, step by step. Needs no cloud."""
 
-from __future__ import annotations
-
 import tempfile
 from dataclasses import replace
 from pathlib import Path

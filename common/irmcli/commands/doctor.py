@@ -1,7 +1,5 @@
 """`irmexport doctor`: find out why an upload would fail, without an upload, and what needs a person."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict
 

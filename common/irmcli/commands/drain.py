@@ -1,7 +1,5 @@
 """`irmexport drain`: send what is queued in the outbox."""
 
-from __future__ import annotations
-
 import click
 from irmcore.delivery.report import Report
 from irmcore.errors import IrmError

@@ -1,7 +1,5 @@
 """`irmexport emulator`: a local emulator of the connector, to try things without Microsoft's service."""
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`irmexport export-rejects`: a connector's refused rows as a CSV file that can be corrected and sent."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 

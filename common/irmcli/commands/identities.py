@@ -1,7 +1,5 @@
 """The group `irmexport identities`: the directory of people."""
 
-from __future__ import annotations
-
 import click
 
 from irmcli.commands import (

@@ -1,7 +1,5 @@
 """`irmexport identities import` and `export`: the directory of people from and to CSV files."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

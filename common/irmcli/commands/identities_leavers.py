@@ -1,7 +1,5 @@
 """`irmexport identities leavers`: people with a leave date in Microsoft Entra ID, as rows of HR data."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 

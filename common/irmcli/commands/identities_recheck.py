@@ -1,7 +1,5 @@
 """`irmexport identities recheck`: rows on disk that the directory would now resolve differently."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`irmexport identities explain` and `status`: what the directory of people knows."""
 
-from __future__ import annotations
-
 import re
 import time
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """`irmexport outbox`: migrate, repair, adopt, retire or move an outbox, export rows, and manage its key."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`irmexport person`: find, export or erase what this machine keeps about one person."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator

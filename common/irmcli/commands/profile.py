@@ -1,7 +1,5 @@
 """`irmexport profile`: list profiles, print one, and create one from a sample."""
 
-from __future__ import annotations
-
 import click
 from irmcore import profile as profiles
 from irmcore.errors import ProfileError

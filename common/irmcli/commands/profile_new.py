@@ -1,7 +1,5 @@
 """`irmexport profile new`: write a profile from a sample file, and show what was guessed and why."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import sys

@@ -1,7 +1,5 @@
 """`irmexport reconcile`: compare uploads with the connector's RecordsSaved and suggest a cause."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

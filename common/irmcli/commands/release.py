@@ -1,7 +1,5 @@
 """`irmexport release`: let proposed batches be sent, reject them, or look at their rows."""
 
-from __future__ import annotations
-
 import click
 from irmcore.errors import IrmError, OperatorError
 from irmcore.operations import release as operations

@@ -1,7 +1,5 @@
 """`irmexport report`: deliveries, refusals, delays and held batches as one HTML page."""
 
-from __future__ import annotations
-
 import datetime
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`irmexport requeue BATCH`: put a dead or quarantined batch back into the queue."""
 
-from __future__ import annotations
-
 import click
 from irmcore.errors import IrmError
 from irmcore.operations import operations

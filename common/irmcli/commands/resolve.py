@@ -1,7 +1,5 @@
 """`irmexport resolve`: record what happened to batches whose outcome is unknown."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

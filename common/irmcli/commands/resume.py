@@ -1,7 +1,5 @@
 """`irmexport resume`: let a paused connector send again."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

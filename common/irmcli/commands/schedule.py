@@ -1,7 +1,5 @@
 """`irmexport schedule`: write the files that make cron, systemd or Windows Task Scheduler run a command."""
 
-from __future__ import annotations
-
 import datetime
 import sys
 from collections.abc import Collection

@@ -1,7 +1,5 @@
 """`irmexport send FILE`: shape rows, store them in the outbox, deliver them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`irmexport show BATCH`: show the record of a batch, or its rows with --payload."""
 
-from __future__ import annotations
-
 import csv
 import io
 

@@ -1,7 +1,5 @@
 """`irmexport status`: what is queued, paused or needs attention, why, and what to do."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import asdict
 

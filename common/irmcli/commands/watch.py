@@ -1,7 +1,5 @@
 """`irmexport watch FOLDER`: send each file that appears in a folder, once, when it is complete."""
 
-from __future__ import annotations
-
 import json
 import signal
 import sys

@@ -1,7 +1,5 @@
 """`irmexport wizard`: write the sample file and a page with every value that Microsoft's wizard asks for."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -4,8 +4,6 @@ a managed identity.
 One module per store. Each imports its library only when it reads a credential.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from irmcore.http.credentials import Reader

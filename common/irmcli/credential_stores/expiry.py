@@ -1,7 +1,5 @@
 """Warn before a credential expires, where its expiry date is known (a certificate, Azure Key Vault)."""
 
-from __future__ import annotations
-
 from irmcore.clock import iso
 from irmcore.http.credentials import Credential
 

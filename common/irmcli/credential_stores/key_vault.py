@@ -5,8 +5,6 @@ Vault stores a certificate with its key as a secret whose content type is PEM or
 a proxy and IRMEXPORT_CA_FILE a private CA. Not tested against a live vault.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Mapping

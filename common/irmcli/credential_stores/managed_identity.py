@@ -5,8 +5,6 @@ client ID (learn.microsoft.com/entra/workload-id, "Configure an application to t
 Whether the Purview connector accepts the uploads of such an application is unverified.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from irmcore.errors import CredentialError

@@ -3,8 +3,6 @@
 An entry is a client secret, or a certificate and its key as PEM.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import ModuleType
 

@@ -3,8 +3,6 @@
 Each step sends through the code of `irmexport send` and then asks the emulator what it saved.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path

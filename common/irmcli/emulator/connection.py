@@ -3,8 +3,6 @@
 The emulator is imported only for a directory, so that a command that sends to Microsoft starts without it.
 """
 
-from __future__ import annotations
-
 import uuid
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """An emulator that has the connectors of profiles, and its announcement for other processes."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -3,8 +3,6 @@
 Until then their names must be known: a name that passed to somebody else would resolve to the wrong person.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable
 from pathlib import Path

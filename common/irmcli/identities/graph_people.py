@@ -4,8 +4,6 @@ On-premises names are the bare name and ``DNS.DOMAIN\name``. Graph does not know
 ``NETBIOS\name`` needs a mapping from the administrator.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime

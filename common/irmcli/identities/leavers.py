@@ -5,8 +5,6 @@ list. Not promised: when somebody gave notice. Entra does not know it, so the le
 row. Users who were deleted are not listed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from irmcore.errors import ConfigurationError

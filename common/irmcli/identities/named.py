@@ -1,7 +1,5 @@
 """All names of one person, to search for what is kept about them."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 from pathlib import Path

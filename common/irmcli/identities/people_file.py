@@ -6,8 +6,6 @@ deleted. Import it whenever it changes, because a change counts from the import 
 which half of the known people or more are missing is probably cut off and is refused.
 """
 
-from __future__ import annotations
-
 import csv
 import re
 import time

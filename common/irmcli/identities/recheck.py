@@ -6,8 +6,6 @@ out to be another person's. For that, run `irmexport send FILE --dry-run` on the
 new.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -7,8 +7,6 @@ the time of an event, is refused as user-validity-unknown; a name without rows a
 longer than the directory may be used, so an old lookup refuses new events instead of naming earlier holders.
 """
 
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Iterable, Iterator, Sequence

@@ -8,8 +8,6 @@ Not promised: what happened before the first sync, which Graph does not report, 
 between two syncs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path

@@ -5,8 +5,6 @@ speaks S3, or to an emulator on this machine; ``?region=NAME`` names a region of
 TLS, except to an emulator on the loopback interface. An address contains no secret.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ and moto. S3-compatible services that ignore If-Match of a DELETE may delete a f
 moment before.
 """
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -4,8 +4,6 @@ obstore has classes for some errors only, and repeats the service's whole reply,
 service's error code are read from its text. Nothing else of that text is shown: it may contain a token.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Container
 from http import HTTPStatus

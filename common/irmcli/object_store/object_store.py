@@ -6,8 +6,6 @@ IRMEXPORT_PROXY sets a proxy (without it, HTTPS_PROXY applies), and IRMEXPORT_CA
 built-in authorities. Not tested against Azure or AWS: the tests run Azurite and moto.
 """
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path

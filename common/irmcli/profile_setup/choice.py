@@ -5,8 +5,6 @@ wrong about who or when is not made: several columns of the best rank, only targ
 a better name above values that cannot be read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ A name is split into words, and only whole words tell something: `factor` is no 
 together are split if all of them are known: `useremail`, `eventtime`.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from enum import IntEnum

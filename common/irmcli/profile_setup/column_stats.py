@@ -1,7 +1,5 @@
 """Counts of what the values of a sample's columns look like. Pure; keeps only a few distinct values."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 Errors name the option or the column of the sample to change, because the profile does not exist yet.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Sequence

@@ -6,8 +6,6 @@ column only if nearly all of its values are. A user or a time that could be the 
 type step.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

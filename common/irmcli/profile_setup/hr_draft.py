@@ -6,8 +6,6 @@ the scenarios do not have are left out. The text contains no value of the sample
 scenarios apart.
 """
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Mapping, Sequence
 

@@ -4,8 +4,6 @@ The text contains only headers and settings, never a value of the sample. The ca
 it, because an option or a header may not be valid in a profile.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 A user or a time that is not certain has no default: the columns that it could be are listed first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -4,8 +4,6 @@ A file that cannot become a profile is refused with a reason and a next step. On
 distinct values of a possible source column, and three values of each column to show how they are read.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Only words that are listed here get into a profile, never a value of a sample. F
 and other words, ``hint`` says what to write: some products call 1 the worst, others the best.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Collection, Mapping

@@ -6,8 +6,6 @@ recorded, and a difference needs a person. Not promised: to notice that a log ha
 since the format is not documented. Uploads outside the times of its entries are left to another log.
 """
 
-from __future__ import annotations
-
 import shlex
 from collections import defaultdict
 from collections.abc import Sequence

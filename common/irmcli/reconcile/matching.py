@@ -1,7 +1,5 @@
 """Match uploads with log entries and find the likely cause of a difference. Pure functions."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections import Counter, defaultdict, deque

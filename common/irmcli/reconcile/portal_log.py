@@ -5,8 +5,6 @@ JSON (one document, or one per line), delimited text with a header, and `Records
 that name the field without a readable number are reported. Never tested with a real log.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import re

@@ -1,7 +1,5 @@
 """The uploads of an outbox, as the service may have received them, and why one differs from the log."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ A chart is as wide as a phone and needs no key. The page's style sets the colour
 The ends of an axis and its middle are numbers that a person would have chosen.
 """
 
-from __future__ import annotations
-
 import datetime
 import html
 import math

@@ -1,7 +1,5 @@
 """Aggregate audit events into figures by connector and UTC day. Pure functions."""
 
-from __future__ import annotations
-
 import datetime
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence

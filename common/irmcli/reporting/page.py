@@ -1,7 +1,5 @@
 """Format the figures as one HTML page: a summary, charts, and the same numbers as accessible tables."""
 
-from __future__ import annotations
-
 import datetime
 import html
 from collections import Counter

@@ -1,7 +1,5 @@
 """Quoting and common settings of systemd unit files, for `schedule`. Pure functions."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

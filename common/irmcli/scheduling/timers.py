@@ -4,8 +4,6 @@ Every argument reaches the command unchanged, whatever characters it contains. T
 profile's `credential` names a file or a variable.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import shlex

@@ -1,7 +1,5 @@
 """The connectors in the outbox directory that the command line was given."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Print a delivery: `Upload Successful` as in Microsoft's script, then what is still queued and why."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Count and report values that are sent unchanged but may mislead a reader or be run by a spreadsheet."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections import Counter

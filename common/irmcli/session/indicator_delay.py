@@ -5,8 +5,6 @@ policies have been updated", otherwise "some data might not be scored for risk".
 a warning; they are not delayed.
 """
 
-from __future__ import annotations
-
 from irmcore.clock import iso
 from irmcore.outbox import Outbox, sealed
 

@@ -4,8 +4,6 @@ How a file is written is recognized here and in ``irmcore.shaping`` for all comm
 profile's `input.format` says, and otherwise by what is certain from the file.
 """
 
-from __future__ import annotations
-
 import io
 import itertools
 import os

@@ -1,7 +1,5 @@
 """Print what comes near to or passes a published limit, and what may be counted twice."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any

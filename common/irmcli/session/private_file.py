@@ -1,7 +1,5 @@
 """Write files with personal data, which only this user can read."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 Shared are the files of watched folders, which contents `watch` has processed, and the directory of people.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from pathlib import Path

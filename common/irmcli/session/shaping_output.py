@@ -1,7 +1,5 @@
 """Print the result of shaping: the counts, and the refused rows by reason with advice."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from irmcore.intake.run_result import RunResult

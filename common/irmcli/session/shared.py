@@ -4,8 +4,6 @@ Where the host keeps no directory (a Function app), what was not promoted is los
 once it was.
 """
 
-from __future__ import annotations
-
 from irmcore.clock import SystemClock
 from irmcore.errors import IrmError
 from irmcore.intake.accepted_there import AcceptedThere

@@ -5,8 +5,6 @@ because Excel knows no time zones. A formula gives its last value, an error of E
 sheet is in memory, at most ``MOST_BYTES`` of the workbook unpacked. Decision record 9 has the alternatives.
 """
 
-from __future__ import annotations
-
 import datetime
 import io
 import zipfile

@@ -7,8 +7,6 @@ No figure is about fewer than ``FEWEST`` people: a threshold that fewer reach in
 and a count of a day or a week is None where fewer stand behind it.
 """
 
-from __future__ import annotations
-
 import datetime
 import math
 from bisect import bisect_left

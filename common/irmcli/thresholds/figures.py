@@ -1,7 +1,5 @@
 """An indicator's figures as a person reads them, the same on the page and on the terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

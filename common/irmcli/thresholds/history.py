@@ -6,8 +6,6 @@ A person's value of a day is the largest of their rows: the service compares a d
 adds rows up is not published. UTC days; weeks begin on Monday.
 """
 
-from __future__ import annotations
-
 import datetime
 from array import array
 from bisect import bisect_left

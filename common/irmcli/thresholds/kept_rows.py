@@ -1,7 +1,5 @@
 """The rows of a connector that its outbox still has: sent ones for `sent_days`, the others until they end."""
 
-from __future__ import annotations
-
 import csv
 import io
 from contextlib import suppress

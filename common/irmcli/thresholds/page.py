@@ -1,7 +1,5 @@
 """The advice as one HTML page: a chart of the thresholds, one of the weeks, and the numbers as tables."""
 
-from __future__ import annotations
-
 import datetime
 import html
 from collections.abc import Mapping, Sequence

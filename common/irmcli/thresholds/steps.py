@@ -4,8 +4,6 @@ A value stands on the highest step that it reaches, so counts by step are exact 
 and keep no value as it was. Steps are in the order of their numbers; between 1 and 10 there are 90.
 """
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 #: No row, and a value that reaches no threshold: 0 or less. Every step is larger.

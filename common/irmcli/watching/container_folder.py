@@ -4,8 +4,6 @@ A blob is complete when it can be listed; one that is appended to is left for th
 file, the copy that was read is written to the archive, and then the file is deleted if it is still the same.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath

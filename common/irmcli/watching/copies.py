@@ -4,8 +4,6 @@ That is every file in ``archive``, ``rejects`` and ``errors`` of a directory tha
 the folder's path or address in the outbox directory. No link is followed.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 import re

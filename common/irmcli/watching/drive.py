@@ -7,8 +7,6 @@ Sources: learn.microsoft.com/graph/api, the pages driveitem-delta, -list-childre
 Not tested: a live tenant; the tests use the emulator.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote

@@ -6,8 +6,6 @@ next delta, which has it listed anew. The delta link, with the last listing, is 
 a 410, the folder is listed. A file is read in parts, to a copy in the outbox directory.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping

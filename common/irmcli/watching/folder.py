@@ -6,8 +6,6 @@ FOLDER/x.csv ─▶ a copy that only this user can reach, which is read
 Others may write to the folder. So a file moves only if it is still the one that was read.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import secrets

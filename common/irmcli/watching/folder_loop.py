@@ -1,7 +1,5 @@
 """Take each complete file of a folder once: look, process, move it away, wait for the next change."""
 
-from __future__ import annotations
-
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable

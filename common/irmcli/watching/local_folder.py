@@ -4,8 +4,6 @@ Nothing of ours is kept in it, no link in it is followed, and a file moves only 
 was read.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import os

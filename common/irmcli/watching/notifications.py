@@ -1,7 +1,5 @@
 """The system's notifications of changes in a directory, where it sends any."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path

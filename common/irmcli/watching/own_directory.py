@@ -4,8 +4,6 @@ Each step is taken from the open directory before it, so what another user renam
 A directory of ours must also belong to this user, and nobody else may write to it. POSIX only.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress

@@ -5,8 +5,6 @@ A file with that name means: all rows of this content are in the connector's out
 process was killed meanwhile, perhaps because the content takes all memory.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which profile a file belongs to: patterns over paths, of which the first match wins."""
 
-from __future__ import annotations
-
 import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass

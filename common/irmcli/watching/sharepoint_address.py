@@ -4,8 +4,6 @@ It is the folder's address in a browser with another beginning. SITE is ``sites/
 OneDrive, ``personal/NAME``; the root site has none. Not supported: a subsite.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from urllib.parse import unquote

@@ -1,7 +1,5 @@
 """The folder that `watch` was given: a directory, or the address of a drive or container."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

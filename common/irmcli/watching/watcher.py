@@ -1,7 +1,5 @@
 """What `watch` does with the files of a folder: accept their rows, archive them, and deliver what is due."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Sequence

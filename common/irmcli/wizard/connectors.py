@@ -4,8 +4,6 @@ A connector has one sample file, so it has one set of columns and one mapping. P
 can share a connector, because its source column tells their rows apart. Others need one each.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ The steps are those of Microsoft's page "Set up a connector to import HR data", 
 portal.
 """
 
-from __future__ import annotations
-
 from irmcore.profile.kinds import KINDS
 from irmcore.profile.model import PLACEHOLDER
 

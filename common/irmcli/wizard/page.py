@@ -4,8 +4,6 @@ Each function but ``page`` makes Markdown, in which no text that it is given bec
 what stands between two backticks is code.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The sample CSV from which Microsoft's wizard reads columns and types. Its rows are made up."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterator, Sequence

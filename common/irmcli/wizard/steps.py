@@ -4,8 +4,6 @@ Step numbers are those of Microsoft's page. What that page does not say is marke
 tried in a portal.
 """
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from urllib.parse import urlsplit

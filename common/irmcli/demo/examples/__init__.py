@@ -5,8 +5,6 @@ a connector to import HR data". The text of the pages is Microsoft's, under CC B
 (https://github.com/MicrosoftDocs/microsoft-365-docs, LICENSE).
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 

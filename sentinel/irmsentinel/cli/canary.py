@@ -141,11 +141,11 @@ def look(
     query_emulator: Path | None,
     limit: int | None,
 ) -> None:
-    """Look for alerts about the test account.
+    """Look for alerts and activities of the test account.
 
     Measures how long they took.
 
-    Nothing proves that such an alert comes from the row: Microsoft publishes no delay and joins new
+    Nothing proves that they come from the row: Microsoft publishes no delay and joins new
     insights into existing alerts.
 
     Example: irmexport canary look leaver-prediction --graph collector.yaml --limit 7d
@@ -228,7 +228,7 @@ def _show(output: Output, known: Record, results: Sequence[Mapping[str, Any]]) -
     output.line(f"{count(len(known.uploads), 'row')} sent, {len(known.confirmed()):,} confirmed")
     figures = ("shortest", "median", "longest")
     output.table(
-        "Alerts about the test account",
+        "Alerts and activities of the test account",
         ("source", "last seen", "delays", *figures),
         [
             (
@@ -238,4 +238,4 @@ def _show(output: Output, known: Record, results: Sequence[Mapping[str, Any]]) -
             for one in results
         ],
     )
-    output.line("Unverified: nothing proves that such an alert comes from the row.", "dim")
+    output.line("Unverified: nothing proves that an alert or activity comes from the row.", "dim")

@@ -32,7 +32,7 @@ from tests.sentinel.irmsentinel.export.exports import NOW, WORKSPACE, Stage, api
 HOUR, DAY = 3600.0, 86_400.0
 #: The person of the emulators' alert 0, and that of alert 1.
 ACCOUNT, OTHER = "person0000@contoso.com", "person0001@contoso.com"
-AUDIT = "Compliance_IRM_AuditGeneral_CL"
+AUDIT, EVENTS = "Compliance_IRM_AuditGeneral_CL", "IRMDataSecurityEvents_CL"
 
 
 class Canary:
@@ -221,6 +221,29 @@ def test_it_came_back_from_one_source_only(canary: Canary, workspace: tuple[obje
     assert canary.found(*workspace) == {GRAPH: (0, None), AUDIT: (1, pytest.approx(HOUR, abs=2))}
     said = canary.look(*workspace, "--limit", "1h", code=4)
     assert f"longer than the limit in {GRAPH}, {AUDIT}" in said
+
+
+def test_activities_that_arrive_are_measured(canary: Canary, tmp_path: Path) -> None:
+    """By their arrival; another person's do not count, nor what is older than the row and arrives late."""
+    canary.send()
+    at = NOW.timestamp() - 2 * DAY
+    canary.age(canary.received() - at)
+
+    def activity(account: str, time: float, arrived: float) -> dict[str, Any]:
+        times = {"Timestamp": iso(time), "TimeGenerated": iso(time), "_IngestionTime": iso(arrived)}
+        return {**times, "AccountUpn": account}
+
+    given = {
+        AUDIT: [_audited(at + 9 * HOUR, 1)],
+        EVENTS: [
+            activity(ACCOUNT.title(), at - 60, at + 3 * HOUR),
+            activity(OTHER, at - 60, at + HOUR),
+            activity(ACCOUNT, at - DAY, at + HOUR),
+        ],
+    }
+    with api(given, tmp_path / "api"):
+        found = canary.found("--query-emulator", tmp_path / "api", "--workspace", WORKSPACE)
+    assert found == {GRAPH: (0, None), EVENTS: (1, pytest.approx(3 * HOUR, abs=2))}
 
 
 def test_a_source_that_fails_does_not_hide_another(canary: Canary, workspace: tuple[object, ...]) -> None:

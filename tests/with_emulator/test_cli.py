@@ -9,6 +9,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import COMMANDS, main
 from irmcore.outbox import audit_log
+from irmcore.outbox.runs import reject_file_of_promotion
 from irmcore.outbox.transitions import quarantine
 from irmcore.profile import shipped_text
+from irmcore.shaping.reject_file import Reject, header_line, lines
 from irmemulator.faults import Fault
 
 from tests.with_emulator.connector import HEADER, Rig, Run, row
@@ -82,6 +85,7 @@ def test_refused_rows_are_corrected_and_sent_again(rig: Rig, irmexport: Run) -> 
     assert (written.exit_code, written.stdout.splitlines()[0]) == (0, f"Written: {file} (1 row of 1 run)")
     emulator = rig.directory / "emulator"
     assert f"run irmexport send {file} --profile salesforce-dropbox --emulator {emulator}\n" in written.stdout
+    assert "neither retention nor `irmexport person` finds it" in written.stdout
     assert file.stat().st_mode & 0o777 == 0o600
     header, refused = file.read_text("utf-8-sig").splitlines()
     assert header == f"irmexport_reason,irmexport_advice,{HEADER}"
@@ -97,6 +101,21 @@ def test_refused_rows_are_corrected_and_sent_again(rig: Rig, irmexport: Run) -> 
     assert document(irmexport("send", str(file), "{at}", "--json"))["batches"] == []
     (batch,) = re.findall("Successful: ([0-9a-f]{12})", result.stdout)
     assert ",=1+1," in irmexport("show", batch, "--payload").stdout
+
+
+def test_rows_that_a_promotion_refused_belong_to_their_run(rig: Rig, irmexport: Run) -> None:
+    """They come with the run's other refused rows, and the command says that their columns are others."""
+    run = document(irmexport("send", rows(rig, row(1), BAD), "{at}", "--json"))["run"]
+    (path,) = rig.directory.glob("outbox/*/rejects/*.csv")
+    refused = [Reject(0, "", "collision", ("user1@contoso.com",))]
+    (path.parent.parent / reject_file_of_promotion(run, time.time())).write_bytes(
+        header_line() + lines(refused, ["User of the connector"], "")
+    )
+    found = irmexport("export-rejects", "--run", run)
+    header, other, promoted = found.stdout.splitlines()
+    assert header.endswith(f"{HEADER},User of the connector")
+    assert ("bradh" in other, promoted.endswith(",user1@contoso.com")) == (True, True)
+    assert "1 row is in the columns of the connector" in " ".join(found.stderr.split())
 
 
 def test_refused_rows_of_two_connectors_are_not_mixed(rig: Rig, irmexport: Run) -> None:
@@ -126,7 +145,9 @@ def test_check_writes_refused_rows_where_it_is_told(rig: Rig, irmexport: Run) ->
     file = Path(rig.directory, "refused.csv")
     assert irmexport("check", rows(rig, row(1)), *PROFILE, "--refused", str(file)).exit_code == 0
     assert not file.exists()
-    assert irmexport("check", rows(rig, row(1), BAD), *PROFILE, "--refused", str(file)).exit_code == 3
+    checked = irmexport("check", rows(rig, row(1), BAD), *PROFILE, "--refused", str(file))
+    assert checked.exit_code == 3
+    assert "neither retention nor `irmexport person` finds it" in checked.stdout
     assert file.read_text("utf-8-sig").splitlines()[1].startswith("upn-without-domain,")
     assert file.stat().st_mode & 0o777 == 0o600
 

@@ -17,7 +17,7 @@ from irmcli.output import Output
 from irmcli.session.hazards import show_hazards
 from irmcli.session.input_file import about_rows, open_table
 from irmcli.session.limits_output import limits_document, show_limits
-from irmcli.session.private_file import write_new
+from irmcli.session.private_file import OWN_FILE, write_new
 from irmcli.session.shaping_output import shaping_document, show_input, show_shaping
 from irmcli.settings import Settings
 
@@ -66,6 +66,7 @@ def command(ctx: click.Context, *, file: str, profile_name: str, form: str, into
         found_in = reject_file.header_line() + reject_file.lines(in_file, table.header, "file")
         write_new(into, corrections.file_of([found_in], table.delimiter))
         output.line(f"The refused rows, to be corrected and sent: {into}")
+        output.line(OWN_FILE)
     show_hazards(output, found)
     limits = [*of_profiles([profile]), *counts.findings()]
     show_limits(output, limits, [profile])

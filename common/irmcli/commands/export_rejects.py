@@ -9,12 +9,12 @@ from irmcore.delivery.connection import settings_of
 from irmcore.errors import ConfigurationError
 from irmcore.operations.connectors import profile_of, title_of
 from irmcore.outbox import Outbox, audit_log
-from irmcore.outbox.runs import reject_files
+from irmcore.outbox.runs import is_of_promotion, reject_files
 from irmcore.shaping import corrections
 
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
-from irmcli.session.private_file import write_new
+from irmcli.session.private_file import OWN_FILE, write_new
 from irmcli.settings import Settings
 
 
@@ -42,8 +42,7 @@ def command(ctx: click.Context, *, connector: str, run: str, file: str, only_lis
 
         names = {outbox.name for outbox in outboxes}
         outboxes = [outbox for outbox in own_connectors(settings) if outbox.name in names]
-    found = [(outbox, path) for outbox in outboxes for path in reject_files(outbox)]
-    found = [(outbox, path) for outbox, path in found if Path(path).stem.startswith(run)]
+    found = [(outbox, path) for outbox in outboxes for path in reject_files(outbox, run)]
     paths = [path for _, path in found]
     output.document(paths)
     if not paths:
@@ -55,7 +54,8 @@ def command(ctx: click.Context, *, connector: str, run: str, file: str, only_lis
     else:
         outbox = _only_one(found, file)
         # Of several files, the newest was opened last, so it says what the person's spreadsheet likes.
-        delimiter = _delimiters(outbox).get(paths[-1], ",")
+        known = _delimiters(outbox)
+        delimiter = next((known[path] for path in reversed(paths) if path in known), ",")
         files = [Path(path).read_bytes() for path in paths]
         data = corrections.file_of(files, delimiter)
         if file:
@@ -63,8 +63,17 @@ def command(ctx: click.Context, *, connector: str, run: str, file: str, only_lis
             rows = count(sum(1 for each in files for _ in corrections.read(each)), "row")
             output.line(f"Written: {file} ({rows} of {count(len(paths), 'run')})")
             output.line(f"Next: correct the rows, then run {_send(settings, outbox, file)}")
+            output.line(OWN_FILE)
         else:
             output.raw(data)
+        of_promotions = [Path(path).read_bytes() for path in paths if is_of_promotion(path)]
+        moved = sum(1 for each in of_promotions for _ in corrections.read(each))
+        if moved:
+            output.warn(
+                f"{count(moved, 'row')} {'are' if moved > 1 else 'is'} in the columns of the connector, "
+                "as it would have been sent: another machine had sent a row of the same user and time by "
+                "then. Correct such rows in their source."
+            )
 
 
 def _only_one(found: list[tuple[Outbox, str]], file: str) -> Outbox:

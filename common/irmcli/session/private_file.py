@@ -8,6 +8,11 @@ from typing import TextIO
 
 from irmcore.errors import ConfigurationError
 
+#: What to say of a file that a person has asked for.
+OWN_FILE = (
+    "The file has personal data. Delete it afterwards: neither retention nor `irmexport person` finds it."
+)
+
 
 def write_new(file: str, data: bytes) -> None:
     """Create a file that only this user can read. Raises ConfigurationError if it exists."""

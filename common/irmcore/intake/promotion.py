@@ -300,7 +300,7 @@ class _Promotion:
                 "outbox": outbox,
                 "epoch": self._shared.epoch,
                 "after": self._after(note, outbox),
-                "rejects": f"rejects/{runs.new_run_id(self._outbox.clock.now())}.csv",
+                "rejects": runs.reject_file_of_promotion(self._run, self._outbox.clock.now()),
             }
         self._save_note()
         return repeated

@@ -11,8 +11,10 @@ from irmcore.outbox.outbox import Outbox
 #: The beginning of a run id, which says when the run began.
 _STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z(?=-)")
 _RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]+")
-_FILE = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]+\.(csv|json)")
+_FILE = re.compile(rf"{_RUN.pattern}(-of-({_RUN.pattern}|unknown))?\.(csv|json)")
 _FOLDERS = ("rejects", "promoted")
+#: Between the id of a file of rejects and the run that it belongs to, if that has another file.
+_OF = "-of-"
 
 
 def new_run_id(now: float) -> str:
@@ -44,7 +46,18 @@ def promoted_file(run: str) -> str:
     return f"{_FOLDERS[1]}/{run if _RUN.fullmatch(run) else 'unknown'}.json"
 
 
-def reject_files(outbox: Outbox) -> list[str]:
-    """The paths of the connector's reject files, oldest first."""
+def reject_file_of_promotion(run: str, now: float) -> str:
+    """The file for rows of ``run`` that are refused while it is promoted. It is as old as the promotion."""
+    return f"rejects/{new_run_id(now)}{_OF}{run if _RUN.fullmatch(run) else 'unknown'}.csv"
+
+
+def is_of_promotion(path: str) -> bool:
+    """Whether a reject file has rows as they would have been sent, not as they were read."""
+    return _OF in path.rpartition("/")[2]
+
+
+def reject_files(outbox: Outbox, run: str = "") -> list[str]:
+    """The paths of the connector's reject files, oldest first, of runs whose ids begin with ``run``."""
     names = outbox.disk.names(f"{outbox.path}/rejects")
-    return [f"{outbox.path}/rejects/{name}" for name in names if name.endswith(".csv")]
+    found = (name for name in names if name.endswith(".csv"))
+    return [f"{outbox.path}/rejects/{name}" for name in found if name.startswith(run) or _OF + run in name]

@@ -15,7 +15,7 @@ from irmcore.intake.ledger.recovery import read_ledger
 from irmcore.intake.promotion import Promoted, promote
 from irmcore.intake.run_result import RunResult
 from irmcore.operations import operations
-from irmcore.outbox import Outbox, rowkeys, states
+from irmcore.outbox import Outbox, rowkeys, runs, states
 from irmcore.outbox import manifest as manifests
 from irmcore.outbox.batch_files import read_history
 from irmcore.outbox.on_store import layout, records
@@ -264,6 +264,10 @@ def test_a_time_that_another_machine_took_is_refused_where_the_profile_spreads_n
     assert promoted.refused == Counter({"collision": 1})
     assert promoted.rejects is not None
     assert b"anna@contoso.com" in one.disk.read(promoted.rejects)
+    assert runs.reject_files(one.outbox, promoted.run) == [promoted.rejects]
+    assert runs.is_of_promotion(promoted.rejects)
+    runs.delete_before(one.outbox, one.clock.now() + 60)
+    assert runs.reject_files(one.outbox) == []
     assert promoted.sizes == (1,)
     assert users(rows_there(one)) == ["anna", "ben"]
 

@@ -75,9 +75,9 @@ def explain(
     profile = settings.profile(profile_name) if profile_name is not None else None
     own = profile.identity.directory if profile is not None and profile.identity is not None else None
     with Directory(directory or own or settings.directory_of_people) as people:
-        found = Resolver(people).explain(name, start, end)
+        found = Resolver(people).history(name)
+        answer = found.at(start, end)
         first = people.first_sync
-    answer = found.answer
     when = f"at {iso(start)[:19]}Z"
     if end is not None:
         when = f"in the 25 hours from {iso(start)[:16]}Z" if start % _DAY else f"on {iso(start)[:10]}"

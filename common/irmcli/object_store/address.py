@@ -60,16 +60,16 @@ def parse(text: str) -> Address:
     """The address in ``text``. Raises ConfigurationError, which never repeats what could be a secret."""
     scheme = text.partition("://")[0]
     if scheme not in _EXAMPLES:
-        raise _wrong("an address of a store begins with az:// or s3://", "--outbox", "az")
+        raise _wrong("an address of a store begins with az:// or s3://", "az", "--outbox")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise _wrong("this is not a URL", scheme, scheme) from None
+        raise _wrong("this is not a URL", scheme) from None
     if "@" in parts.netloc:
-        raise _wrong("an address has no user name, key or password", scheme, scheme)
+        raise _wrong("an address has no user name, key or password", scheme)
     if port is not None or parts.fragment:
-        raise _wrong("an address has neither a port nor a #", scheme, scheme)
+        raise _wrong("an address has neither a port nor a #", scheme)
     options = _options(parts)
     return _azure(parts, options) if scheme == "az" else _s3(parts, options)
 
@@ -79,9 +79,9 @@ def _azure(parts: SplitResult, options: dict[str, str]) -> Address:
     container, prefix = _path(parts)
     _check(_ACCOUNT, account, "the account's name has 3 to 24 lower-case letters and digits", "az")
     if domain and domain not in BLOB_HOSTS:
-        raise _wrong(f"an account's host name ends with {', '.join(BLOB_HOSTS)}", domain, "az")
+        raise _wrong(f"an account's host name ends with {', '.join(BLOB_HOSTS)}", "az", domain)
     if not container:
-        raise _wrong("the container is missing", f"az://{parts.netloc}", "az")
+        raise _wrong("the container is missing", "az", f"az://{parts.netloc}")
     _check(
         _CONTAINER, container, "a container's name has 3 to 63 lower-case letters, digits and single -", "az"
     )
@@ -89,8 +89,8 @@ def _azure(parts: SplitResult, options: dict[str, str]) -> Address:
     if endpoint and not _is_loopback(urlsplit(endpoint).hostname or ""):
         raise _wrong(
             "only an emulator on this machine has an endpoint; another cloud is named by its host",
-            "endpoint",
             "az",
+            "endpoint",
         )
     return Address(
         "az", account, container, prefix, endpoint or f"https://{account}.{domain or BLOB_HOSTS[0]}"
@@ -102,7 +102,7 @@ def _s3(parts: SplitResult, options: dict[str, str]) -> Address:
     _check(_BUCKET, bucket, "a bucket's name has 3 to 63 lower-case letters, digits, . and -", "s3")
     if bucket.endswith("--x-s3"):
         raise _wrong(
-            "a directory bucket does not list its keys in order; use a general purpose one", bucket, "s3"
+            "a directory bucket does not list its keys in order; use a general purpose one", "s3", bucket
         )
     region = options.get("region", "")
     if region:
@@ -119,7 +119,7 @@ def _prefix(prefix: str, kind: str) -> str:
     try:
         return check_key(prefix) if prefix else ""
     except ValueError:
-        raise _wrong("a prefix has lower-case letters, digits, . _ - and single /", "prefix", kind) from None
+        raise _wrong("a prefix has lower-case letters, digits, . _ - and single /", kind, "prefix") from None
 
 
 def _options(parts: SplitResult) -> dict[str, str]:
@@ -128,11 +128,9 @@ def _options(parts: SplitResult) -> dict[str, str]:
     if set(options) - known:
         names = " and ".join(sorted(known))
         # Not the unknown name: it could be a part of a signature (SAS), which is a secret.
-        raise _wrong(
-            f"the only options of this address are {names}; it takes no signature", parts.scheme, parts.scheme
-        )
+        raise _wrong(f"the only options of this address are {names}; it takes no signature", parts.scheme)
     if any(len(values) > 1 for values in options.values()):
-        raise _wrong("an option is given twice", parts.scheme, parts.scheme)
+        raise _wrong("an option is given twice", parts.scheme)
     return {name: values[0] for name, values in options.items()}
 
 
@@ -146,12 +144,12 @@ def _endpoint(options: dict[str, str], kind: str) -> str:
     except ValueError:
         good = False
     if not good:
-        raise _wrong("an endpoint is https://HOST or https://HOST:PORT", "endpoint", kind)
+        raise _wrong("an endpoint is https://HOST or https://HOST:PORT", kind, "endpoint")
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
         raise _wrong(
             "an endpoint begins with https://; only an emulator on this machine may use http://",
-            "endpoint",
             kind,
+            "endpoint",
         )
     return f"{parts.scheme}://{parts.netloc}"
 
@@ -165,8 +163,8 @@ def _is_loopback(host: str) -> bool:
 
 def _check(pattern: re.Pattern[str], text: str, what: str, kind: str) -> None:
     if not pattern.fullmatch(text):
-        raise _wrong(what, kind, kind)
+        raise _wrong(what, kind)
 
 
-def _wrong(what: str, where: str, kind: str) -> ConfigurationError:
-    return ConfigurationError(what, where=where, next_step=f"Write {_EXAMPLES[kind]}.")
+def _wrong(what: str, kind: str, where: str = "") -> ConfigurationError:
+    return ConfigurationError(what, where=where or kind, next_step=f"Write {_EXAMPLES[kind]}.")

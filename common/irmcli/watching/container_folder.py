@@ -13,7 +13,7 @@ from irmcore.errors import WaitError
 
 from irmcli.object_store.container import Blob, Container
 from irmcli.watching.copies import SUBFOLDERS
-from irmcli.watching.folder import MAX_BYTES, MAX_DEPTH, Folder, Found, is_unfinished, state_of
+from irmcli.watching.folder import MAX_DEPTH, Folder, Found, is_unfinished, state_of
 
 
 class ContainerFolder(Folder):
@@ -22,17 +22,8 @@ class ContainerFolder(Folder):
     poll = 60.0  # every look is a request for each folder
     block = 8 * 1024 * 1024
 
-    def __init__(
-        self,
-        container: Container,
-        title: str,
-        state: Path,
-        clock: Clock,
-        *,
-        settle: float,
-        max_bytes: int = MAX_BYTES,
-    ) -> None:
-        super().__init__(title, state_of(state, title), clock, settle=settle, max_bytes=max_bytes)
+    def __init__(self, container: Container, title: str, state: Path, clock: Clock, *, settle: float) -> None:
+        super().__init__(title, state_of(state, title), clock, settle=settle)
         self.soon = settle
         self._container = container
 
@@ -53,9 +44,9 @@ class ContainerFolder(Folder):
                 yield from self._walk(path, depth + 1)
 
     def take(self, found: Found) -> str | None:
-        if found.size > self._max_bytes:
+        if found.size > self.max_bytes:
             raise WaitError(  # without a copy it cannot be moved
-                f"the file has more than {self._max_bytes:,} bytes",
+                f"the file has more than {self.max_bytes:,} bytes",
                 where=found.name,
                 next_step="Check its origin. If it is right, split it. It stays where it is.",
             )

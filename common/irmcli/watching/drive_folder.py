@@ -20,7 +20,7 @@ from irmsentinel.azure.graph_client import NotFound, ResyncRequired
 
 from irmcli.watching.copies import SUBFOLDERS
 from irmcli.watching.drive import MAX_UPLOAD, Drive, Item
-from irmcli.watching.folder import MAX_BYTES, MAX_DEPTH, Folder, Found, is_unfinished, state_of, with_mark
+from irmcli.watching.folder import MAX_DEPTH, Folder, Found, is_unfinished, state_of, with_mark
 
 _CACHE = "listing.json"
 
@@ -35,17 +35,8 @@ class DriveFolder(Folder):
     #: Bytes of a file that is written.
     max_upload = MAX_UPLOAD
 
-    def __init__(
-        self,
-        drive: Drive,
-        title: str,
-        state: Path,
-        clock: Clock,
-        *,
-        settle: float,
-        max_bytes: int = MAX_BYTES,
-    ) -> None:
-        super().__init__(title, state_of(state, title), clock, settle=settle, max_bytes=max_bytes)
+    def __init__(self, drive: Drive, title: str, state: Path, clock: Clock, *, settle: float) -> None:
+        super().__init__(title, state_of(state, title), clock, settle=settle)
         self.soon = settle
         self._drive = drive
         self._link = ""

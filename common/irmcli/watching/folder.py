@@ -63,10 +63,10 @@ class Folder(ABC):
 
     #: Seconds between looks: without notifications, and while a file is incomplete.
     poll, soon = 5.0, 1.0
-    #: Bytes that are read at a time.
-    block = 1024 * 1024
+    #: Bytes that are read at a time, and of the largest file that is read.
+    block, max_bytes = 1024 * 1024, MAX_BYTES
 
-    def __init__(self, title: str, state: Path, clock: Clock, *, settle: float, max_bytes: int) -> None:
+    def __init__(self, title: str, state: Path, clock: Clock, *, settle: float) -> None:
         """``title`` names the folder in messages. ``state`` is its directory in the outbox directory, which
         no other user can reach.
         """
@@ -74,7 +74,6 @@ class Folder(ABC):
         self._state = state
         self._clock = clock
         self._settle = settle
-        self._max_bytes = max_bytes
         self._since: dict[str, tuple[Version, float]] = {}
         #: The copy of the file that is being processed.
         self.copy = state / "input"
@@ -171,9 +170,9 @@ class Folder(ABC):
         """Write what ``read`` returns, given a number of bytes, to ``copy``. Returns the SHA-256."""
         self.copy.unlink(missing_ok=True)
         left = found.size
-        if left > self._max_bytes:
+        if left > self.max_bytes:
             raise InputError(
-                f"the file has more than {self._max_bytes:,} bytes",
+                f"the file has more than {self.max_bytes:,} bytes",
                 where=found.name,
                 next_step="Check its origin. If it is right, split it, or send it with `irmexport "
                 "send FILE --profile PROFILE`.",

@@ -20,7 +20,6 @@ from irmcore.errors import ConfigurationError
 
 from irmcli.watching.copies import SUBFOLDERS
 from irmcli.watching.folder import (
-    MAX_BYTES,
     MAX_DEPTH,
     Folder,
     Found,
@@ -44,9 +43,7 @@ class LocalFolder(Folder):
     ``state`` is a directory in the outbox directory, which no other user can reach.
     """
 
-    def __init__(
-        self, root: Path, state: Path, clock: Clock, *, settle: float, max_bytes: int = MAX_BYTES
-    ) -> None:
+    def __init__(self, root: Path, state: Path, clock: Clock, *, settle: float) -> None:
         self.root = root
         if not root.is_dir():
             raise ConfigurationError(
@@ -59,8 +56,7 @@ class LocalFolder(Folder):
                 where=str(state),
                 next_step="Move the outbox elsewhere, and name its new place with --outbox.",
             )
-        own = state_of(state, str(self._real))
-        super().__init__(str(root), own, clock, settle=settle, max_bytes=max_bytes)
+        super().__init__(str(root), state_of(state, str(self._real)), clock, settle=settle)
 
     def notifications(
         self, changed: Callable[[], None], unavailable: Callable[[OSError], None]

@@ -64,16 +64,6 @@ class Holder(NamedTuple):
     unseen: str
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """An answer with all that led to it: each person who ever had the name, with all of their versions."""
-
-    name: str
-    answer: Answer
-    holders: tuple[Holder, ...]
-    versions: tuple[Version, ...]
-
-
 class Resolver:
     """Resolves names by a directory."""
 
@@ -83,11 +73,6 @@ class Resolver:
     def resolve(self, name: str, at: float, end: float | None = None) -> Answer:
         """Who ``name`` means ``at`` a time (seconds since 1970), or at a moment from ``at`` to ``end``."""
         return self.history(name).at(at, end)
-
-    def explain(self, name: str, at: float, end: float | None = None) -> Explanation:
-        """The answer and what led to it."""
-        history = self.history(name)
-        return Explanation(name, history.at(at, end), history.holders(at, end), history.versions)
 
     def history(self, name: str) -> History:
         """The history of one name."""
@@ -192,15 +177,10 @@ class History:
         }
         return {object_id: kinds for object_id, kinds in found.items() if kinds}
 
-    def owner(self) -> Person | None:
-        """Who has the name as user principal name today, if that is one person."""
-        people = [versions[-1].person for versions in self._people.values()]
-        found = [person for person in people if not person.deleted and normal(person.upn) == self._name]
-        return found[0] if len(found) == 1 else None
-
     def has_only_its_owner(self) -> bool:
         """Whether it is somebody's user principal name today, and nobody else ever had it."""
-        return len(self._people) == 1 and self.owner() is not None
+        people = [versions[-1].person for versions in self._people.values()]
+        return len(people) == 1 and not people[0].deleted and normal(people[0].upn) == self._name
 
     def holders(self, start: float, end: float | None = None) -> tuple[Holder, ...]:
         """What each person who ever had the name has to do with it at this time."""

@@ -73,36 +73,21 @@ def _column_rules(
         "`related_values` and `role: source` must be used together",
         "Give the source column the values entered in the wizard, and no other column.",
     )
-    yield (
-        "allowed",
-        role == "source" and "allowed" in raw,
-        "`allowed` cannot be used in the source column, whose values are its `related_values`",
-        "Remove `allowed`.",
-    )
-    yield (
-        "allowed",
-        role == "scenario" and "allowed" in raw,
-        "`allowed` cannot be used in the scenario column, whose values are those of `scenarios`",
-        "Remove `allowed`.",
-    )
+    for named, where in (("source", "its `related_values`"), ("scenario", "those of `scenarios`")):
+        yield (
+            "allowed",
+            role == named and "allowed" in raw,
+            f"`allowed` cannot be used in the {named} column, whose values are {where}",
+            "Remove `allowed`.",
+        )
     yield (
         "subject",
         not raw.get("subject", True) and role != "information",
         f"`subject: false` is only for information columns, and the role of this one is {role}",
         "Remove `subject`. A threshold is never part of the subject; user, time and source always are.",
     )
-    yield (
-        "format",
-        "format" in raw and kind != "datetime",
-        "only datetime columns have a `format`",
-        "Remove it.",
-    )
-    yield (
-        "time_field",
-        "time_field" in raw and kind != "datetime",
-        "only datetime columns have a `time_field`",
-        "Remove it.",
-    )
+    for key in ("format", "time_field"):
+        yield key, key in raw and kind != "datetime", f"only datetime columns have a `{key}`", "Remove it."
     yield (
         "default",
         "default" in raw and role in ("user", "time"),

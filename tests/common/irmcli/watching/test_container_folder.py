@@ -115,7 +115,8 @@ def test_a_file_that_is_gone(container: Container, folder: ContainerFolder) -> N
 
 def test_what_is_too_large_stays(container: Container, tmp_path: Path) -> None:
     """Without a copy it cannot be moved."""
-    folder = ContainerFolder(container, "drop", tmp_path / "state", FakeClock(), settle=1.0, max_bytes=10)
+    folder = ContainerFolder(container, "drop", tmp_path / "state", FakeClock(), settle=1.0)
+    folder.max_bytes = 10
     folder.hold()
     container.write("x.csv", b"x" * 11)
     with pytest.raises(WaitError, match="more than 10 bytes"):

@@ -254,7 +254,8 @@ def test_a_long_wait_sends_nothing_meanwhile(
 
 def test_what_is_too_large(graph: GraphEmulator, tmp_path: Path) -> None:
     """The file is not read; many refused rows are written in several files."""
-    folder = open_folder(graph, tmp_path / "state", max_bytes=10)
+    folder = open_folder(graph, tmp_path / "state")
+    folder.max_bytes = 10
     graph.drive.save("in/x.csv", b"x" * 11)
     one = found(folder)
     with pytest.raises(InputError, match="more than 10 bytes"):

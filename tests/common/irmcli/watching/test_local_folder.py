@@ -145,8 +145,9 @@ def test_a_file_of_any_size_is_not_copied(root: Path, tmp_path: Path) -> None:
     """A sparse file costs its writer nothing: beyond the limit it is refused, and none fills the disk."""
     (root / "x.csv").touch()
     os.truncate(root / "x.csv", system_disk().free_bytes(str(root)) + 1)
-    small = LocalFolder(root, tmp_path / "state", FakeClock(), settle=1.0, max_bytes=1000)
-    large = LocalFolder(root, tmp_path / "state", FakeClock(), settle=1.0, max_bytes=1 << 60)
+    small = LocalFolder(root, tmp_path / "state", FakeClock(), settle=1.0)
+    large = LocalFolder(root, tmp_path / "state", FakeClock(), settle=1.0)
+    small.max_bytes, large.max_bytes = 1_000, 1 << 60
     small.hold()
     with pytest.raises(InputError, match="the file has more than 1,000 bytes"):
         small.take(found(small))

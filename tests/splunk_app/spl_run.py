@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NoReturn
 
 from tests.splunk_app import spl
@@ -170,23 +171,49 @@ def _stats(text: str, rows: list[Row]) -> list[Row]:
     return found
 
 
+def _streamstats(text: str, rows: list[Row]) -> list[Row]:
+    """Only the sum of the rows so far, by fields."""
+    match = re.fullmatch(r"sum\((\w+)\) AS (\w+) BY (.+)", text)
+    if not match:
+        raise Unsupported(text)
+    sums: dict[tuple[Any, ...], Any] = {}
+    for row in rows:
+        group = tuple(row.get(key.strip()) for key in match[3].split(","))
+        row[match[2]] = sums[group] = sums.get(group, 0) + row[match[1]]
+    return rows
+
+
+def _sort(text: str, rows: list[Row]) -> list[Row]:
+    """`sort 0 FIELD, -FIELD`, of one type each: numbers by value, texts by code point."""
+    match = re.fullmatch(r"0 (.+)", text)
+    if not match:
+        raise Unsupported(text)
+    for key in reversed([part.strip() for part in match[1].split(",")]):
+        rows = sorted(rows, key=itemgetter(key.lstrip("-")), reverse=key.startswith("-"))
+    return rows
+
+
+def _mvexpand(text: str, rows: list[Row]) -> list[Row]:
+    return [{**row, text: value} for row in rows for value in values_of(row.get(text))]
+
+
 def _eventstats(text: str, rows: list[Row]) -> list[Row]:
-    keys = [key.strip() for key in text.partition(" BY ")[2].split(",")]
+    keys = [key.strip() for key in text.partition(" BY ")[2].split(",") if key.strip()]
     of_group = {tuple(found[key] for key in keys): found for found in _stats(text, rows)}
     return [{**row, **of_group.get(tuple(row.get(key) for key in keys), {})} for row in rows]
 
 
 def _aggregate(text: str, members: list[Row]) -> tuple[str, Any]:
-    if text == "count":
-        return "count", len(members)
-    match = re.fullmatch(r"(sum|values|latest|max|dc)\(([\w.]+)\) AS (\w+)", text)
+    if count := re.fullmatch(r"count(?: AS (\w+))?", text):
+        return count[1] or "count", len(members)
+    match = re.fullmatch(r"(sum|values|latest|max|min|dc)\(([\w.]+)\) AS (\w+)", text)
     if not match:
         raise Unsupported(text)
     values = [value for row in members for value in values_of(row.get(match[2]))]
     if match[1] == "sum":
         return match[3], sum(values) if values else None
-    if match[1] == "max":
-        return match[3], max(values, default=None)
+    if match[1] in ("max", "min"):
+        return match[3], {"max": max, "min": min}[match[1]](values, default=None)
     if match[1] == "latest":  # the members are in the order of their time
         return match[3], values[-1] if values else None
     if match[1] == "dc":
@@ -248,6 +275,9 @@ _COMMANDS: Mapping[str, Callable[[str, list[Row]], list[Row]]] = {
     "rename": _rename,
     "stats": _stats,
     "eventstats": _eventstats,
+    "mvexpand": _mvexpand,
+    "sort": _sort,
+    "streamstats": _streamstats,
     "table": _table,
     "where": _where,
 }
@@ -537,8 +567,10 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "in": lambda value, *wanted: None if _single(value) is None else value in wanted,
     "isnotnull": lambda value: value is not None,
     "isnull": lambda value: value is None,
+    "len": _text(len),
     "lower": _text(str.lower),
     "match": _match,
+    "max": lambda *values: max((value for value in values if _single(value) is not None), default=None),
     "mvappend": lambda *parts: _several([value for part in parts for value in values_of(part)]),
     "mvcount": lambda values: len(values_of(values)) or None,
     "mvdedup": lambda values: _several(list(dict.fromkeys(values_of(values)))),
@@ -548,6 +580,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "mvzip": _mvzip,
     "now": lambda: _refused("now: the result would depend on it"),
     "null": lambda: None,
+    "pow": lambda base, power: None if base is None or power is None else base**power,
     "replace": _replaced,
     "round": _round,
     "split": lambda text, by: None if _single(text) is None else _several(str(text).split(by)),

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from irmcore.intake.run_result import RunResult
@@ -114,6 +115,17 @@ LOOKUPS = {
     name: lookup_of(name) for name in ("irmexport_accounts", "irmexport_identities", "irmexport_leavers")
 }
 DASHBOARD = (APP / "default" / "data" / "ui" / "views" / "overview.xml").read_text(encoding="utf-8")
+
+
+def thresholds_of(search: str, people: str = "10", now: str = "-") -> str:
+    """The search of the dashboard Thresholds, with macros expanded."""
+    text = str(FORM.findtext("./row/panel/table/search/query"))
+    for name, value in {"search": search, "people": people, "now": now}.items():
+        text = text.replace(f"${name}$", value)
+    return spl.expanded(text, MACROS)
+
+
+FORM = ElementTree.parse(APP / "default" / "data" / "ui" / "views" / "thresholds.xml").getroot()  # noqa: S314 - ours
 #: Every search that the app ships: with each directory of people, and those of the dashboard.
 SHIPPED = {
     **{f"{name} (own)": spl.expanded(stanza["search"], MACROS) for name, stanza in SEARCHES.items()},
@@ -128,6 +140,8 @@ SHIPPED = {
         f"dashboard {number}": re.sub(r"\$[^$\s]+\$", "x", json.loads(f'"{query}"'))
         for number, query in enumerate(re.findall(r'"query": "((?:[^"\\]|\\.)*)"', DASHBOARD))
     },
+    "searches of Thresholds": str(FORM.findtext(".//input/search/query")),
+    **{f"{name} in Thresholds": thresholds_of(stanza["search"]) for name, stanza in DAILY.items()},
 }
 
 
@@ -158,6 +172,7 @@ def test_a_macro_is_used_and_uses_its_arguments(name: str) -> None:
         assert f"${argument}$" in MACROS[name]["definition"]
     texts = [stanza["search"] for stanza in SEARCHES.values()]
     texts += [macro["definition"] for macro in MACROS.values()]
+    texts.append(str(FORM.findtext("./row/panel/table/search/query")))
     assert name in {call for text in texts for call in spl.calls(text)} | ALTERNATIVES | OFFERED
 
 
@@ -728,6 +743,30 @@ LEAVERS = (
     ("ben@contoso.com,2023-11-16,", ("ben@contoso.com", 1700092800, None)),
     ("cem@contoso.com,16/11/2023,", ("cem@contoso.com", None, None)),
 )
+
+
+def test_the_dashboard_counts_the_people_of_each_threshold() -> None:
+    """Six people with 10 downloads on Wednesday and Thursday, five of them 20 on the Monday after, two 50.
+
+    The week of that Monday is the only whole one, and a week later everybody has one download.
+    """
+    events: list[Event] = []
+    for person in range(6):
+        made = {0: 10, 1: 10, 5: 20 if person < 5 else 0, 6: 50 if person < 2 else 0, 12: 1}
+        for day, number in made.items():
+            one = box({"type": "user", "id": "1", "name": "x", "login": f"p{person}@contoso.com"})
+            events += [{**one, "_time": DAY + day * 86_400 + n} for n in range(number)]
+    text = thresholds_of(SEARCHES["irmexport - daily - Box"]["search"], "5", "10/20/50")
+    rows = spl_run.run(text, events, LOOKUPS, (DAY - 50 * 86_400, DAY + 41 * 86_400))
+    assert [tuple(row.values()) for row in rows] == [
+        ("BoxDownload", 1, "low", "1.9", 6, "5.0", 5, 6),
+        ("BoxDownload", 2, "medium", "1.5", 6, "5.0", 5, 6),
+        ("BoxDownload", 3, "high", "1.5", 6, "5.0", 5, 6),
+        ("BoxDownload", 5, "", "1.5", 6, "5.0", 5, 6),
+        ("BoxDownload", 10, "low now", "1.5", 6, "5.0", 5, 6),
+        ("BoxDownload", 20, "medium now", "0.5", 5, "5.0", 5, 5),
+        ("BoxDownload", 50, "high now", "<5", "<5", "<5", "<5", "<5"),
+    ]
 
 
 def test_people_who_leave_become_rows_of_a_trigger() -> None:

@@ -27,6 +27,9 @@ EXAMPLES = {
     "TimeRange:endISO": "2026-11-20T12:00:00.000Z",
     "User": "sarad@contoso.com",
     "OtherUser": "",
+    "Operation": "FileDownloaded",
+    "People": "10",
+    "Now": "",
 }
 _QUERY, _GROUP = 3, 12
 

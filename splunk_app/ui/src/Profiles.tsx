@@ -1,6 +1,7 @@
 /** Edit a profile: checked while you type, with a preview of a pasted sample. */
 import Button from '@splunk/react-ui/Button';
 import Heading from '@splunk/react-ui/Heading';
+import Link from '@splunk/react-ui/Link';
 import Message from '@splunk/react-ui/Message';
 import Paragraph from '@splunk/react-ui/Paragraph';
 import Select from '@splunk/react-ui/Select';
@@ -75,6 +76,10 @@ export function Profiles() {
         >
             {!connectors && !trouble && <Loading />}
             <Limits limits={limits} />
+            <Paragraph>
+                <Link to="thresholds">Count which thresholds of an indicator would bring how many people</Link>, and which ones
+                to start with.
+            </Paragraph>
             <Columns>
                 <div>
                     <Field label="Connector" help="The connector whose profile you edit.">

@@ -32,6 +32,8 @@ class Lease:
         self._number = -1
         self._ends = 0.0
         self._taking_in = False
+        #: What was written since it was taken: the newest record is one of these if it could not be returned.
+        self._written: set[bytes] = set()
         #: The last line of the audit log that this process knows of; -1 before it has read a record.
         self._event = -1
 
@@ -41,8 +43,9 @@ class Lease:
         Raises StoreAway, StoreRefused.
         """
         newest = self._newest()
-        if newest is not None and self._is_live(newest.value):
+        if newest is not None and self._is_live(newest.value) and not self._could_not_return(newest.value):
             return None
+        self._written.clear()
         self._number, self._taking_in = newest.number if newest else -1, takes_in
         if not self._write(SECONDS):
             return None
@@ -76,10 +79,15 @@ class Lease:
         # A clock that was wrong must not keep every sender away for years.
         return 0.0 < float(records.decode(value)["until"]) - self._clock.now() <= SECONDS + MARGIN
 
+    def _could_not_return(self, value: bytes) -> bool:
+        return not self.held and value in self._written
+
     def _write(self, seconds: float) -> bool:
         now = self._clock.now()
         until = now + seconds if seconds else 0.0
-        won = self._records.append(self._number, self._record(until))
+        value = self._record(until)
+        self._written.add(value)
+        won = self._records.append(self._number, value)
         self._number += won
         self._ends = until if won else 0.0
         return won

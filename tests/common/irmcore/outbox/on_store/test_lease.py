@@ -83,12 +83,44 @@ def test_a_store_that_is_away_does_not_stop_its_holder() -> None:
         mine.acquire()
 
 
+@pytest.mark.parametrize("fault", [Fault.AWAY, Fault.LOST])
+def test_its_holder_does_not_wait_for_a_lease_that_it_could_not_return(fault: Fault) -> None:
+    """Others wait until it ends. With LOST, the renewal before was made, but its answer did not come."""
+    service, clock = MemoryService(), FakeClock()
+    faults: list[Fault | None] = [None]
+    mine, other = lease(service, clock, lambda *_: faults[0]), lease(service, clock)
+    mine.acquire()
+    clock.advance(SECONDS - RENEWED_AT + 1)
+    faults[0] = fault
+    mine.renew()
+    mine.release()
+    faults[0] = None
+    assert other.acquire() is None
+    assert mine.acquire() is mine
+    assert mine.acquire() is None, "it has it already"
+    mine.release()
+    assert other.acquire() is other
+
+
 @pytest.mark.parametrize(("ahead", "seen"), [(-MARGIN, True), (0.0, True), (MARGIN, False)])
 def test_a_clock_that_differs_by_five_minutes(ahead: float, seen: bool) -> None:  # noqa: FBT001 - a column
     """One behind respects the lease; one ahead takes it early, which the states of batches allow for."""
     service, clock = MemoryService(), FakeClock()
     lease(service, clock).acquire()
     assert (lease(service, FakeClock(clock.now() + ahead)).acquire() is None) is seen
+
+
+@pytest.mark.parametrize("behind", [0.0, MARGIN])
+def test_the_lease_of_a_dead_holder_ends_for_all(behind: float) -> None:
+    """At the latest when their clocks reach its end. So a queued batch waits no longer for it."""
+    service, clock = MemoryService(), FakeClock()
+    lease(service, clock).acquire()
+    late = FakeClock(clock.now() - behind)
+    late.advance(SECONDS + behind - 1)
+    assert lease(service, late).acquire() is None
+    late.advance(1)
+    other = lease(service, late)
+    assert other.acquire() is other
 
 
 def test_whether_its_holder_takes_in_what_is_accepted() -> None:

@@ -71,6 +71,7 @@ def test_several_values_are_refused_where_one_is_expected(expression: str) -> No
         ('mvjoin(m, ", ")', "b, a, b"),
         ('mvjoin(one, ", ")', "1"),
         ("mvindex(m, 1)", "a"),
+        ("mvappend(m, nothing, one)", ["b", "a", "b", "1"]),
         ('split("a,b", ",")', ["a", "b"]),
         ('split("a", ",")', "a"),
     ],
@@ -98,6 +99,9 @@ def test_functions_of_several_values(expression: str, value: object) -> None:
         ("'a.b'", "dotted"),
         ("mvfilter('a.b'!=\"\")", "dotted"),
         ("1700010000-1700010000%86400", 1700006400),
+        ("pow(10, max(0, len(1234)-2))", 100),
+        ("max(nothing, 2, 10)", 10),
+        ("len(nothing)", None),
         ('strptime("2023-11-15 +0000", "%Y-%m-%d %z")', 1700006400.0),
         ('strptime("15/11/2023 +0000", "%Y-%m-%d %z")', None),
         ('strptime(nothing, "%Y-%m-%d %z")', None),
@@ -118,6 +122,29 @@ def test_a_search_term_fits_any_of_several_values() -> None:
     assert spl_run.run('x IN ("b", "z") | table x', events) == [{"x": ["a", "b"]}]
     assert spl_run.run("n>4 | table x", events) == [{"x": ["a", "b"]}]
     assert [row["x"] for row in spl_run.run("NOT x=a* | table x", events)] == ["c", None]
+
+
+def test_a_running_sum_follows_the_order() -> None:
+    """Sorted by a text and downwards by a number; by each value of the field; over all rows without BY."""
+    rows = [{"k": k, "n": n, "x": "1"} for k, n in (("b", 9), ("a", 2), ("b", 10), ("a", 1))]
+    text = (
+        "x=1 | eventstats min(n) AS least, max(n) AS most | sort 0 k, -n | streamstats sum(n) AS so_far BY k"
+    )
+    assert [
+        tuple(row.values()) for row in spl_run.run(f"{text} | table k, n, so_far, least, most", rows)
+    ] == [
+        ("a", 2, 2, 1, 10),
+        ("a", 1, 3, 1, 10),
+        ("b", 10, 10, 1, 10),
+        ("b", 9, 19, 1, 10),
+    ]
+
+
+def test_mvexpand_makes_a_row_of_each_value() -> None:
+    """None without a value; the other fields stay, and `count AS` names the count."""
+    rows = [{"x": "1", "m": [2, 3]}, {"x": "1"}, {"x": "1", "m": 3}]
+    found = spl_run.run("x=1 | mvexpand m | stats count AS n BY x, m", rows)
+    assert found == [{"x": "1", "m": 2, "n": 1}, {"x": "1", "m": 3, "n": 2}]
 
 
 def test_addinfo_has_the_time_range_of_the_search() -> None:

@@ -76,10 +76,9 @@ export function Profiles() {
         >
             {!connectors && !trouble && <Loading />}
             <Limits limits={limits} />
-            <Paragraph>
-                <Link to="thresholds">Count which thresholds of an indicator would bring how many people</Link>, and which ones
-                to start with.
-            </Paragraph>
+            <Row>
+                <Link to="thresholds">How many people each threshold of an indicator would bring, and which ones to start with</Link>
+            </Row>
             <Columns>
                 <div>
                     <Field label="Connector" help="The connector whose profile you edit.">

@@ -273,7 +273,7 @@ def test_a_profile_is_written_previewed_and_saved(
     """It is checked while typing, previewed on a sample and saved with its connector; in the dark theme."""
     web.theme = "dark"
     page = visit("profiles")
-    thresholds = page.get_by_role("link", name="Count which thresholds")
+    thresholds = page.get_by_role("link", name="How many people each threshold")
     assert thresholds.evaluate("link => link.href") == web.view("thresholds")
     page.get_by_label("Connector", exact=True).click()
     page.get_by_role("option", name="leavers").click()

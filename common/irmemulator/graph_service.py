@@ -13,7 +13,6 @@ Sources: learn.microsoft.com/graph/delta-query-overview, …/api/user-delta, …
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import threading
@@ -314,15 +313,6 @@ class GraphService:
             kept = "".join(f"{name}={quote(asked[name])}&" for name in ("$select", "$top") if name in asked)
             document["@odata.nextLink"] = f"{request.origin}{request.path}?{kept}$skiptoken={skip + top}"
         return json_reply(200, document)
-
-
-def graph_fault(
-    on: str, status: int, code: str = "", *, retry_after: int | str | None = None, matching: str = ""
-) -> Fault:
-    """A fault whose reply is an error in Graph's form."""
-    body = json.dumps(graph_error(code, "an emulated fault")).encode()
-    kind = (("Content-Type", "application/json"),)
-    return Fault(on, status=status, body=body, headers=kind, retry_after=retry_after, matching=matching)
 
 
 def _line(request: Request) -> str:

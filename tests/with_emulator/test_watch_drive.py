@@ -19,10 +19,11 @@ from click.testing import CliRunner, Result
 from irmcli.main import main
 from irmemulator.faults import Fault
 from irmemulator.graph_emulator import GraphEmulator
-from irmemulator.graph_service import GraphOptions, graph_fault
+from irmemulator.graph_service import GraphOptions
 from irmemulator.graph_tenant import GraphTenant
 from irmemulator.synthetic_people import APP, TENANT
 
+from tests.fakes.emulated_faults import graph_fault
 from tests.with_emulator.connector import HEADER, Rig, row
 
 IRMEXPORT = str(Path(sys.executable).with_name("irmexport"))

@@ -31,7 +31,6 @@ from irmemulator.routing import Route
 from irmemulator.settings import App
 
 from irmsentinel.emulators.announcement import QUERY_API
-from irmsentinel.emulators.azure_errors import JSON
 from irmsentinel.emulators.iso_timespan import parse_timespan
 from irmsentinel.kql.engine import Engine
 from irmsentinel.kql.result import Result, cell
@@ -40,7 +39,6 @@ RESOURCE = "https://api.loganalytics.io"
 
 _QUERY = re.compile(r"/(?:v1/)?workspaces/([^/]+)/query")
 _AT = re.compile(r"line (\d+), column (\d+)")
-_CODES = {403: "InsufficientAccessError", 429: "TooManyRequests", 504: "GatewayTimeout"}
 _LONGEST_BODY = 1_000_000
 _BAD_REQUEST = "The request had some invalid properties"
 
@@ -56,43 +54,6 @@ class Options:
     tenant_id: str = "contoso.example"
     app_id: str = "66666666-7777-4888-8999-bbbbbbbbbbbb"
     max_rows: int = 500_000
-
-
-def query_fault(
-    status: int,
-    code: str = "",
-    *,
-    on: str = "query",
-    body: bytes | None = None,
-    retry_after: str | None = None,
-    location: str | None = None,
-    drip: float = 0.0,
-    matching: str = "",
-) -> Fault:
-    """A fault whose reply is an error in Azure's form, or ``body`` as it is.
-
-    Args:
-        status: The reply's status.
-        code: Azure's innermost error code.
-        on: "query", "token" or "discovery".
-        body: Sent instead of the error.
-        retry_after: The Retry-After header.
-        location: The Location header.
-        drip: Seconds between two bytes of the reply.
-        matching: A regular expression that the query's text must match.
-    """
-    inner = {"code": code, "message": "an emulated fault"} if code else None
-    document = error_document(_CODES.get(status, "Error"), "an emulated fault", inner)
-    return Fault(
-        on,
-        status=status,
-        body=json.dumps(document).encode() if body is None else body,
-        headers=(("Content-Type", JSON),),
-        retry_after=retry_after or None,
-        location=location,
-        drip=drip,
-        matching=matching,
-    )
 
 
 class QueryApi:

@@ -13,9 +13,11 @@ import pytest
 import requests
 from irmemulator.announcement import read_announcement
 from irmemulator.graph_emulator import ANNOUNCEMENT, GraphEmulator
-from irmemulator.graph_service import RESOURCE, GraphOptions, graph_fault
+from irmemulator.graph_service import RESOURCE, GraphOptions
 from irmemulator.graph_tenant import GraphTenant
 from irmemulator.synthetic_people import APP, TENANT, group_id, people, person_id
+
+from tests.fakes.emulated_faults import graph_fault
 
 DAY = 86_400.0
 START = 1_770_000_000.0

@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import main
 from irmcore.profile import shipped_text
-from irmemulator.graph_service import graph_fault
 
 from tests.common.irmcli.identities.tenant_and_directory import TenantAndDirectory, id_of, user
+from tests.fakes.emulated_faults import graph_fault
 
 MakeTenant = Callable[..., TenantAndDirectory]
 

@@ -13,9 +13,9 @@ from irmcore.errors import AddressRefused, ConfigurationError, IrmError, WaitErr
 from irmcore.identity.directory import Directory
 from irmcore.identity.resolver import Refusal, Resolved
 from irmemulator.faults import Fault
-from irmemulator.graph_service import graph_fault
 
 from tests.common.irmcli.identities.tenant_and_directory import DAY, START, TenantAndDirectory, id_of, user
+from tests.fakes.emulated_faults import graph_fault
 
 MakeTenant = Callable[..., TenantAndDirectory]
 

@@ -17,13 +17,14 @@ from irmcli.watching.sharepoint_address import parse
 from irmcore.errors import AddressRefused, ConfigurationError, InputError, WaitError
 from irmemulator.faults import Fault
 from irmemulator.graph_emulator import GraphEmulator
-from irmemulator.graph_service import GraphOptions, graph_fault
+from irmemulator.graph_service import GraphOptions
 from irmemulator.graph_tenant import GraphTenant
 from irmemulator.synthetic_people import APP, TENANT
 from irmsentinel.azure.bounded_transport import BoundedTransport, Network
 from irmsentinel.azure.graph_client import HOSTS, GraphClient
 
 from tests.fakes.clock import FakeClock
+from tests.fakes.emulated_faults import graph_fault
 
 
 @pytest.fixture

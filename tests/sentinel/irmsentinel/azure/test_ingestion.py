@@ -24,9 +24,9 @@ from irmsentinel.azure import ingestion, payloads
 from irmsentinel.azure.ingestion import IngestionTransport
 from irmsentinel.azure.payloads import arrays, split
 from irmsentinel.azure.target import checked_endpoint, load_target, save_target
-from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import read_secret
 
+from tests.fakes.emulated_faults import azure_fault
 from tests.sentinel.irmsentinel.collector.collecting import TABLE, Rig
 
 

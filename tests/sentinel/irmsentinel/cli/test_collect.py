@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from irmcore.outbox import sealed
-from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import settings_text
 
+from tests.fakes.emulated_faults import azure_fault
 from tests.sentinel.irmsentinel.collector.collecting import HOUR, Rig
 
 IRMEXPORT = Path(sys.executable).with_name("irmexport")

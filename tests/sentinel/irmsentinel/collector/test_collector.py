@@ -15,10 +15,10 @@ from irmsentinel.azure.health_events import Event
 from irmsentinel.collector import cursor
 from irmsentinel.collector.collector import windows
 from irmsentinel.collector.records import RecordFilter
-from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import TENANT
 from irmsentinel.emulators.synthetic_records import alert_record, other_record
 
+from tests.fakes.emulated_faults import azure_fault
 from tests.sentinel.irmsentinel.collector.collecting import DAY, HOUR, NOW, ORIGIN, TABLE, Rig
 
 Made = Callable[..., Rig]

@@ -16,10 +16,10 @@ from irmsentinel.azure.graph_client import Page
 from irmsentinel.collector import cursor, graph_alerts
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
-from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.synthetic_records import graph_alert
 
 from tests.fakes.chaos import ChaosProxy, Weather
+from tests.fakes.emulated_faults import azure_fault
 from tests.sentinel.irmsentinel.collector.collecting import DAY, HOUR, NOW, Rig
 
 Made = Callable[..., Rig]

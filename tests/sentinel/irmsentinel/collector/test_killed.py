@@ -18,10 +18,10 @@ from irmcore.operations import operations
 from irmcore.outbox import Outbox, states
 from irmemulator.faults import Fault
 from irmsentinel.collector import cursor as feed_cursor
-from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import TENANT
 from irmsentinel.emulators.synthetic_records import alert_record
 
+from tests.fakes.emulated_faults import azure_fault
 from tests.sentinel.irmsentinel.collector.collecting import TABLE, Rig
 from tests.tracing import traced
 

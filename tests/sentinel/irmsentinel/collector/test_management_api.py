@@ -16,11 +16,11 @@ from irmsentinel.collector.api_errors import CODES, ErrorKind, meaning
 from irmsentinel.collector.http import MAX_BYTES, SMALL_BYTES, Answer, Unreachable
 from irmsentinel.collector.management_api import HOSTS, ApiError, ContentItem, _text
 from irmsentinel.collector.rate_limit import RateLimiter, Stopped
-from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import TENANT
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import Tokens
+from tests.fakes.emulated_faults import azure_fault
 from tests.sentinel.irmsentinel.collector.collecting import DAY, HOUR, NOW, Rig
 
 Made = Callable[..., Rig]

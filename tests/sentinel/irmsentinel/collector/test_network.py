@@ -34,11 +34,11 @@ from irmsentinel.collector.settings import CollectorSettings
 from irmsentinel.collector.spool import Spool
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
-from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import TENANT, read_secret
 from irmsentinel.emulators.synthetic_records import alert_record
 
 from tests.fakes.chaos import CONNECTED, ChaosProxy, Weather
+from tests.fakes.emulated_faults import azure_fault
 from tests.fakes.impostor import WRONGS, Impostor
 from tests.sentinel.irmsentinel.collector.collecting import HOUR, NOW, ORIGIN, TABLE, Rig
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import requests
-from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_session import APP, RULES, TENANT
 
+from tests.fakes.emulated_faults import azure_fault
 from tests.sentinel.irmsentinel.collector.collecting import DAY, HOUR, NOW, TABLE, Rig
 
 FEED = f"/api/v1.0/{TENANT}/activity/feed"

@@ -11,12 +11,12 @@ from irmcore.errors import ConfigurationError, DataError, IrmError
 from irmemulator.faults import Fault
 from irmsentinel.azure.query_errors import QueryRefused, Throttled
 from irmsentinel.content import aggregations
-from irmsentinel.emulators.query_api import query_fault
 from irmsentinel.export.cursor import CursorFile
 from irmsentinel.export.export import Export
 from irmsentinel.export.reader import MAX_PARTS
 
 from tests.fakes.clock import FakeClock
+from tests.fakes.emulated_faults import query_fault
 from tests.sentinel.fixtures import Case, cases, plain
 from tests.sentinel.irmsentinel.export.exports import (
     NOW,

@@ -12,15 +12,14 @@ from click.testing import CliRunner, Result
 from irmcli.main import main
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import rules, tables
-from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.collector_services import CollectorServicesEmulator
 from irmsentinel.emulators.collector_session import running_emulator
-from irmsentinel.emulators.query_api import query_fault
 from irmsentinel.export import health as export_health
 from irmsentinel.export.outcome import ExportRun
 from irmsentinel.kql import calls
 from irmsentinel.kql.engine import Engine
 
+from tests.fakes.emulated_faults import azure_fault, query_fault
 from tests.sentinel.irmsentinel.export.exports import WORKSPACE, Stage, api, okta
 
 TABLE = "IRMExportHealth_CL"

@@ -20,13 +20,14 @@ from irmsentinel.azure.identity import NoToken
 from irmsentinel.azure.ingestion import StaticToken
 from irmsentinel.azure.query_errors import Throttled
 from irmsentinel.azure.workspace import Workspace
-from irmsentinel.emulators.query_api import QueryApiEmulator, query_fault
+from irmsentinel.emulators.query_api import QueryApiEmulator
 from irmsentinel.export import sources
 from irmsentinel.export.cursor import CursorFile
 from irmsentinel.export.reader import Source
 
 from tests.fakes.chaos import CONNECTED, ChaosProxy, Weather
 from tests.fakes.clock import FakeClock
+from tests.fakes.emulated_faults import query_fault
 from tests.fakes.impostor import WRONGS, Impostor
 from tests.sentinel.irmsentinel.export.exports import NOW, PLAIN, WORKSPACE, Stage, api, export, okta
 

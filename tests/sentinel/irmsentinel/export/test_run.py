@@ -12,8 +12,9 @@ from click.testing import CliRunner, Result
 from irmcli.main import main
 from irmcore.disk import PosixDisk
 from irmcore.outbox import sealed
-from irmsentinel.emulators.query_api import QueryApiEmulator, query_fault
+from irmsentinel.emulators.query_api import QueryApiEmulator
 
+from tests.fakes.emulated_faults import query_fault
 from tests.sentinel.irmsentinel.export.exports import WORKSPACE, Stage, api, okta
 
 OTHER = "00000000-0000-0000-0000-00000000beef"

@@ -35,22 +35,14 @@ class Certificates:
 
     @property
     def ca_file(self) -> Path:
-        """The CA's certificate as PEM, which clients must trust.
-
-        Raises:
-            RuntimeError: `write` was not called yet.
-        """
+        """The CA's certificate as PEM, which clients must trust. Raises RuntimeError."""
         directory = self._directory or self._temporary
         if directory is None:
             raise RuntimeError("the emulator was not started yet: call start() first")
         return directory / "ca.pem"
 
     def write(self) -> ssl.SSLContext:
-        """Write the files and return the server's TLS context (TLS 1.2 and newer).
-
-        Raises:
-            OSError: The files cannot be written.
-        """
+        """Write the files and return the server's TLS context (TLS 1.2 and newer). Raises OSError."""
         directory = self._directory
         if directory is not None:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -65,11 +57,7 @@ class Certificates:
         return context
 
     def remove(self) -> None:
-        """Remove the temporary directory. A directory that the caller named stays.
-
-        Raises:
-            OSError: It cannot be removed, so the throw-away key is still there.
-        """
+        """Remove the temporary directory. A directory that the caller named stays. Raises OSError."""
         if self._temporary is not None and self._temporary.exists():
             shutil.rmtree(self._temporary)
 

@@ -15,12 +15,7 @@ from irmemulator.faults import Fault
 
 
 def set_faults(faults: Faults, text: bytes) -> None:
-    """Add the faults of a control path's body.
-
-    Raises:
-        ValueError: The body is not what `pending_from_json` takes, or a fault is on an endpoint that does not
-            exist. Then nothing was added.
-    """
+    """Add the faults of a control path's body. Raises ValueError."""
     added = pending_from_json(text)
     for pending in added:
         faults.check(pending.fault)
@@ -41,10 +36,7 @@ def pending_from_json(text: bytes) -> tuple[Pending, ...]:
     """Read the control path's body: one JSON object, or a list of them.
 
     An object has the fields of `Fault` (`headers` as an object) and `count`: a number, 1 when
-    absent, or null for "until cleared".
-
-    Raises:
-        ValueError: It is something else; the message says what to change.
+    absent, or null for "until cleared". Raises ValueError.
     """
     try:
         content = json.loads(text)

@@ -40,8 +40,7 @@ class Faults:
     def next(self, fault: Fault, count: int = 1) -> None:
         """Spoil the next ``count`` requests to the fault's endpoint, after the faults that wait already.
 
-        Raises:
-            ValueError: ``count`` is less than 1, or there is no such endpoint.
+        Raises ValueError.
         """
         if count < 1:
             raise ValueError("count must be at least 1")
@@ -50,11 +49,7 @@ class Faults:
             self._queue.append(Pending(fault, count))
 
     def until_cleared(self, fault: Fault) -> None:
-        """Spoil all requests to the fault's endpoint; it replaces an earlier one.
-
-        Raises:
-            ValueError: There is no such endpoint.
-        """
+        """Spoil all requests to the fault's endpoint; it replaces an earlier one. Raises ValueError."""
         self.check(fault)
         with self._lock:
             self._until_cleared[fault.on] = fault

@@ -76,11 +76,7 @@ class GraphTenant:
             self.add(user)
 
     def add(self, user: Mapping[str, Any]) -> None:
-        """Create a user.
-
-        Raises:
-            ValueError: A property is unknown, or the id is taken.
-        """
+        """Create a user. Raises ValueError if a property is unknown, or the id is taken."""
         _check(user)
         with self._lock:
             if user["id"] in self._entries:
@@ -88,12 +84,7 @@ class GraphTenant:
             self._entries[user["id"]] = _Entry(dict(user), self._next())
 
     def change(self, user_id: str, **properties: Any) -> None:
-        """Change properties of a user; None clears one.
-
-        Raises:
-            KeyError: There is no such user.
-            ValueError: A property is unknown.
-        """
+        """Change properties of a user; None clears one. Raises KeyError, ValueError."""
         _check(properties)
         with self._lock:
             entry, number = self._entries[user_id], self._next()

@@ -10,8 +10,9 @@ import re
 import socketserver
 import ssl
 import threading
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+import traceback
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 
 from irmemulator.connection_faults import discard, drip, reset
@@ -24,23 +25,27 @@ _PORT = re.compile(r":\d{1,5}$", re.ASCII)
 _CONTENT_LENGTH = re.compile(r"\d{1,12}", re.ASCII)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Site:
-    """What a connection needs of the server it belongs to.
+    """What the connections of an emulator share, over all of its starts.
 
-    Attributes:
-        service: What answers.
-        base_url: The server's own address.
-        hosts: The names and addresses that the server's certificate is for.
-        stopping: Set when the server ends all connections; it cuts every wait short.
-        note_failure: Takes an exception that is a defect of the emulator.
+    ``hosts`` are the names and addresses that the certificate is for; ``stopping`` is set when all
+    connections end, and cuts every wait short; ``failures`` are defects of the emulator.
     """
 
     service: Service
-    base_url: str
     hosts: Collection[str]
-    stopping: threading.Event
-    note_failure: Callable[[Exception], None]
+    handshake_timeout: float
+    idle_timeout: float
+    base_url: str = ""
+    connections: int = 0
+    failures: list[str] = field(default_factory=list)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def note_failure(self, error: Exception) -> None:
+        """Remember a defect by type and place. Its text could quote a row."""
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        self.failures.append(f"{type(error).__name__} in {at.name}, line {at.lineno}")
 
 
 class HttpConnection(BaseHTTPRequestHandler):
@@ -50,30 +55,11 @@ class HttpConnection(BaseHTTPRequestHandler):
     connection: ssl.SSLSocket
 
     def __init__(
-        self,
-        connection: ssl.SSLSocket,
-        client_address: object,
-        server: socketserver.BaseServer,
-        site: Site,
+        self, connection: ssl.SSLSocket, client: object, server: socketserver.BaseServer, site: Site
     ) -> None:
         """Serve a connection whose TLS handshake is done, until it ends."""
         self._site = site
-        super().__init__(connection, client_address, server)
-
-    def do_GET(self) -> None:
-        self._serve()
-
-    def do_POST(self) -> None:
-        self._serve()
-
-    def do_DELETE(self) -> None:
-        self._serve()
-
-    def do_PUT(self) -> None:
-        self._serve()
-
-    def do_PATCH(self) -> None:
-        self._serve()
+        super().__init__(connection, client, server)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base
         """Log nothing: a request line may have an id."""
@@ -99,6 +85,8 @@ class HttpConnection(BaseHTTPRequestHandler):
             self._site.note_failure(error)
             why = "the emulator has a defect: see its failures"
             self._send_unread(self._site.service.refuse(500, "emulator_defect", why))
+
+    do_GET = do_POST = do_DELETE = do_PUT = do_PATCH = _serve  # noqa: N815 - http.server's names
 
     def _request(self) -> Request:
         path, _, query = self.path.partition("?")

@@ -11,12 +11,9 @@ import socket
 import socketserver
 import ssl
 import threading
-import traceback
-from collections.abc import Collection
 
 from irmemulator.connection_faults import close_in_order
 from irmemulator.http_connection import HttpConnection, Site
-from irmemulator.routing import Service
 
 _POLL_S = 0.05
 _JOIN_S = 10.0
@@ -28,41 +25,15 @@ class HttpsServer(socketserver.TCPServer):
     allow_reuse_address = True  # a restart on the same port must not wait for old connections
     request_queue_size = 128
 
-    def __init__(  # noqa: PLR0913 - all by name but the first three
-        self,
-        address: tuple[str, int],
-        context: ssl.SSLContext,
-        service: Service,
-        *,
-        hosts: Collection[str],
-        handshake_timeout: float,
-        idle_timeout: float,
-    ) -> None:
-        """Bind and listen.
-
-        Args:
-            address: A loopback address and a port; 0: any free one.
-            context: The server's TLS.
-            service: What answers.
-            hosts: The names and addresses that clients may use, in lower case.
-            handshake_timeout: Seconds a TLS handshake may take.
-            idle_timeout: Seconds a connection may be silent before it is closed.
-
-        Raises:
-            OSError: The address is taken.
-        """
+    def __init__(self, address: tuple[str, int], context: ssl.SSLContext, site: Site) -> None:
+        """Bind and listen; port 0 is any free one. Raises OSError if the address is taken."""
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._handshake_timeout, self._idle_timeout = handshake_timeout, idle_timeout
-        self._stopping = threading.Event()
-        self._context = context
+        self._context, self._site = context, site
         self._lock = threading.Lock()
-        self._connections = 0
-        self._failures: list[str] = []
         self._open: set[socket.socket] = set()
         self._workers: set[threading.Thread] = set()
         # The handler class is never used: process_request gives each connection to _work.
         super().__init__(address, socketserver.BaseRequestHandler)
-        self._site = Site(service, self.base_url, hosts, self._stopping, self.note_failure)
         self._acceptor = threading.Thread(
             target=self.serve_forever, args=(_POLL_S,), name="irmemulator-accept", daemon=True
         )
@@ -72,35 +43,13 @@ class HttpsServer(socketserver.TCPServer):
         """The port it listens on."""
         return int(self.server_address[1])
 
-    @property
-    def base_url(self) -> str:
-        """The server's address as a URL without a path."""
-        host = str(self.server_address[0])
-        return f"https://[{host}]:{self.port}" if ":" in host else f"https://{host}:{self.port}"
-
-    @property
-    def connections(self) -> int:
-        """How many TCP connections were accepted."""
-        with self._lock:
-            return self._connections
-
-    @property
-    def failures(self) -> tuple[str, ...]:
-        """Defects of the emulator that requests met: the exception's type and place."""
-        with self._lock:
-            return tuple(self._failures)
-
     def start(self) -> None:
         """Begin to accept."""
         self._acceptor.start()
 
     def stop(self) -> None:
-        """End every connection and wait for the threads.
-
-        Raises:
-            RuntimeError: A thread did not end.
-        """
-        self._stopping.set()
+        """End every connection and wait for the threads. Raises RuntimeError if one does not end."""
+        self._site.stopping.set()
         self.shutdown()
         self._acceptor.join()
         self.server_close()
@@ -131,33 +80,27 @@ class HttpsServer(socketserver.TCPServer):
             daemon=True,
         )
         with self._lock:
-            self._connections += 1
+            self._site.connections += 1
             self._open.add(request)
             self._workers = {each for each in self._workers if each.is_alive()}
             self._workers.add(worker)
             # Within the lock: a thread that has not started looks dead to the line that removes dead ones.
             worker.start()
 
-    def note_failure(self, error: Exception) -> None:
-        """Remember a defect by type and place. Its text could quote a row."""
-        at = traceback.extract_tb(error.__traceback__)[-1]
-        with self._lock:
-            self._failures.append(f"{type(error).__name__} in {at.name}, line {at.lineno}")
-
     def _work(self, request: socket.socket, client_address: object) -> None:
         tls: ssl.SSLSocket | None = None
         try:
-            request.settimeout(self._handshake_timeout)
+            request.settimeout(self._site.handshake_timeout)
             tls = self._wrap(request)
             tls.do_handshake()
-            tls.settimeout(self._idle_timeout)
+            tls.settimeout(self._site.idle_timeout)
             HttpConnection(tls, client_address, self, self._site)
             close_in_order(tls)
         except OSError:
             # The client is gone, hangs, or does not speak TLS. There is nobody to tell.
             return
         except Exception as error:  # noqa: BLE001 - a defect of ours is reported, not hidden
-            self.note_failure(error)
+            self._site.note_failure(error)
         finally:
             with self._lock:
                 self._open.discard(request if tls is None else tls)
@@ -168,7 +111,7 @@ class HttpsServer(socketserver.TCPServer):
     def _wrap(self, request: socket.socket) -> ssl.SSLSocket:
         # In one step with the change of `_open`, so that `stop` finds whichever socket owns the descriptor.
         with self._lock:
-            if self._stopping.is_set():
+            if self._site.stopping.is_set():
                 raise ConnectionAbortedError
             tls = self._context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
             self._open.discard(request)

@@ -10,11 +10,11 @@ import ipaddress
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from irmemulator.certificates import Certificates
 from irmemulator.fault_queue import Faults
+from irmemulator.http_connection import Site
 from irmemulator.https_server import HttpsServer
 from irmemulator.routing import Service
 
@@ -39,7 +39,7 @@ class LoopbackServer:
         """Take the settings. Nothing listens before `start`.
 
         Args:
-            service: What answers.
+            service: What answers; a subclass may be its own service.
             host: A loopback address, or "localhost" (127.0.0.1).
             port: The port; 0: any free one.
             directory: Where ca.pem and server.pem are written and left (made with mode 0700 if absent); None:
@@ -49,66 +49,51 @@ class LoopbackServer:
             handshake_timeout: Seconds a TLS handshake may take.
             idle_timeout: Seconds a connection may be silent before it is closed.
 
-        Raises:
-            ValueError: The host is not loopback, or the lifetime is not more than 0.
+        Raises ValueError.
         """
         if lifetime is not None and not 0 < lifetime <= threading.TIMEOUT_MAX:
             raise ValueError("lifetime must be more than 0 seconds")
-        self._service = service
         self._host = _loopback(host)
         self._port = port
         self._lifetime = lifetime
-        self._names = tuple(names)
-        self._handshake_timeout, self._idle_timeout = handshake_timeout, idle_timeout
+        #: What is to go wrong.
+        self.faults: Faults = service.faults
+        self._site = Site(service, tuple(names), handshake_timeout, idle_timeout)
         self._certificates = Certificates(None if directory is None else Path(directory).absolute(), names)
         self._server: HttpsServer | None = None
-        self._url: str | None = None
         self._timer: threading.Timer | None = None
-        self._past_connections = 0
-        self._past_failures: tuple[str, ...] = ()
-        self._lock = threading.RLock()
+        self._lifecycle = threading.RLock()
         self._stopped = threading.Event()
         self._stopped.set()
 
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {'stopped' if self._server is None else f'at {self._url}'}>"
+        return f"<{type(self).__name__} {'stopped' if self._server is None else f'at {self.url}'}>"
 
     def start(self) -> Self:
         """Listen. When it returns, connections are accepted.
 
-        Raises:
-            RuntimeError: It is running already.
-            OSError: The port is taken, or the files cannot be written.
+        Raises RuntimeError if it runs already, OSError if the port is taken or a file cannot be written.
         """
-        with self._lock:
+        with self._lifecycle:
             if self._server is not None:
                 raise RuntimeError("the emulator is running already")
             context = self._certificates.write()
             try:
-                server = HttpsServer(
-                    (self._host, self._port),
-                    context,
-                    self._service,
-                    hosts=self._names,
-                    handshake_timeout=self._handshake_timeout,
-                    idle_timeout=self._idle_timeout,
-                )
+                server = HttpsServer((self._host, self._port), context, self._site)
             except OSError:
                 self._certificates.remove()
                 raise
             # After a restart the clients' settings must still be right.
-            self._port, self._url = server.port, server.base_url
+            self._port = server.port
+            host = f"[{self._host}]" if ":" in self._host else self._host
+            self._site.base_url = f"https://{host}:{self._port}"
+            self._site.stopping.clear()
             server.start()
             self._server = server
             self._stopped.clear()
@@ -122,10 +107,9 @@ class LoopbackServer:
     def stop(self) -> None:
         """Stop listening, end all connections and wait for every thread. A second call does nothing.
 
-        Raises:
-            RuntimeError: A connection's thread did not end.
+        Raises RuntimeError if a connection's thread does not end.
         """
-        with self._lock:
+        with self._lifecycle:
             server, timer = self._server, self._timer
         if server is not None:
             self._end_server(server)
@@ -134,14 +118,7 @@ class LoopbackServer:
             timer.join()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it has stopped, by `stop` or by its lifetime.
-
-        Args:
-            timeout: Seconds to wait at most; None: for ever.
-
-        Returns:
-            Whether it has stopped.
-        """
+        """Wait until it has stopped, at most ``timeout`` seconds; returns whether it has."""
         return self._stopped.wait(timeout)
 
     @property
@@ -151,56 +128,38 @@ class LoopbackServer:
 
     @property
     def url(self) -> str:
-        """Where it listens, or last did, as `https://127.0.0.1:PORT`.
-
-        Raises:
-            RuntimeError: It was not started yet.
-        """
-        if self._url is None:
+        """Where it listens, or last did, as `https://127.0.0.1:PORT`. Raises RuntimeError before a start."""
+        if not self._site.base_url:
             raise RuntimeError("the emulator was not started yet: call start() first")
-        return self._url
+        return self._site.base_url
 
     @property
     def ca_file(self) -> Path:
-        """The PEM file of the throw-away CA that clients must trust.
+        """The PEM file of the throw-away CA that clients must trust. Raises RuntimeError before a start.
 
         Without a directory the file is gone while the server is stopped, and requests then fails for the
         missing file before it connects. To test an outage, give a directory.
-
-        Raises:
-            RuntimeError: It was not started yet.
         """
         return self._certificates.ca_file
 
     @property
-    def faults(self) -> Faults:
-        """What is to go wrong."""
-        return self._service.faults
-
-    @property
     def connections(self) -> int:
         """How many TCP connections were accepted, over all starts."""
-        with self._lock:
-            current = 0 if self._server is None else self._server.connections
-            return self._past_connections + current
+        return self._site.connections
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Errors inside the emulator (each request got a 500); empty if there were none."""
-        with self._lock:
-            current = () if self._server is None else self._server.failures
-            return self._past_failures + current
+        """Defects of the emulator that requests met (each got a 500): the exception's type and place."""
+        return tuple(self._site.failures)
 
     def _end_server(self, server: HttpsServer) -> None:
         """Stop one server, once. The timer of the lifetime runs this too."""
-        with self._lock:
+        with self._lifecycle:
             if self._server is not server:
                 return
             try:
                 server.stop()
             finally:
-                self._past_connections += server.connections
-                self._past_failures += server.failures
                 self._server = None
                 self._certificates.remove()
                 self._stopped.set()

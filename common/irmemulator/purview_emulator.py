@@ -1,115 +1,112 @@
 """The emulator of the Purview connector as tests, the demo and the command line use it.
 
-Promised: what `loopback_server` promises; a stopped emulator still answers questions about what it saw, and
-has its tokens and records when it is started again. Not promised: that Microsoft's service behaves the same.
+Promised: what `loopback_server` promises; an upload is on record before its reply is returned. A stopped
+emulator still answers questions about what it saw, and has its tokens and records when it is started again.
+Not promised: that Microsoft's service behaves the same.
+The paths for people and tests (`/`, `/records`, `/uploads`, `/control/faults`) require the emulator's control
+token as the password of HTTP Basic, with any user name: other users of the machine reach its loopback too.
 """
 
 from __future__ import annotations
 
+import base64
+import secrets
+import uuid
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import parse_qs
 
+from irmemulator.entra import Entra
+from irmemulator.fault_control import faults_to_json, set_faults
+from irmemulator.fault_queue import Faults
+from irmemulator.faults import Fault
 from irmemulator.file_rules import Record
+from irmemulator.http_messages import (
+    Reply,
+    Request,
+    error_reply,
+    html_reply,
+    json_reply,
+    method_not_allowed,
+)
 from irmemulator.loopback_server import LoopbackServer
-from irmemulator.purview_service import CONTROL_PATH, UPLOAD_PATH, PurviewService
+from irmemulator.overview_page import render
+from irmemulator.routing import Route
 from irmemulator.settings import App, Job, Options
-from irmemulator.upload_store import Upload
+from irmemulator.upload_checks import Verdict, check_upload
+from irmemulator.upload_store import Upload, UploadStore
+
+UPLOAD_PATH = "/api/signals"
+CONTROL_PATH = "/control/faults"
+_LONGEST_CONTROL_BODY = 1024 * 1024
 
 
 class PurviewEmulator(LoopbackServer):
-    """A local emulator of the Purview connector "Insider Risk Indicators" and of the tokens for it."""
+    """The connector "Insider Risk Indicators" and the HR connector, and the tokens for them.
 
-    def __init__(  # noqa: PLR0913 - all by name, and each has a default but the first two
+    ``control_token`` is the password for its page, its JSON documents and the control of faults.
+    """
+
+    def __init__(
         self,
         apps: Iterable[App],
         jobs: Iterable[Job],
         options: Options | None = None,
         *,
-        host: str = "127.0.0.1",
-        port: int = 0,
         directory: Path | str | None = None,
-        lifetime: float | None = None,
+        **more: Any,
     ) -> None:
-        """Take the settings. Nothing listens before `start`.
+        """Nothing listens before `start`.
 
-        Args:
-            apps: The applications that may ask for tokens; their tenants are those that exist.
-            jobs: The connectors.
-            options: Limits, and choices where documents are silent; None: the defaults.
-            host: See `LoopbackServer`.
-            port: See `LoopbackServer`.
-            directory: See `LoopbackServer`; the records are appended there as JSON lines, too.
-            lifetime: See `LoopbackServer`.
+        The tenants of ``apps`` are those that exist, ``jobs`` the connectors. The others are
+        `LoopbackServer`'s; the records are appended in ``directory`` as JSON lines, too.
 
-        Raises:
-            ValueError: The host is not loopback, an id is given twice, or the lifetime is not more than 0.
+        Raises ValueError if an id is given twice, and as `LoopbackServer`.
         """
         self._apps, self._jobs = tuple(apps), tuple(jobs)
         self._options = options or Options()
-        _refuse_twice("job", [job.job_id.lower() for job in self._jobs])
-        _refuse_twice("app", [f"{a.tenant_id} {a.app_id}".lower() for a in self._apps])
-        records = None if directory is None else Path(directory).absolute()
-        self._purview = PurviewService(self._apps, self._jobs, self._options, records)
+        self._jobs_by_id = {job.job_id.lower(): job for job in self._jobs}
+        if len(self._jobs_by_id) < len(self._jobs):
+            raise ValueError("the same job is given twice")
+        if len({(app.tenant_id.lower(), app.app_id.lower()) for app in self._apps}) < len(self._apps):
+            raise ValueError("the same app is given twice")
+        self.control_token = secrets.token_urlsafe(24)
+        self.faults = Faults()
+        self.entra = Entra(self._apps, (self._options.resource,), token_lifetime=self._options.token_lifetime)
+        self.store = UploadStore(
+            self._jobs, self._options, None if directory is None else Path(directory).absolute()
+        )
         super().__init__(
-            self._purview,
-            host=host,
-            port=port,
+            self,
             directory=directory,
-            lifetime=lifetime,
             handshake_timeout=self._options.handshake_timeout,
             idle_timeout=self._options.idle_timeout,
+            **more,
         )
 
     def authority(self, tenant_id: str) -> str:
-        """The authority to give to MSAL, with `instance_discovery=False`.
-
-        Raises:
-            RuntimeError: It was not started yet.
-        """
+        """The authority to give to MSAL, with `instance_discovery=False`."""
         return f"{self.url}/{tenant_id}"
 
     @property
     def uploads(self) -> tuple[Upload, ...]:
         """Every POST to /api/signals, the refused and spoiled ones included, the oldest first."""
-        return self._purview.store.uploads
+        return self.store.uploads
 
     def records(self, job_id: str) -> tuple[Record, ...]:
-        """The records of a job that are in memory, the oldest first.
-
-        Raises:
-            KeyError: There is no such job.
-        """
-        return tuple(kept.record for kept in self._purview.store.kept(job_id))
+        """The records of a job that are in memory, the oldest first. Raises KeyError."""
+        return tuple(kept.record for kept in self.store.kept(job_id))
 
     def records_saved(self, job_id: str) -> int:
-        """How many records of a job were saved, including those no longer in memory.
-
-        Raises:
-            KeyError: There is no such job.
-        """
-        return self._purview.store.saved(job_id)
-
-    @property
-    def control_token(self) -> str:
-        """The password for its page, its JSON documents and the control of faults; new with each emulator."""
-        return self._purview.control_token
-
-    @property
-    def token_requests(self) -> int:
-        """How many POSTs came to token endpoints, the spoiled ones included."""
-        return self._purview.entra.token_requests
-
-    def revoke_tokens(self) -> None:
-        """Revoke every token issued so far: uploads with them get a 401."""
-        self._purview.entra.revoke_tokens()
+        """How many records of a job were saved, including those no longer in memory. Raises KeyError."""
+        return self.store.saved(job_id)
 
     def describe(self) -> dict[str, object]:
-        """What a client needs to know, as plain values for JSON. Its one secret is the control token.
-
-        Raises:
-            RuntimeError: It was not started yet.
-        """
+        """What a client needs to know, as plain values for JSON. Its one secret is the control token."""
         tenants = dict.fromkeys(app.tenant_id for app in self._apps)
         return {
             "note": "a local emulator, not Microsoft's service",
@@ -135,7 +132,125 @@ class PurviewEmulator(LoopbackServer):
             "options": asdict(self._options),
         }
 
+    def route(self, request: Request) -> Route | Reply:
+        """The endpoint for a request, or the reply if its body need not be read."""
+        if request.path == UPLOAD_PATH:
+            return Route("upload", self._upload) if request.method == "POST" else method_not_allowed("POST")
+        return self.entra.route(request) or self._for_people(request)
 
-def _refuse_twice(what: str, ids: list[str]) -> None:
-    if len(set(ids)) != len(ids):
-        raise ValueError(f"the same {what} is given twice")
+    def refuse(self, status: int, code: str, message: str) -> Reply:
+        """An error as the emulator's JSON."""
+        return error_reply(status, code, message)
+
+    def _for_people(self, request: Request) -> Route | Reply:
+        pages = {"/": self._page, "/records": self._records, "/uploads": self._uploads}
+        if not request.host_is_ours:
+            # A site that lets its own name resolve to 127.0.0.1 (DNS rebinding) sends that name as Host.
+            return error_reply(421, "not_our_host", "ask for 127.0.0.1 or localhost")
+        if request.path == CONTROL_PATH:
+            if request.method not in ("GET", "POST", "DELETE"):
+                return method_not_allowed("GET", "POST", "DELETE")
+            return self._unauthorized(request) or Route(None, self._control, _LONGEST_CONTROL_BODY)
+        if request.path not in pages:
+            return error_reply(404, "no_such_path", "the emulator has no such path")
+        if request.method != "GET":
+            return method_not_allowed("GET")
+        return self._unauthorized(request) or pages[request.path](request)
+
+    def _unauthorized(self, request: Request) -> Reply | None:
+        """The refusal of a request without the control token; a browser then asks for it."""
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        try:
+            password = base64.b64decode(given, validate=True).partition(b":")[2]
+        except ValueError:
+            password = b""
+        if kind.lower() == "basic" and secrets.compare_digest(password, self.control_token.encode()):
+            return None
+        challenge = ("WWW-Authenticate", 'Basic realm="irmexport emulator"')
+        return error_reply(401, "no_control_token", "the password is the emulator's control token", challenge)
+
+    def _upload(self, request: Request, fault: Fault | None) -> Reply:
+        """Check an upload, record it, and return the reply that is true of it.
+
+        The record has the status that the client gets. A fault keeps the upload's records only if it says so.
+        """
+        now, request_id = datetime.now(UTC), str(uuid.uuid4())
+        with self.store.locked():
+            verdict = check_upload(
+                request, self._jobs_by_id, self.entra.check, self._options, self.store.pairs
+            )
+            recorded = verdict
+            if fault is not None and not fault.takes_effect:
+                recorded = replace(verdict, kept=(), dropped=MappingProxyType({}))
+            self.store.add(_log_entry(now, request_id, recorded, request, fault), recorded.kept)
+        return verdict.reply(request_id)
+
+    def _page(self, _request: Request) -> Reply:
+        return html_reply(200, render(self._jobs, self.store))
+
+    def _records(self, request: Request) -> Reply:
+        """The records in memory, of one job or of all."""
+        asked = parse_qs(request.query).get("jobid")
+        jobs = self._jobs
+        if asked is not None:
+            jobs = tuple(job for job in jobs if job.job_id.lower() == asked[0].lower())
+            if not jobs:
+                return error_reply(404, "job_unknown", "no connector has this job id")
+        return json_reply(
+            200,
+            {
+                "jobs": [
+                    {
+                        "job_id": job.job_id,
+                        "name": job.name,
+                        "records_saved": self.store.saved(job.job_id),
+                        "records": [kept.to_json() for kept in self.store.kept(job.job_id)],
+                    }
+                    for job in jobs
+                ]
+            },
+        )
+
+    def _uploads(self, _request: Request) -> Reply:
+        return json_reply(200, [upload.to_json() for upload in self.store.uploads])
+
+    def _control(self, request: Request, _fault: Fault | None) -> Reply:
+        """Set (POST), clear (DELETE) or show (GET) the faults that wait."""
+        if request.method == "POST":
+            # A page of another site can send a form here, but JSON only with our consent (CORS).
+            if (
+                request.headers.get("content-type", "").partition(";")[0].strip().lower()
+                != "application/json"
+            ):
+                return error_reply(415, "not_json", "the Content-Type must be application/json")
+            try:
+                set_faults(self.faults, request.body or b"")
+            except ValueError as error:
+                return error_reply(400, "fault_not_possible", str(error))
+        elif request.method == "DELETE":
+            self.faults.clear()
+        return json_reply(200, faults_to_json(self.faults))
+
+
+def _log_entry(
+    now: datetime, request_id: str, verdict: Verdict, request: Request, fault: Fault | None
+) -> Upload:
+    if request.body is None and (fault is None or fault.early_status is None):
+        status = None  # the client went away in the middle of its body
+    elif fault is not None and fault.kind is not None:
+        status = fault.replied_status
+    else:
+        status = verdict.status
+    return Upload(
+        time=now,
+        request_id=request_id,
+        job_id=None if verdict.job is None else verdict.job.job_id.lower(),
+        sha256=verdict.sha256,
+        bytes=verdict.size,
+        records_received=verdict.received,
+        records_saved=len(verdict.kept),
+        dropped=verdict.dropped,
+        status=status,
+        code=verdict.code,
+        fault=None if fault is None else fault.label,
+    )

@@ -126,11 +126,7 @@ class UploadStore:
         return self._pairs[job_id.lower()]
 
     def add(self, upload: Upload, kept: Sequence[Record]) -> None:
-        """Record an upload and the records it came with.
-
-        Raises:
-            RuntimeError: The JSON lines cannot be written; then nothing is recorded.
-        """
+        """Record an upload and its records. Raises RuntimeError, and then records nothing."""
         items = [KeptRecord(upload.request_id, record) for record in kept]
         with self._lock:
             if items and upload.job_id is not None:
@@ -152,20 +148,12 @@ class UploadStore:
             return tuple(self._uploads)
 
     def kept(self, job_id: str) -> tuple[KeptRecord, ...]:
-        """The saved records of a job that are in memory, the oldest first.
-
-        Raises:
-            KeyError: There is no such job.
-        """
+        """The saved records of a job that are in memory, the oldest first. Raises KeyError."""
         with self._lock:
             return tuple(self._kept[job_id.lower()])
 
     def saved(self, job_id: str) -> int:
-        """How many records of a job were saved, including those no longer in memory.
-
-        Raises:
-            KeyError: There is no such job.
-        """
+        """How many records of a job were saved, including those no longer in memory. Raises KeyError."""
         with self._lock:
             return self._saved[job_id.lower()]
 

@@ -156,7 +156,7 @@ def test_each_version_is_written_once(on_each: Rig) -> None:
     newest = max(range(25), key=lambda one: first.times[one])
     assert first.events[newest]["lastUpdateDateTime"] == max(time for _, time in made)
     assert abs(first.times[newest] - (time.time() - DAY)) < HOUR
-    graph.server.revoke_tokens()
+    graph.server.entra.revoke_tokens()
     updated = [graph.put(60, 3, 1), graph.put(30, 99)]
     assert sorted(on_each.run().versions) == sorted(updated)
     assert on_each.run() == Ran(0, [], [])

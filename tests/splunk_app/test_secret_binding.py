@@ -54,7 +54,7 @@ def thief(tmp_path: Path) -> Iterator[PurviewEmulator]:
     apps, jobs = [App(TENANT, APP_ID, SECRET)], [Job(JOB, APP_ID, "leavers", columns=COLUMNS)]
     with PurviewEmulator(apps, jobs, directory=tmp_path / "thief", lifetime=300) as running:
         yield running
-        assert running.token_requests == 0
+        assert running.entra.token_requests == 0
 
 
 @pytest.mark.parametrize("key", ELSEWHERE)

@@ -196,7 +196,7 @@ def give(path: Path, uid: int) -> None:
 
 def token_requests(listener: PurviewEmulator) -> int:
     """How many requests came to the attacker's token endpoint."""
-    return listener.token_requests
+    return listener.entra.token_requests
 
 
 def test_a_planted_outbox_is_not_drained(place: Place, listener: PurviewEmulator) -> None:

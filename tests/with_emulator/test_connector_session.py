@@ -19,7 +19,7 @@ def test_one_sign_in_serves_every_delivery(rig: Rig) -> None:
         rig.accept([row(number)])
         report, code = session.deliver()
         assert (report.sent, code) == (1, 0)
-    assert rig.emulator.token_requests == 1
+    assert rig.emulator.entra.token_requests == 1
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_one_token_serves_all_uploads(tmp_path: Path) -> None:
     rig.start()
     rig.accept([row(n) for n in range(4)])
     assert rig.drain().sent == 4
-    assert rig.emulator.token_requests == 1
+    assert rig.emulator.entra.token_requests == 1
     rig.emulator.stop()
 
 
@@ -134,10 +134,10 @@ def test_a_401_gets_one_new_token_and_the_same_batch_goes(rig: Rig) -> None:
     """A token that the service no longer accepts is replaced once, and the batch is sent."""
     rig.accept([row(1)])
     assert rig.drain().sent == 1
-    rig.emulator.revoke_tokens()
+    rig.emulator.entra.revoke_tokens()
     rig.accept([row(2)])
     assert rig.drain().sent == 1
-    assert rig.emulator.token_requests == 2
+    assert rig.emulator.entra.token_requests == 2
     assert [upload.status for upload in rig.emulator.uploads] == [200, 401, 200]
 
 

@@ -344,5 +344,5 @@ def test_tokens_that_end_at_once(tmp_path: Path) -> None:
     for number in range(3):
         rig.accept([row(number)])
         assert rig.drain().sent == 1
-    assert rig.emulator.token_requests == 3
+    assert rig.emulator.entra.token_requests == 3
     rig.emulator.stop()

@@ -18,8 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 from irmcli.main import main
 from irmemulator.faults import Fault
-from irmemulator.graph_emulator import GraphEmulator
-from irmemulator.graph_service import GraphOptions
+from irmemulator.graph_emulator import GraphEmulator, GraphOptions
 from irmemulator.graph_tenant import GraphTenant
 from irmemulator.synthetic_people import APP, TENANT
 

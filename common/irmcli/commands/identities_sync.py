@@ -159,8 +159,7 @@ def emulator(
 
     Example: irmexport identities emulator --port 0
     """
-    from irmemulator.graph_emulator import GraphEmulator
-    from irmemulator.graph_service import GraphOptions
+    from irmemulator.graph_emulator import GraphEmulator, GraphOptions
     from irmemulator.graph_tenant import GraphTenant
     from irmemulator.synthetic_people import APP, TENANT
     from irmemulator.synthetic_people import people as made_up

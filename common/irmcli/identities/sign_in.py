@@ -60,10 +60,10 @@ def identity_of(who: SignIn) -> Identity:
 def _emulated_client(directory: Path, max_wait: float) -> GraphClient:
     # Here, so that a sync with Microsoft's service starts without the emulator.
     from irmemulator.announcement import NotAnnouncedError, read_announcement
-    from irmemulator.graph_emulator import ANNOUNCEMENT
+    from irmemulator.graph_emulator import GraphEmulator
 
     try:
-        at = read_announcement(directory / ANNOUNCEMENT)
+        at = read_announcement(directory / GraphEmulator.announcement)
     except NotAnnouncedError:
         raise ConfigurationError(
             "no emulator was announced in this directory",

@@ -36,12 +36,8 @@ FOLDER = "aggregations"
 SUMMARY_RULES = "summary_rules"
 #: The first line of every query, which the export replaces.
 DECLARED = "declare query_parameters(starttime:datetime, endtime:datetime, part:long, parts:long);"
-_PARAMETERS = (
-    Parameter("starttime", "datetime"),
-    Parameter("endtime", "datetime"),
-    Parameter("part", "long"),
-    Parameter("parts", "long"),
-)
+_TYPES = {"starttime": "datetime", "endtime": "datetime", "part": "long", "parts": "long"}
+_PARAMETERS = tuple(Parameter(name, kind) for name, kind in _TYPES.items())
 _TIMES = ("window", "delay", "overlap", "first", "schedule")
 _DAY = timedelta(days=1)
 #: The bins of a summary rule in minutes (Azure's RuleDefinition).
@@ -95,14 +91,9 @@ class Aggregation:
 
     def kql(self, span: Span, part: int = 0, parts: int = 1) -> str:
         """The query for a span and a part of its users, with the line numbers of the file."""
-        declared = ", ".join(
-            (
-                f"starttime:datetime = datetime({iso(span.start)})",
-                f"endtime:datetime = datetime({iso(span.end)})",
-                f"part:long = {part}",
-                f"parts:long = {parts}",
-            )
-        )
+        times = (f"datetime({iso(moment)})" for moment in (span.start, span.end))
+        values = zip(_TYPES.items(), (*times, part, parts), strict=True)
+        declared = ", ".join(f"{name}:{kind} = {value}" for (name, kind), value in values)
         return f"declare query_parameters({declared});\n{self.query}"
 
     def artefact(self) -> Artefact:
@@ -195,7 +186,7 @@ def read(path: Path, *folders: Path) -> Aggregation:
         description=values["description"],
         profile=values["profile"],
         **times,
-        returns=_columns(values["returns"]),
+        returns=artefacts.columns(values["returns"]),
         query=_indented(rest),
         first_line=source.line(("query",)) + 2,
         tables=tables.named_in(rest, *(folders or (path.parent.parent,))),
@@ -237,7 +228,7 @@ def _summary_rule(path: Path) -> SummaryRule:
         bin=size,
         delay=parse_duration(values["delay"]),
         needs=tuple(item.strip() for item in values["needs"].split(",")),
-        returns=_columns(values["returns"]),
+        returns=artefacts.columns(values["returns"]),
         query=_indented(values["query"]),
         first_line=source.line(("query",)) + 1,
         text=path.read_text(encoding="utf-8"),
@@ -247,11 +238,6 @@ def _summary_rule(path: Path) -> SummaryRule:
 def checked(loaded: Content, queries: Iterable[Aggregation | SummaryRule]) -> Content:
     """The content together with these queries, for the checker."""
     return replace(loaded, artefacts=(*loaded.artefacts, *(query.artefact() for query in queries)))
-
-
-def _columns(text: str) -> tuple[Column, ...]:
-    pairs = (item.strip().partition(":") for item in text.split(","))
-    return tuple(Column(name, kind) for name, _, kind in pairs)
 
 
 def _indented(query: str) -> str:

@@ -148,6 +148,22 @@ class Content:
         return tuple(overrides.get(function.name, function) for function in self.functions)
 
 
+def called(functions: Mapping[str, Artefact], text: str) -> list[str]:
+    """The functions that a text calls, directly or not, callees first."""
+    order: dict[str, None] = {}
+    seen: set[str] = set()
+
+    def visit(text: str) -> None:
+        for name in dict.fromkeys(re.findall(r"\w+", text)):
+            if name in functions and name not in seen:
+                seen.add(name)
+                visit(functions[name].body)
+                order[name] = None
+
+    visit(text)
+    return list(order)
+
+
 def root() -> Path:
     """The content's folder: inside the installed package, or beside it in the source tree."""
     here = Path(__file__).parent
@@ -198,18 +214,11 @@ def read(path: Path) -> Artefact:
         shape=fields.get("shape"),
         has_override="local override" in fields,
         body="\n".join(lines[header:]).strip("\n"),
-        first_line=header + 1 + _leading_blank(lines[header:]),
+        first_line=next(
+            (i for i, line in enumerate(lines[header:], header + 1) if line.strip()), len(lines) + 1
+        ),
         text=text,
     )
-
-
-def _leading_blank(lines: Iterable[str]) -> int:
-    count = 0
-    for line in lines:
-        if line.strip():
-            break
-        count += 1
-    return count
 
 
 def _header(path: Path, lines: list[str]) -> tuple[str, Mapping[str, str]]:

@@ -20,15 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from irmcore.errors import DataError
-from irmemulator.announcement import write_announcement
-from irmemulator.entra import Entra
-from irmemulator.fault_queue import Faults
+from irmemulator.announced_server import AnnouncedServer
 from irmemulator.faults import Fault
 from irmemulator.http_messages import Reply, Request, json_reply
-from irmemulator.loopback_server import LoopbackServer
-from irmemulator.private_files import made_up_secret
 from irmemulator.routing import Route
-from irmemulator.settings import App
 
 from irmsentinel.emulators.announcement import QUERY_API
 from irmsentinel.emulators.iso_timespan import parse_timespan
@@ -56,19 +51,24 @@ class Options:
     max_rows: int = 500_000
 
 
-class QueryApi:
-    """The API of one workspace. Safe between threads."""
+class QueryApiEmulator(AnnouncedServer):
+    """The API of one workspace. Safe between threads. ``queries`` has every query, whatever the reply was."""
 
-    def __init__(self, engine: Engine, options: Options, secret: str) -> None:
-        """``engine`` has the workspace's tables; ``secret`` is the application's."""
-        self.faults = Faults(("query", "token", "discovery"))
-        self.entra = Entra(
-            [App(options.tenant_id, options.app_id, secret)], (RESOURCE,), own_resource=RESOURCE
-        )
+    announcement = QUERY_API
+
+    def __init__(self, engine: Engine, options: Options, directory: Path, **more: Any) -> None:
+        """``engine`` has the workspace's tables; ``more`` as `AnnouncedServer`."""
+        self.options = options
         self.queries: list[str] = []
         self._engine = engine
-        self._options = options
         self._lock = threading.Lock()  # an engine is for one thread at a time
+        app = (options.tenant_id, options.app_id)
+        super().__init__(app, ("query",), directory, resources=(RESOURCE,), **more)
+
+    def announce(self, **more: Any) -> None:
+        """Write the secret and the announcement, for `--emulator DIRECTORY`. Raises OSError."""
+        workspace, now = self.options.workspace_id, self.options.now.isoformat()
+        super().announce(workspace_id=workspace, now=now, **more)
 
     def route(self, request: Request) -> Route | Reply:
         """The endpoint for a request."""
@@ -99,10 +99,10 @@ class QueryApi:
         if grant is None:
             why = "The provided authentication is not valid for this resource"
             return _error(401, "InvalidTokenError", why)
-        if workspace != self._options.workspace_id:
+        if workspace != self.options.workspace_id:
             return _error(404, "WorkspaceNotFoundError", "The workspace could not be found")
         try:
-            return read_query(json.loads(request.body or b""), self._options.now)
+            return read_query(json.loads(request.body or b""), self.options.now)
         except (ValueError, KeyError, TypeError, RecursionError):
             return _error(400, "BadArgumentError", _BAD_REQUEST)
 
@@ -112,66 +112,14 @@ class QueryApi:
             if fault is not None and not fault.takes_effect:
                 return Reply(fault.status or 500)  # the fault's own reply is sent
             try:
-                result = self._engine.run(kql, now=self._options.now, within=within)
+                result = self._engine.run(kql, now=self.options.now, within=within)
             except DataError as wrong:
                 place = _AT.search(wrong.where or "")
                 inner: dict[str, Any] = {"code": "SemanticError", "message": wrong.what}
                 if place:
                     inner = {**inner, "line": int(place[1]), "pos": int(place[2])}
                 return _error(400, "BadArgumentError", _BAD_REQUEST, inner)
-        return json_reply(200, result_document(result, self._options.max_rows))
-
-
-class QueryApiEmulator(LoopbackServer):
-    """The running emulator."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        options: Options,
-        directory: Path,
-        *,
-        port: int = 0,
-        lifetime: float | None = None,
-    ) -> None:
-        """Take the settings. Nothing listens before `start`.
-
-        Args:
-            engine: It has the workspace's tables.
-            options: What it knows.
-            directory: Gets the CA and the announcement.
-            port: The port; 0: any free one.
-            lifetime: Seconds after which it stops by itself; None: never.
-        """
-        self.options = options
-        self.directory = directory
-        self.secret = made_up_secret()
-        self._api = QueryApi(engine, options, self.secret)
-        super().__init__(self._api, port=port, directory=directory, lifetime=lifetime)
-
-    @property
-    def queries(self) -> list[str]:
-        """Every query so far, in order, whatever the reply was."""
-        return list(self._api.queries)
-
-    def revoke_tokens(self) -> None:
-        """Revoke every token issued so far."""
-        self._api.entra.revoke_tokens()
-
-    def announce(self) -> None:
-        """Write the announcement, for `--emulator DIRECTORY`. Raises OSError."""
-        write_announcement(
-            self.directory / QUERY_API,
-            {
-                "url": self.url,
-                "ca_file": str(self.ca_file),
-                "workspace_id": self.options.workspace_id,
-                "tenant_id": self.options.tenant_id,
-                "app_id": self.options.app_id,
-                "secret": self.secret,
-                "now": self.options.now.isoformat(),
-            },
-        )
+        return json_reply(200, result_document(result, self.options.max_rows))
 
 
 def error_document(code: str, message: str, inner: Mapping[str, Any] | None = None) -> dict[str, Any]:

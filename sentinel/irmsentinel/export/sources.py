@@ -65,7 +65,7 @@ def emulated_workspace(
         return ClientSecretCredential(
             at["tenant_id"],
             at["app_id"],
-            at["secret"],
+            Path(at["secret_file"]).read_text(),
             authority=at["url"],
             disable_instance_discovery=True,
             transport=network.transport(deadlines[0], clock=clock),

@@ -8,7 +8,6 @@ that gives the same result here and on Azure.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tempfile
@@ -26,7 +25,9 @@ from duckdb_kql.engine import schema
 from duckdb_kql.lower import lower
 from duckdb_kql.stored_functions import ResolvedFunctions, StoredFunction, parse_functions
 from irmcore.errors import DataError
+from irmcore.settings import nearest
 
+from irmsentinel.content import artefacts
 from irmsentinel.content.artefacts import Artefact, Column
 from irmsentinel.content.tables import Table, fitting
 from irmsentinel.kql.engine_errors import RAISED, Text, explained
@@ -43,7 +44,6 @@ _TO_DUCKDB = {
     "guid": "UUID",
 }
 _TO_KUSTO = {duck: kusto for kusto, duck in _TO_DUCKDB.items()} | {"INTERVAL": "timespan", "HUGEINT": "long"}
-_WORD = re.compile(r"\w+")
 _EPOCH = "1970-01-01T00:00:00"
 #: duckdb-kql has no ingestion_time(). Here it is a column that a row may have, and TimeGenerated otherwise.
 _INGESTED = "_IngestionTime"
@@ -199,31 +199,16 @@ class Engine:
         if artefact is not None and artefact.body in kql:
             before = kql[: kql.index(artefact.body)].count("\n")
             query = Text(kql, str(artefact.path), artefact.first_line - before)
-        return [query, *(Text.of(self._functions[name]) for name in self._called_names(kql))]
+        return [query, *(Text.of(self._functions[name]) for name in artefacts.called(self._functions, kql))]
 
     def _called_by(self, kql: str) -> ResolvedFunctions:
         """The functions that a query calls, parsed."""
         called = {}
-        for name in self._called_names(kql):
+        for name in artefacts.called(self._functions, kql):
             function = self._functions[name]
             body = _INGESTION_TIME.sub(_IN_ITS_PLACE, function.body)
             called[name] = _parsed(name, f"function {name}({function.signature}) {{ {body}\n}}")
         return {None: called}
-
-    def _called_names(self, kql: str) -> list[str]:
-        """The functions that a query calls, directly or not, callees first."""
-        order: dict[str, None] = {}
-        seen: set[str] = set()
-
-        def visit(text: str) -> None:
-            for name in dict.fromkeys(_WORD.findall(text)):
-                if name in self._functions and name not in seen:
-                    seen.add(name)
-                    visit(self._functions[name].body)
-                    order[name] = None
-
-        visit(kql)
-        return list(order)
 
 
 @lru_cache(maxsize=8)
@@ -280,8 +265,8 @@ def load_folder(engine: Engine, folder: Path, tables: Mapping[str, Mapping[str, 
     found = []
     for file in files:
         if file.stem not in tables:
-            near = difflib.get_close_matches(file.stem, tables, n=1)
-            hint = f"Did you mean {near[0]}?" if near else "Describe its columns in tables/."
+            near = nearest(file.stem, tables)
+            hint = f"Did you mean {near}?" if near else "Describe its columns in tables/."
             raise DataError(f"the table `{file.stem}` is unknown", where=str(file), next_step=hint)
         names = {name for _, row in _rows_of(file) for name in row}
         table = fitting(list(tables[file.stem].values()), names)
@@ -310,8 +295,8 @@ def _check(row: Row, table: Table, where: str) -> None:
     known = {column.name: column.type for column in table.columns} | {_INGESTED: "datetime"}
     for name, value in row.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"tables/ has the columns of {table.name}."
+            near = nearest(name, known)
+            hint = f"Did you mean {near}?" if near else f"tables/ has the columns of {table.name}."
             raise DataError(f"{table.name} has no column `{name}`", where=where, next_step=hint)
         if known[name] == "datetime" and value is not None and not _is_time(value):
             raise DataError(

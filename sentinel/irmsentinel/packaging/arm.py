@@ -6,7 +6,7 @@ a deployment.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from irmsentinel.content.aggregations import SummaryRule
@@ -22,34 +22,37 @@ SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTempl
 
 def template(content: Content) -> dict[str, Any]:
     """A template that puts every function into a workspace."""
-    return _frame([_resource(function) for function in content.functions])
+    return deployment({"workspace": WORKSPACE}, [_resource(function) for function in content.functions])
 
 
 def summary_rules(rules: Iterable[SummaryRule]) -> dict[str, Any]:
     """A template that puts every summary rule into a workspace."""
-    return _frame([_summary_rule(rule) for rule in rules])
+    return deployment({"workspace": WORKSPACE}, [_summary_rule(rule) for rule in rules])
 
 
-def parameter(kind: str, description: str) -> dict[str, Any]:
+def parameter(kind: str, description: str, **more: Any) -> dict[str, Any]:
     """A parameter of a template."""
-    return {"type": kind, "metadata": {"description": description}}
+    return {"type": kind, **more, "metadata": {"description": description}}
 
 
-def _frame(resources: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "$schema": SCHEMA,
-        "contentVersion": "1.0.0.0",
-        "parameters": {
-            "workspace": parameter("string", "Name of the Log Analytics workspace of Microsoft Sentinel.")
-        },
-        "resources": resources,
-    }
+def location(description: str) -> dict[str, Any]:
+    """The parameter for a region, by default that of the resource group."""
+    return parameter("string", description, defaultValue="[resourceGroup().location]")
+
+
+WORKSPACE = parameter("string", "Name of the Log Analytics workspace of Microsoft Sentinel.")
+
+
+def deployment(parameters: Mapping[str, Any], resources: Sequence[Any], **more: Any) -> dict[str, Any]:
+    """A template; ``more`` are its other sections."""
+    head = {"$schema": SCHEMA, "contentVersion": "1.0.0.0", "parameters": dict(parameters)}
+    return {**head, "resources": list(resources), **more}
 
 
 def _summary_rule(rule: SummaryRule) -> dict[str, Any]:
     name = f"irmexport-{rule.name}"
     return {
-        "type": "Microsoft.OperationalInsights/workspaces/summaryLogs",
+        "type": f"{WORKSPACES}/summaryLogs",
         "apiVersion": API_VERSION,
         "name": f"[concat(parameters('workspace'), '/{name}')]",
         "properties": {
@@ -69,7 +72,7 @@ def _summary_rule(rule: SummaryRule) -> dict[str, Any]:
 
 def _resource(function: Artefact) -> dict[str, Any]:
     return {
-        "type": "Microsoft.OperationalInsights/workspaces/savedSearches",
+        "type": f"{WORKSPACES}/savedSearches",
         "apiVersion": API_VERSION,
         "name": f"[concat(parameters('workspace'), '/{function.name}')]",
         "properties": {

@@ -22,24 +22,20 @@ _IN_RULE = {"bool": "boolean"}
 def template(content: Content) -> dict[str, Any]:
     """A template that creates the tables of ``dcr/`` and a data collection rule for each."""
     found = transforms.load(content.root)
-    frame = arm.template(content)
-    location = {
-        "type": "string",
-        "defaultValue": "[resourceGroup().location]",
-        "metadata": {"description": "Region of the workspace. The rules must be in the same region."},
-    }
-    return {
-        **frame,
-        "parameters": {**frame["parameters"], "location": location},
-        "resources": [resource for transform in found for resource in (_table(transform), _rule(transform))],
-        "outputs": {name: value for transform in found for name, value in _outputs(transform)},
-    }
+    return arm.deployment(
+        {
+            "workspace": arm.WORKSPACE,
+            "location": arm.location("Region of the workspace. The rules must be in the same region."),
+        },
+        [resource for transform in found for resource in (_table(transform), _rule(transform))],
+        outputs={name: value for transform in found for name, value in _outputs(transform)},
+    )
 
 
 def _table(transform: Transform) -> dict[str, Any]:
     columns = [{"name": c.name, "type": _IN_TABLE.get(c.type, c.type)} for c in transform.table.columns]
     return {
-        "type": "Microsoft.OperationalInsights/workspaces/tables",
+        "type": f"{arm.WORKSPACES}/tables",
         "apiVersion": arm.API_VERSION,
         "name": f"[concat(parameters('workspace'), '/{transform.table.name}')]",
         "properties": {"plan": "Analytics", "schema": {"name": transform.table.name, "columns": columns}},
@@ -48,7 +44,7 @@ def _table(transform: Transform) -> dict[str, Any]:
 
 def _rule(transform: Transform) -> dict[str, Any]:
     """A rule of kind Direct, which has an ingestion endpoint of its own."""
-    table, workspace = transform.table.name, "Microsoft.OperationalInsights/workspaces"
+    table, workspace = transform.table.name, arm.WORKSPACES
     declared = [{"name": c.name, "type": _IN_RULE.get(c.type, c.type)} for c in transform.columns]
     return {
         "type": "Microsoft.Insights/dataCollectionRules",
@@ -83,10 +79,5 @@ def _outputs(transform: Transform) -> list[tuple[str, dict[str, str]]]:
     """The values that the collector's settings need."""
     name = f"resourceId('Microsoft.Insights/dataCollectionRules', {_rule_name(transform)})"
     rule = f"reference({name}, '{API_VERSION}')"
-    return [
-        (f"{transform.table.name}_rule_id", {"type": "string", "value": f"[{rule}.immutableId]"}),
-        (
-            f"{transform.table.name}_endpoint",
-            {"type": "string", "value": f"[{rule}.endpoints.logsIngestion]"},
-        ),
-    ]
+    values = {"rule_id": f"[{rule}.immutableId]", "endpoint": f"[{rule}.endpoints.logsIngestion]"}
+    return [(f"{transform.table.name}_{key}", {"type": "string", "value": v}) for key, v in values.items()]

@@ -26,27 +26,23 @@ _METADATA_VERSION = "2022-01-01-preview"
 def package(content: Content, version: str, support: Mapping[str, str] = SUPPORT) -> dict[str, Any]:
     """The package of this content."""
     items = list(content_items(content))
-    return {
-        "$schema": arm.SCHEMA,
-        "contentVersion": "1.0.0.0",
-        "metadata": {"author": NAME, "comments": f"Solution template of {NAME}, made from its content files"},
-        "parameters": {
-            "location": {
-                **arm.parameter(
-                    "string", "Region of the deployment. Resources are created in workspace-location."
-                ),
-                "minLength": 1,
-                "defaultValue": "[resourceGroup().location]",
-            },
-            "workspace-location": {
-                **arm.parameter("string", "Region of the workspace."),
-                "defaultValue": "[parameters('location')]",
-            },
-            "workspace": arm.parameter(
-                "string", "Name of the Log Analytics workspace of Microsoft Sentinel."
+    region = "Region of the deployment. Resources are created in workspace-location."
+    return arm.deployment(
+        {
+            "location": {**arm.location(region), "minLength": 1},
+            "workspace-location": arm.parameter(
+                "string", "Region of the workspace.", defaultValue="[parameters('location')]"
             ),
+            "workspace": arm.WORKSPACE,
         },
-        "variables": {
+        [
+            *(_template(item, version, support) for item in items),
+            # The functions themselves, because a rule needs them as soon as it is created from its template.
+            *arm.template(content)["resources"],
+            _content_package(content, items, version, support),
+        ],
+        metadata={"author": NAME, "comments": f"Solution template of {NAME}, made from its content files"},
+        variables={
             "solutionId": PACKAGE_ID,
             "solutionVersion": version,
             "packageResourceId": (
@@ -54,13 +50,7 @@ def package(content: Content, version: str, support: Mapping[str, str] = SUPPORT
                 "'Microsoft.SecurityInsights/contentPackages', variables('solutionId'))]"
             ),
         },
-        "resources": [
-            *(_template(item, version, support) for item in items),
-            # The functions themselves, because a rule needs them as soon as it is created from its template.
-            *arm.template(content)["resources"],
-            _content_package(content, items, version, support),
-        ],
-    }
+    )
 
 
 def _in_sentinel(inner: str) -> str:
@@ -99,13 +89,7 @@ def _template(item: ContentItem, version: str, support: Mapping[str, str]) -> di
         "dependsOn": ["[variables('packageResourceId')]"],
         "properties": {
             "description": item.about,
-            "mainTemplate": {
-                "$schema": arm.SCHEMA,
-                "contentVersion": "1.0.0.0",
-                "parameters": {},
-                "variables": {},
-                "resources": [item.resource, metadata],
-            },
+            "mainTemplate": arm.deployment({}, [item.resource, metadata], variables={}),
             "packageKind": "Solution",
             "packageVersion": version,
             "packageName": NAME,

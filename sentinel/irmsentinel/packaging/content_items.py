@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from irmsentinel.content import rules, workbooks
-from irmsentinel.content.artefacts import Artefact, Content
+from irmsentinel.content.artefacts import Content
 from irmsentinel.content.rules import Rule
 from irmsentinel.packaging import arm, resources
 from irmsentinel.packaging.arm import WORKSPACES
 
 NAME = "irmexport"
+_RULE_TEMPLATES = "Microsoft.SecurityInsights/AlertRuleTemplates"
 _RULE_TEMPLATE_VERSION = "2022-04-01-preview"
 _SEARCH_VERSION = "2022-10-01"
 
@@ -33,40 +34,36 @@ class ContentItem:
 
 def content_items(content: Content) -> Iterator[ContentItem]:
     """All items of the package, in the order of the content."""
+    search = f"'{WORKSPACES}/savedSearches', parameters('workspace')"
     for function, resource in zip(content.functions, arm.template(content)["resources"], strict=True):
-        yield _parser(function, resource)
+        made = {**resource, "apiVersion": _SEARCH_VERSION}
+        parent = f"[resourceId({search}, '{function.name}')]"
+        yield _own("Parser", "pr", function.name, function.name, function.summary, made, parent)
     for rule in rules.load(*content.folders):
-        yield _analytic_rule(rule) if rule.folder == rules.ANALYTIC else _hunting_query(rule)
+        name = rule.fields["id"]
+        if rule.folder == rules.ANALYTIC:
+            parent = f"[resourceId('{_RULE_TEMPLATES}', '{name}')]"
+            yield _rule_item(rule, "AnalyticsRule", "ar", _rule_template(rule), parent)
+        else:
+            made = {**resources.hunting_query(rule), "apiVersion": _SEARCH_VERSION}
+            yield _rule_item(rule, "HuntingQuery", "hq", made, f"[resourceId({search}, '{name}')]")
     for book in workbooks.load(*content.folders):
-        yield ContentItem(
-            kind="Workbook",
-            short="wb",
-            id=f"{NAME}-{book.name}",
-            title=book.title,
-            version="1.0.0",
-            about=book.about,
-            resource={**resources.workbook(book), "location": "[parameters('workspace-location')]"},
-            parent=f"[resourceId('Microsoft.Insights/workbooks', {resources.workbook_name(book)})]",
-        )
+        made = {**resources.workbook(book), "location": "[parameters('workspace-location')]"}
+        parent = f"[resourceId('Microsoft.Insights/workbooks', {resources.workbook_name(book)})]"
+        yield _own("Workbook", "wb", book.name, book.title, book.about, made, parent)
 
 
-def _parser(function: Artefact, resource: Mapping[str, Any]) -> ContentItem:
-    return ContentItem(
-        kind="Parser",
-        short="pr",
-        id=f"{NAME}-{function.name}",
-        title=function.name,
-        version="1.0.0",
-        about=function.summary,
-        resource={**resource, "apiVersion": _SEARCH_VERSION},
-        parent=f"[resourceId('{WORKSPACES}/savedSearches', parameters('workspace'), '{function.name}')]",
-    )
+def _own(  # noqa: PLR0917 - the fields of an item, in their order
+    kind: str, short: str, name: str, title: str, about: str, resource: Mapping[str, Any], parent: str
+) -> ContentItem:
+    """An item whose file has neither an id nor a version."""
+    return ContentItem(kind, short, f"{NAME}-{name}", title, "1.0.0", about, resource, parent)
 
 
-def _analytic_rule(rule: Rule) -> ContentItem:
-    fields, kind = rule.fields, "Microsoft.SecurityInsights/AlertRuleTemplates"
-    resource = {
-        "type": kind,
+def _rule_template(rule: Rule) -> dict[str, Any]:
+    fields = rule.fields
+    return {
+        "type": _RULE_TEMPLATES,
         "apiVersion": _RULE_TEMPLATE_VERSION,
         "name": fields["id"],
         "kind": "Scheduled",
@@ -78,24 +75,8 @@ def _analytic_rule(rule: Rule) -> ContentItem:
             **resources.scheduled_properties(rule),
         },
     }
-    return _rule_item(rule, "AnalyticsRule", "ar", resource, f"[resourceId('{kind}', '{fields['id']}')]")
-
-
-def _hunting_query(rule: Rule) -> ContentItem:
-    resource = {**resources.hunting_query(rule), "apiVersion": _SEARCH_VERSION}
-    at = f"'{WORKSPACES}/savedSearches', parameters('workspace'), '{rule.fields['id']}'"
-    return _rule_item(rule, "HuntingQuery", "hq", resource, f"[resourceId({at})]")
 
 
 def _rule_item(rule: Rule, kind: str, short: str, resource: Mapping[str, Any], parent: str) -> ContentItem:
-    fields = rule.fields
-    return ContentItem(
-        kind=kind,
-        short=short,
-        id=fields["id"],
-        title=fields["name"],
-        version=fields["version"],
-        about=fields["description"],
-        resource=resource,
-        parent=parent,
-    )
+    identity, title, version, about = (rule.fields[key] for key in ("id", "name", "version", "description"))
+    return ContentItem(kind, short, identity, title, version, about, resource, parent)

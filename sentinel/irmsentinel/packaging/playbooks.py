@@ -128,29 +128,23 @@ def template(trigger: str) -> dict[str, Any]:
         "workspace": arm.parameter(
             "string", "Name of the Log Analytics workspace of Microsoft Sentinel, in this resource group."
         ),
-        "name": {
-            **arm.parameter("string", "Name of the playbook."),
-            "defaultValue": f"irmexport-{trigger}",
-        },
-        "location": {
-            **arm.parameter("string", "Region of the playbook."),
-            "defaultValue": "[resourceGroup().location]",
-        },
+        "name": arm.parameter("string", "Name of the playbook.", defaultValue=f"irmexport-{trigger}"),
+        "location": arm.location("Region of the playbook."),
         **_SETTINGS,
     }
     if trigger == "incident":
-        parameters["automationRuleTitle"] = {
-            **arm.parameter(
-                "string",
-                "Run the playbook for each new incident whose title contains this text. Empty: only by hand.",
-            ),
-            "defaultValue": "",
-        }
+        parameters["automationRuleTitle"] = arm.parameter(
+            "string",
+            "Run the playbook for each new incident whose title contains this text. Empty: only by hand.",
+            defaultValue="",
+        )
         resources.append(_automation_rule(playbook))
-    return {
-        "$schema": arm.SCHEMA,
-        "contentVersion": "1.0.0.0",
-        "metadata": {
+    identity = f"[reference({playbook}, '2017-07-01', 'Full').identity.principalId]"
+    return arm.deployment(
+        parameters,
+        resources,
+        outputs={"objectId": {"type": "string", "value": identity}},
+        metadata={
             "title": f"Send the account of an {trigger} to Insider Risk Management",
             "description": f"Run on an {trigger}: sends the account that acted to Microsoft Purview through "
             "irmexport, and writes the receipt or the refusal on the incident.",
@@ -163,15 +157,7 @@ def template(trigger: str) -> dict[str, Any]:
             "support": {"tier": "community"},
             "author": {"name": "irmexport"},
         },
-        "parameters": parameters,
-        "resources": resources,
-        "outputs": {
-            "objectId": {
-                "type": "string",
-                "value": f"[reference({playbook}, '2017-07-01', 'Full').identity.principalId]",
-            }
-        },
-    }
+    )
 
 
 #: What a playbook sends and where, as parameters of the template and of the workflow.
@@ -181,15 +167,15 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "string",
         "The application ID URI that protects the function: api://CLIENT-ID of the Entra application.",
     ),
-    "profile": {
-        **arm.parameter("string", "The profile that shapes the row, without .yaml."),
-        "defaultValue": "sentinel-incidents",
-    },
-    "accounts": {
-        **arm.parameter("string", "one: refuse several accounts. each: send a row for each of them."),
-        "defaultValue": "one",
-        "allowedValues": ["one", "each"],
-    },
+    "profile": arm.parameter(
+        "string", "The profile that shapes the row, without .yaml.", defaultValue="sentinel-incidents"
+    ),
+    "accounts": arm.parameter(
+        "string",
+        "one: refuse several accounts. each: send a row for each of them.",
+        defaultValue="one",
+        allowedValues=["one", "each"],
+    ),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from irmsentinel.content import artefacts
 from irmsentinel.content.artefacts import Content
 from irmsentinel.content.rules import Rule
 from irmsentinel.content.workbooks import Workbook
@@ -13,7 +14,6 @@ from irmsentinel.packaging.arm import WORKSPACE_ID, WORKSPACES
 
 _RULE_VERSION = "2025-09-01"
 _WORKBOOK_VERSION = "2021-08-01"
-_WORD = re.compile(r"\w+")
 _OPERATORS = {"gt": "GreaterThan", "lt": "LessThan", "eq": "Equal", "ne": "NotEqual"}
 _DURATION = re.compile(r"(\d+)([dhm])")
 
@@ -21,13 +21,8 @@ _DURATION = re.compile(r"(\d+)([dhm])")
 def called_by(content: Content, text: str) -> list[str]:
     """The functions that a query calls, directly or indirectly, in the order of the content."""
     functions = {function.name: function for function in content.functions}
-    found: set[str] = set()
-    unread = [text]
-    while unread:
-        names = set(_WORD.findall(unread.pop())) & functions.keys()
-        unread += [functions[name].body for name in names - found]
-        found |= names
-    return [name for name in functions if name in found]
+    called = artefacts.called(functions, text)
+    return [name for name in functions if name in called]
 
 
 def unindented_query(rule: Rule) -> str:
@@ -82,29 +77,25 @@ def scheduled_properties(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _search(rule: Rule) -> dict[str, Any]:
+def hunting_query(rule: Rule) -> dict[str, Any]:
+    """A hunting query: a saved search in the category that Sentinel shows as hunting."""
     tags = {
         "description": rule.fields["description"],
         "tactics": ",".join(rule.fields["tactics"]),
         "techniques": ",".join(rule.fields["relevantTechniques"]),
     }
     return {
-        "etag": "*",
-        "displayName": rule.fields["name"],
-        "category": "Hunting Queries",
-        "query": unindented_query(rule),
-        "version": 2,
-        "tags": [{"name": name, "value": value} for name, value in tags.items()],
-    }
-
-
-def hunting_query(rule: Rule) -> dict[str, Any]:
-    """A hunting query: a saved search in the category that Sentinel shows as hunting."""
-    return {
         "type": f"{WORKSPACES}/savedSearches",
         "apiVersion": arm.API_VERSION,
         "name": f"[concat(parameters('workspace'), '/{rule.fields['id']}')]",
-        "properties": _search(rule),
+        "properties": {
+            "etag": "*",
+            "displayName": rule.fields["name"],
+            "category": "Hunting Queries",
+            "query": unindented_query(rule),
+            "version": 2,
+            "tags": [{"name": name, "value": value} for name, value in tags.items()],
+        },
     }
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 import requests
-from irmemulator.graph_emulator import GraphEmulator
-from irmemulator.graph_service import RESOURCE, GraphOptions
+from irmemulator.graph_emulator import RESOURCE, GraphEmulator, GraphOptions
 from irmemulator.graph_tenant import GraphTenant
 from irmemulator.synthetic_people import APP, TENANT
 

@@ -35,7 +35,7 @@ def test_msal_gets_a_token_that_uploads(client: Client) -> None:
     assert result["token_type"] == "Bearer"
     assert result["expires_in"] == 3599
     assert client.upload(token=result["access_token"]).status_code == 200
-    assert client.emulator.token_requests == 1
+    assert client.emulator.entra.token_requests == 1
 
 
 def test_msal_over_localhost(client: Client) -> None:
@@ -79,7 +79,7 @@ def test_msal_meets_an_unknown_tenant(client: Client) -> None:
     authority = client.emulator.authority("contoso.example")
     with pytest.raises(ValueError, match="Unable to get authority configuration"):
         msal_result(client, APP, authority=authority)
-    assert client.emulator.token_requests == 0
+    assert client.emulator.entra.token_requests == 0
     reply = client.session.get(f"{authority}/v2.0/.well-known/openid-configuration", timeout=10)
     assert (reply.status_code, reply.json()["error"]) == (400, "invalid_tenant")
     assert reply.json()["error_description"].startswith("AADSTS90002: ")
@@ -150,7 +150,7 @@ def test_tokens_are_revoked(client: Client) -> None:
     """A revoked token gets a 401, and a new one is accepted."""
     token = client.token()
     assert client.upload(token=token).status_code == 200
-    client.emulator.revoke_tokens()
+    client.emulator.entra.revoke_tokens()
     assert client.upload(token=token).status_code == 401
     assert client.upload(token=client.token()).status_code == 200
 

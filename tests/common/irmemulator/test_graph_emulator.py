@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import requests
 from irmemulator.announcement import read_announcement
-from irmemulator.graph_emulator import ANNOUNCEMENT, GraphEmulator
-from irmemulator.graph_service import RESOURCE, GraphOptions
+from irmemulator.graph_emulator import RESOURCE, GraphEmulator, GraphOptions
 from irmemulator.graph_tenant import GraphTenant
 from irmemulator.synthetic_people import APP, TENANT, group_id, people, person_id
 
@@ -280,7 +279,7 @@ def test_permissions_are_checked(graph_with: MakeGraph) -> None:
     assert error_of(graph.get("/users/delta", token=token)) == (403, "Authorization_RequestDenied")
     graph.emulator.tenant.set_group(group_id("g"), [])
     assert graph.get(f"/groups/{group_id('g')}/transitiveMembers", token=token).status_code == 200
-    graph.emulator.revoke_tokens()
+    graph.emulator.entra.revoke_tokens()
     assert error_of(graph.get("/users/delta", token=token))[0] == 401
 
 
@@ -319,7 +318,7 @@ def test_an_announcement_leads_other_processes_here(graph_with: MakeGraph) -> No
     """Address, CA and the file with the secret, which only its owner may read."""
     graph = graph_with(1)
     graph.emulator.announce()
-    at = read_announcement(graph.emulator.directory / ANNOUNCEMENT)
+    at = read_announcement(graph.emulator.directory / GraphEmulator.announcement)
     assert at["url"] == graph.emulator.url
     assert Path(at["secret_file"]).read_text() == graph.emulator.secret
     assert Path(at["secret_file"]).stat().st_mode & 0o777 == 0o600

@@ -347,7 +347,7 @@ def test_token_status(client: Client) -> None:
     with pytest.raises(msal.exceptions.MsalServiceError):
         msal_token(client)
     assert "access_token" in msal_token(client)
-    assert client.emulator.token_requests == 3
+    assert client.emulator.entra.token_requests == 3
 
 
 def test_token_html(client: Client) -> None:
@@ -385,7 +385,7 @@ def test_discovery_fault(client: Client) -> None:
     client.emulator.faults.next(Fault(on="discovery", status=503))
     with pytest.raises(msal.exceptions.MsalServiceError):
         msal_token(client)
-    assert client.emulator.token_requests == 0
+    assert client.emulator.entra.token_requests == 0
 
 
 def test_an_upload_meets_a_sign_in_page(client: Client) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from irmemulator.graph_emulator import GraphEmulator
-from irmemulator.graph_service import GraphOptions
+from irmemulator.graph_emulator import GraphEmulator, GraphOptions
 from irmemulator.graph_tenant import GraphTenant
 from irmemulator.synthetic_people import APP, TENANT
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from irmcli.main import main
-from irmemulator.graph_service import MEMBERS, USERS
+from irmemulator.graph_emulator import MEMBERS, USERS
 
 from tests.common.irmcli.identities.tenant_and_directory import TenantAndDirectory, user
 

@@ -331,7 +331,7 @@ def test_a_token_that_expires_in_the_middle_is_renewed(tenant_with: MakeTenant) 
     rig = tenant_with(*(user(number, f"person{number}") for number in range(6)), page_size=2)
     rig.emulator.faults.next(graph_fault("delta", 401, "InvalidAuthenticationToken", matching="skiptoken"))
     assert rig.sync().people == 6
-    assert rig.emulator.token_requests == 2
+    assert rig.emulator.entra.token_requests == 2
 
 
 def test_a_token_that_stays_rejected_changes_nothing(tenant_with: MakeTenant) -> None:

@@ -16,8 +16,7 @@ from irmcli.watching.folder import Found
 from irmcli.watching.sharepoint_address import parse
 from irmcore.errors import AddressRefused, ConfigurationError, InputError, WaitError
 from irmemulator.faults import Fault
-from irmemulator.graph_emulator import GraphEmulator
-from irmemulator.graph_service import GraphOptions
+from irmemulator.graph_emulator import GraphEmulator, GraphOptions
 from irmemulator.graph_tenant import GraphTenant
 from irmemulator.synthetic_people import APP, TENANT
 from irmsentinel.azure.bounded_transport import BoundedTransport, Network

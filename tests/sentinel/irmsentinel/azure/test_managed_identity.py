@@ -14,7 +14,6 @@ from irmcore.errors import WaitError
 from irmcore.http.auth import TokenTrouble
 from irmcore.profile.model import CredentialRef
 from irmemulator.entra import Entra, TokenEndpoint
-from irmemulator.loopback_server import LoopbackServer
 from irmsentinel.azure import identity, ingestion
 from irmsentinel.azure.bounded_transport import Network
 from irmsentinel.azure.identity import Identity
@@ -25,7 +24,7 @@ from irmsentinel.collector.service import CollectorService
 from irmsentinel.collector.settings import TABLES, CollectorSettings
 from irmsentinel.emulators import graph_security, management_api
 from irmsentinel.emulators.collector_options import Options
-from irmsentinel.emulators.collector_services import CollectorServices
+from irmsentinel.emulators.collector_services import CollectorServicesEmulator
 from irmsentinel.emulators.collector_session import APP, RULES, TENANT, read_secret, transforms_by_rule
 from irmsentinel.emulators.synthetic_records import activities_of_three_days, alert_record, graph_alert
 
@@ -93,16 +92,17 @@ def test_the_collector_needs_no_secret(tmp_path: Path, azure: ManagedIdentity, c
     """Alerts go from the API to the table, with tokens of the identity alone, which no proxy sees."""
     clock = FakeClock(NOW)
     known = Options(TENANT, APP, transforms_by_rule(), now=clock.now)
-    services = CollectorServices(known, "emulator-only-x", tmp_path, subscribed=True)
-    accepted_by(services.entra, "emulator-only-x", azure)
+    hosts = (API, GRAPH, INGESTION)
+    services = CollectorServicesEmulator(known, tmp_path / "emulator", names=hosts)
+    accepted_by(services.entra, services.secret, azure)
     services.feed.add(NOW - 3_600, [alert_record(1, 0, NOW - 4_200, TENANT)])
     services.graph.put(graph_alert(1, 0, NOW - 4_200, NOW - 3_600))
     for table, row in activities_of_three_days(NOW, 1):
         services.graph.hunting.put(table, row)
     (tmp_path / "outbox").mkdir(mode=0o700)
     with (
-        LoopbackServer(services, directory=tmp_path / "tls", names=(API, GRAPH, INGESTION)) as server,
-        Tunnel((API, GRAPH, INGESTION), int(server.url.rpartition(":")[2])) as proxy,
+        services as server,
+        Tunnel(hosts, int(server.url.rpartition(":")[2])) as proxy,
     ):
         for source in TABLES:
             settings = in_azure(client_id or "system", proxy.url, server.ca_file, source)

@@ -265,7 +265,7 @@ def test_an_answer_that_is_cut_is_no_page(graph: Rig, down_cut: int) -> None:
 def test_a_token_that_expires_between_two_pages_is_renewed(graph: Rig) -> None:
     """Nothing is read twice for it, and a service that refuses every token is reported."""
     made = [graph.graph_alert(HOUR + number, number) for number in range(25)]
-    graph.emulator.graph.after_page = lambda _page: graph.emulator.revoke_tokens()
+    graph.emulator.graph.after_page = lambda _page: graph.emulator.entra.revoke_tokens()
     assert graph.collector_service().round().succeeded
     assert graph.versions() == sorted(made)
     graph.emulator.faults.next(azure_fault("alerts", 401, "InvalidAuthenticationToken"), 20)

@@ -177,7 +177,7 @@ def test_a_token_that_is_refused_is_renewed_once_for_all_threads(rig: Rig) -> No
     feed = rig.feed()
     item = next(feed.content(START, END)) if rig.alert(HOUR) else None
     assert item is not None
-    rig.emulator.revoke_tokens()
+    rig.emulator.entra.revoke_tokens()
     threads = [threading.Thread(target=feed.records, args=(item,)) for _ in range(6)]
     for thread in threads:
         thread.start()

@@ -260,7 +260,7 @@ def test_a_token_that_expired_is_renewed(stage: Stage, tmp_path: Path) -> None:
     with api({"OktaSystemLogs": SIX_DAYS}, tmp_path / "api") as there:
         source = workspace(tmp_path / "api")
         export(source, stage.session())
-        there.revoke_tokens()
+        there.entra.revoke_tokens()
         outcome = export(source, stage.session(), now=NOW + timedelta(days=1))
     assert outcome.succeeded
     assert outcome.counts.skipped == 2

@@ -20,7 +20,7 @@ from urllib.parse import urljoin, urlsplit
 
 from azure.core import PipelineClient
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.exceptions import AzureError
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy, HeadersPolicy
 from azure.core.rest import HttpRequest
 from irmcore import __version__
@@ -30,7 +30,7 @@ from irmcore.errors import AddressRefused, ConfigurationError, IrmError, WaitErr
 from irmcore.http.outcome import backoff, error_code, retry_after
 
 from irmsentinel.azure.bounded_transport import DIRECT, AnswerTooLarge, Network
-from irmsentinel.azure.identity import NoToken, sign_in_failure
+from irmsentinel.azure.identity import NoToken, known_errors
 
 #: The host of Graph in each cloud of the connector.
 HOSTS = GRAPH_HOSTS
@@ -276,26 +276,20 @@ class GraphClient:
                 where=self._where,
                 next_step="Check the network, then run the command again.",
             )
-        try:
+        with known_errors(self._where, _SIGN_IN_OPTIONS, self._unanswered, self._incomplete):
             answer = _request(request, client or self._client)
             if answer.status == _UNAUTHORIZED and client is None:
                 self._client = self._connect()
                 answer = _request(request, self._client)
-        except ClientAuthenticationError as error:
-            raise sign_in_failure(error, self._where, _SIGN_IN_OPTIONS) from None
-        except AzureError as error:
-            if isinstance(error.__context__, ClientAuthenticationError):
-                raise sign_in_failure(error.__context__, self._where, _SIGN_IN_OPTIONS) from None
-            kind = TooLarge if isinstance(error, AnswerTooLarge) else WaitError
-            raise kind(
-                f"Microsoft Graph did not answer completely ({type(error).__name__})",
-                where=self._where,
-                next_step="Check the network and the proxy, then run the command again.",
-            ) from None
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            # azure-core's or MSAL's failure to read an answer, such as a proxy's page in reply to a sign-in.
-            raise self._incomplete(type(error).__name__) from None
         return answer
+
+    def _unanswered(self, error: AzureError) -> WaitError:
+        kind = TooLarge if isinstance(error, AnswerTooLarge) else WaitError
+        return kind(
+            f"Microsoft Graph did not answer completely ({type(error).__name__})",
+            where=self._where,
+            next_step="Check the network and the proxy, then run the command again.",
+        )
 
     def _object(self, answer: Answer) -> tuple[Mapping[str, Any], float]:
         """The object in an answer. Raises WaitError if there is none."""
@@ -324,38 +318,30 @@ class GraphClient:
 
     def _failure(self, answer: Answer, permission: str) -> IrmError:
         """The error of an answer that is not 200. Raises ResyncRequired."""
-        status, code = answer.status, answer.code
-        if status == _GONE or code.lower() in _RESYNC:
+        if answer.status == _GONE or answer.code.lower() in _RESYNC:
             raise ResyncRequired
-        if status == _FORBIDDEN:
-            return Forbidden(
-                f"this identity lacks the application permission {permission} (HTTP {status}, {code})",
-                where=self._where,
-                next_step=f"Grant Microsoft Graph's {permission} in Entra ID, with admin consent.",
-            )
-        if status == _UNAUTHORIZED:
-            return ConfigurationError(
-                f"Microsoft Graph rejected the token, also a new one (HTTP {status}, {code})",
-                where=self._where,
-                next_step="Check --cloud, and that the identity belongs to this tenant.",
-            )
-        if status == _NOT_FOUND:
-            return NotFound(
-                f"Microsoft Graph has no such object (HTTP {status}, {code})",
-                where=self._where,
-                next_step="Check the object id.",
-            )
-        if status in _LATER:
-            return WaitError(
-                f"Microsoft Graph is throttling or unavailable (HTTP {status}, {code})",
-                where=self._where,
-                next_step="Wait, then run the command again.",
-            )
-        return ConfigurationError(
-            f"Microsoft Graph refused the request (HTTP {status}, {code})",
-            where=self._where,
-            next_step="Check whether a proxy answers in its place.",
-        )
+        grant = f"Grant Microsoft Graph's {permission} in Entra ID, with admin consent."
+        known: dict[int, tuple[type[IrmError], str, str]] = {
+            _FORBIDDEN: (Forbidden, f"this identity lacks the application permission {permission}", grant),
+            _UNAUTHORIZED: (
+                ConfigurationError,
+                "Microsoft Graph rejected the token, also a new one",
+                "Check --cloud, and that the identity belongs to this tenant.",
+            ),
+            _NOT_FOUND: (NotFound, "Microsoft Graph has no such object", "Check the object id."),
+            **dict.fromkeys(
+                _LATER,
+                (
+                    WaitError,
+                    "Microsoft Graph is throttling or unavailable",
+                    "Wait, then run the command again.",
+                ),
+            ),
+        }
+        refused = "Microsoft Graph refused the request", "Check whether a proxy answers in its place."
+        kind, what, next_step = known.get(answer.status, (ConfigurationError, *refused))
+        said = f"{what} (HTTP {answer.status}, {answer.code})"
+        return kind(said, where=self._where, next_step=next_step)
 
     def _incomplete(self, why: str) -> WaitError:
         return WaitError(

@@ -7,12 +7,13 @@ host.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.identity import (
     AzureAuthorityHosts,
     AzureCliCredential,
@@ -23,7 +24,7 @@ from azure.identity import (
     ManagedIdentityCredential,
 )
 from irmcore.clouds import TOKEN_EXCHANGE
-from irmcore.errors import ConfigurationError, WaitError
+from irmcore.errors import ConfigurationError, IrmError, WaitError
 from irmcore.http import credentials
 from irmcore.http.credentials import Reader
 
@@ -103,9 +104,7 @@ def maker(
     return makers[identity.kind]
 
 
-def sign_in_failure(
-    error: ClientAuthenticationError, where: str, rejected: str
-) -> ConfigurationError | NoToken:
+def _sign_in_failure(error: ClientAuthenticationError, where: str, rejected: str) -> IrmError:
     """What a failed sign-in means. ``rejected`` is the next step if the login host rejected it."""
     if error.__cause__ is not None:  # the login host gave no verdict
         return NoToken(
@@ -114,3 +113,23 @@ def sign_in_failure(
             next_step="Check the network, the proxy and the tenant, then run the command again.",
         )
     return ConfigurationError("the sign-in was rejected", where=where, next_step=rejected)
+
+
+@contextmanager
+def known_errors(
+    where: str, rejected: str, unanswered: Callable[[AzureError], IrmError], broken: Callable[[str], IrmError]
+) -> Iterator[None]:
+    """Wrap a request of Microsoft's clients: whatever they raise becomes an IrmError.
+
+    ``unanswered`` is for a request without a whole answer, ``broken`` for an answer that the client itself
+    cannot read, such as a proxy's page in reply to a sign-in.
+    """
+    try:
+        yield
+    except AzureError as error:
+        for found in (error, error.__context__):  # azure-core wraps a failed sign-in
+            if isinstance(found, ClientAuthenticationError):
+                raise _sign_in_failure(found, where, rejected) from None
+        raise unanswered(error) from None
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise broken(type(error).__name__) from None

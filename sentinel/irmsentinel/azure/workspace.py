@@ -13,7 +13,7 @@ from datetime import timedelta
 from urllib.parse import quote, urlsplit
 
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.rest import HttpRequest
 from azure.monitor.query import LogsQueryClient
 from irmcore.clock import Clock
@@ -21,7 +21,7 @@ from irmcore.errors import AddressRefused, WaitError
 
 from irmsentinel.azure import query_answer
 from irmsentinel.azure.bounded_transport import DIRECT, Network
-from irmsentinel.azure.identity import sign_in_failure
+from irmsentinel.azure.identity import known_errors
 from irmsentinel.azure.query_answer import Answer
 from irmsentinel.kql.result import Result
 
@@ -97,28 +97,24 @@ class Workspace:
 
     def _answer(self, kql: str, timespan: timedelta | None) -> Answer:
         """The service's answer, of any status. Raises ConfigurationError or WaitError if there is none."""
-        try:
+        with known_errors(self._where, _SIGN_IN, self._unanswered, self._broken):
             answer = self._send(kql, timespan)
             if answer.status == _UNAUTHORIZED and self._renew is not None:
                 self._client = self._connect(self._renew())
                 answer = self._send(kql, timespan)
-        except ClientAuthenticationError as error:
-            raise sign_in_failure(error, self._where, _SIGN_IN) from None
-        except HttpResponseError as error:
-            # The client raises it for an answer that broke off, and for a failed sign-in.
-            if isinstance(error.__context__, ClientAuthenticationError):
-                raise sign_in_failure(error.__context__, self._where, _SIGN_IN) from None
-            raise query_answer.not_an_answer(type(error).__name__, self._where) from None
-        except AzureError as error:
-            raise WaitError(
-                f"Log Analytics cannot be reached ({type(error).__name__})",
-                where=self._where,
-                next_step="Check the network and the URL, then run the command again.",
-            ) from None
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            # The client's own failure to read an answer, such as a proxy's page in reply to a sign-in.
-            raise query_answer.not_an_answer(type(error).__name__, self._where) from None
         return answer
+
+    def _unanswered(self, error: AzureError) -> WaitError:
+        if isinstance(error, HttpResponseError):  # the answer broke off
+            return self._broken(type(error).__name__)
+        return WaitError(
+            f"Log Analytics cannot be reached ({type(error).__name__})",
+            where=self._where,
+            next_step="Check the network and the URL, then run the command again.",
+        )
+
+    def _broken(self, why: str) -> WaitError:
+        return query_answer.not_an_answer(why, self._where)
 
     def _send(self, kql: str, timespan: timedelta | None) -> Answer:
         """One request. Raises AzureError, or what the client's reader raises."""

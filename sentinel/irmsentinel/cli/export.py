@@ -17,8 +17,7 @@ from irmcli.settings import Settings
 from irmcore.errors import IrmError
 
 from irmsentinel.cli import options
-from irmsentinel.cli.export_health import report_health
-from irmsentinel.cli.export_output import failed_outcome, outcome_document, show_outcome
+from irmsentinel.cli.export_output import failed_outcome, outcome_document, report_health, show_outcome
 from irmsentinel.content import aggregations, artefacts
 from irmsentinel.content.aggregations import Aggregation, Span
 from irmsentinel.content.artefacts import Content

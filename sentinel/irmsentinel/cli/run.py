@@ -22,8 +22,7 @@ from irmcore.errors import ConfigurationError, IrmError, OutboxBusy
 from irmcore.profile.published_limits import of_profiles
 
 from irmsentinel.cli import options
-from irmsentinel.cli.export_health import report_health
-from irmsentinel.cli.export_output import failed_outcome, outcome_document, show_outcome
+from irmsentinel.cli.export_output import failed_outcome, outcome_document, report_health, show_outcome
 from irmsentinel.content.aggregations import iso
 from irmsentinel.export import windows
 from irmsentinel.export.cursor import CursorFile

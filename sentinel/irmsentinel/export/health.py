@@ -9,19 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
-from irmcore.clock import Clock
-from irmcore.disk import Disk
 from irmcore.errors import ConfigurationError
-from irmcore.operations.connectors import Connectors
 from irmcore.operations.status import ConnectorStatus, connector_status
-from irmcore.outbox import Origin
 
 from irmsentinel.azure import health_events
-from irmsentinel.azure.health_events import Event, HealthWriter
-from irmsentinel.azure.ingestion import ReadCredential
+from irmsentinel.azure.health_events import Event
 from irmsentinel.azure.target import Target
 from irmsentinel.collector import settings as collector_settings
 from irmsentinel.emulators.collector_session import use_emulator
@@ -42,45 +36,18 @@ def target(settings: Path, emulator: Path | None) -> Target:
     return found.health
 
 
-class HealthReporter:
-    """Writes the health rows of exports."""
-
-    def __init__(
-        self,
-        target: Target,
-        root: str,
-        read: ReadCredential,
-        origin: Origin,
-        *,
-        disk: Disk,
-        clock: Clock,
-        connectors: Connectors,
-    ) -> None:
-        """``root`` is the directory of the health rows' outbox; ``read`` reads the credential."""
-        self._writer = HealthWriter(target, root, read, origin, disk=disk, clock=clock)
-        self._connectors = connectors
-        self._clock = clock
-
-    def report(self, runs: Sequence[ExportRun], *, heartbeats: bool) -> None:
-        """Write and send the rows. Without ``heartbeats`` (a manual command) only what was done.
-
-        Raises OSError, IrmError.
-        """
-        events = [event for run in runs for event in self._events(run, heartbeats=heartbeats)]
-        if heartbeats:
-            events += health_events.heartbeats(self._connectors)
-        self._writer.report(*events)
-
-    def _events(self, run: ExportRun, *, heartbeats: bool) -> list[Event]:
-        outbox = run.outbox if run.outbox is not None and run.outbox.exists() else None
-        overview = connector_status(outbox) if outbox else None
-        heartbeat = event(run, overview, self._clock.now())
-        events = [heartbeat] if heartbeats else []
+def events(runs: Sequence[ExportRun], now: float, *, heartbeats: bool) -> list[Event]:
+    """The rows of these exports. Without ``heartbeats`` (a manual command) only what was done."""
+    found = []
+    for run in runs:
+        overview = connector_status(run.outbox) if run.outbox is not None and run.outbox.exists() else None
+        heartbeat = event(run, overview, now)
+        found += [heartbeat] if heartbeats else []
         if run.outcome is not None and run.outcome.error is not None:
-            events.append(heartbeat.as_event("failed"))
+            found.append(heartbeat.as_event("failed"))
         elif run.outcome is not None and run.outcome.span is not None:
-            events.append(heartbeat.as_event("run"))
-        return events
+            found.append(heartbeat.as_event("run"))
+    return found
 
 
 def event(run: ExportRun, overview: ConnectorStatus | None, now: float) -> Event:
@@ -108,11 +75,7 @@ def event(run: ExportRun, overview: ConnectorStatus | None, now: float) -> Event
         base,
         rows=outcome.counts.shaped if outcome else 0,
         failed=outcome.counts.rejected if outcome else 0,
-        last_success=_seconds(cursor.at) if cursor else 0.0,
-        lag=max(now - _seconds(cursor.read_to), 0.0) if cursor else None,
+        last_success=cursor.at.timestamp() if cursor else 0.0,
+        lag=max(now - cursor.read_to.timestamp(), 0.0) if cursor else None,
         details=details,
     )
-
-
-def _seconds(moment: datetime) -> float:
-    return moment.timestamp()

@@ -33,20 +33,14 @@ from irmsplunk.splunk.splunkd import Splunkd
 
 _KIND = "irmexport_alerts"
 
-SCHEME = """<scheme>
- <title>irmexport alerts</title>
- <description>Reads the alerts of Insider Risk Management from Microsoft Graph.</description>
- <use_external_validation>false</use_external_validation>
- <use_single_instance>false</use_single_instance>
- <streaming_mode>xml</streaming_mode>
- <endpoint><args>
-  <arg name="connector">
-   <description>The connector whose tenant, application and secret are used.</description>
-   <required_on_create>true</required_on_create><required_on_edit>false</required_on_edit>
-  </arg>
- </args></endpoint>
-</scheme>
-"""
+SCHEME = modular_input.scheme(
+    title="irmexport alerts",
+    description="Reads the alerts of Insider Risk Management from Microsoft Graph.",
+    mode="xml",
+    name="connector",
+    about="The connector whose tenant, application and secret are used.",
+    required="true",
+)
 
 
 class _Reading:

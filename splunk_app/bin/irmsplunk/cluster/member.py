@@ -6,9 +6,7 @@ cluster's data in its KV store, and must not send from there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from irmcore.errors import OperatorError
 from irmcore.intake.promotion import was_promoted
@@ -34,7 +32,7 @@ def this_member(system: Splunkd) -> Member:
 
     A connector with `outbox` = cluster says it in splunkd's place.
     """
-    info = _content(system.get("/services/server/info"))
+    info = system.content("/services/server/info")
     in_cluster = not _ROLES.isdisjoint(info.get("server_roles") or ()) or _is_configured(system)
     in_cluster = in_cluster or any(one.get("outbox") == CLUSTER for one in stanzas(system).values())
     guid = str(info.get("guid") or "unknown").lower()
@@ -44,15 +42,10 @@ def this_member(system: Splunkd) -> Member:
 def _is_configured(system: Splunkd) -> bool:
     """Whether clustering is enabled, also while this member has not joined (again)."""
     try:
-        disabled = _content(system.get("/services/shcluster/config")).get("disabled")
+        disabled = system.content("/services/shcluster/config").get("disabled")
     except SplunkdRefused:
         return False  # a search head outside of clusters may not have this endpoint
     return str(disabled).lower() in ("0", "false")
-
-
-def _content(reply: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = (reply.get("entry") or [{}])[0].get("content") or {}
-    return found
 
 
 def goes_to_cluster(setting: str, own: Outbox, member: Member) -> bool:

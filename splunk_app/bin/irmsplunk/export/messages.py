@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import traceback
 from collections.abc import Mapping, Sequence
 
 from irmcore.errors import IrmError
@@ -13,6 +11,7 @@ from irmcore.profile import Column
 from irmcore.reasons import REASONS
 
 from irmsplunk.export.run_status import NOT_PROMOTED, RunStatus
+from irmsplunk.splunk.app_log import place_of
 from irmsplunk.splunk.next_steps import for_analyst, in_splunk
 
 INFO, WARN, ERROR = "INFO", "WARN", "ERROR"
@@ -132,10 +131,9 @@ def error_message(error: BaseException) -> str:
     if isinstance(error, IrmError):
         place = f"{error.where}: " if error.where else ""
         return in_splunk(f"irmexport: {place}{error.what}. ") + for_analyst(in_splunk(error.next_step))
-    at = traceback.extract_tb(error.__traceback__)[-1]
     return (
-        f"irmexport: {type(error).__name__} at {os.path.basename(at.filename)}:{at.lineno}: this is a bug in "
-        "irmexport. Nothing more was queued; please report this line."
+        f"irmexport: {type(error).__name__} at {place_of(error)}: this is a bug in irmexport. "
+        "Nothing more was queued; please report this line."
     )
 
 

@@ -13,7 +13,7 @@ from irmcore.delivery.connection import Connection, outbox_name, service
 from irmcore.disk import system_disk
 from irmcore.errors import ConfigurationError, IrmError
 from irmcore.http.credentials import Secret
-from irmcore.operations import connection_checks
+from irmcore.operations.connection_checks import BAD, Finding, check_connection, check_outbox
 from irmcore.operations.status import connector_status
 from irmcore.outbox import Outbox
 from irmcore.settings import did_you_mean
@@ -95,31 +95,18 @@ class ConnectorRoutes:
     def test(self, name: str) -> dict[str, Any]:
         """Check DNS, TLS, proxy, clock and token, without an upload."""
         configured = connectors.of_stanza(name, connectors.content_of(self._system, name))
-        found = list(connection_checks.check_outbox(system_disk(), self._root))
+        found = list(check_outbox(system_disk(), self._root))
         others = connectors.sharing(connectors.stanzas(self._system)).get(name, ())
         if others:
-            found.append(
-                connection_checks.Finding(
-                    "job_id",
-                    connection_checks.BAD,
-                    f"the connector {others[0]} has the same `job_id`: both share one outbox",
-                    "Remove or disable one of them.",
-                )
-            )
-        if not configured.connection.connector.placeholders():
-            purview = service(
-                configured.connection, lambda: passwords.read(self._system, configured.connection)
-            )
-            found.extend(
-                connection_checks.check_connection(configured.connection, purview.tokens, self._clock)
-            )
+            what = f"the connector {others[0]} has the same `job_id`: both share one outbox"
+            found.append(Finding("job_id", BAD, what, "Remove or disable one of them."))
+        connection = configured.connection
+        if connection.connector.placeholders():
+            found.append(Finding("profile", BAD, "IDs are missing", "Set the IDs first."))
         else:
-            found.append(
-                connection_checks.Finding(
-                    "profile", connection_checks.BAD, "IDs are missing", "Set the IDs first."
-                )
-            )
-        good = all(finding.grade != connection_checks.BAD for finding in found)
+            purview = service(connection, lambda: passwords.read(self._system, connection))
+            found.extend(check_connection(connection, purview.tokens, self._clock))
+        good = all(finding.grade != BAD for finding in found)
         return {"good": good, "findings": [asdict(finding) for finding in found]}
 
     def _valid(self, name: str, content: Mapping[str, Any]) -> connectors.Configured:

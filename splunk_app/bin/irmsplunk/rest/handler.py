@@ -26,8 +26,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Callable
@@ -39,13 +37,13 @@ from irmsplunk.cluster.cluster import Cluster
 from irmsplunk.cluster.member import goes_to_cluster, this_member
 from irmsplunk.cluster.run_there import status_there
 from irmsplunk.export.queueing import connector_outbox
+from irmsplunk.rest import profiles
 from irmsplunk.rest.connectors import ConnectorRoutes
-from irmsplunk.rest.profiles import ProfileRoutes
 from irmsplunk.rest.queue import QueueRoutes
 from irmsplunk.rest.request import Request, refuse_line_breaks
 from irmsplunk.sender.sender import send_once
 from irmsplunk.splunk import heartbeat, sender_input
-from irmsplunk.splunk.app_log import AppLog
+from irmsplunk.splunk.app_log import AppLog, place_of
 from irmsplunk.splunk.connectors import content_of, of_stanza
 from irmsplunk.splunk.kv_store import KvStore
 from irmsplunk.splunk.next_steps import in_splunk, on_pages, translated
@@ -88,8 +86,7 @@ def answer(text: str | bytes, environment: Mapping[str, str]) -> dict[str, Any]:
         document = {"error": error.what, "where": error.where, "next_step": error.next_step, "field": field}
         return reply(_status(error), document)
     except Exception as error:  # noqa: BLE001 - the last border: splunkd would show the traceback
-        at = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{os.path.basename(at.filename)}:{at.lineno}"
+        place = place_of(error)
         app_log.write("ERROR", "fault", what=type(error).__name__, where=place)
         document = {
             "error": f"{type(error).__name__} at {place}: this is a bug in irmexport",
@@ -145,80 +142,62 @@ def route(
     system = Splunkd(request.uri, request.system_key)
     queue = QueueRoutes(paths.create_outbox(), clock, user, system)
     if request.endpoint == _RELEASES:
-        return _release(request, queue)
-    connectors = ConnectorRoutes(system, clock, paths.outbox, log)
-    method, path, form = request.method, request.path, request.form
-    name = path[1] if len(path) > 1 else ""
-    document: dict[str, Any] | None = None
-    if method == "GET":
-        document = _get(path, connectors, queue)
-    elif method == "POST" and path == _CHECK:
-        document = ProfileRoutes().check(form)
-    elif method == "POST" and path == ("connectors",):
-        document = connectors.create(form)
-        sender_input.repair(system, paths.outbox)
-    elif method == "POST" and path[:1] == ("connectors",):
-        document = _connector_post(name, path[2:], form, connectors, queue)
-    elif method == "POST" and path[:1] == ("batches",) and path[2:] in (("resolve",), ("requeue",)):
-        document = (queue.resolve if path[2] == "resolve" else queue.requeue)(name, form)
-    elif method == "POST" and path[:1] == ("person",) and len(path) == 2:  # noqa: PLR2004
-        document = queue.person(name, form)
-    elif method == "DELETE" and path[:1] == ("connectors",) and len(path) == 2:  # noqa: PLR2004
-        document = connectors.remove(name)
+        routes, known = _releases(queue, request.form), "batches and batches/ID"
+    else:
+        connectors = ConnectorRoutes(system, clock, paths.outbox, log)
+        routes = _routes(connectors, queue, request.form)
+        known = "connectors, queue, held, batches, person and profiles"
+    path = request.path or ("",)
+    act = routes.get((request.method, *path)) or routes.get((request.method, path[0], "*", *path[2:]))
+    document = act(path[1] if len(path) > 1 else "") if act is not None else None
     if document is None:
-        raise _unknown(path, "connectors, queue, held, batches, person and profiles")
+        step = f"The endpoints are {known}."
+        raise SplunkdRefused(404, "there is no such endpoint", where="/".join(path)[:80], next_step=step)
+    if (request.method, *path) == ("POST", "connectors"):
+        sender_input.repair(system, paths.outbox)
     return document
 
 
-def _unknown(path: tuple[str, ...], known: str) -> SplunkdRefused:
-    step = f"The endpoints are {known}."
-    return SplunkdRefused(404, "there is no such endpoint", where="/".join(path)[:80], next_step=step)
+#: Method and path, with "*" for a name → what answers, given the name; None if there is nothing of this name.
+_Routes = Mapping[tuple[str, ...], Callable[[str], "dict[str, Any] | None"]]
 
 
-def _release(request: Request, queue: QueueRoutes) -> dict[str, Any]:
-    if request.path == ("batches",) and request.method == "GET":
-        return queue.proposed()
-    if request.path[:1] == ("batches",) and len(request.path) == 2:  # noqa: PLR2004
-        if request.method == "GET":
-            return queue.preview(request.path[1])
-        if request.method == "POST":
-            return queue.release(request.path[1], request.form)
-    raise _unknown(request.path, "batches and batches/ID")
-
-
-def _get(path: tuple[str, ...], connectors: ConnectorRoutes, queue: QueueRoutes) -> dict[str, Any] | None:
-    lists = {
-        "connectors": connectors.list_all,
-        "profiles": ProfileRoutes().list_all,
-        "queue": queue.queue,
-        "held": queue.held,
+def _routes(connectors: ConnectorRoutes, queue: QueueRoutes, form: Mapping[str, str]) -> _Routes:
+    return {
+        ("GET", "connectors"): lambda _: connectors.list_all(),
+        ("GET", "connectors", "*"): connectors.read,
+        ("POST", "connectors"): lambda _: connectors.create(form),
+        ("POST", "connectors", "*"): lambda name: _updated(name, form, connectors, queue),
+        ("POST", "connectors", "*", "test"): connectors.test,
+        ("POST", "connectors", "*", "resume"): lambda name: queue.resume(name, form),
+        ("DELETE", "connectors", "*"): connectors.remove,
+        ("GET", "queue"): lambda _: queue.queue(),
+        ("GET", "held"): lambda _: queue.held(),
+        ("GET", "batches", "*"): queue.batch,
+        ("POST", "batches", "*", "resolve"): lambda name: queue.resolve(name, form),
+        ("POST", "batches", "*", "requeue"): lambda name: queue.requeue(name, form),
+        ("POST", "person", "*"): lambda action: queue.person(action, form),
+        ("GET", "profiles"): lambda _: profiles.list_all(),
+        ("POST", *_CHECK): lambda _: profiles.check(form),
     }
-    if len(path) == 1 and path[0] in lists:
-        return lists[path[0]]()
-    if len(path) == 2 and path[0] == "connectors":  # noqa: PLR2004
-        return connectors.read(path[1])
-    if len(path) == 2 and path[0] == "batches":  # noqa: PLR2004
-        return queue.batch(path[1])
-    return None
 
 
-def _connector_post(
-    name: str,
-    action: tuple[str, ...],
-    form: Mapping[str, str],
-    connectors: ConnectorRoutes,
-    queue: QueueRoutes,
-) -> dict[str, Any] | None:
-    if action == ():
-        document = connectors.update(name, form)
-        steps = [document.get("next_step"), queue.resume_if_paused(name) if form.get("secret") else ""]
-        left = " ".join(filter(None, steps))
-        return {**document, "next_step": left} if left else document
-    if action == ("test",):
-        return connectors.test(name)
-    if action == ("resume",):
-        return queue.resume(name, form)
-    return None
+def _releases(queue: QueueRoutes, form: Mapping[str, str]) -> _Routes:
+    return {
+        ("GET", "batches"): lambda _: queue.proposed(),
+        ("GET", "batches", "*"): queue.preview,
+        ("POST", "batches", "*"): lambda name: queue.release(name, form),
+    }
+
+
+def _updated(
+    name: str, form: Mapping[str, str], connectors: ConnectorRoutes, queue: QueueRoutes
+) -> dict[str, Any]:
+    """The changed connector; a new secret ends its pause."""
+    document = connectors.update(name, form)
+    steps = [document.get("next_step"), queue.resume_if_paused(name) if form.get("secret") else ""]
+    left = " ".join(filter(None, steps))
+    return {**document, "next_step": left} if left else document
 
 
 def _status(error: IrmError) -> int:

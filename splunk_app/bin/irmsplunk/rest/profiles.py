@@ -26,48 +26,40 @@ MAX_SAMPLE = 64 * 1024
 MAX_ROWS = 50
 
 
-class ProfileRoutes:
-    """Needs neither splunkd nor an outbox: a reply depends only on its request."""
+def list_all() -> dict[str, Any]:
+    """The shipped profiles, as starting points."""
+    names = profiles.shipped_names()
+    return {"shipped": [{"name": name, "text": profiles.shipped_text(name)} for name in names]}
 
-    def list_all(self) -> dict[str, Any]:
-        """The shipped profiles, as starting points."""
-        names = profiles.shipped_names()
-        return {"shipped": [{"name": name, "text": profiles.shipped_text(name)} for name in names]}
 
-    def check(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """Whether `profile_yaml` is a valid profile, and what it makes of a `sample` in CSV or JSON lines."""
-        for key in form:
-            if key not in ("profile_yaml", "sample"):
-                raise ConfigurationError(
-                    "unknown form field", where=key[:40], next_step="Send profile_yaml, and sample if wanted."
-                )
-        sample = form.get("sample", "")
-        if len(sample) > MAX_SAMPLE:
+def check(form: Mapping[str, str]) -> dict[str, Any]:
+    """Whether `profile_yaml` is a valid profile, and what it makes of a `sample` in CSV or JSON lines."""
+    for key in form:
+        if key not in ("profile_yaml", "sample"):
             raise ConfigurationError(
-                "the sample is too long",
-                where="sample",
-                next_step=f"Paste at most {MAX_SAMPLE // 1024} KiB; for more, run a search with dryrun=t.",
+                "unknown form field", where=key[:40], next_step="Send profile_yaml, and sample if wanted."
             )
-        answer: dict[str, Any] = {
-            "good": False,
-            "columns": [],
-            "preview": None,
-            "trouble": None,
-            "limits": [],
-        }
-        try:
-            profile = parsed(form.get("profile_yaml", ""), "profile")
-            answer["columns"] = [
-                {"header": column.header, "field": column.field, "type": column.type, "role": column.role}
-                for column in profile.columns
-            ]
-            answer["good"] = True
-            answer["limits"] = limits([profile])
-            if sample.strip():
-                answer["preview"] = preview(profile, sample)
-        except IrmError as error:
-            answer["trouble"] = {"error": error.what, "where": error.where, "next_step": error.next_step}
-        return answer
+    sample = form.get("sample", "")
+    if len(sample) > MAX_SAMPLE:
+        raise ConfigurationError(
+            "the sample is too long",
+            where="sample",
+            next_step=f"Paste at most {MAX_SAMPLE // 1024} KiB; for more, run a search with dryrun=t.",
+        )
+    answer: dict[str, Any] = {"good": False, "columns": [], "preview": None, "trouble": None, "limits": []}
+    try:
+        profile = parsed(form.get("profile_yaml", ""), "profile")
+        answer["columns"] = [
+            {"header": column.header, "field": column.field, "type": column.type, "role": column.role}
+            for column in profile.columns
+        ]
+        answer["good"] = True
+        answer["limits"] = limits([profile])
+        if sample.strip():
+            answer["preview"] = preview(profile, sample)
+    except IrmError as error:
+        answer["trouble"] = {"error": error.what, "where": error.where, "next_step": error.next_step}
+    return answer
 
 
 def limits(chosen: Sequence[Profile]) -> list[dict[str, Any]]:

@@ -49,8 +49,6 @@ class SearchJob:
 
     def _content(self, path: str) -> dict[str, Any]:
         try:
-            entries = self._splunkd.get(path).get("entry") or [{}]
+            return self._splunkd.content(path)
         except SplunkdRefused:
             return {}
-        content: dict[str, Any] = entries[0].get("content", {})
-        return content

@@ -12,20 +12,33 @@ from irmcore.errors import ConfigurationError
 #: The most seconds that a sender runs: its session key is valid for an hour.
 LONGEST_LIFE = 3600.0
 
-SCHEME = """<scheme>
- <title>irmexport sender</title>
- <description>Delivers the rows that searches and alerts have queued on this search head.</description>
+_SCHEME = """<scheme>
+ <title>{title}</title>
+ <description>{description}</description>
  <use_external_validation>false</use_external_validation>
  <use_single_instance>false</use_single_instance>
- <streaming_mode>simple</streaming_mode>
+ <streaming_mode>{mode}</streaming_mode>
  <endpoint><args>
-  <arg name="life">
-   <description>Seconds after which the sender ends and splunkd restarts it.</description>
-   <required_on_create>false</required_on_create><required_on_edit>false</required_on_edit>
+  <arg name="{name}">
+   <description>{about}</description>
+   <required_on_create>{required}</required_on_create><required_on_edit>false</required_on_edit>
   </arg>
  </args></endpoint>
 </scheme>
 """
+
+
+def scheme(*, name: str, about: str, required: str = "false", mode: str = "simple", **texts: str) -> str:
+    """The reply to `--scheme`: ``texts`` are the input's title and description, ``name`` its parameter."""
+    return _SCHEME.format(name=name, about=about, required=required, mode=mode, **texts)
+
+
+SCHEME = scheme(
+    title="irmexport sender",
+    description="Delivers the rows that searches and alerts have queued on this search head.",
+    name="life",
+    about="Seconds after which the sender ends and splunkd restarts it.",
+)
 
 
 @dataclass(frozen=True)

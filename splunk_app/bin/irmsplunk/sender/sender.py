@@ -9,8 +9,6 @@ logged and stop no other. The process may be killed at any moment; the outbox is
 
 from __future__ import annotations
 
-import os
-import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Callable
 
@@ -41,7 +39,7 @@ from irmsplunk.sender.bulletin import Bulletin
 from irmsplunk.sender.configuration import Configuration
 from irmsplunk.sender.problems import Problems
 from irmsplunk.splunk import passwords
-from irmsplunk.splunk.app_log import AppLog
+from irmsplunk.splunk.app_log import AppLog, place_of
 from irmsplunk.splunk.connectors import CLUSTER, DIRECTORY, Configured, stanzas
 from irmsplunk.splunk.heartbeat import Heartbeat
 from irmsplunk.splunk.kv_store import KvStore
@@ -188,9 +186,7 @@ class SenderLoop:
             what = f"the outbox cannot be read or written ({error.strerror})"
             self._problems.report(name, "ERROR", "cannot-send", what=what, next_step=_CHECK_DISK)
         except Exception as error:  # noqa: BLE001 - one connector's bug must not stop the others
-            at = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{os.path.basename(at.filename)}:{at.lineno}"
-            self._problems.report(name, "ERROR", "fault", what=type(error).__name__, where=place)
+            self._problems.report(name, "ERROR", "fault", what=type(error).__name__, where=place_of(error))
 
     def _send_queued(self, name: str, connection: Connection, outbox: Outbox, end: float) -> bool:
         """Send the queued batches, unless the last turn just left the same ones; whether all went well."""

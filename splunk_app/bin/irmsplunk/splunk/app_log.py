@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import traceback
 from typing import Any
 
 from irmcore import __version__
@@ -40,6 +41,12 @@ class AppLog:
             **fields,
         }
         append_line(self._path, json.dumps(record, default=str).encode("ascii") + b"\n")
+
+
+def place_of(error: BaseException) -> str:
+    """Where an error was raised, as file:line. Its text may quote a row."""
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{os.path.basename(at.filename)}:{at.lineno}"
 
 
 def append_line(path: str, line: bytes) -> None:

@@ -24,80 +24,70 @@ _VERBS = {"create": "write", "get": "read", "keys": "list", "delete": "delete"}
 class _Meaning(NamedTuple):
     """What happened and what to do. The words in braces are filled in by ``translate``."""
 
-    kind: type[StoreAway | StoreRefused]
     what: str
     next_step: str
+    kind: type[StoreAway | StoreRefused] = StoreAway
 
 
+_HERE = "KV store on this search head"
+_LIMITS = _Meaning(
+    "KV store refuses to {verb} (HTTP {status})",
+    "See splunkd.log, and set the limits of [kvstore] in limits.conf back to Splunk's defaults.",
+    StoreRefused,
+)
+_STARTING = _Meaning("KV store is starting on this search head", _LATER)
 #: By HTTP status, whatever the state of the KV store is.
 _STATUSES: Mapping[int, _Meaning] = {
+    400: _LIMITS,
     401: _Meaning(
-        StoreAway,
-        "the Splunk session of this process has ended",
-        f"The sender starts again within a minute. {_LATER}",
+        "the Splunk session of this process has ended", f"The sender starts again within a minute. {_LATER}"
     ),
     403: _Meaning(
-        StoreRefused,
         "Splunk does not let the system user {verb}",
         "Remove [collections/irmexport_outbox] and [collections] from metadata/local.meta of the app, and "
         "kvstore_*.deny_list of the role splunk-system-role from authorize.conf.",
+        StoreRefused,
     ),
-    **dict.fromkeys(
-        (400, 413),
-        _Meaning(
-            StoreRefused,
-            "KV store refuses to {verb} (HTTP {status})",
-            "See splunkd.log, and set the limits of [kvstore] in limits.conf back to Splunk's defaults.",
-        ),
-    ),
+    413: _LIMITS,
 }
 #: By `current.status`, and if that is `ready`, by `current.replicationStatus`.
 _STATES: Mapping[str, _Meaning] = {
-    **dict.fromkeys(
-        ("starting", "Startup"), _Meaning(StoreAway, "KV store is starting on this search head", _LATER)
-    ),
-    "shuttingdown": _Meaning(StoreAway, "KV store is stopping on this search head", _LATER),
-    "failed": _Meaning(StoreAway, "KV store has failed on this search head", _SEE),
-    "unknown": _Meaning(StoreAway, "the state of the KV store on this search head is unknown", _SEE),
+    "starting": _STARTING,
+    "Startup": _STARTING,
+    "shuttingdown": _Meaning("KV store is stopping on this search head", _LATER),
+    "failed": _Meaning("KV store has failed on this search head", _SEE),
+    "unknown": _Meaning("the state of the KV store on this search head is unknown", _SEE),
     "disabled": _Meaning(
-        StoreRefused,
         "KV store is disabled on this search head",
         "Remove `disabled = true` from [kvstore] in server.conf, and restart Splunk.",
+        StoreRefused,
     ),
-    "Initial Sync": _Meaning(
-        StoreAway, "KV store on this search head is copying the data of another member", _LATER
-    ),
-    "Recovering": _Meaning(
-        StoreAway, "KV store on this search head is catching up with the other members", _LATER
-    ),
+    "Initial Sync": _Meaning(f"{_HERE} is copying the data of another member", _LATER),
+    "Recovering": _Meaning(f"{_HERE} is catching up with the other members", _LATER),
     "Rollback": _Meaning(
-        StoreAway,
-        "KV store on this search head is rolling back writes that it had acknowledged",
+        f"{_HERE} is rolling back writes that it had acknowledged",
         "Look for held batches on the page Queue afterwards; docs/delivery.md says what a rollback can do.",
     ),
-    "Down": _Meaning(StoreAway, "KV store is down on this search head", _SEE),
+    "Down": _Meaning("KV store is down on this search head", _SEE),
     "Removed": _Meaning(
-        StoreAway,
         "this search head is not part of the cluster's KV store",
         f"If that does not change, run `splunk resync kvstore` on the captain. {_SEE}",
     ),
-    "Unknown status": _Meaning(StoreAway, "KV store on this search head has lost the other members", _SEE),
+    "Unknown status": _Meaning(f"{_HERE} has lost the other members", _SEE),
 }
 #: By HTTP status, if the state says nothing.
 _OTHERS: Mapping[int, _Meaning] = {
     0: _Meaning(
-        StoreAway,
         "{what}, or did not answer in time",
         f"Check that the other members of the cluster are up: replication may be slow. {_LATER}",
     ),
     404: _Meaning(
-        StoreRefused,
         "the collection does not exist on this search head",
         "Install the app irmexport here. If you have just done so, restart Splunk.",
+        StoreRefused,
     ),
 }
 _BUSY = _Meaning(
-    StoreAway,
     "KV store could not {verb} (HTTP {status}): its captain may be changing, or replication is slow",
     f"If it lasts, check that more than half of the members are up. {_SEE}",
 )

@@ -52,7 +52,7 @@ def read(splunkd: Splunkd, connection: Connection) -> Secret:
     """The secret of a connector, for this destination only. Raises CredentialError."""
     name = connection.profile
     try:
-        entries = splunkd.get(_entry(name)).get("entry") or [{}]
+        saved = str(splunkd.content(_entry(name)).get("clear_password") or "")
     except SplunkdRefused as refused:
         raise CredentialError(
             "the client secret cannot be read from storage/passwords"
@@ -61,7 +61,6 @@ def read(splunkd: Splunkd, connection: Connection) -> Secret:
             where=name,
             next_step=_SAVE,
         ) from None
-    saved = str(entries[0].get("content", {}).get("clear_password") or "")
     prefix = bound(connection, Secret(""))
     if not saved.startswith(prefix):
         raise CredentialError(

@@ -22,10 +22,9 @@ _CHECKED = "input-checked"
 def is_enabled(system: Splunkd) -> bool | None:
     """Whether splunkd runs the input; None if it does not say."""
     try:
-        entries = system.get(_PATH).get("entry") or [{}]
+        disabled = system.content(_PATH).get("disabled")
     except SplunkdRefused:
         return None
-    disabled = entries[0].get("content", {}).get("disabled")
     return None if disabled is None else str(disabled).lower() not in ("1", "true")
 
 

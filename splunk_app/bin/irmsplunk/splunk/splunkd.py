@@ -51,6 +51,11 @@ class Splunkd:
     def get(self, path: str, **query: str) -> dict[str, Any]:
         return _object(self.exchange("GET", path, query))
 
+    def content(self, path: str) -> dict[str, Any]:
+        """The content of the object at ``path``; empty if the reply has none."""
+        entries = self.get(path).get("entry") or [{}]
+        return entries[0].get("content") or {}
+
     def post(self, path: str, form: Mapping[str, str]) -> dict[str, Any]:
         return _object(self.exchange("POST", path, body=urlencode(form).encode("ascii"), content_type=_FORM))
 
@@ -103,13 +108,11 @@ class Splunkd:
         return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=context)
 
     def _refusal(self, status: int, path: str) -> SplunkdRefused:
+        reload = "Check the name; a new app needs a restart or reload."
         known = {
             401: ("the Splunk session is invalid or has expired", "Sign in again, or run the search again."),
             403: ("Splunk denies this to the user", "Ask an administrator for the capability or role."),
-            404: (
-                "Splunk has no object of this name",
-                "Check the name; a new app needs a restart or reload.",
-            ),
+            404: ("Splunk has no object of this name", reload),
             409: ("Splunk already has an object of this name", "Choose another name, or update that object."),
         }
         what, step = known.get(status, (f"splunkd answered with HTTP {status}", "See splunkd.log."))
@@ -138,6 +141,5 @@ def path_segment(name: str) -> str:
 
 def current_user(splunkd: Splunkd) -> tuple[str, frozenset[str]]:
     """The session's user and capabilities, as splunkd reports them."""
-    entries = splunkd.get("/services/authentication/current-context").get("entry") or [{}]
-    content = entries[0].get("content", {})
+    content = splunkd.content("/services/authentication/current-context")
     return str(content.get("username", "")), frozenset(content.get("capabilities", ()))

@@ -24,9 +24,8 @@ class Certificates:
     def __init__(self, directory: Path | None, names: Sequence[str]) -> None:
         """Generate the keys. Nothing is written before `write`.
 
-        Args:
-            directory: Where the files stay after the stop; None: in a temporary directory.
-            names: The host names and addresses that the certificate is for.
+        The files stay in ``directory`` after the stop; None: in a temporary one. ``names`` are the hosts and
+        addresses that the certificate is for.
         """
         self._ca = trustme.CA(organization_name="irmemulator, for tests only")
         self._leaf = self._ca.issue_cert(*names)

@@ -39,13 +39,9 @@ _REFUSALS: dict[type[Exception], Problem] = {
 
 
 def find_problem(text: str, kind: str, *, app: App, token_path: str) -> Problem | None:
-    """What is wrong with an assertion, or None.
+    """What is wrong with an assertion (``text``, a JWT) of this `client_assertion_type`, or None.
 
-    Args:
-        text: The JWT, `client_assertion`.
-        kind: `client_assertion_type`.
-        app: The application. It must be issuer and subject, or trust them.
-        token_path: The path of the token endpoint, which the audience must have.
+    ``app`` must be issuer and subject, or trust them; the audience must have the path of the token endpoint.
     """
     try:
         unverified = _unverified(text, kind)

@@ -51,22 +51,9 @@ def discard(read: Callable[[int], bytes], connection: ssl.SSLSocket, seconds: fl
 
 
 def drip(
-    write: Callable[[bytes], object],
-    content: bytes,
-    seconds: float,
-    wait: Callable[[float], bool],
+    write: Callable[[bytes], object], content: bytes, seconds: float, wait: Callable[[float], bool]
 ) -> bool:
-    """Send one byte at a time.
-
-    Args:
-        write: Sends bytes.
-        content: What to send.
-        seconds: The wait after each byte.
-        wait: Waits, and returns whether to stop.
-
-    Returns:
-        Whether everything was sent.
-    """
+    """Send one byte every ``seconds``; ``wait`` returns whether to stop. Returns whether all was sent."""
     for at in range(len(content)):
         write(content[at : at + 1])
         if wait(seconds):

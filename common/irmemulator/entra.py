@@ -40,12 +40,52 @@ class TokenEndpoint:
     v2: bool
 
 
+#: AADSTS code → error, for those with status 400. The others are 401, "invalid_client".
+_BAD_REQUESTS = {
+    70003: "unsupported_grant_type",
+    90002: "invalid_request",
+    500011: "invalid_resource",
+    700016: "unauthorized_client",
+    900144: "invalid_request",
+    1002012: "invalid_scope",
+}
+_CONSENT = (
+    "This can happen if the application has not been installed by the administrator of the tenant or "
+    "consented to by any user in the tenant."
+)
+#: AADSTS code → its words; braces stand for what the client sent.
+_WORDS = {
+    70003: "The app requested an unsupported grant type. The emulator issues tokens for 'client_credentials' "
+    "only.",
+    90002: "Tenant '{}' not found. Check to make sure you have the correct tenant ID and are signing into "
+    "the correct cloud. Check with your subscription administrator, this may happen if there are no active "
+    "subscriptions for the tenant.",
+    500011: "The resource principal named {} was not found in the tenant named {}. "
+    f"{_CONSENT} You might have sent your authentication request to the wrong tenant.",
+    700016: "Application with identifier '{}' was not found in the directory '{}'. "
+    f"{_CONSENT} You may have sent your authentication request to the wrong tenant.",
+    900144: "The request body must contain the following parameter: '{}'.",
+    1002012: "The provided value for scope {} is not valid. Client credential flows must have a scope value "
+    "with /.default suffixed to the resource identifier (application ID URI).",
+    7000215: "Invalid client secret provided. Ensure the secret being sent in the request is the client "
+    "secret value, not the client secret ID, for a secret added to app '{}'.",
+    7000216: "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' "
+    "grant type.",
+    7000222: "The provided client secret keys for app '{}' are expired. Visit the Azure portal to create new "
+    "keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added "
+    "security: https://aka.ms/certCreds.",
+}
+
+
 class _RefusedError(Exception):
     """A refusal in Entra's form, on its way to the client."""
 
-    def __init__(self, status: int, error: str, code: int, text: str) -> None:
+    def __init__(self, code: int, *sent: str, text: str = "") -> None:
+        """``text`` is for a code of a client assertion, whose words are not here."""
         super().__init__(code)
-        self.status, self.error, self.code, self.text = status, error, code, text
+        self.code, self.text = code, text or _WORDS[code].format(*map(_echo, sent))
+        self.status = 400 if code in _BAD_REQUESTS else 401
+        self.error = _BAD_REQUESTS.get(code, "invalid_client")
 
 
 class Entra:
@@ -100,15 +140,21 @@ class Entra:
             with self._lock:
                 self._token_requests += 1
             endpoint = TokenEndpoint(token["tenant"], token["v2"] is not None)
-            return Route("token", unless_spoiled(lambda asked: self._answer(endpoint, asked)))
+            return Route(
+                "token",
+                unless_spoiled(
+                    lambda asked: self.token(
+                        endpoint, asked.body or b"", asked.headers.get("client-request-id")
+                    )
+                ),
+            )
         return None
 
     def discovery(self, tenant: str, base_url: str) -> Reply:
         """The OpenID configuration of a tenant, with endpoints under ``base_url``."""
-        try:
-            # Here, unlike at the token endpoint, Entra calls the same error "invalid_tenant".
-            self._check_tenant(tenant, "invalid_tenant")
-        except _RefusedError as refused:
+        if tenant.lower() not in self._tenants:
+            refused = _RefusedError(90002, tenant)
+            refused.error = "invalid_tenant"  # unlike at the token endpoint
             return _entra_error(refused, None)
         root = f"{base_url}/{tenant}"
         return json_reply(
@@ -149,72 +195,29 @@ class Entra:
         """Revoke every token issued so far."""
         self._tokens.revoke()
 
-    def _answer(self, endpoint: TokenEndpoint, request: Request) -> Reply:
-        return self.token(endpoint, request.body or b"", request.headers.get("client-request-id"))
-
     def _issue(self, app: App, resource: str, endpoint: TokenEndpoint) -> dict[str, object]:
         token = self._tokens.issue(app.tenant_id, app.app_id, resource)
         lifetime = int(self._tokens.lifetime)
+        issued: dict[str, object] = {"token_type": "Bearer", "access_token": token}
         if endpoint.v2:
-            return {
-                "token_type": "Bearer",
-                "expires_in": lifetime,
-                "ext_expires_in": lifetime,
-                "access_token": token,
-            }
-        now = int(time.time())
-        return {  # v1 writes its numbers as strings.
-            "token_type": "Bearer",
-            "expires_in": str(lifetime),
-            "ext_expires_in": str(lifetime),
-            "expires_on": str(now + lifetime),
-            "not_before": str(now),
-            "resource": resource,
-            "access_token": token,
-        }
-
-    def _check_tenant(self, tenant: str, error: str = "invalid_request") -> None:
-        if tenant.lower() not in self._tenants:
-            raise _RefusedError(
-                400,
-                error,
-                90002,
-                f"Tenant '{_echo(tenant)}' not found. Check to make sure you have the correct "
-                "tenant ID and are signing into the correct cloud. Check with your subscription "
-                "administrator, this may happen if there are no active subscriptions for the "
-                "tenant.",
-            )
+            return {**issued, "expires_in": lifetime, "ext_expires_in": lifetime}
+        now = int(time.time())  # v1 writes its numbers as strings
+        numbers = {"expires_in": lifetime, "ext_expires_in": lifetime}
+        numbers |= {"expires_on": now + lifetime, "not_before": now}
+        return {**issued, **{name: str(number) for name, number in numbers.items()}, "resource": resource}
 
     def _authenticate(self, endpoint: TokenEndpoint, form: Mapping[str, str]) -> tuple[App, str]:
         """The application that a form proves to be, and the resource it asks for."""
-        self._check_tenant(endpoint.tenant)
+        if endpoint.tenant.lower() not in self._tenants:
+            raise _RefusedError(90002, endpoint.tenant)
         for name in ("grant_type", "client_id", "scope" if endpoint.v2 else "resource"):
             if not form.get(name):
-                raise _RefusedError(
-                    400,
-                    "invalid_request",
-                    900144,
-                    f"The request body must contain the following parameter: '{name}'.",
-                )
+                raise _RefusedError(900144, name)
         if form["grant_type"] != "client_credentials":
-            raise _RefusedError(
-                400,
-                "unsupported_grant_type",
-                70003,
-                "The app requested an unsupported grant type. The emulator issues tokens for "
-                "'client_credentials' only.",
-            )
+            raise _RefusedError(70003)
         app = self._apps.get((endpoint.tenant.lower(), form["client_id"].lower()))
         if app is None:
-            raise _RefusedError(
-                400,
-                "unauthorized_client",
-                700016,
-                f"Application with identifier '{_echo(form['client_id'])}' was not found in the "
-                f"directory '{_echo(endpoint.tenant)}'. This can happen if the application has not "
-                "been installed by the administrator of the tenant or consented to by any user in "
-                "the tenant. You may have sent your authentication request to the wrong tenant.",
-            )
+            raise _RefusedError(700016, form["client_id"], endpoint.tenant)
         if form.get("client_assertion"):
             _check_assertion(app, endpoint, form)
         else:
@@ -225,28 +228,13 @@ class Entra:
         asked = form["scope" if endpoint.v2 else "resource"]
         if endpoint.v2:
             if not asked.endswith(_DEFAULT_SCOPE) or " " in asked:
-                raise _RefusedError(
-                    400,
-                    "invalid_scope",
-                    1002012,
-                    f"The provided value for scope {_echo(asked)} is not valid. Client credential "
-                    "flows must have a scope value with /.default suffixed to the resource identifier "
-                    "(application ID URI).",
-                )
+                raise _RefusedError(1002012, asked)
             asked = asked.removesuffix(_DEFAULT_SCOPE)
         resource = self._resources.get(asked.rstrip("/"))
         if resource is None and urlsplit(asked).hostname in _LOOPBACK:
             resource = self._own_resource
         if resource is None:
-            raise _RefusedError(
-                400,
-                "invalid_resource",
-                500011,
-                f"The resource principal named {_echo(asked)} was not found in the tenant named "
-                f"{_echo(endpoint.tenant)}. This can happen if the application has not been installed by "
-                "the administrator of the tenant or consented to by any user in the tenant. You might "
-                "have sent your authentication request to the wrong tenant.",
-            )
+            raise _RefusedError(500011, asked, endpoint.tenant)
         return resource
 
 
@@ -259,36 +247,16 @@ def _check_assertion(app: App, endpoint: TokenEndpoint, form: Mapping[str, str])
     )
     if problem is not None:
         code, text = problem
-        raise _RefusedError(401, "invalid_client", code, text)
+        raise _RefusedError(code, text=text)
 
 
 def _check_secret(app: App, given: str | None) -> None:
     if not given:
-        raise _RefusedError(
-            401,
-            "invalid_client",
-            7000216,
-            "'client_assertion', 'client_secret' or 'request' is required for the "
-            "'client_credentials' grant type.",
-        )
+        raise _RefusedError(7000216)
     if not app.secret or not hmac.compare_digest(given.encode(), app.secret.encode()):
-        raise _RefusedError(
-            401,
-            "invalid_client",
-            7000215,
-            "Invalid client secret provided. Ensure the secret being sent in the request is the "
-            "client secret value, not the client secret ID, for a secret added to app "
-            f"'{app.app_id}'.",
-        )
+        raise _RefusedError(7000215, app.app_id)
     if app.expired:
-        raise _RefusedError(
-            401,
-            "invalid_client",
-            7000222,
-            f"The provided client secret keys for app '{app.app_id}' are expired. Visit the Azure "
-            "portal to create new keys for your app: https://aka.ms/NewClientSecret, or consider "
-            "using certificate credentials for added security: https://aka.ms/certCreds.",
-        )
+        raise _RefusedError(7000222, app.app_id)
 
 
 def _form(body: bytes) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 
 from irmemulator.fault_queue import Faults, Pending
@@ -62,17 +62,11 @@ def _pending(item: object) -> Pending:
         if not _fits(known[name], value):
             raise ValueError(f"the value of {name} has the wrong type")
     if "headers" in given:
-        given["headers"] = tuple(_headers(given["headers"]))
+        headers = given["headers"]
+        if not isinstance(headers, Mapping) or not all(isinstance(text, str) for text in headers.values()):
+            raise ValueError("headers must be a JSON object, and the value of a header must be text")
+        given["headers"] = tuple(headers.items())
     return Pending(Fault(**given), count)
-
-
-def _headers(value: object) -> Iterator[tuple[str, str]]:
-    if not isinstance(value, Mapping):
-        raise ValueError("headers must be a JSON object")  # noqa: TRY004 - as above
-    for name, text in value.items():
-        if not isinstance(text, str):
-            raise ValueError("the value of a header must be text")  # noqa: TRY004 - as above
-        yield name, text
 
 
 def _fits(declared: str, value: object) -> bool:

@@ -114,18 +114,10 @@ def read_table(file: bytes) -> Table | Refusal:
 def apply_rules(
     table: Table, job: Job, options: Options, known_pairs: Collection[Pair] = ()
 ) -> Outcome | Refusal:
-    """Apply the job's mapping and Microsoft's rules to a file.
+    """Apply the job's mapping and Microsoft's rules to a file: what is kept, or why the file is refused.
 
-    Args:
-        table: The file.
-        job: The connector's mapping.
-        options: What to do where documents are silent.
-        known_pairs: Pairs kept from earlier files; used only with `options.remember_pairs_across_files`.
-
-    Returns:
-        What is kept and why the rest is not; or why the file is refused.
-
-    A record that is dropped for its user, time or source does not use up its pair (undocumented).
+    ``known_pairs``, kept from earlier files, count only with `options.remember_pairs_across_files`. A record
+    that is dropped for its user, time or source does not use up its pair (undocumented).
     """
     broken = next(_broken(table, job), None)
     if broken is not None:

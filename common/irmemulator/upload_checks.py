@@ -59,20 +59,15 @@ def check_upload(  # noqa: PLR0911 - a reply each, in the order of the checks
 ) -> Verdict:
     """Check an upload.
 
-    Args:
-        request: The upload.
-        jobs: The jobs by id, in lower case.
-        check: Returns the grant behind an Authorization header.
-        options: Limits, and what to do where documents are silent.
-        known_pairs: Returns the pairs of a job's earlier files.
+    ``jobs`` are by id, in lower case; ``check`` returns the grant behind an Authorization header, and
+    ``known_pairs`` the pairs of a job's earlier files.
     """
     content = _read(request)
     job = jobs.get(_job_id(request).lower())
 
     def refuse(status: int, refusal: Refusal) -> Verdict:
-        return Verdict(
-            status, refusal.code, refusal.message, job, content.sha256, content.size, content.received
-        )
+        file = (job, content.sha256, content.size, content.received)
+        return Verdict(status, refusal.code, refusal.message, *file)
 
     grant = check(request.headers.get("authorization"))
     if grant is None:
@@ -99,17 +94,8 @@ def check_upload(  # noqa: PLR0911 - a reply each, in the order of the checks
     )
     if isinstance(outcome, Refusal):
         return refuse(outcome.status, outcome)
-    return Verdict(
-        200,
-        None,
-        "Accepted",
-        job,
-        content.sha256,
-        content.size,
-        outcome.received,
-        outcome.kept,
-        outcome.dropped,
-    )
+    file = (job, content.sha256, content.size, outcome.received)
+    return Verdict(200, None, "Accepted", *file, outcome.kept, outcome.dropped)
 
 
 @dataclass(frozen=True)

@@ -98,13 +98,7 @@ class UploadStore:
     """Uploads and saved records of an emulator. Safe between threads."""
 
     def __init__(self, jobs: Iterable[Job], options: Options, directory: Path | None) -> None:
-        """Start empty.
-
-        Args:
-            jobs: The jobs that exist.
-            options: How many records stay in memory, and whether pairs are remembered.
-            directory: Where to append the JSON lines; None: nowhere.
-        """
+        """Start empty; the JSON lines are appended in ``directory``, if there is one."""
         self._options = options
         self._directory = directory
         self._uploads: deque[Upload] = deque(maxlen=_UPLOADS_CAP)

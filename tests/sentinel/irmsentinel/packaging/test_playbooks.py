@@ -14,7 +14,7 @@ import referencing
 from click.testing import CliRunner
 from irmcli.main import main
 from irmsentinel.functions.incident_rows import EACH, ONE, rows
-from irmsentinel.packaging.playbooks import RESPONDER, TRIGGERS, template
+from irmsentinel.packaging.playbooks import TRIGGERS, template
 
 from tests.fakes.arm import Deployment
 from tests.sentinel.irmsentinel.functions.incidents import alert_account, api_account, incident
@@ -25,6 +25,8 @@ GIVEN = {
     "functionUrl": "https://app.azurewebsites.net/api/submit",
     "audience": "api://88888888-8888-4888-8888-888888888888",
 }
+#: The built-in role Microsoft Sentinel Responder (docs: built-in roles, security).
+RESPONDER = "3e150937-b8fe-4cfb-8069-0eaf05ecd056"
 RULE = "Microsoft.OperationalInsights/workspaces/providers/automationRules"
 SUBMITTED = {"profile", "accounts", "incident", "entities"}
 #: The bodies of the triggers, as far as playbooks read them.
@@ -126,7 +128,6 @@ def test_a_playbook_may_comment_on_incidents_and_no_more(trigger: str) -> None:
     role = deployed(trigger)["Microsoft.Authorization/roleAssignments"]
     assert role["scope"].endswith("/Microsoft.OperationalInsights/workspaces/sentinel")
     assert role["properties"]["roleDefinitionId"].endswith(f"/{RESPONDER}")
-    assert RESPONDER == "3e150937-b8fe-4cfb-8069-0eaf05ecd056"  # docs: built-in roles, security
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS)

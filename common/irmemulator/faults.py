@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from irmemulator.http_messages import Reply, html_reply, json_reply
+from irmemulator.http_messages import Reply, json_reply
 
 _KINDS = (
     "status",
@@ -22,22 +22,19 @@ _KINDS = (
     "reset_before_last_byte",
     "reset_after_last_byte",
     "close_without_reply",
-    "html_200",
-    "token_without_access_token",
 )
 _WITH_TEXT = ("status", "early_status")
 _KEEP_ALLOWED = ("status", "reset_after_last_byte", "close_without_reply")
 _LOWEST_STATUS, _HIGHEST_STATUS = 200, 599
 _LONGEST_DELAY_S = 3_600.0
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_HTML = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Emulated page</body></html>"
 
 
 @dataclass(frozen=True)
 class Fault:
     """One thing that goes wrong with one request.
 
-    At most one kind (`status` … `token_without_access_token`) is set. `delay` and `drip` are set alone, and
+    At most one kind (`status` … `close_without_reply`) is set. `delay` and `drip` are set alone, and
     then only slow down the true reply, or together with a kind that has a reply.
 
     Args:
@@ -56,8 +53,6 @@ class Fault:
         reset_after_last_byte: Read all of the body, keep its records, and reset without a reply: the client
             cannot know the outcome.
         close_without_reply: Read all of the body, then close the connection in order.
-        html_200: Reply 200 with a page, as a proxy's sign-in does; nothing is kept.
-        token_without_access_token: Reply 200 with JSON that has no token; for "token" only.
         keep: Whether the records are kept although the reply is an error, or there is none. None: kept with
             `reset_after_last_byte`, otherwise not. Goes with that, with `status` and with
             `close_without_reply`.
@@ -82,8 +77,6 @@ class Fault:
     reset_before_last_byte: bool = False
     reset_after_last_byte: bool = False
     close_without_reply: bool = False
-    html_200: bool = False
-    token_without_access_token: bool = False
     keep: bool | None = None
     linger: float = 1.0
     matching: str = ""
@@ -95,8 +88,6 @@ class Fault:
             raise ValueError(f"Fault: set only one of {', '.join(chosen)}")
         if not chosen and not self.delay and not self.drip:
             raise ValueError("Fault: nothing would go wrong")
-        if self.token_without_access_token and self.on != "token":
-            raise ValueError("Fault.token_without_access_token goes with on='token' only")
         if self.drip and self._replies_nothing:
             raise ValueError("Fault.drip needs a reply")
         if self.keep is not None and self.kind not in _KEEP_ALLOWED:
@@ -175,20 +166,15 @@ class Fault:
     def reply(self) -> Reply | None:
         """The reply to send in place of the true one; None if there is none."""
         status = self.early_status if self.status is None else self.status
-        if status is not None:
-            if self.body is not None:
-                kind = ("Content-Type", "text/plain; charset=utf-8")
-                body = self.body.encode() if isinstance(self.body, str) else self.body
-                plain = Reply(status, (kind,), body)
-            else:
-                text = f"emulated fault: status {status}"
-                plain = json_reply(status, {"error": "emulated", "error_description": text})
-            return plain.with_headers(*self._extra_headers())
-        if self.html_200:
-            return html_reply(200, _HTML)
-        if self.token_without_access_token:
-            return json_reply(200, {"token_type": "Bearer", "expires_in": 3599})
-        return None
+        if status is None:
+            return None
+        if self.body is None:
+            text = f"emulated fault: status {status}"
+            plain = json_reply(status, {"error": "emulated", "error_description": text})
+        else:
+            kind = ("Content-Type", "text/plain; charset=utf-8")
+            plain = Reply(status, (kind,), self.body.encode() if isinstance(self.body, str) else self.body)
+        return plain.with_headers(*self._extra_headers())
 
     def _extra_headers(self) -> tuple[tuple[str, str], ...]:
         extra = list(self.headers)

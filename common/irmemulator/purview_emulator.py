@@ -13,7 +13,7 @@ import base64
 import secrets
 import uuid
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -67,18 +67,18 @@ class PurviewEmulator(LoopbackServer):
 
         Raises ValueError if an id is given twice, and as `LoopbackServer`.
         """
-        self._apps, self._jobs = tuple(apps), tuple(jobs)
+        known, self.jobs = tuple(apps), tuple(jobs)
         self._options = options or Options()
-        self._jobs_by_id = {job.job_id.lower(): job for job in self._jobs}
-        if len(self._jobs_by_id) < len(self._jobs):
+        self._jobs_by_id = {job.job_id.lower(): job for job in self.jobs}
+        if len(self._jobs_by_id) < len(self.jobs):
             raise ValueError("the same job is given twice")
-        if len({(app.tenant_id.lower(), app.app_id.lower()) for app in self._apps}) < len(self._apps):
+        if len({(app.tenant_id.lower(), app.app_id.lower()) for app in known}) < len(known):
             raise ValueError("the same app is given twice")
         self.control_token = secrets.token_urlsafe(24)
         self.faults = Faults()
-        self.entra = Entra(self._apps, (self._options.resource,), token_lifetime=self._options.token_lifetime)
+        self.entra = Entra(known, (self._options.resource,), token_lifetime=self._options.token_lifetime)
         self.store = UploadStore(
-            self._jobs, self._options, None if directory is None else Path(directory).absolute()
+            self.jobs, self._options, None if directory is None else Path(directory).absolute()
         )
         super().__init__(
             self,
@@ -105,31 +105,14 @@ class PurviewEmulator(LoopbackServer):
         """How many records of a job were saved, including those no longer in memory. Raises KeyError."""
         return self.store.saved(job_id)
 
-    def describe(self) -> dict[str, object]:
-        """What a client needs to know, as plain values for JSON. Its one secret is the control token."""
-        tenants = dict.fromkeys(app.tenant_id for app in self._apps)
+    def describe(self) -> dict[str, str]:
+        """Where it is, as plain values for JSON. The one secret is the control token."""
         return {
             "note": "a local emulator, not Microsoft's service",
             "url": self.url,
-            "page": f"{self.url}/",
-            "upload_url": f"{self.url}{UPLOAD_PATH}",
             "control_url": f"{self.url}{CONTROL_PATH}",
             "control_token": self.control_token,
             "ca_file": str(self.ca_file),
-            "lifetime": self._lifetime,
-            "authorities": {tenant: self.authority(tenant) for tenant in tenants},
-            "apps": [
-                {"tenant_id": app.tenant_id, "app_id": app.app_id, "expired": app.expired}
-                for app in self._apps
-            ],
-            "jobs": [
-                {
-                    key: list(value) if isinstance(value, tuple) else value
-                    for key, value in asdict(job).items()
-                }
-                for job in self._jobs
-            ],
-            "options": asdict(self._options),
         }
 
     def route(self, request: Request) -> Route | Reply:
@@ -186,12 +169,12 @@ class PurviewEmulator(LoopbackServer):
         return verdict.reply(request_id)
 
     def _page(self, _request: Request) -> Reply:
-        return html_reply(200, render(self._jobs, self.store))
+        return html_reply(200, render(self.jobs, self.store))
 
     def _records(self, request: Request) -> Reply:
         """The records in memory, of one job or of all."""
         asked = parse_qs(request.query).get("jobid")
-        jobs = self._jobs
+        jobs = self.jobs
         if asked is not None:
             jobs = tuple(job for job in jobs if job.job_id.lower() == asked[0].lower())
             if not jobs:

@@ -37,6 +37,12 @@ def query_fault(
     return _fault(on, status, document, retry_after=retry_after or None, **more)
 
 
+def page_fault(on: str = "upload") -> Fault:
+    """A page in place of an answer, as a proxy's sign-in gives."""
+    page = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Emulated page</body></html>"
+    return Fault(on, status=200, body=page, headers=(("Content-Type", "text/html; charset=utf-8"),))
+
+
 def _fault(
     on: str,
     status: int,

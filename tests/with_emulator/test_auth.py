@@ -16,6 +16,7 @@ from irmemulator.faults import Fault
 from irmemulator.purview_emulator import PurviewEmulator
 from irmemulator.settings import App, Job
 
+from tests.fakes.emulated_faults import page_fault
 from tests.with_emulator.connector import Rig, row
 
 
@@ -24,12 +25,15 @@ from tests.with_emulator.connector import Rig, row
     [
         (Fault(on="token", status=500), "token-msalserviceerror"),
         (Fault(on="token", status=503), "token-msalserviceerror"),
-        (Fault(on="token", html_200=True), "token-"),
-        (Fault(on="token", token_without_access_token=True), "token-no-token"),
+        (page_fault("token"), "token-"),
+        (
+            Fault(on="token", status=200, body='{"token_type": "Bearer"}'),
+            "token-no-token",
+        ),
         (Fault(on="token", reset_after_last_byte=True), "token-connectionerror"),
         (Fault(on="token", close_without_reply=True), "token-connectionerror"),
         (Fault(on="discovery", status=500), "token-"),
-        (Fault(on="discovery", html_200=True), "token-"),
+        (page_fault("discovery"), "token-"),
     ],
     ids=lambda value: getattr(value, "label", None) or str(value),
 )

@@ -19,6 +19,7 @@ from irmcli.main import Commands
 from irmcli.output import Output
 from irmemulator.faults import Fault
 
+from tests.fakes.emulated_faults import page_fault
 from tests.with_emulator.connector import HEADER, Rig
 
 VALUE = "Canary Detection 7f3a"
@@ -61,7 +62,7 @@ FAULTS = [
     Fault(status=403),
     Fault(reset_after_last_byte=True),
     Fault(on="token", status=500),
-    Fault(on="token", html_200=True),
+    page_fault("token"),
 ]
 
 

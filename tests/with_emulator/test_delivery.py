@@ -21,6 +21,7 @@ from irmemulator.faults import Fault
 from irmemulator.settings import Options
 
 from tests.fakes.clock import FakeClock
+from tests.fakes.emulated_faults import page_fault
 from tests.with_emulator.connector import Rig, row
 
 ONE_ROW = Limits(rows=1, bytes=1_000_000)
@@ -73,7 +74,7 @@ def test_one_token_serves_all_uploads(tmp_path: Path) -> None:
         (Fault(reset_after_last_byte=True), "HELD", "reset-after-commit", "open"),
         (Fault(reset_after_last_byte=True, keep=False), "HELD", "reset-after-commit", "open"),
         (Fault(close_without_reply=True), "HELD", "reset-after-commit", "open"),
-        (Fault(html_200=True), "HELD", "html-answer", "open"),
+        (page_fault(), "HELD", "html-answer", "open"),
     ],
     ids=lambda value: getattr(value, "label", None) or str(value),
 )

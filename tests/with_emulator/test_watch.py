@@ -263,7 +263,7 @@ def test_many_connectors_by_pattern(rig: Rig, inbox: Path, both: PurviewEmulator
     assert done.exit_code == 0, done.output
     assert "notes.txt matches no route" in done.stderr
     assert files(inbox) == ["archive/leavers/l.csv", "archive/s.csv", "notes.txt"]
-    saved = {job["name"]: both.records_saved(job["job_id"]) for job in both.describe()["jobs"]}  # type: ignore[attr-defined]
+    saved = {job.name: both.records_saved(job.job_id) for job in both.jobs}
     expected = {"leaver-prediction": 1, "salesforce-dropbox": 1}
     assert saved == dict.fromkeys(profiles.shipped_names(), 0) | expected
 

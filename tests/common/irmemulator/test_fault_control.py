@@ -10,6 +10,7 @@ from irmemulator.fault_queue import Faults, Pending
 from irmemulator.faults import Fault
 
 from tests.common.irmemulator.client import Client
+from tests.fakes.emulated_faults import page_fault
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_reads_faults(text: bytes, pending: list[Pending]) -> None:
         (b'{"status": true}', "status has the wrong type"),
         (b'{"status": 500.5}', "status has the wrong type"),
         (b'{"delay": null}', "delay has the wrong type"),
-        (b'{"html_200": 1}', "html_200 has the wrong type"),
+        (b'{"close_without_reply": 1}', "close_without_reply has the wrong type"),
         (b'{"status": 500, "headers": []}', "headers must be"),
         (b'{"status": 500, "headers": {"a": 1}}', "value of a header"),
         (b'{"status": 500, "count": 0}', "count must be"),
@@ -76,7 +77,7 @@ def test_what_is_shown_can_be_set_again() -> None:
     faults, again = Faults(), Faults()
     text = b'[{"status": 429, "headers": {"A": "b"}, "retry_after": "x", "count": 2}]'
     set_faults(faults, text)
-    faults.until_cleared(Fault(on="token", html_200=True))
+    faults.until_cleared(page_fault("token"))
     shown = faults_to_json(faults)
     set_faults(again, json.dumps(shown["pending"]).encode())
     assert again.pending == faults.pending

@@ -26,6 +26,7 @@ from tests.common.irmemulator.client import (
     is_reset,
     read_all,
 )
+from tests.fakes.emulated_faults import page_fault
 
 BODY = form(TWO_ROWS)
 
@@ -336,7 +337,7 @@ def msal_token(client: Client) -> Any:
         authority=client.emulator.authority(TENANT),
         instance_discovery=False,
         http_client=client.session,
-    ).acquire_token_for_client([f"{client.emulator.describe()['options']['resource']}/.default"])  # type: ignore[index]
+    ).acquire_token_for_client([f"{Options().resource}/.default"])
 
 
 def test_token_status(client: Client) -> None:
@@ -352,14 +353,14 @@ def test_token_status(client: Client) -> None:
 
 def test_token_html(client: Client) -> None:
     """A page instead of a token is not JSON."""
-    client.emulator.faults.next(Fault(on="token", html_200=True))
+    client.emulator.faults.next(page_fault("token"))
     with pytest.raises(ValueError, match="Expecting value"):
         msal_token(client)
 
 
 def test_token_without_access_token(client: Client) -> None:
     """A 200 without a token has no access_token."""
-    client.emulator.faults.next(Fault(on="token", token_without_access_token=True))
+    client.emulator.faults.next(Fault(on="token", status=200, body='{"token_type": "Bearer"}'))
     result = msal_token(client)
     assert "access_token" not in result
     assert "error" not in result
@@ -390,7 +391,7 @@ def test_discovery_fault(client: Client) -> None:
 
 def test_an_upload_meets_a_sign_in_page(client: Client) -> None:
     """A proxy's page with a 200 keeps nothing."""
-    client.emulator.faults.next(Fault(html_200=True))
+    client.emulator.faults.next(page_fault())
     reply = client.upload()
     assert (reply.status_code, reply.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert kept(client) == 0

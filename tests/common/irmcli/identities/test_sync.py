@@ -15,7 +15,7 @@ from irmcore.identity.resolver import Refusal, Resolved
 from irmemulator.faults import Fault
 
 from tests.common.irmcli.identities.tenant_and_directory import DAY, START, TenantAndDirectory, id_of, user
-from tests.fakes.emulated_faults import graph_fault
+from tests.fakes.emulated_faults import graph_fault, page_fault
 
 MakeTenant = Callable[..., TenantAndDirectory]
 
@@ -259,7 +259,7 @@ BAD_ANSWERS: dict[str, tuple[Fault, type[IrmError], str]] = {
         WaitError,
         "did not answer completely",
     ),
-    "a proxy's page": (Fault("delta", html_200=True), WaitError, "no list"),
+    "a proxy's page": (page_fault("delta"), WaitError, "no list"),
     "a connection that breaks": (Fault("delta", close_without_reply=True), WaitError, "did not answer"),
     "an object without an id": (json_fault({"value": [{"mail": "x"}]}), WaitError, "not a user"),
     "a property of another type": (

@@ -19,7 +19,7 @@ from irmsentinel.content import tables
 from irmsentinel.emulators.synthetic_records import graph_alert
 
 from tests.fakes.chaos import ChaosProxy, Weather
-from tests.fakes.emulated_faults import azure_fault
+from tests.fakes.emulated_faults import azure_fault, page_fault
 from tests.sentinel.irmsentinel.collector.collecting import DAY, HOUR, NOW, Rig
 
 Made = Callable[..., Rig]
@@ -216,7 +216,7 @@ def test_a_429_is_waited_for(graph: Rig) -> None:
     "fault",
     [
         Fault("alerts", close_without_reply=True),
-        Fault("alerts", html_200=True),
+        page_fault("alerts"),
         azure_fault("alerts", 200, body=b'{"value": [{"id": "a"'),
         azure_fault("alerts", 200, body=b'{"value": [1]}'),
         azure_fault("alerts", 503, "ServiceUnavailable"),

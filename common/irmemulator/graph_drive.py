@@ -38,13 +38,12 @@ class DriveItem:
 
 
 class GraphDrive:
-    """The library ``library`` of the site at ``https://host/site``."""
+    """The library ``library`` of the site at ``https://host/site``. Safe between threads."""
 
-    def __init__(
-        self, host: str = "contoso.sharepoint.com", site: str = "sites/hr", library: str = "Documents"
-    ) -> None:
-        self.host, self.site, self.library = host, site, library
-        self.site_id = f"{host},{uuid.uuid4()},{uuid.uuid4()}"
+    host, site, library = "contoso.sharepoint.com", "sites/hr", "Documents"
+
+    def __init__(self) -> None:
+        self.site_id = f"{self.host},{uuid.uuid4()},{uuid.uuid4()}"
         self.id = f"b!{uuid.uuid4().hex}"
         self.lock = threading.RLock()
         self.number = 1

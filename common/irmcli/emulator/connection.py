@@ -6,10 +6,8 @@ The emulator is imported only for a directory, so that a command that sends to M
 import uuid
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from irmcore.delivery.connection import Connection
-from irmcore.errors import ConfigurationError
 from irmcore.profile import CredentialRef, Profile
 from irmcore.profile.model import PLACEHOLDER
 
@@ -33,7 +31,10 @@ def connection_to(profile: Profile, directory: str | None) -> Connection:
     """
     if directory is None:
         return Connection(profile.name, profile.connector)
-    emulator = _find_emulator(directory)
+    from irmsentinel.emulators.announcement import find_emulator
+
+    start = f"irmexport emulator --directory {directory}"
+    emulator = find_emulator(Path(directory), ANNOUNCEMENT, start)
     connector = replace(
         profile.connector,
         job_id=id_of(profile, "job_id"),
@@ -43,17 +44,3 @@ def connection_to(profile: Profile, directory: str | None) -> Connection:
         proxy=None,
     )
     return Connection(profile.name, connector, emulator["url"], emulator["ca_file"])
-
-
-def _find_emulator(directory: str) -> dict[str, Any]:
-    from irmemulator.announcement import NotAnnouncedError, read_announcement
-
-    file = Path(directory) / ANNOUNCEMENT
-    try:
-        return read_announcement(file)
-    except NotAnnouncedError:
-        raise ConfigurationError(
-            "no emulator was announced in this directory",
-            where=str(file),
-            next_step=f"Start one in another window: irmexport emulator --directory {directory}",
-        ) from None

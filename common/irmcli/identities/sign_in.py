@@ -7,10 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from azure.core.credentials import TokenCredential
-from azure.identity import ClientSecretCredential
 from irmcore.errors import ConfigurationError
-from irmcore.http import credentials
 from irmsentinel.azure import identity
 from irmsentinel.azure.bounded_transport import Network
 from irmsentinel.azure.graph_client import HOSTS, MAX_WAIT, GraphClient
@@ -59,28 +56,11 @@ def identity_of(who: SignIn) -> Identity:
 
 def _emulated_client(directory: Path, max_wait: float) -> GraphClient:
     # Here, so that a sync with Microsoft's service starts without the emulator.
-    from irmemulator.announcement import NotAnnouncedError, read_announcement
     from irmemulator.graph_emulator import GraphEmulator
+    from irmsentinel.emulators.announcement import find_emulator
 
-    try:
-        at = read_announcement(directory / GraphEmulator.announcement)
-    except NotAnnouncedError:
-        raise ConfigurationError(
-            "no emulator was announced in this directory",
-            where=str(directory),
-            next_step=f"Start one in another window: irmexport identities emulator --directory {directory}",
-        ) from None
-
+    start = f"irmexport identities emulator --directory {directory}"
+    at = find_emulator(directory, GraphEmulator.announcement, start)
     network = Network(ca_file=at["ca_file"])
-
-    def credential() -> TokenCredential:
-        return ClientSecretCredential(
-            at["tenant_id"],
-            at["app_id"],
-            str(credentials.for_emulator(credentials.read("file", at["secret_file"], {})).reveal()),
-            authority=at["url"],
-            disable_instance_discovery=True,
-            transport=network.transport(identity.DEADLINE),
-        )
-
+    credential = identity.of_emulator(at, network)
     return GraphClient(at["url"], credential, network, max_wait=max_wait)

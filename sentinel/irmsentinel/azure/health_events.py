@@ -68,21 +68,13 @@ class Event:
 
 def row(event: Event, now: float) -> dict[str, Any]:
     """The event as a row of IRMExportHealth_CL."""
-    values = {
+    values = {"".join(word.title() for word in name.split("_")): value for name, value in vars(event).items()}
+    values |= {
         "TimeGenerated": iso(now),
-        "Component": event.component,
-        "Name": event.name,
         "Host": socket.gethostname(),
-        "Event": event.event,
-        "Result": event.result,
-        "Reason": event.reason,
-        "Rows": event.rows,
-        "Batches": event.batches,
-        "Held": event.held,
-        "Failed": event.failed,
         "Oldest": iso(event.oldest) if event.oldest else None,
         "LastSuccess": iso(event.last_success) if event.last_success else None,
-        "LagSeconds": event.lag,
+        "LagSeconds": values.pop("Lag"),
         "Version": __version__,
         "Details": dict(event.details) or None,
     }

@@ -23,6 +23,7 @@ from azure.identity import (
     DefaultAzureCredential,
     ManagedIdentityCredential,
 )
+from irmcore.clock import Clock
 from irmcore.clouds import TOKEN_EXCHANGE
 from irmcore.errors import ConfigurationError, IrmError, WaitError
 from irmcore.http import credentials
@@ -102,6 +103,24 @@ def maker(
         "client-secret": with_secret,
     }
     return makers[identity.kind]
+
+
+def of_emulator(
+    at: Mapping[str, str], network: Network, *, deadline: float = DEADLINE, clock: Clock | None = None
+) -> Callable[[], TokenCredential]:
+    """A function that makes a credential for an emulator that was announced. It raises CredentialError."""
+
+    def make() -> TokenCredential:
+        return ClientSecretCredential(
+            at["tenant_id"],
+            at["app_id"],
+            str(credentials.for_emulator(credentials.read("file", at["secret_file"], {})).reveal()),
+            authority=at["url"],
+            disable_instance_discovery=True,
+            transport=network.transport(deadline, clock=clock),
+        )
+
+    return make
 
 
 def _sign_in_failure(error: ClientAuthenticationError, where: str, rejected: str) -> IrmError:

@@ -122,32 +122,20 @@ def not_an_answer(why: str, where: str) -> WaitError:
 
 
 def _failure(answer: Answer, where: str) -> ConfigurationError | DataError | WaitError:
-    status, code = answer.status, answer.code
+    status, said = answer.status, f"(HTTP {answer.status}, {answer.code})"
+    later = "Wait, then run the command again."
     if status in _FORBIDDEN:
-        return ConfigurationError(
-            f"this identity may not read the workspace (HTTP {status}, {code})",
-            where=where,
-            next_step="Give the identity the role Log Analytics Reader on the workspace.",
-        )
+        what = f"this identity may not read the workspace {said}"
+        step = "Give the identity the role Log Analytics Reader on the workspace."
+        return ConfigurationError(what, where=where, next_step=step)
     if status == _TIMEOUT:
-        return too_much(f"the query timed out (HTTP {status}, {code})", where)
-    if any(limit in code for limit in _LIMITS):
-        return too_much(f"the query exceeded a limit of the service (HTTP {status}, {code})", where)
+        return too_much(f"the query timed out {said}", where)
+    if any(limit in answer.code for limit in _LIMITS):
+        return too_much(f"the query exceeded a limit of the service {said}", where)
     if status in _REJECTED:
-        return QueryRefused(
-            f"the query was rejected{answer.position} (HTTP {status}, {code})",
-            where=where,
-            next_step="Check the workspace ID. Deploy the functions: irmexport sentinel template FILE",
-        )
+        step = "Check the workspace ID. Deploy the functions: irmexport sentinel template FILE"
+        return QueryRefused(f"the query was rejected{answer.position} {said}", where=where, next_step=step)
     if status in _LATER:
-        return Throttled(
-            f"Log Analytics throttles this identity (HTTP {status}, {code})",
-            where=where,
-            seconds=answer.wait,
-            next_step="Wait, then run the command again.",
-        )
-    return WaitError(
-        f"Log Analytics did not answer the query (HTTP {status}, {code})",
-        where=where,
-        next_step="Wait, then run the command again.",
-    )
+        what = f"Log Analytics throttles this identity {said}"
+        return Throttled(what, where=where, seconds=answer.wait, next_step=later)
+    return WaitError(f"Log Analytics did not answer the query {said}", where=where, next_step=later)

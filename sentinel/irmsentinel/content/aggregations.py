@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from irmcore import settings
 from irmcore.errors import ConfigurationError
@@ -62,8 +63,35 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
-@dataclass(frozen=True)
-class Aggregation:
+@dataclass(frozen=True, kw_only=True)
+class _Query:
+    """A query in a file of its own."""
+
+    path: Path
+    description: str
+    returns: tuple[Column, ...]
+    query: str
+    first_line: int
+    text: str = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    def _artefact(self, **more: Any) -> Artefact:
+        return Artefact(
+            path=self.path,
+            summary=self.description,
+            returns=self.returns,
+            body=self.query,
+            first_line=self.first_line,
+            text=self.text,
+            **more,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregation(_Query):
     """A query and its times.
 
     There is one row per user, activity and ``window``. A window is read ``delay`` after its end, to include
@@ -71,23 +99,13 @@ class Aggregation:
     A run is due when there is ``schedule`` of new time to read. ``tables`` are those that it reads.
     """
 
-    path: Path
-    description: str
     profile: str
     window: timedelta
     delay: timedelta
     overlap: timedelta
     first: timedelta
     schedule: timedelta
-    returns: tuple[Column, ...]
-    query: str
-    first_line: int
     tables: tuple[str, ...]
-    text: str = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
 
     def kql(self, span: Span, part: int = 0, parts: int = 1) -> str:
         """The query for a span and a part of its users, with the line numbers of the file."""
@@ -98,47 +116,21 @@ class Aggregation:
 
     def artefact(self) -> Artefact:
         """The artefact to check: a function with the declared parameters."""
-        return Artefact(
-            path=self.path,
-            summary=self.description,
-            parameters=_PARAMETERS,
-            returns=self.returns,
-            body=self.query,
-            first_line=self.first_line,
-            text=self.text,
-        )
+        return self._artefact(parameters=_PARAMETERS)
 
 
-@dataclass(frozen=True)
-class SummaryRule:
+@dataclass(frozen=True, kw_only=True)
+class SummaryRule(_Query):
     """A query that the workspace itself runs for each bin; the rows go into a table of their own."""
 
-    path: Path
-    description: str
     destination: str
     bin: timedelta
     delay: timedelta
     needs: tuple[str, ...]
-    returns: tuple[Column, ...]
-    query: str
-    first_line: int
-    text: str = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
 
     def artefact(self) -> Artefact:
         """The artefact to check: a query."""
-        return Artefact(
-            path=self.path,
-            summary=self.description,
-            returns=self.returns,
-            needs=self.needs,
-            body=self.query,
-            first_line=self.first_line,
-            text=self.text,
-        )
+        return self._artefact(needs=self.needs)
 
 
 def load(*folders: Path) -> dict[str, Aggregation]:

@@ -23,6 +23,6 @@ def find_emulator(directory: Path, file: str, start: str) -> dict[str, Any]:
     except NotAnnouncedError:
         raise ConfigurationError(
             "no emulator was announced in this directory",
-            where=str(directory),
+            where=str(directory / file),
             next_step=f"Start one in another window: {start}",
         ) from None

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from azure.core.credentials import TokenCredential
-from azure.identity import ClientSecretCredential
 from irmcore.clock import Clock
 from irmcore.errors import ConfigurationError
 
@@ -60,23 +58,13 @@ def emulated_workspace(
     start = f"irmexport sentinel emulator --directory {directory} --local DIR"
     at = find_emulator(directory, QUERY_API, start)
     network = Network(proxy, at["ca_file"])
-
-    def credential() -> TokenCredential:
-        return ClientSecretCredential(
-            at["tenant_id"],
-            at["app_id"],
-            Path(at["secret_file"]).read_text(),
-            authority=at["url"],
-            disable_instance_discovery=True,
-            transport=network.transport(deadlines[0], clock=clock),
-        )
-
+    make = sign_in.of_emulator(at, network, deadline=deadlines[0], clock=clock)
     source = Workspace(
         workspace or at["workspace_id"],
-        credential(),
+        make(),
         f"{at['url']}/v1",
         network,
-        renew=credential,
+        renew=make,
         deadline=deadlines[1],
         clock=clock,
     )

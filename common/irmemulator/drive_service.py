@@ -50,11 +50,8 @@ Answer = Callable[[Request, re.Match[str]], Reply]
 class DriveOptions:
     """How the drive behaves; may be changed while it runs.
 
-    Attributes:
-        role: The application's role on the site: "", "read" or "write".
-        page_size: Items on a page.
-        ranges: Whether a download takes a Range, which "may be ignored".
-        download_s: Seconds for which a download URL is valid.
+    ``role`` is the application's on the site: "", "read" or "write". A download may ignore a Range
+    (``ranges``); its URL is valid for ``download_s`` seconds.
     """
 
     role: str = "write"

@@ -103,15 +103,10 @@ class Entra:
         token_lifetime: float = 3_599,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the applications.
+        """The tenants of ``apps`` are those that exist; ``resources`` are application ID URIs.
 
-        Args:
-            apps: They may ask for tokens. Their tenants are those that exist.
-            resources: What tokens are issued for, as application ID URIs.
-            own_resource: The resource that a client means by a loopback address. Clients that derive the
-                scope from the service's address ask for the emulator's.
-            token_lifetime: In seconds. Entra: 60-90 minutes, mostly 3,599 seconds.
-            clock: Returns seconds that never go back.
+        Clients that derive the scope from the service's address ask for a loopback address, which means
+        ``own_resource``. ``token_lifetime`` is in seconds (Entra: 60-90 minutes, mostly 3,599 seconds).
         """
         self._apps = {(app.tenant_id.lower(), app.app_id.lower()): app for app in apps}
         self._tenants = {tenant for tenant, _ in self._apps}
@@ -174,13 +169,7 @@ class Entra:
         )
 
     def token(self, endpoint: TokenEndpoint, body: bytes, correlation_id: str | None = None) -> Reply:
-        """Answer a POST to a token endpoint.
-
-        Args:
-            endpoint: Which one.
-            body: The form (`application/x-www-form-urlencoded`).
-            correlation_id: The request's `client-request-id`; an error repeats it if it is a GUID.
-        """
+        """Answer a POST of a form; an error repeats ``correlation_id`` if it is a GUID."""
         try:
             app, resource = self._authenticate(endpoint, _form(body))
         except _RefusedError as refused:

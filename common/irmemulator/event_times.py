@@ -25,12 +25,7 @@ _FORMAT = re.compile(
 
 
 def parse_time(text: str, precision: TimePrecision = "us") -> int | None:
-    """An event time as µs since 1970-01-01T00:00Z, or None if it is not in the format.
-
-    Args:
-        text: The time as the file has it.
-        precision: How precisely the instant is kept; the rest is cut off, towards the past.
-    """
+    """An event time as µs since 1970-01-01T00:00Z, cut to ``precision``; None if it is not in the format."""
     match = _FORMAT.fullmatch(text)
     if match is None:
         return None

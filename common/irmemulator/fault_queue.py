@@ -38,10 +38,7 @@ class Faults:
         self._lock = threading.Lock()
 
     def next(self, fault: Fault, count: int = 1) -> None:
-        """Spoil the next ``count`` requests to the fault's endpoint, after the faults that wait already.
-
-        Raises ValueError.
-        """
+        """Spoil ``count`` requests of the endpoint, after the faults that wait already. Raises ValueError."""
         if count < 1:
             raise ValueError("count must be at least 1")
         self.check(fault)
@@ -67,10 +64,7 @@ class Faults:
                 self._until_cleared.pop(endpoint, None)
 
     def take(self, on: str, text: str = "") -> Fault | None:
-        """The fault for a request that has just come, which it uses up; None if there is none.
-
-        ``text`` is what the fault's `matching` must be found in.
-        """
+        """The fault that a request uses up: its `matching` is found in ``text``. None if there is none."""
         with self._lock:
             for position, pending in enumerate(self._queue):
                 if not _meets(pending.fault, on, text):

@@ -32,36 +32,28 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong with one request.
+    """One thing that goes wrong with one request to the endpoint ``on``. Raises ValueError if it cannot.
 
     At most one kind (`status` … `close_without_reply`) is set. `delay` and `drip` are set alone, and
     then only slow down the true reply, or together with a kind that has a reply.
 
     Args:
-        on: The endpoint it waits for. The connector has "upload", "token" and "discovery".
         status: Reply with this status (200-599) after the body was read.
         early_status: Reply with this status before the body is read, then close.
-        body: The body for `status` and `early_status`; None: a short JSON object.
-        headers: More headers for `status` and `early_status`.
-        retry_after: Retry-After: seconds, a text to send as it is, or an aware datetime, which is sent as an
-            HTTP-date.
+        body: The body for `status` and `early_status`; None: a short JSON object. So are `headers`.
+        retry_after: Retry-After: seconds, a text to send as it is, or an aware datetime (an HTTP-date).
         location: Location, for a 3xx.
         delay: Seconds to wait before the reply (or the reset, or the close), after the records were kept.
         drip: Seconds between two bytes of the reply.
         reset_after_bytes: Reset the connection (RST) after this many bytes of the body were read.
         reset_before_last_byte: Reset when all of the body but its last byte was read.
-        reset_after_last_byte: Read all of the body, keep its records, and reset without a reply: the client
-            cannot know the outcome.
+        reset_after_last_byte: Read all, keep the records, and reset: the client cannot know the outcome.
         close_without_reply: Read all of the body, then close the connection in order.
-        keep: Whether the records are kept although the reply is an error, or there is none. None: kept with
-            `reset_after_last_byte`, otherwise not. Goes with that, with `status` and with
-            `close_without_reply`.
-        linger: Seconds for which, after `early_status`, the rest of the body is read and thrown away before
-            the close, so that the reply is not lost to an RST. 0: close at once.
-        matching: A regular expression. The fault waits for a request in whose query string it is found.
-
-    Raises:
-        ValueError: The parts do not go together, or a value is out of its range.
+        keep: Whether the records are kept although the reply is an error, or there is none; goes with
+            `status`, `reset_after_last_byte` (None: kept) and `close_without_reply`.
+        linger: Seconds for which, after `early_status`, the rest of the body is thrown away before the close,
+            so that the reply is not lost to an RST.
+        matching: A regular expression that is found in the query string of the request.
     """
 
     on: str = "upload"

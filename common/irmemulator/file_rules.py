@@ -51,14 +51,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Record:
-    """A record that the connector kept. The repr shows no value of the row.
+    """A record that the connector kept, as sent. The repr shows no value of the row.
 
-    Attributes:
-        user: The UserPrincipalName as sent.
-        time: The event time as sent.
-        instant_us: That time in µs since 1970 UTC, cut to the emulator's precision.
-        source: The value of the job's source column, if the job has one.
-        fields: Every column's name and value, in the file's order.
+    ``instant_us`` is the time in µs since 1970 UTC, cut to the emulator's precision.
     """
 
     user: str = field(repr=False)

@@ -60,16 +60,10 @@ _DEFAULT_TOP, _MOST_TOP = 100, 999
 class GraphOptions:
     """The application that may sign in, and how the service behaves.
 
-    Attributes:
-        tenant_id: The tenant.
-        app_id: The application.
-        permissions: The application's permissions.
-        page_size: Users on a page of a delta query. Undocumented.
-        changes_only: Whether a changed user comes with the changed properties only. Microsoft's pages differ:
-            "the same properties as initially selected", and "at least the properties that have been updated".
-        replay_every: Every n-th user is repeated on the next page; 0: none.
-        per_10_seconds: Requests in ten seconds; more get a 429. None: any number.
-        token_lifetime: Seconds for which an access token is valid.
+    ``page_size`` is that of a delta query (undocumented). ``changes_only``: a changed user comes with the
+    changed properties only; Microsoft's pages differ: "the same properties as initially selected", and "at
+    least the properties that have been updated". Every ``replay_every``-th user is repeated on the next page;
+    0: none. More than ``per_10_seconds`` requests in ten seconds get a 429.
     """
 
     tenant_id: str

@@ -51,9 +51,7 @@ RESTORABLE_S = 30 * 86_400.0
 
 @dataclass
 class _Entry:
-    """A user. ``changed`` has the number of the last change of each property; ``moved`` that of its creation,
-    deletion or return.
-    """
+    """A user: the numbers of the last change of each property, and (``moved``) of coming or going."""
 
     user: dict[str, Any]
     moved: int
@@ -140,9 +138,7 @@ class GraphTenant:
         )
 
     def changed_properties(self, user_id: str, number: int) -> frozenset[str]:
-        """The properties of a user that changed after ``number``; empty if the user came since. Raises
-        KeyError.
-        """
+        """What changed of a user after ``number``; nothing if the user came since. Raises KeyError."""
         with self._lock:
             entry = self._entries[user_id]
             if entry.moved > number:
@@ -150,10 +146,7 @@ class GraphTenant:
             return frozenset(name for name, at in entry.changed.items() if at > number)
 
     def get(self, user_id: str) -> tuple[dict[str, Any], str]:
-        """A user's properties, and why the user is gone: "", "changed" (restorable) or "deleted".
-
-        Raises KeyError.
-        """
+        """A user, and why it is gone: "", "changed" (restorable) or "deleted". Raises KeyError."""
         with self._lock:
             entry = self._entries[user_id]
             if entry.purged or self._is_lapsed(entry):
@@ -170,9 +163,7 @@ class GraphTenant:
             ]
 
     def members(self, group_id: str) -> list[tuple[str, str]] | None:
-        """The transitive members of a group as (id, type: "user" or "group"); None if there is no such
-        group.
-        """
+        """The transitive members as (id, "user" or "group"); None if there is no such group."""
         with self._lock:
             if group_id not in self._groups:
                 return None
@@ -204,9 +195,7 @@ def _check(properties: Mapping[str, Any]) -> None:
 
 
 def _as_deleted(user: Mapping[str, Any], at: float) -> dict[str, Any]:
-    """A user as the deleted items show it. The prefix is what tenants show; Microsoft's pages do not say
-    it.
-    """
+    """A user as the deleted items show it. The prefix is what tenants show; Microsoft's pages are silent."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
     name = f"{user['id'].replace('-', '')}{user.get('userPrincipalName', '')}"
     return {**user, "userPrincipalName": name, "deletedDateTime": stamp}

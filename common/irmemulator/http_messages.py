@@ -32,15 +32,9 @@ _GUARDS: Headers = (
 class Request:
     """A request. The repr shows neither headers nor body: they have tokens, secrets and rows.
 
-    Attributes:
-        method: GET, POST, PUT, PATCH or DELETE.
-        path: The target without its query.
-        query: What follows the "?", as it was sent.
-        headers: By name in lower case.
-        origin: The server's base URL, with the name that the client used if it is one of the server's own.
-        host_is_ours: Whether the Host header has one of the server's own names.
-        body: None if it was not, or not wholly, read.
-        body_read: How many bytes of the body were read.
+    ``path`` is without the query; ``headers`` are by name in lower case; ``origin`` is the server's base URL,
+    with the name that the client used if it is one of the server's own (``host_is_ours``). ``body`` is None
+    if it was not wholly read.
     """
 
     method: str
@@ -97,12 +91,7 @@ def html_reply(status: int, page: str) -> Reply:
 
 
 def compose(reply: Reply, *, close: bool) -> bytes:
-    """Write a reply as HTTP/1.1.
-
-    Args:
-        reply: What to send.
-        close: Whether the connection is closed after it.
-    """
+    """A reply as HTTP/1.1; ``close``: whether the connection is closed after it."""
     try:
         phrase = HTTPStatus(reply.status).phrase
     except ValueError:

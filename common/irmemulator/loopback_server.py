@@ -36,20 +36,13 @@ class LoopbackServer:
         handshake_timeout: float = 5.0,
         idle_timeout: float = 60.0,
     ) -> None:
-        """Take the settings. Nothing listens before `start`.
+        """Nothing listens before `start`.
 
-        Args:
-            service: What answers; a subclass may be its own service.
-            host: A loopback address, or "localhost" (127.0.0.1).
-            port: The port; 0: any free one.
-            directory: Where ca.pem and server.pem are written and left (made with mode 0700 if absent); None:
-                a temporary directory, removed at the stop.
-            lifetime: Seconds after which it stops by itself; None: never.
-            names: The host names and addresses that its certificate is for.
-            handshake_timeout: Seconds a TLS handshake may take.
-            idle_timeout: Seconds a connection may be silent before it is closed.
-
-        Raises ValueError.
+        ``host`` is a loopback address or "localhost"; port 0 is any free one; ``names`` are those that the
+        certificate is for. ca.pem and server.pem are written to ``directory`` (made with mode 0700 if absent)
+        and left there; None: in a temporary one that is removed at the stop. It stops by itself after
+        ``lifetime`` seconds. The timeouts, in seconds, are of a TLS handshake and of a silent connection.
+        Raises ValueError if ``host`` is not loopback, or ``lifetime`` not more than 0.
         """
         if lifetime is not None and not 0 < lifetime <= threading.TIMEOUT_MAX:
             raise ValueError("lifetime must be more than 0 seconds")

@@ -40,18 +40,11 @@ class FederatedCredential:
 
 @dataclass(frozen=True)
 class App:
-    """An Entra application that may ask for tokens.
+    """An Entra application that may ask for tokens. No repr, page or reply shows its secret.
 
-    Args:
-        tenant_id: The tenant's GUID or domain name.
-        app_id: The application's (client) id, a GUID.
-        secret: The client secret; no repr, page or reply shows it. Empty: it has none.
-        certificates: Those registered with the application, as PEM; a client may sign with their keys.
-        federated: The federated credentials of the application.
-        expired: The secret has expired: tokens are refused with AADSTS7000222.
-
-    Raises:
-        ValueError: An id does not have its form, or there is no credential.
+    A client may sign with the keys of ``certificates`` (PEM) instead. ``expired``: the secret has expired, so
+    tokens are refused with AADSTS7000222. Raises ValueError if an id does not have its form, or nothing is
+    there to sign in with.
     """
 
     tenant_id: str
@@ -75,25 +68,14 @@ class App:
 class Job:
     """A connector: what an administrator mapped in the portal.
 
-    Args:
-        job_id: The connector job's id, a GUID.
-        app_id: The only application whose tokens may upload to this job.
-        name: The connector's name, for the page.
-        columns: The column names a file must have, in any order; None: any header.
-        user_column: The column with the UserPrincipalName; None: the first column whose name,
-            without punctuation and case, is "userprincipalname".
-        time_column: The column with the event time; None: the column with the most values in
-            Microsoft's time format, the first such column when there are several.
-        source_column: The "Source column" of Microsoft's page, if the connector has one; of an HR connector
-            the identifier column.
-        related_values: The "Related values in source column".
-        kind: "insider-risk-indicators" or "hr".
-        scenarios: Of an HR connector, the scenario of each value of the identifier column; of one without
-            that column, the only scenario under any value.
-        mapping: Of an HR connector, the column of each data type.
+    ``app_id`` is the only application whose tokens may upload to it. ``columns`` are those that a file must
+    have, in any order; None: any header. Without ``user_column``, it is the first whose name, without
+    punctuation and case, is "userprincipalname"; without ``time_column``, the one with the most values in
+    Microsoft's time format. ``source_column`` and ``related_values`` are called so on Microsoft's page.
 
-    Raises:
-        ValueError: An id is no GUID, or the columns contradict each other.
+    Of an HR connector, ``source_column`` is the identifier column; ``scenarios`` has the scenario of each
+    value in it, or the only scenario under any value if there is no such column; ``mapping`` the column of
+    each data type. Raises ValueError if an id is no GUID, or the columns contradict each other.
     """
 
     job_id: str
@@ -132,28 +114,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Options:
-    """The emulator's limits and choices. "Undocumented" marks what Microsoft does not document.
+    """The emulator's limits and choices. Microsoft documents only ``max_records`` (5,000 since 2026-02-03).
 
-    Args:
-        resource: The only resource that tokens are issued for.
-        max_records: Records that a file may have. Documented: 5,000 since 2026-02-03. Undocumented: that the
-            reply to a file with more is a 413.
-        max_bytes: Bytes that a file may have; more is a 413. Undocumented.
-        token_lifetime: Seconds for which a token is valid. Entra: 60-90 minutes, mostly 3,599 seconds.
-        refuse_unknown_source_values: Undocumented. Microsoft's page: "the connector fails if the
-            column values don't match". True: such a file gets a 400 and nothing of it is kept;
-            False: the file gets a 200 and only those records are not saved.
-        time_precision: Undocumented. How precisely the service keeps an event time, and so which times it
-            treats as equal: "us", "ms" or "s".
-        remember_pairs_across_files: Undocumented. True: a (user, time) pair kept from one file is
-            dropped in later files of the same job as well.
-        keep_records: How many saved records of each job are held in memory; the oldest are dropped first. The
-            emulator's directory, if it has one, has them all.
-        idle_timeout: Seconds a connection may be silent before it is closed.
-        handshake_timeout: Seconds a TLS handshake may take.
-
-    Raises:
-        ValueError: A limit is not positive, or the precision is unknown.
+    More records, or more than ``max_bytes``, get a 413. Of a file with an unknown source value Microsoft's
+    page says "the connector fails if the column values don't match": with ``refuse_unknown_source_values``
+    such a file gets a 400 and nothing of it is kept, otherwise only those records are not saved.
+    ``time_precision`` is how precisely an event time is kept, and so which times count as equal.
+    ``remember_pairs_across_files``: a (user, time) pair kept from one file is dropped in later files of the
+    job as well. ``keep_records`` of each job are in memory, the latest; the emulator's directory has them
+    all. Times are in seconds; Entra's tokens are valid for 60-90 minutes, mostly 3,599 seconds. Raises
+    ValueError if a limit is not positive.
     """
 
     resource: str = DEFAULT_RESOURCE

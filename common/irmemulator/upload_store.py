@@ -28,19 +28,10 @@ _UPLOADS_CAP = 100_000
 class Upload:
     """One POST to /api/signals and its outcome.
 
-    Attributes:
-        time: When it was checked, UTC.
-        request_id: The `request-id` header of the reply.
-        job_id: The job in its query, in lower case; None if there is no such job.
-        sha256: Of the file's bytes, in hex; None if the body had no readable file.
-        bytes: The size of the file, or of the body as far as it was read if there is no readable file.
-        records_received: Records in the file; 0 if they could not be counted.
-        records_saved: Records kept: RecordsSaved in the real connector's status log.
-        dropped: How many records were not saved, by reason (see `file_rules`).
-        status: The status replied; None if the connection ended without a reply.
-        code: Why the checks refused it, as in the reply's body; None if they did not. A fault does not
-            change it.
-        fault: The fault that spoiled it (`Fault.label`), or None.
+    ``job_id`` is in lower case, None if there is no such job; ``sha256`` is None if the body had no readable
+    file, and then ``bytes`` is the size of the body. ``dropped`` has reasons of `file_rules`. ``status`` is
+    None if the connection ended without a reply; ``code`` is why the checks refused the upload, whatever
+    ``fault`` (`Fault.label`) spoiled it.
     """
 
     time: datetime

@@ -13,24 +13,13 @@ from irmsentinel.content.transforms import Transform
 class Options:
     """What the emulator knows and how it behaves. A change takes effect with the next request.
 
-    Attributes:
-        tenant_id: The tenant whose audit log there is.
-        app_id: The application that may sign in.
-        rules: Each data collection rule's transformation, by the rule's immutable ID.
-        page_size: Content blobs on a page of the list; the most alerts on a page, whatever $top says.
-        next_page: The name of the header with the next page's address: the reference and the API use
-            different ones.
-        latency: Seconds that a content blob takes, or a page of alerts.
-        per_minute: Requests that the API accepts in a minute.
-        graph_per_minute: The same of Microsoft Graph, for its alerts.
-        may_read_alerts: Whether the application has the permission SecurityAlert.Read.All.
-        hunting_per_minute: Hunting queries that the tenant may run in a minute.
-        hunting_rows: The most rows of an answer to one; further rows are missing without a sign.
-        hunting_bytes: The most bytes of its rows.
-        may_hunt: Whether the application has the permission ThreatHunting.Read.All.
-        hunted: The tables that the identity sees.
-        run_kql: Whether to run the transformation. Without it a row only gets TimeGenerated, which is faster.
-        now: The services' clock, in seconds since 1970.
+    ``rules`` has each data collection rule's transformation, by the rule's immutable ID. ``page_size`` is the
+    most content blobs or alerts on a page, whatever $top says; ``next_page`` the name of the header with the
+    next page's address: the reference and the API use different ones. ``latency`` is in seconds, of a blob or
+    of a page of alerts; ``…per_minute`` are the requests accepted. ``hunting_rows`` and ``hunting_bytes`` are
+    the most of an answer to a hunting query: further rows are missing without a sign. ``hunted`` are the
+    tables that the identity sees. Without ``run_kql`` a row only gets TimeGenerated, which is faster. ``now``
+    is the services' clock, in seconds since 1970.
     """
 
     tenant_id: str

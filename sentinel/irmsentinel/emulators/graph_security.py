@@ -61,10 +61,8 @@ _LATE = {
 class GraphSecurity:
     """The alerts of one tenant, and what can be hunted. Safe between threads.
 
-    Attributes:
-        hunting: The tables for hunting queries.
-        newest_by: The property that orders the list. Unpublished.
-        after_page: Called after each page with its number within all answers, for tests.
+    ``hunting`` has the tables for hunting queries. ``newest_by`` orders the list (unpublished).
+    ``after_page`` is called after each page, with its number.
     """
 
     def __init__(self, options: Options, entra: Entra) -> None:

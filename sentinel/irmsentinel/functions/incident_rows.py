@@ -55,15 +55,10 @@ class Account:
 
 
 def rows(incident: object, entities: object, accounts: str) -> list[dict[str, str]]:
-    """The input rows, with the fields of the profile `sentinel-incidents`.
+    """The input rows, with the fields of the profile `sentinel-incidents`. Raises IncidentRefused.
 
-    Args:
-        incident: The incident as the API and the playbook's trigger describe it.
-        entities: The entities of the incident or of one alert, or the chosen one: a list, or its JSON text.
-        accounts: ``ONE`` refuses an incident with several accounts; ``EACH`` gives a row for each.
-
-    Raises:
-        IncidentRefused: There is no account, or more than one, or this is no incident.
+    ``entities`` are those of the incident or of one alert, or the chosen one: a list, or its JSON text.
+    ``accounts``: ``ONE`` refuses an incident with several accounts; ``EACH`` gives a row for each.
     """
     found = incident.get("properties") if isinstance(incident, Mapping) else None
     if not isinstance(incident, Mapping) or not isinstance(found, Mapping):

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 Headers = tuple[tuple[str, str], ...]
 
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
-# The page and the JSON documents show uploaded rows: no cache may keep them, no other site may frame them,
+# The JSON documents show uploaded rows: no cache may keep them, no other site may frame them,
 # and nothing in them may run or load.
 _GUARDS: Headers = (
     ("Cache-Control", "no-store"),
@@ -83,11 +83,6 @@ def method_not_allowed(*methods: str) -> Reply:
     """The reply to a method that an endpoint does not have."""
     allow = ", ".join(methods)
     return error_reply(405, "method_not_allowed", f"use {allow}", ("Allow", allow))
-
-
-def html_reply(status: int, page: str) -> Reply:
-    """A reply whose body is a page."""
-    return Reply(status, (("Content-Type", "text/html; charset=utf-8"), *_GUARDS), page.encode())
 
 
 def compose(reply: Reply, *, close: bool) -> bytes:

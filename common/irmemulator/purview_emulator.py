@@ -3,7 +3,7 @@
 Promised: what `loopback_server` promises; an upload is on record before its reply is returned. A stopped
 emulator still answers questions about what it saw, and has its tokens and records when it is started again.
 Not promised: that Microsoft's service behaves the same.
-The paths for people and tests (`/`, `/records`, `/uploads`, `/control/faults`) require the emulator's control
+The paths for people and tests (`/records`, `/uploads`, `/control/faults`) require the emulator's control
 token as the password of HTTP Basic, with any user name: other users of the machine reach its loopback too.
 """
 
@@ -29,12 +29,10 @@ from irmemulator.http_messages import (
     Reply,
     Request,
     error_reply,
-    html_reply,
     json_reply,
     method_not_allowed,
 )
 from irmemulator.loopback_server import LoopbackServer
-from irmemulator.overview_page import render
 from irmemulator.routing import Route
 from irmemulator.settings import App, Job, Options
 from irmemulator.upload_checks import Verdict, check_upload
@@ -48,7 +46,7 @@ _LONGEST_CONTROL_BODY = 1024 * 1024
 class PurviewEmulator(LoopbackServer):
     """The connector "Insider Risk Indicators" and the HR connector, and the tokens for them.
 
-    ``control_token`` is the password for its page, its JSON documents and the control of faults.
+    ``control_token`` is the password for its JSON documents and the control of faults.
     """
 
     def __init__(
@@ -126,7 +124,7 @@ class PurviewEmulator(LoopbackServer):
         return error_reply(status, code, message)
 
     def _for_people(self, request: Request) -> Route | Reply:
-        pages = {"/": self._page, "/records": self._records, "/uploads": self._uploads}
+        documents = {"/records": self._records, "/uploads": self._uploads}
         if not request.host_is_ours:
             # A site that lets its own name resolve to 127.0.0.1 (DNS rebinding) sends that name as Host.
             return error_reply(421, "not_our_host", "ask for 127.0.0.1 or localhost")
@@ -134,11 +132,11 @@ class PurviewEmulator(LoopbackServer):
             if request.method not in ("GET", "POST", "DELETE"):
                 return method_not_allowed("GET", "POST", "DELETE")
             return self._unauthorized(request) or Route(None, self._control, _LONGEST_CONTROL_BODY)
-        if request.path not in pages:
+        if request.path not in documents:
             return error_reply(404, "no_such_path", "the emulator has no such path")
         if request.method != "GET":
             return method_not_allowed("GET")
-        return self._unauthorized(request) or pages[request.path](request)
+        return self._unauthorized(request) or documents[request.path](request)
 
     def _unauthorized(self, request: Request) -> Reply | None:
         """The refusal of a request without the control token; a browser then asks for it."""
@@ -167,9 +165,6 @@ class PurviewEmulator(LoopbackServer):
                 recorded = replace(verdict, kept=(), dropped=MappingProxyType({}))
             self.store.add(_log_entry(now, request_id, recorded, request, fault), recorded.kept)
         return verdict.reply(request_id)
-
-    def _page(self, _request: Request) -> Reply:
-        return html_reply(200, render(self.jobs, self.store))
 
     def _records(self, request: Request) -> Reply:
         """The records in memory, of one job or of all."""

@@ -74,8 +74,8 @@ def command(
         emulator.faults.until_cleared(REPORTED[reported].fault)
     with running(emulator, port):
         announce(directory, emulator)
-        output.line(f"An emulator of the Purview connector, not Microsoft's service: {emulator.url}/")
-        output.line(f"  Password of its page, /records and /control/faults: {emulator.control_token}")
+        output.line(f"An emulator of the Purview connector, not Microsoft's service: {emulator.url}")
+        output.line(f"  Password of /records, /uploads and /control/faults: {emulator.control_token}")
         for name in names or profiles.shipped_names():
             output.line(f"  irmexport send FILE --profile {name} --emulator {directory}")
         if reported is not None:

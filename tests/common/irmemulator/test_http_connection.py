@@ -286,14 +286,14 @@ def test_bodies_that_cannot_be_read(client: Client, headers: list[str], status: 
     ("method", "path", "status"),
     [
         ("GET", "/api/signals", 405),
-        ("POST", "/", 405),
+        ("POST", "/uploads", 405),
         ("POST", "/records", 405),
         ("DELETE", "/uploads", 405),
         ("GET", f"/{TENANT}/oauth2/v2.0/token", 405),
         ("POST", f"/{TENANT}/v2.0/.well-known/openid-configuration", 405),
         ("GET", "/nothing", 404),
         ("GET", "//[", 404),
-        ("PUT", "/", 405),
+        ("PUT", "/uploads", 405),
         ("TRACE", "/", 501),
     ],
 )
@@ -306,14 +306,14 @@ def test_other_paths_and_methods(client: Client, method: str, path: str, status:
         assert read_all(connection).startswith(f"HTTP/1.1 {status} ".encode())
 
 
-@pytest.mark.parametrize("path", ["/", "/records", "/uploads", "/control/faults"])
+@pytest.mark.parametrize("path", ["/records", "/uploads", "/control/faults"])
 def test_other_hosts_see_nothing(client: Client, path: str) -> None:
     """A request under another host name, as in DNS rebinding, gets no page and no data."""
     assert client.get(path, headers={"Host": "evil.example"}).status_code == 421
     assert client.get(path, headers={"Host": "localhost:1"}).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/records", "/uploads", "/control/faults"])
+@pytest.mark.parametrize("path", ["/records", "/uploads", "/control/faults"])
 @pytest.mark.parametrize("given", ["", "Basic", "Basic !", "Basic eDo=", "Basic eDp3cm9uZw==", "Bearer x"])
 def test_another_user_of_the_machine_sees_nothing(client: Client, path: str, given: str) -> None:
     """Rows are shown, and faults are set, only to who has the emulator's control token."""
@@ -409,3 +409,15 @@ def wait_for(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.01)
+
+
+def test_no_token_and_no_secret(client: Client) -> None:
+    """No document has a token or a secret, and none may be kept, framed or run."""
+    token = client.token()
+    client.upload(token=token)
+    for path in ("/records", "/uploads", "/control/faults"):
+        reply = client.get(path)
+        assert token not in reply.text
+        assert APP.secret not in reply.text
+        assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
+        assert reply.headers["Cache-Control"] == "no-store"

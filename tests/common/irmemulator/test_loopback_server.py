@@ -117,7 +117,7 @@ def test_loopback_by_its_names(client_with: Callable[..., Client], host: str, ur
     assert client.emulator.url.startswith(url)
     assert client.upload().status_code == 200
     if host == "localhost":
-        there = client.emulator.url.replace("127.0.0.1", "localhost")
+        there = f"{client.emulator.url}/uploads".replace("127.0.0.1", "localhost")
         assert client.session.get(there, timeout=10, auth=client.control).status_code == 200
 
 
@@ -135,7 +135,7 @@ def test_other_cas_are_not_enough(client: Client) -> None:
     """A client that does not trust the throw-away CA gets no connection."""
     client.session.verify = True
     with pytest.raises(requests.exceptions.SSLError):
-        client.get("/")
+        client.get("/uploads")
 
 
 def test_each_emulator_has_its_own_ca(client_with: Callable[..., Client]) -> None:
@@ -143,7 +143,7 @@ def test_each_emulator_has_its_own_ca(client_with: Callable[..., Client]) -> Non
     one, other = client_with(), client_with()
     one.session.verify = str(other.emulator.ca_file)
     with pytest.raises(requests.exceptions.SSLError):
-        one.get("/")
+        one.get("/uploads")
 
 
 def test_a_directory_stays(client_with: Callable[..., Client], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from irmcore.errors import AddressRefused, WaitError
 from irmcore.http.deadlines import MAX_TOKEN_BYTES
 from irmemulator.fault_queue import Faults
 from irmemulator.faults import Fault
-from irmemulator.http_messages import Reply, Request, error_reply, html_reply, json_reply
+from irmemulator.http_messages import Reply, Request, error_reply, json_reply
 from irmemulator.loopback_server import LoopbackServer
 from irmemulator.routing import Route
 from irmsentinel.azure import workspace
@@ -30,6 +30,7 @@ from irmsentinel.content.artefacts import Column
 from irmsentinel.export.rows import table
 from irmsentinel.kql.result import Result
 
+HTML = (("Content-Type", "text/html; charset=utf-8"),)
 COLUMNS = [{"name": "Name", "type": "string"}, {"name": "Id", "type": "guid"}]
 
 
@@ -145,7 +146,7 @@ def test_values_are_as_the_answer_has_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        html_reply(200, "<html>sign in to the proxy</html>"),
+        Reply(200, HTML, b"<html>sign in to the proxy</html>"),
         Reply(200, body=b'{"tables": [{"columns": [], "rows": ['),
         json_reply(200, []),
         json_reply(200, {}),
@@ -153,7 +154,7 @@ def test_values_are_as_the_answer_has_them(tmp_path: Path) -> None:
         json_reply(200, {"tables": [{"name": "PrimaryResult", "columns": COLUMNS}]}),
         json_reply(200, document([["a", "b"], ["a"]])),
         json_reply(200, document([["a", "b"], ["a", "b", "c"]])),
-        html_reply(502, "<html>bad gateway</html>"),
+        Reply(502, HTML, b"<html>bad gateway</html>"),
     ],
 )
 def test_an_invalid_result_is_never_used(tmp_path: Path, answer: Reply) -> None:

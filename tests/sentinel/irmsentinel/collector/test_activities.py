@@ -12,9 +12,9 @@ from irmemulator.faults import Fault
 from irmsentinel.collector import activities, cursor
 from irmsentinel.content import artefacts as content
 from irmsentinel.content import tables
-from irmsentinel.emulators.azure_errors import azure_fault
 from irmsentinel.emulators.synthetic_records import data_security_behavior, data_security_event
 
+from tests.fakes.emulated_faults import azure_fault, page_fault
 from tests.sentinel.irmsentinel.collector.collecting import DAY, HOUR, NOW, Rig
 
 Made = Callable[..., Rig]
@@ -174,7 +174,7 @@ def test_a_429_is_waited_for(defender: Rig) -> None:
     "fault",
     [
         Fault("hunting", close_without_reply=True),
-        Fault("hunting", html_200=True),
+        page_fault("hunting"),
         azure_fault("hunting", 200, body=b'{"results": [{"Timestamp": "2026'),
         azure_fault("hunting", 504, "GatewayTimeout"),
         azure_fault("hunting", 429, "TooManyRequests", headers={"Retry-After": "20"}),
@@ -208,7 +208,7 @@ def test_an_answer_without_rows_is_no_empty_one(defender: Rig, body: bytes) -> N
 def test_a_token_that_expires_between_two_queries_is_renewed(defender: Rig) -> None:
     """Every query finds an expired token."""
     made = put(defender, HOUR, 2 * DAY)
-    defender.emulator.graph.hunting.after_query = defender.emulator.revoke_tokens
+    defender.emulator.graph.hunting.after_query = defender.emulator.entra.revoke_tokens
     assert defender.collector_service().round().succeeded
     assert ids(defender) == sorted(made)
 

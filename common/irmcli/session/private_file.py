@@ -10,7 +10,8 @@ from irmcore.errors import ConfigurationError
 
 #: What to say of a file that a person has asked for.
 OWN_FILE = (
-    "The file has personal data. Delete it afterwards: neither retention nor `irmexport person` finds it."
+    "The file has personal data. Delete it afterwards: neither retention nor `irmexport person find NAME` "
+    "finds it."
 )
 
 

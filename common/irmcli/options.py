@@ -1,5 +1,6 @@
 """Options and arguments that several subcommands share."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -14,6 +15,17 @@ from irmcli.session.input_file import FORMATS
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+def period(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Click callback: a period such as 36h or 7d, in seconds."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"([1-9][0-9]{0,3})([hd])", value, re.ASCII)
+    if found is None:
+        raise click.BadParameter("write it as 36h or 7d")
+    return int(found[1]) * (3_600 if found[2] == "h" else 86_400)
+
 
 directory_of_people: Decorator = click.option(
     "--directory",

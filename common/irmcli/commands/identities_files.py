@@ -1,6 +1,5 @@
 """`irmexport identities import` and `export`: the directory of people from and to CSV files."""
 
-import re
 from pathlib import Path
 
 import click
@@ -11,8 +10,6 @@ from irmcli.output import Output, count
 from irmcli.session import private_file
 from irmcli.settings import Settings
 from irmcli.time_options import parse_timestamp
-
-_AGE = re.compile(r"([1-9][0-9]{0,3})([hd])", re.ASCII)
 
 
 @click.command("import")
@@ -45,14 +42,6 @@ def import_(
     output.document({"directory": str(path), "people": people, "removed": gone})
 
 
-def _age(ctx: click.Context, param: click.Parameter, value: str) -> int:
-    """Click callback: an age in days or hours, in seconds."""
-    found = _AGE.fullmatch(value)
-    if found is None:
-        raise click.BadParameter("write it as 7d or 36h")
-    return int(found[1]) * (3_600 if found[2] == "h" else 86_400)
-
-
 @click.command("export")
 @click.option(
     "--splunk",
@@ -63,7 +52,7 @@ def _age(ctx: click.Context, param: click.Parameter, value: str) -> int:
 )
 @click.option(
     "--max-age",
-    callback=_age,
+    callback=options.period,
     default="7d",
     show_default=True,
     metavar="AGE",

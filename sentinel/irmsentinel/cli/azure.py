@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 from irmcli.output import Output
 
+from irmsentinel.cli import options
 from irmsentinel.content import artefacts
-from irmsentinel.packaging import playbooks
+from irmsentinel.packaging import arm, playbooks
 
 
 @click.group("azure")
@@ -18,7 +18,7 @@ def command() -> None:
 
 
 @command.command("template")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@options.template_file
 @click.option("--form", is_flag=True, help="Write the portal's form (createUiDefinition.json) instead.")
 @click.pass_context
 def template(ctx: click.Context, *, file: Path, form: bool) -> None:
@@ -30,18 +30,14 @@ def template(ctx: click.Context, *, file: Path, form: bool) -> None:
     """
     name = "createUiDefinition.json" if form else "azuredeploy.json"
     text = (artefacts.root() / "function_app" / name).read_text(encoding="utf-8")
-    if str(file) == "-":
-        click.echo(text, nl=False)
-        return
-    file.write_text(text, encoding="utf-8")
-    if not form:
+    if options.write_or_print(file, text) and not form:
         given = "workspaces='[\"/subscriptions/…/workspaces/NAME\"]'"
         Output.of(ctx).line(f"az deployment group create -g GROUP -f {file} -p {given}")
 
 
 @command.command("playbook")
 @click.argument("trigger", type=click.Choice(playbooks.TRIGGERS))
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@options.template_file
 def playbook(*, trigger: str, file: Path) -> None:
     """Write the ARM template of the playbook for TRIGGER.
 
@@ -49,8 +45,4 @@ def playbook(*, trigger: str, file: Path) -> None:
 
     Example: irmexport azure playbook incident playbook.json
     """
-    text = json.dumps(playbooks.template(trigger), indent=2) + "\n"
-    if str(file) == "-":
-        click.echo(text, nl=False)
-    else:
-        file.write_text(text, encoding="utf-8")
+    options.write_or_print(file, arm.text(playbooks.template(trigger)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -34,18 +33,8 @@ from irmsentinel.cli.collector_session import api_errors, open_graph
 
 #: The longest look-back in seconds. What came later than that is not measured.
 _LOOK_BACK = 30 * 86_400
-_SECONDS = {"h": 3600, "d": 86_400}
 #: What has alerts: account and start → the times of their changes, by the name of the source.
 Source = Callable[[str, float], dict[str, list[float]]]
-
-
-def _period(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """Click callback: a period as seconds."""
-    if value is None:
-        return None
-    if not re.fullmatch(r"[1-9][0-9]{0,2}[hd]", value):
-        raise click.BadParameter("write it as 36h or 7d")
-    return int(value[:-1]) * _SECONDS[value[-1]]
 
 
 @click.group("canary")
@@ -124,7 +113,7 @@ def send_row(
 @options.query_emulator
 @click.option(
     "--limit",
-    callback=_period,
+    callback=shared.period,
     metavar="PERIOD",
     help="Exit with 4 if nothing was seen for longer than this in a source that was looked at: 36h, 7d.",
 )

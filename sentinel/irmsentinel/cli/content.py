@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -32,7 +31,7 @@ def list_(ctx: click.Context, *, own: Path | None) -> None:
 
 
 @click.command("template")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@options.template_file
 @click.option(
     "--summary-rules", is_flag=True, help="Write the summary rules for sources too large to export, instead."
 )
@@ -58,12 +57,8 @@ def template(
     else:
         build = arm_collection.template if collection else arm.template
         document = build(loaded)
-    text = json.dumps(document, indent=2) + "\n"
-    if str(file) == "-":
-        click.echo(text, nl=False)
-        return
-    file.write_text(text, encoding="utf-8")
-    Output.of(ctx).line(f"az deployment group create -g GROUP -f {file} -p workspace=NAME")
+    if options.write_or_print(file, arm.text(document)):
+        Output.of(ctx).line(f"az deployment group create -g GROUP -f {file} -p workspace=NAME")
 
 
 @click.command("package")

@@ -39,6 +39,18 @@ def utc_time(ctx: click.Context, param: click.Parameter, value: str | None) -> d
     return parsed.astimezone(UTC)
 
 
+def write_or_print(file: Path, text: str) -> bool:
+    """Write to a file, or to standard output if it is -; returns whether there is a file."""
+    if str(file) == "-":
+        click.echo(text, nl=False)
+    else:
+        file.write_text(text, encoding="utf-8")
+    return str(file) != "-"
+
+
+template_file: Decorator = click.argument(
+    "file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True)
+)
 content: Decorator = click.option(
     "--content",
     "own",

@@ -6,6 +6,7 @@ a deployment.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,11 @@ def deployment(parameters: Mapping[str, Any], resources: Sequence[Any], **more: 
     """A template; ``more`` are its other sections."""
     head = {"$schema": SCHEMA, "contentVersion": "1.0.0.0", "parameters": dict(parameters)}
     return {**head, "resources": list(resources), **more}
+
+
+def text(document: object) -> str:
+    """A document as the text of a file."""
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _summary_rule(rule: SummaryRule) -> dict[str, Any]:

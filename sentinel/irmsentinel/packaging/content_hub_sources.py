@@ -8,7 +8,6 @@ wants them.
 
 from __future__ import annotations
 
-import json
 import re
 import textwrap
 import uuid
@@ -20,7 +19,7 @@ from irmsentinel.content import aggregations, rules, workbooks
 from irmsentinel.content.aggregations import SummaryRule
 from irmsentinel.content.artefacts import Artefact, Content
 from irmsentinel.content.rules import Rule
-from irmsentinel.packaging import custom_detections, playbooks
+from irmsentinel.packaging import arm, custom_detections, playbooks
 from irmsentinel.packaging.content_hub import CATEGORIES, FIRST_PUBLISHED, PACKAGE_ID
 from irmsentinel.packaging.content_items import NAME
 
@@ -47,7 +46,8 @@ def sources(content: Content, version: str, support: Mapping[str, str]) -> dict[
         },
         "Workbooks": {f"{each.name}.json": each.path.read_text(encoding="utf-8") for each in books},
         "Playbooks": {
-            f"{NAME}-{each}/azuredeploy.json": _json(playbooks.template(each)) for each in playbooks.TRIGGERS
+            f"{NAME}-{each}/azuredeploy.json": arm.text(playbooks.template(each))
+            for each in playbooks.TRIGGERS
         },
         custom_detections.FOLDER: dict(custom_detections.detections(content)),
     }
@@ -75,12 +75,12 @@ def sources(content: Content, version: str, support: Mapping[str, str]) -> dict[
     found = {f"{BASE}/{kind}/{name}": text for kind, files in by_kind.items() for name, text in files.items()}
     return {
         **found,
-        f"{BASE}/Data/Solution_{NAME}.json": _json(solution),
-        f"{BASE}/SolutionMetadata.json": _json(metadata),
+        f"{BASE}/Data/Solution_{NAME}.json": arm.text(solution),
+        f"{BASE}/SolutionMetadata.json": arm.text(metadata),
         f"{BASE}/ReleaseNotes.md": (content.root / "solution" / "ReleaseNotes.md").read_text(
             encoding="utf-8"
         ),
-        f"{BASE}/WorkbooksMetadata.json": _json(
+        f"{BASE}/WorkbooksMetadata.json": arm.text(
             [_gallery(each) for each in workbooks.load(*content.folders)]
         ),
         f"Logos/{NAME}.svg": (content.root / "solution" / "logo.svg").read_text(encoding="utf-8"),
@@ -98,36 +98,32 @@ def _rule(rule: Rule) -> str:
 
 
 def _parser(function: Artefact) -> str:
-    head = f"// {function.summary}"
-    lines = (
-        f"id: {uuid.uuid5(NAMESPACE, function.name)}",
-        "Function:",
-        f"  Title: {function.name}",
-        "  Version: '1.0.0'",
-        f"  LastUpdated: '{FIRST_PUBLISHED}'",
-        "Category: Microsoft Sentinel Parser",
-        f"FunctionName: {function.name}",
-        f"FunctionAlias: {function.name}",
-        f"FunctionParameters: {_quoted(function.signature)}",
-        "FunctionQuery: |",
-        _block(f"{head}\n{function.body}"),
+    return custom_detections.yaml(
+        {
+            "id": str(uuid.uuid5(NAMESPACE, function.name)),
+            "Function": {"Title": function.name, "Version": "1.0.0", "LastUpdated": FIRST_PUBLISHED},
+            "Category": "Microsoft Sentinel Parser",
+            "FunctionName": function.name,
+            "FunctionAlias": function.name,
+            "FunctionParameters": function.signature,
+            "FunctionQuery": f"// {function.summary}\n{function.body}",
+        }
     )
-    return "\n".join(lines)
 
 
 def _summary_rule(rule: SummaryRule) -> str:
-    lines = (
-        f"id: {uuid.uuid5(NAMESPACE, f'summary {rule.name}')}",
-        f"displayName: {NAME} {rule.name}",
-        f"description: {_quoted(rule.description)}",
-        "requiredDataConnectors: []",
-        f"destinationTable: {rule.destination}",
-        "query: |",
-        f"{_block(textwrap.dedent(rule.query))}binSize: {int(rule.bin.total_seconds() // 60)}",
-        "version: 1.0.0",
-        "",
+    return custom_detections.yaml(
+        {
+            "id": str(uuid.uuid5(NAMESPACE, f"summary {rule.name}")),
+            "displayName": f"{NAME} {rule.name}",
+            "description": rule.description,
+            "requiredDataConnectors": [],
+            "destinationTable": rule.destination,
+            "query": textwrap.dedent(rule.query),
+            "binSize": int(rule.bin.total_seconds() // 60),
+            "version": "1.0.0",
+        }
     )
-    return "\n".join(lines)
 
 
 def _gallery(book: workbooks.Workbook) -> dict[str, Any]:
@@ -145,16 +141,3 @@ def _gallery(book: workbooks.Workbook) -> dict[str, Any]:
         "subtitle": "",
         "provider": NAME,
     }
-
-
-def _block(text: str) -> str:
-    """A text as the lines of a YAML block."""
-    return "".join(f"  {line}\n" if line.strip() else "\n" for line in text.strip("\n").splitlines())
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)  # a JSON string is a YAML string
-
-
-def _json(document: object) -> str:
-    return json.dumps(document, indent=2) + "\n"

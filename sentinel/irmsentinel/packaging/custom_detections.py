@@ -24,6 +24,7 @@ from irmsentinel.content.artefacts import Content
 from irmsentinel.content.defender import Defender, Edition
 from irmsentinel.content.rules import ANALYTIC, Rule
 from irmsentinel.kql import calls
+from irmsentinel.packaging import arm
 
 FOLDER = "XDR Detections"
 _DAY = timedelta(days=1)
@@ -42,22 +43,25 @@ _ACCOUNT = (("upnColumn", "AccountUpn"), ("aadUserIdColumn", "AccountObjectId"))
 
 def files(content: Content) -> Iterator[tuple[str, str]]:
     """What is created or pasted: each file's path and text."""
-    defender = Defender.of(content)
-    for rule in rules.load(*content.folders):
-        if defender.why_not(rule) is None:
-            if rule.folder == ANALYTIC:
-                body = json.dumps(properties(rule, defender.edition(rule)), indent=2)
-                yield f"defender/detections/{rule.name}.json", f"{body}\n"
-            else:
-                yield f"defender/hunting/{rule.name}.kql", hunting_query(rule, defender.edition(rule))
+    for rule, edition in _editions(content):
+        if rule.folder == ANALYTIC:
+            yield f"defender/detections/{rule.name}.json", arm.text(properties(rule, edition))
+        else:
+            yield f"defender/hunting/{rule.name}.kql", hunting_query(rule, edition)
 
 
 def detections(content: Content) -> Iterator[tuple[str, str]]:
     """The files of the folder ``XDR Detections``."""
+    for rule, edition in _editions(content):
+        if rule.folder == ANALYTIC:
+            yield f"{rule.name}.yaml", _detection(rule, edition)
+
+
+def _editions(content: Content) -> Iterator[tuple[Rule, Edition]]:
     defender = Defender.of(content)
     for rule in rules.load(*content.folders):
-        if rule.folder == ANALYTIC and defender.why_not(rule) is None:
-            yield f"{rule.name}.yaml", _detection(rule, defender.edition(rule))
+        if defender.why_not(rule) is None:
+            yield rule, defender.edition(rule)
 
 
 def daily(rule: Rule, edition: Edition) -> Edition:
@@ -140,6 +144,11 @@ def _detection(rule: Rule, edition: Edition) -> str:
         },
         "properties": properties(rule, edition),
     }
+    return yaml(document)
+
+
+def yaml(document: Any) -> str:
+    """A document as YAML."""
     return "".join(f"{line}\n" for line in _yaml(document))
 
 

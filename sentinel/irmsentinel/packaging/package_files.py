@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 from irmsentinel.content.artefacts import Content
-from irmsentinel.packaging import content_hub, content_hub_sources, custom_detections, portal_form, solution
+from irmsentinel.packaging import (
+    arm,
+    content_hub,
+    content_hub_sources,
+    custom_detections,
+    portal_form,
+    solution,
+)
 from irmsentinel.packaging.content_hub import SUPPORT
 
 
@@ -17,9 +22,9 @@ def package_files(content: Content, version: str, support: str | None = None) ->
     contact = {**SUPPORT, "email" if "@" in support else "link": support} if support else dict(SUPPORT)
     main, form = content_hub.package(content, version, contact), portal_form.portal_form(content)
     files = {
-        "azuredeploy.json": _json(solution.deployment(content)),
-        "createUiDefinition.json": _json(form),
-        "mainTemplate.json": _json(main),
+        "azuredeploy.json": arm.text(solution.deployment(content)),
+        "createUiDefinition.json": arm.text(form),
+        "mainTemplate.json": arm.text(main),
     }
     package = f"{content_hub_sources.BASE}/Package"
     return {
@@ -28,7 +33,3 @@ def package_files(content: Content, version: str, support: str | None = None) ->
         **content_hub_sources.sources(content, version, contact),
         **dict(custom_detections.files(content)),
     }
-
-
-def _json(document: object) -> str:
-    return json.dumps(document, indent=2) + "\n"

@@ -31,7 +31,6 @@ from irmsplunk.splunk.splunkd import Splunkd
 
 _ENABLE = f"Enable the data input {sender_input.NAME} on this search head, under Settings, Data inputs."
 _STARTS = "The data input is enabled: see splunkd.log if the sender does not start within 5 minutes."
-_OUTCOMES = ("sent", "resend", "withdraw")
 #: Rows that a preview shows.
 _PREVIEW_ROWS = 20
 
@@ -115,13 +114,7 @@ class QueueRoutes:
 
     def resolve(self, prefix: str, form: Mapping[str, str]) -> dict[str, Any]:
         """Resolve a held batch: sent, resend or withdraw."""
-        outcome = form.get("outcome", "")
-        if outcome not in _OUTCOMES:
-            raise ConfigurationError(
-                f"`outcome` is not one of {', '.join(_OUTCOMES)}",
-                where="resolve",
-                next_step="Send outcome=sent, outcome=resend or outcome=withdraw.",
-            )
+        outcome = _outcome(form, "resolve", ("sent", "resend", "withdraw"))
         outbox, batch = self._connectors.find_batch(prefix)
         return _state(operations.resolve(outbox, batch.id, outcome, who=self._user, why=_why(form)))
 
@@ -161,13 +154,8 @@ class QueueRoutes:
 
     def release(self, prefix: str, form: Mapping[str, str]) -> dict[str, Any]:
         """Release or reject a proposed batch: ``outcome`` is release or reject."""
-        act = {"release": releases.release, "reject": releases.reject}.get(form.get("outcome", ""))
-        if act is None:
-            raise ConfigurationError(
-                "`outcome` is not one of release, reject",
-                where="release",
-                next_step="Send outcome=release or outcome=reject.",
-            )
+        acts = {"release": releases.release, "reject": releases.reject}
+        act = acts[_outcome(form, "release", tuple(acts))]
         outbox, batch = self._connectors.find_batch(prefix)
         return _state(act(outbox, batch.id, who=self._user, why=_why(form)))
 
@@ -209,6 +197,15 @@ class QueueRoutes:
 
 def _state(batch: Batch) -> dict[str, Any]:
     return {"batch": batch.id, "state": batch.state.name if batch.state else "unknown"}
+
+
+def _outcome(form: Mapping[str, str], where: str, known: tuple[str, ...]) -> str:
+    found = form.get("outcome", "")
+    if found not in known:
+        *others, last = (f"outcome={one}" for one in known)
+        what, step = f"`outcome` is not one of {', '.join(known)}", f"Send {', '.join(others)} or {last}."
+        raise ConfigurationError(what, where=where, next_step=step)
+    return found
 
 
 def _why(form: Mapping[str, str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from types import TracebackType
 
 from irmcore.clock import Clock
 
@@ -33,12 +32,7 @@ class Heartbeat:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
 

@@ -1,4 +1,4 @@
-"""`irmexport sentinel settings`, `health`, `table`, `collector-emulator`: around the collector."""
+"""`irmexport sentinel settings`, `health`, `collector-emulator`: around the collector."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 from irmcli import options as shared
-from irmcli.exit_codes import DONE, FAILED, NEEDS_PERSON
+from irmcli.exit_codes import FAILED, NEEDS_PERSON
 from irmcli.extras import sentinel_extra
 from irmcli.output import Output
 from irmcli.settings import Settings
@@ -52,35 +52,6 @@ def health(ctx: click.Context, *, file: str, emulator: Path | None) -> None:
         show_queue(output, overview)
         ctx.exit(NEEDS_PERSON if overview.needs_person else FAILED)
     output.line("Wrote heartbeats of this machine's connectors to IRMExportHealth_CL.")
-
-
-@click.command("table")
-@click.option("--workspace", help="ID of the Log Analytics workspace.")
-@options.cloud
-@click.option(
-    "--emulator", type=options.FOLDER, help="Use the local emulator that runs with this directory instead."
-)
-@click.pass_context
-def table(ctx: click.Context, *, workspace: str | None, cloud: str, emulator: Path | None) -> None:
-    """Show whether `collect` can write to its table.
-
-    Shows the shape of Compliance_IRM_AuditGeneral_CL, too.
-
-    Example: irmexport sentinel table
-    """
-    with sentinel_extra():
-        from irmsentinel.export import sources
-    from irmsentinel.collector import table_shape
-
-    if bool(workspace) == bool(emulator):
-        raise click.UsageError("Choose one: --workspace ID or --emulator DIR.")
-    source = sources.remote(workspace, cloud, emulator, Settings.of(ctx).environment)
-    found, output = table_shape.find(source.query), Output.of(ctx)
-    output.line(f"Compliance_IRM_AuditGeneral_CL is {found.shape}: {found.message}")
-    if found.next_step:
-        output.line(f"  {found.next_step}")
-    output.document({"shape": found.shape, "ready": found.ready})
-    ctx.exit(DONE if found.ready else NEEDS_PERSON)
 
 
 @click.command("collector-emulator")

@@ -15,7 +15,7 @@ def command() -> None:
 for _command in (
     *(export.aggregations_, export.export, run.run, run.status),
     *(collector.settings_, subscribe.subscribe, collect.collect),
-    *(collector.health, collector.table, collector.emulator_),
+    *(collector.health, collector.emulator_),
     *(content.list_, content.template, content.package, check.check),
     *(query.samples_, query.query, query.emulator_),
 ):

@@ -137,8 +137,8 @@ def test_the_collection_template_is_written(tmp_path: Path) -> None:
     assert kinds == {"tables", "dataCollectionRules"}
 
 
-def test_the_sample_table_of_the_query_emulator_is_ready(tmp_path: Path) -> None:
-    """`sentinel table` queries a workspace, here the emulator of the query API with sample tables."""
+def test_the_sample_tables_of_the_query_emulator_can_be_queried(tmp_path: Path) -> None:
+    """`sentinel query` queries a workspace, here the emulator of the query API with sample tables."""
     tables, api = tmp_path / "tables", tmp_path / "api"
     subprocess.run([IRMEXPORT, "sentinel", "samples", tables, "--people", "1"], check=True, timeout=100)
     command = [IRMEXPORT, "sentinel", "emulator", "--directory", api, "--local", tables, "--lifetime", "60"]
@@ -148,9 +148,9 @@ def test_the_sample_table_of_the_query_emulator_is_ready(tmp_path: Path) -> None
     try:
         assert process.stdout is not None
         process.stdout.readline()
-        command = [IRMEXPORT, "sentinel", "table", "--emulator", api]
+        command = [IRMEXPORT, "sentinel", "query", "IRMAlerts", "--emulator", api]
         done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-        assert (done.returncode, "is ready" in done.stdout) == (0, True), done.stdout + done.stderr
+        assert (done.returncode, "Data leaks" in done.stdout) == (0, True), done.stdout + done.stderr
     finally:
         process.terminate()
         process.communicate(timeout=30)

@@ -85,7 +85,7 @@ def test_refused_rows_are_corrected_and_sent_again(rig: Rig, irmexport: Run) -> 
     assert (written.exit_code, written.stdout.splitlines()[0]) == (0, f"Written: {file} (1 row of 1 run)")
     emulator = rig.directory / "emulator"
     assert f"run irmexport send {file} --profile salesforce-dropbox --emulator {emulator}\n" in written.stdout
-    assert "neither retention nor `irmexport person` finds it" in written.stdout
+    assert "neither retention nor `irmexport person find NAME` finds it" in written.stdout
     assert file.stat().st_mode & 0o777 == 0o600
     header, refused = file.read_text("utf-8-sig").splitlines()
     assert header == f"irmexport_reason,irmexport_advice,{HEADER}"
@@ -147,7 +147,7 @@ def test_check_writes_refused_rows_where_it_is_told(rig: Rig, irmexport: Run) ->
     assert not file.exists()
     checked = irmexport("check", rows(rig, row(1), BAD), *PROFILE, "--refused", str(file))
     assert checked.exit_code == 3
-    assert "neither retention nor `irmexport person` finds it" in checked.stdout
+    assert "neither retention nor `irmexport person find NAME` finds it" in checked.stdout
     assert file.read_text("utf-8-sig").splitlines()[1].startswith("upn-without-domain,")
     assert file.stat().st_mode & 0o777 == 0o600
 

@@ -1,11 +1,12 @@
 """Metrics to an OpenTelemetry collector, by OTLP over HTTP.
 
-The address and its headers are OpenTelemetry's own variables: OTEL_EXPORTER_OTLP_ENDPOINT and others.
+The address and its headers are OpenTelemetry's own variables: OTEL_EXPORTER_OTLP_ENDPOINT and others. The
+proxy and the private CA are those of all commands, unless OTEL_EXPORTER_OTLP_CERTIFICATE names the CA.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from irmcore.errors import IrmError
 
 from irmcli.extras import otel_extra
 from irmcli.metrics import Metric, Sample
+from irmcli.network import exchange
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Observation
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 _DEADLINE = 10.0
 
 
-def export(found: Iterable[Sample]) -> None:
+def export(found: Iterable[Sample], environment: Mapping[str, str]) -> None:
     """Send the numbers.
 
     Raises ConfigurationError if `irmexport[otel]` is not installed, IrmError if the numbers were not taken.
@@ -46,7 +48,11 @@ def export(found: Iterable[Sample]) -> None:
             metric.name, callbacks, metric.unit, metric.text
         )
     data = reader.get_metrics_data()
-    taken = data is None or OTLPMetricExporter(timeout=_DEADLINE).export(data) is MetricExportResult.SUCCESS
+    own = any(environment.get(f"OTEL_EXPORTER_OTLP_{name}CERTIFICATE") for name in ("METRICS_", ""))
+    ca_file = None if own else environment.get("IRMEXPORT_CA_FILE") or None
+    with exchange(environment, _DEADLINE) as one:
+        exporter = OTLPMetricExporter(timeout=_DEADLINE, certificate_file=ca_file, session=one.session)
+        taken = data is None or exporter.export(data) is MetricExportResult.SUCCESS
     provider.shutdown()
     if not taken:
         raise IrmError(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from irmcli.network import exchange
+
 #: Commands that never prompt and whose arguments hold no secret.
 SCHEDULABLE = {"send", "drain", "sentinel", "clean-up", "identities", "metrics", "reconcile", "canary"}
 ADDRESS = "IRMEXPORT_HEALTHCHECK_URL"
@@ -27,13 +29,10 @@ def ping(
     address = environment.get(ADDRESS, "")
     if not address:
         return
-    from irmcore.http.deadlines import Exchange
-
     url = f"{address.rstrip('/')}/{code}" if code else address
-    ca_file, proxy = (environment.get(f"IRMEXPORT_{name}") or None for name in ("CA_FILE", "PROXY"))
     try:
-        with Exchange(ca_file=ca_file, proxy=proxy, deadline=deadline) as exchange:
-            reply = exchange.session.get(url, timeout=exchange.timeout, allow_redirects=False, stream=True)
+        with exchange(environment, deadline) as one:
+            reply = one.session.get(url, timeout=one.timeout, allow_redirects=False, stream=True)
         found = "" if reply.ok and reply.status_code not in _REDIRECTS else f"HTTP {reply.status_code}"
     except (OSError, ValueError) as error:
         found = type(error).__name__  # its text has the address

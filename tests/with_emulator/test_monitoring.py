@@ -111,6 +111,9 @@ def test_opentelemetry_gets_the_same_numbers(
     irmexport: Run, in_trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Names, labels and values are those of the text; each metric has its unit."""
+    for name in ("HTTP_PROXY", "http_proxy"):  # as everywhere: no proxy but IRMEXPORT_PROXY
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.delenv(name.replace("http", "no").replace("HTTP", "NO"), raising=False)
     with OtlpReceiver() as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
         assert irmexport("metrics", "--otlp").exit_code == 0

@@ -55,7 +55,7 @@ def command(ctx: click.Context, connector: str, textfile: Path | None, otlp: boo
     if otlp:
         from irmcli.otlp import export
 
-        export(found)
+        export(found, settings.environment)
         output.line(f"Sent {len(found)} numbers")
     if textfile is None and not otlp:
         for line in exposition(found).splitlines():

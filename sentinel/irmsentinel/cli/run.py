@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from irmcli.exit_codes import DONE, code_of, code_of_rows, worst
+from irmcli.exit_codes import DONE, code_of, code_of_rows, known_error, worst
 from irmcli.extras import sentinel_extra
 from irmcli.output import Output
 from irmcli.session.connector_session import ConnectorSession
@@ -76,6 +76,7 @@ def run(
         exports.run()
         if not queue_only:
             exports.drain()
+        exports.show_stopped()
         file = health or plan.health
         report_health(output, settings, exports.ran, file=file, emulator=health_emulator, heartbeats=True)
     finally:
@@ -112,6 +113,7 @@ class _DueExports:
         self._sessions: dict[str, ConnectorSession] = {}
         self.ran: list[ExportRun] = []
         self.codes: list[int] = []
+        self._stopped: dict[str, list[str]] = {}  # by each error, what it stopped
 
     def run(self) -> None:
         """Run the exports that are due; ``ran`` also has those that are not."""
@@ -125,13 +127,13 @@ class _DueExports:
                 self._sessions[session.outbox.path] = session
                 outcome = self._run(job, session)
             except (IrmError, OSError) as raised:
-                self._report(raised)
+                self._report(raised, _title(job))
                 outcome = failed_outcome(job.aggregation.name, job.workspace, started, raised)
             outbox = session.outbox if session else None
             self.ran.append(ExportRun(job.aggregation.name, job.workspace, job.profile, outbox, outcome))
 
     def _run(self, job: Job, session: ConnectorSession) -> Outcome | None:
-        title = f"{job.aggregation.name} of workspace {job.workspace}"
+        title = _title(job)
         source, now = self._source(job.workspace)
         one = Export(job.aggregation, source, session, on_accepted=partial(session.show, dry=False))
         due = windows.due_at(job.aggregation, one.read_to(now), now)
@@ -150,11 +152,25 @@ class _DueExports:
             try:
                 self.codes.append(session.drain() if session.outbox.exists() else DONE)
             except (IrmError, OSError) as raised:
-                self._report(raised)
+                self._report(raised, f"sending from {session.outbox.name}")
 
-    def _report(self, raised: IrmError | OSError) -> None:
-        error = self._output.partial_error(raised)
+    def _report(self, raised: IrmError | OSError, stopped: str) -> None:
+        """Print an error once, whatever it stops: without a sign-in it stops every export."""
+        error = known_error(raised)
         self.codes.append(code_of(error))
+        if str(error) not in self._stopped:
+            self._output.partial_error(raised)
+        self._stopped.setdefault(str(error), [error.what]).append(stopped)
+
+    def show_stopped(self) -> None:
+        """Print what an error stopped, if that is more than one thing."""
+        for what, *stopped in self._stopped.values():
+            if len(stopped) > 1:
+                self._output.warn(f"{what}: this stopped {', '.join(stopped)}")
+
+
+def _title(job: Job) -> str:
+    return f"{job.aggregation.name} of workspace {job.workspace}"
 
 
 def _session(output: Output, settings: Settings, job: Job, emulator: str | None) -> ConnectorSession:

@@ -46,8 +46,8 @@ class Machine:
             "\n".join([*lines, *(f"- aggregation: {n}" for n in names)])
         )
 
-    def run(self, *words: str, code: int = 0) -> Any:
-        """The JSON document of a command of the group; it must end with that code."""
+    def run(self, *words: str, code: int = 0, as_json: bool = True) -> Any:
+        """The JSON document of a command of the group, or none; it must end with that code."""
         at = (
             "--config",
             str(self._directory / "sentinel.yaml"),
@@ -55,11 +55,11 @@ class Machine:
             str(self._directory / "emulator"),
         )
         more = ("--query-emulator", str(self._directory / "api")) if words == ("run",) else ()
-        outbox = ("--json", "--outbox", str(self._directory / "outbox"), "sentinel")
+        outbox = (*(["--json"] if as_json else []), "--outbox", str(self._directory / "outbox"), "sentinel")
         done: Result = CliRunner().invoke(main, [*outbox, *words, *at, *more])
         assert done.exit_code == code, done.output
         self.warnings = done.stderr
-        return json.loads(done.stdout)
+        return json.loads(done.stdout) if as_json else None
 
 
 @pytest.fixture
@@ -115,6 +115,16 @@ def test_one_failed_export_does_not_stop_the_others(machine: Machine) -> None:
     assert len(machine.stage.kept()) == 1
     assert [o["aggregation"] for o in machine.run("run")] == ["okta"]
     assert len(machine.stage.kept()) == 2
+
+
+def test_an_error_that_stops_several_exports_is_printed_once(machine: Machine) -> None:
+    """With the list of the exports; errors that differ are printed each."""
+    machine.plan("okta", "box", "usb")
+    machine.api.faults.next(query_fault(403), 2)
+    machine.api.faults.next(query_fault(404))
+    assert machine.run("run", as_json=False, code=2) is None
+    assert machine.warnings.count("error: ") == 2
+    assert f": this stopped okta of workspace {WORKSPACE}, box of workspace {WORKSPACE}\n" in machine.warnings
 
 
 def test_a_missing_workspace_does_not_stop_the_others(machine: Machine) -> None:

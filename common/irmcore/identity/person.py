@@ -55,8 +55,14 @@ class Version:
 
 
 def normal(name: str) -> str:
-    """The form in which names are compared: letter case and surrounding space do not matter."""
-    return name.strip().casefold()
+    """The form in which names are compared: letter case and surrounding space do not matter.
+
+    No two letters become one: `ß` is not `ss`, and the sign of kelvin is not `k`. User principal names have
+    neither, but account names and addresses may.
+    """
+    name = name.strip()
+    small = name.lower()
+    return small if small.isascii() == name.isascii() else name
 
 
 def is_name(name: str) -> bool:

@@ -75,6 +75,23 @@ def test_who_is_meant(tmp_path: Path, name: str, user: Person, how: str) -> None
     assert found == Resolved(user.upn, user.object_id, how)
 
 
+def test_two_letters_are_never_one(tmp_path: Path) -> None:
+    """`ß` is not `ss`, nor the sign of kelvin a `k`: no user principal name has them, other names may."""
+    sharp = person(1, "strauss.a@contoso.com", "strauß@contoso.com")
+    double = person(2, "strauss.b@contoso.com", "strauss@contoso.com")
+    both = {FIRST: [sharp, double, KIM]}
+    for name, user in (
+        ("STRAUß@contoso.com", sharp),
+        ("STRAUẞ@contoso.com", sharp),
+        ("Strauss@contoso.com", double),
+    ):
+        assert meant(answer(tmp_path, both, name, day(5, 9.1))) == user.upn
+    alone = answer(tmp_path / "one", {FIRST: [sharp]}, "strauss@contoso.com", day(5, 9.1))
+    assert meant(alone) == "user-unknown"
+    assert meant(answer(tmp_path, both, "\u212aim@contoso.com", day(5, 9.1))) == "user-unknown"
+    assert meant(answer(tmp_path, both, "KIM@contoso.com", day(5, 9.1))) == KIM.upn
+
+
 @pytest.mark.parametrize(
     "name", ["robot@contoso.com", ROBOT.object_id, "kim", "42", "nobody@contoso.com", ""]
 )

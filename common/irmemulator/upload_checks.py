@@ -75,7 +75,10 @@ def check_upload(  # noqa: PLR0911 - a reply each, in the order of the checks
     if not is_guid(_job_id(request)):
         return refuse(400, Refusal("job_id_missing", "the query must have jobid=<GUID>"))
     if job is None:
-        return refuse(404, Refusal("job_unknown", "no connector has this job id"))
+        return refuse(
+            404,
+            Refusal("job_unknown", "this emulator has no such connector; start it with --profile PROFILE"),
+        )
     if grant.app_id.lower() != job.app_id.lower():
         why = "the connector was created with another application id"
         return refuse(403, Refusal("app_not_the_jobs", why))

@@ -123,14 +123,12 @@ def test_refused_rows_of_two_connectors_are_not_mixed(rig: Rig, irmexport: Run) 
     irmexport("send", rows(rig, BAD), "{at}")
     scores = rig.directory / "scores.csv"
     scores.write_text("UserPrincipalName,PredictionTime,PredictionScore,ModelInfo\nbradh,2026-11-20,9,M1\n")
-    irmexport("send", str(scores), "-p", "leaver-prediction", *AT)
+    assert irmexport("send", str(scores), "-p", "leaver-prediction", *AT).exit_code == 3
     file = rig.directory / "refused.csv"
     for to in (("--to", str(file)), ()):
         mixed = irmexport("export-rejects", *to)
         assert (mixed.exit_code, mixed.stdout, file.exists()) == (2, "", False)
-        commands = re.findall(
-            r"irmexport (export-rejects emulator-\S+[^(]*) \((\S+) .*?newest run (\S+)\)", mixed.stderr
-        )
+        commands = re.findall(r"irmexport (export-rejects ([a-z-]+)[^(]*) \(newest run (\S+)\)", mixed.stderr)
         assert {profile for _, profile, _ in commands} == {"salesforce-dropbox", "leaver-prediction"}
     for command, _, run in commands:
         one = irmexport(*command.split(), "--to", str(file))
@@ -138,6 +136,18 @@ def test_refused_rows_of_two_connectors_are_not_mixed(rig: Rig, irmexport: Run) 
         file.unlink()
         assert irmexport("export-rejects", "--run", run, "--to", str(file)).exit_code == 0
         file.unlink()
+
+
+def test_an_emulator_without_a_connector_for_the_profile_says_how_to_start_it(
+    rig: Rig, irmexport: Run
+) -> None:
+    """As somebody meets it who tries a profile of their own; Microsoft's service would name the job."""
+    scores = rig.directory / "scores.csv"
+    scores.write_text(
+        "UserPrincipalName,PredictionTime,PredictionScore,ModelInfo\nb@b.example,2026-11-20T08:00:00Z,9,M1\n"
+    )
+    sent = irmexport("send", str(scores), "-p", "leaver-prediction", *AT)
+    assert (sent.exit_code, "start it with --profile PROFILE" in sent.output) == (4, True)
 
 
 def test_check_writes_refused_rows_where_it_is_told(rig: Rig, irmexport: Run) -> None:

@@ -7,7 +7,7 @@ import click
 from irmcore import profile as profiles
 from irmcore.delivery.connection import settings_of
 from irmcore.errors import ConfigurationError
-from irmcore.operations.connectors import profile_of, title_of
+from irmcore.operations.connectors import profile_of
 from irmcore.outbox import Outbox, audit_log
 from irmcore.outbox.runs import is_of_promotion, reject_files
 from irmcore.shaping import corrections
@@ -81,13 +81,15 @@ def _only_one(found: list[tuple[Outbox, str]], file: str) -> Outbox:
     newest = {outbox.name: (outbox, Path(path).stem) for outbox, path in found}
     if len(newest) > 1:
         to = f" --to {shlex.quote(file)}" if file else ""
-        runs = (
-            f"irmexport export-rejects {outbox.name}{to} ({title_of(outbox)}, newest run {run})"
-            for outbox, run in newest.values()
+        profiles_of = [profile_of(outbox) for outbox, _ in newest.values()]
+        names = profiles_of if len({*profiles_of} - {""}) == len(newest) else list(newest)
+        commands = (
+            f"irmexport export-rejects {name}{to} (newest run {run})"
+            for name, (_, run) in zip(names, newest.values(), strict=True)
         )
         raise ConfigurationError(
             f"{len(newest)} connectors have refused rows, and their columns differ",
-            next_step=f"Choose one: {'; '.join(runs)}. Or one run, with --run.",
+            next_step=f"Choose one: {'; '.join(commands)}. Or one run, with --run.",
         )
     return found[0][0]
 

@@ -249,6 +249,7 @@ def command(
     _write(target, drafted.text)
     _show(output, target, drafted, result)
     _show_names(output, choices, drafted.guesses.user.header)
+    output.line(f"Next: review it, then run irmexport wizard {target}")
     output.document(_document(target, drafted, result))
     ctx.exit(ROWS_REFUSED if result.counts.rejected else DONE)
 
@@ -274,7 +275,9 @@ def _show_form(output: Output, sample: Sample, drafted: Draft) -> None:
     output.table("How cells are read", ("column", "cell", "read as"), drafted.readings)
     if drafted.left_out:
         left_out = "1 column is" if drafted.left_out == 1 else f"{drafted.left_out} columns are"
-        output.line(f"{left_out} left out. Choose others with --columns COLUMN,COLUMN")
+        hr = drafted.guesses.time.header is None  # each scenario has its own times
+        step = "Take others with --map COLUMN=FIELD" if hr else "Choose others with --columns COLUMN,COLUMN"
+        output.line(f"{left_out} left out. {step}")
 
 
 def _refuse_existing(target: Path) -> None:
@@ -315,17 +318,19 @@ def _show(output: Output, target: Path, drafted: Draft, result: RunResult) -> No
     show_shaping(output, result, dry=True)
     profile = profiles.parse(drafted.text, str(target))
     show_limits(output, of_profiles([profile]), [profile])
-    output.line(f"Next: review it, then run irmexport wizard {target}")
 
 
 def _show_names(output: Output, choices: Choices, user: str | None) -> None:
     """Whether names are looked up; if they are mail addresses that are not, how they would be."""
     if choices.looks_up(user):
-        output.line(f"The names in {user} are looked up in the directory of people, {choices.people}")
+        output.line(
+            f"The names in {user} are looked up in the directory of people, {choices.people}. It knows "
+            "hardly any name before its first reading: try it with newer rows"
+        )
     elif user and names_address(user):
         output.line(
-            f"{user} is taken for the user principal name. If mail addresses differ from it, some rows get "
-            "the wrong user. Then run irmexport identities sync, delete this profile and write it again"
+            f"{user} is taken for the user principal name. If mail addresses may differ from it, rows get "
+            "the wrong user: run irmexport identities sync, delete this profile and write it again"
         )
 
 

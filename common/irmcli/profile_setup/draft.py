@@ -29,6 +29,8 @@ from irmcli.session.input_file import open_table
 _COLUMN = re.compile(r"`columns(?:\[([0-9]+)\])?")
 _OPTION = re.compile(r"`(?:connector\.|input\.)?(job_id|tenant_id|app_id|credential|zone|description)`")
 
+#: How to get a directory of people, from Entra or from a file.
+_PEOPLE = f"{SYNC}, or: irmexport identities import FILE"
 #: A profile's most columns, and how many are taken of a sample that has more.
 MOST_COLUMNS, TAKEN = 100, 20
 
@@ -177,7 +179,7 @@ def shape_sample(draft: Draft, target: Path, sample: str, people: str) -> RunRes
 def _advice(code: str) -> str:
     advice = REASONS[code].advice("file")
     if code.startswith("upn-"):
-        return f"{advice} Or let irmexport look names up. {SYNC}. Then run this again."
+        return f"{advice} Or let irmexport look names up. {_PEOPLE}. Then run this again."
     return {
         "ragged-long": f"{advice} If the last column is a text with delimiters: --join-last.",
         "number-grouped": "Say which sign is decimal: --numbers point, or --numbers comma.",
@@ -204,8 +206,8 @@ def _check_roles(guesses: Guesses, sample: Sample, choices: Choices) -> None:
                 where=sample.path,
                 next_step=f"Name it with {flag} COLUMN, or add it to the export: the connector needs one."
                 + (
-                    f" Account names, mail addresses or employee numbers can be looked up. {SYNC}. Then name"
-                    " their column."
+                    f" Account names, mail addresses or employee numbers can be looked up. {_PEOPLE}. Then"
+                    " name their column."
                     if flag == "--user"
                     else ""
                 ),

@@ -107,7 +107,7 @@ def _user(column: ColumnStats, roles: Roles) -> Guess:
     elif column.nearly_all(column.users):
         why = "nearly all values are user principal names"
     else:
-        why = "its name; but its values are not user principal names, so rows will be refused"
+        why = "its name; but its values are not user principal names"
     return Guess(column.header, "user", "user", why)
 
 
@@ -175,6 +175,9 @@ def _other(column: ColumnStats, others: Sequence[ColumnStats], roles: Roles) -> 
         return Guess(header, "string", "information", why, required=False)
     if roles.thresholds is not None:
         return Guess(header, "number", "information", "nearly all values are numbers", required=False)
+    if 2 * column.filled < max(each.filled for each in others):
+        why = "numbers, but less than half of the rows have one"
+        return Guess(header, "number", "information", why, required=False)
     alone = sum(map(_is_number, others)) == 1
     if alone or names_amount(header):
         why = (

@@ -103,6 +103,18 @@ def test_time_formats(value: str, form: str, *, zoneless: bool) -> None:
     assert (made.role, made.format, made.zoneless) == ("time", form, zoneless)
 
 
+def test_a_number_that_few_rows_have_is_no_threshold() -> None:
+    """A row without a threshold is refused; a key misspelt in some rows would refuse all."""
+    columns = {
+        "user": [U] * 4,
+        "time": [T] * 4,
+        "risk score": ["1.5", "", "2.5", "3"],
+        "risk scroe": ["", "2", "", ""],
+    }
+    made = {column.header: column for column in guessed(columns)}
+    assert (made["risk score"].role, made["risk scroe"].role) == ("threshold", "information")
+
+
 def test_a_possible_source_column_is_found() -> None:
     """A column with a few values and a name such as workload; neither one value nor many will do."""
     rows = [(U, T, w, str(i), "same") for i, w in enumerate(["Salesforce", "Dropbox"] * 15)]

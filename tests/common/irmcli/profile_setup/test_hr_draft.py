@@ -77,6 +77,7 @@ def test_an_export_with_names_of_its_own(new: Run) -> None:
         ("Last Day of Work", "LastWorkingDate"),
     ]
     assert "2 rows read: 2 shaped" in done.output
+    assert "3 columns are left out. Take others with --map COLUMN=FIELD" in done.output
     assert made.description == "HR data, as in the sample export.csv."
     assert "contoso.com" not in Path("export.yaml").read_text()
 

@@ -116,7 +116,7 @@ MUTATIONS = [
     ("salesforce", "% parts == part", "% parts != part", "of the same events"),
     ("web-proxy-summary", "ActivityCount > 0", "ActivityCount > 1", "a day's megabyte"),
     (
-        "IRMUserTimeline",
+        "IRMAlertTimeline",
         "IRMAlerts(starttime, endtime, true)",
         "IRMAlerts(starttime, endtime)",
         "every version",

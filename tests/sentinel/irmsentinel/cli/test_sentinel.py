@@ -61,7 +61,7 @@ def rows(*arguments: object) -> list[dict[str, Any]]:
 
 def test_a_query_gives_the_same_locally_and_through_microsofts_client(tables: Path, emulator: Path) -> None:
     """The emulator serves the rows of the local engine over HTTPS."""
-    for call in (["IRMAlerts"], ["IRMUserTimeline", "--param", "user=SaraD@contoso.com"]):
+    for call in (["IRMAlerts"], ["IRMAlertTimeline", "--param", "about=SaraD@contoso.com"]):
         here = rows(*call, "--local", tables)
         there = rows(*call, "--emulator", emulator)
         assert len(here) == len(there) > 0

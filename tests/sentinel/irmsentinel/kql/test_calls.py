@@ -4,7 +4,7 @@ from irmsentinel.content import artefacts as content
 from irmsentinel.content.artefacts import Parameter
 from irmsentinel.kql import calls
 
-TIMELINE = content.load().named("IRMUserTimeline")
+TIMELINE = content.load().named("IRMAlertTimeline")
 ALERTS = content.load().named("IRMAlerts")
 
 
@@ -57,11 +57,11 @@ def test_an_invalid_value_is_refused(kind: str, value: str) -> None:
 
 def test_a_call_declares_its_parameters() -> None:
     """Values are declared, not pasted into the call; defaults that are not constants are passed."""
-    given = {"user": "sara@contoso.com", "endtime": "2026-11-20T00:00:00Z"}
+    given = {"about": "sara@contoso.com", "endtime": "2026-11-20T00:00:00Z"}
     assert calls.text(TIMELINE, given) == (
-        'declare query_parameters(user:string = "sara@contoso.com", '
+        'declare query_parameters(about:string = "sara@contoso.com", '
         "endtime:datetime = datetime(2026-11-20T00:00:00Z));\n"
-        "IRMUserTimeline(user, ago(14d), endtime)"
+        "IRMAlertTimeline(about, ago(14d), endtime)"
     )
 
 
@@ -75,5 +75,5 @@ def test_the_error_for_a_wrong_name_has_the_nearest_one() -> None:
 
 def test_a_missing_value_is_an_error() -> None:
     """For a parameter without a default."""
-    with pytest.raises(ConfigurationError, match="--param user="):
+    with pytest.raises(ConfigurationError, match="--param about="):
         calls.text(TIMELINE, {})

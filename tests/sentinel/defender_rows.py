@@ -115,7 +115,7 @@ def _put(made: Row, place: Any, value: Any) -> bool:
         made.update({at: {**made.get(at, {}), inner: value}} if inner else {at: value})
         return True
     if "values" in place:
-        made[place.get("from") or place["has"]] = place["values"][value]
+        made[place["from"]] = place["values"][value]
         return True
     given = json.loads(value) if isinstance(value, str) else value
     made.update({place["fields"][key]: each for key, each in given.items() if key in place["fields"]})

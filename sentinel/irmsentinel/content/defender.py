@@ -255,11 +255,7 @@ class Defender:
         if "fields" in place:
             bag = ", ".join(f'"{key}", {column}' for key, column in place["fields"].items())
             return f"bag_pack({bag})" if kind == "dynamic" else f"to{kind}(bag_pack({bag}))"
-        column, test = (place["from"], "==") if "from" in place else (place["has"], "has")
-        cases = (
-            f'{column} {test} {value if test == "==" else chr(34) + value + chr(34)}, "{word}"'
-            for word, value in place["values"].items()
-        )
+        cases = (f'{place["from"]} == {value}, "{word}"' for word, value in place["values"].items())
         return f'case({", ".join(cases)}, "")'
 
 

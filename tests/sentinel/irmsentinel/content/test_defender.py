@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from irmsentinel.content import artefacts, rules, samples
+from irmsentinel.content import artefacts, rules, samples, tables
 from irmsentinel.content.artefacts import Artefact
 from irmsentinel.content.defender import Defender, Edition
 from irmsentinel.content.tables import LITERALS
@@ -91,7 +91,17 @@ def test_a_query_has_everything_in_itself(name: str) -> None:
     code = words(EDITIONS[name].text)
     declared = {function.name for function in EDITIONS[name].functions}
     assert code & {function.name for function in DEFENDER.content.functions} == declared
-    assert not code & {"TimeGenerated", "isfuzzy", "OfficeActivity", "SigninLogs", AUDIT, "SecurityAlert"}
+    assert not code & {"TimeGenerated", "isfuzzy", "OfficeActivity", "SigninLogs", *DEFENDER.names["alerts"]}
+
+
+def test_the_mapping_names_every_table_of_alerts() -> None:
+    """What IRMAlerts reads is one of Defender's tables, or one whose alerts AlertInfo has there."""
+    bodies = {function.name: words(function.body) for function in DEFENDER.content.functions}
+    read = {"IRMAlerts"}
+    while further := {word for name in read & bodies.keys() for word in bodies[name]} - read:
+        read |= further
+    known = {table.name for table in tables.load(DEFENDER.content.root / "tables")}
+    assert read & known - DEFENDER.names["tables"].keys() == set(DEFENDER.names["alerts"])
 
 
 def known(function: Artefact) -> Artefact:

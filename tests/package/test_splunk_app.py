@@ -125,7 +125,7 @@ def test_each_page_of_the_app_has_its_views_and_scripts(app: Path) -> None:
     ui, static = app / "default" / "data" / "ui", app / "appserver" / "static"
     navigation = ElementTree.parse(ui / "nav" / "default.xml")  # noqa: S314 - our own
     named = {view.get("name", "") for view in navigation.iter("view")} - {"search"}
-    assert named == {"overview", *bundle.PAGES}
+    assert named == {"overview", "thresholds", *bundle.PAGES}
     views = {file.stem: file.read_text(encoding="utf-8") for file in (ui / "views").glob("*.xml")}
     assert set(views) == named | {f"{page}_10_4" for page in bundle.PAGES}
     for page in bundle.PAGES:

@@ -1,4 +1,4 @@
-"""Whom an alert of Graph is about, in users_of_alerts.json: one table for Splunk's rule and for KQL's."""
+"""Whom an alert of Graph is about, in users_of_alerts.json: one table for Python's rule and for KQL's."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class About(NamedTuple):
-    """An alert's evidence; the ``user`` of its event; the names and object ids that KQL has for it."""
+    """An alert's evidence; the ``user`` that Python names; the names and object ids that KQL has for it."""
 
     evidence: list[dict[str, Any]]
     user: str | None

@@ -1,4 +1,4 @@
-"""Microsoft Graph's list of security alerts (`alerts_v2`): the request, an alert's versions, a whole reading.
+"""Microsoft Graph's list of security alerts (`alerts_v2`): request, versions, a whole reading, an alert's user.
 
 Promised: each version of an alert that the list shows is yielded, in whatever order its pages come and while
 alerts are created, updated and deleted. Versions that came and went between two readings are not in the list.
@@ -35,6 +35,8 @@ UPDATED = "lastUpdateDateTime"
 USER_EVIDENCE = "#microsoft.graph.security.userEvidence"
 PAGE_SIZE = 100  # that of Microsoft's example; the largest is unpublished
 _READINGS = 5
+_UPN = re.compile(r"[^@\s]+@[^@\s]+")
+_VIOLATOR = "policyviolator"
 #: Graph writes seven digits after the second, which Python 3.9 does not read.
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 
@@ -110,6 +112,32 @@ def is_of_irm(alert: Mapping[str, Any]) -> bool:
 def is_about_a_user(evidence: Any) -> bool:
     """Whether an entry of an alert's evidence names a user."""
     return isinstance(evidence, dict) and evidence.get("@odata.type") == USER_EVIDENCE
+
+
+def user_of(alert: Mapping[str, Any]) -> str | None:
+    """The user whom an alert is about, by user principal name in lower case; None if in doubt.
+
+    It is the user of the userEvidence whose role is policyViolator, "a violator of a customer defined policy"
+    (learn.microsoft.com/graph/api/resources/security-alertevidence); if no user has that role, of any
+    userEvidence. Other evidence names nobody. None if that is not exactly one account with a full name, such
+    as with a pseudonym. That Insider Risk Management fills userEvidence and its roles is unverified.
+    """
+    evidence = alert.get("evidence")
+    users = [one for one in evidence if is_about_a_user(one)] if isinstance(evidence, list) else []
+    violators = [one for one in users if _is_violator(one.get("roles"))]
+    accounts = [one.get("userAccount") for one in violators or users]
+    if not all(isinstance(account, dict) for account in accounts):
+        return None
+    names = {str(one.get("userPrincipalName") or "").strip().lower() for one in accounts}
+    ids = {str(one["azureAdUserId"]).strip().lower() for one in accounts if one.get("azureAdUserId")}
+    if len(names) != 1 or len(ids) > 1:
+        return None
+    (name,) = names
+    return name if _UPN.fullmatch(name) else None
+
+
+def _is_violator(roles: Any) -> bool:
+    return isinstance(roles, list) and _VIOLATOR in [str(role).lower() for role in roles]
 
 
 def seconds(text: Any, default: float) -> float:

@@ -1,4 +1,4 @@
-"""IRMAlerts names the user of an alert of Graph as the table says that Splunk's events share."""
+"""Whom an alert of Graph is about: one table for Python (Splunk's events, the canary) and for KQL."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +9,12 @@ from tests.sentinel.fixtures import Case, run
 from tests.users_of_alerts import ABOUT
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def test_python_names_the_actor_or_nobody() -> None:
+    """Of the actor and the target it is the actor; in doubt it is nobody."""
+    found = {what: alert_list.user_of({"evidence": case.evidence}) for what, case in ABOUT.items()}
+    assert found == {what: case.user for what, case in ABOUT.items()}
 
 
 def test_kql_names_the_actor_or_nobody() -> None:

@@ -9,9 +9,10 @@ activities include the connector's rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from irmcore import alert_list
 
 from irmsentinel.content import artefacts
 from irmsentinel.kql import calls
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 GRAPH = "Microsoft Graph"
 #: Tables of activities that the collector may have filled.
 _ACTIVITIES = ("IRMDataSecurityEvents_CL", "IRMDataSecurityBehaviors_CL")
-#: The user whom an alert is about: learn.microsoft.com/graph/api/resources/security-alertevidence.
-_ACTOR = "policyViolator"
-_USER_EVIDENCE = "#microsoft.graph.security.userEvidence"
 #: Seconds by which a service's clock may be ahead of this machine's.
 _AHEAD = 86_400
 
@@ -34,27 +32,8 @@ _AHEAD = 86_400
 def of_graph(feed: GraphAlerts, account: str, since: float, now: float) -> dict[str, list[float]]:
     """The times at which the account's alerts were last updated, since ``since``. Raises as `GraphAlerts`."""
     items = feed.content(int(since), int(now) + _AHEAD)
-    return {GRAPH: [item.created for item in items if is_about(account, *feed.records(item, attempts=1))]}
-
-
-def is_about(account: str, alert: Mapping[str, Any]) -> bool:
-    """Whether ``account`` (lower case) is the one user whom an alert in Graph is about.
-
-    Of several users it is the violator of the policy; if none is marked as that, it could be any.
-    """
-    evidence = alert.get("evidence")
-    users = [
-        (_name(one), _ACTOR in str(one.get("roles")))
-        for one in (evidence if isinstance(evidence, list) else ())
-        if isinstance(one, dict) and one.get("@odata.type") == _USER_EVIDENCE
-    ]
-    actors = {name for name, is_actor in users if is_actor} or {name for name, _ in users}
-    return actors == {account}
-
-
-def _name(evidence: Mapping[str, Any]) -> str:
-    user = evidence.get("userAccount")
-    return str(user.get("userPrincipalName")).strip().lower() if isinstance(user, dict) else ""
+    mine = [item for item in items if alert_list.user_of(*feed.records(item, attempts=1)) == account]
+    return {GRAPH: [item.created for item in mine]}
 
 
 def of_workspace(workspace: Workspace, account: str, since: float) -> dict[str, list[float]]:

@@ -1,4 +1,4 @@
-"""Microsoft Graph's list of security alerts (`alerts_v2`): request, versions, a whole reading, an alert's user.
+"""Security alerts of Microsoft Graph (`alerts_v2`): request, versions, a whole reading of the list, the user.
 
 Promised: each version of an alert that the list shows is yielded, in whatever order its pages come and while
 alerts are created, updated and deleted. Versions that came and went between two readings are not in the list.

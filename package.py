@@ -104,10 +104,21 @@ def build_wheel(into: Path) -> list[Path]:
     return [wheel, write_materials(wheel, WHEEL_LOCK, sys.path)]
 
 
-def locked(lock: Path) -> dict[str, str]:
-    """The version of each package in a lock."""
-    found = re.findall(r"^([a-z0-9.-]+)==([^ ;]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
-    return dict(found)
+def locked(lock: Path) -> list[tuple[str, str, list[dict[str, str]]]]:
+    """Each package in a lock: its name, its version, and the SHA-256 of each file that is accepted."""
+    entries = re.findall(
+        r"^([a-z0-9.-]+)==([^ ;]+)(.*?)(?=^[a-z0-9]|\Z)",
+        lock.read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+    return [
+        (
+            name,
+            number,
+            [{"alg": "SHA-256", "content": one} for one in re.findall(r"sha256:([0-9a-f]{64})", text)],
+        )
+        for name, number, text in sorted(entries)
+    ]
 
 
 def pip(python: Path | str, *arguments: str | Path) -> None:
@@ -267,17 +278,6 @@ def pack(app: Path, archive: Path, mtime: int) -> None:
         compressed.write(raw.getvalue())
 
 
-def hashes(lock: Path) -> dict[str, list[dict[str, str]]]:
-    """The SHA-256 of each file that a lock accepts for a package."""
-    entries = re.findall(
-        r"^([a-z0-9.-]+)==(.*?)(?=^[a-z0-9]|\Z)", lock.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
-    return {
-        name: [{"alg": "SHA-256", "content": one} for one in re.findall(r"sha256:([0-9a-f]{64})", text)]
-        for name, text in entries
-    }
-
-
 def licence(name: str, path: list[str]) -> list[dict[str, object]]:
     """The licence that an installed package declares; empty if it is not installed or declares none."""
     found = next(iter(importlib.metadata.distributions(name=name, path=path)), None)
@@ -297,7 +297,6 @@ def materials(lock: Path, bundled: Sequence[bundle.Bundled], path: list[str]) ->
 
     ``path`` is where the packages are installed, for their licences.
     """
-    known = hashes(lock)
 
     def component(name: str, number: str, purl: str) -> dict[str, object]:
         return {"type": "library", "bom-ref": purl, "name": name, "version": number, "purl": purl}
@@ -305,10 +304,10 @@ def materials(lock: Path, bundled: Sequence[bundle.Bundled], path: list[str]) ->
     python = [
         {
             **component(name, number, f"pkg:pypi/{name}@{number}"),
-            "hashes": known[name],
+            "hashes": hashes,
             "licenses": licence(name, path),
         }
-        for name, number in sorted(locked(lock).items())
+        for name, number, hashes in locked(lock)
     ]
     pages = [
         {**component(one.name, one.version, one.purl), "licenses": [{"expression": one.licence}]}

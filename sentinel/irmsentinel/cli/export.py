@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -115,22 +113,22 @@ def export(
         session.prepare()  # before any query, so that a wrong setting is reported at once
     ran: list[ExportRun] = []
     codes: list[int] = []
-    with _sources(
+    sources = _sources(
         settings, loaded, workspaces=workspaces, folder=folder, query_emulator=query_emulator, cloud=cloud
-    ) as sources:
-        for source, now in sources:
-            started = datetime.now(UTC)
-            one = Export(aggregation, source, session, on_accepted=partial(session.show, dry=dry_run))
-            try:
-                outcome = one.run(now, span, dry=dry_run)
-            except (IrmError, OSError) as raised:  # rows accepted before the error are sent all the same
-                error = output.partial_error(raised)
-                codes.append(code_of(error))
-                outcome = failed_outcome(name, source.label, started, raised)
-            else:
-                show_outcome(output, outcome, dry=dry_run)
-                codes.append(code_of_rows(outcome.counts.rejected))
-            ran.append(ExportRun(name, source.label, profile, session.outbox, outcome))
+    )
+    for source, now in sources:
+        started = datetime.now(UTC)
+        one = Export(aggregation, source, session, on_accepted=partial(session.show, dry=dry_run))
+        try:
+            outcome = one.run(now, span, dry=dry_run)
+        except (IrmError, OSError) as raised:  # rows accepted before the error are sent all the same
+            error = output.partial_error(raised)
+            codes.append(code_of(error))
+            outcome = failed_outcome(name, source.label, started, raised)
+        else:
+            show_outcome(output, outcome, dry=dry_run)
+            codes.append(code_of_rows(outcome.counts.rejected))
+        ran.append(ExportRun(name, source.label, profile, session.outbox, outcome))
     try:
         if not dry_run and not queue_only and session.outbox.exists():
             codes.append(session.drain())
@@ -154,7 +152,6 @@ def _span(aggregation: Aggregation, start: datetime | None, end: datetime | None
     return span
 
 
-@contextmanager
 def _sources(
     settings: Settings,
     loaded: Content,
@@ -163,19 +160,16 @@ def _sources(
     folder: Path | None,
     query_emulator: Path | None,
     cloud: str,
-) -> Iterator[list[tuple[Source, datetime]]]:
+) -> list[tuple[Source, datetime]]:
     """Each source with its current time."""
     with sentinel_extra():
         from irmsentinel.azure.identity import Identity
         from irmsentinel.export import sources
-    with ExitStack() as stack:
-        if folder:
-            local = sources.folder(loaded, folder)
-            stack.callback(local.close)
-            yield [(local, local.now)]
-            return
-        now = datetime.now(UTC)
-        if query_emulator:
-            yield [sources.emulated_workspace(query_emulator)]
-            return
-        yield [(sources.azure(w, cloud, Identity(), settings.environment), now) for w in workspaces]
+    if folder:
+        local = sources.folder(loaded, folder)
+        click.get_current_context().call_on_close(local.close)
+        return [(local, local.now)]
+    if query_emulator:
+        return [sources.emulated_workspace(query_emulator)]
+    now = datetime.now(UTC)
+    return [(sources.azure(w, cloud, Identity(), settings.environment), now) for w in workspaces]

@@ -81,19 +81,14 @@ class _Reading:
 
 def _connection(splunkd: Splunkd, start: modular_input.Start) -> Connection:
     """The input's connector, which may be disabled. Raises ConfigurationError, SplunkdRefused."""
+    stanza = f"in the stanza [{start.stanza}] of inputs.conf"
     if start.params.get("index", "default") in ("", "default"):
-        raise ConfigurationError(
-            "`index` is not set, and alerts about people must not go into the default index by accident",
-            where=start.stanza,
-            next_step=f"Set `index` in the stanza [{start.stanza}] of inputs.conf.",
-        )
+        what = "`index` is not set, and alerts about people must not go into the default index by accident"
+        raise ConfigurationError(what, where=start.stanza, next_step=f"Set `index` {stanza}.")
     name = start.params.get("connector", "")
     if not name:
-        raise ConfigurationError(
-            "`connector` is not set",
-            where=start.stanza,
-            next_step=f"Set it in the stanza [{start.stanza}] of inputs.conf to the name of a connector.",
-        )
+        step = f"Set it {stanza} to the name of a connector."
+        raise ConfigurationError("`connector` is not set", where=start.stanza, next_step=step)
     connection = connectors.of_stanza(name, connectors.content_of(splunkd, name)).connection
     if {"tenant_id", "app_id"}.intersection(connection.connector.placeholders()):
         raise ConfigurationError(

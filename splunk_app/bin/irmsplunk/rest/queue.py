@@ -154,8 +154,8 @@ class QueueRoutes:
 
     def release(self, prefix: str, form: Mapping[str, str]) -> dict[str, Any]:
         """Release or reject a proposed batch: ``outcome`` is release or reject."""
-        acts = {"release": releases.release, "reject": releases.reject}
-        act = acts[_outcome(form, "release", tuple(acts))]
+        decisions = {"release": releases.release, "reject": releases.reject}
+        act = decisions[_outcome(form, "release", tuple(decisions))]
         outbox, batch = self._connectors.find_batch(prefix)
         return _state(act(outbox, batch.id, who=self._user, why=_why(form)))
 

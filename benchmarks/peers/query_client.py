@@ -21,7 +21,7 @@ def main(directory: str, count: int, times: list[str]) -> None:
     credential = ClientSecretCredential(
         at["tenant_id"],
         at["app_id"],
-        at["secret"],
+        Path(at["secret_file"]).read_text(),
         authority=at["url"],
         disable_instance_discovery=True,
         connection_verify=at["ca_file"],

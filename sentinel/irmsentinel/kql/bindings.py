@@ -64,9 +64,11 @@ def _binding(artefact: Artefact, workspace: str) -> Binding:
 def workspaces(content: Content, known: Sequence[Table], chosen: Collection[Artefact]) -> dict[str, Any]:
     """The tables and functions of each workspace, as the parser's script takes them."""
     words = _words(*chosen)
+    # With its parenthesis: the aggregation `print` has an operator's name.
+    called = {word for each in chosen for word in re.findall(r"\w+(?=\()", each.body)}
     shapes = {"", *(table.shape for table in known)}
     known = [table for table in known if table.name in words]
-    functions = [_function(artefact) for artefact in content.functions if artefact.name in words]
+    functions = [_function(artefact) for artefact in content.functions if artefact.name in called]
     by_name = {
         shape or _OUR_SHAPE: {"tables": _declared(known, shape), "functions": functions} for shape in shapes
     }
@@ -77,7 +79,7 @@ def workspaces(content: Content, known: Sequence[Table], chosen: Collection[Arte
         **by_name,
         _LOCAL: {
             "tables": [*_declared(known, ""), *_packed(known)],
-            "functions": [_function(each) for each in content.local_functions() if each.name in words],
+            "functions": [_function(each) for each in content.local_functions() if each.name in called],
         },
     }
 

@@ -129,7 +129,6 @@ ELSEWHERE = {
     "_rewrite_files": "test_rewriting.py",
     "write_all_ended": "test_promotion.py",
     "_copy": "test_moving_back.py",
-    "save": "test_restored_store.py",  # what a machine has seen of an outbox on a store
     "sync_all": "test_disk.py",
     "_write": "test_disk.py",  # of the disk of a directory that is lost with its host
     "make_dirs": "test_disk.py",  # a new root of outboxes

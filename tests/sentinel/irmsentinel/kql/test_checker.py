@@ -266,7 +266,10 @@ def test_only_what_a_query_names_is_bound() -> None:
     assert [table["name"] for table in made["our shape"]["tables"]] == [
         "MicrosoftPurviewInformationProtection"
     ]
-    assert [function["name"] for function in made["our shape"]["functions"]] == ["IRMDistinctAlerts"]
+    assert [function["name"] for function in made["our shape"]["functions"]] == [
+        "IRMActivities",
+        "IRMDistinctAlerts",
+    ]
 
 
 def test_a_query_is_bound_against_each_shape_of_a_table_that_it_names() -> None:

@@ -91,7 +91,7 @@ def _syslog(address: str) -> _Syslog:
     try:
         handler = _Syslog((host, int(port)) if remote else local, facility="daemon")
     except (OSError, AttributeError, ValueError) as error:  # Windows has no such sockets
-        why = "this is no address" if isinstance(error, ValueError) else "no local sockets here"
+        why = "this is not an address" if isinstance(error, ValueError) else "there are no local sockets here"
         raise ConfigurationError(
             f"syslog cannot be reached ({getattr(error, 'strerror', None) or why})",
             where=address or local,

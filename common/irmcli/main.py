@@ -218,7 +218,7 @@ def main(ctx: click.Context, outbox: str | None) -> None:
     """Send detections to Microsoft Purview Insider Risk Management.
 
     Exit codes: 0 success, 1 failed or queued for a retry, 2 usage or configuration error, 3 rows refused,
-    4 a batch or a paused connector needs attention.
+    4 a batch, a paused connector or a difference needs a person.
     """
     # A profile, a unit or a page that a command writes must not be for others to change.
     os.umask(os.umask(0o022) | 0o022)

@@ -53,7 +53,7 @@ REPORTED: Mapping[str, Reported] = MappingProxyType(
         ),
         "outage": Reported(
             Fault(status=500, body=""),
-            "500 with an empty body for every upload, reported on 20 May 2024 and mended by 3 July",
+            "500 with an empty body for every upload, reported on 20 May 2024 and fixed by 3 July",
             f"{_SCRIPTS}/13; the body: {_SCRIPTS}/8",
         ),
         "bad-request": Reported(

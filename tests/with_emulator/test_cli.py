@@ -197,7 +197,7 @@ def test_check_needs_no_connector(rig: Rig, irmexport: Run) -> None:
     assert result.exit_code == 3
     assert "3 rows read: 2 shaped, 1 refused" in result.stdout
     assert "     3  User_Principal_Name  upn-without-domain" in result.stdout
-    assert "1 values start with a character that a spreadsheet reads as a formula" in result.stdout
+    assert "that a spreadsheet reads as a formula, which are sent unchanged: 1" in result.stdout
 
 
 def test_send_reports_what_check_reports(rig: Rig, irmexport: Run) -> None:

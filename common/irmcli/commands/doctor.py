@@ -26,9 +26,7 @@ _STYLE = {GOOD: "green", NOTE: "yellow", BAD: "red"}
 
 @click.command("doctor")
 @click.argument("connector", default="", required=False)
-@click.option(
-    "-p", "--profile", "profile_name", help="Check this profile, which need not have sent anything."
-)
+@click.option("-p", "--profile", "profile_name", help="Check this profile, even if it has sent nothing yet.")
 @options.emulator
 @click.pass_context
 def command(

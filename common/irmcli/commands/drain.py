@@ -41,7 +41,7 @@ def command(ctx: click.Context, connector: str, seconds: float | None) -> None:
             now = outbox.clock.monotonic()
             end = now + seconds if seconds and end is None else end
             if end is not None and now >= end:
-                output.line("the time is over; what is queued stays for the next drain")
+                output.line("no time is left; what is queued stays for the next drain")
                 report = Report(queued=outbox.count_ready())
                 code = FAILED if report.queued else DONE
             else:

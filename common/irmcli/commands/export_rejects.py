@@ -27,11 +27,11 @@ from irmcli.settings import Settings
 def command(ctx: click.Context, *, connector: str, run: str, file: str, only_list: bool) -> None:
     """Print refused rows, to be corrected and sent again.
 
-    These are the rows of CONNECTOR, which may be left out if no other has any.
+    CONNECTOR may be left out if no other has refused rows.
 
     The CSV has the columns of the source, after the columns irmexport_reason and irmexport_advice, which
-    `send`, `check` and `watch` leave out. A cell that a spreadsheet would run as a formula is behind an
-    apostrophe, which they take off. The rows are personal data.
+    `send`, `check` and `watch` leave out. A cell that a spreadsheet would run as a formula gets an
+    apostrophe in front, which these commands take off. The rows are personal data.
 
     Example: irmexport export-rejects leaver-prediction --to refused.csv
     """
@@ -71,8 +71,8 @@ def command(ctx: click.Context, *, connector: str, run: str, file: str, only_lis
         if moved:
             output.warn(
                 f"{count(moved, 'row')} {'are' if moved > 1 else 'is'} in the columns of the connector, "
-                "as it would have been sent: another machine had sent a row of the same user and time by "
-                "then. Correct such rows in their source."
+                "with the values that would have been sent: another machine had already sent a row of the "
+                "same user and time. Correct such rows at their source."
             )
 
 

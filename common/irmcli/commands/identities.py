@@ -15,7 +15,7 @@ from irmcli.commands import (
 def command() -> None:
     """Maintain and query the directory of people.
 
-    Through it, the names in rows are resolved.
+    The names in rows are resolved through it.
     """
 
 

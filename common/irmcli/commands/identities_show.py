@@ -50,7 +50,7 @@ def _span(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
     help="Day or time of the row, as 2026-11-22, 2026-11-22T08:00Z or 36h ago.  [default: now]",
 )
 @click.option(
-    "-p", "--profile", "profile_name", help="Show also what this profile does, by its `identity` and `scope`."
+    "-p", "--profile", "profile_name", help="Also show what this profile does, by its `identity` and `scope`."
 )
 @options.directory_of_people
 @click.pass_context
@@ -64,9 +64,7 @@ def explain(
 ) -> None:
     r"""Show which person NAME refers to at a time, and why.
 
-    Or why the name is refused, and the candidates.
-
-    Exits with 3 if the name is refused.
+    If the name is refused, shows why and the candidates, and exits with 3.
 
     Example: irmexport identities explain 'CONTOSO\jsmith' --at 2026-11-22
     """

@@ -69,7 +69,7 @@ def sync(
 ) -> None:
     """Read the people of Entra ID into the directory.
 
-    The first time everybody, then what changed.
+    The first run reads everybody, later ones what has changed.
 
     Needs the application permission User.Read.All of Microsoft Graph; GroupMember.Read.All too if a profile's
     scope names groups. Run it at least every day: Graph remembers what changed for 7 days.

@@ -118,7 +118,7 @@ def move(ctx: click.Context, *, connector: str, to: str, why: str) -> None:
     An address is az://… or s3://….
 
     Its history, key and row keys come along, and it is retired where it was. To an address, batches that need
-    a decision are refused: decide first. A move that was interrupted goes on when you run this again.
+    a decision are refused: decide first. An interrupted move continues when you run this again.
 
     Example: irmexport outbox move leaver-prediction az://contoso/outboxes/irm --why "two machines send"
     """
@@ -250,7 +250,7 @@ def _restore(outbox: Outbox, file: str) -> None:
 def rotate(ctx: click.Context, *, connector: str) -> None:
     """Add a secret to the key and key everything anew. Batch ids change; whole earlier ids are still found.
 
-    Use it after the key may have been read by somebody. An interrupted rotation is finished by `repair`.
+    Use it if somebody may have read the key. `repair` finishes an interrupted rotation.
 
     Example: irmexport outbox key rotate leaver-prediction
     """

@@ -41,7 +41,7 @@ _name = click.argument("name")
 def command() -> None:
     """Find, export or erase what is kept about one person.
 
-    This is about this machine: docs/privacy.md.
+    docs/privacy.md says where this machine looks.
 
     NAME is a user principal name; with a directory of people, any name of the person, whose other names are
     searched, too.

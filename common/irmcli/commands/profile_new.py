@@ -325,7 +325,7 @@ def _show_names(output: Output, choices: Choices, user: str | None) -> None:
     if choices.looks_up(user):
         output.line(
             f"The names in {user} are looked up in the directory of people, {choices.people}. It knows "
-            "hardly any name before its first reading: try it with newer rows"
+            "hardly any names from before it was first read: try it with newer rows"
         )
     elif user and names_address(user):
         output.line(

@@ -79,9 +79,9 @@ def command(
     audit log records each comparison. Exits with 4 if rows are missing, with 1 if an entry cannot be matched.
 
     With --folder, logs move to DIR/archive after the comparison, those that need a person to DIR/errors. A
-    log of one of several connectors belongs into DIR/CONNECTOR. No batch changes its state.
+    log of one of several connectors belongs in DIR/CONNECTOR. No batch changes its state.
 
-    Example: irmexport reconcile --batch 3f9a01c2
+    Example: irmexport reconcile --batch 3f9a01c2 --saved 120
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
     given = [one for one in (log, batch, folder) if one is not None]

@@ -52,14 +52,14 @@ def _levels(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) 
 
 @click.command("thresholds")
 @click.argument("words", metavar="[PROFILE] [FILE]...", nargs=-1, type=click.Path(allow_dash=True))
-@click.option("-p", "--profile", "profile_name", help="The profile, if the first word is not the profile.")
+@click.option("-p", "--profile", "profile_name", help="The profile, if it is not the first word.")
 @options.form
 @click.option(
     "--people",
     default=10,
     show_default=True,
     type=click.IntRange(min=5),
-    help="How many people may reach the highest level in an average week; medium: 3 times as many, low: 10.",
+    help="How many people may reach high in an average week; medium may have 3 times as many, low 10 times.",
 )
 @click.option(
     "--now",
@@ -118,7 +118,7 @@ def command(
     names = [one.name for one in counts.indicators]
     if unknown := set(now) - {"", *names}:
         raise click.BadParameter(
-            f"no row is of {min(unknown)!r}, but of: {', '.join(names)}", param_hint="--now"
+            f"no row has the indicator {min(unknown)!r}; there are: {', '.join(names)}", param_hint="--now"
         )
     set_now = {name: now.get(name, now.get("", {})) for name in names}
     found = [advise(one, counts, people, set_now[one.name].values()) for one in counts.indicators]
@@ -127,9 +127,9 @@ def command(
     source = count(len(files), "file") if files else "the outbox"
     notes = (
         f"{count(rows, 'row')} of {source}, from {counts.first} to {counts.last} (UTC); {weeks}",
-        f"Our rule, as Microsoft publishes none: the people of an average week are at most {most}.",
+        f"Rule of irmexport, as Microsoft publishes none: people of an average week, at most {most}.",
         "A person counts by the largest row of a day; whether the service adds rows up is not published.",
-        f"Not shown: thresholds that fewer than {FEWEST} people reach. <{FEWEST}: fewer, but not none.",
+        f"Thresholds that fewer than {FEWEST} people reach are left out. <{FEWEST}: 1 to {FEWEST - 1}.",
     )
     for note in notes:
         output.line(note, "dim")

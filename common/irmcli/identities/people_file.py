@@ -122,7 +122,7 @@ def _read(file: Path) -> Iterator[Person]:
                 "the columns are not those of a directory of people",
                 where=f"{file}:1",
                 next_step=f"user_principal_name is required; the others are: {', '.join(COLUMNS)}. "
-                "A file that maps names to users belongs into a profile, as `identity.map`.",
+                "A file that maps names to users belongs in a profile, as `identity.map`.",
             )
         for cells in rows:
             if not any(cell.strip() for cell in cells):

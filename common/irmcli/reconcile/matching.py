@@ -211,10 +211,11 @@ def _cause_of_missing_rows(
     rows: int, saved: int, found: PayloadCounts | None, profile: Profile | None
 ) -> str:
     missing = rows - saved
+    are_missing = "1 row is missing" if missing == 1 else f"{missing:,} rows are missing"
     if found is None:
         return (
-            f"{missing} rows are missing, and the rows or their profile are no longer available. Common "
-            "causes: repeated (user, time) pairs, or a source value that the connector does not have"
+            f"{are_missing}, and what was sent, or its profile, is no longer available. "
+            "Common causes: repeated (user, time) pairs, or a source value that the connector does not have"
         )
     if found.pairs["1us"] == saved:
         return "one row was saved per (user, time) pair: set `collisions.policy: spread`"
@@ -230,4 +231,4 @@ def _cause_of_missing_rows(
                 f"the missing rows are as many as those with the {'source' if known else 'scenario'} value "
                 f"{value}: check its spelling in the connector's {'related values' if known else 'mapping'}"
             )
-    return f"{missing} rows are missing for no known cause; compare again in a few hours"
+    return f"{are_missing} for no known cause; compare again in a few hours"

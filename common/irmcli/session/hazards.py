@@ -39,4 +39,4 @@ def count_in_payloads(payloads: Iterable[Path]) -> Counter[str]:
 def show_hazards(output: Output, found: Counter[str]) -> None:
     """Print how many values have each hazard."""
     for name, number in sorted(found.items()):
-        output.line(f"Note: {number:,} values {_TEXTS[name]}. They are sent unchanged.")
+        output.line(f"Note: values that {_TEXTS[name]}, which are sent unchanged: {number:,}")

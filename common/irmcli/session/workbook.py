@@ -99,7 +99,7 @@ def _opened(stream: io.BufferedReader, name: str) -> Any:
         return python_calamine.CalamineWorkbook.from_filelike(data)
     except (python_calamine.CalamineError, zipfile.BadZipFile):
         raise InputError(
-            "the workbook is damaged, protected by a password, or none of Excel's",
+            "the workbook is damaged, protected by a password, or not an Excel workbook",
             where=name,
             next_step="Open it in Excel, and save the sheet as CSV UTF-8.",
         ) from None

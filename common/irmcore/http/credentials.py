@@ -165,7 +165,7 @@ def check_resolved(value: str, where: str) -> None:
             where=where,
             next_step="See the reference's status in the portal, beside the app setting. Usually the "
             "identity lacks the role Key Vault Secrets User, the secret does not exist, or the vault's "
-            "firewall refuses the app. Mend that, then restart the app.",
+            "firewall refuses the app. Fix that, then restart the app.",
         )
 
 

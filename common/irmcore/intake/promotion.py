@@ -186,7 +186,7 @@ def _wait_for_lock(outbox: Outbox, timeout: float) -> Lock:
     while (lock := outbox.sender_lock()) is None:
         if outbox.clock.monotonic() >= end:
             raise OutboxBusy(
-                "another process promotes what this machine has accepted",
+                "another process is promoting what this machine has accepted",
                 where=outbox.path,
                 next_step="Nothing is lost. Run this again when it has ended.",
             )

@@ -128,7 +128,7 @@ def _bring_to_rest(replica: Replica, splitters: Mapping[str, Splitter]) -> list[
     moving = [batch for batch in found if _name(batch) not in AT_REST]
     if moving:
         raise OperatorError(
-            f"{len(moving)} batches may still be on their way, first {moving[0].id[:12]}",
+            f"batches may still be on their way to the service: {len(moving)}, first {moving[0].id[:12]}",
             where=replica.path,
             next_step="Run the same command again in ten minutes.",
         )

@@ -161,7 +161,7 @@ def too_old(status: ConnectorStatus, moment: float) -> str:
     if last < moment:
         return f"the last {what} was at {iso(last)}" if last else "there was no run"
     if status.queued and status.oldest and status.oldest < moment:
-        return f"a batch is queued since {iso(status.oldest)}"
+        return f"a batch has been queued since {iso(status.oldest)}"
     return ""
 
 

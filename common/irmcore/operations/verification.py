@@ -1,4 +1,4 @@
-"""Find damage in an outbox before a drain does, each with the command that mends it. Changes nothing.
+"""Find damage in an outbox before a drain does, each with the command that repairs it. Changes nothing.
 
 Not found: lines removed from the end of the audit log, unless an earlier head of it is given, and a whole
 batch or reject file that was deleted.

@@ -133,7 +133,7 @@ def _of_line(number: int, found: Line, ring: Keyring, chain: Head, torn: list[by
     elif what:
         yield Problem(number, what)
     if found.event["g"] == 0:
-        yield Problem(number, "this line was written while the key was missing, by whomever")
+        yield Problem(number, "anybody may have written this line, while the key was missing")
     if "after" in found.event:
         yield Problem(number, f"before this line was written, {found.event['after']}")
 

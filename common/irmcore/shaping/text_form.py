@@ -148,7 +148,7 @@ class _Recoded(io.RawIOBase):
                 text = self._decoder.decode(data, final=self._ended)
             except UnicodeDecodeError:
                 raise InputError(
-                    "the file is cut, or is not in the encoding that its beginning shows",
+                    "the file is cut off, or is not in the encoding that its beginning shows",
                     where=self._name,
                     next_step="Nothing was accepted. Create the file again.",
                 ) from None

@@ -104,7 +104,7 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core im
                 if not exchange.expired and isinstance(error, AzureError):
                     raise
                 if not exchange.expired:
-                    raise ServiceResponseError(f"no whole answer ({type(error).__name__})") from None
+                    raise ServiceResponseError(f"no complete answer ({type(error).__name__})") from None
                 unsent = isinstance(error, ServiceRequestError)
                 kind = ServiceRequestTimeoutError if unsent else ServiceResponseTimeoutError
                 raise kind("the deadline has passed", error=TimeoutError()) from None

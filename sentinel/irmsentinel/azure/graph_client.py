@@ -184,7 +184,7 @@ class GraphClient:
                     next_step="Check whether a proxy changes the answers.",
                 )
             if link in seen:
-                raise self._incomplete("the pages go round in a circle")
+                raise self._incomplete("the pages lead back to an earlier one")
             seen.add(link)
             page = self._call(HttpRequest("GET", link, headers=dict(headers)), permission, self._page)
             yield page

@@ -14,7 +14,7 @@ from irmsentinel.packaging import arm, playbooks
 
 @click.group("azure")
 def command() -> None:
-    """Deploy irmexport to Azure, without a machine of yours."""
+    """Deploy irmexport to Azure, without a machine of your own."""
 
 
 @command.command("template")

@@ -50,7 +50,8 @@ def command() -> None:
 def send(ctx: click.Context, *, profile_name: str, account: str, emulator_dir: str | None) -> None:
     """Send one marked row for a test account through PROFILE.
 
-    Each run is a new row. Use an account of its own: the row says about it what it would say about a person.
+    Each run sends a new row. Use an account that serves nothing else: the row says about it what it would
+    say about a person.
 
     Example: irmexport canary send leaver-prediction --user TESTACCOUNT
     """

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "--source",
     type=click.Choice(["audit", "graph", "both", "activities", "defender", "all"]),
     help="What is read: alerts from audit records, Microsoft Graph or both; Defender's activities; defender: "
-    "graph and activities.  [default: as in the settings]",
+    "graph and activities; or all.  [default: as in the settings]",
 )
 @click.option("--once", is_flag=True, help="Do one round, then exit: for cron and systemd timers.")
 @click.option(

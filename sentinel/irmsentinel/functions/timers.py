@@ -72,12 +72,12 @@ def run(function: str, *, late: bool = False) -> None:
     if all(code in (DONE, ROWS_REFUSED) for code in codes):
         LOG.info(SUCCEEDED, function, time.monotonic() - started)
     elif None in codes:
-        raise FunctionFailed(f"irmexport {function}: stopped when its time was over; the next run goes on")
+        raise FunctionFailed(f"irmexport {function}: stopped because its time was up; the next run continues")
     elif all(code in (DONE, ROWS_REFUSED, FAILED) for code in codes):
         LOG.warning("irmexport %s: not finished; the next run tries again", function)
     elif min(code for code in codes if code is not None) < 0:
         raise FunctionFailed(
-            f"irmexport {function}: a command was killed, perhaps as it took all memory; the next run goes on"
+            f"irmexport {function}: a command was killed, perhaps for lack of memory; the next run continues"
         )
     else:
         raise FunctionFailed(f"irmexport {function}: needs attention; the lines before say what to do")
@@ -94,7 +94,7 @@ def _run(function: str, started: float) -> list[int | None]:
             if arguments == ["drain"]:
                 seconds = drain_seconds(left)
                 if not seconds:
-                    LOG.warning("irmexport drain: the folders took the time; the next run sends")
+                    LOG.warning("irmexport drain: no time is left after the folders; the next run sends")
                     return [*codes, FAILED]
                 words = ["drain", "--seconds", str(seconds), *options]
             codes.append(command.run(settings, words, budget=left).code)

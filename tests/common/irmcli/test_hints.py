@@ -77,6 +77,8 @@ def fault(line: str) -> str:
         return "" if own else f"{line}: {error.format_message()}"
     if command.name == "resolve" and context.params["outcome"] is None:
         return f"{line}: no outcome"
+    if command.name == "reconcile" and (context.params["batch"] is None) != (context.params["saved"] is None):
+        return f"{line}: --batch goes with --saved"
     return ""
 
 

@@ -60,7 +60,7 @@ class Checkpoint:
         if not self._records.append(self._number, records.encode(read=self.read, known=newest)):
             raise Overtaken(
                 "another member has read the alerts meanwhile",
-                next_step="Nothing is lost: it goes on. Events of one page may be there twice.",
+                next_step="Nothing is lost: that member continues. Events of one page may be indexed twice.",
             )
         self._number += 1
         if self._number % KEPT == 0:

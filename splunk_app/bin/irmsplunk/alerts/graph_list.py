@@ -97,7 +97,7 @@ class GraphList:
                     next_step="Check whether a proxy changes the answers.",
                 )
             if link in seen:
-                raise self._incomplete("the pages go round in a circle")
+                raise self._incomplete("the pages lead back to an earlier one")
             seen.add(link)
             page = self._page(link)
             yield page

@@ -186,7 +186,8 @@ def test_an_indicator_without_rows_is_refused(run: Callable[..., Result]) -> Non
     write("rows.csv", year(6, 20))
     done = run("daily-activities", "rows.csv", "--now", "Box=1,2,3")
     assert done.exit_code == 2
-    assert "no row is of 'Box', but of: BoxDownload, UsbCopy, WebUpload" in " ".join(done.output.split())
+    message = "no row has the indicator 'Box'; there are: BoxDownload, UsbCopy, WebUpload"
+    assert message in " ".join(done.output.split())
 
 
 def test_nobody_is_in_the_output(run: Callable[..., Result]) -> None:

@@ -30,7 +30,7 @@ def status(**values: float) -> ConnectorStatus:
         ({}, "there was no run"),
         (
             {"last_run": NOW, "queued": 1, "oldest": NOW - 2 * DAY},
-            "a batch is queued since 2026-11-20T08:00:00.000Z",
+            "a batch has been queued since 2026-11-20T08:00:00.000Z",
         ),
         ({"last_run": NOW, "queued": 1, "oldest": NOW - HOUR}, ""),
     ],

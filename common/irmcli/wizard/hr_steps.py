@@ -40,7 +40,7 @@ def section(connector: Needed) -> tuple[str, ...]:
     lapsing = [kind.scenarios[name] for name in profile.scenarios if kind.scenarios[name].lapse_days]
     notes = (
         f"{one.value}: the service deletes a record {one.lapse_days} days after its last upload. Send the "
-        f"whole file at least every 14 days, better daily: irmexport sends an unchanged row once in "
+        "whole file at least every 14 days, better daily: irmexport sends an unchanged row once in "
         f"{one.refresh_days} days. "
         "Microsoft recommends a connector for these rows alone."
         for one in lapsing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from irmcli.output import Output
+from irmcli.output import Output, count
 from irmcore.errors import ConfigurationError
 
 from irmsentinel.kql.result import Result, cell
@@ -45,7 +45,7 @@ def show_result(output: Output, title: str, result: Result) -> None:
     kinds = [column.type for column in result.columns]
     rows: list[list[Any]] = [list(map(cell, row, kinds)) for row in result.rows]
     output.table(
-        f"{title}: {len(rows):,} rows", names, [["" if c is None else c for c in row] for row in rows]
+        f"{title}: {count(len(rows), 'row')}", names, [["" if c is None else c for c in row] for row in rows]
     )
     if not rows:
         output.line(f"{title}: no rows")

@@ -108,7 +108,8 @@ def test_rows_that_a_promotion_refused_belong_to_their_run(rig: Rig, irmexport: 
     run = document(irmexport("send", rows(rig, row(1), BAD), "{at}", "--json"))["run"]
     (path,) = rig.directory.glob("outbox/*/rejects/*.csv")
     refused = [Reject(0, "", "collision", ("user1@contoso.com",))]
-    (path.parent.parent / reject_file_of_promotion(run, time.time())).write_bytes(
+    later = time.time() + 1  # files are in the order of their seconds
+    (path.parent.parent / reject_file_of_promotion(run, later)).write_bytes(
         header_line() + lines(refused, ["User of the connector"], "")
     )
     found = irmexport("export-rejects", "--run", run)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def of_command(made: Counts, people: int, folder: Path) -> tuple[Lines, dict[str
     }, {level: int(step) for level, step in found["advised"].items()}
 
 
-def of_workbook(made: Counts, people: int) -> list[tuple[Any, ...]]:
+def of_workbook(made: Counts, people: int, now: Sequence[int] = NOW) -> list[tuple[Any, ...]]:
     """The rows of the workbook's tab."""
     draw = random.Random(1)  # noqa: S311 - made-up times
     events = [
@@ -86,7 +87,7 @@ def of_workbook(made: Counts, people: int) -> list[tuple[Any, ...]]:
     (book,) = (each for each in workbooks.load() if each.name == "IRMExportHealth")
     chosen = {
         "People": str(people),
-        "Now": ",".join(map(str, NOW)),
+        "Now": ",".join(map(str, now)),
         "TimeRange:startISO": "2026-08-22T12:00Z",
     }
     with Engine() as engine:
@@ -95,7 +96,7 @@ def of_workbook(made: Counts, people: int) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in engine.run(query, now=datetime(2026, 11, 20, 12, tzinfo=UTC)).rows]
 
 
-def of_macro(made: Counts, people: int) -> list[tuple[Any, ...]]:
+def of_macro(made: Counts, people: int, now: Sequence[int] = NOW) -> list[tuple[Any, ...]]:
     """The rows of Splunk's macro behind rows of a daily search."""
     macros = {name: dict(stanza) for name, stanza in conf(APP / "default" / "macros.conf").items()}
     rows = [
@@ -107,7 +108,7 @@ def of_macro(made: Counts, people: int) -> list[tuple[Any, ...]]:
         }
         for (n, day), value in made.items()
     ]
-    text = f"Activity=x | `irmexport_thresholds({people}, {'/'.join(map(str, NOW))})`"
+    text = f"Activity=x | `irmexport_thresholds({people}, {'/'.join(map(str, now))})`"
     return [tuple(row.values())[1:] for row in spl_run.run(spl.expanded(text, macros), rows)]
 
 
@@ -144,3 +145,14 @@ def test_all_three_count_and_advise_the_same(
                 assert str(week) == line[3]
         for row in rows:
             assert row[-1] != "<5" or {row[3], row[5]} <= {"<5"}
+
+
+def test_a_threshold_that_is_on_no_step_has_no_line() -> None:
+    """A value of 120 is on the step 120, and one of 1,249 on 1,200: neither tells who reaches 125 or 1,230.
+
+    The command refuses such a threshold.
+    """
+    made = counts(6, 9, 0.3)
+    for rows in (of_workbook(made, 10, (10, 125, 1230)), of_macro(made, 10, (10, 125, 1230))):
+        named = {row[1]: int(row[0]) for row in rows if row[1]}
+        assert named == {"low now": 10}

@@ -555,10 +555,14 @@ def _strptime(text: Any, form: str) -> float | None:
 
 
 def _tonumber(text: Any) -> float | None:
+    """Null for a text with a space before or after the number, as in the reference."""
+    if _single(text) is None or str(text).strip() != str(text):
+        return None
     try:
-        return None if _single(text) is None else float(text)
+        found = float(text)
     except ValueError:
         return None
+    return int(found) if found.is_integer() else found
 
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {

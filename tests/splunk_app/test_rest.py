@@ -419,7 +419,12 @@ def test_a_sample_that_is_too_long_is_refused(rest: RestHandler) -> None:
     assert "64 KiB" in answer.document["next_step"]
 
 
-def test_an_unknown_endpoint_is_a_404(rest: RestHandler) -> None:
-    """The method does not matter."""
-    for method, path in (("GET", "x"), ("DELETE", "connectors"), ("POST", "queue"), ("PUT", "queue")):
-        assert rest.request(method, path).status == 404
+def test_an_unknown_endpoint_is_a_404(rest: RestHandler, splunkd: SplunkdRest) -> None:
+    """The method does not matter; a request without the name of its connector or batch is unknown too."""
+    splunkd.sign_in("second-session", "eve", "irmexport_release")
+    own = ["GET x", "DELETE connectors", "GET batches", "POST batches//resolve", "POST person", "POST queue"]
+    for text in (*own, "PUT queue", "GET connectors/leavers/test", "POST release_irmexport/batches"):
+        method, path = text.split()
+        key = "second-session" if path.startswith("release") else "admin-session"
+        answer = rest.request(method, path, key=key, outcome="release", why="x")
+        assert (answer.status, answer.document["error"]) == (404, "there is no such endpoint"), text

@@ -148,8 +148,11 @@ def route(
         routes = _routes(connectors, queue, request.form)
         known = "connectors, queue, held, batches, person and profiles"
     path = request.path or ("",)
-    act = routes.get((request.method, *path)) or routes.get((request.method, path[0], "*", *path[2:]))
-    document = act(path[1] if len(path) > 1 else "") if act is not None else None
+    name = path[1] if len(path) > 1 else ""
+    act = routes.get((request.method, *path))
+    if act is None and name:
+        act = routes.get((request.method, path[0], "*", *path[2:]))
+    document = act(name) if act is not None else None
     if document is None:
         step = f"The endpoints are {known}."
         raise SplunkdRefused(404, "there is no such endpoint", where="/".join(path)[:80], next_step=step)

@@ -160,7 +160,7 @@ def _yaml(node: Any) -> Iterator[str]:
             yield from (f"- {first}", *(f"  {line}" for line in others))
         return
     for key, value in node.items():
-        if isinstance(value, dict | list):
+        if value and isinstance(value, dict | list):
             yield from (f"{key}:", *(f"  {line}" for line in _yaml(value)))
         elif isinstance(value, str) and "\n" in value:
             yield from (f"{key}: |", *(f"  {line}" for line in value.splitlines()))

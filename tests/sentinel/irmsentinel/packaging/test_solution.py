@@ -270,6 +270,7 @@ def test_a_summary_rule_has_the_documented_keys() -> None:
         found = read(f"Summary Rules/{rule.name}.yaml")
         keys = ["id", "displayName", "description", "requiredDataConnectors", "destinationTable", "query"]
         assert list(found) == [*keys, "binSize", "version"]
+        assert found["requiredDataConnectors"] == []
         assert found["binSize"] * 60 == rule.bin.total_seconds()
         assert found["query"].split() == rule.query.split()
         assert len(found["displayName"]) <= 50

@@ -67,9 +67,9 @@ def collect(
     first = True
     while True:
         rounds, errors = _rounds(output, services, backfill=backfill and first)
-        final = errors and (once or (first and isinstance(errors[0], ConfigurationError)))
+        final = errors and (once or (first and not rounds and isinstance(errors[0], ConfigurationError)))
         for error in errors[1:] if final else errors:
-            output.line(str(error), "red")
+            output.partial_error(error)
         if final:
             raise errors[0]
         if rounds:

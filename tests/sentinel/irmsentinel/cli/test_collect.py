@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,9 +25,13 @@ class Machine:
         self.emulator = directory / "em"
         self.outbox = directory / "outbox"
 
+    def there(self) -> list[object]:
+        """The options that lead to the emulator."""
+        return ["-s", self.emulator / "collector.yaml", "--emulator", self.emulator]
+
     def run(self, *arguments: object, code: int = 0, at: bool = True) -> str:
         """The output of a command, which must exit with ``code``."""
-        there = ["-s", self.emulator / "collector.yaml", "--emulator", self.emulator] if at else []
+        there = self.there() if at else []
         done = subprocess.run(
             [IRMEXPORT, "--outbox", self.outbox, *map(str, [*arguments, *there])],
             capture_output=True,
@@ -109,6 +114,25 @@ def test_both_sources_in_one_round(machine: Machine) -> None:
     assert "versions of alerts listed" in said
     assert "there is no subscription" in said
     assert "versions of alerts listed" in machine.run(*collect, "graph")
+
+
+def test_a_source_that_is_refused_at_the_start_does_not_end_the_others(machine: Machine) -> None:
+    """Its error is in the log, and the rounds go on."""
+    machine.run("sentinel", "subscribe", "start")
+    machine.run("sentinel", "subscribe", "stop")
+    common = (IRMEXPORT, "--log-format", "json", "--outbox", machine.outbox)
+    collect = [*common, "sentinel", "collect", "--source", "both", *machine.there()]
+    with subprocess.Popen(list(map(str, collect)), stderr=subprocess.PIPE, text=True) as process:
+        end = threading.Timer(100, process.kill)
+        end.start()
+        assert process.stderr is not None
+        try:
+            assert any("there is no subscription" in line for line in process.stderr)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(3)
+        finally:
+            end.cancel()
+            process.kill()
 
 
 def test_activities_of_both_tables(machine: Machine) -> None:

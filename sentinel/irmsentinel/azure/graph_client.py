@@ -56,8 +56,14 @@ _Client = PipelineClient[Any, Any]
 _AGENT: Any = HeadersPolicy({"User-Agent": f"irmexport/{__version__}"})
 
 
-class ResyncRequired(Exception):
+class ResyncRequired(WaitError):
     """Graph no longer knows the state that a delta link stands for: read everything again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Microsoft Graph no longer has what was asked for, or asks to begin again",
+            next_step="Run the command again.",
+        )
 
 
 class NotFound(ConfigurationError):
@@ -254,7 +260,7 @@ class GraphClient:
                 asked = wait if "Retry-After" in answer.headers else 0.0
                 if answer.status not in _LATER:
                     raise error
-            except (NoToken, TooLarge):
+            except (NoToken, ResyncRequired, TooLarge):
                 raise
             except WaitError as passing:
                 error, wait = passing, backoff(attempt, 0.0)

@@ -32,7 +32,7 @@ SET_BY_THE_RULE = "TimeGenerated"
 REST = "AdditionalFields"
 #: Column → field, where Azure Monitor reserves the field's name.
 _RENAMED = {"RecordId": "Id"}
-_DAY = 86_400
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = 10  # int() raises for thousands of digits
 
 
@@ -241,4 +241,4 @@ _CONVERT: Mapping[str, Callable[[Any], Any]] = {
 def day(created: Any) -> int:
     """The day of the event since 1970; 0 if the record has no time."""
     text = _datetime(created)
-    return 0 if text is None else int(datetime.fromisoformat(text).timestamp()) // _DAY
+    return 0 if text is None else (datetime.fromisoformat(text) - _EPOCH).days

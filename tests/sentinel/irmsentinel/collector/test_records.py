@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from irmcore.outbox.on_store.layout import date_text
 from irmsentinel.collector.records import (
     MAX_FIELD_BYTES,
     MAX_ROW_BYTES,
     RecordFilter,
+    day,
     key_of,
     record_type,
     row,
@@ -43,6 +45,20 @@ def shaped(record: dict[str, Any]) -> dict[str, Any]:
 def test_a_record_type_is_a_number_or_its_name(value: object, number: int | None) -> None:
     """Some answers had the name where a number was expected."""
     assert record_type(value) == number
+
+
+@pytest.mark.parametrize(
+    ("created", "expected"),
+    [
+        ("1970-01-02T00:00:00Z", "1970-01-02"),
+        ("9999-12-31T23:59:59.9999999Z", "9999-12-31"),
+        ("0001-01-01T00:00:00", "0001-01-01"),
+        ("yesterday", "1970-01-01"),
+    ],
+)
+def test_the_day_of_a_record_is_one_that_the_row_ledger_can_name(created: str, expected: str) -> None:
+    """Also at both ends of a service's calendar: one such record must not stop the collector."""
+    assert date_text(day(created)) == expected
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from irmsentinel.collector.management_api import ContentItem
 from irmsentinel.collector.rate_limit import RateLimiter
 from irmsentinel.collector.records import Row
 
-#: Requests queued for each connection. They keep it busy while a part is made durable and sent.
+#: Requests queued for each of several connections. They keep it busy while a part is made durable and sent.
+#: A single connection has one: its answers may be too large for several to be in memory.
 _AHEAD = 8
 
 
@@ -73,13 +74,14 @@ class BlobFetcher:
         An error of ``items`` is raised after the blobs that were listed before it.
         """
         pool = ThreadPoolExecutor(self.connections, thread_name_prefix="irmexport-blob")
+        most = _AHEAD * self.connections if self.connections > 1 else 1
         pending: dict[Future[Blob | ApiError], ContentItem] = {}
         list_error: ApiError | IrmError | None = None
         try:
             try:
                 for item in items:
                     pending[pool.submit(self._fetch, item)] = item
-                    if len(pending) >= _AHEAD * self.connections:
+                    if len(pending) >= most:
                         yield from _completed(pending)
             except (ApiError, IrmError) as error:
                 list_error = error

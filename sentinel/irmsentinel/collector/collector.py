@@ -40,7 +40,7 @@ _FEW_FAILURES = 8
 #: Failed blobs in a row after which a run leaves the rest of the window to the next round, which begins with
 #: the blobs that have not failed yet: with an answer about the blob, and without one.
 _MAX_FAILURES, _MAX_UNANSWERED = 100, 8
-_MAX_FAILED_LISTS = 2  # in a row
+_MAX_FAILED_LISTS = 2  # in a row, each after retries
 #: Answers that say nothing about the blob.
 _NOT_THE_BLOB = (ErrorKind.TOKEN, ErrorKind.SUBSCRIBE)
 
@@ -223,7 +223,7 @@ class _Run:
             self._failed_lists = 0
         except ApiError as error:  # of the list: the other windows may have theirs
             self._list_error = self._list_error or error
-            self._failed_lists += 1
+            self._failed_lists += error.kind in RETRIED
             self._add_failure(start, error)
         finally:
             # Also after an error: what was fetched need not be fetched again.

@@ -91,6 +91,16 @@ def test_rows_that_arrive_two_days_late_are_found(defender: Rig) -> None:
     assert ids(defender) == sorted(made)
 
 
+def test_one_answer_at_a_time_is_in_memory(defender: Rig) -> None:
+    """The rows of each are in the workspace before the next query: answers can be large."""
+    put(defender, HOUR, 26 * HOUR, 50 * HOUR)
+    defender.emulator.options.hunting_bytes = 600  # an answer with one of them
+    stored: list[int] = []
+    defender.emulator.graph.hunting.after_query = lambda: stored.append(len(ids(defender)))
+    assert defender.collector_service(connections=1).round().succeeded
+    assert {0, 1, 2} <= set(stored)
+
+
 # -- answers that are cut off -----------------------------------------------------------
 
 
@@ -122,13 +132,15 @@ def test_an_answer_with_the_most_rows_or_bytes_is_asked_for_again_in_halves(
 
 
 def test_an_answer_above_the_services_own_size_is_split_until_it_fits(defender: Rig) -> None:
-    """The service refuses it; rows a tick apart end in answers of their own."""
+    """The service refuses it; rows a tick apart end in own answers, after an hour."""
     made = [data_security_event(number, NOW - HOUR) for number in range(3)]
     for number, event in enumerate(made):
         event["Timestamp"] = f"2026-11-21T11:00:00.000000{number}Z"
     defender.emulator.graph.hunting.put("DataSecurityEvents", *made)
     defender.emulator.options.hunting_bytes = 2 * len(json.dumps(made[0])) - 1
-    assert defender.collector_service().round().succeeded
+    begin = defender.clock.now()
+    assert defender.collector_service(requests_per_minute=1).round().succeeded
+    assert defender.clock.now() - begin > HOUR
     assert ids(defender) == sorted(event["ActivityId"] for event in made)
 
 
@@ -237,6 +249,17 @@ def test_a_missing_table_names_the_setting_and_the_role(defender: Rig) -> None:
     assert ids(defender) == made
 
 
+def test_an_answer_that_is_gone_ends_the_round(defender: Rig) -> None:
+    """Like any other error of the service: the next round reads it."""
+    made = put(defender, HOUR)
+    defender.emulator.faults.next(azure_fault("hunting", 410, "Gone"))
+    collector = defender.collector_service()
+    with pytest.raises(WaitError, match="asks to begin again"):
+        collector.round()
+    assert collector.round().succeeded
+    assert ids(defender) == made
+
+
 def test_another_error_of_the_query_says_how_to_see_it(defender: Rig) -> None:
     """The service's message may quote rows and is not shown."""
     defender.emulator.faults.next(azure_fault("hunting", 400, "BadRequest"))
@@ -297,7 +320,8 @@ def test_no_column_is_dropped() -> None:
 def test_a_row_is_all_of_its_values() -> None:
     """In any order; a column that is empty makes no other row, so Defender may add some."""
     event = data_security_event(1, NOW)
-    same = [event, dict(reversed(event.items())), {**event, "NewColumn": None}]
+    empty = [{**event, "NewColumn": nothing} for nothing in (None, "")]  # a string of KQL is never null
+    same = [event, dict(reversed(event.items())), *empty]
     keys = {activities.row(one, COLUMNS).key for one in same}
     assert len(keys) == 1
     assert activities.row({**event, "ObjectSize": 7}, COLUMNS).key not in keys

@@ -225,6 +225,15 @@ def test_a_list_that_fails_does_not_stop_the_other_windows(rig: Rig) -> None:
     assert rig.ids() == sorted([old["Id"], new["Id"]])
 
 
+def test_lists_that_a_person_must_repair_do_not_stop_the_other_windows(rig: Rig) -> None:
+    """However many there are: only those that were tried again in vain end the round, two in a row."""
+    new = rig.alert(HOUR)
+    rig.emulator.faults.next(azure_fault("content", 400, "AF20030"), 3)
+    with pytest.raises(ConfigurationError):
+        rig.collector_service().round()
+    assert rig.ids() == [new["Id"]]
+
+
 def test_many_blobs_that_are_gone_are_one_gap(rig: Rig) -> None:
     """The gap has their number, in one line and one health event."""
     for minutes in range(30):

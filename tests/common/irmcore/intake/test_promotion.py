@@ -345,7 +345,7 @@ def test_only_one_process_of_a_machine_promotes() -> None:
     member.accept(ANNA)
     lock = member.outbox.sender_lock()
     assert lock is not None
-    with pytest.raises(OutboxBusy, match="another process promotes"):
+    with pytest.raises(OutboxBusy, match="another process is promoting"):
         promote(member.outbox, member.shared, timeout=1.0)
     lock.release()
     assert len(member.promote()) == 1

@@ -16,6 +16,8 @@ from irmcli.settings import Settings
 
 #: Parameters of commands that are paths, or may be one.
 _PATHS = ("textfile", "folder", "file", "source", "emulator_dir", "graph_emulator")
+#: Options whose value, or what follows its =, is a profile: a path only if it ends so.
+_PROFILES, _OF_PROFILES = ("-p", "--profile", "--route"), (".yaml", ".yml")
 
 
 # Options after COMMAND are COMMAND's own, also those that have the name of one of ours.
@@ -90,8 +92,11 @@ def command(
         name=name,
         program=_program(),
         arguments=(
-            *("--outbox", str(settings.outbox.absolute())),
-            *(_absolute(word, paths.values()) for word in words),
+            *("--outbox", settings.address or str(settings.outbox.absolute())),
+            *(
+                _absolute(word, paths.values(), before)
+                for word, before in zip(words, ("", *words), strict=False)
+            ),
         ),
         outbox=str(settings.outbox.absolute()),
         every="" if until_stopped else every,
@@ -135,14 +140,18 @@ def _parameters(command: click.Command, words: tuple[str, ...]) -> dict[str, Any
     return command.make_context(" ".join(words), rest).params  # parses the words; runs nothing
 
 
-def _absolute(word: str, paths: Collection[str]) -> str:
+def _absolute(word: str, paths: Collection[str], before: str) -> str:
     """A word with the absolute path of a file: a scheduled command starts in another directory.
 
     What is one of ``paths`` need not exist yet. Any other word, or what follows its last =, counts as a file
-    if it exists.
+    if it exists. ``before`` is the word before it.
     """
+    head, equals, tail = word.rpartition("=")
+    if before in _PROFILES or head.startswith(_PROFILES):
+        paths = ()
+        if not tail.endswith(_OF_PROFILES):
+            return word
     if word in paths:
         return str(Path(word).absolute())
-    head, equals, tail = word.rpartition("=")
     is_file = not tail.startswith("-") and Path(tail).is_file()
     return f"{head}{equals}{Path(tail).absolute()}" if is_file else word

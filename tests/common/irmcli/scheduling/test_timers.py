@@ -218,6 +218,34 @@ def test_a_unit_may_write_the_file_of_metrics(tmp_path: Path, monkeypatch: pytes
     assert f"ReadWritePaths=/var/lib/irm {tmp_path}\n" in made
 
 
+def test_a_shared_outbox_stays_the_outbox(tmp_path: Path) -> None:
+    """The directory beside it, where this machine promotes from, would be another outbox."""
+    words = ["--outbox", "az://account/container/irm", "schedule", "--format", "systemd", "drain"]
+    made = CliRunner(env={"XDG_STATE_HOME": str(tmp_path)}).invoke(main, words).output
+    assert "--outbox az://account/container/irm drain\n" in made
+    assert re.search(rf"ReadWritePaths={tmp_path}/irmexport/beside/\w+\n", made)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["send", "here", "--profile", "here"],
+        ["send", "here", "--profile=here"],
+        ["watch", "here", "-p", "here"],
+        ["watch", "here", "--route", "a/*.csv=here"],
+    ],
+)
+def test_a_profile_of_the_same_name_as_the_file_stays_a_name(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path would be another profile than the one of that name, or none."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").touch()
+    made = CliRunner().invoke(main, ["schedule", "--format", "systemd", *words]).output
+    (start,) = re.findall(r"^ExecStart=(.*)$", made, re.MULTILINE)
+    assert shlex.split(start)[3:] == [words[0], str(tmp_path / "here"), *words[2:]]
+
+
 def test_a_file_that_does_not_exist_yet_gets_an_absolute_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

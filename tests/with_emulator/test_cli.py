@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from irmcore.outbox import audit_log
 from irmcore.outbox.runs import reject_file_of_promotion
 from irmcore.outbox.transitions import quarantine
 from irmcore.profile import shipped_text
+from irmcore.profile.model import PLACEHOLDER
 from irmcore.shaping.reject_file import Reject, header_line, lines
 from irmemulator.faults import Fault
 
@@ -101,6 +103,15 @@ def test_refused_rows_are_corrected_and_sent_again(rig: Rig, irmexport: Run) -> 
     assert document(irmexport("send", str(file), "{at}", "--json"))["batches"] == []
     (batch,) = re.findall("Successful: ([0-9a-f]{12})", result.stdout)
     assert ",=1+1," in irmexport("show", batch, "--payload").stdout
+
+
+def test_corrected_rows_do_not_go_to_another_connector_of_that_name(rig: Rig, irmexport: Run) -> None:
+    """The profile was a file with the name of a shipped one, which has another connector."""
+    own = rig.directory / "own.yaml"
+    own.write_text(shipped_text("salesforce-dropbox").replace(PLACEHOLDER, str(uuid.uuid4())))
+    assert irmexport("send", rows(rig, BAD), "-p", str(own), "--queue-only").exit_code == 3
+    written = irmexport("export-rejects", "--to", str(rig.directory / "refused.csv")).stdout
+    assert "refused.csv --profile PROFILE (PROFILE is the file of the profile salesforce-dropbox)" in written
 
 
 def test_rows_that_a_promotion_refused_belong_to_their_run(rig: Rig, irmexport: Run) -> None:

@@ -4,14 +4,14 @@ import shlex
 from pathlib import Path
 
 import click
-from irmcore import profile as profiles
 from irmcore.delivery.connection import settings_of
-from irmcore.errors import ConfigurationError
+from irmcore.errors import ConfigurationError, IrmError
 from irmcore.operations.connectors import profile_of
 from irmcore.outbox import Outbox, audit_log
 from irmcore.outbox.runs import is_of_promotion, reject_files
 from irmcore.shaping import corrections
 
+from irmcli.emulator.connection import id_of
 from irmcli.output import Output, count
 from irmcli.session.connectors import connectors_of
 from irmcli.session.private_file import OWN_FILE, write_new
@@ -97,7 +97,10 @@ def _only_one(found: list[tuple[Outbox, str]], file: str) -> Outbox:
 def _send(settings: Settings, outbox: Outbox, file: str) -> str:
     """The command that sends the file to the connector."""
     saved, profile = settings_of(outbox) or {}, profile_of(outbox)
-    known = profile in {*profiles.shipped_names(), *(path.stem for path in settings.profiles.glob("*.yaml"))}
+    try:
+        known = outbox.name.endswith(id_of(settings.profile(profile), "job_id"))
+    except IrmError:
+        known = False
     ca = saved.get("emulator_ca")
     emulator = f" --emulator {shlex.quote(str(Path(ca).parent))}" if ca else ""
     command = f"irmexport send {shlex.quote(file)} --profile {profile if known else 'PROFILE'}{emulator}"

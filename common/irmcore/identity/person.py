@@ -57,12 +57,11 @@ class Version:
 def normal(name: str) -> str:
     """The form in which names are compared: letter case and surrounding space do not matter.
 
-    No two letters become one: `ß` is not `ss`, and the sign of kelvin is not `k`. User principal names have
-    neither, but account names and addresses may.
+    `ß` is not `ss`, and a name with the sign of kelvin, which would become a `k`, stays as it is. User
+    principal names have neither, but account names and addresses may.
     """
     name = name.strip()
-    small = name.lower()
-    return small if small.isascii() == name.isascii() else name
+    return name if "\N{KELVIN SIGN}" in name else name.lower()
 
 
 def is_name(name: str) -> bool:

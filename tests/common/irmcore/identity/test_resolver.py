@@ -88,7 +88,10 @@ def test_two_letters_are_never_one(tmp_path: Path) -> None:
         assert meant(answer(tmp_path, both, name, day(5, 9.1))) == user.upn
     alone = answer(tmp_path / "one", {FIRST: [sharp]}, "strauss@contoso.com", day(5, 9.1))
     assert meant(alone) == "user-unknown"
-    assert meant(answer(tmp_path, both, "\u212aim@contoso.com", day(5, 9.1))) == "user-unknown"
+    for kelvin, kim in (("\u212aim@contoso.com", "kim@contoso.com"), ("\u212aürt", "kürt")):
+        one = {FIRST: [replace(KIM, account_names=(kim,))]}
+        assert meant(answer(tmp_path / kim, one, kelvin, day(5, 9.1))) == "user-unknown"
+        assert meant(answer(tmp_path / kim, one, kim.upper(), day(5, 9.1))) == KIM.upn
     assert meant(answer(tmp_path, both, "KIM@contoso.com", day(5, 9.1))) == KIM.upn
 
 

@@ -50,7 +50,8 @@ def match(
     first, then the rest in order. With another number of entries, a size proves nothing: an entry may be that
     of an older upload.
 
-    ``refused`` are attempts that the service refused. Each may have an entry of no rows, which is left out.
+    ``refused`` are attempts that the service refused. Each may have an entry of no rows, which is left out,
+    unless it is nearer to an upload that is not matched by its size.
     """
     matching = _Matching([*sent, *(replace(one, rows=0) for one in refused)], entries, len(sent))
     matching.by_request()
@@ -91,20 +92,22 @@ class _Matching:
                     break
 
     def by_time(self, within: float) -> None:
-        """Pair what is near, of equal sizes first. A refused attempt takes an entry of no rows only."""
-        for sized, named in product((True, False), (*self._jobs, frozenset[str]())):
+        """Pair what is near, of equal sizes first; then refused attempts with entries of no rows."""
+        steps = ((True, False), (False, True), (False, False), (False, True))
+        for (sized, refused), named in product(steps, (*self._jobs, frozenset[str]())):
             groups: defaultdict[int, list[_Point]] = defaultdict(list)
             for i in self._left:
                 upload = self._uploads[i]
-                if (not named or upload.job in named) and (sized or i < self._sent):
+                if (not named or upload.job in named) and (refused or i < self._sent):
                     groups[upload.rows * sized].append((upload.at, False, i))
             for j in self._rest:
                 entry = self._entries[j]
-                if entry.at is not None and self._named[j] == named:
+                if entry.at is not None and self._named[j] == named and not (refused and entry.saved):
                     groups[entry.saved * sized].append((entry.at, True, j))
             for group in groups.values():
-                for pair in _nearest(sorted(group), within):
-                    self._pair(*pair)
+                for i, j in _nearest(sorted(group), within):
+                    if not refused or i >= self._sent:
+                        self._pair(i, j)
 
     def result(self) -> tuple[list[tuple[Upload, Entry]], list[Upload], list[Entry]]:
         """What ``match`` returns. As many uploads as entries without times are matched first."""

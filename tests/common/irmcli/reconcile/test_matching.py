@@ -137,6 +137,8 @@ def test_an_attempt_that_was_refused_takes_its_entry_of_no_rows() -> None:
     assert match([TWO], [zero], within=900, refused=[refused]) == ([], [TWO], [])
     both = [zero, Entry(2, 0, 2001.0)]
     assert match([TWO], both, within=900, refused=[refused]) == ([(TWO, both[1])], [], [])
+    lost = Entry(1, 0, 2001.0)
+    assert match([TWO], [lost], within=900, refused=[refused]) == ([(TWO, lost)], [], []), "the log may not"
     named = replace(refused, request_id=ONE.request_id)
     kept = Entry(1, 3, 1702.0, frozenset({ONE.request_id}))
     assert match([TWO], [kept], within=100, refused=[named]) == ([], [TWO], [kept]), "it has rows after all"

@@ -22,12 +22,13 @@ class Shape(NamedTuple):
     def refused(self, name: str) -> InputError:
         """The error for a file of this shape."""
         rows = "rows.csv" if self.options == "-r" else "rows.jsonl"
-        return InputError(
-            f"the file is {self.what}, not a list of rows",
-            where=name,
-            next_step=f"Make rows of it: jq {self.options} {shlex.quote(self.program)} "
-            f"{shlex.quote(name)} > {rows}",
-        )
+        command, file = f"jq {self.options} {shlex.quote(self.program)}", shlex.quote(name)
+        if name.endswith(".gz"):
+            command = f"gzip -dc {file} | {command}"
+        elif name != "standard input":
+            command = f"{command} {file}"
+        what = f"the file is {self.what}, not a list of rows"
+        return InputError(what, where=name, next_step=f"Make rows of it: {command} > {rows}")
 
 
 _KEYED = Shape("one object with an entry for each key, such as a user", "to_entries[] | {key: .key} + .value")

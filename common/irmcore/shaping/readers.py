@@ -325,7 +325,9 @@ def _json_rows(
     typed_at: Sequence[tuple[int, str | None]],
     keys: _Keys,
 ) -> Iterator[SourceRow]:
+    count = 0
     for number, value, text, refused, machine in records:
+        count += 1
         if refused is not None:
             row = SourceRow(number, (), refused)
         else:
@@ -339,7 +341,7 @@ def _json_rows(
                     if machine or type(row.values[at]) is Number:
                         row = _with_number(row, at, decimal)
         yield row if row.refused is None else row._replace(values=(_marked(text),))
-    keys.finish()
+    keys.finish(count)
 
 
 def _with_number(row: SourceRow, at: int, decimal: str | None) -> SourceRow:
@@ -398,11 +400,12 @@ class _Keys:
         same = last[0].casefold() == last[1].casefold()
         return key not in self._fields and (same or nearest(last[0], [last[1]], cutoff=_PERHAPS) is not None)
 
-    def finish(self) -> None:
+    def finish(self, records: int) -> None:
         """Raises InputError for a field that is probably misspelt, and for a file that has no rows."""
         first = self._first if isinstance(self._first, Mapping) else {}
-        shape = shape_of(self._first) if self._rows <= 1 else None
-        if shape is not None and not any(_scalar(_at(first, field)) for field in self._fields):
+        # Of several records, the first may be a row without values.
+        shape = shape_of(self._first) if records == 1 or not self._rows else None
+        if shape is not None and not any(_is_cell(_at(first, field)) for field in self._fields):
             raise shape.refused(self._name)
         for field in (field for field in self._fields if field in self.missing and self._rows):
             others = [key for key in self._others if key not in self._fields]
@@ -494,6 +497,10 @@ def _mapped(number: int, record: Any, fields: tuple[str, ...]) -> SourceRow:
             return SourceRow(number, (), "not-a-scalar")
         values.append(value)
     return SourceRow(number, tuple(values))
+
+
+def _is_cell(value: Any) -> bool:
+    return value is not _ABSENT and _scalar(value) is not None
 
 
 def _scalar(value: Any) -> str | None:

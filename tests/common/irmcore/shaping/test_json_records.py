@@ -269,6 +269,35 @@ def test_a_file_in_another_shape_is_told_with_the_way_to_rows(value: object, wha
         assert not {"ana", "ben", "b.example"} & set(str(caught.value).replace("@", " ").split())
 
 
+@pytest.mark.parametrize(
+    ("first", "code"),
+    [({"at": {"user": None}, "on": {"n": ""}}, None), (["ana", 1], "not-an-object"), (None, "not-an-object")],
+)
+def test_a_first_row_without_values_does_not_make_another_shape(first: object, code: str | None) -> None:
+    """Of a file with more rows, or whose one row has the fields, every good row is read."""
+    row = {"at": {"user": "ana"}, "on": {"n": "6"}}
+    for more in (1, 2):
+        data = stream(json.dumps([first, *[row] * more]).encode())
+        found = list(json_table(data, ("at.user", "on.n"), name="in.json").rows)
+        assert [one.refused for one in found] == [code, *[None] * more]
+    alone = stream(json.dumps({"at": {"user": None}, "on": {"n": ""}}).encode())
+    assert [one.values for one in json_table(alone, ("at.user", "on.n"), name="in").rows] == [("", "")]
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("standard input", "jq -c '{}' > rows.jsonl"),
+        ("old logs.json.gz", "gzip -dc 'old logs.json.gz' | jq -c '{}' > rows.jsonl"),
+    ],
+)
+def test_the_line_of_jq_reads_what_was_read(name: str, command: str) -> None:
+    """Since jq reads neither a file that is called standard input nor a compressed one."""
+    with pytest.raises(InputError) as caught:
+        list(json_table(stream(b'{"ana":{"n":1},"ben":{"n":2}}'), ("user", "n"), name=name).rows)
+    assert command.format("to_entries[] | {key: .key} + .value") in caught.value.next_step
+
+
 def test_a_document_is_read_a_part_at_a_time() -> None:
     """The first rows of a compressed document come out long before its last bytes are read."""
 

@@ -39,7 +39,7 @@ _GROUPED = re.compile(
 _TWO_WAYS = re.compile(r" *[+-]?[1-9][0-9]{0,2}\.[0-9]{3} *").fullmatch
 _GROUP = "(?P<group>[ '\u00a0\u2009\u2019\u202f{}])[0-9]{{3}}(?:(?P=group)[0-9]{{3}})*"
 #: A whole number in groups of three, between which no decimal sign can stand.
-_SPACED = re.compile(rf"[+-]?[1-9][0-9]{{0,2}}{_GROUP.format('')}").fullmatch
+_SPACED = re.compile(rf" *[+-]?[1-9][0-9]{{0,2}}{_GROUP.format('')} *").fullmatch
 #: By decimal sign: a number whose whole part is in groups of three, or not grouped.
 _WRITTEN = {
     name: re.compile(

@@ -469,7 +469,7 @@ def replace_file(disk: Disk, path: str, data: bytes) -> None:
 
     Also if another process does so at the same time; of the two, one may fail.
     """
-    unfinished = f"{path}.new"
+    unfinished = f"{path}.irmexport-new"  # a name of ours: the directory may be the user's
     disk.remove_tree(unfinished)  # of a process that was killed
     try:
         disk.create(unfinished, data, sync=True)

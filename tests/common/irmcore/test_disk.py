@@ -60,10 +60,11 @@ def test_write_at_overwrites_in_place_and_grows(place: tuple[Disk, str]) -> None
 def test_a_file_is_replaced(place: tuple[Disk, str]) -> None:
     """Nothing is left of an earlier attempt that was killed."""
     disk, here = place
-    disk.create(f"{here}/a.new", b"of a killed process")
+    disk.create(f"{here}/a.irmexport-new", b"of a killed process")
+    disk.create(f"{here}/a.new", b"of somebody else")
     for data in (b"first", b"second"):
         replace_file(disk, f"{here}/a", data)
-        assert (disk.names(here), disk.read(f"{here}/a")) == (["a"], data)
+        assert (disk.names(here), disk.read(f"{here}/a")) == (["a", "a.new"], data)
 
 
 def test_a_file_that_cannot_be_replaced(tmp_path: Path) -> None:

@@ -64,8 +64,10 @@ def recognized(start: bytes, told: Format, fields: Collection[str] = ()) -> Text
     found = {sign: rows_of(text, sign) for sign in signs}
     wanted = set(fields)
     delimiter = next((sign for sign, rows in found.items() if wanted and _having(rows, wanted)), None)
-    if delimiter is None:  # the one that gives the most columns, otherwise the comma
-        delimiter = max(found, key=lambda sign: max(map(len, found[sign][:1]), default=0))
+    if delimiter is None:  # the one that gives the most columns, first in the first row; otherwise the comma
+        delimiter = max(
+            found, key=lambda sign: [max(map(len, r), default=0) for r in (found[sign][:1], found[sign])]
+        )
     rows = found[delimiter]
     if told.skip is not None:
         above += told.skip

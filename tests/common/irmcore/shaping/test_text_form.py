@@ -115,6 +115,7 @@ def test_the_header_decides_between_delimiters() -> None:
     assert recognized(start, Format(), ("user", "time")) == TextForm(";")
     assert recognized(start, Format()).delimiter == ","
     assert recognized(b"only\n", Format()).delimiter == ","
+    assert recognized(b"Report\n\nuser;time;score\na;b;1,5\n", Format()).delimiter == ";", "below a title"
 
 
 def test_titles_have_few_cells() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from irmcore.errors import ConfigurationError
 
 from irmcli.output import Output
@@ -80,9 +81,11 @@ def command(
         raise click.UsageError("--at is the time of a daily command: add --every 1d.")
     params = _parameters(ctx.find_root().command, words)
     until_stopped = words[0] == "watch" and not params["once"]
-    if until_stopped and form != "systemd":
+    periodic = ctx.get_parameter_source("every") is not ParameterSource.DEFAULT
+    if until_stopped and (form != "systemd" or periodic):
         raise ConfigurationError(
-            "`watch` runs until it is stopped", next_step="Use --format systemd, or add --once after watch."
+            "`watch` runs until it is stopped",
+            next_step="Use --format systemd without --every, or add --once after watch.",
         )
     paths = {name: str(params[name]) for name in _PATHS if params.get(name)}
     paths = {name: path for name, path in paths.items() if path != "-" and "://" not in path}

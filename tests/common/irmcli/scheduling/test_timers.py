@@ -187,7 +187,8 @@ def test_only_commands_that_never_prompt_are_scheduled(tmp_path: Path) -> None:
     assert "drain" in refused.output
     assert run(main, ["schedule", "--format", "cron", "--name", "a b", "drain"]).exit_code == 2
     endless = ["watch", str(tmp_path), "-p", "leaver-prediction"]
-    assert "add --once" in run(main, ["schedule", "--format", "cron", *endless]).output
+    for form in (["cron"], ["systemd", "--every", "1d", "--at", "06:30"]):
+        assert "add --once" in run(main, ["schedule", "--format", *form, *endless]).output
     assert run(main, ["schedule", "--format", "cron", *endless, "--once"]).exit_code == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import gzip
 import hashlib
 import json
 import os
@@ -109,6 +110,16 @@ def test_a_splunk_export_is_sent_and_a_cut_one_is_not(rig: Rig, inbox: Path, onc
         in (inbox / "errors/c.json.error.txt").read_text()
     )
     assert rig.kept() == ["user1@contoso.com", "user2@contoso.com"]
+
+
+def test_a_next_step_names_the_file_in_errors(inbox: Path, once: Watch) -> None:
+    """Not the copy that was read, which is gone. It can be run in that directory."""
+    (inbox / "by user.json.gz").write_bytes(gzip.compress(b'{"ana":{"n":1},"ben":{"n":2}}'))
+    once()
+    what, where, step = (inbox / "errors/by user.json.gz.error.txt").read_text().splitlines()
+    (command,) = re.findall("^Make rows of it: (.*)$", step)
+    assert (what.startswith("the file is one object"), where) == (True, "by user.json.gz")
+    assert command.startswith("gzip -dc 'by user.json.gz' | jq -c ")
 
 
 def test_refused_rows_and_unreadable_files_are_kept(rig: Rig, inbox: Path, once: Watch) -> None:

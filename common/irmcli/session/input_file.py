@@ -41,9 +41,9 @@ _SAMPLE_BYTES = 256 * 1024
 
 
 @contextmanager
-def open_table(path: str, profile: Profile, form: str) -> Iterator[Table]:
-    """The rows of FILE. Raises InputError if it cannot be opened or parsed."""
-    name = "standard input" if path == "-" else path
+def open_table(path: str, profile: Profile, form: str, name: str = "") -> Iterator[Table]:
+    """The rows of FILE, which messages call ``name``. Raises InputError if it cannot be opened or parsed."""
+    name = name or ("standard input" if path == "-" else path)
     with _open(path) as raw:
         stream = decompressed(raw, name)
         if form == "auto" and is_workbook(stream):

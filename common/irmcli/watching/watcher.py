@@ -82,7 +82,7 @@ class Watcher(FolderLoop):
                 raise _takes_all_memory(
                     found, f"the process was killed {ATTEMPTS} times while reading this file"
                 )
-            with open_table(str(folder.copy), route.profile, "auto") as table:
+            with open_table(str(folder.copy), route.profile, "auto", found.name) as table:
                 done = session.accept(
                     table, name=str(folder.copy), details=details, max_refused=self.max_refused
                 )

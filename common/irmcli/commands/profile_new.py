@@ -249,7 +249,7 @@ def command(
     _write(target, drafted.text)
     _show(output, target, drafted, result)
     _show_names(output, choices, drafted.guesses.user.header)
-    output.line(f"Next: review it, then run irmexport wizard {target}")
+    output.line(f"Next: review it, then run irmexport wizard {shlex.quote(str(target))}")
     output.document(_document(target, drafted, result))
     ctx.exit(ROWS_REFUSED if result.counts.rejected else DONE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -103,11 +104,12 @@ def command(
         raise click.UsageError("Name a profile: irmexport thresholds PROFILE [FILE]...", ctx)
     profile_name, *files = (profile_name, *words) if profile_name is not None else words
     output, profile = Output.of(ctx), Settings.of(ctx).profile(profile_name)
+    quoted = shlex.quote(profile_name)
     if files:
         read = _read(output, profile, files, form)
-        step = f"See why rows are refused: irmexport check {files[0]} --profile {profile_name}"
+        step = f"See why rows are refused: irmexport check {shlex.quote(files[0])} --profile {quoted}"
     else:
-        step = f"Name files of history: irmexport thresholds {profile_name} FILE…"
+        step = f"Name files of history: irmexport thresholds {quoted} FILE…"
         read = _read_outbox(Settings.of(ctx), profile, step)
     history, rows, refused = read
     if not history:
@@ -146,9 +148,7 @@ def command(
         limits += [Finding(limit, reaching, about)] if reaching is not None else []
     show_limits(output, near(limits))
     if refused:
-        output.warn(
-            f"{count(refused, 'row')} refused. The reasons: irmexport check FILE --profile {profile_name}"
-        )
+        output.warn(f"{count(refused, 'row')} refused. The reasons: irmexport check FILE --profile {quoted}")
     if output_path is not None:
         text = page(f"Thresholds for {profile.name}", notes, found, counts.mondays, set_now)
         html_page.write(output_path, text)

@@ -343,12 +343,12 @@ def test_a_profile_without_thresholds(run: Callable[..., Result]) -> None:
 
 def test_a_file_whose_rows_are_refused(run: Callable[..., Result]) -> None:
     """The next step is the command that names the reasons."""
-    Path("rows.csv").write_text(
+    Path("old rows.csv").write_text(
         "UserPrincipalName,ActivityDate,Activity,ActivityCount,VolumeMB,Details\nx,y,z,1,,\n"
     )
-    done = run("daily-activities", "rows.csv")
+    done = run("daily-activities", "old rows.csv")
     assert done.exit_code == 1
-    assert "irmexport check rows.csv --profile daily-activities" in done.output
+    assert "irmexport check 'old rows.csv' --profile daily-activities" in done.output
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from irmcli.network import exchange
 
 #: Commands that never prompt and whose arguments hold no secret.
-SCHEDULABLE = {"send", "drain", "sentinel", "clean-up", "identities", "metrics", "reconcile", "canary"}
+SCHEDULABLE = {
+    *("send", "drain", "watch", "sentinel", "clean-up", "identities", "metrics", "reconcile", "canary"),
+}
 ADDRESS = "IRMEXPORT_HEALTHCHECK_URL"
 #: Seconds for the whole exchange.
 _DEADLINE = 10.0

@@ -177,8 +177,9 @@ def test_a_ping_follows_each_scheduled_command(rig: Rig, irmexport: Run, file: s
     rig.accept([row(1)])
     rig.emulator.faults.next(Fault(status=403))
     codes.append(irmexport("drain").exit_code)
-    assert codes == [0, 3, 2, 1, 4]
-    assert monitor.paths == [f"/very-secret-uuid{end}" for end in ("", "/3", "/2", "/1", "/4")]
+    codes.append(irmexport("watch", "nowhere", "--once", "-p", "salesforce-dropbox").exit_code)
+    assert codes == [0, 3, 2, 1, 4, 2]
+    assert monitor.paths == [f"/very-secret-uuid{end}" for end in ("", "/3", "/2", "/1", "/4", "/2")]
 
 
 def test_a_ping_that_fails_is_a_warning(

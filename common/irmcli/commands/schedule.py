@@ -66,10 +66,10 @@ def command(
     Example: irmexport schedule --format systemd --every 1d --at 06:30 send FILE --profile NAME
     """
     output, settings = Output.of(ctx), Settings.of(ctx)
-    if words[0] not in (known := {*SCHEDULABLE, "watch"}):
+    if words[0] not in SCHEDULABLE:
         raise ConfigurationError(
             f"`{words[0]}` cannot be scheduled",
-            next_step=f"These can: {', '.join(sorted(known))}.",
+            next_step=f"These can: {', '.join(sorted(SCHEDULABLE))}.",
         )
     if not timers.NAME.fullmatch(name):
         raise ConfigurationError(

@@ -173,7 +173,7 @@ def look_for(
     since = max(min((at for at, _ in known.confirmed()), default=now), now - _LOOK_BACK)
     for source in sources.values():
         try:
-            with api_errors():
+            with api_errors(GRAPH):
                 found = source(known.account, since)
             known = record.update(outbox, methodcaller("add", found))
         except IrmError as error:

@@ -104,8 +104,8 @@ def _read(file: str, emulator: Path | None, source: str | None) -> list[Collecto
 
 
 @contextmanager
-def api_errors() -> Iterator[None]:
-    """Wrap requests to the API: an error becomes an IrmError with what happened, where and the next step."""
+def api_errors(name: str = "Management API") -> Iterator[None]:
+    """Wrap requests to the API ``name``: an error becomes an IrmError with where and the next step."""
     from irmcore.http.auth import TokenTrouble
 
     from irmsentinel.collector import collector
@@ -114,7 +114,7 @@ def api_errors() -> Iterator[None]:
     try:
         yield
     except ApiError as error:
-        raise collector.api_failure(error) from None
+        raise collector.api_failure(error, name) from None
     except TokenTrouble as error:
         raise collector.token_failure(error) from None
 

@@ -107,7 +107,7 @@ class Collector:
             lock.release()
 
 
-def api_failure(error: ApiError, name: str = "Management API") -> IrmError:
+def api_failure(error: ApiError, name: str) -> IrmError:
     """An error of the API with this name, with the operator's next step."""
     kind = WaitError if error.kind in RETRIED else ConfigurationError
     step = error.next_step or "The next run tries again."

@@ -26,6 +26,7 @@ from irmsentinel.emulators.collector_services import CollectorServicesEmulator
 from irmsentinel.emulators.collector_session import running_emulator
 from irmsentinel.emulators.synthetic_records import alert_record, graph_alert
 
+from tests.fakes.emulated_faults import azure_fault
 from tests.fakes.shared_outbox import SharedOutbox
 from tests.sentinel.irmsentinel.export.exports import NOW, WORKSPACE, Stage, api, profile
 
@@ -255,6 +256,16 @@ def test_a_source_that_fails_does_not_hide_another(canary: Canary, workspace: tu
     known = record.load(canary.outbox)
     assert known is not None
     assert known.delays(AUDIT) == [pytest.approx(HOUR, abs=2)]
+
+
+def test_an_alert_of_another_product_is_an_error_of_graph(canary: Canary) -> None:
+    """Its message names that service, not the Management API."""
+    canary.send()
+    now = SystemClock().now()
+    foreign = {**graph_alert(2, 0, now, now), "serviceSource": "another"}
+    body = json.dumps({"value": [foreign]}).encode()
+    canary.tenant.faults.next(azure_fault("alerts", 200, body=body))
+    assert "Microsoft Graph, foreign-alert: " in canary.look(code=2)
 
 
 def test_a_row_counts_from_its_receipt(canary: Canary) -> None:

@@ -113,8 +113,9 @@ def _guess(field: Field | None, column: ColumnStats, columns: Sequence[ColumnSta
 
 
 def _value(published: str, values: set[str]) -> str:
-    """The sample's own spelling of a scenario's value."""
-    return next((value for value in values if value.lower() == published.lower()), published)
+    """The sample's own spelling of a scenario's value; of several, Microsoft's or the first by letters."""
+    own = (value for value in values if value.lower() == published.lower())
+    return min(own, key=lambda value: (value != published, value), default=published)
 
 
 def _column(guess: Guess, field: str, kind: Kind) -> list[str]:

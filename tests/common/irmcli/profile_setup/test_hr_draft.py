@@ -130,3 +130,27 @@ def test_dates_in_two_orders_are_asked_about(new: Run) -> None:
     done = new("--from", "export.csv", "--scenario", "performance-review", "--zone", "UTC", "--dates", "dmy")
     assert done.exit_code == 0, done.output
     assert profiles.read("export.yaml").columns[1].format == "dmy"
+
+
+@pytest.mark.parametrize(
+    ("spellings", "taken"),
+    [
+        (("RESIGNATION", "resignation", "Resignation"), "Resignation"),
+        (("resignation", "RESIGNATION"), "RESIGNATION"),
+    ],
+)
+def test_of_several_spellings_of_a_scenario_one_is_taken_always(
+    new: Run, spellings: tuple[str, ...], taken: str
+) -> None:
+    """Microsoft's own if the sample has it, whatever the order of the rows and the process's hash seed."""
+    rows = [
+        f"{spelling},u{at}@contoso.com,2026-11-0{at + 1},2026-12-31" for at, spelling in enumerate(spellings)
+    ]
+    Path("export.csv").write_text(
+        "\n".join(["HRScenario,EmailAddress,ResignationDate,LastWorkingDate", *rows, ""])
+    )
+    new(
+        "--from", "export.csv", "--scenario", "resignation", "--map", "HRScenario=HRScenario", "--zone", "UTC"
+    )
+    text = Path("export.yaml").read_text()
+    assert f"  resignation: {taken}" in text
